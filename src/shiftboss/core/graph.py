@@ -1,0 +1,206 @@
+"""Who has to do with whom: depends_on, after, blocks and shared things as graphs over all stored workers.
+
+Rules of this file
+- Blocks are symmetric whoever declares them; `tag:NAME` stands for every worker with that tag; a worker never blocks
+  itself (B1).  They are asked of the few workers that run, never expanded to pairs.
+- A cycle over depends_on and after together is refused with its path, and so is an unknown name (D8).
+- Nothing in one component can hold a run of another; a free worker is alone in its own.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from shiftboss.core.value import Value
+from shiftboss.core.worker import TAG_PREFIX, Definition
+from shiftboss.errors import ConfigurationError, CycleError, did_you_mean
+
+NONE: tuple[str, ...] = ()
+EMPTY: frozenset[str] = frozenset()
+
+
+class Relations(Value, frozen=True):
+    """The graphs, derived once whenever a declaration changes."""
+
+    words: dict[str, frozenset[str]] = {}  # worker → the names and tags that its `blocks` say; only where any
+    marks: dict[str, frozenset[str]] = {}  # worker → its name and tags; only where somebody's `blocks` could mean it
+    after: dict[str, tuple[str, ...]] = {}  # upstream → workers that run after it
+    dependents: dict[str, tuple[str, ...]] = {}  # upstream → workers that depend on it
+    breakers: dict[str, tuple[str, ...]] = {}  # breaker → workers that share it
+    members: dict[str, tuple[str, ...]] = {}  # worker → its component, only where that is larger than itself
+
+    @classmethod
+    def of(cls, definitions: Iterable[Definition]) -> Relations:
+        """Derive the relations of *definitions*; names that nobody declares are left out here (`check` names them)."""
+        known = {definition.name: definition for definition in definitions}
+        words = {name: frozenset(definition.blocks) for name, definition in known.items() if definition.blocks}
+        said = frozenset().union(*words.values())
+        marks = {
+            name: found
+            for name, definition in known.items()
+            if not (found := _marks(definition)).isdisjoint(said) or name in words
+        }
+        after: dict[str, list[str]] = defaultdict(list)
+        dependents: dict[str, list[str]] = defaultdict(list)
+        breakers: dict[str, list[str]] = defaultdict(list)
+        users: dict[str, list[str]] = defaultdict(list)
+        for name in sorted(known):
+            definition = known[name]
+            for upstream in definition.after:
+                after[upstream].append(name)
+            for edge in definition.depends_on:
+                dependents[edge.worker].append(name)
+            if definition.breaker is not None:
+                breakers[definition.breaker].append(name)
+            for resource in definition.uses:
+                users[resource].append(name)
+        edges = [
+            *((name, word) for name, spoken in words.items() for word in spoken),
+            *((name, mark) for name, found in marks.items() for mark in found if mark != name),
+            *((a, b) for graph in (after, dependents) for a, bs in graph.items() for b in bs if a in known),
+            *((names[0], other) for names in (*breakers.values(), *users.values()) for other in names[1:]),
+        ]
+        return cls(
+            words=words,
+            marks=marks,
+            after={name: tuple(others) for name, others in after.items()},
+            dependents={name: tuple(others) for name, others in dependents.items()},
+            breakers={name: tuple(others) for name, others in breakers.items()},
+            members=_components(edges, known),
+        )
+
+    def may_block(self, name: str) -> bool:
+        """Whether any worker could exclude this one."""
+        return name in self.marks
+
+    def conflict(self, name: str, other: str) -> bool:
+        """B1: whether runs of the two exclude each other."""
+        if name == other:
+            return False
+        marks = self.marks
+        if name not in marks or other not in marks:
+            return False
+        return not (
+            self.words.get(name, EMPTY).isdisjoint(marks[other])
+            and self.words.get(other, EMPTY).isdisjoint(marks[name])
+        )
+
+    def sharing_breaker(self, breaker: str) -> tuple[str, ...]:
+        return self.breakers.get(breaker, NONE)
+
+    def component(self, name: str) -> tuple[str, ...]:
+        """All workers whose runs can hold a run of this one, itself included."""
+        return self.members.get(name) or (name,)
+
+    def starved_by(self, name: str) -> tuple[str, ...]:
+        """Every worker downstream by depends_on or after, nearest first."""
+        seen: dict[str, None] = {}
+        queue = [name]
+        while queue:
+            here = queue.pop(0)
+            for there in (*self.dependents.get(here, NONE), *self.after.get(here, NONE)):
+                if there not in seen and there != name:
+                    seen[there] = None
+                    queue.append(there)
+        return tuple(seen)
+
+
+def check(definitions: Iterable[Definition], *, resources: Mapping[str, int]) -> None:
+    """Refuse what cannot work together: unknown names, cycles, impossible permits (D8, B9).
+
+    Raises ConfigurationError or CycleError.
+    """
+    known = {definition.name: definition for definition in definitions}
+    tags = {tag for definition in known.values() for tag in definition.tags}
+    for definition in known.values():
+        for word, others in (
+            ("depends_on", [edge.worker for edge in definition.depends_on]),
+            ("after", list(definition.after)),
+            ("blocks", [other for other in definition.blocks if not other.startswith(TAG_PREFIX)]),
+        ):
+            for other in others:
+                if other == definition.name:
+                    raise ConfigurationError(
+                        f"worker {definition.name!r}: {word} names itself; "
+                        + ("use concurrency=1 instead" if word == "blocks" else "that could never run")
+                    )
+                if other not in known:
+                    hint = did_you_mean(other, known)
+                    raise ConfigurationError(f"worker {definition.name!r}: {word} names {other!r}, unknown; {hint}")
+        for other in definition.blocks:
+            if other.startswith(TAG_PREFIX) and other.removeprefix(TAG_PREFIX) not in tags:
+                hint = did_you_mean(other.removeprefix(TAG_PREFIX), tags)
+                raise ConfigurationError(
+                    f"worker {definition.name!r}: blocks names {other!r}, but no worker has that tag; {hint}"
+                )
+        for resource, permits in definition.uses.items():
+            if resource not in resources:
+                raise ConfigurationError(
+                    f"worker {definition.name!r} uses {resource!r}, a resource without a size; "
+                    f"add Orchestrator(resources={{{resource!r}: N}})"
+                )
+            if permits > resources[resource]:
+                raise ConfigurationError(
+                    f"worker {definition.name!r} uses {permits} permits of {resource!r}, which has only "
+                    f"{resources[resource]}: it could never run"
+                )
+    path = find_cycle(
+        {name: (*(e.worker for e in definition.depends_on), *definition.after) for name, definition in known.items()}
+    )
+    if path:
+        raise CycleError(
+            f"depends_on and after form a cycle: {' → '.join(path)}; none of these could ever start. Remove one edge"
+        )
+
+
+def find_cycle(edges: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
+    """A path that ends where it began, or nothing.  Iterative: chains may be thousands long."""
+    done: set[str] = set()
+    for root in sorted(edges):
+        path: list[str] = []
+        on_path: set[str] = set()
+        stack = [(root, iter(()) if root in done else iter(sorted(edges.get(root, ()))))]
+        if root in done:
+            continue
+        path.append(root)
+        on_path.add(root)
+        while stack:
+            node, targets = stack[-1]
+            target = next(targets, None)
+            if target is None:
+                stack.pop()
+                path.pop()
+                on_path.discard(node)
+                done.add(node)
+            elif target in on_path:
+                return (*path[path.index(target) :], target)
+            elif target not in done:
+                stack.append((target, iter(sorted(edges.get(target, ())))))
+                path.append(target)
+                on_path.add(target)
+    return ()
+
+
+def _marks(definition: Definition) -> frozenset[str]:
+    return frozenset((definition.name, *(TAG_PREFIX + tag for tag in definition.tags)))
+
+
+def _components(edges: Iterable[tuple[str, str]], known: Mapping[str, Definition]) -> dict[str, tuple[str, ...]]:
+    """Groups of workers that edges join; tags may be among the edges' ends and are left out of the answer."""
+    parent: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while parent.setdefault(name, name) != name:
+            parent[name] = parent[parent[name]]
+            name = parent[name]
+        return name
+
+    for a, b in edges:
+        parent[root(a)] = root(b)
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name in list(parent):
+        if name in known:
+            groups[root(name)].append(name)
+    members = {root: tuple(sorted(group)) for root, group in groups.items() if len(group) > 1}
+    return {name: group for group in members.values() for name in group}

@@ -1,0 +1,120 @@
+"""The waiting work of one worker, as far as it has been read.
+
+Rules of this file
+- A lane is a set of *prefixes*: of each queue the first runs in rank order, and all of it where `whole`.  A prefix stays
+  true while runs are added and taken, so a lane with a million runs costs what its loaded head costs.
+- A queue that has been emptied and is not whole says so (`is_dry`): the cycle reads on before anything is decided.
+- Standing runs (made by rules: occurrence, iteration, after) are always all here.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from shiftboss.core.model import Run
+
+FORCED = 4  # the queue of forced runs, behind those of the four priorities
+QUEUES = 5
+
+
+def queue_of(run: Run) -> int:
+    return FORCED if run.forced else int(run.priority)
+
+
+class Lane:
+    """Pending runs of one worker.  Mutable, owned by a snapshot."""
+
+    __slots__ = ("_keys", "_least", "_runs", "standing", "whole")
+
+    def __init__(self, runs: Iterable[Run] = (), *, whole: bool = True, wholes: Iterable[bool] | None = None) -> None:
+        self._keys: tuple[list[tuple[datetime, int]], ...] = tuple([] for _ in range(QUEUES))
+        self._runs: dict[int, Run] = {}
+        self.standing: dict[int, Run] = {}
+        self.whole = list(wholes) if wholes is not None else [whole] * QUEUES
+        self._least: Run | None = None  # a cache; None: unknown or nothing waits
+        for run in runs:
+            self.put(run)
+
+    @classmethod
+    def read(cls, queues: Iterable[tuple[int, list[Run], bool]], *, standing: Iterable[Run], least: Run | None) -> Lane:
+        """A lane from rows: for each queue its first runs in order and whether those are all."""
+        lane = cls(whole=False)
+        for number, runs, whole in queues:
+            lane.whole[number] = whole
+            lane._keys[number].extend((run.due_at, run.id) for run in runs)
+            lane._runs.update((run.id, run) for run in runs)
+        for run in standing:
+            lane.standing[run.id] = run
+        lane._least = least
+        return lane
+
+    def put(self, run: Run) -> None:
+        """Add a pending run, or replace it by its newer self."""
+        self.take(run.id)
+        if run.is_standing:
+            self.standing[run.id] = run
+        number = queue_of(run)
+        keys = self._keys[number]
+        key = (run.due_at, run.id)
+        if self.whole[number] or (keys and key < keys[-1]):
+            insort(keys, key)
+            self._runs[run.id] = run
+        if self._least is not None and _earlier(run, self._least):
+            self._least = run
+
+    def take(self, run_id: int) -> None:
+        """Remove a run, wherever it stands; unknown ones are none of ours."""
+        self.standing.pop(run_id, None)
+        run = self._runs.pop(run_id, None)
+        if run is not None:
+            keys = self._keys[queue_of(run)]
+            del keys[bisect_left(keys, (run.due_at, run.id))]
+        if self._least is not None and self._least.id == run_id:
+            self._least = None
+
+    def get(self, run_id: int) -> Run | None:
+        return self._runs.get(run_id) or self.standing.get(run_id)
+
+    def heads(self, number: int) -> Iterator[Run]:
+        """The loaded runs of one queue, first due first."""
+        runs = self._runs
+        return (runs[run_id] for _, run_id in list(self._keys[number]))
+
+    def __iter__(self) -> Iterator[Run]:
+        yield from self._runs.values()
+        yield from (run for run_id, run in self.standing.items() if run_id not in self._runs)
+
+    def __len__(self) -> int:
+        """Loaded pending runs; a lower bound unless `is_whole`."""
+        return len(self._runs)
+
+    @property
+    def is_whole(self) -> bool:
+        return all(self.whole)
+
+    @property
+    def is_dry(self) -> bool:
+        """Whether there may be runs that would be next and have not been read."""
+        return any(not self._keys[n] and not self.whole[n] for n in range(QUEUES)) or (
+            not self.is_whole and self._least is None
+        )
+
+    @property
+    def next_due_at(self) -> datetime | None:
+        """The earliest due instant of what is loaded."""
+        return min((keys[0][0] for keys in self._keys if keys), default=None)
+
+    @property
+    def least(self) -> Run | None:
+        """The pending run with the least logical instant (D2); None when nothing waits."""
+        if self._least is None and self.is_whole:
+            for run in self._runs.values():
+                if self._least is None or _earlier(run, self._least):
+                    self._least = run
+        return self._least
+
+
+def _earlier(run: Run, other: Run) -> bool:
+    return (run.occurs_at, run.id) < (other.occurs_at, other.id)

@@ -1,0 +1,358 @@
+"""The vocabulary: runs and attempts, workers and nodes as the store keeps them, outcomes and reports.
+
+Rules of this file
+- Values only; what they mean for each other stands in the rules beside this file.
+- Instants are aware UTC datetimes (`…_at`, `…_until`), durations are seconds (`…_s`); a lease is in seconds of the
+  store's lease clock (C2), which has nothing to do with the wall clock.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from shiftboss.core.policy import BreakerPolicy, Priority
+from shiftboss.core.value import Value
+from shiftboss.core.worker import Definition
+
+RING_SIZE = 100  # attempts that a worker's health looks back on (H2)
+
+
+# ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Status(StrEnum):
+    """S: the moves between these stand in `lifecycle.py`."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    DEAD = "dead"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+
+    @property
+    def is_final(self) -> bool:
+        return self not in (Status.PENDING, Status.RUNNING)
+
+
+class Origin(StrEnum):
+    """Why a run exists."""
+
+    OCCURRENCE = "occurrence"  # an instant of a schedule
+    ITERATION = "iteration"  # of a continuous worker
+    TRIGGER = "trigger"  # by hand or by code
+    AFTER = "after"  # an upstream's success (M6)
+    REPLAY = "replay"  # of a dead letter (Q3)
+
+
+class Cause(StrEnum):
+    """Why a run ended as it did, or why an attempt did not count."""
+
+    ERROR = "error"
+    FATAL = "fatal"
+    TIMEOUT = "timeout"
+    EXPIRED = "expired"
+    UNFIT = "unfit"
+    LOST = "lost"
+    CRASH_LOOP = "crash_loop"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+    RESCUED = "rescued"
+    # of skipped runs
+    DISABLED = "disabled"
+    DEPENDENCY_FAILED = "dependency_failed"
+    MISFIRE = "misfire"
+    REPLACED = "replaced"  # a changed declaration took its place
+
+
+class Error(Value, frozen=True):
+    """What a body raised.  `type` is the qualified class name; the traceback is cut to a bound by who recorded it."""
+
+    type: str
+    message: str = ""
+    traceback: str = ""
+
+
+class Attempt(Value, frozen=True):
+    """One finished try of a run (Q2).  `cause` is None when it succeeded."""
+
+    number: int
+    node: str
+    started_at: datetime
+    ended_at: datetime
+    duration_s: float
+    cause: Cause | None = None
+    error: Error | None = None
+    code_version: str = ""
+
+
+class Claim(Value, frozen=True):
+    """The mark of the node that executes an attempt.  `fence` grows with every claim in the store (C5, C7)."""
+
+    node: str
+    fence: int
+    at: datetime
+    probe: bool = False  # of a half-open breaker (K2) or of probation (K5)
+    fallback: bool = False  # the fallback runs in the body's place (K3)
+    zombie_since: datetime | None = None  # timed out, but its thread still runs (B6)
+
+
+class CancelRequest(Value, frozen=True):
+    """An operator wants this run to end (T4)."""
+
+    by: str
+    at: datetime
+    reason: str = ""
+
+
+class Progress(Value, frozen=True):
+    """What a body last said about how far it is."""
+
+    done: float
+    total: float | None = None
+    message: str = ""
+    at: datetime | None = None
+
+
+class Run(Value, frozen=True):
+    """One request to execute a worker, from pending to its end."""
+
+    id: int
+    worker: str
+    origin: Origin
+    status: Status
+    priority: Priority
+    created_at: datetime
+    occurs_at: datetime  # D1: the logical instant, never changed
+    due_at: datetime  # not before this instant; moved by retries and back-off
+    attempt: int = 0  # counted attempts begun so far; an interrupted one is given back
+    attempts: tuple[Attempt, ...] = ()  # finished ones, the newest MAX_ATTEMPTS_KEPT
+    claim: Claim | None = None  # while running
+    covers_until: datetime | None = None  # O2: the last instant taken up
+    missed: int = 0  # instants taken up beside its own
+    key: str | None = None
+    digest: str | None = None  # sha256 of the payload
+    payload: bytes | None = None  # kept in a column of its own; None in rows read without it
+    forced: bool = False  # passes the gate of a disabled worker (K5)
+    degraded: bool = False  # ran although an upstream had failed, or by its fallback (D5, K3)
+    give_up_at: datetime | None = None  # dead as expired when it has not started by then, or not ended (T1)
+    deadline_at: datetime | None = None
+    first_started_at: datetime | None = None
+    finished_at: datetime | None = None
+    cause: Cause | None = None
+    error: Error | None = None  # of the last failed attempt
+    result: bytes | None = None  # JSON; kept in a column of its own
+    interruptions: int = 0
+    rescues: int = 0  # in a row, without a finished attempt (C8)
+    cancel: CancelRequest | None = None
+    progress: Progress | None = None
+    heartbeat_at: datetime | None = None
+    replay_of: int | None = None
+    caused_by: int | None = None  # the upstream run whose success made it (M6)
+    by: str = ""  # who asked for it
+
+    def held_by(self, node: str, fence: int) -> bool:
+        """C5: whether *node* still holds the claim it was given."""
+        return self.claim is not None and self.claim.node == node and self.claim.fence == fence
+
+    @property
+    def has_started(self) -> bool:
+        """Whether an attempt of it has ever begun."""
+        return self.first_started_at is not None
+
+    @property
+    def is_standing(self) -> bool:
+        """Made by a rule, not by a caller: few of a worker exist at a time, and the rules count them."""
+        return self.origin in (Origin.OCCURRENCE, Origin.ITERATION, Origin.AFTER)
+
+
+# ── workers, breakers, nodes ─────────────────────────────────────────────────────────────────────────────────────
+
+
+class Disabled(Value, frozen=True):
+    """K4, K5: who switched the worker off and why.  `probation_until` is None when only a person switches it on."""
+
+    by: str
+    reason: str
+    since: datetime
+    error: Error | None = None
+    run: int | None = None
+    probation_s: float | None = None
+    probation_until: datetime | None = None
+
+    @property
+    def automatic(self) -> bool:
+        return self.by == "auto"
+
+
+class WorkerState(Value, frozen=True):
+    """A worker as the store keeps it: the newest declaration and what people and failures decided about it."""
+
+    definition: Definition
+    declared_at: datetime
+    disabled: Disabled | None = None
+
+    @property
+    def name(self) -> str:
+        return self.definition.name
+
+
+class Verdict(Value, frozen=True):
+    """How the latest run (by `occurs_at`, then id) ended, for depends_on (D2)."""
+
+    occurs_at: datetime
+    run: int
+    ok: bool
+
+
+class Sample(Value, frozen=True, array_like=True):
+    """One attempt in the ring."""
+
+    ok: bool
+    duration_s: float
+
+
+class Record(Value, frozen=True):
+    """How a worker has done so far; written whenever one of its runs is started or settled."""
+
+    latest: Verdict | None = None
+    last_instant: datetime | None = None  # the last instant of the schedule that a started occurrence covers
+    anchor_at: datetime | None = None  # M4: where `every` counts from
+    last_run_at: datetime | None = None  # start of the latest attempt
+    last_success_at: datetime | None = None
+    last_success_started_at: datetime | None = None
+    last_error: Error | None = None
+    last_error_at: datetime | None = None
+    streak: int = 0  # dead runs in a row (K4)
+    failed_iterations: int = 0  # attempts in a row of a continuous worker, for its back-off (M5)
+    ring: tuple[Sample, ...] = ()
+    tokens: float | None = None  # B8; None: a full bucket
+    tokens_at: datetime | None = None
+
+
+class BreakerMode(StrEnum):
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+class BreakerState(Value, frozen=True):
+    """K1, K2.  Half-open is entered by the claim of a probe; `until` is when the cooldown ends."""
+
+    name: str
+    policy: BreakerPolicy
+    mode: BreakerMode = BreakerMode.CLOSED
+    failures: int = 0  # in a row
+    window: tuple[bool, ...] = ()
+    opened_at: datetime | None = None
+    until: datetime | None = None
+    cooldown_s: float | None = None  # of the current opening
+    successes: int = 0  # probes that succeeded since it opened
+
+
+class NodeMode(StrEnum):
+    RUNNING = "running"
+    DRAINING = "draining"
+    CLIENT = "client"  # triggers and operates, runs nothing
+
+
+class Shed(StrEnum):
+    """H4: what a node holds back while it is short of something."""
+
+    NOTHING = "nothing"
+    LOW = "low"
+    NORMAL = "normal"  # low and normal
+
+
+class Node(Value, frozen=True):
+    """One process with an engine, by an identity made at its start (C2)."""
+
+    id: str
+    name: str  # host:pid, for people
+    boot: str  # of the lease clock: a reboot ends all leases
+    lease_until_s: float
+    started_at: datetime
+    held_since_s: float = 0.0  # since when it has held its lease without a gap (C4)
+    mode: NodeMode = NodeMode.RUNNING
+    slots: int = 100
+    executors: dict[str, int] = {}
+    workers: dict[str, str] = {}  # name → parameters, of what it can run
+    shed: Shed = Shed.NOTHING
+    shed_reason: str = ""
+    lag_s: float = 0.0
+    pid: int = 0
+    host: str = ""
+    version: str = ""
+    code_version: str = ""
+
+
+# ── what an executor says ────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Succeeded(Value, frozen=True, tag="succeeded"):
+    """The body returned.  `result` is JSON or None; `idle_s` is what a continuous body asked for (M5)."""
+
+    result: bytes | None = None
+    idle_s: float | None = None
+
+
+class Failed(Value, frozen=True, tag="failed"):
+    """The body raised.  `fatal`: no retry (R1); `retry_after_s`: the body said when."""
+
+    error: Error
+    fatal: bool = False
+    retry_after_s: float | None = None
+
+
+class TimedOut(Value, frozen=True, tag="timed_out"):
+    """T1, T3: it ran past its timeout, whatever it did afterwards."""
+
+    error: Error
+
+
+class Cancelled(Value, frozen=True, tag="cancelled"):
+    """It ended because an operator asked for that (T4)."""
+
+
+class Interrupted(Value, frozen=True, tag="interrupted"):
+    """R2: shutdown or a lost lease cut it short.  `began` is False when the body had not been entered."""
+
+    reason: str = ""
+    began: bool = True
+
+
+class Unfit(Value, frozen=True, tag="unfit"):
+    """Q1: the stored payload no longer fits the function."""
+
+    error: Error
+
+
+Outcome = Succeeded | Failed | TimedOut | Cancelled | Interrupted | Unfit
+
+
+class Report(Value, frozen=True):
+    """What an executor says about an attempt that has ended; `duration_s` by the monotonic clock."""
+
+    run: int
+    node: str
+    fence: int
+    outcome: Outcome
+    duration_s: float
+    code_version: str = ""
+
+
+class DeadLetter(Value, frozen=True):
+    """Q: the card of a dead run; the run itself, with payload and attempts, lies in the history."""
+
+    run: int
+    worker: str
+    cause: Cause
+    error_type: str
+    entered_at: datetime
+    has_payload: bool
+    state: str = "open"  # open | replayed | resolved | discarded | superseded
+    closed_at: datetime | None = None
+    closed_by: str = ""
+    note: str = ""
+    replayed_as: int | None = None

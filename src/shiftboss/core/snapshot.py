@@ -1,0 +1,277 @@
+"""The part of the world that a rule may look at, and the change that it answers with.
+
+Rules of this file
+- Rules read a snapshot and never write it; the cycle applies their changes to it, one after another.
+- Asking for what has not been read raises `NotLoaded`: silence would be a wrong answer.
+- A `Draft` is a change in the making: it reads through to the snapshot, so that the second half of a rule sees what
+  the first half decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime
+
+from shiftboss.core.events import Event
+from shiftboss.core.graph import Relations
+from shiftboss.core.lane import Lane
+from shiftboss.core.model import BreakerState, DeadLetter, Node, Record, Run, Status, WorkerState
+from shiftboss.core.value import Value
+from shiftboss.errors import NotLoaded, UnknownWorker, did_you_mean
+
+NO_RECORD = Record()
+
+
+class Change(Value, frozen=True):
+    """What one rule, or a whole cycle, wants written.  A run appears once, as it is to be."""
+
+    runs: tuple[Run, ...] = ()
+    workers: tuple[WorkerState, ...] = ()
+    forgotten: tuple[str, ...] = ()
+    records: tuple[tuple[str, Record], ...] = ()
+    breakers: tuple[BreakerState, ...] = ()
+    resources: tuple[tuple[str, int], ...] = ()
+    nodes: tuple[Node, ...] = ()
+    gone_nodes: tuple[str, ...] = ()
+    letters: tuple[DeadLetter, ...] = ()
+    events: tuple[Event, ...] = ()
+
+
+NOTHING = Change()
+
+
+class Snapshot:
+    """Workers, breakers, resources, nodes and claims in full; of the waiting runs, the lanes that were read."""
+
+    def __init__(self) -> None:
+        self.workers: dict[str, WorkerState] = {}
+        self.records: dict[str, Record] = {}
+        self.breakers: dict[str, BreakerState] = {}
+        self.resources: dict[str, int] = {}
+        self.nodes: dict[str, Node] = {}
+        self.running: dict[int, Run] = {}
+        self.running_by: dict[str, dict[int, Run]] = {}
+        self.lanes: dict[str, Lane] = {}
+        self.found: dict[int, Run] = {}  # runs read by id for the facts of this cycle, also finished ones
+        self.keyed: dict[tuple[str, str], Run] = {}  # by idempotency key, read for the facts of this cycle
+        self.letters: dict[int, DeadLetter] = {}  # read for the facts of this cycle
+        self.relations: Relations = Relations.of(())
+        self.touched: set[str] = set()  # workers in which something changed since the cycle last asked
+
+    # what rules ask
+
+    def worker(self, name: str) -> WorkerState:
+        """Raises UnknownWorker, with the nearest name."""
+        try:
+            return self.workers[name]
+        except KeyError:
+            hint = did_you_mean(name, self.workers)
+            raise UnknownWorker(f"no worker named {name!r} is stored or declared; {hint}") from None
+
+    def record(self, name: str) -> Record:
+        return self.records.get(name, NO_RECORD)
+
+    def lane(self, name: str) -> Lane:
+        try:
+            return self.lanes[name]
+        except KeyError:
+            raise NotLoaded(f"the lane of {name!r} was not read before a rule asked for it") from None
+
+    def run(self, run_id: int) -> Run | None:
+        """The run as far as it was read: running, waiting in a loaded lane, or fetched by id."""
+        return self.running.get(run_id) or self.found.get(run_id)
+
+    def running_of(self, name: str) -> Collection[Run]:
+        runs = self.running_by.get(name)
+        return runs.values() if runs else ()
+
+    def running_on(self, node: str) -> Iterator[Run]:
+        return (run for run in self.running.values() if run.claim is not None and run.claim.node == node)
+
+    # what the cycle does
+
+    def apply(self, change: Change) -> None:
+        """Make *change* true here.  Called by the cycle and the simulator only."""
+        for run in change.runs:
+            self._apply_run(run)
+        for name, record in change.records:
+            self.records[name] = record
+            self.touched.add(name)
+        if change.workers or change.forgotten:
+            self._apply_workers(change)
+        for breaker in change.breakers:
+            self.breakers[breaker.name] = breaker
+            self.touched.update(self.relations.sharing_breaker(breaker.name))
+        if change.resources:
+            self.resources.update(change.resources)
+            self.touched.update(self.workers)
+        for node in change.nodes:
+            self.nodes[node.id] = node
+        for node_id in change.gone_nodes:
+            self.nodes.pop(node_id, None)
+        for letter in change.letters:
+            self.letters[letter.run] = letter
+
+    def _apply_run(self, run: Run) -> None:
+        name = run.worker
+        self.touched.add(name)
+        if run.id in self.found:
+            self.found[run.id] = run
+        if run.key is not None and (name, run.key) in self.keyed:
+            self.keyed[name, run.key] = run
+        lane = self.lanes.get(name)
+        if run.status is Status.RUNNING:
+            self.running[run.id] = run
+            self.running_by.setdefault(name, {})[run.id] = run
+            if lane is not None:
+                lane.take(run.id)
+            return
+        if self.running.pop(run.id, None) is not None:
+            self.running_by[name].pop(run.id, None)
+        if lane is not None:
+            if run.status is Status.PENDING:
+                lane.put(run)
+            else:
+                lane.take(run.id)
+
+    def _apply_workers(self, change: Change) -> None:
+        rebuild = bool(change.forgotten)
+        for state in change.workers:
+            old = self.workers.get(state.name)
+            rebuild = rebuild or old is None or old.definition != state.definition
+            self.workers[state.name] = state
+            self.touched.add(state.name)
+        for name in change.forgotten:
+            self.touched.update(self.relations.component(name))
+            self.workers.pop(name, None)
+            self.records.pop(name, None)
+            self.lanes.pop(name, None)
+        if rebuild:
+            self.rebuild()
+
+    def rebuild(self) -> None:
+        """Derive the relations anew after declarations changed."""
+        self.relations = Relations.of(state.definition for state in self.workers.values())
+
+
+class Draft:
+    """A change in the making.  `ids` hands out the ids of new runs (STYLE: ids are handed in)."""
+
+    __slots__ = ("_breakers", "_events", "_ids", "_letters", "_records", "_runs", "_workers", "now", "snapshot")
+
+    def __init__(self, snapshot: Snapshot, now: datetime, ids: Iterator[int] | None = None) -> None:
+        self.snapshot = snapshot
+        self.now = now
+        self._ids = ids
+        self._runs: dict[int, Run] = {}
+        self._workers: dict[str, WorkerState] = {}
+        self._records: dict[str, Record] = {}
+        self._breakers: dict[str, BreakerState] = {}
+        self._letters: dict[int, DeadLetter] = {}
+        self._events: list[Event] = []
+
+    def new_id(self) -> int:
+        if self._ids is None:
+            raise NotLoaded("this rule makes no runs, yet it asked for an id")
+        return next(self._ids)
+
+    # reading through
+
+    def worker(self, name: str) -> WorkerState:
+        return self._workers.get(name) or self.snapshot.worker(name)
+
+    def record(self, name: str) -> Record:
+        return self._records.get(name) or self.snapshot.record(name)
+
+    def breaker(self, name: str) -> BreakerState | None:
+        return self._breakers.get(name) or self.snapshot.breakers.get(name)
+
+    def running_of(self, name: str) -> list[Run]:
+        """Running runs of a worker, this draft's decisions included."""
+        drafted = self._runs
+        runs = [run for run in self.snapshot.running_of(name) if run.id not in drafted]
+        return runs + [run for run in drafted.values() if run.worker == name and run.status is Status.RUNNING]
+
+    def standing_of(self, name: str) -> list[Run]:
+        """Pending runs of a worker that rules made (occurrence, iteration, after), this draft's included."""
+        drafted = self._runs
+        runs = [run for run in self.snapshot.lane(name).standing.values() if run.id not in drafted]
+        return runs + [
+            run for run in drafted.values() if run.worker == name and run.is_standing and run.status is Status.PENDING
+        ]
+
+    # writing
+
+    def put(self, run: Run) -> Run:
+        self._runs[run.id] = run
+        return run
+
+    def put_worker(self, state: WorkerState) -> None:
+        self._workers[state.name] = state
+
+    def put_record(self, name: str, record: Record) -> None:
+        self._records[name] = record
+
+    def put_breaker(self, breaker: BreakerState) -> None:
+        self._breakers[breaker.name] = breaker
+
+    def put_letter(self, letter: DeadLetter) -> None:
+        self._letters[letter.run] = letter
+
+    def emit(self, *events: Event) -> None:
+        self._events.extend(events)
+
+    def change(self) -> Change:
+        return Change(
+            runs=tuple(self._runs.values()),
+            workers=tuple(self._workers.values()),
+            records=tuple(self._records.items()),
+            breakers=tuple(self._breakers.values()),
+            letters=tuple(self._letters.values()),
+            events=tuple(self._events),
+        )
+
+
+def merged(changes: Iterable[Change]) -> Change:
+    """Many changes as one: of each thing the last word, of events all in order."""
+    runs: dict[int, Run] = {}
+    workers: dict[str, WorkerState] = {}
+    records: dict[str, Record] = {}
+    breakers: dict[str, BreakerState] = {}
+    resources: dict[str, int] = {}
+    nodes: dict[str, Node] = {}
+    letters: dict[int, DeadLetter] = {}
+    gone: dict[str, None] = {}
+    forgotten: dict[str, None] = {}
+    events: list[Event] = []
+    for change in changes:
+        runs.update((run.id, run) for run in change.runs)
+        records.update(change.records)
+        if change.workers:
+            workers.update((state.name, state) for state in change.workers)
+            for state in change.workers:
+                forgotten.pop(state.name, None)
+        breakers.update((breaker.name, breaker) for breaker in change.breakers)
+        resources.update(change.resources)
+        nodes.update((node.id, node) for node in change.nodes)
+        letters.update((letter.run, letter) for letter in change.letters)
+        gone.update(dict.fromkeys(change.gone_nodes))
+        forgotten.update(dict.fromkeys(change.forgotten))
+        events.extend(change.events)
+    for name in forgotten:
+        workers.pop(name, None)
+        records.pop(name, None)
+    for node_id in gone:
+        nodes.pop(node_id, None)
+    return Change(
+        runs=tuple(runs.values()),
+        workers=tuple(workers.values()),
+        forgotten=tuple(forgotten),
+        records=tuple(records.items()),
+        breakers=tuple(breakers.values()),
+        resources=tuple(resources.items()),
+        nodes=tuple(nodes.values()),
+        gone_nodes=tuple(gone),
+        letters=tuple(letters.values()),
+        events=tuple(events),
+    )

@@ -1,0 +1,127 @@
+"""A worker as it is declared: its mode, its relations and its policies, all of it storable.
+
+Rules of this file
+- A `Definition` holds no function: any process can read, compare and judge it.
+- What one declaration alone can get wrong is refused here; what takes the others to see is refused in `graph.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+from shiftboss.core.policy import BreakerPolicy, HealthPolicy, Priority, Rate, Retry
+from shiftboss.core.schedule import Schedule
+from shiftboss.core.value import Value
+from shiftboss.errors import ConfigurationError
+
+NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?", re.ASCII)
+TAG_PREFIX = "tag:"
+
+
+class Mode(StrEnum):
+    """M1."""
+
+    SCHEDULED = "scheduled"
+    CONTINUOUS = "continuous"
+    TRIGGERED = "triggered"
+
+
+class Start(StrEnum):
+    """M3: the first occurrence is due at once, or at the first instant of the schedule."""
+
+    NOW = "now"
+    NEXT = "next"
+
+
+class Misfire(StrEnum):
+    """O2."""
+
+    ONE = "one"
+    SKIP = "skip"
+    ALL = "all"
+
+
+class OnFailure(StrEnum):
+    """D5: what a run does while its upstream's latest run has failed."""
+
+    WAIT = "wait"
+    SKIP = "skip"
+    RUN = "run"
+
+
+class Upstream(Value, frozen=True):
+    """One edge of depends_on (D2, D4, D5).  `max_age_s` bounds the age of the upstream's last success."""
+
+    worker: str
+    fresh: bool = False
+    max_age_s: float | None = None
+    on_failure: OnFailure = OnFailure.WAIT
+
+
+class Definition(Value, frozen=True):
+    """Everything that is declared about a worker.  Durations in seconds; None means no limit unless said otherwise."""
+
+    name: str
+    mode: Mode = Mode.TRIGGERED
+    schedule: Schedule | None = None
+    start: Start = Start.NEXT
+    jitter_s: float = 0.0
+    misfire: Misfire = Misfire.ONE
+    grace_s: float = 60.0
+    misfire_limit: int = 100
+    pause_s: float = 0.0
+    priority: Priority = Priority.NORMAL
+    timeout_s: float | None = 60.0
+    start_within_s: float | None = None
+    deadline_s: float | None = None
+    cancel_grace_s: float = 5.0
+    concurrency: int | None = None  # runs at once in the whole fleet; None: no limit
+    patience_s: float = 30.0  # B4
+    retry: Retry = Retry()
+    breaker: str | None = None  # the name of its breaker; workers may share one
+    breaker_policy: BreakerPolicy | None = None
+    fallback: bool = False
+    max_consecutive_failures: int | None = 5
+    probation_s: float | None = 3600.0
+    depends_on: tuple[Upstream, ...] = ()
+    after: tuple[str, ...] = ()
+    blocks: tuple[str, ...] = ()  # names and "tag:NAME"
+    tags: tuple[str, ...] = ()
+    uses: dict[str, int] = {}
+    rate: Rate | None = None
+    health: HealthPolicy = HealthPolicy()
+    at_most_once: bool = False
+    key_ttl_s: float = 86400.0
+    max_payload_bytes: int = 1 << 20
+    executor: str = "coroutine"
+    parameters: str = ""  # what the body takes: nodes with other parameters leave its runs to others (M7)
+    doc: str = ""
+
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.name):
+            raise ConfigurationError(
+                f"worker name {self.name!r} is not usable; take letters, digits, '-', '_' and '.', at most 128 of them"
+            )
+        if (self.mode is Mode.SCHEDULED) != (self.schedule is not None):
+            raise ConfigurationError(f"worker {self.name!r}: a scheduled worker, and only it, has every= or cron=")
+        if self.concurrency is not None and self.concurrency < 1:
+            raise ConfigurationError(f"worker {self.name!r}: concurrency={self.concurrency} lets nothing run; use ≥ 1")
+        if self.mode is Mode.CONTINUOUS and self.concurrency != 1:
+            raise ConfigurationError(
+                f"worker {self.name!r}: a continuous worker has one iteration at a time; drop concurrency="
+            )
+        if self.fallback and self.breaker is None:
+            raise ConfigurationError(f"worker {self.name!r}: fallback= runs while a breaker is open; add breaker=True")
+        if self.max_consecutive_failures is not None and self.max_consecutive_failures < 1:
+            raise ConfigurationError(f"worker {self.name!r}: max_consecutive_failures must be ≥ 1, or None for never")
+        for resource, permits in self.uses.items():
+            if permits < 1:
+                raise ConfigurationError(f"worker {self.name!r}: uses={{{resource!r}: {permits}}} must take ≥ 1 permit")
+        if self.misfire_limit < 1:
+            raise ConfigurationError(f"worker {self.name!r}: misfire_limit={self.misfire_limit} must be ≥ 1")
+
+    @property
+    def runs_by_itself(self) -> bool:
+        """Whether runs come without a payload: by schedule, by iteration or after another worker."""
+        return self.mode is not Mode.TRIGGERED or bool(self.after)

@@ -1,0 +1,147 @@
+"""Every error that shiftboss raises, parted by who must act.
+
+Rules of this file
+- `CallerError`: the code that called must change.  `OperatorError`: somebody must look at the machine, the store or
+  the worker.  `InternalError`: a mistake of ours; please report it.
+- A message names the thing, the fact and the remedy.
+- What user code raises inside a body is never one of these: it is an outcome of its run.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ShiftbossError(Exception):
+    """The root of everything that shiftboss raises on purpose."""
+
+
+# ── the caller must act ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+class CallerError(ShiftbossError):
+    """The call cannot be carried out as it was made; nothing was changed."""
+
+
+class ConfigurationError(CallerError):
+    """A declaration or an option that cannot work: unknown name, impossible combination, wrong unit."""
+
+
+class CycleError(ConfigurationError):
+    """`depends_on` and `after` together form a cycle; the message shows the path."""
+
+
+class UnknownWorker(CallerError, LookupError):
+    """No worker of that name is declared or stored."""
+
+
+class UnknownRun(CallerError, LookupError):
+    """No run of that id is stored (it may have been pruned)."""
+
+
+class WrongPayload(CallerError, ValueError):
+    """The payload does not fit the parameters of the worker's function."""
+
+
+class DuplicateKey(CallerError):
+    """The key was used before with another payload."""
+
+
+class WorkerDisabled(CallerError):
+    """The worker is disabled; `force=True` passes this one gate, `enable` opens it."""
+
+
+class NotAllowed(CallerError):
+    """The thing exists, and its state does not allow what was asked (a finished run cannot be cancelled)."""
+
+
+class NotStarted(CallerError):
+    """The orchestrator is neither started nor opened as a client."""
+
+
+class AlreadyStarted(CallerError):
+    """`start` was called on an orchestrator that runs."""
+
+
+class RunFailed(ShiftbossError):
+    """`result()` of a run that ended otherwise than by success; `status` and `cause` say how."""
+
+    def __init__(self, message: str, *, status: str, cause: str | None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.cause = cause
+
+
+class WaitTimeout(ShiftbossError, TimeoutError):
+    """Waiting ended before the run did.  The run goes on."""
+
+
+# ── the operator must act ────────────────────────────────────────────────────────────────────────────────────────
+
+
+class OperatorError(ShiftbossError):
+    """Somebody must look at the machine or the store."""
+
+
+class StoreUnavailable(OperatorError):
+    """The store did not answer in time.  `maybe_stored` says whether the commit is in doubt: repeat it with a `key`."""
+
+    def __init__(self, message: str, *, maybe_stored: bool = False) -> None:
+        super().__init__(message)
+        self.maybe_stored = maybe_stored
+
+
+class StoreMissing(OperatorError):
+    """There is no store at that address, and reading never creates one."""
+
+
+class StoreDamaged(OperatorError):
+    """The store's file is corrupt or is no database.  It is left as it is; restore a backup or name another file."""
+
+
+class StoreReadOnly(OperatorError):
+    """The store's file or folder cannot be written."""
+
+
+class StoreFull(StoreUnavailable):
+    """The disk is full: nothing new is accepted until there is room."""
+
+
+class StoreTooNew(OperatorError):
+    """A newer shiftboss wrote this store.  Nothing was touched; upgrade this process."""
+
+
+class StoreRejected(OperatorError):
+    """The store refused a write that it should have taken (a constraint); the fact to blame is refused with it."""
+
+
+class Forked(OperatorError):
+    """The process was forked after the start: connections and threads do not survive that."""
+
+
+# ── we must act ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class InternalError(ShiftbossError):
+    """A mistake in shiftboss itself."""
+
+
+class NotLoaded(InternalError):
+    """A rule asked for a part of the world that the cycle had not read."""
+
+
+class IllegalMove(InternalError):
+    """A rule tried to move a run from one status to another that the table does not hold."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A closing phrase for messages about an unknown *name*: the nearest known one, or all of them when few."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    if not names:
+        return "none is known"
+    shown = ", ".join(names[:10])
+    return f"known: {shown}" + (f" and {len(names) - 10} more" if len(names) > 10 else "")

@@ -1,0 +1,313 @@
+"""The doors of the engine: what it asks of a store, of an executor and of a body.
+
+Rules of this file
+- A store reads, writes, commits and rings a bell; it decides nothing.  One contract suite holds every store to this.
+- Reads are bounded and their number does not grow with the batch.
+- An executor starts an attempt and always reports exactly one outcome for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple, Protocol
+
+from shiftboss.core.events import Event
+from shiftboss.core.lane import Lane
+from shiftboss.core.model import (
+    BreakerState,
+    DeadLetter,
+    Error,
+    Node,
+    Outcome,
+    Record,
+    Run,
+    Status,
+    WorkerState,
+)
+from shiftboss.core.snapshot import Change
+from shiftboss.core.worker import Definition
+
+# ── stores ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Delta(NamedTuple):
+    """What others changed since this session last looked; `everything` when it is a full reading."""
+
+    everything: bool = False
+    workers: Sequence[tuple[WorkerState, Record]] = ()  # changed rows; their lanes may have changed as well
+    forgotten: Sequence[str] = ()  # names that are gone (a full reading has none)
+    breakers: Sequence[BreakerState] = ()
+    resources: Mapping[str, int] | None = None  # all of them, when anything changed at all
+    nodes: Sequence[Node] | None = None  # all of them, likewise
+    running: Sequence[Run] | None = None  # all claims, likewise
+    waiting: Mapping[str, datetime] | None = None  # a full reading only: worker → earliest due instant in its lane
+
+
+NO_DELTA = Delta()
+
+
+class HistoryFilter(NamedTuple):
+    """Which finished or live runs to list, newest first.  `before` is a run id: the cursor of the page."""
+
+    worker: str | None = None
+    status: Collection[Status] = ()
+    since: datetime | None = None
+    key: str | None = None
+    error_type: str | None = None
+    before: int | None = None
+    limit: int = 50
+
+
+class LetterFilter(NamedTuple):
+    """Which dead letters."""
+
+    ids: Collection[int] = ()
+    worker: str | None = None
+    error_type: str | None = None
+    since: datetime | None = None
+    state: str | None = "open"  # None: all
+    before: int | None = None
+    limit: int = 1000
+
+
+class Reader(Protocol):
+    """Bounded reads within one consistent view of the store."""
+
+    def changes(self) -> Delta:
+        """What others committed since this session's last call; everything at first or after `forget`."""
+        ...
+
+    def lanes(self, names: Collection[str], *, limit: int) -> dict[str, Lane]:
+        """The lanes of *names*: of each queue the first *limit* runs (without payload), the standing runs, the least.
+
+        A queue is whole when fewer than *limit* were found.
+        """
+        ...
+
+    def runs(self, ids: Collection[int]) -> list[Run]:
+        """Runs by id, live or finished, with payload and result; missing ones are left out."""
+        ...
+
+    def keyed(self, pairs: Collection[tuple[str, str]]) -> list[Run]:
+        """For each (worker, key) the live run, else the newest finished one that succeeded."""
+        ...
+
+    def payloads(self, ids: Collection[int]) -> dict[int, bytes]:
+        """Payloads of live runs that have one."""
+        ...
+
+    def expiring(self, now: datetime, *, limit: int) -> list[Run]:
+        """Pending runs whose `give_up_at` has come, earliest first."""
+        ...
+
+    def next_give_up(self) -> datetime | None:
+        """The earliest `give_up_at` of any pending run."""
+        ...
+
+    def letters(self, wanted: LetterFilter) -> list[DeadLetter]:
+        """Dead letters, newest first."""
+        ...
+
+    def open_letters(self, worker: str, *, without_payload_only: bool, limit: int) -> list[DeadLetter]:
+        """Unresolved entries of a worker (Q5 asks for those without payload)."""
+        ...
+
+    # for the faces
+
+    def history(self, wanted: HistoryFilter) -> list[Run]:
+        """Runs, live and finished, newest id first, without payload."""
+        ...
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """worker → {"pending": n, "due": …, "dead_letters": …}: counts of hot rows and open letters only.
+
+        "pending" is counted to 1,001 at most for each worker: no count grows with the backlog.
+        """
+        ...
+
+    def events(self, *, after: int, limit: int, worker: str | None = None) -> list[tuple[int, Event]]:
+        """Stored events in order, from the one after number *after*."""
+        ...
+
+    def info(self) -> dict[str, Any]:
+        """Facts for `doctor`: engine and version, schema, sizes, settings, integrity."""
+        ...
+
+
+class Transaction(Reader, Protocol):
+    """A serialised read-write transaction; commits at the end of its `with`, rolls back on an exception."""
+
+    @property
+    def number(self) -> int:
+        """This commit's number, larger than every earlier one of this store: the fence of its claims."""
+        ...
+
+    def ids(self) -> Iterator[int]:
+        """Ids for new runs, increasing."""
+        ...
+
+    def write(self, change: Change, *, new: Collection[int]) -> None:
+        """Write *change*; may be called more than once.
+
+        *new* holds the ids of runs that no row exists of yet.  A run with a final status leaves the live table for
+        the history in the same transaction.  Every worker whose lane or claims changed counts as changed for the
+        other sessions.
+        """
+        ...
+
+
+class Session(Protocol):
+    """One thread's way into the store."""
+
+    def begin(self) -> AbstractContextManager[Transaction]:
+        """Raises StoreUnavailable, StoreFull, StoreReadOnly, StoreDamaged or StoreRejected, here or at its end."""
+        ...
+
+    def read(self) -> AbstractContextManager[Reader]:
+        """A consistent view that takes no lock."""
+        ...
+
+    def forget(self) -> None:
+        """Answer the next `changes` with everything (after a failed commit)."""
+        ...
+
+    def changed_elsewhere(self) -> bool:
+        """Whether another session committed since the last `changes`; no lock, no wait."""
+        ...
+
+    def wait(self, timeout_s: float) -> None:
+        """Return when `ring` was called, another session or process may have changed something, or time is up."""
+        ...
+
+    def ring(self) -> None:
+        """Wake this session's `wait`, also when it is not waiting yet.  From any thread."""
+        ...
+
+    def prune(self, *, runs_before: datetime, letters_before: datetime, events_before: datetime, limit: int) -> int:
+        """A4: delete at most *limit* finished rows in a short transaction of its own; how many went."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Store(Protocol):
+    """Where everything is kept."""
+
+    @property
+    def url(self) -> str: ...
+
+    def open(self, *, create: bool) -> None:
+        """Check, create (with *create*) and migrate.  Raises StoreMissing, StoreDamaged, StoreTooNew, StoreReadOnly."""
+        ...
+
+    def session(self) -> Session: ...
+
+    def close(self) -> None: ...
+
+    def hold(self, node: str) -> AbstractContextManager[None]:
+        """Hold something that the kernel lets go of when this process dies (a locked file), for C4."""
+        ...
+
+    def is_dead(self, node: str) -> bool:
+        """Whether the process of that node is surely gone; False when nobody can tell."""
+        ...
+
+
+# ── executors ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class StopReason(StrEnum):
+    """Why an attempt is told to stop; it decides the outcome of one that obeys."""
+
+    CANCEL = "cancel"  # → Cancelled
+    SHUTDOWN = "shutdown"  # → Interrupted
+    LEASE = "lease"  # → Interrupted
+
+
+class Body(Protocol):
+    """A worker's function, ready to be called by an executor."""
+
+    @property
+    def is_async(self) -> bool: ...
+
+    def call(self, context: Any, payload: bytes | None, *, fallback: bool) -> Any:
+        """Decode the payload and call the function (a coroutine for an async one).
+
+        Raises UnfitPayload when the payload does not fit; whatever else is raised is the body's own.
+        """
+        ...
+
+    def succeeded(self, value: Any) -> Outcome:
+        """The outcome of a returned value: Idle is understood, what cannot be kept is not kept."""
+        ...
+
+    def failed(self, error: BaseException) -> Outcome:
+        """The outcome of an exception: Retry, Fatal, UnfitPayload, retry_on and no_retry_on are understood."""
+        ...
+
+
+@dataclass(slots=True)
+class Launch:
+    """Everything an executor needs to start one attempt.  `report` may be called from any thread, once."""
+
+    run: Run
+    definition: Definition
+    body: Body
+    report: Callable[[Outcome, float], None]  # outcome, duration in seconds
+    signal: Callable[[str, Any], None]  # what a body says meanwhile: "progress", "heartbeat", "zombie"
+    timeout_s: float | None
+    facts: dict[str, Any] = field(default_factory=dict)  # for the context: last_success_at, …
+
+
+class Executor(Protocol):
+    """Runs bodies of one kind."""
+
+    kind: str
+    slots: int
+
+    def open(self) -> None: ...
+
+    def start(self, launches: Iterable[Launch]) -> None:
+        """Start attempts, many in one hop.  Never blocks and never raises for what a body does."""
+        ...
+
+    def stop(self, run_id: int, fence: int, reason: StopReason) -> None:
+        """Ask one attempt to end (T2).  Unknown ones have ended already."""
+        ...
+
+    def announce(self) -> None:
+        """G1: let every running body see `ctx.stopping`."""
+        ...
+
+    def kill(self) -> None:
+        """G1: end what can be ended by force."""
+        ...
+
+    def zombies(self) -> Sequence[tuple[int, int]]:
+        """(run, fence) of attempts that were told to stop and still run (B6)."""
+        ...
+
+    def close(self, timeout_s: float) -> None:
+        """Let go of threads and children; wait no longer than that."""
+        ...
+
+
+__all__ = [
+    "NO_DELTA",
+    "Body",
+    "Delta",
+    "Error",
+    "Executor",
+    "HistoryFilter",
+    "Launch",
+    "LetterFilter",
+    "Reader",
+    "Session",
+    "StopReason",
+    "Store",
+    "Transaction",
+]
