@@ -1,7 +1,7 @@
 """The waiting work of one worker, as far as it has been read.
 
 Rules of this file
-- A lane is a set of *prefixes*: of each queue the first runs in rank order, and all of it where `whole`.  A prefix stays
+- A lane is a set of *prefixes*: of each queue the first runs by due instant; all of it where `whole`.  A prefix stays
   true while runs are added and taken, so a lane with a million runs costs what its loaded head costs.
 - A queue that has been emptied and is not whole says so (`is_dry`): the cycle reads on before anything is decided.
 - Standing runs (made by rules: occurrence, iteration, after) are always all here.

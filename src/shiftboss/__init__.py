@@ -1,0 +1,1 @@
+"""Background workers that must not get in each other's way."""
