@@ -97,9 +97,12 @@ class Lane:
     @property
     def is_dry(self) -> bool:
         """Whether there may be runs that would be next and have not been read."""
-        return any(not self._keys[n] and not self.whole[n] for n in range(QUEUES)) or (
-            not self.is_whole and self._least is None
-        )
+        return any(not keys and not whole for keys, whole in zip(self._keys, self.whole, strict=True))
+
+    @property
+    def knows_least(self) -> bool:
+        """Whether `least` can be answered from what is loaded."""
+        return self._least is not None or self.is_whole
 
     @property
     def next_due_at(self) -> datetime | None:

@@ -227,6 +227,7 @@ class Record(Value, frozen=True):
     streak: int = 0  # dead runs in a row (K4)
     failed_iterations: int = 0  # attempts in a row of a continuous worker, for its back-off (M5)
     ring: tuple[Sample, ...] = ()
+    owes_letters: bool = False  # dead letters without payload wait for a success (Q5)
     tokens: float | None = None  # B8; None: a full bucket
     tokens_at: datetime | None = None
 
@@ -241,7 +242,7 @@ class BreakerState(Value, frozen=True):
     """K1, K2.  Half-open is entered by the claim of a probe; `until` is when the cooldown ends."""
 
     name: str
-    policy: BreakerPolicy
+    policy: BreakerPolicy = BreakerPolicy()
     mode: BreakerMode = BreakerMode.CLOSED
     failures: int = 0  # in a row
     window: tuple[bool, ...] = ()

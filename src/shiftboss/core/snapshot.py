@@ -49,7 +49,7 @@ class Snapshot:
         self.breakers: dict[str, BreakerState] = {}
         self.resources: dict[str, int] = {}
         self.nodes: dict[str, Node] = {}
-        self.running: dict[int, Run] = {}
+        self.running: dict[int, Run] = {}  # every claim of the fleet
         self.running_by: dict[str, dict[int, Run]] = {}
         self.lanes: dict[str, Lane] = {}
         self.found: dict[int, Run] = {}  # runs read by id for the facts of this cycle, also finished ones
@@ -117,7 +117,7 @@ class Snapshot:
         self.touched.add(name)
         if run.id in self.found:
             self.found[run.id] = run
-        if run.key is not None and (name, run.key) in self.keyed:
+        if run.key is not None:
             self.keyed[name, run.key] = run
         lane = self.lanes.get(name)
         if run.status is Status.RUNNING:

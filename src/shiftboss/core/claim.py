@@ -1,0 +1,78 @@
+"""A granted run becomes running: the rule that a start is.
+
+Rules of this file
+- The claim, the take-up of missed instants, the successor and the breaker's probe are one change (B2, O2, M3, K2).
+- A start may turn out to be a skip (misfire); then nothing is claimed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from shiftboss.core.decide import Grant
+from shiftboss.core.events import BreakerHalfOpen, RunStarted
+from shiftboss.core.gates import tokens_at
+from shiftboss.core.lifecycle import move
+from shiftboss.core.model import BreakerMode, Cause, Claim, Origin, Run, Status, Verdict
+from shiftboss.core.occurrence import next_occurrence, skip_range, take_up
+from shiftboss.core.snapshot import Change, Draft, Snapshot
+from shiftboss.core.value import replace, seconds_between
+
+
+def claim(
+    snapshot: Snapshot, now: datetime, *, ids: Iterator[int], grant: Grant, node: str, fence: int
+) -> tuple[Change, Run | None]:
+    """Start what was granted; the running run, or None when its misfire policy dropped it."""
+    draft = Draft(snapshot, now, ids)
+    run = grant.run
+    definition = draft.worker(run.worker).definition
+    is_new_occurrence = run.origin is Origin.OCCURRENCE and not run.has_started
+    if is_new_occurrence:
+        taken = take_up(draft, definition, run)
+        if taken is None:
+            return draft.change(), None
+        run = taken
+    started = draft.put(
+        move(
+            run,
+            Status.RUNNING,
+            claim=Claim(node=node, fence=fence, at=now, probe=grant.probe, fallback=grant.fallback),
+            attempt=run.attempt + 1,
+            first_started_at=run.first_started_at or now,
+            degraded=run.degraded or grant.degraded or grant.fallback,
+            give_up_at=None,
+            progress=None,
+            heartbeat_at=None,
+        )
+    )
+    record = replace(draft.record(run.worker), last_run_at=now)
+    if definition.rate is not None:
+        record = replace(record, tokens=tokens_at(record, definition.rate, now) - 1, tokens_at=now)
+    draft.put_record(run.worker, record)
+    if grant.probe and definition.breaker is not None:
+        _half_open(draft, definition.breaker)
+    if is_new_occurrence:
+        next_occurrence(draft, definition)
+    delay_s = max(0.0, seconds_between(run.due_at, now))
+    draft.emit(RunStarted(at=now, worker=run.worker, run=run.id, node=node, attempt=started.attempt, delay_s=delay_s))
+    return draft.change(), started
+
+
+def skip_for_dependency(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], run: Run) -> tuple[Change, None]:
+    """D5: the occurrence is recorded as skipped; for those downstream that counts as a failure (D2)."""
+    draft = Draft(snapshot, now, ids)
+    definition = draft.worker(run.worker).definition
+    record = draft.record(run.worker)
+    latest = Verdict(occurs_at=run.occurs_at, run=run.id, ok=False)
+    if record.latest is None or (record.latest.occurs_at, record.latest.run) < (latest.occurs_at, latest.run):
+        draft.put_record(run.worker, replace(record, latest=latest))
+    skip_range(draft, definition, run, until=now, reason=Cause.DEPENDENCY_FAILED)
+    return draft.change(), None
+
+
+def _half_open(draft: Draft, name: str) -> None:
+    breaker = draft.breaker(name)
+    if breaker is not None and breaker.mode is BreakerMode.OPEN:
+        draft.put_breaker(replace(breaker, mode=BreakerMode.HALF_OPEN))
+        draft.emit(BreakerHalfOpen(at=draft.now, breaker=name))

@@ -1,0 +1,309 @@
+"""What people and code may do: trigger, cancel, enable, disable, forget, replay, resolve, discard, drain.
+
+Rules of this file
+- What is refused changes nothing and says what would be allowed.
+- Everything but a trigger is audited: who, what, before, after (A1).
+- Doing a thing twice is no error where the second time changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from datetime import datetime
+
+from shiftboss.core.breaker import reset
+from shiftboss.core.events import Audit, RunStored, WorkerDisabled, WorkerEnabled, WorkerForgotten
+from shiftboss.core.lifecycle import move
+from shiftboss.core.model import (
+    BreakerMode,
+    CancelRequest,
+    Cause,
+    DeadLetter,
+    Disabled,
+    NodeMode,
+    Origin,
+    Run,
+    Status,
+    WorkerState,
+)
+from shiftboss.core.occurrence import give_up_at, skip_range
+from shiftboss.core.policy import Priority
+from shiftboss.core.settle import end_pending
+from shiftboss.core.snapshot import NOTHING, Change, Draft, Snapshot
+from shiftboss.core.value import Value, later, replace, seconds_between
+from shiftboss.core.worker import Mode
+from shiftboss.errors import DuplicateKey, NotAllowed, UnknownRun, WrongPayload
+from shiftboss.errors import WorkerDisabled as RefusedDisabled
+
+
+class Request(Value, frozen=True):
+    """A trigger as it was asked for.  `payload` is JSON; `digest` its sha256; both None for no payload."""
+
+    worker: str
+    payload: bytes | None = None
+    digest: str | None = None
+    key: str | None = None
+    delay_s: float = 0.0
+    at: datetime | None = None  # instead of a delay; an instant in the past is due now
+    priority: Priority | None = None
+    force: bool = False
+    by: str = ""
+
+
+def trigger(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], request: Request) -> tuple[Change, Run]:
+    """Store a run of the worker, or find the one that its key already made (O5, K5).
+
+    Raises UnknownWorker, WorkerDisabled, DuplicateKey, WrongPayload.
+    """
+    state = snapshot.worker(request.worker)
+    definition = state.definition
+    if state.disabled is not None and not request.force:
+        raise RefusedDisabled(
+            f"worker {state.name!r} is disabled by {state.disabled.by} ({state.disabled.reason or 'no reason given'}); "
+            "enable it, or trigger with force=True"
+        )
+    if request.payload is not None and len(request.payload) > definition.max_payload_bytes:
+        raise WrongPayload(
+            f"the payload for {state.name!r} has {len(request.payload)} bytes, {definition.max_payload_bytes} are "
+            "allowed; pass a reference to the data, or raise max_payload"
+        )
+    if request.key is not None:
+        earlier = _earlier(snapshot, now, request, key_ttl_s=definition.key_ttl_s)
+        if earlier is not None:
+            return NOTHING, earlier
+    due_at = request.at if request.at is not None else later(now, request.delay_s)
+    due_at = max(due_at, now)
+    deadline_at = None if definition.deadline_s is None else later(due_at, definition.deadline_s)
+    run = Run(
+        id=next(ids),
+        worker=state.name,
+        origin=Origin.TRIGGER,
+        status=Status.PENDING,
+        priority=definition.priority if request.priority is None else request.priority,
+        created_at=now,
+        occurs_at=due_at,
+        due_at=due_at,
+        key=request.key,
+        digest=request.digest,
+        payload=request.payload,
+        forced=request.force and state.disabled is not None,
+        give_up_at=give_up_at(definition, due_at, deadline_at),
+        deadline_at=deadline_at,
+        by=request.by,
+    )
+    return Change(runs=(run,), events=(RunStored(at=now, worker=run.worker, run=run.id, origin="trigger"),)), run
+
+
+def _earlier(snapshot: Snapshot, now: datetime, request: Request, *, key_ttl_s: float) -> Run | None:
+    """O5: the run that this key made, while it is unfinished or for `key_ttl` after its success."""
+    run = snapshot.keyed.get((request.worker, request.key or ""))
+    if run is None:
+        return None
+    if run.status.is_final:
+        fresh = run.finished_at is not None and seconds_between(run.finished_at, now) < key_ttl_s
+        if run.status is not Status.SUCCEEDED or not fresh:
+            return None
+    if run.digest != request.digest:
+        raise DuplicateKey(
+            f"key {request.key!r} of worker {request.worker!r} belongs to run {run.id} with another payload; "
+            "use another key, or the same payload"
+        )
+    return run
+
+
+def cancel(
+    snapshot: Snapshot, now: datetime, *, ids: Iterator[int], run_id: int, by: str, reason: str
+) -> tuple[Change, Run]:
+    """End a run: at once while it waits, by asking its attempt while it runs (T4).  Twice is once.
+
+    Raises UnknownRun, and NotAllowed for a run that has ended otherwise.
+    """
+    run = found(snapshot, run_id)
+    if run.status is Status.CANCELLED or (run.status is Status.RUNNING and run.cancel is not None):
+        return NOTHING, run
+    if run.status.is_final:
+        raise NotAllowed(f"run {run.id} of {run.worker!r} has ended ({run.status}); only unfinished runs are cancelled")
+    draft = Draft(snapshot, now, ids)
+    asked = replace(run, cancel=CancelRequest(by=by, at=now, reason=reason))
+    if run.status is Status.PENDING:
+        end_pending(draft, asked, by=by, reason=reason)
+    else:
+        draft.put(asked)
+    draft.emit(Audit(at=now, worker=run.worker, run=run.id, by=by, action="cancel", before=run.status, after=reason))
+    change = draft.change()
+    return change, next(changed for changed in change.runs if changed.id == run_id)
+
+
+def found(snapshot: Snapshot, run_id: int) -> Run:
+    """The run that was read by id.  Raises UnknownRun."""
+    run = snapshot.run(run_id)
+    if run is None:
+        raise UnknownRun(f"no run {run_id} is stored; it may have been pruned, or the id belongs to another store")
+    return run
+
+
+# ── workers ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def disable(
+    snapshot: Snapshot, now: datetime, *, ids: Iterator[int], name: str, by: str, reason: str
+) -> tuple[Change, WorkerState]:
+    """Start nothing new of worker *name*; attempts in progress go on.  Disabling twice keeps the first reason.
+
+    A worker that failures had disabled stays disabled by the person from then on, without probation.
+    """
+    state = snapshot.worker(name)
+    if state.disabled is not None and not state.disabled.automatic:
+        return NOTHING, state
+    disabled = replace(state, disabled=Disabled(by=by, reason=reason, since=now))
+    starves = snapshot.relations.starved_by(name)
+    return Change(
+        workers=(disabled,),
+        events=(
+            WorkerDisabled(at=now, worker=name, by=by, reason=reason, starves=starves),
+            Audit(at=now, worker=name, by=by, action="disable", before=_state(state), after=f"disabled: {reason}"),
+        ),
+    ), disabled
+
+
+def enable(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], name: str, by: str) -> tuple[Change, WorkerState]:
+    """K5: start again; resets streak and breaker, records the instants that passed as one skipped range."""
+    state = snapshot.worker(name)
+    draft = Draft(snapshot, now, ids)
+    enabled = replace(state, disabled=None)
+    definition = state.definition
+    record = snapshot.record(name)
+    breaker = None if definition.breaker is None else snapshot.breakers.get(definition.breaker)
+    is_clean = record.streak == 0 and (breaker is None or breaker.mode is BreakerMode.CLOSED)
+    if state.disabled is None and is_clean:
+        return NOTHING, state
+    draft.put_worker(enabled)
+    if record.streak:
+        draft.put_record(name, replace(record, streak=0))
+    if breaker is not None and breaker.mode is not BreakerMode.CLOSED:
+        draft.put_breaker(replace(reset(breaker), opened_at=now))
+    if state.disabled is not None:
+        if definition.mode is Mode.SCHEDULED:
+            _skip_what_passed(draft, name)
+        draft.emit(WorkerEnabled(at=now, worker=name, by=by))
+    draft.emit(Audit(at=now, worker=name, by=by, action="enable", before=_state(state), after="enabled"))
+    return draft.change(), enabled
+
+
+def _skip_what_passed(draft: Draft, name: str) -> None:
+    for run in draft.standing_of(name):
+        if run.origin is Origin.OCCURRENCE and not run.has_started and run.occurs_at <= draft.now:
+            skip_range(draft, draft.worker(name).definition, run, until=draft.now, reason=Cause.DISABLED)
+
+
+def _state(state: WorkerState) -> str:
+    return "enabled" if state.disabled is None else f"disabled by {state.disabled.by}: {state.disabled.reason}"
+
+
+def forget(
+    snapshot: Snapshot, now: datetime, *, ids: Iterator[int], name: str, live: Collection[str], by: str
+) -> tuple[Change, None]:
+    """M7: remove a worker that no live node declares; its waiting runs are cancelled, its history stays.
+
+    Raises NotAllowed while a node declares it, a run of it runs, or more of its runs wait than one change may cancel.
+    """
+    snapshot.worker(name)
+    declaring = sorted(n.name for n in snapshot.nodes.values() if n.id in live and name in n.workers)
+    if declaring:
+        raise NotAllowed(f"worker {name!r} is declared by node {', '.join(declaring)}; stop or redeploy it first")
+    if snapshot.running_of(name):
+        raise NotAllowed(f"worker {name!r} has running runs; they must end first")
+    lane = snapshot.lane(name)
+    if not lane.is_whole:
+        raise NotAllowed(f"more than {len(lane)} runs of {name!r} wait; cancel them first")
+    cancelled = tuple(
+        move(run, Status.CANCELLED, finished_at=now, cause=Cause.CANCELLED, cancel=CancelRequest(by=by, at=now))
+        for run in lane
+    )
+    return Change(
+        runs=cancelled,
+        forgotten=(name,),
+        events=(
+            WorkerForgotten(at=now, worker=name, by=by),
+            Audit(at=now, worker=name, by=by, action="forget", before=f"{len(cancelled)} waiting", after="forgotten"),
+        ),
+    ), None
+
+
+def drain(snapshot: Snapshot, now: datetime, *, node_id: str, by: str) -> tuple[Change, None]:
+    """Tell a node to start nothing new; it sees that at its next cycle.  Raises NotAllowed for an unknown node."""
+    node = snapshot.nodes.get(node_id)
+    if node is None:
+        known = ", ".join(sorted(n.name for n in snapshot.nodes.values())) or "none"
+        raise NotAllowed(f"no node {node_id!r} is known; known: {known}")
+    drained = replace(node, mode=NodeMode.DRAINING)
+    audit = Audit(at=now, node=node.id, by=by, action="drain", before=node.mode, after=drained.mode)
+    return Change(nodes=(drained,), events=(audit,)), None
+
+
+# ── dead letters ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def replay(
+    snapshot: Snapshot, now: datetime, *, ids: Iterator[int], run_id: int, by: str, delay_s: float = 0.0
+) -> tuple[Change, Run]:
+    """Q3: a new run with fresh attempts and the same payload bytes.  Raises NotAllowed when it was replayed before."""
+    dead, letter = _letter(snapshot, run_id)
+    if letter.state not in ("open", "superseded"):
+        became = f" as run {letter.replayed_as}" if letter.replayed_as else ""
+        raise NotAllowed(f"dead letter {run_id} is {letter.state}{became}; only an open one is replayed")
+    definition = snapshot.worker(dead.worker).definition
+    due_at = later(now, delay_s)
+    deadline_at = None if definition.deadline_s is None else later(due_at, definition.deadline_s)
+    run = Run(
+        id=next(ids),
+        worker=dead.worker,
+        origin=Origin.REPLAY,
+        status=Status.PENDING,
+        priority=dead.priority,
+        created_at=now,
+        occurs_at=due_at,
+        due_at=due_at,
+        digest=dead.digest,
+        payload=dead.payload,
+        replay_of=dead.id,
+        give_up_at=give_up_at(definition, due_at, deadline_at),
+        deadline_at=deadline_at,
+        by=by,
+    )
+    closed = replace(letter, state="replayed", closed_at=now, closed_by=by, replayed_as=run.id)
+    audit = Audit(
+        at=now, worker=dead.worker, run=dead.id, by=by, action="replay", before=letter.state, after=str(run.id)
+    )
+    return Change(runs=(run,), letters=(closed,), events=(audit,)), run
+
+
+def resolve(snapshot: Snapshot, now: datetime, *, run_id: int, by: str, note: str) -> tuple[Change, DeadLetter]:
+    """Q3: close the entry with a note; nothing runs."""
+    return _close(snapshot, now, run_id=run_id, by=by, note=note, state="resolved")
+
+
+def discard(snapshot: Snapshot, now: datetime, *, run_id: int, by: str, note: str) -> tuple[Change, DeadLetter]:
+    """Q3: close the entry as not worth anything; its run stays in the history until retention takes it."""
+    return _close(snapshot, now, run_id=run_id, by=by, note=note, state="discarded")
+
+
+def _close(
+    snapshot: Snapshot, now: datetime, *, run_id: int, by: str, note: str, state: str
+) -> tuple[Change, DeadLetter]:
+    _, letter = _letter(snapshot, run_id)
+    if letter.state == state:
+        return NOTHING, letter
+    if letter.state not in ("open", "superseded"):
+        raise NotAllowed(f"dead letter {run_id} is {letter.state}; only an open one is {state}")
+    closed = replace(letter, state=state, closed_at=now, closed_by=by, note=note)
+    audit = Audit(at=now, worker=letter.worker, run=run_id, by=by, action=state, before=letter.state, after=note)
+    return Change(letters=(closed,), events=(audit,)), closed
+
+
+def _letter(snapshot: Snapshot, run_id: int) -> tuple[Run, DeadLetter]:
+    run = found(snapshot, run_id)
+    letter = snapshot.letters.get(run_id)
+    if letter is None:
+        raise NotAllowed(f"run {run_id} of {run.worker!r} is no dead letter (it is {run.status})")
+    return run, letter

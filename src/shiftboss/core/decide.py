@@ -1,0 +1,282 @@
+"""Which due runs may this node start now, and when should it look again?
+
+Rules of this file
+- It only chooses.  Claiming and writing are done by whoever called.
+- A due run that was looked at and not chosen always has a hold that says why.
+- A lane's `look_at` is never later than the next instant at which something in it could start by time alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from heapq import heappop, heappush
+from typing import NamedTuple
+
+from shiftboss.core.gates import Ask, View, ask, ask_node
+from shiftboss.core.holds import (
+    Hold,
+    IsBlocked,
+    IsDraining,
+    IsReserved,
+    IsShed,
+    NoPermit,
+    NoSlot,
+    NotHere,
+    OtherVersion,
+)
+from shiftboss.core.lane import QUEUES, Lane
+from shiftboss.core.model import Claim, Node, NodeMode, Run, Status
+from shiftboss.core.policy import Priority
+from shiftboss.core.rank import Lent, Rank, effective, lend, rank
+from shiftboss.core.snapshot import Snapshot
+from shiftboss.core.value import later, replace
+
+KEPT_OF = 5  # P3: of every five slots one is kept for high and critical
+NO_QUEUE = -1  # of a candidate that stands in no queue: the least of its lane
+
+
+@dataclass(slots=True)
+class Room:
+    """What a node still has free.  Counted down by the walk."""
+
+    slots: int
+    free: int
+    free_below_high: int  # for low and normal (P3)
+    executors: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, node: Node, running: Collection[Run], executor_of: dict[str, str]) -> Room:
+        """The room that *node* has beside what it runs; `executor_of` maps workers to executors."""
+        kept = node.slots // KEPT_OF
+        low = sum(1 for run in running if run.priority < Priority.HIGH)
+        executors = dict(node.executors)
+        for run in running:
+            kind = executor_of.get(run.worker, "")
+            if kind in executors:
+                executors[kind] -= 1
+        return cls(node.slots, node.slots - len(running), node.slots - kept - low, executors)
+
+    def refusal(self, node: Node, executor: str, priority: Priority) -> Hold | None:
+        """Why a run of that priority gets no slot, if so."""
+        if self.free <= 0:
+            return NoSlot(node=node.name, slots=self.slots)
+        if self.executors.get(executor, 1) <= 0:
+            return NoSlot(node=node.name, slots=node.executors[executor], executor=executor)
+        if priority < Priority.HIGH and self.free_below_high <= 0:
+            return NoSlot(node=node.name, slots=self.slots, kept=True)
+        return None
+
+    def take(self, executor: str, priority: Priority) -> None:
+        self.free -= 1
+        if priority < Priority.HIGH:
+            self.free_below_high -= 1
+        if executor in self.executors:
+            self.executors[executor] -= 1
+
+
+class Grant(NamedTuple):
+    """A start that was decided, and how."""
+
+    run: Run
+    probe: bool = False
+    fallback: bool = False
+    degraded: bool = False
+
+
+@dataclass(slots=True)
+class Decision:
+    """What the walk found."""
+
+    grants: list[Grant] = field(default_factory=list)
+    skips: list[Run] = field(default_factory=list)  # D5
+    holds: dict[int, tuple[Hold, ...]] = field(default_factory=dict)  # run → why it does not start
+    look_at: dict[str, datetime] = field(default_factory=dict)  # lane → when time alone may change something
+    starved: set[str] = field(default_factory=set)  # lanes with runs that only lack a slot of this node
+
+    def look(self, lane: str, at: datetime | None) -> None:
+        if at is not None:
+            known = self.look_at.get(lane)
+            if known is None or at < known:
+                self.look_at[lane] = at
+
+
+def decide(
+    snapshot: Snapshot, now: datetime, *, node: Node, room: Room, lanes: Collection[str], live: Collection[str]
+) -> Decision:
+    """Choose among the due runs of *lanes* (whole components), up to the free slots of *node*.
+
+    *live* holds the ids of the nodes whose lease is good; only those can be waited for (B4).
+    """
+    walk = Walk(snapshot, now, node=node, room=room, lanes=lanes, live=live)
+    for _ in walk.asks():
+        if room.free <= 0:
+            break
+    walk.starve_the_rest()
+    return walk.decision
+
+
+class Walk:
+    """The due work of some lanes in rank order, each run asked in turn."""
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        now: datetime,
+        *,
+        node: Node,
+        room: Room,
+        lanes: Collection[str],
+        live: Collection[str],
+    ) -> None:
+        self.view = View(snapshot, now)
+        self.snapshot = snapshot
+        self.now = now
+        self.node = node
+        self.room = room
+        self.live = live
+        self.decision = Decision()
+        self._heap: list[tuple[Rank, int, Run, Iterator[Run] | None]] = []
+        self._asked: set[int] = set()
+        self._reserved: list[tuple[Run, tuple[Hold, ...]]] = []  # B4
+        names = [name for name in lanes if name in snapshot.workers]
+        self._lent: Lent = lend(snapshot, now, self._lenders(names))
+        for name in names:
+            self._enter(name, snapshot.lane(name))
+
+    def asks(self) -> Iterator[Ask]:
+        """Each candidate in rank order, after it was granted, skipped or held."""
+        while self._heap:
+            _, number, run, queue = heappop(self._heap)
+            if run.id in self._asked:
+                if queue is not None and run.id not in self.decision.holds:
+                    self._advance(number, queue)
+                continue
+            self._asked.add(run.id)
+            answer = self._ask(run)
+            if not answer.holds and queue is not None:
+                self._advance(number, queue)
+            yield answer
+
+    def starve_the_rest(self) -> None:
+        """What the walk did not reach lacks a slot, nothing else that is known."""
+        self.decision.starved.update(run.worker for _, _, run, _ in self._heap)
+
+    # entering
+
+    def _lenders(self, names: Collection[str]) -> Iterator[Run]:
+        for name in names:
+            if self.snapshot.workers[name].definition.depends_on:
+                lane = self.snapshot.lane(name)
+                for number in range(QUEUES):
+                    yield from _first(lane.heads(number))
+                if lane.least is not None:
+                    yield lane.least
+
+    def _enter(self, name: str, lane: Lane) -> None:
+        for number in range(QUEUES):
+            self._advance(number, lane.heads(number))
+        relations = self.snapshot.relations
+        if self.snapshot.workers[name].definition.depends_on or name in relations.dependents:
+            least = lane.least
+            if least is not None and least.due_at <= self.now:
+                heappush(self._heap, (rank(least, effective(least, self._lent)), NO_QUEUE, least, None))
+
+    def _advance(self, number: int, queue: Iterator[Run]) -> None:
+        run = next(queue, None)
+        if run is None:
+            return
+        if run.due_at > self.now:
+            self.decision.look(run.worker, run.due_at)
+        else:
+            heappush(self._heap, (rank(run, effective(run, self._lent)), number, run, queue))
+
+    # asking
+
+    def _ask(self, run: Run) -> Ask:
+        answer = ask(self.view, run)
+        if answer.skip and not _is_disabled(answer):
+            self.decision.skips.append(run)
+            answer.holds.clear()
+            return answer
+        priority = effective(run, self._lent)
+        executor = answer.state.definition.executor
+        self._ask_reservations(answer)
+        ask_node(self.node, answer)
+        fleet_holds = tuple(answer.holds)
+        refusal = self.room.refusal(self.node, executor, priority)
+        if refusal is not None:
+            if not fleet_holds:
+                self.decision.starved.add(run.worker)
+            answer.hold(refusal)
+        if answer.holds:
+            self.decision.holds[run.id] = tuple(answer.holds)
+            self._note_wait(answer, priority)
+            return answer
+        self.room.take(executor, priority)
+        self.decision.grants.append(Grant(run, answer.probe, answer.fallback, answer.degraded))
+        claim = Claim(node=self.node.id, fence=0, at=self.now, probe=answer.probe, fallback=answer.fallback)
+        self.view.grant(replace(run, status=Status.RUNNING, claim=claim))
+        return answer
+
+    def _ask_reservations(self, answer: Ask) -> None:
+        """B4: no conflicting run of lower rank starts before one that has waited longer than its patience."""
+        uses = answer.state.definition.uses
+        for reserved, holds in self._reserved:
+            conflicts = self.snapshot.relations.conflict(reserved.worker, answer.run.worker) or any(
+                isinstance(hold, NoPermit) and hold.resource in uses for hold in holds
+            )
+            if conflicts and reserved.id != answer.run.id:
+                answer.hold(IsReserved(worker=reserved.worker, run=reserved.id, since=answer.run.due_at))
+
+    def _note_wait(self, answer: Ask, priority: Priority) -> None:
+        run = answer.run
+        for hold in answer.holds:
+            self.decision.look(run.worker, hold.until)
+        waits = _of_fleet(answer.holds, self.node)
+        if not waits or not all(isinstance(hold, IsBlocked | NoPermit) for hold in waits):
+            return
+        patient_until = later(run.due_at, answer.state.definition.patience_s)
+        if patient_until > self.now:
+            self.decision.look(run.worker, patient_until)
+        elif self._some_node_has_a_slot(answer, priority):
+            self._reserved.append((run, waits))
+
+    def _some_node_has_a_slot(self, answer: Ask, priority: Priority) -> bool:
+        definition = answer.state.definition
+        for node in self.snapshot.nodes.values():
+            if node.id not in self.live and node.id != self.node.id:
+                continue
+            if node.mode is not NodeMode.RUNNING or node.workers.get(definition.name) != definition.parameters:
+                continue
+            room = self.room if node.id == self.node.id else room_of(self.snapshot, node)
+            if room.refusal(node, definition.executor, priority) is None:
+                return True
+        return False
+
+
+def room_of(snapshot: Snapshot, node: Node) -> Room:
+    """The room of any node, from the claims that the store knows."""
+    running = list(snapshot.running_on(node.id))
+    kinds = {
+        run.worker: snapshot.workers[run.worker].definition.executor
+        for run in running
+        if run.worker in snapshot.workers
+    }
+    return Room.of(node, running, kinds)
+
+
+def _of_fleet(holds: list[Hold], node: Node) -> tuple[Hold, ...]:
+    """The holds that would hold on every node; what only this node says does not count against a reservation."""
+    own = (NoSlot, NotHere, OtherVersion, IsDraining, IsShed)
+    return tuple(hold for hold in holds if not isinstance(hold, own))
+
+
+def _is_disabled(answer: Ask) -> bool:
+    return any(hold.gate in ("disabled", "not_due") for hold in answer.holds)
+
+
+def _first(queue: Iterator[Run]) -> list[Run]:
+    run = next(queue, None)
+    return [] if run is None else [run]

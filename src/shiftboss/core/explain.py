@@ -1,0 +1,68 @@
+"""Why does this run not start?  The walk of `decide`, asked about one run (A3).
+
+Rules of this file
+- It decides nothing of its own: every hold comes from the gates and the walk that hold the run back.
+- Among the nodes that could run it, the one with the fewest holds speaks; if none can, that is the hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from shiftboss.core.decide import Walk, room_of
+from shiftboss.core.gates import View, ask, ask_node
+from shiftboss.core.holds import Hold, NotHere
+from shiftboss.core.model import Node, NodeMode, Run, Status
+from shiftboss.core.snapshot import Snapshot
+from shiftboss.core.value import Value
+
+
+class Explanation(Value, frozen=True):
+    """Every hold of one run; `earliest` is when that can change by time alone, None when only an event can.
+
+    With no hold the run is running, has ended, or is about to start (`behind` names the run ahead of it in its lane).
+    """
+
+    run: Run
+    holds: tuple[Hold, ...] = ()
+    earliest: datetime | None = None
+    behind: int | None = None
+
+
+def explain(snapshot: Snapshot, now: datetime, *, run: Run, live: Collection[str]) -> Explanation:
+    """Ask every gate about *run*.  The lanes of its whole component must have been read."""
+    if run.status is not Status.PENDING:
+        return Explanation(run)
+    able = [
+        node
+        for node in snapshot.nodes.values()
+        if node.id in live and node.mode is not NodeMode.CLIENT and run.worker in node.workers
+    ]
+    if not able:
+        view = View(snapshot, now)
+        return _explanation(run, (*ask(view, run).holds, NotHere(worker=run.worker, since=run.due_at)), None)
+    answers = [_on_node(snapshot, now, run, node, live) for node in able]
+    holds, behind = min(answers, key=lambda answer: len(answer[0]))
+    return _explanation(run, holds, behind)
+
+
+def _on_node(
+    snapshot: Snapshot, now: datetime, run: Run, node: Node, live: Collection[str]
+) -> tuple[tuple[Hold, ...], int | None]:
+    lanes = snapshot.relations.component(run.worker)
+    walk = Walk(snapshot, now, node=node, room=room_of(snapshot, node), lanes=lanes, live=live)
+    ahead: int | None = None
+    for answer in walk.asks():
+        if answer.run.id == run.id:
+            return tuple(answer.holds), None
+        if answer.run.worker == run.worker:
+            ahead = answer.run.id
+    answer = ask(View(snapshot, now), run)
+    ask_node(node, answer)
+    return tuple(answer.holds), ahead
+
+
+def _explanation(run: Run, holds: tuple[Hold, ...], behind: int | None) -> Explanation:
+    instants = [hold.until for hold in holds if hold.until is not None]
+    return Explanation(run, holds, max(instants) if instants else None, behind)

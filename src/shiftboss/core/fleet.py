@@ -1,0 +1,76 @@
+"""Nodes: joining, leases, leaving, and whose runs may be rescued (C2 to C4).
+
+Rules of this file
+- A lease lives in seconds of the store's lease clock and belongs to one boot of it.
+- A node that is told to stop trusting its lease claims and starts nothing more; nobody else decides that for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from shiftboss.core.events import NodeJoined, NodeLeft, NodeShedding
+from shiftboss.core.model import Node, NodeMode, Shed
+from shiftboss.core.snapshot import NOTHING, Change, Snapshot
+from shiftboss.core.value import replace
+
+LEASE_S = 30.0  # C2: three missed beats of 10 s; shorter made slow disks look dead
+RENEW_S = 10.0
+TRUST_MARGIN_S = 3.0  # C3: stop before others may think so
+RESCUE_GRACE_S = 5.0  # C4: clocks and slow commits of the one that is thought dead
+
+
+def join(snapshot: Snapshot, now: datetime, *, node: Node, lease_s: float) -> tuple[Change, Node]:
+    """A node begins to hold its lease."""
+    joined = replace(node, lease_until_s=lease_s + LEASE_S, held_since_s=lease_s)
+    return Change(nodes=(joined,), events=(NodeJoined(at=now, node=node.id, name=node.name),)), joined
+
+
+def renew(snapshot: Snapshot, now: datetime, *, node: Node, lease_s: float) -> tuple[Change, Node]:
+    """Extend the lease; a node that was rescued meanwhile holds a new one from now on, its old claims are gone."""
+    stored = snapshot.nodes.get(node.id)
+    is_gapless = stored is not None and stored.boot == node.boot and stored.lease_until_s >= lease_s
+    held_since_s = stored.held_since_s if stored is not None and is_gapless else lease_s
+    renewed = replace(node, lease_until_s=lease_s + LEASE_S, held_since_s=held_since_s)
+    if stored is not None and stored.mode is NodeMode.DRAINING:  # drained from elsewhere
+        renewed = replace(renewed, mode=NodeMode.DRAINING)
+    return Change(nodes=(renewed,)), renewed
+
+
+def leave(snapshot: Snapshot, now: datetime, *, node: Node) -> tuple[Change, None]:
+    """The last act of a node: nothing of it is left in the store."""
+    if node.id not in snapshot.nodes:
+        return NOTHING, None
+    return Change(gone_nodes=(node.id,), events=(NodeLeft(at=now, node=node.id, name=node.name),)), None
+
+
+def shed(snapshot: Snapshot, now: datetime, *, node: Node, level: Shed, reason: str) -> tuple[Change, Node]:
+    """H4: hold back by priority from now on."""
+    changed = replace(node, shed=level, shed_reason=reason)
+    event = NodeShedding(at=now, node=node.id, level=level.value, reason=reason)
+    return Change(nodes=(changed,), events=(event,)), changed
+
+
+def is_live(node: Node, *, boot: str, lease_s: float) -> bool:
+    """Whether its lease is good now."""
+    return node.boot == boot and node.lease_until_s > lease_s
+
+
+def live_nodes(snapshot: Snapshot, *, boot: str, lease_s: float) -> frozenset[str]:
+    return frozenset(node.id for node in snapshot.nodes.values() if is_live(node, boot=boot, lease_s=lease_s))
+
+
+def lost_nodes(snapshot: Snapshot, *, me: Node, lease_s: float, dead: Collection[str]) -> tuple[Node, ...]:
+    """C4: the nodes whose runs *me* may rescue now.
+
+    *dead* are those whose process is surely gone, and another boot's leases ended with it; the rest only 5 s after
+    their lease, by a node that has itself held a lease for 30 s.
+    """
+    settled_in = lease_s - me.held_since_s >= LEASE_S
+    return tuple(
+        node
+        for node in snapshot.nodes.values()
+        if node.id != me.id
+        and (node.id in dead or node.boot != me.boot or (settled_in and node.lease_until_s + RESCUE_GRACE_S < lease_s))
+    )

@@ -1,0 +1,347 @@
+"""Why may this run not start now?
+
+Rules of this file
+- One function a gate; it appends its holds to the `Ask`, or notes what the start must be (probe, fallback, degraded).
+- Gates look at a `View`: the snapshot plus what has been granted before in the same walk.
+- The same functions answer `decide` and `why`; what holds is what is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from shiftboss.core.holds import (
+    BreakerIsOpen,
+    Hold,
+    IsBlocked,
+    IsDisabled,
+    IsDraining,
+    IsFull,
+    IsShed,
+    NoPermit,
+    NotDue,
+    NotHere,
+    OtherVersion,
+    RateReached,
+    UpstreamFailed,
+    UpstreamOwes,
+    UpstreamStale,
+)
+from shiftboss.core.model import BreakerMode, Node, NodeMode, Origin, Record, Run, Shed, Status, WorkerState
+from shiftboss.core.policy import Priority, Rate
+from shiftboss.core.snapshot import Snapshot
+from shiftboss.core.value import later, seconds_between
+from shiftboss.core.worker import OnFailure, Upstream
+
+
+class Ask:
+    """What the gates said about one run: its holds, and how it must be started if there are none."""
+
+    __slots__ = ("degraded", "fallback", "holds", "lanewide", "probe", "run", "skip", "state")
+
+    def __init__(self, run: Run, state: WorkerState) -> None:
+        self.run = run
+        self.state = state
+        self.holds: list[Hold] = []
+        self.probe = False  # of a half-open breaker or of probation
+        self.fallback = False
+        self.degraded = False
+        self.skip = False  # D5: not held but to be recorded as skipped
+
+    def hold(self, hold: Hold) -> None:
+        self.holds.append(hold)
+
+
+class View:
+    """A snapshot in which the starts granted so far count as running."""
+
+    def __init__(self, snapshot: Snapshot, now: datetime) -> None:
+        self.snapshot = snapshot
+        self.now = now
+        self.granted: dict[str, list[Run]] = {}
+
+    def grant(self, run: Run) -> None:
+        self.granted.setdefault(run.worker, []).append(run)
+
+    def running_of(self, name: str) -> list[Run]:
+        running = self.snapshot.running_of(name)
+        granted = self.granted.get(name)
+        if granted is None:
+            return list(running)
+        return [*running, *granted]
+
+    def running_workers(self, names: tuple[str, ...]) -> Iterator[str]:
+        """Those of *names* that run something; asked from the smaller side."""
+        busy = self.snapshot.running_by
+        if len(names) <= len(busy) + len(self.granted):
+            return (name for name in names if busy.get(name) or name in self.granted)
+        members = set(names)
+        return (
+            name for name in {**busy, **self.granted} if name in members and (busy.get(name) or name in self.granted)
+        )
+
+
+def ask(view: View, run: Run) -> Ask:
+    """Every gate of the fleet for one run; what a single node adds stands in `ask_node`."""
+    state = view.snapshot.worker(run.worker)
+    definition = state.definition
+    answer = Ask(run, state)
+    if run.due_at > view.now:
+        answer.hold(NotDue(until=run.due_at, attempt=run.attempt, since=run.created_at))
+    if state.disabled is not None:
+        _ask_disabled(view, answer)
+    if definition.concurrency is not None:
+        _ask_concurrency(view, answer)
+    if definition.rate is not None:
+        _ask_rate(view, answer, definition.rate)
+    if definition.depends_on:
+        for edge in definition.depends_on:
+            _ask_upstream(view, answer, edge)
+    if view.snapshot.relations.may_block(run.worker):
+        _ask_blocks(view, answer)
+    if definition.uses:
+        _ask_permits(view, answer)
+    if definition.breaker is not None:
+        _ask_breaker(view, answer, definition.breaker)  # last: a probe is the first run to pass all other gates
+    return answer
+
+
+def ask_node(node: Node, ask: Ask) -> None:
+    """What this node itself says: it does not know the worker, drains, sheds."""
+    name = ask.run.worker
+    parameters = node.workers.get(name)
+    if parameters is None:
+        ask.hold(NotHere(worker=name, node=node.name))
+    elif parameters != ask.state.definition.parameters:
+        ask.hold(OtherVersion(node=node.name))
+    if node.mode is not NodeMode.RUNNING:
+        ask.hold(IsDraining(node=node.name))
+    if sheds(node.shed, ask.run.priority):
+        ask.hold(IsShed(node=node.name, reason=node.shed_reason, priority=ask.run.priority))
+
+
+def sheds(level: Shed, priority: Priority) -> bool:
+    """H4: whether a node at that level holds back runs of that priority."""
+    match level:
+        case Shed.NOTHING:
+            return False
+        case Shed.LOW:
+            return priority is Priority.LOW
+        case Shed.NORMAL:
+            return priority <= Priority.NORMAL
+
+
+# ── one gate each ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _ask_disabled(view: View, ask: Ask) -> None:
+    """K5: only forced runs pass; after probation one run may probe what was disabled automatically."""
+    disabled = ask.state.disabled
+    if disabled is None or ask.run.forced:
+        return
+    until = disabled.probation_until
+    probing = any(run.claim is not None and run.claim.probe for run in view.snapshot.running_of(ask.run.worker))
+    if until is not None and until <= view.now and not probing and not view.granted.get(ask.run.worker):
+        ask.probe = True
+        return
+    ask.hold(IsDisabled(by=disabled.by, reason=disabled.reason, since=disabled.since, until=until))
+
+
+def _ask_concurrency(view: View, ask: Ask) -> None:
+    """C1: counted from live claims, zombies included (B6)."""
+    limit = ask.state.definition.concurrency
+    running = view.running_of(ask.run.worker)
+    if limit is not None and len(running) >= limit:
+        since = max((r.claim.at for r in running if r.claim), default=None)
+        ask.hold(IsFull(limit=limit, runs=tuple(r.id for r in running), since=_since(ask.run, since)))
+
+
+def _ask_rate(view: View, ask: Ask, rate: Rate) -> None:
+    """B8."""
+    granted = len(view.granted.get(ask.run.worker, ()))
+    tokens = tokens_at(view.snapshot.record(ask.run.worker), rate, view.now) - granted
+    if tokens < 1:
+        wait_s = (1 - tokens) * rate.per_s / rate.count
+        ask.hold(RateReached(count=rate.count, per_s=rate.per_s, until=later(view.now, wait_s), since=ask.run.due_at))
+
+
+def tokens_at(record: Record, rate: Rate, now: datetime) -> float:
+    """B8: the bucket's content, refilled evenly since it was last written; a clock that went back refills nothing."""
+    if record.tokens is None or record.tokens_at is None:
+        return float(rate.count)
+    refilled = max(0.0, seconds_between(record.tokens_at, now)) * rate.count / rate.per_s
+    # A microsecond's share is forgiven: the computed end of a wait must not fall short of a whole token by rounding.
+    return min(float(rate.count), record.tokens + refilled + 1e-6 * rate.count / rate.per_s + 1e-9)
+
+
+def _ask_upstream(view: View, ask: Ask, edge: Upstream) -> None:
+    """D2 to D6."""
+    snapshot, run = view.snapshot, ask.run
+    upstream = snapshot.workers.get(edge.worker)
+    if upstream is None:
+        ask.hold(UpstreamStale(upstream=edge.worker, why="is not stored or declared any more", since=run.due_at))
+        return
+    record = snapshot.record(edge.worker)
+    broken = _why_broken(snapshot, upstream)
+    owed = owed_run(view, edge.worker, run.occurs_at, running_only=broken is not None)
+    if owed is not None:
+        ask.hold(
+            UpstreamOwes(
+                upstream=edge.worker,
+                run=owed.id,
+                state=_words(owed, view.now),
+                since=_since(run, owed.claim.at if owed.claim else owed.created_at),
+                until=owed.due_at if owed.status is Status.PENDING and owed.due_at > view.now else None,
+            )
+        )
+        return
+    failed = broken
+    if failed is None and record.latest is None:
+        ask.hold(UpstreamStale(upstream=edge.worker, why="has never run", since=run.due_at))
+        return
+    if failed is None and record.latest is not None and not record.latest.ok:
+        failed = f"its latest run {record.latest.run} did not succeed"
+    if failed is not None:
+        _judge_failure(ask, edge, failed, record)
+        return
+    _ask_freshness(view, ask, edge, record)
+
+
+def _judge_failure(ask: Ask, edge: Upstream, why: str, record: Record) -> None:
+    """D5: wait, skip (scheduled occurrences only) or run degraded."""
+    match edge.on_failure:
+        case OnFailure.RUN:
+            ask.degraded = True
+        case OnFailure.SKIP if ask.run.origin is Origin.OCCURRENCE and not ask.run.has_started:
+            ask.skip = True
+        case _:
+            run = record.latest.run if record.latest else None
+            ask.hold(
+                UpstreamFailed(upstream=edge.worker, run=run, why=why, since=_since(ask.run, record.last_error_at))
+            )
+
+
+def _ask_freshness(view: View, ask: Ask, edge: Upstream, record: Record) -> None:
+    """D4."""
+    success = record.last_success_at
+    if edge.fresh:
+        mine = view.snapshot.record(ask.run.worker).last_success_started_at
+        if success is None or (mine is not None and success < mine):
+            why = "has not succeeded since the last successful start of this worker"
+            ask.hold(UpstreamStale(upstream=edge.worker, why=why, since=ask.run.due_at))
+    if edge.max_age_s is not None and (success is None or seconds_between(success, view.now) > edge.max_age_s):
+        why = f"its last success is older than {edge.max_age_s:g} s"
+        ask.hold(UpstreamStale(upstream=edge.worker, why=why, since=ask.run.due_at))
+
+
+def _why_broken(snapshot: Snapshot, upstream: WorkerState) -> str | None:
+    """D6: disabled, or the breaker is not closed and no fallback covers for it (K3)."""
+    if upstream.disabled is not None:
+        return f"is disabled by {upstream.disabled.by}"
+    name = upstream.definition.breaker
+    if name is None or upstream.definition.fallback:
+        return None
+    breaker = snapshot.breakers.get(name)
+    if breaker is None or breaker.mode is BreakerMode.CLOSED:
+        return None
+    return f"its breaker {name!r} is {breaker.mode.replace('_', '-')}"
+
+
+def owed_run(view: View, name: str, occurs_at: datetime, *, running_only: bool) -> Run | None:
+    """D2: the unfinished run of *name* with the least logical instant, if that is at or before *occurs_at*."""
+    runs = list(view.running_of(name))
+    if not running_only:
+        least = view.snapshot.lane(name).least
+        if least is not None:
+            runs.append(least)
+    owed = min(runs, key=lambda run: (run.occurs_at, run.id), default=None)
+    return owed if owed is not None and owed.occurs_at <= occurs_at else None
+
+
+def _ask_blocks(view: View, ask: Ask) -> None:
+    """B1: asked of what runs, in the component only."""
+    relations = view.snapshot.relations
+    name = ask.run.worker
+    for other in view.running_workers(relations.component(name)):
+        if not relations.conflict(name, other):
+            continue
+        for blocker in view.running_of(other):
+            claim = blocker.claim
+            ask.hold(
+                IsBlocked(
+                    by=other,
+                    run=blocker.id,
+                    node=node_name(view.snapshot, claim.node if claim else ""),
+                    zombie=claim is not None and claim.zombie_since is not None,
+                    since=_since(ask.run, claim.at if claim else None),
+                )
+            )
+            break  # one run of each blocking worker is enough to say
+
+
+def _ask_permits(view: View, ask: Ask) -> None:
+    """B9: counted from live claims."""
+    for resource, wanted in ask.state.definition.uses.items():
+        size = view.snapshot.resources.get(resource, 0)
+        takers = permit_takers(view, ask.run.worker, resource)
+        free = size - sum(permits for _, permits in takers)
+        if free < wanted:
+            since = max((run.claim.at for run, _ in takers if run.claim), default=None)
+            ids = tuple(run.id for run, _ in takers)
+            hold = NoPermit(resource=resource, wanted=wanted, free=free, runs=ids, since=_since(ask.run, since))
+            ask.hold(hold)
+
+
+def permit_takers(view: View, name: str, resource: str) -> list[tuple[Run, int]]:
+    """The running runs that hold permits of *resource*, with how many."""
+    takers = []
+    for other in view.running_workers(view.snapshot.relations.component(name)):
+        state = view.snapshot.workers.get(other)
+        permits = state.definition.uses.get(resource, 0) if state else 0
+        if permits:
+            takers += [(run, permits) for run in view.running_of(other)]
+    return takers
+
+
+def _ask_breaker(view: View, ask: Ask, name: str) -> None:
+    """K2, K3."""
+    breaker = view.snapshot.breakers.get(name)
+    if breaker is None or breaker.mode is BreakerMode.CLOSED:
+        return
+    cooling = breaker.until is not None and breaker.until > view.now
+    probe = probe_of(view, name)
+    if not cooling and probe is None and not ask.holds and not ask.skip:
+        ask.probe = True
+    elif ask.state.definition.fallback:
+        ask.fallback = True
+    elif cooling or probe is not None:
+        until = breaker.until if cooling else None
+        ask.hold(BreakerIsOpen(breaker=name, since=breaker.opened_at, until=until, probe=probe.id if probe else None))
+
+
+def probe_of(view: View, breaker: str) -> Run | None:
+    """The run that probes a half-open breaker now, in the whole fleet."""
+    for name in view.snapshot.relations.sharing_breaker(breaker):
+        for run in view.running_of(name):
+            if run.claim is not None and run.claim.probe:
+                return run
+    return None
+
+
+def _since(run: Run, other: datetime | None) -> datetime:
+    """A hold cannot be older than the run's wish to start."""
+    return run.due_at if other is None else max(run.due_at, other)
+
+
+def _words(run: Run, now: datetime) -> str:
+    if run.status is Status.RUNNING:
+        return "running"
+    if run.attempt > 0 and run.due_at > now:
+        return f"in back-off after attempt {run.attempt}"
+    return "pending" if run.due_at <= now else "pending, not yet due"
+
+
+def node_name(snapshot: Snapshot, node_id: str) -> str:
+    node = snapshot.nodes.get(node_id)
+    return node.name if node else node_id

@@ -1,0 +1,203 @@
+"""The reasons why a due run may not start, as values.
+
+Rules of this file
+- A hold says what holds, since when, and when that can change by time alone (`until`; None: only by an event).
+- Its sentence (`str`) is what `why`, the logs and the dashboard show.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from shiftboss.core.policy import Priority
+from shiftboss.core.value import Value
+
+
+class Hold(Value, frozen=True):
+    """Why a run does not start."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def gate(self) -> str:
+        """The rule's name: depends_on, blocks, …"""
+        return str(self.__struct_config__.tag)
+
+
+class NotDue(Hold, frozen=True, tag="not_due"):
+    """It is not time yet; `attempt` is above 0 for a retry in back-off."""
+
+    attempt: int = 0
+
+    def __str__(self) -> str:
+        return f"in back-off after attempt {self.attempt}" if self.attempt else "not due yet"
+
+
+class IsDisabled(Hold, frozen=True, tag="disabled"):
+    by: str = ""
+    reason: str = ""
+
+    def __str__(self) -> str:
+        return f"the worker is disabled by {self.by}: {self.reason}" if self.reason else f"disabled by {self.by}"
+
+
+class BreakerIsOpen(Hold, frozen=True, tag="breaker"):
+    breaker: str = ""
+    probe: int | None = None  # half-open: the run that probes now
+
+    def __str__(self) -> str:
+        if self.probe is not None:
+            return f"breaker {self.breaker!r} is half-open; run {self.probe} probes it"
+        return f"breaker {self.breaker!r} is open"
+
+
+class IsFull(Hold, frozen=True, tag="concurrency"):
+    limit: int = 1
+    runs: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        shown = ", ".join(str(run) for run in self.runs[:5]) + (" …" if len(self.runs) > 5 else "")
+        return f"{len(self.runs)} of {self.limit} allowed are running (run {shown})"
+
+
+class RateReached(Hold, frozen=True, tag="rate"):
+    count: int = 0
+    per_s: float = 0.0
+
+    def __str__(self) -> str:
+        return f"the rate of {self.count} starts in {self.per_s:g} s is used up"
+
+
+class UpstreamOwes(Hold, frozen=True, tag="depends_on"):
+    """D2: an upstream has an unfinished run of the same or an earlier instant."""
+
+    upstream: str = ""
+    run: int = 0
+    state: str = ""  # pending, running, in back-off
+
+    def __str__(self) -> str:
+        return f"{self.upstream}: run {self.run} is {self.state}"
+
+
+class UpstreamFailed(Hold, frozen=True, tag="depends_on"):
+    """D5, D6: the upstream's latest run failed, or it is disabled, or its breaker is not closed."""
+
+    upstream: str = ""
+    run: int | None = None
+    why: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.upstream}: {self.why}"
+
+
+class UpstreamStale(Hold, frozen=True, tag="depends_on"):
+    """D4: it has not succeeded recently enough, or never ran."""
+
+    upstream: str = ""
+    why: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.upstream}: {self.why}"
+
+
+class IsBlocked(Hold, frozen=True, tag="blocks"):
+    by: str = ""
+    run: int = 0
+    node: str = ""
+    zombie: bool = False
+
+    def __str__(self) -> str:
+        state = "timed out, but its body still runs" if self.zombie else "is running"
+        return f"{self.by}: run {self.run} {state} on node {self.node}"
+
+
+class NoPermit(Hold, frozen=True, tag="uses"):
+    resource: str = ""
+    wanted: int = 1
+    free: int = 0
+    runs: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        shown = ", ".join(str(run) for run in self.runs[:5])
+        return f"resource {self.resource!r} has {self.free} free, {self.wanted} wanted (taken by run {shown})"
+
+
+class IsReserved(Hold, frozen=True, tag="reserved"):
+    """B4: a run of higher rank has waited longer than its patience for what this one would take."""
+
+    worker: str = ""
+    run: int = 0
+
+    def __str__(self) -> str:
+        return f"reserved for {self.worker} run {self.run}, which has waited too long"
+
+
+class NoSlot(Hold, frozen=True, tag="slots"):
+    """The node, or its executor of this kind, is fully used; `kept`: the rest is for high and critical (P3)."""
+
+    node: str = ""
+    slots: int = 0
+    executor: str = ""
+    kept: bool = False
+
+    def __str__(self) -> str:
+        if self.kept:
+            return f"the free slots of node {self.node} are kept for high and critical runs"
+        what = f"{self.executor} slots" if self.executor else "slots"
+        return f"all {self.slots} {what} of node {self.node} are in use"
+
+
+class IsShed(Hold, frozen=True, tag="shed"):
+    node: str = ""
+    reason: str = ""
+    priority: Priority = Priority.LOW
+
+    def __str__(self) -> str:
+        return f"node {self.node} holds back {self.priority.label} runs: {self.reason}"
+
+
+class IsDraining(Hold, frozen=True, tag="draining"):
+    node: str = ""
+
+    def __str__(self) -> str:
+        return f"node {self.node} is shutting down and starts nothing new"
+
+
+class NotHere(Hold, frozen=True, tag="unknown_worker"):
+    """No live node can run it (Q1), or this one cannot."""
+
+    worker: str = ""
+    node: str = ""
+
+    def __str__(self) -> str:
+        return f"node {self.node} does not run it" if self.node else "no live node runs this worker"
+
+
+class OtherVersion(Hold, frozen=True, tag="version"):
+    """M7: the node declares other parameters for it than the newest declaration."""
+
+    node: str = ""
+
+    def __str__(self) -> str:
+        return f"node {self.node} declares other parameters than the newest declaration"
+
+
+AnyHold = (
+    NotDue
+    | IsDisabled
+    | BreakerIsOpen
+    | IsFull
+    | RateReached
+    | UpstreamOwes
+    | UpstreamFailed
+    | UpstreamStale
+    | IsBlocked
+    | NoPermit
+    | IsReserved
+    | NoSlot
+    | IsShed
+    | IsDraining
+    | NotHere
+    | OtherVersion
+)

@@ -1,0 +1,36 @@
+"""What a running attempt says about itself: progress, a heartbeat, that it outlived its timeout.
+
+Rules of this file
+- Conditional on the claim like every write about a running attempt (C5); a stale note changes nothing, silently.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from shiftboss.core.model import Progress, Run
+from shiftboss.core.snapshot import NOTHING, Change, Snapshot
+from shiftboss.core.value import Value, replace
+
+
+class Note(Value, frozen=True):
+    """One message of an attempt.  `heartbeat` is implied by progress."""
+
+    run: int
+    node: str
+    fence: int
+    progress: Progress | None = None
+    zombie: bool = False
+
+
+def note(snapshot: Snapshot, now: datetime, *, note: Note) -> tuple[Change, None]:
+    """Keep what the attempt said, if the claim is still its own (H2, B6)."""
+    run: Run | None = snapshot.running.get(note.run)
+    if run is None or run.claim is None or not run.held_by(note.node, note.fence):
+        return NOTHING, None
+    if note.zombie:
+        if run.claim.zombie_since is not None:
+            return NOTHING, None
+        return Change(runs=(replace(run, claim=replace(run.claim, zombie_since=now)),)), None
+    progress = run.progress if note.progress is None else replace(note.progress, at=now)
+    return Change(runs=(replace(run, progress=progress, heartbeat_at=now),)), None

@@ -1,0 +1,213 @@
+"""The runs that come by themselves: the next occurrence, the next iteration, what was missed.
+
+Rules of this file
+- At most one occurrence that has not started is stored (M3); it is always the first instant after the last one covered.
+- What passes without a run is recorded as one skipped range, with its reason (O2, K5).
+- The schedule's arithmetic is `schedule.py`'s; here it meets the state of the worker.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from shiftboss.core import schedule
+from shiftboss.core.events import RunSkipped
+from shiftboss.core.lifecycle import move
+from shiftboss.core.model import Cause, Origin, Run, Status
+from shiftboss.core.policy import Priority
+from shiftboss.core.snapshot import Draft
+from shiftboss.core.value import later, replace
+from shiftboss.core.worker import Definition, Misfire, Mode, Start
+
+MAX_COUNTED = 10_000  # O2: missed instants are counted to here; the number is for people
+MIN_SPACING_S = 0.010  # M5: between the starts of two iterations
+
+
+def new_run(
+    draft: Draft,
+    definition: Definition,
+    *,
+    origin: Origin,
+    occurs_at: datetime,
+    due_at: datetime | None = None,
+    priority: Priority | None = None,
+    caused_by: int | None = None,
+) -> Run:
+    """A pending run made by a rule, without payload."""
+    due_at = occurs_at if due_at is None else due_at
+    deadline_at = None if definition.deadline_s is None else later(due_at, definition.deadline_s)
+    return Run(
+        id=draft.new_id(),
+        worker=definition.name,
+        origin=origin,
+        status=Status.PENDING,
+        priority=definition.priority if priority is None else priority,
+        created_at=draft.now,
+        occurs_at=occurs_at,
+        due_at=due_at,
+        caused_by=caused_by,
+        deadline_at=deadline_at,
+        give_up_at=give_up_at(definition, due_at, deadline_at),
+    )
+
+
+def give_up_at(definition: Definition, due_at: datetime, deadline_at: datetime | None) -> datetime | None:
+    """T1: when a run that has not started is dead as expired."""
+    limits = [] if deadline_at is None else [deadline_at]
+    if definition.start_within_s is not None:
+        limits.append(later(due_at, definition.start_within_s))
+    return min(limits, default=None)
+
+
+# ── occurrences ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def first_occurrence(draft: Draft, definition: Definition) -> None:
+    """M3, M4: the first one of a new or changed schedule; it sets the anchor."""
+    rule = definition.schedule
+    if rule is None:
+        return
+    now = draft.now
+    at = now if definition.start is Start.NOW else schedule.first_instant(rule, now)
+    record = draft.record(definition.name)
+    draft.put_record(definition.name, replace(record, anchor_at=at, last_instant=None))
+    _store_occurrence(draft, definition, at)
+
+
+def next_occurrence(draft: Draft, definition: Definition) -> None:
+    """Store the successor, unless one waits already or `concurrency` of them are unfinished (M3)."""
+    if definition.mode is not Mode.SCHEDULED or definition.schedule is None:
+        return
+    waiting = [run for run in draft.standing_of(definition.name) if run.origin is Origin.OCCURRENCE]
+    if any(not run.has_started for run in waiting):
+        return
+    running = [run for run in draft.running_of(definition.name) if run.origin is Origin.OCCURRENCE]
+    if definition.concurrency is not None and len(waiting) + len(running) >= definition.concurrency:
+        return
+    record = draft.record(definition.name)
+    last = record.last_instant
+    if last is None:
+        at = schedule.first_instant(definition.schedule, draft.now)
+    else:
+        at = schedule.next_after(definition.schedule, last, anchor=record.anchor_at)
+    _store_occurrence(draft, definition, at)
+
+
+def _store_occurrence(draft: Draft, definition: Definition, at: datetime) -> None:
+    due_at = later(at, schedule.jitter_offset_s(definition.name, definition.jitter_s))
+    draft.put(new_run(draft, definition, origin=Origin.OCCURRENCE, occurs_at=at, due_at=due_at))
+
+
+def take_up(draft: Draft, definition: Definition, run: Run) -> Run | None:
+    """O2: what a starting occurrence covers, by the misfire policy; None when it is dropped instead of started.
+
+    A dropped one is recorded as a skipped range and its successor stored.
+    """
+    rule = definition.schedule
+    now = draft.now
+    if rule is None or run.occurs_at > now:  # declared otherwise since, or started early by nobody's fault
+        _cover(draft, definition, run.occurs_at)
+        return run
+    record = draft.record(definition.name)
+    last = schedule.last_until(rule, now, first=run.occurs_at, anchor=record.anchor_at)
+    match definition.misfire:
+        case Misfire.ONE:
+            count = schedule.count_until(rule, run.occurs_at, now, anchor=record.anchor_at, limit=MAX_COUNTED + 1)
+            _cover(draft, definition, last)
+            return replace(run, covers_until=last, missed=max(0, count - 1))
+        case Misfire.SKIP:
+            oldest_good = later(now, -definition.grace_s)
+            if run.occurs_at >= oldest_good:
+                _cover(draft, definition, run.occurs_at)
+                return run
+            skip_range(draft, definition, run, until=min(later(oldest_good, -1e-6), last), reason=Cause.MISFIRE)
+            return None
+        case Misfire.ALL:
+            first = schedule.newest(
+                rule, now, first=run.occurs_at, anchor=record.anchor_at, limit=definition.misfire_limit
+            )
+            if first <= run.occurs_at:
+                _cover(draft, definition, run.occurs_at)
+                return run
+            skip_range(draft, definition, run, until=later(first, -1e-6), reason=Cause.MISFIRE)
+            return None
+
+
+def skip_range(draft: Draft, definition: Definition, run: Run, *, until: datetime, reason: Cause) -> None:
+    """Record *run*, and every instant after it up to *until*, as skipped; the next occurrence takes its place."""
+    rule = definition.schedule
+    last, missed = run.occurs_at, 0
+    if rule is not None and until > run.occurs_at:
+        anchor = draft.record(definition.name).anchor_at
+        last = schedule.last_until(rule, until, first=run.occurs_at, anchor=anchor)
+        count = schedule.count_until(rule, run.occurs_at, until, anchor=anchor, limit=MAX_COUNTED + 1)
+        missed = max(0, count - 1)  # a start="now" occurrence need not be an instant of its cron
+    draft.put(
+        move(run, Status.SKIPPED, cause=reason, covers_until=last, missed=missed, finished_at=draft.now, claim=None)
+    )
+    _cover(draft, definition, last)
+    draft.emit(
+        RunSkipped(
+            at=draft.now,
+            worker=run.worker,
+            run=run.id,
+            reason=reason,
+            first=run.occurs_at,
+            last=last,
+            count=missed + 1,
+        )
+    )
+    next_occurrence(draft, definition)
+
+
+def _cover(draft: Draft, definition: Definition, last: datetime) -> None:
+    record = draft.record(definition.name)
+    if record.last_instant is None or last > record.last_instant:
+        draft.put_record(definition.name, replace(record, last_instant=last))
+
+
+# ── iterations ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def next_iteration(draft: Draft, definition: Definition, *, pause_s: float, last_start: datetime | None) -> None:
+    """M5: store the next iteration, due after *pause_s*, unless one is unfinished."""
+    if definition.mode is not Mode.CONTINUOUS:
+        return
+    name = definition.name
+    unfinished = [*draft.standing_of(name), *draft.running_of(name)]
+    if any(run.origin is Origin.ITERATION for run in unfinished):
+        return
+    at = later(draft.now, pause_s)
+    if last_start is not None:
+        at = max(at, later(last_start, MIN_SPACING_S))
+    draft.put(new_run(draft, definition, origin=Origin.ITERATION, occurs_at=at))
+
+
+# ── after ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def runs_after(draft: Draft, upstream: Run) -> None:
+    """M6: a success makes a run of every worker that comes after; at most two of them wait, the second moves."""
+    for name in draft.snapshot.relations.after.get(upstream.worker, ()):
+        state = draft.worker(name)
+        definition = state.definition
+        run = new_run(draft, definition, origin=Origin.AFTER, occurs_at=draft.now, caused_by=upstream.id)
+        if state.disabled is not None:
+            draft.put(move(run, Status.SKIPPED, cause=Cause.DISABLED, finished_at=draft.now))
+            draft.emit(RunSkipped(at=draft.now, worker=name, run=run.id, reason=Cause.DISABLED, first=draft.now))
+            continue
+        waiting = [w for w in draft.standing_of(name) if w.origin is Origin.AFTER and not w.has_started]
+        if len(waiting) < 2:
+            draft.put(run)
+            continue
+        second = max(waiting, key=lambda w: w.id)
+        draft.put(
+            replace(
+                second,
+                occurs_at=draft.now,
+                due_at=draft.now,
+                caused_by=upstream.id,
+                deadline_at=run.deadline_at,
+                give_up_at=run.give_up_at,
+            )
+        )

@@ -1,0 +1,60 @@
+"""Which run goes before which?  Priority with ageing (P2) and lent priority (D9).
+
+Rules of this file
+- Waiting is ageing: the rank is fixed when a run becomes due, no row is ever updated for it.
+- Nothing ages past critical.
+- A run held by depends_on lends its priority down the chain to what it waits for; computed, never stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from shiftboss.core.model import Run
+from shiftboss.core.policy import Priority
+from shiftboss.core.snapshot import Snapshot
+
+OFFSET = {
+    Priority.CRITICAL: timedelta(0),
+    Priority.HIGH: timedelta(0),
+    Priority.NORMAL: timedelta(seconds=60),
+    Priority.LOW: timedelta(seconds=600),
+}
+
+Rank = tuple[int, datetime, int]
+Lent = dict[str, list[tuple[datetime, Priority]]]  # worker → (for runs up to this logical instant, this priority)
+
+
+def rank(run: Run, priority: Priority) -> Rank:
+    """Critical first, then by due instant plus the priority's offset, then by id."""
+    return (0 if priority is Priority.CRITICAL else 1, run.due_at + OFFSET[priority], run.id)
+
+
+def effective(run: Run, lent: Lent) -> Priority:
+    """The run's own priority or the highest that is lent to it."""
+    best = run.priority
+    for up_to, priority in lent.get(run.worker, ()):
+        if run.occurs_at <= up_to and priority > best:
+            best = priority
+    return best
+
+
+def lend(snapshot: Snapshot, now: datetime, heads: Iterable[Run]) -> Lent:
+    """What the due runs in *heads* lend to the waiting runs of their upstreams."""
+    lent: Lent = {}
+    todo = [(run.worker, run.occurs_at, run.priority) for run in heads if run.due_at <= now]
+    while todo:
+        name, occurs_at, priority = todo.pop()
+        state = snapshot.workers.get(name)
+        for edge in state.definition.depends_on if state else ():
+            if edge.worker not in snapshot.lanes:
+                continue
+            owed = snapshot.lane(edge.worker).least
+            if owed is None or owed.occurs_at > occurs_at or owed.priority >= priority:
+                continue
+            loans = lent.setdefault(edge.worker, [])
+            if not any(up_to >= occurs_at and loan >= priority for up_to, loan in loans):
+                loans.append((occurs_at, priority))
+                todo.append((edge.worker, occurs_at, priority))
+    return lent

@@ -1,0 +1,444 @@
+"""A finished attempt is folded into the state: its run, its worker's record, its breaker, what follows from it.
+
+Rules of this file
+- A report whose claim is no longer its sender's changes nothing (C5).
+- The end of a run, its successor, the runs after it, the breaker, the dead letter and an auto-disable are one change.
+- An interruption gives the attempt back (R2, G2); a rescue does the same for a node that is gone (C4).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from datetime import datetime
+from typing import assert_never
+
+from shiftboss.core import breaker as breakers
+from shiftboss.core.events import (
+    AttemptEnded,
+    DeadLettered,
+    NodeLeft,
+    RunEnded,
+    RunRescued,
+    StaleReport,
+    WorkerDisabled,
+    WorkerEnabled,
+)
+from shiftboss.core.lifecycle import move
+from shiftboss.core.model import (
+    RING_SIZE,
+    Attempt,
+    BreakerState,
+    Cancelled,
+    Cause,
+    DeadLetter,
+    Disabled,
+    Error,
+    Failed,
+    Interrupted,
+    Node,
+    Origin,
+    Outcome,
+    Report,
+    Run,
+    Sample,
+    Status,
+    Succeeded,
+    TimedOut,
+    Unfit,
+    Verdict,
+)
+from shiftboss.core.occurrence import next_iteration, next_occurrence, runs_after
+from shiftboss.core.policy import Retry
+from shiftboss.core.snapshot import Change, Draft, Snapshot
+from shiftboss.core.value import later, replace
+from shiftboss.core.worker import Definition
+
+MAX_ATTEMPTS_KEPT = 50  # of a run that is retried without end; a page of history, and rows stay small
+MAX_RESCUES = 5  # C8
+MAX_PROBATION_S = 86400.0  # K5
+COUNTS_FOR_STREAK = frozenset({Cause.ERROR, Cause.FATAL, Cause.TIMEOUT, Cause.LOST, Cause.CRASH_LOOP})  # K4
+
+
+def settle(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], report: Report) -> tuple[Change, bool]:
+    """Fold one report in.  The answer says whether it was accepted."""
+    run = snapshot.running.get(report.run)
+    if run is None or not run.held_by(report.node, report.fence):
+        worker = run.worker if run is not None else ""
+        stale = StaleReport(at=now, run=report.run, node=report.node, worker=worker, fence=report.fence)
+        return Change(events=(stale,)), False
+    draft = Draft(snapshot, now, ids)
+    _settle(draft, run, report.outcome, duration_s=report.duration_s, code_version=report.code_version)
+    return draft.change(), True
+
+
+def _settle(draft: Draft, run: Run, outcome: Outcome, *, duration_s: float, code_version: str) -> None:
+    match outcome:
+        case Succeeded():
+            run = _with_attempt(draft, run, duration_s, None, None, code_version)
+            _succeed(draft, run, outcome, duration_s=duration_s)
+        case Cancelled():
+            run = _with_attempt(draft, run, duration_s, Cause.CANCELLED, None, code_version)
+            _cancel(draft, run)
+        case Failed(error=error):
+            cause = Cause.FATAL if outcome.fatal else Cause.ERROR
+            run = _with_attempt(draft, run, duration_s, cause, error, code_version)
+            _fail(draft, run, cause, error, duration_s=duration_s, retry_after_s=outcome.retry_after_s)
+        case TimedOut(error=error):
+            run = _with_attempt(draft, run, duration_s, Cause.TIMEOUT, error, code_version)
+            _fail(draft, run, Cause.TIMEOUT, error, duration_s=duration_s)
+        case Unfit(error=error):
+            run = _with_attempt(draft, run, duration_s, Cause.UNFIT, error, code_version)
+            _die(draft, run, Cause.UNFIT, error)
+        case Interrupted():
+            run = _with_attempt(draft, run, duration_s, Cause.INTERRUPTED, None, code_version)
+            _give_back(draft, run, began=outcome.began)
+        case _:
+            assert_never(outcome)
+
+
+# ── ends ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _succeed(draft: Draft, run: Run, outcome: Succeeded, *, duration_s: float) -> None:
+    definition = draft.worker(run.worker).definition
+    started_at = run.attempts[-1].started_at
+    _count_attempt(draft, run, ok=True, duration_s=duration_s)
+    record = draft.record(run.worker)
+    draft.put_record(
+        run.worker,
+        replace(
+            record,
+            last_success_at=draft.now,
+            last_success_started_at=started_at,
+            streak=0,
+            failed_iterations=0,
+        ),
+    )
+    _supersede(draft, run.worker)
+    _enable_again(draft, run)
+    ended = move(run, Status.SUCCEEDED, claim=None, finished_at=draft.now, result=outcome.result, cause=None)
+    pause_s = definition.pause_s if outcome.idle_s is None else outcome.idle_s
+    _end(draft, ended, duration_s=duration_s, pause_s=pause_s, last_start=started_at)
+    runs_after(draft, run)
+
+
+def _fail(
+    draft: Draft, run: Run, cause: Cause, error: Error, *, duration_s: float, retry_after_s: float | None = None
+) -> None:
+    """A failed attempt: retried, or dead (R1, T4)."""
+    definition = draft.worker(run.worker).definition
+    _count_attempt(draft, run, ok=False, duration_s=duration_s)
+    record = draft.record(run.worker)
+    draft.put_record(run.worker, replace(record, last_error=_short(error), last_error_at=draft.now))
+    _extend_probation(draft, run)
+    if run.cancel is not None:
+        _cancel(draft, run)
+        return
+    retry = definition.retry
+    may_retry = retry.max_retries is None or run.attempt <= retry.max_retries
+    if cause is Cause.FATAL or not may_retry or definition.at_most_once:
+        _die(draft, run, cause, error)
+        return
+    delay_s = back_off_s(retry, run.id, run.attempt) if retry_after_s is None else retry_after_s
+    due_at = later(draft.now, delay_s)
+    if run.deadline_at is not None and due_at >= run.deadline_at:
+        _die(draft, run, cause, error)
+        return
+    waiting = move(run, Status.PENDING, claim=None, due_at=due_at, error=error, give_up_at=run.deadline_at, rescues=0)
+    draft.put(waiting)
+    draft.emit(
+        AttemptEnded(
+            at=draft.now,
+            worker=run.worker,
+            run=run.id,
+            node=run.claim.node if run.claim else "",
+            attempt=run.attempt,
+            cause=cause,
+            error=error,
+            retry_at=due_at,
+        )
+    )
+
+
+def _cancel(draft: Draft, run: Run) -> None:
+    """T4: no failure, but no success either for those that depend on it."""
+    started_at = run.attempts[-1].started_at if run.attempts else None
+    ended = move(run, Status.CANCELLED, claim=None, finished_at=draft.now, cause=Cause.CANCELLED)
+    _end(draft, ended, duration_s=0.0, last_start=started_at)
+
+
+def _die(draft: Draft, run: Run, cause: Cause, error: Error) -> None:
+    """Q1: the run is dead; its card lies with the dead letters."""
+    definition = draft.worker(run.worker).definition
+    name = run.worker
+    dead = move(run, Status.DEAD, claim=None, finished_at=draft.now, cause=cause, error=error)
+    draft.put_letter(
+        DeadLetter(
+            run=run.id,
+            worker=name,
+            cause=cause,
+            error_type=error.type,
+            entered_at=draft.now,
+            has_payload=run.digest is not None,
+        )
+    )
+    draft.emit(DeadLettered(at=draft.now, worker=name, run=run.id, cause=cause, error=error))
+    record = draft.record(name)
+    record = replace(
+        record,
+        last_error=_short(error),
+        last_error_at=draft.now,
+        owes_letters=record.owes_letters or run.digest is None,
+    )
+    if cause in COUNTS_FOR_STREAK:
+        record = replace(record, streak=record.streak + 1)
+    draft.put_record(name, record)
+    limit = definition.max_consecutive_failures
+    if limit is not None and record.streak >= limit and cause in COUNTS_FOR_STREAK:
+        _disable(draft, dead, record.streak, error)
+    last_start = run.attempts[-1].started_at if run.attempts else None
+    _end(draft, dead, duration_s=0.0, pause_s=definition.retry.cap_s, last_start=last_start)
+
+
+def _end(
+    draft: Draft, run: Run, *, duration_s: float, last_start: datetime | None, pause_s: float | None = None
+) -> None:
+    """What every end brings: the verdict, the successor, the event."""
+    name = run.worker
+    definition = draft.worker(name).definition
+    draft.put(run)
+    record = draft.record(name)
+    verdict = Verdict(occurs_at=run.occurs_at, run=run.id, ok=run.status is Status.SUCCEEDED)
+    latest = record.latest
+    if run.has_started and (latest is None or (latest.occurs_at, latest.run) < (verdict.occurs_at, verdict.run)):
+        draft.put_record(name, replace(record, latest=verdict))
+    if run.origin is Origin.OCCURRENCE:
+        _cover_unstarted(draft, run)
+        next_occurrence(draft, definition)
+    elif run.origin is Origin.ITERATION:
+        pause = definition.pause_s if pause_s is None else pause_s
+        next_iteration(draft, definition, pause_s=pause, last_start=last_start)
+    draft.emit(
+        RunEnded(
+            at=draft.now,
+            worker=name,
+            run=run.id,
+            node=run.attempts[-1].node if run.attempts else "",
+            status=run.status,
+            cause=run.cause,
+            duration_s=duration_s,
+            error=run.error if run.status is Status.DEAD else None,
+        )
+    )
+
+
+def _cover_unstarted(draft: Draft, run: Run) -> None:
+    """An occurrence that ends without having started has used up its instant all the same."""
+    record = draft.record(run.worker)
+    covered = run.covers_until or run.occurs_at
+    if record.last_instant is None or record.last_instant < covered:
+        draft.put_record(run.worker, replace(record, last_instant=covered))
+
+
+def _give_back(draft: Draft, run: Run, *, began: bool) -> None:
+    """R2, G2: pending again, its attempt given back; at most once means dead instead, if the body was entered."""
+    definition = draft.worker(run.worker).definition
+    if run.cancel is not None:
+        _cancel(draft, run)
+    elif definition.at_most_once and began:
+        lost = Error(type="Interrupted", message="the body was cut short, and at_most_once forbids a repetition")
+        _die(draft, run, Cause.LOST, lost)
+    else:
+        draft.put(_pending_again(draft, run, due_at=draft.now, rescues=run.rescues))
+
+
+def _pending_again(draft: Draft, run: Run, *, due_at: datetime, rescues: int) -> Run:
+    return move(
+        run,
+        Status.PENDING,
+        claim=None,
+        due_at=due_at,
+        attempt=run.attempt - 1,
+        interruptions=run.interruptions + 1,
+        rescues=rescues,
+        give_up_at=run.deadline_at,
+    )
+
+
+# ── other ends ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def expire(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], run: Run) -> tuple[Change, None]:
+    """T1, D7: a pending run whose `give_up_at` has come is dead as expired."""
+    draft = Draft(snapshot, now, ids)
+    if run.deadline_at is not None and run.deadline_at <= now:
+        said = f"its deadline {run.deadline_at.isoformat()} passed"
+    else:
+        said = "it did not start within start_within"
+    _die(draft, run, Cause.EXPIRED, Error(type="Expired", message=said))
+    return draft.change(), None
+
+
+def end_pending(draft: Draft, run: Run, *, by: str, reason: str) -> None:
+    """An operator cancels a run that does not run: it ends at once."""
+    ended = move(run, Status.CANCELLED, finished_at=draft.now, cause=Cause.CANCELLED, by=run.by or by)
+    _end(draft, replace(ended, cancel=run.cancel), duration_s=0.0, last_start=None)
+
+
+def rescue(
+    snapshot: Snapshot, now: datetime, *, ids: Iterator[int], node: Node, by: str
+) -> tuple[Change, tuple[Run, ...]]:
+    """C4, C8: give back every claim of a node that is gone, and forget the node."""
+    draft = Draft(snapshot, now, ids)
+    runs = tuple(snapshot.running_on(node.id))
+    for run in runs:
+        _rescue(draft, run, node)
+    draft.emit(NodeLeft(at=now, node=node.id, name=node.name, lost=True))
+    change = draft.change()
+    return replace(change, gone_nodes=(node.id,)), runs
+
+
+def _rescue(draft: Draft, run: Run, node: Node) -> None:
+    definition = draft.worker(run.worker).definition
+    claim = run.claim
+    timed_out = claim is not None and claim.zombie_since is not None
+    cause = Cause.TIMEOUT if timed_out else Cause.RESCUED
+    started_at = claim.at if claim is not None else draft.now
+    duration_s = max(0.0, (draft.now - started_at).total_seconds())
+    error = Error(type="NodeLost", message=f"node {node.name} ended without handing the run back")
+    run = _with_attempt(draft, run, duration_s, cause, error, node.code_version)
+    if timed_out:  # B6: only now is it settled
+        _fail(draft, run, Cause.TIMEOUT, error, duration_s=duration_s)
+        return
+    if run.cancel is not None:
+        _cancel(draft, run)
+        return
+    if definition.at_most_once:
+        _die(draft, run, Cause.LOST, replace(error, message=error.message + "; at_most_once forbids a repetition"))
+        return
+    rescues = run.rescues + 1
+    if rescues >= MAX_RESCUES:
+        said = f"rescued {rescues} times in a row without finishing an attempt: it seems to end its process"
+        _die(draft, run, Cause.CRASH_LOOP, Error(type="CrashLoop", message=said))
+        return
+    delay_s = 0.0 if rescues == 1 else back_off_s(definition.retry, run.id, rescues - 1)
+    due_at = later(draft.now, delay_s)
+    draft.put(_pending_again(draft, run, due_at=due_at, rescues=rescues))
+    draft.emit(RunRescued(at=draft.now, worker=run.worker, run=run.id, lost_node=node.name, due_at=due_at))
+
+
+# ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def back_off_s(retry: Retry, run_id: int, attempt: int) -> float:
+    """R1: full jitter below min(cap, first × factor^(attempt − 1)); from run and attempt, so it is repeatable.
+
+    The formula is "full jitter" of the AWS Architecture Blog, "Exponential Backoff And Jitter" (2015).
+    """
+    try:
+        ceiling = min(retry.cap_s, retry.first_s * retry.factor ** (attempt - 1))
+    except OverflowError:
+        ceiling = retry.cap_s
+    seed = hashlib.sha256(b"%d:%d" % (run_id, attempt)).digest()
+    return ceiling * int.from_bytes(seed[:8], "big") / 2**64
+
+
+def _with_attempt(
+    draft: Draft, run: Run, duration_s: float, cause: Cause | None, error: Error | None, code_version: str
+) -> Run:
+    claim = run.claim
+    attempt = Attempt(
+        number=run.attempt,
+        node=claim.node if claim is not None else "",
+        started_at=claim.at if claim is not None else draft.now,
+        ended_at=draft.now,
+        duration_s=duration_s,
+        cause=cause,
+        error=error,
+        code_version=code_version,
+    )
+    return replace(run, attempts=(*run.attempts, attempt)[-MAX_ATTEMPTS_KEPT:])
+
+
+def _count_attempt(draft: Draft, run: Run, *, ok: bool, duration_s: float) -> None:
+    """The ring (H2) and the breaker (K1); runs that were rescued or interrupted do not come here (R2)."""
+    name = run.worker
+    record = draft.record(name)
+    ring = (*record.ring, Sample(ok, duration_s))
+    failed = 0 if ok else record.failed_iterations + (run.origin is Origin.ITERATION)
+    draft.put_record(name, replace(record, ring=ring[-RING_SIZE:], failed_iterations=failed))
+    breaker_name = draft.worker(name).definition.breaker
+    if breaker_name is None or run.claim is None:
+        return
+    breaker = _breaker(draft, breaker_name, draft.worker(name).definition)
+    changed, events = breakers.after_attempt(breaker, draft.now, claim=run.claim, ok=ok)
+    if changed != breaker:
+        draft.put_breaker(changed)
+        draft.emit(*events)
+
+
+def _breaker(draft: Draft, name: str, definition: Definition) -> BreakerState:
+    found = draft.breaker(name)
+    if found is not None:
+        return found
+    policy = definition.breaker_policy
+    return BreakerState(name=name, policy=policy) if policy is not None else BreakerState(name=name)
+
+
+def _disable(draft: Draft, run: Run, streak: int, error: Error) -> None:
+    """K4."""
+    state = draft.worker(run.worker)
+    if state.disabled is not None:
+        return
+    definition = state.definition
+    probation_s = definition.probation_s
+    reason = f"{streak} runs in a row died, the last one run {run.id}: {error.type}: {error.message[:200]}"
+    disabled = Disabled(
+        by="auto",
+        reason=reason,
+        since=draft.now,
+        error=_short(error),
+        run=run.id,
+        probation_s=probation_s,
+        probation_until=None if probation_s is None else later(draft.now, probation_s),
+    )
+    draft.put_worker(replace(state, disabled=disabled))
+    starves = draft.snapshot.relations.starved_by(run.worker)
+    draft.emit(WorkerDisabled(at=draft.now, worker=run.worker, run=run.id, by="auto", reason=reason, starves=starves))
+
+
+def _enable_again(draft: Draft, run: Run) -> None:
+    """K5: the success of a forced run or of a probe enables what was disabled automatically."""
+    state = draft.worker(run.worker)
+    probed = run.claim is not None and run.claim.probe
+    if state.disabled is not None and state.disabled.automatic and (run.forced or probed):
+        draft.put_worker(replace(state, disabled=None))
+        draft.emit(WorkerEnabled(at=draft.now, worker=run.worker, run=run.id, by="auto"))
+
+
+def _extend_probation(draft: Draft, run: Run) -> None:
+    """K5: a failed probe waits twice as long for the next, up to a day."""
+    state = draft.worker(run.worker)
+    disabled = state.disabled
+    if disabled is None or disabled.probation_s is None or run.claim is None or not run.claim.probe:
+        return
+    probation_s = min(MAX_PROBATION_S, 2 * disabled.probation_s)
+    extended = replace(disabled, probation_s=probation_s, probation_until=later(draft.now, probation_s))
+    draft.put_worker(replace(state, disabled=extended))
+
+
+def _supersede(draft: Draft, worker: str) -> None:
+    """Q5: entries without payload are answered by the next success; the cycle has read them."""
+    record = draft.record(worker)
+    if not record.owes_letters:
+        return
+    draft.put_record(worker, replace(record, owes_letters=False))
+    for letter in draft.snapshot.letters.values():
+        if letter.worker == worker and letter.state == "open" and not letter.has_payload:
+            draft.put_letter(replace(letter, state="superseded", closed_at=draft.now, closed_by="auto"))
+
+
+def _short(error: Error) -> Error:
+    """For the worker's row: who and what, without the traceback."""
+    return Error(type=error.type, message=error.message[:500])

@@ -1,0 +1,56 @@
+"""When to look at which lane again.
+
+Rules of this file
+- One instant a lane, the earliest that is known; a lane that was just looked at has only what the look found.
+- Lanes that lacked nothing but a slot are kept aside until one is free.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from datetime import datetime
+
+
+class Agenda:
+    def __init__(self) -> None:
+        self._at: dict[str, datetime] = {}
+        self._heap: list[tuple[datetime, str]] = []
+        self.starved: set[str] = set()
+
+    def look_at(self, lane: str, at: datetime) -> None:
+        """Look at *lane* not later than *at*."""
+        known = self._at.get(lane)
+        if known is None or at < known:
+            self._at[lane] = at
+            heapq.heappush(self._heap, (at, lane))
+
+    def looked(self, lanes: Iterable[str]) -> None:
+        """What was known about *lanes* is used up."""
+        for lane in lanes:
+            self._at.pop(lane, None)
+        self.starved.difference_update(lanes)
+
+    def due(self, now: datetime) -> set[str]:
+        """The lanes whose instant has come; they are taken off."""
+        due = set()
+        while self._heap and self._heap[0][0] <= now:
+            at, lane = heapq.heappop(self._heap)
+            if self._at.get(lane) == at:
+                due.add(lane)
+                del self._at[lane]
+        return due
+
+    @property
+    def next_at(self) -> datetime | None:
+        while self._heap:
+            at, lane = self._heap[0]
+            if self._at.get(lane) == at:
+                return at
+            heapq.heappop(self._heap)
+        return None
+
+    def clear(self) -> None:
+        self._at.clear()
+        self._heap.clear()
+        self.starved.clear()

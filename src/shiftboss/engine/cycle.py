@@ -1,0 +1,354 @@
+"""One cycle, one transaction: read, apply, decide, commit, and say what is to be told.
+
+Rules of this file
+- A rule that refuses leaves no change; every other answer waits for the commit and shares its failure.
+- With nothing to apply it looks without a lock, and writes only when something may start.
+- It starts nothing and tells nobody: what comes back is a `Turn`, true because it is committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import chain
+from typing import NamedTuple
+
+from shiftboss.clock import Clock
+from shiftboss.core.claim import claim, skip_for_dependency
+from shiftboss.core.decide import Decision, Grant, decide, room_of
+from shiftboss.core.events import ClockStepped, Event
+from shiftboss.core.fleet import live_nodes, lost_nodes
+from shiftboss.core.lane import QUEUES, Lane
+from shiftboss.core.model import Node, NodeMode, Run
+from shiftboss.core.reconcile import clock_went_back
+from shiftboss.core.settle import expire, rescue
+from shiftboss.core.snapshot import NOTHING, Change, Snapshot, merged
+from shiftboss.core.value import replace
+from shiftboss.engine.agenda import Agenda
+from shiftboss.engine.fact import Fact, Told
+from shiftboss.engine.mirror import Mirror
+from shiftboss.errors import CallerError, StoreRejected
+from shiftboss.ports import Session, Transaction
+
+MAX_EXPIRED = 1000  # runs that expire in one cycle; the rest in the next
+STEP_S = 2.0  # O4: wall and elapsed time that differ by more than this have been set, not slewed
+
+
+class Launchable(NamedTuple):
+    """A claim that is committed: the run with its payload, to be started now."""
+
+    run: Run
+    grant: Grant
+
+
+@dataclass(slots=True)
+class Turn:
+    """What one cycle brought about."""
+
+    answers: list[Told] = field(default_factory=list)
+    starts: list[Launchable] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    again: bool = False  # there is more that could start at once
+    claims_read: bool = False  # others may have changed our claims
+
+
+class Cycle:
+    """The state that lives from turn to turn: the mirror, the agenda, the clocks last seen."""
+
+    def __init__(self, session: Session, clock: Clock, node: Node | None) -> None:
+        self.session = session
+        self.clock = clock
+        self.node = node  # None: a client, which applies facts and starts nothing
+        self.agenda = Agenda()
+        self.mirror = Mirror(self.agenda)
+        self.may_start: Callable[[], bool] = lambda: True  # the lease is trusted (C3)
+        self._wall_minus_monotonic: float | None = None
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self.mirror.snapshot
+
+    # ── turning ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def turn(self, facts: Sequence[Fact] = (), *, dead: Collection[str] = ()) -> Turn:
+        """Apply *facts*, rescue from *dead* nodes, start what may start.
+
+        Raises what the store raises; then nothing has happened, and the mirror is read anew next time.
+        """
+        try:
+            if facts or dead or self._something_is_due():
+                return self._write_turn(facts, dead)
+            return self._look_turn()
+        except StoreRejected as error:
+            self.forget()
+            return self._halves(facts, dead, error)
+        except BaseException:
+            self.forget()
+            raise
+
+    def forget(self) -> None:
+        self.session.forget()
+        self.mirror.forget()
+
+    def _halves(self, facts: Sequence[Fact], dead: Collection[str], error: StoreRejected) -> Turn:
+        """A batch that the store rejects is halved until the fact to blame stands alone; it alone is refused."""
+        if len(facts) <= 1:
+            turn = Turn()
+            for fact in facts:
+                if fact.answer is not None:
+                    turn.answers.append((fact.answer, None, error))
+            if not facts:
+                raise error
+            return turn
+        middle = len(facts) // 2
+        first, second = self.turn(facts[:middle], dead=dead), self.turn(facts[middle:])
+        return Turn(
+            answers=first.answers + second.answers,
+            starts=first.starts + second.starts,
+            events=first.events + second.events,
+            again=True,
+            claims_read=True,
+        )
+
+    def _something_is_due(self) -> bool:
+        if self.node is None:
+            return False
+        now = self.clock.now()
+        give_up_at = self.mirror.next_give_up_at
+        return (give_up_at is not None and give_up_at <= now) or self._clock_step_s() != 0.0
+
+    def _look_turn(self) -> Turn:
+        """Nothing arrived: look at what is due or was changed by others, and lock only if something may start."""
+        turn = Turn()
+        now = self.clock.now()
+        self.snapshot.touched.update(self.agenda.due(now))
+        if not self.snapshot.touched and not self.session.changed_elsewhere() and not self._starved_may_start():
+            return turn
+        with self.session.read() as reader:
+            turn.claims_read = self.mirror.refresh(reader)
+            lanes = self._lanes_to_look_at()
+            self.mirror.load_lanes(lanes, reader)
+            decision = self._decide(self.clock.now(), lanes)
+        if decision is not None and (decision.grants or decision.skips):
+            self.snapshot.touched.update(lanes)
+            written = self._write_turn((), ())
+            written.claims_read = written.claims_read or turn.claims_read
+            return written
+        self._looked(lanes, decision)
+        return turn
+
+    def _write_turn(self, facts: Sequence[Fact], dead: Collection[str]) -> Turn:
+        turn = Turn()
+        self.snapshot.touched.update(self.agenda.due(self.clock.now()))
+        with self.session.begin() as tx:
+            turn.claims_read = self.mirror.refresh(tx)
+            writer = Writer(tx, self.mirror)
+            ids = writer.ids()
+            self.mirror.read_for(facts, tx)
+            now = self.clock.now()  # read after the lock: whoever waited for it must not act on an older instant
+            self._apply(facts, now, ids, writer, turn)
+            self._apply_time(now, ids, writer, tx)
+            self._rescue(now, dead, ids, writer, tx)
+            lanes = self._lanes_to_look_at()
+            if self.mirror.missing(lanes):
+                writer.flush()
+                self.mirror.load_lanes(lanes, tx)
+            decision = self._decide(now, lanes)
+            started = self._claim(decision, now, ids, writer, tx)
+            writer.flush()
+            turn.starts = self._with_payloads(started, tx)
+        turn.events.extend(writer.events)
+        turn.again = self._looked(lanes, decision)
+        return turn
+
+    # ── parts of a turn ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def _apply(self, facts: Sequence[Fact], now: datetime, ids: Iterator[int], writer: Writer, turn: Turn) -> None:
+        snapshot = self.snapshot
+        for fact in facts:
+            try:
+                change, value = fact.rule(snapshot, now, ids=ids)
+            except CallerError as error:
+                if fact.answer is not None:
+                    turn.answers.append((fact.answer, None, error))
+                continue
+            writer.take(change)
+            if fact.answer is not None:
+                turn.answers.append((fact.answer, value, None))
+
+    def _apply_time(self, now: datetime, ids: Iterator[int], writer: Writer, tx: Transaction) -> None:
+        """What the passing of time alone brings: runs that expire, a clock that was set."""
+        give_up_at = self.mirror.next_give_up_at
+        if give_up_at is not None and give_up_at <= now:
+            writer.flush()
+            expiring = tx.expiring(now, limit=MAX_EXPIRED)
+            lanes = chain.from_iterable(
+                self.mirror.lanes_of_end(run.worker, is_standing=run.is_standing) for run in expiring
+            )
+            self.mirror.load_lanes(set(lanes), tx)
+            for run in expiring:
+                if run.worker in self.snapshot.workers:
+                    writer.take(expire(self.snapshot, now, ids=ids, run=run)[0])
+            writer.flush()
+            self.mirror.next_give_up_at = tx.next_give_up()
+        step_s = self._clock_step_s()
+        if step_s != 0.0:
+            self._wall_minus_monotonic = None
+            node_id = self.node.id if self.node is not None else ""
+            writer.take(Change(events=(ClockStepped(at=now, node=node_id, step_s=step_s),)))
+            if step_s < 0:
+                scheduled = [name for name, state in self.snapshot.workers.items() if state.definition.schedule]
+                writer.flush()
+                self.mirror.load_lanes(scheduled, tx)
+                writer.take(clock_went_back(self.snapshot, now, ids=ids)[0])
+                for name in scheduled:
+                    self.snapshot.touched.add(name)
+        self._clock_step_s()
+
+    def _clock_step_s(self) -> float:
+        """How far the wall clock was set since the last turn; 0.0 when it was not."""
+        difference = self.clock.now().timestamp() - self.clock.monotonic_s()
+        if self._wall_minus_monotonic is None:
+            self._wall_minus_monotonic = difference
+        step_s = difference - self._wall_minus_monotonic
+        if abs(step_s) < STEP_S:
+            self._wall_minus_monotonic = difference  # slewing is followed
+            return 0.0
+        return step_s
+
+    def _rescue(
+        self, now: datetime, dead: Collection[str], ids: Iterator[int], writer: Writer, tx: Transaction
+    ) -> None:
+        if self.node is None:
+            return
+        me = self.snapshot.nodes.get(self.node.id, self.node)
+        for node in lost_nodes(self.snapshot, me=me, lease_s=self.clock.lease_s(), dead=dead):
+            runs = list(self.snapshot.running_on(node.id))
+            lanes = {lane for run in runs for lane in self.mirror.lanes_of_end(run.worker, is_standing=run.is_standing)}
+            if self.mirror.missing(lanes):
+                writer.flush()
+                self.mirror.load_lanes(lanes, tx)
+            writer.take(rescue(self.snapshot, now, ids=ids, node=node, by=me.id)[0])
+
+    def _lanes_to_look_at(self) -> set[str]:
+        """Whole components of whatever was touched; lanes that starved, when a slot is free."""
+        if self.node is None:
+            return set()
+        relations = self.snapshot.relations
+        lanes: set[str] = set()
+        for name in self.snapshot.touched:
+            if name not in lanes:
+                lanes.update(relations.component(name))
+        if self.agenda.starved and self._free_slots() > 0:
+            for name in self.agenda.starved:
+                if name not in lanes:
+                    lanes.update(relations.component(name))
+        return lanes
+
+    def _starved_may_start(self) -> bool:
+        return bool(self.agenda.starved) and self._free_slots() > 0
+
+    def _free_slots(self) -> int:
+        node = self._me()
+        if node is None or node.mode is not NodeMode.RUNNING:
+            return 0
+        return node.slots - sum(1 for _ in self.snapshot.running_on(node.id))
+
+    def _me(self) -> Node | None:
+        return None if self.node is None else self.snapshot.nodes.get(self.node.id)
+
+    def _decide(self, now: datetime, lanes: Collection[str]) -> Decision | None:
+        """None when this node may start nothing now, whatever is due."""
+        node = self._me()
+        if node is None or not lanes or node.mode is not NodeMode.RUNNING or not self.may_start():
+            return None
+        room = room_of(self.snapshot, node)
+        if room.free <= 0:
+            return None
+        live = live_nodes(self.snapshot, boot=self.clock.boot, lease_s=self.clock.lease_s())
+        return decide(self.snapshot, now, node=node, room=room, lanes=lanes, live=live)
+
+    def _claim(
+        self, decision: Decision | None, now: datetime, ids: Iterator[int], writer: Writer, tx: Transaction
+    ) -> list[Launchable]:
+        started: list[Launchable] = []
+        if decision is None or self.node is None:
+            return started
+        for run in decision.skips:
+            writer.take(skip_for_dependency(self.snapshot, now, ids=ids, run=run)[0])
+        for grant in decision.grants:
+            change, run_or_none = claim(self.snapshot, now, ids=ids, grant=grant, node=self.node.id, fence=tx.number)
+            writer.take(change)
+            if run_or_none is not None:
+                started.append(Launchable(run_or_none, grant))
+        return started
+
+    def _with_payloads(self, started: list[Launchable], tx: Transaction) -> list[Launchable]:
+        missing = [s.run.id for s in started if s.run.payload is None and s.run.digest is not None]
+        if not missing:
+            return started
+        payloads = tx.payloads(missing)
+        return [
+            Launchable(replace(s.run, payload=payloads[s.run.id]), s.grant) if s.run.id in payloads else s
+            for s in started
+        ]
+
+    def _looked(self, lanes: Collection[str], decision: Decision | None) -> bool:
+        """Note on the agenda when to look again; True when that is at once."""
+        self.mirror.trim()
+        self.snapshot.touched.clear()
+        if self.node is None:
+            return False
+        self.agenda.looked(lanes)
+        if decision is None:
+            self.agenda.starved.update(lanes)
+            return False
+        for lane, at in decision.look_at.items():
+            self.agenda.look_at(lane, at)
+        self.agenda.starved.update(decision.starved)
+        now = self.clock.now()
+        for name in {run.worker for run in (*decision.skips, *(grant.run for grant in decision.grants))}:
+            lane = self.snapshot.lanes.get(name)
+            if lane is None or lane.is_dry or _has_unasked(lane, now, decision):
+                self.snapshot.touched.add(name)  # a prefix that was used up, a successor that is due already
+            elif lane.next_due_at is not None:
+                self.agenda.look_at(name, max(now, lane.next_due_at))
+        return bool(self.snapshot.touched)
+
+
+def _has_unasked(lane: Lane, now: datetime, decision: Decision) -> bool:
+    heads = (next(lane.heads(number), None) for number in range(QUEUES))
+    return any(head is not None and head.due_at <= now and head.id not in decision.holds for head in heads)
+
+
+class Writer:
+    """Collects the changes of a turn; writes them when somebody must read past them, and at the end."""
+
+    def __init__(self, tx: Transaction, mirror: Mirror) -> None:
+        self._tx = tx
+        self._mirror = mirror
+        self._changes: list[Change] = []
+        self._fresh: set[int] = set()  # ids handed out since the last flush: no row exists of them
+        self.events: list[Event] = []
+
+    def ids(self) -> Iterator[int]:
+        """Ids for new runs; which ones were handed out is remembered for the write."""
+        for run_id in self._tx.ids():
+            self._fresh.add(run_id)
+            yield run_id
+
+    def take(self, change: Change) -> None:
+        """Apply to the snapshot, write later."""
+        if change is NOTHING:
+            return
+        self._changes.append(change)
+        self._mirror.snapshot.apply(change)
+        self._mirror.note_give_up(change.runs)
+        self.events.extend(change.events)
+
+    def flush(self) -> None:
+        if self._changes:
+            self._tx.write(merged(self._changes), new=self._fresh)
+            self._changes = []
+            self._fresh = set()

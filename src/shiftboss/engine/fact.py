@@ -1,0 +1,181 @@
+"""What arrives at the engine: a rule to apply, what it needs to see, and who waits for the answer.
+
+Rules of this file
+- A fact is applied once, in the order of arrival; its answer is told after the commit and shares its failure.
+- Answers of one event loop are told in one hop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from concurrent.futures import InvalidStateError as FutureInvalidState
+from datetime import datetime
+from functools import partial
+from typing import Any, NamedTuple, Protocol
+
+from shiftboss.core import control
+from shiftboss.core.control import Request
+from shiftboss.core.model import Report
+from shiftboss.core.note import Note, note
+from shiftboss.core.settle import settle
+from shiftboss.core.snapshot import Change, Snapshot
+
+
+class BoundRule(Protocol):
+    """A rule whose facts are bound already."""
+
+    def __call__(self, snapshot: Snapshot, now: datetime, *, ids: Iterator[int]) -> tuple[Change, Any]: ...
+
+
+class Needs(NamedTuple):
+    """What must be read before the rule is applied."""
+
+    runs: tuple[int, ...] = ()  # by id; their lanes as well
+    keys: tuple[tuple[str, str], ...] = ()
+    lanes: tuple[str, ...] = ()
+    letters: tuple[int, ...] = ()
+
+
+NO_NEEDS = Needs()
+
+
+class Answer(Protocol):
+    """Where the outcome of a fact goes."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None: ...
+    def resolve(self, value: Any) -> None: ...
+    def reject(self, error: BaseException) -> None: ...
+
+
+class Fact(NamedTuple):
+    """One thing to apply.  Without an answer it is kept and tried again when the store does not take it (H5)."""
+
+    rule: Callable[..., tuple[Change, Any]]
+    needs: Needs = NO_NEEDS
+    answer: Answer | None = None
+    report: Report | None = None
+
+
+class LoopAnswer:
+    """An asyncio future; only ever touched on its loop."""
+
+    __slots__ = ("future", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.future: asyncio.Future[Any] = loop.create_future()
+
+    def resolve(self, value: Any) -> None:
+        if not self.future.done():
+            self.future.set_result(value)
+
+    def reject(self, error: BaseException) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+class ThreadAnswer:
+    """A concurrent future, for callers without a loop."""
+
+    __slots__ = ("future",)
+    loop = None
+
+    def __init__(self) -> None:
+        self.future: Future[Any] = Future()
+
+    def resolve(self, value: Any) -> None:
+        with contextlib.suppress(FutureInvalidState):
+            self.future.set_result(value)
+
+    def reject(self, error: BaseException) -> None:
+        with contextlib.suppress(FutureInvalidState):
+            self.future.set_exception(error)
+
+
+Told = tuple[Answer, Any, BaseException | None]
+
+
+def tell(answers: Iterable[Told]) -> None:
+    """Hand out answers: one hop for each loop, however many wait there.  A closed loop's callers are gone already."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[Told]] = {}
+    for told in answers:
+        loop = told[0].loop
+        if loop is None:
+            _settle_one(told)
+        else:
+            by_loop.setdefault(loop, []).append(told)
+    for loop, batch in by_loop.items():
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(_settle_all, batch)
+
+
+def _settle_all(batch: list[Told]) -> None:
+    for told in batch:
+        _settle_one(told)
+
+
+def _settle_one(told: Told) -> None:
+    answer, value, error = told
+    if error is None:
+        answer.resolve(value)
+    else:
+        answer.reject(error)
+
+
+# ── the facts there are ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def reported(report: Report) -> Fact:
+    return Fact(partial(settle, report=report), report=report)
+
+
+def noted(said: Note) -> Fact:
+    return Fact(partial(_note, said=said))
+
+
+def _note(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], said: Note) -> tuple[Change, None]:
+    return note(snapshot, now, note=said)
+
+
+def triggered(request: Request, answer: Answer) -> Fact:
+    needs = NO_NEEDS if request.key is None else Needs(keys=((request.worker, request.key),))
+    return Fact(partial(control.trigger, request=request), needs, answer)
+
+
+def cancelled(run_id: int, *, by: str, reason: str, answer: Answer) -> Fact:
+    return Fact(partial(control.cancel, run_id=run_id, by=by, reason=reason), Needs(runs=(run_id,)), answer)
+
+
+def disabled(name: str, *, by: str, reason: str, answer: Answer) -> Fact:
+    return Fact(partial(control.disable, name=name, by=by, reason=reason), NO_NEEDS, answer)
+
+
+def enabled(name: str, *, by: str, answer: Answer) -> Fact:
+    return Fact(partial(control.enable, name=name, by=by), Needs(lanes=(name,)), answer)
+
+
+def replayed(run_id: int, *, by: str, delay_s: float, answer: Answer) -> Fact:
+    needs = Needs(runs=(run_id,), letters=(run_id,))
+    return Fact(partial(control.replay, run_id=run_id, by=by, delay_s=delay_s), needs, answer)
+
+
+def resolved(run_id: int, *, by: str, note: str, answer: Answer) -> Fact:
+    rule = partial(_without_ids, control.resolve, run_id=run_id, by=by, note=note)
+    return Fact(rule, Needs(runs=(run_id,), letters=(run_id,)), answer)
+
+
+def discarded(run_id: int, *, by: str, note: str, answer: Answer) -> Fact:
+    rule = partial(_without_ids, control.discard, run_id=run_id, by=by, note=note)
+    return Fact(rule, Needs(runs=(run_id,), letters=(run_id,)), answer)
+
+
+def drained(node_id: str, *, by: str, answer: Answer) -> Fact:
+    return Fact(partial(_without_ids, control.drain, node_id=node_id, by=by), NO_NEEDS, answer)
+
+
+def _without_ids(rule: Any, snapshot: Snapshot, now: datetime, *, ids: Iterator[int], **facts: Any) -> Any:
+    return rule(snapshot, now, **facts)

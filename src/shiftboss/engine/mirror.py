@@ -1,0 +1,167 @@
+"""The snapshot that a session keeps warm from one cycle to the next.
+
+Rules of this file
+- It is exactly what the store holds: our own changes are applied when they are made, those of others arrive as deltas,
+  and after a failed commit everything is read anew.
+- Whatever a rule will ask for is read before the rule is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+
+from shiftboss.core.lane import Lane
+from shiftboss.core.model import Run, Status
+from shiftboss.core.snapshot import Snapshot
+from shiftboss.engine.agenda import Agenda
+from shiftboss.engine.fact import Fact
+from shiftboss.ports import Delta, LetterFilter, Reader
+
+LANE_LIMIT = 256  # runs of a queue that are read at once; more than a node starts in a cycle
+MAX_LANE = 2000  # loaded runs of a lane; beyond that it is read afresh as a prefix
+MAX_SUPERSEDED = 1000  # dead letters that one success answers (Q5); the next success takes the rest
+
+
+class Mirror:
+    def __init__(self, agenda: Agenda) -> None:
+        self.snapshot = Snapshot()
+        self.agenda = agenda
+        self.next_give_up_at: datetime | None = None
+
+    def forget(self) -> None:
+        """Trust nothing: the next refresh is a full reading."""
+        self.snapshot = Snapshot()
+        self.agenda.clear()
+
+    # what others changed
+
+    def refresh(self, reader: Reader) -> bool:
+        """Take in what others committed.  True when claims or nodes may have changed under us."""
+        delta = reader.changes()
+        if delta.everything:
+            self._read_everything(delta, reader)
+            return True
+        if delta.running is None and not delta.workers and not delta.breakers and delta.nodes is None:
+            return False
+        self._take_in(delta)
+        self.next_give_up_at = reader.next_give_up()
+        return True
+
+    def _read_everything(self, delta: Delta, reader: Reader) -> None:
+        self.forget()
+        self._take_in(delta)
+        self.snapshot.touched.clear()
+        for name, at in (delta.waiting or {}).items():
+            self.agenda.look_at(name, at)
+        self.next_give_up_at = reader.next_give_up()
+
+    def _take_in(self, delta: Delta) -> None:
+        snapshot = self.snapshot
+        rebuild = bool(delta.forgotten)
+        for state, record in delta.workers:
+            old = snapshot.workers.get(state.name)
+            rebuild = rebuild or old is None or old.definition != state.definition
+            snapshot.workers[state.name] = state
+            snapshot.records[state.name] = record
+            snapshot.lanes.pop(state.name, None)
+            snapshot.touched.add(state.name)
+        for name in delta.forgotten:
+            for known in (snapshot.workers, snapshot.records, snapshot.lanes):
+                known.pop(name, None)
+        if rebuild:
+            snapshot.rebuild()
+        for breaker in delta.breakers:
+            snapshot.breakers[breaker.name] = breaker
+            snapshot.touched.update(snapshot.relations.sharing_breaker(breaker.name))
+        if delta.resources is not None and dict(delta.resources) != snapshot.resources:
+            snapshot.resources = dict(delta.resources)
+            snapshot.touched.update(snapshot.workers)
+        if delta.nodes is not None:
+            snapshot.nodes = {node.id: node for node in delta.nodes}
+        if delta.running is not None:
+            snapshot.running = {run.id: run for run in delta.running}
+            snapshot.running_by = {}
+            for run in delta.running:
+                snapshot.running_by.setdefault(run.worker, {})[run.id] = run
+
+    # what the rules will ask for
+
+    def read_for(self, facts: Collection[Fact], reader: Reader) -> None:
+        """Read what *facts* need: runs and keys by name, the lanes in which they leave something, letters."""
+        snapshot = self.snapshot
+        snapshot.found.clear()
+        snapshot.keyed.clear()
+        snapshot.letters.clear()
+        ids: set[int] = set()
+        keys: set[tuple[str, str]] = set()
+        lanes: set[str] = set()
+        letters: set[int] = set()
+        superseding: set[str] = set()
+        for fact in facts:
+            needs = fact.needs
+            ids.update(needs.runs)
+            keys.update(needs.keys)
+            lanes.update(needs.lanes)
+            letters.update(needs.letters)
+            if fact.report is not None:
+                run = snapshot.running.get(fact.report.run)
+                if run is not None:
+                    lanes.update(self.lanes_of_end(run.worker, is_standing=run.is_standing))
+                    superseding.add(run.worker)
+        if ids:
+            for run in reader.runs(ids):
+                snapshot.found[run.id] = run
+                if not run.status.is_final and run.is_standing:
+                    lanes.update(self.lanes_of_end(run.worker, is_standing=True))
+        if keys:
+            snapshot.keyed.update(((run.worker, run.key or ""), run) for run in reader.keyed(keys))
+        if letters:
+            snapshot.letters.update(
+                (letter.run, letter) for letter in reader.letters(LetterFilter(letters, state=None))
+            )
+        for name in superseding:
+            if self.snapshot.record(name).owes_letters:
+                found = reader.open_letters(name, without_payload_only=True, limit=MAX_SUPERSEDED)
+                snapshot.letters.update((letter.run, letter) for letter in found)
+        self.load_lanes(lanes, reader)
+
+    def lanes_of_end(self, worker: str, *, is_standing: bool) -> Iterable[str]:
+        """The lanes that the end of a run may write into: its own for the successor, those that come after it."""
+        after = self.snapshot.relations.after.get(worker, ())
+        return (worker, *after) if is_standing else after
+
+    def missing(self, names: Iterable[str]) -> list[str]:
+        """Those of *names* whose lane must be (re-)read before anybody decides about it."""
+        return [name for name in names if name in self.snapshot.workers and self._is_missing(name)]
+
+    def _is_missing(self, name: str) -> bool:
+        lane = self.snapshot.lanes.get(name)
+        if lane is None or lane.is_dry:
+            return True
+        if lane.knows_least:
+            return False
+        relations = self.snapshot.relations
+        return name in relations.dependents or bool(self.snapshot.workers[name].definition.depends_on)
+
+    def load_lanes(self, names: Iterable[str], reader: Reader) -> None:
+        missing = self.missing(names)
+        if missing:
+            found = reader.lanes(missing, limit=LANE_LIMIT)
+            self.snapshot.lanes.update((name, found.get(name) or Lane()) for name in missing)
+
+    def trim(self) -> None:
+        """Lanes that have grown beyond what is worth keeping are read afresh next time."""
+        lanes = self.snapshot.lanes
+        for name in self.snapshot.touched:
+            lane = lanes.get(name)
+            if lane is not None and len(lane) > MAX_LANE:
+                del lanes[name]
+
+    def note_give_up(self, runs: Iterable[Run]) -> None:
+        """Remember the earliest instant at which a waiting run expires."""
+        for run in runs:
+            at = run.give_up_at
+            if at is not None and run.status is Status.PENDING:
+                known = self.next_give_up_at
+                self.next_give_up_at = at if known is None else min(known, at)
