@@ -1,1 +1,49 @@
-"""Background workers that must not get in each other's way."""
+"""Background workers that must not get in each other's way: scheduled, triggered or continuous, durable on SQLite."""
+
+from shiftboss.app.declaration import Breaker, Dependency
+from shiftboss.app.handle import RunHandle, Worker
+from shiftboss.app.orchestrator import Orchestrator
+from shiftboss.context import Context, Fatal, Idle, Retry
+from shiftboss.core.model import Run, Status
+from shiftboss.engine.shutdown import ShutdownReport
+from shiftboss.errors import (
+    ConfigurationError,
+    CycleError,
+    DuplicateKey,
+    NotStarted,
+    RunFailed,
+    ShiftbossError,
+    StoreUnavailable,
+    UnknownRun,
+    UnknownWorker,
+    WaitTimeout,
+    WorkerDisabled,
+    WrongPayload,
+)
+
+__all__ = [
+    "Breaker",
+    "ConfigurationError",
+    "Context",
+    "CycleError",
+    "Dependency",
+    "DuplicateKey",
+    "Fatal",
+    "Idle",
+    "NotStarted",
+    "Orchestrator",
+    "Retry",
+    "Run",
+    "RunFailed",
+    "RunHandle",
+    "ShiftbossError",
+    "ShutdownReport",
+    "Status",
+    "StoreUnavailable",
+    "UnknownRun",
+    "UnknownWorker",
+    "WaitTimeout",
+    "Worker",
+    "WorkerDisabled",
+    "WrongPayload",
+]

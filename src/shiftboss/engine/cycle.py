@@ -71,13 +71,13 @@ class Cycle:
 
     # ── turning ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def turn(self, facts: Sequence[Fact] = (), *, dead: Collection[str] = ()) -> Turn:
-        """Apply *facts*, rescue from *dead* nodes, start what may start.
+    def turn(self, facts: Sequence[Fact] = (), *, dead: Collection[str] | None = None) -> Turn:
+        """Apply *facts*, rescue (when *dead* is given: the nodes that are surely gone), start what may start.
 
         Raises what the store raises; then nothing has happened, and the mirror is read anew next time.
         """
         try:
-            if facts or dead or self._something_is_due():
+            if facts or dead is not None or self._something_is_due():
                 return self._write_turn(facts, dead)
             return self._look_turn()
         except StoreRejected as error:
@@ -91,7 +91,7 @@ class Cycle:
         self.session.forget()
         self.mirror.forget()
 
-    def _halves(self, facts: Sequence[Fact], dead: Collection[str], error: StoreRejected) -> Turn:
+    def _halves(self, facts: Sequence[Fact], dead: Collection[str] | None, error: StoreRejected) -> Turn:
         """A batch that the store rejects is halved until the fact to blame stands alone; it alone is refused."""
         if len(facts) <= 1:
             turn = Turn()
@@ -132,13 +132,13 @@ class Cycle:
             decision = self._decide(self.clock.now(), lanes)
         if decision is not None and (decision.grants or decision.skips):
             self.snapshot.touched.update(lanes)
-            written = self._write_turn((), ())
+            written = self._write_turn((), None)
             written.claims_read = written.claims_read or turn.claims_read
             return written
         self._looked(lanes, decision)
         return turn
 
-    def _write_turn(self, facts: Sequence[Fact], dead: Collection[str]) -> Turn:
+    def _write_turn(self, facts: Sequence[Fact], dead: Collection[str] | None) -> Turn:
         turn = Turn()
         self.snapshot.touched.update(self.agenda.due(self.clock.now()))
         with self.session.begin() as tx:
@@ -218,9 +218,9 @@ class Cycle:
         return step_s
 
     def _rescue(
-        self, now: datetime, dead: Collection[str], ids: Iterator[int], writer: Writer, tx: Transaction
+        self, now: datetime, dead: Collection[str] | None, ids: Iterator[int], writer: Writer, tx: Transaction
     ) -> None:
-        if self.node is None:
+        if self.node is None or dead is None:
             return
         me = self.snapshot.nodes.get(self.node.id, self.node)
         for node in lost_nodes(self.snapshot, me=me, lease_s=self.clock.lease_s(), dead=dead):
@@ -304,8 +304,8 @@ class Cycle:
         if decision is None:
             self.agenda.starved.update(lanes)
             return False
-        for lane, at in decision.look_at.items():
-            self.agenda.look_at(lane, at)
+        for looked, at in decision.look_at.items():
+            self.agenda.look_at(looked, at)
         self.agenda.starved.update(decision.starved)
         now = self.clock.now()
         for name in {run.worker for run in (*decision.skips, *(grant.run for grant in decision.grants))}:

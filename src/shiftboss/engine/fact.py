@@ -16,8 +16,10 @@ from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
+from shiftboss.clock import Clock
 from shiftboss.core import control
 from shiftboss.core.control import Request
+from shiftboss.core.fleet import live_nodes
 from shiftboss.core.model import Report
 from shiftboss.core.note import Note, note
 from shiftboss.core.settle import settle
@@ -171,6 +173,17 @@ def resolved(run_id: int, *, by: str, note: str, answer: Answer) -> Fact:
 def discarded(run_id: int, *, by: str, note: str, answer: Answer) -> Fact:
     rule = partial(_without_ids, control.discard, run_id=run_id, by=by, note=note)
     return Fact(rule, Needs(runs=(run_id,), letters=(run_id,)), answer)
+
+
+def forgotten(name: str, *, clock: Clock, by: str, answer: Answer) -> Fact:
+    return Fact(partial(_forget, name=name, clock=clock, by=by), Needs(lanes=(name,)), answer)
+
+
+def _forget(
+    snapshot: Snapshot, now: datetime, *, ids: Iterator[int], name: str, clock: Clock, by: str
+) -> tuple[Change, None]:
+    live = live_nodes(snapshot, boot=clock.boot, lease_s=clock.lease_s())
+    return control.forget(snapshot, now, ids=ids, name=name, live=live, by=by)
 
 
 def drained(node_id: str, *, by: str, answer: Answer) -> Fact:

@@ -19,6 +19,10 @@ class Lease:
         """A renewal that was asked for at *asked_s* of the lease clock is committed."""
         self._asked_s = asked_s
 
+    def lost(self) -> None:
+        """Somebody took it for ended: nothing is trusted until a new one is committed."""
+        self._asked_s = None
+
     @property
     def is_trusted(self) -> bool:
         return self._asked_s is not None and self._clock.lease_s() < self._asked_s + LEASE_S - TRUST_MARGIN_S

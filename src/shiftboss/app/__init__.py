@@ -1,0 +1,1 @@
+"""The library face: the Orchestrator, and what it hands out."""

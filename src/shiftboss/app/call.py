@@ -1,0 +1,96 @@
+"""One operation, for callers with a loop and for callers without.
+
+Rules of this file
+- An operation is written once, as what it puts into the engine and what becomes of the answer; `on_loop` awaits it,
+  `in_thread` blocks for it.
+- Nobody waits for ever: an answer that does not come in time is `StoreUnavailable`, its commit in doubt (H5).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import Any
+
+from shiftboss.engine.fact import Answer, LoopAnswer, ThreadAnswer
+from shiftboss.errors import StoreUnavailable, WaitTimeout
+
+ANSWER_WITHIN_S = 5.0  # INTERFACE: `trigger` gives up after 5 s
+
+Put = Callable[[Answer], None]
+
+
+def _unanswered() -> StoreUnavailable:
+    return StoreUnavailable(
+        f"the store did not answer within {ANSWER_WITHIN_S:g} s; whether it was stored is not known, "
+        "repeat the call with a key",
+        maybe_stored=True,
+    )
+
+
+class Deadlines:
+    """Rejects what a loop's callers have waited for too long; one timer a loop, however many wait."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: deque[tuple[float, LoopAnswer]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, answer: LoopAnswer) -> None:
+        self._waiting.append((self._loop.time() + ANSWER_WITHIN_S, answer))
+        if self._timer is None:
+            self._timer = self._loop.call_later(ANSWER_WITHIN_S, self._sweep)
+
+    def _sweep(self) -> None:
+        now_s = self._loop.time()
+        while self._waiting and (self._waiting[0][0] <= now_s or self._waiting[0][1].future.done()):
+            self._waiting.popleft()[1].reject(_unanswered())
+        self._timer = self._loop.call_at(self._waiting[0][0], self._sweep) if self._waiting else None
+
+
+_deadlines: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Deadlines] = weakref.WeakKeyDictionary()
+
+
+async def on_loop(put: Put) -> Any:
+    """Put a fact in and await its answer.  Raises what the rule or the store raises."""
+    loop = asyncio.get_running_loop()
+    answer = LoopAnswer(loop)
+    put(answer)
+    deadlines = _deadlines.get(loop)
+    if deadlines is None:
+        deadlines = _deadlines[loop] = Deadlines(loop)
+    deadlines.add(answer)
+    return await answer.future
+
+
+def in_thread(put: Put) -> Any:
+    """Put a fact in and block for its answer."""
+    answer = ThreadAnswer()
+    put(answer)
+    try:
+        return answer.future.result(ANSWER_WITHIN_S)
+    except FutureTimeout:
+        raise _unanswered() from None
+
+
+async def wait_on_loop(put: Put, *, timeout_s: float | None, what: str) -> Any:
+    """Like `on_loop`, for what may take long.  Raises WaitTimeout."""
+    answer = LoopAnswer(asyncio.get_running_loop())
+    put(answer)
+    try:
+        return await asyncio.wait_for(answer.future, timeout_s)
+    except TimeoutError:
+        raise WaitTimeout(f"{what} had not ended after {timeout_s:g} s; it goes on") from None
+
+
+def wait_in_thread(put: Put, *, timeout_s: float | None, what: str) -> Any:
+    """Like `in_thread`, for what may take long.  Raises WaitTimeout."""
+    answer = ThreadAnswer()
+    put(answer)
+    try:
+        return answer.future.result(timeout_s)
+    except FutureTimeout:
+        raise WaitTimeout(f"{what} had not ended after {timeout_s:g} s; it goes on") from None

@@ -1,0 +1,145 @@
+"""What a decorator and a trigger give back: the worker and the run, as objects to hold.
+
+Rules of this file
+- A `Worker` called is the plain function; `trigger` takes its parameters without `ctx`, checked by type checkers and at
+  once by value.
+- A `RunHandle` knows its id; what it tells about the run is read from the store (A2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from functools import update_wrapper
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypedDict, TypeVar, cast, overload
+
+import msgspec
+
+from shiftboss.context import Context
+from shiftboss.core.model import Run, Status
+from shiftboss.core.policy import Duration, Priority
+from shiftboss.errors import RunFailed
+
+if TYPE_CHECKING:
+    from shiftboss.app.declaration import PriorityName
+    from shiftboss.app.orchestrator import Orchestrator
+    from shiftboss.core.worker import Definition
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class TriggerOptions(TypedDict, total=False):
+    """Options of one trigger.  `at` (aware) or `delay`; `key` makes it idempotent; `force` passes a disabled worker."""
+
+    key: str | None
+    delay: Duration
+    at: datetime | None
+    priority: PriorityName | Priority | None
+    force: bool
+
+
+class Worker(Generic[P, R]):
+    """A declared worker."""
+
+    def __init__(self, boss: Orchestrator, definition: Definition, fn: Callable[..., Any]) -> None:
+        self._boss = boss
+        self.definition = definition
+        self.fn = fn
+        update_wrapper(self, fn)
+
+    @property
+    def name(self) -> str:
+        return self.definition.name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The plain function, without shiftboss: for tests and for other code."""
+        return self.fn(*args, **kwargs)
+
+    async def trigger(self, *args: P.args, **kwargs: P.kwargs) -> RunHandle[R]:
+        """Store a run with these arguments; returns after its commit.
+
+        Raises WrongPayload, WorkerDisabled, NotStarted, StoreUnavailable.
+        """
+        return cast("RunHandle[R]", await self._boss._trigger_call(self.name, args, kwargs, {}))
+
+    def options(self, **options: Any) -> Trigger[P, R]:
+        """A trigger with options: key, delay, at, priority, force."""
+        return Trigger(self, options)
+
+    def __repr__(self) -> str:
+        return f"<Worker {self.name!r}>"
+
+
+class Trigger(Generic[P, R]):
+    """A worker together with options of its next triggers."""
+
+    def __init__(self, worker: Worker[P, R], options: dict[str, Any]) -> None:
+        self._worker = worker
+        self._options = options
+
+    async def trigger(self, *args: P.args, **kwargs: P.kwargs) -> RunHandle[R]:
+        """Like `Worker.trigger`.  Raises DuplicateKey as well."""
+        boss = self._worker._boss
+        return cast("RunHandle[R]", await boss._trigger_call(self._worker.name, args, kwargs, self._options))
+
+
+class RunHandle(Generic[R]):
+    """A stored run."""
+
+    __slots__ = ("_boss", "id", "worker")
+
+    def __init__(self, boss: Orchestrator, run: Run) -> None:
+        self._boss = boss
+        self.id = run.id
+        self.worker = run.worker
+
+    async def info(self) -> Run:
+        """The run as the store has it now.  Raises UnknownRun."""
+        return await self._boss.run_info(self.id)
+
+    async def status(self) -> Status:
+        return (await self.info()).status
+
+    async def wait(self, *, timeout: Duration | None = None) -> Run:  # the users' word
+        """Wait until it has ended, here or on any other node.  Raises WaitTimeout; the run goes on."""
+        return await self._boss.wait_for(self.id, timeout=timeout)
+
+    async def result(self, *, timeout: Duration | None = None) -> R:
+        """What the body returned, as JSON values; None when nothing was kept.
+
+        Raises RunFailed when it ended otherwise, WaitTimeout when it takes longer.
+        """
+        return cast("R", result_of(await self.wait(timeout=timeout)))
+
+    async def cancel(self, *, reason: str = "") -> Run:
+        return await self._boss.cancel(self.id, reason=reason)
+
+    def __repr__(self) -> str:
+        return f"<Run {self.id} of {self.worker!r}>"
+
+
+def result_of(run: Run) -> Any:
+    """The result of a run that has ended.  Raises RunFailed when it did not succeed."""
+    if run.status is not Status.SUCCEEDED:
+        detail = f": {run.error.type}: {run.error.message}" if run.error is not None else ""
+        cause = f" ({run.cause})" if run.cause is not None else ""
+        raise RunFailed(
+            f"run {run.id} of {run.worker!r} is {run.status}{cause}{detail}",
+            status=run.status.value,
+            cause=run.cause.value if run.cause is not None else None,
+        )
+    return None if run.result is None else msgspec.json.decode(run.result)
+
+
+class Decorate(Protocol):
+    """Turns a function into a worker; four shapes: with `ctx` or without, async or not."""
+
+    @overload
+    def __call__(self, fn: Callable[Concatenate[Context, P], Awaitable[R]], /) -> Worker[P, R]: ...
+    @overload
+    def __call__(self, fn: Callable[P, Awaitable[R]], /) -> Worker[P, R]: ...
+    @overload
+    def __call__(self, fn: Callable[Concatenate[Context, P], R], /) -> Worker[P, R]: ...
+    @overload
+    def __call__(self, fn: Callable[P, R], /) -> Worker[P, R]: ...

@@ -1,0 +1,104 @@
+"""What a started orchestrator consists of: a store, executors, a watchdog, an identity.
+
+Rules of this file
+- The identity is made at the start, never a host name (C2); the name beside it is for people.
+- What was opened is closed, in the order opposite to its opening.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import uuid
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+from shiftboss.core.model import Node
+from shiftboss.engine.engine import Engine, Subscriber
+from shiftboss.engine.pressure import memory_share
+from shiftboss.engine.watchdog import Watchdog
+from shiftboss.executors.coroutine import CoroutineExecutor
+from shiftboss.executors.thread import ThreadExecutor
+from shiftboss.ports import Executor, Store
+
+if TYPE_CHECKING:
+    from shiftboss.app.orchestrator import Orchestrator
+
+CLOSE_WITHIN_S = 1.0  # for executors to let go of idle threads
+
+
+def package_version() -> str:
+    try:
+        return version("shiftboss")
+    except PackageNotFoundError:  # run from a source tree
+        return "0"
+
+
+class NodeParts:
+    def __init__(
+        self, boss: Orchestrator, store: Store, loop: asyncio.AbstractEventLoop | None, *, is_client: bool
+    ) -> None:
+        self.store = store
+        self._boss = boss
+        self._stack = contextlib.ExitStack()
+        self._stack.callback(store.close)
+        self.node: Node | None = None
+        self.executors: dict[str, Executor] = {}
+        self.watchdog: Watchdog | None = None
+        if not is_client:
+            self._open_executors(loop)
+            self.node = self._make_node()
+            self._stack.enter_context(store.hold(self.node.id))
+
+    def _open_executors(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        boss = self._boss
+        kinds = {definition.executor for name, definition in boss.definitions.items() if boss.only(name)}
+        if "thread" in kinds:
+            self.executors["thread"] = ThreadExecutor(boss.max_concurrency, boss.clock)
+        if loop is not None:
+            coroutines = CoroutineExecutor(loop, boss.max_concurrency, boss.clock)
+            self.executors["coroutine"] = coroutines
+            self.watchdog = Watchdog(loop, boss.clock, running=coroutines.running)
+        for executor in self.executors.values():
+            executor.open()
+            self._stack.callback(executor.close, CLOSE_WITHIN_S)
+
+    def _make_node(self) -> Node:
+        boss = self._boss
+        host = socket.gethostname()
+        return Node(
+            id=uuid.uuid4().hex,
+            name=f"{host}:{os.getpid()}",
+            boot=boss.clock.boot,
+            lease_until_s=0.0,
+            started_at=boss.clock.now(),
+            slots=boss.max_concurrency,
+            executors={kind: executor.slots for kind, executor in self.executors.items()},
+            workers={name: d.parameters for name, d in boss.definitions.items() if boss.only(name)},
+            pid=os.getpid(),
+            host=host,
+            version=package_version(),
+            code_version=boss.code_version,
+        )
+
+    def engine(self, subscribers: Sequence[Subscriber]) -> Engine:
+        boss = self._boss
+        return Engine(
+            self.store,
+            boss.clock,
+            node=self.node,
+            definitions=tuple(d for name, d in boss.definitions.items() if boss.only(name)),
+            resources=boss.resources,
+            bodies=boss.bodies,
+            executors=self.executors,
+            subscribers=subscribers,
+            watchdog=self.watchdog,
+            memory_share=memory_share,
+            shutdown_timeout_s=boss.shutdown_timeout_s,
+        )
+
+    def close(self) -> None:
+        self._stack.close()

@@ -1,0 +1,410 @@
+"""The Orchestrator: declare workers, start, stop, and one method for each thing that may be done.
+
+Rules of this file
+- Before `start` nothing is opened and no thread runs: importing and forking are safe.
+- Methods are coroutines; `boss.sync` has the same ones for code without a loop.
+- A stopped orchestrator can be started again, on another loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, TypeVar, Unpack, overload
+
+import msgspec
+
+from shiftboss.app import call
+from shiftboss.app.declaration import Named, WorkerOptions, declare, name_of
+from shiftboss.app.handle import Decorate, RunHandle, TriggerOptions, Worker
+from shiftboss.app.node import NodeParts
+from shiftboss.app.serve import serve
+from shiftboss.app.sync import SyncFace
+from shiftboss.app.views import NodeStatus, SystemStatus, Views
+from shiftboss.clock import Clock, SystemClock
+from shiftboss.core.control import Request
+from shiftboss.core.events import Event
+from shiftboss.core.explain import Explanation
+from shiftboss.core.health import SystemHealth
+from shiftboss.core.model import DeadLetter, Run, WorkerState
+from shiftboss.core.policy import Duration, duration, priority
+from shiftboss.core.worker import Definition
+from shiftboss.engine import fact
+from shiftboss.engine.engine import Engine, Subscriber
+from shiftboss.engine.shutdown import ShutdownReport
+from shiftboss.errors import (
+    AlreadyStarted,
+    ConfigurationError,
+    Forked,
+    NotStarted,
+    did_you_mean,
+)
+from shiftboss.executors.body import FunctionBody
+from shiftboss.observe.log import log_events
+from shiftboss.ports import Body, HistoryFilter, LetterFilter, Store
+from shiftboss.stores.urls import open_store
+
+DEFAULT_STORE = "sqlite:///shiftboss.db"
+T = TypeVar("T")
+
+
+class Orchestrator:
+    """Workers, and the node that runs them in this process.
+
+    *store*: "sqlite:///relative", "sqlite:////absolute" or "memory:"; `SHIFTBOSS_STORE` in the environment goes first,
+    ./shiftboss.db comes last.  *max_concurrency*: slots of this node.  *resources*: name → fleet-wide permits.
+    *shutdown_timeout* (25 s): platforms kill at 30.  *durability*: "power" survives a power cut, "process" only the end
+    of the process, and is faster.
+    """
+
+    def __init__(
+        self,
+        store: str | None = None,
+        *,
+        max_concurrency: int = 100,
+        resources: Mapping[str, int] | None = None,
+        shutdown_timeout: Duration = 25.0,
+        durability: str = "power",
+        code_version: str = "",
+        clock: Clock | None = None,
+    ) -> None:
+        if max_concurrency < 1:
+            raise ConfigurationError(f"max_concurrency={max_concurrency} lets nothing run; give at least 1")
+        for resource, size in (resources or {}).items():
+            if size < 1:
+                raise ConfigurationError(f"resources: {resource!r} has size {size}; give at least 1")
+        if durability not in ("power", "process"):
+            raise ConfigurationError(f"durability={durability!r} is unknown; use 'power' or 'process'")
+        self._given_store = store
+        self._store_override: str | None = None  # the command's --store
+        self.max_concurrency = max_concurrency
+        self.resources = dict(resources or {})
+        self.shutdown_timeout_s = duration(shutdown_timeout, name="shutdown_timeout")
+        self.durability = durability
+        self.code_version = code_version or os.environ.get("SHIFTBOSS_CODE_VERSION", "")
+        self.clock: Clock = clock or SystemClock()
+        self.definitions: dict[str, Definition] = {}
+        self.bodies: dict[str, Body] = {}
+        self.only: Callable[[str], bool] = lambda name: True  # the command's --only and --except
+        self._subscribers: list[Subscriber] = [log_events]
+        self._engine: Engine | None = None
+        self._parts: NodeParts | None = None
+        self._views: Views | None = None
+        self._views_lock = threading.Lock()  # protects the views' session: one thread at a time
+        self._pid = 0
+        self.sync = SyncFace(self)
+        """The same methods for code without a loop; opens a client at its first use."""
+
+    # ── declaring ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @overload
+    def worker(self, fn: None = None, /, **options: Unpack[WorkerOptions]) -> Decorate: ...
+    @overload
+    def worker(self, fn: Callable[..., Any], /) -> Worker[..., Any]: ...
+    def worker(self, fn: Callable[..., Any] | None = None, /, **options: Unpack[WorkerOptions]) -> Any:
+        """Declare the decorated function as a worker; see `WorkerOptions`.  Raises ConfigurationError."""
+        if fn is not None:
+            return self._declare(fn, options)
+        return lambda decorated: self._declare(decorated, options)
+
+    def register(self, name: str, fn: Callable[..., Any], /, **options: Unpack[WorkerOptions]) -> Worker[..., Any]:
+        """Declare *fn* as the worker *name*, without a decorator.  Raises ConfigurationError."""
+        return self._declare(fn, {**options, "name": name})
+
+    def _declare(self, fn: Callable[..., Any], options: Mapping[str, Any]) -> Worker[..., Any]:
+        if self._engine is not None:
+            raise AlreadyStarted("workers are declared before the start; stop the orchestrator first")
+        plain = fn.fn if isinstance(fn, Worker) else fn
+        definition, body = declare(plain, options)
+        if definition.name in self.definitions:
+            raise ConfigurationError(f"worker {definition.name!r} is declared twice; give one of them another name")
+        self.definitions[definition.name] = definition
+        self.bodies[definition.name] = body
+        return Worker(self, definition, plain)
+
+    def on_events(self, subscriber: Callable[[Sequence[Event]], None]) -> None:
+        """Call *subscriber* with the events of each commit, in the engine's thread: be quick, do not block."""
+        self._subscribers.append(subscriber)
+
+    # ── living ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def store_url(self) -> str:
+        """The command's --store, else SHIFTBOSS_STORE, else the one given here, else ./shiftboss.db."""
+        return self._store_override or os.environ.get("SHIFTBOSS_STORE") or self._given_store or DEFAULT_STORE
+
+    @property
+    def is_started(self) -> bool:
+        return self._engine is not None and self._engine.is_alive
+
+    async def start(self) -> None:
+        """Open the store, declare the workers, begin to run them on this loop.
+
+        Raises AlreadyStarted, ConfigurationError, CycleError, and what the store raises.
+        """
+        await self._open(asyncio.get_running_loop(), is_client=False)
+
+    async def stop(self) -> ShutdownReport:
+        """Drain, then cancel what is left, within `shutdown_timeout`; the report says what became of it (G1 to G4)."""
+        engine = self._require()
+        engine.stop()
+        report = await asyncio.shield(asyncio.wrap_future(engine.over))
+        await asyncio.to_thread(self._close)
+        return report
+
+    async def __aenter__(self) -> Orchestrator:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    @contextlib.asynccontextmanager
+    async def client(self) -> AsyncIterator[Orchestrator]:
+        """Trigger and operate, run nothing.  Raises StoreMissing: a client never creates a store."""
+        await self._open(asyncio.get_running_loop(), is_client=True)
+        try:
+            yield self
+        finally:
+            await self.stop()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
+        """For web frameworks: `FastAPI(lifespan=boss.lifespan)`, or inside a lifespan of yours."""
+        async with self:
+            yield
+
+    def run(self) -> ShutdownReport:
+        """Run in this process until SIGTERM or SIGINT; blocks.  A second signal cancels, a third leaves at once.
+
+        Ends the process itself only when a body cannot be stopped: what it held is handed back first.
+        """
+        return serve(self)
+
+    async def _open(self, loop: asyncio.AbstractEventLoop, *, is_client: bool) -> None:
+        engine = self._make_engine(loop, is_client=is_client)
+        try:
+            await asyncio.shield(asyncio.wrap_future(engine.ready))
+        except BaseException:
+            engine.stop()
+            await asyncio.to_thread(self._close)
+            raise
+
+    def _make_engine(self, loop: asyncio.AbstractEventLoop | None, *, is_client: bool) -> Engine:
+        if self._engine is not None:
+            raise AlreadyStarted("the orchestrator runs already; stop it before it is started again")
+        store = open_store(self.store_url, clock=self.clock, durability=self.durability)
+        store.open(create=not is_client)
+        parts = NodeParts(self, store, loop, is_client=is_client)
+        self._parts = parts
+        self._engine = parts.engine(self._subscribers)
+        self._pid = os.getpid()
+        self._engine.start()
+        return self._engine
+
+    def _close(self) -> None:
+        engine, parts = self._engine, self._parts
+        self._engine = self._parts = None
+        if engine is not None:
+            engine.join()
+        with self._views_lock:
+            if self._views is not None:
+                self._views.close()
+                self._views = None
+        if parts is not None:
+            parts.close()
+
+    def _require(self) -> Engine:
+        engine = self._engine
+        if engine is None:
+            raise NotStarted(
+                "the orchestrator is not started; use `async with boss`, `await boss.start()`, "
+                "`async with boss.client()` or boss.sync"
+            )
+        if self._pid != os.getpid():
+            raise Forked(
+                "this process was forked after the orchestrator was started; start it in the child instead "
+                "(gunicorn: post_fork, or lifespan)"
+            )
+        return engine
+
+    @property
+    def store(self) -> Store:
+        """The open store.  Raises NotStarted."""
+        self._require()
+        if self._parts is None:
+            raise NotStarted("the orchestrator is not started")
+        return self._parts.store
+
+    # ── operations, written once ─────────────────────────────────────────────────────────────────────────────────
+
+    def _request(self, worker: Named, payload: bytes | None, options: Mapping[str, Any]) -> call.Put:
+        engine = self._require()
+        unknown = sorted(set(options) - TriggerOptions.__annotations__.keys())
+        if unknown:
+            hint = did_you_mean(unknown[0], TriggerOptions.__annotations__)
+            raise ConfigurationError(f"a trigger has no option {unknown[0]!r}; {hint}")
+        at, delay, wanted = options.get("at"), options.get("delay"), options.get("priority")
+        if at is not None and delay is not None:
+            raise ConfigurationError("at= and delay= exclude each other")
+        if at is not None and at.tzinfo is None:
+            raise ConfigurationError("at= needs a time zone; use datetime.now(UTC) + …")
+        request = Request(
+            worker=name_of(worker),
+            payload=payload,
+            digest=None if payload is None else hashlib.sha256(payload).hexdigest(),
+            key=options.get("key"),
+            delay_s=0.0 if delay is None else duration(delay, name="delay"),
+            at=at,
+            priority=None if wanted is None else priority(wanted),
+            force=bool(options.get("force", False)),
+            by=options.get("by", ""),
+        )
+        return lambda answer: engine.put(fact.triggered(request, answer))
+
+    def encode(self, worker: Named, payload: Mapping[str, Any] | None) -> bytes | None:
+        """The payload as it would be stored, checked by the worker's type hints where it is declared here.
+
+        Raises WrongPayload.  A worker that only other processes declare takes any JSON; they check it.
+        """
+        body = self.bodies.get(name_of(worker))
+        if isinstance(body, FunctionBody):
+            return body.encode_payload((), payload or {})
+        if not payload:
+            return None
+        return msgspec.json.encode(payload)
+
+    def _put_cancel(self, run_id: int, reason: str) -> call.Put:
+        engine = self._require()
+        return lambda answer: engine.put(fact.cancelled(run_id, by=self._who(), reason=reason, answer=answer))
+
+    def _put_disable(self, worker: Named, reason: str) -> call.Put:
+        engine, name = self._require(), name_of(worker)
+        return lambda answer: engine.put(fact.disabled(name, by=self._who(), reason=reason, answer=answer))
+
+    def _put_enable(self, worker: Named) -> call.Put:
+        engine, name = self._require(), name_of(worker)
+        return lambda answer: engine.put(fact.enabled(name, by=self._who(), answer=answer))
+
+    def _put_forget(self, worker: Named) -> call.Put:
+        engine, name = self._require(), name_of(worker)
+        clock = self.clock
+        return lambda answer: engine.put(fact.forgotten(name, clock=clock, by=self._who(), answer=answer))
+
+    def _put_replay(self, run_id: int, delay_s: float) -> call.Put:
+        engine = self._require()
+        return lambda answer: engine.put(fact.replayed(run_id, by=self._who(), delay_s=delay_s, answer=answer))
+
+    def _put_resolve(self, run_id: int, note: str) -> call.Put:
+        engine = self._require()
+        return lambda answer: engine.put(fact.resolved(run_id, by=self._who(), note=note, answer=answer))
+
+    def _put_discard(self, run_id: int, note: str) -> call.Put:
+        engine = self._require()
+        return lambda answer: engine.put(fact.discarded(run_id, by=self._who(), note=note, answer=answer))
+
+    def _put_watch(self, run_id: int) -> call.Put:
+        engine = self._require()
+        return lambda answer: engine.watch(run_id, answer)
+
+    def _who(self) -> str:
+        """A1: the user of this process, as an operator would name them."""
+        return os.environ.get("SHIFTBOSS_USER") or os.environ.get("USER") or os.environ.get("LOGNAME") or "library"
+
+    def _read(self, question: Callable[[Views], T]) -> T:
+        """Ask the store, in the calling thread."""
+        self._require()
+        with self._views_lock:
+            if self._views is None:
+                self._views = Views(self.store.session(), self.clock, url=self.store_url)
+            return question(self._views)
+
+    # ── operating, from a loop ───────────────────────────────────────────────────────────────────────────────────
+
+    async def trigger(
+        self, worker: Named, payload: Mapping[str, Any] | None = None, /, **options: Unpack[TriggerOptions]
+    ) -> RunHandle[Any]:
+        """Store a run of *worker* (a name or a function); returns after its commit.
+
+        Raises UnknownWorker, WrongPayload, WorkerDisabled, DuplicateKey, NotStarted, StoreUnavailable.
+        """
+        run = await call.on_loop(self._request(worker, self.encode(worker, payload), options))
+        return RunHandle(self, run)
+
+    async def _trigger_call(
+        self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> RunHandle[Any]:
+        body = self.bodies[name]
+        payload = body.encode_payload(args, kwargs) if isinstance(body, FunctionBody) else None
+        return RunHandle(self, await call.on_loop(self._request(name, payload, options)))
+
+    async def cancel(self, run_id: int, *, reason: str = "") -> Run:
+        """End a run: at once while it waits, by asking its body while it runs.  Raises UnknownRun, NotAllowed."""
+        run: Run = await call.on_loop(self._put_cancel(run_id, reason))
+        return run
+
+    async def disable(self, worker: Named, *, reason: str = "") -> WorkerState:
+        """Start nothing new of it.  Raises UnknownWorker."""
+        state: WorkerState = await call.on_loop(self._put_disable(worker, reason))
+        return state
+
+    async def enable(self, worker: Named) -> WorkerState:
+        """Start again; resets the streak and the breaker.  Raises UnknownWorker."""
+        state: WorkerState = await call.on_loop(self._put_enable(worker))
+        return state
+
+    async def forget(self, worker: Named) -> None:
+        """Remove a worker that no live node declares.  Raises UnknownWorker, NotAllowed."""
+        await call.on_loop(self._put_forget(worker))
+
+    async def replay(self, run_id: int, *, delay: Duration = 0.0) -> RunHandle[Any]:
+        """A new run of a dead letter, with the same payload bytes.  Raises UnknownRun, NotAllowed."""
+        return RunHandle(self, await call.on_loop(self._put_replay(run_id, duration(delay, name="delay"))))
+
+    async def resolve(self, run_id: int, *, note: str = "") -> DeadLetter:
+        """Close a dead letter with a note.  Raises UnknownRun, NotAllowed."""
+        letter: DeadLetter = await call.on_loop(self._put_resolve(run_id, note))
+        return letter
+
+    async def discard(self, run_id: int, *, note: str = "") -> DeadLetter:
+        """Close a dead letter as not worth anything.  Raises UnknownRun, NotAllowed."""
+        letter: DeadLetter = await call.on_loop(self._put_discard(run_id, note))
+        return letter
+
+    async def wait_for(self, run_id: int, *, timeout: Duration | None = None) -> Run:
+        """Wait until a run has ended, here or on any node.  Raises UnknownRun, WaitTimeout."""
+        timeout_s = None if timeout is None else duration(timeout, name="timeout")
+        run: Run = await call.wait_on_loop(self._put_watch(run_id), timeout_s=timeout_s, what=f"run {run_id}")
+        return run
+
+    async def status(self) -> SystemStatus:
+        """The state of everything; disabled workers first."""
+        return await asyncio.to_thread(self._read, Views.status)
+
+    async def health(self) -> SystemHealth:
+        return await asyncio.to_thread(self._read, Views.health)
+
+    async def nodes(self) -> tuple[NodeStatus, ...]:
+        return await asyncio.to_thread(self._read, Views.nodes)
+
+    async def why(self, worker: Named) -> Explanation | None:
+        """Every hold of the worker's next run; None when nothing waits.  Raises UnknownWorker."""
+        name = name_of(worker)
+        return await asyncio.to_thread(self._read, lambda views: views.why(name))
+
+    async def why_run(self, run_id: int) -> Explanation:
+        return await asyncio.to_thread(self._read, lambda views: views.why_run(run_id))
+
+    async def run_info(self, run_id: int) -> Run:
+        return await asyncio.to_thread(self._read, lambda views: views.run(run_id))
+
+    async def runs(self, wanted: HistoryFilter = HistoryFilter()) -> list[Run]:  # noqa: B008  # immutable
+        """Runs, newest first, without payloads."""
+        return await asyncio.to_thread(self._read, lambda views: views.history(wanted))
+
+    async def dead_letters(self, wanted: LetterFilter = LetterFilter()) -> list[DeadLetter]:  # noqa: B008  # immutable
+        return await asyncio.to_thread(self._read, lambda views: views.letters(wanted))

@@ -1,0 +1,192 @@
+"""The same methods for code without a loop: `boss.sync.trigger(…)`.
+
+Rules of this file
+- At its first use it opens a client, unless the orchestrator is started.
+- `start` runs workers, coroutines on a loop in a thread of its own.
+- Never call it from a coroutine: it blocks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Unpack
+
+from shiftboss.app import call
+from shiftboss.app.declaration import Named, name_of
+from shiftboss.app.handle import TriggerOptions, result_of
+from shiftboss.app.views import NodeStatus, SystemStatus, Views
+from shiftboss.core.explain import Explanation
+from shiftboss.core.health import SystemHealth
+from shiftboss.core.model import DeadLetter, Run, WorkerState
+from shiftboss.core.policy import Duration, duration
+from shiftboss.engine.shutdown import ShutdownReport
+from shiftboss.ports import HistoryFilter, LetterFilter
+
+if TYPE_CHECKING:
+    from shiftboss.app.orchestrator import Orchestrator
+
+DEFAULT_RUNS = HistoryFilter()
+DEFAULT_LETTERS = LetterFilter()
+
+
+class SyncFace:
+    """Blocking twins of the orchestrator's coroutines; each raises what its twin raises."""
+
+    def __init__(self, boss: Orchestrator) -> None:
+        self._boss = boss
+        self._lock = threading.Lock()  # protects opening: two threads, one first use
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop_thread: threading.Thread | None = None
+
+    # ── living ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def start(self) -> None:
+        """Run workers; coroutines on a loop in a thread of its own."""
+        loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=loop.run_forever, name="shiftboss-loop", daemon=True)
+        engine = self._boss._make_engine(loop, is_client=False)
+        thread.start()
+        self._loop, self._loop_thread = loop, thread
+        try:
+            engine.ready.result()
+        except BaseException:
+            self._boss._close()
+            self._end_loop()
+            raise
+
+    def stop(self) -> ShutdownReport:
+        """Drain and stop, whether this was started or only a client."""
+        engine = self._boss._require()
+        engine.stop()
+        report = engine.over.result()
+        self._boss._close()
+        self._end_loop()
+        return report
+
+    def open(self) -> None:
+        """Open a client, if nothing is open yet.  Raises StoreMissing."""
+        with self._lock:
+            if self._boss._engine is not None:
+                return
+            engine = self._boss._make_engine(None, is_client=True)
+            try:
+                engine.ready.result()
+            except BaseException:
+                self._boss._close()
+                raise
+
+    def close(self) -> None:
+        """Close what is open; nothing to do otherwise."""
+        if self._boss._engine is not None:
+            self.stop()
+
+    def __enter__(self) -> SyncFace:
+        self.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _end_loop(self) -> None:
+        loop, thread = self._loop, self._loop_thread
+        self._loop = self._loop_thread = None
+        if loop is None or thread is None:
+            return
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(5.0)
+        if not thread.is_alive():
+            loop.close()
+
+    # ── operating ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def trigger(
+        self, worker: Named, payload: Mapping[str, Any] | None = None, /, **options: Unpack[TriggerOptions]
+    ) -> Run:
+        """Store a run; returns it after its commit."""
+        self.open()
+        boss = self._boss
+        run: Run = call.in_thread(boss._request(worker, boss.encode(worker, payload), options))
+        return run
+
+    def cancel(self, run_id: int, *, reason: str = "") -> Run:
+        self.open()
+        run: Run = call.in_thread(self._boss._put_cancel(run_id, reason))
+        return run
+
+    def disable(self, worker: Named, *, reason: str = "") -> WorkerState:
+        self.open()
+        state: WorkerState = call.in_thread(self._boss._put_disable(worker, reason))
+        return state
+
+    def enable(self, worker: Named) -> WorkerState:
+        self.open()
+        state: WorkerState = call.in_thread(self._boss._put_enable(worker))
+        return state
+
+    def forget(self, worker: Named) -> None:
+        self.open()
+        call.in_thread(self._boss._put_forget(worker))
+
+    def replay(self, run_id: int, *, delay: Duration = 0.0) -> Run:
+        self.open()
+        run: Run = call.in_thread(self._boss._put_replay(run_id, duration(delay, name="delay")))
+        return run
+
+    def resolve(self, run_id: int, *, note: str = "") -> DeadLetter:
+        self.open()
+        letter: DeadLetter = call.in_thread(self._boss._put_resolve(run_id, note))
+        return letter
+
+    def discard(self, run_id: int, *, note: str = "") -> DeadLetter:
+        self.open()
+        letter: DeadLetter = call.in_thread(self._boss._put_discard(run_id, note))
+        return letter
+
+    def wait_for(self, run_id: int, *, timeout: Duration | None = None) -> Run:
+        """Wait until a run has ended, here or on any node."""
+        self.open()
+        timeout_s = None if timeout is None else duration(timeout, name="timeout")
+        put = self._boss._put_watch(run_id)
+        run: Run = call.wait_in_thread(put, timeout_s=timeout_s, what=f"run {run_id}")
+        return run
+
+    def result(self, run_id: int, *, timeout: Duration | None = None) -> Any:
+        """What the body of a run returned.  Raises RunFailed, WaitTimeout."""
+        return result_of(self.wait_for(run_id, timeout=timeout))
+
+    # ── asking ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def status(self) -> SystemStatus:
+        self.open()
+        return self._boss._read(Views.status)
+
+    def health(self) -> SystemHealth:
+        self.open()
+        return self._boss._read(Views.health)
+
+    def nodes(self) -> tuple[NodeStatus, ...]:
+        self.open()
+        return self._boss._read(Views.nodes)
+
+    def why(self, worker: Named) -> Explanation | None:
+        self.open()
+        name = name_of(worker)
+        return self._boss._read(lambda views: views.why(name))
+
+    def why_run(self, run_id: int) -> Explanation:
+        self.open()
+        return self._boss._read(lambda views: views.why_run(run_id))
+
+    def run_info(self, run_id: int) -> Run:
+        self.open()
+        return self._boss._read(lambda views: views.run(run_id))
+
+    def runs(self, wanted: HistoryFilter = DEFAULT_RUNS) -> list[Run]:
+        self.open()
+        return self._boss._read(lambda views: views.history(wanted))
+
+    def dead_letters(self, wanted: LetterFilter = DEFAULT_LETTERS) -> list[DeadLetter]:
+        self.open()
+        return self._boss._read(lambda views: views.letters(wanted))

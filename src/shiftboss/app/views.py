@@ -1,0 +1,338 @@
+"""What people ask: how is it, why not, what ran, who is there.
+
+Rules of this file
+- Every answer is read from committed state in one consistent view (A2), by the rules that run (A3).
+- Values with stable field names: they are the JSON of the command and of the library alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from shiftboss.clock import Clock
+from shiftboss.core import schedule
+from shiftboss.core.events import Event
+from shiftboss.core.explain import Explanation, explain
+from shiftboss.core.fleet import is_live, live_nodes
+from shiftboss.core.health import HealthReason, SystemHealth, WorkerHealth, system_health
+from shiftboss.core.holds import AnyHold
+from shiftboss.core.model import DeadLetter, Disabled, Error, Node, Progress, Run, Verdict
+from shiftboss.core.snapshot import Snapshot
+from shiftboss.core.value import Value
+from shiftboss.engine.agenda import Agenda
+from shiftboss.engine.mirror import Mirror
+from shiftboss.errors import UnknownRun
+from shiftboss.ports import HistoryFilter, LetterFilter, Reader, Session
+
+
+class RunningRun(Value, frozen=True, omit_defaults=False):
+    """A run in progress, for lists."""
+
+    run: int
+    worker: str
+    node: str
+    since: datetime
+    attempt: int
+    progress: Progress | None = None
+    zombie: bool = False
+    cancelling: bool = False
+
+
+class WorkerStatus(Value, frozen=True, omit_defaults=False):
+    """One worker as `status` shows it."""
+
+    name: str
+    mode: str
+    schedule: str
+    priority: str
+    enabled: bool
+    disabled: Disabled | None
+    health: str
+    reasons: tuple[HealthReason, ...]
+    running: int
+    pending: int  # counted to 1,001
+    due: int
+    dead_letters: int
+    consecutive_failures: int
+    last_run_at: datetime | None
+    last_success_at: datetime | None
+    last_error: Error | None
+    last_error_at: datetime | None
+    latest: Verdict | None
+    next_due_at: datetime | None
+    breaker: str | None
+    breaker_until: datetime | None
+    next_run: int | None
+    holds: tuple[AnyHold, ...]  # of its next run, when that is due
+    doc: str = ""
+
+
+class NodeStatus(Value, frozen=True, omit_defaults=False):
+    """One node as `nodes` shows it."""
+
+    id: str
+    name: str
+    live: bool
+    mode: str
+    slots: int
+    used: int
+    workers: int
+    shed: str
+    shed_reason: str
+    lag_s: float
+    lease_left_s: float
+    started_at: datetime
+    version: str
+    code_version: str
+    pid: int
+    host: str
+
+
+class SystemStatus(Value, frozen=True, omit_defaults=False):
+    """Everything at a glance; disabled workers first, then the worst (K6)."""
+
+    at: datetime
+    health: str
+    reasons: tuple[HealthReason, ...]
+    nodes: tuple[NodeStatus, ...]
+    running: tuple[RunningRun, ...]
+    workers: tuple[WorkerStatus, ...]
+    store: str
+
+    def worker(self, name: str) -> WorkerStatus:
+        """One of them.  Raises KeyError."""
+        return next((w for w in self.workers if w.name == name), None) or _missing(name)
+
+
+def _missing(name: str) -> WorkerStatus:
+    raise KeyError(name)
+
+
+class Views:
+    """Questions answered from one session, kept warm between them.  One thread at a time."""
+
+    def __init__(self, session: Session, clock: Clock, *, url: str) -> None:
+        self._session = session
+        self._clock = clock
+        self._url = url
+        self._mirror = Mirror(Agenda())
+
+    # ── now ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def status(self) -> SystemStatus:
+        """The state of everything."""
+        with self._session.read() as reader:
+            snapshot = self._refreshed(reader)
+            self._mirror.load_lanes(snapshot.workers, reader)
+            counts = reader.counts()
+        now = self._clock.now()
+        live = self._live(snapshot)
+        health = self._health(snapshot, now, live, counts)
+        workers = [self._worker(snapshot, now, name, counts.get(name, {}), health, live) for name in health.workers]
+        running = sorted(snapshot.running.values(), key=lambda run: run.id)
+        return SystemStatus(
+            at=now,
+            health=health.status,
+            reasons=health.reasons,
+            nodes=self._nodes(snapshot),
+            running=tuple(_running(snapshot, run) for run in running),
+            workers=tuple(workers),
+            store=self._url,
+        )
+
+    def health(self) -> SystemHealth:
+        """H1 to H3."""
+        with self._session.read() as reader:
+            snapshot = self._refreshed(reader)
+            self._mirror.load_lanes(snapshot.workers, reader)
+            counts = reader.counts()
+        return self._health(snapshot, self._clock.now(), self._live(snapshot), counts)
+
+    def nodes(self) -> tuple[NodeStatus, ...]:
+        with self._session.read() as reader:
+            return self._nodes(self._refreshed(reader))
+
+    def why(self, name: str) -> Explanation | None:
+        """Every hold of the worker's next run; None when nothing waits.  Raises UnknownWorker."""
+        with self._session.read() as reader:
+            snapshot = self._refreshed(reader)
+            snapshot.worker(name)
+            self._mirror.load_lanes(snapshot.relations.component(name), reader)
+        run = _next_run(snapshot, name)
+        return None if run is None else explain(snapshot, self._clock.now(), run=run, live=self._live(snapshot))
+
+    def why_run(self, run_id: int) -> Explanation:
+        """Every hold of one run.  Raises UnknownRun."""
+        with self._session.read() as reader:
+            snapshot = self._refreshed(reader)
+            run = _one(reader, run_id)
+            if run.worker in snapshot.workers:
+                self._mirror.load_lanes(snapshot.relations.component(run.worker), reader)
+        return explain(snapshot, self._clock.now(), run=run, live=self._live(snapshot))
+
+    def run(self, run_id: int) -> Run:
+        """A run with payload, result and attempts.  Raises UnknownRun."""
+        with self._session.read() as reader:
+            return _one(reader, run_id)
+
+    def next_instants(self, name: str, count: int) -> list[datetime]:
+        """The next instants of a schedule, the stored one first; empty for a worker without one."""
+        with self._session.read() as reader:
+            snapshot = self._refreshed(reader)
+            state = snapshot.worker(name)
+            self._mirror.load_lanes((name,), reader)
+        rule = state.definition.schedule
+        if rule is None:
+            return []
+        record = snapshot.record(name)
+        waiting = [run.occurs_at for run in snapshot.lane(name).standing.values() if not run.has_started]
+        instants = sorted(waiting)[:1]
+        after = instants[0] if instants else max(record.last_instant or self._clock.now(), self._clock.now())
+        while len(instants) < count:
+            after = schedule.next_after(rule, after, anchor=record.anchor_at)
+            instants.append(after)
+        return instants[:count]
+
+    def snapshot(self) -> Snapshot:
+        """Declarations and state of all workers, for graphs and checks; lanes are not read."""
+        with self._session.read() as reader:
+            return self._refreshed(reader)
+
+    def history(self, wanted: HistoryFilter) -> list[Run]:
+        with self._session.read() as reader:
+            return reader.history(wanted)
+
+    def letters(self, wanted: LetterFilter) -> list[DeadLetter]:
+        with self._session.read() as reader:
+            return reader.letters(wanted)
+
+    def events(self, *, after: int, limit: int, worker: str | None = None) -> list[tuple[int, Event]]:
+        with self._session.read() as reader:
+            return reader.events(after=after, limit=limit, worker=worker)
+
+    def info(self) -> dict[str, Any]:
+        with self._session.read() as reader:
+            return reader.info()
+
+    def wait(self, timeout_s: float) -> None:
+        """Return when something may have changed, or time is up."""
+        self._session.wait(timeout_s)
+
+    def close(self) -> None:
+        self._session.close()
+
+    # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _refreshed(self, reader: Reader) -> Snapshot:
+        self._mirror.refresh(reader)
+        snapshot = self._mirror.snapshot
+        snapshot.touched.clear()
+        return snapshot
+
+    def _live(self, snapshot: Snapshot) -> frozenset[str]:
+        return live_nodes(snapshot, boot=self._clock.boot, lease_s=self._clock.lease_s())
+
+    def _health(
+        self, snapshot: Snapshot, now: datetime, live: Collection[str], counts: dict[str, dict[str, int]]
+    ) -> SystemHealth:
+        due = {name: count.get("due", 0) for name, count in counts.items()}
+        letters = {name: count.get("dead_letters", 0) for name, count in counts.items()}
+        return system_health(snapshot, now, live=live, due=due, letters=letters)
+
+    def _nodes(self, snapshot: Snapshot) -> tuple[NodeStatus, ...]:
+        nodes = sorted(snapshot.nodes.values(), key=lambda node: node.started_at)
+        return tuple(self._node(snapshot, node) for node in nodes)
+
+    def _node(self, snapshot: Snapshot, node: Node) -> NodeStatus:
+        lease_s = self._clock.lease_s()
+        return NodeStatus(
+            id=node.id,
+            name=node.name,
+            live=is_live(node, boot=self._clock.boot, lease_s=lease_s),
+            mode=node.mode.value,
+            slots=node.slots,
+            used=sum(1 for _ in snapshot.running_on(node.id)),
+            workers=len(node.workers),
+            shed=node.shed.value,
+            shed_reason=node.shed_reason,
+            lag_s=node.lag_s,
+            lease_left_s=round(node.lease_until_s - lease_s, 1) if node.boot == self._clock.boot else 0.0,
+            started_at=node.started_at,
+            version=node.version,
+            code_version=node.code_version,
+            pid=node.pid,
+            host=node.host,
+        )
+
+    def _worker(
+        self,
+        snapshot: Snapshot,
+        now: datetime,
+        name: str,
+        count: dict[str, int],
+        health: SystemHealth,
+        live: Collection[str],
+    ) -> WorkerStatus:
+        state = snapshot.workers[name]
+        definition = state.definition
+        record = snapshot.record(name)
+        judged: WorkerHealth = health.workers[name]
+        breaker = snapshot.breakers.get(definition.breaker) if definition.breaker else None
+        next_run = _next_run(snapshot, name)
+        is_due = next_run is not None and next_run.due_at <= now
+        explained = explain(snapshot, now, run=next_run, live=live) if next_run is not None and is_due else None
+        return WorkerStatus(
+            name=name,
+            mode=definition.mode.value,
+            schedule=schedule.in_words(definition.schedule) if definition.schedule is not None else "",
+            priority=definition.priority.label,
+            enabled=state.disabled is None,
+            disabled=state.disabled,
+            health=judged.status,
+            reasons=judged.reasons,
+            running=len(snapshot.running_of(name)),
+            pending=count.get("pending", 0),
+            due=count.get("due", 0),
+            dead_letters=count.get("dead_letters", 0),
+            consecutive_failures=record.streak,
+            last_run_at=record.last_run_at,
+            last_success_at=record.last_success_at,
+            last_error=record.last_error,
+            last_error_at=record.last_error_at,
+            latest=record.latest,
+            next_due_at=next_run.due_at if next_run is not None else None,
+            breaker=breaker.mode.value if breaker is not None else None,
+            breaker_until=breaker.until if breaker is not None else None,
+            next_run=next_run.id if next_run is not None else None,
+            holds=explained.holds if explained is not None else (),  # type: ignore[arg-type]  # the union of all holds
+            doc=definition.doc,
+        )
+
+
+def _next_run(snapshot: Snapshot, name: str) -> Run | None:
+    """The run of a lane that would come first by due instant."""
+    return min(snapshot.lane(name), key=lambda run: (run.due_at, run.id), default=None)
+
+
+def _one(reader: Reader, run_id: int) -> Run:
+    runs = reader.runs((run_id,))
+    if not runs:
+        raise UnknownRun(f"no run {run_id} is stored; it may have been pruned, or the id belongs to another store")
+    return runs[0]
+
+
+def _running(snapshot: Snapshot, run: Run) -> RunningRun:
+    claim = run.claim
+    node = snapshot.nodes.get(claim.node) if claim is not None else None
+    return RunningRun(
+        run=run.id,
+        worker=run.worker,
+        node=node.name if node is not None else (claim.node if claim is not None else ""),
+        since=claim.at if claim is not None else run.created_at,
+        attempt=run.attempt,
+        progress=run.progress,
+        zombie=claim is not None and claim.zombie_since is not None,
+        cancelling=run.cancel is not None,
+    )

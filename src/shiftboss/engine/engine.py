@@ -1,0 +1,437 @@
+"""The engine: one thread that turns the cycle until it is told to stop.
+
+Rules of this file
+- No user code runs here.  Nothing here waits for anything but the bell, the store and, at the end, the executors.
+- No silent death: whatever a turn raises is said, and the turn is tried again with back-off (H5).
+- Reports wait while the store is away; triggers do not, they are refused with `StoreUnavailable`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Future
+from functools import partial
+
+from shiftboss.clock import Clock
+from shiftboss.core import fleet
+from shiftboss.core.events import Event
+from shiftboss.core.model import Interrupted, Node, NodeMode, Report
+from shiftboss.core.reconcile import declare
+from shiftboss.core.shed import Pressures, shed_level
+from shiftboss.core.value import replace, seconds_between
+from shiftboss.core.worker import Definition
+from shiftboss.engine.cycle import Cycle, Turn
+from shiftboss.engine.fact import Answer, Fact, Needs, reported, tell
+from shiftboss.engine.flight import Flights
+from shiftboss.engine.inbox import Inbox
+from shiftboss.engine.lease import Lease
+from shiftboss.engine.membership import joined, left, renewed, shedding
+from shiftboss.engine.shutdown import Phase, Shutdown, ShutdownReport
+from shiftboss.engine.waiters import Waiters
+from shiftboss.engine.watchdog import Watchdog
+from shiftboss.errors import OperatorError, ShiftbossError, StoreUnavailable
+from shiftboss.ports import Body, Executor, Session, StopReason, Store
+
+log = logging.getLogger("shiftboss.engine")
+
+MAX_WAIT_S = 5.0  # STYLE: wall clocks jump; after each wait we look again
+TICK_S = 1.0  # neighbours' pulse, loop lag, memory: nothing that an instant is known for
+FIRST_BACK_OFF_S = 0.05
+MAX_BACK_OFF_S = 2.0
+
+Subscriber = Callable[[Sequence[Event]], None]
+
+
+class Engine:
+    """A node: a session of the store, the cycle, and what is in the air.  A client has no *node*."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        node: Node | None,
+        definitions: Sequence[Definition] = (),
+        resources: Mapping[str, int] | None = None,
+        bodies: Mapping[str, Body] | None = None,
+        executors: Mapping[str, Executor] | None = None,
+        subscribers: Sequence[Subscriber] = (),
+        watchdog: Watchdog | None = None,
+        memory_share: Callable[[], float | None] = lambda: None,
+        shutdown_timeout_s: float = 25.0,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._node = node
+        self._definitions = definitions
+        self._resources = resources or {}
+        self._executors = executors or {}
+        self._subscribers = list(subscribers)
+        self._watchdog = watchdog
+        self._memory_share = memory_share
+        self._shutdown_timeout_s = shutdown_timeout_s
+        self._shutdown = Shutdown()
+        self._announced = Phase.RUNNING
+        self._report = ShutdownReport()
+        self._owns_process = False
+        self._lease = Lease(clock)
+        self._session: Session
+        self._cycle: Cycle
+        self._inbox = Inbox(self._ring)
+        self._flights = Flights(
+            node.id if node is not None else "",
+            bodies=bodies or {},
+            executors=self._executors,
+            put=self._put_quietly,
+            code_version=node.code_version if node is not None else "",
+        )
+        self._waiters = Waiters()
+        self._wake = threading.Event()  # set with every ring; what the back-off waits for
+        self._is_open = False
+        self._ticked_s = float("-inf")
+        self._slowest_turn_s = 0.0
+        self._back_off_s = 0.0
+        self._trouble: str | None = None
+        self._dead: set[str] = set()
+        self._thread = threading.Thread(target=self._run, name="shiftboss-engine", daemon=False)
+        self.ready: Future[None] = Future()  # the store is open, the workers are declared, the lease is held
+        self.over: Future[ShutdownReport] = Future()
+
+    # ── from any thread ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def start(self) -> None:
+        """Start the thread; `ready` tells how that went."""
+        self._thread.start()
+
+    def put(self, fact: Fact) -> None:
+        """Raises NotStarted once the engine has stopped."""
+        self._inbox.put(fact)
+
+    def watch(self, run_id: int, answer: Answer) -> None:
+        """Answer with the run when it has ended, here or elsewhere.  Raises NotStarted."""
+        self._inbox.put(self._waiters.fact(run_id, answer))
+
+    def stop(self, *, owns_process: bool = False) -> None:
+        """Ask for a graceful end; again for a quicker one (G3).  Returns at once; `over` has the report."""
+        self._owns_process = self._owns_process or owns_process
+        self._shutdown.request(self._clock.monotonic_s(), timeout_s=self._shutdown_timeout_s)
+        self._ring()
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps the engine from working just now; None when nothing does."""
+        return self._trouble
+
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def join(self, timeout_s: float | None = None) -> None:
+        self._thread.join(timeout_s)
+
+    def _ring(self) -> None:
+        self._wake.set()
+        if self._is_open:
+            self._session.ring()
+
+    def _put_quietly(self, fact: Fact) -> None:
+        """From executors: a body that ends after the engine has nobody to tell; its claim was handed back."""
+        try:
+            self._inbox.put(fact)
+        except ShiftbossError:
+            log.debug("a report came after the engine had ended")
+
+    # ── the thread ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _run(self) -> None:
+        try:
+            self._enter()
+        except BaseException as error:  # noqa: BLE001  # whatever it is, the starter is the one to be told
+            self._close_session()
+            self.ready.set_exception(error)
+            return
+        self.ready.set_result(None)
+        try:
+            while not self._is_over():
+                self._step()
+            self._leave()
+        except BaseException as error:
+            log.critical(
+                "the engine ends on a mistake of ours; its runs are rescued when its lease ends", exc_info=True
+            )
+            self._trouble = f"{type(error).__name__}: {error}"
+            raise
+        finally:
+            self._close_session()
+            self._refuse_the_rest()
+            self.over.set_result(self._report)
+
+    def _enter(self) -> None:
+        self._session = self._store.session()
+        self._is_open = True
+        self._cycle = Cycle(self._session, self._clock, self._node)
+        if self._node is None:
+            self._cycle.turn()
+            return
+        self._cycle.may_start = lambda: self._lease.is_trusted
+        self._declare()
+        self._renew(joining=True)
+
+    def _declare(self) -> None:
+        names = tuple(definition.name for definition in self._definitions)
+        answer = _Kept()
+        rule = partial(declare, definitions=self._definitions, resources=self._resources)
+        self._publish(self._cycle.turn([Fact(rule, Needs(lanes=names), answer)]))
+        answer.get()
+
+    def _renew(self, *, joining: bool = False) -> None:
+        if self._node is None:
+            return
+        asked_s = self._clock.lease_s()
+        stored = self._cycle.snapshot.nodes.get(self._node.id, self._node)
+        node = replace(
+            self._node,
+            mode=NodeMode.DRAINING if self._announced > Phase.RUNNING else stored.mode,
+            shed=stored.shed,
+            shed_reason=stored.shed_reason,
+            lag_s=self._watchdog.lag_s if self._watchdog is not None else 0.0,
+        )
+        if joining:
+            turn = self._cycle.turn([joined(node, self._clock)], dead=self._look_for_dead())
+        else:
+            turn = self._cycle.turn([renewed(node, self._clock)])
+        self._lease.renewed(asked_s)
+        self._take(turn, ())
+
+    def _step(self) -> None:
+        """One turn, and the wait for the next."""
+        facts: list[Fact] = []
+        try:
+            self._serve_shutdown()
+            if self._node is not None and self._lease.renew_in_s <= 0.0:
+                self._renew()
+            dead = self._tick()
+            facts = self._inbox.take()
+            began_s = self._clock.monotonic_s()
+            turn = self._cycle.turn(facts, dead=dead)
+            self._slowest_turn_s = max(self._slowest_turn_s, self._clock.monotonic_s() - began_s)
+            self._take(turn, facts)
+            self._recovered()
+            if not turn.again and not len(self._inbox):
+                self._wake.clear()
+                self._session.wait(self._wait_s())
+        except OperatorError as error:
+            self._store_failed(facts, error)
+        except Exception as error:  # no silent death: say it, give the facts another chance
+            log.exception("a turn failed on a mistake of ours; it is tried again in %.2f s", self._back_off_s)
+            self._store_failed(facts, StoreUnavailable(f"the engine failed: {error}", maybe_stored=False))
+
+    def _take(self, turn: Turn, facts: Sequence[Fact]) -> None:
+        """Tell what a committed turn brought about, and start what it claimed."""
+        tell(turn.answers)
+        reports = [fact.report for fact in facts if fact.report is not None]
+        if reports:
+            self._count_landed(reports)
+        if turn.starts:
+            if self._lease.is_trusted and self._shutdown.requests == 0:
+                self._flights.start(self._cycle.snapshot, turn.starts)
+            else:
+                self._flights.refuse(turn.starts)
+        if turn.claims_read or any(fact.needs.runs for fact in facts):
+            self._flights.look(self._cycle.snapshot)
+            if self._node is not None and self._node.id not in self._cycle.snapshot.nodes:
+                self._lease.lost()
+        tell(self._waiters.ended(turn.events, self._session, claims_read=turn.claims_read))
+        self._publish(turn)
+
+    def _publish(self, turn: Turn) -> None:
+        if not turn.events:
+            return
+        for subscriber in self._subscribers:
+            try:
+                subscriber(turn.events)
+            except Exception:  # STYLE: a subscriber must not stop the engine
+                log.exception("a subscriber failed; the events are committed all the same")
+
+    def _count_landed(self, reports: Sequence[Report]) -> None:
+        flights = self._flights.landed(reports)
+        if self._announced is Phase.RUNNING:
+            return
+        ours = {flight.run.id for flight in flights}
+        for report in reports:
+            if report.run in ours:
+                if isinstance(report.outcome, Interrupted):
+                    self._report.interrupted += 1
+                else:
+                    self._report.drained += 1
+
+    # ── waiting ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _wait_s(self) -> float:
+        """Seconds until the next instant that is known; the bell ends the wait earlier."""
+        now, now_s = self._clock.now(), self._clock.monotonic_s()
+        waits = [MAX_WAIT_S, self._shutdown.next_s(now_s)]
+        if self._node is not None:
+            waits.append(self._lease.renew_in_s)
+            if self._needs_ticks():
+                waits.append(self._ticked_s + TICK_S - now_s)
+        agenda = self._cycle.agenda.next_at if self._announced is Phase.RUNNING else None
+        for at in (agenda, self._cycle.mirror.next_give_up_at):
+            if at is not None and self._node is not None:
+                waits.append(seconds_between(now, at))
+        return max(0.0, min(waits))
+
+    def _needs_ticks(self) -> bool:
+        return len(self._cycle.snapshot.nodes) > 1 or len(self._flights) > 0
+
+    # ── ticks ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _tick(self) -> Collection[str] | None:
+        """Once a second: neighbours that are gone (a set when any is to be rescued), lag, shedding."""
+        now_s = self._clock.monotonic_s()
+        if self._node is None or now_s - self._ticked_s < TICK_S:
+            return None
+        self._ticked_s = now_s
+        self._watch(now_s)
+        dead = self._look_for_dead()
+        me = self._cycle.snapshot.nodes.get(self._node.id, self._node)
+        lost = fleet.lost_nodes(self._cycle.snapshot, me=me, lease_s=self._clock.lease_s(), dead=dead)
+        return dead if lost else None
+
+    def _look_for_dead(self) -> set[str]:
+        me = self._node
+        nodes = self._cycle.snapshot.nodes.values()
+        return {n.id for n in nodes if me is not None and n.id != me.id and self._store.is_dead(n.id)}
+
+    def _watch(self, now_s: float) -> None:
+        """H4, H6: name the body that blocks the loop; shed by priority while something is short."""
+        if self._watchdog is not None:
+            blocked = self._watchdog.check(now_s)
+            if blocked is not None:
+                log.warning("%s", blocked)
+        node = self._cycle.snapshot.nodes.get(self._node.id) if self._node is not None else None
+        if node is None:
+            return
+        pressures = Pressures(
+            loop_lag_s=self._watchdog.lag_s if self._watchdog is not None else 0.0,
+            memory_share=self._memory_share() or 0.0,
+            store_s=self._slowest_turn_s,
+        )
+        self._slowest_turn_s = 0.0
+        level, reason = shed_level(node.shed, pressures)
+        if level is not node.shed:
+            self._put_quietly(shedding(node.id, level, reason))
+
+    # ── trouble ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _store_failed(self, facts: Sequence[Fact], error: OperatorError) -> None:
+        """H5: refuse those who wait, keep the reports, try again later."""
+        unavailable = _as_unavailable(error)
+        tell([(fact.answer, None, unavailable) for fact in facts if fact.answer is not None])
+        self._inbox.put_back([fact for fact in facts if fact.answer is None])
+        self._back_off_s = min(MAX_BACK_OFF_S, max(FIRST_BACK_OFF_S, 2 * self._back_off_s))
+        if self._trouble is None:
+            log.error("the store does not answer: %s; nothing new starts, tried again until it does", error)
+        self._trouble = str(error)
+        if not self._lease.is_trusted:
+            self._flights.stop_all(StopReason.LEASE)
+        self._wake.wait(min(self._back_off_s, max(0.01, self._shutdown.next_s(self._clock.monotonic_s()))))
+        self._wake.clear()
+
+    def _recovered(self) -> None:
+        if self._trouble is not None:
+            log.warning("the store answers again; work goes on")
+        self._trouble = None
+        self._back_off_s = 0.0
+
+    # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _serve_shutdown(self) -> None:
+        phase = self._shutdown.phase(self._clock.monotonic_s())
+        if phase <= self._announced:
+            return
+        began, self._announced = self._announced, phase
+        if began is Phase.RUNNING:
+            log.info("stopping: %d attempts in flight are waited for", len(self._flights))
+            for executor in self._executors.values():
+                executor.announce()
+            self._renew()  # says to everybody that this node starts nothing more
+        if phase >= Phase.CANCEL:
+            self._flights.stop_all(StopReason.SHUTDOWN)
+        if phase >= Phase.KILL:
+            for executor in self._executors.values():
+                executor.kill()
+
+    def _is_over(self) -> bool:
+        if self._shutdown.requests == 0:
+            return False
+        if self._announced is Phase.RUNNING:
+            return False
+        nothing_left = len(self._flights) == 0 and len(self._inbox) == 0
+        return nothing_left or self._shutdown.phase(self._clock.monotonic_s()) is Phase.OVER
+
+    def _leave(self) -> None:
+        """The last act: what cannot be stopped is handed back if the process ends too, and the lease is let go."""
+        report = self._report
+        report.duration_s = self._clock.monotonic_s() - self._shutdown.drain_at_s
+        report.forced = self._shutdown.requests > 1
+        facts = self._inbox.take()
+        abandoned = self._flights.abandoned()
+        report.stuck = len(abandoned)
+        try:
+            if self._owns_process:
+                facts += [reported(r) for r in abandoned]
+                report.interrupted += len(abandoned)
+            report.waiting = self._count_waiting()
+            if self._node is not None and (self._owns_process or not abandoned):
+                facts.append(left(self._node, report))
+            self._take(self._cycle.turn(facts), facts)
+        except OperatorError as error:
+            report.store_reached = False
+            report.unreported = sum(1 for fact in facts if fact.report is not None)
+            log.error("the store does not answer at the end: %s; what is claimed is rescued later", error)  # noqa: TRY400  # expected at an outage, the trace says nothing more
+        log.info("%s", report)
+
+    def _count_waiting(self) -> int:
+        with self._session.read() as reader:
+            return sum(counts.get("pending", 0) for counts in reader.counts().values())
+
+    def _close_session(self) -> None:
+        if self._is_open:
+            self._is_open = False
+            self._session.close()
+
+    def _refuse_the_rest(self) -> None:
+        gone = StoreUnavailable("the orchestrator has stopped before it could take this in", maybe_stored=False)
+        waiting = [fact.answer for fact in self._inbox.close() if fact.answer is not None]
+        tell([(answer, None, gone) for answer in (*waiting, *self._waiters.all())])
+
+
+def _as_unavailable(error: OperatorError) -> StoreUnavailable:
+    """What callers are told: they can only try again."""
+    if isinstance(error, StoreUnavailable):
+        return error
+    unavailable = StoreUnavailable(str(error), maybe_stored=False)
+    unavailable.__cause__ = error
+    return unavailable
+
+
+class _Kept:
+    """An answer for the engine itself."""
+
+    loop = None
+
+    def __init__(self) -> None:
+        self._error: BaseException | None = None
+
+    def resolve(self, value: object) -> None:
+        pass
+
+    def reject(self, error: BaseException) -> None:
+        self._error = error
+
+    def get(self) -> None:
+        if self._error is not None:
+            raise self._error

@@ -1,0 +1,133 @@
+"""The attempts that this node has in the air.
+
+Rules of this file
+- Each ends with exactly one report; it is taken off when that report was applied.
+- An attempt whose claim is no longer ours is told to stop; whatever it reports is void (C3, C5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from shiftboss.core.model import Interrupted, Outcome, Progress, Report, Run
+from shiftboss.core.note import Note
+from shiftboss.core.snapshot import Snapshot
+from shiftboss.core.value import seconds_between
+from shiftboss.engine.cycle import Launchable
+from shiftboss.engine.fact import Fact, noted, reported
+from shiftboss.ports import Body, Executor, Launch, StopReason
+
+
+@dataclass(slots=True)
+class Flight:
+    run: Run
+    fence: int
+    executor: Executor
+    told: StopReason | None = None
+
+
+class Flights:
+    def __init__(
+        self,
+        node: str,
+        *,
+        bodies: Mapping[str, Body],
+        executors: Mapping[str, Executor],
+        put: Callable[[Fact], None],
+        code_version: str,
+    ) -> None:
+        self._node = node
+        self._bodies = bodies
+        self._executors = executors
+        self._put = put
+        self._code_version = code_version
+        self._flights: dict[int, Flight] = {}
+
+    def __len__(self) -> int:
+        return len(self._flights)
+
+    def start(self, snapshot: Snapshot, starts: Iterable[Launchable]) -> None:
+        """Hand the claimed runs to their executors: one hop for each executor."""
+        by_kind: dict[str, list[Launch]] = {}
+        for run, grant in starts:
+            definition = snapshot.workers[run.worker].definition
+            executor = self._executors[definition.executor]
+            fence = run.claim.fence if run.claim is not None else 0
+            self._flights[run.id] = Flight(run, fence, executor)
+            launch = Launch(
+                run=run,
+                definition=definition,
+                body=self._bodies[run.worker],
+                report=partial(self._report, run.id, fence),
+                signal=partial(self._signal, run.id, fence),
+                timeout_s=_timeout_s(run, definition.timeout_s),
+                facts={"last_success_at": snapshot.record(run.worker).last_success_at, "degraded": grant.degraded},
+            )
+            by_kind.setdefault(definition.executor, []).append(launch)
+        for kind, launches in by_kind.items():
+            self._executors[kind].start(launches)
+
+    def refuse(self, starts: Iterable[Launchable]) -> None:
+        """C3: the lease ran out between the commit and the starts; give the claims back unentered."""
+        for run, _ in starts:
+            fence = run.claim.fence if run.claim is not None else 0
+            self._report(run.id, fence, Interrupted(reason="the lease ran out before the start", began=False), 0.0)
+
+    def landed(self, reports: Iterable[Report]) -> list[Flight]:
+        """Reports that were applied end their flights."""
+        flights = []
+        for report in reports:
+            flight = self._flights.get(report.run)
+            if flight is not None and flight.fence == report.fence:
+                flights.append(self._flights.pop(report.run))
+        return flights
+
+    def look(self, snapshot: Snapshot) -> None:
+        """Tell those whose claim is gone or whose end was asked for."""
+        for run_id, flight in self._flights.items():
+            run = snapshot.running.get(run_id)
+            if run is None or not run.held_by(self._node, flight.fence):
+                self._tell(flight, StopReason.LEASE)
+            elif run.cancel is not None:
+                self._tell(flight, StopReason.CANCEL)
+
+    def stop_all(self, reason: StopReason) -> None:
+        for flight in self._flights.values():
+            self._tell(flight, reason)
+
+    def _tell(self, flight: Flight, reason: StopReason) -> None:
+        if flight.told is None:
+            flight.told = reason
+            flight.executor.stop(flight.run.id, flight.fence, reason)
+
+    # called by executors, from their threads
+
+    def _report(self, run_id: int, fence: int, outcome: Outcome, duration_s: float) -> None:
+        self._put(reported(Report(run_id, self._node, fence, outcome, duration_s, self._code_version)))
+
+    def _signal(self, run_id: int, fence: int, kind: str, value: Any) -> None:
+        match kind:
+            case "progress" if isinstance(value, Progress):
+                self._put(noted(Note(run_id, self._node, fence, progress=value)))
+            case "zombie":
+                self._put(noted(Note(run_id, self._node, fence, zombie=True)))
+            case _:
+                self._put(noted(Note(run_id, self._node, fence)))
+
+    def abandoned(self) -> list[Report]:
+        """Reports for what is still in the air, as the last act of the process (G2)."""
+        return [
+            Report(f.run.id, self._node, f.fence, Interrupted(reason="its process ended"), 0.0, self._code_version)
+            for f in self._flights.values()
+        ]
+
+
+def _timeout_s(run: Run, timeout_s: float | None) -> float | None:
+    """T1: an attempt's bound, or what is left until the run's deadline."""
+    if run.deadline_at is None or run.claim is None:
+        return timeout_s
+    left_s = max(0.001, seconds_between(run.claim.at, run.deadline_at))
+    return left_s if timeout_s is None else min(timeout_s, left_s)

@@ -1,0 +1,68 @@
+"""A node's own facts: it joins, renews its lease, sheds, leaves.
+
+Rules of this file
+- The lease clock is read inside the transaction: who waited for the lock must not be given time that has passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from functools import partial
+
+from shiftboss.clock import Clock
+from shiftboss.core import fleet
+from shiftboss.core.events import NodeDrained
+from shiftboss.core.model import Node, Shed
+from shiftboss.core.snapshot import NOTHING, Change, Snapshot
+from shiftboss.core.value import replace
+from shiftboss.engine.fact import Fact
+from shiftboss.engine.shutdown import ShutdownReport
+
+
+def joined(node: Node, clock: Clock) -> Fact:
+    return Fact(partial(_join, node=node, clock=clock))
+
+
+def renewed(node: Node, clock: Clock) -> Fact:
+    return Fact(partial(_renew, node=node, clock=clock))
+
+
+def shedding(node_id: str, level: Shed, reason: str) -> Fact:
+    return Fact(partial(_shed, node_id=node_id, level=level, reason=reason))
+
+
+def left(node: Node, report: ShutdownReport) -> Fact:
+    return Fact(partial(_leave, node=node, report=report))
+
+
+def _join(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], node: Node, clock: Clock) -> tuple[Change, Node]:
+    return fleet.join(snapshot, now, node=node, lease_s=clock.lease_s())
+
+
+def _renew(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], node: Node, clock: Clock) -> tuple[Change, Node]:
+    return fleet.renew(snapshot, now, node=node, lease_s=clock.lease_s())
+
+
+def _shed(
+    snapshot: Snapshot, now: datetime, *, ids: Iterator[int], node_id: str, level: Shed, reason: str
+) -> tuple[Change, None]:
+    node = snapshot.nodes.get(node_id)
+    if node is None:
+        return NOTHING, None
+    return fleet.shed(snapshot, now, node=node, level=level, reason=reason)[0], None
+
+
+def _leave(
+    snapshot: Snapshot, now: datetime, *, ids: Iterator[int], node: Node, report: ShutdownReport
+) -> tuple[Change, None]:
+    change, _ = fleet.leave(snapshot, now, node=node)
+    drained = NodeDrained(
+        at=now,
+        node=node.id,
+        drained=report.drained,
+        interrupted=report.interrupted,
+        waiting=report.waiting,
+        lost=report.lost,
+    )
+    return replace(change, events=(drained, *change.events)), None

@@ -1,0 +1,37 @@
+"""How short of memory is this machine? (H4)
+
+Rules of this file
+- The tighter of machine and control group counts; where neither can be asked the answer is None, never a guess.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+MEMINFO = Path("/proc/meminfo")
+CGROUP_MAX = Path("/sys/fs/cgroup/memory.max")
+CGROUP_NOW = Path("/sys/fs/cgroup/memory.current")
+
+
+def memory_share() -> float | None:
+    """The share of memory in use, 0 to 1."""
+    shares = [share for share in (_machine(), _group()) if share is not None]
+    return max(shares, default=None)
+
+
+def _machine() -> float | None:
+    try:
+        lines = MEMINFO.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    kib = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines) if rest.split()}
+    total, available = kib.get("MemTotal"), kib.get("MemAvailable")
+    return None if not total or available is None else 1 - available / total
+
+
+def _group() -> float | None:
+    try:
+        limit, now = CGROUP_MAX.read_text(encoding="ascii").strip(), int(CGROUP_NOW.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
+    return now / int(limit) if limit.isdigit() and int(limit) else None

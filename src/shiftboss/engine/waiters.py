@@ -1,0 +1,74 @@
+"""Who waits for the end of which run.
+
+Rules of this file
+- Only the engine's thread touches it: registering is an answer like any other, so no end can slip between.
+- The run that waiters get is read from the store after the commit that ended it (A2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from shiftboss.core.control import found
+from shiftboss.core.events import Event, RunEnded
+from shiftboss.core.model import Run
+from shiftboss.core.snapshot import NOTHING, Change, Snapshot
+from shiftboss.engine.fact import Answer, Fact, Needs, Told, tell
+from shiftboss.ports import Session
+
+
+class Waiters:
+    def __init__(self) -> None:
+        self._waiting: dict[int, list[Answer]] = {}
+
+    def fact(self, run_id: int, answer: Answer) -> Fact:
+        """Answers at once when the run has ended, else when it does.  Raises UnknownRun."""
+        return Fact(partial(_look, run_id=run_id), Needs(runs=(run_id,)), _Registration(self, run_id, answer))
+
+    def add(self, run_id: int, answer: Answer) -> None:
+        self._waiting.setdefault(run_id, []).append(answer)
+
+    def ended(self, events: Iterable[Event], session: Session, *, claims_read: bool) -> list[Told]:
+        """Answers for those whose run has ended; everybody is looked up when others may have ended runs."""
+        if not self._waiting:
+            return []
+        ids: Collection[int] = self._waiting.keys()
+        if not claims_read:
+            ids = [event.run for event in events if isinstance(event, RunEnded) and event.run in self._waiting]
+        if not ids:
+            return []
+        with session.read() as reader:
+            runs = [run for run in reader.runs(list(ids)) if run.status.is_final]
+        return [(answer, run, None) for run in runs for answer in self._waiting.pop(run.id, ())]
+
+    def all(self) -> list[Answer]:
+        answers = [answer for waiting in self._waiting.values() for answer in waiting]
+        self._waiting.clear()
+        return answers
+
+
+class _Registration:
+    """An answer that stays in the engine's thread: passes on a run that has ended, registers for one that has not."""
+
+    loop = None
+
+    def __init__(self, waiters: Waiters, run_id: int, answer: Answer) -> None:
+        self._waiters = waiters
+        self._run_id = run_id
+        self._answer = answer
+
+    def resolve(self, value: Any) -> None:
+        if isinstance(value, Run) and value.status.is_final:
+            tell([(self._answer, value, None)])
+        else:
+            self._waiters.add(self._run_id, self._answer)
+
+    def reject(self, error: BaseException) -> None:
+        tell([(self._answer, None, error)])
+
+
+def _look(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], run_id: int) -> tuple[Change, Run]:
+    return NOTHING, found(snapshot, run_id)

@@ -1,0 +1,120 @@
+"""An attempt while it runs, and what its end amounts to (T2–T4, R2).
+
+Rules of this file
+- The first reason to stop decides, except that an operator's cancel outranks a shutdown.
+- Past its timeout an attempt has timed out, and after an operator's cancel it is cancelled, whatever the body did then.
+- A shutdown asks for nothing but an end: a body that still returns has succeeded, one that the stop itself broke off
+  was interrupted, any other exception is a failure as always.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import Any
+
+from shiftboss.context import Context, Fatal, Retry
+from shiftboss.core.model import Cancelled, Error, Interrupted, Outcome, TimedOut
+from shiftboss.executors.failure import arose_from, traceback_of
+from shiftboss.ports import Launch, StopReason
+
+TIMEOUT = "timeout"  # the reason to stop that comes from the executor itself
+CLOSED = "its executor is closed"
+MAX_WAIT_S = 60.0  # executors look at what is overdue again at the latest after this
+MIN_GRACE_S = 0.05  # cancel_grace=0 must not make the watch spin
+
+Key = tuple[int, int]  # (run, fence)
+
+
+class Attempt:
+    """One body on its way.  Its executor says who may touch it from which thread."""
+
+    __slots__ = ("began_s", "context", "key", "launch", "look_at_s", "place", "stack", "told", "zombie")
+
+    def __init__(self, launch: Launch, context: Context) -> None:
+        self.launch = launch
+        self.context = context
+        self.key: Key = (launch.run.id, context.fence)
+        self.began_s = -1.0  # monotonic instant at which the body was entered; negative: not yet
+        self.look_at_s = math.inf  # when the executor must look at it next: its timeout, then the end of its grace
+        self.told: str | None = None  # why it was told to stop
+        self.zombie = False  # whether that was said
+        self.place: Any = None  # the task or the thread's identity
+        self.stack = ""  # where it was at its timeout
+
+    @property
+    def has_begun(self) -> bool:
+        return self.began_s >= 0
+
+    def begin(self, now_s: float) -> None:
+        self.began_s = now_s
+        if self.launch.timeout_s is not None:
+            self.look_at_s = now_s + self.launch.timeout_s
+
+    def call(self) -> Any:
+        """Enter the body: its value, or an awaitable."""
+        run = self.launch.run
+        return self.launch.body.call(self.context, run.payload, fallback=run.claim is not None and run.claim.fallback)
+
+    def tell(self, reason: str, now_s: float) -> None:
+        """The body is told to end, now, for *reason*; after its grace it counts as a zombie."""
+        self.heed(reason)
+        self.context.tell_to_end(stopping=reason == StopReason.SHUTDOWN)
+        self.look_at_s = now_s + max(MIN_GRACE_S, self.launch.definition.cancel_grace_s)
+
+    def heed(self, reason: str) -> None:
+        """Keep *reason* if it outranks what the body was told before."""
+        if self.told is None or (reason == StopReason.CANCEL and self.told != TIMEOUT):
+            self.told = reason
+
+    def report(self, outcome: Outcome, now_s: float) -> None:
+        """Say how it ended, after the last word of its body.  Called once, by whoever removed it from its executor."""
+        self.context.flush()
+        self.launch.report(outcome, now_s - self.began_s if self.has_begun else 0.0)
+
+    # what its end amounts to
+
+    def never_begun(self, reason: str) -> Outcome:
+        """It was told to stop, or its executor went away, before the body was entered."""
+        return Cancelled() if reason == StopReason.CANCEL else Interrupted(reason=str(reason), began=False)
+
+    def broken_off(self, reason: str) -> Outcome:
+        """What it ran on is gone."""
+        return Interrupted(reason=reason, began=self.has_begun)
+
+    def returned(self, value: Any) -> Outcome:
+        if self.told is None:
+            return self.launch.body.succeeded(value)
+        if self.told == TIMEOUT:
+            return self._timed_out("; it returned later, which does not count")
+        return Cancelled() if self.told == StopReason.CANCEL else self.launch.body.succeeded(value)
+
+    def raised(self, error: BaseException) -> Outcome:
+        if self.told == TIMEOUT:
+            return self._timed_out("", error)
+        if self.told == StopReason.CANCEL:
+            return Cancelled()
+        if self._gives_the_run_back(error):
+            return Interrupted(reason=str(self.told or StopReason.SHUTDOWN))
+        return self.launch.body.failed(error)
+
+    def _gives_the_run_back(self, error: BaseException) -> bool:
+        """Whether the node's end is the reason for *error*.
+
+        Told to stop, that is the cancellation and whatever was raised while it unwound the body.  While the node only
+        stops, it is the cancellation itself (other code on the loop may be tidying up).  A Retry that names no instant
+        is how a polite body hands its run back in either case.
+        """
+        if self.told is None and not self.context.stopping:
+            return False
+        if isinstance(error, Retry):
+            return error.after_s is None
+        if self.told is None:
+            return isinstance(error, asyncio.CancelledError)
+        return not isinstance(error, Fatal) and arose_from(error, asyncio.CancelledError)
+
+    def _timed_out(self, what: str, error: BaseException | None = None) -> TimedOut:
+        message = f"did not end within its timeout of {self.launch.timeout_s:g} s{what}"
+        # A thread's stack was taken when its time was up; a coroutine's cancellation shows where it was waiting.
+        where = self.stack if error is None else self.stack or traceback_of(error)
+        return TimedOut(Error(type="TimeoutError", message=message, traceback=where))

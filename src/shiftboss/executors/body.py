@@ -1,0 +1,226 @@
+"""A Python function as the body of a worker.
+
+Rules of this file
+- What the function takes is read and checked once, where it is declared: `signature.py`, `parameters.py`.
+- Whatever it raises is an outcome, SystemExit and KeyboardInterrupt as well: no body ends the process.
+- A result that cannot be kept is not kept, and the run has succeeded all the same.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from typing import Any
+
+import msgspec
+
+from shiftboss.context import Fatal, Idle, Retry, UnfitPayload
+from shiftboss.core.model import Failed, Outcome, Succeeded, Unfit
+from shiftboss.errors import ConfigurationError, WrongPayload
+from shiftboss.executors.failure import class_name, error_of, leaves
+from shiftboss.executors.parameters import EMPTY, Parameters
+from shiftboss.executors.signature import check_callable, read_signature, runs_as_coroutine
+
+MAX_RESULT_BYTES = 64 * 1024  # rows stay small; larger things belong into a store of the user's own
+MAX_PAYLOAD_BYTES = 1 << 20  # as `Definition.max_payload_bytes`
+NOTHING_TO_KEEP = Succeeded()
+
+log = logging.getLogger("shiftboss.body")
+
+
+class FunctionBody:
+    """A plain or async function, method, partial or callable object.
+
+    *fallback* runs in its place while the breaker is open (K3) and takes the same parameters, or fewer.  *is_async* is
+    for a decorator that hides which one it is.  Raises ConfigurationError.
+    """
+
+    __slots__ = (
+        "_call",
+        "_fallback",
+        "_max_payload_bytes",
+        "_never",
+        "_only",
+        "_said_unkept",
+        "_takes",
+        "_wants_context",
+        "_worker",
+        "is_async",
+    )
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        *,
+        worker: str,
+        retry_on: type[BaseException] | Iterable[type[BaseException]] = (),
+        no_retry_on: type[BaseException] | Iterable[type[BaseException]] = (),
+        fallback: Callable[..., Any] | None = None,
+        is_async: bool | None = None,
+        max_payload_bytes: int = MAX_PAYLOAD_BYTES,
+    ) -> None:
+        check_callable(fn, worker)
+        found, self._wants_context = read_signature(fn, worker)
+        self._worker = worker
+        self._call = fn
+        self._takes = Parameters(worker, found)
+        self.is_async = runs_as_coroutine(fn) if is_async is None else is_async
+        self._only = _exceptions(retry_on, option="retry_on", worker=worker)
+        self._never: tuple[type[BaseException], ...] = (
+            Fatal,
+            *_exceptions(no_retry_on, option="no_retry_on", worker=worker),
+        )
+        self._max_payload_bytes = max_payload_bytes
+        self._said_unkept = False
+        self._fallback = None if fallback is None else _Fallback(fallback, self, worker)
+
+    # what it takes
+
+    @property
+    def parameters(self) -> str:
+        """M7: equal on nodes whose payloads fit each other; empty for a function that takes nothing."""
+        return self._takes.fingerprint
+
+    @property
+    def signature(self) -> str:
+        """What it takes, for people: "(to: str, copies: int = …)"."""
+        return self._takes.text
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of its parameters."""
+        return self._takes.names
+
+    @property
+    def takes_nothing_required(self) -> bool:
+        """Whether it can run without a payload: by schedule, as an iteration, after another worker."""
+        return not self._takes.required
+
+    def schema(self) -> dict[str, Any]:
+        """The payload as JSON schema, for a form."""
+        return self._takes.schema()
+
+    def encode_payload(self, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> bytes | None:
+        """The payload of a trigger with these arguments, checked by value; None without any.  Raises WrongPayload."""
+        payload = self._takes.encode(args, kwargs or {})
+        if payload is not None and len(payload) > self._max_payload_bytes:
+            raise WrongPayload(
+                f"worker {self._worker!r}: the payload has {len(payload):,} bytes, allowed are "
+                f"{self._max_payload_bytes:,}; store it elsewhere and pass its address, or raise max_payload"
+            )
+        return payload
+
+    # running it
+
+    def call(self, context: Any, payload: bytes | None, *, fallback: bool) -> Any:
+        """Call the function: its value, or a coroutine.  Raises UnfitPayload, and whatever the function raises."""
+        if fallback and self._fallback is not None:
+            return self._fallback.call(context, self._arguments(payload))
+        arguments = self._arguments(payload) if payload is not None or self._takes.required else {}
+        return self._call(context, **arguments) if self._wants_context else self._call(**arguments)
+
+    def succeeded(self, value: Any) -> Outcome:
+        if value is None:
+            return NOTHING_TO_KEEP
+        if isinstance(value, Idle):
+            return Succeeded(idle_s=value.idle_s)
+        return Succeeded(self._encoded(value))
+
+    def failed(self, error: BaseException) -> Outcome:
+        if isinstance(error, UnfitPayload):
+            return Unfit(error_of(error))
+        raised = list(leaves(error))
+        if any(map(self._is_fatal, raised)):
+            return Failed(error_of(error), fatal=True)
+        after = [each.after_s for each in raised if isinstance(each, Retry) and each.after_s is not None]
+        return Failed(error_of(error), retry_after_s=max(after, default=None))
+
+    def _is_fatal(self, error: BaseException) -> bool:
+        if isinstance(error, self._never):
+            return True
+        return bool(self._only) and not isinstance(error, Retry) and not isinstance(error, self._only)
+
+    def _arguments(self, payload: bytes | None) -> dict[str, Any]:
+        if payload is None and self._takes.required:
+            missing = ", ".join(map(repr, self._takes.required))
+            raise UnfitPayload(f"worker {self._worker!r} needs {missing}, and this run has no payload")
+        try:
+            return self._takes.decode(payload or EMPTY)
+        except Exception as error:
+            raise UnfitPayload(
+                f"the payload does not fit worker {self._worker!r}, which takes {self._takes.text}: {error}"
+            ) from error
+
+    def _encoded(self, value: Any) -> bytes | None:
+        size = _least_size(value)
+        try:
+            if size <= MAX_RESULT_BYTES:
+                result = msgspec.json.encode(value, enc_hook=_plain_value)
+                if len(result) <= MAX_RESULT_BYTES:
+                    return result
+            why = f"it has more than {MAX_RESULT_BYTES:,} bytes"
+        except Exception as error:  # noqa: BLE001  # values are the user's, and so is what encoding them can raise
+            why = f"it cannot be encoded ({class_name(type(error))})"
+        if not self._said_unkept:  # once a worker and process: a busy one would fill the log
+            self._said_unkept = True
+            log.warning(
+                "worker %s: its result of type %s is not kept, as %s; its runs succeed all the same. Said once.",
+                self._worker, class_name(type(value)), why, extra={"worker": self._worker},
+            )  # fmt: skip
+        return None
+
+
+class _Fallback:
+    """K3: what runs in the body's place.  It gets those of the body's arguments that it names."""
+
+    __slots__ = ("_call", "_names", "_wants_context")
+
+    def __init__(self, fn: Callable[..., Any], body: FunctionBody, worker: str) -> None:
+        check_callable(fn, worker)
+        found, self._wants_context = read_signature(fn, worker)
+        self._call = fn
+        self._names = tuple(each.name for each in found if each.name in body.names)
+        strange = [each.name for each in found if each.is_required and each.name not in body.names]
+        if strange:
+            raise ConfigurationError(
+                f"worker {worker!r}: fallback= needs {', '.join(map(repr, strange))}, which its function lacks; "
+                f"give it the same parameters, or fewer: {body.signature}"
+            )
+        if runs_as_coroutine(fn) and not body.is_async:
+            raise ConfigurationError(f"worker {worker!r}: fallback= is async and its function is not; make both alike")
+
+    def call(self, context: Any, arguments: Mapping[str, Any]) -> Any:
+        chosen = {name: arguments[name] for name in self._names}
+        return self._call(context, **chosen) if self._wants_context else self._call(**chosen)
+
+
+def _exceptions(
+    given: type[BaseException] | Iterable[type[BaseException]], *, option: str, worker: str
+) -> tuple[type[BaseException], ...]:
+    kinds = (given,) if isinstance(given, type) else tuple(given)
+    for kind in kinds:
+        if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+            raise ConfigurationError(f"worker {worker!r}: {option}= takes exception classes, and {kind!r} is none")
+    return kinds
+
+
+def _least_size(value: Any) -> int:
+    """How many bytes *value* has in JSON at the very least: what is surely too large is not even encoded."""
+    return len(value) if isinstance(value, (str, bytes, bytearray, list, tuple, dict, set, frozenset)) else 0
+
+
+def _plain_value(value: Any) -> Any:
+    """What stands in for a value that msgspec does not know: pydantic's models, numpy's numbers, paths, mappings."""
+    for method, options in (("model_dump", {"mode": "json"}), ("tolist", {})):
+        if callable(found := getattr(value, method, None)):
+            return found(**options)
+    match value:
+        case os.PathLike():
+            return os.fspath(value)
+        case Mapping():
+            return dict(value)
+        case Set() | Sequence():
+            return list(value)
+        case _:
+            raise NotImplementedError(f"{class_name(type(value))} has no JSON")

@@ -1,0 +1,228 @@
+"""Async bodies, on the user's own event loop.
+
+Rules of this file
+- One hop into the loop for all attempts of a call, and one timer for the timeouts of all attempts.
+- An attempt is touched on the loop only.  The engine's thread puts new ones into `_attempts`; who takes one out of it
+  reports it, so each is reported once.
+- A body is told to stop by cancelling its task, again after each grace while it does not end (T2); it keeps its slot
+  until it really does.
+- A loop that is gone never raises into the engine: what ran on it was interrupted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import math
+import threading
+from collections import deque
+from collections.abc import Iterable, Sequence
+from inspect import isawaitable
+from typing import Any
+
+from shiftboss.clock import Clock
+from shiftboss.context import Announcement, Context, current
+from shiftboss.core.model import Outcome
+from shiftboss.executors.attempt import CLOSED, MAX_WAIT_S, TIMEOUT, Attempt, Key
+from shiftboss.ports import Launch, StopReason
+
+MAX_BEGUN_AT_ONCE = 200  # tasks made before the loop serves others: about 1 ms
+LOOP_CLOSED = "the event loop was closed"
+MIN_LOOK_GAP_S = 0.01  # a look goes through all attempts; with 10,000 of them it takes a millisecond
+
+
+class CoroutineExecutor:
+    """Runs async bodies on *loop*.  Their context variables are those of where this was made."""
+
+    kind = "coroutine"
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, slots: int, clock: Clock) -> None:
+        self.slots = slots
+        self._loop = loop
+        self._clock = clock
+        self._base = contextvars.copy_context()
+        self._announcement = Announcement()
+        self._attempts: dict[Key, Attempt] = {}
+        self._waiting: deque[Attempt] = deque()  # not begun; filled and emptied on the loop
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_s = math.inf  # when it rings
+        self._emptied: threading.Event | None = None  # somebody waits for the last attempt
+        self._is_closed = False
+
+    def open(self) -> None:
+        self._announcement = Announcement()
+        self._is_closed = False
+
+    # ── called by the engine's thread ────────────────────────────────────────────────────────────────────────────
+
+    def start(self, launches: Iterable[Launch]) -> None:
+        started = []
+        for launch in launches:
+            attempt = Attempt(launch, Context(launch, self._clock, self._announcement))
+            self._attempts[attempt.key] = attempt
+            started.append(attempt)
+        if self._is_closed:
+            for attempt in started:
+                self._end(attempt, attempt.broken_off(CLOSED))
+        else:
+            self._on_loop(self._begin, started)
+
+    def stop(self, run_id: int, fence: int, reason: StopReason) -> None:
+        self._on_loop(self._stop, (run_id, fence), reason)
+
+    def announce(self) -> None:
+        self._announcement.made = True
+
+    def kill(self) -> None:
+        """There is no force against a coroutine: all are cancelled at once, those in their grace again."""
+        self._on_loop(self._kill, list(self._attempts.values()))
+
+    def flush(self) -> None:
+        """Pass on what bodies said and was held back; for the engine's tick."""
+        for attempt in list(self._attempts.values()):
+            attempt.context.flush()
+
+    def zombies(self) -> Sequence[Key]:
+        return [attempt.key for attempt in list(self._attempts.values()) if attempt.told is not None]
+
+    def running(self) -> tuple[str, int] | None:
+        """Worker and run of the body that occupies the loop at this moment, asked from another thread (H6)."""
+        task = asyncio.current_task(self._loop)
+        if task is None:
+            return None
+        for attempt in list(self._attempts.values()):
+            if attempt.place is task:
+                return attempt.launch.run.worker, attempt.launch.run.id
+        context = task.get_context().get(current) if hasattr(task, "get_context") else None  # a body's child; from 3.12
+        return None if context is None else (context.worker, context.run_id)
+
+    def close(self, timeout_s: float) -> None:
+        """Wait for the last attempts, not longer than *timeout_s*; a body that still runs keeps its attempt."""
+        self._is_closed = True
+        if not self._loop.is_running():
+            self._gone()
+        elif not self._is_on_loop():
+            self._emptied = threading.Event()
+            if self._attempts:
+                self._emptied.wait(timeout_s)
+
+    def _on_loop(self, step: Any, *arguments: Any) -> None:
+        try:
+            self._loop.call_soon_threadsafe(step, *arguments)
+        except RuntimeError:  # it is closed
+            self._gone()
+
+    def _is_on_loop(self) -> bool:
+        try:
+            return asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            return False
+
+    def _gone(self) -> None:
+        """The loop stands still for good: nothing that was on it goes on."""
+        for attempt in list(self._attempts.values()):
+            if attempt.has_begun and not self._loop.is_closed():
+                attempt.place.cancel(LOOP_CLOSED)  # should it be run once more, the body ends
+            self._end(attempt, attempt.broken_off(LOOP_CLOSED))
+
+    # ── on the loop ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _begin(self, started: Sequence[Attempt]) -> None:
+        self._waiting.extend(started)
+        if len(self._waiting) == len(started):  # else a hop is under way already
+            self._begin_some()
+
+    def _begin_some(self) -> None:
+        create_task, waiting = self._loop.create_task, self._waiting
+        begun = [waiting.popleft() for _ in range(min(len(waiting), MAX_BEGUN_AT_ONCE))]
+        for attempt in begun:
+            if attempt.key in self._attempts:
+                name = attempt.launch.run.worker
+                attempt.place = create_task(self._run(attempt), name=name, context=self._base.copy())
+        self._loop.call_soon(self._check_begun, begun)
+        if waiting:
+            self._loop.call_soon(self._begin_some)
+
+    def _check_begun(self, begun: Sequence[Attempt]) -> None:
+        """After the first steps of their tasks: a task that somebody else cancelled before it never enters its body.
+
+        A done callback on each task would see that too, for 1.5 µs each (measured).
+        """
+        for attempt in begun:
+            if not attempt.has_begun:
+                self._end(attempt, attempt.broken_off("its task was cancelled by other code on the loop"))
+
+    async def _run(self, attempt: Attempt) -> None:
+        if attempt.key not in self._attempts:  # stopped between its task's making and this
+            return
+        current.set(attempt.context)
+        attempt.begin(self._clock.monotonic_s())
+        if attempt.look_at_s < self._timer_s:
+            self._look_at(attempt.look_at_s)
+        try:
+            value = attempt.call()
+            if isawaitable(value):
+                value = await value
+            outcome = attempt.returned(value)
+        except BaseException as error:  # noqa: BLE001  # the boundary around a handler: whatever it raises is an outcome
+            # A coroutine left over on a closed loop is unwound when it is collected: that is no failure of the body.
+            outcome = attempt.broken_off(LOOP_CLOSED) if self._loop.is_closed() else attempt.raised(error)
+        self._end(attempt, outcome)
+
+    def _end(self, attempt: Attempt, outcome: Outcome) -> None:
+        if self._attempts.pop(attempt.key, None) is not None:
+            attempt.report(outcome, self._clock.monotonic_s())
+            if self._emptied is not None and not self._attempts:
+                self._emptied.set()
+
+    def _stop(self, key: Key, reason: StopReason) -> None:
+        attempt = self._attempts.get(key)
+        if attempt is None:
+            return
+        if attempt.told is None:
+            self._tell(attempt, reason, self._clock.monotonic_s())
+        else:  # its task is cancelled already, and may be in the middle of its cleanup
+            attempt.heed(reason)
+
+    def _kill(self, attempts: Sequence[Attempt]) -> None:
+        now_s = self._clock.monotonic_s()
+        for attempt in attempts:
+            if attempt.key in self._attempts:
+                self._tell(attempt, attempt.told or StopReason.SHUTDOWN, now_s)
+
+    def _tell(self, attempt: Attempt, reason: str, now_s: float) -> None:
+        if not attempt.has_begun:
+            self._end(attempt, attempt.never_begun(reason))
+            return
+        attempt.tell(reason, now_s)
+        attempt.place.cancel(str(reason))
+        self._look_at(attempt.look_at_s)
+
+    def _look_at(self, at_s: float) -> None:
+        """See to it that `_look` is called at *at_s* or earlier."""
+        if at_s < self._timer_s:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer_s = at_s
+            self._timer = self._loop.call_later(min(MAX_WAIT_S, max(0.0, at_s - self._clock.monotonic_s())), self._look)
+
+    def _look(self) -> None:
+        """Tell the attempts whose time is up.
+
+        One timer for all: a handle of its own would cost each attempt 1.5 µs.
+        """
+        now_s, next_s = self._clock.monotonic_s(), math.inf
+        self._timer, self._timer_s = None, -math.inf  # until the end of this, which sets it, nobody need
+        for attempt in list(self._attempts.values()):
+            if attempt.look_at_s <= now_s:
+                self._overdue(attempt, now_s)
+            next_s = min(next_s, attempt.look_at_s)
+        self._timer_s = math.inf
+        if next_s < math.inf:
+            self._look_at(max(next_s, now_s + MIN_LOOK_GAP_S))
+
+    def _overdue(self, attempt: Attempt, now_s: float) -> None:
+        if attempt.told is not None and not attempt.zombie:
+            attempt.zombie = True
+            attempt.launch.signal("zombie", self._clock.now())
+        self._tell(attempt, attempt.told or TIMEOUT, now_s)

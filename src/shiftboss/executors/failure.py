@@ -1,0 +1,102 @@
+"""What a body raised, as a value that can be stored.
+
+Rules of this file
+- Nothing here raises, whatever the exception does in its `__str__`, its notes or its class.
+- Texts are bounded; a traceback that is too long keeps its head (where it came from) and its tail (where it failed).
+- Frames of our own are left out: a traceback begins at the body.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from types import FrameType, TracebackType
+
+from shiftboss.context import storable
+from shiftboss.core.model import Error
+
+MAX_MESSAGE_CHARS = 2_000  # enough for a database's complaint with its statement; lists show the first line
+MAX_TRACEBACK_CHARS = 16_000  # some 150 frames; an attempt is kept in its run's row, up to a few of them
+HEAD_CHARS = 4_000  # of those: where it came from
+MAX_LEAVES = 100  # exceptions looked at in a group, and links in a chain
+OUR_MODULES = "shiftboss.executors."
+
+
+def error_of(error: BaseException) -> Error:
+    """*error* with its class, message and traceback."""
+    return Error(type=class_name(type(error)), message=_message(error), traceback=traceback_of(error))
+
+
+def class_name(cls: type) -> str:
+    """The qualified name of a class, without `builtins`."""
+    module = cls.__module__
+    return cls.__qualname__ if not isinstance(module, str) or module == "builtins" else f"{module}.{cls.__qualname__}"
+
+
+def traceback_of(error: BaseException) -> str:
+    """The traceback as Python prints it, from the body's first frame on, cut to the bound."""
+    try:
+        text = "".join(traceback.format_exception(type(error), error, _from_the_body(error.__traceback__)))
+    except BaseException as broken:  # noqa: BLE001  # notes, causes and frames are the user's objects
+        text = f"(the traceback cannot be shown: {class_name(type(broken))})"
+    return cut(text)
+
+
+def stack_of(frame: FrameType) -> str:
+    """Where a thread is right now, from the body's first frame on, cut to the bound."""
+    frames = list(traceback.walk_stack(frame))
+    frames.reverse()
+    ours = [at for at, (each, _) in enumerate(frames) if _is_ours(each)]
+    return cut("".join(traceback.StackSummary.extract(iter(frames[ours[-1] + 1 if ours else 0 :])).format()))
+
+
+def cut(text: str) -> str:
+    """*text* within the bound: its head and its tail, and how much is missing between them."""
+    if len(text) > MAX_TRACEBACK_CHARS:
+        missing = len(text) - MAX_TRACEBACK_CHARS
+        tail = text[-(MAX_TRACEBACK_CHARS - HEAD_CHARS) :]
+        text = f"{text[:HEAD_CHARS]}\n… {missing} characters left out …\n{tail}"
+    return storable(text, len(text))
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The exceptions in a group, or *error* itself: what a task group wraps is judged by what it holds."""
+    waiting = [error]
+    for _ in range(MAX_LEAVES):
+        if not waiting:
+            return
+        found = waiting.pop()
+        if isinstance(found, BaseExceptionGroup):
+            waiting.extend(found.exceptions)
+        else:
+            yield found
+
+
+def arose_from(error: BaseException, kind: type[BaseException]) -> bool:
+    """Whether *error* is a *kind*, or was raised while one was handled."""
+    found: BaseException | None = error
+    for _ in range(MAX_LEAVES):
+        if found is None:
+            return False
+        if isinstance(found, kind):
+            return True
+        found = found.__cause__ or found.__context__
+    return False
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return storable(error, MAX_MESSAGE_CHARS)
+    except BaseException as broken:  # noqa: BLE001  # its __str__ is user code
+        return f"(no message: its __str__ raised {class_name(type(broken))})"
+
+
+def _from_the_body(found: TracebackType | None) -> TracebackType | None:
+    first = found
+    while first is not None and _is_ours(first.tb_frame):
+        first = first.tb_next
+    return first if first is not None else found  # raised by us (a payload that does not fit): then it is ours to show
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__", "")).startswith(OUR_MODULES)

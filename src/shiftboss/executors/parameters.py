@@ -1,0 +1,159 @@
+"""What a body takes as its payload, checked by value at every trigger.
+
+Rules of this file
+- What the hints cannot carry through JSON is refused at the declaration, with worker, parameter and remedy.
+- A payload holds what its caller gave and no defaults: those are the function's, when it runs.
+- The same arguments give the same bytes in every process, since a key is compared with their digest (O5).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+import msgspec
+
+from shiftboss.errors import ConfigurationError, WrongPayload, did_you_mean
+from shiftboss.executors.signature import Parameter
+
+MAX_SHOWN_CHARS = 80  # of a value in a message
+EMPTY = b"{}"
+SHOWN_DEFAULTS = (type(None), bool, int, float, str)  # in a form
+WORDS_ONLY = ("title", "description", "default")  # parts of a schema that do not change which payloads fit
+
+_encode = msgspec.json.Encoder(order="deterministic").encode  # sets have another order in each process
+
+
+class Parameters:
+    """The payload of one worker's function."""
+
+    __slots__ = ("_decode", "_positional", "_struct", "_worker", "fingerprint", "names", "required", "text")
+
+    def __init__(self, worker: str, found: Sequence[Parameter]) -> None:
+        self._worker = worker
+        self.names = tuple(each.name for each in found)
+        self._positional = sum(each.positional for each in found)
+        self._struct = _struct(worker, found) if found else _Nothing
+        self._decode: Callable[[bytes], msgspec.Struct] = (
+            msgspec.json.Decoder(self._struct).decode if found else _no_thing
+        )
+        self.required = tuple(each.name for each in found if each.is_required)
+        self.text = f"({', '.join(each.text for each in found)})"
+        self.fingerprint = self._fingerprint() if found else ""
+
+    def decode(self, payload: bytes) -> dict[str, Any]:
+        """The keyword arguments.  Raises what msgspec or the user's own types raise when it does not fit."""
+        return msgspec.structs.asdict(self._decode(payload))
+
+    def encode(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes | None:
+        """The payload of a call with these arguments; None when there are none.  Raises WrongPayload."""
+        arguments = self._bound(args, kwargs)
+        if not arguments:
+            return None
+        try:
+            payload = _encode(arguments)
+            self._decode(payload)  # what the run will do
+        except Exception as error:  # noqa: BLE001  # the values are the user's, with their own __post_init__ and so on
+            self._blame(arguments, error)
+        for name, value in arguments.items():
+            if isinstance(value, float) and not math.isfinite(value):  # became null, which an optional one would take
+                self._refuse(f"parameter {name!r}: JSON has no {value!r}")
+        return payload
+
+    def schema(self) -> dict[str, Any]:
+        """The payload as JSON schema."""
+        return msgspec.json.schema(self._struct)
+
+    def _bound(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        if len(args) > self._positional:
+            self._refuse(f"it was given {len(args)} positional arguments and takes {self._positional}")
+        given = dict(zip(self.names, args, strict=False))
+        for name, value in kwargs.items():
+            if name not in self.names:
+                self._refuse(f"it has no parameter {name!r}; {did_you_mean(str(name), self.names)}")
+            if name in given:
+                self._refuse(f"parameter {name!r} was given twice")
+            given[name] = value
+        missing = [name for name in self.required if name not in given]
+        if missing:
+            self._refuse(f"{', '.join(map(repr, missing))} must be given")
+        return {name: given[name] for name in self.names if name in given}
+
+    def _blame(self, arguments: Mapping[str, Any], error: Exception) -> NoReturn:
+        """Name the parameter that does not fit: the first that does not do so alone."""
+        hints = {each.name: each.type for each in msgspec.structs.fields(self._struct)}
+        for name, value in arguments.items():
+            try:
+                msgspec.json.decode(_encode(value), type=hints[name])
+            except Exception as culprit:  # noqa: BLE001  # as in `encode`
+                given = f"{_shown(value)} ({type(value).__name__})"
+                self._refuse(f"parameter {name!r} does not take {given}: {culprit}", culprit)
+        self._refuse(str(error), error)
+
+    def _refuse(self, what: str, cause: BaseException | None = None) -> NoReturn:
+        raise WrongPayload(f"worker {self._worker!r}: {what}; it takes {self.text}") from cause
+
+    def _fingerprint(self) -> str:
+        names = ",".join(name if name in self.required else f"{name}?" for name in self.names)
+        shape = _encode(_without_words(self.schema()))
+        return f"{names}:{hashlib.sha256(shape).hexdigest()[:12]}"
+
+
+class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
+    """The payload of a function without parameters."""
+
+
+_no_thing = msgspec.json.Decoder(_Nothing).decode  # shared: most scheduled workers take nothing
+
+
+def _struct(worker: str, found: Sequence[Parameter]) -> type[msgspec.Struct]:
+    for each in found:
+        try:
+            msgspec.json.Decoder(each.hint)
+            msgspec.json.schema(
+                each.hint
+            )  # the decoder puts off what it cannot do until a value comes; the schema does not
+        except Exception as error:
+            raise ConfigurationError(
+                f"worker {worker!r}: no JSON payload can carry its parameter '{each.text}' "
+                f"({_last_line(error)}); take a str, a dataclass or a msgspec.Struct instead"
+            ) from error
+    fields = [(each.name, each.hint, _default(each)) for each in found]
+    return msgspec.defstruct("Parameters", fields, kw_only=True, forbid_unknown_fields=True)
+
+
+def _last_line(error: Exception) -> str:
+    return str(error).strip().rpartition("\n")[2] or type(error).__name__
+
+
+def _default(parameter: Parameter) -> Any:
+    default = parameter.default
+    if parameter.is_required:
+        return msgspec.field()
+    if type(default) in SHOWN_DEFAULTS:
+        return msgspec.field(default=default)
+    return msgspec.field(default_factory=lambda: default)  # the same object for every call, as Python has it
+
+
+def _without_words(schema: Any) -> Any:
+    """A schema reduced to what decides whether a payload fits."""
+    match schema:
+        case {"properties": dict() as properties, **rest}:
+            fields = {name: _without_words(each) for name, each in properties.items()}  # one may be named "title"
+            return {**_without_words(rest), "properties": fields}
+        case dict():
+            return {key: _without_words(each) for key, each in schema.items() if key not in WORDS_ONLY}
+        case list():
+            return [_without_words(each) for each in schema]
+        case _:
+            return schema
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001  # its __repr__ is user code
+        return "(cannot be shown)"
+    return text if len(text) <= MAX_SHOWN_CHARS else f"{text[:MAX_SHOWN_CHARS]}…"

@@ -1,0 +1,85 @@
+"""A little room set aside, to be given up when the disk is full (W3).
+
+Rules of this file
+- The reserve is a file of real blocks beside the store.  At the first "disk full" it is deleted: what it held is
+  enough to record how running attempts ended, while new work is refused.
+- It is made again, and the store no longer tight, once there is clearly room.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from shiftboss.clock import SystemClock
+
+RESERVE_BYTES = 2 * 1024 * 1024  # some 2,000 outcomes with their pages
+ENOUGH_BYTES = 4 * RESERVE_BYTES  # free, before the reserve is made (again): it must not fill the disk itself
+LOOK_AGAIN_S = 1.0
+
+_clock = SystemClock()
+
+
+class Reserve:
+    """Used from the threads of all sessions of a store."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._is_tight = False
+        self._looked_s = 0.0
+
+    @property
+    def is_tight(self) -> bool:
+        """Whether the disk was full and has not been given enough room since; looks once a second."""
+        if self._is_tight and _clock.monotonic_s() - self._looked_s >= LOOK_AGAIN_S:
+            self.set_aside()
+        return self._is_tight
+
+    def set_aside(self) -> None:
+        """Make the reserve, or be tight."""
+        self._looked_s = _clock.monotonic_s()
+        self._is_tight = not (self._is_there() or self._make())
+
+    def give_up(self) -> None:
+        """The disk is full: let the store have these blocks."""
+        self._is_tight = True
+        self._looked_s = _clock.monotonic_s()
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+
+    def _is_there(self) -> bool:
+        try:
+            return self._path.stat().st_size >= RESERVE_BYTES
+        except OSError:
+            return False
+
+    def _make(self) -> bool:
+        if self._free_bytes() < ENOUGH_BYTES:
+            return False
+        try:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                _allocate(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError:
+            with suppress(OSError):
+                self._path.unlink(missing_ok=True)
+            return False
+        return True
+
+    def _free_bytes(self) -> int:
+        try:
+            facts = os.statvfs(self._path.parent)
+        except (OSError, AttributeError):  # AttributeError: Windows has no statvfs
+            return ENOUGH_BYTES
+        return facts.f_bavail * facts.f_frsize
+
+
+def _allocate(descriptor: int) -> None:
+    """Real blocks, not a hole."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, RESERVE_BYTES)
+    else:
+        os.write(descriptor, bytes(RESERVE_BYTES))

@@ -1,0 +1,136 @@
+"""One machine, any number of processes: everything in one SQLite file.
+
+Rules of this file
+- The file is ours alone; beside it lie its log (-wal, -shm), `.reserve` (W3) and `.nodes/`, the lock files of C4.
+- It is never opened but through apsw: closing any other descriptor of it would drop SQLite's locks in this process.
+- A file that was moved, deleted or replaced while in use is noticed before the next transaction: writing on into a
+  file without a name would lose everything at the end of the process.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from shiftboss.clock import Clock
+from shiftboss.errors import Forked, NotStarted, StoreReadOnly
+from shiftboss.stores import rows, sqlite_errors, sqlite_schema
+from shiftboss.stores.node_files import NodeFiles
+from shiftboss.stores.reserve import Reserve
+from shiftboss.stores.sqlite_file import Database, Durability
+from shiftboss.stores.sqlite_session import SqliteSession
+
+NODE_IDS = "SELECT '[' || group_concat(json_quote(id)) || ']' FROM node"
+
+
+class SqliteStore:
+    """Used from any thread; each session by one at a time."""
+
+    def __init__(self, path: str | Path, *, clock: Clock, durability: Durability | str = Durability.POWER) -> None:
+        self._path = Path(os.path.abspath(path))  # noqa: PTH100  # not resolve(): links are the user's business
+        self._clock = clock
+        self._durability = Durability(durability)
+        self._reserve = Reserve(Path(f"{self._path}.reserve"))
+        self._nodes = NodeFiles(Path(f"{self._path}.nodes"), self._node_ids)
+        self._sessions: list[SqliteSession] = []
+        self._lock = threading.Lock()  # protects _sessions
+        self._place: tuple[int, int] | None = None  # device and inode of the file that was opened
+        self._pid = os.getpid()
+
+    @property
+    def url(self) -> str:
+        return f"sqlite:///{self._path}"
+
+    @property
+    def path(self) -> Path:
+        return self._path
+
+    @property
+    def tight(self) -> bool:
+        """W3: the disk was full and has no room yet.  What runs can still be recorded; refuse what is new."""
+        return self._reserve.is_tight
+
+    def open(self, *, create: bool) -> None:
+        self._pid = os.getpid()
+        sqlite_schema.prepare(self._path, create=create, durability=self._durability)
+        facts = self._path.stat()
+        self._place = facts.st_dev, facts.st_ino
+        if create:
+            self._reserve.set_aside()
+
+    def session(self) -> SqliteSession:
+        self._check()
+        session = SqliteSession(self, self._database(), self._clock)
+        with self._lock:
+            self._sessions.append(session)
+        return session
+
+    def close(self) -> None:
+        with self._lock:
+            sessions = list(self._sessions)
+        for session in sessions:
+            session.close()
+
+    # ── nodes ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @contextmanager
+    def hold(self, node: str) -> Iterator[None]:
+        """Raises StoreReadOnly when the lock file cannot be made."""
+        self._check()
+        held = self._nodes.hold(node)
+        try:
+            held.__enter__()
+        except OSError as error:
+            raise StoreReadOnly(
+                f"the lock file of node {node} cannot be made in {self._path}.nodes: {error}; make that folder writable"
+            ) from error
+        try:
+            yield
+        finally:
+            held.__exit__(None, None, None)
+
+    def is_dead(self, node: str) -> bool:
+        self._check()
+        return self._nodes.is_dead(node)
+
+    def _node_ids(self) -> Collection[str]:
+        db = self._database()
+        try:
+            return rows.names_of(db.text(NODE_IDS))
+        finally:
+            db.close()
+
+    # ── for its sessions ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def check_in_place(self) -> None:
+        """Raises StoreDamaged when the file is no longer where it was opened."""
+        try:
+            facts = os.stat(self._path)  # noqa: PTH116  # before every transaction: half the time of Path.stat
+        except OSError as error:
+            raise sqlite_errors.damaged(self._path, sqlite_errors.MOVED) from error
+        if (facts.st_dev, facts.st_ino) != self._place:
+            raise sqlite_errors.damaged(self._path, sqlite_errors.MOVED)
+
+    def ring_others(self, committed: SqliteSession) -> None:
+        """Neighbours in this process need no poll to hear of a commit."""
+        with self._lock:
+            sessions = list(self._sessions)
+        for session in sessions:
+            if session is not committed:
+                session.ring()
+
+    def closed(self, session: SqliteSession) -> None:
+        with self._lock:
+            self._sessions.remove(session)
+
+    def _database(self) -> Database:
+        return Database(self._path, durability=self._durability, on_full=self._reserve.give_up)
+
+    def _check(self) -> None:
+        if os.getpid() != self._pid:
+            raise Forked(f"{self.url} was opened by process {self._pid}, before the fork; open it again in this one")
+        if self._place is None:
+            raise NotStarted(f"{self.url} was not opened; call open() first")

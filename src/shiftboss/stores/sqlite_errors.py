@@ -1,0 +1,96 @@
+"""What SQLite reports, in our words: the thing, the fact, the remedy.
+
+Rules of this file
+- It is the only place that knows SQLite's result codes.
+- A full disk has many faces (a short write, no room for the -shm file, no new inode): the file system is asked.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import apsw
+
+from shiftboss.errors import (
+    InternalError,
+    ShiftbossError,
+    StoreDamaged,
+    StoreFull,
+    StoreReadOnly,
+    StoreRejected,
+    StoreUnavailable,
+)
+
+MIN_FREE_BYTES = 64 * 1024  # below this a failed write or open is blamed on the full disk
+
+BUSY = frozenset({apsw.SQLITE_BUSY, apsw.SQLITE_PROTOCOL})  # PROTOCOL: the race for a read mark was lost too often
+DAMAGED = frozenset({apsw.SQLITE_CORRUPT, apsw.SQLITE_NOTADB, apsw.SQLITE_FORMAT})
+REJECTED = frozenset({apsw.SQLITE_CONSTRAINT, apsw.SQLITE_MISMATCH, apsw.SQLITE_TOOBIG, apsw.SQLITE_RANGE})
+OUTSIDE = frozenset({apsw.SQLITE_IOERR, apsw.SQLITE_CANTOPEN})
+OURS = frozenset({apsw.SQLITE_ERROR, apsw.SQLITE_MISUSE, apsw.SQLITE_SCHEMA, apsw.SQLITE_LOCKED})
+MOVED = "was moved, deleted or replaced while it was in use"
+
+
+def is_busy(error: apsw.Error) -> bool:
+    """Whether somebody else holds a lock just now: try again."""
+    return error.result in BUSY
+
+
+def translated(error: apsw.Error, path: Path, *, maybe_stored: bool = False) -> ShiftbossError:
+    """The error to raise in place of *error*."""
+    code = error.result
+    if code == apsw.SQLITE_FULL or (code in OUTSIDE and _is_full(path)):
+        return full(path)
+    if error.extendedresult == apsw.SQLITE_READONLY_DBMOVED:
+        return damaged(path, MOVED)
+    if code in (apsw.SQLITE_READONLY, apsw.SQLITE_PERM):
+        return read_only(path, str(error))
+    if code in DAMAGED or error.extendedresult == apsw.SQLITE_IOERR_CORRUPTFS:
+        return damaged(path, str(error))
+    if code in REJECTED:
+        return StoreRejected(f"{path} refused a write: {error}; the fact that asked for it is refused with it")
+    if code in OUTSIDE or code in (apsw.SQLITE_NOMEM, apsw.SQLITE_INTERRUPT):
+        return StoreUnavailable(
+            f"{path} cannot be used just now: {type(error).__name__}: {error}; look at the disk and at the system's log",
+            maybe_stored=maybe_stored,
+        )
+    if code in OURS or not isinstance(code, int):
+        return InternalError(f"{path}: a statement of ours failed: {type(error).__name__}: {error}")
+    return StoreUnavailable(
+        f"{path} cannot be used just now: {type(error).__name__}: {error}; it is tried again", maybe_stored=maybe_stored
+    )
+
+
+def busy(path: Path, waited_s: float) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"{path} was kept busy by another process for {waited_s:.1f} s; look for one that is stopped (SIGSTOP, a "
+        "debugger) or holds a transaction open"
+    )
+
+
+def full(path: Path) -> StoreFull:
+    return StoreFull(
+        f"{path} cannot grow, its disk is full; nothing new is accepted until there is room: free space in {path.parent}"
+    )
+
+
+def damaged(path: Path, fact: str) -> StoreDamaged:
+    return StoreDamaged(
+        f"{path} {fact if fact == MOVED else f'is damaged: {fact}'}.  It is left as it is: stop every process that uses "
+        "it, then put the file back, restore a backup, or name another file"
+    )
+
+
+def read_only(path: Path, fact: str) -> StoreReadOnly:
+    return StoreReadOnly(
+        f"{path} cannot be written: {fact}; make the file and its folder writable for this user, or name another file"
+    )
+
+
+def _is_full(path: Path) -> bool:
+    try:
+        facts = os.statvfs(path.parent)
+    except (OSError, AttributeError):  # AttributeError: Windows has no statvfs
+        return False
+    return facts.f_bavail * facts.f_frsize < MIN_FREE_BYTES or (facts.f_files > 0 and facts.f_favail == 0)

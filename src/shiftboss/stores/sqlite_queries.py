@@ -1,0 +1,225 @@
+"""What the faces ask of the file: lists, counts, events, facts.
+
+Rules of this file
+- Lists are pages, newest first, with an id as cursor; no count walks a backlog or the history.
+- Conditions are put together from constants; values are always parameters.
+"""
+
+from __future__ import annotations
+
+import heapq
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shiftboss.core.events import Event
+from shiftboss.core.model import DeadLetter, Run, Status
+from shiftboss.ports import HistoryFilter, LetterFilter
+from shiftboss.stores import rows, sqlite_file
+from shiftboss.stores.reserve import RESERVE_BYTES
+
+if TYPE_CHECKING:
+    from shiftboss.clock import Clock
+    from shiftboss.stores.sqlite_file import Database, Scalar
+
+MAX_COUNTED = 1001  # "more than 1,000" is as good as any number
+CHECK_S = 2.0  # of SQLite's quick check, for `doctor`
+
+HISTORY = "SELECT '[' || group_concat(data) || ']' FROM (SELECT data FROM history{where} ORDER BY id DESC LIMIT ?)"
+
+# The ids come from an index alone; only those of the page are looked up.
+LIVE = """
+SELECT '[' || group_concat(data) || ']' FROM (
+  SELECT data FROM run WHERE id IN (SELECT id FROM run{where} ORDER BY id DESC LIMIT ?) ORDER BY id DESC)
+"""
+
+LETTERS = "SELECT '[' || group_concat(data) || ']' FROM (SELECT data FROM dead_letter{where} ORDER BY run DESC LIMIT ?)"
+
+EVENTS = """
+SELECT '[' || group_concat('[' || id || ',' || data || ']') || ']'
+FROM (SELECT id, data FROM event WHERE id > ? ORDER BY id LIMIT ?)
+"""
+EVENTS_OF_WORKER = """
+SELECT '[' || group_concat('[' || id || ',' || data || ']') || ']'
+FROM (SELECT id, data FROM event INDEXED BY event_worker
+      WHERE worker = ? AND worker <> '' AND id > ? ORDER BY id LIMIT ?)
+"""
+
+WORKER_NAMES = "SELECT '[' || group_concat(json_quote(name)) || ']' FROM worker WHERE state IS NOT NULL"
+
+# '["name", pending, due]' for each worker with waiting runs, counted as far as MAX_COUNTED.
+WAITING_COUNTS = """
+WITH RECURSIVE
+  waiting(worker) AS (
+    SELECT (SELECT worker FROM run INDEXED BY run_lane WHERE queue IS NOT NULL ORDER BY worker LIMIT 1)
+    UNION ALL
+    SELECT (SELECT run.worker FROM run INDEXED BY run_lane
+            WHERE run.queue IS NOT NULL AND run.worker > waiting.worker ORDER BY run.worker LIMIT 1)
+    FROM waiting WHERE waiting.worker IS NOT NULL
+  ),
+  counted(worker, pending, due) AS (
+    SELECT waiting.worker,
+      (SELECT count(*) FROM (
+        SELECT 1 FROM run INDEXED BY run_lane
+        WHERE run.worker = waiting.worker AND run.queue IS NOT NULL LIMIT ?1)),
+      (SELECT sum((SELECT count(*) FROM (
+         SELECT 1 FROM run INDEXED BY run_lane
+         WHERE run.worker = waiting.worker AND run.queue = queues.value AND run.due_at <= ?2 LIMIT ?1)))
+       FROM json_each('[0,1,2,3,4]') AS queues)
+    FROM waiting WHERE waiting.worker IS NOT NULL
+  )
+SELECT '[' || group_concat('[' || json_quote(worker) || ',' || pending || ',' || due || ']') || ']' FROM counted
+"""
+
+RUNNING_COUNTS = """
+SELECT '[' || group_concat('[' || json_quote(worker) || ',' || found || ',0]') || ']'
+FROM (SELECT worker, count(*) AS found FROM run WHERE id IN (SELECT id FROM run INDEXED BY run_running
+      WHERE queue IS NULL) GROUP BY worker)
+"""
+
+LETTER_COUNTS = """
+SELECT '[' || group_concat('[' || json_quote(worker) || ',' || found || ',0]') || ']'
+FROM (SELECT worker, count(*) AS found FROM dead_letter INDEXED BY dead_letter_open
+      WHERE state = 'open' GROUP BY worker)
+"""
+
+
+class Conditions:
+    """A WHERE clause in the making."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self.values: list[Scalar] = []
+
+    def add(self, text: str, *values: Scalar) -> None:
+        self._texts.append(text)
+        self.values.extend(values)
+
+    def in_(self, statement: str) -> str:
+        return statement.format(where=" WHERE " + " AND ".join(self._texts) if self._texts else "")
+
+
+class Queries:
+    """The reader's half for people; the half for the cycle builds on it."""
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        self._db = db
+        self._clock = clock
+
+    # ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def history(self, wanted: HistoryFilter) -> list[Run]:
+        """`since` keeps what is live or ended since then; `error_type` is that of ended runs."""
+        live = self._live(wanted) if not wanted.status or not _LIVE.isdisjoint(wanted.status) else []
+        finished = self._finished(wanted) if not wanted.status or not _LIVE.issuperset(wanted.status) else []
+        return list(heapq.merge(live, finished, key=_newest_first))[: wanted.limit]
+
+    def _live(self, wanted: HistoryFilter) -> list[Run]:
+        if wanted.error_type is not None:
+            return []
+        where = Conditions()
+        if wanted.worker is not None:
+            where.add("worker = ?", wanted.worker)
+        if wanted.key is not None:
+            where.add("key = ?", wanted.key)
+        if wanted.before is not None:
+            where.add("id < ?", wanted.before)
+        if wanted.status and Status.PENDING not in wanted.status:
+            where.add("queue IS NULL")
+        elif wanted.status and Status.RUNNING not in wanted.status:
+            where.add("queue IS NOT NULL")
+        return rows.runs_of(self._db.text(where.in_(LIVE), [*where.values, wanted.limit]))
+
+    def _finished(self, wanted: HistoryFilter) -> list[Run]:
+        where = Conditions()
+        if wanted.worker is not None:
+            where.add("worker = ?", wanted.worker)
+        if wanted.key is not None:
+            where.add("key = ?", wanted.key)
+        if wanted.error_type is not None:
+            where.add("error_type = ?", wanted.error_type)
+        if wanted.before is not None:
+            where.add("id < ?", wanted.before)
+        if wanted.since is not None:
+            where.add("finished_at >= ?", rows.micros(wanted.since))
+        if wanted.status:
+            codes = sorted(rows.STATUSES[status] for status in wanted.status if status in rows.STATUSES)
+            where.add("status IN (" + ",".join("?" * len(codes)) + ")", *codes)
+            if rows.STATUSES[Status.SUCCEEDED] not in codes:
+                where.add("status <> 2")  # lets the partial index of what went wrong be used
+        return rows.runs_of(self._db.text(where.in_(HISTORY), [*where.values, wanted.limit]))
+
+    # ── letters, events ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def letters(self, wanted: LetterFilter) -> list[DeadLetter]:
+        where = Conditions()
+        if wanted.ids:
+            where.add("run IN (SELECT value FROM json_each(?))", rows.json_of(list(wanted.ids)))
+        if wanted.worker is not None:
+            where.add("worker = ?", wanted.worker)
+        if wanted.error_type is not None:
+            where.add("error_type = ?", wanted.error_type)
+        if wanted.since is not None:
+            where.add("entered_at >= ?", rows.micros(wanted.since))
+        if wanted.state is not None:
+            where.add("state = ?", wanted.state)
+        if wanted.before is not None:
+            where.add("run < ?", wanted.before)
+        return rows.letters_of(self._db.text(where.in_(LETTERS), [*where.values, wanted.limit]))
+
+    def events(self, *, after: int, limit: int, worker: str | None = None) -> list[tuple[int, Event]]:
+        if worker is None:
+            return rows.events_of(self._db.text(EVENTS, (after, limit)))
+        return rows.events_of(self._db.text(EVENTS_OF_WORKER, (worker, after, limit)))
+
+    # ── counts and facts ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Every stored worker has an entry, and so has every other name that live runs or open letters bear."""
+        counts = {name: _no_counts() for name in rows.names_of(self._db.text(WORKER_NAMES))}
+        waiting = self._db.text(WAITING_COUNTS, (MAX_COUNTED, rows.micros(self._clock.now())))
+        for name, pending, due in rows.counts_of(waiting):
+            found = counts.setdefault(name, _no_counts())
+            found["pending"], found["due"] = pending, min(due, MAX_COUNTED)
+        for name, running, _ in rows.counts_of(self._db.text(RUNNING_COUNTS)):
+            counts.setdefault(name, _no_counts())["running"] = running
+        for name, letters, _ in rows.counts_of(self._db.text(LETTER_COUNTS)):
+            counts.setdefault(name, _no_counts())["dead_letters"] = letters
+        return counts
+
+    def info(self) -> dict[str, Any]:
+        db, path = self._db, self._db.path
+        number, next_run, next_event = db.row("SELECT number, next_run, next_event FROM meta WHERE id = 1")
+        return {
+            "engine": sqlite_file.engine(),
+            "path": str(path),
+            "schema": db.number("PRAGMA user_version"),
+            "commits": number,
+            "next_run": next_run,
+            "next_event": next_event,
+            "size_bytes": _size(path),
+            "wal_bytes": _size(Path(f"{path}-wal")),
+            "free_pages": db.number("PRAGMA freelist_count"),
+            "page_bytes": db.number("PRAGMA page_size"),
+            "journal_mode": db.row("PRAGMA journal_mode")[0],
+            "synchronous": db.number("PRAGMA synchronous"),
+            "reserve": "set aside" if _size(Path(f"{path}.reserve")) >= RESERVE_BYTES else "given up: the disk is full",
+            "integrity": db.check(CHECK_S),
+        }
+
+
+_LIVE = frozenset({Status.PENDING, Status.RUNNING})
+
+
+def _newest_first(run: Run) -> int:
+    return -run.id
+
+
+def _no_counts() -> dict[str, int]:
+    return {"pending": 0, "due": 0, "running": 0, "dead_letters": 0}
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

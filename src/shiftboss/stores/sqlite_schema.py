@@ -1,0 +1,170 @@
+"""Is this file our store, may it be used, and how is a new one made?
+
+Rules of this file
+- Nothing is written before the file is known to be ours and of a version that we understand (W4).
+- A store is made complete under another name and linked into place: a file that exists is whole, the first of many
+  starters wins and the others find its store.  So an empty file is never "new": it is damaged (W3).
+- A migration runs once, inside one transaction, whoever comes first.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+from shiftboss.errors import ConfigurationError, StoreDamaged, StoreMissing, StoreReadOnly, StoreTooNew
+from shiftboss.stores import sqlite_errors
+from shiftboss.stores.sqlite_file import Database, Durability, Headings
+
+APPLICATION_ID = 0x53424F53  # "SBOS"
+MIGRATIONS = Path(__file__).with_name("migrations")
+
+
+def prepare(path: Path, *, create: bool, durability: Durability) -> None:
+    """Make sure that *path* is a store of this version: check it, make it (with *create*), migrate it."""
+    _check_place(path)
+    if not path.exists():
+        _check_missing(path, create=create)
+        _make(path, durability)
+    _check_file(path)
+    db = Database(path, durability=durability)
+    try:
+        if db.is_read_only:
+            raise sqlite_errors.read_only(path, "it was opened for reading only")
+        _use_wal(db)
+        migrate(db)
+        _check_settings(db, durability)
+    finally:
+        db.close()
+
+
+# ── checks, before anything is written ───────────────────────────────────────────────────────────────────────────
+
+
+def _check_place(path: Path) -> None:
+    if path.is_dir():
+        raise ConfigurationError(f"{path} is a folder; name a file in it, {path / 'shiftboss.db'} for example")
+    if not path.parent.is_dir():
+        raise StoreMissing(f"there is no folder {path.parent}; make it, or name another file")
+
+
+def _check_missing(path: Path, *, create: bool) -> None:
+    log = Path(f"{path}-wal")
+    if log.exists() and log.stat().st_size > 0:
+        raise StoreDamaged(
+            f"{path} is missing, but {log.name} is there and may hold its last commits.  Put the file back beside it; "
+            "to begin anew, move that one away first"
+        )
+    if not create:
+        raise StoreMissing(f"there is no store at {path}; start an application on it first, or name another file")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise StoreReadOnly(f"{path} cannot be made, its folder cannot be written; change that, or name another file")
+
+
+def _check_file(path: Path) -> None:
+    if path.stat().st_size == 0:
+        raise StoreDamaged(
+            f"{path} is empty, and a store never is.  Restore a backup; if nothing of worth was in it, delete it"
+        )
+    found = Headings(path)
+    if found.application_id != APPLICATION_ID:
+        raise StoreDamaged(f"{path} is an SQLite file of another program; name another file")
+    if found.version > latest():
+        raise _too_new(path, found.version)
+    for place in (path, path.parent):
+        if not os.access(place, os.W_OK):
+            raise sqlite_errors.read_only(path, f"{place} is read-only")
+
+
+def _too_new(path: Path, version: int) -> StoreTooNew:
+    return StoreTooNew(
+        f"{path} has schema {version}, this shiftboss knows {latest()}; nothing was touched: upgrade this process"
+    )
+
+
+def _check_settings(db: Database, durability: Durability) -> None:
+    """What we promise (W1) is asked of SQLite, not assumed."""
+    mode, synchronous = db.row("PRAGMA journal_mode")[0], db.number("PRAGMA synchronous")
+    if mode != "wal" or synchronous != (2 if durability is Durability.POWER else 1):
+        raise StoreDamaged(
+            f"{db.path} does not take the settings that durability needs (journal {mode}, synchronous {synchronous}); "
+            "is it on a network file system?  Keep it on a local disk"
+        )
+
+
+# ── making and migrating ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _make(path: Path, durability: Durability) -> None:
+    """Make a whole store beside *path* and link it into place; whoever comes second throws its own away."""
+    draft = path.with_name(f".{path.name}.new-{os.getpid()}-{secrets.token_hex(4)}")
+    try:
+        db = Database(draft, durability=durability, create=True)
+        try:
+            _use_wal(db)
+            migrate(db)
+        finally:
+            db.close()
+        with suppress(FileExistsError):
+            _link(draft, path)
+        _sync_folder(path.parent)
+    finally:
+        for leftover in (draft, Path(f"{draft}-wal"), Path(f"{draft}-shm"), Path(f"{draft}-journal")):
+            leftover.unlink(missing_ok=True)
+
+
+def _link(draft: Path, path: Path) -> None:
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        raise
+    except (OSError, AttributeError):  # no hard links here (exFAT, some FUSE); then it is not atomic with a neighbour
+        if path.exists():
+            raise FileExistsError(path) from None
+        draft.rename(path)
+
+
+def _sync_folder(folder: Path) -> None:
+    """The name of the new file must survive a loss of power as well."""
+    with suppress(OSError):  # Windows does not open folders
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _use_wal(db: Database) -> None:
+    """Ours are born with it; a copy made by VACUUM INTO or by a tool may have lost it."""
+    if db.row("PRAGMA journal_mode")[0] != "wal":
+        db.run("PRAGMA journal_mode = WAL")
+
+
+def latest() -> int:
+    return max(_migrations())
+
+
+def _migrations() -> dict[int, Path]:
+    return {int(file.name[:4]): file for file in sorted(MIGRATIONS.glob("[0-9][0-9][0-9][0-9]_*.sql"))}
+
+
+def migrate(db: Database) -> None:
+    """Bring the schema up to date in one transaction; nothing at all when it is."""
+    if db.number("PRAGMA user_version") == latest():
+        return
+    db.begin()
+    try:
+        version = db.number("PRAGMA user_version")
+        if version > latest():
+            raise _too_new(db.path, version)
+        for number, file in _migrations().items():
+            if number > version:
+                db.run(file.read_text(encoding="utf-8"))
+        db.run(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.run(f"PRAGMA user_version = {latest()}")
+    except BaseException:
+        db.rollback()
+        raise
+    db.commit()

@@ -1,0 +1,82 @@
+"""Which store does an address mean?
+
+Rules of this file
+- An address that could mean two things is refused, with what is accepted: a store made in the wrong place is a store
+  whose work nobody does.
+- A driver is imported when it is asked for, never before.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl
+
+from shiftboss.clock import Clock
+from shiftboss.errors import ConfigurationError
+from shiftboss.ports import Store
+
+DEFAULT_URL = "sqlite:///shiftboss.db"
+MEMORY = "memory:"
+SQLITE = "sqlite:///"
+ACCEPTED = (
+    "use sqlite:///relative/path.db, sqlite:////absolute/path.db, memory: for tests, "
+    "or the path of a file (with a slash or a suffix, like ./shiftboss.db)"
+)
+
+
+def open_store(url: str = DEFAULT_URL, clock: Clock | None = None, *, durability: str | None = None) -> Store:
+    """The store at *url*, not yet opened.  `durability` is "power" (default) or "process" (W1), for SQLite.
+
+    It can also stand in the address: sqlite:///jobs.db?durability=process.  Raises ConfigurationError.
+    """
+    if clock is None:
+        from shiftboss.clock import SystemClock  # noqa: PLC0415
+
+        clock = SystemClock()
+    address, _, query = url.strip().partition("?")
+    options = _options(query, url)
+    chosen = durability or options.get("durability") or "power"
+    if chosen not in ("power", "process"):
+        raise ConfigurationError(
+            f"durability={chosen!r} is unknown; use 'power' (every commit survives a loss of power) or 'process' "
+            "(faster, survives only the death of the process)"
+        )
+    if address in (MEMORY, "memory://"):
+        from shiftboss.stores.memory import MemoryStore  # noqa: PLC0415
+
+        return MemoryStore(clock=clock)
+    path = _path(address, url)
+    from shiftboss.stores.sqlite import SqliteStore  # noqa: PLC0415
+
+    return SqliteStore(path, clock=clock, durability=chosen)
+
+
+def _path(address: str, url: str) -> str:
+    """The path that an address of SQLite names."""
+    if address.startswith(SQLITE):
+        path = address[len(SQLITE) :]
+        if path in ("", "/") or path.endswith("/"):
+            raise ConfigurationError(f"store {url!r} names no file; {ACCEPTED}")
+        if ":memory:" in path:
+            raise ConfigurationError(f"store {url!r}: what lives in memory is {MEMORY!r} here; {ACCEPTED}")
+        return path
+    if address.startswith("sqlite:"):
+        raise ConfigurationError(f"store {url!r} has too few slashes; {ACCEPTED}")
+    if address.startswith(("postgresql:", "postgresql+", "postgres:")):
+        raise ConfigurationError(f"store {url!r}: PostgreSQL is not there yet; {ACCEPTED}")
+    if "://" in address or not _looks_like_a_path(address):
+        raise ConfigurationError(f"store {url!r} is not understood; {ACCEPTED}")
+    return address
+
+
+def _looks_like_a_path(address: str) -> bool:
+    name = address.replace("\\", "/").rpartition("/")[2]
+    has_suffix = "." in name.strip(".")
+    return bool(name) and ":" not in name and (name != address or has_suffix)
+
+
+def _options(query: str, url: str) -> dict[str, str]:
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    unknown = sorted(set(options) - {"durability"})
+    if unknown:
+        raise ConfigurationError(f"store {url!r}: option {unknown[0]!r} is unknown; known: durability")
+    return options
