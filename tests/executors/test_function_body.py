@@ -6,6 +6,7 @@ import asyncio
 import functools
 import json
 import logging
+import os
 import subprocess
 import sys
 import uuid
@@ -29,6 +30,7 @@ from shiftboss.executors.failure import MAX_TRACEBACK_CHARS
 from shiftboss.ports import Body
 
 if TYPE_CHECKING:
+    import elsewhere
     from elsewhere import Missing
 
 
@@ -244,7 +246,7 @@ def with_bare_ctx(ctx, to: str) -> Any:
     return ctx, to
 
 
-def with_context_for_type_checkers(c: elsewhere.Context, to: str) -> Any:  # noqa: F821  # what is tested
+def with_context_for_type_checkers(c: elsewhere.Context, to: str) -> Any:
     return c, to
 
 
@@ -463,7 +465,11 @@ def test_a_fingerprint_and_a_payload_are_the_same_in_every_process():
 
     found = {
         subprocess.run(
-            [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+            [sys.executable, "-c", code],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         for seed in ("1", "2", "3")
     }
@@ -519,7 +525,7 @@ def endless() -> Any:
         "\ud800",
         endless(),
         {(1, 2): 3},
-        1 << 70_000,
+        {"n": 1 << 70_000},
     ],
 )
 def test_a_result_that_cannot_be_kept_is_not_and_that_is_said_once(value, caplog):

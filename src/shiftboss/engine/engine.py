@@ -219,7 +219,7 @@ class Engine:
             self._slowest_turn_s = max(self._slowest_turn_s, self._clock.monotonic_s() - began_s)
             self._take(turn, facts)
             self._recovered()
-            if not turn.again and not len(self._inbox):
+            if not turn.again and not len(self._inbox) and not self._is_over():
                 self._wake.clear()
                 self._session.wait(self._wait_s())
         except OperatorError as error:

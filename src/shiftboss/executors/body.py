@@ -198,7 +198,7 @@ class _Fallback:
 def _exceptions(
     given: type[BaseException] | Iterable[type[BaseException]], *, option: str, worker: str
 ) -> tuple[type[BaseException], ...]:
-    kinds = (given,) if isinstance(given, type) else tuple(given)
+    kinds = tuple(given) if isinstance(given, Iterable) and not isinstance(given, type) else (given,)
     for kind in kinds:
         if not (isinstance(kind, type) and issubclass(kind, BaseException)):
             raise ConfigurationError(f"worker {worker!r}: {option}= takes exception classes, and {kind!r} is none")

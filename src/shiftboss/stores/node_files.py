@@ -22,8 +22,10 @@ from pathlib import Path
 
 try:
     import fcntl
+
+    HAS_LOCKS = True
 except ImportError:  # Windows: nobody can tell, leases decide
-    fcntl = None  # type: ignore[assignment]
+    HAS_LOCKS = False
 
 UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
@@ -41,7 +43,7 @@ class NodeFiles:
     @contextmanager
     def hold(self, node: str) -> Iterator[None]:
         """Keep the file of *node* locked."""
-        if fcntl is None:
+        if not HAS_LOCKS:
             yield
             return
         self._sweep()
@@ -53,7 +55,7 @@ class NodeFiles:
 
     def is_dead(self, node: str) -> bool:
         """Whether the process that held *node* is surely gone."""
-        return fcntl is not None and _is_free(self._path(node))
+        return HAS_LOCKS and _is_free(self._path(node))
 
     def _path(self, node: str) -> Path:
         return self._folder / UNSAFE.sub("_", node)

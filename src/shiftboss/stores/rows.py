@@ -55,7 +55,7 @@ _numbers = msgspec.json.Decoder(list[int])
 _names = msgspec.json.Decoder(list[str])
 _counts = msgspec.json.Decoder(list[tuple[str, int, int]])
 _raw_events = msgspec.json.Decoder(list[tuple[int, msgspec.Raw]])
-_event = msgspec.json.Decoder(AnyEvent)
+_event: msgspec.json.Decoder[Event] = msgspec.json.Decoder(AnyEvent)
 _any_event = msgspec.json.Decoder(Event)
 
 
@@ -177,9 +177,7 @@ def _read(decoder: msgspec.json.Decoder[T], text: str | msgspec.Raw) -> T:
         ) from error
 
 
-def with_bytes(
-    runs: Iterable[Run], *, payloads: dict[int, bytes], results: dict[int, bytes]
-) -> list[Run]:
+def with_bytes(runs: Iterable[Run], *, payloads: dict[int, bytes], results: dict[int, bytes]) -> list[Run]:
     """Runs with the bytes that were read beside them."""
     return [
         replace(run, payload=payloads.get(run.id), result=results.get(run.id))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from shiftboss.clock import Clock
@@ -30,7 +30,7 @@ class SqliteStore:
     """Used from any thread; each session by one at a time."""
 
     def __init__(self, path: str | Path, *, clock: Clock, durability: Durability | str = Durability.POWER) -> None:
-        self._path = Path(os.path.abspath(path))  # noqa: PTH100  # not resolve(): links are the user's business
+        self._path = Path(os.path.abspath(path))  # not resolve(): links are the user's business
         self._clock = clock
         self._durability = Durability(durability)
         self._reserve = Reserve(Path(f"{self._path}.reserve"))
@@ -80,17 +80,14 @@ class SqliteStore:
     def hold(self, node: str) -> Iterator[None]:
         """Raises StoreReadOnly when the lock file cannot be made."""
         self._check()
-        held = self._nodes.hold(node)
-        try:
-            held.__enter__()
-        except OSError as error:
-            raise StoreReadOnly(
-                f"the lock file of node {node} cannot be made in {self._path}.nodes: {error}; make that folder writable"
-            ) from error
-        try:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self._nodes.hold(node))
+            except OSError as error:
+                raise StoreReadOnly(
+                    f"the lock file of node {node} cannot be made in {self._path}.nodes: {error}; make it writable"
+                ) from error
             yield
-        finally:
-            held.__exit__(None, None, None)
 
     def is_dead(self, node: str) -> bool:
         self._check()
@@ -108,7 +105,7 @@ class SqliteStore:
     def check_in_place(self) -> None:
         """Raises StoreDamaged when the file is no longer where it was opened."""
         try:
-            facts = os.stat(self._path)  # noqa: PTH116  # before every transaction: half the time of Path.stat
+            facts = os.stat(self._path)  # before every transaction: half the time of Path.stat
         except OSError as error:
             raise sqlite_errors.damaged(self._path, sqlite_errors.MOVED) from error
         if (facts.st_dev, facts.st_ino) != self._place:

@@ -28,34 +28,35 @@ BUSY = frozenset({apsw.SQLITE_BUSY, apsw.SQLITE_PROTOCOL})  # PROTOCOL: the race
 DAMAGED = frozenset({apsw.SQLITE_CORRUPT, apsw.SQLITE_NOTADB, apsw.SQLITE_FORMAT})
 REJECTED = frozenset({apsw.SQLITE_CONSTRAINT, apsw.SQLITE_MISMATCH, apsw.SQLITE_TOOBIG, apsw.SQLITE_RANGE})
 OUTSIDE = frozenset({apsw.SQLITE_IOERR, apsw.SQLITE_CANTOPEN})
-OURS = frozenset({apsw.SQLITE_ERROR, apsw.SQLITE_MISUSE, apsw.SQLITE_SCHEMA, apsw.SQLITE_LOCKED})
+NO_CODE = -1  # apsw itself refuses a call: it was used wrongly
+OURS = frozenset({NO_CODE, apsw.SQLITE_ERROR, apsw.SQLITE_MISUSE, apsw.SQLITE_SCHEMA, apsw.SQLITE_LOCKED})
 MOVED = "was moved, deleted or replaced while it was in use"
 
 
 def is_busy(error: apsw.Error) -> bool:
     """Whether somebody else holds a lock just now: try again."""
-    return error.result in BUSY
+    return _code(error) in BUSY
 
 
 def translated(error: apsw.Error, path: Path, *, maybe_stored: bool = False) -> ShiftbossError:
     """The error to raise in place of *error*."""
-    code = error.result
+    code, extended = _code(error), getattr(error, "extendedresult", 0)
     if code == apsw.SQLITE_FULL or (code in OUTSIDE and _is_full(path)):
         return full(path)
-    if error.extendedresult == apsw.SQLITE_READONLY_DBMOVED:
+    if extended == apsw.SQLITE_READONLY_DBMOVED:
         return damaged(path, MOVED)
     if code in (apsw.SQLITE_READONLY, apsw.SQLITE_PERM):
         return read_only(path, str(error))
-    if code in DAMAGED or error.extendedresult == apsw.SQLITE_IOERR_CORRUPTFS:
+    if code in DAMAGED or extended == apsw.SQLITE_IOERR_CORRUPTFS:
         return damaged(path, str(error))
     if code in REJECTED:
         return StoreRejected(f"{path} refused a write: {error}; the fact that asked for it is refused with it")
     if code in OUTSIDE or code in (apsw.SQLITE_NOMEM, apsw.SQLITE_INTERRUPT):
         return StoreUnavailable(
-            f"{path} cannot be used just now: {type(error).__name__}: {error}; look at the disk and at the system's log",
+            f"{path} cannot be used: {type(error).__name__}: {error}; look at the disk and at the system's log",
             maybe_stored=maybe_stored,
         )
-    if code in OURS or not isinstance(code, int):
+    if code in OURS:
         return InternalError(f"{path}: a statement of ours failed: {type(error).__name__}: {error}")
     return StoreUnavailable(
         f"{path} cannot be used just now: {type(error).__name__}: {error}; it is tried again", maybe_stored=maybe_stored
@@ -71,14 +72,15 @@ def busy(path: Path, waited_s: float) -> StoreUnavailable:
 
 def full(path: Path) -> StoreFull:
     return StoreFull(
-        f"{path} cannot grow, its disk is full; nothing new is accepted until there is room: free space in {path.parent}"
+        f"{path} cannot grow, its disk is full; nothing new is accepted until there is room in {path.parent}"
     )
 
 
 def damaged(path: Path, fact: str) -> StoreDamaged:
+    said = fact if fact == MOVED else f"is damaged: {fact}"
     return StoreDamaged(
-        f"{path} {fact if fact == MOVED else f'is damaged: {fact}'}.  It is left as it is: stop every process that uses "
-        "it, then put the file back, restore a backup, or name another file"
+        f"{path} {said}.  It is left as it is: stop every process that uses it, then put the file back, restore a "
+        "backup, or name another file"
     )
 
 
@@ -86,6 +88,11 @@ def read_only(path: Path, fact: str) -> StoreReadOnly:
     return StoreReadOnly(
         f"{path} cannot be written: {fact}; make the file and its folder writable for this user, or name another file"
     )
+
+
+def _code(error: apsw.Error) -> int:
+    code = getattr(error, "result", NO_CODE)
+    return code if isinstance(code, int) else NO_CODE
 
 
 def _is_full(path: Path) -> bool:

@@ -148,14 +148,15 @@ class Database:
     def commit(self) -> None:
         """Raises StoreUnavailable with `maybe_stored` when the disk failed: a crash could still bring it back."""
         try:
-            self._connection.execute("COMMIT")
-        except apsw.Error as error:
-            if sqlite_errors.is_busy(error):
+            try:
+                self._connection.execute("COMMIT")
+            except apsw.Error as error:
+                if not sqlite_errors.is_busy(error):
+                    raise self._translated(error, maybe_stored=not self._connection.in_transaction) from error
                 self._again("COMMIT", ())
-                return
-            failed = self._translated(error, maybe_stored=not self._connection.in_transaction)
+        except BaseException:
             self.rollback()
-            raise failed from error
+            raise
 
     def rollback(self) -> None:
         """End a transaction without a trace; SQLite may have done so itself (a full disk)."""

@@ -198,9 +198,7 @@ class Reads(Queries):
             else:
                 long.append(name)
         if long:
-            for name, *queues, standing, least in rows.lane_rows_of(
-                self._db.text(LANES, (rows.json_of(long), limit))
-            ):
+            for name, *queues, standing, least in rows.lane_rows_of(self._db.text(LANES, (rows.json_of(long), limit))):
                 lanes[name] = Lane.read(
                     ((number, queue, len(queue) < limit) for number, queue in enumerate(queues)),
                     standing=standing,

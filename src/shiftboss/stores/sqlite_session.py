@@ -48,6 +48,7 @@ class SqliteSession:
         self._db = db
         self._clock = clock
         self._seen = Seen()
+        self._heard: int | None = None  # the last commit that `wait` need not return for
         self._bell = threading.Event()
         self._pid = os.getpid()
         self._is_open = True
@@ -69,22 +70,24 @@ class SqliteSession:
                 raise tx.failure  # somebody caught it and went on: what came before it must not be kept alone
             if tx.has_written:
                 tx.finish()
-            self._end(tx, before)
         except BaseException:
             self._seen.number = before
             db.rollback()
             raise
-        if tx.has_written:
-            self._store.ring_others(self)
+        self._commit(tx)
 
-    def _end(self, tx: SqliteTransaction, before: int | None) -> None:
+    def _commit(self, tx: SqliteTransaction) -> None:
         try:
             self._db.commit()
         except BaseException:
             self.forget()  # it may be stored all the same
             raise
-        if tx.has_written and self._seen.number == tx.number - 1:
-            self._seen.number = tx.number
+        self._heard = tx.number - 1
+        if tx.has_written:
+            self._heard = tx.number
+            if self._seen.number == tx.number - 1:
+                self._seen.number = tx.number
+            self._store.ring_others(self)
 
     @contextmanager
     def read(self) -> Iterator[Reads]:
@@ -93,7 +96,9 @@ class SqliteSession:
         before = self._seen.number
         db.begin_reading()
         try:
-            yield Reads(db, self._clock, self._seen, number=db.number(NUMBER))
+            number = db.number(NUMBER)
+            yield Reads(db, self._clock, self._seen, number=number)
+            self._heard = number
         except BaseException:
             self._seen.number = before
             raise
@@ -113,18 +118,21 @@ class SqliteSession:
         self._check()
         self._db.checkpoint_if_due()
         until_s = _clock.monotonic_s() + timeout_s
-        while not self._bell.is_set() and not self._others_committed():
+        while not self._bell.is_set() and not self._hears_of_a_commit():
             left_s = until_s - _clock.monotonic_s()
             if left_s <= 0:
                 return
             self._bell.wait(min(left_s, POLL_S))
         self._bell.clear()
 
-    def _others_committed(self) -> bool:
+    def _hears_of_a_commit(self) -> bool:
+        """Whether anybody committed since the last view, transaction or wait; each commit rings once."""
         try:
-            return self._db.number(NUMBER) != self._seen.number
+            number = self._db.number(NUMBER)
         except ShiftbossError:
             return False  # whoever waits must not be told of it here; the next transaction is
+        before, self._heard = self._heard, number
+        return before is not None and before != number
 
     def ring(self) -> None:
         self._bell.set()
