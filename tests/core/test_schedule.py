@@ -261,6 +261,14 @@ def test_all_times_of_a_gap_fire_together():
     ]
 
 
+def test_all_times_of_a_gap_count_as_one():
+    cron, first = Cron("0,20,40 2,3 * * *", NEW_YORK), utc("2026-03-07T07:00")
+
+    assert count_until(cron, first, utc("2026-03-08T06:59"), anchor=None, limit=100) == 6
+    assert count_until(cron, first, utc("2026-03-08T07:00"), anchor=None, limit=100) == 7
+    assert count_until(cron, first, utc("2026-03-08T07:40"), anchor=None, limit=100) == 9
+
+
 def test_the_time_at_the_end_of_a_gap_fires_without_another():
     assert fires("0 3 * * *", NEW_YORK, "2026-03-08T06:00", "2026-03-08T12:00") == ["03-08 07:00"]
 
@@ -270,6 +278,7 @@ def test_asked_in_the_repeated_hour_a_time_that_has_passed_is_over():
 
     assert next_after(cron, utc("2026-11-01T06:10"), anchor=None) == utc("2026-11-02T06:30")
     assert last_until(cron, utc("2026-11-01T06:10"), first=utc("2026-10-01"), anchor=None) == utc("2026-11-01T05:30")
+    assert count_until(cron, utc("2026-10-31T05:30"), utc("2026-11-01T06:10"), anchor=None, limit=100) == 2
 
 
 def test_the_time_at_which_clocks_went_back_fires_when_it_is_reached_for_good():
@@ -643,6 +652,13 @@ def test_a_clock_change_belongs_to_the_stretch_that_begins_with_it():
 
 def test_a_day_that_a_zone_skipped_is_a_change_of_a_day():
     assert clock_changes("Pacific/Apia", utc("2011-12-01"), utc("2012-02-01")) == [(utc("2011-12-30T10:00"), 86_400.0)]
+
+
+def test_the_two_changes_that_lie_closest_are_both_found():
+    """Fernando de Noronha had a summer time of one week, in October 2000."""
+    week = [(utc("2000-10-08T02:00"), 3600.0), (utc("2000-10-15T01:00"), -3600.0)]
+
+    assert clock_changes("America/Noronha", utc("2000-10-01"), utc("2000-11-01")) == week
 
 
 def test_clock_changes_of_an_unknown_zone_are_refused():

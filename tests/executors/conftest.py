@@ -203,10 +203,10 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
     thread = threading.Thread(target=loop.run_forever, name="the user's loop")
     thread.start()
     yield loop
-    if not loop.is_closed():
+    if loop.is_running():
         loop.call_soon_threadsafe(loop.stop)
         thread.join(PATIENCE_S)
-        loop.close()
+    loop.close()
 
 
 @pytest.fixture

@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from shiftboss.clock import SystemClock
 from shiftboss.context import current
 from shiftboss.core.model import Cancelled, Failed, Interrupted, Succeeded, TimedOut
-from shiftboss.executors.coroutine import MAX_BEGUN_AT_ONCE, CoroutineExecutor
+from shiftboss.executors.coroutine import MAX_BEGUN_AT_ONCE
 from shiftboss.ports import StopReason
 
 PATIENCE_S = 20.0
@@ -212,12 +211,17 @@ def test_a_timer_that_rings_for_an_attempt_that_ended_is_set_for_the_next(corout
 # ── the loop goes away ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def end_of(bench) -> None:
-    """Stop and close the loop under the executor."""
+def pause(bench) -> None:
+    """Stop the loop under the executor."""
     threads = [each for each in threading.enumerate() if each.name == "the user's loop"]
     bench.loop.call_soon_threadsafe(bench.loop.stop)
     for thread in threads:
         thread.join(PATIENCE_S)
+
+
+def end_of(bench) -> None:
+    """Stop and close the loop under the executor."""
+    pause(bench)
     bench.loop.close()
 
 
@@ -225,9 +229,6 @@ async def wait_for_ever() -> None:
     await asyncio.Event().wait()
 
 
-@pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)  # the loop's own: it was closed too early
 def test_a_closed_loop_interrupts_what_ran_and_what_is_started(coroutines):
     running = coroutines.start_waiting()
     end_of(coroutines)
@@ -272,15 +273,19 @@ def test_closing_waits_for_the_last_body(coroutines):
     assert running.reports != []
 
 
-def test_attempts_on_a_loop_that_stands_still_are_interrupted_when_the_executor_is_closed():
-    loop = asyncio.new_event_loop()
-    executor = CoroutineExecutor(loop, 10, SystemClock())
-    bench = type("Bench", (), {})  # placeholder
-    del bench
+def test_attempts_on_a_loop_that_stands_still_are_interrupted_once_when_the_executor_is_closed(coroutines):
+    running = coroutines.start_waiting()
+    pause(coroutines)
 
-    assert list(executor.zombies()) == []
-    executor.close(0)
-    loop.close()
+    coroutines.executor.close(PATIENCE_S)
+
+    assert running.outcome() == Interrupted(reason="the event loop was closed", began=True)
+
+    coroutines.loop.run_until_complete(asyncio.sleep(0))  # the body's task is cancelled there, and tells nobody
+    coroutines.loop.run_until_complete(asyncio.sleep(0))
+
+    assert asyncio.all_tasks(coroutines.loop) == set()
+    assert len(running.reports) == 1
 
 
 # ── who occupies the loop (H6) ───────────────────────────────────────────────────────────────────────────────────

@@ -26,7 +26,7 @@ def test_no_thread_runs_before_the_first_attempt(threads):
 
 
 def test_a_thread_is_made_for_an_attempt_and_used_again(threads):
-    idents = {threads.run(threading.get_ident).result for _ in range(5)}
+    idents = {threads.run(lambda: threading.get_ident()).result for _ in range(5)}
 
     assert len(idents) <= 2
     assert len(ours()) <= 3  # two slots, one watch

@@ -149,6 +149,8 @@ def newest(schedule: Schedule, until: datetime, *, first: datetime, anchor: date
             begin, at = _seconds(first), _seconds(until) + 1
             for _ in range(limit):
                 at = _last(schedule, at - 1, first=begin)
+                if at == begin:
+                    break
             return max(first, _instant(at))
 
 

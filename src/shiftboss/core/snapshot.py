@@ -99,6 +99,10 @@ class Snapshot:
             self.touched.add(name)
         if change.workers or change.forgotten:
             self._apply_workers(change)
+        if change.breakers or change.nodes or change.gone_nodes or change.letters or change.resources:
+            self._apply_the_rest(change)
+
+    def _apply_the_rest(self, change: Change) -> None:
         for breaker in change.breakers:
             self.breakers[breaker.name] = breaker
             self.touched.update(self.relations.sharing_breaker(breaker.name))
@@ -115,7 +119,7 @@ class Snapshot:
     def _apply_run(self, run: Run) -> None:
         name = run.worker
         self.touched.add(name)
-        if run.id in self.found:
+        if self.found and run.id in self.found:
             self.found[run.id] = run
         if run.key is not None:
             self.keyed[name, run.key] = run
@@ -232,46 +236,74 @@ class Draft:
         )
 
 
-def merged(changes: Iterable[Change]) -> Change:
+class Pile:
     """Many changes as one: of each thing the last word, of events all in order."""
-    runs: dict[int, Run] = {}
-    workers: dict[str, WorkerState] = {}
-    records: dict[str, Record] = {}
-    breakers: dict[str, BreakerState] = {}
-    resources: dict[str, int] = {}
-    nodes: dict[str, Node] = {}
-    letters: dict[int, DeadLetter] = {}
-    gone: dict[str, None] = {}
-    forgotten: dict[str, None] = {}
-    events: list[Event] = []
+
+    __slots__ = ("_breakers", "_events", "_forgotten", "_gone", "_letters", "_nodes", "_records", "_resources", "_runs",
+                 "_workers", "is_empty")  # fmt: skip
+
+    def __init__(self) -> None:
+        self.is_empty = True
+        self._runs: dict[int, Run] = {}
+        self._workers: dict[str, WorkerState] = {}
+        self._records: dict[str, Record] = {}
+        self._breakers: dict[str, BreakerState] = {}
+        self._resources: dict[str, int] = {}
+        self._nodes: dict[str, Node] = {}
+        self._letters: dict[int, DeadLetter] = {}
+        self._gone: dict[str, None] = {}
+        self._forgotten: dict[str, None] = {}
+        self._events: list[Event] = []
+
+    def add(self, change: Change) -> None:
+        """The common kinds first, the rare ones together: a busy cycle adds three changes for each run."""
+        self.is_empty = False
+        for run in change.runs:
+            self._runs[run.id] = run
+        for name, record in change.records:
+            self._records[name] = record
+        self._events += change.events
+        if change.workers or change.forgotten:
+            self._add_workers(change)
+        if change.breakers:
+            self._breakers.update((breaker.name, breaker) for breaker in change.breakers)
+        if change.letters:
+            self._letters.update((letter.run, letter) for letter in change.letters)
+        if change.nodes or change.gone_nodes:
+            self._nodes.update((node.id, node) for node in change.nodes)
+            self._gone.update(dict.fromkeys(change.gone_nodes))
+            for node_id in change.gone_nodes:
+                self._nodes.pop(node_id, None)
+        if change.resources:
+            self._resources.update(change.resources)
+
+    def _add_workers(self, change: Change) -> None:
+        for state in change.workers:
+            self._workers[state.name] = state
+            self._forgotten.pop(state.name, None)
+        for name in change.forgotten:
+            self._forgotten[name] = None
+            self._workers.pop(name, None)
+            self._records.pop(name, None)
+
+    def change(self) -> Change:
+        return Change(
+            runs=tuple(self._runs.values()),
+            workers=tuple(self._workers.values()),
+            forgotten=tuple(self._forgotten),
+            records=tuple(self._records.items()),
+            breakers=tuple(self._breakers.values()),
+            resources=tuple(self._resources.items()),
+            nodes=tuple(self._nodes.values()),
+            gone_nodes=tuple(self._gone),
+            letters=tuple(self._letters.values()),
+            events=tuple(self._events),
+        )
+
+
+def merged(changes: Iterable[Change]) -> Change:
+    """Many changes as one."""
+    pile = Pile()
     for change in changes:
-        runs.update((run.id, run) for run in change.runs)
-        records.update(change.records)
-        if change.workers:
-            workers.update((state.name, state) for state in change.workers)
-            for state in change.workers:
-                forgotten.pop(state.name, None)
-        breakers.update((breaker.name, breaker) for breaker in change.breakers)
-        resources.update(change.resources)
-        nodes.update((node.id, node) for node in change.nodes)
-        letters.update((letter.run, letter) for letter in change.letters)
-        gone.update(dict.fromkeys(change.gone_nodes))
-        forgotten.update(dict.fromkeys(change.forgotten))
-        events.extend(change.events)
-    for name in forgotten:
-        workers.pop(name, None)
-        records.pop(name, None)
-    for node_id in gone:
-        nodes.pop(node_id, None)
-    return Change(
-        runs=tuple(runs.values()),
-        workers=tuple(workers.values()),
-        forgotten=tuple(forgotten),
-        records=tuple(records.items()),
-        breakers=tuple(breakers.values()),
-        resources=tuple(resources.items()),
-        nodes=tuple(nodes.values()),
-        gone_nodes=tuple(gone),
-        letters=tuple(letters.values()),
-        events=tuple(events),
-    )
+        pile.add(change)
+    return pile.change()

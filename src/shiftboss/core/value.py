@@ -16,8 +16,10 @@ __all__ = ["EPOCH", "Value", "later", "replace", "seconds_between"]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Value(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Immutable.  Unknown fields in stored rows are ignored, so a newer node's extra facts do not stop an older one."""
+class Value(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """Immutable, made from the inside out: no value can hold itself, so the garbage collector need not look (`gc`).
+
+    Unknown fields in stored rows are ignored, so a newer node's extra facts do not stop an older one."""
 
 
 def later(instant: datetime, seconds: float) -> datetime:

@@ -23,7 +23,7 @@ from shiftboss.core.lane import QUEUES, Lane
 from shiftboss.core.model import Node, NodeMode, Run
 from shiftboss.core.reconcile import clock_went_back
 from shiftboss.core.settle import expire, rescue
-from shiftboss.core.snapshot import NOTHING, Change, Snapshot, merged
+from shiftboss.core.snapshot import NOTHING, Change, Pile, Snapshot
 from shiftboss.core.value import replace
 from shiftboss.engine.agenda import Agenda
 from shiftboss.engine.fact import Fact, Told
@@ -328,7 +328,7 @@ class Writer:
     def __init__(self, tx: Transaction, mirror: Mirror) -> None:
         self._tx = tx
         self._mirror = mirror
-        self._changes: list[Change] = []
+        self._pile = Pile()
         self._fresh: set[int] = set()  # ids handed out since the last flush: no row exists of them
         self.events: list[Event] = []
 
@@ -342,13 +342,13 @@ class Writer:
         """Apply to the snapshot, write later."""
         if change is NOTHING:
             return
-        self._changes.append(change)
+        self._pile.add(change)
         self._mirror.snapshot.apply(change)
         self._mirror.note_give_up(change.runs)
-        self.events.extend(change.events)
+        self.events += change.events
 
     def flush(self) -> None:
-        if self._changes:
-            self._tx.write(merged(self._changes), new=self._fresh)
-            self._changes = []
+        if not self._pile.is_empty:
+            self._tx.write(self._pile.change(), new=self._fresh)
+            self._pile = Pile()
             self._fresh = set()

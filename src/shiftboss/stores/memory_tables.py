@@ -24,6 +24,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 Moment = tuple[datetime, int]  # of a run: an instant and its id
+Place = TypeVar("Place", int, Moment)  # what is kept in order
 
 ABSENT: Any = object()
 
@@ -85,11 +86,11 @@ class Tables:
         if value is not ABSENT:
             self._undo.append((_restore, (table, key, value)))
 
-    def insort(self, numbers: list[V], value: V) -> None:
-        insort(numbers, value)  # type: ignore[type-var]  # moments and ids
+    def insort(self, numbers: list[Place], value: Place) -> None:
+        insort(numbers, value)
         self._undo.append((_take_out, (numbers, value)))
 
-    def remove(self, numbers: list[V], value: V) -> None:
+    def remove(self, numbers: list[Place], value: Place) -> None:
         _take_out(numbers, value)
         self._undo.append((insort, (numbers, value)))
 

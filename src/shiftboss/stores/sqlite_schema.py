@@ -89,8 +89,8 @@ def _check_settings(db: Database, durability: Durability) -> None:
     mode, synchronous = db.row("PRAGMA journal_mode")[0], db.number("PRAGMA synchronous")
     if mode != "wal" or synchronous != (2 if durability is Durability.POWER else 1):
         raise StoreDamaged(
-            f"{db.path} does not take the settings that durability needs (journal {mode!r}, synchronous {synchronous}); "
-            "is it on a network file system?  Keep it on a local disk"
+            f"{db.path} does not take the settings that durability needs (journal {mode!r}, synchronous "
+            f"{synchronous}); is it on a network file system?  Keep it on a local disk"
         )
 
 

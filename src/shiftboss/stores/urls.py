@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from urllib.parse import parse_qsl
 
-from shiftboss.clock import Clock
+from shiftboss.clock import Clock, SystemClock
 from shiftboss.errors import ConfigurationError
 from shiftboss.ports import Store
 
@@ -28,10 +28,7 @@ def open_store(url: str = DEFAULT_URL, clock: Clock | None = None, *, durability
 
     It can also stand in the address: sqlite:///jobs.db?durability=process.  Raises ConfigurationError.
     """
-    if clock is None:
-        from shiftboss.clock import SystemClock  # noqa: PLC0415
-
-        clock = SystemClock()
+    clock = clock or SystemClock()
     address, _, query = url.strip().partition("?")
     options = _options(query, url)
     chosen = durability or options.get("durability") or "power"
@@ -41,11 +38,11 @@ def open_store(url: str = DEFAULT_URL, clock: Clock | None = None, *, durability
             "(faster, survives only the death of the process)"
         )
     if address in (MEMORY, "memory://"):
-        from shiftboss.stores.memory import MemoryStore  # noqa: PLC0415
+        from shiftboss.stores.memory import MemoryStore
 
         return MemoryStore(clock=clock)
     path = _path(address, url)
-    from shiftboss.stores.sqlite import SqliteStore  # noqa: PLC0415
+    from shiftboss.stores.sqlite import SqliteStore
 
     return SqliteStore(path, clock=clock, durability=chosen)
 

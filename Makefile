@@ -1,0 +1,97 @@
+# The workshop of shiftboss.  A machine needs Python 3.11 or newer and make; everything else is put into .venv.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTHON ?=
+ARGS ?=
+
+# pip is silent unless something is wrong; its own configuration (proxy, index, certificates) holds.
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+# ── to look at ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+.PHONY: help
+help: ## show this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(VENV)/.demo ## run the worked example on this machine's own telemetry (ARGS="--for 30s")
+	@$(BIN)/shiftboss demo $(ARGS)
+
+# ── to work ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+.PHONY: test
+test: $(VENV)/.dev ## run the tests, all but the long ones of `make chaos` (ARGS="-k breaker")
+	@$(BIN)/python -m pytest -m "not chaos and not soak" $(ARGS)
+
+.PHONY: check
+check: lint types docs-check ## everything that needs no test run: format, lint, types, import layers, docs
+
+.PHONY: lint
+lint: $(VENV)/.dev ## formatting and lint rules, changing nothing
+	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --check .; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@echo "ruff: formatted, no findings"
+
+.PHONY: types
+types: $(VENV)/.dev ## strict types, and the layers of imports
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+
+.PHONY: format
+format: $(VENV)/.dev ## format the code and mend what can be mended by itself
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet --fix .
+
+.PHONY: docs
+docs: $(VENV)/.dev ## write the generated parts of the docs anew (rules, statuses, events, errors)
+	@$(BIN)/python tools/reference.py
+	@$(BIN)/python tools/rules.py
+
+.PHONY: docs-check
+docs-check: $(VENV)/.dev ## links, generated parts and the rules without a test
+	@$(BIN)/python tools/links.py
+	@$(BIN)/python tools/reference.py --check
+	@$(BIN)/python tools/rules.py --check
+
+# ── long runs ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+.PHONY: bench
+bench: $(VENV)/.dev ## measure (ARGS are passed on)
+	@test -d benchmarks || { echo "there are no benchmarks in this tree yet"; exit 1; }
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: chaos
+chaos: $(VENV)/.dev ## the long tests: processes killed, disks filled, clocks set
+	@$(BIN)/python -m pytest -m "chaos or soak" $(ARGS)
+
+# ── the room ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+.PHONY: clean
+clean: ## remove caches and build products
+	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
+	@find src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: clean-all
+clean-all: clean ## remove the virtual environment as well
+	@rm -rf "$(VENV)"
+
+# Stamps: a second call finds them newer than what they depend on and does nothing.  The package is installed so that
+# it follows the tree; only a changed pyproject.toml (dependencies, the command) asks for it again.
+
+$(VENV)/.made:
+	@sh tools/venv.sh "$(VENV)" $(PYTHON)
+	@touch $@
+
+$(VENV)/.demo: pyproject.toml | $(VENV)/.made
+	@echo "installing shiftboss and what the demo needs into $(VENV) …"
+	@$(PIP) --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml requirements-dev.txt | $(VENV)/.made
+	@echo "installing the workshop's tools into $(VENV) …"
+	@$(PIP) --requirement requirements-dev.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@ $(VENV)/.demo

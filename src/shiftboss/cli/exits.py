@@ -1,0 +1,62 @@
+"""Exit codes, and which error becomes which: the one place that knows.
+
+Rules of this file
+- A code tells a script who must act: 2 whoever typed, 4 and 5 whoever runs the workers, 75 whoever runs the machine.
+- Where two lines of the table fit an error, the first counts: the narrower class stands above the wider.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import click
+
+from shiftboss import errors
+
+
+class Exit(IntEnum):
+    """INTERFACE, "Exit codes"."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    FALSE = 3  # the condition asked for is false
+    UNKNOWN = 4  # no such thing
+    REFUSED = 5
+    UNREACHABLE = 75
+    TIMED_OUT = 124
+    INTERRUPTED = 130
+    BROKEN_PIPE = 141  # like every tool that SIGPIPE ends
+    TERMINATED = 143
+
+
+CODES: tuple[tuple[type[BaseException], Exit], ...] = (
+    (errors.UnknownWorker, Exit.UNKNOWN),
+    (errors.UnknownRun, Exit.UNKNOWN),
+    (errors.StoreMissing, Exit.UNKNOWN),
+    (errors.WorkerDisabled, Exit.REFUSED),
+    (errors.DuplicateKey, Exit.REFUSED),
+    (errors.NotAllowed, Exit.REFUSED),
+    (errors.CallerError, Exit.USAGE),
+    (errors.OperatorError, Exit.UNREACHABLE),
+    (errors.WaitTimeout, Exit.TIMED_OUT),
+    (errors.RunFailed, Exit.FAILED),
+    (click.UsageError, Exit.USAGE),
+    (click.Abort, Exit.INTERRUPTED),
+    (KeyboardInterrupt, Exit.INTERRUPTED),
+)
+
+
+class Declined(Exception):
+    """Somebody was asked whether to go on and said no."""
+
+
+def exit_of(error: BaseException) -> Exit:
+    """The exit code of whatever ended a command."""
+    return next((code for kind, code in CODES if isinstance(error, kind)), Exit.FAILED)
+
+
+def is_ours(error: BaseException) -> bool:
+    """Whether its message is all that a person needs; anything else is a mistake of ours."""
+    expected = (errors.CallerError, errors.OperatorError, errors.WaitTimeout, errors.RunFailed, click.ClickException)
+    return isinstance(error, expected)

@@ -1,0 +1,1 @@
+"""The worked example: a small observatory of the machine it runs on (`shiftboss demo`)."""
