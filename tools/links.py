@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import sys
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -60,7 +60,7 @@ def is_lost(page: Path, linked: set[Path]) -> bool:
     return (ROOT / "docs") in page.parents and page not in linked
 
 
-@lru_cache(maxsize=None)
+@cache
 def anchors(page: Path) -> frozenset[str]:
     """The anchors of a page's headings, as GitHub makes them: repeated ones are numbered."""
     found: set[str] = set()

@@ -7,6 +7,7 @@ Rules of this file
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import sys
@@ -14,12 +15,27 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import get_args
 
+import click
+
 from shiftboss import errors
 from shiftboss.app.declaration import WorkerOptions
+from shiftboss.cli.root import SECTIONS, root
 from shiftboss.core import events, holds, lifecycle
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs/reference"
+FOLDERS = (
+    "core",
+    "engine",
+    "stores",
+    "executors",
+    "observe",
+    "app",
+    "testing",
+    "cli",
+    "cli/commands",
+)
+EVERYWHERE = ("-s, --store", "-a, --app", "--debug")  # options that are described once, at the top of the page
 PART = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -38,6 +54,29 @@ def main() -> None:
         sys.exit("\n".join(wrong))
     print("reference: generated parts agree with the code, every option has its line")
 
+
+SAYS = {  # values whose name says enough in the code
+    "RunStored": "A run is stored: triggered, or made by a rule.",
+    "RunStarted": "An attempt was claimed and is started; `delay_s` from due to start.",
+    "RunEnded": "A run has its final status.",
+    "DeadLettered": "A run became a dead letter.",
+    "WorkerDisabled": "A worker starts nothing new; `starves`: the workers that now wait for it.",
+    "WorkerEnabled": "It starts again.",
+    "WorkerForgotten": "It was removed.",
+    "BreakerOpened": "A breaker holds its workers until it is probed.",
+    "BreakerHalfOpen": "A run probes it.",
+    "BreakerClosed": "It holds nobody any more.",
+    "NodeJoined": "A node holds a lease.",
+    "NodeLeft": "A node has ended; `lost`: without saying so.",
+    "IsDisabled": "The worker is disabled; `until`: one run may probe then.",
+    "BreakerIsOpen": "Its breaker is open; `probe`: the run that probes now.",
+    "IsFull": "As many as `concurrency` allows are running.",
+    "RateReached": "`rate` is used up.",
+    "IsBlocked": "A run of a worker that excludes it is running.",
+    "NoPermit": "Too few permits of a resource are free.",
+    "IsShed": "The node is short of something and holds back this priority.",
+    "IsDraining": "The node is shutting down.",
+}
 
 # ── generated parts ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -75,11 +114,72 @@ def error_table() -> str:
 
 
 def sentence(kind: type, parent: type | None) -> str:
-    """The class's own docstring on one line; nothing where it only has its parent's."""
+    """The class's own docstring on one line, rules as links; what `SAYS` has for one without."""
     doc = inspect.cleandoc(kind.__doc__ or "")
     if not doc or (parent is not None and doc == inspect.cleandoc(parent.__doc__ or "")):
-        return ""
-    return " ".join(doc.split()).replace("|", "\\|")
+        if kind.__name__ not in SAYS:
+            sys.exit(f"{kind.__module__}.{kind.__name__} has no docstring; give it one")
+        doc = SAYS[kind.__name__]
+    named = re.match(r"((?:[A-Z]\d+(?:, )?)+): ", doc)
+    if named:
+        links = re.sub(r"[A-Z]\d+", lambda rule: f"[{rule[0]}](semantics.md#{rule[0].lower()})", named[1])
+        doc = f"{doc[named.end() :].rstrip('.')} ({links})."
+        doc = doc[:1].upper() + doc[1:]
+    return cell(doc)
+
+
+def command_sections() -> str:
+    """Each command as its own help tells it."""
+    lines: list[str] = []
+    for title, section in SECTIONS.items():
+        lines += [f"## {title}", ""]
+        for name in section:
+            command = root.get_command(click.Context(root), name)
+            if command is None:
+                sys.exit(f"the command {name!r} cannot be imported")
+            lines += [f"### {name}", "", *described(command, f"shiftboss {name}")]
+    return "\n".join(lines).rstrip()
+
+
+def described(command: click.Command, path: str) -> Iterator[str]:
+    """Usage, text, options and examples of a command; then those within it."""
+    context = click.Context(command, info_name=path)
+    yield from (f"`{' '.join([path, *command.collect_usage_pieces(context)])}`", "")
+    yield from (paragraphs(command.help or ""), "")
+    rows = [row for param in command.params if (row := param.get_help_record(context)) and "--help" not in row[0]]
+    rows = [row for row in rows if not row[0].startswith(EVERYWHERE)]
+    if rows:
+        yield from ("| option | |", "|---|---|")
+        yield from (f"| `{cell(option)}` | {cell(text)} |" for option, text in rows)
+        yield ""
+    if command.epilog:
+        shown = [line[2:] for line in command.epilog.splitlines() if line.startswith("  ")]
+        yield from ("```console", *(f"$ {line}" for line in shown), "```", "")
+    for name, inner in command.commands.items() if isinstance(command, click.Group) else ():
+        yield from described(inner, f"{path} {name}")
+
+
+def paragraphs(text: str) -> str:
+    parts = inspect.cleandoc(text).replace("\b\n", "").split("\n\n")
+    return "\n\n".join(" ".join(part.split()) for part in parts)
+
+
+def cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def house() -> str:
+    """The first line of every file, by folder."""
+    source = ROOT / "src"
+    lines: list[str] = []
+    folders = ["shiftboss", *(f"shiftboss/{name}" for name in FOLDERS)]
+    for folder in folders:
+        lines += ["", f"## {folder}", "", "| file | |", "|---|---|"]
+        for file in sorted((source / folder).glob("*.py")):
+            doc = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+            if doc:
+                lines.append(f"| `{file.name}` | {cell(doc.partition(chr(10))[0])} |")
+    return "\n".join(lines[1:])
 
 
 PARTS: dict[str, Callable[[], str]] = {
@@ -87,6 +187,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "events": event_table,
     "holds": hold_table,
     "errors": error_table,
+    "commands": command_sections,
+    "house": house,
 }
 
 

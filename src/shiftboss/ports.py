@@ -212,6 +212,11 @@ class Store(Protocol):
         """Hold something that the kernel lets go of when this process dies (a locked file), for C4."""
         ...
 
+    @property
+    def tight(self) -> bool:
+        """W3: the disk is full and only a reserve is left, for the ends of running attempts; no new work."""
+        ...
+
     def is_dead(self, node: str) -> bool:
         """Whether the process of that node is surely gone; False when nobody can tell."""
         ...
@@ -285,6 +290,10 @@ class Executor(Protocol):
 
     def kill(self) -> None:
         """G1: end what can be ended by force."""
+        ...
+
+    def flush(self) -> None:
+        """Pass on what bodies said and what was held back to keep it rare; called about once a second."""
         ...
 
     def zombies(self) -> Sequence[tuple[int, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
 from datetime import datetime, timedelta
@@ -96,7 +97,7 @@ def test_every_instant_is_covered_by_exactly_one_run(aftermath):
         runs = sorted((r for r in history if r.worker == worker and r.status.is_final), key=lambda r: r.occurs_at)
         gaps = [
             (a.id, b.id)
-            for a, b in zip(runs, runs[1:], strict=False)
+            for a, b in itertools.pairwise(runs)
             if (a.covers_until or a.occurs_at) + timedelta(seconds=1) != b.occurs_at
         ]
 

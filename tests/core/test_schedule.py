@@ -253,6 +253,15 @@ def test_a_time_that_occurs_twice_fires_once_the_first(zone, expression, start, 
     assert fires(expression, zone, start, end) == expected
 
 
+def test_looking_back_finds_the_run_that_a_gap_delayed():
+    cron, first = Cron("30 2 * * *", NEW_YORK), utc("2026-03-07T07:30")
+
+    assert last_until(cron, utc("2026-03-08T06:59:59"), first=first, anchor=None) == first
+    assert last_until(cron, utc("2026-03-08T07:00"), first=first, anchor=None) == utc("2026-03-08T07:00")
+    assert last_until(cron, utc("2026-03-08T20:00"), first=first, anchor=None) == utc("2026-03-08T07:00")
+    assert newest(cron, utc("2026-03-08T20:00"), first=first, anchor=None, limit=2) == first
+
+
 def test_all_times_of_a_gap_fire_together():
     assert fires("0,20,40 2,3 * * *", NEW_YORK, "2026-03-08T06:00", "2026-03-08T09:00") == [
         "03-08 07:00",

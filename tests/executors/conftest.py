@@ -32,8 +32,9 @@ SHORT_S = 0.02  # a real timer is part of what is tested: the shortest that is s
 class Started:
     """One attempt, and everything that was said about it."""
 
-    def __init__(self, launch: Launch | None = None) -> None:
-        self.launch = launch
+    launch: Launch
+
+    def __init__(self) -> None:
         self.reports: list[tuple[Outcome, float]] = []
         self.signals: list[tuple[str, Any]] = []
         self.entered = threading.Event()
@@ -94,6 +95,10 @@ class Bench:
         self.loop = loop
         self._ids = iter(range(1, 1_000_000))
 
+    def attempt(self) -> Started:
+        """An attempt for `start(…, into=…)`, where the body speaks of it: it may run before `start` returns."""
+        return Started()
+
     def launch(
         self,
         fn: Callable[..., Any],
@@ -103,6 +108,7 @@ class Bench:
         grace_s: float = 60.0,
         by_fallback: bool = False,
         options: dict[str, Any] | None = None,
+        into: Started | None = None,
         **of_run: Any,
     ) -> Started:
         """An attempt, not started.  A plain *fn* is made async for an executor of coroutines."""
@@ -120,7 +126,7 @@ class Bench:
             claim=Claim(node="node-1", fence=1000 + number, at=NOON, fallback=by_fallback),
             **fields,
         )
-        started = Started()
+        started = into or Started()
         started.launch = Launch(
             run=run,
             definition=Definition("tester", cancel_grace_s=grace_s),
@@ -142,7 +148,7 @@ class Bench:
 
     def start_waiting(self, end: Callable[[], Any] | None = None, **options: Any) -> Started:
         """Start a body that goes on until it is told to stop, and then ends by *end*; obediently, without one."""
-        started = self.launch(lambda: None, **options)
+        started = self.attempt()
 
         async def wait_on_the_loop() -> Any:
             started.entered.set()
@@ -162,8 +168,7 @@ class Bench:
             return end()
 
         body = wait_in_a_thread if self.kind == "thread" else wait_on_the_loop
-        started.launch.body = FunctionBody(body, worker="tester")
-        self.executor.start([started.launch])
+        self.start(body, into=started, **options)
         assert started.entered.wait(PATIENCE_S)
         return started
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from shiftboss.context import current
 from shiftboss.core.model import Cancelled, Failed, Interrupted, Succeeded, TimedOut
+from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.coroutine import MAX_BEGUN_AT_ONCE
 from shiftboss.ports import StopReason
 
@@ -60,21 +62,15 @@ def test_a_timeout_that_a_body_sets_for_itself_is_a_failure_of_its_own(coroutine
 
 
 def test_a_plain_value_where_a_coroutine_was_expected_is_taken(coroutines):
-    class Decorated:
-        async def __call__(self) -> None: ...
-
-        def __new__(cls) -> Any:
-            return lambda: 5
-
-    started = coroutines.launch(lambda: None)
-    started.launch.body = type(started.launch.body)(Decorated(), worker="tester", is_async=True)
+    started = coroutines.launch(wait_for_ever)
+    started.launch.body = FunctionBody(lambda: 5, worker="tester", is_async=True)
     coroutines.executor.start([started.launch])
 
     assert started.outcome() == Succeeded(result=b"5")
 
 
 def test_a_second_stop_does_not_cut_the_cleanup_of_a_cancelled_body(coroutines):
-    cleaning, clean = threading.Event(), threading.Event()
+    started, cleaning, clean = coroutines.attempt(), threading.Event(), threading.Event()
 
     async def body() -> None:
         started.entered.set()
@@ -86,7 +82,7 @@ def test_a_second_stop_does_not_cut_the_cleanup_of_a_cancelled_body(coroutines):
             await waiting
             raise ValueError("the cleanup was finished")
 
-    started = coroutines.start(body)
+    coroutines.start(body, into=started)
     assert started.entered.wait(PATIENCE_S)
 
     coroutines.stop(started, StopReason.SHUTDOWN)
@@ -101,7 +97,7 @@ def test_a_second_stop_does_not_cut_the_cleanup_of_a_cancelled_body(coroutines):
 
 @pytest.mark.parametrize("again", ["after its grace", "by a kill"])
 def test_a_cleanup_that_takes_too_long_is_cancelled_again(coroutines, again):
-    cleaning = threading.Event()
+    started, cleaning = coroutines.attempt(), threading.Event()
     cancellations = []
 
     async def body() -> None:
@@ -113,7 +109,7 @@ def test_a_cleanup_that_takes_too_long_is_cancelled_again(coroutines, again):
                 cancellations.append(1)
                 cleaning.set()
 
-    started = coroutines.start(body, grace_s=0.0 if again == "after its grace" else 3600.0)
+    coroutines.start(body, into=started, grace_s=0.0 if again == "after its grace" else 3600.0)
     assert started.entered.wait(PATIENCE_S)
     coroutines.stop(started, StopReason.CANCEL)
     assert cleaning.wait(PATIENCE_S)
@@ -125,11 +121,13 @@ def test_a_cleanup_that_takes_too_long_is_cancelled_again(coroutines, again):
 
 
 def test_a_body_that_finished_before_its_cancellation_was_delivered_keeps_its_outcome(coroutines):
+    started = coroutines.attempt()
+
     async def body() -> str:
         coroutines.stop(started, StopReason.CANCEL)  # reaches the loop only after this step
         return "done"
 
-    started = coroutines.start(body)
+    coroutines.start(body, into=started)
 
     assert started.outcome() == Succeeded(result=b'"done"')
     on_loop(coroutines, lambda: None)
@@ -192,13 +190,15 @@ def test_one_hop_for_each_call_of_start(coroutines, monkeypatch):
         each.outcome()
 
 
-def test_no_timer_is_left_when_nothing_runs(coroutines):
-    for _ in range(3):
+def test_one_timer_serves_all_timeouts(coroutines, monkeypatch):
+    timers = []
+    call_later = coroutines.loop.call_later
+    monkeypatch.setattr(coroutines.loop, "call_later", lambda *args: timers.append(1) or call_later(*args))
+
+    for _ in range(20):
         coroutines.run(lambda: None, timeout_s=3600.0)
 
-    timers = on_loop(coroutines, lambda: [each for each in coroutines.loop._scheduled if not each.cancelled()])
-
-    assert len(timers) <= 1  # one for all that ran; it finds nothing when it rings
+    assert len(timers) == 1
 
 
 def test_a_timer_that_rings_for_an_attempt_that_ended_is_set_for_the_next(coroutines):
@@ -297,6 +297,26 @@ def test_the_body_that_occupies_the_loop_is_known_from_outside(coroutines):
     async def body() -> None:
         occupied.set()
         free.wait(PATIENCE_S)
+
+    started = coroutines.start(body)
+    assert occupied.wait(PATIENCE_S)
+
+    assert coroutines.executor.running() == ("tester", started.launch.run.id)
+
+    free.set()
+    started.outcome()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="a task does not show its context before 3.12")
+def test_a_task_of_a_body_that_occupies_the_loop_is_known_by_its_body(coroutines):
+    occupied, free = threading.Event(), threading.Event()
+
+    async def child() -> None:
+        occupied.set()
+        free.wait(PATIENCE_S)
+
+    async def body() -> None:
+        await asyncio.create_task(child())
 
     started = coroutines.start(body)
     assert occupied.wait(PATIENCE_S)

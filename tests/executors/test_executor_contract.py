@@ -285,9 +285,8 @@ def test_what_is_raised_while_the_stop_unwinds_the_body_is_an_interruption(bench
 
 def test_an_operators_cancel_outranks_a_shutdown(bench):
     free = threading.Event()
-    attempt = bench.launch(lambda: None)
-    attempt.launch.body = stubborn(bench, free, attempt.entered)
-    bench.executor.start([attempt.launch])
+    attempt = bench.attempt()
+    bench.start(stubborn(bench, free, attempt.entered), into=attempt)
     assert attempt.entered.wait(PATIENCE_S)
 
     for reason in (StopReason.SHUTDOWN, StopReason.CANCEL, StopReason.LEASE):
@@ -307,7 +306,8 @@ def test_an_operators_cancel_outranks_a_shutdown(bench):
 )
 def test_an_attempt_stopped_before_its_body_was_entered_never_began(bench, reason, expected):
     release = bench.occupy()
-    attempt = bench.start(lambda: attempt.entered.set())
+    attempt = bench.attempt()
+    bench.start(attempt.entered.set, into=attempt)
 
     bench.stop(attempt, reason)
     release()
@@ -354,10 +354,8 @@ def test_killing_tells_every_body(bench):
 
 def test_a_body_that_goes_on_after_its_stop_is_a_zombie_until_it_really_ends(bench):
     free = threading.Event()
-    attempt = bench.launch(lambda: None, timeout_s=SHORT_S, grace_s=0.0)
-    attempt.launch.body = stubborn(bench, free)
 
-    bench.executor.start([attempt.launch])
+    attempt = bench.start(stubborn(bench, free), timeout_s=SHORT_S, grace_s=0.0)
     attempt.wait_for("zombie")
 
     run = attempt.launch.run
@@ -373,10 +371,9 @@ def test_a_body_that_goes_on_after_its_stop_is_a_zombie_until_it_really_ends(ben
 
 def test_a_cancelled_body_that_goes_on_past_its_grace_is_a_zombie_too(bench):
     free = threading.Event()
-    attempt = bench.launch(lambda: None, grace_s=0.0)
-    attempt.launch.body = stubborn(bench, free, attempt.entered)
+    attempt = bench.attempt()
 
-    bench.executor.start([attempt.launch])
+    bench.start(stubborn(bench, free, attempt.entered), into=attempt, grace_s=0.0)
     assert attempt.entered.wait(PATIENCE_S)
     bench.stop(attempt, StopReason.CANCEL)
     attempt.wait_for("zombie")
@@ -403,7 +400,7 @@ def stubborn(bench, free, entered=None):
         entered.set()
         free.wait(PATIENCE_S)
 
-    return bench.launch(in_a_thread if bench.kind == "thread" else on_the_loop).launch.body
+    return in_a_thread if bench.kind == "thread" else on_the_loop
 
 
 # ── what is said meanwhile ───────────────────────────────────────────────────────────────────────────────────────
@@ -444,15 +441,15 @@ def test_progress_is_passed_on_at_once_and_its_last_word_before_the_report(bench
 
 
 def test_the_last_word_is_also_passed_on_when_the_engine_asks_for_it(bench):
+    attempt = bench.attempt()
+
     def body(ctx: Context) -> None:
         ctx.progress(1)
         ctx.progress(2)
         attempt.entered.set()
         assert attempt.told.wait(PATIENCE_S)
 
-    attempt = bench.launch(lambda: None)
-    attempt.launch.body = bench.launch(body).launch.body
-    bench.executor.start([attempt.launch])
+    bench.start(body, into=attempt)
     assert attempt.entered.wait(PATIENCE_S)
 
     bench.executor.flush()
@@ -466,16 +463,14 @@ def test_the_last_word_is_also_passed_on_when_the_engine_asks_for_it(bench):
 
 
 def test_an_announced_shutdown_is_seen_by_running_bodies_and_later_ones(bench):
-    seen = []
+    attempt, seen = bench.attempt(), []
 
     def body(ctx: Context) -> None:
         attempt.entered.set()
         assert attempt.told.wait(PATIENCE_S)
         seen.append((ctx.stopping, ctx.cancelled))
 
-    attempt = bench.launch(lambda: None)
-    attempt.launch.body = bench.launch(body).launch.body
-    bench.executor.start([attempt.launch])
+    bench.start(body, into=attempt)
     assert attempt.entered.wait(PATIENCE_S)
     bench.executor.announce()
     attempt.told.set()
@@ -502,7 +497,7 @@ def test_ordinary_log_lines_inside_a_body_are_tagged_with_its_run(bench, caplog)
     attempt.outcome()
     logging.getLogger("elsewhere").warning("outside")
 
-    inside, outside = caplog.records
+    inside, outside = [each for each in caplog.records if each.name == "elsewhere"]
     assert (inside.worker, inside.run, inside.attempt) == ("tester", attempt.launch.run.id, 2)
     assert not hasattr(outside, "run")
 
@@ -566,7 +561,8 @@ def test_an_own_failure_while_the_node_stops_is_a_failure(bench):
 
 def test_a_closed_executor_enters_no_body(bench):
     bench.executor.close(PATIENCE_S)
-    attempt = bench.start(lambda: attempt.entered.set())
+    attempt = bench.attempt()
+    bench.start(attempt.entered.set, into=attempt)
 
     assert attempt.outcome() == Interrupted(reason="its executor is closed", began=False)
     assert not attempt.entered.is_set()

@@ -354,10 +354,19 @@ def test_functions_that_yield_are_refused():
 
 
 def test_a_context_that_is_not_first_is_refused():
-    def body(to: str, ctx: Context) -> None: ...
+    def second(to: str, ctx: Context) -> None: ...
+    def by_keyword(*, ctx: Context) -> None: ...
 
-    with pytest.raises(ConfigurationError, match="the context 'ctx' must be the first parameter"):
-        a_body(body)
+    for fn in (second, by_keyword):
+        with pytest.raises(ConfigurationError, match="the context 'ctx' must be the first parameter"):
+            a_body(fn)
+
+
+def test_a_context_may_be_positional_only_as_it_is_no_part_of_the_payload():
+    def body(ctx: Context, /, to: str) -> Any:
+        return ctx, to
+
+    assert call(a_body(body), b'{"to":"ada"}', "the context") == ("the context", "ada")
 
 
 @pytest.mark.parametrize("hint", [Path, Callable[[], None], list[Path], complex, Item | Address])
@@ -533,7 +542,7 @@ def test_a_result_that_cannot_be_kept_is_not_and_that_is_said_once(value, caplog
 
     assert body.succeeded(value) == Succeeded()
     assert body.succeeded(value) == Succeeded()
-    (record,) = caplog.records
+    (record,) = [each for each in caplog.records if each.name == "shiftboss.body"]
     assert record.levelno == logging.WARNING
     assert record.worker == "send-mail"
     assert "its result of type" in record.getMessage()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,7 +24,7 @@ from shiftboss.core.policy import Priority
 from shiftboss.core.snapshot import Change
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition
-from shiftboss.ports import Session
+from shiftboss.ports import NO_DELTA, Delta, Session
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 NODE = "node-1"
@@ -116,6 +117,21 @@ def write(session: Session, change: Change | None = None, *, new: Collection[int
         tx.changes()
         tx.write(change if change is not None else Change(**facts), new=new)
         return tx.number
+
+
+class Abandoned(Exception):
+    """What a test raises in the middle of a transaction."""
+
+
+def abandon(session: Session, change: Change, *, new: Collection[int] = ()) -> Delta:
+    """One transaction that looks, writes *change* and draws an id, and then fails; what it had seen."""
+    delta = NO_DELTA
+    with suppress(Abandoned), session.begin() as tx:
+        delta = tx.changes()
+        next(tx.ids())
+        tx.write(change, new=new)
+        raise Abandoned
+    return delta
 
 
 def store_runs(session: Session, *runs: Run) -> None:

@@ -302,13 +302,12 @@ def test_a_closed_letter_keeps_its_run_until_it_is_old_enough_itself(failing: Se
 
 def test_what_a_live_run_refers_to_stays(session: Session):
     finish(session, *(ended(started(a_run(n))) for n in (1, 2, 3)))
-    store_runs(
-        session, a_run(4, replay_of=1, origin=Origin.REPLAY), started(a_run(5, caused_by=2, origin=Origin.AFTER))
-    )
+    replay, after = a_run(4, replay_of=1, origin=Origin.REPLAY), a_run(5, caused_by=2, origin=Origin.AFTER)
+    store_runs(session, replay, started(after))
 
     assert prune(session) == 1
     assert listed(session) == [5, 4, 2, 1]
-    change_runs(session, ended(started(a_run(4, replay_of=1))), ended(started(a_run(5, caused_by=2))))
+    change_runs(session, ended(started(replay)), ended(started(after)))
     assert prune(session) == 4
 
 

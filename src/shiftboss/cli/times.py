@@ -54,6 +54,20 @@ def span(seconds: float) -> str:
     return f"{whole} s"
 
 
+def length(seconds: float | None) -> str:
+    """A setting, as exactly as it was given: "1.5 s", "1 min 30 s", "no limit"."""
+    if seconds is None:
+        return "no limit"
+    if seconds < UNITS[-2][1]:
+        return f"{seconds:g} s"
+    parts, rest = [], seconds
+    for unit, size in UNITS:
+        number, rest = divmod(rest, size)
+        if number:
+            parts.append(f"{number:g} {unit}")
+    return " ".join(parts)
+
+
 def clock(at: datetime, now: datetime, zone: tzinfo | None = None) -> str:
     """The time of day, with the weekday or the date where it is another day: "14:02:40", "Sat 14:02", "2027-03-28 14:02".
 

@@ -40,7 +40,7 @@ def claim(
             claim=Claim(node=node, fence=fence, at=now, probe=grant.probe, fallback=grant.fallback),
             attempt=run.attempt + 1,
             first_started_at=run.first_started_at or now,
-            degraded=run.degraded or grant.degraded or grant.fallback,
+            degraded=grant.degraded or grant.fallback,  # of this attempt: an earlier one's is no matter any more
             give_up_at=None,
             progress=None,
             heartbeat_at=None,

@@ -15,7 +15,6 @@ from shiftboss.core.breaker import reset
 from shiftboss.core.events import Audit, RunStored, WorkerDisabled, WorkerEnabled, WorkerForgotten
 from shiftboss.core.lifecycle import move
 from shiftboss.core.model import (
-    BreakerMode,
     CancelRequest,
     Cause,
     DeadLetter,
@@ -26,12 +25,11 @@ from shiftboss.core.model import (
     Status,
     WorkerState,
 )
-from shiftboss.core.occurrence import give_up_at, skip_range
+from shiftboss.core.occurrence import give_up_at, skip_what_passed
 from shiftboss.core.policy import Priority
 from shiftboss.core.settle import end_pending
 from shiftboss.core.snapshot import NOTHING, Change, Draft, Snapshot
 from shiftboss.core.value import Value, later, replace, seconds_between
-from shiftboss.core.worker import Mode
 from shiftboss.errors import DuplicateKey, NotAllowed, UnknownRun, WrongPayload
 from shiftboss.errors import WorkerDisabled as RefusedDisabled
 
@@ -57,6 +55,10 @@ def trigger(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], request: R
     """
     state = snapshot.worker(request.worker)
     definition = state.definition
+    if request.key is not None:
+        earlier = _earlier(snapshot, now, request, key_ttl_s=definition.key_ttl_s)
+        if earlier is not None:
+            return NOTHING, earlier
     if state.disabled is not None and not request.force:
         raise RefusedDisabled(
             f"worker {state.name!r} is disabled by {state.disabled.by} ({state.disabled.reason or 'no reason given'}); "
@@ -67,10 +69,6 @@ def trigger(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], request: R
             f"the payload for {state.name!r} has {len(request.payload)} bytes, {definition.max_payload_bytes} are "
             "allowed; pass a reference to the data, or raise max_payload"
         )
-    if request.key is not None:
-        earlier = _earlier(snapshot, now, request, key_ttl_s=definition.key_ttl_s)
-        if earlier is not None:
-            return NOTHING, earlier
     due_at = request.at if request.at is not None else later(now, request.delay_s)
     due_at = max(due_at, now)
     deadline_at = None if definition.deadline_s is None else later(due_at, definition.deadline_s)
@@ -126,7 +124,7 @@ def cancel(
     draft = Draft(snapshot, now, ids)
     asked = replace(run, cancel=CancelRequest(by=by, at=now, reason=reason))
     if run.status is Status.PENDING:
-        end_pending(draft, asked, by=by, reason=reason)
+        end_pending(draft, asked)
     else:
         draft.put(asked)
     draft.emit(Audit(at=now, worker=run.worker, run=run.id, by=by, action="cancel", before=run.status, after=reason))
@@ -174,26 +172,19 @@ def enable(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], name: str, 
     definition = state.definition
     record = snapshot.record(name)
     breaker = None if definition.breaker is None else snapshot.breakers.get(definition.breaker)
-    is_clean = record.streak == 0 and (breaker is None or breaker.mode is BreakerMode.CLOSED)
-    if state.disabled is None and is_clean:
+    has_counted = breaker is not None and reset(breaker) != breaker
+    if state.disabled is None and record.streak == 0 and not has_counted:
         return NOTHING, state
     draft.put_worker(enabled)
     if record.streak:
         draft.put_record(name, replace(record, streak=0))
-    if breaker is not None and breaker.mode is not BreakerMode.CLOSED:
+    if breaker is not None and has_counted:
         draft.put_breaker(replace(reset(breaker), opened_at=now))
     if state.disabled is not None:
-        if definition.mode is Mode.SCHEDULED:
-            _skip_what_passed(draft, name)
+        skip_what_passed(draft, definition)
         draft.emit(WorkerEnabled(at=now, worker=name, by=by))
     draft.emit(Audit(at=now, worker=name, by=by, action="enable", before=_state(state), after="enabled"))
     return draft.change(), enabled
-
-
-def _skip_what_passed(draft: Draft, name: str) -> None:
-    for run in draft.standing_of(name):
-        if run.origin is Origin.OCCURRENCE and not run.has_started and run.occurs_at <= draft.now:
-            skip_range(draft, draft.worker(name).definition, run, until=draft.now, reason=Cause.DISABLED)
 
 
 def _state(state: WorkerState) -> str:

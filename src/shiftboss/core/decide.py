@@ -14,7 +14,7 @@ from datetime import datetime
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-from shiftboss.core.gates import Ask, View, ask, ask_node
+from shiftboss.core.gates import Ask, View, ask, ask_node, free_permits, permit_takers
 from shiftboss.core.holds import (
     Hold,
     IsBlocked,
@@ -32,6 +32,7 @@ from shiftboss.core.policy import Priority
 from shiftboss.core.rank import Lent, Rank, effective, lend, rank
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.value import later, replace
+from shiftboss.core.worker import OnFailure
 
 KEPT_OF = 5  # P3: of every five slots one is kept for high and critical
 NO_QUEUE = -1  # of a candidate that stands in no queue: the least of its lane
@@ -139,7 +140,7 @@ class Walk:
         self.decision = Decision()
         self._heap: list[tuple[Rank, int, Run, Iterator[Run] | None]] = []
         self._asked: set[int] = set()
-        self._reserved: list[tuple[Run, tuple[Hold, ...]]] = []  # B4
+        self._reserved: list[Run] = []  # B4
         names = [name for name in lanes if name in snapshot.workers]
         self._lent: Lent = lend(snapshot, now, self._lenders(names))
         for name in names:
@@ -178,10 +179,15 @@ class Walk:
         for number in range(QUEUES):
             self._advance(number, lane.heads(number))
         relations = self.snapshot.relations
-        if self.snapshot.workers[name].definition.depends_on or name in relations.dependents:
-            least = lane.least
-            if least is not None and least.due_at <= self.now:
-                heappush(self._heap, (rank(least, effective(least, self._lent)), NO_QUEUE, least, None))
+        upstreams = self.snapshot.workers[name].definition.depends_on
+        beside: dict[int, Run] = {}  # what may start, or be skipped, although the head of its queue is held
+        if (upstreams or name in relations.dependents) and lane.least is not None:
+            beside[lane.least.id] = lane.least
+        if any(edge.on_failure is OnFailure.SKIP for edge in upstreams):
+            beside.update((run.id, run) for run in lane.standing.values())
+        for run in beside.values():
+            if run.due_at <= self.now:
+                heappush(self._heap, (rank(run, effective(run, self._lent)), NO_QUEUE, run, None))
 
     def _advance(self, number: int, queue: Iterator[Run]) -> None:
         run = next(queue, None)
@@ -200,19 +206,18 @@ class Walk:
             self.decision.skips.append(run)
             answer.holds.clear()
             return answer
-        priority = effective(run, self._lent)
+        priority = answer.priority = effective(run, self._lent)
         executor = answer.state.definition.executor
         self._ask_reservations(answer)
         ask_node(self.node, answer)
-        fleet_holds = tuple(answer.holds)
         refusal = self.room.refusal(self.node, executor, priority)
         if refusal is not None:
-            if not fleet_holds:
+            if not answer.holds:
                 self.decision.starved.add(run.worker)
             answer.hold(refusal)
         if answer.holds:
             self.decision.holds[run.id] = tuple(answer.holds)
-            self._note_wait(answer, priority)
+            self._note_wait(answer)
             return answer
         self.room.take(executor, priority)
         self.decision.grants.append(Grant(run, answer.probe, answer.fallback, answer.degraded))
@@ -222,28 +227,35 @@ class Walk:
 
     def _ask_reservations(self, answer: Ask) -> None:
         """B4: no conflicting run of lower rank starts before one that has waited longer than its patience."""
-        uses = answer.state.definition.uses
-        for reserved, holds in self._reserved:
-            conflicts = self.snapshot.relations.conflict(reserved.worker, answer.run.worker) or any(
-                isinstance(hold, NoPermit) and hold.resource in uses for hold in holds
-            )
-            if conflicts and reserved.id != answer.run.id:
-                answer.hold(IsReserved(worker=reserved.worker, run=reserved.id, since=answer.run.due_at))
+        run = answer.run
+        for reserved in self._reserved:
+            if self.snapshot.relations.conflict(reserved.worker, run.worker) or self._takes_permits(run, reserved):
+                answer.hold(IsReserved(worker=reserved.worker, run=reserved.id, since=run.due_at))
 
-    def _note_wait(self, answer: Ask, priority: Priority) -> None:
+    def _takes_permits(self, run: Run, reserved: Run) -> bool:
+        """Whether *run* would take permits that are then too few for *reserved*."""
+        uses = self.snapshot.workers[run.worker].definition.uses
+        wants = self.snapshot.workers[reserved.worker].definition.uses
+        return any(
+            free_permits(self.view, resource, permit_takers(self.view, run.worker, resource)) - uses[resource] < wanted
+            for resource, wanted in wants.items()
+            if resource in uses
+        )
+
+    def _note_wait(self, answer: Ask) -> None:
         run = answer.run
         for hold in answer.holds:
             self.decision.look(run.worker, hold.until)
-        waits = _of_fleet(answer.holds, self.node)
+        waits = _of_fleet(answer.holds)
         if not waits or not all(isinstance(hold, IsBlocked | NoPermit) for hold in waits):
             return
         patient_until = later(run.due_at, answer.state.definition.patience_s)
         if patient_until > self.now:
             self.decision.look(run.worker, patient_until)
-        elif self._some_node_has_a_slot(answer, priority):
-            self._reserved.append((run, waits))
+        elif self._some_node_has_a_slot(answer):
+            self._reserved.append(run)
 
-    def _some_node_has_a_slot(self, answer: Ask, priority: Priority) -> bool:
+    def _some_node_has_a_slot(self, answer: Ask) -> bool:
         definition = answer.state.definition
         for node in self.snapshot.nodes.values():
             if node.id not in self.live and node.id != self.node.id:
@@ -251,7 +263,7 @@ class Walk:
             if node.mode is not NodeMode.RUNNING or node.workers.get(definition.name) != definition.parameters:
                 continue
             room = self.room if node.id == self.node.id else room_of(self.snapshot, node)
-            if room.refusal(node, definition.executor, priority) is None:
+            if room.refusal(node, definition.executor, answer.priority) is None:
                 return True
         return False
 
@@ -267,7 +279,7 @@ def room_of(snapshot: Snapshot, node: Node) -> Room:
     return Room.of(node, running, kinds)
 
 
-def _of_fleet(holds: list[Hold], node: Node) -> tuple[Hold, ...]:
+def _of_fleet(holds: list[Hold]) -> tuple[Hold, ...]:
     """The holds that would hold on every node; what only this node says does not count against a reservation."""
     own = (NoSlot, NotHere, OtherVersion, IsDraining, IsShed)
     return tuple(hold for hold in holds if not isinstance(hold, own))

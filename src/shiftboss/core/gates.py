@@ -28,7 +28,18 @@ from shiftboss.core.holds import (
     UpstreamOwes,
     UpstreamStale,
 )
-from shiftboss.core.model import BreakerMode, Node, NodeMode, Origin, Record, Run, Shed, Status, WorkerState
+from shiftboss.core.model import (
+    BreakerMode,
+    BreakerState,
+    Node,
+    NodeMode,
+    Origin,
+    Record,
+    Run,
+    Shed,
+    Status,
+    WorkerState,
+)
 from shiftboss.core.policy import Priority, Rate
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.value import later, seconds_between
@@ -38,11 +49,12 @@ from shiftboss.core.worker import OnFailure, Upstream
 class Ask:
     """What the gates said about one run: its holds, and how it must be started if there are none."""
 
-    __slots__ = ("degraded", "fallback", "holds", "lanewide", "probe", "run", "skip", "state")
+    __slots__ = ("degraded", "fallback", "holds", "priority", "probe", "run", "skip", "state")
 
     def __init__(self, run: Run, state: WorkerState) -> None:
         self.run = run
         self.state = state
+        self.priority = run.priority  # or what was lent to it (D9)
         self.holds: list[Hold] = []
         self.probe = False  # of a half-open breaker or of probation
         self.fallback = False
@@ -117,8 +129,8 @@ def ask_node(node: Node, ask: Ask) -> None:
         ask.hold(OtherVersion(node=node.name))
     if node.mode is not NodeMode.RUNNING:
         ask.hold(IsDraining(node=node.name))
-    if sheds(node.shed, ask.run.priority):
-        ask.hold(IsShed(node=node.name, reason=node.shed_reason, priority=ask.run.priority))
+    if sheds(node.shed, ask.priority):
+        ask.hold(IsShed(node=node.name, reason=node.shed_reason, priority=ask.priority))
 
 
 def sheds(level: Shed, priority: Priority) -> bool:
@@ -141,11 +153,12 @@ def _ask_disabled(view: View, ask: Ask) -> None:
     if disabled is None or ask.run.forced:
         return
     until = disabled.probation_until
-    probing = any(run.claim is not None and run.claim.probe for run in view.snapshot.running_of(ask.run.worker))
-    if until is not None and until <= view.now and not probing and not view.granted.get(ask.run.worker):
+    is_over = until is not None and until <= view.now
+    if is_over and not any(run.claim is not None and run.claim.probe for run in view.running_of(ask.run.worker)):
         ask.probe = True
         return
-    ask.hold(IsDisabled(by=disabled.by, reason=disabled.reason, since=disabled.since, until=until))
+    ends_at = None if is_over else until  # a probe runs: only its end changes anything
+    ask.hold(IsDisabled(by=disabled.by, reason=disabled.reason, since=disabled.since, until=ends_at))
 
 
 def _ask_concurrency(view: View, ask: Ask) -> None:
@@ -283,9 +296,8 @@ def _ask_blocks(view: View, ask: Ask) -> None:
 def _ask_permits(view: View, ask: Ask) -> None:
     """B9: counted from live claims."""
     for resource, wanted in ask.state.definition.uses.items():
-        size = view.snapshot.resources.get(resource, 0)
         takers = permit_takers(view, ask.run.worker, resource)
-        free = size - sum(permits for _, permits in takers)
+        free = free_permits(view, resource, takers)
         if free < wanted:
             since = max((run.claim.at for run, _ in takers if run.claim), default=None)
             ids = tuple(run.id for run, _ in takers)
@@ -304,27 +316,33 @@ def permit_takers(view: View, name: str, resource: str) -> list[tuple[Run, int]]
     return takers
 
 
+def free_permits(view: View, resource: str, takers: list[tuple[Run, int]]) -> int:
+    """Below zero after the resource was declared smaller than what is taken."""
+    return view.snapshot.resources.get(resource, 0) - sum(permits for _, permits in takers)
+
+
 def _ask_breaker(view: View, ask: Ask, name: str) -> None:
     """K2, K3."""
     breaker = view.snapshot.breakers.get(name)
     if breaker is None or breaker.mode is BreakerMode.CLOSED:
         return
     cooling = breaker.until is not None and breaker.until > view.now
-    probe = probe_of(view, name)
+    probe = probe_of(view, breaker)
     if not cooling and probe is None and not ask.holds and not ask.skip:
         ask.probe = True
-    elif ask.state.definition.fallback:
+    elif ask.state.definition.fallback and not ask.probe:  # what probes for K5 must be the body
         ask.fallback = True
     elif cooling or probe is not None:
         until = breaker.until if cooling else None
         ask.hold(BreakerIsOpen(breaker=name, since=breaker.opened_at, until=until, probe=probe.id if probe else None))
 
 
-def probe_of(view: View, breaker: str) -> Run | None:
-    """The run that probes a half-open breaker now, in the whole fleet."""
-    for name in view.snapshot.relations.sharing_breaker(breaker):
+def probe_of(view: View, breaker: BreakerState) -> Run | None:
+    """The run that probes a half-open breaker now, in the whole fleet.  What began before it opened probes nothing."""
+    for name in view.snapshot.relations.sharing_breaker(breaker.name):
         for run in view.running_of(name):
-            if run.claim is not None and run.claim.probe:
+            claim = run.claim
+            if claim is not None and claim.probe and (breaker.opened_at is None or claim.at >= breaker.opened_at):
                 return run
     return None
 

@@ -57,7 +57,7 @@ class Relations(Value, frozen=True):
                 users[resource].append(name)
         edges = [
             *((name, word) for name, spoken in words.items() for word in spoken),
-            *((name, mark) for name, found in marks.items() for mark in found if mark != name),
+            *((name, mark) for name, found in marks.items() for mark in found & said if mark != name),
             *((a, b) for graph in (after, dependents) for a, bs in graph.items() for b in bs if a in known),
             *((names[0], other) for names in (*breakers.values(), *users.values()) for other in names[1:]),
         ]

@@ -1,14 +1,208 @@
-"""(stub)"""
+"""How well is each worker, and the whole?  (H1 to H3)
+
+Rules of this file
+- A status always comes with what brought it about: each reason is one fact, its sentence and how grave it is.
+- Disabled workers stand first in every order (K6), then the worst.
+- Thresholds are the worker's own (`HealthPolicy`); None switches a question off.
+"""
+
 from __future__ import annotations
-from shiftboss.core.value import Value
-class HealthReason(Value, frozen=True):
-    text: str = ""
-class WorkerHealth(Value, frozen=True):
-    status: str = "healthy"
+
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
+from enum import StrEnum
+
+from shiftboss.core.model import BreakerMode, NodeMode, Shed, WorkerState
+from shiftboss.core.policy import HealthPolicy, Priority
+from shiftboss.core.snapshot import Snapshot
+from shiftboss.core.value import Value, seconds_between
+
+MAX_DEAD_LETTERS = 10_000  # Q4: beyond that nobody reads them one by one any more
+
+
+class Health(StrEnum):
+    """H1."""
+
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    UNHEALTHY = "unhealthy"
+    OFFLINE = "offline"  # no live node can run it
+    DISABLED = "disabled"
+    UNKNOWN = "unknown"  # never ran
+
+
+WORST_FIRST = (Health.DISABLED, Health.UNHEALTHY, Health.OFFLINE, Health.DEGRADED, Health.UNKNOWN, Health.HEALTHY)
+GRAVE = frozenset({Health.UNHEALTHY, Health.OFFLINE})
+
+
+class HealthReason(Value, frozen=True, omit_defaults=False):
+    """One fact that makes something other than healthy; `worker` is empty where it is about the whole."""
+
+    severity: Health
+    fact: str  # failure_rate, slow, backlog, stuck, no_success, breaker, zombie, offline, disabled, store, …
+    text: str
+    worker: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.worker}: {self.text}" if self.worker else self.text
+
+
+class WorkerHealth(Value, frozen=True, omit_defaults=False):
+    """A worker's status and its reasons, worst first."""
+
+    status: Health
     reasons: tuple[HealthReason, ...] = ()
-class SystemHealth(Value, frozen=True):
-    status: str = "healthy"
+
+
+class SystemHealth(Value, frozen=True, omit_defaults=False):
+    """H3: the whole; `status` is healthy, degraded or unhealthy.  `workers` has the disabled first, then the worst."""
+
+    status: Health
     reasons: tuple[HealthReason, ...] = ()
     workers: dict[str, WorkerHealth] = {}
-def system_health(snapshot, now, *, live, due, letters):
-    return SystemHealth(workers={n: WorkerHealth() for n in snapshot.workers})
+
+
+def system_health(
+    snapshot: Snapshot,
+    now: datetime,
+    *,
+    live: Collection[str],
+    due: Mapping[str, int],
+    letters: Mapping[str, int],
+    max_dead_letters: int = MAX_DEAD_LETTERS,
+    store_trouble: str | None = None,
+) -> SystemHealth:
+    """H3.  *due* and *letters* count due runs and open dead letters by worker; *live* are nodes with a good lease.
+
+    *store_trouble* says why the store cannot be reached; the snapshot is then the last one known.
+    """
+    judged = {name: worker_health(snapshot, now, name, due=due.get(name, 0), live=live) for name in snapshot.workers}
+    names = sorted(judged, key=lambda name: (_gravity(judged[name].status), -_priority(snapshot, name), name))
+    workers = {name: judged[name] for name in names}
+    store = [] if store_trouble is None else [HealthReason(Health.UNHEALTHY, "store", store_trouble)]
+    others = [*_letters(letters, max_dead_letters), *_shedding(snapshot, live)]
+    reasons = (*store, *(reason for health in workers.values() for reason in health.reasons), *others)
+    if store or any(w.status in GRAVE and _priority(snapshot, name) >= Priority.HIGH for name, w in workers.items()):
+        return SystemHealth(Health.UNHEALTHY, reasons, workers)
+    is_well = all(health.status in (Health.HEALTHY, Health.UNKNOWN) for health in workers.values()) and not others
+    return SystemHealth(Health.HEALTHY if is_well else Health.DEGRADED, reasons, workers)
+
+
+def worker_health(snapshot: Snapshot, now: datetime, name: str, *, live: Collection[str], due: int = 0) -> WorkerHealth:
+    """H1, H2.  *due* counts its runs that are due and wait.  Raises UnknownWorker."""
+    state = snapshot.worker(name)
+    found = [*_disabled(state), *_offline(snapshot, state, live), *_troubles(snapshot, now, state, due=due)]
+    reasons = sorted(found, key=lambda reason: _gravity(reason.severity))
+    if reasons:
+        return WorkerHealth(reasons[0].severity, tuple(reasons))
+    never_ran = snapshot.record(name).last_run_at is None
+    return WorkerHealth(Health.UNKNOWN if never_ran else Health.HEALTHY)
+
+
+# ── the questions about one worker ───────────────────────────────────────────────────────────────────────────────
+
+
+def _disabled(state: WorkerState) -> Iterator[HealthReason]:
+    disabled = state.disabled
+    if disabled is not None:
+        why = f": {disabled.reason}" if disabled.reason else ""
+        said = f"disabled by {disabled.by} since {disabled.since:%Y-%m-%d %H:%M:%S} UTC{why}"
+        yield HealthReason(Health.DISABLED, "disabled", said, state.name)
+
+
+def _offline(snapshot: Snapshot, state: WorkerState, live: Collection[str]) -> Iterator[HealthReason]:
+    name = state.name
+    here = [node for node in snapshot.nodes.values() if node.id in live and name in node.workers]
+    here = [node for node in here if node.mode is not NodeMode.CLIENT]
+    if not here:
+        yield HealthReason(Health.OFFLINE, "offline", "no live node declares it", name)
+        return
+    fitting = [node for node in here if node.workers[name] == state.definition.parameters]
+    if not fitting:
+        said = "every live node that declares it declares other parameters than the newest declaration"
+        yield HealthReason(Health.OFFLINE, "offline", said, name)
+    elif all(node.mode is NodeMode.DRAINING for node in fitting):
+        yield HealthReason(Health.OFFLINE, "offline", "every live node that could run it is shutting down", name)
+
+
+def _troubles(snapshot: Snapshot, now: datetime, state: WorkerState, *, due: int) -> Iterator[HealthReason]:
+    """H2, in the order of the rule."""
+    name, policy = state.name, state.definition.health
+    yield from _attempts(snapshot, name, policy)
+    if policy.max_due is not None and due > policy.max_due:
+        said = f"{due} runs are due and wait, more than {policy.max_due}"
+        yield HealthReason(Health.DEGRADED, "backlog", said, name)
+    for run in snapshot.running_of(name):
+        limit_s = policy.heartbeat_timeout_s
+        if limit_s is not None and run.heartbeat_at is not None:
+            silent_s = seconds_between(run.heartbeat_at, now)
+            if silent_s > limit_s:
+                said = f"run {run.id} is stuck: silent for {silent_s:.0f} s, longer than {limit_s:g} s"
+                yield HealthReason(Health.UNHEALTHY, "stuck", said, name)
+        if run.claim is not None and run.claim.zombie_since is not None:
+            said = f"run {run.id} is a zombie: it timed out, but its body still runs"
+            yield HealthReason(Health.DEGRADED, "zombie", said, name)
+    within_s = policy.expect_success_within_s
+    since = snapshot.record(name).last_success_at or state.declared_at
+    if within_s is not None and seconds_between(since, now) > within_s:
+        said = f"no success for {seconds_between(since, now):.0f} s, expected within {within_s:g} s"
+        yield HealthReason(Health.UNHEALTHY, "no_success", said, name)
+    breaker = snapshot.breakers.get(state.definition.breaker) if state.definition.breaker is not None else None
+    if breaker is not None and breaker.mode is not BreakerMode.CLOSED:
+        said = f"its breaker {breaker.name!r} is {breaker.mode.replace('_', '-')}"
+        yield HealthReason(Health.DEGRADED, "breaker", said, name)
+
+
+def _attempts(snapshot: Snapshot, name: str, policy: HealthPolicy) -> Iterator[HealthReason]:
+    """How often its last attempts failed, and how long they took."""
+    ring = snapshot.record(name).ring
+    if not ring or len(ring) < policy.min_attempts:
+        return
+    failed = sum(1 for sample in ring if not sample.ok)
+    rate = failed / len(ring)
+    said = f"{failed} of its last {len(ring)} attempts failed ({rate:.0%})"
+    severity = _grade(rate, policy.degraded_rate, policy.unhealthy_rate)
+    if severity is not None:
+        yield HealthReason(severity, "failure_rate", said, name)
+    expected_s = policy.expected_duration_s
+    if expected_s:
+        mean_s = sum(sample.duration_s for sample in ring) / len(ring)
+        said = f"its last {len(ring)} attempts took {mean_s:.3g} s on average, {expected_s:g} s are expected"
+        severity = _grade(mean_s / expected_s, policy.slow_factor, policy.very_slow_factor)
+        if severity is not None:
+            yield HealthReason(severity, "slow", said, name)
+
+
+def _grade(value: float, degraded: float | None, unhealthy: float | None) -> Health | None:
+    if unhealthy is not None and value >= unhealthy:
+        return Health.UNHEALTHY
+    return Health.DEGRADED if degraded is not None and value >= degraded else None
+
+
+# ── the questions about the whole ────────────────────────────────────────────────────────────────────────────────
+
+
+def _letters(letters: Mapping[str, int], limit: int) -> Iterator[HealthReason]:
+    """Q4."""
+    count = sum(letters.values())
+    if count > limit:
+        worst = max(letters, key=lambda name: (letters[name], name))
+        said = f"{count} dead letters are open, more than {limit}, most of {worst!r}: replay, resolve or discard them"
+        yield HealthReason(Health.DEGRADED, "dead_letters", said)
+
+
+def _shedding(snapshot: Snapshot, live: Collection[str]) -> Iterator[HealthReason]:
+    """H4."""
+    for node in snapshot.nodes.values():
+        if node.id in live and node.shed is not Shed.NOTHING:
+            held = "low" if node.shed is Shed.LOW else "low and normal"
+            said = f"node {node.name} holds back {held} runs: {node.shed_reason}"
+            yield HealthReason(Health.DEGRADED, "shedding", said)
+
+
+def _gravity(status: Health) -> int:
+    return WORST_FIRST.index(status)
+
+
+def _priority(snapshot: Snapshot, name: str) -> Priority:
+    return snapshot.workers[name].definition.priority

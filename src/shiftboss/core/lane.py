@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from shiftboss.core.model import Run
+from shiftboss.core.policy import Priority
+from shiftboss.errors import NotLoaded
 
 FORCED = 4  # the queue of forced runs, behind those of the four priorities
 QUEUES = 5
@@ -104,6 +106,10 @@ class Lane:
         """Whether `least` can be answered from what is loaded."""
         return self._least is not None or self.is_whole
 
+    def holds_below(self, priority: Priority) -> bool:
+        """Whether a loaded run may be of lower priority than that (a forced one may be of any)."""
+        return any(self._keys[number] for number in (*range(priority), FORCED))
+
     @property
     def next_due_at(self) -> datetime | None:
         """The earliest due instant of what is loaded."""
@@ -111,11 +117,11 @@ class Lane:
 
     @property
     def least(self) -> Run | None:
-        """The pending run with the least logical instant (D2); None when nothing waits."""
-        if self._least is None and self.is_whole:
-            for run in self._runs.values():
-                if self._least is None or _earlier(run, self._least):
-                    self._least = run
+        """The pending run with the least logical instant (D2); None when nothing waits.  Raises NotLoaded."""
+        if self._least is None:
+            if not self.is_whole:
+                raise NotLoaded("the run with the least logical instant was taken, and the next one was not read")
+            self._least = min(self._runs.values(), key=lambda run: (run.occurs_at, run.id), default=None)
         return self._least
 
 

@@ -73,6 +73,10 @@ class Error(Value, frozen=True):
     message: str = ""
     traceback: str = ""
 
+    def short(self) -> Error:
+        """For the worker's row: who and what, without the traceback."""
+        return Error(type=self.type, message=self.message[:500])
+
 
 class Attempt(Value, frozen=True):
     """One finished try of a run (Q2).  `cause` is None when it succeeded."""

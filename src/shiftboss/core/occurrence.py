@@ -85,16 +85,15 @@ def next_occurrence(draft: Draft, definition: Definition) -> None:
     if definition.concurrency is not None and len(waiting) + len(running) >= definition.concurrency:
         return
     record = draft.record(definition.name)
-    last = record.last_instant
-    if last is None:
-        at = schedule.first_instant(definition.schedule, draft.now)
-    else:
-        at = schedule.next_after(definition.schedule, last, anchor=record.anchor_at)
+    if record.last_instant is None:
+        first_occurrence(draft, definition)
+        return
+    at = schedule.next_after(definition.schedule, record.last_instant, anchor=record.anchor_at)
     _store_occurrence(draft, definition, at)
 
 
 def _store_occurrence(draft: Draft, definition: Definition, at: datetime) -> None:
-    due_at = later(at, schedule.jitter_offset_s(definition.name, definition.jitter_s))
+    due_at = later(at, _offset_s(definition))
     draft.put(new_run(draft, definition, origin=Origin.OCCURRENCE, occurs_at=at, due_at=due_at))
 
 
@@ -104,48 +103,36 @@ def take_up(draft: Draft, definition: Definition, run: Run) -> Run | None:
     A dropped one is recorded as a skipped range and its successor stored.
     """
     rule = definition.schedule
-    now = draft.now
-    if rule is None or run.occurs_at > now:  # declared otherwise since, or started early by nobody's fault
-        _cover(draft, definition, run.occurs_at)
-        return run
-    record = draft.record(definition.name)
-    last = schedule.last_until(rule, now, first=run.occurs_at, anchor=record.anchor_at)
+    until = later(draft.now, -_offset_s(definition))  # jitter moves every instant alike: later ones are not due yet
+    anchor = draft.record(definition.name).anchor_at
+    if rule is None or run.occurs_at > until:  # declared otherwise since
+        return _covering(draft, definition, run, until=run.occurs_at)
     match definition.misfire:
         case Misfire.ONE:
-            count = schedule.count_until(rule, run.occurs_at, now, anchor=record.anchor_at, limit=MAX_COUNTED + 1)
-            _cover(draft, definition, last)
-            return replace(run, covers_until=last, missed=max(0, count - 1))
+            return _covering(draft, definition, run, until=until)
         case Misfire.SKIP:
-            oldest_good = later(now, -definition.grace_s)
-            if run.occurs_at >= oldest_good:
-                _cover(draft, definition, run.occurs_at)
-                return run
-            skip_range(draft, definition, run, until=min(later(oldest_good, -1e-6), last), reason=Cause.MISFIRE)
-            return None
+            first = later(until, -definition.grace_s)
         case Misfire.ALL:
-            first = schedule.newest(
-                rule, now, first=run.occurs_at, anchor=record.anchor_at, limit=definition.misfire_limit
-            )
-            if first <= run.occurs_at:
-                _cover(draft, definition, run.occurs_at)
-                return run
-            skip_range(draft, definition, run, until=later(first, -1e-6), reason=Cause.MISFIRE)
-            return None
+            first = schedule.newest(rule, until, first=run.occurs_at, anchor=anchor, limit=definition.misfire_limit)
+    if run.occurs_at < first:
+        skip_range(draft, definition, run, until=later(first, -1e-6), reason=Cause.MISFIRE)
+        return None
+    return _covering(draft, definition, run, until=run.occurs_at)
+
+
+def end_unstarted(draft: Draft, definition: Definition, run: Run) -> Run:
+    """D7: an occurrence that ends without having started has taken up what passed while it waited.
+
+    Under `misfire="all"` each instant has a run of its own, so it ends alone.
+    """
+    alone = definition.misfire is Misfire.ALL
+    return _covering(draft, definition, run, until=run.occurs_at if alone else draft.now)
 
 
 def skip_range(draft: Draft, definition: Definition, run: Run, *, until: datetime, reason: Cause) -> None:
     """Record *run*, and every instant after it up to *until*, as skipped; the next occurrence takes its place."""
-    rule = definition.schedule
-    last, missed = run.occurs_at, 0
-    if rule is not None and until > run.occurs_at:
-        anchor = draft.record(definition.name).anchor_at
-        last = schedule.last_until(rule, until, first=run.occurs_at, anchor=anchor)
-        count = schedule.count_until(rule, run.occurs_at, until, anchor=anchor, limit=MAX_COUNTED + 1)
-        missed = max(0, count - 1)  # a start="now" occurrence need not be an instant of its cron
-    draft.put(
-        move(run, Status.SKIPPED, cause=reason, covers_until=last, missed=missed, finished_at=draft.now, claim=None)
-    )
-    _cover(draft, definition, last)
+    covering = _covering(draft, definition, run, until=until)
+    draft.put(move(covering, Status.SKIPPED, cause=reason, finished_at=draft.now, claim=None))
     draft.emit(
         RunSkipped(
             at=draft.now,
@@ -153,17 +140,38 @@ def skip_range(draft: Draft, definition: Definition, run: Run, *, until: datetim
             run=run.id,
             reason=reason,
             first=run.occurs_at,
-            last=last,
-            count=missed + 1,
+            last=covering.covers_until,
+            count=covering.missed + 1,
         )
     )
     next_occurrence(draft, definition)
 
 
-def _cover(draft: Draft, definition: Definition, last: datetime) -> None:
+def skip_what_passed(draft: Draft, definition: Definition) -> None:
+    """K5: a worker is enabled; the instants that passed meanwhile are recorded as one range."""
+    if definition.mode is not Mode.SCHEDULED:
+        return
+    for run in draft.standing_of(definition.name):
+        if run.origin is Origin.OCCURRENCE and not run.has_started and run.occurs_at <= draft.now:
+            skip_range(draft, definition, run, until=draft.now, reason=Cause.DISABLED)
+
+
+def _covering(draft: Draft, definition: Definition, run: Run, *, until: datetime) -> Run:
+    """*run* with all instants up to *until* beside its own; the worker's record says that they are used up."""
+    rule = definition.schedule
     record = draft.record(definition.name)
+    last, missed = run.occurs_at, 0
+    if rule is not None and until > run.occurs_at:
+        last = schedule.last_until(rule, until, first=run.occurs_at, anchor=record.anchor_at)
+        count = schedule.count_until(rule, run.occurs_at, until, anchor=record.anchor_at, limit=MAX_COUNTED + 1)
+        missed = count - 1
     if record.last_instant is None or last > record.last_instant:
         draft.put_record(definition.name, replace(record, last_instant=last))
+    return replace(run, covers_until=last, missed=missed)
+
+
+def _offset_s(definition: Definition) -> float:
+    return schedule.jitter_offset_s(definition.name, definition.jitter_s)
 
 
 # ── iterations ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -3,7 +3,8 @@
 Rules of this file
 - Waiting is ageing: the rank is fixed when a run becomes due, no row is ever updated for it.
 - Nothing ages past critical.
-- A run held by depends_on lends its priority down the chain to what it waits for; computed, never stored.
+- A run held by depends_on lends its priority down the chain to what it waits for; computed, never stored.  A disabled
+  worker neither lends nor borrows: it waits for nobody, and nobody waits for its waiting runs (D6).
 """
 
 from __future__ import annotations
@@ -43,18 +44,24 @@ def effective(run: Run, lent: Lent) -> Priority:
 def lend(snapshot: Snapshot, now: datetime, heads: Iterable[Run]) -> Lent:
     """What the due runs in *heads* lend to the waiting runs of their upstreams."""
     lent: Lent = {}
-    todo = [(run.worker, run.occurs_at, run.priority) for run in heads if run.due_at <= now]
+    todo = [
+        (run.worker, run.occurs_at, run.priority) for run in heads if run.due_at <= now and _may_start(snapshot, run)
+    ]
     while todo:
         name, occurs_at, priority = todo.pop()
-        state = snapshot.workers.get(name)
-        for edge in state.definition.depends_on if state else ():
-            if edge.worker not in snapshot.lanes:
+        for edge in snapshot.workers[name].definition.depends_on:
+            upstream = snapshot.workers.get(edge.worker)
+            if upstream is None or upstream.disabled is not None:
                 continue
-            owed = snapshot.lane(edge.worker).least
-            if owed is None or owed.occurs_at > occurs_at or owed.priority >= priority:
+            lane = snapshot.lane(edge.worker)
+            if lane.least is None or lane.least.occurs_at > occurs_at or not lane.holds_below(priority):
                 continue
             loans = lent.setdefault(edge.worker, [])
             if not any(up_to >= occurs_at and loan >= priority for up_to, loan in loans):
                 loans.append((occurs_at, priority))
                 todo.append((edge.worker, occurs_at, priority))
     return lent
+
+
+def _may_start(snapshot: Snapshot, run: Run) -> bool:
+    return run.forced or snapshot.workers[run.worker].disabled is None

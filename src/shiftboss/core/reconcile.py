@@ -18,7 +18,7 @@ from shiftboss.core.model import BreakerState, Cause, Origin, Run, Status, Worke
 from shiftboss.core.occurrence import first_occurrence, next_iteration, next_occurrence
 from shiftboss.core.snapshot import Change, Draft, Snapshot
 from shiftboss.core.value import later, replace
-from shiftboss.core.worker import Definition, Mode
+from shiftboss.core.worker import TAG_PREFIX, Definition, Mode
 
 
 def declare(
@@ -36,7 +36,7 @@ def declare(
     declared = {definition.name: definition for definition in definitions}
     together = {name: state.definition for name, state in snapshot.workers.items()} | declared
     sizes = {**snapshot.resources, **resources}
-    graph.check(_reachable(together, declared), resources=sizes)
+    graph.check(_without_lost_names(together, declared), resources=sizes)
     draft = Draft(snapshot, now, ids)
     changed = tuple(name for name, definition in declared.items() if _declare(draft, definition))
     change = draft.change()
@@ -44,19 +44,25 @@ def declare(
     return replace(change, resources=new_sizes), changed
 
 
-def _reachable(together: dict[str, Definition], declared: dict[str, Definition]) -> list[Definition]:
-    """What is declared, and of the stored rest those whose edges all lead somewhere.
+def _without_lost_names(together: dict[str, Definition], declared: dict[str, Definition]) -> list[Definition]:
+    """What is declared, and the stored rest without the edges that lead nowhere.
 
-    A stored worker that nobody declares any more may name others that were forgotten: it is offline, not an error.
+    A stored worker that nobody declares any more may name others that were forgotten, or a resource that has become
+    too small for it: it is offline, not an error of the one that starts.
     """
-    tags = {"tag:" + tag for definition in together.values() for tag in definition.tags}
+    tags = {TAG_PREFIX + tag for definition in together.values() for tag in definition.tags}
     known = together.keys() | tags
-    return [
-        definition
-        for name, definition in together.items()
-        if name in declared
-        or known >= {*definition.after, *definition.blocks, *(edge.worker for edge in definition.depends_on)}
-    ]
+
+    def stripped(definition: Definition) -> Definition:
+        return replace(
+            definition,
+            after=tuple(name for name in definition.after if name in known),
+            blocks=tuple(name for name in definition.blocks if name in known),
+            depends_on=tuple(edge for edge in definition.depends_on if edge.worker in known),
+            uses={},
+        )
+
+    return [definition if name in declared else stripped(definition) for name, definition in together.items()]
 
 
 def _declare(draft: Draft, definition: Definition) -> bool:
@@ -148,12 +154,15 @@ def clock_went_back(snapshot: Snapshot, now: datetime, *, ids: Iterator[int]) ->
     """O4: an occurrence that has not started moves to the first instant after both now and the last one covered."""
     draft = Draft(snapshot, now, ids)
     moved = 0
+    for name, record in snapshot.records.items():
+        if record.tokens_at is not None and record.tokens_at > now:
+            draft.put_record(name, replace(record, tokens_at=now))  # B8: or nothing is refilled until then
     for name, lane in snapshot.lanes.items():
         state = snapshot.workers.get(name)
         rule = state.definition.schedule if state else None
         if state is None or rule is None:
             continue
-        record = snapshot.record(name)
+        record = draft.record(name)
         for run in lane.standing.values():
             if run.origin is not Origin.OCCURRENCE or run.has_started:
                 continue

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import assert_never
 
 from shiftboss.core import breaker as breakers
+from shiftboss.core.autodisable import disable_automatically, enable_again, extend_probation
 from shiftboss.core.events import (
     AttemptEnded,
     DeadLettered,
@@ -21,8 +22,6 @@ from shiftboss.core.events import (
     RunEnded,
     RunRescued,
     StaleReport,
-    WorkerDisabled,
-    WorkerEnabled,
 )
 from shiftboss.core.lifecycle import move
 from shiftboss.core.model import (
@@ -32,7 +31,6 @@ from shiftboss.core.model import (
     Cancelled,
     Cause,
     DeadLetter,
-    Disabled,
     Error,
     Failed,
     Interrupted,
@@ -48,7 +46,7 @@ from shiftboss.core.model import (
     Unfit,
     Verdict,
 )
-from shiftboss.core.occurrence import next_iteration, next_occurrence, runs_after
+from shiftboss.core.occurrence import end_unstarted, next_iteration, next_occurrence, runs_after
 from shiftboss.core.policy import Retry
 from shiftboss.core.snapshot import Change, Draft, Snapshot
 from shiftboss.core.value import later, replace
@@ -56,7 +54,6 @@ from shiftboss.core.worker import Definition
 
 MAX_ATTEMPTS_KEPT = 50  # of a run that is retried without end; a page of history, and rows stay small
 MAX_RESCUES = 5  # C8
-MAX_PROBATION_S = 86400.0  # K5
 COUNTS_FOR_STREAK = frozenset({Cause.ERROR, Cause.FATAL, Cause.TIMEOUT, Cause.LOST, Cause.CRASH_LOOP})  # K4
 
 
@@ -76,17 +73,17 @@ def _settle(draft: Draft, run: Run, outcome: Outcome, *, duration_s: float, code
     match outcome:
         case Succeeded():
             run = _with_attempt(draft, run, duration_s, None, None, code_version)
-            _succeed(draft, run, outcome, duration_s=duration_s)
+            _succeed(draft, run, outcome)
         case Cancelled():
             run = _with_attempt(draft, run, duration_s, Cause.CANCELLED, None, code_version)
             _cancel(draft, run)
         case Failed(error=error):
             cause = Cause.FATAL if outcome.fatal else Cause.ERROR
             run = _with_attempt(draft, run, duration_s, cause, error, code_version)
-            _fail(draft, run, cause, error, duration_s=duration_s, retry_after_s=outcome.retry_after_s)
+            _fail(draft, run, cause, error, retry_after_s=outcome.retry_after_s)
         case TimedOut(error=error):
             run = _with_attempt(draft, run, duration_s, Cause.TIMEOUT, error, code_version)
-            _fail(draft, run, Cause.TIMEOUT, error, duration_s=duration_s)
+            _fail(draft, run, Cause.TIMEOUT, error)
         case Unfit(error=error):
             run = _with_attempt(draft, run, duration_s, Cause.UNFIT, error, code_version)
             _die(draft, run, Cause.UNFIT, error)
@@ -100,10 +97,10 @@ def _settle(draft: Draft, run: Run, outcome: Outcome, *, duration_s: float, code
 # ── ends ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _succeed(draft: Draft, run: Run, outcome: Succeeded, *, duration_s: float) -> None:
+def _succeed(draft: Draft, run: Run, outcome: Succeeded) -> None:
     definition = draft.worker(run.worker).definition
     started_at = run.attempts[-1].started_at
-    _count_attempt(draft, run, ok=True, duration_s=duration_s)
+    _count_attempt(draft, run, ok=True)
     record = draft.record(run.worker)
     draft.put_record(
         run.worker,
@@ -116,25 +113,23 @@ def _succeed(draft: Draft, run: Run, outcome: Succeeded, *, duration_s: float) -
         ),
     )
     _supersede(draft, run.worker)
-    _enable_again(draft, run)
+    enable_again(draft, run)
     ended = move(run, Status.SUCCEEDED, claim=None, finished_at=draft.now, result=outcome.result, cause=None)
     pause_s = definition.pause_s if outcome.idle_s is None else outcome.idle_s
-    _end(draft, ended, duration_s=duration_s, pause_s=pause_s, last_start=started_at)
+    _end(draft, ended, pause_s=pause_s)
     runs_after(draft, run)
 
 
-def _fail(
-    draft: Draft, run: Run, cause: Cause, error: Error, *, duration_s: float, retry_after_s: float | None = None
-) -> None:
-    """A failed attempt: retried, or dead (R1, T4)."""
-    definition = draft.worker(run.worker).definition
-    _count_attempt(draft, run, ok=False, duration_s=duration_s)
-    record = draft.record(run.worker)
-    draft.put_record(run.worker, replace(record, last_error=_short(error), last_error_at=draft.now))
-    _extend_probation(draft, run)
+def _fail(draft: Draft, run: Run, cause: Cause, error: Error, *, retry_after_s: float | None = None) -> None:
+    """A failed attempt: retried, or dead (R1).  What an operator ended is no failure, however it ended (T4)."""
     if run.cancel is not None:
         _cancel(draft, run)
         return
+    definition = draft.worker(run.worker).definition
+    _count_attempt(draft, run, ok=False)
+    record = draft.record(run.worker)
+    draft.put_record(run.worker, replace(record, last_error=error.short(), last_error_at=draft.now))
+    extend_probation(draft, run)
     retry = definition.retry
     may_retry = retry.max_retries is None or run.attempt <= retry.max_retries
     if cause is Cause.FATAL or not may_retry or definition.at_most_once:
@@ -163,9 +158,7 @@ def _fail(
 
 def _cancel(draft: Draft, run: Run) -> None:
     """T4: no failure, but no success either for those that depend on it."""
-    started_at = run.attempts[-1].started_at if run.attempts else None
-    ended = move(run, Status.CANCELLED, claim=None, finished_at=draft.now, cause=Cause.CANCELLED)
-    _end(draft, ended, duration_s=0.0, last_start=started_at)
+    _end(draft, move(run, Status.CANCELLED, claim=None, finished_at=draft.now, cause=Cause.CANCELLED))
 
 
 def _die(draft: Draft, run: Run, cause: Cause, error: Error) -> None:
@@ -187,26 +180,27 @@ def _die(draft: Draft, run: Run, cause: Cause, error: Error) -> None:
     record = draft.record(name)
     record = replace(
         record,
-        last_error=_short(error),
+        last_error=error.short(),
         last_error_at=draft.now,
         owes_letters=record.owes_letters or run.digest is None,
     )
     if cause in COUNTS_FOR_STREAK:
         record = replace(record, streak=record.streak + 1)
+        extend_probation(draft, run)
     draft.put_record(name, record)
     limit = definition.max_consecutive_failures
     if limit is not None and record.streak >= limit and cause in COUNTS_FOR_STREAK:
-        _disable(draft, dead, record.streak, error)
-    last_start = run.attempts[-1].started_at if run.attempts else None
-    _end(draft, dead, duration_s=0.0, pause_s=definition.retry.cap_s, last_start=last_start)
+        disable_automatically(draft, dead, record.streak, error)
+    _end(draft, dead, pause_s=definition.retry.cap_s)
 
 
-def _end(
-    draft: Draft, run: Run, *, duration_s: float, last_start: datetime | None, pause_s: float | None = None
-) -> None:
-    """What every end brings: the verdict, the successor, the event."""
+def _end(draft: Draft, run: Run, *, pause_s: float | None = None) -> None:
+    """What every end brings: the verdict, the successor, the event.  *pause_s* is before the next iteration."""
     name = run.worker
     definition = draft.worker(name).definition
+    last = run.attempts[-1] if run.attempts else None
+    if run.origin is Origin.OCCURRENCE and not run.has_started:
+        run = end_unstarted(draft, definition, run)
     draft.put(run)
     record = draft.record(name)
     verdict = Verdict(occurs_at=run.occurs_at, run=run.id, ok=run.status is Status.SUCCEEDED)
@@ -214,31 +208,22 @@ def _end(
     if run.has_started and (latest is None or (latest.occurs_at, latest.run) < (verdict.occurs_at, verdict.run)):
         draft.put_record(name, replace(record, latest=verdict))
     if run.origin is Origin.OCCURRENCE:
-        _cover_unstarted(draft, run)
         next_occurrence(draft, definition)
     elif run.origin is Origin.ITERATION:
         pause = definition.pause_s if pause_s is None else pause_s
-        next_iteration(draft, definition, pause_s=pause, last_start=last_start)
+        next_iteration(draft, definition, pause_s=pause, last_start=last.started_at if last is not None else None)
     draft.emit(
         RunEnded(
             at=draft.now,
             worker=name,
             run=run.id,
-            node=run.attempts[-1].node if run.attempts else "",
+            node=last.node if last is not None else "",
             status=run.status,
             cause=run.cause,
-            duration_s=duration_s,
+            duration_s=last.duration_s if last is not None and last.ended_at == draft.now else 0.0,
             error=run.error if run.status is Status.DEAD else None,
         )
     )
-
-
-def _cover_unstarted(draft: Draft, run: Run) -> None:
-    """An occurrence that ends without having started has used up its instant all the same."""
-    record = draft.record(run.worker)
-    covered = run.covers_until or run.occurs_at
-    if record.last_instant is None or record.last_instant < covered:
-        draft.put_record(run.worker, replace(record, last_instant=covered))
 
 
 def _give_back(draft: Draft, run: Run, *, began: bool) -> None:
@@ -280,10 +265,9 @@ def expire(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], run: Run) -
     return draft.change(), None
 
 
-def end_pending(draft: Draft, run: Run, *, by: str, reason: str) -> None:
+def end_pending(draft: Draft, run: Run) -> None:
     """An operator cancels a run that does not run: it ends at once."""
-    ended = move(run, Status.CANCELLED, finished_at=draft.now, cause=Cause.CANCELLED, by=run.by or by)
-    _end(draft, replace(ended, cancel=run.cancel), duration_s=0.0, last_start=None)
+    _end(draft, move(run, Status.CANCELLED, finished_at=draft.now, cause=Cause.CANCELLED))
 
 
 def rescue(
@@ -309,7 +293,7 @@ def _rescue(draft: Draft, run: Run, node: Node) -> None:
     error = Error(type="NodeLost", message=f"node {node.name} ended without handing the run back")
     run = _with_attempt(draft, run, duration_s, cause, error, node.code_version)
     if timed_out:  # B6: only now is it settled
-        _fail(draft, run, Cause.TIMEOUT, error, duration_s=duration_s)
+        _fail(draft, run, Cause.TIMEOUT, error)
         return
     if run.cancel is not None:
         _cancel(draft, run)
@@ -361,11 +345,11 @@ def _with_attempt(
     return replace(run, attempts=(*run.attempts, attempt)[-MAX_ATTEMPTS_KEPT:])
 
 
-def _count_attempt(draft: Draft, run: Run, *, ok: bool, duration_s: float) -> None:
+def _count_attempt(draft: Draft, run: Run, *, ok: bool) -> None:
     """The ring (H2) and the breaker (K1); runs that were rescued or interrupted do not come here (R2)."""
     name = run.worker
     record = draft.record(name)
-    ring = (*record.ring, Sample(ok, duration_s))
+    ring = (*record.ring, Sample(ok, run.attempts[-1].duration_s))
     failed = 0 if ok else record.failed_iterations + (run.origin is Origin.ITERATION)
     draft.put_record(name, replace(record, ring=ring[-RING_SIZE:], failed_iterations=failed))
     breaker_name = draft.worker(name).definition.breaker
@@ -386,59 +370,17 @@ def _breaker(draft: Draft, name: str, definition: Definition) -> BreakerState:
     return BreakerState(name=name, policy=policy) if policy is not None else BreakerState(name=name)
 
 
-def _disable(draft: Draft, run: Run, streak: int, error: Error) -> None:
-    """K4."""
-    state = draft.worker(run.worker)
-    if state.disabled is not None:
-        return
-    definition = state.definition
-    probation_s = definition.probation_s
-    reason = f"{streak} runs in a row died, the last one run {run.id}: {error.type}: {error.message[:200]}"
-    disabled = Disabled(
-        by="auto",
-        reason=reason,
-        since=draft.now,
-        error=_short(error),
-        run=run.id,
-        probation_s=probation_s,
-        probation_until=None if probation_s is None else later(draft.now, probation_s),
-    )
-    draft.put_worker(replace(state, disabled=disabled))
-    starves = draft.snapshot.relations.starved_by(run.worker)
-    draft.emit(WorkerDisabled(at=draft.now, worker=run.worker, run=run.id, by="auto", reason=reason, starves=starves))
-
-
-def _enable_again(draft: Draft, run: Run) -> None:
-    """K5: the success of a forced run or of a probe enables what was disabled automatically."""
-    state = draft.worker(run.worker)
-    probed = run.claim is not None and run.claim.probe
-    if state.disabled is not None and state.disabled.automatic and (run.forced or probed):
-        draft.put_worker(replace(state, disabled=None))
-        draft.emit(WorkerEnabled(at=draft.now, worker=run.worker, run=run.id, by="auto"))
-
-
-def _extend_probation(draft: Draft, run: Run) -> None:
-    """K5: a failed probe waits twice as long for the next, up to a day."""
-    state = draft.worker(run.worker)
-    disabled = state.disabled
-    if disabled is None or disabled.probation_s is None or run.claim is None or not run.claim.probe:
-        return
-    probation_s = min(MAX_PROBATION_S, 2 * disabled.probation_s)
-    extended = replace(disabled, probation_s=probation_s, probation_until=later(draft.now, probation_s))
-    draft.put_worker(replace(state, disabled=extended))
-
-
 def _supersede(draft: Draft, worker: str) -> None:
-    """Q5: entries without payload are answered by the next success; the cycle has read them."""
+    """Q5: entries without payload are answered by the next success; the cycle has read them, a bounded number.
+
+    Only a success that finds none is sure that none is left.
+    """
     record = draft.record(worker)
     if not record.owes_letters:
         return
-    draft.put_record(worker, replace(record, owes_letters=False))
-    for letter in draft.snapshot.letters.values():
-        if letter.worker == worker and letter.state == "open" and not letter.has_payload:
-            draft.put_letter(replace(letter, state="superseded", closed_at=draft.now, closed_by="auto"))
-
-
-def _short(error: Error) -> Error:
-    """For the worker's row: who and what, without the traceback."""
-    return Error(type=error.type, message=error.message[:500])
+    found = [letter for letter in draft.snapshot.letters.values() if letter.worker == worker]
+    owed = [letter for letter in found if letter.state == "open" and not letter.has_payload]
+    for letter in owed:
+        draft.put_letter(replace(letter, state="superseded", closed_at=draft.now, closed_by="auto"))
+    if not owed:
+        draft.put_record(worker, replace(record, owes_letters=False))

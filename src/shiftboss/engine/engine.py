@@ -31,7 +31,7 @@ from shiftboss.engine.membership import joined, left, renewed, shedding
 from shiftboss.engine.shutdown import Phase, Shutdown, ShutdownReport
 from shiftboss.engine.waiters import Waiters
 from shiftboss.engine.watchdog import Watchdog
-from shiftboss.errors import OperatorError, ShiftbossError, StoreUnavailable
+from shiftboss.errors import OperatorError, ShiftbossError, StoreFull, StoreUnavailable
 from shiftboss.ports import Body, Executor, Session, StopReason, Store
 
 log = logging.getLogger("shiftboss.engine")
@@ -175,7 +175,7 @@ class Engine:
         if self._node is None:
             self._cycle.turn()
             return
-        self._cycle.may_start = lambda: self._lease.is_trusted
+        self._cycle.may_start = lambda: self._lease.is_trusted and not self._store.tight
         self._declare()
         self._renew(joining=True)
 
@@ -183,8 +183,10 @@ class Engine:
         names = tuple(definition.name for definition in self._definitions)
         answer = _Kept()
         rule = partial(declare, definitions=self._definitions, resources=self._resources)
-        self._publish(self._cycle.turn([Fact(rule, Needs(lanes=names), answer)]))
+        turn = self._cycle.turn([Fact(rule, Needs(lanes=names), answer)])
+        tell(turn.answers)
         answer.get()
+        self._publish(turn)
 
     def _renew(self, *, joining: bool = False) -> None:
         if self._node is None:
@@ -213,7 +215,7 @@ class Engine:
             if self._node is not None and self._lease.renew_in_s <= 0.0:
                 self._renew()
             dead = self._tick()
-            facts = self._inbox.take()
+            facts = self._admitted(self._inbox.take())
             began_s = self._clock.monotonic_s()
             turn = self._cycle.turn(facts, dead=dead)
             self._slowest_turn_s = max(self._slowest_turn_s, self._clock.monotonic_s() - began_s)
@@ -227,6 +229,14 @@ class Engine:
         except Exception as error:  # no silent death: say it, give the facts another chance
             log.exception("a turn failed on a mistake of ours; it is tried again in %.2f s", self._back_off_s)
             self._store_failed(facts, StoreUnavailable(f"the engine failed: {error}", maybe_stored=False))
+
+    def _admitted(self, facts: list[Fact]) -> list[Fact]:
+        """W3: on a full disk the reserve is for what runs already; new work is refused before it takes room."""
+        if not self._store.tight:
+            return facts
+        full = StoreFull(f"the disk of {self._store.url} is full; nothing new is accepted until there is room")
+        tell([(fact.answer, None, full) for fact in facts if fact.adds_work and fact.answer is not None])
+        return [fact for fact in facts if not fact.adds_work]
 
     def _take(self, turn: Turn, facts: Sequence[Fact]) -> None:
         """Tell what a committed turn brought about, and start what it claimed."""
@@ -284,7 +294,7 @@ class Engine:
         return max(0.0, min(waits))
 
     def _needs_ticks(self) -> bool:
-        return len(self._cycle.snapshot.nodes) > 1 or len(self._flights) > 0
+        return len(self._cycle.snapshot.nodes) > 1 or len(self._flights) > 0 or self._store.tight
 
     # ── ticks ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -294,6 +304,8 @@ class Engine:
         if self._node is None or now_s - self._ticked_s < TICK_S:
             return None
         self._ticked_s = now_s
+        for executor in self._executors.values():
+            executor.flush()
         self._watch(now_s)
         dead = self._look_for_dead()
         me = self._cycle.snapshot.nodes.get(self._node.id, self._node)

@@ -60,6 +60,7 @@ class Fact(NamedTuple):
     needs: Needs = NO_NEEDS
     answer: Answer | None = None
     report: Report | None = None
+    adds_work: bool = False  # refused while the store is tight (W3)
 
 
 class LoopAnswer:
@@ -145,7 +146,7 @@ def _note(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], said: Note) 
 
 def triggered(request: Request, answer: Answer) -> Fact:
     needs = NO_NEEDS if request.key is None else Needs(keys=((request.worker, request.key),))
-    return Fact(partial(control.trigger, request=request), needs, answer)
+    return Fact(partial(control.trigger, request=request), needs, answer, adds_work=True)
 
 
 def cancelled(run_id: int, *, by: str, reason: str, answer: Answer) -> Fact:
@@ -162,7 +163,7 @@ def enabled(name: str, *, by: str, answer: Answer) -> Fact:
 
 def replayed(run_id: int, *, by: str, delay_s: float, answer: Answer) -> Fact:
     needs = Needs(runs=(run_id,), letters=(run_id,))
-    return Fact(partial(control.replay, run_id=run_id, by=by, delay_s=delay_s), needs, answer)
+    return Fact(partial(control.replay, run_id=run_id, by=by, delay_s=delay_s), needs, answer, adds_work=True)
 
 
 def resolved(run_id: int, *, by: str, note: str, answer: Answer) -> Fact:

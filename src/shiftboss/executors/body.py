@@ -195,14 +195,13 @@ class _Fallback:
         return self._call(context, **chosen) if self._wants_context else self._call(**chosen)
 
 
-def _exceptions(
-    given: type[BaseException] | Iterable[type[BaseException]], *, option: str, worker: str
-) -> tuple[type[BaseException], ...]:
-    kinds = tuple(given) if isinstance(given, Iterable) and not isinstance(given, type) else (given,)
-    for kind in kinds:
+def _exceptions(given: object, *, option: str, worker: str) -> tuple[type[BaseException], ...]:
+    kinds: list[type[BaseException]] = []
+    for kind in given if isinstance(given, Iterable) and not isinstance(given, type) else (given,):
         if not (isinstance(kind, type) and issubclass(kind, BaseException)):
             raise ConfigurationError(f"worker {worker!r}: {option}= takes exception classes, and {kind!r} is none")
-    return kinds
+        kinds.append(kind)
+    return tuple(kinds)
 
 
 def _least_size(value: Any) -> int:

@@ -45,7 +45,7 @@ def read_signature(fn: Callable[..., Any], worker: str) -> tuple[Sequence[Parame
         return (), False
     found = list(_signature(fn, worker).parameters.values())
     scope = _Scope(fn)
-    wants_context = bool(found) and _is_context(found[0], scope, by_name=True)
+    wants_context = bool(found) and _can_be_first(found[0]) and _is_context(found[0], scope, by_name=True)
     if wants_context:
         found.pop(0)
     for each in found:
@@ -76,7 +76,7 @@ def check_callable(fn: Any, worker: str) -> None:
 
 
 def _takes_nothing(fn: Callable[..., Any]) -> bool:
-    """Told from the code object where it can be: 100,000 scheduled workers cost 50 ms and not a second (measured)."""
+    """Told from the code object where it can be: halves what a scheduled worker costs at the start (13 to 7 µs)."""
     if not isinstance(fn, FunctionType) or fn.__dict__:  # a decorator may have left __wrapped__ or __signature__
         return False
     code = fn.__code__
@@ -107,7 +107,11 @@ def _check(parameter: inspect.Parameter, scope: _Scope, worker: str) -> None:
     if parameter.annotation is parameter.empty and name == "self":
         raise ConfigurationError(f"worker {worker!r}: it is a method without its object; register object.method")
     if _is_context(parameter, scope, by_name=False):
-        raise ConfigurationError(f"worker {worker!r}: the context {name!r} must be the first parameter")
+        raise ConfigurationError(f"worker {worker!r}: the context {name!r} must be the first parameter, before any '*'")
+
+
+def _can_be_first(parameter: inspect.Parameter) -> bool:
+    return parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
 
 
 def _is_context(parameter: inspect.Parameter, scope: _Scope, *, by_name: bool) -> bool:

@@ -100,7 +100,7 @@ class ThreadExecutor:
         self._announcement.made = True
 
     def kill(self) -> None:
-        """There is no force against a thread: all are told once more that they are not wanted."""
+        """There is no force against a thread: those that go on untold are told."""
         for run_id, fence in [attempt.key for attempt in list(self._attempts.values()) if attempt.told is None]:
             self.stop(run_id, fence, StopReason.SHUTDOWN)
 

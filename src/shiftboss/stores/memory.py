@@ -336,9 +336,10 @@ class MemoryTransaction(MemoryReader):
             tables.write_runs(change.runs, new if isinstance(new, set | frozenset) else frozenset(new))
             self._touched.update(dict.fromkeys(run.worker for run in change.runs if run.worker in tables.workers))
         for name in change.forgotten:
-            tables.drop(tables.workers, name)
-            tables.drop(tables.records, name)
-            self._touched[name] = None
+            if name in tables.workers:
+                tables.drop(tables.workers, name)
+                tables.drop(tables.records, name)
+                self._touched[name] = None
         for state in change.workers:
             tables.put(tables.workers, state.name, state)
             self._touched[state.name] = None

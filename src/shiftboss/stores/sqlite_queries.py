@@ -24,9 +24,12 @@ if TYPE_CHECKING:
 MAX_COUNTED = 1001  # "more than 1,000" is as good as any number
 CHECK_S = 2.0  # of SQLite's quick check, for `doctor`
 
-HISTORY = "SELECT '[' || group_concat(data) || ']' FROM (SELECT data FROM history{where} ORDER BY id DESC LIMIT ?)"
-
-# The ids come from an index alone; only those of the page are looked up.
+# The ids come from an index alone; only the rows of the page are looked up.
+HISTORY = """
+SELECT '[' || group_concat(data) || ']' FROM (
+  SELECT data FROM history
+  WHERE id IN (SELECT id FROM history{where} ORDER BY id DESC LIMIT ?) ORDER BY id DESC)
+"""
 LIVE = """
 SELECT '[' || group_concat(data) || ']' FROM (
   SELECT data FROM run WHERE id IN (SELECT id FROM run{where} ORDER BY id DESC LIMIT ?) ORDER BY id DESC)
@@ -94,8 +97,8 @@ class Conditions:
         self._texts.append(text)
         self.values.extend(values)
 
-    def in_(self, statement: str) -> str:
-        return statement.format(where=" WHERE " + " AND ".join(self._texts) if self._texts else "")
+    def in_(self, statement: str, *, hint: str = "") -> str:
+        return statement.format(where=hint + (" WHERE " + " AND ".join(self._texts) if self._texts else ""))
 
 
 class Queries:
@@ -109,30 +112,36 @@ class Queries:
 
     def history(self, wanted: HistoryFilter) -> list[Run]:
         """`since` keeps what is live or ended since then; `error_type` is that of ended runs."""
-        live = self._live(wanted) if not wanted.status or not _LIVE.isdisjoint(wanted.status) else []
-        finished = self._finished(wanted) if not wanted.status or not _LIVE.issuperset(wanted.status) else []
-        return list(heapq.merge(live, finished, key=_newest_first))[: wanted.limit]
+        asked = wanted.status or _ALL
+        parts: list[list[Run]] = []
+        if wanted.error_type is None:
+            if Status.PENDING in asked:
+                parts.append(self._live(wanted, "queue IS NOT NULL"))
+            if Status.RUNNING in asked:
+                parts.append(self._live(wanted, "queue IS NULL"))
+        codes = sorted(rows.STATUSES[status] for status in asked if status in rows.STATUSES)
+        if codes:
+            parts.append(self._finished(wanted, codes))
+        return list(heapq.merge(*parts, key=_newest_first))[: wanted.limit]
 
-    def _live(self, wanted: HistoryFilter) -> list[Run]:
-        if wanted.error_type is not None:
-            return []
+    def _live(self, wanted: HistoryFilter, which: str) -> list[Run]:
         where = Conditions()
+        where.add(which)
         if wanted.worker is not None:
             where.add("worker = ?", wanted.worker)
         if wanted.key is not None:
             where.add("key = ?", wanted.key)
         if wanted.before is not None:
             where.add("id < ?", wanted.before)
-        if wanted.status and Status.PENDING not in wanted.status:
-            where.add("queue IS NULL")
-        elif wanted.status and Status.RUNNING not in wanted.status:
-            where.add("queue IS NOT NULL")
         return rows.runs_of(self._db.text(where.in_(LIVE), [*where.values, wanted.limit]))
 
-    def _finished(self, wanted: HistoryFilter) -> list[Run]:
+    def _finished(self, wanted: HistoryFilter, codes: list[int]) -> list[Run]:
         where = Conditions()
+        is_narrow = True  # an index leads to what is asked for
         if wanted.worker is not None:
             where.add("worker = ?", wanted.worker)
+        elif wanted.key is None and wanted.error_type is None and rows.STATUSES[Status.SUCCEEDED] in codes:
+            is_narrow = False
         if wanted.key is not None:
             where.add("key = ?", wanted.key)
         if wanted.error_type is not None:
@@ -141,12 +150,12 @@ class Queries:
             where.add("id < ?", wanted.before)
         if wanted.since is not None:
             where.add("finished_at >= ?", rows.micros(wanted.since))
-        if wanted.status:
-            codes = sorted(rows.STATUSES[status] for status in wanted.status if status in rows.STATUSES)
+        if len(codes) < len(rows.STATUSES):
             where.add("status IN (" + ",".join("?" * len(codes)) + ")", *codes)
             if rows.STATUSES[Status.SUCCEEDED] not in codes:
                 where.add("status <> 2")  # lets the partial index of what went wrong be used
-        return rows.runs_of(self._db.text(where.in_(HISTORY), [*where.values, wanted.limit]))
+        hint = "" if is_narrow or wanted.since is None else " INDEXED BY history_finished"
+        return rows.runs_of(self._db.text(where.in_(HISTORY, hint=hint), [*where.values, wanted.limit]))
 
     # ── letters, events ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -207,7 +216,7 @@ class Queries:
         }
 
 
-_LIVE = frozenset({Status.PENDING, Status.RUNNING})
+_ALL = frozenset(Status)
 
 
 def _newest_first(run: Run) -> int:

@@ -60,7 +60,8 @@ ON CONFLICT (name) DO UPDATE SET number = excluded.number, state = excluded.stat
     columns=3,
 )
 FORGET_WORKERS = """
-UPDATE worker SET number = ?, state = NULL, record = NULL WHERE name IN (SELECT value FROM json_each(?))
+UPDATE worker SET number = ?, state = NULL, record = NULL
+WHERE state IS NOT NULL AND name IN (SELECT value FROM json_each(?))
 """
 TOUCH_WORKERS = Batch(
     """UPDATE worker SET number = column2, record = coalesce(column3, record)

@@ -54,7 +54,7 @@ def stuck(ctx: Context) -> None:
 async def frozen(ctx: Context) -> None:
     """Blocks the whole loop."""
     say("start", ctx)
-    time.sleep(600)  # noqa: ASYNC251  # that is the point
+    time.sleep(600)  # that is the point
 
 
 if __name__ == "__main__":

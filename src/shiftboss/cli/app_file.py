@@ -1,0 +1,199 @@
+"""From what people type to an Orchestrator: module:attr, file.py, file.py:attr, or nothing at all.
+
+Rules of this file
+- A file is imported under the name that its package gives it, so that children and pickles find the same module.
+- What goes wrong in user code is shown as theirs: their traceback, without our frames.
+- Nothing is imported to look at it unless somebody asked to run it, or it says "shiftboss".
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, NamedTuple
+
+from shiftboss.cli import talk
+from shiftboss.errors import ConfigurationError, did_you_mean
+
+if TYPE_CHECKING:
+    from shiftboss.app.orchestrator import Orchestrator
+
+CONVENTIONAL = ("app.py", "main.py", "workers.py")
+WAYS = "name it as module:attr, file.py or file.py:attr, or set [tool.shiftboss] app in pyproject.toml"
+
+
+class App(NamedTuple):
+    """An app, and how to name it so that it is found again."""
+
+    boss: Orchestrator
+    name: str
+
+
+def load_app(spec: str) -> App:
+    """The Orchestrator that *spec* names.  Raises ConfigurationError."""
+    place, colon, attribute = spec.partition(":")
+    if colon and not attribute:
+        raise ConfigurationError(f"app {spec!r} ends in a colon; write {place}:attr, or {place} alone")
+    module = _import_file(Path(place)) if _is_file(place) else _import_module(place)
+    if attribute:
+        return App(_attribute(module, attribute, place), spec)
+    name, boss = _only_one(module, place)
+    return App(boss, f"{place}:{name}")
+
+
+def find_app() -> App:
+    """The one Orchestrator in app.py, main.py or workers.py of this folder.  Raises ConfigurationError."""
+    for file in CONVENTIONAL:
+        if Path(file).is_file():
+            module = _import_file(Path(file))
+            if _orchestrators(module):
+                name, boss = _only_one(module, file)
+                return App(boss, f"{file}:{name}")
+    there = [file for file in CONVENTIONAL if Path(file).is_file()]
+    found = f"{', '.join(there)} here has no Orchestrator" if there else f"there is no {' or '.join(CONVENTIONAL)} here"
+    raise ConfigurationError(f"which app?  {found}; {WAYS}")
+
+
+def likely_app() -> bool:
+    """Whether a conventional file lies here that speaks of us: others must not be run just to look."""
+    for file in map(Path, CONVENTIONAL):
+        if file.is_file() and b"shiftboss" in file.read_bytes():
+            return True
+    return False
+
+
+# ── importing ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _is_file(place: str) -> bool:
+    return place.endswith(".py") or "/" in place or "\\" in place
+
+
+def _import_file(path: Path) -> ModuleType:
+    file = path.resolve()
+    if not file.is_file():
+        near = [other.name for other in file.parent.glob("*.py")] if file.parent.is_dir() else []
+        raise ConfigurationError(f"there is no file {path}; {did_you_mean(file.name, near)}")
+    parts, folder = [file.stem], file.parent
+    while (folder / "__init__.py").is_file():
+        parts.insert(0, folder.name)
+        folder = folder.parent
+    _add_to_path(folder)
+    name = ".".join(parts)
+    if name in sys.modules and not _is_from(sys.modules[name], file):
+        return _run(lambda: _import_as(f"shiftboss_app_{file.stem}", file), str(path))  # queue.py and the like
+    module = _run(lambda: importlib.import_module(name), str(path))
+    if not _is_from(module, file):
+        raise ConfigurationError(f"{path} cannot be imported: another module of the name {name!r} is in its way")
+    return module
+
+
+def _import_as(name: str, file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _import_module(name: str) -> ModuleType:
+    _add_to_path(Path.cwd())
+    try:
+        is_there = all(part.isidentifier() for part in name.split(".")) and _can_be_found(name)
+    except Exception:  # noqa: BLE001  # a parent package fails: importing it tells how
+        is_there = True
+    if not is_there:
+        file = Path(f"{name}.py")
+        there = f"did you mean {file}?" if file.is_file() else WAYS
+        raise ConfigurationError(f"there is no module {name!r} in {Path.cwd()} or among the installed ones; {there}")
+    return _run(lambda: importlib.import_module(name), name)
+
+
+def _can_be_found(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _add_to_path(folder: Path) -> None:
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+
+def _is_from(module: ModuleType, file: Path) -> bool:
+    known = getattr(module, "__file__", None)
+    return known is not None and Path(known).resolve() == file
+
+
+def _run(load: object, what: str) -> ModuleType:
+    """Import, and show whatever the user's code raises as theirs."""
+    try:
+        return load()  # type: ignore[operator,no-any-return]  # a lambda of this file
+    except ConfigurationError:
+        raise  # a declaration that cannot work: the message says all
+    except (Exception, SystemExit) as error:
+        talk.note(_their_traceback(error).rstrip())
+        raise ConfigurationError(
+            f"{what} cannot be imported: {type(error).__name__}: {talk.one_line(error)}"
+        ) from error
+
+
+def _their_traceback(error: BaseException) -> str:
+    """The traceback from the first frame that is neither ours nor the import system's."""
+    ours = (str(Path(__file__)), "<frozen importlib", importlib.__file__)
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(ours):
+        trace = trace.tb_next
+    return "".join(traceback.format_exception(type(error), error, trace))
+
+
+# ── finding ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _attribute(module: ModuleType, path: str, place: str) -> Orchestrator:
+    from shiftboss.app.orchestrator import Orchestrator  # noqa: PLC0415
+
+    found: object = module
+    for part in path.split("."):
+        if not hasattr(found, part):
+            raise ConfigurationError(f"{place} has no {path!r}; {_say_orchestrators(module)}")
+        found = getattr(found, part)
+    if not isinstance(found, Orchestrator):
+        raise ConfigurationError(
+            f"{place}:{path} is a {type(found).__name__}, no Orchestrator; {_say_orchestrators(module)}"
+        )
+    return found
+
+
+def _only_one(module: ModuleType, place: str) -> tuple[str, Orchestrator]:
+    found = _orchestrators(module)
+    if not found:
+        raise ConfigurationError(f"{place} has no Orchestrator; write `boss = Orchestrator()` at its top level")
+    if len(found) > 1:
+        names = ", ".join(found)
+        first = next(iter(found))
+        raise ConfigurationError(f"{place} has {len(found)} orchestrators ({names}); say which, like {place}:{first}")
+    return next(iter(found.items()))
+
+
+def _orchestrators(module: ModuleType) -> dict[str, Orchestrator]:
+    """Names at the top level; of two names for the same thing the first."""
+    from shiftboss.app.orchestrator import Orchestrator  # noqa: PLC0415
+
+    found: dict[str, Orchestrator] = {}
+    for name, value in vars(module).items():
+        if isinstance(value, Orchestrator) and not any(value is other for other in found.values()):
+            found[name] = value
+    return found
+
+
+def _say_orchestrators(module: ModuleType) -> str:
+    found = _orchestrators(module)
+    return f"it has {', '.join(found)}" if found else "it has no Orchestrator at its top level"

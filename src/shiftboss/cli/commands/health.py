@@ -1,0 +1,34 @@
+"""`shiftboss health`: is the system healthy, and if not, why?  (H3)"""
+
+from __future__ import annotations
+
+import click
+
+from shiftboss.cli import dump, place, table, talk, words
+from shiftboss.cli.command import Command, examples, json_option, store_option
+from shiftboss.cli.exits import Exit
+
+REASONS = (table.Column("severity"), table.Column("worker"), table.Column("text", wraps=True, gives=True))
+
+
+@click.command(cls=Command, epilog=examples("shiftboss health || page-somebody", "shiftboss health --json"))
+@json_option
+@store_option
+def health(as_json: bool, store: str | None, app: str | None) -> int:
+    """Is the system healthy, and if not, why?
+
+    Prints one word, and every reason, worst first.  Exits with 0 when it is healthy, with 3 otherwise.
+    """
+    with place.reading(store, app) as views:
+        found = views.health()
+    if as_json:
+        dump.one(found)
+    else:
+        word = words.health(found.status)
+        table.line(word._replace(style=f"bold {word.style}"), f"  {words.plural(len(found.workers), 'worker')}")
+        rows = [
+            (words.health(reason.severity), reason.worker, talk.one_line(reason.text)) for reason in found.reasons
+        ]
+        if rows:
+            table.show(REASONS, rows, indent="  ", header=False)
+    return Exit.DONE if found.status in words.GOOD else Exit.FALSE

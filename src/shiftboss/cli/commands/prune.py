@@ -1,0 +1,54 @@
+"""`shiftboss prune`: delete finished runs that are old enough (A4)."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+
+import click
+
+from shiftboss.cli import place, talk, times, words
+from shiftboss.cli.command import Command, examples, store_option, yes_option
+from shiftboss.cli.exits import Exit
+from shiftboss.cli.parameters import SECONDS
+
+BATCH = 500  # rows in one short transaction: workers wait for it
+DAY_S = 86_400
+
+
+@click.command(cls=Command, epilog=examples("shiftboss prune --older-than 30d --yes"))
+@click.option("--older-than", type=SECONDS, default="14d", show_default=True, help="Runs and events older than that.")
+@click.option("--letters-older-than", type=SECONDS, default="30d", show_default=True, help="Closed dead letters.")
+@yes_option
+@store_option
+def prune(older_than: float, letters_older_than: float, yes: bool, store: str | None, app: str | None) -> int:
+    """Delete finished runs, events and closed dead letters that are old enough.
+
+    In small batches, beside whatever runs.  Unresolved dead letters stay, and so does what something unfinished
+    refers to.
+    """
+    with place.opened(place.store_url(store, app)) as (found, clock):
+        now = clock.now()
+        before = now - timedelta(seconds=older_than)
+        letters_before = now - timedelta(seconds=letters_older_than)
+        talk.confirm(f"Delete what ended before {times.stamp(before)} from {found.url}?", yes=yes)
+        session = found.session()
+        total = 0
+        try:
+            while gone := session.prune(
+                runs_before=before, letters_before=letters_before, events_before=before, limit=BATCH
+            ):
+                total += gone
+                _show(total)
+        finally:
+            session.close()
+            _show(None)
+    talk.note(f"{words.plural(total, 'row')} deleted")
+    return Exit.DONE
+
+
+def _show(total: int | None) -> None:
+    """A number that grows, where one looks."""
+    if talk.is_terminal(sys.stderr):
+        sys.stderr.write("\r\x1b[2K" if total is None else f"\r{total:,} deleted")
+        sys.stderr.flush()

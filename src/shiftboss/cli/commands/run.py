@@ -1,0 +1,107 @@
+"""`shiftboss run`: run the workers of an app in this process."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+import click
+
+from shiftboss.app.serve import exit_code, serve
+from shiftboss.cli import place, run_until, run_words, talk
+from shiftboss.cli.command import Command, debug_option, examples
+from shiftboss.cli.exits import Exit
+from shiftboss.cli.parameters import SECONDS
+from shiftboss.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from shiftboss.app.orchestrator import Orchestrator
+
+
+@click.command(
+    cls=Command,
+    epilog=examples(
+        "shiftboss run app.py",
+        "shiftboss run shop.jobs:boss --only 'mail-*' -j 8",
+        "shiftboss run app.py --burst              work off what is due, then end",
+    ),
+)
+@click.argument("app", metavar="[APP]", required=False, envvar="SHIFTBOSS_APP")
+@click.option("--only", multiple=True, metavar="GLOB", help="Run only these workers here.  Repeatable.")
+@click.option("--except", "except_", multiple=True, metavar="GLOB", help="All but these.  Repeatable.")
+@click.option("-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="Slots of this process.  [default: the app's]")
+@click.option("--shutdown-timeout", type=SECONDS, help="For a graceful end.  [default: the app's, else 25s]")
+@click.option("--burst", is_flag=True, help="End as soon as nothing is due and nothing runs.")
+@click.option("--for", "for_s", type=SECONDS, metavar="DURATION", help="End after that long.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), help="[default: text]")
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="[default: info]")
+@click.option(
+    "-s",
+    "--store",
+    metavar="URL",
+    envvar="SHIFTBOSS_STORE",
+    help="The store: sqlite:///jobs.db or a path.  [default: that of the app, else ./shiftboss.db]",
+)
+@debug_option
+def run(
+    app: str | None,
+    only: tuple[str, ...],
+    except_: tuple[str, ...],
+    jobs: int | None,
+    shutdown_timeout: float | None,
+    burst: bool,
+    for_s: float | None,
+    log_format: str | None,
+    log_level: str | None,
+    store: str | None,
+) -> int:
+    """Run the workers of an app in this process.
+
+    APP is module:attr, file.py or file.py:attr; else [tool.shiftboss] app; else the one Orchestrator in app.py, main.py
+    or workers.py here.  Any number of processes may run on one store.
+
+    SIGTERM or Ctrl-C drains, a second one cancels what runs, a third leaves at once; SIGQUIT prints all stacks.  Exits
+    with 0 when everything was finished or handed back, 1 when a body could not be stopped, 75 when the store could not
+    be reached, 130 or 143 when it was forced out.
+    """
+    found = place.given_app(app)
+    boss = found.boss
+    if store is not None:
+        boss._store_override = store
+    if jobs is not None:
+        boss.max_concurrency = jobs
+    if shutdown_timeout is not None:
+        boss.shutdown_timeout_s = shutdown_timeout
+    _choose(boss, only, except_)
+    run_words.say_what_happens(boss, log_format=log_format, log_level=log_level)
+    if talk.is_terminal(sys.stderr):
+        run_words.banner(found)
+    with run_until.conditions(boss, for_s=for_s, burst=burst) as until:
+        report = serve(boss, until=until)
+    if report.signal is None:
+        return Exit(report.exit_code) if report.exit_code in Exit else report.exit_code
+    return exit_code(report, [report.signal])
+
+
+def _choose(boss: Orchestrator, only: Iterable[str], except_: Iterable[str]) -> None:
+    """Which workers run here.  Raises ConfigurationError where none does, or a pattern fits none."""
+    only, except_ = list(only), list(except_)
+    for glob in (*only, *except_):
+        if not any(fnmatchcase(name, glob) for name in boss.definitions):
+            known = ", ".join(boss.definitions) or "none"
+            raise ConfigurationError(f"no worker is called like {glob!r}; declared: {known}")
+
+    def chosen(name: str) -> bool:
+        return (not only or _fits(name, only)) and not _fits(name, except_)
+
+    if not any(chosen(name) for name in boss.definitions):
+        raise ConfigurationError(
+            "these --only and --except leave no worker to run" if boss.definitions else "the app declares no worker"
+        )
+    boss.only = chosen
+
+
+def _fits(name: str, globs: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, glob) for glob in globs)

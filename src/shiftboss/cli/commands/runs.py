@@ -1,0 +1,113 @@
+"""`shiftboss runs`: what ran, what runs, what waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+import click
+
+from shiftboss.app.views import Views
+from shiftboss.cli import dump, place, table, talk, times, words
+from shiftboss.cli.command import Command, examples, json_option, store_option
+from shiftboss.cli.exits import Exit
+from shiftboss.cli.naming import worker_name
+from shiftboss.cli.parameters import SINCE
+from shiftboss.clock import SystemClock
+from shiftboss.core.model import Run, Status
+from shiftboss.ports import HistoryFilter
+
+PAGE = 500
+COLUMNS = (
+    table.Column("RUN", right=True),
+    table.Column("WORKER"),
+    table.Column("STATUS"),
+    table.Column("WHEN"),
+    table.Column("TOOK", right=True),
+    table.Column("TRY", right=True),
+    table.Column("WHY", gives=True),
+)
+
+
+@click.command(
+    cls=Command,
+    epilog=examples(
+        "shiftboss runs --worker send-mail --since 2h",
+        "shiftboss runs --status dead --status cancelled",
+        "shiftboss runs --limit 1000 --json | jq .status",
+    ),
+)
+@click.option("--worker", type=worker_name, help="Of this worker only.")
+@click.option("--status", "statuses", multiple=True, type=click.Choice([each.value for each in Status]), help="Repeatable.")
+@click.option("--since", type=SINCE, help="Live ones, and those that ended since: 2h, 2027-03-28T18:00.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many at most.")
+@json_option
+@store_option
+def runs(
+    worker: str | None,
+    statuses: tuple[str, ...],
+    since: datetime | None,
+    limit: int,
+    as_json: bool,
+    store: str | None,
+    app: str | None,
+) -> int:
+    """Runs, newest first: waiting, running and finished ones.
+
+    With --json one object a line, without payload and result; `shiftboss show RUN --json` has them.
+    """
+    wanted = HistoryFilter(worker=worker, status=frozenset(Status(each) for each in statuses), since=since)
+    with place.reading(store, app) as views:
+        if worker is not None:
+            views.snapshot().worker(worker)
+        found = _pages(views, wanted, limit)
+        if as_json:
+            dump.lines(found)
+            return Exit.DONE
+        show_runs(list(found), SystemClock().now())
+    return Exit.DONE
+
+
+def _pages(views: Views, wanted: HistoryFilter, limit: int) -> Iterator[Run]:
+    """Page upon page, so that a long list costs no memory and no long read."""
+    left = limit
+    while left > 0:
+        page = views.history(wanted._replace(limit=min(left, PAGE)))
+        yield from page
+        if len(page) < min(left, PAGE):
+            return
+        left -= len(page)
+        wanted = wanted._replace(before=page[-1].id)
+
+
+def show_runs(found: Sequence[Run], now: datetime, *, indent: str = "", of_one_worker: bool = False) -> None:
+    """The table of runs, also of `show`."""
+    if not found:
+        talk.note("no runs")
+        return
+    columns = [column for column in COLUMNS if not (of_one_worker and column.title == "WORKER")]
+    rows = []
+    for run in found:
+        name = [] if of_one_worker else [run.worker]
+        tries = table.Cell(str(run.attempt), "" if run.attempt > 1 else "dim")
+        rows.append([str(run.id), *name, words.status(run), _when(run, now), words.took(run), tries, _why(run)])
+    table.show(columns, rows, indent=indent)
+
+
+def _when(run: Run, now: datetime) -> str:
+    if run.finished_at is not None:
+        return times.ago(run.finished_at, now)
+    if run.claim is not None:
+        return f"for {times.rough((now - run.claim.at).total_seconds())}"
+    return times.until(run.due_at, now) if run.due_at > now else f"due {times.ago(run.due_at, now)}"
+
+
+def _why(run: Run) -> table.Cell:
+    """Where it came from, or what went wrong."""
+    if run.error is not None and run.status is not Status.SUCCEEDED:
+        return table.Cell(words.error(run.error.type, run.error.message), "red" if run.status is Status.DEAD else "")
+    if run.cause is not None:
+        return table.Cell(run.cause.value.replace("_", " "), "dim")
+    if run.progress is not None and run.status is Status.RUNNING:
+        return table.Cell(words.progress(run.progress), "cyan")
+    return table.Cell(run.origin.value, "dim")

@@ -1,0 +1,36 @@
+"""`shiftboss show`: all about one worker or one run."""
+
+from __future__ import annotations
+
+import click
+
+from shiftboss.cli import dump, place
+from shiftboss.cli.command import Command, examples, json_option, store_option
+from shiftboss.cli.exits import Exit
+from shiftboss.cli.naming import find, worker_or_run
+
+
+@click.command(
+    cls=Command,
+    epilog=examples("shiftboss show send-mail", "shiftboss show 1042          a run, with payload and attempts"),
+)
+@click.argument("name", metavar="NAME|RUN", type=worker_or_run)
+@json_option
+@store_option
+def show(name: str, as_json: bool, store: str | None, app: str | None) -> int:
+    """All about one worker or one run.
+
+    A worker: what it does, in words; relations; health with its reasons; next instants; last runs.  A run: its
+    attempts, error, payload, result, and the runs that it came from and that came of it.
+    """
+    from shiftboss.cli import page_of_run, page_of_worker  # noqa: PLC0415
+
+    with place.reading(store, app) as views:
+        named = find(views, name)
+        if named.run is not None:
+            run = page_of_run.read(views, named.run)
+            dump.one(run) if as_json else page_of_run.show(run)
+        else:
+            worker = page_of_worker.read(views, named.worker)
+            dump.one(worker) if as_json else page_of_worker.show(worker)
+    return Exit.DONE

@@ -1,0 +1,43 @@
+"""`shiftboss status`: how is everything, the disabled first and then the worst (K6)."""
+
+from __future__ import annotations
+
+import click
+
+from shiftboss.cli import dump, overview, place, talk, words
+from shiftboss.cli.command import Command, examples, json_option, store_option
+from shiftboss.cli.exits import Exit
+from shiftboss.cli.naming import worker_name
+
+
+@click.command(
+    cls=Command,
+    epilog=examples(
+        "shiftboss status                      everything",
+        "shiftboss status fetch-data --json    one worker, for a script",
+        "shiftboss status --watch              live; Ctrl-C ends it",
+    ),
+)
+@click.argument("names", nargs=-1, metavar="[NAME]...", type=worker_name)
+@click.option("-w", "--watch", is_flag=True, help="Stay, and show every change.")
+@json_option
+@store_option
+def status(names: tuple[str, ...], watch: bool, as_json: bool, store: str | None, app: str | None) -> int:
+    """How is everything?  Disabled workers first, then the worst.
+
+    With names, only these workers.  Exits with 0 when they (or the whole) are healthy or never ran, with 3 otherwise.
+    """
+    with place.reading(store, app) as views:
+        if watch:
+            from shiftboss.cli.watch import watch_status  # noqa: PLC0415
+
+            return watch_status(views, names, as_json=as_json)
+        found = overview.only(views.status(), names)
+    if as_json:
+        dump.one(found.workers[0] if len(names) == 1 else found)
+    else:
+        overview.print_status(found, whole=not names)
+        if not found.workers:
+            talk.note("no worker is stored yet: start an app on this store, or name another one with --store")
+    judged = [worker.health for worker in found.workers] if names else [found.health]
+    return Exit.DONE if all(each in words.GOOD for each in judged) else Exit.FALSE

@@ -1,0 +1,87 @@
+"""`shiftboss trigger`: store a run, and wait for its end if that is wanted."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import click
+
+from shiftboss.cli import dump, place, talk, waiting, words
+from shiftboss.cli.command import Command, examples, json_option, store_option
+from shiftboss.cli.exits import Exit
+from shiftboss.cli.naming import worker_name
+from shiftboss.cli.parameters import INSTANT, SECONDS
+from shiftboss.cli.payload import read_payload
+from shiftboss.core.model import Run, Status
+
+
+@click.command(
+    cls=Command,
+    epilog=examples(
+        "shiftboss trigger send-mail to=ada@example.org subject=hi",
+        """shiftboss trigger send-mail '{"to": "ada@example.org"}' --key order-7 --wait""",
+        "shiftboss trigger import-orders @orders.json --in 10m --priority high",
+    ),
+)
+@click.argument("name", type=worker_name)
+@click.argument("payload", nargs=-1, metavar="[JSON | @FILE | - | KEY=VALUE...]")
+@click.option("--key", help="Makes it idempotent: the same key gives the same run.")
+@click.option("--in", "delay", type=SECONDS, help="Due after that long.")
+@click.option("--at", type=INSTANT, help="Due at that instant.")
+@click.option("--priority", type=click.Choice(["low", "normal", "high", "critical"]), help="Instead of the worker's own.")
+@click.option("--force", is_flag=True, help="Also when the worker is disabled.")
+@click.option("--wait", is_flag=True, help="Wait for the end; prints the result.")
+@click.option("--timeout", type=SECONDS, help="Wait no longer than that; the run goes on.")
+@json_option
+@store_option
+def trigger(
+    name: str,
+    payload: tuple[str, ...],
+    key: str | None,
+    delay: float | None,
+    at: datetime | None,
+    priority: str | None,
+    force: bool,
+    wait: bool,
+    timeout: float | None,
+    as_json: bool,
+    store: str | None,
+    app: str | None,
+) -> int:
+    """Store a run of a worker; prints its id once it is stored.
+
+    The payload is a JSON object, a file with one, - for stdin, or key=value pairs, where a value is JSON if it can be
+    and a text otherwise.  With --app it is checked by the type hints of the function at once; otherwise by the process
+    that runs it.
+
+    With --wait the result is printed instead: exit 0 when the run succeeded, 1 when it did not, 124 after --timeout.
+    """
+    if timeout is not None and not wait:
+        raise click.UsageError("--timeout says how long to --wait; give both.")
+    if delay is not None and at is not None:
+        raise click.UsageError("--in and --at exclude each other.")
+    given = read_payload(payload)
+    options: dict[str, Any] = {"key": key, "at": at, "priority": priority, "force": force}
+    if delay is not None:
+        options["delay"] = delay
+    with place.operating(store, app) as boss:
+        run = boss.sync.trigger(name, given, **options)
+        if not wait:
+            dump.one(run) if as_json else print(run.id)
+            return Exit.DONE
+        talk.note(f"{run.worker} run {run.id}")
+        run = waiting.wait_for(boss, run.id, timeout_s=timeout)
+    return _tell_end(run, as_json=as_json)
+
+
+def _tell_end(run: Run, *, as_json: bool) -> int:
+    if as_json:
+        dump.one(run)
+    elif run.status is Status.SUCCEEDED:
+        print(run.result.decode() if run.result is not None else "null")
+    if run.status is Status.SUCCEEDED:
+        return Exit.DONE
+    why = f": {words.error(run.error.type, run.error.message)}" if run.error is not None else ""
+    talk.error(f"run {run.id} of {run.worker!r} is {words.cause(run)}{why}")
+    return Exit.FAILED

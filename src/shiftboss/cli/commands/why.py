@@ -1,0 +1,172 @@
+"""`shiftboss why`: every hold of a run, by the functions that hold it (A3)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+import click
+
+from shiftboss.app.views import Views
+from shiftboss.cli import dump, holding, place, table, talk, times, words
+from shiftboss.cli.command import Command, examples, json_option, store_option
+from shiftboss.cli.exits import Exit
+from shiftboss.cli.naming import Named, find, worker_or_run
+from shiftboss.clock import SystemClock
+from shiftboss.core.explain import Explanation
+from shiftboss.core.holds import NotDue
+from shiftboss.core.model import Run, Status
+from shiftboss.core.snapshot import Snapshot
+from shiftboss.core.worker import Mode
+
+HOLDS = (table.Column("gate"), table.Column("fact", wraps=True, gives=True), table.Column("since"))
+
+
+class Answer(NamedTuple):
+    """What was asked about, and what was found."""
+
+    worker: str
+    run: Run | None
+    explanation: Explanation | None
+    running: tuple[Run, ...]
+    at: datetime
+
+    @property
+    def is_held(self) -> bool:
+        """Whether something but its own due instant keeps it from starting."""
+        return self.explanation is not None and any(not _is_only_later(hold) for hold in self.explanation.holds)
+
+
+def _is_only_later(hold: object) -> bool:
+    return isinstance(hold, NotDue) and hold.attempt == 0
+
+
+@click.command(
+    cls=Command,
+    epilog=examples("shiftboss why process-data     its next run", "shiftboss why 1042             one run"),
+)
+@click.argument("name", metavar="NAME|RUN", type=worker_or_run)
+@json_option
+@store_option
+def why(name: str, as_json: bool, store: str | None, app: str | None) -> int:
+    """Why does this worker or run not start?
+
+    Shows every hold of the worker's next run: which rule, whose doing it is, since when, and when that can change at
+    the earliest.  Exits with 3 when something holds it, with 0 when it may start, runs or has ended.
+    """
+    with place.reading(store, app) as views:
+        named = find(views, name)
+        answer, snapshot = _ask(views, named)
+    if as_json:
+        dump.one(_json(answer))
+    else:
+        _print(answer, snapshot)
+    return Exit.FALSE if answer.is_held else Exit.DONE
+
+
+def _ask(views: Views, named: Named) -> tuple[Answer, Snapshot]:
+    if named.run is not None:
+        explanation = views.why_run(named.run)
+        run: Run | None = explanation.run
+    else:
+        found = views.why(named.worker)
+        explanation, run = found, found.run if found is not None else None  # type: ignore[assignment]  # None: nothing waits
+    snapshot = views.snapshot()
+    running = tuple(sorted(snapshot.running_of(named.worker), key=lambda each: each.id))
+    return Answer(named.worker, run, explanation, running if named.run is None else (), SystemClock().now()), snapshot
+
+
+def _json(answer: Answer) -> dict[str, object]:
+    explanation = answer.explanation
+    return {
+        "worker": answer.worker,
+        "held": answer.is_held,
+        "run": answer.run,
+        "holds": explanation.holds if explanation is not None else (),
+        "earliest": explanation.earliest if explanation is not None else None,
+        "behind": explanation.behind if explanation is not None else None,
+        "running": [run.id for run in answer.running],
+    }
+
+
+# ── for people ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _print(answer: Answer, snapshot: Snapshot) -> None:
+    for running in answer.running:
+        _say(answer, running, _is_running(running, snapshot, answer.at))
+    run, explanation = answer.run, answer.explanation
+    if run is None or explanation is None:
+        if not answer.running:
+            table.line(table.Cell(answer.worker, "bold"), f"  {_nothing_waits(answer.worker, snapshot)}")
+    elif run.status is Status.RUNNING:
+        _say(answer, run, _is_running(run, snapshot, answer.at))
+    elif run.status.is_final:
+        _say(answer, run, _has_ended(run, answer.at))
+    elif answer.is_held:
+        _print_holds(answer, run, explanation)
+    else:
+        _say(answer, run, _may_start(run, explanation, answer.at))
+
+
+def _say(answer: Answer, run: Run, what: str) -> None:
+    table.line(table.Cell(answer.worker, "bold"), f"  run {run.id}  {what}")
+
+
+def _print_holds(answer: Answer, run: Run, explanation: Explanation) -> None:
+    now = answer.at
+    table.line(
+        table.Cell(answer.worker, "bold"),
+        f"  run {run.id}  due {times.clock(run.due_at, now)} ({times.relative(run.due_at, now)})  ",
+        table.Cell("does not start because", "yellow"),
+    )
+    rows = []
+    for hold in explanation.holds:
+        gate = f"{hold.gate} {holding.thing(hold)}".rstrip()
+        since = f"since {times.clock(hold.since, now)}" if hold.since is not None else ""
+        rows.append((table.Cell(gate, "bold"), holding.fact(hold, now), table.Cell(since, "dim")))
+    table.show(HOLDS, rows, indent="  ", header=False)
+    if explanation.earliest is not None:
+        at = explanation.earliest
+        table.line(f"earliest: {times.clock(at, now)} ({times.until(at, now)})")
+    else:
+        table.line("earliest: when one of these changes; no instant is known")
+
+
+def _is_running(run: Run, snapshot: Snapshot, now: datetime) -> str:
+    if run.claim is None:
+        return "is running"
+    node = snapshot.nodes.get(run.claim.node)
+    said = f"is running since {times.clock(run.claim.at, now)} ({times.span((now - run.claim.at).total_seconds())})"
+    said += f" on node {node.name if node is not None else run.claim.node}, attempt {run.attempt}"
+    if run.cancel is not None:
+        return f"{said}; {run.cancel.by or 'somebody'} asked it to end"
+    return f"{said}; it timed out, but its body goes on" if run.claim.zombie_since is not None else said
+
+
+def _has_ended(run: Run, now: datetime) -> str:
+    when = f" {times.ago(run.finished_at, now)}" if run.finished_at is not None else ""
+    said = f"ended: {words.cause(run)}{when}"
+    if run.error is not None and run.status is Status.DEAD:
+        said += f": {words.error(run.error.type, run.error.message)}"
+    return said
+
+
+def _may_start(run: Run, explanation: Explanation, now: datetime) -> str:
+    if explanation.holds:
+        at = f"{times.clock(run.due_at, now)} ({times.until(run.due_at, now)})"
+        return f"is due at {at}; nothing else holds it"
+    if explanation.behind is not None:
+        return f"starts after run {explanation.behind} of the same worker, which goes first"
+    return "starts as soon as a node takes it: nothing holds it"
+
+
+def _nothing_waits(worker: str, snapshot: Snapshot) -> str:
+    definition = snapshot.worker(worker).definition
+    if definition.after:
+        return f"nothing waits; it runs after {', '.join(definition.after)}"
+    if definition.mode is Mode.TRIGGERED:
+        return "nothing waits; it runs when it is triggered"
+    if not any(worker in node.workers for node in snapshot.nodes.values()):
+        return "nothing waits, and no node declares it"
+    return "nothing waits"

@@ -1,0 +1,66 @@
+"""What a name on the command line means: a worker or a run; and the names that a shell can complete.
+
+Rules of this file
+- A worker goes before a run: names may be digits.
+- Completion never complains: whatever goes wrong, nothing is offered.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import click
+from click.shell_completion import CompletionItem
+
+from shiftboss.app.views import Views
+from shiftboss.errors import UnknownRun, UnknownWorker
+
+
+class Named(NamedTuple):
+    """A worker; or one of its runs."""
+
+    worker: str
+    run: int | None = None
+
+
+def find(views: Views, text: str) -> Named:
+    """Raises UnknownWorker or UnknownRun."""
+    snapshot = views.snapshot()
+    if text in snapshot.workers:
+        return Named(text)
+    if text.isascii() and text.isdigit():
+        run = views.run(run_id(text))
+        return Named(run.worker, run.id)
+    snapshot.worker(text)
+    raise UnknownWorker(text)
+
+
+def run_id(text: str) -> int:
+    """Raises UnknownRun: what is no number is no run."""
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise UnknownRun(f"{text!r} is no run id: these are numbers, see `shiftboss runs`")
+    return int(text)
+
+
+class WorkerName(click.ParamType[str]):
+    """A worker's name, completed from the store."""
+
+    name = "worker"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        from shiftboss.cli import place  # noqa: PLC0415
+
+        try:
+            store = ctx.params.get("store")
+            with place.opened(place.store_url(store, None)) as (found, clock):
+                views = Views(found.session(), clock, url=found.url)
+                names = sorted(views.snapshot().workers)
+        except Exception:  # noqa: BLE001  # no store, a broken one, a busy one: a shell must not show that here
+            return []
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+worker_name = WorkerName()
+worker_or_run = WorkerName()

@@ -1,0 +1,124 @@
+"""The page of `status`: the whole in a line, a table of workers, what runs, and what needs a look.
+
+Rules of this file
+- It shows what `Views.status` answered and asks nothing itself.
+- Off a terminal there is the line and the table; why a run is held is then the last column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
+
+from shiftboss.app.views import SystemStatus, WorkerStatus
+from shiftboss.cli import holding, table, talk, times, words
+from shiftboss.cli.table import Cell, Column, Row
+from shiftboss.core.value import replace
+from shiftboss.errors import UnknownWorker, did_you_mean
+
+WORKERS = (
+    Column("WORKER"),
+    Column("HEALTH"),
+    Column("LAST"),
+    Column("NEXT"),
+    Column("RUN", right=True),
+    Column("DUE", right=True),
+    Column("DEAD", right=True),
+    Column("SCHEDULE", gives=True),
+)
+WITH_WHY = (*WORKERS[:-1], Column("SCHEDULE"), Column("WHY"))
+RUNNING = (Column("RUNNING"), Column("RUN", right=True), Column("FOR", right=True), Column("PROGRESS", gives=True))
+ATTENTION = (Column("ATTENTION"), Column("", wraps=True, gives=True))
+
+
+def only(found: SystemStatus, names: Collection[str]) -> SystemStatus:
+    """The workers of these names; all without any.  Raises UnknownWorker."""
+    if not names:
+        return found
+    known = {worker.name: worker for worker in found.workers}
+    for name in names:
+        if name not in known:
+            raise UnknownWorker(f"no worker named {name!r} is stored; {did_you_mean(name, known)}")
+    workers = tuple(worker for worker in found.workers if worker.name in names)
+    return replace(found, workers=workers, running=tuple(run for run in found.running if run.worker in names))
+
+
+def print_status(found: SystemStatus, *, whole: bool) -> None:
+    """On stdout."""
+    console = table.console()
+    if console is None:
+        if whole:
+            table.line(*headline(found))
+        if found.workers:
+            table.show(WITH_WHY, [[*_worker(worker, found.at), _why(worker, found)] for worker in found.workers])
+        return
+    if whole:
+        table.line(*headline(found))
+    for part in sections(found):
+        table.blank()
+        console.print(table.rendered(*part))
+
+
+def sections(found: SystemStatus) -> Iterator[tuple[Sequence[Column], list[Row]]]:
+    """The tables of the page, without the empty ones."""
+    parts: tuple[tuple[Sequence[Column], list[Row]], ...] = (
+        (WORKERS, [_worker(worker, found.at) for worker in found.workers]),
+        (RUNNING, list(_running(found))),
+        (ATTENTION, list(_attention(found))),
+    )
+    return ((columns, rows) for columns, rows in parts if rows)
+
+
+def headline(found: SystemStatus) -> list[str | Cell]:
+    """The whole in a line."""
+    pending = sum(worker.pending for worker in found.workers)
+    letters = sum(worker.dead_letters for worker in found.workers)
+    dot = f" {words.sign('·')} "
+    facts = [words.slots(found), f"{pending:,} pending"]
+    if letters:
+        facts.append(words.plural(letters, "dead letter"))
+    health = words.health(found.health)
+    return [health._replace(style=f"bold {health.style}"), "  ", dot.join(facts), "  ", Cell(found.store, "dim")]
+
+
+# ── rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _worker(worker: WorkerStatus, now: datetime) -> list[str | Cell]:
+    return [
+        Cell(worker.name, "bold" if worker.health not in words.GOOD else ""),
+        words.health(worker.health),
+        words.last_run(worker, now),
+        words.next_run(worker, now),
+        words.count(worker.running, "cyan"),
+        words.due(worker.due),
+        words.count(worker.dead_letters, "red"),
+        Cell(worker.schedule or worker.mode, "dim"),
+    ]
+
+
+def _running(found: SystemStatus) -> Iterator[Row]:
+    for run in found.running:
+        odd = words.running(run)
+        said = odd if odd.text else Cell(words.progress(run.progress), "cyan")
+        yield run.worker, Cell(str(run.run), "dim"), times.span((found.at - run.since).total_seconds()), said
+
+
+def _attention(found: SystemStatus) -> Iterator[Row]:
+    """Why something is not healthy, and what holds what is due; of the disabled only that."""
+    for reason in found.reasons:
+        if not reason.worker:
+            yield "", Cell(reason.text, words.HEALTH_STYLES.get(reason.severity, ""))
+    for worker in found.workers:
+        for reason in worker.reasons:
+            yield worker.name, Cell(talk.one_line(reason.text), words.HEALTH_STYLES.get(reason.severity, ""))
+        if worker.enabled:
+            for hold in worker.holds:
+                yield worker.name, f"held: {holding.sentence(hold, found.at)}"
+
+
+def _why(worker: WorkerStatus, found: SystemStatus) -> str:
+    said = [talk.one_line(reason.text) for reason in worker.reasons]
+    if worker.enabled:
+        said += [holding.sentence(hold, found.at) for hold in worker.holds]
+    return "; ".join(said)

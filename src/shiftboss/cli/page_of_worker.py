@@ -1,0 +1,172 @@
+"""The page of one worker: settings in words, relations, health, next instants, last runs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from shiftboss.app.views import Views, WorkerStatus
+from shiftboss.cli import holding, relations, table, talk, times, words
+from shiftboss.cli.commands.runs import show_runs
+from shiftboss.cli.table import Cell, Column
+from shiftboss.core.model import Run
+from shiftboss.core.policy import BreakerPolicy
+from shiftboss.core.value import Value
+from shiftboss.core.worker import Definition, Mode
+from shiftboss.ports import HistoryFilter
+
+NEXT = 3
+LAST_RUNS = 10
+FACTS = (Column(""), Column("", wraps=True, gives=True))
+
+
+class PageOfWorker(Value, frozen=True, omit_defaults=False):
+    """A worker and what belongs to it.  `nodes`: the live ones that declare it."""
+
+    worker: WorkerStatus
+    definition: Definition
+    declared_at: datetime
+    blocked_with: tuple[str, ...]
+    dependents: tuple[str, ...]
+    triggers: tuple[str, ...]
+    nodes: tuple[str, ...]
+    next: tuple[datetime, ...]
+    runs: tuple[Run, ...]
+    at: datetime
+
+
+def read(views: Views, name: str) -> PageOfWorker:
+    """Raises UnknownWorker."""
+    snapshot = views.snapshot()
+    state = snapshot.worker(name)
+    found = views.status()
+    live = {node.id for node in found.nodes if node.live}
+    return PageOfWorker(
+        worker=found.worker(name),
+        definition=state.definition,
+        declared_at=state.declared_at,
+        blocked_with=relations.blocked_with(snapshot, name),
+        dependents=snapshot.relations.dependents.get(name, ()),
+        triggers=snapshot.relations.after.get(name, ()),
+        nodes=tuple(n.name for n in snapshot.nodes.values() if n.id in live and name in n.workers),
+        next=tuple(views.next_instants(name, NEXT)),
+        runs=tuple(views.history(HistoryFilter(worker=name, limit=LAST_RUNS))),
+        at=found.at,
+    )
+
+
+# ── for people ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def show(page: PageOfWorker) -> None:
+    worker = page.worker
+    health = words.health(worker.health)
+    table.line(Cell(worker.name, "bold"), "  ", health._replace(style=f"bold {health.style}".strip()))
+    if worker.doc:
+        table.line("  ", Cell(talk.one_line(worker.doc), "italic"))
+    for title, facts in (("", _now(page)), ("Settings", _settings(page)), ("Relations", _relations(page))):
+        if not facts:
+            continue
+        table.blank()
+        if title:
+            table.line(Cell(title, "bold"))
+        table.show(FACTS, [(Cell(key, "dim"), text) for key, text in facts], indent="  ", header=False)
+    if page.runs:
+        table.blank()
+        table.line(Cell("Last runs", "bold"))
+        show_runs(page.runs, page.at, indent="  ", of_one_worker=True)
+
+
+def _now(page: PageOfWorker) -> list[tuple[str, str]]:
+    """How it is, and what comes next."""
+    worker, now = page.worker, page.at
+    facts = [("health", reason.text) for reason in worker.reasons]
+    if worker.enabled:
+        facts += [("held", holding.sentence(hold, now)) for hold in worker.holds]
+    counts = [f"{worker.running} running", f"{worker.pending} pending", f"{worker.due} due"]
+    if worker.dead_letters:
+        counts.append(words.plural(worker.dead_letters, "dead letter"))
+    facts.append(("runs", ", ".join(counts)))
+    if worker.last_success_at is not None:
+        facts.append(("last success", times.ago(worker.last_success_at, now)))
+    if worker.last_error is not None and worker.last_error_at is not None:
+        said = words.error(worker.last_error.type, worker.last_error.message)
+        facts.append(("last error", f"{times.ago(worker.last_error_at, now)}: {said}"))
+    if worker.consecutive_failures:
+        facts.append(("dead in a row", str(worker.consecutive_failures)))
+    if page.next and worker.enabled:
+        instants = ", ".join(times.clock(at, now) for at in page.next)
+        facts.append(("next", f"{instants}  ({times.relative(page.next[0], now)})"))
+    facts.append(("nodes", ", ".join(page.nodes) or "none that lives"))
+    return [(key, talk.one_line(text)) for key, text in facts]
+
+
+def _settings(page: PageOfWorker) -> list[tuple[str, str]]:
+    """What is declared, leaving out what says nothing."""
+    it = page.definition
+    facts = [
+        ("runs", _when(it, page.worker)),
+        ("parameters", it.parameters),
+        ("priority", it.priority.label),
+        ("at once", "no limit" if it.concurrency is None else f"{it.concurrency} in the fleet"),
+        ("timeout", times.length(it.timeout_s)),
+        ("start within", times.length(it.start_within_s) if it.start_within_s is not None else ""),
+        ("deadline", times.length(it.deadline_s) if it.deadline_s is not None else ""),
+        ("retries", _retries(it)),
+        ("rate", f"{it.rate.count} starts in {times.length(it.rate.per_s)}" if it.rate is not None else ""),
+        ("breaker", _breaker(it, page.worker)),
+        ("auto-disable", _auto_disable(it)),
+        ("misfire", it.misfire.value if it.mode is Mode.SCHEDULED else ""),
+        ("jitter", times.length(it.jitter_s) if it.jitter_s else ""),
+        ("executor", it.executor),
+        ("once only", "a run that was cut short is never tried again" if it.at_most_once else ""),
+        ("declared", times.ago(page.declared_at, page.at)),
+    ]
+    return [(key, text) for key, text in facts if text]
+
+
+def _when(it: Definition, worker: WorkerStatus) -> str:
+    if it.mode is Mode.SCHEDULED:
+        return worker.schedule
+    if it.mode is Mode.CONTINUOUS:
+        return f"for ever, {times.length(it.pause_s)} between two iterations" if it.pause_s else "for ever"
+    return "after others" if it.after else "when triggered"
+
+
+def _retries(it: Definition) -> str:
+    retry = it.retry
+    if retry.max_retries == 0:
+        return "none"
+    most = "without end" if retry.max_retries is None else f"up to {retry.max_retries}"
+    back_off = f"{times.length(retry.first_s)}, ×{retry.factor:g}, at most {times.length(retry.cap_s)}"
+    return f"{most}, after a random part of {back_off}"
+
+
+def _breaker(it: Definition, worker: WorkerStatus) -> str:
+    if it.breaker is None:
+        return ""
+    policy = it.breaker_policy or BreakerPolicy()
+    shared = "" if it.breaker == it.name else f"{it.breaker!r}, "
+    fallback = ", with a fallback" if it.fallback else ""
+    state = f"now {worker.breaker.replace('_', '-')}" if worker.breaker is not None else ""
+    return f"{shared}opens after {policy.failures} failed attempts in a row{fallback}; {state}".rstrip("; ")
+
+
+def _auto_disable(it: Definition) -> str:
+    if it.max_consecutive_failures is None:
+        return "never"
+    probation = "" if it.probation_s is None else f", one run may probe it after {times.length(it.probation_s)}"
+    return f"after {it.max_consecutive_failures} dead runs in a row{probation}"
+
+
+def _relations(page: PageOfWorker) -> list[tuple[str, str]]:
+    it = page.definition
+    facts = [
+        ("depends on", ", ".join(relations.edge_in_words(edge) for edge in it.depends_on)),
+        ("after", ", ".join(it.after)),
+        ("excludes", ", ".join(page.blocked_with)),
+        ("uses", ", ".join(f"{permits} of {name}" for name, permits in it.uses.items())),
+        ("waited for by", ", ".join(page.dependents)),
+        ("triggers", ", ".join(page.triggers)),
+        ("tags", ", ".join(it.tags)),
+    ]
+    return [(key, text) for key, text in facts if text]

@@ -1,0 +1,90 @@
+"""Which store does a command mean, and the two ways into it: to read, and to operate.
+
+Rules of this file
+- --store, else SHIFTBOSS_STORE, else the settings, else that of the app, else ./shiftboss.db: the library's own order.
+- Reading imports no app that nobody named, unless there is no ./shiftboss.db and one lies here; and it says so.
+- Neither way creates a store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from shiftboss.app.orchestrator import DEFAULT_STORE, Orchestrator
+from shiftboss.app.views import Views
+from shiftboss.cli import talk
+from shiftboss.cli.app_file import App, find_app, likely_app, load_app
+from shiftboss.clock import Clock, SystemClock
+from shiftboss.errors import ConfigurationError
+from shiftboss.ports import Store
+from shiftboss.stores.urls import open_store
+
+DEFAULT_FILE = DEFAULT_STORE.removeprefix("sqlite:///")
+
+
+def given_app(app: str | None) -> App:
+    """The app that was named, else the one that lies here; says which it took.  Raises ConfigurationError."""
+    if app is not None:
+        return load_app(app)
+    found = find_app()
+    talk.note(f"using {found.name}")
+    return found
+
+
+def store_url(store: str | None, app: str | None) -> str:
+    """The address of the store.  Raises ConfigurationError."""
+    if store is not None:
+        return _readable(store)
+    if app is not None:
+        return _readable(load_app(app).boss.store_url)
+    if not Path(DEFAULT_FILE).exists() and likely_app():
+        found = find_app()
+        if found.boss.store_url != DEFAULT_STORE:
+            talk.note(f"using the store of {found.name}: {found.boss.store_url}")
+            return _readable(found.boss.store_url)
+    return DEFAULT_STORE
+
+
+def _readable(url: str) -> str:
+    if url.partition("?")[0] in ("memory:", "memory://"):
+        raise ConfigurationError(f"the store {url} lives within its own process; there is nothing to open from here")
+    return url
+
+
+@contextmanager
+def reading(store: str | None, app: str | None) -> Iterator[Views]:
+    """Questions to the store.  Raises StoreMissing and whatever else the store raises."""
+    with opened(store_url(store, app)) as (found, clock):
+        views = Views(found.session(), clock, url=found.url)
+        try:
+            yield views
+        finally:
+            views.close()
+
+
+@contextmanager
+def opened(url: str) -> Iterator[tuple[Store, Clock]]:
+    """The store itself, for what is no question."""
+    clock = SystemClock()
+    found = open_store(url, clock)
+    found.open(create=False)
+    try:
+        yield found, clock
+    finally:
+        found.close()
+
+
+@contextmanager
+def operating(store: str | None, app: str | None) -> Iterator[Orchestrator]:
+    """A client of the store: it triggers and operates, and runs nothing.  The app's declarations check payloads."""
+    boss = Orchestrator()
+    if app is not None:
+        boss = load_app(app).boss
+    boss._store_override = store_url(store, app) if store is not None or app is None else _readable(boss.store_url)
+    boss.sync.open()
+    try:
+        yield boss
+    finally:
+        boss.sync.close()

@@ -1,0 +1,194 @@
+"""The root command: which commands there are, by purpose, and how whatever happens in them ends.
+
+Rules of this file
+- It knows each command's name and line of help without importing it: `--help` and completion are fast.
+- Errors are one red line; a traceback only with --debug, or when the mistake is ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+import click
+
+from shiftboss.cli import talk
+from shiftboss.cli.command import Debug, debug_option
+from shiftboss.cli.exits import Declined, Exit, exit_of, is_ours
+from shiftboss.cli.settings import Settings, read_settings
+
+
+class Entry(NamedTuple):
+    """A command that has not been imported: `attribute` of the module `commands.<module>`."""
+
+    module: str
+    attribute: str
+    help: str
+
+
+SECTIONS: dict[str, dict[str, Entry]] = {
+    "Run": {
+        "run": Entry("run", "run", "Run the workers of an app in this process."),
+        "demo": Entry("demo", "demo", "Run the worked example on this machine's own telemetry."),
+    },
+    "See": {
+        "status": Entry("status", "status", "How is everything?  Disabled workers first, then the worst."),
+        "why": Entry("why", "why", "Why does this worker or run not start?"),
+        "show": Entry("show", "show", "All about one worker or one run."),
+        "runs": Entry("runs", "runs", "Runs, newest first."),
+        "next": Entry("next", "next_", "The next instants of a schedule."),
+        "graph": Entry("graph", "graph", "Who waits for whom, who excludes whom."),
+        "health": Entry("health", "health", "Is the system healthy, and if not, why?"),
+        "nodes": Entry("nodes", "nodes", "Which processes run workers on this store?"),
+    },
+    "Act": {
+        "trigger": Entry("trigger", "trigger", "Store a run of a worker, and wait for it if you like."),
+        "cancel": Entry("cancel", "cancel", "End runs, waiting or running."),
+        "enable": Entry("switch", "enable", "Let workers start again; resets failures and breaker."),
+        "disable": Entry("switch", "disable", "Start nothing new of workers; what runs goes on."),
+        "forget": Entry("switch", "forget", "Remove a worker that nothing declares any more."),
+        "dead": Entry("dead", "dead", "Dead letters: list, show, replay, resolve, discard, export."),
+    },
+    "Care": {
+        "check": Entry("check", "check", "Check an app before it is deployed, for CI."),
+        "doctor": Entry("doctor", "doctor", "Examine store, machine and fleet; each finding with its remedy."),
+        "migrate": Entry("migrate", "migrate", "Make the store, or bring its schema up to date."),
+        "prune": Entry("prune", "prune", "Delete finished runs that are old enough."),
+        "completion": Entry("completion", "completion", "Print completion for bash, zsh or fish."),
+    },
+}
+ENTRIES = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
+
+
+class Root(click.Group):
+    """Imports its commands when they are called, and maps what they raise to exit codes."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(ENTRIES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = ENTRIES.get(cmd_name)
+        if entry is None:
+            return None
+        module = importlib.import_module(f"shiftboss.cli.commands.{entry.module}")
+        command: click.Command = getattr(module, entry.attribute)
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in ENTRIES and not args[0].startswith("-") and not ctx.resilient_parsing:
+            from shiftboss.errors import did_you_mean  # noqa: PLC0415
+
+            ctx.fail(f"there is no command {args[0]!r}; {did_you_mean(args[0], ENTRIES)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        width = max(len(name) for name in ENTRIES)
+        for title, section in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), entry.help) for name, entry in section.items()])
+
+    def main(  # type: ignore[override]  # click's overloads tell the standalone mode apart; here there is one
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
+    ) -> NoReturn:
+        Debug.asked = False
+        _accept_any_text()
+        try:
+            code = super().main(args, prog_name, **{**extra, "standalone_mode": False})
+            sys.stdout.flush()
+        except BrokenPipeError:
+            code = _leave_the_pipe()
+        except Declined:
+            talk.note("nothing was changed")
+            code = Exit.FAILED
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # the one place where every error ends
+            code = _tell(error)
+        sys.exit(int(code or 0))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # before click, which would make it a plain failure
+            return _leave_the_pipe()
+
+
+def _accept_any_text() -> None:
+    """A payload or message that the terminal's encoding does not have must not end a command."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a replaced stream may lack it
+
+
+def _leave_the_pipe() -> Exit:
+    """Whoever read our output has left; nothing is to be said, also not by Python at its exit."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return Exit.BROKEN_PIPE
+
+
+def _tell(error: BaseException) -> Exit:
+    """Say what went wrong, and what it means for the exit code."""
+    code = exit_of(error)
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        return code
+    if Debug.is_on():
+        traceback.print_exception(error)
+    match error:
+        case click.UsageError():
+            talk.error(_small(error.format_message()))
+            if error.ctx is not None:
+                talk.hint(f"  {error.ctx.command_path} --help")
+        case click.ClickException():
+            talk.error(_small(error.format_message()))
+        case _ if is_ours(error):
+            talk.error(talk.clean(str(error)))
+        case _:
+            talk.error(f"{type(error).__name__}: {talk.one_line(error)}")
+            if not Debug.is_on():
+                talk.note("This is a mistake in shiftboss.  Please report it with what --debug shows.")
+    return code
+
+
+def _small(text: str) -> str:
+    """click begins its messages with a capital, ours follow a colon."""
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from shiftboss.app.node import package_version  # noqa: PLC0415
+
+        click.echo(f"shiftboss {package_version()}")
+        ctx.exit()
+
+
+EPILOG = """\b
+shiftboss COMMAND --help shows options and examples.  Every option of a command
+can also be set as SHIFTBOSS_COMMAND_OPTION, or in [tool.shiftboss.COMMAND] of
+pyproject.toml.  SHIFTBOSS_STORE and SHIFTBOSS_APP hold for all commands.
+
+\b
+Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 the condition is false,
+4 no such thing, 5 refused, 75 store unreachable, 124 waiting timed out."""
+
+
+@click.command(cls=Root, epilog=EPILOG, context_settings={"auto_envvar_prefix": "SHIFTBOSS"})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
+@debug_option
+@click.pass_context
+def root(ctx: click.Context) -> None:
+    """Background workers that must not get in each other's way."""
+    found: list[Settings] = []
+
+    def settings() -> Settings:
+        """Read at first use: neither --help nor --version should fail for a broken file."""
+        if not found:
+            found.append(read_settings(Path.cwd(), commands=tuple(ENTRIES)))
+        return found[0]
+
+    ctx.obj = settings

@@ -1,0 +1,86 @@
+"""When `shiftboss run` ends by itself: after a while (--for), or when nothing is left to do (--burst).
+
+Rules of this file
+- Nothing is left when nothing runs here and whatever is due waits for something that no run in progress will bring:
+  an operator, an instant, another application.  Continuous workers never keep a burst alive.
+- The store's bell says when to look; nothing is asked in a loop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+from shiftboss.app.orchestrator import Orchestrator
+from shiftboss.app.views import SystemStatus, Views, WorkerStatus
+from shiftboss.core import holds
+from shiftboss.core.holds import Hold
+from shiftboss.core.worker import Mode
+from shiftboss.engine.engine import Engine
+from shiftboss.errors import ShiftbossError
+
+LOOK_AGAIN_S = 5.0  # wall clocks jump
+PASSING = (holds.IsBlocked, holds.IsFull, holds.NoPermit, holds.IsReserved, holds.NoSlot, holds.RateReached, holds.IsShed)
+
+Until = Callable[[Engine], None]
+
+
+@contextlib.contextmanager
+def conditions(boss: Orchestrator, *, for_s: float | None, burst: bool) -> Iterator[Until]:
+    """What to call with the engine once it runs."""
+    with contextlib.ExitStack() as stack:
+
+        def until(engine: Engine) -> None:
+            if for_s is not None:
+                timer = threading.Timer(for_s, engine.stop, kwargs={"owns_process": True})
+                timer.daemon = True
+                stack.callback(timer.cancel)
+                timer.start()
+            if burst:
+                views = Views(boss.store.session(), boss.clock, url=boss.store_url)
+                watcher = threading.Thread(
+                    target=_stop_when_idle, args=(boss, engine, views), name="shiftboss-burst", daemon=True
+                )
+                watcher.start()
+
+        yield until
+
+
+def _stop_when_idle(boss: Orchestrator, engine: Engine, views: Views) -> None:
+    """In a thread of its own.  A store that fails or closes ends the watch; the engine says what is the matter."""
+    with contextlib.suppress(ShiftbossError), contextlib.closing(views):
+        while not engine.over.done():
+            found = views.status()
+            if not _is_busy(boss, found):
+                break
+            views.wait(_next_look_s(found))
+    with contextlib.suppress(ShiftbossError):
+        engine.stop(owns_process=True)
+
+
+def _is_busy(boss: Orchestrator, found: SystemStatus) -> bool:
+    ours = [worker for worker in found.workers if boss.only(worker.name) and worker.name in boss.definitions]
+    return any(_may_do_something(worker, found.at) for worker in ours if worker.mode != Mode.CONTINUOUS)
+
+
+def _may_do_something(worker: WorkerStatus, now: datetime) -> bool:
+    if worker.running:
+        return True
+    is_due = worker.next_due_at is not None and worker.next_due_at <= now
+    return is_due and all(_passes(hold) for hold in worker.holds)
+
+
+def _passes(hold: Hold) -> bool:
+    """Whether it ends by itself when a run ends, or soon."""
+    if isinstance(hold, holds.UpstreamOwes):
+        return hold.until is None
+    return isinstance(hold, PASSING)
+
+
+def _next_look_s(found: SystemStatus) -> float:
+    """Until a hold that ends by time alone; the bell rings for everything else."""
+    instants = [hold.until for worker in found.workers for hold in worker.holds if hold.until is not None]
+    waits = [(at - found.at).total_seconds() for at in instants if at > found.at]
+    return min([LOOK_AGAIN_S, *waits])

@@ -1,0 +1,118 @@
+"""What `shiftboss run` says: a banner on a terminal, and a line for every event, as text or JSON.
+
+Rules of this file
+- Everything on stderr.  Logging that the app has set up itself is left alone, unless an option asks for ours.
+- Lines that a body logs carry its worker and run.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from shiftboss.app.node import package_version
+from shiftboss.cli import talk, words
+from shiftboss.context import RunFilter
+
+if TYPE_CHECKING:
+    from shiftboss.app.orchestrator import Orchestrator
+    from shiftboss.cli.app_file import App
+
+TAGS = ("worker", "run", "attempt", "node")
+LEVEL_COLOURS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
+MAX_NAME = 24  # names are aligned up to here
+
+
+def banner(app: App) -> None:
+    """What is about to run, in two lines."""
+    boss = app.boss
+    chosen = {name: it for name, it in boss.definitions.items() if boss.only(name)}
+    modes = Counter(it.mode.value for it in chosen.values())
+    dot = f" {words.sign('·')} "
+    name = talk.styled(f"shiftboss {package_version()}", sys.stderr, bold=True)
+    counts = ", ".join(f"{number} {mode}" for mode, number in sorted(modes.items()))
+    talk.note(dot.join((name, app.name, boss.store_url)))
+    left = len(boss.definitions) - len(chosen)
+    parts = [f"{words.plural(len(chosen), 'worker')} ({counts})", words.plural(boss.max_concurrency, "slot")]
+    if left:
+        parts.append(f"{left} left to other processes")
+    parts.append("Ctrl-C drains, again cancels")
+    talk.note(talk.styled(dot.join(parts), sys.stderr, dim=True))
+
+
+def say_what_happens(boss: Orchestrator, *, log_format: str | None, log_level: str | None) -> None:
+    """Set up logging, unless the app has done so and no option asks for it."""
+    root = logging.getLogger()
+    if root.handlers and log_format is None and log_level is None:
+        return
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(RunFilter())
+    if log_format == "json":
+        handler.setFormatter(JsonLines())
+    elif talk.is_terminal(sys.stderr):
+        width = max((len(name) for name in boss.definitions), default=0)
+        handler.setFormatter(TerminalLines(min(width, MAX_NAME)))
+    else:
+        handler.setFormatter(PlainLines())
+    root.handlers[:] = [handler]
+    root.setLevel((log_level or "info").upper())
+
+
+class PlainLines(logging.Formatter):
+    """ "2027-03-28 14:00:02 INFO fetch-data run 12 started"."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        when = datetime.fromtimestamp(record.created).astimezone()
+        text = talk.clean(super().format(record))
+        return f"{when:%Y-%m-%d %H:%M:%S} {record.levelname} {_tagged(record, text)}"
+
+
+class TerminalLines(logging.Formatter):
+    """The time, the worker in a column of its own, the rest; coloured by level."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self._width = width
+
+    def format(self, record: logging.LogRecord) -> str:
+        when = datetime.fromtimestamp(record.created).astimezone()
+        text = talk.clean(super().format(record))
+        worker = getattr(record, "worker", "") or ""
+        if worker and text.startswith(f"{worker} "):
+            text = text[len(worker) + 1 :]
+        elif worker and not record.name.startswith("shiftboss."):
+            text = f"run {getattr(record, 'run', '')}: {text}"
+        colour = LEVEL_COLOURS.get(record.levelname)
+        shown = talk.styled(text, sys.stderr, fg=colour) if colour else text
+        clock = talk.styled(f"{when:%H:%M:%S}", sys.stderr, dim=True)
+        name = talk.styled(f"{worker:{self._width}}", sys.stderr, bold=bool(worker))
+        return f"{clock}  {name}  {shown}"
+
+
+class JsonLines(logging.Formatter):
+    """An object a line: at, level, logger, message, and worker, run, attempt, node where known."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "at": datetime.fromtimestamp(record.created, UTC),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {tag: getattr(record, tag) for tag in TAGS if getattr(record, tag, None) not in (None, "")}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(line, enc_hook=str).decode()
+
+
+def _tagged(record: logging.LogRecord, text: str) -> str:
+    """What a body logs is preceded by its worker and run."""
+    worker, run = getattr(record, "worker", ""), getattr(record, "run", None)
+    if worker and not text.startswith(f"{worker} ") and not record.name.startswith("shiftboss.audit"):
+        return f"{worker} run {run}: {text}" if run is not None else f"{worker}: {text}"
+    return text

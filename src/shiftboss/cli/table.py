@@ -1,0 +1,137 @@
+"""Tables without borders: by rich on a terminal, plain aligned columns elsewhere and where rich is missing.
+
+Rules of this file
+- Off a terminal nothing is cut or wrapped: one line a row, for `grep` and `awk`.
+- On a terminal a table is as wide as the window at most; one column gives way, the one that says `gives`.
+- Styles are named in `words.py`; a plain table has none.
+"""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from shiftboss.cli import talk
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+
+GAP = "  "
+
+
+class Cell(NamedTuple):
+    """A text and how it looks: a style of rich, like "red" or "bold"."""
+
+    text: str
+    style: str = ""
+
+
+class Column(NamedTuple):
+    """`gives`: cut, or with `wraps` broken into lines, where the window is too narrow."""
+
+    title: str
+    right: bool = False
+    gives: bool = False
+    wraps: bool = False
+
+
+Row = Sequence[str | Cell]
+
+
+def console() -> Console | None:
+    """Rich's console for stdout, if that is a terminal and rich is there."""
+    if not talk.is_terminal(sys.stdout):
+        return None
+    try:
+        from rich.console import Console  # noqa: PLC0415
+    except ImportError:  # the extra `cli` is not installed
+        return None
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def show(columns: Sequence[Column], rows: Iterable[Row], *, indent: str = "", header: bool = True) -> None:
+    """Print a table on stdout."""
+    cells = [_cells(row) for row in rows]
+    rich_console = console()
+    if rich_console is not None:
+        rich_console.print(rendered(columns, cells, indent=indent, header=header))
+        return
+    titles = [[Cell(column.title) for column in columns]] if header else []
+    for line in _plain_lines(columns, [*titles, *cells]):
+        print(f"{indent}{line}".rstrip())
+
+
+def rendered(columns: Sequence[Column], rows: Iterable[Row], *, indent: str = "", header: bool = True) -> Table:
+    """The table as rich draws it."""
+    from rich import box  # noqa: PLC0415, F401
+    from rich.padding import Padding  # noqa: PLC0415, F401
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    gives = any(column.gives for column in columns)
+    table = Table(box=None, pad_edge=False, padding=(0, len(GAP), 0, 0), show_header=header, expand=gives)
+    for number, column in enumerate(columns):
+        table.add_column(
+            Text((indent if number == 0 else "") + column.title, style="dim"),
+            justify="right" if column.right else "left",
+            no_wrap=not column.wraps,
+            overflow="fold" if column.wraps else "ellipsis",
+            ratio=1 if column.gives else None,
+        )
+    for row in rows:
+        cells = _cells(row)
+        table.add_row(
+            *(
+                Text((indent if number == 0 else "") + cell.text, style=cell.style)
+                for number, cell in enumerate(cells)
+            )
+        )
+    return table
+
+
+def line(*parts: str | Cell) -> None:
+    """One line of parts, each with its style."""
+    rich_console = console()
+    if rich_console is None:
+        print("".join(part.text if isinstance(part, Cell) else part for part in parts).rstrip())
+    else:
+        rich_console.print(joined(*parts), soft_wrap=True)
+
+
+def joined(*parts: str | Cell) -> RenderableType:
+    from rich.text import Text  # noqa: PLC0415
+
+    text = Text()
+    for part in parts:
+        text.append(part.text, style=part.style) if isinstance(part, Cell) else text.append(part)
+    return text
+
+
+def blank() -> None:
+    print()
+
+
+def _cells(row: Row) -> list[Cell]:
+    return [cell if isinstance(cell, Cell) else Cell(cell) for cell in row]
+
+
+def _plain_lines(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> Iterable[str]:
+    widths = [max((_width(row[number].text) for row in rows), default=0) for number in range(len(columns))]
+    for row in rows:
+        parts = []
+        for column, cell, width in zip(columns, row, widths, strict=True):
+            fill = " " * (width - _width(cell.text))
+            parts.append(fill + cell.text if column.right else cell.text + fill)
+        yield GAP.join(parts)
+
+
+def _width(text: str) -> int:
+    """Columns that a text takes on a terminal."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text
+    )

@@ -1,0 +1,80 @@
+"""Waiting for the end of a run: a line that moves on a terminal, a line for every change elsewhere.  On stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+
+from shiftboss.app.orchestrator import Orchestrator
+from shiftboss.app.views import Views
+from shiftboss.cli import talk, times, words
+from shiftboss.core.model import Run, Status
+from shiftboss.errors import WaitTimeout
+
+TURN_S = 1.0  # the seconds on the line move
+Show = Callable[[Run], None]
+
+
+def wait_for(boss: Orchestrator, run_id: int, *, timeout_s: float | None) -> Run:
+    """The run once it has ended, here or on any node.  Raises WaitTimeout; the run goes on."""
+    views = Views(boss.store.session(), boss.clock, url=boss.store_url)
+    began_s = boss.clock.monotonic_s()
+    with contextlib.closing(views), _shown(boss) as show:
+        while True:
+            run = views.run(run_id)
+            if run.status.is_final:
+                return run
+            show(run)
+            left_s = TURN_S if timeout_s is None else began_s + timeout_s - boss.clock.monotonic_s()
+            if left_s <= 0:
+                raise WaitTimeout(f"run {run_id} had not ended after {times.length(timeout_s)}; it goes on")
+            views.wait(min(TURN_S, left_s))
+
+
+@contextlib.contextmanager
+def _shown(boss: Orchestrator) -> Iterator[Show]:
+    if not talk.is_terminal(sys.stderr):
+        yield _changes()
+        return
+    try:
+        yield lambda run: _overwrite(_line(run, boss))
+    finally:
+        _overwrite("")
+
+
+def _overwrite(text: str) -> None:
+    sys.stderr.write(f"\r\x1b[2K{text[: shutil.get_terminal_size().columns - 1]}")  # a wrapped line stays for ever
+    sys.stderr.flush()
+
+
+def _line(run: Run, boss: Orchestrator) -> str:
+    """ "running 12 s  ███░░ 30 % page 3"."""
+    return f"{_state(run)}{_since(run, boss)}  {words.progress(run.progress)}".rstrip()
+
+
+def _since(run: Run, boss: Orchestrator) -> str:
+    if run.claim is None:
+        return f" {times.until(run.due_at, boss.clock.now())}" if run.due_at > boss.clock.now() else ""
+    return f" {times.span((boss.clock.now() - run.claim.at).total_seconds())}"
+
+
+def _state(run: Run) -> str:
+    if run.status is Status.PENDING and run.attempt:
+        return f"in back-off after attempt {run.attempt}, again"
+    return f"{run.status}, attempt {run.attempt}" if run.attempt > 1 else str(run.status)
+
+
+def _changes() -> Show:
+    """A line for every new state and every tenth of the progress."""
+    last: list[object] = []
+
+    def show(run: Run) -> None:
+        said = run.progress
+        tenth = int(10 * said.done / said.total) if said is not None and said.total else None
+        if last != [_state(run), tenth]:
+            last[:] = [_state(run), tenth]
+            talk.note(f"{_state(run)}  {words.progress(said)}".rstrip())
+
+    return show

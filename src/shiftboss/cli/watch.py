@@ -1,0 +1,154 @@
+"""`shiftboss status --watch`: a live page on a terminal, a line for every change elsewhere.
+
+Rules of this file
+- It waits for the store's bell; on a terminal it also turns every second, for the clocks on the page move.
+- It is drawn four times a second at most, however busy the store is.
+- A store that does not answer is said and waited for (H5).  Ctrl-C ends it, and that is no failure.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from shiftboss.app.views import SystemStatus, Views, WorkerStatus
+from shiftboss.cli import dump, holding, overview, table, talk, times
+from shiftboss.cli.exits import Exit
+from shiftboss.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from rich.console import Console, Group
+
+TURN_S = 1.0
+MIN_TURN_S = 0.25  # the eye needs no more, and every turn reads all workers
+ASK_AGAIN_S = 1.0  # of a store that does not answer
+
+
+class _Terminated(Exception):
+    """SIGTERM, as an exception: the screen is given back on the way out."""
+
+
+def watch_status(views: Views, names: tuple[str, ...], *, as_json: bool) -> int:
+    """Show until Ctrl-C (0) or SIGTERM (143)."""
+    overview.only(views.status(), names)  # an unknown name is an error now, not a line later
+    console = None if as_json else table.console()
+    try:
+        with _sigterm_raises():
+            if console is not None:
+                _show_live(console, views, names)
+            else:
+                _print_changes(views, names, as_json=as_json)
+    except KeyboardInterrupt:
+        return Exit.DONE
+    except _Terminated:
+        return Exit.TERMINATED
+    return Exit.DONE
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    def on_term(number: int, frame: object) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, on_term)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _answers(views: Views, names: tuple[str, ...]) -> Iterator[SystemStatus | str]:
+    """Status upon status, for ever; or what is the matter with the store."""
+    pause = threading.Event()
+    while True:
+        try:
+            yield overview.only(views.status(), names)
+            pause.wait(MIN_TURN_S)
+            views.wait(TURN_S - MIN_TURN_S)
+        except StoreUnavailable as error:
+            yield f"the store does not answer: {talk.one_line(error)}"
+            pause.wait(ASK_AGAIN_S)
+
+
+# ── on a terminal ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _show_live(console: Console, views: Views, names: tuple[str, ...]) -> None:
+    from rich.live import Live  # noqa: PLC0415
+
+    last: SystemStatus | None = None
+    with Live(console=console, screen=True, auto_refresh=False, vertical_overflow="crop") as live:
+        for answer in _answers(views, names):
+            trouble = answer if isinstance(answer, str) else ""
+            last = last if isinstance(answer, str) else answer
+            live.update(_page(last, trouble), refresh=True)
+
+
+def _page(found: SystemStatus | None, trouble: str) -> Group:
+    from rich.console import Group  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    parts: list[object] = []
+    if trouble:
+        parts.append(Text(trouble, style="bold red"))
+    if found is not None:
+        head = overview.headline(found)
+        parts.append(table.joined(*head, "  ", table.Cell(times.clock(found.at, found.at), "dim")))
+        for section in overview.sections(found):
+            parts += ["", table.rendered(*section)]
+        if not found.workers:
+            parts += ["", Text("no worker is stored yet", style="dim")]
+    parts += ["", Text("Ctrl-C ends", style="dim")]
+    return Group(*parts)  # type: ignore[arg-type]  # all of them are renderable
+
+
+# ── elsewhere ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _print_changes(views: Views, names: tuple[str, ...], *, as_json: bool) -> None:
+    """One line for each worker at first, then one for each change of one."""
+    known: dict[str, tuple[object, ...]] = {}
+    trouble = ""
+    for answer in _answers(views, names):
+        if isinstance(answer, str):
+            if answer != trouble:
+                talk.warn(answer)
+            trouble = answer
+            continue
+        trouble = ""
+        for worker in answer.workers:
+            state = _state(worker)
+            if known.get(worker.name) != state:
+                known[worker.name] = state
+                print(dump.text_of(worker) if as_json else _change(worker, answer), flush=True)
+        for name in known.keys() - {worker.name for worker in answer.workers}:
+            del known[name]
+            talk.note(f"{name} was forgotten")
+        sys.stdout.flush()
+
+
+def _state(worker: WorkerStatus) -> tuple[object, ...]:
+    """What makes two statuses of a worker different to somebody who watches."""
+    gates = tuple((hold.gate, holding.thing(hold)) for hold in worker.holds)
+    return worker.health, worker.running, worker.latest, worker.dead_letters, worker.breaker, worker.enabled, gates
+
+
+def _change(worker: WorkerStatus, found: SystemStatus) -> str:
+    latest = "-" if worker.latest is None else "ok" if worker.latest.ok else "failed"
+    facts = [
+        times.stamp(found.at),
+        worker.name,
+        worker.health,
+        f"running={worker.running}",
+        f"due={worker.due}",
+        f"dead={worker.dead_letters}",
+        f"latest={latest}",
+    ]
+    if worker.enabled and worker.holds:
+        facts.append("held: " + "; ".join(holding.sentence(hold, found.at) for hold in worker.holds))
+    facts += [f"({talk.one_line(reason.text)})" for reason in worker.reasons]
+    return " ".join(facts)

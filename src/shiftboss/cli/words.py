@@ -1,0 +1,143 @@
+"""How states look and read: the styles and the short phrases that several commands share.
+
+Rules of this file
+- A state is always a word; colour only repeats it.
+- Symbols have fallbacks for terminals whose encoding lacks them.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+
+from shiftboss.app.views import RunningRun, SystemStatus, WorkerStatus
+from shiftboss.cli import talk, times
+from shiftboss.cli.table import Cell
+from shiftboss.core.model import Progress, Run, Status
+
+HEALTH_STYLES = {
+    "healthy": "green",
+    "degraded": "yellow",
+    "unhealthy": "bold red",
+    "offline": "red",
+    "disabled": "bold magenta",
+    "unknown": "dim",
+}
+STATUS_STYLES = {
+    Status.PENDING: "",
+    Status.RUNNING: "cyan",
+    Status.SUCCEEDED: "green",
+    Status.DEAD: "red",
+    Status.CANCELLED: "yellow",
+    Status.SKIPPED: "dim",
+}
+NODE_STYLES = {"running": "green", "draining": "yellow", "client": "dim", "gone": "red"}
+GOOD = ("healthy", "unknown")  # H1: nobody need look
+ASCII = {"✓": "ok", "✕": "x", "●": "*", "—": "-", "…": "...", "█": "#", "░": ".", "·": "|", "→": "->", "↩": "<-"}
+NOTHING = Cell("—", "dim")
+BAR_CELLS = 20
+
+
+def sign(symbol: str) -> str:
+    """The symbol, or its fallback."""
+    return symbol if talk.can_say(symbol, sys.stdout) else ASCII.get(symbol, "?")
+
+
+def nothing() -> Cell:
+    return Cell(sign("—"), "dim")
+
+
+def health(status: str) -> Cell:
+    return Cell(status, HEALTH_STYLES.get(status, ""))
+
+
+def status(run: Run) -> Cell:
+    return Cell(run.status.value, STATUS_STYLES[run.status])
+
+
+def mark(*, ok: bool) -> Cell:
+    return Cell(sign("✓"), "green") if ok else Cell(sign("✕"), "red")
+
+
+def last_run(worker: WorkerStatus, now: datetime) -> Cell:
+    """The latest verdict and when its attempt began."""
+    at = worker.last_run_at
+    if at is None:
+        return nothing()
+    if worker.latest is None:
+        return Cell(f"  {times.ago(at, now)}", "")
+    ok = worker.latest.ok
+    return Cell(f"{sign('✓' if ok else '✕')} {times.ago(at, now)}", "" if ok else "red")
+
+
+def next_run(worker: WorkerStatus, now: datetime) -> Cell:
+    """When the next run is due; for what is due and does not start, since when."""
+    at = worker.next_due_at
+    if not worker.enabled or at is None:
+        return nothing()
+    if at > now:
+        return Cell(times.until(at, now))
+    waited = times.rough((now - at).total_seconds())
+    return Cell(f"held {waited}", "yellow") if worker.holds else Cell("due now" if waited == "0 s" else f"due {waited}")
+
+
+def count(number: int, style: str = "") -> Cell:
+    """A number that matters only above zero."""
+    return Cell(str(number), style if number else "dim")
+
+
+def due(number: int) -> Cell:
+    """Stores count to 1,001."""
+    return count(number) if number <= 1000 else Cell(">1000", "yellow")
+
+
+def progress(said: Progress | None) -> str:
+    """ "█████░░░░░ 50 % page 3"; without a total the number alone."""
+    if said is None:
+        return ""
+    message = f" {talk.one_line(said.message)}" if said.message else ""
+    if not said.total or said.total <= 0:
+        return f"{said.done:g}{message}"
+    share = min(1.0, max(0.0, said.done / said.total))
+    return f"{bar(share)} {share * 100:3.0f} %{message}"
+
+
+def bar(share: float) -> str:
+    filled = round(share * BAR_CELLS)
+    return sign("█") * filled + sign("░") * (BAR_CELLS - filled)
+
+
+def running(run: RunningRun) -> Cell:
+    """What is odd about a run in progress."""
+    if run.zombie:
+        return Cell("zombie: timed out, its body goes on", "red")
+    return Cell("is being cancelled", "yellow") if run.cancelling else Cell("")
+
+
+def slots(found: SystemStatus) -> str:
+    """ "2 nodes, 3 of 40 slots in use"."""
+    live = [node for node in found.nodes if node.live and node.mode != "client"]
+    if not live:
+        return "no node runs workers"
+    used, all_ = sum(node.used for node in live), sum(node.slots for node in live)
+    return f"{plural(len(live), 'node')}, {used} of {plural(all_, 'slot')} in use"
+
+
+def plural(number: int, word: str) -> str:
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
+
+
+def error(kind: str, message: str) -> str:
+    """ "ReadTimeout: no answer"; the class without its module."""
+    short = kind.rpartition(".")[2]
+    return f"{short}: {talk.one_line(message)}" if message else short
+
+
+def took(run: Run) -> str:
+    """How long its last attempt took; empty where none has ended."""
+    return times.span(run.attempts[-1].duration_s) if run.attempts else ""
+
+
+def cause(run: Run) -> str:
+    """ "dead (timeout)"."""
+    return f"{run.status} ({run.cause.value.replace('_', ' ')})" if run.cause is not None else str(run.status)

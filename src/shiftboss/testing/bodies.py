@@ -1,0 +1,158 @@
+"""Bodies as events: how long an attempt takes, how it ends, and whether it heeds a stop.
+
+Rules of this file
+- A model plans each attempt when it starts; the executor makes events of the plan and reports exactly one outcome.
+- A stop, a timeout and a natural end mean what `executors/attempt.py` makes of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from shiftboss.core.model import Cancelled, Error, Failed, Interrupted, Outcome, Succeeded, TimedOut
+from shiftboss.ports import Launch, StopReason
+from shiftboss.testing.clock import US
+
+if TYPE_CHECKING:
+    from shiftboss.testing.node import SimNode
+
+TIMEOUT = "timeout"
+MIN_GRACE_S = 0.05  # as the executors: the grace after which a body that was told to stop is a zombie
+SUCCESS = Succeeded()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one attempt will do.  *duration_s* None: it hangs.  *stops_after_s* None: it does not heed a stop."""
+
+    duration_s: float | None = 0.0
+    outcome: Outcome = SUCCESS
+    stops_after_s: float | None = 0.0
+
+
+class Model(Protocol):
+    """Plans attempts."""
+
+    def plan(self, launch: Launch) -> Plan: ...
+
+
+def failed(message: str = "it was told to fail", *, fatal: bool = False, retry_after_s: float | None = None) -> Failed:
+    """The outcome of a body that raised."""
+    return Failed(Error(type="SimulatedFailure", message=message), fatal=fatal, retry_after_s=retry_after_s)
+
+
+class NoBody:
+    """Stands where a body would; nothing of it is ever called."""
+
+    is_async = True
+
+    def call(self, context: Any, payload: bytes | None, *, fallback: bool) -> Any:
+        raise NotImplementedError
+
+    def succeeded(self, value: Any) -> Outcome:
+        raise NotImplementedError
+
+    def failed(self, error: BaseException) -> Outcome:
+        raise NotImplementedError
+
+
+@dataclass(slots=True, eq=False)
+class Flying:
+    """An attempt on its way."""
+
+    launch: Launch
+    plan: Plan
+    began_us: int
+    told: str | None = None
+    is_over: bool = False
+    zombie: bool = False
+
+
+@dataclass(slots=True)
+class SimExecutor:
+    """Implements `ports.Executor` with events of the simulator."""
+
+    kind: str
+    slots: int
+    node: SimNode
+    model: Model
+    entered: Callable[[Launch], None] = lambda launch: None
+    _flying: dict[tuple[int, int], Flying] = field(default_factory=dict)
+
+    def open(self) -> None: ...
+
+    def start(self, launches: Iterable[Launch]) -> None:
+        for launch in launches:
+            claim = launch.run.claim
+            self.entered(launch)
+            flying = Flying(launch, self.model.plan(launch), self.node.clock.elapsed_us)
+            self._flying[launch.run.id, claim.fence if claim is not None else 0] = flying
+            duration_s, timeout_s = flying.plan.duration_s, launch.timeout_s
+            if timeout_s is not None and (duration_s is None or duration_s > timeout_s):
+                self._after(timeout_s, flying, lambda flying=flying: self._tell(flying, TIMEOUT))
+            if duration_s is not None:
+                self._after(duration_s, flying, lambda flying=flying: self._return(flying))
+
+    def stop(self, run_id: int, fence: int, reason: StopReason) -> None:
+        flying = self._flying.get((run_id, fence))
+        if flying is not None:
+            self._tell(flying, reason)
+
+    def announce(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def zombies(self) -> Sequence[tuple[int, int]]:
+        return [key for key, flying in self._flying.items() if flying.zombie]
+
+    def close(self, timeout_s: float = 0.0) -> None:
+        """Its process is gone, and every body with it."""
+        for flying in self._flying.values():
+            flying.is_over = True
+        self._flying.clear()
+
+    def hung(self) -> list[Flying]:
+        """What will not end by itself."""
+        return [flying for flying in self._flying.values() if flying.plan.duration_s is None]
+
+    def end(self, flying: Flying, outcome: Outcome) -> None:
+        """The body is out; the outcome is what its stop, if any, makes of it."""
+        if flying.is_over:
+            return
+        flying.is_over = True
+        claim = flying.launch.run.claim
+        self._flying.pop((flying.launch.run.id, claim.fence if claim is not None else 0), None)
+        match flying.told:
+            case "timeout":
+                outcome = TimedOut(Error(type="TimeoutError", message="did not end within its timeout"))
+            case StopReason.CANCEL:
+                outcome = Cancelled()
+        flying.launch.report(outcome, (self.node.clock.elapsed_us - flying.began_us) / US)
+
+    def _return(self, flying: Flying) -> None:
+        self.end(flying, flying.plan.outcome)
+
+    def _tell(self, flying: Flying, reason: str) -> None:
+        """The first reason decides, except that an operator's cancel outranks a shutdown."""
+        is_first = flying.told is None
+        if is_first or (reason == StopReason.CANCEL and flying.told != TIMEOUT):
+            flying.told = reason
+        if not is_first:
+            return
+        grace_s = max(MIN_GRACE_S, flying.launch.definition.cancel_grace_s)
+        stops_after_s = flying.plan.stops_after_s
+        if stops_after_s is not None:
+            self._after(stops_after_s, flying, lambda: self.end(flying, Interrupted(reason=reason)))
+        if stops_after_s is None or stops_after_s > grace_s:
+            self._after(grace_s, flying, lambda: self._say_zombie(flying))
+
+    def _say_zombie(self, flying: Flying) -> None:
+        flying.zombie = True
+        flying.launch.signal("zombie", self.node.clock.now())
+
+    def _after(self, delay_s: float, flying: Flying, then: Callable[[], None]) -> None:
+        self.node.after(delay_s, lambda: None if flying.is_over else then())

@@ -1,0 +1,300 @@
+"""What was committed, in order: every start and every end, and the world as it follows from them.
+
+Rules of this file
+- It learns only what transactions write; it asks no rule of the engine, so that it can be held against them.
+- Within one commit what ends comes before what starts: reports are applied before anything is decided.
+- Each commit is handed to the invariants at once: a violation is found where it happens.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from shiftboss.core.events import Audit, Event, RunEnded
+from shiftboss.core.model import (
+    BreakerState,
+    Cause,
+    Claim,
+    DeadLetter,
+    Node,
+    Origin,
+    Record,
+    Report,
+    Run,
+    Status,
+    WorkerState,
+)
+from shiftboss.core.snapshot import NO_RECORD, Change
+from shiftboss.testing.clock import US, VirtualClock
+
+FAILURES = frozenset({Cause.ERROR, Cause.FATAL, Cause.TIMEOUT, Cause.UNFIT})  # causes of attempts that count (R1)
+DEADLY = frozenset({Cause.ERROR, Cause.FATAL, Cause.TIMEOUT, Cause.LOST, Cause.CRASH_LOOP})  # K4
+HANDED_BACK = frozenset({Cause.INTERRUPTED, Cause.RESCUED})  # R2
+
+
+class Violation(NamedTuple):
+    """A rule of SEMANTICS that did not hold."""
+
+    rule: str
+    at: datetime
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.rule} at {self.at:%Y-%m-%d %H:%M:%S.%f}: {self.what}"
+
+
+class Start(NamedTuple):
+    """A claim that was committed.  `before` is the run as it waited."""
+
+    run: Run
+    claim: Claim
+    before: Run | None
+
+
+class End(NamedTuple):
+    """A claim that is over; `cause` as in the attempt, None for a success.  `run` is what became of it."""
+
+    run: Run
+    claim: Claim
+    cause: Cause | None
+
+
+@dataclass(slots=True)
+class Commit:
+    """One transaction, as it was seen from outside."""
+
+    number: int
+    at: datetime
+    elapsed_s: float
+    by: str  # the node whose session it was; empty for operators
+    reports: Sequence[Report] = ()  # what that node had in its hands
+    starts: list[Start] = field(default_factory=list)
+    ends: list[End] = field(default_factory=list)
+    created: list[Run] = field(default_factory=list)
+    changed: list[tuple[Run, Run]] = field(default_factory=list)  # before, after; no claim began or ended
+    finished: list[Run] = field(default_factory=list)  # final from now on, however
+    events: list[Event] = field(default_factory=list)
+    letters: list[DeadLetter] = field(default_factory=list)
+    gone_nodes: list[str] = field(default_factory=list)
+    breakers_before: dict[str, BreakerState | None] = field(default_factory=dict)
+
+
+Predicate = Callable[["History", Commit], Iterator[Violation]]
+
+
+class History:
+    """The world as the commits made it.  `violations` grows as they are found."""
+
+    def __init__(self, clock: VirtualClock, predicates: Iterable[Predicate] = ()) -> None:
+        self._clock = clock
+        self._predicates = tuple(predicates)
+        self.violations: list[Violation] = []
+        self.marks: Counter[str] = Counter()  # what has been seen to happen at all: coverage
+        self.starts: list[Start] = []
+        self.ends: list[End] = []
+        self.dead: set[str] = set()  # nodes whose process is gone, as the kernel tells
+        self.wall_steps = 0
+
+        self.runs: dict[int, Run] = {}
+        self.unfinished: dict[str, dict[int, Run]] = defaultdict(dict)
+        self.running: dict[int, Run] = {}
+        self.workers: dict[str, WorkerState] = {}
+        self.records: dict[str, Record] = {}
+        self.breakers: dict[str, BreakerState] = {}
+        self.resources: dict[str, int] = {}
+        self.nodes: dict[str, Node] = {}
+
+        # what follows from starts and ends, counted here once more
+        self.failures: Counter[int] = Counter()  # run → attempts that count
+        self.rescues: Counter[int] = Counter()  # run → in a row
+        self.bodies: Counter[int] = Counter()  # run → bodies entered
+        self.streaks: Counter[str] = Counter()
+        self.latest: dict[str, tuple[datetime, int, bool]] = {}  # D2
+        self.succeeded: dict[str, tuple[datetime, datetime]] = {}  # worker → last success, its attempt's start
+        self.tokens: dict[str, tuple[float, datetime]] = {}  # B8
+        self.covered: dict[str, datetime] = {}  # worker → the last instant that a started occurrence covers
+        self.breaker_failures: Counter[str] = Counter()
+
+    # ── what is told ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def commit(self, by: str, number: int, changes: Sequence[Change], reports: Sequence[Report] = ()) -> Commit:
+        """A transaction of node *by* has been committed; *reports* are what it had been handed."""
+        told = Commit(number, self._clock.now(), self._clock.elapsed_us / US, by, reports)
+        starts: list[tuple[Run | None, Run]] = []
+        for change in changes:
+            self._take_state(change, told)
+            for run in change.runs:
+                before = self.runs.get(run.id)
+                if before is not None and before.status.is_final:
+                    self.violate("S", f"run {run.id} had ended as {before.status} and is now {run.status}")
+                if run.status is Status.RUNNING and not _same_claim(before, run):
+                    starts.append((before, run))
+                    if before is not None and before.status is Status.RUNNING:
+                        self._end(before, run, told)
+                else:
+                    self._move(before, run, told)
+        self._count_ends(told)
+        for before, run in starts:
+            self._start(before, run, told)
+        for predicate in self._predicates:
+            for violation in predicate(self, told):
+                self.violations.append(violation)
+        for node_id in told.gone_nodes:
+            self.nodes.pop(node_id, None)
+        return told
+
+    def launched(self, run: Run) -> None:
+        """The body of *run* is entered on the node that its claim names (C3, C7)."""
+        claim = run.claim
+        if claim is None:
+            return
+        self.bodies[run.id] += 1
+        stored = self.running.get(run.id)
+        if stored is None or stored.claim is None or stored.claim.fence != claim.fence:
+            self.violate("C3", f"the body of run {run.id} is entered without a claim that holds")
+        node = self.nodes.get(claim.node)
+        if node is None or node.lease_until_s <= self._clock.lease_s():
+            self.violate("C3", f"the body of run {run.id} is entered by {claim.node} without a lease")
+        state = self.workers.get(run.worker)
+        if state is not None and state.definition.at_most_once and self.bodies[run.id] > 1:
+            self.violate("C7", f"run {run.id} of {run.worker} is entered a second time, at_most_once")
+
+    def violate(self, rule: str, what: str) -> None:
+        self.violations.append(Violation(rule, self._clock.now(), what))
+
+    def wall_was_set(self) -> None:
+        """O4: what is counted by the wall clock begins anew."""
+        self.wall_steps += 1
+        self.tokens.clear()
+
+    # ── what is asked ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def running_of(self, name: str) -> list[Run]:
+        return [run for run in self.unfinished[name].values() if run.status is Status.RUNNING]
+
+    def pending(self) -> Iterator[Run]:
+        return (run for runs in self.unfinished.values() for run in runs.values() if run.status is Status.PENDING)
+
+    def record(self, name: str) -> Record:
+        return self.records.get(name, NO_RECORD)
+
+    # ── folding in ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _take_state(self, change: Change, told: Commit) -> None:
+        for state in change.workers:
+            old = self.workers.get(state.name)
+            if old is not None and old.definition != state.definition:
+                self._declared_anew(old, state)
+            self.workers[state.name] = state
+        for name in change.forgotten:
+            for known in (self.workers, self.records, self.covered, self.latest, self.succeeded, self.tokens):
+                known.pop(name, None)
+            self.streaks.pop(name, None)
+        self.records.update(change.records)
+        self.resources.update(change.resources)
+        for breaker in change.breakers:
+            told.breakers_before.setdefault(breaker.name, self.breakers.get(breaker.name))
+            self.breakers[breaker.name] = breaker
+        for node in change.nodes:
+            self.nodes[node.id] = node
+        for node_id in change.gone_nodes:
+            told.gone_nodes.append(node_id)
+        told.letters.extend(change.letters)
+        told.events.extend(change.events)
+
+    def _declared_anew(self, old: WorkerState, new: WorkerState) -> None:
+        if old.definition.schedule != new.definition.schedule:
+            self.covered.pop(new.name, None)
+        if old.definition.rate != new.definition.rate:
+            self.tokens.pop(new.name, None)
+
+    def _move(self, before: Run | None, run: Run, told: Commit) -> None:
+        """Anything but a start."""
+        if before is None:
+            told.created.append(run)
+        elif before.status is Status.RUNNING and run.status is not Status.RUNNING:
+            self._end(before, run, told)
+            self.running.pop(run.id, None)
+        else:
+            told.changed.append((before, run))
+        if run.status is Status.RUNNING:
+            self.running[run.id] = run
+        if run.status.is_final:
+            self.unfinished[run.worker].pop(run.id, None)
+            told.finished.append(run)
+        else:
+            self.unfinished[run.worker][run.id] = run
+        self.runs[run.id] = run
+
+    def _end(self, before: Run, run: Run, told: Commit) -> None:
+        if before.claim is None:
+            return
+        number = len(before.attempts)
+        newer = run.attempts[number:] if len(run.attempts) > number else run.attempts[-1:]
+        end = End(run, before.claim, newer[0].cause if newer else None)
+        told.ends.append(end)
+        self.ends.append(end)
+
+    def _start(self, before: Run | None, run: Run, told: Commit) -> None:
+        if run.claim is None:
+            self.violate("C1", f"run {run.id} runs without a claim")
+            return
+        self.runs[run.id] = self.unfinished[run.worker][run.id] = self.running[run.id] = run
+        start = Start(run, run.claim, before)
+        told.starts.append(start)
+        self.starts.append(start)
+
+    # ── counting once more ───────────────────────────────────────────────────────────────────────────────────────
+
+    def _count_ends(self, told: Commit) -> None:
+        for end in told.ends:
+            self._count_end(end, told)
+        for run in told.finished:
+            self._count_verdict(run)
+        ended = {run.id: run for run in told.finished}
+        for event in told.events:  # in the order of the facts, which a merged change does not keep
+            if isinstance(event, RunEnded) and event.run in ended:
+                run = ended[event.run]
+                if run.status is Status.SUCCEEDED:
+                    self.streaks[run.worker] = 0
+                elif run.status is Status.DEAD and run.cause in DEADLY:
+                    self.streaks[run.worker] += 1
+            elif isinstance(event, Audit) and event.action == "enable":
+                self.streaks[event.worker] = 0
+
+    def _count_end(self, end: End, told: Commit) -> None:
+        run = end.run
+        self.marks[f"end:{end.cause or 'success'}"] += 1
+        if end.cause in FAILURES:
+            self.failures[run.id] += 1
+        if end.cause is Cause.RESCUED:
+            self.rescues[run.id] += 1
+        elif end.cause is not Cause.INTERRUPTED:
+            self.rescues[run.id] = 0
+        if end.cause is None:
+            self.succeeded[run.worker] = (told.at, end.claim.at)
+
+    def _count_verdict(self, run: Run) -> None:
+        """D2: by `occurs_at`, then id, among those that started or were skipped by D5."""
+        if run.first_started_at is None and run.cause is not Cause.DEPENDENCY_FAILED:
+            return
+        verdict = (run.occurs_at, run.id, run.status is Status.SUCCEEDED)
+        latest = self.latest.get(run.worker)
+        if latest is None or latest[:2] < verdict[:2]:
+            self.latest[run.worker] = verdict
+
+
+def _same_claim(before: Run | None, run: Run) -> bool:
+    """Whether *run* runs under the claim that it had before."""
+    if before is None or before.claim is None or run.claim is None or before.status is not Status.RUNNING:
+        return False
+    return before.claim.fence == run.claim.fence
+
+
+def is_new_occurrence(start: Start) -> bool:
+    """Whether this is the first start of an instant of a schedule."""
+    return start.run.origin is Origin.OCCURRENCE and (start.before is None or not start.before.has_started)

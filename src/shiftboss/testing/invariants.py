@@ -1,0 +1,373 @@
+"""What must hold at every commit, as predicates over the history: each returns the violations it finds.
+
+Rules of this file
+- A predicate is named by the rule of SEMANTICS that it holds the engine to, and says what it saw.
+- It is asked after the commit; what started in it counts as running.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from shiftboss.core.events import Audit
+from shiftboss.core.fleet import LEASE_S, RESCUE_GRACE_S
+from shiftboss.core.model import BreakerMode, Cause, Origin, Run, Status
+from shiftboss.core.policy import Priority
+from shiftboss.core.schedule import Every
+from shiftboss.core.worker import Mode
+from shiftboss.testing.history import (
+    FAILURES,
+    HANDED_BACK,
+    Commit,
+    End,
+    History,
+    Predicate,
+    Start,
+    Violation,
+    is_new_occurrence,
+)
+from shiftboss.testing.judge import FORGIVEN, KEPT_OF, Judge
+
+MOVES = {  # S, written out once more
+    Status.PENDING: {Status.PENDING, Status.RUNNING, Status.CANCELLED, Status.SKIPPED, Status.DEAD},
+    Status.RUNNING: {Status.RUNNING, Status.PENDING, Status.SUCCEEDED, Status.DEAD, Status.CANCELLED},
+}
+MAX_RESCUES = 5  # C8
+SPACING = timedelta(milliseconds=10)  # M5
+SLACK_S = 1e-3
+
+
+def statuses(history: History, told: Commit) -> Iterator[Violation]:
+    """S: legal moves only; D1: the logical instant is fixed, but for an occurrence or a run after another that waits."""
+    for before, run in told.changed:
+        if run.status not in MOVES.get(before.status, set()):
+            yield Violation("S", told.at, f"run {run.id} went from {before.status} to {run.status}")
+        movable = before.origin in (Origin.OCCURRENCE, Origin.AFTER) and not before.has_started
+        if run.occurs_at != before.occurs_at and not movable:
+            yield Violation("D1", told.at, f"run {run.id} was of {before.occurs_at} and is now of {run.occurs_at}")
+
+
+def claims(history: History, told: Commit) -> Iterator[Violation]:
+    """C1, C4, C5: a claim ends by a report of its own fence, or by a rescue after its node's lease."""
+    for end in told.ends:
+        claim = end.claim
+        if end.cause is Cause.RESCUED or claim.node in told.gone_nodes:
+            reported = any(r.run == end.run.id and r.fence == claim.fence for r in told.reports)
+            if not reported:
+                yield from _rescued_too_early(history, told, end)
+            continue
+        held = any(
+            r.run == end.run.id and r.node == claim.node and r.fence == claim.fence for r in told.reports
+        )
+        if told.by != claim.node or not held:
+            yield Violation(
+                "C5", told.at, f"the claim {claim.fence} of run {end.run.id} on {claim.node} was ended by {told.by!r}"
+            )
+    for start in told.starts:
+        if start.claim.node != told.by:
+            yield Violation("C1", told.at, f"run {start.run.id} was claimed for {start.claim.node} by {told.by!r}")
+
+
+def _rescued_too_early(history: History, told: Commit, end: End) -> Iterator[Violation]:
+    lost = history.nodes.get(end.claim.node)
+    me = history.nodes.get(told.by)
+    if end.claim.node in history.dead or lost is None:
+        return
+    if lost.lease_until_s + RESCUE_GRACE_S >= told.elapsed_s + SLACK_S:
+        left_s = lost.lease_until_s - told.elapsed_s
+        yield Violation("C4", told.at, f"run {end.run.id} was rescued with {left_s:.3f} s of its node's lease left")
+    if me is None or told.elapsed_s - me.held_since_s < LEASE_S - SLACK_S:
+        yield Violation("C4", told.at, f"{told.by} rescued run {end.run.id} before it had held a lease for 30 s")
+
+
+def gates(history: History, told: Commit) -> Iterator[Violation]:
+    """C1, B1, B8, B9, D2, D4 to D6, K5, T1: nothing starts that a gate should have held."""
+    if not told.starts:
+        return
+    judge = Judge(history, told.at)
+    for run, claim, before in told.starts:
+        state = history.workers[run.worker]
+        definition = state.definition
+        alone = Judge(history, told.at, waiting=(run.id,))  # the others of this commit run already
+        for reason in alone.reasons(run) - {"breaker", "rate"}:
+            if reason == "disabled" and claim.probe:
+                continue
+            yield Violation(RULE_OF[reason], told.at, f"run {run.id} of {run.worker} started against {reason}")
+        if definition.concurrency is not None and len(judge.running(run.worker)) > definition.concurrency:
+            yield Violation("C1", told.at, f"{run.worker} runs {len(judge.running(run.worker))} times")
+        if before is not None and not before.has_started and before.give_up_at is not None:
+            if before.give_up_at <= told.at:
+                yield Violation("T1", told.at, f"run {run.id} started although it had expired at {before.give_up_at}")
+        if before is not None and before.cancel is not None and before.status is Status.PENDING:
+            yield Violation("T4", told.at, f"run {run.id} started after it was cancelled")
+
+
+RULE_OF = {
+    "not_due": "O1",
+    "disabled": "K5",
+    "concurrency": "C1",
+    "rate": "B8",
+    "depends_on": "D2",
+    "skip": "D5",
+    "blocks": "B1",
+    "uses": "B9",
+    "breaker": "K2",
+}
+
+
+def rates(history: History, told: Commit) -> Iterator[Violation]:
+    """B8: starts of a worker take tokens; there are never fewer than none."""
+    for start in told.starts:
+        rate = history.workers[start.run.worker].definition.rate
+        if rate is None:
+            continue
+        level = Judge(history, told.at).tokens(start.run.worker, rate)
+        if level < 1 - FORGIVEN:
+            yield Violation("B8", told.at, f"run {start.run.id} of {start.run.worker} started with {level:.4f} tokens")
+        history.tokens[start.run.worker] = (max(0.0, level - 1), told.at)
+
+
+def breakers(history: History, told: Commit) -> Iterator[Violation]:
+    """K1, K2, K3: opened by failures, closed by a probe; half-open there is one probe, open there is none."""
+    for end in told.ends:
+        name = history.workers[end.run.worker].definition.breaker
+        breaker = None if name is None else told.breakers_before.get(name, history.breakers.get(name))
+        if name is None or breaker is None or end.claim.fallback or end.cause in HANDED_BACK:
+            continue
+        if breaker.opened_at is not None and end.claim.at < breaker.opened_at:
+            continue
+        if end.cause in FAILURES - {Cause.UNFIT}:
+            history.breaker_failures[name] += 1
+        elif end.cause is None:
+            history.breaker_failures[name] = 0
+    for start in told.starts:
+        yield from _against_breaker(history, told, start)
+    for name, before in told.breakers_before.items():
+        now = history.breakers[name]
+        if before is None or before.mode is now.mode:
+            continue
+        history.marks[f"breaker:{now.mode}"] += 1
+        if now.mode is BreakerMode.HALF_OPEN and before.until is not None and before.until > told.at:
+            yield Violation("K2", told.at, f"breaker {name} is half-open before its cooldown ended")
+        if now.mode is BreakerMode.CLOSED:
+            history.breaker_failures[name] = 0
+            probed = any(end.claim.probe and end.cause is None for end in told.ends)
+            enabled = any(isinstance(event, Audit) and event.action == "enable" for event in told.events)
+            if not probed and not enabled:
+                yield Violation("K2", told.at, f"breaker {name} closed without a probe that succeeded")
+    for name, breaker in history.breakers.items():
+        failures, policy = history.breaker_failures[name], breaker.policy
+        if policy.rate is None and breaker.mode is BreakerMode.CLOSED and failures >= policy.failures:
+            yield Violation("K1", told.at, f"breaker {name} is closed after {failures} failures in a row")
+
+
+def _against_breaker(history: History, told: Commit, start: Start) -> Iterator[Violation]:
+    definition = history.workers[start.run.worker].definition
+    breaker = None if definition.breaker is None else history.breakers.get(definition.breaker)
+    if breaker is None or breaker.mode is BreakerMode.CLOSED:
+        return
+    if start.claim.fallback and definition.fallback:
+        return
+    probes = Judge(history, told.at).probes(breaker.name)
+    if not start.claim.probe:
+        yield Violation("K2", told.at, f"run {start.run.id} started although breaker {breaker.name} is {breaker.mode}")
+    elif len(probes) > 1:
+        yield Violation("K2", told.at, f"runs {[run.id for run in probes]} probe breaker {breaker.name} at once")
+
+
+def attempts(history: History, told: Commit) -> Iterator[Violation]:
+    """R1, R2, C8: attempts are counted by failures alone, and bounded; back-off is within its bounds."""
+    for run, _, _ in told.starts:
+        retry = history.workers[run.worker].definition.retry
+        failed = history.failures[run.id]
+        if run.attempt != failed + 1:
+            yield Violation("R2", told.at, f"run {run.id} starts attempt {run.attempt} after {failed} failures")
+        if retry.max_retries is not None and run.attempt > retry.max_retries + 1:
+            yield Violation("R1", told.at, f"run {run.id} starts attempt {run.attempt} of {retry.max_retries + 1}")
+    for end in told.ends:
+        run, retry = end.run, history.workers[end.run.worker].definition.retry
+        if history.rescues[run.id] >= MAX_RESCUES and run.status is not Status.DEAD and run.cancel is None:
+            yield Violation("C8", told.at, f"run {run.id} was rescued {history.rescues[run.id]} times in a row")
+        if end.cause in FAILURES and run.status is Status.PENDING:
+            ceiling_s = min(retry.cap_s, retry.first_s * retry.factor ** max(0, history.failures[run.id] - 1))
+            delay_s = (run.due_at - told.at).total_seconds()
+            asked = any(getattr(r.outcome, "retry_after_s", None) is not None for r in told.reports if r.run == run.id)
+            if not asked and not 0 <= delay_s <= ceiling_s + SLACK_S:
+                yield Violation("R1", told.at, f"run {run.id} backs off {delay_s:.3f} s, at most {ceiling_s:.3f}")
+
+
+def occurrences(history: History, told: Commit) -> Iterator[Violation]:
+    """M3, M4, O1: one waits to start, each instant starts once and in order, none is left out."""
+    for start in told.starts:
+        if not is_new_occurrence(start):
+            continue
+        run = start.run
+        covered = history.covered.get(run.worker)
+        if covered is not None and run.occurs_at <= covered:
+            yield Violation("O1", told.at, f"run {run.id} of {run.worker} repeats {run.occurs_at}: covered to {covered}")
+        history.covered[run.worker] = max(run.covers_until or run.occurs_at, run.occurs_at)
+    for run in told.finished:
+        if run.status is Status.SKIPPED and run.origin is Origin.OCCURRENCE and run.cause is not Cause.REPLACED:
+            history.covered[run.worker] = max(run.covers_until or run.occurs_at, run.occurs_at)
+    for name in _touched(told):
+        state = history.workers.get(name)
+        if state is None or state.definition.mode is not Mode.SCHEDULED:
+            continue
+        waiting = [run for run in history.unfinished[name].values() if run.origin is Origin.OCCURRENCE]
+        unstarted = [run for run in waiting if not run.has_started]
+        limit = state.definition.concurrency
+        if len(unstarted) > 1:
+            yield Violation("M3", told.at, f"{name} has {len(unstarted)} occurrences that have not started")
+        if not unstarted and (limit is None or len(waiting) < limit):
+            yield Violation("M3", told.at, f"{name} has {len(waiting)} unfinished occurrences and no successor")
+        yield from _gap(history, told, name, unstarted)
+
+
+def _gap(history: History, told: Commit, name: str, unstarted: list[Run]) -> Iterator[Violation]:
+    """M4: what waits is the first instant after what is covered; asked of `every` while nobody sets the clock."""
+    rule, covered = history.workers[name].definition.schedule, history.covered.get(name)
+    if not isinstance(rule, Every) or covered is None or history.wall_steps:
+        return
+    for run in unstarted:
+        cancelled = any(r.worker == name and not r.has_started for r in told.finished if r.status is not Status.SKIPPED)
+        if run.occurs_at != covered + rule.step and not cancelled and run in told.created:
+            yield Violation("M4", told.at, f"{name} waits for {run.occurs_at}, after {covered} comes another instant")
+
+
+def iterations(history: History, told: Commit) -> Iterator[Violation]:
+    """M5: one unfinished iteration of a continuous worker, never none."""
+    for name in _touched(told):
+        state = history.workers.get(name)
+        if state is None or state.definition.mode is not Mode.CONTINUOUS:
+            continue
+        unfinished = [run for run in history.unfinished[name].values() if run.origin is Origin.ITERATION]
+        if len(unfinished) != 1:
+            yield Violation("M5", told.at, f"{name} has {len(unfinished)} unfinished iterations")
+        for end in told.ends:
+            created = [run for run in told.created if run.worker == name and run.origin is Origin.ITERATION]
+            if end.run.worker == name and created and created[0].due_at < end.claim.at + SPACING:
+                yield Violation("M5", told.at, f"{name} iterates again within 10 ms of its start")
+
+
+def afters(history: History, told: Commit) -> Iterator[Violation]:
+    """M6: a success leaves a run for each worker after it, and at most two of them wait to start."""
+    for run in told.finished:
+        if run.status is not Status.SUCCEEDED:
+            continue
+        for name, state in history.workers.items():
+            if run.worker not in state.definition.after:
+                continue
+            made = [r for r in history.unfinished[name].values() if r.origin is Origin.AFTER and r.occurs_at == told.at]
+            made += [r for r in told.finished if r.worker == name and r.cause is Cause.DISABLED]
+            if not made:
+                yield Violation("M6", told.at, f"the success of run {run.id} of {run.worker} left no run of {name}")
+    for name in {run.worker for run in told.created if run.origin is Origin.AFTER}:
+        waiting = [
+            run for run in history.unfinished[name].values() if run.origin is Origin.AFTER and not run.has_started
+        ]
+        if len(waiting) > 2:
+            yield Violation("M6", told.at, f"{len(waiting)} runs of {name} wait to start after another")
+
+
+def ends(history: History, told: Commit) -> Iterator[Violation]:
+    """Q1, K4: a dead run has its letter in the same commit; dead runs in a row disable."""
+    lettered = {letter.run for letter in told.letters}
+    for run in told.finished:
+        history.marks[f"run:{run.status}" + (f":{run.cause}" if run.cause else "")] += 1
+        if run.status is Status.DEAD and run.id not in lettered:
+            yield Violation("Q1", told.at, f"run {run.id} is dead and left no letter")
+        state = history.workers[run.worker]
+        limit, streak = state.definition.max_consecutive_failures, history.streaks[run.worker]
+        if limit is not None and streak >= limit and state.disabled is None and run.status is Status.DEAD:
+            yield Violation("K4", told.at, f"{run.worker} is not disabled after {streak} dead runs in a row")
+
+
+def records(history: History, told: Commit) -> Iterator[Violation]:
+    """D2, K4: what the worker's row says is what follows from its runs."""
+    for name in {run.worker for run in told.finished} | {end.run.worker for end in told.ends}:
+        record, latest = history.record(name), history.latest.get(name)
+        stored = None if record.latest is None else (record.latest.occurs_at, record.latest.run, record.latest.ok)
+        if stored != latest:
+            yield Violation("D2", told.at, f"the latest verdict of {name} is {latest}, its row says {stored}")
+        if record.streak != history.streaks[name]:
+            yield Violation("K4", told.at, f"the streak of {name} is {history.streaks[name]}, its row: {record.streak}")
+        succeeded = history.succeeded.get(name)
+        if succeeded is not None and (record.last_success_at, record.last_success_started_at) != succeeded:
+            yield Violation("D4", told.at, f"{name} last succeeded at {succeeded[0]}, its row: {record.last_success_at}")
+
+
+def slots(history: History, told: Commit) -> Iterator[Violation]:
+    """P3, M7: no node runs more than it has slots for, what it drains, or what it does not know."""
+    node = history.nodes.get(told.by)
+    if not told.starts or node is None:
+        return
+    claims = [run for run in history.running.values() if run.claim is not None and run.claim.node == node.id]
+    low = sum(1 for run in claims if run.priority < Priority.HIGH)
+    judge = Judge(history, told.at)
+    if len(claims) > node.slots:
+        yield Violation("P3", told.at, f"{node.id} runs {len(claims)} of {node.slots}")
+    for run, _, before in told.starts:
+        if not judge.can_run(node, run):
+            yield Violation("M7", told.at, f"{node.id} started run {run.id} of {run.worker}, which it may not run")
+        own = judge.lent(run if before is None else before) < Priority.HIGH
+        if own and low > node.slots - node.slots // KEPT_OF:
+            yield Violation("P3", told.at, f"{node.id} gave a kept slot to run {run.id}, {run.priority.label}")
+
+
+def order(history: History, told: Commit) -> Iterator[Violation]:
+    """P2, B4: what starts is not outranked by a run that could have had its slot, nor taken from one that reserved."""
+    node = history.nodes.get(told.by)
+    if not told.starts or node is None:
+        return
+    started = {start.run.id for start in told.starts}
+    after = Judge(history, told.at)
+    made = {run.id for run in told.created if run.is_standing}  # by the starts themselves
+    for other in after.due():
+        if other.id in made or after.lent(other) != other.priority or after.reasons(other) or after.has_room(node, other):
+            continue
+        if not after.can_run(node, other):
+            continue
+        for run, _, _ in told.starts:
+            same_class = other.priority >= Priority.HIGH or run.priority < Priority.HIGH
+            is_own = after.lent(run) == run.priority
+            if same_class and is_own and after.rank(other) < after.rank(run) and _frees(history, run, other):
+                yield Violation("P2", told.at, f"run {run.id} took the slot of run {other.id}, which outranks it")
+    walk = Judge(history, told.at, waiting=started)
+    for run, reserved in walk.reserving([node for node in history.nodes.values() if _is_live(node, told)]):
+        if run.id in started:
+            for waiting in reserved:
+                yield Violation("B4", told.at, f"run {run.id} started before run {waiting.id}, which had reserved")
+            walk.start(run)
+
+
+def _frees(history: History, run: Run, other: Run) -> bool:
+    """Whether the slot of *run* would have done for *other*: the node's, or of the same executor."""
+    kinds = {history.workers[r.worker].definition.executor for r in (run, other)}
+    return len(kinds) == 1
+
+
+def _is_live(node: object, told: Commit) -> bool:
+    return getattr(node, "lease_until_s", 0.0) > told.elapsed_s
+
+
+def _touched(told: Commit) -> set[str]:
+    runs = (*told.created, *told.finished, *(run for _, run in told.changed), *(start.run for start in told.starts))
+    return {run.worker for run in runs}
+
+
+PREDICATES: tuple[Predicate, ...] = (
+    statuses,
+    claims,
+    gates,
+    rates,
+    breakers,
+    attempts,
+    occurrences,
+    iterations,
+    afters,
+    ends,
+    records,
+    slots,
+    order,
+)

@@ -1,0 +1,260 @@
+"""What forbids the start of a run, said a second time: slow, obvious, and without a line of the engine's gates.
+
+Rules of this file
+- It judges the recorded history alone.  Where it and the gates disagree, one of them is wrong.
+- The words are those of the holds: disabled, concurrency, rate, depends_on, blocks, uses, breaker, reserved, slots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from datetime import datetime, timedelta
+
+from shiftboss.core.model import BreakerMode, Node, NodeMode, Origin, Run, Shed, Status, WorkerState
+from shiftboss.core.policy import Priority, Rate
+from shiftboss.core.worker import Definition, OnFailure, Upstream
+from shiftboss.testing.history import History
+
+FORGIVEN = 1e-3  # of a token: starts are allowed a microsecond's share early (B8)
+WAITS_FOR_BODIES = {"blocks", "uses"}  # holds after which a run may reserve (B4)
+OFFSET_S = {Priority.CRITICAL: 0, Priority.HIGH: 0, Priority.NORMAL: 60, Priority.LOW: 600}  # P2
+KEPT_OF = 5  # P3
+
+Rank = tuple[int, datetime, int]
+
+
+class Judge:
+    """One instant of a history.  Runs in *waiting* are taken as not started yet."""
+
+    def __init__(self, history: History, now: datetime, *, waiting: Collection[int] = ()) -> None:
+        self.history = history
+        self.now = now
+        self._waiting = set(waiting)
+
+    def start(self, run: Run) -> None:
+        """Take *run* as running from here on."""
+        self._waiting.discard(run.id)
+
+    # ── one run ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def reasons(self, run: Run) -> set[str]:
+        """Why *run* may not start on any node; empty when it may.  "skip": it is to be recorded as skipped (D5)."""
+        state = self.history.workers[run.worker]
+        definition = state.definition
+        found: set[str] = set()
+        if run.due_at > self.now:
+            found.add("not_due")
+        if not self._is_let_through(state, run):
+            found.add("disabled")
+        running = self.running(run.worker)
+        if definition.concurrency is not None and len(running) >= definition.concurrency:
+            found.add("concurrency")
+        if definition.rate is not None and self.tokens(definition.name, definition.rate) < 1 - FORGIVEN:
+            found.add("rate")
+        found.update(
+            word for word in (self._of_upstream(run, edge) for edge in definition.depends_on) if word is not None
+        )
+        if any(conflict(definition, other) for other in self._busy()):
+            found.add("blocks")
+        if self._short_of(definition):
+            found.add("uses")
+        if definition.breaker is not None and not definition.fallback and self._breaker_holds(definition.breaker):
+            found.add("breaker")
+        return found
+
+    def running(self, name: str) -> list[Run]:
+        runs = self.history.unfinished[name].values()
+        return [run for run in runs if run.status is Status.RUNNING and run.id not in self._waiting]
+
+    def due(self) -> list[Run]:
+        """Pending runs (and those taken as waiting) whose instant has come."""
+        return [
+            run
+            for runs in self.history.unfinished.values()
+            for run in runs.values()
+            if (run.status is Status.PENDING or run.id in self._waiting) and run.due_at <= self.now
+        ]
+
+    def _busy(self) -> Iterator[Definition]:
+        for name, state in self.history.workers.items():
+            if self.running(name):
+                yield state.definition
+
+    def _is_let_through(self, state: WorkerState, run: Run) -> bool:
+        """K5."""
+        disabled = state.disabled
+        if disabled is None or run.forced:
+            return True
+        until = disabled.probation_until
+        probing = any(other.claim is not None and other.claim.probe for other in self.running(run.worker))
+        return until is not None and until <= self.now and not probing
+
+    # ── upstreams ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _of_upstream(self, run: Run, edge: Upstream) -> str | None:
+        """D2 to D6: "depends_on" when it waits, "skip" when it is to be skipped, None when it may start."""
+        history = self.history
+        upstream = history.workers.get(edge.worker)
+        if upstream is None:
+            return "depends_on"
+        broken = self.is_broken(upstream)
+        if self.owes(edge.worker, run.occurs_at, running_only=broken):
+            return "depends_on"
+        latest = history.latest.get(edge.worker)
+        if latest is None and not broken:
+            return "depends_on"
+        if broken or (latest is not None and not latest[2]):
+            if edge.on_failure is OnFailure.RUN:
+                return None
+            is_fresh_occurrence = run.origin is Origin.OCCURRENCE and not run.has_started
+            return "skip" if edge.on_failure is OnFailure.SKIP and is_fresh_occurrence else "depends_on"
+        return None if self._is_fresh(run, edge) else "depends_on"
+
+    def owes(self, name: str, occurs_at: datetime, *, running_only: bool) -> bool:
+        """D2: an unfinished run with an instant at or before *occurs_at*."""
+        for run in self.history.unfinished[name].values():
+            runs = run.status is Status.RUNNING and run.id not in self._waiting
+            if run.occurs_at <= occurs_at and (runs or not running_only):
+                return True
+        return False
+
+    def is_broken(self, upstream: WorkerState) -> bool:
+        """D6."""
+        definition = upstream.definition
+        if upstream.disabled is not None:
+            return True
+        if definition.breaker is None or definition.fallback:
+            return False
+        breaker = self.history.breakers.get(definition.breaker)
+        return breaker is not None and breaker.mode is not BreakerMode.CLOSED
+
+    def _is_fresh(self, run: Run, edge: Upstream) -> bool:
+        """D4."""
+        success = self.history.succeeded.get(edge.worker)
+        mine = self.history.succeeded.get(run.worker)
+        if edge.fresh and (success is None or (mine is not None and success[0] < mine[1])):
+            return False
+        if edge.max_age_s is None:
+            return True
+        return success is not None and (self.now - success[0]).total_seconds() <= edge.max_age_s
+
+    # ── what is shared ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def permits_left(self, resource: str) -> int:
+        """B9."""
+        workers = self.history.workers
+        taken = sum(
+            state.definition.uses.get(resource, 0) * len(self.running(name)) for name, state in workers.items()
+        )
+        return self.history.resources.get(resource, 0) - taken
+
+    def _short_of(self, definition: Definition) -> set[str]:
+        return {resource for resource, wanted in definition.uses.items() if self.permits_left(resource) < wanted}
+
+    def tokens(self, name: str, rate: Rate) -> float:
+        """B8: the bucket, by the starts that were recorded."""
+        level, at = self.history.tokens.get(name, (float(rate.count), self.now))
+        hidden = sum(1 for run_id in self._waiting if self.history.runs[run_id].worker == name)
+        refilled = max(0.0, (self.now - at).total_seconds()) * rate.count / rate.per_s
+        return min(float(rate.count), level + hidden + refilled)
+
+    def probes(self, breaker: str) -> list[Run]:
+        """K2: the runs that probe a breaker now."""
+        return [
+            run
+            for name, state in self.history.workers.items()
+            if state.definition.breaker == breaker
+            for run in self.running(name)
+            if run.claim is not None and run.claim.probe
+        ]
+
+    def _breaker_holds(self, name: str) -> bool:
+        breaker = self.history.breakers.get(name)
+        if breaker is None or breaker.mode is BreakerMode.CLOSED:
+            return False
+        return (breaker.until is not None and breaker.until > self.now) or bool(self.probes(name))
+
+    # ── order ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def rank(self, run: Run, priority: Priority | None = None) -> Rank:
+        """P2."""
+        priority = run.priority if priority is None else priority
+        due = run.due_at + timedelta(seconds=OFFSET_S[priority])
+        return (0 if priority is Priority.CRITICAL else 1, due, run.id)
+
+    def lent(self, run: Run) -> Priority:
+        """D9: the highest priority of what waits for *run*, along chains of runs that wait; its own at least."""
+        best = run.priority
+        names, seen = [run.worker], {run.worker}
+        while names:
+            upstream = names.pop()
+            for name, state in self.history.workers.items():
+                if name in seen or all(edge.worker != upstream for edge in state.definition.depends_on):
+                    continue
+                seen.add(name)
+                names.append(name)
+                for other in self.history.unfinished[name].values():
+                    is_pending = other.status is Status.PENDING or other.id in self._waiting
+                    if is_pending and other.due_at <= self.now and other.occurs_at >= run.occurs_at:
+                        best = max(best, other.priority)
+        return best
+
+    def reserving(self, nodes: Collection[Node]) -> Iterator[tuple[Run, list[Run]]]:
+        """B4: the due runs in rank order, each with those of higher rank that have reserved what it would take.
+
+        *nodes* are those that could start something.  The caller says what starts on the way, by `start`.
+        """
+        reserved: list[Run] = []
+        for run in sorted(self.due(), key=lambda run: self.rank(run, self.lent(run))):
+            before = [other for other in reserved if self.competes(other, run)]
+            yield run, before
+            definition = self.history.workers[run.worker].definition
+            if run.due_at + timedelta(seconds=definition.patience_s) > self.now:
+                continue
+            reasons = self.reasons(run)
+            waits = reasons and reasons <= WAITS_FOR_BODIES and not before
+            if waits and any(self.has_room(node, run) for node in nodes):
+                reserved.append(run)
+
+    def competes(self, reserved: Run, run: Run) -> bool:
+        """Whether *run* would take what *reserved* waits for: by blocks, or permits that it is short of."""
+        mine = self.history.workers[reserved.worker].definition
+        theirs = self.history.workers[run.worker].definition
+        return conflict(mine, theirs) or not self._short_of(mine).isdisjoint(theirs.uses)
+
+    # ── nodes ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def can_run(self, node: Node, run: Run) -> bool:
+        """Whether *node* runs such runs at all, now."""
+        definition = self.history.workers[run.worker].definition
+        if node.mode is not NodeMode.RUNNING or node.workers.get(run.worker) != definition.parameters:
+            return False
+        held_back = {Shed.NOTHING: -1, Shed.LOW: Priority.LOW, Shed.NORMAL: Priority.NORMAL}[node.shed]
+        return run.priority > held_back
+
+    def has_room(self, node: Node, run: Run) -> bool:
+        """Whether *node* could start *run* as far as its slots go (P3)."""
+        if not self.can_run(node, run):
+            return False
+        claims = [other for other in self.history.running.values() if self._is_on(node, other)]
+        executor = self.history.workers[run.worker].definition.executor
+        same = [o for o in claims if self.history.workers[o.worker].definition.executor == executor]
+        if len(claims) >= node.slots or len(same) >= node.executors.get(executor, node.slots):
+            return False
+        if self.lent(run) >= Priority.HIGH:
+            return True
+        low = sum(1 for other in claims if other.priority < Priority.HIGH)
+        return low < node.slots - node.slots // KEPT_OF
+
+    def _is_on(self, node: Node, run: Run) -> bool:
+        return run.claim is not None and run.claim.node == node.id and run.id not in self._waiting
+
+
+def conflict(one: Definition, other: Definition) -> bool:
+    """B1: symmetric, by names and tags; never with itself."""
+    return one.name != other.name and (_names(one, other) or _names(other, one))
+
+
+def _names(one: Definition, other: Definition) -> bool:
+    words = set(one.blocks)
+    return other.name in words or any(f"tag:{tag}" in words for tag in other.tags)

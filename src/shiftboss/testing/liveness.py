@@ -1,0 +1,128 @@
+"""Nothing that may start stays where it is: due runs that no rule holds back, seen again and again.
+
+Rules of this file
+- A single look proves nothing, a node may be about to start the run: it is suspect only after several, in which nothing
+  about it has changed and some healthy node has had room.
+- What `why` says is held against the judge: the same gates, named by both.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shiftboss.core.explain import explain
+from shiftboss.core.fleet import live_nodes
+from shiftboss.core.model import Run
+from shiftboss.engine.agenda import Agenda
+from shiftboss.engine.mirror import Mirror
+from shiftboss.testing.judge import Judge
+from shiftboss.testing.node import SimNode
+
+if TYPE_CHECKING:
+    from shiftboss.testing.simulator import Simulator
+
+EVERY_S = 17.3
+AGAIN_S = 0.61
+LOOKS = 10  # times AGAIN_S is longer than a node waits when a bell was lost
+OF_THE_FLEET = {"disabled", "concurrency", "rate", "depends_on", "blocks", "uses", "breaker"}
+
+Seen = tuple[int, object, int, int]  # what is the same about a run that nothing happened to
+
+
+class Watch:
+    """Looks for runs that wait without a reason."""
+
+    def __init__(self, sim: Simulator) -> None:
+        self._sim = sim
+        self._suspects: dict[Seen, int] = {}
+        self._mirror = Mirror(Agenda())
+        self._session = sim.store.session()
+
+    def begin(self, *, first_s: float = EVERY_S) -> None:
+        self._sim.after(first_s, self._look)
+
+    def _look(self) -> None:
+        found = {seen(run): run for run in self.waiting_without_reason()}
+        self._suspects = {key: self._suspects.get(key, 0) + 1 for key in found}
+        for key, looks in self._suspects.items():
+            if looks == LOOKS:
+                run = found[key]
+                self._sim.history.violate("A3", f"run {run.id} of {run.worker} waits, due since {run.due_at}, for nothing")
+        if not found:
+            self._compare_with_why()
+        self._sim.after(AGAIN_S if found else EVERY_S, self._look)
+
+    def waiting_without_reason(self) -> list[Run]:
+        """Due runs that nothing holds back and that a healthy node has room for."""
+        sim = self._sim
+        judge = Judge(sim.history, sim.clock.now())
+        healthy = [node for node in sim.up if is_healthy(node)]
+        rows = [row for row in (sim.history.nodes.get(node.id) for node in healthy) if row is not None]
+        if not rows:
+            return []
+        due = [run for run in judge.due() if not judge.reasons(run) - {"skip"}]
+        due = [run for run in due if any(judge.has_room(row, run) for row in rows)]
+        if not due:
+            return []
+        reserved = {run.id for run, before in judge.reserving(list(sim.history.nodes.values())) if before}
+        return [run for run in due if run.id not in reserved]
+
+    def _compare_with_why(self) -> None:
+        """A3: every hold that `why` names is one that the judge sees, and none is left out."""
+        sim = self._sim
+        judge, now = Judge(sim.history, sim.clock.now()), sim.clock.now()
+        with self._session.read() as reader:
+            self._mirror.refresh(reader)
+            snapshot = self._mirror.snapshot
+            self._mirror.load_lanes(snapshot.workers, reader)
+        live = live_nodes(snapshot, boot=sim.clock.boot, lease_s=sim.clock.lease_s())
+        for name in sorted(snapshot.workers):
+            run = min(snapshot.lane(name), key=lambda run: (run.due_at, run.id), default=None)
+            if run is None or run.due_at > now:
+                continue
+            said = {hold.gate for hold in explain(snapshot, now, run=run, live=live).holds} & OF_THE_FLEET
+            seen = {reason for reason in judge.reasons(run) if reason != "skip"}
+            if said != seen - (set() if "breaker" in said else {"breaker"}):
+                sim.history.violate("A3", f"run {run.id} of {name}: why says {sorted(said)}, the judge {sorted(seen)}")
+
+    # ── at the end ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def look_at_the_end(self, accepted: set[int]) -> None:
+        """W2: whatever was accepted is there; the mirrors of the nodes and the recorded history are what is stored."""
+        sim = self._sim
+        with self._session.read() as reader:
+            stored = {run.id: run for run in reader.runs(list(sim.history.runs))}
+            fresh = Mirror(Agenda())
+            self._session.forget()
+            fresh.refresh(reader)
+            fresh.load_lanes(fresh.snapshot.workers, reader)
+        for run_id in sorted(accepted - stored.keys()):
+            sim.history.violate("W2", f"run {run_id} was accepted and is nowhere")
+        for run_id, run in sim.history.runs.items():
+            if run_id in stored and stored[run_id].status is not run.status:
+                sim.history.violate("W2", f"run {run_id} is {stored[run_id].status}, its last commit said {run.status}")
+        for node in sim.up:
+            self._compare_mirror(node, fresh)
+
+    def _compare_mirror(self, node: SimNode, fresh: Mirror) -> None:
+        """A warm snapshot is exactly what the store holds (engine/mirror.py)."""
+        with node.session.read() as reader:
+            node.cycle.mirror.refresh(reader)
+            names = list(node.cycle.snapshot.lanes)
+            node.cycle.mirror.load_lanes(names, reader)
+        mine, theirs = node.cycle.snapshot, fresh.snapshot
+        for what in ("workers", "records", "breakers", "resources", "nodes", "running"):
+            if getattr(mine, what) != getattr(theirs, what):
+                self._sim.history.violate("W2", f"{node.id} has other {what} in mind than are stored")
+        for name in names:
+            if {run.id: run for run in mine.lane(name)} != {run.id: run for run in theirs.lane(name)}:
+                self._sim.history.violate("W2", f"{node.id} has another lane of {name} in mind than is stored")
+
+
+def seen(run: Run) -> Seen:
+    return (run.id, run.due_at, run.attempt, run.interruptions)
+
+
+def is_healthy(node: SimNode) -> bool:
+    """Whether it could start something: it reaches the store and trusts its lease."""
+    return not node.session.is_cut and node.lease.is_trusted and node.is_serving

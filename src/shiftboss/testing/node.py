@@ -1,0 +1,291 @@
+"""A node in virtual time: the real cycle, lease and flights, turned by events instead of by a thread.
+
+Rules of this file
+- One step is what `engine.Engine._step` does: a renewal that is due goes first, then a turn with what has arrived.
+- Where the engine ticks every second the simulator knows the instant: nobody is woken to find nothing.
+- A paused node does nothing at all; what comes due meanwhile happens when it is resumed, in any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
+from enum import StrEnum
+from functools import partial
+from typing import TYPE_CHECKING
+
+from shiftboss.core.fleet import lost_nodes
+from shiftboss.core.model import Node, NodeMode, Report
+from shiftboss.core.reconcile import declare
+from shiftboss.core.value import replace, seconds_between
+from shiftboss.core.worker import Definition
+from shiftboss.engine.cycle import Cycle, Turn
+from shiftboss.engine.fact import Fact, Needs, reported, tell
+from shiftboss.engine.flight import Flights
+from shiftboss.engine.inbox import MAX_FACTS
+from shiftboss.engine.lease import Lease
+from shiftboss.engine.membership import joined, left, renewed
+from shiftboss.engine.shutdown import Phase, Shutdown, ShutdownReport
+from shiftboss.errors import OperatorError, StoreRejected
+from shiftboss.ports import Body, StopReason
+from shiftboss.testing.bodies import SimExecutor
+from shiftboss.testing.clock import VirtualClock
+from shiftboss.testing.watched import WatchedSession
+
+if TYPE_CHECKING:
+    from shiftboss.testing.simulator import Simulator
+
+FIRST_BACK_OFF_S = 0.05  # as the engine
+MAX_BACK_OFF_S = 2.0
+
+
+class State(StrEnum):
+    UP = "up"
+    PAUSED = "paused"
+    GONE = "gone"  # crashed, or left
+
+
+class Kept:
+    """An answer that stays here."""
+
+    loop = None
+
+    def __init__(self) -> None:
+        self.value: object = None
+        self.error: BaseException | None = None
+        self.is_told = False
+
+    def resolve(self, value: object) -> None:
+        self.value, self.is_told = value, True
+
+    def reject(self, error: BaseException) -> None:
+        self.error, self.is_told = error, True
+
+    def get(self) -> object:
+        """The value.  Raises what the rule or the store raised."""
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+class SimNode:
+    """Made by `Simulator.add_node`."""
+
+    def __init__(
+        self,
+        sim: Simulator,
+        node: Node,
+        session: WatchedSession,
+        *,
+        bodies: Mapping[str, Body],
+        executors: Sequence[str],
+    ) -> None:
+        self._sim = sim
+        self.clock: VirtualClock = sim.clock
+        self.node = node
+        self.session = session
+        self.state = State.UP
+        self.inbox: list[Fact] = []
+        self.delivering: list[Report] = []  # what this turn has in its hands
+        self.frozen: list[Callable[[], None]] = []
+        self.must_renew = True  # by a real renewal, because it was away
+        self.asked_s = 0.0  # when it asked for its last renewal
+        self.wakes_us: int | None = None
+        self.held = ExitStack()  # what the kernel lets go of when the process dies
+        self.lease = Lease(sim.clock)
+        self.cycle = Cycle(session, sim.clock, node)
+        self.cycle.may_start = lambda: self.lease.is_trusted
+        self.executors = {
+            kind: SimExecutor(kind, node.slots, self, sim.model, entered=lambda launch: sim.history.launched(launch.run))
+            for kind in executors
+        }
+        self.flights = Flights(
+            node.id, bodies=bodies, executors=self.executors, put=self.put, code_version=node.code_version
+        )
+        self._shutdown = Shutdown()
+        self._announced = Phase.RUNNING
+        self._owns_process = True
+        self._back_off_s = 0.0
+
+    @property
+    def id(self) -> str:
+        return self.node.id
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether nobody has asked it to stop."""
+        return self._shutdown.requests == 0
+
+    # ── living ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def enter(self, definitions: Sequence[Definition], resources: Mapping[str, int]) -> None:
+        """Declare and join.  Raises what `declare` refuses."""
+        answer = Kept()
+        rule = partial(declare, definitions=definitions, resources=resources)
+        turn = self.cycle.turn([Fact(rule, Needs(lanes=tuple(d.name for d in definitions)), answer)])
+        tell(turn.answers)
+        answer.get()
+        asked_s = self.clock.lease_s()
+        self._finish(self.cycle.turn([joined(self.node, self.clock)], dead=self._surely_dead()), (), asked_s)
+
+    def put(self, fact: Fact) -> None:
+        """Something arrives: an outcome, a request."""
+        self.inbox.append(fact)
+        self.wake()
+
+    def wake(self, delay_s: float = 0.0) -> None:
+        """Step not later than in *delay_s*."""
+        self._sim.wake(self, delay_s)
+
+    def after(self, delay_s: float, then: Callable[[], None]) -> None:
+        """An event of this node's process."""
+        self._sim.after(delay_s, then, node=self)
+
+    def stop(self, *, timeout_s: float, owns_process: bool = True) -> None:
+        """Ask for a graceful end; again for a quicker one (G3)."""
+        self._owns_process = owns_process
+        self._shutdown.request(self.clock.monotonic_s(), timeout_s=timeout_s)
+        self.wake()
+
+    def gone(self) -> None:
+        """Its process is no more."""
+        self.state = State.GONE
+        self.frozen.clear()
+        for executor in self.executors.values():
+            executor.close()
+
+    # ── one step ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def step(self) -> None:
+        self._serve_shutdown()
+        asked_s: float | None = None
+        facts: list[Fact] = []
+        dead: Collection[str] | None = None
+        if self.lease.renew_in_s <= 0.0:
+            asked_s = self.clock.lease_s()
+            facts = [renewed(self._me(), self.clock)]
+        else:
+            facts, self.inbox = self.inbox[:MAX_FACTS], self.inbox[MAX_FACTS:]
+            dead = self._lost()
+        self.delivering = [fact.report for fact in facts if fact.report is not None]
+        try:
+            turn = self.cycle.turn(facts, dead=dead)
+        except OperatorError as error:
+            self._store_failed([] if asked_s is not None else facts, error)
+            return
+        if self.state is State.PAUSED:  # between the commit and what it decided
+            self.frozen.insert(0, lambda: self._finish(turn, facts, asked_s))
+        else:
+            self._finish(turn, facts, asked_s)
+
+    def _finish(self, turn: Turn, facts: Sequence[Fact], asked_s: float | None = None) -> None:
+        """Tell what a committed turn brought about, and start what it claimed."""
+        self._back_off_s = 0.0
+        if asked_s is not None:
+            self.asked_s = asked_s
+            self.lease.renewed(asked_s)
+            self.must_renew = False
+        for _, _, error in turn.answers:
+            if isinstance(error, StoreRejected):
+                self._sim.history.violate("W2", f"the store rejected a fact: {error}")
+        tell(turn.answers)
+        self.flights.landed([fact.report for fact in facts if fact.report is not None])
+        if turn.starts:
+            if self.lease.is_trusted and self._shutdown.requests == 0:
+                self.flights.start(self.cycle.snapshot, turn.starts)
+            else:
+                self.flights.refuse(turn.starts)
+        if turn.claims_read or any(fact.needs.runs for fact in facts):
+            self.flights.look(self.cycle.snapshot)
+            if self.id not in self.cycle.snapshot.nodes:
+                self.lease.lost()
+        self._sim.publish(turn.events)
+        if self._is_over():
+            self._leave()
+        elif turn.again or self.inbox or asked_s is not None or self.lease.renew_in_s <= 0.0:
+            self.wake()
+        else:
+            self._wait()
+
+    def _wait(self) -> None:
+        """Until the next instant that is known; the bell ends it earlier."""
+        waits = [self._shutdown.next_s(self.clock.monotonic_s())]
+        if not self._sim.leaps:
+            waits.append(self.lease.renew_in_s)
+        now = self.clock.now()
+        agenda = self.cycle.agenda.next_at if self._announced is Phase.RUNNING else None
+        for at in (agenda, self.cycle.mirror.next_give_up_at):
+            if at is not None:
+                waits.append(seconds_between(now, at))
+        nearest_s = min(waits)
+        if nearest_s < float("inf"):
+            self.wake(max(0.0, nearest_s))
+
+    def _me(self) -> Node:
+        stored = self.cycle.snapshot.nodes.get(self.id, self.node)
+        mode = NodeMode.DRAINING if self._announced > Phase.RUNNING else stored.mode
+        return replace(self.node, mode=mode, shed=stored.shed, shed_reason=stored.shed_reason)
+
+    def _lost(self) -> Collection[str] | None:
+        """Neighbours that may be rescued now; None when there are none."""
+        nodes = self.cycle.snapshot.nodes
+        if len(nodes) < 2:
+            return None
+        dead = self._surely_dead()
+        me = nodes.get(self.id, self.node)
+        return dead if lost_nodes(self.cycle.snapshot, me=me, lease_s=self.clock.lease_s(), dead=dead) else None
+
+    def _surely_dead(self) -> set[str]:
+        nodes = self.cycle.snapshot.nodes
+        return {node_id for node_id in nodes if node_id != self.id and self._sim.store.is_dead(node_id)}
+
+    def _store_failed(self, facts: Sequence[Fact], error: OperatorError) -> None:
+        """H5: refuse those who wait, keep the reports, try again later."""
+        if isinstance(error, StoreRejected):
+            self._sim.history.violate("W2", f"the store rejected a turn without facts: {error}")
+        tell([(fact.answer, None, error) for fact in facts if fact.answer is not None])
+        self.inbox = [fact for fact in facts if fact.answer is None] + self.inbox
+        self._back_off_s = min(MAX_BACK_OFF_S, max(FIRST_BACK_OFF_S, 2 * self._back_off_s))
+        if not self.lease.is_trusted:
+            self.flights.stop_all(StopReason.LEASE)
+        if self._is_over():
+            self._leave()
+        else:
+            self.wake(self._back_off_s)
+
+    # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _serve_shutdown(self) -> None:
+        phase = self._shutdown.phase(self.clock.monotonic_s())
+        if phase <= self._announced:
+            return
+        began, self._announced = self._announced, phase
+        if began is Phase.RUNNING:
+            self.lease.lost()  # renewed at once: says to everybody that this node starts nothing more
+        if phase >= Phase.CANCEL:
+            self.flights.stop_all(StopReason.SHUTDOWN)
+
+    def _is_over(self) -> bool:
+        if self._announced is Phase.RUNNING:
+            return False
+        nothing_left = len(self.flights) == 0 and not self.inbox
+        return nothing_left or self._shutdown.phase(self.clock.monotonic_s()) is Phase.OVER
+
+    def _leave(self) -> None:
+        """The last act: what cannot be stopped is handed back if the process ends too."""
+        facts, self.inbox = self.inbox, []
+        abandoned = self.flights.abandoned()
+        if self._owns_process:
+            facts += [reported(report) for report in abandoned]
+        if self._owns_process or not abandoned:
+            facts.append(left(self.node, ShutdownReport()))
+        self.delivering = [fact.report for fact in facts if fact.report is not None]
+        try:
+            turn = self.cycle.turn(facts)
+            tell(turn.answers)
+            self.flights.refuse(turn.starts)
+            self._sim.publish(turn.events)
+        except OperatorError as error:
+            tell([(fact.answer, None, error) for fact in facts if fact.answer is not None])
+        self._sim.ended(self, process=self._owns_process or not abandoned)
+

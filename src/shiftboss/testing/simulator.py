@@ -1,0 +1,305 @@
+"""A fleet in one thread and one process: real rules, real cycles, a real store, virtual time.
+
+Rules of this file
+- It jumps from event to event; between two of them nothing happens, so nothing is missed.
+- Everything that is left to chance comes from one seed: the order of what falls on one instant, latencies, faults.
+- While all is well the leases of idle nodes are renewed in one leap (`leaps`): the rules see what they would have seen.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import random
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from shiftboss.app.views import Views
+from shiftboss.core.events import Event
+from shiftboss.core.fleet import LEASE_S, RENEW_S, RESCUE_GRACE_S
+from shiftboss.core.model import Node
+from shiftboss.core.snapshot import Change
+from shiftboss.core.value import replace
+from shiftboss.core.worker import Definition
+from shiftboss.engine.cycle import Cycle
+from shiftboss.engine.fact import Fact, tell
+from shiftboss.ports import Body, Store
+from shiftboss.stores.memory import MemoryStore
+from shiftboss.testing.bodies import Model, NoBody, Plan
+from shiftboss.testing.clock import US, VirtualClock
+from shiftboss.testing.history import Commit, History, Predicate
+from shiftboss.testing.invariants import PREDICATES
+from shiftboss.testing.node import Kept, SimNode, State
+from shiftboss.testing.watched import WatchedSession
+
+TICK_S = 1.0  # as the engine: how soon a neighbour sees that a process is gone
+LOST_BELL_S = 5.0  # as the engine's longest wait: when a node looks again although no bell rang
+ENVIRONMENT = "environment"
+
+Then = Callable[[], None]
+
+
+class AlwaysSucceeds:
+    """A model: every body succeeds at once."""
+
+    def plan(self, launch: object) -> Plan:
+        return Plan()
+
+
+class Simulator:
+    """Nodes are added with `add_node`; time passes in `run_for`.  *bell_s*: the longest a commit takes to be heard."""
+
+    def __init__(
+        self,
+        start: datetime | str = "2026-03-01",
+        *,
+        seed: int = 0,
+        model: Model | None = None,
+        leaps: bool = True,
+        bell_s: float = 0.0,
+        bells_lost: float = 0.0,
+        predicates: Sequence[Predicate] = PREDICATES,
+    ) -> None:
+        self.clock = VirtualClock(start)
+        self.random = random.Random(seed)  # noqa: S311  # chance that can be repeated is the point
+        self.model: Model = model or AlwaysSucceeds()
+        self.store: Store = MemoryStore(clock=self.clock)
+        self.history = History(self.clock, predicates)
+        self.leaps = leaps
+        self.bell_s = bell_s
+        self.bells_lost = bells_lost
+        self.nodes: list[SimNode] = []
+        self.subscribers: list[Callable[[Sequence[Event]], None]] = []
+        self.on_commit: Callable[[Commit], None] = lambda told: None
+        self.steps = 0
+        self._made = 0
+        self._heap: list[tuple[int, float, int, SimNode | None, Then]] = []
+        self._pushed = 0
+        self._client = Cycle(self._session(""), self.clock, None)
+        self._environment = self._session(ENVIRONMENT)
+        self.views = Views(self.store.session(), self.clock, url=self.store.url)
+
+    # ── nodes ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def add_node(
+        self,
+        definitions: Sequence[Definition],
+        *,
+        resources: Mapping[str, int] | None = None,
+        bodies: Mapping[str, Body] | None = None,
+        slots: int = 100,
+        only: Collection[str] | None = None,
+        code_version: str = "",
+    ) -> SimNode:
+        """Start a node that declares *definitions*, runs those in *only*, and joins.  Raises what `declare` refuses."""
+        self._made += 1
+        runs = [d for d in definitions if only is None or d.name in only]
+        kinds = sorted({d.executor for d in definitions})
+        node = Node(
+            id=f"node-{self._made}",
+            name=f"node-{self._made}",
+            boot=self.clock.boot,
+            lease_until_s=0.0,
+            started_at=self.clock.now(),
+            slots=slots,
+            executors=dict.fromkeys(kinds, slots),
+            workers={d.name: d.parameters for d in runs},
+            code_version=code_version,
+        )
+        known = bodies if bodies is not None else {d.name: NoBody() for d in definitions}
+        sim_node = SimNode(self, node, self._session(node.id), bodies=known, executors=kinds)
+        sim_node.held.enter_context(self.store.hold(node.id))
+        self.nodes.append(sim_node)
+        try:
+            sim_node.enter(definitions, resources or {})
+        except BaseException:
+            sim_node.gone()
+            sim_node.held.close()
+            self.nodes.remove(sim_node)
+            raise
+        return sim_node
+
+    @property
+    def up(self) -> list[SimNode]:
+        """Nodes that live and are not paused."""
+        return [node for node in self.nodes if node.state is State.UP]
+
+    def crash(self, node: SimNode, *, kernel_tells: bool = True) -> None:
+        """The process ends without a word.  Unless the *kernel_tells*, only its lease says so (another machine)."""
+        node.gone()
+        if kernel_tells:
+            self._let_go(node)
+        self._watch_for(node)
+
+    def pause(self, node: SimNode, seconds: float) -> None:
+        """The process stands still, its bodies as well, and goes on after *seconds*."""
+        if node.state is State.UP:
+            node.state = State.PAUSED
+            node.must_renew = True
+            self.after(seconds, partial(self.resume, node))
+            self._watch_for(node)
+
+    def stop(self, node: SimNode, *, timeout_s: float = 25.0, owns_process: bool = True) -> None:
+        """A graceful end (G1)."""
+        node.stop(timeout_s=timeout_s, owns_process=owns_process)
+
+    def cut(self, node: SimNode, seconds: float) -> None:
+        """The node cannot reach the store for *seconds*.  Not with `leaps`."""
+        node.session.is_cut = True
+        self._watch_for(node)
+        self.after(seconds, partial(self._mend, node))
+
+    def ended(self, node: SimNode, *, process: bool) -> None:
+        """A node has left, its process with it or not."""
+        node.gone()
+        if process:
+            self._let_go(node)
+        self._watch_for(node)
+
+    def resume(self, node: SimNode) -> None:
+        """A paused node goes on; what came due meanwhile happens now."""
+        if node.state is not State.PAUSED:
+            return
+        node.state = State.UP
+        frozen, node.frozen = node.frozen, []
+        for then in frozen:
+            self.after(0.0, then, node=node)
+        node.wake()
+
+    def _mend(self, node: SimNode) -> None:
+        node.session.is_cut = False
+
+    def _let_go(self, node: SimNode) -> None:
+        self.history.dead.add(node.id)
+        node.held.close()
+
+    def _watch_for(self, node: SimNode) -> None:
+        """Wake the others when they could see that *node* is gone: at their tick, and when its lease has ended."""
+        self._wake_others(node, TICK_S)
+        row = self.history.nodes.get(node.id)
+        if row is not None:
+            left_s = max(0.0, row.lease_until_s - self.clock.lease_s())
+            self.after(left_s + RESCUE_GRACE_S + 0.001, partial(self._watch_on, node))
+
+    def _watch_on(self, node: SimNode) -> None:
+        row = self.history.nodes.get(node.id)
+        if row is not None and row.lease_until_s < self.clock.lease_s():
+            self._wake_others(node, 0.0)
+            self.after(RENEW_S, partial(self._watch_on, node))
+
+    def _wake_others(self, node: SimNode, delay_s: float) -> None:
+        for other in self.nodes:
+            if other is not node and other.state is not State.GONE:
+                self.wake(other, delay_s)
+
+    # ── operators ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def ask(self, make: Callable[[Kept], Fact]) -> Any:
+        """Apply a fact through a client and give its answer.  Raises what the rule raises."""
+        answer = Kept()
+        tell(self._client.turn([make(answer)]).answers)
+        return answer.get()
+
+    def ask_at(self, node: SimNode, make: Callable[[Kept], Fact]) -> Kept:
+        """Put a fact into a node's inbox; the answer comes with its commit."""
+        answer = Kept()
+        node.put(make(answer))
+        return answer
+
+    def step_wall(self, seconds: float) -> None:
+        """Set the wall clock; every node looks within the longest wait of an engine (STYLE: wall clocks jump)."""
+        self.clock.step_wall(seconds)
+        self.history.wall_was_set()
+        for node in self.nodes:
+            if node.state is not State.GONE:
+                self.wake(node, self.random.uniform(0.0, LOST_BELL_S))
+
+    # ── time ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def run_for(self, seconds: float, *, max_steps: int | None = None) -> None:
+        """Let time pass.  With *max_steps* it ends early after so many events."""
+        until_us = self.clock.elapsed_us + round(seconds * US)
+        last = None if max_steps is None else self.steps + max_steps
+        heap = self._heap
+        while heap and heap[0][0] <= until_us:
+            if last is not None and self.steps >= last:
+                return
+            at_us, _, _, node, then = heapq.heappop(heap)
+            self.clock.advance_to_us(at_us)
+            if self.leaps:
+                self._leap()
+            if node is not None and node.state is not State.UP:
+                if node.state is State.PAUSED:
+                    node.frozen.append(then)
+                continue
+            self.steps += 1
+            then()
+        self.clock.advance_to_us(until_us)
+        if self.leaps:
+            self._leap()
+
+    def after(self, delay_s: float, then: Then, *, node: SimNode | None = None) -> None:
+        """An event; what falls on one instant happens in any order."""
+        at_us = self.clock.elapsed_us + (max(1, math.ceil(delay_s * US - 1e-3)) if delay_s > 0 else 0)
+        self._push(at_us, then, node)
+
+    def wake(self, node: SimNode, delay_s: float) -> None:
+        """Step *node* not later than in *delay_s*."""
+        at_us = self.clock.elapsed_us + (max(1, math.ceil(delay_s * US - 1e-3)) if delay_s > 0 else 0)
+        if node.wakes_us is None or at_us < node.wakes_us:
+            node.wakes_us = at_us
+            self._push(at_us, partial(self._step, node, at_us), node)
+
+    def _push(self, at_us: int, then: Then, node: SimNode | None) -> None:
+        self._pushed += 1
+        heapq.heappush(self._heap, (at_us, self.random.random(), self._pushed, node, then))
+
+    def _step(self, node: SimNode, at_us: int) -> None:
+        if node.wakes_us == at_us:
+            node.wakes_us = None
+            node.step()
+
+    # ── the store's other side ───────────────────────────────────────────────────────────────────────────────────
+
+    def publish(self, events: Sequence[Event]) -> None:
+        if events:
+            for subscriber in self.subscribers:
+                subscriber(events)
+
+    def _session(self, by: str) -> WatchedSession:
+        return WatchedSession(self.store.session(), partial(self._committed, by))
+
+    def _committed(self, by: str, number: int, changes: Sequence[Change]) -> None:
+        node = next((node for node in self.nodes if node.id == by), None)
+        told = self.history.commit(by, number, changes, node.delivering if node is not None else ())
+        if any(change.runs or change.workers or change.breakers or change.resources for change in changes):
+            for other in self.nodes:
+                if other is not node and other.state is not State.GONE:
+                    self.wake(other, self._bell())
+        self.on_commit(told)
+
+    def _bell(self) -> float:
+        if self.bells_lost and self.random.random() < self.bells_lost:
+            return LOST_BELL_S
+        return self.random.uniform(0.0, self.bell_s) if self.bell_s else 0.0
+
+    def _leap(self) -> None:
+        """Renew what healthy nodes would have renewed by now, each on its own beat, in one transaction."""
+        now_s = self.clock.lease_s()
+        rows: list[Node] = []
+        for node in self.nodes:
+            asked_s = node.asked_s
+            if node.state is not State.UP or node.must_renew or now_s - asked_s < RENEW_S:
+                continue
+            stored = self.history.nodes.get(node.id)
+            if stored is None:
+                continue
+            asked_s += RENEW_S * ((now_s - asked_s) // RENEW_S)
+            node.asked_s = asked_s
+            node.lease.renewed(asked_s)
+            rows.append(replace(stored, lease_until_s=asked_s + LEASE_S))
+        if rows:
+            with self._environment.begin() as tx:
+                tx.write(Change(nodes=tuple(rows)), new=())

@@ -1,0 +1,96 @@
+"""A session that tells what it committed, and loses what it is told to lose.
+
+Rules of this file
+- It stands before a session of any store and changes nothing of what passes.
+- A loss looks to the engine as a real one does: `StoreUnavailable`, with the commit made or not made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, cast
+
+from shiftboss.errors import StoreUnavailable
+from shiftboss.ports import Reader
+
+if TYPE_CHECKING:
+    from shiftboss.core.snapshot import Change
+    from shiftboss.ports import Session, Transaction
+
+OnCommit = Callable[[int, Sequence["Change"]], None]  # number, what was written
+
+
+class Loss(StrEnum):
+    """What goes wrong with the next transaction."""
+
+    BEGIN = "begin"  # the store does not answer
+    COMMIT = "commit"  # everything is rolled back
+    REPLY = "reply"  # everything is committed, and nobody is told
+
+
+class WatchedSession:
+    """Implements `ports.Session`."""
+
+    def __init__(self, inner: Session, on_commit: OnCommit) -> None:
+        self._inner = inner
+        self._on_commit = on_commit
+        self.loss: Loss | None = None  # of the next transaction
+        self.is_cut = False  # until it is mended
+
+    @contextmanager
+    def begin(self) -> Iterator[Transaction]:
+        loss, self.loss = self.loss, None
+        if self.is_cut or loss is Loss.BEGIN:
+            raise StoreUnavailable("simulated: the store does not answer")
+        changes: list[Change] = []
+        with self._inner.begin() as tx:
+            watched = WatchedTransaction(tx, changes)
+            yield cast("Transaction", watched)  # it passes everything on
+            if loss is Loss.COMMIT:
+                raise StoreUnavailable("simulated: the commit was lost")
+        if changes:
+            self._on_commit(tx.number, changes)
+        if loss is Loss.REPLY:
+            raise StoreUnavailable("simulated: the reply to the commit was lost", maybe_stored=True)
+
+    def read(self) -> AbstractContextManager[Reader]:
+        if self.is_cut:
+            raise StoreUnavailable("simulated: the store does not answer")
+        return self._inner.read()
+
+    def forget(self) -> None:
+        self._inner.forget()
+
+    def changed_elsewhere(self) -> bool:
+        return self._inner.changed_elsewhere()
+
+    def wait(self, timeout_s: float) -> None:
+        """Nobody waits in virtual time."""
+
+    def ring(self) -> None:
+        """The simulator rings."""
+
+    def prune(self, **bounds: Any) -> int:
+        return self._inner.prune(**bounds)
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class WatchedTransaction:
+    """Notes what is written."""
+
+    __slots__ = ("_changes", "_tx")
+
+    def __init__(self, tx: Transaction, changes: list[Change]) -> None:
+        self._tx = tx
+        self._changes = changes
+
+    def write(self, change: Change, *, new: Collection[int]) -> None:
+        self._tx.write(change, new=new)
+        self._changes.append(change)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tx, name)

@@ -1,0 +1,168 @@
+"""The cycle on a memory store and a virtual clock."""
+
+from __future__ import annotations
+
+import pytest
+from worlds import Kept, World
+
+from shiftboss.core.model import Status
+from shiftboss.core.schedule import Every
+from shiftboss.core.worker import Definition, Mode, Start
+from shiftboss.engine.fact import disabled
+from shiftboss.errors import StoreRejected, StoreUnavailable, UnknownWorker
+from shiftboss.stores.memory import MemoryStore
+from shiftboss.testing.clock import VirtualClock
+
+MAIL = Definition(name="mail")
+TICK = Definition(name="tick", mode=Mode.SCHEDULED, schedule=Every(60), start=Start.NOW, concurrency=1)
+
+
+def commits(store: MemoryStore) -> int:
+    return store.tables.number
+
+
+def test_a_trigger_that_can_start_is_stored_already_claimed():
+    """W1: its answer and its start come from one commit."""
+    world = World(MAIL)
+    fact, answer = world.trigger("mail")
+    turn = world.turn(fact)
+
+    assert [s.run.id for s in turn.starts] == [answer.value.id]
+    with world.session.read() as reader:
+        assert [run.status for run in reader.runs([answer.value.id])] == [Status.RUNNING]
+
+
+def test_a_rule_that_refuses_leaves_no_change_and_harms_nobody():
+    world = World(MAIL)
+    good, good_answer = world.trigger("mail")
+    bad, bad_answer = world.trigger("nobody")
+    turn = world.turn(bad, good)
+
+    assert isinstance(bad_answer.error, UnknownWorker)
+    assert [s.run.id for s in turn.starts] == [good_answer.value.id]
+
+
+def test_with_nothing_to_do_it_takes_no_lock():
+    """DESIGN §1: or each commit of a neighbour would cost every process a write lock."""
+    world = World(MAIL)
+    world.turn()
+    before = commits(world.store)
+
+    for _ in range(10):
+        world.turn()
+
+    assert commits(world.store) == before
+
+
+def test_a_neighbours_commit_is_seen_and_costs_no_lock_either():
+    clock = VirtualClock()
+    store = MemoryStore(clock=clock)
+    one = World(MAIL, store=store, clock=clock, name="one")
+    two = World(MAIL, store=store, clock=clock, name="two")
+    one.turn()
+    fact, _ = two.trigger("mail")
+    two.turn(fact)
+    before = commits(store)
+    turn = one.turn()
+
+    assert turn.claims_read
+    assert commits(store) == before
+    assert len(one.cycle.snapshot.running) == 1
+
+
+def test_a_failed_commit_changes_nothing_and_the_next_turn_knows_everything_again(monkeypatch):
+    """H5: what was applied to the mirror for a commit that failed is forgotten."""
+    world = World(MAIL, TICK)
+    begin = world.session.begin
+
+    def broken():
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(world.session, "begin", broken)
+    fact, _ = world.trigger("mail")
+    with pytest.raises(StoreUnavailable):
+        world.cycle.turn([fact])
+    monkeypatch.setattr(world.session, "begin", begin)
+    turn = world.turn(*(world.done(start) for start in world.first.starts))
+
+    assert turn.claims_read
+    assert set(world.cycle.snapshot.workers) == {"mail", "tick"}
+    assert world.cycle.snapshot.running == {}
+
+
+def test_a_batch_that_the_store_rejects_is_halved_until_the_fact_to_blame_stands_alone(monkeypatch):
+    world = World(MAIL)
+    facts, answers = zip(*(world.trigger("mail", by=str(n)) for n in range(7)), strict=True)
+    write_turn = world.cycle._write_turn
+
+    def poisoned(batch, dead):
+        if any(fact is facts[4] for fact in batch):
+            raise StoreRejected("a constraint")
+        return write_turn(batch, dead)
+
+    monkeypatch.setattr(world.cycle, "_write_turn", poisoned)
+    turn = world.turn(*facts)
+
+    assert [n for n, answer in enumerate(answers) if isinstance(answer.error, StoreRejected)] == [4]
+    assert [n for n, answer in enumerate(answers) if answer.value is not None] == [0, 1, 2, 3, 5, 6]
+    assert len(turn.starts) == 6
+
+
+def test_two_nodes_on_one_store_fire_an_occurrence_once():
+    """O1, M7"""
+    clock = VirtualClock()
+    store = MemoryStore(clock=clock)
+    worlds = [World(TICK, store=store, clock=clock, name=name) for name in ("one", "two", "three")]
+    starts = [start.run.occurs_at for world in worlds for start in (*world.first.starts, *world.turn().starts)]
+
+    assert len(starts) == 1
+
+
+def test_the_agenda_knows_the_next_instant_so_that_nobody_polls():
+    world = World(TICK)
+    (start,) = world.first.starts
+    world.turn(world.done(start))
+    world.turn()
+
+    assert (world.cycle.agenda.next_at - start.run.occurs_at).total_seconds() == 60
+
+
+def test_a_stale_report_changes_nothing():
+    """C5"""
+    world = World(MAIL)
+    fact, answer = world.trigger("mail")
+    (start,) = world.turn(fact).starts
+    world.turn(world.done(start))
+    turn = world.turn(world.done(start))
+
+    assert [type(event).__name__ for event in turn.events] == ["StaleReport"]
+    with world.session.read() as reader:
+        assert [run.status for run in reader.runs([answer.value.id])] == [Status.SUCCEEDED]
+
+
+def test_runs_of_a_dead_node_start_elsewhere_at_once():
+    """C4"""
+    clock = VirtualClock()
+    store = MemoryStore(clock=clock)
+    one = World(MAIL, store=store, clock=clock, name="one")
+    two = World(MAIL, store=store, clock=clock, name="two")
+    fact, answer = one.trigger("mail")
+    one.turn(fact)
+    turn = two.turn(dead={"one"})
+
+    assert [start.run.id for start in turn.starts] == [answer.value.id]
+    assert (turn.starts[0].run.attempt, turn.starts[0].run.interruptions) == (1, 1)
+
+
+def test_a_million_waiting_runs_of_a_disabled_worker_are_not_read():
+    """DESIGN §3: the lane is looked at once, as a prefix; here a few thousand stand for the million."""
+    world = World(MAIL, Definition(name="other"))
+    world.turn(disabled("mail", by="me", reason="", answer=Kept()))
+    world.turn(*(world.trigger("mail", force=True, delay_s=3600.0)[0] for _ in range(1000)))
+    for _ in range(4):
+        world.turn(*(world.trigger("mail", force=True, delay_s=3600.0)[0] for _ in range(1000)))
+    fact, answer = world.trigger("other")
+    turn = world.turn(fact)
+
+    assert [start.run.id for start in turn.starts] == [answer.value.id]
+    assert "mail" not in world.cycle.snapshot.lanes or len(world.cycle.snapshot.lanes["mail"]) <= 2000

@@ -1,0 +1,87 @@
+"""A cycle on a memory store and a virtual clock, turned by hand."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from shiftboss.core.control import Request
+from shiftboss.core.model import Node, Report, Succeeded
+from shiftboss.core.reconcile import declare
+from shiftboss.core.worker import Definition
+from shiftboss.engine.cycle import Cycle, Launchable, Turn
+from shiftboss.engine.fact import Fact, Needs, reported, triggered
+from shiftboss.engine.membership import joined
+from shiftboss.stores.memory import MemoryStore
+from shiftboss.testing.clock import VirtualClock
+
+
+class Kept:
+    """An answer that is looked at."""
+
+    loop = None
+
+    def __init__(self) -> None:
+        self.value: Any = None
+        self.error: BaseException | None = None
+
+    def resolve(self, value: Any) -> None:
+        self.value = value
+
+    def reject(self, error: BaseException) -> None:
+        self.error = error
+
+
+class World:
+    """One node on a store; several worlds may share the store and the clock."""
+
+    def __init__(
+        self,
+        *definitions: Definition,
+        store: MemoryStore | None = None,
+        clock: VirtualClock | None = None,
+        name: str = "one",
+        slots: int = 10,
+    ) -> None:
+        self.clock = clock or VirtualClock()
+        self.store = store or MemoryStore(clock=self.clock)
+        self.store.open(create=True)
+        self.session = self.store.session()
+        self.node = Node(
+            id=name,
+            name=name,
+            boot=self.clock.boot,
+            lease_until_s=0.0,
+            started_at=self.clock.now(),
+            slots=slots,
+            workers={d.name: d.parameters for d in definitions},
+        )
+        self.cycle = Cycle(self.session, self.clock, self.node)
+        self.declare(*definitions)
+        self.first = self.tell(self.cycle.turn([joined(self.node, self.clock)]))
+
+    def declare(self, *definitions: Definition) -> None:
+        answer = Kept()
+        names = tuple(d.name for d in definitions)
+        self.tell(
+            self.cycle.turn([Fact(partial(declare, definitions=definitions, resources={}), Needs(lanes=names), answer)])
+        )
+        if answer.error is not None:
+            raise answer.error
+
+    def tell(self, turn: Turn) -> Turn:
+        for answer, value, error in turn.answers:
+            answer.resolve(value) if error is None else answer.reject(error)
+        return turn
+
+    def turn(self, *facts: Fact, **options: Any) -> Turn:
+        return self.tell(self.cycle.turn(list(facts), **options))
+
+    def trigger(self, name: str, **fields: Any) -> tuple[Fact, Kept]:
+        answer = Kept()
+        return triggered(Request(worker=name, **fields), answer), answer
+
+    def done(self, start: Launchable, outcome: Any = None) -> Fact:
+        run = start.run
+        assert run.claim is not None
+        return reported(Report(run.id, self.node.id, run.claim.fence, outcome or Succeeded(), 0.1))

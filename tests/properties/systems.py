@@ -1,0 +1,458 @@
+"""Small systems by chance: workers with relations, a fleet with faults, people who interfere; all of one seed.
+
+`play(seed)` runs one through the real rules and returns what was seen.  To look at a seed that failed:
+
+    .venv/bin/python tests/properties/systems.py 1234
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from shiftboss.core.control import Request
+from shiftboss.core.model import Shed, Status
+from shiftboss.core.policy import BreakerPolicy, Priority, Rate, Retry
+from shiftboss.core.schedule import Cron, Every
+from shiftboss.core.value import replace
+from shiftboss.core.worker import Definition, Misfire, Mode, OnFailure, Start, Upstream
+from shiftboss.engine import fact
+from shiftboss.engine.membership import shedding
+from shiftboss.errors import CallerError
+from shiftboss.ports import Launch
+from shiftboss.testing.bodies import SUCCESS, Plan, failed
+from shiftboss.testing.history import Violation
+from shiftboss.testing.liveness import Watch
+from shiftboss.testing.node import SimNode, State
+from shiftboss.testing.simulator import Simulator
+from shiftboss.testing.watched import Loss
+
+RESOURCES = {"disk": 2, "api": 3}
+MINUTE = 60.0
+FAULTS = ("failures", "hangs", "crashes", "pauses", "cuts", "losses", "clock", "people", "deploys", "bells", "stops")
+
+
+@dataclass(frozen=True)
+class System:
+    """One system, and how it is treated."""
+
+    definitions: tuple[Definition, ...]
+    nodes: int
+    slots: int
+    faults: frozenset[str]
+    leaps: bool
+    longest_s: float  # of a body
+    every_s: float  # between two things that happen to it, on average
+    minutes: float
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.nodes} nodes of {self.slots} slots, {self.minutes:g} min, faults: {', '.join(sorted(self.faults))}"
+        ]
+        for definition in self.definitions:
+            default = Definition(definition.name)
+            said = {
+                name: getattr(definition, name)
+                for name in definition.__struct_fields__
+                if name != "schedule" and getattr(definition, name) != getattr(default, name)
+            }
+            lines.append(f"  {definition.schedule or ''} {said}")
+        return "\n".join(lines)
+
+
+# ── making one ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def random_system(rng: random.Random) -> System:
+    names = [chr(ord("a") + index) for index in range(rng.randint(2, 5))]
+    density = rng.choice((0.15, 0.35, 0.6))
+    definitions = tuple(random_worker(rng, name, names[:index], names, density) for index, name in enumerate(names))
+    faults = frozenset(fault for fault in FAULTS if rng.random() < 0.4)
+    return System(
+        definitions=definitions,
+        nodes=rng.choice((1, 1, 2, 2, 3)),
+        slots=rng.choice((1, 2, 3, 5, 8, 20)),
+        faults=faults,
+        leaps=rng.random() < 0.5 and not faults & {"cuts", "losses"},
+        longest_s=rng.choice((0.5, 4.0, 15.0, 50.0)),
+        every_s=rng.choice((3.0, 12.0, 40.0)),
+        minutes=rng.choice((4.0, 10.0, 25.0)),
+    )
+
+
+def random_worker(
+    rng: random.Random, name: str, earlier: Sequence[str], all_names: Sequence[str], density: float
+) -> Definition:
+    def often(chance: float = density) -> bool:
+        return rng.random() < chance
+
+    mode = rng.choice((Mode.SCHEDULED, Mode.SCHEDULED, Mode.TRIGGERED, Mode.TRIGGERED, Mode.CONTINUOUS))
+    others = [other for other in all_names if other != name]
+    breaker = rng.choice((name, "shared")) if often(0.3) else None
+    return Definition(
+        name=name,
+        mode=mode,
+        schedule=random_schedule(rng) if mode is Mode.SCHEDULED else None,
+        start=rng.choice(list(Start)),
+        jitter_s=rng.choice((0.0, 0.0, 3.0)),
+        misfire=rng.choice((Misfire.ONE, Misfire.ONE, Misfire.SKIP, Misfire.ALL)),
+        grace_s=rng.choice((1.0, 20.0, 60.0)),
+        misfire_limit=rng.choice((1, 3, 100)),
+        pause_s=rng.choice((0.0, 1.0, 10.0)),
+        priority=rng.choice(list(Priority)),
+        timeout_s=rng.choice((None, 5.0, 20.0, 60.0)),
+        start_within_s=rng.choice((5.0, 60.0)) if often(0.15) else None,
+        deadline_s=rng.choice((20.0, 200.0)) if often(0.15) else None,
+        concurrency=1 if mode is Mode.CONTINUOUS else rng.choice((1, 1, 2, 3, None)),
+        patience_s=rng.choice((0.0, 5.0, 30.0)),
+        retry=Retry(max_retries=rng.choice((0, 1, 3)), first_s=rng.choice((0.5, 2.0)), cap_s=rng.choice((5.0, 60.0))),
+        breaker=breaker,
+        breaker_policy=BreakerPolicy(failures=2, cooldown_s=10.0, max_cooldown_s=30.0) if breaker else None,
+        fallback=breaker is not None and often(0.3),
+        max_consecutive_failures=rng.choice((None, 1, 2, 5)),
+        probation_s=rng.choice((None, 20.0, 90.0)),
+        depends_on=tuple(random_edge(rng, other) for other in earlier if often()),
+        after=tuple(other for other in earlier if often(density / 2)),
+        blocks=tuple(other for other in others if often()) + (("tag:t",) if often(density / 2) else ()),
+        tags=("t",) if often() or name == "a" else (),
+        uses={resource: rng.randint(1, size) for resource, size in RESOURCES.items() if often(density / 1.5)},
+        rate=rng.choice((Rate(1, 4.0), Rate(3, 10.0), Rate(10, 60.0))) if often(0.2) else None,
+        at_most_once=often(0.1),
+        executor=rng.choice(("coroutine", "coroutine", "thread")),
+    )
+
+
+def random_schedule(rng: random.Random) -> Every | Cron:
+    if rng.random() < 0.7:
+        return Every(rng.choice((2.5, 5.0, 10.0, 10.0, 30.0, 60.0, 60.0)))
+    return Cron(rng.choice(("* * * * *", "*/10 * * * * *", "*/2 * * * *", "7,37 * * * * *")))
+
+
+def random_edge(rng: random.Random, upstream: str) -> Upstream:
+    return Upstream(
+        upstream,
+        fresh=rng.random() < 0.2,
+        max_age_s=rng.choice((5.0, 60.0)) if rng.random() < 0.15 else None,
+        on_failure=rng.choice((OnFailure.WAIT, OnFailure.WAIT, OnFailure.SKIP, OnFailure.RUN)),
+    )
+
+
+# ── playing it ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class RandomBodies:
+    """A model: bodies of any length and end, until `is_healed`."""
+
+    def __init__(self, system: System, rng: random.Random) -> None:
+        self._system = system
+        self._rng = rng
+        self.is_healed = False
+
+    def plan(self, launch: Launch) -> Plan:
+        rng = self._rng
+        if self.is_healed:
+            return Plan(rng.uniform(0.2, 1.0))
+        duration_s: float | None = rng.choice((0.2, rng.uniform(0.2, 2.0), rng.uniform(0.2, self._system.longest_s)))
+        stops_after_s = rng.choice((0.0, 0.0, rng.uniform(0.0, 3.0), None))
+        outcome: Any = SUCCESS
+        if "failures" in self._system.faults and rng.random() < 0.4:
+            retry_after_s = rng.uniform(0.0, 20.0) if rng.random() < 0.2 else None
+            outcome = failed(fatal=rng.random() < 0.2, retry_after_s=retry_after_s)
+        if "hangs" in self._system.faults and rng.random() < 0.08:
+            duration_s = None
+        return Plan(duration_s, outcome, stops_after_s)
+
+
+@dataclass
+class Play:
+    """A system while it is played, and what was seen."""
+
+    seed: int
+    system: System
+    sim: Simulator
+    bodies: RandomBodies
+    rng: random.Random
+    accepted: set[int] = field(default_factory=set)  # runs whose trigger was answered
+    log: list[str] = field(default_factory=list)
+
+    @property
+    def violations(self) -> list[Violation]:
+        return self.sim.history.violations
+
+    @property
+    def marks(self) -> Counter[str]:
+        return self.sim.history.marks
+
+
+def play(seed: int, *, system: System | None = None) -> Play:
+    """Run one system: a part with faults, then one without, at whose end nothing may be left over."""
+    rng = random.Random(seed)
+    system = system or random_system(rng)
+    bodies = RandomBodies(system, rng)
+    sim = Simulator(
+        seed=rng.getrandbits(32),
+        model=bodies,
+        leaps=system.leaps,
+        bell_s=rng.choice((0.0, 0.02)),
+        bells_lost=0.1 if "bells" in system.faults else 0.0,
+    )
+    played = Play(seed, system, sim, bodies, rng)
+    watch = Watch(sim)
+    for _ in range(system.nodes):
+        add_node(played, system.definitions)
+    watch.begin(first_s=rng.uniform(5.0, 60.0))
+    _run(played, system.minutes * MINUTE, max_steps=1000)
+    if not played.violations:
+        _heal(played)
+        _run(played, 10 * MINUTE, max_steps=1500)
+    if not played.violations:
+        watch.look_at_the_end(played.accepted)
+    return played
+
+
+def add_node(played: Play, definitions: Sequence[Definition], *, only: Sequence[str] | None = None) -> SimNode:
+    return played.sim.add_node(definitions, resources=RESOURCES, slots=played.system.slots, only=only)
+
+
+def _run(played: Play, seconds: float, *, max_steps: int) -> None:
+    sim, rng = played.sim, played.rng
+    until_s, last_step = sim.clock.monotonic_s() + seconds, sim.steps + max_steps
+    while not played.violations and sim.steps < last_step:
+        left_s = until_s - sim.clock.monotonic_s()
+        if left_s <= 0:
+            return
+        sim.run_for(min(left_s, rng.expovariate(1 / played.system.every_s)), max_steps=last_step - sim.steps)
+        if not played.bodies.is_healed:
+            _happen(played)
+
+
+def _heal(played: Play) -> None:
+    """No more faults: everybody is back, whatever hung has ended, every worker is enabled and succeeds."""
+    sim = played.sim
+    played.bodies.is_healed = True
+    sim.bells_lost = 0.0
+    sim.on_commit = lambda told: None
+    for node in sim.nodes:
+        node.session.is_cut, node.session.loss = False, None
+        sim.resume(node)
+        for executor in node.executors.values():
+            for flying in executor.hung():
+                executor.end(flying, SUCCESS)
+    if not sim.up:
+        add_node(played, _newest(played))
+    for node in sim.up:
+        sim.ask_at(node, lambda _, node=node: shedding(node.id, Shed.NOTHING, ""))
+    for name in sim.history.workers:
+        sim.ask(partial(fact.enabled, name, by="test"))
+        if sim.history.workers[name].definition.mode is Mode.TRIGGERED:
+            _trigger(played, name, plain=True)
+
+
+def _newest(played: Play) -> list[Definition]:
+    return [state.definition for state in played.sim.history.workers.values()]
+
+
+# ── what happens to it ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _happen(played: Play) -> None:
+    rng, faults = played.rng, played.system.faults
+    wanted: list[Callable[[Play], None]] = [_trigger_some, _trigger_some]
+    wanted += [happening for fault, happening in HAPPENINGS if fault in faults]
+    rng.choice(wanted)(played)
+
+
+def _trigger_some(played: Play) -> None:
+    for _ in range(played.rng.choice((1, 1, 2, 5))):
+        _trigger(played, played.rng.choice(sorted(played.sim.history.workers)))
+
+
+def _trigger(played: Play, name: str, *, plain: bool = False) -> None:
+    rng, sim = played.rng, played.sim
+    request = Request(name)
+    if not plain:
+        request = Request(
+            name,
+            payload=rng.choice((None, b'{"n":1}')),
+            digest=None,
+            key=rng.choice((None, None, "k1", "k2")),
+            delay_s=rng.choice((0.0, 0.0, 0.0, rng.uniform(0.0, 60.0))),
+            priority=rng.choice((None, None, *Priority)),
+            force=rng.random() < 0.2,
+        )
+        request = replace(request, digest="d" if request.payload else None)
+    played.log.append(f"{sim.clock.now():%H:%M:%S.%f} trigger {request}")
+    node = rng.choice(sim.up) if sim.up and rng.random() < 0.7 else None
+    if node is not None:
+        sim.ask_at(node, lambda answer: fact.triggered(request, _Noted(played, answer)))
+        return
+    with_suppressed(lambda: played.accepted.add(sim.ask(partial(fact.triggered, request)).id))
+
+
+class _Noted:
+    """An answer that remembers which runs were accepted."""
+
+    loop = None
+
+    def __init__(self, played: Play, answer: Any) -> None:
+        self._played = played
+        self._answer = answer
+
+    def resolve(self, value: Any) -> None:
+        self._played.accepted.add(value.id)
+        self._answer.resolve(value)
+
+    def reject(self, error: BaseException) -> None:
+        self._answer.reject(error)
+
+
+def with_suppressed(act: Callable[[], object]) -> None:
+    """What a rule refuses is no mistake."""
+    try:
+        act()
+    except CallerError:
+        pass
+
+
+def _note(played: Play, what: str) -> None:
+    played.log.append(f"{played.sim.clock.now():%H:%M:%S.%f} {what}")
+
+
+def _crash(played: Play) -> None:
+    sim, rng = played.sim, played.rng
+    if sim.up:
+        node = rng.choice(sim.up)
+        tells = rng.random() < 0.5
+        _note(played, f"crash {node.id}, kernel tells: {tells}")
+        sim.crash(node, kernel_tells=tells)
+        sim.after(rng.uniform(0.0, 60.0), lambda: _come_back(played))
+
+
+def _come_back(played: Play) -> None:
+    if len(played.sim.up) < played.system.nodes:
+        add_node(played, _newest(played))
+
+
+def _pause(played: Play) -> None:
+    if played.sim.up:
+        node, seconds = played.rng.choice(played.sim.up), played.rng.choice((0.5, 5.0, 29.0, 40.0, 100.0))
+        _note(played, f"pause {node.id} for {seconds} s")
+        if played.rng.random() < 0.5:
+            played.sim.pause(node, seconds)
+        else:  # between its next commit and what that decided
+
+            def pause_then(told: Any) -> None:
+                if told.by == node.id and node.state is State.UP:
+                    played.sim.on_commit = lambda told: None
+                    played.sim.pause(node, seconds)
+
+            played.sim.on_commit = pause_then
+
+
+def _cut(played: Play) -> None:
+    if played.sim.up:
+        node, seconds = played.rng.choice(played.sim.up), played.rng.choice((1.0, 12.0, 45.0, 90.0))
+        _note(played, f"cut {node.id} for {seconds} s")
+        played.sim.cut(node, seconds)
+
+
+def _lose(played: Play) -> None:
+    if played.sim.up:
+        node, loss = played.rng.choice(played.sim.up), played.rng.choice(list(Loss))
+        _note(played, f"{node.id} loses {loss}")
+        node.session.loss = loss
+
+
+def _set_clock(played: Play) -> None:
+    step_s = played.rng.choice((-3600.0, -90.0, -5.0, 5.0, 90.0, 3600.0))
+    _note(played, f"the clock is set by {step_s} s")
+    played.sim.step_wall(step_s)
+
+
+def _interfere(played: Play) -> None:
+    sim, rng = played.sim, played.rng
+    name = rng.choice(sorted(sim.history.workers))
+    unfinished = sorted(run_id for runs in sim.history.unfinished.values() for run_id in runs)
+    dead = sorted(run.id for run in sim.history.runs.values() if run.status is Status.DEAD)
+    acts: list[tuple[str, Any]] = [
+        (f"disable {name}", partial(fact.disabled, name, by="test", reason="")),
+        (f"enable {name}", partial(fact.enabled, name, by="test")),
+        (f"enable {name}", partial(fact.enabled, name, by="test")),
+    ]
+    if unfinished:
+        run_id = rng.choice(unfinished)
+        acts += [(f"cancel {run_id}", partial(fact.cancelled, run_id, by="test", reason=""))] * 2
+    if dead:
+        run_id = rng.choice(dead)
+        acts.append((f"replay {run_id}", partial(fact.replayed, run_id, by="test", delay_s=rng.choice((0.0, 5.0)))))
+    said, make = rng.choice(acts)
+    _note(played, said)
+    if sim.up and rng.random() < 0.5:
+        sim.ask_at(rng.choice(sim.up), make)
+    else:
+        with_suppressed(lambda: sim.ask(make))
+
+
+def _shed(played: Play) -> None:
+    if played.sim.up:
+        node, level = played.rng.choice(played.sim.up), played.rng.choice(list(Shed))
+        _note(played, f"{node.id} sheds {level}")
+        node.put(shedding(node.id, level, "simulated"))
+
+
+def _deploy(played: Play) -> None:
+    """A node with one worker declared anew, or one that runs only some."""
+    rng, newest = played.rng, _newest(played)
+    if len(played.sim.up) > 4:
+        return
+    if rng.random() < 0.3:
+        _note(played, "a node that runs half of the workers")
+        add_node(played, newest, only=[d.name for d in newest[::2]])
+        return
+    index = rng.randrange(len(newest))
+    names = [definition.name for definition in newest]
+    newest[index] = random_worker(rng, names[index], names[:index], names, 0.3)
+    _note(played, f"declares {newest[index]}")
+    with_suppressed(lambda: add_node(played, newest))
+
+
+def _stop(played: Play) -> None:
+    sim, rng = played.sim, played.rng
+    if sim.up:
+        node, owns = rng.choice(sim.up), rng.random() < 0.8
+        _note(played, f"stop {node.id}, owning its process: {owns}")
+        sim.stop(node, timeout_s=rng.choice((1.0, 8.0, 25.0)), owns_process=owns)
+        if rng.random() < 0.2:
+            sim.after(rng.uniform(0.0, 5.0), lambda: node.state is State.UP and sim.stop(node, timeout_s=25.0))
+        sim.after(rng.uniform(0.0, 30.0), lambda: _come_back(played))
+
+
+HAPPENINGS: tuple[tuple[str, Callable[[Play], None]], ...] = (
+    ("crashes", _crash),
+    ("pauses", _pause),
+    ("cuts", _cut),
+    ("losses", _lose),
+    ("clock", _set_clock),
+    ("people", _interfere),
+    ("people", _shed),
+    ("deploys", _deploy),
+    ("stops", _stop),
+)
+
+
+def report(played: Play, *, log: int = 60) -> str:
+    """What somebody needs who looks at a seed that failed."""
+    lines = [f"seed {played.seed}: {len(played.violations)} violations", str(played.system), "", *played.log[-log:], ""]
+    lines += [str(violation) for violation in played.violations[:10]]
+    lines.append(f"reproduce: .venv/bin/python tests/properties/systems.py {played.seed}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        print(report(play(int(argument))))

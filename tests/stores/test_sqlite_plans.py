@@ -1,0 +1,155 @@
+"""No question of the cycle gets slower because a lot is waiting or has been: counted in steps, not in time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+from store_values import FrozenClock, a_run, ended, started, write
+
+from shiftboss.stores import sqlite_prune, sqlite_queries, sqlite_reads, sqlite_writes
+from shiftboss.stores.sqlite import SqliteStore
+
+NAMES = json.dumps(["w1", "w2", "w3"])
+LONG_AGO, FAR = 0, 1 << 60
+
+# Statement and parameters; all of them probe.
+PROBES: dict[str, tuple[str, Sequence[Any]]] = {
+    "lane heads": (sqlite_reads.LANE_HEADS, (NAMES, 5)),
+    "lanes": (sqlite_reads.LANES, (NAMES, 5)),
+    "running": (sqlite_reads.RUNNING, ()),
+    "waiting": (sqlite_reads.WAITING, ()),
+    "expiring": (sqlite_reads.EXPIRING, (LONG_AGO, 5)),
+    "next give up": (sqlite_reads.NEXT_GIVE_UP, ()),
+    "keyed": (sqlite_reads.KEYED, (json.dumps([["w1", "k"], ["w2", "k7"]]),)),
+    "live runs": (sqlite_reads.LIVE_RUNS, ("[1,2,3]",)),
+    "finished runs": (sqlite_reads.FINISHED_RUNS, ("[1,2,3]",)),
+    "changed workers": (sqlite_reads.CHANGED_WORKERS, (0,)),
+    "fired before": (sqlite_writes.FIRED_BEFORE, (json.dumps([["w1", 5]]),)),
+    "counts": (sqlite_queries.WAITING_COUNTS, (1001, FAR)),
+    "running counts": (sqlite_queries.RUNNING_COUNTS, ()),
+    "prunable runs": (sqlite_prune.PRUNABLE_RUNS, (LONG_AGO, 5)),
+    "first page": (sqlite_queries.HISTORY.format(where=""), (5,)),
+    "page of a worker": (sqlite_queries.HISTORY.format(where=" WHERE worker = ? AND id < ?"), ("w1", FAR, 5)),
+    "page of failures": (sqlite_queries.HISTORY.format(where=" WHERE status IN (?) AND status <> 2"), (3, 5)),
+    "page of a key": (sqlite_queries.HISTORY.format(where=" WHERE key = ?"), ("k7", 5)),
+    "page of an error": (sqlite_queries.HISTORY.format(where=" WHERE error_type = ?"), ("KeyError", 5)),
+    "page of what runs": (sqlite_queries.LIVE.format(where=" WHERE queue IS NULL AND worker = ?"), ("w1", 5)),
+}
+MAY_SORT = {
+    "running counts",  # claims are few
+    "page of a key",  # so are runs of one key
+}
+
+FILL_RUNS = """
+WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 999 + ?1)
+INSERT INTO run (id, worker, queue, due_at, occurs_at, origin, key, give_up_at, data)
+SELECT i, 'w' || (i % 5), i % 4, 1000000 + i, 1000000 + i, 3, NULL, 9000000 + i, (SELECT data FROM run LIMIT 1) FROM n
+"""
+FILL_HISTORY = """
+WITH RECURSIVE n(i) AS (SELECT 10000000 UNION ALL SELECT i + 1 FROM n WHERE i < 9999999 + ?1)
+INSERT INTO history (id, worker, status, finished_at, key, fired_at, data)
+SELECT i, 'w' || (i % 5), 2, 1000000 + i, 'h' || i, 2000000 + i, (SELECT data FROM history LIMIT 1) FROM n
+"""
+
+
+def a_store(path: Path, backlog: int) -> apsw.Connection:
+    store = SqliteStore(path, clock=FrozenClock())
+    store.open(create=True)
+    over = ended(started(a_run(1, "w1")))
+    write(store.session(), runs=(over, started(a_run(2, "w1")), a_run(3, "w2")), new={1, 2, 3})
+    store.close()
+    connection = apsw.Connection(str(path))
+    connection.execute("PRAGMA synchronous = OFF; BEGIN")
+    connection.execute(FILL_RUNS, (backlog,))
+    connection.execute(FILL_HISTORY, (backlog,))
+    connection.execute("COMMIT")
+    return connection
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[apsw.Connection]]:
+    """One with 8,000 runs waiting and 8,000 finished, one with 200,000 of each."""
+    folder = tmp_path_factory.mktemp("plans")
+    connections = [a_store(folder / f"{size}.db", size) for size in (8_000, 200_000)]
+    yield connections
+    for connection in connections:
+        connection.close()
+
+
+def steps(connection: apsw.Connection, statement: str, values: Sequence[Any]) -> int:
+    """How many instructions of its machine SQLite executes."""
+    count = 0
+
+    def step() -> bool:
+        nonlocal count
+        count += 1
+        return False
+
+    connection.set_progress_handler(step, 1)
+    connection.execute(statement, values).fetchall()
+    connection.set_progress_handler(None)
+    return count
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_25_times_the_backlog_takes_no_more_steps(stores: list[apsw.Connection], name: str):
+    statement, values = PROBES[name]
+    small, large = (steps(connection, statement, values) for connection in stores)
+
+    assert large <= small * 1.05 + 10
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_no_question_walks_a_table_or_sorts(stores: list[apsw.Connection], name: str):
+    statement, values = PROBES[name]
+    plan = [str(row[3]) for row in stores[1].execute(f"EXPLAIN QUERY PLAN {statement}", values)]
+    walks = [line for line in plan if line.startswith("SCAN") and line.endswith((" run", " history", " worker"))]
+    sorts = [line for line in plan if "TEMP B-TREE" in line]
+
+    assert walks == ([] if name != "first page" else ["SCAN history"])  # along the ids, as far as the page
+    assert sorts == [] or name in MAY_SORT
+
+
+@pytest.mark.parametrize(
+    "where",
+    [" WHERE queue IS NOT NULL AND worker = ?", " INDEXED BY history_finished WHERE finished_at >= ?"],
+    ids=["page of a backlog", "page since"],
+)
+def test_lists_that_must_sort_read_ids_from_an_index_alone(stores: list[apsw.Connection], where: str):
+    statement = (sqlite_queries.LIVE if "queue" in where else sqlite_queries.HISTORY).format(where=where)
+    plan = [str(row[3]) for row in stores[1].execute(f"EXPLAIN QUERY PLAN {statement}", ("w1", 5))]
+
+    assert [line for line in plan if "COVERING INDEX" in line]
+    assert not [line for line in plan if line.startswith(("SCAN run", "SCAN history"))]
+
+
+def test_the_number_of_statements_does_not_grow_with_the_batch(tmp_path: Path):
+    def statements(batch: int) -> int:
+        store = SqliteStore(tmp_path / f"{batch}.db", clock=FrozenClock())
+        store.open(create=True)
+        session = store.session()
+        write(session)
+        count = 0
+
+        def traced(*_: object) -> bool:
+            nonlocal count
+            count += 1
+            return True
+
+        session._db._connection.set_exec_trace(traced)
+        runs = [started(a_run(n, f"w{n % 100}", payload=b"x")) for n in range(1, batch + 1)]
+        write(session, runs=tuple(runs), new={run.id for run in runs})
+        write(session, runs=tuple(ended(run) for run in runs))
+        with session.read() as reader:
+            reader.runs([run.id for run in runs])
+            reader.lanes([f"w{n}" for n in range(100)], limit=5)
+        session._db._connection.set_exec_trace(None)
+        store.close()
+        return count
+
+    assert statements(500) == statements(5)

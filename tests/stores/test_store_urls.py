@@ -1,0 +1,88 @@
+"""An address names one store or is refused with what is accepted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from store_values import FrozenClock
+
+from shiftboss.errors import ConfigurationError
+from shiftboss.stores.memory import MemoryStore
+from shiftboss.stores.sqlite import SqliteStore
+from shiftboss.stores.urls import open_store
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def path_of(url: str) -> Path:
+    store = open_store(url, FrozenClock())
+    assert isinstance(store, SqliteStore)
+    return store.path
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("sqlite:///jobs.db", "jobs.db"),
+        ("sqlite:///data/jobs.db", "data/jobs.db"),
+        ("sqlite:///./jobs", "jobs"),
+        ("sqlite:////var/lib/jobs.db", "/var/lib/jobs.db"),
+        ("jobs.db", "jobs.db"),
+        ("./jobs", "jobs"),
+        ("/var/lib/jobs", "/var/lib/jobs"),
+        ("sqlite:///jobs.db?durability=process", "jobs.db"),
+    ],
+)
+def test_an_address_names_a_file(url: str, path: str, tmp_path: Path):
+    assert path_of(url) == tmp_path / path
+
+
+def test_the_default_is_a_file_in_the_working_folder(tmp_path: Path):
+    assert open_store().url == f"sqlite:///{tmp_path}/shiftboss.db"
+
+
+def test_the_address_of_a_store_leads_back_to_it(tmp_path: Path):
+    url = open_store("sqlite:///jobs.db", FrozenClock()).url
+
+    assert path_of(url) == tmp_path / "jobs.db"
+
+
+def test_a_memory_store_is_a_new_one_each_time():
+    one, two = open_store("memory:", FrozenClock()), open_store("memory:", FrozenClock())
+
+    assert isinstance(one, MemoryStore)
+    assert one is not two
+
+
+def test_nothing_is_made_or_opened_by_naming_it(tmp_path: Path):
+    open_store("sqlite:///jobs.db", FrozenClock())
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("postgresql://localhost/jobs", "not there yet"),
+        ("postgres://localhost/jobs", "not there yet"),
+        ("sqlite://jobs.db", "too few slashes"),
+        ("sqlite:jobs.db", "too few slashes"),
+        ("sqlite:///", "names no file"),
+        ("sqlite:////", "names no file"),
+        ("sqlite:///data/", "names no file"),
+        ("sqlite:///:memory:", "memory:"),
+        ("mysql://localhost/jobs", "not understood"),
+        ("memory", "not understood"),
+        ("", "not understood"),
+        ("jobs", "not understood"),
+        ("sqlite:///jobs.db?mode=ro", "'mode' is unknown"),
+        ("sqlite:///jobs.db?durability=none", "'power'"),
+    ],
+)
+def test_what_is_not_understood_is_refused_with_what_is(url: str, says: str):
+    with pytest.raises(ConfigurationError, match=says):
+        open_store(url, FrozenClock())
