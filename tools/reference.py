@@ -11,7 +11,7 @@ import ast
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -19,8 +19,13 @@ import click
 
 from shiftboss import errors
 from shiftboss.app.declaration import WorkerOptions
+from shiftboss.app.handle import TriggerOptions
+from shiftboss.app.orchestrator import Orchestrator
+from shiftboss.cli.exits import Exit
 from shiftboss.cli.root import SECTIONS, root
+from shiftboss.context import Context
 from shiftboss.core import events, holds, lifecycle
+from shiftboss.core.model import Cause, Status
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs/reference"
@@ -154,9 +159,14 @@ def described(command: click.Command, path: str) -> Iterator[str]:
         yield ""
     if command.epilog:
         shown = [line[2:] for line in command.epilog.splitlines() if line.startswith("  ")]
-        yield from ("```console", *(f"$ {line}" for line in shown), "```", "")
+        yield from ("```console", *(f"$ {explained(line)}" for line in shown), "```", "")
     for name, inner in command.commands.items() if isinstance(command, click.Group) else ():
         yield from described(inner, f"{path} {name}")
+
+
+def explained(line: str) -> str:
+    """An example whose explanation stands in a second column."""
+    return re.sub(r"\s{2,}(?=\S)", "  # ", line)
 
 
 def paragraphs(text: str) -> str:
@@ -197,13 +207,25 @@ PARTS: dict[str, Callable[[], str]] = {
 
 def unwritten() -> Iterator[str]:
     """What the code has and the pages do not."""
-    yield from missing("worker-options.md", WorkerOptions.__annotations__, "option")
+    options = {
+        *WorkerOptions.__annotations__,
+        *TriggerOptions.__annotations__,
+        *inspect.signature(Orchestrator).parameters,
+    }
+    yield from missing("worker-options.md", options, "option")
+    yield from missing(
+        "worker-options.md", (name for name in dir(Context) if name.islower() and name[0] != "_"), "word"
+    )
+    yield from missing("exit-codes.md", (str(int(code)) for code in Exit), "code")
+    yield from missing("statuses.md", (*Status, *Cause), "word")
 
 
-def missing(page: str, names: object, what: str) -> Iterator[str]:
+def missing(page: str, names: Iterable[str], what: str) -> Iterator[str]:
+    """Names without a row on *page*: those in the first column, several to a row."""
     text = (REFERENCE / page).read_text(encoding="utf-8")
-    rows = set(re.findall(r"^\| `([^`]+)`", text, re.MULTILINE))
-    for name in names:  # type: ignore[attr-defined]  # any iterable of names
+    firsts = " ".join(re.findall(r"^\| ([^|]+) \|", text, re.MULTILINE))
+    rows = set(re.findall(r"\w+", firsts))
+    for name in names:
         if name not in rows:
             yield f"docs/reference/{page} has no line for the {what} {name!r}"
 

@@ -144,8 +144,9 @@ def a_breaker(name: str, mode: BreakerMode = BreakerMode.OPEN, **fields: Any) ->
     return BreakerState(name=name, mode=mode, policy=fields.pop("policy", BreakerPolicy()), **fields)
 
 
-def a_record(*, ok: bool | None = None, occurs_at: datetime = at("11:00"), run: int = 1, **fields: Any) -> Record:
+def a_record(*, ok: bool | None = None, occurs_at: datetime | None = None, run: int = 1, **fields: Any) -> Record:
     """How a worker has done; `ok` says how its latest run ended, an hour ago unless *occurs_at* is given."""
+    occurs_at = occurs_at or at("11:00")
     if ok is not None:
         fields.setdefault("latest", Verdict(occurs_at=occurs_at, run=run, ok=ok))
         fields.setdefault("last_run_at", occurs_at)
@@ -166,9 +167,9 @@ class World(Snapshot):
         self.ended: dict[int, Run] = {}
 
     def apply(self, change: Change) -> None:
-        super().apply(change)
         for state in change.workers:
             self.lanes.setdefault(state.name, Lane())
+        super().apply(change)
         self.events += change.events
         self.ended.update((run.id, run) for run in change.runs if run.status.is_final)
 

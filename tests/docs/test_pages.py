@@ -89,6 +89,16 @@ async def while_started(code: CodeType, world: dict[str, Any]) -> None:
         await eval(code, world)  # noqa: S307  # the page is ours
 
 
+def test_the_tests_that_a_page_shows_pass():
+    page = ROOT / "docs/how-to/testing.md"
+    Path("test_page.py").write_text("\n".join(block.text for block in blocks_of(page, "python")), encoding="utf-8")
+
+    command = [sys.executable, "-m", "pytest", "--quiet", "-c", os.devnull, "--rootdir", ".", "test_page.py"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+    assert done.returncode == 0, done.stdout
+
+
 def test_the_first_program_of_the_readme_prints_what_it_says():
     readme = ROOT / "README.md"
     program = blocks_of(readme, "python")[0]

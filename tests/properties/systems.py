@@ -246,7 +246,7 @@ def _heal(played: Play) -> None:
     if not sim.up:
         add_node(played, _newest(played))
     for node in sim.up:
-        sim.ask_at(node, lambda _, node=node: shedding(node.id, Shed.NOTHING, ""))
+        sim.ask_at(node, lambda answer, node=node: shedding(node.id, Shed.NOTHING, ""))
     for name in sim.history.workers:
         sim.ask(partial(fact.enabled, name, by="test"))
         if sim.history.workers[name].definition.mode is Mode.TRIGGERED:

@@ -35,23 +35,38 @@ class Deadlines:
     """Rejects what a loop's callers have waited for too long; one timer a loop, however many wait."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+        self.loop = loop
         self._waiting: deque[tuple[float, LoopAnswer]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, answer: LoopAnswer) -> None:
-        self._waiting.append((self._loop.time() + ANSWER_WITHIN_S, answer))
+        self._waiting.append((self.loop.time() + ANSWER_WITHIN_S, answer))
         if self._timer is None:
-            self._timer = self._loop.call_later(ANSWER_WITHIN_S, self._sweep)
+            self._timer = self.loop.call_later(ANSWER_WITHIN_S, self._sweep)
 
     def _sweep(self) -> None:
-        now_s = self._loop.time()
+        now_s = self.loop.time()
         while self._waiting and (self._waiting[0][0] <= now_s or self._waiting[0][1].future.done()):
-            self._waiting.popleft()[1].reject(_unanswered())
-        self._timer = self._loop.call_at(self._waiting[0][0], self._sweep) if self._waiting else None
+            answer = self._waiting.popleft()[1]
+            if not answer.future.done():
+                answer.reject(_unanswered())
+        self._timer = self.loop.call_at(self._waiting[0][0], self._sweep) if self._waiting else None
 
 
 _deadlines: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Deadlines] = weakref.WeakKeyDictionary()
+_latest: list[
+    Deadlines
+] = []  # of the loop that asked last: nearly always the only one
+
+
+def _deadlines_of(loop: asyncio.AbstractEventLoop) -> Deadlines:
+    if _latest and _latest[0].loop is loop:
+        return _latest[0]
+    deadlines = _deadlines.get(loop)
+    if deadlines is None:
+        deadlines = _deadlines[loop] = Deadlines(loop)
+    _latest[:] = [deadlines]
+    return deadlines
 
 
 async def on_loop(put: Put) -> Any:
@@ -59,10 +74,7 @@ async def on_loop(put: Put) -> Any:
     loop = asyncio.get_running_loop()
     answer = LoopAnswer(loop)
     put(answer)
-    deadlines = _deadlines.get(loop)
-    if deadlines is None:
-        deadlines = _deadlines[loop] = Deadlines(loop)
-    deadlines.add(answer)
+    _deadlines_of(loop).add(answer)
     return await answer.future
 
 

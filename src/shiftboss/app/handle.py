@@ -8,7 +8,7 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypedDict, TypeVar, cast, overload
@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol
 import msgspec
 
 from shiftboss.context import Context
+from shiftboss.core.control import Request
 from shiftboss.core.model import Run, Status
-from shiftboss.core.policy import Duration, Priority
-from shiftboss.errors import RunFailed
+from shiftboss.core.policy import Duration, Priority, duration, priority
+from shiftboss.core.value import replace
+from shiftboss.errors import ConfigurationError, RunFailed, did_you_mean
 
 if TYPE_CHECKING:
     from shiftboss.app.declaration import PriorityName
@@ -37,6 +39,27 @@ class TriggerOptions(TypedDict, total=False):
     at: datetime | None
     priority: PriorityName | Priority | None
     force: bool
+
+
+def with_options(request: Request, options: Mapping[str, Any]) -> Request:
+    """The request as `options(…)` wants it.  Raises ConfigurationError."""
+    unknown = sorted(options.keys() - TriggerOptions.__annotations__.keys())
+    if unknown:
+        hint = did_you_mean(unknown[0], TriggerOptions.__annotations__)
+        raise ConfigurationError(f"a trigger has no option {unknown[0]!r}; {hint}")
+    at, delay, wanted = options.get("at"), options.get("delay"), options.get("priority")
+    if at is not None and delay is not None:
+        raise ConfigurationError("at= and delay= exclude each other")
+    if at is not None and at.tzinfo is None:
+        raise ConfigurationError("at= needs a time zone; use datetime.now(UTC) + …")
+    return replace(
+        request,
+        key=options.get("key"),
+        delay_s=0.0 if delay is None else duration(delay, name="delay"),
+        at=at,
+        priority=None if wanted is None else priority(wanted),
+        force=bool(options.get("force", False)),
+    )
 
 
 class Worker(Generic[P, R]):

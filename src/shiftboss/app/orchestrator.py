@@ -20,7 +20,7 @@ import msgspec
 
 from shiftboss.app import call
 from shiftboss.app.declaration import Named, WorkerOptions, declare, name_of
-from shiftboss.app.handle import Decorate, RunHandle, TriggerOptions, Worker
+from shiftboss.app.handle import Decorate, RunHandle, TriggerOptions, Worker, with_options
 from shiftboss.app.node import NodeParts
 from shiftboss.app.serve import serve
 from shiftboss.app.sync import SyncFace
@@ -31,7 +31,7 @@ from shiftboss.core.events import Event
 from shiftboss.core.explain import Explanation
 from shiftboss.core.health import SystemHealth
 from shiftboss.core.model import DeadLetter, Run, WorkerState
-from shiftboss.core.policy import Duration, duration, priority
+from shiftboss.core.policy import Duration, duration
 from shiftboss.core.worker import Definition
 from shiftboss.engine import fact
 from shiftboss.engine.engine import Engine, Subscriber
@@ -41,7 +41,6 @@ from shiftboss.errors import (
     ConfigurationError,
     Forked,
     NotStarted,
-    did_you_mean,
 )
 from shiftboss.executors.body import FunctionBody
 from shiftboss.observe.log import log_events
@@ -244,26 +243,13 @@ class Orchestrator:
 
     def _request(self, worker: Named, payload: bytes | None, options: Mapping[str, Any]) -> call.Put:
         engine = self._require()
-        unknown = sorted(set(options) - TriggerOptions.__annotations__.keys())
-        if unknown:
-            hint = did_you_mean(unknown[0], TriggerOptions.__annotations__)
-            raise ConfigurationError(f"a trigger has no option {unknown[0]!r}; {hint}")
-        at, delay, wanted = options.get("at"), options.get("delay"), options.get("priority")
-        if at is not None and delay is not None:
-            raise ConfigurationError("at= and delay= exclude each other")
-        if at is not None and at.tzinfo is None:
-            raise ConfigurationError("at= needs a time zone; use datetime.now(UTC) + …")
         request = Request(
             worker=name_of(worker),
             payload=payload,
             digest=None if payload is None else hashlib.sha256(payload).hexdigest(),
-            key=options.get("key"),
-            delay_s=0.0 if delay is None else duration(delay, name="delay"),
-            at=at,
-            priority=None if wanted is None else priority(wanted),
-            force=bool(options.get("force", False)),
-            by=options.get("by", ""),
         )
+        if options:
+            request = with_options(request, options)
         return lambda answer: engine.put(fact.triggered(request, answer))
 
     def encode(self, worker: Named, payload: Mapping[str, Any] | None) -> bytes | None:

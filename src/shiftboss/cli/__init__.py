@@ -9,6 +9,6 @@ Rules of this folder
 
 def main() -> None:
     """The entry point of the console script."""
-    from shiftboss.cli.root import root  # noqa: PLC0415
+    from shiftboss.cli.root import root
 
     root.main(prog_name="shiftboss")

@@ -60,10 +60,7 @@ def find_app() -> App:
 
 def likely_app() -> bool:
     """Whether a conventional file lies here that speaks of us: others must not be run just to look."""
-    for file in map(Path, CONVENTIONAL):
-        if file.is_file() and b"shiftboss" in file.read_bytes():
-            return True
-    return False
+    return any(file.is_file() and b"shiftboss" in file.read_bytes() for file in map(Path, CONVENTIONAL))
 
 
 # ── importing ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -158,7 +155,7 @@ def _their_traceback(error: BaseException) -> str:
 
 
 def _attribute(module: ModuleType, path: str, place: str) -> Orchestrator:
-    from shiftboss.app.orchestrator import Orchestrator  # noqa: PLC0415
+    from shiftboss.app.orchestrator import Orchestrator
 
     found: object = module
     for part in path.split("."):
@@ -185,7 +182,7 @@ def _only_one(module: ModuleType, place: str) -> tuple[str, Orchestrator]:
 
 def _orchestrators(module: ModuleType) -> dict[str, Orchestrator]:
     """Names at the top level; of two names for the same thing the first."""
-    from shiftboss.app.orchestrator import Orchestrator  # noqa: PLC0415
+    from shiftboss.app.orchestrator import Orchestrator
 
     found: dict[str, Orchestrator] = {}
     for name, value in vars(module).items():

@@ -40,7 +40,7 @@ class Group(click.Group):
     default: str | None = None
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if self.default is not None and (not args or (args[0] not in self.commands and args[0] != "--help")):
+        if self.default is not None and (not args or (args[0].startswith("-") and args[0] != "--help")):
             args = [self.default, *args]
         return super().parse_args(ctx, args)
 
@@ -89,7 +89,11 @@ def store_option(fn: F) -> F:
         help="The store: sqlite:///jobs.db or a path.  [default: that of the app, else ./shiftboss.db]",
     )
     app = click.option(
-        "-a", "--app", metavar="APP", envvar="SHIFTBOSS_APP", help="Where the app is: module:attr, file.py, file.py:attr."
+        "-a",
+        "--app",
+        metavar="APP",
+        envvar="SHIFTBOSS_APP",
+        help="Where the app is: module:attr, file.py, file.py:attr.",
     )
     return store(app(debug_option(fn)))
 

@@ -15,7 +15,7 @@ from shiftboss.cli.table import Cell
 from shiftboss.core import schedule
 from shiftboss.core.graph import Relations
 from shiftboss.core.model import BreakerMode, BreakerState
-from shiftboss.core.worker import Definition
+from shiftboss.core.worker import Definition, Mode
 
 TREE = {True: ("└─ ", "   "), False: ("├─ ", "│  ")}
 ASCII_TREE = {True: ("`- ", "   "), False: ("|- ", "|  ")}
@@ -68,11 +68,13 @@ class Drawing:
         definition = self._all.get(name)
         if definition is None:
             return "not declared"
+        if definition.after and definition.mode is Mode.TRIGGERED:
+            return "after others"
         return schedule.in_words(definition.schedule) if definition.schedule is not None else definition.mode.value
 
     def _downstream(self, name: str) -> list[tuple[str, str]]:
         """(worker, why it stands below) in order of names."""
-        found = {below: "after" for below in self._relations.after.get(name, ())}
+        found = dict.fromkeys(self._relations.after.get(name, ()), "after")
         for below in self._relations.dependents.get(name, ()):
             edge = next(edge for edge in self._all[below].depends_on if edge.worker == name)
             said = relations.edge_in_words(edge).removeprefix(name).strip()
@@ -129,7 +131,9 @@ class Drawing:
             rows.append((Cell("breaker", "dim"), f"{name} {mode.text}".strip(), ", ".join(sharing)))
         if rows:
             table.blank()
-            table.show((table.Column(""), table.Column(""), table.Column("", wraps=True, gives=True)), rows, header=False)
+            table.show(
+                (table.Column(""), table.Column(""), table.Column("", wraps=True, gives=True)), rows, header=False
+            )
 
     # ── mermaid ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -137,7 +141,9 @@ class Drawing:
         """A flowchart: solid arrows for depends_on, dashed for after, crosses for blocks."""
         ids = {name: f"w{number}" for number, name in enumerate(self._names())}
         lines = ["flowchart LR"]
-        lines += [f'    {key}["{name}<br/><small>{_quoted(self._schedule(name))}</small>"]' for name, key in ids.items()]
+        lines += [
+            f'    {key}["{name}<br/><small>{_quoted(self._schedule(name))}</small>"]' for name, key in ids.items()
+        ]
         for name, it in self._each():
             for edge in it.depends_on:
                 said = _quoted(relations.edge_in_words(edge).removeprefix(edge.worker).strip(" ()"))

@@ -62,6 +62,10 @@ def _fact(hold: Hold) -> str:
             return f"kept free for run {hold.run}, which has waited too long"
         case holds.IsDisabled():
             return hold.reason or "no reason given"
+        case holds.NotDue(attempt=0):
+            return "is due later"
+        case holds.NotDue():
+            return f"is in back-off after attempt {hold.attempt}"
         case holds.IsFull():
             return f"{len(hold.runs)} of {hold.limit} allowed at once, running: run {_ids(hold.runs)}"
         case holds.NoSlot(kept=True):
@@ -82,7 +86,13 @@ def _until(hold: Hold, now: datetime) -> str:
     if hold.until is None:
         return ""
     said = f"{times.clock(hold.until, now)} ({times.until(hold.until, now)})"
-    return f", probed at {said}" if isinstance(hold, holds.BreakerIsOpen | holds.IsDisabled) else f", until {said}"
+    match hold:
+        case holds.BreakerIsOpen() | holds.IsDisabled():
+            return f", probed at {said}"
+        case holds.NotDue():
+            return f", at {said}"
+        case _:
+            return f", until {said}"
 
 
 def _ids(runs: tuple[int, ...]) -> str:

@@ -47,10 +47,8 @@ class WorkerName(click.ParamType[str]):
 
     name = "worker"
 
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
-        from shiftboss.cli import place  # noqa: PLC0415
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from shiftboss.cli import place
 
         try:
             store = ctx.params.get("store")

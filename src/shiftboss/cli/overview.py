@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
+from pathlib import Path
 
 from shiftboss.app.views import SystemStatus, WorkerStatus
 from shiftboss.cli import holding, table, talk, times, words
@@ -28,6 +29,9 @@ WORKERS = (
 )
 WITH_WHY = (*WORKERS[:-1], Column("SCHEDULE"), Column("WHY"))
 RUNNING = (Column("RUNNING"), Column("RUN", right=True), Column("FOR", right=True), Column("PROGRESS", gives=True))
+SHOWN_ASIDE = 8  # rows of a table that is not the main one, where the page must fit
+FRAME = 4  # lines of the page that are no table
+
 ATTENTION = (Column("ATTENTION"), Column("", wraps=True, gives=True))
 
 
@@ -53,20 +57,32 @@ def print_status(found: SystemStatus, *, whole: bool) -> None:
             table.show(WITH_WHY, [[*_worker(worker, found.at), _why(worker, found)] for worker in found.workers])
         return
     if whole:
-        table.line(*headline(found))
+        table.headline(*headline(found))
     for part in sections(found):
         table.blank()
-        console.print(table.rendered(*part))
+        console.print(table.rendered(*part, width=console.width))
 
 
-def sections(found: SystemStatus) -> Iterator[tuple[Sequence[Column], list[Row]]]:
-    """The tables of the page, without the empty ones."""
+def sections(found: SystemStatus, *, height: int | None = None) -> Iterator[tuple[Sequence[Column], list[Row]]]:
+    """The tables of the page, without the empty ones; cut to fit into *height* lines, the worst staying."""
     parts: tuple[tuple[Sequence[Column], list[Row]], ...] = (
         (WORKERS, [_worker(worker, found.at) for worker in found.workers]),
         (RUNNING, list(_running(found))),
         (ATTENTION, list(_attention(found))),
     )
-    return ((columns, rows) for columns, rows in parts if rows)
+    filled = [(columns, rows) for columns, rows in parts if rows]
+    if height is None:
+        return iter(filled)
+    left = height - FRAME - 2 * len(filled) - sum(min(len(rows), SHOWN_ASIDE) for _, rows in filled[1:])
+    limits = [max(SHOWN_ASIDE, left), *(SHOWN_ASIDE for _ in filled[1:])]
+    return ((columns, _cut(columns, rows, limit)) for (columns, rows), limit in zip(filled, limits, strict=True))
+
+
+def _cut(columns: Sequence[Column], rows: list[Row], limit: int) -> list[Row]:
+    if len(rows) <= limit:
+        return rows
+    rest = Cell(f"and {len(rows) - limit + 1} more", "dim")
+    return [*rows[: limit - 1], [rest, *[""] * (len(columns) - 1)]]
 
 
 def headline(found: SystemStatus) -> list[str | Cell]:
@@ -78,7 +94,18 @@ def headline(found: SystemStatus) -> list[str | Cell]:
     if letters:
         facts.append(words.plural(letters, "dead letter"))
     health = words.health(found.health)
-    return [health._replace(style=f"bold {health.style}"), "  ", dot.join(facts), "  ", Cell(found.store, "dim")]
+    return [
+        health._replace(style=f"bold {health.style}"),
+        "  ",
+        dot.join(facts),
+        "  ",
+        Cell(_short(found.store), "dim"),
+    ]
+
+
+def _short(url: str) -> str:
+    """The store as one would type it here: what lies below this folder without the way to it."""
+    return url.removeprefix("sqlite:///").removeprefix(f"{Path.cwd()}/")
 
 
 # ── rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -111,14 +138,15 @@ def _attention(found: SystemStatus) -> Iterator[Row]:
             yield "", Cell(reason.text, words.HEALTH_STYLES.get(reason.severity, ""))
     for worker in found.workers:
         for reason in worker.reasons:
-            yield worker.name, Cell(talk.one_line(reason.text), words.HEALTH_STYLES.get(reason.severity, ""))
+            style = words.HEALTH_STYLES.get(reason.severity, "")
+            yield worker.name, Cell(words.reason(reason, worker, found.at), style)
         if worker.enabled:
             for hold in worker.holds:
                 yield worker.name, f"held: {holding.sentence(hold, found.at)}"
 
 
 def _why(worker: WorkerStatus, found: SystemStatus) -> str:
-    said = [talk.one_line(reason.text) for reason in worker.reasons]
+    said = [words.reason(reason, worker, found.at) for reason in worker.reasons]
     if worker.enabled:
         said += [holding.sentence(hold, found.at) for hold in worker.holds]
     return "; ".join(said)

@@ -65,7 +65,7 @@ def _chain(views: Views, run: Run) -> tuple[Run, ...]:
 
 
 def show(page: PageOfRun) -> None:
-    run, now = page.run, page.at
+    run = page.run
     style = words.STATUS_STYLES[run.status]
     table.line(Cell(run.worker, "bold"), f"  run {run.id}  ", Cell(words.cause(run), f"bold {style}".strip()))
     table.blank()
@@ -96,7 +96,8 @@ def _facts(page: PageOfRun) -> list[tuple[str, str]]:
     found = [
         ("from", _origin(run) + priority),
         ("stands for", _instants(run)),
-        ("due", when(run.due_at)),
+        ("stored", when(run.created_at)),
+        ("due", when(run.due_at) if run.status is Status.PENDING else ""),
         ("started", when(run.first_started_at)),
         ("running", _running(page)),
         ("progress", words.progress(run.progress) if run.status is Status.RUNNING else ""),
@@ -171,7 +172,7 @@ def _show_traceback(text: str) -> None:
     if len(lines) > TRACEBACK_LINES:
         table.line("    ", Cell(f"… {len(lines) - TRACEBACK_LINES} lines more above (--json has them)", "dim"))
     for line in lines[-TRACEBACK_LINES:]:
-        table.line("    ", Cell(line, "dim"))
+        table.headline("    ", Cell(line, "dim"))
 
 
 def _show_data(title: str, data: bytes | None) -> None:

@@ -79,7 +79,7 @@ def show(page: PageOfWorker) -> None:
 def _now(page: PageOfWorker) -> list[tuple[str, str]]:
     """How it is, and what comes next."""
     worker, now = page.worker, page.at
-    facts = [("health", reason.text) for reason in worker.reasons]
+    facts = [("health", words.reason(reason, worker, now)) for reason in worker.reasons]
     if worker.enabled:
         facts += [("held", holding.sentence(hold, now)) for hold in worker.holds]
     counts = [f"{worker.running} running", f"{worker.pending} pending", f"{worker.due} due"]
@@ -105,7 +105,7 @@ def _settings(page: PageOfWorker) -> list[tuple[str, str]]:
     it = page.definition
     facts = [
         ("runs", _when(it, page.worker)),
-        ("parameters", it.parameters),
+        ("takes", _parameters(it)),
         ("priority", it.priority.label),
         ("at once", "no limit" if it.concurrency is None else f"{it.concurrency} in the fleet"),
         ("timeout", times.length(it.timeout_s)),
@@ -130,6 +130,12 @@ def _when(it: Definition, worker: WorkerStatus) -> str:
     if it.mode is Mode.CONTINUOUS:
         return f"for ever, {times.length(it.pause_s)} between two iterations" if it.pause_s else "for ever"
     return "after others" if it.after else "when triggered"
+
+
+def _parameters(it: Definition) -> str:
+    """The names within the fingerprint; those with a default end in a question mark."""
+    names = [name for name in it.parameters.partition(":")[0].split(",") if name]
+    return ", ".join(f"{name[:-1]} (optional)" if name.endswith("?") else name for name in names)
 
 
 def _retries(it: Definition) -> str:

@@ -8,6 +8,8 @@ Rules of this file
 
 from __future__ import annotations
 
+import getpass
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,12 +27,10 @@ DEFAULT_FILE = DEFAULT_STORE.removeprefix("sqlite:///")
 
 
 def given_app(app: str | None) -> App:
-    """The app that was named, else the one that lies here; says which it took.  Raises ConfigurationError."""
+    """The app that was named, else the one that lies here.  Raises ConfigurationError."""
     if app is not None:
         return load_app(app)
-    found = find_app()
-    talk.note(f"using {found.name}")
-    return found
+    return find_app()
 
 
 def store_url(store: str | None, app: str | None) -> str:
@@ -77,8 +77,19 @@ def opened(url: str) -> Iterator[tuple[Store, Clock]]:
 
 
 @contextmanager
+def asking(boss: Orchestrator) -> Iterator[Views]:
+    """Questions to the store of an orchestrator that is open."""
+    views = Views(boss.store.session(), boss.clock, url=boss.store_url)
+    try:
+        yield views
+    finally:
+        views.close()
+
+
+@contextmanager
 def operating(store: str | None, app: str | None) -> Iterator[Orchestrator]:
     """A client of the store: it triggers and operates, and runs nothing.  The app's declarations check payloads."""
+    os.environ.setdefault("SHIFTBOSS_USER", _user())
     boss = Orchestrator()
     if app is not None:
         boss = load_app(app).boss
@@ -88,3 +99,11 @@ def operating(store: str | None, app: str | None) -> Iterator[Orchestrator]:
         yield boss
     finally:
         boss.sync.close()
+
+
+def _user() -> str:
+    """A1: who types, as an operator would name them."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a uid without a name, as in containers
+        return f"uid {os.getuid()}" if hasattr(os, "getuid") else "somebody"

@@ -80,9 +80,11 @@ class Root(click.Group):
         command: click.Command = getattr(module, entry.attribute)
         return command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in ENTRIES and not args[0].startswith("-") and not ctx.resilient_parsing:
-            from shiftboss.errors import did_you_mean  # noqa: PLC0415
+            from shiftboss.errors import did_you_mean
 
             ctx.fail(f"there is no command {args[0]!r}; {did_you_mean(args[0], ENTRIES)}")
         return super().resolve_command(ctx, args)
@@ -161,7 +163,7 @@ def _small(text: str) -> str:
 
 def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        from shiftboss.app.node import package_version  # noqa: PLC0415
+        from shiftboss.app.node import package_version
 
         click.echo(f"shiftboss {package_version()}")
         ctx.exit()

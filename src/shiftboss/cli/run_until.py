@@ -22,7 +22,15 @@ from shiftboss.engine.engine import Engine
 from shiftboss.errors import ShiftbossError
 
 LOOK_AGAIN_S = 5.0  # wall clocks jump
-PASSING = (holds.IsBlocked, holds.IsFull, holds.NoPermit, holds.IsReserved, holds.NoSlot, holds.RateReached, holds.IsShed)
+PASSING = (
+    holds.IsBlocked,
+    holds.IsFull,
+    holds.NoPermit,
+    holds.IsReserved,
+    holds.NoSlot,
+    holds.RateReached,
+    holds.IsShed,
+)
 
 Until = Callable[[Engine], None]
 

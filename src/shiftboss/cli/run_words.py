@@ -38,11 +38,11 @@ def banner(app: App) -> None:
     counts = ", ".join(f"{number} {mode}" for mode, number in sorted(modes.items()))
     talk.note(dot.join((name, app.name, boss.store_url)))
     left = len(boss.definitions) - len(chosen)
-    parts = [f"{words.plural(len(chosen), 'worker')} ({counts})", words.plural(boss.max_concurrency, "slot")]
+    parts = [f"{words.plural(len(chosen), 'worker')}: {counts}", words.plural(boss.max_concurrency, "slot")]
     if left:
         parts.append(f"{left} left to other processes")
-    parts.append("Ctrl-C drains, again cancels")
-    talk.note(talk.styled(dot.join(parts), sys.stderr, dim=True))
+    talk.note(dot.join(parts))
+    talk.hint("Ctrl-C drains, a second one cancels, a third leaves at once\n")
 
 
 def say_what_happens(boss: Orchestrator, *, log_format: str | None, log_level: str | None) -> None:
@@ -87,11 +87,17 @@ class TerminalLines(logging.Formatter):
             text = text[len(worker) + 1 :]
         elif worker and not record.name.startswith("shiftboss."):
             text = f"run {getattr(record, 'run', '')}: {text}"
-        colour = LEVEL_COLOURS.get(record.levelname)
-        shown = talk.styled(text, sys.stderr, fg=colour) if colour else text
         clock = talk.styled(f"{when:%H:%M:%S}", sys.stderr, dim=True)
-        name = talk.styled(f"{worker:{self._width}}", sys.stderr, bold=bool(worker))
-        return f"{clock}  {name}  {shown}"
+        return f"{clock}  {worker:{self._width}}  {_coloured(record, text)}"
+
+
+def _coloured(record: logging.LogRecord, text: str) -> str:
+    colour = LEVEL_COLOURS.get(record.levelname)
+    if colour:
+        return talk.styled(text, sys.stderr, fg=colour)
+    if record.name == "shiftboss.run" and " succeeded after " in text:
+        return talk.styled(text, sys.stderr, fg="green")
+    return text
 
 
 class JsonLines(logging.Formatter):

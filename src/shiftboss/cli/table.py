@@ -46,7 +46,7 @@ def console() -> Console | None:
     if not talk.is_terminal(sys.stdout):
         return None
     try:
-        from rich.console import Console  # noqa: PLC0415
+        from rich.console import Console
     except ImportError:  # the extra `cli` is not installed
         return None
     return Console(highlight=False, markup=False, emoji=False)
@@ -57,21 +57,26 @@ def show(columns: Sequence[Column], rows: Iterable[Row], *, indent: str = "", he
     cells = [_cells(row) for row in rows]
     rich_console = console()
     if rich_console is not None:
-        rich_console.print(rendered(columns, cells, indent=indent, header=header))
+        rich_console.print(rendered(columns, cells, width=rich_console.width, indent=indent, header=header))
         return
     titles = [[Cell(column.title) for column in columns]] if header else []
     for line in _plain_lines(columns, [*titles, *cells]):
         print(f"{indent}{line}".rstrip())
 
 
-def rendered(columns: Sequence[Column], rows: Iterable[Row], *, indent: str = "", header: bool = True) -> Table:
-    """The table as rich draws it."""
-    from rich import box  # noqa: PLC0415, F401
-    from rich.padding import Padding  # noqa: PLC0415, F401
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+def rendered(
+    columns: Sequence[Column], rows: Iterable[Row], *, width: int, indent: str = "", header: bool = True
+) -> Table:
+    """The table as rich draws it in a window of *width*; what gives way does so only where it must."""
+    from rich import box  # noqa: F401
+    from rich.padding import Padding  # noqa: F401
+    from rich.table import Table
+    from rich.text import Text
 
-    gives = any(column.gives for column in columns)
+    all_cells = [_cells(row) for row in rows]
+    titles = [[Cell(column.title) for column in columns]] if header else []
+    natural = len(indent) + sum(_widths([*titles, *all_cells], len(columns))) + len(GAP) * (len(columns) - 1)
+    gives = natural > width and any(column.gives for column in columns)
     table = Table(box=None, pad_edge=False, padding=(0, len(GAP), 0, 0), show_header=header, expand=gives)
     for number, column in enumerate(columns):
         table.add_column(
@@ -79,15 +84,11 @@ def rendered(columns: Sequence[Column], rows: Iterable[Row], *, indent: str = ""
             justify="right" if column.right else "left",
             no_wrap=not column.wraps,
             overflow="fold" if column.wraps else "ellipsis",
-            ratio=1 if column.gives else None,
+            ratio=1 if gives and column.gives else None,
         )
-    for row in rows:
-        cells = _cells(row)
+    for cells in all_cells:
         table.add_row(
-            *(
-                Text((indent if number == 0 else "") + cell.text, style=cell.style)
-                for number, cell in enumerate(cells)
-            )
+            *(Text((indent if number == 0 else "") + cell.text, style=cell.style) for number, cell in enumerate(cells))
         )
     return table
 
@@ -101,10 +102,19 @@ def line(*parts: str | Cell) -> None:
         rich_console.print(joined(*parts), soft_wrap=True)
 
 
-def joined(*parts: str | Cell) -> RenderableType:
-    from rich.text import Text  # noqa: PLC0415
+def headline(*parts: str | Cell) -> None:
+    """A line that is cut where the window ends."""
+    rich_console = console()
+    if rich_console is None:
+        line(*parts)
+    else:
+        rich_console.print(joined(*parts, one_line=True))
 
-    text = Text()
+
+def joined(*parts: str | Cell, one_line: bool = False) -> RenderableType:
+    from rich.text import Text
+
+    text = Text(no_wrap=True, overflow="ellipsis") if one_line else Text()
     for part in parts:
         text.append(part.text, style=part.style) if isinstance(part, Cell) else text.append(part)
     return text
@@ -119,13 +129,17 @@ def _cells(row: Row) -> list[Cell]:
 
 
 def _plain_lines(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> Iterable[str]:
-    widths = [max((_width(row[number].text) for row in rows), default=0) for number in range(len(columns))]
+    widths = _widths(rows, len(columns))
     for row in rows:
         parts = []
         for column, cell, width in zip(columns, row, widths, strict=True):
             fill = " " * (width - _width(cell.text))
             parts.append(fill + cell.text if column.right else cell.text + fill)
         yield GAP.join(parts)
+
+
+def _widths(rows: Sequence[Sequence[Cell]], columns: int) -> list[int]:
+    return [max((_width(row[number].text) for row in rows), default=0) for number in range(columns)]
 
 
 def _width(text: str) -> int:

@@ -33,8 +33,10 @@ def has_colour(stream: TextIO) -> bool:
 
 def can_say(symbol: str, stream: TextIO) -> bool:
     """Whether the stream's encoding has the symbol."""
+    # A live display puts something of its own in the place of stdout, without an encoding.
+    encoding = getattr(stream, "encoding", None) or getattr(sys.__stdout__, "encoding", None) or "ascii"
     try:
-        symbol.encode(getattr(stream, "encoding", None) or "ascii")
+        symbol.encode(encoding)
     except (UnicodeEncodeError, LookupError):
         return False
     return True

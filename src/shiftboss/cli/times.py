@@ -15,13 +15,13 @@ DAYS_WITHOUT_DATE = 6  # "Sat 14:02" is unambiguous for less than a week
 
 
 def ago(at: datetime, now: datetime) -> str:
-    """"31 s ago"; "just now" within a second, and for what lies ahead because clocks differ."""
+    """ "31 s ago"; "just now" within a second, and for what lies ahead because clocks differ."""
     seconds = (now - at).total_seconds()
     return "just now" if seconds < 1 else f"{rough(seconds)} ago"
 
 
 def until(at: datetime, now: datetime) -> str:
-    """"in 2 min"; "now" for what is less than a second away or past."""
+    """ "in 2 min"; "now" for what is less than a second away or past."""
     seconds = (at - now).total_seconds()
     return "now" if seconds < 1 else f"in {rough(seconds)}"
 
@@ -32,16 +32,20 @@ def relative(at: datetime, now: datetime) -> str:
 
 
 def rough(seconds: float) -> str:
-    """One unit, rounded down: "31 s", "2 min", "4 h", "3 d"."""
-    whole = max(0, int(seconds))
+    """One unit, rounded down: "<1 s", "31 s", "2 min", "4 h", "3 d"."""
+    if seconds < 1:
+        return "<1 s"
+    whole = int(seconds)
     unit, size = next(((unit, size) for unit, size in UNITS if whole >= size), UNITS[-1])
     return f"{whole // size} {unit}"
 
 
 def span(seconds: float) -> str:
     """How long something took: "42 ms", "2.0 s", "31 s", "4 min 12 s", "14 h", "3 d 4 h"."""
+    if seconds < 0.001:
+        return "<1 ms"
     if seconds < 0.9995:
-        return f"{max(0.0, seconds) * 1000:.0f} ms"
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -69,7 +73,7 @@ def length(seconds: float | None) -> str:
 
 
 def clock(at: datetime, now: datetime, zone: tzinfo | None = None) -> str:
-    """The time of day, with the weekday or the date where it is another day: "14:02:40", "Sat 14:02", "2027-03-28 14:02".
+    """The time of day; on another day with its weekday or date: "14:02:40", "Sat 14:02", "2027-03-28 14:02".
 
     *zone* is the machine's where none is given.
     """

@@ -8,8 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 from shiftboss.app.orchestrator import Orchestrator
-from shiftboss.app.views import Views
-from shiftboss.cli import talk, times, words
+from shiftboss.cli import place, talk, times, words
 from shiftboss.core.model import Run, Status
 from shiftboss.errors import WaitTimeout
 
@@ -19,9 +18,8 @@ Show = Callable[[Run], None]
 
 def wait_for(boss: Orchestrator, run_id: int, *, timeout_s: float | None) -> Run:
     """The run once it has ended, here or on any node.  Raises WaitTimeout; the run goes on."""
-    views = Views(boss.store.session(), boss.clock, url=boss.store_url)
     began_s = boss.clock.monotonic_s()
-    with contextlib.closing(views), _shown(boss) as show:
+    with place.asking(boss) as views, _shown(boss) as show:
         while True:
             run = views.run(run_id)
             if run.status.is_final:

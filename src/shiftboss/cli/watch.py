@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from shiftboss.app.views import SystemStatus, Views, WorkerStatus
-from shiftboss.cli import dump, holding, overview, table, talk, times
+from shiftboss.cli import dump, holding, overview, table, talk, times, words
 from shiftboss.cli.exits import Exit
 from shiftboss.errors import StoreUnavailable
 
@@ -78,28 +78,28 @@ def _answers(views: Views, names: tuple[str, ...]) -> Iterator[SystemStatus | st
 
 
 def _show_live(console: Console, views: Views, names: tuple[str, ...]) -> None:
-    from rich.live import Live  # noqa: PLC0415
+    from rich.live import Live
 
     last: SystemStatus | None = None
     with Live(console=console, screen=True, auto_refresh=False, vertical_overflow="crop") as live:
         for answer in _answers(views, names):
             trouble = answer if isinstance(answer, str) else ""
             last = last if isinstance(answer, str) else answer
-            live.update(_page(last, trouble), refresh=True)
+            live.update(_page(last, trouble, console), refresh=True)
 
 
-def _page(found: SystemStatus | None, trouble: str) -> Group:
-    from rich.console import Group  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+def _page(found: SystemStatus | None, trouble: str, console: Console) -> Group:
+    from rich.console import Group
+    from rich.text import Text
 
     parts: list[object] = []
     if trouble:
         parts.append(Text(trouble, style="bold red"))
     if found is not None:
-        head = overview.headline(found)
-        parts.append(table.joined(*head, "  ", table.Cell(times.clock(found.at, found.at), "dim")))
-        for section in overview.sections(found):
-            parts += ["", table.rendered(*section)]
+        clock = table.Cell(f"{times.clock(found.at, found.at)}  ", "dim")
+        parts.append(table.joined(clock, *overview.headline(found), one_line=True))
+        for section in overview.sections(found, height=console.height):
+            parts += ["", table.rendered(*section, width=console.width)]
         if not found.workers:
             parts += ["", Text("no worker is stored yet", style="dim")]
     parts += ["", Text("Ctrl-C ends", style="dim")]
@@ -150,5 +150,5 @@ def _change(worker: WorkerStatus, found: SystemStatus) -> str:
     ]
     if worker.enabled and worker.holds:
         facts.append("held: " + "; ".join(holding.sentence(hold, found.at) for hold in worker.holds))
-    facts += [f"({talk.one_line(reason.text)})" for reason in worker.reasons]
+    facts += [f"({words.reason(reason, worker, found.at)})" for reason in worker.reasons]
     return " ".join(facts)

@@ -13,14 +13,15 @@ from datetime import datetime
 from shiftboss.app.views import RunningRun, SystemStatus, WorkerStatus
 from shiftboss.cli import talk, times
 from shiftboss.cli.table import Cell
-from shiftboss.core.model import Progress, Run, Status
+from shiftboss.core.health import HealthReason
+from shiftboss.core.model import Disabled, Progress, Run, Status
 
 HEALTH_STYLES = {
     "healthy": "green",
     "degraded": "yellow",
-    "unhealthy": "bold red",
+    "unhealthy": "red",
     "offline": "red",
-    "disabled": "bold magenta",
+    "disabled": "magenta",
     "unknown": "dim",
 }
 STATUS_STYLES = {
@@ -78,7 +79,7 @@ def next_run(worker: WorkerStatus, now: datetime) -> Cell:
     if at > now:
         return Cell(times.until(at, now))
     waited = times.rough((now - at).total_seconds())
-    return Cell(f"held {waited}", "yellow") if worker.holds else Cell("due now" if waited == "0 s" else f"due {waited}")
+    return Cell(f"held {waited}", "yellow") if worker.holds else Cell(f"due {waited}")
 
 
 def count(number: int, style: str = "") -> Cell:
@@ -102,6 +103,12 @@ def progress(said: Progress | None) -> str:
     return f"{bar(share)} {share * 100:3.0f} %{message}"
 
 
+def progress_in_short(said: Progress) -> str:
+    """ "50 % page 3", where a bar has no room."""
+    drawn = progress(said)
+    return drawn.lstrip(sign("█") + sign("░") + " ") if said.total else drawn
+
+
 def bar(share: float) -> str:
     filled = round(share * BAR_CELLS)
     return sign("█") * filled + sign("░") * (BAR_CELLS - filled)
@@ -115,16 +122,29 @@ def running(run: RunningRun) -> Cell:
 
 
 def slots(found: SystemStatus) -> str:
-    """ "2 nodes, 3 of 40 slots in use"."""
+    """ "2 nodes, 3/40 slots"."""
     live = [node for node in found.nodes if node.live and node.mode != "client"]
     if not live:
         return "no node runs workers"
     used, all_ = sum(node.used for node in live), sum(node.slots for node in live)
-    return f"{plural(len(live), 'node')}, {used} of {plural(all_, 'slot')} in use"
+    return f"{plural(len(live), 'node')}, {used}/{plural(all_, 'slot')}"
 
 
 def plural(number: int, word: str) -> str:
     return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
+
+
+def reason(found: HealthReason, worker: WorkerStatus, now: datetime) -> str:
+    """A reason beside its worker's name; of the disabled since when, as everything else here says it."""
+    if found.fact == "disabled" and worker.disabled is not None:
+        return disabled(worker.disabled, now)
+    return talk.one_line(found.text)
+
+
+def disabled(found: Disabled, now: datetime) -> str:
+    """ "disabled by ada 4 min ago: the gateway is being moved"."""
+    why = f": {talk.one_line(found.reason)}" if found.reason else ""
+    return f"disabled by {found.by} {times.ago(found.since, now)}{why}"
 
 
 def error(kind: str, message: str) -> str:

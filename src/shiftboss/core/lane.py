@@ -54,10 +54,11 @@ class Lane:
 
     def put(self, run: Run) -> None:
         """Add a pending run, or replace it by its newer self."""
-        self.take(run.id)
+        if run.id in self._runs or run.id in self.standing:
+            self.take(run.id)
         if run.is_standing:
             self.standing[run.id] = run
-        number = queue_of(run)
+        number = FORCED if run.forced else run.priority
         keys = self._keys[number]
         key = (run.due_at, run.id)
         if self.whole[number] or (keys and key < keys[-1]):
@@ -68,7 +69,8 @@ class Lane:
 
     def take(self, run_id: int) -> None:
         """Remove a run, wherever it stands; unknown ones are none of ours."""
-        self.standing.pop(run_id, None)
+        if self.standing:
+            self.standing.pop(run_id, None)
         run = self._runs.pop(run_id, None)
         if run is not None:
             keys = self._keys[queue_of(run)]

@@ -75,6 +75,8 @@ class Snapshot:
         try:
             return self.lanes[name]
         except KeyError:
+            if name not in self.workers:
+                return Lane()  # it is being declared: nothing of it waits yet
             raise NotLoaded(f"the lane of {name!r} was not read before a rule asked for it") from None
 
     def run(self, run_id: int) -> Run | None:
@@ -126,7 +128,10 @@ class Snapshot:
         lane = self.lanes.get(name)
         if run.status is Status.RUNNING:
             self.running[run.id] = run
-            self.running_by.setdefault(name, {})[run.id] = run
+            running = self.running_by.get(name)
+            if running is None:
+                running = self.running_by[name] = {}
+            running[run.id] = run
             if lane is not None:
                 lane.take(run.id)
             return
@@ -228,10 +233,10 @@ class Draft:
     def change(self) -> Change:
         return Change(
             runs=tuple(self._runs.values()),
-            workers=tuple(self._workers.values()),
+            workers=tuple(self._workers.values()) if self._workers else (),
             records=tuple(self._records.items()),
-            breakers=tuple(self._breakers.values()),
-            letters=tuple(self._letters.values()),
+            breakers=tuple(self._breakers.values()) if self._breakers else (),
+            letters=tuple(self._letters.values()) if self._letters else (),
             events=tuple(self._events),
         )
 

@@ -22,14 +22,17 @@ audit = logging.getLogger("shiftboss.audit")
 
 def log_events(events: Sequence[ev.Event]) -> None:
     """Subscriber of the engine."""
-    info = runs.isEnabledFor(logging.INFO)
+    if not runs.isEnabledFor(logging.INFO):  # a busy node makes thousands a second that nobody wants to read
+        events = [event for event in events if event.STORED or _is_trouble(event)]
     for event in events:
-        if not info and not event.STORED and isinstance(event, ev.RunStarted | ev.RunStored):
-            continue
         worded = word(event)
         if worded is not None:
             logger, level, text = worded
             logger.log(level, "%s", text, extra={"worker": event.worker, "run": event.run, "node": event.node})
+
+
+def _is_trouble(event: ev.Event) -> bool:
+    return type(event) is ev.AttemptEnded or (type(event) is ev.RunEnded and event.status is Status.DEAD)
 
 
 def word(event: ev.Event) -> tuple[logging.Logger, int, str] | None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -64,7 +63,7 @@ class NodeFiles:
         """Lock first, give it its name afterwards: nobody ever sees a living node's file without its lock."""
         self._folder.mkdir(exist_ok=True)
         path = self._path(node)
-        draft = self._folder / f".{path.name}.{secrets.token_hex(4)}"
+        draft = self._folder / f".{path.name}.{os.urandom(4).hex()}"
         with _lock:
             descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
             try:

@@ -169,10 +169,13 @@ class Database:
 
     # ── the write-ahead log ──────────────────────────────────────────────────────────────────────────────────────
 
-    def checkpoint_if_due(self) -> None:
-        """Move the log into the file once enough was written by this connection; never waits for anybody."""
+    def checkpoint_if_due(self, *, disk_is_full: bool = False) -> None:
+        """Move the log into the file once enough was written by this connection; never waits for anybody.
+
+        On a full disk at once: a log that is used again from its beginning need not grow.
+        """
         written = self._connection.status(apsw.SQLITE_DBSTATUS_CACHE_WRITE)[0]
-        if written - self._checkpointed_at >= CHECKPOINT_PAGES:
+        if written - self._checkpointed_at >= CHECKPOINT_PAGES or disk_is_full:
             self._checkpointed_at = written
             self.checkpoint()
 

@@ -10,7 +10,6 @@ Rules of this file
 from __future__ import annotations
 
 import os
-import secrets
 from contextlib import suppress
 from pathlib import Path
 
@@ -47,7 +46,7 @@ def _check_place(path: Path) -> None:
     if path.is_dir():
         raise ConfigurationError(f"{path} is a folder; name a file in it, {path / 'shiftboss.db'} for example")
     if not path.parent.is_dir():
-        raise StoreMissing(f"there is no folder {path.parent}; make it, or name another file")
+        raise StoreMissing(f"{path} cannot be opened: there is no folder {path.parent}; make it, or name another file")
 
 
 def _check_missing(path: Path, *, create: bool) -> None:
@@ -99,7 +98,7 @@ def _check_settings(db: Database, durability: Durability) -> None:
 
 def _make(path: Path, durability: Durability) -> None:
     """Make a whole store beside *path* and link it into place; whoever comes second throws its own away."""
-    draft = path.with_name(f".{path.name}.new-{os.getpid()}-{secrets.token_hex(4)}")
+    draft = path.with_name(f".{path.name}.new-{os.getpid()}-{os.urandom(4).hex()}")
     try:
         db = Database(draft, durability=durability, create=True)
         try:

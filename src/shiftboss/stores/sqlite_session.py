@@ -59,7 +59,7 @@ class SqliteSession:
     def begin(self) -> Iterator[SqliteTransaction]:
         self._check()
         db = self._db
-        db.checkpoint_if_due()
+        db.checkpoint_if_due(disk_is_full=self._store.tight)
         before = self._seen.number
         db.begin()
         try:
@@ -116,7 +116,7 @@ class SqliteSession:
 
     def wait(self, timeout_s: float) -> None:
         self._check()
-        self._db.checkpoint_if_due()
+        self._db.checkpoint_if_due(disk_is_full=self._store.tight)
         until_s = _clock.monotonic_s() + timeout_s
         while not self._bell.is_set() and not self._hears_of_a_commit():
             left_s = until_s - _clock.monotonic_s()
@@ -142,7 +142,7 @@ class SqliteSession:
     def prune(self, *, runs_before: datetime, letters_before: datetime, events_before: datetime, limit: int) -> int:
         self._check()
         db = self._db
-        db.checkpoint_if_due()
+        db.checkpoint_if_due(disk_is_full=self._store.tight)
         db.begin()
         try:
             gone = sqlite_prune.prune(

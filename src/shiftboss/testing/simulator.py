@@ -196,16 +196,16 @@ class Simulator:
 
     # ── operators ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def ask(self, make: Callable[[Kept], Fact]) -> Any:
+    def ask(self, make: Callable[..., Fact]) -> Any:
         """Apply a fact through a client and give its answer.  Raises what the rule raises."""
         answer = Kept()
-        tell(self._client.turn([make(answer)]).answers)
+        tell(self._client.turn([make(answer=answer)]).answers)
         return answer.get()
 
-    def ask_at(self, node: SimNode, make: Callable[[Kept], Fact]) -> Kept:
+    def ask_at(self, node: SimNode, make: Callable[..., Fact]) -> Kept:
         """Put a fact into a node's inbox; the answer comes with its commit."""
         answer = Kept()
-        node.put(make(answer))
+        node.put(make(answer=answer))
         return answer
 
     def step_wall(self, seconds: float) -> None:

@@ -12,7 +12,9 @@ from shiftboss.core.model import Status
 from shiftboss.errors import CallerError
 
 
-@click.command(cls=Command, epilog=examples("shiftboss cancel 1042 --reason 'wrong file'", "shiftboss cancel 1042 1043 --yes"))
+@click.command(
+    cls=Command, epilog=examples("shiftboss cancel 1042 --reason 'wrong file'", "shiftboss cancel 1042 1043 --yes")
+)
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @click.option("--reason", default="", help="For the audit.")
 @yes_option

@@ -26,7 +26,7 @@ def graph(target: str | None, form: str, as_json: bool, store: str | None, app: 
 
     Of the APP that is named, else of the workers in the store.
     """
-    from shiftboss.cli import drawing  # noqa: PLC0415
+    from shiftboss.cli import drawing
 
     if target is not None:
         boss = load_app(target).boss

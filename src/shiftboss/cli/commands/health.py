@@ -26,9 +26,7 @@ def health(as_json: bool, store: str | None, app: str | None) -> int:
     else:
         word = words.health(found.status)
         table.line(word._replace(style=f"bold {word.style}"), f"  {words.plural(len(found.workers), 'worker')}")
-        rows = [
-            (words.health(reason.severity), reason.worker, talk.one_line(reason.text)) for reason in found.reasons
-        ]
+        rows = [(words.health(reason.severity), reason.worker, talk.one_line(reason.text)) for reason in found.reasons]
         if rows:
             table.show(REASONS, rows, indent="  ", header=False)
     return Exit.DONE if found.status in words.GOOD else Exit.FALSE

@@ -107,7 +107,9 @@ def _has_seconds(rule: Schedule, instants: Sequence[datetime]) -> bool:
 
 
 def _day(at: datetime, zone: tzinfo | None) -> date:
-    return (at - A_MOMENT).astimezone(zone).date() if at.microsecond == 0 and zone is None else at.astimezone(zone).date()
+    return (
+        (at - A_MOMENT).astimezone(zone).date() if at.microsecond == 0 and zone is None else at.astimezone(zone).date()
+    )
 
 
 def _in_words(at: datetime, change_s: float, zone: tzinfo | None) -> str:

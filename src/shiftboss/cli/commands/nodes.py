@@ -25,7 +25,9 @@ COLUMNS = (
 )
 
 
-@click.command(cls=Command, epilog=examples("shiftboss nodes", "shiftboss nodes --json | jq '.[] | select(.live) | .pid'"))
+@click.command(
+    cls=Command, epilog=examples("shiftboss nodes", "shiftboss nodes --json | jq '.[] | select(.live) | .pid'")
+)
 @json_option
 @store_option
 def nodes(as_json: bool, store: str | None, app: str | None) -> int:

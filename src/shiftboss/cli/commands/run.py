@@ -12,7 +12,6 @@ import click
 from shiftboss.app.serve import exit_code, serve
 from shiftboss.cli import place, run_until, run_words, talk
 from shiftboss.cli.command import Command, debug_option, examples
-from shiftboss.cli.exits import Exit
 from shiftboss.cli.parameters import SECONDS
 from shiftboss.errors import ConfigurationError
 
@@ -31,7 +30,9 @@ if TYPE_CHECKING:
 @click.argument("app", metavar="[APP]", required=False, envvar="SHIFTBOSS_APP")
 @click.option("--only", multiple=True, metavar="GLOB", help="Run only these workers here.  Repeatable.")
 @click.option("--except", "except_", multiple=True, metavar="GLOB", help="All but these.  Repeatable.")
-@click.option("-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="Slots of this process.  [default: the app's]")
+@click.option(
+    "-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="Slots of this process.  [default: the app's]"
+)
 @click.option("--shutdown-timeout", type=SECONDS, help="For a graceful end.  [default: the app's, else 25s]")
 @click.option("--burst", is_flag=True, help="End as soon as nothing is due and nothing runs.")
 @click.option("--for", "for_s", type=SECONDS, metavar="DURATION", help="End after that long.")
@@ -78,11 +79,11 @@ def run(
     run_words.say_what_happens(boss, log_format=log_format, log_level=log_level)
     if talk.is_terminal(sys.stderr):
         run_words.banner(found)
+    elif app is None:
+        talk.note(f"using {found.name}")
     with run_until.conditions(boss, for_s=for_s, burst=burst) as until:
         report = serve(boss, until=until)
-    if report.signal is None:
-        return Exit(report.exit_code) if report.exit_code in Exit else report.exit_code
-    return exit_code(report, [report.signal])
+    return exit_code(report, [report.signal] if report.signal is not None else [])
 
 
 def _choose(boss: Orchestrator, only: Iterable[str], except_: Iterable[str]) -> None:

@@ -38,7 +38,9 @@ COLUMNS = (
     ),
 )
 @click.option("--worker", type=worker_name, help="Of this worker only.")
-@click.option("--status", "statuses", multiple=True, type=click.Choice([each.value for each in Status]), help="Repeatable.")
+@click.option(
+    "--status", "statuses", multiple=True, type=click.Choice([each.value for each in Status]), help="Repeatable."
+)
 @click.option("--since", type=SINCE, help="Live ones, and those that ended since: 2h, 2027-03-28T18:00.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many at most.")
 @json_option
@@ -86,7 +88,7 @@ def show_runs(found: Sequence[Run], now: datetime, *, indent: str = "", of_one_w
         talk.note("no runs")
         return
     columns = [column for column in COLUMNS if not (of_one_worker and column.title == "WORKER")]
-    rows = []
+    rows: list[table.Row] = []
     for run in found:
         name = [] if of_one_worker else [run.worker]
         tries = table.Cell(str(run.attempt), "" if run.attempt > 1 else "dim")
@@ -99,7 +101,9 @@ def _when(run: Run, now: datetime) -> str:
         return times.ago(run.finished_at, now)
     if run.claim is not None:
         return f"for {times.rough((now - run.claim.at).total_seconds())}"
-    return times.until(run.due_at, now) if run.due_at > now else f"due {times.ago(run.due_at, now)}"
+    return (
+        times.until(run.due_at, now) if run.due_at > now else f"due {times.rough((now - run.due_at).total_seconds())}"
+    )
 
 
 def _why(run: Run) -> table.Cell:
@@ -109,5 +113,5 @@ def _why(run: Run) -> table.Cell:
     if run.cause is not None:
         return table.Cell(run.cause.value.replace("_", " "), "dim")
     if run.progress is not None and run.status is Status.RUNNING:
-        return table.Cell(words.progress(run.progress), "cyan")
+        return table.Cell(words.progress_in_short(run.progress), "cyan")
     return table.Cell(run.origin.value, "dim")

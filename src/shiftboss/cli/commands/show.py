@@ -23,7 +23,7 @@ def show(name: str, as_json: bool, store: str | None, app: str | None) -> int:
     A worker: what it does, in words; relations; health with its reasons; next instants; last runs.  A run: its
     attempts, error, payload, result, and the runs that it came from and that came of it.
     """
-    from shiftboss.cli import page_of_run, page_of_worker  # noqa: PLC0415
+    from shiftboss.cli import page_of_run, page_of_worker
 
     with place.reading(store, app) as views:
         named = find(views, name)

@@ -29,7 +29,7 @@ def status(names: tuple[str, ...], watch: bool, as_json: bool, store: str | None
     """
     with place.reading(store, app) as views:
         if watch:
-            from shiftboss.cli.watch import watch_status  # noqa: PLC0415
+            from shiftboss.cli.watch import watch_status
 
             return watch_status(views, names, as_json=as_json)
         found = overview.only(views.status(), names)

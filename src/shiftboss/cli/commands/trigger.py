@@ -29,7 +29,9 @@ from shiftboss.core.model import Run, Status
 @click.option("--key", help="Makes it idempotent: the same key gives the same run.")
 @click.option("--in", "delay", type=SECONDS, help="Due after that long.")
 @click.option("--at", type=INSTANT, help="Due at that instant.")
-@click.option("--priority", type=click.Choice(["low", "normal", "high", "critical"]), help="Instead of the worker's own.")
+@click.option(
+    "--priority", type=click.Choice(["low", "normal", "high", "critical"]), help="Instead of the worker's own."
+)
 @click.option("--force", is_flag=True, help="Also when the worker is disabled.")
 @click.option("--wait", is_flag=True, help="Wait for the end; prints the result.")
 @click.option("--timeout", type=SECONDS, help="Wait no longer than that; the run goes on.")

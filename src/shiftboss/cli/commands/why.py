@@ -8,7 +8,7 @@ from typing import NamedTuple
 import click
 
 from shiftboss.app.views import Views
-from shiftboss.cli import dump, holding, place, table, talk, times, words
+from shiftboss.cli import dump, holding, place, table, times, words
 from shiftboss.cli.command import Command, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.naming import Named, find, worker_or_run

@@ -1,0 +1,283 @@
+"""`shiftboss dead`: what died for good, and what is to become of it (Q1 to Q5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import click
+
+from shiftboss.cli import dump, letters, place, table, talk, times
+from shiftboss.cli.command import Group, examples, json_option, store_option, yes_option
+from shiftboss.cli.exits import Exit
+from shiftboss.cli.naming import run_id
+from shiftboss.cli.parameters import RATE
+from shiftboss.clock import SystemClock
+from shiftboss.core.model import DeadLetter, Run
+from shiftboss.core.policy import Rate
+from shiftboss.core.value import Value
+from shiftboss.errors import NotAllowed
+
+GROUPS = (
+    table.Column("DEAD", right=True),
+    table.Column("WORKER"),
+    table.Column("CAUSE"),
+    table.Column("ERROR", gives=True),
+    table.Column("OLDEST"),
+    table.Column("NEWEST"),
+    table.Column("NEWEST RUN", right=True),
+)
+
+
+class DeadGroup(Value, frozen=True, omit_defaults=False):
+    """Open dead letters of one worker, cause and error type."""
+
+    worker: str
+    cause: str
+    error_type: str
+    count: int
+    oldest_at: datetime
+    newest_at: datetime
+    newest_run: int
+
+
+class Dead(Group):
+    default = "list"
+
+
+@click.group(
+    cls=Dead,
+    invoke_without_command=False,
+    epilog=examples(
+        "shiftboss dead",
+        "shiftboss dead show 1042",
+        "shiftboss dead replay --worker sync-orders --error ReadTimeout --rate 10/s",
+    ),
+)
+def dead() -> None:
+    """Dead letters: runs that failed for good, kept until somebody decides.
+
+    Without a command: the list.
+    """
+
+
+@dead.command("list", epilog=examples("shiftboss dead", "shiftboss dead --worker sync-orders --since 1d"))
+@letters.filter_options
+@json_option
+@store_option
+def list_(
+    worker: str | None, error: str | None, since: datetime | None, as_json: bool, store: str | None, app: str | None
+) -> int:
+    """What is open, grouped by worker and error, most first."""
+    with place.reading(store, app) as views:
+        wanted = letters.Choice(worker=worker, error=error, since=since)
+        groups = _groups(letters.open_letters(views, wanted))
+    total = sum(group.count for group in groups)
+    if as_json:
+        dump.one({"total": total, "groups": groups})
+    elif not groups:
+        talk.note("no dead letters")
+    else:
+        now = SystemClock().now()
+        table.show(GROUPS, [_row(group, now) for group in groups])
+        first = groups[0]
+        by_error = f" --error {first.error_type.rpartition('.')[2]}" if first.error_type else ""
+        talk.hint(f"look: shiftboss dead show {first.newest_run}")
+        talk.hint(f"again: shiftboss dead replay --worker {first.worker}{by_error}")
+    return Exit.DONE
+
+
+def _groups(found: Iterator[DeadLetter]) -> list[DeadGroup]:
+    groups: dict[tuple[str, str, str], list[DeadLetter]] = {}
+    for letter in found:
+        groups.setdefault((letter.worker, letter.cause.value, letter.error_type), []).append(letter)
+    made = [
+        DeadGroup(
+            worker=worker,
+            cause=cause,
+            error_type=error_type,
+            count=len(members),
+            oldest_at=min(letter.entered_at for letter in members),
+            newest_at=max(letter.entered_at for letter in members),
+            newest_run=max(letter.run for letter in members),
+        )
+        for (worker, cause, error_type), members in groups.items()
+    ]
+    return sorted(made, key=lambda group: (-group.count, group.worker, group.cause, group.error_type))
+
+
+def _row(group: DeadGroup, now: datetime) -> list[str | table.Cell]:
+    return [
+        table.Cell(f"{group.count:,}", "red"),
+        group.worker,
+        group.cause.replace("_", " "),
+        talk.one_line(group.error_type.rpartition(".")[2]),
+        times.ago(group.oldest_at, now),
+        times.ago(group.newest_at, now),
+        str(group.newest_run),
+    ]
+
+
+@dead.command("show", epilog=examples("shiftboss dead show 1042 --json"))
+@click.argument("run")
+@json_option
+@store_option
+def show(run: str, as_json: bool, store: str | None, app: str | None) -> int:
+    """One of them: payload, attempts, errors, what became of it."""
+    from shiftboss.cli import page_of_run
+
+    with place.reading(store, app) as views:
+        page = page_of_run.read(views, run_id(run))
+    if page.letter is None:
+        raise NotAllowed(f"run {page.run.id} of {page.run.worker!r} is no dead letter, it is {page.run.status}")
+    dump.one(page) if as_json else page_of_run.show(page)
+    return Exit.DONE
+
+
+@dead.command(
+    "replay",
+    epilog=examples(
+        "shiftboss dead replay 1042",
+        "shiftboss dead replay --worker sync-orders --error ReadTimeout --dry-run",
+        "shiftboss dead replay --all --rate 10/s --yes",
+    ),
+)
+@letters.choice_options
+@click.option("--dry-run", is_flag=True, help="Only say which.")
+@click.option("--rate", type=RATE, help="How fast they become due: 10/s, 100/m.  [default: all at once]")
+@yes_option
+@json_option
+@store_option
+def replay(
+    ids: tuple[str, ...],
+    worker: str | None,
+    error: str | None,
+    since: datetime | None,
+    everything: bool,
+    dry_run: bool,
+    rate: Rate | None,
+    yes: bool,
+    as_json: bool,
+    store: str | None,
+    app: str | None,
+) -> int:
+    """Run them again: a new run of each, with the same payload and fresh attempts.
+
+    The oldest first.  The pace is kept by the store: the runs are due one after another, and this command need not
+    stay.  Prints the dead run and the new one, a pair a line.
+    """
+    wanted = letters.choice(ids, worker, error, since, everything)
+    with place.operating(store, app) as boss:
+        with place.asking(boss) as views:
+            found = letters.chosen(views, wanted)
+        if dry_run or not found:
+            return _only_say(found, "replay", as_json=as_json)
+        spacing_s = 0.0 if rate is None else rate.per_s / rate.count
+        if wanted.is_bulk:
+            lasts = f" over {times.span(spacing_s * len(found))}" if rate is not None else ""
+            talk.confirm(f"Replay {letters.in_words(found)}{lasts}?", yes=yes)
+
+        def again(number: int, letter: DeadLetter) -> Run:
+            return boss.sync.replay(letter.run, delay=number * spacing_s)
+
+        def say(letter: DeadLetter, run: Run) -> None:
+            if as_json:
+                dump.lines([{"dead": letter.run, "run": run.id, "worker": run.worker, "due_at": run.due_at}])
+            else:
+                print(letter.run, run.id)
+
+        return letters.do_all(found, again, say)
+
+
+@dead.command("resolve", epilog=examples("shiftboss dead resolve 1042 --note 'booked by hand'"))
+@letters.choice_options
+@click.option("--note", default="", help="What was done about it, for the audit.")
+@yes_option
+@store_option
+def resolve(
+    ids: tuple[str, ...],
+    worker: str | None,
+    error: str | None,
+    since: datetime | None,
+    everything: bool,
+    note: str,
+    yes: bool,
+    store: str | None,
+    app: str | None,
+) -> int:
+    """Close them: somebody has seen to it, and nothing runs again."""
+    wanted = letters.choice(ids, worker, error, since, everything)
+    with place.operating(store, app) as boss:
+        with place.asking(boss) as views:
+            found = letters.chosen(views, wanted)
+        if not found:
+            return _only_say(found, "resolve", as_json=False)
+        if not wanted.ids:
+            talk.confirm(f"Resolve {letters.in_words(found)}?", yes=yes)
+        code = letters.do_all(found, lambda _, each: boss.sync.resolve(each.run, note=note), _ignore)
+    talk.note(f"{letters.in_words(found)} resolved") if code is Exit.DONE else None
+    return code
+
+
+@dead.command("discard", epilog=examples("shiftboss dead discard --worker old-import --yes"))
+@letters.choice_options
+@click.option("--note", default="", help="Why, for the audit.")
+@yes_option
+@store_option
+def discard(
+    ids: tuple[str, ...],
+    worker: str | None,
+    error: str | None,
+    since: datetime | None,
+    everything: bool,
+    note: str,
+    yes: bool,
+    store: str | None,
+    app: str | None,
+) -> int:
+    """Close them as worth nothing: retention takes them later, payload and all."""
+    wanted = letters.choice(ids, worker, error, since, everything)
+    with place.operating(store, app) as boss:
+        with place.asking(boss) as views:
+            found = letters.chosen(views, wanted)
+        if not found:
+            return _only_say(found, "discard", as_json=False)
+        talk.confirm(f"Discard {letters.in_words(found)}?", yes=yes)
+        code = letters.do_all(found, lambda _, each: boss.sync.discard(each.run, note=note), _ignore)
+    talk.note(f"{letters.in_words(found)} discarded") if code is Exit.DONE else None
+    return code
+
+
+@dead.command(
+    "export", epilog=examples("shiftboss dead export > dead.jsonl", "shiftboss dead export --worker send-mail")
+)
+@letters.filter_options
+@store_option
+def export(worker: str | None, error: str | None, since: datetime | None, store: str | None, app: str | None) -> int:
+    """All that are open as JSON, one a line, with payload and attempts.
+
+    payload_base64 is the payload byte for byte, payload_sha256 its digest; payload_text is there where it is UTF-8.
+    """
+    from shiftboss.cli import export as exporting
+
+    with place.reading(store, app) as views:
+        wanted = letters.Choice(worker=worker, error=error, since=since)
+        for letter in list(letters.open_letters(views, wanted))[::-1]:
+            dump.lines([exporting.entry(letter, views.run(letter.run))])
+    return Exit.DONE
+
+
+def _only_say(found: list[DeadLetter], what: str, *, as_json: bool) -> int:
+    """What would be done."""
+    if as_json:
+        dump.lines(found)
+    else:
+        for letter in found:
+            print(letter.run, letter.worker, letter.error_type or letter.cause.value)
+        talk.note(f"would {what} {letters.in_words(found)}" if found else f"nothing to {what}")
+    return Exit.DONE
+
+
+def _ignore(letter: DeadLetter, outcome: Any) -> None:
+    """The sum is said at the end."""

@@ -1,0 +1,108 @@
+"""`shiftboss doctor`: examine store, machine and fleet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from shiftboss.app.views import Views
+from shiftboss.cli import doctor as examine
+from shiftboss.cli import dump, place, table, talk, words
+from shiftboss.cli.command import Command, examples, json_option, store_option
+from shiftboss.cli.doctor import Finding, Severity
+from shiftboss.cli.exits import Exit
+from shiftboss.cli.settings import Settings
+from shiftboss.clock import SystemClock
+from shiftboss.errors import ConfigurationError, ShiftbossError
+from shiftboss.stores.sqlite import SqliteStore
+from shiftboss.stores.urls import open_store
+
+SIGNS = {
+    Severity.GOOD: ("✓", "green"),
+    Severity.WARNING: ("!", "yellow"),
+    Severity.PROBLEM: ("✕", "bold red"),
+}
+COLUMNS = (table.Column(""), table.Column(""), table.Column("", wraps=True, gives=True))
+
+
+@click.command(
+    cls=Command,
+    epilog=examples("shiftboss doctor", "shiftboss doctor --json | jq '.findings[] | select(.remedy != \"\")'"),
+)
+@json_option
+@store_option
+@click.pass_context
+def doctor(ctx: click.Context, as_json: bool, store: str | None, app: str | None) -> int:
+    """Examine store, machine and fleet; each finding with its remedy.
+
+    Exits with 3 when there is a problem; warnings alone are 0.
+    """
+    findings = [*examine.machine(), *_settings(ctx), *_store(place.store_url(store, app))]
+    problems = sum(1 for each in findings if each.severity is Severity.PROBLEM)
+    warnings = sum(1 for each in findings if each.severity is Severity.WARNING)
+    if as_json:
+        dump.one({"problems": problems, "warnings": warnings, "findings": findings})
+    else:
+        _print(findings)
+        talk.note(f"{words.plural(problems, 'problem')}, {words.plural(warnings, 'warning')}")
+    return Exit.FALSE if problems else Exit.DONE
+
+
+def _store(url: str) -> Iterator[Finding]:
+    """From the outside in: what cannot be opened is still looked at."""
+    try:
+        found = open_store(url, SystemClock())
+        if isinstance(found, SqliteStore) and found.path.parent.is_dir():
+            yield from examine.file(found.path)
+        found.open(create=False)
+    except ShiftbossError as error:
+        yield examine.failed("store", error)
+        return
+    try:
+        views = Views(found.session(), SystemClock(), url=found.url)
+        yield from examine.store(views.info())
+        yield from examine.fleet(views.status())
+        yield from examine.relations(views)
+    except ShiftbossError as error:
+        yield examine.failed("store", error)
+    finally:
+        found.close()
+
+
+def _settings(ctx: click.Context) -> Iterator[Finding]:
+    """The settings of every command, not only of this one."""
+    load = ctx.find_root().obj
+    if not callable(load):
+        return
+    try:
+        settings: Settings = load()
+        if not settings.source:
+            return
+        root = ctx.find_root().command
+        for name in root.list_commands(ctx) if isinstance(root, click.Group) else ():
+            command = root.get_command(ctx, name) if isinstance(root, click.Group) else None
+            if command is not None:
+                _check_settings(settings, command, (name,))
+    except ConfigurationError as error:
+        yield Finding(Severity.PROBLEM, "settings", str(error), "correct the key")
+        return
+    yield Finding(Severity.GOOD, "settings", f"{settings.source} in {Path.cwd()} is understood")
+
+
+def _check_settings(settings: Settings, command: click.Command, path: tuple[str, ...]) -> None:
+    settings.for_command(command, path)
+    if isinstance(command, click.Group):
+        for name, sub in command.commands.items():
+            _check_settings(settings, sub, (*path, name))
+
+
+def _print(findings: list[Finding]) -> None:
+    rows: list[table.Row] = []
+    for each in findings:
+        symbol, style = SIGNS[each.severity]
+        rows.append((table.Cell(words.sign(symbol), style), table.Cell(each.about, "dim"), talk.one_line(each.text)))
+        if each.remedy:
+            rows.append(("", "", table.Cell(f"{words.sign('→')} {talk.one_line(each.remedy)}", "cyan")))
+    table.show(COLUMNS, rows, indent=" ", header=False)

@@ -1,0 +1,280 @@
+"""Examinations of store, machine and fleet; each finding with its remedy.
+
+Rules of this file
+- An examination yields findings and changes nothing; one that cannot be made says so and spoils no other.
+- A warning may stay as it is for ever, a problem must not: only problems make `doctor` fail.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import stat
+from collections.abc import Iterator
+from datetime import timedelta
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from shiftboss.app.node import package_version
+from shiftboss.app.views import SystemStatus, Views
+from shiftboss.cli import times, words
+from shiftboss.core import graph
+from shiftboss.core.health import Health
+from shiftboss.core.value import Value
+from shiftboss.errors import ConfigurationError, ShiftbossError
+from shiftboss.stores.sqlite_schema import latest
+
+NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "fuse.glusterfs", "ceph", "lustre", "afs")
+FLEETING = ("tmpfs", "ramfs")
+LITTLE_BYTES = 256 * 1024 * 1024  # of free disk: a day of a busy fleet
+ALMOST_NOTHING_BYTES = 16 * 1024 * 1024
+LONG_WAL_BYTES = 128 * 1024 * 1024  # twice what a checkpoint cuts it to: somebody keeps it from being reused
+CLOCKS_AGREE_S = 5.0
+REMEDIES = {
+    "disabled": "see to the cause, then: shiftboss enable {worker}",
+    "offline": "start a node that declares it, or: shiftboss forget {worker}",
+    "stuck": "shiftboss show {worker}, then cancel the run, or restart its node",
+    "zombie": "only the end of its node's process ends it; let the body look at ctx.cancelled",
+    "breaker": "nothing: it is probed when its cooldown ends; shiftboss enable {worker} closes it",
+    "failure_rate": "shiftboss runs --worker {worker} --status dead",
+    "backlog": "shiftboss why {worker}",
+    "dead_letters": "shiftboss dead",
+}
+
+
+class Severity(StrEnum):
+    GOOD = "good"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+class Finding(Value, frozen=True, omit_defaults=False):
+    """One thing that was looked at.  `remedy` is empty where none is needed."""
+
+    severity: Severity
+    about: str
+    text: str
+    remedy: str = ""
+
+
+# ── the machine ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def machine() -> Iterator[Finding]:
+    """Versions and clocks."""
+    extras = [name for name in ("rich", "psutil") if _version(name)]
+    with_ = f", with {', '.join(extras)}" if extras else ""
+    text = f"shiftboss {package_version()}, Python {platform.python_version()} on {platform.system()}{with_}"
+    yield Finding(Severity.GOOD, "versions", f"{text}; apsw {_version('apsw')}, msgspec {_version('msgspec')}")
+    import time  # only asks which clocks there are; clock.py reads them
+
+    if not hasattr(time, "CLOCK_BOOTTIME") and platform.system() != "Darwin":
+        yield Finding(
+            Severity.WARNING,
+            "clock",
+            "this system has no clock that counts suspended time",
+            "do not let a machine that runs workers sleep: its leases would look longer than they are",
+        )
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def file(path: Path) -> Iterator[Finding]:
+    """The store's place: file system, room, permissions."""
+    kind = _file_system(path.parent)
+    if kind in NETWORK:
+        yield Finding(
+            Severity.PROBLEM,
+            "file system",
+            f"{path.parent} is on {kind}, a network file system: locks and the shared log do not work there",
+            "move the store to a local disk; the processes that use it must be on that machine",
+        )
+    elif kind in FLEETING:
+        yield Finding(
+            Severity.WARNING,
+            "file system",
+            f"{path.parent} is {kind}: everything in it is gone after a reboot",
+            "move the store to a disk, unless that is meant",
+        )
+    elif kind:
+        yield Finding(Severity.GOOD, "file system", f"{path.parent} is on {kind}, a local file system")
+    yield from _room(path.parent)
+    yield from _permissions(path)
+
+
+def _file_system(folder: Path) -> str:
+    """The type of the file system that *folder* lies on; empty where nobody says."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    best, kind = -1, ""
+    for line in lines:
+        left, _, right = line.partition(" - ")
+        mount = left.split()[4].replace("\\040", " ")
+        is_above = folder == Path(mount) or Path(mount) in folder.parents
+        if is_above and len(mount) >= best:
+            best, kind = len(mount), right.split()[0]
+    return kind
+
+
+def _room(folder: Path) -> Iterator[Finding]:
+    try:
+        facts = os.statvfs(folder)
+    except (OSError, AttributeError):
+        return
+    free = facts.f_bavail * facts.f_frsize
+    text = f"{_bytes(free)} free in {folder}"
+    if free < ALMOST_NOTHING_BYTES:
+        yield Finding(Severity.PROBLEM, "disk", text, "make room: a full disk stops everything new")
+    elif free < LITTLE_BYTES:
+        yield Finding(Severity.WARNING, "disk", text, "make room, or: shiftboss prune --older-than 7d")
+    else:
+        yield Finding(Severity.GOOD, "disk", text)
+
+
+def _permissions(path: Path) -> Iterator[Finding]:
+    if path.exists() and path.stat().st_mode & stat.S_IWOTH:
+        yield Finding(
+            Severity.WARNING,
+            "permissions",
+            f"everybody may write {path}, and so decide what your workers do",
+            f"chmod o-w {path}",
+        )
+    locked = [place for place in (path, path.parent) if place.exists() and not os.access(place, os.W_OK)]
+    for place in locked:
+        yield Finding(
+            Severity.PROBLEM,
+            "permissions",
+            f"{place} cannot be written by this user",
+            f"run as its owner, or: chown {place}",
+        )
+    if not locked and path.exists():
+        yield Finding(Severity.GOOD, "permissions", f"{path.name} and its folder can be written")
+
+
+# ── the store ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def store(info: dict[str, Any]) -> Iterator[Finding]:
+    """What the store says about itself."""
+    engine = str(info["engine"]).partition(", process")[0]
+    size = _bytes(info["size_bytes"])
+    schema = info["schema"]
+    newest = "the newest" if schema == latest() else f"the newest is {latest()}"
+    yield Finding(Severity.GOOD, "store", f"{info['path']}: schema {schema} ({newest}), {size}, {engine}")
+    if info["integrity"] == "ok":
+        yield Finding(Severity.GOOD, "integrity", "SQLite's quick check finds nothing")
+    elif str(info["integrity"]).startswith("not finished"):
+        yield Finding(Severity.GOOD, "integrity", f"SQLite's quick check found nothing, but {info['integrity']}")
+    else:
+        yield Finding(
+            Severity.PROBLEM,
+            "integrity",
+            f"the file is damaged: {info['integrity']}",
+            "stop all nodes, keep a copy of the file with its -wal, restore a backup",
+        )
+    if info["wal_bytes"] > LONG_WAL_BYTES:
+        yield Finding(
+            Severity.WARNING,
+            "log",
+            f"the write-ahead log has {_bytes(info['wal_bytes'])}: some reader keeps it from being reused",
+            "look for a process that holds the file open for long (lsof), a backup or a database browser",
+        )
+    else:
+        yield Finding(Severity.GOOD, "log", f"the write-ahead log has {_bytes(info['wal_bytes'])}")
+    if info["reserve"] != "set aside":
+        yield Finding(
+            Severity.WARNING,
+            "reserve",
+            "the room for recording the end of runs on a full disk is not set aside",
+            "make room; the next start of a node sets it aside again",
+        )
+
+
+# ── the fleet ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def fleet(found: SystemStatus) -> Iterator[Finding]:
+    """Nodes, clocks, workers, dead letters."""
+    live = [node for node in found.nodes if node.live]
+    gone = [node for node in found.nodes if not node.live]
+    if live:
+        yield Finding(Severity.GOOD, "nodes", words.slots(found))
+    elif found.workers:
+        yield Finding(Severity.WARNING, "nodes", "no node runs workers on this store", "shiftboss run APP")
+    for node in gone:
+        runs = [str(run.run) for run in found.running if run.node in (node.id, node.name)]
+        held = f" and still holds run {', '.join(runs)}" if runs else ""
+        yield Finding(
+            Severity.PROBLEM if runs and not live else Severity.WARNING,
+            "lease",
+            f"node {node.name} has no lease any more{held}",
+            "any live node takes over within a minute; start one if there is none",
+        )
+    versions = sorted({node.version for node in live})
+    if len(versions) > 1:
+        yield Finding(
+            Severity.WARNING, "versions", f"nodes run shiftboss {' and '.join(versions)}", "finish the upgrade"
+        )
+    ahead = [node for node in found.nodes if node.started_at > found.at + timedelta(seconds=CLOCKS_AGREE_S)]
+    for node in ahead:
+        by = times.span((node.started_at - found.at).total_seconds())
+        yield Finding(
+            Severity.WARNING, "clock", f"node {node.name} started {by} from now: a clock was set", "run an NTP service"
+        )
+    yield from _health(found)
+    letters = sum(worker.dead_letters for worker in found.workers)
+    if letters:
+        yield Finding(
+            Severity.WARNING, "dead letters", f"{words.plural(letters, 'dead letter')} open", "shiftboss dead"
+        )
+
+
+def _health(found: SystemStatus) -> Iterator[Finding]:
+    """Every reason of the health; what only a person can end is a problem."""
+    if found.workers and not found.reasons:
+        yield Finding(Severity.GOOD, "workers", f"{words.plural(len(found.workers), 'worker')}, none of them ill")
+    for reason in found.reasons:
+        grave = reason.severity in (Health.UNHEALTHY, Health.DISABLED)
+        remedy = REMEDIES.get(reason.fact, "shiftboss show {worker}" if reason.worker else "")
+        yield Finding(
+            Severity.PROBLEM if grave else Severity.WARNING,
+            reason.fact.replace("_", " "),
+            str(reason),
+            remedy.format(worker=reason.worker),
+        )
+
+
+def relations(views: Views) -> Iterator[Finding]:
+    """The graph of everything that is stored."""
+    snapshot = views.snapshot()
+    definitions = [state.definition for state in snapshot.workers.values()]
+    try:
+        graph.check(definitions, resources=snapshot.resources)
+    except ConfigurationError as error:
+        yield Finding(Severity.PROBLEM, "graph", str(error), "mend the declaration and start its node again")
+        return
+    if definitions:
+        yield Finding(Severity.GOOD, "graph", "no cycle, no unknown name, every permit can be had")
+
+
+def failed(about: str, error: ShiftbossError) -> Finding:
+    """An examination that could not be made."""
+    return Finding(Severity.PROBLEM, about, str(error))
+
+
+def _bytes(number: int) -> str:
+    size = float(number)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" or size >= 10 else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"

@@ -1,0 +1,138 @@
+"""Choosing dead letters, by id or by filter, and doing something to many of them.
+
+Rules of this file
+- An error type is given as it is stored or by its class name alone: "ReadTimeout" finds httpx.ReadTimeout.
+- Many go to the store together, for it commits them in groups; what is refused is said, the others go on.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import NamedTuple, TypeVar
+
+import click
+
+from shiftboss.app.views import Views
+from shiftboss.cli import talk, words
+from shiftboss.cli.command import F
+from shiftboss.cli.exits import Exit, exit_of
+from shiftboss.cli.naming import run_id, worker_name
+from shiftboss.cli.parameters import SINCE
+from shiftboss.core.model import DeadLetter
+from shiftboss.errors import CallerError, NotAllowed
+from shiftboss.ports import LetterFilter
+
+PAGE = 1000
+AT_ONCE = 64  # callers that wait for one commit together
+
+T = TypeVar("T")
+
+
+class Choice(NamedTuple):
+    """Which dead letters were asked for."""
+
+    ids: tuple[int, ...] = ()
+    worker: str | None = None
+    error: str | None = None
+    since: datetime | None = None
+    everything: bool = False
+
+    @property
+    def is_bulk(self) -> bool:
+        return len(self.ids) != 1
+
+
+def filter_options(fn: F) -> F:
+    """--worker, --error, --since."""
+    worker = click.option("--worker", type=worker_name, help="Of this worker.")
+    error = click.option("--error", metavar="TYPE", help="With this type of error, like ReadTimeout.")
+    since = click.option("--since", type=SINCE, help="That died since: 2h, 2027-03-28T18:00.")
+    return worker(error(since(fn)))
+
+
+def choice_options(fn: F) -> F:
+    """Ids, or a filter, or --all."""
+    ids = click.argument("ids", nargs=-1, metavar="[RUN]...")
+    everything = click.option("--all", "everything", is_flag=True, help="All that are open.")
+    return ids(filter_options(everything(fn)))
+
+
+def choice(
+    ids: tuple[str, ...], worker: str | None, error: str | None, since: datetime | None, everything: bool
+) -> Choice:
+    """Raises UsageError where nothing, or two things, were asked for."""
+    has_filter = worker is not None or error is not None or since is not None
+    if sum((bool(ids), has_filter, everything)) != 1:
+        raise click.UsageError("which dead letters?  Give their ids, or --worker, --error, --since, or --all.")
+    return Choice(tuple(run_id(text) for text in dict.fromkeys(ids)), worker, error, since, everything)
+
+
+def chosen(views: Views, wanted: Choice) -> list[DeadLetter]:
+    """The oldest first.  Raises UnknownRun, NotAllowed for an id that is no dead letter."""
+    if not wanted.ids:
+        return list(open_letters(views, wanted))[::-1]
+    found: dict[int, DeadLetter] = {}
+    for start in range(0, len(wanted.ids), PAGE):
+        ids = wanted.ids[start : start + PAGE]
+        found.update((each.run, each) for each in views.letters(LetterFilter(ids=ids, state=None, limit=PAGE)))
+    for each in wanted.ids:
+        if each not in found:
+            run = views.run(each)
+            raise NotAllowed(f"run {each} of {run.worker!r} is no dead letter, it is {run.status}")
+    return [found[each] for each in wanted.ids]
+
+
+def open_letters(views: Views, wanted: Choice = Choice()) -> Iterator[DeadLetter]:  # noqa: B008  # immutable
+    """The newest first, page upon page.  Raises UnknownWorker for a name that nothing bears."""
+    asked = LetterFilter(worker=wanted.worker, since=wanted.since, limit=PAGE)
+    while page := views.letters(asked):
+        yield from (letter for letter in page if _fits(letter, wanted.error))
+        if len(page) < PAGE:
+            return
+        asked = asked._replace(before=page[-1].run)
+
+
+def _fits(letter: DeadLetter, error: str | None) -> bool:
+    return error is None or error in (letter.error_type, letter.error_type.rpartition(".")[2], letter.cause.value)
+
+
+def in_words(found: Sequence[DeadLetter]) -> str:
+    """ "11 dead letters of sync-orders (ReadTimeout)"."""
+    workers = sorted({letter.worker for letter in found})
+    errors = sorted({letter.error_type.rpartition(".")[2] for letter in found if letter.error_type})
+    of = workers[0] if len(workers) == 1 else words.plural(len(workers), "worker")
+    kinds = f" ({', '.join(errors[:3])}{', …' if len(errors) > 3 else ''})" if errors else ""
+    return f"{words.plural(len(found), 'dead letter')} of {of}{kinds}"
+
+
+def do_all(
+    found: Sequence[DeadLetter], act: Callable[[int, DeadLetter], T], done: Callable[[DeadLetter, T], None]
+) -> Exit:
+    """Do it to each, many at a time; *done* is told in order.  The code of the first refusal, else 0."""
+    code = Exit.DONE
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        futures = [pool.submit(act, number, letter) for number, letter in enumerate(found)]
+        try:
+            for number, (letter, future) in enumerate(zip(found, futures, strict=True), 1):
+                try:
+                    done(letter, future.result())
+                except CallerError as error:
+                    talk.error(str(error))
+                    code = code or exit_of(error)
+                _show(number, len(found))
+        finally:
+            pool.shutdown(cancel_futures=True)
+            _show(0, 0)
+    return code
+
+
+def _show(number: int, total: int) -> None:
+    """A bar, where one looks and there is something to see."""
+    if not talk.is_terminal(sys.stderr) or (total and total < AT_ONCE):
+        return
+    bar = f"{words.bar(number / total)} {number:,}/{total:,}" if total else ""
+    sys.stderr.write(f"\r\x1b[2K{bar}")
+    sys.stderr.flush()

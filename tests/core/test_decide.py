@@ -1,0 +1,232 @@
+"""Which due runs does a node start now, and when does it look again?"""
+
+from __future__ import annotations
+
+import pytest
+from builders import FAILED, a_node, a_record, a_run, a_snapshot, a_worker, after, at, gates, starts
+
+from shiftboss.core.holds import IsReserved, NoSlot
+from shiftboss.core.model import NodeMode, Status
+from shiftboss.errors import NotLoaded
+
+RUNNING = Status.RUNNING
+
+
+class TestGranting:
+    """M2, B2, P1: decided at claim time, all gates at once."""
+
+    def test_only_due_runs_start(self):
+        world = a_snapshot(a_run(due_at=after(1)), a_run())
+
+        decision = world.decide()
+
+        assert starts(decision) == [2]
+        assert decision.look_at == {"a": after(1)}
+
+    def test_it_stops_at_the_free_slots_and_says_who_starves(self):
+        world = a_snapshot(a_run("a"), a_run("b"), a_run("c"), nodes=[a_node(slots=2)])
+
+        decision = world.decide()
+
+        assert starts(decision) == [1, 2]
+        assert decision.starved == {"c"}
+
+    def test_an_executor_without_a_free_slot_holds_its_kind_only(self):
+        workers = [a_worker("a", executor="thread"), a_worker("b")]
+        runs = [a_run("a", RUNNING), a_run("a"), a_run("b")]
+        world = a_snapshot(*runs, workers=workers, nodes=[a_node(executors={"thread": 1, "coroutine": 10})])
+
+        decision = world.decide()
+
+        assert starts(decision) == [3]
+        assert decision.holds == {2: (NoSlot(node="host:n1", slots=1, executor="thread"),)}
+        assert decision.starved == {"a"}
+
+    def test_slots_of_an_executor_are_counted_within_a_walk(self):
+        workers = [a_worker("a", executor="thread")]
+        world = a_snapshot(a_run(), a_run(), workers=workers, nodes=[a_node(executors={"thread": 1})])
+
+        assert starts(world.decide()) == [1]
+
+    def test_what_other_nodes_run_takes_no_slot_here(self):
+        world = a_snapshot(a_run(status=RUNNING, node="n2"), a_run(), nodes=[a_node("n1", slots=1), a_node("n2")])
+
+        assert starts(world.decide()) == [2]
+
+    def test_nothing_that_is_blocked_is_dropped(self):
+        """B3"""
+        workers = [a_worker("a", blocks=("b",)), a_worker("b")]
+        world = a_snapshot(a_run("a", RUNNING), *[a_run("b") for _ in range(3)], workers=workers)
+
+        assert world.start(at("23:00")) == []
+        world.settle(1, now=at("23:00"))
+        assert world.start(at("23:00")) == [2, 3, 4]
+
+    def test_a_looked_at_run_has_a_grant_or_a_hold(self):
+        """B3"""
+        workers = [a_worker("a", blocks=("b",)), a_worker("b", concurrency=1), a_worker("c", depends_on=["b"])]
+        world = a_snapshot(a_run("a"), a_run("b"), a_run("c"), workers=workers)
+
+        decision = world.decide()
+
+        assert starts(decision) == [1]
+        assert {run: gates(decision, run) for run in decision.holds} == {2: ["blocks"], 3: ["depends_on"]}
+
+    def test_a_lane_that_was_not_read_is_no_answer(self):
+        world = a_snapshot(a_run("b"), workers=[a_worker("a"), a_worker("b", depends_on=["a"])])
+        del world.lanes["a"]
+
+        with pytest.raises(NotLoaded, match="the lane of 'a'"):
+            world.decide()
+
+    def test_the_least_of_a_lane_is_asked_although_a_later_instant_is_due_before_it(self):
+        """D2, R3"""
+        workers = [a_worker("a"), a_worker("b", depends_on=["a"])]
+        upstream = a_run("a", RUNNING, due_at=at("11:30"))
+        head = a_run("b", due_at=at("11:40"))
+        retry = a_run("b", occurs_at=at("11:00"), due_at=at("11:50"), attempt=1)
+        world = a_snapshot(upstream, head, retry, workers=workers, records={"a": a_record(ok=True)})
+
+        decision = world.decide()
+
+        assert starts(decision) == [3]
+        assert gates(decision, 2) == ["depends_on"]
+
+
+class TestReservation:
+    """B4: who waited longer than its patience goes before conflicting runs of lower rank."""
+
+    def a_world(self, *runs, **facts):
+        """b blocks a and c: while an a runs, b waits, and other a's might overtake it for ever."""
+        facts.setdefault("workers", [a_worker("a"), a_worker("b", blocks=("a", "c")), a_worker("c")])
+        return a_snapshot(*runs, **facts)
+
+    def test_before_its_patience_is_over_nothing_is_reserved(self):
+        world = self.a_world(a_run("a", RUNNING), a_run("b"), a_run("a", due_at=after(10)))
+
+        decision = world.decide(after(29))
+
+        assert starts(decision) == [3]
+        assert decision.look_at["b"] == after(30)
+
+    def test_after_it_no_conflicting_run_of_lower_rank_starts(self):
+        world = self.a_world(a_run("a", RUNNING), a_run("b"), a_run("a", due_at=after(10)), a_run("c", due_at=after(9)))
+
+        decision = world.decide(after(30))
+
+        assert starts(decision) == []
+        assert gates(decision, 2) == ["blocks"]
+        assert decision.holds[3] == (IsReserved(worker="b", run=2, since=after(10)),)
+        assert decision.holds[4] == (IsReserved(worker="b", run=2, since=after(9)),)
+
+        world.settle(1, now=after(31))
+        assert world.start(after(31)) == [2]
+
+    def test_runs_that_do_not_conflict_start(self):
+        world = self.a_world(a_run("a", RUNNING), a_run("b"), a_run("d", due_at=after(10)))
+
+        assert starts(world.decide(after(30))) == [3]
+
+    def test_a_run_of_higher_rank_starts(self):
+        world = self.a_world(a_run("a", RUNNING), a_run("b"), a_run("a", priority="critical", due_at=after(10)))
+
+        assert starts(world.decide(after(30))) == [3]
+
+    def test_patience_is_the_workers_own(self):
+        workers = [a_worker("a"), a_worker("b", blocks=("a",), patience_s=5.0)]
+        world = self.a_world(a_run("a", RUNNING), a_run("b"), a_run("a", due_at=after(1)), workers=workers)
+
+        assert starts(world.decide(after(5))) == []
+
+    def test_who_is_held_by_something_else_as_well_does_not_reserve(self):
+        workers = [a_worker("a"), a_worker("b", blocks=("a",), depends_on=["u"]), a_worker("u")]
+        world = self.a_world(a_run("a", RUNNING), a_run("b"), a_run("a", due_at=after(1)), workers=workers)
+
+        assert starts(world.decide(after(60))) == [3]
+
+    def test_what_a_reservation_holds_does_not_itself_reserve(self):
+        workers = [a_worker("a"), a_worker("b", blocks=("a", "c")), a_worker("c", blocks=("d",)), a_worker("d")]
+        runs = [a_run("a", RUNNING), a_run("d", RUNNING), a_run("b"), a_run("c", due_at=after(1)), a_run("d")]
+        world = self.a_world(*runs, workers=workers)
+        world.lane("d").put(a_run("d", id=5, due_at=after(2)))
+
+        decision = world.decide(after(60))
+
+        assert gates(decision, 4) == ["blocks", "reserved"]
+        assert starts(decision) == [5]
+
+    def test_permits_are_reserved_too(self):
+        """B9"""
+        workers = [a_worker("big", uses={"db": 2}), a_worker("small", uses={"db": 1})]
+        runs = [a_run("small", RUNNING), a_run("big"), a_run("small", due_at=after(10))]
+        world = a_snapshot(*runs, workers=workers, resources={"db": 2})
+
+        assert starts(world.decide(after(29))) == [3]
+        assert gates(world.decide(after(30)), 3) == ["reserved"]
+
+    def test_permits_that_a_blocked_run_will_need_are_reserved_as_well(self):
+        """B9"""
+        workers = [
+            a_worker("x"),
+            a_worker("b", blocks=("x",), uses={"db": 1}),
+            a_worker("c", uses={"db": 1}),
+        ]
+        runs = [a_run("x", RUNNING), a_run("b"), a_run("c", due_at=after(1)), a_run("c", due_at=after(2))]
+
+        one = a_snapshot(*runs, workers=workers, resources={"db": 1})
+        two = a_snapshot(*runs, workers=workers, resources={"db": 2})
+
+        assert starts(one.decide(after(60))) == []
+        assert starts(two.decide(after(60))) == [3]
+
+    def test_without_a_live_node_that_has_a_slot_nothing_is_reserved(self):
+        runs = [a_run("a", RUNNING, node="n2"), a_run("b"), a_run("a", due_at=after(1))]
+        nodes = [a_node("n1", "a"), a_node("n2", "a", "b")]
+        world = self.a_world(*runs, nodes=nodes)
+
+        assert starts(world.decide(after(60), live=["n1"])) == [3]
+        assert starts(world.decide(after(60), live=["n1", "n2"])) == []
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            a_node("n2", "a", "b", slots=1),
+            a_node("n2", "a", "b", mode=NodeMode.DRAINING),
+            a_node("n2", "a"),
+        ],
+    )
+    def test_a_full_a_draining_and_a_foreign_node_have_none(self, other):
+        runs = [a_run("a", RUNNING, node="n2"), a_run("b"), a_run("a", due_at=after(1))]
+        world = self.a_world(*runs, nodes=[a_node("n1", "a"), other])
+
+        assert starts(world.decide(after(60))) == [3]
+
+    def test_a_node_reserves_also_for_workers_that_it_does_not_run(self):
+        runs = [a_run("a", RUNNING, node="n2"), a_run("b"), a_run("a", due_at=after(1))]
+        world = self.a_world(*runs, nodes=[a_node("n1", "a"), a_node("n2", "b")])
+
+        assert gates(world.decide(after(60)), 3) == ["reserved"]
+
+
+class TestLookingAgain:
+    """A lane is looked at no later than time alone could change something in it."""
+
+    def test_the_next_due_run_of_every_queue_counts(self):
+        world = a_snapshot(a_run(due_at=after(60)), a_run(priority="high", due_at=after(30)))
+
+        assert world.decide().look_at == {"a": after(30)}
+
+    def test_a_lane_held_by_an_event_only_is_not_looked_at_by_time(self):
+        world = a_snapshot(a_run(status=RUNNING), a_run(), workers=[a_worker(concurrency=1)])
+
+        assert world.decide().look_at == {}
+
+    def test_a_retry_is_looked_at_when_its_back_off_ends(self):
+        """M2, R3"""
+        world = a_snapshot(a_run())
+        world.start()
+        world.settle(1, FAILED)
+        (retry,) = world.pending()
+
+        assert world.decide().look_at == {"a": retry.due_at}
+        assert starts(world.decide(retry.due_at)) == [1]
