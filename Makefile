@@ -23,7 +23,7 @@ demo: $(VENV)/.demo ## run the worked example on this machine's own telemetry (A
 # ── to work ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 .PHONY: test
-test: $(VENV)/.dev ## run the tests, all but the long ones of `make chaos` (ARGS="-k breaker")
+test: $(VENV)/.dev ## run the tests, all but those marked chaos or soak (ARGS="-k breaker")
 	@$(BIN)/python -m pytest -m "not chaos and not soak" $(ARGS)
 
 .PHONY: check
@@ -38,7 +38,7 @@ lint: $(VENV)/.dev ## formatting and lint rules, changing nothing
 .PHONY: types
 types: $(VENV)/.dev ## strict types, and the layers of imports
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 .PHONY: format
 format: $(VENV)/.dev ## format the code and mend what can be mended by itself
@@ -59,20 +59,20 @@ docs-check: $(VENV)/.dev ## links, generated parts and the rules without a test
 # ── long runs ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 .PHONY: bench
-bench: $(VENV)/.dev ## measure (ARGS are passed on)
-	@test -d benchmarks || { echo "there are no benchmarks in this tree yet"; exit 1; }
-	@$(BIN)/python -m benchmarks $(ARGS)
+bench: $(VENV)/.dev ## measure beside a limit of this machine (BENCH=durable_runs for one, ARGS are passed on)
+	@for bench in benchmarks/$(or $(BENCH),*).py; do \
+		echo "── $$bench"; $(BIN)/python "$$bench" $(ARGS) || exit 1; done
 
 .PHONY: chaos
-chaos: $(VENV)/.dev ## the long tests: processes killed, disks filled, clocks set
-	@$(BIN)/python -m pytest -m "chaos or soak" $(ARGS)
+chaos: $(VENV)/.dev ## the long tests: processes killed, disks filled, systems made up at random
+	@$(BIN)/python -m pytest tests/chaos tests/properties $(ARGS)
 
 # ── the room ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 .PHONY: clean
 clean: ## remove caches and build products
 	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
-	@find src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find src tests tools benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: clean-all
 clean-all: clean ## remove the virtual environment as well

@@ -39,8 +39,14 @@ FOLDERS = (
     "testing",
     "cli",
     "cli/commands",
+    "demo",
 )
-EVERYWHERE = ("-s, --store", "-a, --app", "--debug")  # options that are described once, at the top of the page
+EVERYWHERE = (
+    "-s, --store",
+    "-a, --app",
+    "--debug",
+    "--help",
+)  # options that are described once, at the top of the page
 PART = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -151,8 +157,8 @@ def described(command: click.Command, path: str) -> Iterator[str]:
     context = click.Context(command, info_name=path)
     yield from (f"`{' '.join([path, *command.collect_usage_pieces(context)])}`", "")
     yield from (paragraphs(command.help or ""), "")
-    rows = [row for param in command.params if (row := param.get_help_record(context)) and "--help" not in row[0]]
-    rows = [row for row in rows if not row[0].startswith(EVERYWHERE)]
+    rows = [row for param in command.params if (row := param.get_help_record(context)) and row[1]]
+    rows = [row for row in rows if not row[1].startswith(EVERYWHERE)]
     if rows:
         yield from ("| option | |", "|---|---|")
         yield from (f"| `{cell(option)}` | {cell(text)} |" for option, text in rows)
@@ -213,11 +219,15 @@ def unwritten() -> Iterator[str]:
         *inspect.signature(Orchestrator).parameters,
     }
     yield from missing("worker-options.md", options, "option")
-    yield from missing(
-        "worker-options.md", (name for name in dir(Context) if name.islower() and name[0] != "_"), "word"
-    )
+    yield from missing("worker-options.md", said_by_bodies(), "word")
     yield from missing("exit-codes.md", (str(int(code)) for code in Exit), "code")
     yield from missing("statuses.md", (*Status, *Cause), "word")
+
+
+def said_by_bodies() -> list[str]:
+    """What a body may use of its context."""
+    for_executors = {"flush", "tell_to_end"}
+    return [name for name in dir(Context) if name[0] != "_" and name not in for_executors]
 
 
 def missing(page: str, names: Iterable[str], what: str) -> Iterator[str]:

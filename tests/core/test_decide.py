@@ -146,9 +146,8 @@ class TestReservation:
 
     def test_what_a_reservation_holds_does_not_itself_reserve(self):
         workers = [a_worker("a"), a_worker("b", blocks=("a", "c")), a_worker("c", blocks=("d",)), a_worker("d")]
-        runs = [a_run("a", RUNNING), a_run("d", RUNNING), a_run("b"), a_run("c", due_at=after(1)), a_run("d")]
-        world = self.a_world(*runs, workers=workers)
-        world.lane("d").put(a_run("d", id=5, due_at=after(2)))
+        later_on = [a_run("c", due_at=after(1)), a_run("d", due_at=after(2))]
+        world = self.a_world(a_run("a", RUNNING), a_run("d", RUNNING), a_run("b"), *later_on, workers=workers)
 
         decision = world.decide(after(60))
 

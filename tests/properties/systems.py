@@ -224,7 +224,7 @@ def _run(played: Play, seconds: float, *, max_steps: int) -> None:
     until_s, last_step = sim.clock.monotonic_s() + seconds, sim.steps + max_steps
     while not played.violations and sim.steps < last_step:
         left_s = until_s - sim.clock.monotonic_s()
-        if left_s <= 0:
+        if left_s <= 1e-6:
             return
         sim.run_for(min(left_s, rng.expovariate(1 / played.system.every_s)), max_steps=last_step - sim.steps)
         if not played.bodies.is_healed:

@@ -5,6 +5,7 @@ ready → (a line on stdin) → … ; whatever a task acknowledges stands on a l
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -106,8 +107,27 @@ def commit_once(path: str) -> None:
     store.close()
 
 
+def fork_and_go_on(path: str) -> None:
+    """The child ends like any Python process, with everything of its parent's still in its memory."""
+    store = opened(path)
+    session = store.session()
+    with session.begin() as tx:
+        tx.write(Change(runs=(a_run(1),)), new={1})
+    child = os.fork()
+    if child == 0:
+        sys.exit(0)
+    os.waitpid(child, 0)
+    ready()
+    with session.begin() as tx:
+        tx.write(Change(runs=(a_run(2),)), new={2})
+    say("stored")
+    ready()
+    store.close()
+
+
 TASKS: dict[str, Callable[..., None]] = {
-    task.__name__: task for task in (start, open_and_close, hammer, write_until_killed, hold, is_dead, commit_once)
+    task.__name__: task
+    for task in (start, open_and_close, hammer, write_until_killed, hold, is_dead, commit_once, fork_and_go_on)
 }
 
 if __name__ == "__main__":

@@ -169,6 +169,18 @@ def test_a_second_process_that_meets_the_full_disk_is_tight_as_well(store: Sqlit
     second.close()
 
 
+def test_where_one_process_met_the_full_disk_all_are_tight(store: SqliteStore, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(reserve, "LOOK_AGAIN_S", 0.0)
+    second = SqliteStore(store.path, clock=FrozenClock())
+    second.open(create=True)
+    before = second.tight
+    monkeypatch.setattr(reserve, "ENOUGH_BYTES", 1 << 60)
+    store._reserve.give_up()
+
+    assert (before, second.tight) == (False, True)
+    second.close()
+
+
 # ── read-only ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

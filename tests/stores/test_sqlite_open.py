@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import os
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import apsw
 import pytest
 from store_values import BYTES, FrozenClock, a_run, a_worker, fetch, store_runs, write
 
+from shiftboss.core.events import Event
 from shiftboss.errors import (
     ConfigurationError,
     NotStarted,
     OperatorError,
     StoreDamaged,
     StoreMissing,
+    StoreRejected,
     StoreTooNew,
     StoreUnavailable,
 )
+from shiftboss.ports import HistoryFilter
 from shiftboss.stores import sqlite_schema
 from shiftboss.stores.sqlite import SqliteStore
 
@@ -277,6 +281,15 @@ def test_a_fact_that_json_cannot_hold_is_rejected_alone(path: Path):
     store.close()
 
 
+def test_a_question_that_no_row_can_answer_is_rejected_not_broken(path: Path):
+    store = a_store(path)
+    store.open(create=True)
+    for question in (HistoryFilter(worker="\ud800"), HistoryFilter(before=1 << 70)):
+        with store.session().read() as reader, pytest.raises(StoreRejected, match="such a value"):
+            reader.history(question)
+    store.close()
+
+
 def test_a_neighbour_that_holds_the_lock_is_waited_for_and_then_named(path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("shiftboss.stores.sqlite_file.MAX_BUSY_S", 0.02)
     store = a_store(made(path))
@@ -301,4 +314,22 @@ def test_the_log_is_moved_into_the_file_between_commits(path: Path):
 
     assert max(sizes) < 16 << 20
     assert path.stat().st_size > 16 << 20
+    store.close()
+
+
+def test_what_a_newer_process_wrote_beside_what_we_know_is_skipped(path: Path):
+    """W4: two versions on one store; unknown fields are ignored, unknown events keep their common part."""
+    connection = apsw.Connection(str(made(path)))
+    connection.execute("UPDATE run SET data = json_set(data, '$.mood', 'good')")
+    event = '{"type": "moon_landed", "at": "2026-03-01T12:00:00Z", "worker": "mail", "crater": 7}'
+    connection.execute("INSERT INTO event (id, at, worker, data) VALUES (1, 0, 'mail', ?)", (event,))
+    connection.close()
+    store = a_store(path)
+    store.open(create=False)
+    session = store.session()
+    with session.read() as reader:
+        events = reader.events(after=0, limit=9)
+
+    assert fetch(session, 1) == [a_run(1, payload=BYTES)]
+    assert events == [(1, Event(at=datetime(2026, 3, 1, 12, tzinfo=UTC), worker="mail"))]
     store.close()

@@ -285,6 +285,21 @@ def test_a_child_that_closes_everything_and_ends_harms_nothing(spawn: Spawn, sql
     assert integrity(sqlite.path) == ["ok"]
 
 
+def test_a_child_that_ends_like_any_process_leaves_the_log_to_its_parent(spawn: Spawn, sqlite: SqliteStore):
+    process = spawn("fork_and_go_on")
+    all_ready(process)
+    before = len(fetch(sqlite.session(), 1, 2))
+    let_go(process)
+    said = next_line(process)
+    all_ready(process)
+    after = len(fetch(sqlite.session(), 1, 2))
+    let_go(process)
+
+    assert (before, said, after) == (1, "stored", 2)
+    assert lines_of(process) == []
+    assert integrity(sqlite.path) == ["ok"]
+
+
 def test_a_forked_child_may_open_the_store_anew(sqlite: SqliteStore):
     store_runs(sqlite.session(), a_run(1))
 

@@ -355,11 +355,11 @@ def test_a_key_of_failures_alone_finds_nothing(session: Session):
 
 
 def test_keys_are_texts_not_patterns_or_numbers(session: Session):
-    keys = ["007", "7", "%", "a'b", 'a"b', "ü", "null", "1.0"]
+    keys = ["007", "7", "%", "a'b", 'a"b', "ü", "null", "1.0", "a", "a\0b", "", "\\"]
     store_runs(session, *(a_run(n, key=key) for n, key in enumerate(keys, 1)))
 
     with session.read() as reader:
-        assert [[run.id for run in reader.keyed([("mail", key)])] for key in keys] == [[n] for n in range(1, 9)]
+        assert [[run.id for run in reader.keyed([("mail", key)])] for key in keys] == [[n] for n in range(1, 13)]
 
 
 def test_waiting_runs_expire_in_order_and_running_ones_not(session: Session):

@@ -21,6 +21,8 @@ from shiftboss.app.node import package_version
 from shiftboss.app.views import SystemStatus, Views
 from shiftboss.cli import times, words
 from shiftboss.core import graph
+from shiftboss.core.findings import Severity as Grave
+from shiftboss.core.findings import findings
 from shiftboss.core.health import Health
 from shiftboss.core.value import Value
 from shiftboss.errors import ConfigurationError, ShiftbossError
@@ -32,6 +34,7 @@ LITTLE_BYTES = 256 * 1024 * 1024  # of free disk: a day of a busy fleet
 ALMOST_NOTHING_BYTES = 16 * 1024 * 1024
 LONG_WAL_BYTES = 128 * 1024 * 1024  # twice what a checkpoint cuts it to: somebody keeps it from being reused
 CLOCKS_AGREE_S = 5.0
+ONE_NODE = 100  # slots, where no node lives to be asked
 REMEDIES = {
     "disabled": "see to the cause, then: shiftboss enable {worker}",
     "offline": "start a node that declares it, or: shiftboss forget {worker}",
@@ -88,7 +91,7 @@ def _version(package: str) -> str:
 
 def file(path: Path) -> Iterator[Finding]:
     """The store's place: file system, room, permissions."""
-    kind = _file_system(path.parent)
+    kind = file_system(path.parent, _mounts())
     if kind in NETWORK:
         yield Finding(
             Severity.PROBLEM,
@@ -109,14 +112,18 @@ def file(path: Path) -> Iterator[Finding]:
     yield from _permissions(path)
 
 
-def _file_system(folder: Path) -> str:
-    """The type of the file system that *folder* lies on; empty where nobody says."""
+def _mounts() -> str:
+    """/proc/self/mountinfo; empty where there is none."""
     try:
-        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        return Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
+
+
+def file_system(folder: Path, mounts: str) -> str:
+    """The type of the file system that *folder* lies on, by the lines of mountinfo; empty where nobody says."""
     best, kind = -1, ""
-    for line in lines:
+    for line in mounts.splitlines():
         left, _, right = line.partition(" - ")
         mount = left.split()[4].replace("\\040", " ")
         is_above = folder == Path(mount) or Path(mount) in folder.parents
@@ -262,8 +269,13 @@ def relations(views: Views) -> Iterator[Finding]:
     except ConfigurationError as error:
         yield Finding(Severity.PROBLEM, "graph", str(error), "mend the declaration and start its node again")
         return
-    if definitions:
-        yield Finding(Severity.GOOD, "graph", "no cycle, no unknown name, every permit can be had")
+    if not definitions:
+        return
+    yield Finding(Severity.GOOD, "graph", "no cycle, no unknown name, every permit can be had")
+    slots = sum(node.slots for node in views.nodes() if node.live) or ONE_NODE
+    for found in findings(definitions, resources=snapshot.resources, slots=slots):
+        if found.severity is Grave.WARNING:
+            yield Finding(Severity.WARNING, f"rule {found.rule}", f"{found.worker}: {found.message}", found.remedy)
 
 
 def failed(about: str, error: ShiftbossError) -> Finding:

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from shiftboss.app.views import SystemStatus, WorkerStatus
-from shiftboss.cli import holding, table, talk, times, words
+from shiftboss.cli import holding, table, times, words
 from shiftboss.cli.table import Cell, Column, Row
 from shiftboss.core.value import replace
 from shiftboss.errors import UnknownWorker, did_you_mean

@@ -52,8 +52,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "cancel": Entry("cancel", "cancel", "End runs, waiting or running."),
         "enable": Entry("switch", "enable", "Let workers start again; resets failures and breaker."),
         "disable": Entry("switch", "disable", "Start nothing new of workers; what runs goes on."),
-        "forget": Entry("switch", "forget", "Remove a worker that nothing declares any more."),
-        "dead": Entry("dead", "dead", "Dead letters: list, show, replay, resolve, discard, export."),
+        "forget": Entry("switch", "forget", "Remove a worker that no live node declares any more."),
+        "dead": Entry("dead", "dead", "Dead letters: what failed for good, until somebody decides."),
     },
     "Care": {
         "check": Entry("check", "check", "Check an app before it is deployed, for CI."),

@@ -83,6 +83,6 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
-        raise click.UsageError(f"{question} There is no terminal to answer on: add --yes if you mean it.")
+        raise click.UsageError(f"this needs --yes where there is no terminal to ask on: {question}")
     if not click.confirm(question, default=False, err=True):
         raise Declined

@@ -8,12 +8,15 @@ import sys
 from collections.abc import Callable, Iterator
 
 from shiftboss.app.orchestrator import Orchestrator
-from shiftboss.cli import place, talk, times, words
+from shiftboss.app.views import Views
+from shiftboss.cli import holding, place, talk, times, words
+from shiftboss.clock import SystemClock
+from shiftboss.core.holds import NotDue
 from shiftboss.core.model import Run, Status
 from shiftboss.errors import WaitTimeout
 
 TURN_S = 1.0  # the seconds on the line move
-Show = Callable[[Run], None]
+Show = Callable[[Run, str], None]
 
 
 def wait_for(boss: Orchestrator, run_id: int, *, timeout_s: float | None) -> Run:
@@ -24,7 +27,7 @@ def wait_for(boss: Orchestrator, run_id: int, *, timeout_s: float | None) -> Run
             run = views.run(run_id)
             if run.status.is_final:
                 return run
-            show(run)
+            show(run, _held(views, run))
             left_s = TURN_S if timeout_s is None else began_s + timeout_s - boss.clock.monotonic_s()
             if left_s <= 0:
                 raise WaitTimeout(f"run {run_id} had not ended after {times.length(timeout_s)}; it goes on")
@@ -37,7 +40,7 @@ def _shown(boss: Orchestrator) -> Iterator[Show]:
         yield _changes()
         return
     try:
-        yield lambda run: _overwrite(_line(run, boss))
+        yield lambda run, held: _overwrite(_line(run, held, boss))
     finally:
         _overwrite("")
 
@@ -47,9 +50,16 @@ def _overwrite(text: str) -> None:
     sys.stderr.flush()
 
 
-def _line(run: Run, boss: Orchestrator) -> str:
+def _held(views: Views, run: Run) -> str:
+    """What keeps a due run from starting: whoever waits must not wait for ever without knowing."""
+    explained = views.why_run(run.id)
+    held = [holding.sentence(hold, SystemClock().now()) for hold in explained.holds if not isinstance(hold, NotDue)]
+    return "; ".join(held)
+
+
+def _line(run: Run, held: str, boss: Orchestrator) -> str:
     """ "running 12 s  ███░░ 30 % page 3"."""
-    return f"{_state(run)}{_since(run, boss)}  {words.progress(run.progress)}".rstrip()
+    return f"{_state(run)}{_since(run, boss)}  {held or words.progress(run.progress)}".rstrip()
 
 
 def _since(run: Run, boss: Orchestrator) -> str:
@@ -68,11 +78,11 @@ def _changes() -> Show:
     """A line for every new state and every tenth of the progress."""
     last: list[object] = []
 
-    def show(run: Run) -> None:
+    def show(run: Run, held: str) -> None:
         said = run.progress
         tenth = int(10 * said.done / said.total) if said is not None and said.total else None
-        if last != [_state(run), tenth]:
-            last[:] = [_state(run), tenth]
-            talk.note(f"{_state(run)}  {words.progress(said)}".rstrip())
+        if last != [_state(run), held, tenth]:
+            last[:] = [_state(run), held, tenth]
+            talk.note(f"{_state(run)}  {held or words.progress(said)}".rstrip())
 
     return show

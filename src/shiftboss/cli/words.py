@@ -161,3 +161,13 @@ def took(run: Run) -> str:
 def cause(run: Run) -> str:
     """ "dead (timeout)"."""
     return f"{run.status} ({run.cause.value.replace('_', ' ')})" if run.cause is not None else str(run.status)
+
+
+def with_remedy(text: str, remedy: str) -> list[Cell]:
+    """The cells of a finding: what is, and below it what to do; in one line where nobody looks."""
+    arrow = f"{sign('→')} {talk.one_line(remedy)}"
+    if not remedy:
+        return [Cell(talk.one_line(text))]
+    if not talk.is_terminal(sys.stdout):
+        return [Cell(f"{talk.one_line(text)} {arrow}")]
+    return [Cell(talk.one_line(text)), Cell(arrow, "cyan")]

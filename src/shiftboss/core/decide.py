@@ -26,7 +26,7 @@ from shiftboss.core.holds import (
     NotHere,
     OtherVersion,
 )
-from shiftboss.core.lane import QUEUES, Lane
+from shiftboss.core.lane import FORCED, QUEUES, Lane
 from shiftboss.core.model import Claim, Node, NodeMode, Run, Status
 from shiftboss.core.policy import Priority
 from shiftboss.core.rank import Lent, Rank, effective, lend, rank
@@ -95,6 +95,7 @@ class Decision:
     holds: dict[int, tuple[Hold, ...]] = field(default_factory=dict)  # run → why it does not start
     look_at: dict[str, datetime] = field(default_factory=dict)  # lane → when time alone may change something
     starved: set[str] = field(default_factory=set)  # lanes with runs that only lack a slot of this node
+    held_by_nodes: set[str] = field(default_factory=set)  # lanes with runs that a node's shedding or a reservation holds
 
     def look(self, lane: str, at: datetime | None) -> None:
         if at is not None:
@@ -185,6 +186,7 @@ class Walk:
             beside[lane.least.id] = lane.least
         if any(edge.on_failure is OnFailure.SKIP for edge in upstreams):
             beside.update((run.id, run) for run in lane.standing.values())
+        beside.update((run.id, run) for run in lane.heads(FORCED))  # of any priority (P2); a person forced them: few
         for run in beside.values():
             if run.due_at <= self.now:
                 heappush(self._heap, (rank(run, effective(run, self._lent)), NO_QUEUE, run, None))
@@ -246,6 +248,8 @@ class Walk:
         run = answer.run
         for hold in answer.holds:
             self.decision.look(run.worker, hold.until)
+            if isinstance(hold, IsShed | IsReserved):
+                self.decision.held_by_nodes.add(run.worker)
         waits = _of_fleet(answer.holds)
         if not waits or not all(isinstance(hold, IsBlocked | NoPermit) for hold in waits):
             return

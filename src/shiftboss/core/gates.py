@@ -175,7 +175,7 @@ def _ask_rate(view: View, ask: Ask, rate: Rate) -> None:
     granted = len(view.granted.get(ask.run.worker, ()))
     tokens = tokens_at(view.snapshot.record(ask.run.worker), rate, view.now) - granted
     if tokens < 1:
-        wait_s = (1 - tokens) * rate.per_s / rate.count
+        wait_s = max(1e-6, (1 - tokens) * rate.per_s / rate.count)  # the next instant there is, or it would spin
         ask.hold(RateReached(count=rate.count, per_s=rate.per_s, until=later(view.now, wait_s), since=ask.run.due_at))
 
 

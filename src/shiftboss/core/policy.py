@@ -116,11 +116,17 @@ class Rate(Value, frozen=True):
     count: int
     per_s: float
 
+    def __post_init__(self) -> None:
+        if self.count < 1 or not 0 < self.per_s < float("inf"):
+            raise ConfigurationError(
+                f"a rate of {self.count} starts in {self.per_s:g} s cannot be kept; use ≥ 1 in > 0 s"
+            )
+
     @classmethod
     def parse(cls, text: str) -> Rate:
         """A rate from "10/m", "1/s", "100/h", "5/10s".  Raises ConfigurationError."""
         found = re.fullmatch(r"\s*(\d+)\s*/\s*(\d+(?:\.\d+)?)?\s*(ms|s|m|h|d|w)\s*", text, re.ASCII)
-        if not found or int(found[1]) < 1:
+        if not found or int(found[1]) < 1 or float(found[2] or 1) == 0:
             raise ConfigurationError(f"rate={text!r} is not understood; write it like '10/m', '1/s' or '5/10s'")
         return cls(count=int(found[1]), per_s=float(found[2] or 1) * UNIT_S[found[3]])
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from datetime import datetime
-from typing import assert_never
+from typing import Any, assert_never
 
 from shiftboss.core import breaker as breakers
 from shiftboss.core.autodisable import disable_automatically, enable_again, extend_probation
@@ -37,6 +37,7 @@ from shiftboss.core.model import (
     Node,
     Origin,
     Outcome,
+    Record,
     Report,
     Run,
     Sample,
@@ -100,17 +101,14 @@ def _settle(draft: Draft, run: Run, outcome: Outcome, *, duration_s: float, code
 def _succeed(draft: Draft, run: Run, outcome: Succeeded) -> None:
     definition = draft.worker(run.worker).definition
     started_at = run.attempts[-1].started_at
-    _count_attempt(draft, run, ok=True)
-    record = draft.record(run.worker)
-    draft.put_record(
-        run.worker,
-        replace(
-            record,
-            last_success_at=draft.now,
-            last_success_started_at=started_at,
-            streak=0,
-            failed_iterations=0,
-        ),
+    _count_attempt(
+        draft,
+        run,
+        ok=True,
+        last_success_at=draft.now,
+        last_success_started_at=started_at,
+        streak=0,
+        latest=_latest(draft.record(run.worker), run, ok=True),
     )
     _supersede(draft, run.worker)
     enable_again(draft, run)
@@ -126,9 +124,7 @@ def _fail(draft: Draft, run: Run, cause: Cause, error: Error, *, retry_after_s: 
         _cancel(draft, run)
         return
     definition = draft.worker(run.worker).definition
-    _count_attempt(draft, run, ok=False)
-    record = draft.record(run.worker)
-    draft.put_record(run.worker, replace(record, last_error=error.short(), last_error_at=draft.now))
+    _count_attempt(draft, run, ok=False, last_error=error.short(), last_error_at=draft.now)
     extend_probation(draft, run)
     retry = definition.retry
     may_retry = retry.max_retries is None or run.attempt <= retry.max_retries
@@ -202,11 +198,11 @@ def _end(draft: Draft, run: Run, *, pause_s: float | None = None) -> None:
     if run.origin is Origin.OCCURRENCE and not run.has_started:
         run = end_unstarted(draft, definition, run)
     draft.put(run)
-    record = draft.record(name)
-    verdict = Verdict(occurs_at=run.occurs_at, run=run.id, ok=run.status is Status.SUCCEEDED)
-    latest = record.latest
-    if run.has_started and (latest is None or (latest.occurs_at, latest.run) < (verdict.occurs_at, verdict.run)):
-        draft.put_record(name, replace(record, latest=verdict))
+    if run.has_started:
+        record = draft.record(name)
+        latest = _latest(record, run, ok=run.status is Status.SUCCEEDED)
+        if latest is not record.latest:
+            draft.put_record(name, replace(record, latest=latest))
     if run.origin is Origin.OCCURRENCE:
         next_occurrence(draft, definition)
     elif run.origin is Origin.ITERATION:
@@ -224,6 +220,14 @@ def _end(draft: Draft, run: Run, *, pause_s: float | None = None) -> None:
             error=run.error if run.status is Status.DEAD else None,
         )
     )
+
+
+def _latest(record: Record, run: Run, *, ok: bool) -> Verdict:
+    """D2: the later verdict, by `occurs_at`, then id."""
+    latest = record.latest
+    if latest is not None and (latest.occurs_at, latest.run) >= (run.occurs_at, run.id):
+        return latest
+    return Verdict(occurs_at=run.occurs_at, run=run.id, ok=ok)
 
 
 def _give_back(draft: Draft, run: Run, *, began: bool) -> None:
@@ -345,17 +349,21 @@ def _with_attempt(
     return replace(run, attempts=(*run.attempts, attempt)[-MAX_ATTEMPTS_KEPT:])
 
 
-def _count_attempt(draft: Draft, run: Run, *, ok: bool) -> None:
-    """The ring (H2) and the breaker (K1); runs that were rescued or interrupted do not come here (R2)."""
+def _count_attempt(draft: Draft, run: Run, *, ok: bool, **fields: Any) -> None:
+    """The ring (H2) and the breaker (K1); runs that were rescued or interrupted do not come here (R2).
+
+    *fields* of the record change with it.
+    """
     name = run.worker
     record = draft.record(name)
     ring = (*record.ring, Sample(ok, run.attempts[-1].duration_s))
     failed = 0 if ok else record.failed_iterations + (run.origin is Origin.ITERATION)
-    draft.put_record(name, replace(record, ring=ring[-RING_SIZE:], failed_iterations=failed))
-    breaker_name = draft.worker(name).definition.breaker
+    draft.put_record(name, replace(record, ring=ring[-RING_SIZE:], failed_iterations=failed, **fields))
+    definition = draft.worker(name).definition
+    breaker_name = definition.breaker
     if breaker_name is None or run.claim is None:
         return
-    breaker = _breaker(draft, breaker_name, draft.worker(name).definition)
+    breaker = _breaker(draft, breaker_name, definition)
     changed, events = breakers.after_attempt(breaker, draft.now, claim=run.claim, ok=ok)
     if changed != breaker:
         draft.put_breaker(changed)

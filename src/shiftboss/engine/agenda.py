@@ -2,7 +2,8 @@
 
 Rules of this file
 - One instant a lane, the earliest that is known; a lane that was just looked at has only what the look found.
-- Lanes that lacked nothing but a slot are kept aside until one is free.
+- Lanes that lacked nothing but a slot are kept aside until one is free; those held by what nodes are, until a node
+  comes, goes, sheds or drains.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ class Agenda:
         self._at: dict[str, datetime] = {}
         self._heap: list[tuple[datetime, str]] = []
         self.starved: set[str] = set()
+        self.held_by_nodes: set[str] = set()
 
     def look_at(self, lane: str, at: datetime) -> None:
         """Look at *lane* not later than *at*."""
@@ -30,6 +32,7 @@ class Agenda:
         for lane in lanes:
             self._at.pop(lane, None)
         self.starved.difference_update(lanes)
+        self.held_by_nodes.difference_update(lanes)
 
     def due(self, now: datetime) -> set[str]:
         """The lanes whose instant has come; they are taken off."""
@@ -54,3 +57,4 @@ class Agenda:
         self._at.clear()
         self._heap.clear()
         self.starved.clear()
+        self.held_by_nodes.clear()

@@ -20,7 +20,7 @@ from shiftboss.core.decide import Decision, Grant, decide, room_of
 from shiftboss.core.events import ClockStepped, Event
 from shiftboss.core.fleet import live_nodes, lost_nodes
 from shiftboss.core.lane import QUEUES, Lane
-from shiftboss.core.model import Node, NodeMode, Run
+from shiftboss.core.model import Node, NodeMode, Run, Shed
 from shiftboss.core.reconcile import clock_went_back
 from shiftboss.core.settle import expire, rescue
 from shiftboss.core.snapshot import NOTHING, Change, Pile, Snapshot
@@ -64,6 +64,7 @@ class Cycle:
         self.mirror = Mirror(self.agenda)
         self.may_start: Callable[[], bool] = lambda: True  # the lease is trusted (C3)
         self._wall_minus_monotonic: float | None = None
+        self._nodes_seen: dict[str, tuple[NodeMode, Shed]] = {}
 
     @property
     def snapshot(self) -> Snapshot:
@@ -181,17 +182,7 @@ class Cycle:
         """What the passing of time alone brings: runs that expire, a clock that was set."""
         give_up_at = self.mirror.next_give_up_at
         if give_up_at is not None and give_up_at <= now:
-            writer.flush()
-            expiring = tx.expiring(now, limit=MAX_EXPIRED)
-            lanes = chain.from_iterable(
-                self.mirror.lanes_of_end(run.worker, is_standing=run.is_standing) for run in expiring
-            )
-            self.mirror.load_lanes(set(lanes), tx)
-            for run in expiring:
-                if run.worker in self.snapshot.workers:
-                    writer.take(expire(self.snapshot, now, ids=ids, run=run)[0])
-            writer.flush()
-            self.mirror.next_give_up_at = tx.next_give_up()
+            self._expire(now, ids, writer, tx)
         step_s = self._clock_step_s()
         if step_s != 0.0:
             self._wall_minus_monotonic = None
@@ -205,6 +196,26 @@ class Cycle:
                 for name in scheduled:
                     self.snapshot.touched.add(name)
         self._clock_step_s()
+
+    def _expire(self, now: datetime, ids: Iterator[int], writer: Writer, tx: Transaction) -> None:
+        """Runs whose time is up; their successors too, which may be late from the start (misfire="all")."""
+        left = MAX_EXPIRED
+        while left > 0:
+            writer.flush()
+            expiring = tx.expiring(now, limit=left)
+            if not expiring:
+                break
+            left -= len(expiring)
+            lanes = chain.from_iterable(
+                self.mirror.lanes_of_end(run.worker, is_standing=run.is_standing) for run in expiring
+            )
+            self.mirror.load_lanes(set(lanes), tx)
+            known = [run for run in expiring if run.worker in self.snapshot.workers]
+            for run in known:
+                writer.take(expire(self.snapshot, now, ids=ids, run=run)[0])
+            if not known:
+                break
+        self.mirror.next_give_up_at = tx.next_give_up()
 
     def _clock_step_s(self) -> float:
         """How far the wall clock was set since the last turn; 0.0 when it was not."""
@@ -235,6 +246,10 @@ class Cycle:
         """Whole components of whatever was touched; lanes that starved, when a slot is free."""
         if self.node is None:
             return set()
+        nodes = {node.id: (node.mode, node.shed) for node in self.snapshot.nodes.values()}
+        if nodes != self._nodes_seen:
+            self._nodes_seen = nodes
+            self.snapshot.touched.update(self.agenda.held_by_nodes & self.snapshot.workers.keys())
         relations = self.snapshot.relations
         lanes: set[str] = set()
         for name in self.snapshot.touched:
@@ -307,6 +322,7 @@ class Cycle:
         for looked, at in decision.look_at.items():
             self.agenda.look_at(looked, at)
         self.agenda.starved.update(decision.starved)
+        self.agenda.held_by_nodes.update(decision.held_by_nodes)
         now = self.clock.now()
         for name in {run.worker for run in (*decision.skips, *(grant.run for grant in decision.grants))}:
             lane = self.snapshot.lanes.get(name)

@@ -84,6 +84,7 @@ class Engine:
             node.id if node is not None else "",
             bodies=bodies or {},
             executors=self._executors,
+            kinds={definition.name: definition.executor for definition in definitions},
             put=self._put_quietly,
             code_version=node.code_version if node is not None else "",
         )

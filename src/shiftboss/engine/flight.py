@@ -36,12 +36,14 @@ class Flights:
         *,
         bodies: Mapping[str, Body],
         executors: Mapping[str, Executor],
+        kinds: Mapping[str, str],
         put: Callable[[Fact], None],
         code_version: str,
     ) -> None:
         self._node = node
         self._bodies = bodies
         self._executors = executors
+        self._kinds = kinds  # worker → its executor here: the newest declaration may be of another kind (M7)
         self._put = put
         self._code_version = code_version
         self._flights: dict[int, Flight] = {}
@@ -54,7 +56,8 @@ class Flights:
         by_kind: dict[str, list[Launch]] = {}
         for run, grant in starts:
             definition = snapshot.workers[run.worker].definition
-            executor = self._executors[definition.executor]
+            kind = self._kinds[run.worker]
+            executor = self._executors[kind]
             fence = run.claim.fence if run.claim is not None else 0
             self._flights[run.id] = Flight(run, fence, executor)
             launch = Launch(
@@ -66,7 +69,7 @@ class Flights:
                 timeout_s=_timeout_s(run, definition.timeout_s),
                 facts={"last_success_at": snapshot.record(run.worker).last_success_at, "degraded": grant.degraded},
             )
-            by_kind.setdefault(definition.executor, []).append(launch)
+            by_kind.setdefault(kind, []).append(launch)
         for kind, launches in by_kind.items():
             self._executors[kind].start(launches)
 

@@ -10,24 +10,14 @@ from __future__ import annotations
 
 import os
 import threading
-from bisect import bisect_right
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from itertools import count, islice
-from typing import Any
 
 from shiftboss.clock import Clock, SystemClock
-from shiftboss.core.events import Event
-from shiftboss.core.lane import Lane
-from shiftboss.core.model import DeadLetter, Record, Run, WorkerState
-from shiftboss.core.snapshot import NO_RECORD, Change
-from shiftboss.errors import Forked, NotStarted, ShiftbossError
-from shiftboss.ports import NO_DELTA, Delta, HistoryFilter, LetterFilter
+from shiftboss.errors import Forked, InternalError, NotStarted
+from shiftboss.stores.memory_reads import MemoryReader, MemoryTransaction
 from shiftboss.stores.memory_tables import Tables
-
-MAX_COUNTED = 1001  # as in SQL
-MAX_ID = 1 << 63
 
 _clock = SystemClock()  # waiting for other threads happens in real time, whatever clock the rules live by
 
@@ -42,6 +32,7 @@ class MemoryStore:
         self.clock = clock or SystemClock()
         self.tables = Tables()
         self.lock = threading.RLock()  # protects the tables: a transaction or a view holds it from begin to end
+        self.is_busy = False
         self._sessions: list[MemorySession] = []
         self._dead: set[str] = set()
 
@@ -95,7 +86,7 @@ class MemorySession:
     def begin(self) -> Iterator[MemoryTransaction]:
         self._check()
         tables = self._tables
-        with self._store.lock:
+        with self._alone():
             before = self.seen
             tx = MemoryTransaction(self, tables, self._store.clock)
             try:
@@ -117,7 +108,7 @@ class MemorySession:
     @contextmanager
     def read(self) -> Iterator[MemoryReader]:
         self._check()
-        with self._store.lock:
+        with self._alone():
             before = self.seen
             try:
                 yield MemoryReader(self, self._tables, self._store.clock)
@@ -125,6 +116,19 @@ class MemorySession:
                 self.seen = before
                 raise
             self._heard = self._tables.number
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One transaction or view at a time; other threads wait, and this one would see what is not committed."""
+        store = self._store
+        with store.lock:
+            if store.is_busy:
+                raise InternalError("a transaction or a view of this memory store is open in this very thread")
+            store.is_busy = True
+            try:
+                yield
+            finally:
+                store.is_busy = False
 
     def forget(self) -> None:
         self.seen = None
@@ -168,234 +172,3 @@ class MemorySession:
             raise Forked("a memory store does not survive a fork: each process would see its own copy")
         if not self._is_open:
             raise NotStarted("this session of the memory store is closed; open another one")
-
-
-class MemoryReader:
-    def __init__(self, session: MemorySession, tables: Tables, clock: Clock) -> None:
-        self._session = session
-        self._tables = tables
-        self._clock = clock
-
-    # ── what others did ──────────────────────────────────────────────────────────────────────────────────────────
-
-    def changes(self) -> Delta:
-        tables = self._tables
-        seen, self._session.seen = self._session.seen, tables.number
-        if seen == tables.number:
-            return NO_DELTA
-        names = _since(tables.worker_numbers, -1 if seen is None else seen)
-        breakers = _since(tables.breaker_numbers, -1 if seen is None else seen)
-        return Delta(
-            everything=seen is None,
-            workers=[self._worker(name) for name in names if name in tables.workers],
-            forgotten=[name for name in names if name not in tables.workers] if seen is not None else (),
-            breakers=[tables.breakers[name] for name in breakers],
-            resources=dict(tables.resources),
-            nodes=list(tables.nodes.values()),
-            running=[tables.live[run_id] for run_id in tables.running],
-            waiting=self._waiting() if seen is None else None,
-        )
-
-    def _worker(self, name: str) -> tuple[WorkerState, Record]:
-        return self._tables.workers[name], self._tables.records.get(name, NO_RECORD)
-
-    def _waiting(self) -> dict[str, datetime]:
-        return {
-            name: min(queue[0][0] for queue in waiting.queues if queue)
-            for name, waiting in self._tables.waiting.items()
-            if waiting.least
-        }
-
-    # ── for the cycle ────────────────────────────────────────────────────────────────────────────────────────────
-
-    def lanes(self, names: Collection[str], *, limit: int) -> dict[str, Lane]:
-        return {name: self._tables.lane(name, limit) for name in names}
-
-    def runs(self, ids: Collection[int]) -> list[Run]:
-        tables = self._tables
-        found = (tables.live.get(run_id) or tables.history.get(run_id) for run_id in sorted(set(ids)))
-        return [tables.with_bytes(run) for run in found if run is not None]
-
-    def keyed(self, pairs: Collection[tuple[str, str]]) -> list[Run]:
-        tables = self._tables
-        runs: list[Run] = []
-        for pair in pairs:
-            if pair in tables.live_keys:
-                runs.append(tables.live[tables.live_keys[pair]])
-            elif succeeded := tables.succeeded_keys.get(pair):
-                runs.append(tables.history[succeeded[-1]])
-        return runs
-
-    def payloads(self, ids: Collection[int]) -> dict[int, bytes]:
-        payloads = self._tables.payloads
-        return {run_id: payloads[run_id] for run_id in ids if run_id in payloads}
-
-    def expiring(self, now: datetime, *, limit: int) -> list[Run]:
-        tables = self._tables
-        return [tables.live[run_id] for at, run_id in tables.give_ups[:limit] if at <= now]
-
-    def next_give_up(self) -> datetime | None:
-        return self._tables.give_ups[0][0] if self._tables.give_ups else None
-
-    def open_letters(self, worker: str, *, without_payload_only: bool, limit: int) -> list[DeadLetter]:
-        letters = [self._tables.letters[run_id] for run_id in self._tables.open_letters.get(worker, ())]
-        wanted = [letter for letter in letters if not (without_payload_only and letter.has_payload)]
-        return sorted(wanted, key=lambda letter: (letter.has_payload, letter.run))[:limit]
-
-    # ── for the faces ────────────────────────────────────────────────────────────────────────────────────────────
-
-    def letters(self, wanted: LetterFilter) -> list[DeadLetter]:
-        newest_first = sorted(self._tables.letters.values(), key=lambda letter: -letter.run)
-        return list(islice((letter for letter in newest_first if _is_letter(letter, wanted)), wanted.limit))
-
-    def history(self, wanted: HistoryFilter) -> list[Run]:
-        """`since` keeps what is live or ended since then; `error_type` is that of ended runs."""
-        tables = self._tables
-        ids = sorted((*tables.live, *tables.history_ids), reverse=True)
-        runs = (tables.live.get(run_id) or tables.history[run_id] for run_id in ids)
-        return list(islice((run for run in runs if _is_run(run, wanted)), wanted.limit))
-
-    def counts(self) -> dict[str, dict[str, int]]:
-        tables = self._tables
-        counts = {name: _no_counts() for name in tables.workers}
-        until = (self._clock.now(), MAX_ID)
-        for name, waiting in tables.waiting.items():
-            if waiting.least:
-                found = counts.setdefault(name, _no_counts())
-                due = sum(bisect_right(queue, until) for queue in waiting.queues)
-                found["pending"], found["due"] = min(len(waiting), MAX_COUNTED), min(due, MAX_COUNTED)
-        for run_id in tables.running:
-            counts.setdefault(tables.live[run_id].worker, _no_counts())["running"] += 1
-        for name, letters in tables.open_letters.items():
-            if letters:
-                counts.setdefault(name, _no_counts())["dead_letters"] = len(letters)
-        return counts
-
-    def events(self, *, after: int, limit: int, worker: str | None = None) -> list[tuple[int, Event]]:
-        stored = self._tables.events
-        first = bisect_right(stored, after, key=lambda pair: pair[0])
-        found = (pair for pair in islice(stored, first, None) if worker is None or pair[1].worker == worker)
-        return list(islice(found, limit))
-
-    def info(self) -> dict[str, Any]:
-        tables = self._tables
-        return {
-            "engine": "memory",
-            "schema": 1,
-            "commits": tables.number,
-            "next_run": tables.next_run,
-            "next_event": tables.next_event,
-            "live_runs": len(tables.live),
-            "finished_runs": len(tables.history),
-            "integrity": "ok",
-        }
-
-
-class MemoryTransaction(MemoryReader):
-    def __init__(self, session: MemorySession, tables: Tables, clock: Clock) -> None:
-        super().__init__(session, tables, clock)
-        self.number = tables.number + 1
-        self.has_written = False
-        self.failure: ShiftbossError | None = None
-        self._next_run = tables.next_run
-        self._next_event = tables.next_event
-        self._touched: dict[str, None] = {}
-        self._touched_breakers: dict[str, None] = {}
-
-    def ids(self) -> Iterator[int]:
-        for run_id in count(self._next_run):
-            if run_id < self._next_run:
-                continue  # another iterator of this transaction has handed it out meanwhile
-            self._next_run = run_id + 1
-            yield run_id
-
-    def write(self, change: Change, *, new: Collection[int]) -> None:
-        self.has_written = True
-        try:
-            self._write(change, new)
-        except ShiftbossError as error:
-            self.failure = error
-            raise
-
-    def finish(self) -> None:
-        """What only a commit changes."""
-        tables = self._tables
-        tables.number, tables.next_run, tables.next_event = self.number, self._next_run, self._next_event
-        for numbers, touched in (
-            (tables.worker_numbers, self._touched),
-            (tables.breaker_numbers, self._touched_breakers),
-        ):
-            for name in touched:
-                numbers.pop(name, None)  # so that the latest stand last
-                numbers[name] = self.number
-        tables.keep()
-
-    def _write(self, change: Change, new: Collection[int]) -> None:
-        tables = self._tables
-        if change.runs:
-            tables.write_runs(change.runs, new if isinstance(new, set | frozenset) else frozenset(new))
-            self._touched.update(dict.fromkeys(run.worker for run in change.runs if run.worker in tables.workers))
-        for name in change.forgotten:
-            if name in tables.workers:
-                tables.drop(tables.workers, name)
-                tables.drop(tables.records, name)
-                self._touched[name] = None
-        for state in change.workers:
-            tables.put(tables.workers, state.name, state)
-            self._touched[state.name] = None
-        for name, record in change.records:
-            if name in tables.workers:
-                tables.put(tables.records, name, record)
-                self._touched[name] = None
-        for breaker in change.breakers:
-            tables.put(tables.breakers, breaker.name, breaker)
-            self._touched_breakers[breaker.name] = None
-        for resource, size in change.resources:
-            tables.put(tables.resources, resource, size)
-        for node in change.nodes:
-            tables.put(tables.nodes, node.id, node)
-        for node_id in change.gone_nodes:
-            tables.drop(tables.nodes, node_id)
-        for letter in change.letters:
-            tables.put_letter(letter)
-        for event in change.events:
-            if event.STORED:
-                tables.append(tables.events, (self._next_event, event))
-                self._next_event += 1
-
-
-def _since(numbers: dict[str, int], seen: int) -> list[str]:
-    """Names with a later number; they stand last."""
-    found: list[str] = []
-    for name in reversed(numbers):
-        if numbers[name] <= seen:
-            break
-        found.append(name)
-    return found
-
-
-def _is_letter(letter: DeadLetter, wanted: LetterFilter) -> bool:
-    return (
-        (not wanted.ids or letter.run in wanted.ids)
-        and (wanted.worker is None or letter.worker == wanted.worker)
-        and (wanted.error_type is None or letter.error_type == wanted.error_type)
-        and (wanted.since is None or letter.entered_at >= wanted.since)
-        and (wanted.state is None or letter.state == wanted.state)
-        and (wanted.before is None or letter.run < wanted.before)
-    )
-
-
-def _is_run(run: Run, wanted: HistoryFilter) -> bool:
-    is_final = run.status.is_final
-    return (
-        (wanted.worker is None or run.worker == wanted.worker)
-        and (not wanted.status or run.status in wanted.status)
-        and (wanted.since is None or not is_final or (run.finished_at or run.due_at) >= wanted.since)
-        and (wanted.key is None or run.key == wanted.key)
-        and (wanted.error_type is None or (is_final and run.error is not None and run.error.type == wanted.error_type))
-        and (wanted.before is None or run.id < wanted.before)
-    )
-
-
-def _no_counts() -> dict[str, int]:
-    return {"pending": 0, "due": 0, "running": 0, "dead_letters": 0}

@@ -4,6 +4,7 @@ Rules of this file
 - The reserve is a file of real blocks beside the store.  At the first "disk full" it is deleted: what it held is
   enough to record how running attempts ended, while new work is refused.
 - It is made again, and the store no longer tight, once there is clearly room.
+- Every process that uses the store looks for it once a second: where one met the full disk, all are tight.
 """
 
 from __future__ import annotations
@@ -26,18 +27,20 @@ class Reserve:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._is_kept = False  # by this process: readers neither make it nor look after it
         self._is_tight = False
         self._looked_s = 0.0
 
     @property
     def is_tight(self) -> bool:
         """Whether the disk was full and has not been given enough room since; looks once a second."""
-        if self._is_tight and _clock.monotonic_s() - self._looked_s >= LOOK_AGAIN_S:
-            self.set_aside()
+        if (self._is_kept or self._is_tight) and _clock.monotonic_s() - self._looked_s >= LOOK_AGAIN_S:
+            self.keep()
         return self._is_tight
 
-    def set_aside(self) -> None:
-        """Make the reserve, or be tight."""
+    def keep(self) -> None:
+        """Make the reserve if it is not there, or be tight."""
+        self._is_kept = True
         self._looked_s = _clock.monotonic_s()
         self._is_tight = not (self._is_there() or self._make())
 

@@ -189,4 +189,4 @@ def with_bytes(runs: Iterable[Run], *, payloads: dict[int, bytes], results: dict
 
 def json_of(values: Sequence[Any]) -> str:
     """Names or numbers as one parameter, for `json_each`."""
-    return _encoder.encode(values).decode()
+    return text_of(values)

@@ -9,6 +9,7 @@ Rules of this file
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Collection, Iterator
@@ -59,7 +60,7 @@ class SqliteStore:
         facts = self._path.stat()
         self._place = facts.st_dev, facts.st_ino
         if create:
-            self._reserve.set_aside()
+            self._reserve.keep()
 
     def session(self) -> SqliteSession:
         self._check()
@@ -78,12 +79,14 @@ class SqliteStore:
 
     @contextmanager
     def hold(self, node: str) -> Iterator[None]:
-        """Raises StoreReadOnly when the lock file cannot be made."""
+        """Raises StoreReadOnly or StoreFull when the lock file cannot be made."""
         self._check()
         with ExitStack() as stack:
             try:
                 stack.enter_context(self._nodes.hold(node))
             except OSError as error:
+                if error.errno == errno.ENOSPC:
+                    raise sqlite_errors.full(self._path) from error
                 raise StoreReadOnly(
                     f"the lock file of node {node} cannot be made in {self._path}.nodes: {error}; make it writable"
                 ) from error

@@ -20,7 +20,7 @@ from urllib.parse import quote
 import apsw
 
 from shiftboss.clock import SystemClock
-from shiftboss.errors import StoreFull
+from shiftboss.errors import StoreFull, StoreRejected
 from shiftboss.stores import sqlite_errors
 
 Scalar = int | float | str | bytes | None
@@ -97,6 +97,8 @@ class Database:
         except apsw.Error as error:
             if not sqlite_errors.is_busy(error):
                 raise self._translated(error) from error
+        except (UnicodeError, OverflowError) as error:  # half a surrogate pair, a number beyond 64 bits
+            raise StoreRejected(f"{self.path} can neither keep nor look for such a value: {error}") from error
         return self._again(statement, values)
 
     def row(self, statement: str, values: Sequence[Scalar] = ()) -> tuple[Scalar, ...]:

@@ -137,7 +137,7 @@ def breakers(history: History, told: Commit) -> Iterator[Violation]:
             continue
         if breaker.opened_at is not None and end.claim.at < breaker.opened_at:
             continue
-        if end.cause in FAILURES - {Cause.UNFIT}:
+        if end.cause in FAILURES - {Cause.UNFIT} and end.run.status is not Status.CANCELLED:
             history.breaker_failures[name] += 1
         elif end.cause is None:
             history.breaker_failures[name] = 0
@@ -179,11 +179,13 @@ def _against_breaker(history: History, told: Commit, start: Start) -> Iterator[V
 def attempts(history: History, told: Commit) -> Iterator[Violation]:
     """R1, R2, C8: attempts are counted by failures alone, and bounded; back-off is within its bounds."""
     for run, _, _ in told.starts:
-        retry = history.workers[run.worker].definition.retry
+        state = history.workers[run.worker]
+        retry = state.definition.retry
         failed = history.failures[run.id]
         if run.attempt != failed + 1:
             yield Violation("R2", told.at, f"run {run.id} starts attempt {run.attempt} after {failed} failures")
-        if retry.max_retries is not None and run.attempt > retry.max_retries + 1:
+        is_newer = bool(run.attempts) and state.declared_at >= run.attempts[-1].ended_at
+        if retry.max_retries is not None and run.attempt > retry.max_retries + 1 and not is_newer:
             yield Violation("R1", told.at, f"run {run.id} starts attempt {run.attempt} of {retry.max_retries + 1}")
     for end in told.ends:
         run, retry = end.run, history.workers[end.run.worker].definition.retry
@@ -304,14 +306,14 @@ def slots(history: History, told: Commit) -> Iterator[Violation]:
         return
     claims = [run for run in history.running.values() if run.claim is not None and run.claim.node == node.id]
     low = sum(1 for run in claims if run.priority < Priority.HIGH)
-    judge = Judge(history, told.at)
+    judge = Judge(history, told.at, waiting=[start.run.id for start in told.starts])
     if len(claims) > node.slots:
         yield Violation("P3", told.at, f"{node.id} runs {len(claims)} of {node.slots}")
-    for run, _, before in told.starts:
+    for run, _, _ in told.starts:
         if not judge.can_run(node, run):
             yield Violation("M7", told.at, f"{node.id} started run {run.id} of {run.worker}, which it may not run")
-        own = judge.lent(run if before is None else before) < Priority.HIGH
-        if own and low > node.slots - node.slots // KEPT_OF:
+        is_low = judge.lent(run) < Priority.HIGH
+        if is_low and low > node.slots - node.slots // KEPT_OF:
             yield Violation("P3", told.at, f"{node.id} gave a kept slot to run {run.id}, {run.priority.label}")
 
 

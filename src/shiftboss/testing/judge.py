@@ -49,14 +49,14 @@ class Judge:
         running = self.running(run.worker)
         if definition.concurrency is not None and len(running) >= definition.concurrency:
             found.add("concurrency")
-        if definition.rate is not None and self.tokens(definition.name, definition.rate) < 1 - FORGIVEN:
+        if definition.rate is not None and self.tokens(definition.name, definition.rate) < 1 + FORGIVEN:
             found.add("rate")
         found.update(
             word for word in (self._of_upstream(run, edge) for edge in definition.depends_on) if word is not None
         )
         if any(conflict(definition, other) for other in self._busy()):
             found.add("blocks")
-        if self._short_of(definition):
+        if any(self.permits_left(resource) < wanted for resource, wanted in definition.uses.items()):
             found.add("uses")
         if definition.breaker is not None and not definition.fallback and self._breaker_holds(definition.breaker):
             found.add("breaker")
@@ -72,7 +72,7 @@ class Judge:
             run
             for runs in self.history.unfinished.values()
             for run in runs.values()
-            if (run.status is Status.PENDING or run.id in self._waiting) and run.due_at <= self.now
+            if run.due_at <= self.now and self._is_pending(run)
         ]
 
     def _busy(self) -> Iterator[Definition]:
@@ -148,9 +148,6 @@ class Judge:
         )
         return self.history.resources.get(resource, 0) - taken
 
-    def _short_of(self, definition: Definition) -> set[str]:
-        return {resource for resource, wanted in definition.uses.items() if self.permits_left(resource) < wanted}
-
     def tokens(self, name: str, rate: Rate) -> float:
         """B8: the bucket, by the starts that were recorded."""
         level, at = self.history.tokens.get(name, (float(rate.count), self.now))
@@ -183,26 +180,43 @@ class Judge:
         return (0 if priority is Priority.CRITICAL else 1, due, run.id)
 
     def lent(self, run: Run) -> Priority:
-        """D9: the highest priority of what waits for *run*, along chains of runs that wait; its own at least."""
+        """D9: the highest priority of what waits for *run*, down chains of runs that wait; its own at least.
+
+        A disabled worker neither lends nor borrows.
+        """
         best = run.priority
-        names, seen = [run.worker], {run.worker}
-        while names:
-            upstream = names.pop()
-            for name, state in self.history.workers.items():
-                if name in seen or all(edge.worker != upstream for edge in state.definition.depends_on):
-                    continue
-                seen.add(name)
-                names.append(name)
-                for other in self.history.unfinished[name].values():
-                    is_pending = other.status is Status.PENDING or other.id in self._waiting
-                    if is_pending and other.due_at <= self.now and other.occurs_at >= run.occurs_at:
-                        best = max(best, other.priority)
+        if self.history.workers[run.worker].disabled is not None:
+            return best
+        for other in self.due():
+            is_held_off = self.history.workers[other.worker].disabled is not None and not other.forced
+            if other.priority > best and other.occurs_at >= run.occurs_at and not is_held_off:
+                if run.worker in self._waited_for(other):
+                    best = other.priority
         return best
 
-    def reserving(self, nodes: Collection[Node]) -> Iterator[tuple[Run, list[Run]]]:
+    def _waited_for(self, run: Run) -> set[str]:
+        """The workers, down the chains of depends_on, that owe something to *run*."""
+        found: set[str] = set()
+        names = [run.worker]
+        while names:
+            for edge in self.history.workers[names.pop()].definition.depends_on:
+                upstream = self.history.workers.get(edge.worker)
+                if edge.worker in found or upstream is None or upstream.disabled is not None:
+                    continue
+                pending = (r for r in self.history.unfinished[edge.worker].values() if self._is_pending(r))
+                if any(other.occurs_at <= run.occurs_at for other in pending):
+                    found.add(edge.worker)
+                    names.append(edge.worker)
+        return found
+
+    def _is_pending(self, run: Run) -> bool:
+        return run.status is Status.PENDING or run.id in self._waiting
+
+    def reserving(self, nodes: Collection[Node], *, with_room: bool = True) -> Iterator[tuple[Run, list[Run]]]:
         """B4: the due runs in rank order, each with those of higher rank that have reserved what it would take.
 
-        *nodes* are those that could start something.  The caller says what starts on the way, by `start`.
+        *nodes* are those that could start something, if only they had room unless *with_room*.  The caller says what
+        starts on the way, by `start`.
         """
         reserved: list[Run] = []
         for run in sorted(self.due(), key=lambda run: self.rank(run, self.lent(run))):
@@ -213,14 +227,19 @@ class Judge:
                 continue
             reasons = self.reasons(run)
             waits = reasons and reasons <= WAITS_FOR_BODIES and not before
-            if waits and any(self.has_room(node, run) for node in nodes):
+            may_start = self.has_room if with_room else self.can_run
+            if waits and any(may_start(node, run) for node in nodes):
                 reserved.append(run)
 
     def competes(self, reserved: Run, run: Run) -> bool:
-        """Whether *run* would take what *reserved* waits for: by blocks, or permits that it is short of."""
+        """Whether *run* would take what *reserved* waits for: by blocks, or by permits that are then too few for it."""
         mine = self.history.workers[reserved.worker].definition
         theirs = self.history.workers[run.worker].definition
-        return conflict(mine, theirs) or not self._short_of(mine).isdisjoint(theirs.uses)
+        return conflict(mine, theirs) or any(
+            self.permits_left(resource) - theirs.uses[resource] < wanted
+            for resource, wanted in mine.uses.items()
+            if resource in theirs.uses
+        )
 
     # ── nodes ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -230,7 +249,7 @@ class Judge:
         if node.mode is not NodeMode.RUNNING or node.workers.get(run.worker) != definition.parameters:
             return False
         held_back = {Shed.NOTHING: -1, Shed.LOW: Priority.LOW, Shed.NORMAL: Priority.NORMAL}[node.shed]
-        return run.priority > held_back
+        return self.lent(run) > held_back
 
     def has_room(self, node: Node, run: Run) -> bool:
         """Whether *node* could start *run* as far as its slots go (P3)."""

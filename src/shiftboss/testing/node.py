@@ -78,7 +78,7 @@ class SimNode:
         session: WatchedSession,
         *,
         bodies: Mapping[str, Body],
-        executors: Sequence[str],
+        kinds: Mapping[str, str],
     ) -> None:
         self._sim = sim
         self.clock: VirtualClock = sim.clock
@@ -88,6 +88,7 @@ class SimNode:
         self.inbox: list[Fact] = []
         self.delivering: list[Report] = []  # what this turn has in its hands
         self.frozen: list[Callable[[], None]] = []
+        self.unfinished: Callable[[], None] | None = None  # a turn whose node was paused at its commit
         self.must_renew = True  # by a real renewal, because it was away
         self.asked_s = 0.0  # when it asked for its last renewal
         self.wakes_us: int | None = None
@@ -97,10 +98,15 @@ class SimNode:
         self.cycle.may_start = lambda: self.lease.is_trusted
         self.executors = {
             kind: SimExecutor(kind, node.slots, self, sim.model, entered=lambda launch: sim.history.launched(launch.run))
-            for kind in executors
+            for kind in node.executors
         }
         self.flights = Flights(
-            node.id, bodies=bodies, executors=self.executors, put=self.put, code_version=node.code_version
+            node.id,
+            bodies=bodies,
+            executors=self.executors,
+            kinds=kinds,
+            put=self.put,
+            code_version=node.code_version,
         )
         self._shutdown = Shutdown()
         self._announced = Phase.RUNNING
@@ -174,7 +180,7 @@ class SimNode:
             self._store_failed([] if asked_s is not None else facts, error)
             return
         if self.state is State.PAUSED:  # between the commit and what it decided
-            self.frozen.insert(0, lambda: self._finish(turn, facts, asked_s))
+            self.unfinished = lambda: self._finish(turn, facts, asked_s)
         else:
             self._finish(turn, facts, asked_s)
 

@@ -96,7 +96,7 @@ class Simulator:
         """Start a node that declares *definitions*, runs those in *only*, and joins.  Raises what `declare` refuses."""
         self._made += 1
         runs = [d for d in definitions if only is None or d.name in only]
-        kinds = sorted({d.executor for d in definitions})
+        kinds = {d.name: d.executor for d in runs}
         node = Node(
             id=f"node-{self._made}",
             name=f"node-{self._made}",
@@ -104,12 +104,12 @@ class Simulator:
             lease_until_s=0.0,
             started_at=self.clock.now(),
             slots=slots,
-            executors=dict.fromkeys(kinds, slots),
+            executors=dict.fromkeys(sorted(set(kinds.values())), slots),
             workers={d.name: d.parameters for d in runs},
             code_version=code_version,
         )
         known = bodies if bodies is not None else {d.name: NoBody() for d in definitions}
-        sim_node = SimNode(self, node, self._session(node.id), bodies=known, executors=kinds)
+        sim_node = SimNode(self, node, self._session(node.id), bodies=known, kinds=kinds)
         sim_node.held.enter_context(self.store.hold(node.id))
         self.nodes.append(sim_node)
         try:
@@ -163,6 +163,9 @@ class Simulator:
         if node.state is not State.PAUSED:
             return
         node.state = State.UP
+        unfinished, node.unfinished = node.unfinished, None
+        if unfinished is not None:
+            unfinished()
         frozen, node.frozen = node.frozen, []
         for then in frozen:
             self.after(0.0, then, node=node)

@@ -20,10 +20,10 @@ from shiftboss.errors import CallerError
 @yes_option
 @store_option
 def cancel(runs: tuple[str, ...], reason: str, yes: bool, store: str | None, app: str | None) -> int:
-    """End runs: at once while they wait, by asking the body while they run.
+    """End runs, waiting or running.
 
-    A cancelled run is no failure and is not retried.  More than one needs a yes.  What cannot be cancelled is said,
-    the others are cancelled all the same.
+    At once while they wait, by asking the body while they run.  A cancelled run is no failure and is not
+    retried.  More than one needs a yes.  What cannot be cancelled is said, the others are cancelled all the same.
     """
     ids = [run_id(text) for text in dict.fromkeys(runs)]
     if len(ids) > 1:

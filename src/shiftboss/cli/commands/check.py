@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 import click
 
-from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.cli import dump, place, table, talk, words
 from shiftboss.cli.command import Command, debug_option, examples, json_option
 from shiftboss.cli.exits import Exit
 from shiftboss.core import graph
+from shiftboss.core.findings import Finding, Severity, findings
 
-FINDINGS = (table.Column("worker"), table.Column("text", wraps=True, gives=True))
+COLUMNS = (table.Column(""), table.Column("worker"), table.Column("text", wraps=True, gives=True), table.Column("rule"))
 
 
 @click.command(cls=Command, epilog=examples("shiftboss check shop.jobs:boss", "shiftboss check app.py --json"))
@@ -22,25 +20,36 @@ FINDINGS = (table.Column("worker"), table.Column("text", wraps=True, gives=True)
 @json_option
 @debug_option
 def check(app: str | None, as_json: bool) -> int:
-    """Examine an app before it is deployed: no store is opened and nothing runs.
+    """Check an app before it is deployed, for CI.
 
-    Exits with 2 for what could not even start (unknown names, cycles, impossible schedules or permits), with 3 for
-    findings (what would starve, never end, collide or be late), with 0 otherwise.
+    No store is opened and nothing runs.  Exits with 2 for what could not even start (unknown names, cycles, impossible
+    schedules or permits), with 3 for warnings (what would starve, never end, collide or be late), with 0 otherwise;
+    notes alone do not fail.
     """
-    found = place.given_app(app)
-    boss = found.boss
+    given = place.given_app(app)
+    boss = given.boss
     graph.check(boss.definitions.values(), resources=boss.resources)
-    findings = _findings(boss)
+    found = findings(boss.definitions.values(), resources=boss.resources, slots=boss.max_concurrency)
+    warnings = sum(1 for each in found if each.severity is Severity.WARNING)
     if as_json:
-        dump.one({"app": found.name, "workers": list(boss.definitions), "findings": findings})
+        dump.one({"app": given.name, "workers": list(boss.definitions), "warnings": warnings, "findings": found})
     else:
-        rows = [(table.Cell(each.worker or "all", "bold"), talk.one_line(each.text)) for each in findings]
-        if rows:
-            table.show(FINDINGS, rows, header=False)
-        what = words.plural(len(findings), "finding") if findings else "no findings"
-        talk.note(f"{found.name}: {words.plural(len(boss.definitions), 'worker')}, {what}")
-    return Exit.FALSE if findings else Exit.DONE
+        _print(found)
+        notes = len(found) - warnings
+        said = [words.plural(warnings, "warning")] * bool(warnings) + [words.plural(notes, "note")] * bool(notes)
+        talk.note(f"{given.name}: {words.plural(len(boss.definitions), 'worker')}, {', '.join(said) or 'no findings'}")
+    return Exit.FALSE if warnings else Exit.DONE
 
 
-def _findings(boss: Orchestrator) -> Sequence[Any]:
-    raise NotImplementedError
+def _print(found: Iterable[Finding]) -> None:
+    rows: list[table.Row] = []
+    for each in found:
+        is_warning = each.severity is Severity.WARNING
+        sign = table.Cell("!", "yellow") if is_warning else table.Cell(words.sign("·"), "dim")
+        name = table.Cell(each.worker, "bold" if is_warning else "")
+        rule = table.Cell(each.rule, "dim")
+        for text in words.with_remedy(each.message, each.remedy):
+            rows.append((sign, name, text, rule))
+            sign = name = rule = table.Cell("")
+    if rows:
+        table.show(COLUMNS, rows, header=False)

@@ -20,7 +20,10 @@ from shiftboss.cli.exits import Exit
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> int:
-    """Print completion for bash, zsh or fish: commands, options, and worker names from the store."""
+    """Print completion for bash, zsh or fish.
+
+    Of commands, options, and worker names from the store.
+    """
     kind = get_completion_class(shell)
     if kind is None:
         raise click.UsageError(f"there is no completion for {shell}.")

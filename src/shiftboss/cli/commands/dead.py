@@ -56,7 +56,7 @@ class Dead(Group):
     ),
 )
 def dead() -> None:
-    """Dead letters: runs that failed for good, kept until somebody decides.
+    """Dead letters: what failed for good, until somebody decides.
 
     Without a command: the list.
     """
@@ -162,10 +162,10 @@ def replay(
     store: str | None,
     app: str | None,
 ) -> int:
-    """Run them again: a new run of each, with the same payload and fresh attempts.
+    """Run them again, with the same payload.
 
-    The oldest first.  The pace is kept by the store: the runs are due one after another, and this command need not
-    stay.  Prints the dead run and the new one, a pair a line.
+    A new run of each, with fresh attempts.  The oldest first.  The pace is kept by the store: the runs are due one
+    after another, and this command need not stay.  Prints the dead run and the new one, a pair a line.
     """
     wanted = letters.choice(ids, worker, error, since, everything)
     with place.operating(store, app) as boss:
@@ -236,7 +236,10 @@ def discard(
     store: str | None,
     app: str | None,
 ) -> int:
-    """Close them as worth nothing: retention takes them later, payload and all."""
+    """Close them as worth nothing.
+
+    Retention takes them later, payload and all.
+    """
     wanted = letters.choice(ids, worker, error, since, everything)
     with place.operating(store, app) as boss:
         with place.asking(boss) as views:
@@ -255,7 +258,7 @@ def discard(
 @letters.filter_options
 @store_option
 def export(worker: str | None, error: str | None, since: datetime | None, store: str | None, app: str | None) -> int:
-    """All that are open as JSON, one a line, with payload and attempts.
+    """All that are open as JSON, one a line.
 
     payload_base64 is the payload byte for byte, payload_sha256 its digest; payload_text is there where it is UTF-8.
     """

@@ -18,9 +18,10 @@ from shiftboss.errors import ConfigurationError
 @click.option("--live/--no-live", default=None, help="A live page, or plain lines.  [default: live on a terminal]")
 @debug_option
 def demo(for_s: float | None, store: str | None, live: bool | None) -> int:
-    """Run the worked example: workers that observe this machine, with a live page.
+    """Run the worked example on this machine's own telemetry.
 
-    It never touches ./shiftboss.db, whatever SHIFTBOSS_STORE says.
+    Workers that observe this machine, with a live page.  It never touches ./shiftboss.db, whatever SHIFTBOSS_STORE
+    says.
     """
     for needed in ("psutil", "rich"):
         try:

@@ -102,7 +102,8 @@ def _print(findings: list[Finding]) -> None:
     rows: list[table.Row] = []
     for each in findings:
         symbol, style = SIGNS[each.severity]
-        rows.append((table.Cell(words.sign(symbol), style), table.Cell(each.about, "dim"), talk.one_line(each.text)))
-        if each.remedy:
-            rows.append(("", "", table.Cell(f"{words.sign('→')} {talk.one_line(each.remedy)}", "cyan")))
+        sign, about = table.Cell(words.sign(symbol), style), table.Cell(each.about, "dim")
+        for text in words.with_remedy(each.text, each.remedy):
+            rows.append((sign, about, text))
+            sign = about = table.Cell("")
     table.show(COLUMNS, rows, indent=" ", header=False)

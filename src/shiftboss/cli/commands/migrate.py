@@ -20,7 +20,7 @@ from shiftboss.stores.urls import open_store
 @json_option
 @store_option
 def migrate(as_json: bool, store: str | None, app: str | None) -> int:
-    """Make the store if there is none, or bring its schema up to date.
+    """Make the store, or bring its schema up to date.
 
     An app does that itself when it starts; this is for those who want it as a step of its own in a deploy.
     """

@@ -21,6 +21,7 @@ A_MOMENT = timedelta(microseconds=1)
 
 
 @click.command(
+    "next",
     cls=Command,
     epilog=examples(
         "shiftboss next cleanup -n 5",
@@ -33,9 +34,10 @@ A_MOMENT = timedelta(microseconds=1)
 @json_option
 @store_option
 def next_(name: str, number: int, timezone: str, as_json: bool, store: str | None, app: str | None) -> int:
-    """The next instants of a worker's schedule, in its time zone.
+    """The next instants of a schedule.
 
-    The first is the one that is stored already.  Instead of a name a cron expression will do; no store is asked then.
+    In the time zone of the worker, with the days on which its clocks change.  The first is the one that is stored
+    already.  Instead of a name a cron expression will do; no store is asked then.
     """
     now = SystemClock().now()
     rule: Schedule | None

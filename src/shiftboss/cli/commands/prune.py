@@ -22,10 +22,10 @@ DAY_S = 86_400
 @yes_option
 @store_option
 def prune(older_than: float, letters_older_than: float, yes: bool, store: str | None, app: str | None) -> int:
-    """Delete finished runs, events and closed dead letters that are old enough.
+    """Delete finished runs that are old enough.
 
-    In small batches, beside whatever runs.  Unresolved dead letters stay, and so does what something unfinished
-    refers to.
+    And events, and closed dead letters.  In small batches, beside whatever runs.  Unresolved dead letters stay, and so
+    does what something unfinished refers to.
     """
     with place.opened(place.store_url(store, app)) as (found, clock):
         now = clock.now()

@@ -54,9 +54,10 @@ def runs(
     store: str | None,
     app: str | None,
 ) -> int:
-    """Runs, newest first: waiting, running and finished ones.
+    """Runs, newest first.
 
-    With --json one object a line, without payload and result; `shiftboss show RUN --json` has them.
+    Waiting, running and finished ones.  With --json one object a line, without payload and result; `shiftboss show RUN
+    --json` has them.
     """
     wanted = HistoryFilter(worker=worker, status=frozenset(Status(each) for each in statuses), since=since)
     with place.reading(store, app) as views:

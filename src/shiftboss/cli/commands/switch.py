@@ -14,9 +14,9 @@ from shiftboss.cli.naming import worker_name
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", type=worker_name)
 @store_option
 def enable(names: tuple[str, ...], store: str | None, app: str | None) -> int:
-    """Let workers start again.
+    """Let workers start again; resets failures and breaker.
 
-    Resets the failures counted so far and closes the breaker.  Instants of a schedule that passed meanwhile are
+    Instants of a schedule that passed meanwhile are
     recorded as skipped.
     """
     with place.operating(store, app) as boss:
@@ -31,9 +31,9 @@ def enable(names: tuple[str, ...], store: str | None, app: str | None) -> int:
 @click.option("--reason", default="", help="Shown wherever the worker is, and kept for the audit.")
 @store_option
 def disable(names: tuple[str, ...], reason: str, store: str | None, app: str | None) -> int:
-    """Start nothing new of workers.
+    """Start nothing new of workers; what runs goes on.
 
-    What runs goes on, what waits stays, new triggers are refused.  It holds in the whole fleet and over restarts,
+    What waits stays, new triggers are refused.  It holds in the whole fleet and over restarts,
     until somebody enables them.
     """
     with place.operating(store, app) as boss:

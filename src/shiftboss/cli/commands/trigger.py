@@ -51,11 +51,11 @@ def trigger(
     store: str | None,
     app: str | None,
 ) -> int:
-    """Store a run of a worker; prints its id once it is stored.
+    """Store a run of a worker, and wait for it if you like.
 
-    The payload is a JSON object, a file with one, - for stdin, or key=value pairs, where a value is JSON if it can be
-    and a text otherwise.  With --app it is checked by the type hints of the function at once; otherwise by the process
-    that runs it.
+    Prints its id once it is stored.  The payload is a JSON object, a file with one, - for stdin, or key=value pairs,
+    where a value is JSON if it can be and a text otherwise.  With --app it is checked by the type hints of the
+    function at once; otherwise by the process that runs it.
 
     With --wait the result is printed instead: exit 0 when the run succeeded, 1 when it did not, 124 after --timeout.
     """

@@ -65,15 +65,13 @@ def why(name: str, as_json: bool, store: str | None, app: str | None) -> int:
 
 
 def _ask(views: Views, named: Named) -> tuple[Answer, Snapshot]:
-    if named.run is not None:
-        explanation = views.why_run(named.run)
-        run: Run | None = explanation.run
-    else:
-        found = views.why(named.worker)
-        explanation, run = found, found.run if found is not None else None  # type: ignore[assignment]  # None: nothing waits
+    explanation = views.why(named.worker) if named.run is None else views.why_run(named.run)
+    run = None if explanation is None else explanation.run
     snapshot = views.snapshot()
-    running = tuple(sorted(snapshot.running_of(named.worker), key=lambda each: each.id))
-    return Answer(named.worker, run, explanation, running if named.run is None else (), SystemClock().now()), snapshot
+    running: tuple[Run, ...] = ()
+    if named.run is None:
+        running = tuple(sorted(snapshot.running_of(named.worker), key=lambda each: each.id))
+    return Answer(named.worker, run, explanation, running, SystemClock().now()), snapshot
 
 
 def _json(answer: Answer) -> dict[str, object]:

@@ -1,0 +1,314 @@
+"""What will go wrong with these workers, although each of them is allowed?  (`shiftboss check`)
+
+Rules of this file
+- Pure: over declarations, sizes of resources and slots of a node; what cannot work at all is refused by `graph.check`.
+- A finding names the worker, what will happen and the remedy.  What merely might be meant otherwise is a note.
+- Silence is the rule: a finding that most applications have is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from itertools import combinations, pairwise
+from statistics import fmean
+
+from shiftboss.core.graph import Relations
+from shiftboss.core.policy import BreakerPolicy, Priority
+from shiftboss.core.rank import OFFSET
+from shiftboss.core.schedule import Cron, Every, Schedule, next_after
+from shiftboss.core.value import Value
+from shiftboss.core.worker import Definition, Mode, OnFailure
+
+SEEN_FROM = datetime(2026, 1, 1, tzinfo=UTC)  # any instant does: the gaps of a cron schedule are looked at from there
+SEEN_INSTANTS = 50  # a month of working days and more
+SELDOM_IDLE = 0.5  # of the time: what is shut out then waits longer than it runs
+NEARLY_FULL = 0.8  # of a node's slots: the rest is kept for high and critical (P3), and for bad days
+
+
+class Severity(StrEnum):
+    WARNING = "warning"  # will go wrong as it stands
+    NOTE = "note"  # may well be meant so
+
+
+class Finding(Value, frozen=True, omit_defaults=False):
+    """One thing to mend or to know.  `worker` is empty where it is about all of them, `rule` is one of SEMANTICS."""
+
+    severity: Severity
+    rule: str
+    worker: str
+    message: str
+    remedy: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.message}; {self.remedy}"
+
+    def __str__(self) -> str:
+        return f"{self.worker}: {self.text}" if self.worker else self.text
+
+
+def findings(
+    definitions: Iterable[Definition], *, resources: Mapping[str, int] | None = None, slots: int = 100
+) -> list[Finding]:
+    """Everything to say about workers that `graph.check` lets pass; warnings first, then as declared."""
+    known = {definition.name: definition for definition in definitions}
+    sizes = resources or {}
+    found = [
+        *_starving(known, sizes),
+        *(finding for one in known.values() for finding in _upstreams(one, known)),
+        *(finding for one in known.values() for finding in _own(one)),
+        *_capacity(known, sizes, slots),
+        *_breakers(known),
+        *_threads(known),
+    ]
+    order = {name: number for number, name in enumerate(known)}
+    return sorted(found, key=lambda finding: (finding.severity is Severity.NOTE, order.get(finding.worker, len(order))))
+
+
+# ── who shuts out whom ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _starving(known: dict[str, Definition], sizes: Mapping[str, int]) -> Iterator[Finding]:
+    """P2, B4: a seldom idle worker of higher priority goes first each time; nothing ages past critical."""
+    relations = Relations.of(known.values())
+    busy = [one for one in known.values() if (share := _busy_share(one)) is not None and share > SELDOM_IDLE]
+    for first in busy:
+        for other in known.values():
+            if other.priority >= first.priority or not _exclude(relations, first, other, sizes):
+                continue
+            always = first.mode is Mode.CONTINUOUS and first.pause_s == 0
+            often = "never idle" if always else f"busy {_busy_share(first):.0%} of the time"
+            if first.priority is Priority.CRITICAL:
+                yield Finding(
+                    Severity.WARNING,
+                    "P2",
+                    other.name,
+                    f"it cannot run beside {first.name!r}, which is critical and {often}: "
+                    + ("it will never start" if always else "it starts by luck only"),
+                    f"give {first.name!r} a pause or a lower priority, or let them run side by side",
+                )
+            elif always:
+                wait_s = (OFFSET[other.priority] - OFFSET[first.priority]).total_seconds()
+                yield Finding(
+                    Severity.NOTE,
+                    "B4",
+                    other.name,
+                    f"it cannot run beside {first.name!r}, which never pauses: each run waits {wait_s:.0f} s",
+                    f"give {first.name!r} a pause, or both the same priority",
+                )
+
+
+def _exclude(relations: Relations, one: Definition, other: Definition, sizes: Mapping[str, int]) -> bool:
+    """Whether the two can never run side by side: by `blocks`, or because a resource is too small for both."""
+    if one.name == other.name:
+        return False
+    too_few = (one.uses[r] + other.uses[r] > sizes.get(r, 0) for r in one.uses.keys() & other.uses.keys())
+    return relations.conflict(one.name, other.name) or any(too_few)
+
+
+# ── upstreams ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _upstreams(one: Definition, known: dict[str, Definition]) -> Iterator[Finding]:
+    for edge in one.depends_on:
+        upstream = known.get(edge.worker)
+        if upstream is None:
+            continue
+        name = upstream.name
+        if not _comes_by_itself(name, known):
+            yield Finding(
+                Severity.WARNING,
+                "D6",
+                one.name,
+                f"it waits for {name!r}, which nothing runs by itself: until somebody triggers that, it never starts",
+                f"give {name!r} a schedule or after=, or drop it from depends_on",
+            )
+        if upstream.mode is Mode.CONTINUOUS and upstream.timeout_s is None:
+            yield Finding(
+                Severity.WARNING,
+                "D2",
+                one.name,
+                f"it waits for iterations of {name!r}, which has no timeout: one that hangs holds it for ever",
+                f"give {name!r} a timeout",
+            )
+        if edge.on_failure is not OnFailure.WAIT and upstream.retry.max_retries is None:
+            yield Finding(
+                Severity.NOTE,
+                "D5",
+                one.name,
+                f"{name!r} is retried without end: on_failure={edge.on_failure.value!r} applies to fatal errors only",
+                f"give {name!r} max_retries",
+            )
+        gap_s = _shortest_gap_s(upstream.schedule)
+        if edge.max_age_s is not None and gap_s is not None and edge.max_age_s < gap_s:
+            yield Finding(
+                Severity.WARNING,
+                "D4",
+                one.name,
+                f"it wants a success of {name!r} of the last {edge.max_age_s:g} s, and that runs every {gap_s:g} s",
+                "allow a greater age, or run the upstream more often",
+            )
+
+
+def _comes_by_itself(name: str, known: dict[str, Definition]) -> bool:
+    """Whether runs of it come without anybody's trigger: by its mode, or after one whose runs do."""
+    todo, seen = [name], set()
+    while todo:
+        one = known.get(todo.pop())
+        if one is None or one.name in seen:
+            continue
+        if one.mode is not Mode.TRIGGERED:
+            return True
+        seen.add(one.name)
+        todo += one.after
+    return False
+
+
+# ── one worker by itself ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _own(one: Definition) -> Iterator[Finding]:
+    gap_s = _shortest_gap_s(one.schedule)
+    if gap_s is not None:
+        yield from _cadence(one, gap_s)
+    if one.at_most_once and one.retry.max_retries != 0:
+        yield Finding(
+            Severity.WARNING,
+            "C7",
+            one.name,
+            "at_most_once is never retried: max_retries has no effect",
+            "drop one of them",
+        )
+
+
+def _cadence(one: Definition, gap_s: float) -> Iterator[Finding]:
+    within_s, expected_s = one.health.expect_success_within_s, one.health.expected_duration_s
+    at_once = one.concurrency or 1
+    if expected_s is not None and expected_s > gap_s * at_once:
+        yield Finding(
+            Severity.WARNING,
+            "M3",
+            one.name,
+            f"a run takes {expected_s:g} s and one is due every {gap_s:g} s: it cannot keep up, and skips instants",
+            "run it less often, or more of it at once (concurrency)",
+        )
+    elif one.timeout_s is not None and one.timeout_s > gap_s and one.concurrency == 1:
+        yield Finding(
+            Severity.NOTE,
+            "M3",
+            one.name,
+            f"its timeout of {one.timeout_s:g} s is longer than its interval of {gap_s:g} s: "
+            "an attempt that hangs delays the next instants",
+            f"give it timeout={gap_s:g} or less",
+        )
+    start_s = one.rate.per_s / one.rate.count if one.rate is not None else 0.0
+    if start_s > gap_s:
+        yield Finding(
+            Severity.WARNING,
+            "B8",
+            one.name,
+            f"its rate allows a start every {start_s:g} s, its schedule wants one every {gap_s:g} s",
+            "raise the rate, or run it less often",
+        )
+    if within_s is not None and within_s < gap_s:
+        yield Finding(
+            Severity.WARNING,
+            "H2",
+            one.name,
+            f"a success is expected within {within_s:g} s, but it runs every {gap_s:g} s: it is unhealthy in between",
+            f"expect one within {2 * gap_s:g} s",
+        )
+
+
+# ── all of them together ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _capacity(known: dict[str, Definition], sizes: Mapping[str, int], slots: int) -> Iterator[Finding]:
+    """P3, B9: what is busy at once on average, where that is declared (`expected_duration`)."""
+    shares = {name: share for name, one in known.items() if (share := _busy_share(one)) is not None}
+    load = sum(shares.values())
+    if load > NEARLY_FULL * slots:
+        yield Finding(
+            Severity.WARNING if load > slots else Severity.NOTE,
+            "P3",
+            "",
+            f"{load:.1f} slots are busy on average by what runs by itself, and a node has {slots}",
+            "start more nodes, or give this one more slots (max_concurrency)",
+        )
+    for resource, size in sizes.items():
+        taken = sum(share * known[name].uses.get(resource, 0) for name, share in shares.items())
+        if taken > size:
+            yield Finding(
+                Severity.WARNING,
+                "B9",
+                "",
+                f"{taken:.1f} permits of {resource!r} are wanted on average, and it has {size}",
+                "make it larger, or run its users less often",
+            )
+
+
+def _breakers(known: dict[str, Definition]) -> Iterator[Finding]:
+    """K1: a breaker has one policy, whoever shares it."""
+    policies: dict[str, dict[str, BreakerPolicy]] = {}
+    for one in known.values():
+        if one.breaker is not None and one.breaker_policy is not None:
+            policies.setdefault(one.breaker, {})[one.name] = one.breaker_policy
+    for breaker, given in policies.items():
+        for (first, policy), (second, other) in combinations(given.items(), 2):
+            if policy != other:
+                yield Finding(
+                    Severity.WARNING,
+                    "K1",
+                    second,
+                    f"it shares breaker {breaker!r} with {first!r} under another policy: which one holds is chance",
+                    "give the policy in one place, and the name alone in the others",
+                )
+                break
+
+
+def _threads(known: dict[str, Definition]) -> Iterator[Finding]:
+    """T2, B6: said once for all of them, since most applications have some."""
+    names = [one.name for one in known.values() if one.executor == "thread" and one.timeout_s is not None]
+    if names:
+        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        yield Finding(
+            Severity.NOTE,
+            "B6",
+            "",
+            f"nobody can stop a thread: after a timeout the body of {shown} keeps its slot and blocks until it ends",
+            "let it look at ctx.cancelled, or make it async",
+        )
+
+
+# ── time ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _busy_share(one: Definition) -> float | None:
+    """How many of its runs are busy at once on average; None where nothing says so."""
+    expected_s = one.health.expected_duration_s
+    if one.mode is Mode.CONTINUOUS:
+        if one.pause_s == 0:
+            return 1.0
+        return None if expected_s is None else expected_s / (expected_s + one.pause_s)
+    gaps = _gaps_s(one.schedule)
+    return expected_s / fmean(gaps) if expected_s is not None and gaps else None
+
+
+def _shortest_gap_s(schedule: Schedule | None) -> float | None:
+    return min(_gaps_s(schedule), default=None)
+
+
+def _gaps_s(schedule: Schedule | None) -> list[float]:
+    """The distances of its next instants."""
+    match schedule:
+        case None:
+            return []
+        case Every(every_s=every_s):
+            return [every_s]
+        case Cron():
+            instants = [next_after(schedule, SEEN_FROM, anchor=None)]
+            while len(instants) < SEEN_INSTANTS:
+                instants.append(next_after(schedule, instants[-1], anchor=None))
+            return [(later - earlier).total_seconds() for earlier, later in pairwise(instants)]

@@ -1,0 +1,186 @@
+"""`enable`, `disable`, `forget`, `cancel`, `migrate`, `prune`, `doctor`, `check`, `demo`."""
+
+import os
+
+import pytest
+
+
+def test_disable_and_enable_are_said_and_hold(cli, shop):
+    assert "pick is disabled: stocktaking" in cli("disable", "pick", "send-mail", "--reason", "stocktaking").err
+    assert cli("status", "send-mail", "--json").json["enabled"] is False
+
+    found = cli("enable", "pick", "send-mail")
+
+    assert (found.code, found.out) == (0, "")
+    assert cli("status", "send-mail", "--json").json["enabled"] is True
+
+
+def test_disabling_twice_keeps_the_first_reason(cli, shop):
+    assert "report is disabled: moving house" in cli("disable", "report", "--reason", "another").err
+
+
+def test_an_unknown_worker_can_be_neither_switched_nor_forgotten(cli, shop):
+    assert cli("enable", "nobody").code == 4
+    assert cli("disable", "nobody").code == 4
+    assert cli("forget", "nobody", "--yes").code == 4
+
+
+def test_forget_needs_a_yes_where_nobody_can_be_asked(cli, shop):
+    refused = cli("forget", "pick")
+
+    assert refused.code == 2
+    assert "Forget worker 'pick' and cancel 1 waiting run?" in refused.err
+    assert "--yes" in refused.err
+    assert cli("forget", "pick", "--yes").code == 0
+    assert cli("status", "pick").code == 4
+
+
+def test_a_waiting_run_is_cancelled_at_once(cli, shop):
+    run = cli("runs", "--worker", "pick", "--json").lines[0]["id"]
+
+    assert "is cancelled" in cli("cancel", str(run), "--reason", "wrong").err
+    assert cli("show", str(run), "--json").json["run"]["cancel"]["reason"] == "wrong"
+
+
+def test_a_finished_run_cannot_be_cancelled(cli, shop):
+    run = cli("runs", "--worker", "fetch-data", "--status", "succeeded", "--json").lines[0]["id"]
+
+    found = cli("cancel", str(run))
+
+    assert found.code == 5
+    assert "only unfinished runs are cancelled" in found.err
+
+
+def test_many_runs_need_a_yes_and_what_cannot_be_cancelled_spoils_no_other(cli, shop):
+    waiting = cli("runs", "--worker", "pick", "--json").lines[0]["id"]
+
+    assert cli("cancel", "1", str(waiting)).code == 2
+    found = cli("cancel", "999999", str(waiting), "--yes")
+
+    assert found.code == 4
+    assert "no run 999999" in found.err
+    assert f"pick run {waiting} is cancelled" in found.err
+
+
+@pytest.mark.parametrize("text", ["x", "1.5", "-1", "9" * 25])
+def test_what_is_no_run_id_is_no_such_thing(cli, shop, text):
+    assert cli("cancel", "--", text).code == 4
+
+
+# ── care ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_migrate_makes_a_store_and_then_has_nothing_to_do(cli, empty):
+    first, again = cli("migrate"), cli("migrate")
+
+    assert (first.code, again.code) == (0, 0)
+    assert "made sqlite:///" in first.err
+    assert "nothing to do" in again.err
+    found = cli("migrate", "--json").json
+    assert found["from"] == found["to"]
+
+
+def test_migrate_leaves_alone_what_is_no_store(cli, empty):
+    (empty / "shiftboss.db").write_bytes(b"")
+
+    assert cli("migrate").code == 75
+    assert (empty / "shiftboss.db").read_bytes() == b""
+
+
+def test_prune_needs_a_yes_and_says_how_much_went(cli, shop):
+    assert cli("prune").code == 2
+
+    assert cli("prune", "--yes").err == "0 rows deleted\n"
+    assert cli("prune", "--older-than", "0s", "--yes").err != "0 rows deleted\n"
+    left = {run["status"] for run in cli("runs", "--json").lines}
+    assert left <= {"pending", "dead"}, "unresolved dead letters and what waits stay"
+
+
+def test_doctor_finds_what_is_wrong_with_its_remedy(cli, shop):
+    found = cli("doctor")
+
+    assert found.code == 3
+    assert "report: disabled by ada" in found.out
+    assert "→ see to the cause, then: shiftboss enable report" in found.out
+    assert "1 problem" in found.err
+
+
+def test_doctor_as_json_has_every_finding(cli, shop):
+    found = cli("doctor", "--json").json
+
+    assert found["problems"] == 1
+    about = {each["about"]: each["severity"] for each in found["findings"]}
+    assert about["integrity"] == about["graph"] == about["store"] == "good"
+    assert about["dead letters"] == "warning"
+    assert all(each["remedy"] for each in found["findings"] if each["severity"] != "good")
+
+
+def test_doctor_examines_the_machine_also_without_a_store(cli, empty):
+    found = cli("doctor")
+
+    assert found.code == 3
+    assert "there is no store at" in found.out
+    assert "versions" in found.out
+
+
+def test_doctor_names_a_network_file_system():
+    from pathlib import Path
+
+    from shiftboss.cli import doctor
+
+    mounts = "1 0 8:1 / / rw - ext4 /dev/sda rw\n2 1 0:9 / /mnt/a\\040b rw - nfs4 srv:/x rw\n"
+
+    assert doctor.file_system(Path("/mnt/a b/jobs"), mounts) == "nfs4"
+    assert doctor.file_system(Path("/mnt/other"), mounts) == "ext4"
+    assert doctor.file_system(Path("/srv"), "") == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes of POSIX")
+def test_doctor_warns_of_a_store_that_everybody_may_write(cli, shop):
+    (shop / "shiftboss.db").chmod(0o666)
+
+    assert "chmod o-w" in cli("doctor").out
+
+
+def test_check_lets_a_good_app_pass(cli, shop):
+    found = cli("check", "app.py")
+
+    assert found.code == 0
+    assert "app.py:boss: 6 workers" in found.err
+
+
+def test_check_refuses_what_could_not_start(cli, empty):
+    (empty / "app.py").write_text(
+        "from shiftboss import Orchestrator\nboss = Orchestrator()\n"
+        "@boss.worker(every=60, depends_on=['b'])\ndef a(): ...\n"
+        "@boss.worker(every=60, depends_on=['a'])\ndef b(): ...\n"
+    )
+
+    found = cli("check")
+
+    assert found.code == 2
+    assert "cycle" in found.err
+
+
+def test_check_warns_of_what_would_never_run(cli, empty):
+    (empty / "app.py").write_text(
+        "from shiftboss import Orchestrator\nboss = Orchestrator()\n"
+        "@boss.worker()\ndef manual(): ...\n"
+        "@boss.worker(every=60, depends_on=[manual])\ndef waits(): ...\n"
+    )
+
+    found = cli("check")
+
+    assert found.code == 3
+    assert "waits" in found.out
+    assert "→" in found.out
+    assert cli("check", "--json").json["warnings"] == 1
+
+
+def test_the_demo_says_what_is_missing(cli, empty, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "psutil", None)
+
+    found = cli("demo")
+
+    assert found.code == 2
+    assert "pip install 'shiftboss[demo]'" in found.err

@@ -1,0 +1,96 @@
+"""`status`, `health`, `nodes`: how is everything."""
+
+import pytest
+
+from .conftest import process
+
+
+def columns(out, title):
+    """A column of a plain table, by the place of its title."""
+    head, *rows = [line for line in out.splitlines() if line.startswith(("WORKER", " ")) or "  " in line][1:]
+    start = head.index(title)
+    return [row[start:].split("  ")[0] for row in rows]
+
+
+def test_disabled_workers_stand_first_and_the_exit_code_says_not_healthy(cli, shop):
+    found = cli("status")
+
+    assert found.code == 3
+    assert columns(found.out, "WORKER")[0] == "report"
+    assert columns(found.out, "HEALTH")[0] == "disabled"
+
+
+def test_off_a_terminal_a_worker_is_one_line_and_nothing_is_cut(cli, shop):
+    out = cli("status", COLUMNS="20").out
+
+    assert len(out.splitlines()) == 2 + 6
+    assert "at 02:30 every day (Europe/Berlin)" in out
+    assert "disabled by ada just now: moving house" in out or "disabled by ada" in out
+    assert "\x1b" not in out
+    assert "\t" not in out
+
+
+def test_a_worker_that_is_asked_for_is_judged_alone(cli, shop):
+    found = cli("status", "report", "--json")
+
+    assert found.code == 3
+    assert found.json["name"] == "report"
+    assert found.json["disabled"]["reason"] == "moving house"
+
+
+def test_an_unknown_worker_is_no_such_thing(cli, shop):
+    found = cli("status", "reprot")
+
+    assert (found.code, found.out) == (4, "")
+    assert "did you mean 'report'?" in found.err
+
+
+def test_json_is_one_object_with_every_field_whatever_its_value(cli, shop):
+    found = cli("status", "--json").json
+
+    assert set(found) == {"at", "health", "reasons", "nodes", "running", "workers", "store"}
+    worker = next(each for each in found["workers"] if each["name"] == "send-mail")
+    assert worker["dead_letters"] == 2
+    assert worker["latest"]["ok"] is False
+    assert worker["breaker"] == "closed"
+    assert worker["disabled"] is None
+    assert worker["holds"] == []
+
+
+def test_an_empty_store_is_healthy_and_says_that_there_is_nothing(cli, empty):
+    assert cli("migrate").code == 0
+
+    found = cli("status")
+
+    assert found.code == 0
+    assert "no worker is stored yet" in found.err
+
+
+def test_health_gives_a_word_and_the_reasons(cli, shop):
+    found = cli("health")
+
+    assert found.code == 3
+    assert found.out.split()[0] in ("degraded", "unhealthy")
+    assert "moving house" in found.out
+    assert cli("health", "--json").json["workers"]["report"]["status"] == "disabled"
+
+
+def test_nodes_says_that_there_is_none(cli, shop):
+    found = cli("nodes")
+
+    assert (found.code, found.out) == (0, "")
+    assert "no node" in found.err
+    assert cli("nodes", "--json").json == []
+
+
+@pytest.mark.parametrize(
+    "args", [("status",), ("why", "pick"), ("show", "send-mail"), ("runs",), ("dead",), ("doctor",)]
+)
+def test_without_rich_everything_is_still_there(shop, args):
+    (shop / "rich.py").write_text("raise ImportError('not installed')\n")
+
+    found = process(*args, cwd=shop, PYTHONPATH=str(shop))
+
+    assert found.code in (0, 3)
+    assert found.out
+    assert "Traceback" not in found.err

@@ -1,0 +1,119 @@
+"""`trigger`: payloads, options, refusals.  Waiting is in test_processes.py."""
+
+import json
+
+import pytest
+
+
+def payload_of(cli, run_id):
+    return cli("show", run_id.strip(), "--json").json["run"]["payload"]
+
+
+@pytest.mark.parametrize(
+    ("words", "payload"),
+    [
+        ((), None),
+        (('{"to": "ada", "copies": 2}',), {"to": "ada", "copies": 2}),
+        (("to=ada", "copies=2"), {"to": "ada", "copies": 2}),
+        (("to=007", "subject=true", "tags=[1, 2]"), {"to": "007", "subject": True, "tags": [1, 2]}),
+        (("to=a=b", "subject="), {"to": "a=b", "subject": ""}),
+        (('to="7"',), {"to": "7"}),
+    ],
+)
+def test_a_payload_is_json_or_pairs_whose_values_are_json_where_they_can_be(cli, shop, words, payload):
+    found = cli("trigger", "send-mail", *words)
+
+    assert (found.code, found.err) == (0, "")
+    assert payload_of(cli, found.out) == payload
+
+
+def test_a_payload_comes_from_a_file_or_stdin(cli, shop):
+    (shop / "mail.json").write_text('{"to": "ada"}')
+
+    assert payload_of(cli, cli("trigger", "send-mail", "@mail.json").out) == {"to": "ada"}
+    assert payload_of(cli, cli("trigger", "send-mail", "-", input='{"to": "bob"}').out) == {"to": "bob"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("{",), "is no JSON"),
+        (("[1]",), "a payload is an object"),
+        (("@gone.json",), "gone.json cannot be read"),
+        (("ada",), "neither a JSON object nor key=value"),
+        (("{}", "to=x"), "is too much"),
+        (("--in", "soon", "to=x"), "not understood"),
+        (("--at", "someday", "to=x"), "is no instant"),
+        (("--in", "1m", "--at", "18:00"), "exclude each other"),
+        (("--timeout", "1m"), "--wait"),
+        (("--priority", "urgent"), "low"),
+    ],
+)
+def test_what_cannot_be_meant_is_a_usage_error(cli, shop, words, said):
+    found = cli("trigger", "send-mail", *words)
+
+    assert (found.code, found.out) == (2, "")
+    assert said in found.err
+    assert len(found.err.splitlines()) == 1
+
+
+def test_with_the_app_the_payload_is_checked_by_its_type_hints(cli, shop):
+    found = cli("trigger", "send-mail", "-a", "app.py", "too=ada")
+
+    assert found.code == 2
+    assert "did you mean 'to'?" in found.err
+    assert cli("trigger", "send-mail", "-a", "app.py", "to=ada").code == 0
+
+
+def test_a_number_too_large_for_a_machine_stays_what_it_is(cli, shop):
+    run = cli("trigger", "send-mail", "-", input='{"to":"x","id":123456789012345678901234567890}').out
+
+    assert payload_of(cli, run)["id"] == 123456789012345678901234567890
+
+
+def test_options_are_kept_with_the_run(cli, shop):
+    found = cli(
+        "trigger",
+        "send-mail",
+        "to=ada",
+        "--key",
+        "order-7",
+        "--priority",
+        "high",
+        "--at",
+        "2099-01-01T00:00Z",
+        "--json",
+    )
+
+    assert found.json["key"] == "order-7"
+    assert found.json["priority"] == "high"
+    assert found.json["due_at"] == "2099-01-01T00:00:00Z"
+
+
+def test_the_same_key_gives_the_same_run_and_another_payload_is_refused(cli, shop):
+    first = cli("trigger", "send-mail", "to=ada", "--key", "order-7")
+    again = cli("trigger", "send-mail", "to=ada", "--key", "order-7")
+    other = cli("trigger", "send-mail", "to=bob", "--key", "order-7")
+
+    assert first.out == again.out
+    assert other.code == 5
+    assert "another payload" in other.err
+
+
+def test_a_disabled_worker_refuses_unless_forced(cli, shop):
+    refused = cli("trigger", "report")
+
+    assert refused.code == 5
+    assert "moving house" in refused.err
+    assert cli("trigger", "report", "--force").code == 0
+
+
+def test_an_unknown_worker_is_no_such_thing(cli, shop):
+    found = cli("trigger", "send-mial")
+
+    assert found.code == 4
+    assert "did you mean 'send-mail'?" in found.err
+
+
+def test_the_run_id_alone_is_on_stdout(cli, shop):
+    assert json.loads(cli("trigger", "send-mail", "to=ada").out) > 0

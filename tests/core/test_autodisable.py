@@ -1,0 +1,293 @@
+"""Runs that die in a row switch their worker off, and what switches it on again."""
+
+from __future__ import annotations
+
+import pytest
+from builders import (
+    AT_ONCE,
+    BOOM,
+    FAILED,
+    FATAL,
+    NOON,
+    OK,
+    TIMED_OUT,
+    a_breaker,
+    a_node,
+    a_record,
+    a_run,
+    a_snapshot,
+    a_worker,
+    after,
+    an_occurrence,
+    at,
+)
+
+from shiftboss.core import control
+from shiftboss.core.events import RunSkipped, WorkerDisabled, WorkerEnabled
+from shiftboss.core.model import (
+    BreakerMode,
+    BreakerState,
+    Cancelled,
+    Cause,
+    Disabled,
+    Error,
+    Interrupted,
+    Status,
+    Unfit,
+)
+from shiftboss.core.settle import expire, rescue
+from shiftboss.core.value import replace
+
+RUNNING = Status.RUNNING
+AUTO = Disabled(by="auto", reason="5 died", since=at("11:00"), probation_s=3600.0, probation_until=NOON)
+
+
+class TestDisabling:
+    """K4: so many dead runs in a row."""
+
+    def test_the_fifth_dead_run_in_a_row_disables_with_the_reason(self):
+        world = a_snapshot(a_run(status=RUNNING, id=7), records={"a": a_record(streak=4)})
+        world.settle(7, FATAL)
+
+        assert world.workers["a"].disabled == Disabled(
+            by="auto",
+            reason="5 runs in a row died, the last one run 7: ValueError: boom",
+            since=NOON,
+            error=Error("ValueError", "boom"),
+            run=7,
+            probation_s=3600.0,
+            probation_until=at("13:00"),
+        )
+        assert world.record("a").streak == 5
+
+    def test_the_event_names_the_workers_that_this_starves(self):
+        workers = [a_worker("a"), a_worker("b", depends_on=["a"]), a_worker("c", after=("b",)), a_worker("d")]
+        world = a_snapshot(a_run("a", RUNNING), workers=workers, records={"a": a_record(streak=4)})
+        world.settle(1, FATAL)
+
+        (event,) = world.said(WorkerDisabled)
+        assert (event.worker, event.by, event.run, event.starves) == ("a", "auto", 1, ("b", "c"))
+
+    def test_retries_are_not_counted_dead_runs_are(self):
+        world = a_snapshot(a_run(), workers=[a_worker(retry=AT_ONCE, max_consecutive_failures=2)])
+        for _ in range(4):
+            world.start()
+            world.settle(1, FAILED)
+
+        assert (world.record("a").streak, world.workers["a"].disabled) == (1, None)
+
+    @pytest.mark.parametrize("outcome", [Unfit(BOOM), Cancelled(), Interrupted()])
+    def test_other_ends_do_not_count(self, outcome):
+        world = a_snapshot(a_run(status=RUNNING), records={"a": a_record(streak=4)})
+        world.settle(1, outcome)
+
+        assert (world.record("a").streak, world.workers["a"].disabled) == (4, None)
+
+    def test_expired_ones_do_not_count(self):
+        world = a_snapshot(a_run(give_up_at=NOON), records={"a": a_record(streak=4)})
+        world.does(expire, run=world.pending()[0])
+
+        assert (world.record("a").streak, world.workers["a"].disabled) == (4, None)
+
+    def test_a_crash_loop_counts(self):
+        """C8"""
+        run = a_run(status=RUNNING, rescues=4)
+        world = a_snapshot(run, nodes=[a_node("n1"), a_node("n2")], records={"a": a_record(streak=4)})
+        world.does(rescue, node=world.nodes["n1"], by="n2")
+
+        assert world.workers["a"].disabled.by == "auto"
+
+    def test_a_success_in_between_starts_the_count_anew(self):
+        world = a_snapshot(a_run(status=RUNNING), a_run(status=RUNNING), records={"a": a_record(streak=4)})
+        world.settle(1, OK)
+        world.settle(2, FATAL)
+
+        assert (world.record("a").streak, world.workers["a"].disabled) == (1, None)
+
+    def test_it_can_be_switched_off(self):
+        worker = a_worker(max_consecutive_failures=None)
+        world = a_snapshot(a_run(status=RUNNING), workers=[worker], records={"a": a_record(streak=99)})
+        world.settle(1, FATAL)
+
+        assert world.workers["a"].disabled is None
+
+    def test_who_is_disabled_by_a_person_stays_so(self):
+        worker = a_worker(disabled="ada")
+        world = a_snapshot(a_run(status=RUNNING), workers=[worker], records={"a": a_record(streak=4)})
+        world.settle(1, FATAL)
+
+        assert world.workers["a"].disabled.by == "ada"
+
+    def test_its_other_runs_in_progress_go_on(self):
+        world = a_snapshot(a_run(status=RUNNING), a_run(status=RUNNING), records={"a": a_record(streak=4)})
+        world.settle(1, FATAL)
+
+        assert list(world.running) == [2]
+
+
+class TestForcing:
+    """K5: the success of a forced run enables what was disabled automatically."""
+
+    def forced(self, outcome, *, disabled=AUTO, **fields):
+        run = a_run(status=RUNNING, forced=True, **fields)
+        world = a_snapshot(run, workers=[a_worker(disabled=disabled)], records={"a": a_record(streak=5)})
+        world.settle(1, outcome)
+        return world
+
+    def test_its_success_enables(self):
+        world = self.forced(OK)
+
+        assert (world.workers["a"].disabled, world.record("a").streak) == (None, 0)
+        assert world.said(WorkerEnabled) == [WorkerEnabled(at=NOON, worker="a", run=1, by="auto")]
+
+    def test_its_failure_does_not(self):
+        assert self.forced(FATAL).workers["a"].disabled == AUTO
+
+    def test_what_a_person_disabled_stays_disabled(self):
+        assert self.forced(OK, disabled="ada").workers["a"].disabled.by == "ada"
+
+    def test_the_success_of_a_fallback_proves_nothing(self):
+        """K3"""
+        assert self.forced(OK, fallback=True).workers["a"].disabled == AUTO
+
+    def test_the_success_of_an_attempt_that_was_in_progress_does_not_enable(self):
+        world = a_snapshot(a_run(status=RUNNING), workers=[a_worker(disabled=AUTO)])
+        world.settle(1, OK)
+
+        assert world.workers["a"].disabled == AUTO
+
+    def test_instants_that_passed_are_recorded_as_one_range(self):
+        """K5, O2"""
+        worker = a_worker(every=600.0, concurrency=2, disabled=AUTO)
+        runs = [a_run(status=RUNNING, forced=True), an_occurrence(due_at=at("11:10"))]
+        world = a_snapshot(*runs, workers=[worker], records={"a": a_record(anchor_at=at("11:10"))})
+        world.settle(1, OK, at("12:05"))
+
+        skipped = world.ended[2]
+        assert (skipped.status, skipped.cause) == (Status.SKIPPED, Cause.DISABLED)
+        assert (skipped.covers_until, skipped.missed) == (at("12:00"), 5)
+        assert [run.occurs_at for run in world.pending()] == [at("12:10")]
+
+
+class TestProbation:
+    """K5: after probation one run may probe; its success enables, its failure doubles the wait."""
+
+    def a_world(self, **disabled):
+        world = a_snapshot(a_run(), a_run(), workers=[a_worker(disabled=replace(AUTO, **disabled), retry=AT_ONCE)])
+        assert world.start() == [1]
+        return world
+
+    def test_its_success_enables(self):
+        world = self.a_world()
+        world.settle(1, OK)
+
+        assert world.workers["a"].disabled is None
+        assert world.start() == [2]
+
+    @pytest.mark.parametrize("outcome", [FAILED, FATAL, TIMED_OUT])
+    def test_its_failure_doubles_the_wait(self, outcome):
+        world = self.a_world()
+        world.settle(1, outcome, after(5))
+
+        disabled = world.workers["a"].disabled
+        assert (disabled.probation_s, disabled.probation_until) == (7200.0, after(7205))
+        assert world.start(after(7204)) == []
+        assert len(world.start(after(7205))) == 1
+
+    def test_a_probe_that_is_lost_for_good_counts_as_failed(self):
+        """C8"""
+        world = a_snapshot(a_run(rescues=4), workers=[a_worker(disabled=AUTO)], nodes=[a_node("n1"), a_node("n2")])
+        world.start()
+        world.does(rescue, node=world.nodes["n1"], by="n2")
+
+        assert world.workers["a"].disabled.probation_s == 7200.0
+
+    @pytest.mark.parametrize("outcome", [Cancelled(), Interrupted()])
+    def test_after_any_other_end_the_next_run_probes(self, outcome):
+        """R2"""
+        world = self.a_world()
+        world.settle(1, outcome, after(5))
+
+        assert world.workers["a"].disabled == AUTO
+        assert len(world.start(after(5))) == 1
+
+    def test_it_waits_no_longer_than_a_day(self):
+        world = self.a_world(probation_s=60_000.0)
+        world.settle(1, FAILED)
+
+        assert world.workers["a"].disabled.probation_s == 86_400.0
+
+    def test_without_probation_only_a_person_enables(self):
+        world = a_snapshot(a_run(), workers=[a_worker(probation_s=None)], records={"a": a_record(streak=4)})
+        world.start()
+        world.settle(1, FATAL)
+
+        disabled = world.workers["a"].disabled
+        assert (disabled.probation_s, disabled.probation_until) == (None, None)
+
+    def test_what_a_person_disabled_has_none(self):
+        world = a_snapshot(a_run(), workers=[a_worker(disabled="ada")])
+
+        assert world.start(after(10 * 86_400)) == []
+
+
+class TestEnabling:
+    """K5: enable() resets streak and breaker, and records what passed."""
+
+    def test_it_resets_streak_and_breaker(self):
+        worker = a_worker(breaker="x", disabled=AUTO)
+        breaker = a_breaker("x", opened_at=at("11:00"), failures=5)
+        world = a_snapshot(workers=[worker], records={"a": a_record(streak=5)}, breakers=[breaker])
+        world.does(control.enable, name="a", by="ada")
+
+        assert (world.workers["a"].disabled, world.record("a").streak) == (None, 0)
+        assert world.breakers["x"] == BreakerState(name="x", opened_at=NOON)
+
+    def test_a_closed_breaker_forgets_what_it_had_counted(self):
+        breaker = a_breaker("x", BreakerMode.CLOSED, failures=4)
+        world = a_snapshot(workers=[a_worker(breaker="x", disabled=AUTO)], breakers=[breaker])
+        world.does(control.enable, name="a", by="ada")
+
+        assert world.breakers["x"].failures == 0
+
+    def test_attempts_from_before_count_for_nothing(self):
+        """K2"""
+        world = a_snapshot(a_run(status=RUNNING), workers=[a_worker(breaker="x")], breakers=[a_breaker("x")])
+        world.does(control.enable, after(1), name="a", by="ada")
+        world.settle(1, FAILED, after(2))
+
+        assert world.breakers["x"].failures == 0
+
+    def test_instants_that_passed_are_recorded_as_one_range(self):
+        """K5, O2"""
+        worker = a_worker(every=3600.0, disabled="ada")
+        record = a_record(anchor_at=at("06:00"), last_instant=at("10:00"))
+        world = a_snapshot(an_occurrence(due_at=at("11:00")), workers=[worker], records={"a": record})
+        world.does(control.enable, at("14:30"), name="a", by="ada")
+
+        skipped = world.ended[1]
+        assert (skipped.cause, skipped.occurs_at) == (Cause.DISABLED, at("11:00"))
+        assert (skipped.covers_until, skipped.missed) == (at("14:00"), 3)
+        assert [run.occurs_at for run in world.pending()] == [at("15:00")]
+        (event,) = world.said(RunSkipped)
+        assert (event.first, event.last, event.count) == (at("11:00"), at("14:00"), 4)
+
+    def test_an_instant_that_lies_ahead_stays(self):
+        worker = a_worker(every=3600.0, disabled="ada")
+        world = a_snapshot(an_occurrence(due_at=at("13:00")), workers=[worker])
+        world.does(control.enable, name="a", by="ada")
+
+        assert [run.id for run in world.pending()] == [1]
+
+    def test_pending_triggers_stay_and_start(self):
+        world = a_snapshot(a_run(), workers=[a_worker(disabled="ada")])
+        world.does(control.enable, name="a", by="ada")
+
+        assert world.start() == [1]
+
+    def test_a_started_occurrence_stays_for_its_retry(self):
+        worker = a_worker(every=3600.0, disabled="ada")
+        world = a_snapshot(an_occurrence(attempt=1), workers=[worker])
+        world.does(control.enable, after(1), name="a", by="ada")
+
+        assert [run.id for run in world.pending()] == [1]

@@ -1,0 +1,210 @@
+"""What will go wrong with workers that are each allowed?"""
+
+from __future__ import annotations
+
+import pytest
+from builders import a_definition
+
+from shiftboss.core.findings import Severity, findings
+from shiftboss.core.policy import BreakerPolicy, HealthPolicy, Rate, Retry
+from shiftboss.core.worker import OnFailure, Upstream
+
+
+def found(*definitions, **facts):
+    """The findings as (severity, rule, worker)."""
+    return [(f.severity.value, f.rule, f.worker) for f in findings(definitions, **facts)]
+
+
+def expecting(seconds, **fields):
+    return HealthPolicy(expected_duration_s=seconds, **fields)
+
+
+def test_the_workers_of_the_readme_give_none():
+    assert (
+        found(
+            a_definition("fetch", every=60.0, timeout_s=30.0, priority="high"),
+            a_definition("process", every=120.0, depends_on=["fetch"]),
+            a_definition("cleanup", cron="0 3 * * *", priority="low", blocks=("process",)),
+            a_definition("mail", concurrency=20, breaker="mailer"),
+            a_definition("pump", continuous=True, pause_s=1.0),
+        )
+        == []
+    )
+
+
+def test_depending_on_a_worker_and_blocking_it_is_fine():
+    """B1, D2: one after the other, and never both."""
+    upstream = a_definition("a", every=60.0)
+
+    assert found(upstream, a_definition("b", every=60.0, depends_on=["a"], blocks=("a",))) == []
+
+
+class TestStarving:
+    """P2, B4: nothing ages past critical."""
+
+    PUMP = {"continuous": True, "timeout_s": 5.0}
+
+    def test_beside_a_critical_worker_that_never_pauses_nothing_starts(self):
+        pump = a_definition("pump", priority="critical", **self.PUMP)
+        report = a_definition("report", every=60.0, blocks=("pump",))
+
+        (finding,) = findings([pump, report])
+
+        assert (finding.severity, finding.rule, finding.worker) == (Severity.WARNING, "P2", "report")
+        assert finding.message == ("it cannot run beside 'pump', which is critical and never idle: it will never start")
+
+    def test_a_resource_shuts_out_as_well(self):
+        pump = a_definition("pump", priority="critical", uses={"db": 2}, **self.PUMP)
+        report = a_definition("report", every=60.0, uses={"db": 1})
+
+        assert found(pump, report, resources={"db": 2}) == [("warning", "P2", "report")]
+        assert found(pump, report, resources={"db": 3}) == []
+
+    def test_a_critical_worker_that_is_mostly_busy_is_named(self):
+        sync = a_definition("sync", every=60.0, priority="critical", health=expecting(45.0))
+        report = a_definition("report", every=60.0, blocks=("sync",))
+
+        assert [f.message for f in findings([sync, report])] == [
+            "it cannot run beside 'sync', which is critical and busy 75% of the time: it starts by luck only"
+        ]
+
+    def test_a_lower_priority_waits_its_offset_each_time(self):
+        pump = a_definition("pump", **self.PUMP)
+        report = a_definition("report", every=3600.0, priority="low", blocks=("pump",))
+
+        (finding,) = findings([pump, report])
+
+        assert (finding.severity, finding.rule) == (Severity.NOTE, "B4")
+        assert finding.message == "it cannot run beside 'pump', which never pauses: each run waits 540 s"
+
+    @pytest.mark.parametrize("pause_s", [0.5, 60.0])
+    def test_a_pause_lets_others_in(self, pause_s):
+        pump = a_definition("pump", priority="critical", pause_s=pause_s, **self.PUMP)
+
+        assert found(pump, a_definition("report", every=60.0, blocks=("pump",))) == []
+
+    def test_of_the_same_priority_each_has_its_turn(self):
+        assert found(a_definition("pump", **self.PUMP), a_definition("report", every=60.0, blocks=("pump",))) == []
+
+    def test_who_can_run_side_by_side_is_not_shut_out(self):
+        pump = a_definition("pump", priority="critical", **self.PUMP)
+
+        assert found(pump, a_definition("report", every=60.0)) == []
+
+
+class TestUpstreams:
+    """D2, D4, D5, D6: upstreams that never come, never end or never fail."""
+
+    def test_an_upstream_that_nothing_runs_by_itself(self):
+        a, b = a_definition("a"), a_definition("b", every=60.0, depends_on=["a"])
+
+        assert found(a, b) == [("warning", "D6", "b")]
+
+    def test_an_upstream_that_comes_after_a_scheduled_one_is_fine(self):
+        chain = [a_definition("x", every=60.0), a_definition("y", after=("x",)), a_definition("z", after=("y",))]
+
+        assert found(*chain, a_definition("b", every=60.0, depends_on=["z"])) == []
+        assert found(*chain[1:], a_definition("b", every=60.0, depends_on=["z"])) == [("warning", "D6", "b")]
+
+    def test_a_continuous_upstream_without_timeout(self):
+        a = a_definition("a", continuous=True, pause_s=1.0, timeout_s=None)
+
+        assert found(a, a_definition("b", every=60.0, depends_on=["a"])) == [("warning", "D2", "b")]
+
+    def test_an_upstream_that_never_fails_for_good(self):
+        a = a_definition("a", continuous=True, pause_s=1.0)
+        b = a_definition("b", every=60.0, depends_on=[Upstream("a", on_failure=OnFailure.SKIP)])
+
+        assert found(a, b) == [("note", "D5", "b")]
+
+    @pytest.mark.parametrize(("max_age_s", "said"), [(3599.0, [("warning", "D4", "b")]), (3600.0, [])])
+    def test_a_success_that_is_wanted_fresher_than_it_can_be(self, max_age_s, said):
+        b = a_definition("b", every=60.0, depends_on=[Upstream("a", max_age_s=max_age_s)])
+
+        assert found(a_definition("a", every=3600.0), b) == said
+        assert found(a_definition("a", cron="7 * * * *"), b) == said
+
+
+class TestCadence:
+    """M3, B8, H2: schedules that cannot be kept."""
+
+    @pytest.mark.parametrize(
+        ("fields", "said"),
+        [
+            ({"timeout_s": 61.0}, [("note", "M3", "a")]),
+            ({"timeout_s": 60.0}, []),
+            ({"timeout_s": None}, []),
+            ({"timeout_s": 61.0, "concurrency": 2}, []),
+            ({"health": expecting(61.0)}, [("warning", "M3", "a")]),
+            ({"health": expecting(61.0), "concurrency": 2}, []),
+            ({"rate": Rate(count=1, per_s=61.0)}, [("warning", "B8", "a")]),
+            ({"rate": Rate(count=1, per_s=60.0)}, []),
+            ({"health": HealthPolicy(expect_success_within_s=59.0)}, [("warning", "H2", "a")]),
+            ({"health": HealthPolicy(expect_success_within_s=120.0)}, []),
+        ],
+    )
+    @pytest.mark.parametrize("rule", [{"every": 60.0}, {"cron": "* * * * *"}])
+    def test_it_is_compared_with_the_interval(self, rule, fields, said):
+        assert found(a_definition("a", **rule, **fields)) == said
+
+    def test_of_a_cron_the_shortest_gap_counts(self):
+        assert found(a_definition("a", cron="0,1 3 * * *", timeout_s=61.0)) == [("note", "M3", "a")]
+        assert found(a_definition("a", cron="0 3 * * *", timeout_s=61.0)) == []
+
+
+def test_at_most_once_is_never_retried():
+    """C7"""
+    assert found(a_definition("a", at_most_once=True)) == [("warning", "C7", "a")]
+    assert found(a_definition("a", at_most_once=True, retry=Retry(max_retries=0))) == []
+
+
+class TestCapacity:
+    """P3, B9: what is busy at once on average."""
+
+    @pytest.mark.parametrize(("slots", "said"), [(3, [("warning", "P3", "")]), (4, [("note", "P3", "")]), (5, [])])
+    def test_it_is_compared_with_the_slots(self, slots, said):
+        workers = [a_definition(f"w{n}", every=60.0, health=expecting(48.0)) for n in range(5)]  # 0.8 each
+
+        assert found(*workers, slots=slots) == said
+
+    def test_permits_have_a_capacity_too(self):
+        workers = [a_definition(f"w{n}", every=60.0, uses={"db": 1}, health=expecting(45.0)) for n in range(3)]
+
+        assert [f.message for f in findings(workers, resources={"db": 2})] == [
+            "2.2 permits of 'db' are wanted on average, and it has 2"
+        ]
+        assert found(*workers, resources={"db": 3}) == []
+
+    def test_what_expects_nothing_weighs_nothing(self):
+        assert found(*[a_definition(f"w{n}", every=60.0) for n in range(50)], slots=1) == []
+
+
+def test_a_shared_breaker_has_one_policy():
+    """K1"""
+    strict, lax = BreakerPolicy(failures=1), BreakerPolicy(failures=9)
+
+    assert found(a_definition("a", breaker="x", breaker_policy=strict), a_definition("b", breaker="x")) == []
+    assert found(
+        a_definition("a", breaker="x", breaker_policy=strict), a_definition("b", breaker="x", breaker_policy=lax)
+    ) == [("warning", "K1", "b")]
+
+
+def test_threads_with_a_timeout_are_one_note():
+    """B6, T2"""
+    workers = [a_definition(f"w{n}", executor="thread") for n in range(7)]
+
+    (finding,) = findings(workers)
+
+    assert (finding.severity, finding.worker) == (Severity.NOTE, "")
+    assert "w0, w1, w2, w3, w4 and 2 more" in finding.message
+    assert found(a_definition("a", executor="thread", timeout_s=None)) == []
+
+
+def test_warnings_come_first_and_then_the_order_of_declaration():
+    workers = [
+        a_definition("late", every=60.0, timeout_s=90.0),
+        a_definition("second", at_most_once=True),
+        a_definition("first", at_most_once=True),
+    ]
+
+    assert [f.worker for f in findings(workers)] == ["second", "first", "late"]

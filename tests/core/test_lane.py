@@ -1,0 +1,148 @@
+"""The waiting work of one worker, as far as it has been read."""
+
+from __future__ import annotations
+
+import pytest
+from builders import a_run, after, an_occurrence, at
+
+from shiftboss.core.lane import FORCED, Lane
+from shiftboss.core.policy import Priority
+from shiftboss.core.value import replace
+from shiftboss.errors import NotLoaded
+
+NORMAL = int(Priority.NORMAL)
+
+
+def heads(lane, queue=NORMAL):
+    return [run.id for run in lane.heads(queue)]
+
+
+def a_prefix(*runs, least=None, standing=()):
+    """A lane of which only the first normal runs were read."""
+    queues = [(number, list(runs) if number == NORMAL else [], number != NORMAL) for number in range(5)]
+    return Lane.read(queues, standing=standing, least=least)
+
+
+class TestQueues:
+    """One queue a priority, first due first."""
+
+    def test_runs_stand_by_due_instant_then_id(self):
+        lane = Lane([a_run(id=3), a_run(id=1, due_at=after(1)), a_run(id=2)])
+
+        assert heads(lane) == [2, 3, 1]
+
+    def test_each_priority_and_forced_runs_have_their_own(self):
+        lane = Lane([a_run(id=1, priority="low"), a_run(id=2, priority="critical"), a_run(id=3, forced=True)])
+
+        assert [heads(lane, number) for number in (0, 1, 2, 3, FORCED)] == [[1], [], [], [2], [3]]
+
+    def test_a_run_that_changed_stands_where_it_belongs_now(self):
+        run = a_run(id=1)
+        lane = Lane([run, a_run(id=2)])
+        lane.put(replace(run, due_at=after(5)))
+        assert heads(lane) == [2, 1]
+
+        lane.put(replace(run, priority=Priority.HIGH))
+        assert (heads(lane), heads(lane, int(Priority.HIGH)), len(lane)) == ([2], [1], 2)
+
+    def test_a_run_that_was_taken_is_gone(self):
+        lane = Lane([a_run(id=1), a_run(id=2)])
+        lane.take(1)
+        lane.take(99)
+
+        assert (heads(lane), lane.get(1), [run.id for run in lane]) == ([2], None, [2])
+
+    def test_the_next_due_instant_is_that_of_any_queue(self):
+        assert Lane([a_run(id=1), a_run(id=2, priority="low", due_at=at("11:00"))]).next_due_at == at("11:00")
+        assert Lane().next_due_at is None
+
+    def test_it_knows_whether_a_lower_priority_may_wait(self):
+        """D9"""
+        lane = Lane([a_run(id=1, priority="high")])
+
+        assert not lane.holds_below(Priority.HIGH)
+        assert lane.holds_below(Priority.CRITICAL)
+        assert Lane([a_run(id=1, priority="high", forced=True)]).holds_below(Priority.HIGH)
+
+
+class TestPrefix:
+    """What has not been read is never taken for absent."""
+
+    def test_a_run_beyond_the_prefix_is_not_kept(self):
+        lane = a_prefix(a_run(id=1), a_run(id=2, due_at=after(10)))
+        lane.put(a_run(id=3, due_at=after(5)))
+        lane.put(a_run(id=4, due_at=after(20)))
+
+        assert heads(lane) == [1, 3, 2]
+
+    def test_a_prefix_that_is_used_up_is_dry(self):
+        lane = a_prefix(a_run(id=1))
+        assert (lane.is_dry, lane.is_whole) == (False, False)
+
+        lane.take(1)
+        assert lane.is_dry
+
+    def test_a_whole_lane_is_never_dry(self):
+        assert (Lane().is_dry, Lane().is_whole) == (False, True)
+
+
+class TestLeast:
+    """D2: the waiting run with the least logical instant, then id."""
+
+    def test_it_need_not_be_the_first_due(self):
+        lane = Lane([a_run(id=1), a_run(id=2, occurs_at=at("11:00"), due_at=after(60), attempt=1), a_run(id=3)])
+
+        assert lane.least.id == 2
+
+    def test_nothing_waits(self):
+        assert Lane().least is None
+
+    def test_it_follows_what_comes_and_goes(self):
+        lane = Lane([a_run(id=1)])
+        assert lane.least.id == 1
+
+        lane.put(a_run(id=2, due_at=at("11:00")))
+        assert lane.least.id == 2
+        lane.take(2)
+        assert lane.least.id == 1
+
+    def test_of_a_prefix_it_was_read_and_may_stand_outside(self):
+        least = a_run(id=9, occurs_at=at("10:00"), due_at=after(600), attempt=1)
+        lane = a_prefix(a_run(id=1), least=least)
+
+        assert (lane.least, lane.knows_least) == (least, True)
+
+    def test_once_it_is_taken_nobody_knows_the_next(self):
+        least = a_run(id=9, occurs_at=at("10:00"), due_at=after(600), attempt=1)
+        lane = a_prefix(a_run(id=1), least=least)
+        lane.take(9)
+
+        assert not lane.knows_least
+        with pytest.raises(NotLoaded, match="least logical instant"):
+            _ = lane.least
+
+    def test_an_earlier_one_that_comes_is_the_least(self):
+        lane = a_prefix(a_run(id=1), least=a_run(id=1))
+        lane.put(a_run(id=2, due_at=at("11:00")))
+
+        assert lane.least.id == 2
+
+
+class TestStanding:
+    """M3, M6: runs that rules made are always all here."""
+
+    def test_they_are_known_beyond_the_prefix(self):
+        occurrence = an_occurrence(id=7, due_at=after(600))
+        lane = a_prefix(a_run(id=1), standing=[occurrence])
+
+        assert lane.standing == {7: occurrence}
+        assert heads(lane) == [1]
+        assert sorted(run.id for run in lane) == [1, 7]
+        assert lane.get(7) == occurrence
+
+    def test_runs_by_hand_are_none(self):
+        lane = Lane([a_run(id=1), an_occurrence(id=2)])
+
+        assert list(lane.standing) == [2]
+        lane.take(2)
+        assert lane.standing == {}
