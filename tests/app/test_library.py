@@ -679,3 +679,41 @@ async def test_ctx_time_is_the_schedules(boss):
     assert covers_until == occurs_at
     assert missed == 0
     assert fence > 0
+
+
+async def test_old_history_is_pruned_while_it_idles(tmp_path, monkeypatch):
+    """A4: finished runs go after their retention, in small batches; what is dead and unresolved stays."""
+    from shiftboss.engine import retention
+    from shiftboss.ports import HistoryFilter
+
+    monkeypatch.setattr(retention, "EVERY_S", 0.05)
+    monkeypatch.setattr(retention, "AGAIN_S", 0.01)
+    monkeypatch.setattr(retention, "BATCH", 3)
+    boss = Orchestrator(f"sqlite:///{tmp_path / 'boss.db'}", retention=0)
+
+    @boss.worker(max_retries=0)
+    async def job(number: int) -> None:
+        if number == 0:
+            raise ValueError("kept")
+
+    async with boss:
+        runs = [await job.trigger(number) for number in range(8)]
+        while [run.id for run in await boss.runs(HistoryFilter(limit=100))] != [runs[0].id]:
+            await asyncio.sleep(0.01)
+
+
+def test_run_says_that_it_wants_the_main_thread(tmp_path):
+    boss = Orchestrator(f"sqlite:///{tmp_path / 'boss.db'}")
+    said: list[Exception] = []
+
+    def call():
+        try:
+            boss.run()
+        except Exception as error:
+            said.append(error)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join()
+
+    assert "main thread" in str(said[0])

@@ -80,7 +80,7 @@ def test_nodes_says_that_there_is_none(cli, shop):
 
     assert (found.code, found.out) == (0, "")
     assert "no node" in found.err
-    assert cli("nodes", "--json").json == []
+    assert cli("nodes", "--json").json == {"nodes": []}
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from builders import FAILED, a_node, a_record, a_run, a_snapshot, a_worker, after, at, gates, starts
+from builders import FAILED, a_node, a_record, a_run, a_snapshot, a_worker, after, an_occurrence, at, gates, starts
 
 from shiftboss.core.holds import IsReserved, NoSlot
 from shiftboss.core.model import NodeMode, Status
+from shiftboss.core.worker import OnFailure, Upstream
 from shiftboss.errors import NotLoaded
 
 RUNNING = Status.RUNNING
@@ -229,3 +230,36 @@ class TestLookingAgain:
 
         assert world.decide().look_at == {"a": retry.due_at}
         assert starts(world.decide(retry.due_at)) == [1]
+
+    def test_a_retry_behind_a_held_head_is_looked_at_when_it_is_due(self):
+        """D2"""
+        workers = [a_worker("a"), a_worker("b", depends_on=["a"])]
+        upstream = a_run("a", RUNNING, due_at=at("11:30"))
+        retry = a_run("b", occurs_at=at("11:00"), due_at=after(5), attempt=1)
+        world = a_snapshot(upstream, a_run("b"), retry, workers=workers, records={"a": a_record(ok=True)})
+
+        assert world.decide().look_at == {"b": after(5)}
+        assert starts(world.decide(after(5))) == [3]
+
+    def test_an_occurrence_behind_a_held_head_is_looked_at_when_it_can_be_skipped(self):
+        """D5"""
+        workers = [a_worker("a"), a_worker("b", depends_on=[Upstream("a", on_failure=OnFailure.SKIP)])]
+        runs = [a_run("b"), an_occurrence("b", due_at=after(5))]
+        world = a_snapshot(*runs, workers=workers, records={"a": a_record(ok=False)})
+
+        assert world.decide().look_at == {"b": after(5)}
+        assert [run.id for run in world.decide(after(5)).skips] == [2]
+
+    def test_a_reservation_that_will_lapse_is_looked_at_then(self):
+        """B4, D4"""
+        workers = [
+            a_worker("u"),
+            a_worker("a"),
+            a_worker("b", blocks=("a",), depends_on=[Upstream("u", max_age_s=3700.0)]),
+        ]
+        runs = [a_run("a", RUNNING), a_run("b"), a_run("a", due_at=after(1))]
+        world = a_snapshot(*runs, workers=workers, records={"u": a_record(ok=True, occurs_at=at("11:00"))})
+
+        decision = world.decide(after(60))
+        assert (gates(decision, 3), decision.look_at) == (["reserved"], {"b": after(100.000001)})
+        assert starts(world.decide(after(101))) == [3]

@@ -98,6 +98,7 @@ class NodeParts:
             watchdog=self.watchdog,
             memory_share=memory_share,
             shutdown_timeout_s=boss.shutdown_timeout_s,
+            keep=boss.keep,
         )
 
     def close(self) -> None:

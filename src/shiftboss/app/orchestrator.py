@@ -35,6 +35,7 @@ from shiftboss.core.policy import Duration, duration
 from shiftboss.core.worker import Definition
 from shiftboss.engine import fact
 from shiftboss.engine.engine import Engine, Subscriber
+from shiftboss.engine.retention import Keep
 from shiftboss.engine.shutdown import ShutdownReport
 from shiftboss.errors import (
     AlreadyStarted,
@@ -56,7 +57,8 @@ class Orchestrator:
 
     *store*: "sqlite:///relative", "sqlite:////absolute" or "memory:"; `SHIFTBOSS_STORE` in the environment goes first,
     ./shiftboss.db comes last.  *max_concurrency*: slots of this node.  *resources*: name → fleet-wide permits.
-    *shutdown_timeout* (25 s): platforms kill at 30.  *durability*: "power" survives a power cut, "process" only the end
+    *shutdown_timeout* (25 s): platforms kill at 30.  *retention* of finished runs (14 days) and *letter_retention* of
+    closed dead letters (30 days); open ones are kept.  *durability*: "power" survives a power cut, "process" only the end
     of the process, and is faster.
     """
 
@@ -67,6 +69,8 @@ class Orchestrator:
         max_concurrency: int = 100,
         resources: Mapping[str, int] | None = None,
         shutdown_timeout: Duration = 25.0,
+        retention: Duration = "14d",
+        letter_retention: Duration = "30d",
         durability: str = "power",
         code_version: str = "",
         clock: Clock | None = None,
@@ -83,6 +87,10 @@ class Orchestrator:
         self.max_concurrency = max_concurrency
         self.resources = dict(resources or {})
         self.shutdown_timeout_s = duration(shutdown_timeout, name="shutdown_timeout")
+        self.keep = Keep(
+            runs_s=duration(retention, name="retention"),
+            letters_s=duration(letter_retention, name="letter_retention"),
+        )
         self.durability = durability
         self.code_version = code_version or os.environ.get("SHIFTBOSS_CODE_VERSION", "")
         self.clock: Clock = clock or SystemClock()

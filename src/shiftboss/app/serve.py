@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from shiftboss.app.signals import heard, leave_at_once
 from shiftboss.engine.engine import Engine
 from shiftboss.engine.shutdown import ShutdownReport
+from shiftboss.errors import NotAllowed
 
 if TYPE_CHECKING:
     from shiftboss.app.orchestrator import Orchestrator
@@ -28,6 +29,8 @@ def serve(boss: Orchestrator, *, until: Callable[[Engine], None] | None = None) 
 
     *until* is called with the engine once it runs (the command's --for and --burst).  From the main thread only.
     """
+    if threading.current_thread() is not threading.main_thread():
+        raise NotAllowed("run() owns the process and its signals: call it from the main thread, or use start and stop")
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     engine = boss._make_engine(loop, is_client=False)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import platform
 import stat
-from collections.abc import Iterator
+import time  # only asks which clocks there are; clock.py reads them
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
@@ -71,8 +72,6 @@ def machine() -> Iterator[Finding]:
     with_ = f", with {', '.join(extras)}" if extras else ""
     text = f"shiftboss {package_version()}, Python {platform.python_version()} on {platform.system()}{with_}"
     yield Finding(Severity.GOOD, "versions", f"{text}; apsw {_version('apsw')}, msgspec {_version('msgspec')}")
-    import time  # only asks which clocks there are; clock.py reads them
-
     if not hasattr(time, "CLOCK_BOOTTIME") and platform.system() != "Darwin":
         yield Finding(
             Severity.WARNING,
@@ -209,12 +208,14 @@ def store(info: dict[str, Any]) -> Iterator[Finding]:
 # ── the fleet ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def fleet(found: SystemStatus) -> Iterator[Finding]:
+def fleet(found: SystemStatus, *, is_dead: Callable[[str], bool]) -> Iterator[Finding]:
     """Nodes, clocks, workers, dead letters."""
-    live = [node for node in found.nodes if node.live]
-    gone = [node for node in found.nodes if not node.live]
+    live = [node for node in found.nodes if node.live and not is_dead(node.id)]
+    gone = [node for node in found.nodes if node not in live]
     if live:
-        yield Finding(Severity.GOOD, "nodes", words.slots(found))
+        yield Finding(
+            Severity.GOOD, "nodes", f"{words.plural(len(live), 'node')} {'lives' if len(live) == 1 else 'live'}"
+        )
     elif found.workers:
         yield Finding(Severity.WARNING, "nodes", "no node runs workers on this store", "shiftboss run APP")
     for node in gone:
@@ -222,9 +223,9 @@ def fleet(found: SystemStatus) -> Iterator[Finding]:
         held = f" and still holds run {', '.join(runs)}" if runs else ""
         yield Finding(
             Severity.PROBLEM if runs and not live else Severity.WARNING,
-            "lease",
-            f"node {node.name} has no lease any more{held}",
-            "any live node takes over within a minute; start one if there is none",
+            "node",
+            f"{node.name} is gone{held}",
+            "any live node takes over within a minute" if live else "start a node: it takes over what is left",
         )
     versions = sorted({node.version for node in live})
     if len(versions) > 1:

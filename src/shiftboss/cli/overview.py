@@ -65,8 +65,9 @@ def print_status(found: SystemStatus, *, whole: bool) -> None:
 
 def sections(found: SystemStatus, *, height: int | None = None) -> Iterator[tuple[Sequence[Column], list[Row]]]:
     """The tables of the page, without the empty ones; cut to fit into *height* lines, the worst staying."""
+    workers = found.workers if height is None else sorted(found.workers, key=_is_quiet)
     parts: tuple[tuple[Sequence[Column], list[Row]], ...] = (
-        (WORKERS, [_worker(worker, found.at) for worker in found.workers]),
+        (WORKERS, [_worker(worker, found.at) for worker in workers]),
         (RUNNING, list(_running(found))),
         (ATTENTION, list(_attention(found))),
     )
@@ -76,6 +77,11 @@ def sections(found: SystemStatus, *, height: int | None = None) -> Iterator[tupl
     left = height - FRAME - 2 * len(filled) - sum(min(len(rows), SHOWN_ASIDE) for _, rows in filled[1:])
     limits = [max(SHOWN_ASIDE, left), *(SHOWN_ASIDE for _ in filled[1:])]
     return ((columns, _cut(columns, rows, limit)) for (columns, rows), limit in zip(filled, limits, strict=True))
+
+
+def _is_quiet(worker: WorkerStatus) -> tuple[bool, bool]:
+    """What may be cut off first: well, and nothing going on."""
+    return worker.health in words.GOOD, not (worker.running or worker.due or worker.dead_letters)
 
 
 def _cut(columns: Sequence[Column], rows: list[Row], limit: int) -> list[Row]:

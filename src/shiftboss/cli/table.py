@@ -99,7 +99,7 @@ def line(*parts: str | Cell) -> None:
     if rich_console is None:
         print("".join(part.text if isinstance(part, Cell) else part for part in parts).rstrip())
     else:
-        rich_console.print(joined(*parts), soft_wrap=True)
+        rich_console.print(joined(*parts))
 
 
 def headline(*parts: str | Cell) -> None:

@@ -188,7 +188,9 @@ class Walk:
             beside.update((run.id, run) for run in lane.standing.values())
         beside.update((run.id, run) for run in lane.heads(FORCED))  # of any priority (P2); a person forced them: few
         for run in beside.values():
-            if run.due_at <= self.now:
+            if run.due_at > self.now:
+                self.decision.look(name, run.due_at)
+            else:
                 heappush(self._heap, (rank(run, effective(run, self._lent)), NO_QUEUE, run, None))
 
     def _advance(self, number: int, queue: Iterator[Run]) -> None:
@@ -258,6 +260,7 @@ class Walk:
             self.decision.look(run.worker, patient_until)
         elif self._some_node_has_a_slot(answer):
             self._reserved.append(run)
+            self.decision.look(run.worker, answer.good_until)  # what it reserves is free again then
 
     def _some_node_has_a_slot(self, answer: Ask) -> bool:
         definition = answer.state.definition

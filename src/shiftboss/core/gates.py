@@ -49,7 +49,7 @@ from shiftboss.core.worker import OnFailure, Upstream
 class Ask:
     """What the gates said about one run: its holds, and how it must be started if there are none."""
 
-    __slots__ = ("degraded", "fallback", "holds", "priority", "probe", "run", "skip", "state")
+    __slots__ = ("degraded", "fallback", "good_until", "holds", "priority", "probe", "run", "skip", "state")
 
     def __init__(self, run: Run, state: WorkerState) -> None:
         self.run = run
@@ -60,6 +60,7 @@ class Ask:
         self.fallback = False
         self.degraded = False
         self.skip = False  # D5: not held but to be recorded as skipped
+        self.good_until: datetime | None = None  # when a gate that lets it pass now will hold it by time alone (D4)
 
     def hold(self, hold: Hold) -> None:
         self.holds.append(hold)
@@ -243,9 +244,14 @@ def _ask_freshness(view: View, ask: Ask, edge: Upstream, record: Record) -> None
         if success is None or (mine is not None and success < mine):
             why = "has not succeeded since the last successful start of this worker"
             ask.hold(UpstreamStale(upstream=edge.worker, why=why, since=ask.run.due_at))
-    if edge.max_age_s is not None and (success is None or seconds_between(success, view.now) > edge.max_age_s):
+    if edge.max_age_s is None:
+        return
+    if success is None or seconds_between(success, view.now) > edge.max_age_s:
         why = f"its last success is older than {edge.max_age_s:g} s"
         ask.hold(UpstreamStale(upstream=edge.worker, why=why, since=ask.run.due_at))
+    else:
+        stale_at = later(success, edge.max_age_s + 1e-6)
+        ask.good_until = stale_at if ask.good_until is None else min(ask.good_until, stale_at)
 
 
 def _why_broken(snapshot: Snapshot, upstream: WorkerState) -> str | None:

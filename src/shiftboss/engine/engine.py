@@ -28,6 +28,7 @@ from shiftboss.engine.flight import Flights
 from shiftboss.engine.inbox import Inbox
 from shiftboss.engine.lease import Lease
 from shiftboss.engine.membership import joined, left, renewed, shedding
+from shiftboss.engine.retention import Keep, Retention
 from shiftboss.engine.shutdown import Phase, Shutdown, ShutdownReport
 from shiftboss.engine.waiters import Waiters
 from shiftboss.engine.watchdog import Watchdog
@@ -61,6 +62,7 @@ class Engine:
         watchdog: Watchdog | None = None,
         memory_share: Callable[[], float | None] = lambda: None,
         shutdown_timeout_s: float = 25.0,
+        keep: Keep = Keep(),
     ) -> None:
         self._store = store
         self._clock = clock
@@ -72,6 +74,7 @@ class Engine:
         self._watchdog = watchdog
         self._memory_share = memory_share
         self._shutdown_timeout_s = shutdown_timeout_s
+        self._keep = keep
         self._shutdown = Shutdown()
         self._announced = Phase.RUNNING
         self._report = ShutdownReport()
@@ -79,6 +82,7 @@ class Engine:
         self._lease = Lease(clock)
         self._session: Session
         self._cycle: Cycle
+        self._retention: Retention
         self._inbox = Inbox(self._ring)
         self._flights = Flights(
             node.id if node is not None else "",
@@ -173,6 +177,7 @@ class Engine:
         self._session = self._store.session()
         self._is_open = True
         self._cycle = Cycle(self._session, self._clock, self._node)
+        self._retention = Retention(self._session, self._clock, self._keep)
         if self._node is None:
             self._cycle.turn()
             return
@@ -224,6 +229,8 @@ class Engine:
             self._recovered()
             if not turn.again and not len(self._inbox) and not self._is_over():
                 self._wake.clear()
+                if self._node is not None and self._announced is Phase.RUNNING:
+                    self._retention.prune_if_due()
                 self._session.wait(self._wait_s())
         except OperatorError as error:
             self._store_failed(facts, error)
@@ -285,7 +292,7 @@ class Engine:
         now, now_s = self._clock.now(), self._clock.monotonic_s()
         waits = [MAX_WAIT_S, self._shutdown.next_s(now_s)]
         if self._node is not None:
-            waits.append(self._lease.renew_in_s)
+            waits += (self._lease.renew_in_s, self._retention.due_in_s)
             if self._needs_ticks():
                 waits.append(self._ticked_s + TICK_S - now_s)
         agenda = self._cycle.agenda.next_at if self._announced is Phase.RUNNING else None

@@ -63,7 +63,7 @@ def _store(url: str) -> Iterator[Finding]:
     try:
         views = Views(found.session(), SystemClock(), url=found.url)
         yield from examine.store(views.info())
-        yield from examine.fleet(views.status())
+        yield from examine.fleet(views.status(), is_dead=found.is_dead)
         yield from examine.relations(views)
     except ShiftbossError as error:
         yield examine.failed("store", error)

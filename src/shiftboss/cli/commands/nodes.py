@@ -6,11 +6,10 @@ from datetime import datetime
 
 import click
 
-from shiftboss.app.views import NodeStatus
+from shiftboss.app.views import NodeStatus, Views
 from shiftboss.cli import dump, place, table, talk, times, words
 from shiftboss.cli.command import Command, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
-from shiftboss.clock import SystemClock
 
 COLUMNS = (
     table.Column("NODE"),
@@ -21,12 +20,12 @@ COLUMNS = (
     table.Column("LEASE", right=True),
     table.Column("UP", right=True),
     table.Column("VERSION"),
-    table.Column("", gives=True),
+    table.Column("", wraps=True, gives=True),
 )
 
 
 @click.command(
-    cls=Command, epilog=examples("shiftboss nodes", "shiftboss nodes --json | jq '.[] | select(.live) | .pid'")
+    cls=Command, epilog=examples("shiftboss nodes", "shiftboss nodes --json | jq '.nodes[] | select(.live) | .pid'")
 )
 @json_option
 @store_option
@@ -35,28 +34,33 @@ def nodes(as_json: bool, store: str | None, app: str | None) -> int:
 
     SLOTS: in use, of all.  LAG: how late its event loop answers.  LEASE: how much of it is left.
     """
-    with place.reading(store, app) as views:
+    with place.opened(place.store_url(store, app)) as (opened, clock):
+        views = Views(opened.session(), clock, url=opened.url)
         found = views.nodes()
+        dead = {node.id for node in found if opened.is_dead(node.id)}
     if as_json:
-        dump.one(found)
+        dump.one({"nodes": found})
     elif found:
-        now = SystemClock().now()
-        table.show(COLUMNS, [_row(node, now) for node in found])
+        now = clock.now()
+        table.show(COLUMNS, [_row(node, now, is_dead=node.id in dead) for node in found])
     else:
         talk.note("no node: nothing runs workers on this store just now")
     return Exit.DONE
 
 
-def _row(node: NodeStatus, now: datetime) -> list[str | table.Cell]:
-    state = node.mode if node.live else "gone"
+def _row(node: NodeStatus, now: datetime, *, is_dead: bool) -> list[str | table.Cell]:
+    is_there = node.live and not is_dead
+    state = node.mode if is_there else "gone"
     version = f"{node.version} {node.code_version}".strip()
     shed = f"holds back {node.shed}: {node.shed_reason}" if node.shed != "nothing" else ""
+    if is_dead:
+        shed = "its process is gone; the next node takes over"
     return [
         node.name,
         table.Cell(state, words.NODE_STYLES.get(state, "")),
         f"{node.used}/{node.slots}",
         str(node.workers),
-        times.span(node.lag_s) if node.live else "",
+        times.span(node.lag_s) if is_there else "",
         f"{node.lease_left_s:.0f} s" if node.live else table.Cell("ended", "red"),
         times.rough((now - node.started_at).total_seconds()),
         version,

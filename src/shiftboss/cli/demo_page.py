@@ -1,0 +1,97 @@
+"""The worked example on a terminal: its workers run, its page shows them, its end says what became of everything.
+
+Rules of this file
+- Everything lies in ./shiftboss-demo; started again it goes on where it was.
+- The page is the one of `status --watch`, in a thread that only reads; off a terminal there is a line for each event.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from shiftboss.app.orchestrator import Orchestrator
+from shiftboss.app.serve import exit_code, serve
+from shiftboss.app.views import Views
+from shiftboss.cli import run_until, run_words, table, talk, watch
+from shiftboss.demo.archive import Archive
+from shiftboss.demo.endpoint import Endpoint
+from shiftboss.demo.observatory import archive_beside, observatory
+from shiftboss.engine.engine import Engine
+
+FOLDER = Path("shiftboss-demo")
+
+
+def run_demo(*, for_s: float | None, store: str | None, live: bool | None) -> int:
+    """Run until Ctrl-C or for *for_s*; the exit code is that of `run`."""
+    FOLDER.mkdir(exist_ok=True)
+    archive = archive_beside(FOLDER)
+    url = store or f"sqlite:///{FOLDER / 'demo.db'}"
+    is_live = talk.is_terminal(sys.stdout) if live is None else live
+    with (
+        _endpoint() as endpoint,
+        run_until.conditions(_boss := _make(url, archive, endpoint), for_s=for_s, burst=False) as until,
+    ):
+        boss = _boss
+        _say_where(boss, is_live=is_live)
+        pages: list[threading.Thread] = []
+
+        def begin(engine: Engine) -> None:
+            until(engine)
+            if is_live:
+                page = threading.Thread(target=_show, args=(boss, engine), name="shiftboss-page", daemon=True)
+                page.start()
+                pages.append(page)
+
+        report = serve(boss, until=begin)
+        for page in pages:
+            page.join()
+    counts = archive.counts()
+    print(f"observed: {counts['samples']} samples, {counts['summaries']} summaries, {counts['reports']} reports kept")
+    print(report)
+    return exit_code(report, [report.signal] if report.signal is not None else [])
+
+
+def _make(url: str, archive: Archive, endpoint: Endpoint) -> Orchestrator:
+    boss = observatory(url, archive, endpoint)
+    boss._store_override = url  # never the user's own store, whatever SHIFTBOSS_STORE says
+    return boss
+
+
+@contextlib.contextmanager
+def _endpoint() -> Iterator[Endpoint]:
+    endpoint = Endpoint()
+    endpoint.start()
+    try:
+        yield endpoint
+    finally:
+        endpoint.stop()
+
+
+def _say_where(boss: Orchestrator, *, is_live: bool) -> None:
+    command = os.path.relpath(sys.argv[0]) if os.path.sep in sys.argv[0] else sys.argv[0]
+    place = boss.store_url.removeprefix("sqlite:///")
+    talk.note(f"the observatory keeps everything in {place}; Ctrl-C drains and says what became of it")
+    talk.note("from a second terminal:")
+    for what in ("status --watch", "why summarize", "trigger report sensor=cpu --wait", "dead"):
+        talk.note(f"  {command} {what} -s {place}")
+    if is_live:
+        handler: logging.Handler = logging.FileHandler(FOLDER / "demo.log")
+        handler.setFormatter(run_words.PlainLines())
+        logging.getLogger().handlers[:] = [handler]
+        logging.getLogger().setLevel(logging.INFO)
+    else:
+        run_words.say_what_happens(boss, log_format=None, log_level=None)
+
+
+def _show(boss: Orchestrator, engine: Engine) -> None:
+    console = table.console()
+    if console is None:
+        return
+    with contextlib.closing(Views(boss.store.session(), boss.clock, url=boss.store_url)) as views:
+        watch.show_live(console, views, until=engine.over.done)
