@@ -112,6 +112,10 @@ class StoreTooNew(OperatorError):
     """A newer shiftboss wrote this store.  Nothing was touched; upgrade this process."""
 
 
+class StoreTooOld(OperatorError):
+    """An older shiftboss wrote this store, and who only reads or triggers does not migrate it."""
+
+
 class StoreRejected(OperatorError):
     """The store refused a write that it should have taken (a constraint); the fact to blame is refused with it."""
 

@@ -20,6 +20,7 @@ from shiftboss.errors import (
     StoreMissing,
     StoreRejected,
     StoreTooNew,
+    StoreTooOld,
     StoreUnavailable,
 )
 from shiftboss.ports import HistoryFilter
@@ -175,6 +176,15 @@ def test_a_newer_schema_is_refused_before_anything_is_written(path: Path):
     connection.close()
 
     assert_refused(path, StoreTooNew, "upgrade this process")
+
+
+def test_an_older_schema_is_left_alone_by_who_only_reads(path: Path):
+    """W4"""
+    connection = apsw.Connection(str(made(path)))
+    connection.pragma("user_version", 0)
+    connection.close()
+
+    assert_refused(path, StoreTooOld, "shiftboss migrate", create=False)
 
 
 def test_a_newer_schema_that_is_still_in_the_log_is_refused(path: Path):

@@ -85,7 +85,7 @@ def busy(session: Session) -> Session:
         ({"error_type": "KeyError", "worker": "backup"}, []),
         ({"error_type": "KeyError", "status": [Status.DEAD], "since": at(1), "before": 9}, [2]),
     ],
-    ids=str,
+    ids=repr,
 )
 def test_runs_are_listed_newest_first_by_any_condition(busy: Session, wanted: dict[str, object], expected: list[int]):
     assert listed(busy, **wanted) == expected
@@ -177,7 +177,7 @@ def failing(session: Session) -> Session:
         ({"since": at(3)}, [6, 5, 3]),
         ({"before": 5, "limit": 2}, [3, 2]),
     ],
-    ids=str,
+    ids=repr,
 )
 def test_letters_are_listed_newest_first_by_any_condition(
     failing: Session, wanted: dict[str, object], expected: list[int]

@@ -54,9 +54,7 @@ class Deadlines:
 
 
 _deadlines: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Deadlines] = weakref.WeakKeyDictionary()
-_latest: list[
-    Deadlines
-] = []  # of the loop that asked last: nearly always the only one
+_latest: list[Deadlines] = []  # of the loop that asked last: nearly always the only one
 
 
 def _deadlines_of(loop: asyncio.AbstractEventLoop) -> Deadlines:

@@ -58,8 +58,8 @@ class Orchestrator:
     *store*: "sqlite:///relative", "sqlite:////absolute" or "memory:"; `SHIFTBOSS_STORE` in the environment goes first,
     ./shiftboss.db comes last.  *max_concurrency*: slots of this node.  *resources*: name → fleet-wide permits.
     *shutdown_timeout* (25 s): platforms kill at 30.  *retention* of finished runs (14 days) and *letter_retention* of
-    closed dead letters (30 days); open ones are kept.  *durability*: "power" survives a power cut, "process" only the end
-    of the process, and is faster.
+    closed dead letters (30 days); open ones are kept.  *durability*: "power" survives a power cut, "process" only the
+    end of the process, and is faster.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Orchestrator:
         if durability not in ("power", "process"):
             raise ConfigurationError(f"durability={durability!r} is unknown; use 'power' or 'process'")
         self._given_store = store
-        self._store_override: str | None = None  # the command's --store
+        self.store_override: str | None = None  # the command's --store
         self.max_concurrency = max_concurrency
         self.resources = dict(resources or {})
         self.shutdown_timeout_s = duration(shutdown_timeout, name="shutdown_timeout")
@@ -142,7 +142,7 @@ class Orchestrator:
     @property
     def store_url(self) -> str:
         """The command's --store, else SHIFTBOSS_STORE, else the one given here, else ./shiftboss.db."""
-        return self._store_override or os.environ.get("SHIFTBOSS_STORE") or self._given_store or DEFAULT_STORE
+        return self.store_override or os.environ.get("SHIFTBOSS_STORE") or self._given_store or DEFAULT_STORE
 
     @property
     def is_started(self) -> bool:
@@ -314,7 +314,7 @@ class Orchestrator:
         self._require()
         with self._views_lock:
             if self._views is None:
-                self._views = Views(self.store.session(), self.clock, url=self.store_url)
+                self._views = Views(self.store, self.clock)
             return question(self._views)
 
     # ── operating, from a loop ───────────────────────────────────────────────────────────────────────────────────

@@ -24,7 +24,7 @@ from shiftboss.core.value import Value
 from shiftboss.engine.agenda import Agenda
 from shiftboss.engine.mirror import Mirror
 from shiftboss.errors import UnknownRun
-from shiftboss.ports import HistoryFilter, LetterFilter, Reader, Session
+from shiftboss.ports import HistoryFilter, LetterFilter, Reader, Store
 
 
 class RunningRun(Value, frozen=True, omit_defaults=False):
@@ -113,10 +113,10 @@ def _missing(name: str) -> WorkerStatus:
 class Views:
     """Questions answered from one session, kept warm between them.  One thread at a time."""
 
-    def __init__(self, session: Session, clock: Clock, *, url: str) -> None:
-        self._session = session
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._session = store.session()
         self._clock = clock
-        self._url = url
         self._mirror = Mirror(Agenda())
 
     # ── now ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -139,7 +139,7 @@ class Views:
             nodes=self._nodes(snapshot),
             running=tuple(_running(snapshot, run) for run in running),
             workers=tuple(workers),
-            store=self._url,
+            store=self._store.url,
         )
 
     def health(self) -> SystemHealth:
@@ -232,7 +232,9 @@ class Views:
         return snapshot
 
     def _live(self, snapshot: Snapshot) -> frozenset[str]:
-        return live_nodes(snapshot, boot=self._clock.boot, lease_s=self._clock.lease_s())
+        """Nodes with a good lease whose process is not surely gone."""
+        leased = live_nodes(snapshot, boot=self._clock.boot, lease_s=self._clock.lease_s())
+        return frozenset(node for node in leased if not self._store.is_dead(node))
 
     def _health(
         self, snapshot: Snapshot, now: datetime, live: Collection[str], counts: dict[str, dict[str, int]]
@@ -250,7 +252,7 @@ class Views:
         return NodeStatus(
             id=node.id,
             name=node.name,
-            live=is_live(node, boot=self._clock.boot, lease_s=lease_s),
+            live=is_live(node, boot=self._clock.boot, lease_s=lease_s) and not self._store.is_dead(node.id),
             mode=node.mode.value,
             slots=node.slots,
             used=sum(1 for _ in snapshot.running_on(node.id)),

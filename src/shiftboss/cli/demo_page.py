@@ -59,7 +59,7 @@ def run_demo(*, for_s: float | None, store: str | None, live: bool | None) -> in
 
 def _make(url: str, archive: Archive, endpoint: Endpoint) -> Orchestrator:
     boss = observatory(url, archive, endpoint)
-    boss._store_override = url  # never the user's own store, whatever SHIFTBOSS_STORE says
+    boss.store_override = url  # never the user's own store, whatever SHIFTBOSS_STORE says
     return boss
 
 
@@ -93,5 +93,5 @@ def _show(boss: Orchestrator, engine: Engine) -> None:
     console = table.console()
     if console is None:
         return
-    with contextlib.closing(Views(boss.store.session(), boss.clock, url=boss.store_url)) as views:
+    with contextlib.closing(Views(boss.store, boss.clock)) as views:
         watch.show_live(console, views, until=engine.over.done)

@@ -53,7 +53,7 @@ class WorkerName(click.ParamType[str]):
         try:
             store = ctx.params.get("store")
             with place.opened(place.store_url(store, None)) as (found, clock):
-                views = Views(found.session(), clock, url=found.url)
+                views = Views(found, clock)
                 names = sorted(views.snapshot().workers)
         except Exception:  # noqa: BLE001  # no store, a broken one, a busy one: a shell must not show that here
             return []

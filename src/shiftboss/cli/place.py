@@ -57,7 +57,7 @@ def _readable(url: str) -> str:
 def reading(store: str | None, app: str | None) -> Iterator[Views]:
     """Questions to the store.  Raises StoreMissing and whatever else the store raises."""
     with opened(store_url(store, app)) as (found, clock):
-        views = Views(found.session(), clock, url=found.url)
+        views = Views(found, clock)
         try:
             yield views
         finally:
@@ -79,7 +79,7 @@ def opened(url: str) -> Iterator[tuple[Store, Clock]]:
 @contextmanager
 def asking(boss: Orchestrator) -> Iterator[Views]:
     """Questions to the store of an orchestrator that is open."""
-    views = Views(boss.store.session(), boss.clock, url=boss.store_url)
+    views = Views(boss.store, boss.clock)
     try:
         yield views
     finally:
@@ -93,7 +93,7 @@ def operating(store: str | None, app: str | None) -> Iterator[Orchestrator]:
     boss = Orchestrator()
     if app is not None:
         boss = load_app(app).boss
-    boss._store_override = store_url(store, app) if store is not None or app is None else _readable(boss.store_url)
+    boss.store_override = store_url(store, app) if store is not None or app is None else _readable(boss.store_url)
     boss.sync.open()
     try:
         yield boss

@@ -11,7 +11,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -39,7 +39,7 @@ def watch_status(views: Views, names: tuple[str, ...], *, as_json: bool) -> int:
     try:
         with _sigterm_raises():
             if console is not None:
-                _show_live(console, views, names)
+                show_live(console, views, names)
             else:
                 _print_changes(views, names, as_json=as_json)
     except KeyboardInterrupt:
@@ -77,7 +77,10 @@ def _answers(views: Views, names: tuple[str, ...]) -> Iterator[SystemStatus | st
 # ── on a terminal ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _show_live(console: Console, views: Views, names: tuple[str, ...]) -> None:
+def show_live(
+    console: Console, views: Views, names: tuple[str, ...] = (), *, until: Callable[[], bool] = lambda: False
+) -> None:
+    """The live page, in a screen of its own that is given back; for ever, or until *until* says so."""
     from rich.live import Live
 
     last: SystemStatus | None = None
@@ -86,6 +89,8 @@ def _show_live(console: Console, views: Views, names: tuple[str, ...]) -> None:
             trouble = answer if isinstance(answer, str) else ""
             last = last if isinstance(answer, str) else answer
             live.update(_page(last, trouble, console), refresh=True)
+            if until():
+                return
 
 
 def _page(found: SystemStatus | None, trouble: str, console: Console) -> Group:

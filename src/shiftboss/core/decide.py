@@ -95,7 +95,7 @@ class Decision:
     holds: dict[int, tuple[Hold, ...]] = field(default_factory=dict)  # run → why it does not start
     look_at: dict[str, datetime] = field(default_factory=dict)  # lane → when time alone may change something
     starved: set[str] = field(default_factory=set)  # lanes with runs that only lack a slot of this node
-    held_by_nodes: set[str] = field(default_factory=set)  # lanes with runs that a node's shedding or a reservation holds
+    held_by_nodes: set[str] = field(default_factory=set)  # lanes held by a node's shedding or a reservation
 
     def look(self, lane: str, at: datetime | None) -> None:
         if at is not None:

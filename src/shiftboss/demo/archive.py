@@ -45,7 +45,8 @@ class Archive:
     def add_sample(self, at: float, values: dict[str, float]) -> None:
         with self._connection() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO sample (at, cpu, memory, disk, sent, received, load) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO sample (at, cpu, memory, disk, sent, received, load) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (at, *(values[field] for field in FIELDS)),
             )
 

@@ -28,7 +28,7 @@ from shiftboss.engine.flight import Flights
 from shiftboss.engine.inbox import Inbox
 from shiftboss.engine.lease import Lease
 from shiftboss.engine.membership import joined, left, renewed, shedding
-from shiftboss.engine.retention import Keep, Retention
+from shiftboss.engine.retention import KEEP, Keep, Retention
 from shiftboss.engine.shutdown import Phase, Shutdown, ShutdownReport
 from shiftboss.engine.waiters import Waiters
 from shiftboss.engine.watchdog import Watchdog
@@ -62,7 +62,7 @@ class Engine:
         watchdog: Watchdog | None = None,
         memory_share: Callable[[], float | None] = lambda: None,
         shutdown_timeout_s: float = 25.0,
-        keep: Keep = Keep(),
+        keep: Keep = KEEP,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -374,7 +374,7 @@ class Engine:
             return
         began, self._announced = self._announced, phase
         if began is Phase.RUNNING:
-            log.info("stopping: %d attempts in flight are waited for", len(self._flights))
+            log.info("stopping; attempts in flight, waited for: %d", len(self._flights))
             for executor in self._executors.values():
                 executor.announce()
             self._renew()  # says to everybody that this node starts nothing more

@@ -127,9 +127,14 @@ class Mirror:
         self.load_lanes(lanes, reader)
 
     def lanes_of_end(self, worker: str, *, is_standing: bool) -> Iterable[str]:
-        """The lanes that the end of a run may write into: its own for the successor, those that come after it."""
+        """The lanes that the end of a run may write into: those that come after it, and its own.
+
+        Its own for the successor, and where its success may enable a disabled worker and record what passed (K5).
+        """
         after = self.snapshot.relations.after.get(worker, ())
-        return (worker, *after) if is_standing else after
+        state = self.snapshot.workers.get(worker)
+        needs_own = is_standing or (state is not None and state.disabled is not None)
+        return (worker, *after) if needs_own else after
 
     def missing(self, names: Iterable[str]) -> list[str]:
         """Those of *names* whose lane must be (re-)read before anybody decides about it."""

@@ -25,6 +25,9 @@ class Keep(Value, frozen=True):
     letters_s: float = 30 * 86400.0
 
 
+KEEP = Keep()
+
+
 class Retention:
     def __init__(self, session: Session, clock: Clock, keep: Keep) -> None:
         self._session = session

@@ -58,7 +58,7 @@ def word(event: ev.Event) -> tuple[logging.Logger, int, str] | None:
             why = _error(event.error)
             return runs, logging.ERROR, f"{name} run {run} is dead ({event.cause}{why}); it waits as a dead letter"
         case ev.RunEnded():
-            return runs, logging.INFO, f"{name} run {run} {event.status} after {event.duration_s:.3g} s"
+            return runs, logging.INFO, f"{name} run {run} {event.status} after {_span(event.duration_s)}"
         case ev.RunSkipped():
             span = f"{event.count} instants from {_clock(event.first)} to {_clock(event.last)}"
             what = span if event.count > 1 else f"the instant {_clock(event.first)}"
@@ -132,6 +132,13 @@ def _word_of_node(event: ev.Event) -> tuple[logging.Logger, int, str] | None:
 def _error(error: object) -> str:
     kind, message = getattr(error, "type", ""), getattr(error, "message", "")
     return f": {kind}: {message}"[:300] if kind else ""
+
+
+def _span(seconds: float) -> str:
+    """Three digits, in the unit that shows them."""
+    if seconds < 1:
+        return f"{seconds * 1000:.3g} ms" if seconds >= 0.001 else "under 1 ms"
+    return f"{seconds:.3g} s" if seconds < 1000 else f"{seconds:.0f} s"
 
 
 def _clock(at: datetime | None) -> str:

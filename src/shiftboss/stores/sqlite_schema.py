@@ -13,7 +13,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from shiftboss.errors import ConfigurationError, StoreDamaged, StoreMissing, StoreReadOnly, StoreTooNew
+from shiftboss.errors import ConfigurationError, StoreDamaged, StoreMissing, StoreReadOnly, StoreTooNew, StoreTooOld
 from shiftboss.stores import sqlite_errors
 from shiftboss.stores.sqlite_file import Database, Durability, Headings
 
@@ -33,7 +33,10 @@ def prepare(path: Path, *, create: bool, durability: Durability) -> None:
         if db.is_read_only:
             raise sqlite_errors.read_only(path, "it was opened for reading only")
         _use_wal(db)
-        migrate(db)
+        if create:
+            migrate(db)
+        else:
+            _check_current(db)
         _check_settings(db, durability)
     finally:
         db.close()
@@ -75,6 +78,16 @@ def _check_file(path: Path) -> None:
     for place in (path, path.parent):
         if not os.access(place, os.W_OK):
             raise sqlite_errors.read_only(path, f"{place} is read-only")
+
+
+def _check_current(db: Database) -> None:
+    """Who only reads or triggers leaves the schema alone: a glance at `status` must not migrate under older nodes."""
+    version = db.number("PRAGMA user_version")
+    if version < latest():
+        raise StoreTooOld(
+            f"{db.path} has schema {version}, this shiftboss knows {latest()}; nothing was touched: start a node of "
+            "this version on it, or run `shiftboss migrate`"
+        )
 
 
 def _too_new(path: Path, version: int) -> StoreTooNew:

@@ -57,9 +57,7 @@ def claims(history: History, told: Commit) -> Iterator[Violation]:
             if not reported:
                 yield from _rescued_too_early(history, told, end)
             continue
-        held = any(
-            r.run == end.run.id and r.node == claim.node and r.fence == claim.fence for r in told.reports
-        )
+        held = any(r.run == end.run.id and r.node == claim.node and r.fence == claim.fence for r in told.reports)
         if told.by != claim.node or not held:
             yield Violation(
                 "C5", told.at, f"the claim {claim.fence} of run {end.run.id} on {claim.node} was ended by {told.by!r}"
@@ -207,7 +205,9 @@ def occurrences(history: History, told: Commit) -> Iterator[Violation]:
         run = start.run
         covered = history.covered.get(run.worker)
         if covered is not None and run.occurs_at <= covered:
-            yield Violation("O1", told.at, f"run {run.id} of {run.worker} repeats {run.occurs_at}: covered to {covered}")
+            yield Violation(
+                "O1", told.at, f"run {run.id} of {run.worker} repeats {run.occurs_at}: covered to {covered}"
+            )
         history.covered[run.worker] = max(run.covers_until or run.occurs_at, run.occurs_at)
     for run in told.finished:
         if run.status is Status.SKIPPED and run.origin is Origin.OCCURRENCE and run.cause is not Cause.REPLACED:
@@ -296,7 +296,9 @@ def records(history: History, told: Commit) -> Iterator[Violation]:
             yield Violation("K4", told.at, f"the streak of {name} is {history.streaks[name]}, its row: {record.streak}")
         succeeded = history.succeeded.get(name)
         if succeeded is not None and (record.last_success_at, record.last_success_started_at) != succeeded:
-            yield Violation("D4", told.at, f"{name} last succeeded at {succeeded[0]}, its row: {record.last_success_at}")
+            yield Violation(
+                "D4", told.at, f"{name} last succeeded at {succeeded[0]}, its row: {record.last_success_at}"
+            )
 
 
 def slots(history: History, told: Commit) -> Iterator[Violation]:
@@ -326,7 +328,12 @@ def order(history: History, told: Commit) -> Iterator[Violation]:
     after = Judge(history, told.at)
     made = {run.id for run in told.created if run.is_standing}  # by the starts themselves
     for other in after.due():
-        if other.id in made or after.lent(other) != other.priority or after.reasons(other) or after.has_room(node, other):
+        if (
+            other.id in made
+            or after.lent(other) != other.priority
+            or after.reasons(other)
+            or after.has_room(node, other)
+        ):
             continue
         if not after.can_run(node, other):
             continue

@@ -143,9 +143,7 @@ class Judge:
     def permits_left(self, resource: str) -> int:
         """B9."""
         workers = self.history.workers
-        taken = sum(
-            state.definition.uses.get(resource, 0) * len(self.running(name)) for name, state in workers.items()
-        )
+        taken = sum(state.definition.uses.get(resource, 0) * len(self.running(name)) for name, state in workers.items())
         return self.history.resources.get(resource, 0) - taken
 
     def tokens(self, name: str, rate: Rate) -> float:

@@ -49,7 +49,9 @@ class Watch:
         for key, looks in self._suspects.items():
             if looks == LOOKS:
                 run = found[key]
-                self._sim.history.violate("A3", f"run {run.id} of {run.worker} waits, due since {run.due_at}, for nothing")
+                self._sim.history.violate(
+                    "A3", f"run {run.id} of {run.worker} waits, due since {run.due_at}, for nothing"
+                )
         if not found:
             self._compare_with_why()
         self._sim.after(AGAIN_S if found else EVERY_S, self._look)
@@ -66,7 +68,9 @@ class Watch:
         due = [run for run in due if any(judge.has_room(row, run) for row in rows)]
         if not due:
             return []
-        reserved = {run.id for run, before in judge.reserving(list(sim.history.nodes.values()), with_room=False) if before}
+        reserved = {
+            run.id for run, before in judge.reserving(list(sim.history.nodes.values()), with_room=False) if before
+        }
         return [run for run in due if run.id not in reserved]
 
     def _compare_with_why(self) -> None:

@@ -97,7 +97,9 @@ class SimNode:
         self.cycle = Cycle(session, sim.clock, node)
         self.cycle.may_start = lambda: self.lease.is_trusted
         self.executors = {
-            kind: SimExecutor(kind, node.slots, self, sim.model, entered=lambda launch: sim.history.launched(launch.run))
+            kind: SimExecutor(
+                kind, node.slots, self, sim.model, entered=lambda launch: sim.history.launched(launch.run)
+            )
             for kind in node.executors
         }
         self.flights = Flights(
@@ -294,4 +296,3 @@ class SimNode:
         except OperatorError as error:
             tell([(fact.answer, None, error) for fact in facts if fact.answer is not None])
         self._sim.ended(self, process=self._owns_process or not abandoned)
-

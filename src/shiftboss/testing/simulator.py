@@ -79,7 +79,7 @@ class Simulator:
         self._pushed = 0
         self._client = Cycle(self._session(""), self.clock, None)
         self._environment = self._session(ENVIRONMENT)
-        self.views = Views(self.store.session(), self.clock, url=self.store.url)
+        self.views = Views(self.store, self.clock)
 
     # ── nodes ────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -7,7 +7,6 @@ import importlib
 import click
 
 from shiftboss.cli.command import Command, debug_option, examples
-from shiftboss.cli.exits import Exit
 from shiftboss.cli.parameters import SECONDS
 from shiftboss.errors import ConfigurationError
 
@@ -30,7 +29,6 @@ def demo(for_s: float | None, store: str | None, live: bool | None) -> int:
             raise ConfigurationError(
                 f"the demo needs {needed}, which is not installed; run: pip install 'shiftboss[demo]'"
             ) from None
-    start = getattr(importlib.import_module("shiftboss.demo"), "main", None)
-    if start is None:
-        raise ConfigurationError("this build of shiftboss has no demo")
-    return int(start(for_s=for_s, store=store, live=live) or Exit.DONE)
+    from shiftboss.cli.demo_page import run_demo
+
+    return run_demo(for_s=for_s, store=store, live=live)

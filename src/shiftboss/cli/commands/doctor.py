@@ -61,7 +61,7 @@ def _store(url: str) -> Iterator[Finding]:
         yield examine.failed("store", error)
         return
     try:
-        views = Views(found.session(), SystemClock(), url=found.url)
+        views = Views(found, SystemClock())
         yield from examine.store(views.info())
         yield from examine.fleet(views.status(), is_dead=found.is_dead)
         yield from examine.relations(views)

@@ -35,7 +35,7 @@ def nodes(as_json: bool, store: str | None, app: str | None) -> int:
     SLOTS: in use, of all.  LAG: how late its event loop answers.  LEASE: how much of it is left.
     """
     with place.opened(place.store_url(store, app)) as (opened, clock):
-        views = Views(opened.session(), clock, url=opened.url)
+        views = Views(opened, clock)
         found = views.nodes()
         dead = {node.id for node in found if opened.is_dead(node.id)}
     if as_json:

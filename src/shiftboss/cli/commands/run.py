@@ -70,7 +70,7 @@ def run(
     found = place.given_app(app)
     boss = found.boss
     if store is not None:
-        boss._store_override = store
+        boss.store_override = store
     if jobs is not None:
         boss.max_concurrency = jobs
     if shutdown_timeout is not None:
