@@ -5,6 +5,7 @@ from shiftboss.app.handle import RunHandle, Worker
 from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.context import Context, Fatal, Idle, Retry
 from shiftboss.core.model import Run, Status
+from shiftboss.core.policy import HealthPolicy, RetryPolicy
 from shiftboss.engine.shutdown import ShutdownReport
 from shiftboss.errors import (
     ConfigurationError,
@@ -29,10 +30,12 @@ __all__ = [
     "Dependency",
     "DuplicateKey",
     "Fatal",
+    "HealthPolicy",
     "Idle",
     "NotStarted",
     "Orchestrator",
     "Retry",
+    "RetryPolicy",
     "Run",
     "RunFailed",
     "RunHandle",

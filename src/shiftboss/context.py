@@ -130,8 +130,7 @@ class Context:
     @property
     def last_success_at(self) -> datetime | None:
         """When a run of this worker last succeeded, as of the start of this one; None if none ever did."""
-        at: datetime | None = self._launch.facts.get("last_success_at")
-        return at
+        return self._launch.last_success_at
 
     @property
     def fence(self) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
@@ -265,7 +265,7 @@ class Launch:
     report: Callable[[Outcome, float], None]  # outcome, duration in seconds
     signal: Callable[[str, Any], None]  # what a body says meanwhile: "progress", "heartbeat", "zombie"
     timeout_s: float | None
-    facts: dict[str, Any] = field(default_factory=dict)  # for the context: last_success_at, …
+    last_success_at: datetime | None = None  # of the worker, for the context
 
 
 class Executor(Protocol):

@@ -1,4 +1,4 @@
-"""The library face, as INTERFACE describes it, on a real loop and real stores."""
+"""The library face, on a real loop and real stores."""
 
 from __future__ import annotations
 

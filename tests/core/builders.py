@@ -36,7 +36,7 @@ from shiftboss.core.model import (
     Verdict,
     WorkerState,
 )
-from shiftboss.core.policy import BreakerPolicy, Priority, Retry
+from shiftboss.core.policy import BreakerPolicy, Priority, RetryPolicy
 from shiftboss.core.reconcile import declare
 from shiftboss.core.schedule import Cron, Every
 from shiftboss.core.settle import settle
@@ -45,8 +45,8 @@ from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition, Mode, Start, Upstream
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
-NO_RETRY = Retry(max_retries=0)
-AT_ONCE = Retry(first_s=0.0)  # retries without a wait
+NO_RETRY = RetryPolicy(max_retries=0)
+AT_ONCE = RetryPolicy(first_s=0.0)  # retries without a wait
 BOOM = Error(type="ValueError", message="boom", traceback="…")
 FAILED = Failed(BOOM)
 FATAL = Failed(BOOM, fatal=True)
@@ -79,7 +79,7 @@ def a_definition(
     fields.setdefault("concurrency", None if mode is Mode.TRIGGERED else 1)
     fields.setdefault("start", Start.NOW if every is not None else Start.NEXT)
     if continuous:
-        fields.setdefault("retry", Retry(max_retries=None))
+        fields.setdefault("retry", RetryPolicy(max_retries=None))
     return Definition(
         name=name,
         mode=mode,

@@ -33,7 +33,7 @@ from shiftboss.core.model import (
     Unfit,
     Verdict,
 )
-from shiftboss.core.policy import Priority, Retry
+from shiftboss.core.policy import Priority, RetryPolicy
 from shiftboss.core.settle import expire
 from shiftboss.core.snapshot import NOTHING
 from shiftboss.errors import NotAllowed, UnknownRun
@@ -67,7 +67,7 @@ class TestDeadLetters:
     def test_it_keeps_payload_and_every_attempt(self):
         """Q2"""
         run = a_run(digest="abc", payload=b'{"to": "ada"}')
-        world = a_snapshot(run, workers=[a_worker(retry=Retry(max_retries=1, first_s=0.0))])
+        world = a_snapshot(run, workers=[a_worker(retry=RetryPolicy(max_retries=1, first_s=0.0))])
         world.start()
         world.settle(1, FAILED, after(1), duration_s=1.0)
         world.start(after(1))

@@ -6,7 +6,7 @@ import pytest
 from builders import a_definition
 
 from shiftboss.core.findings import Severity, findings
-from shiftboss.core.policy import BreakerPolicy, HealthPolicy, Rate, Retry
+from shiftboss.core.policy import BreakerPolicy, HealthPolicy, Rate, RetryPolicy
 from shiftboss.core.worker import OnFailure, Upstream
 
 
@@ -155,7 +155,7 @@ class TestCadence:
 def test_at_most_once_is_never_retried():
     """C7"""
     assert found(a_definition("a", at_most_once=True)) == [("warning", "C7", "a")]
-    assert found(a_definition("a", at_most_once=True, retry=Retry(max_retries=0))) == []
+    assert found(a_definition("a", at_most_once=True, retry=RetryPolicy(max_retries=0))) == []
 
 
 class TestCapacity:

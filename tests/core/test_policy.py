@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from shiftboss.core.policy import BreakerPolicy, Rate, Retry, duration
+from shiftboss.core.policy import BreakerPolicy, Rate, RetryPolicy, duration
 from shiftboss.errors import ConfigurationError
 
 
@@ -92,12 +92,12 @@ class TestRetry:
     """R1: four attempts, 1 s, doubling, five minutes at most."""
 
     def test_the_defaults(self):
-        assert Retry() == Retry(max_retries=3, first_s=1.0, factor=2.0, cap_s=300.0)
+        assert RetryPolicy() == RetryPolicy(max_retries=3, first_s=1.0, factor=2.0, cap_s=300.0)
 
     @pytest.mark.parametrize("fields", [{"max_retries": -1}, {"first_s": -1}, {"factor": 0.5}, {"cap_s": -1}])
     def test_what_cannot_work_is_refused(self, fields):
         with pytest.raises(ConfigurationError):
-            Retry(**fields)
+            RetryPolicy(**fields)
 
 
 class TestBreakerPolicy:

@@ -23,7 +23,7 @@ from shiftboss.core.model import (
     Sample,
     Status,
 )
-from shiftboss.core.policy import Retry
+from shiftboss.core.policy import RetryPolicy
 from shiftboss.core.settle import back_off_s, rescue
 
 RUNNING = Status.RUNNING
@@ -61,7 +61,7 @@ class TestRescue:
         world = self.rescued(a_run(status=RUNNING, rescues=1))
 
         (run,) = world.pending()
-        assert (run.due_at, run.rescues) == (after(back_off_s(Retry(), 1, 1)), 2)
+        assert (run.due_at, run.rescues) == (after(back_off_s(RetryPolicy(), 1, 1)), 2)
         assert run.due_at > NOON
 
     def test_it_touches_neither_streak_nor_ring(self):

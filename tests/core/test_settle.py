@@ -38,7 +38,7 @@ from shiftboss.core.model import (
     Unfit,
     Verdict,
 )
-from shiftboss.core.policy import Retry
+from shiftboss.core.policy import RetryPolicy
 from shiftboss.core.settle import back_off_s, expire, settle
 from shiftboss.core.snapshot import Change
 
@@ -156,7 +156,7 @@ class TestRetry:
 
         (run,) = world.pending()
         assert (run.status, run.claim, run.attempt, run.error, run.rescues) == (Status.PENDING, None, 1, BOOM, 0)
-        assert run.due_at == after(back_off_s(Retry(), 1, 1))
+        assert run.due_at == after(back_off_s(RetryPolicy(), 1, 1))
         assert run.occurs_at == NOON  # D1: kept
         assert run.give_up_at == at("13:00")  # the deadline holds for the retry
         assert [(a.number, a.cause, a.error) for a in run.attempts] == [(1, Cause.ERROR, BOOM)]
@@ -219,15 +219,15 @@ class TestRetry:
         assert (world.ended[1].status, world.ended[1].cause) == (Status.DEAD, Cause.ERROR)
 
     def test_the_jitter_comes_from_run_and_attempt(self):
-        assert back_off_s(Retry(), 7, 2) == back_off_s(Retry(), 7, 2)
-        assert back_off_s(Retry(), 7, 2) != back_off_s(Retry(), 8, 2)
-        assert back_off_s(Retry(), 7, 2) != back_off_s(Retry(), 7, 3) / 2
+        assert back_off_s(RetryPolicy(), 7, 2) == back_off_s(RetryPolicy(), 7, 2)
+        assert back_off_s(RetryPolicy(), 7, 2) != back_off_s(RetryPolicy(), 8, 2)
+        assert back_off_s(RetryPolicy(), 7, 2) != back_off_s(RetryPolicy(), 7, 3) / 2
 
     @pytest.mark.parametrize(
         ("attempt", "ceiling"), [(1, 1.0), (2, 2.0), (5, 16.0), (9, 256.0), (10, 300.0), (5000, 300.0)]
     )
     def test_it_is_spread_below_a_ceiling_that_doubles_up_to_the_cap(self, attempt, ceiling):
-        waits = [back_off_s(Retry(), run, attempt) for run in range(1000)]
+        waits = [back_off_s(RetryPolicy(), run, attempt) for run in range(1000)]
 
         assert 0 <= min(waits) < 0.02 * ceiling
         assert 0.98 * ceiling < max(waits) < ceiling

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from builders import a_definition
 
-from shiftboss.core.policy import HealthPolicy, Priority, Rate, Retry
+from shiftboss.core.policy import HealthPolicy, Priority, Rate, RetryPolicy
 from shiftboss.core.schedule import Every
 from shiftboss.core.worker import Definition, Misfire, Mode, OnFailure, Upstream
 from shiftboss.errors import ConfigurationError
@@ -41,7 +41,7 @@ class TestModes:
 
 
 class TestDefaults:
-    """The numbers of SEMANTICS."""
+    """The numbers of docs/reference/semantics.md."""
 
     def test_they_are_those_that_are_promised(self):
         """B4, K4, K5, O2, O5, P1, R1, T1"""
@@ -97,7 +97,7 @@ def test_a_definition_is_stored_and_read_back_as_it_was():
         blocks=("c", "tag:db"),
         uses={"db": 2},
         rate=Rate(count=1, per_s=60.0),
-        retry=Retry(max_retries=None),
+        retry=RetryPolicy(max_retries=None),
         priority="critical",
     )
 

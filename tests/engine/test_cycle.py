@@ -43,7 +43,7 @@ def test_a_rule_that_refuses_leaves_no_change_and_harms_nobody():
 
 
 def test_with_nothing_to_do_it_takes_no_lock():
-    """DESIGN §1: or each commit of a neighbour would cost every process a write lock."""
+    """Or each commit of a neighbour would cost every process a write lock."""
     world = World(MAIL)
     world.turn()
     before = commits(world.store)
@@ -155,14 +155,13 @@ def test_runs_of_a_dead_node_start_elsewhere_at_once():
 
 
 def test_a_million_waiting_runs_of_a_disabled_worker_are_not_read():
-    """DESIGN §3: the lane is looked at once, as a prefix; here a few thousand stand for the million."""
+    """The lane is looked at once, as a prefix; here a few thousand stand for the million."""
     world = World(MAIL, Definition(name="other"))
     world.turn(disabled("mail", by="me", reason="", answer=Kept()))
-    world.turn(*(world.trigger("mail", force=True, delay_s=3600.0)[0] for _ in range(1000)))
-    for _ in range(4):
+    for _ in range(12):
         world.turn(*(world.trigger("mail", force=True, delay_s=3600.0)[0] for _ in range(1000)))
     fact, answer = world.trigger("other")
     turn = world.turn(fact)
 
     assert [start.run.id for start in turn.starts] == [answer.value.id]
-    assert "mail" not in world.cycle.snapshot.lanes or len(world.cycle.snapshot.lanes["mail"]) <= 2000
+    assert "mail" not in world.cycle.snapshot.lanes or len(world.cycle.snapshot.lanes["mail"]) <= 10_000

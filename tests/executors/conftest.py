@@ -134,7 +134,7 @@ class Bench:
             report=started.report,
             signal=started.signal,
             timeout_s=timeout_s,
-            facts={"last_success_at": NOON - timedelta(days=1)},
+            last_success_at=NOON - timedelta(days=1),
         )
         return started
 

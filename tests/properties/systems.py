@@ -17,7 +17,7 @@ from typing import Any
 
 from shiftboss.core.control import Request
 from shiftboss.core.model import Shed, Status
-from shiftboss.core.policy import BreakerPolicy, Priority, Rate, Retry
+from shiftboss.core.policy import BreakerPolicy, Priority, Rate, RetryPolicy
 from shiftboss.core.schedule import Cron, Every
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition, Misfire, Mode, OnFailure, Start, Upstream
@@ -110,7 +110,9 @@ def random_worker(
         deadline_s=rng.choice((20.0, 200.0)) if often(0.15) else None,
         concurrency=1 if mode is Mode.CONTINUOUS else rng.choice((1, 1, 2, 3, None)),
         patience_s=rng.choice((0.0, 5.0, 30.0)),
-        retry=Retry(max_retries=rng.choice((0, 1, 3)), first_s=rng.choice((0.5, 2.0)), cap_s=rng.choice((5.0, 60.0))),
+        retry=RetryPolicy(
+            max_retries=rng.choice((0, 1, 3)), first_s=rng.choice((0.5, 2.0)), cap_s=rng.choice((5.0, 60.0))
+        ),
         breaker=breaker,
         breaker_policy=BreakerPolicy(failures=2, cooldown_s=10.0, max_cooldown_s=30.0) if breaker else None,
         fallback=breaker is not None and often(0.3),

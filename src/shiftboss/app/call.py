@@ -18,7 +18,7 @@ from typing import Any
 from shiftboss.engine.fact import Answer, LoopAnswer, ThreadAnswer
 from shiftboss.errors import StoreUnavailable, WaitTimeout
 
-ANSWER_WITHIN_S = 5.0  # INTERFACE: `trigger` gives up after 5 s
+ANSWER_WITHIN_S = 5.0  # long enough for a slow disk, short enough for a web request
 
 Put = Callable[[Answer], None]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple, TypedDict
 
-from shiftboss.core.policy import BreakerPolicy, Duration, HealthPolicy, Priority, Rate, Retry, duration, priority
+from shiftboss.core.policy import BreakerPolicy, Duration, HealthPolicy, Priority, Rate, RetryPolicy, duration, priority
 from shiftboss.core.schedule import Cron, Every, Schedule
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition, Misfire, Mode, OnFailure, Start, Upstream
@@ -87,7 +87,7 @@ class WorkerOptions(TypedDict, total=False):
     concurrency: int | None
     patience: Duration
     max_retries: int | None
-    retry: Retry
+    retry: RetryPolicy
     retry_on: Exceptions
     no_retry_on: Exceptions
     breaker: bool | str | Breaker
@@ -232,9 +232,9 @@ def _start(options: Mapping[str, Any], mode: Mode, schedule: Schedule | None) ->
     return start
 
 
-def _retry(options: Mapping[str, Any], mode: Mode) -> Retry:
+def _retry(options: Mapping[str, Any], mode: Mode) -> RetryPolicy:
     """R1, M5: a continuous worker is retried without end unless max_retries is set."""
-    policy: Retry = options.get("retry", Retry())
+    policy: RetryPolicy = options.get("retry", RetryPolicy())
     if "max_retries" in options:
         return replace(policy, max_retries=options["max_retries"])
     if mode is Mode.CONTINUOUS and "retry" not in options:

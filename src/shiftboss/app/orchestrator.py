@@ -29,7 +29,7 @@ from shiftboss.clock import Clock, SystemClock
 from shiftboss.core.control import Request
 from shiftboss.core.events import Event
 from shiftboss.core.explain import Explanation
-from shiftboss.core.health import SystemHealth
+from shiftboss.core.health import MAX_DEAD_LETTERS, SystemHealth
 from shiftboss.core.model import DeadLetter, Run, WorkerState
 from shiftboss.core.policy import Duration, duration
 from shiftboss.core.worker import Definition
@@ -58,8 +58,8 @@ class Orchestrator:
     *store*: "sqlite:///relative", "sqlite:////absolute" or "memory:"; `SHIFTBOSS_STORE` in the environment goes first,
     ./shiftboss.db comes last.  *max_concurrency*: slots of this node.  *resources*: name → fleet-wide permits.
     *shutdown_timeout* (25 s): platforms kill at 30.  *retention* of finished runs (14 days) and *letter_retention* of
-    closed dead letters (30 days); open ones are kept.  *durability*: "power" survives a power cut, "process" only the
-    end of the process, and is faster.
+    closed dead letters (30 days); open ones are kept, and past *max_dead_letters* health is degraded.  *durability*:
+    "power" survives a power cut, "process" only the end of the process, and is faster.
     """
 
     def __init__(
@@ -71,6 +71,7 @@ class Orchestrator:
         shutdown_timeout: Duration = 25.0,
         retention: Duration = "14d",
         letter_retention: Duration = "30d",
+        max_dead_letters: int = MAX_DEAD_LETTERS,
         durability: str = "power",
         code_version: str = "",
         clock: Clock | None = None,
@@ -91,6 +92,7 @@ class Orchestrator:
             runs_s=duration(retention, name="retention"),
             letters_s=duration(letter_retention, name="letter_retention"),
         )
+        self.max_dead_letters = max_dead_letters
         self.durability = durability
         self.code_version = code_version or os.environ.get("SHIFTBOSS_CODE_VERSION", "")
         self.clock: Clock = clock or SystemClock()
@@ -314,7 +316,7 @@ class Orchestrator:
         self._require()
         with self._views_lock:
             if self._views is None:
-                self._views = Views(self.store, self.clock)
+                self._views = Views(self.store, self.clock, max_dead_letters=self.max_dead_letters)
             return question(self._views)
 
     # ── operating, from a loop ───────────────────────────────────────────────────────────────────────────────────

@@ -16,7 +16,7 @@ from shiftboss.core import schedule
 from shiftboss.core.events import Event
 from shiftboss.core.explain import Explanation, explain
 from shiftboss.core.fleet import is_live, live_nodes
-from shiftboss.core.health import HealthReason, SystemHealth, WorkerHealth, system_health
+from shiftboss.core.health import MAX_DEAD_LETTERS, HealthReason, SystemHealth, WorkerHealth, system_health
 from shiftboss.core.holds import AnyHold
 from shiftboss.core.model import DeadLetter, Disabled, Error, Node, Progress, Run, Verdict
 from shiftboss.core.snapshot import Snapshot
@@ -113,10 +113,11 @@ def _missing(name: str) -> WorkerStatus:
 class Views:
     """Questions answered from one session, kept warm between them.  One thread at a time."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, *, max_dead_letters: int = MAX_DEAD_LETTERS) -> None:
         self._store = store
         self._session = store.session()
         self._clock = clock
+        self._max_dead_letters = max_dead_letters
         self._mirror = Mirror(Agenda())
 
     # ── now ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -241,7 +242,9 @@ class Views:
     ) -> SystemHealth:
         due = {name: count.get("due", 0) for name, count in counts.items()}
         letters = {name: count.get("dead_letters", 0) for name, count in counts.items()}
-        return system_health(snapshot, now, live=live, due=due, letters=letters)
+        return system_health(
+            snapshot, now, live=live, due=due, letters=letters, max_dead_letters=self._max_dead_letters
+        )
 
     def _nodes(self, snapshot: Snapshot) -> tuple[NodeStatus, ...]:
         nodes = sorted(snapshot.nodes.values(), key=lambda node: node.started_at)

@@ -15,7 +15,7 @@ from shiftboss import errors
 
 
 class Exit(IntEnum):
-    """INTERFACE, "Exit codes"."""
+    """What a script may rely on; docs/reference/exit-codes.md has them all."""
 
     DONE = 0
     FAILED = 1

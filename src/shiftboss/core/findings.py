@@ -33,7 +33,7 @@ class Severity(StrEnum):
 
 
 class Finding(Value, frozen=True, omit_defaults=False):
-    """One thing to mend or to know.  `worker` is empty where it is about all of them, `rule` is one of SEMANTICS."""
+    """One thing to mend or to know.  `worker` is empty where it is about all of them, `rule` is its number."""
 
     severity: Severity
     rule: str

@@ -72,7 +72,7 @@ def _read_duration(text: str, *, name: str) -> float:
     return sum(float(part["number"]) * UNIT_S[part["unit"]] for part in parts)
 
 
-class Retry(Value, frozen=True):
+class RetryPolicy(Value, frozen=True):
     """R1: `max_retries` beside the first attempt (None: without end); full jitter below min(cap, first × factor^n)."""
 
     max_retries: int | None = 3

@@ -48,7 +48,7 @@ from shiftboss.core.model import (
     Verdict,
 )
 from shiftboss.core.occurrence import end_unstarted, next_iteration, next_occurrence, runs_after
-from shiftboss.core.policy import Retry
+from shiftboss.core.policy import RetryPolicy
 from shiftboss.core.snapshot import Change, Draft, Snapshot
 from shiftboss.core.value import later, replace
 from shiftboss.core.worker import Definition
@@ -319,7 +319,7 @@ def _rescue(draft: Draft, run: Run, node: Node) -> None:
 # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def back_off_s(retry: Retry, run_id: int, attempt: int) -> float:
+def back_off_s(retry: RetryPolicy, run_id: int, attempt: int) -> float:
     """R1: full jitter below min(cap, first × factor^(attempt − 1)); from run and attempt, so it is repeatable.
 
     The formula is "full jitter" of the AWS Architecture Blog, "Exponential Backoff And Jitter" (2015).

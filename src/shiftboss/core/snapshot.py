@@ -164,7 +164,7 @@ class Snapshot:
 
 
 class Draft:
-    """A change in the making.  `ids` hands out the ids of new runs (STYLE: ids are handed in)."""
+    """A change in the making.  `ids` hands out the ids of new runs."""
 
     __slots__ = ("_breakers", "_events", "_ids", "_letters", "_records", "_runs", "_workers", "now", "snapshot")
 

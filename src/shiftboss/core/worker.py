@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
-from shiftboss.core.policy import BreakerPolicy, HealthPolicy, Priority, Rate, Retry
+from shiftboss.core.policy import BreakerPolicy, HealthPolicy, Priority, Rate, RetryPolicy
 from shiftboss.core.schedule import Schedule
 from shiftboss.core.value import Value
 from shiftboss.errors import ConfigurationError
@@ -78,7 +78,7 @@ class Definition(Value, frozen=True):
     cancel_grace_s: float = 5.0
     concurrency: int | None = None  # runs at once in the whole fleet; None: no limit
     patience_s: float = 30.0  # B4
-    retry: Retry = Retry()
+    retry: RetryPolicy = RetryPolicy()
     breaker: str | None = None  # the name of its breaker; workers may share one
     breaker_policy: BreakerPolicy | None = None
     fallback: bool = False

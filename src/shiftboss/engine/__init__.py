@@ -1,1 +1,1 @@
-"""The loop that applies the rules: one thread, one cycle, one transaction (DESIGN §1)."""
+"""The loop that applies the rules: one thread, one cycle, one transaction."""

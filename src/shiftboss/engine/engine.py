@@ -37,7 +37,7 @@ from shiftboss.ports import Body, Executor, Session, StopReason, Store
 
 log = logging.getLogger("shiftboss.engine")
 
-MAX_WAIT_S = 5.0  # STYLE: wall clocks jump; after each wait we look again
+MAX_WAIT_S = 5.0  # wall clocks jump; after each wait we look again
 TICK_S = 1.0  # neighbours' pulse, loop lag, memory: nothing that an instant is known for
 FIRST_BACK_OFF_S = 0.05
 MAX_BACK_OFF_S = 2.0
@@ -78,6 +78,7 @@ class Engine:
         self._shutdown = Shutdown()
         self._announced = Phase.RUNNING
         self._report = ShutdownReport()
+        self._in_flight: frozenset[int] = frozenset()  # when the stop was asked for: to be accounted for at the end
         self._owns_process = False
         self._lease = Lease(clock)
         self._session: Session
@@ -193,6 +194,12 @@ class Engine:
         tell(turn.answers)
         answer.get()
         self._publish(turn)
+        in_threads = [d.name for d in self._definitions if d.executor == "thread" and d.timeout_s is not None]
+        if in_threads:  # T2: said once
+            log.info(
+                "a thread cannot be stopped: past its timeout a run of %s is told so and keeps its slot until it ends",
+                ", ".join(in_threads),
+            )
 
     def _renew(self, *, joining: bool = False) -> None:
         if self._node is None:
@@ -270,20 +277,18 @@ class Engine:
         for subscriber in self._subscribers:
             try:
                 subscriber(turn.events)
-            except Exception:  # STYLE: a subscriber must not stop the engine
+            except Exception:  # whatever a subscriber does, it must not stop the engine
                 log.exception("a subscriber failed; the events are committed all the same")
 
     def _count_landed(self, reports: Sequence[Report]) -> None:
-        flights = self._flights.landed(reports)
+        landed = self._flights.landed(reports)
         if self._announced is Phase.RUNNING:
             return
-        ours = {flight.run.id for flight in flights}
-        for report in reports:
-            if report.run in ours:
-                if isinstance(report.outcome, Interrupted):
-                    self._report.interrupted += 1
-                else:
-                    self._report.drained += 1
+        for report in landed:
+            if isinstance(report.outcome, Interrupted):
+                self._report.interrupted += 1
+            else:
+                self._report.drained += 1
 
     # ── waiting ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -374,6 +379,7 @@ class Engine:
             return
         began, self._announced = self._announced, phase
         if began is Phase.RUNNING:
+            self._in_flight = self._flights.ids()
             log.info("stopping; attempts in flight, waited for: %d", len(self._flights))
             for executor in self._executors.values():
                 executor.announce()
@@ -404,7 +410,7 @@ class Engine:
             if self._owns_process:
                 facts += [reported(r) for r in abandoned]
                 report.interrupted += len(abandoned)
-            report.waiting = self._count_waiting()
+            report.waiting, report.lost = self._account()
             if self._node is not None and (self._owns_process or not abandoned):
                 facts.append(left(self._node, report))
             self._take(self._cycle.turn(facts), facts)
@@ -414,9 +420,12 @@ class Engine:
             log.error("the store does not answer at the end: %s; what is claimed is rescued later", error)  # noqa: TRY400  # expected at an outage, the trace says nothing more
         log.info("%s", report)
 
-    def _count_waiting(self) -> int:
+    def _account(self) -> tuple[int, int]:
+        """How many runs wait in the store, and how many of those in flight it does not know."""
         with self._session.read() as reader:
-            return sum(counts.get("pending", 0) for counts in reader.counts().values())
+            waiting = sum(counts.get("pending", 0) for counts in reader.counts().values())
+            known = {run.id for run in reader.runs(sorted(self._in_flight))} if self._in_flight else set()
+        return waiting, len(self._in_flight - known)
 
     def _close_session(self) -> None:
         if self._is_open:

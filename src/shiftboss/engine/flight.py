@@ -8,7 +8,6 @@ Rules of this file
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -19,14 +18,6 @@ from shiftboss.core.value import seconds_between
 from shiftboss.engine.cycle import Launchable
 from shiftboss.engine.fact import Fact, noted, reported
 from shiftboss.ports import Body, Executor, Launch, StopReason
-
-
-@dataclass(slots=True)
-class Flight:
-    run: Run
-    fence: int
-    executor: Executor
-    told: StopReason | None = None
 
 
 class Flights:
@@ -46,65 +37,75 @@ class Flights:
         self._kinds = kinds  # worker → its executor here: the newest declaration may be of another kind (M7)
         self._put = put
         self._code_version = code_version
-        self._flights: dict[int, Flight] = {}
+        self._flights: dict[int, Launch] = {}
+        self._told: dict[int, StopReason] = {}  # those that were told to stop
 
     def __len__(self) -> int:
         return len(self._flights)
 
+    def ids(self) -> frozenset[int]:
+        return frozenset(self._flights)
+
     def start(self, snapshot: Snapshot, starts: Iterable[Launchable]) -> None:
         """Hand the claimed runs to their executors: one hop for each executor."""
         by_kind: dict[str, list[Launch]] = {}
-        for run, grant in starts:
-            definition = snapshot.workers[run.worker].definition
-            kind = self._kinds[run.worker]
-            executor = self._executors[kind]
-            fence = run.claim.fence if run.claim is not None else 0
-            self._flights[run.id] = Flight(run, fence, executor)
+        for run, _ in starts:
+            name = run.worker
+            definition = snapshot.workers[name].definition
+            fence = _fence(run)
             launch = Launch(
                 run=run,
                 definition=definition,
-                body=self._bodies[run.worker],
+                body=self._bodies[name],
                 report=partial(self._report, run.id, fence),
                 signal=partial(self._signal, run.id, fence),
-                timeout_s=_timeout_s(run, definition.timeout_s),
-                facts={"last_success_at": snapshot.record(run.worker).last_success_at, "degraded": grant.degraded},
+                timeout_s=definition.timeout_s if run.deadline_at is None else _timeout_s(run, definition.timeout_s),
+                last_success_at=snapshot.record(name).last_success_at,
             )
-            by_kind.setdefault(kind, []).append(launch)
+            self._flights[run.id] = launch
+            launches = by_kind.get(self._kinds[name])
+            if launches is None:
+                by_kind[self._kinds[name]] = [launch]
+            else:
+                launches.append(launch)
         for kind, launches in by_kind.items():
             self._executors[kind].start(launches)
 
     def refuse(self, starts: Iterable[Launchable]) -> None:
         """C3: the lease ran out between the commit and the starts; give the claims back unentered."""
         for run, _ in starts:
-            fence = run.claim.fence if run.claim is not None else 0
-            self._report(run.id, fence, Interrupted(reason="the lease ran out before the start", began=False), 0.0)
+            late = Interrupted(reason="the lease ran out before the start", began=False)
+            self._report(run.id, _fence(run), late, 0.0)
 
-    def landed(self, reports: Iterable[Report]) -> list[Flight]:
-        """Reports that were applied end their flights."""
-        flights = []
+    def landed(self, reports: Iterable[Report]) -> list[Report]:
+        """Reports that were applied end their flights; those that did."""
+        landed = []
         for report in reports:
-            flight = self._flights.get(report.run)
-            if flight is not None and flight.fence == report.fence:
-                flights.append(self._flights.pop(report.run))
-        return flights
+            launch = self._flights.get(report.run)
+            if launch is not None and _fence(launch.run) == report.fence:
+                del self._flights[report.run]
+                self._told.pop(report.run, None)
+                landed.append(report)
+        return landed
 
     def look(self, snapshot: Snapshot) -> None:
         """Tell those whose claim is gone or whose end was asked for."""
-        for run_id, flight in self._flights.items():
+        for run_id, launch in self._flights.items():
             run = snapshot.running.get(run_id)
-            if run is None or not run.held_by(self._node, flight.fence):
-                self._tell(flight, StopReason.LEASE)
+            if run is None or not run.held_by(self._node, _fence(launch.run)):
+                self._tell(launch, StopReason.LEASE)
             elif run.cancel is not None:
-                self._tell(flight, StopReason.CANCEL)
+                self._tell(launch, StopReason.CANCEL)
 
     def stop_all(self, reason: StopReason) -> None:
-        for flight in self._flights.values():
-            self._tell(flight, reason)
+        for launch in self._flights.values():
+            self._tell(launch, reason)
 
-    def _tell(self, flight: Flight, reason: StopReason) -> None:
-        if flight.told is None:
-            flight.told = reason
-            flight.executor.stop(flight.run.id, flight.fence, reason)
+    def _tell(self, launch: Launch, reason: StopReason) -> None:
+        run = launch.run
+        if run.id not in self._told:
+            self._told[run.id] = reason
+            self._executors[self._kinds[run.worker]].stop(run.id, _fence(run), reason)
 
     # called by executors, from their threads
 
@@ -122,10 +123,15 @@ class Flights:
 
     def abandoned(self) -> list[Report]:
         """Reports for what is still in the air, as the last act of the process (G2)."""
+        ended = Interrupted(reason="its process ended")
         return [
-            Report(f.run.id, self._node, f.fence, Interrupted(reason="its process ended"), 0.0, self._code_version)
-            for f in self._flights.values()
+            Report(launch.run.id, self._node, _fence(launch.run), ended, 0.0, self._code_version)
+            for launch in self._flights.values()
         ]
+
+
+def _fence(run: Run) -> int:
+    return run.claim.fence if run.claim is not None else 0
 
 
 def _timeout_s(run: Run, timeout_s: float | None) -> float | None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from shiftboss.engine.fact import Fact
 from shiftboss.errors import NotStarted
 
-MAX_FACTS = 1000  # a cycle's batch (DESIGN §1): about 20 ms of rules, so that a lease renewal never waits long
+MAX_FACTS = 1000  # a cycle's batch: about 20 ms of rules, so that a lease renewal never waits long
 
 
 class Inbox:

@@ -19,7 +19,7 @@ from shiftboss.engine.fact import Fact
 from shiftboss.ports import Delta, LetterFilter, Reader
 
 LANE_LIMIT = 256  # runs of a queue that are read at once; more than a node starts in a cycle
-MAX_LANE = 2000  # loaded runs of a lane; beyond that it is read afresh as a prefix
+MAX_LANE = 10_000  # loaded runs of a lane, some 10 MB; beyond that it is read afresh as a prefix
 MAX_SUPERSEDED = 1000  # dead letters that one success answers (Q5); the next success takes the rest
 
 

@@ -77,22 +77,18 @@ class ShutdownReport:
     waiting: int = 0  # due or later in the store, for the next start
     stuck: int = 0  # bodies that still run: threads that cannot be stopped
     unreported: int = 0  # ends that the store did not take: their claims are rescued later
+    lost: int = 0  # of what was in flight: runs that the store does not know at the end; anything but 0 is a mistake
     store_reached: bool = True
     forced: bool = False  # by a second or third request
     signal: int | None = None  # the last one that asked for the end
     duration_s: float = 0.0
 
     @property
-    def lost(self) -> int:
-        """Runs that nobody will finish.  What is not reported stays claimed in the store and is rescued."""
-        return 0
-
-    @property
     def exit_code(self) -> int:
         """0 when every run finished or was handed back, 1 when a body was left, 75 without the store."""
         if not self.store_reached:
             return 75
-        return 1 if self.stuck or self.unreported else 0
+        return 1 if self.stuck or self.unreported or self.lost else 0
 
     def __str__(self) -> str:
         parts = [

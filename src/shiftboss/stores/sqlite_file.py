@@ -25,7 +25,7 @@ from shiftboss.stores import sqlite_errors
 
 Scalar = int | float | str | bytes | None
 
-MAX_BUSY_S = 5.0  # INTERFACE: `trigger` gives up after 5 s
+MAX_BUSY_S = 5.0  # `trigger` gives up after 5 s
 MIN_PAUSE_S, MAX_PAUSE_S = 0.0002, 0.001
 CACHED_STATEMENTS = 200  # about 12 batches of 10 sizes, and the rest
 CACHE_KIB = 16 * 1024

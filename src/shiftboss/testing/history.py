@@ -37,7 +37,7 @@ HANDED_BACK = frozenset({Cause.INTERRUPTED, Cause.RESCUED})  # R2
 
 
 class Violation(NamedTuple):
-    """A rule of SEMANTICS that did not hold."""
+    """A rule that did not hold (docs/reference/semantics.md)."""
 
     rule: str
     at: datetime
@@ -103,6 +103,8 @@ class History:
         self.unfinished: dict[str, dict[int, Run]] = defaultdict(dict)
         self.running: dict[int, Run] = {}
         self.workers: dict[str, WorkerState] = {}
+        self.upstreams: set[str] = set()  # workers that others depend on
+        self.blocks: set[str] = set()  # names and tags that some worker says it blocks
         self.records: dict[str, Record] = {}
         self.breakers: dict[str, BreakerState] = {}
         self.resources: dict[str, int] = {}
@@ -160,7 +162,8 @@ class History:
         if node is None or node.lease_until_s <= self._clock.lease_s():
             self.violate("C3", f"the body of run {run.id} is entered by {claim.node} without a lease")
         state = self.workers.get(run.worker)
-        if state is not None and state.definition.at_most_once and self.bodies[run.id] > 1:
+        is_newer = state is not None and bool(run.attempts) and state.declared_at >= run.attempts[-1].ended_at
+        if state is not None and state.definition.at_most_once and self.bodies[run.id] > 1 and not is_newer:
             self.violate("C7", f"run {run.id} of {run.worker} is entered a second time, at_most_once")
 
     def violate(self, rule: str, what: str) -> None:
@@ -179,6 +182,12 @@ class History:
     def pending(self) -> Iterator[Run]:
         return (run for runs in self.unfinished.values() for run in runs.values() if run.status is Status.PENDING)
 
+    def may_compete(self, name: str) -> bool:
+        """Whether runs of this worker can wait for those of another, or the other way round (B1, B9)."""
+        definition = self.workers[name].definition
+        marks = {name, *(f"tag:{tag}" for tag in definition.tags)}
+        return bool(definition.blocks or definition.uses) or not marks.isdisjoint(self.blocks)
+
     def record(self, name: str) -> Record:
         return self.records.get(name, NO_RECORD)
 
@@ -190,6 +199,10 @@ class History:
             if old is not None and old.definition != state.definition:
                 self._declared_anew(old, state)
             self.workers[state.name] = state
+        if change.workers or change.forgotten:
+            definitions = [state.definition for state in self.workers.values()]
+            self.upstreams = {edge.worker for definition in definitions for edge in definition.depends_on}
+            self.blocks = {word for definition in definitions for word in definition.blocks}
         for name in change.forgotten:
             for known in (self.workers, self.records, self.covered, self.latest, self.succeeded, self.tokens):
                 known.pop(name, None)

@@ -1,7 +1,7 @@
 """What must hold at every commit, as predicates over the history: each returns the violations it finds.
 
 Rules of this file
-- A predicate is named by the rule of SEMANTICS that it holds the engine to, and says what it saw.
+- A predicate is named by the rule (docs/reference/semantics.md) that it holds the engine to, and says what it saw.
 - It is asked after the commit; what started in it counts as running.
 """
 
@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from shiftboss.core.events import Audit
 from shiftboss.core.fleet import LEASE_S, RESCUE_GRACE_S
-from shiftboss.core.model import BreakerMode, Cause, Origin, Run, Status
+from shiftboss.core.model import BreakerMode, Cause, Node, Origin, Run, Status
 from shiftboss.core.policy import Priority
 from shiftboss.core.schedule import Every
 from shiftboss.core.worker import Mode
@@ -319,29 +319,36 @@ def slots(history: History, told: Commit) -> Iterator[Violation]:
             yield Violation("P3", told.at, f"{node.id} gave a kept slot to run {run.id}, {run.priority.label}")
 
 
-def order(history: History, told: Commit) -> Iterator[Violation]:
-    """P2, B4: what starts is not outranked by a run that could have had its slot, nor taken from one that reserved."""
+def priorities(history: History, told: Commit) -> Iterator[Violation]:
+    """P2: what starts is not outranked by a run that could have had its slot."""
     node = history.nodes.get(told.by)
     if not told.starts or node is None:
         return
-    started = {start.run.id for start in told.starts}
+    before = Judge(history, told.at, waiting=[start.run.id for start in told.starts])
     after = Judge(history, told.at)
     made = {run.id for run in told.created if run.is_standing}  # by the starts themselves
+    last = max(after.rank(start.run) for start in told.starts)
     for other in after.due():
-        if (
-            other.id in made
-            or after.lent(other) != other.priority
-            or after.reasons(other)
-            or after.has_room(node, other)
-        ):
+        if other.id in made or after.rank(other) > last or after.has_room(node, other):
             continue
-        if not after.can_run(node, other):
+        if after.reasons(other) or not after.can_run(node, other) or before.lent(other) != other.priority:
             continue
         for run, _, _ in told.starts:
-            same_class = other.priority >= Priority.HIGH or run.priority < Priority.HIGH
-            is_own = after.lent(run) == run.priority
-            if same_class and is_own and after.rank(other) < after.rank(run) and _frees(history, run, other):
-                yield Violation("P2", told.at, f"run {run.id} took the slot of run {other.id}, which outranks it")
+            is_fit = other.priority >= Priority.HIGH or run.priority < Priority.HIGH  # P3 keeps some slots
+            if is_fit and _same_executor(history, run, other) and after.rank(other) < after.rank(run):
+                if before.lent(run) == run.priority:
+                    yield Violation("P2", told.at, f"run {run.id} took the slot of run {other.id}, which outranks it")
+
+
+def _same_executor(history: History, run: Run, other: Run) -> bool:
+    return len({history.workers[r.worker].definition.executor for r in (run, other)}) == 1
+
+
+def reservations(history: History, told: Commit) -> Iterator[Violation]:
+    """B4: nothing is taken from a run that has waited longer than its patience."""
+    started = {start.run.id for start in told.starts}
+    if not any(history.may_compete(start.run.worker) for start in told.starts):
+        return
     walk = Judge(history, told.at, waiting=started)
     for run, reserved in walk.reserving([node for node in history.nodes.values() if _is_live(node, told)]):
         if run.id in started:
@@ -350,14 +357,8 @@ def order(history: History, told: Commit) -> Iterator[Violation]:
             walk.start(run)
 
 
-def _frees(history: History, run: Run, other: Run) -> bool:
-    """Whether the slot of *run* would have done for *other*: the node's, or of the same executor."""
-    kinds = {history.workers[r.worker].definition.executor for r in (run, other)}
-    return len(kinds) == 1
-
-
-def _is_live(node: object, told: Commit) -> bool:
-    return getattr(node, "lease_until_s", 0.0) > told.elapsed_s
+def _is_live(node: Node, told: Commit) -> bool:
+    return node.lease_until_s > told.elapsed_s
 
 
 def _touched(told: Commit) -> set[str]:
@@ -378,5 +379,6 @@ PREDICATES: tuple[Predicate, ...] = (
     ends,
     records,
     slots,
-    order,
+    priorities,
+    reservations,
 )

@@ -30,6 +30,8 @@ class Judge:
         self.history = history
         self.now = now
         self._waiting = set(waiting)
+        self.reserved: list[Run] = []  # as far as `reserving` has come
+        self._due: list[Run] | None = None  # as it was when first asked for
 
     def start(self, run: Run) -> None:
         """Take *run* as running from here on."""
@@ -68,12 +70,10 @@ class Judge:
 
     def due(self) -> list[Run]:
         """Pending runs (and those taken as waiting) whose instant has come."""
-        return [
-            run
-            for runs in self.history.unfinished.values()
-            for run in runs.values()
-            if run.due_at <= self.now and self._is_pending(run)
-        ]
+        if self._due is None:
+            runs = (run for runs in self.history.unfinished.values() for run in runs.values())
+            self._due = [run for run in runs if run.due_at <= self.now and self._is_pending(run)]
+        return [run for run in self._due if self._is_pending(run)]
 
     def _busy(self) -> Iterator[Definition]:
         for name, state in self.history.workers.items():
@@ -185,6 +185,8 @@ class Judge:
         best = run.priority
         if self.history.workers[run.worker].disabled is not None:
             return best
+        if run.worker not in self.history.upstreams:
+            return best
         for other in self.due():
             is_held_off = self.history.workers[other.worker].disabled is not None and not other.forced
             if other.priority > best and other.occurs_at >= run.occurs_at and not is_held_off:
@@ -216,8 +218,8 @@ class Judge:
         *nodes* are those that could start something, if only they had room unless *with_room*.  The caller says what
         starts on the way, by `start`.
         """
-        reserved: list[Run] = []
-        for run in sorted(self.due(), key=lambda run: self.rank(run, self.lent(run))):
+        self.reserved = reserved = []
+        for run in self._heads():
             before = [other for other in reserved if self.competes(other, run)]
             yield run, before
             definition = self.history.workers[run.worker].definition
@@ -228,6 +230,22 @@ class Judge:
             may_start = self.has_room if with_room else self.can_run
             if waits and any(may_start(node, run) for node in nodes):
                 reserved.append(run)
+
+    def _heads(self) -> list[Run]:
+        """What starts, and of each worker and priority the first that waits for blockers or permits."""
+        ranked = sorted(
+            ((self.rank(run, self.lent(run)), run) for run in self.due() if self.history.may_compete(run.worker)),
+            key=lambda pair: pair[0],
+        )
+        heads: list[Run] = []
+        seen: set[tuple[str, Priority, bool]] = set()
+        for _, run in ranked:
+            place = (run.worker, run.priority, run.forced)
+            if place not in seen or run.id in self._waiting:
+                heads.append(run)
+            if run.id not in self._waiting:
+                seen.add(place)
+        return heads
 
     def competes(self, reserved: Run, run: Run) -> bool:
         """Whether *run* would take what *reserved* waits for: by blocks, or by permits that are then too few for it."""

@@ -77,7 +77,7 @@ class Watch:
         """A3: every hold that `why` names is one that the judge sees, and none is left out."""
         sim = self._sim
         judge, now = Judge(sim.history, sim.clock.now()), sim.clock.now()
-        if any(not judge.reasons(run) - {"skip"} for run in judge.due()):
+        if any(not judge.reasons(run) - {"skip", "rate"} for run in judge.due()):
             return  # something is about to start somewhere, and `why` takes it as started
         with self._session.read() as reader:
             self._mirror.refresh(reader)

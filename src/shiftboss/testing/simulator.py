@@ -212,7 +212,7 @@ class Simulator:
         return answer
 
     def step_wall(self, seconds: float) -> None:
-        """Set the wall clock; every node looks within the longest wait of an engine (STYLE: wall clocks jump)."""
+        """Set the wall clock; every node looks within the longest wait of an engine (wall clocks jump)."""
         self.clock.step_wall(seconds)
         self.history.wall_was_set()
         for node in self.nodes:
