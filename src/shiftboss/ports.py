@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
+
+import msgspec
 
 from shiftboss.core.events import Event
 from shiftboss.core.lane import Lane
@@ -255,8 +256,7 @@ class Body(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Launch:
+class Launch(msgspec.Struct, eq=False):
     """Everything an executor needs to start one attempt.  `report` may be called from any thread, once."""
 
     run: Run

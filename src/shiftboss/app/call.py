@@ -40,7 +40,10 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, answer: LoopAnswer) -> None:
-        self._waiting.append((self.loop.time() + ANSWER_WITHIN_S, answer))
+        waiting = self._waiting
+        while waiting and waiting[0][1].future.done():  # or five seconds of answers would be kept alive
+            waiting.popleft()
+        waiting.append((self.loop.time() + ANSWER_WITHIN_S, answer))
         if self._timer is None:
             self._timer = self.loop.call_later(ANSWER_WITHIN_S, self._sweep)
 
@@ -67,13 +70,16 @@ def _deadlines_of(loop: asyncio.AbstractEventLoop) -> Deadlines:
     return deadlines
 
 
-async def on_loop(put: Put) -> Any:
-    """Put a fact in and await its answer.  Raises what the rule or the store raises."""
+def on_loop(put: Put) -> asyncio.Future[Any]:
+    """Put a fact in; the future of its answer, to be awaited.  Raises what the rule or the store raises.
+
+    No coroutine: a busy loop awaits thousands of answers a second, and each frame on the way is paid for.
+    """
     loop = asyncio.get_running_loop()
     answer = LoopAnswer(loop)
     put(answer)
     _deadlines_of(loop).add(answer)
-    return await answer.future
+    return answer.future
 
 
 def in_thread(put: Put) -> Any:

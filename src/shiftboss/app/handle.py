@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+NO_OPTIONS: Mapping[str, Any] = {}
 
 
 class TriggerOptions(TypedDict, total=False):
@@ -84,7 +85,8 @@ class Worker(Generic[P, R]):
 
         Raises WrongPayload, WorkerDisabled, NotStarted, StoreUnavailable.
         """
-        return cast("RunHandle[R]", await self._boss._trigger_call(self.name, args, kwargs, {}))
+        boss = self._boss
+        return RunHandle(boss, await boss._trigger_call(self.definition.name, args, kwargs, NO_OPTIONS))
 
     def options(self, **options: Any) -> Trigger[P, R]:
         """A trigger with options: key, delay, at, priority, force."""
@@ -104,7 +106,7 @@ class Trigger(Generic[P, R]):
     async def trigger(self, *args: P.args, **kwargs: P.kwargs) -> RunHandle[R]:
         """Like `Worker.trigger`.  Raises DuplicateKey as well."""
         boss = self._worker._boss
-        return cast("RunHandle[R]", await boss._trigger_call(self._worker.name, args, kwargs, self._options))
+        return RunHandle(boss, await boss._trigger_call(self._worker.name, args, kwargs, self._options))
 
 
 class RunHandle(Generic[R]):

@@ -13,7 +13,6 @@ import os
 import socket
 import uuid
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from shiftboss.core.model import Node
@@ -31,6 +30,8 @@ CLOSE_WITHIN_S = 1.0  # for executors to let go of idle threads
 
 
 def package_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # 12 ms of import, for who asks only
+
     try:
         return version("shiftboss")
     except PackageNotFoundError:  # run from a source tree

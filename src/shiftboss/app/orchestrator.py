@@ -48,6 +48,10 @@ from shiftboss.observe.log import log_events
 from shiftboss.ports import Body, HistoryFilter, LetterFilter, Store
 from shiftboss.stores.urls import open_store
 
+_forks = [0]  # how often this process was forked off; asked at every call, where getpid would be a system call
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: _forks.__setitem__(0, _forks[0] + 1))
+
 DEFAULT_STORE = "sqlite:///shiftboss.db"
 T = TypeVar("T")
 
@@ -104,7 +108,7 @@ class Orchestrator:
         self._parts: NodeParts | None = None
         self._views: Views | None = None
         self._views_lock = threading.Lock()  # protects the views' session: one thread at a time
-        self._pid = 0
+        self._forks = 0
         self.sync = SyncFace(self)
         """The same methods for code without a loop; opens a client at its first use."""
 
@@ -211,7 +215,7 @@ class Orchestrator:
         parts = NodeParts(self, store, loop, is_client=is_client)
         self._parts = parts
         self._engine = parts.engine(self._subscribers)
-        self._pid = os.getpid()
+        self._forks = _forks[0]
         self._engine.start()
         return self._engine
 
@@ -234,7 +238,7 @@ class Orchestrator:
                 "the orchestrator is not started; use `async with boss`, `await boss.start()`, "
                 "`async with boss.client()` or boss.sync"
             )
-        if self._pid != os.getpid():
+        if self._forks != _forks[0]:
             raise Forked(
                 "this process was forked after the orchestrator was started; start it in the child instead "
                 "(gunicorn: post_fork, or lifespan)"
@@ -331,12 +335,13 @@ class Orchestrator:
         run = await call.on_loop(self._request(worker, self.encode(worker, payload), options))
         return RunHandle(self, run)
 
-    async def _trigger_call(
+    def _trigger_call(
         self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: Mapping[str, Any]
-    ) -> RunHandle[Any]:
+    ) -> asyncio.Future[Run]:
+        """What `Worker.trigger` awaits."""
         body = self.bodies[name]
         payload = body.encode_payload(args, kwargs) if isinstance(body, FunctionBody) else None
-        return RunHandle(self, await call.on_loop(self._request(name, payload, options)))
+        return call.on_loop(self._request(name, payload, options))
 
     async def cancel(self, run_id: int, *, reason: str = "") -> Run:
         """End a run: at once while it waits, by asking its body while it runs.  Raises UnknownRun, NotAllowed."""

@@ -69,8 +69,11 @@ def trigger(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], request: R
             f"the payload for {state.name!r} has {len(request.payload)} bytes, {definition.max_payload_bytes} are "
             "allowed; pass a reference to the data, or raise max_payload"
         )
-    due_at = request.at if request.at is not None else later(now, request.delay_s)
-    due_at = max(due_at, now)
+    due_at = now
+    if request.at is not None:
+        due_at = max(request.at, now)
+    elif request.delay_s:
+        due_at = later(now, request.delay_s)
     deadline_at = None if definition.deadline_s is None else later(due_at, definition.deadline_s)
     run = Run(
         id=next(ids),

@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from heapq import heappop, heappush
-from typing import NamedTuple
 
 from shiftboss.core.gates import Ask, View, ask, ask_node, free_permits, permit_takers
 from shiftboss.core.holds import (
@@ -31,7 +30,7 @@ from shiftboss.core.model import Claim, Node, NodeMode, Run, Status
 from shiftboss.core.policy import Priority
 from shiftboss.core.rank import Lent, Rank, effective, lend, rank
 from shiftboss.core.snapshot import Snapshot
-from shiftboss.core.value import later, replace
+from shiftboss.core.value import Value, later, replace
 from shiftboss.core.worker import OnFailure
 
 KEPT_OF = 5  # P3: of every five slots one is kept for high and critical
@@ -77,7 +76,7 @@ class Room:
             self.executors[executor] -= 1
 
 
-class Grant(NamedTuple):
+class Grant(Value, frozen=True):
     """A start that was decided, and how."""
 
     run: Run
@@ -225,8 +224,9 @@ class Walk:
             return answer
         self.room.take(executor, priority)
         self.decision.grants.append(Grant(run, answer.probe, answer.fallback, answer.degraded))
-        claim = Claim(node=self.node.id, fence=0, at=self.now, probe=answer.probe, fallback=answer.fallback)
-        self.view.grant(replace(run, status=Status.RUNNING, claim=claim))
+        if answer.state.disabled is not None or run.worker not in self.snapshot.relations.free:
+            claim = Claim(node=self.node.id, fence=0, at=self.now, probe=answer.probe, fallback=answer.fallback)
+            self.view.grant(replace(run, status=Status.RUNNING, claim=claim))  # for whoever is asked after it
         return answer
 
     def _ask_reservations(self, answer: Ask) -> None:

@@ -29,6 +29,7 @@ class Relations(Value, frozen=True):
     dependents: dict[str, tuple[str, ...]] = {}  # upstream → workers that depend on it
     breakers: dict[str, tuple[str, ...]] = {}  # breaker → workers that share it
     members: dict[str, tuple[str, ...]] = {}  # worker → its component, only where that is larger than itself
+    free: frozenset[str] = frozenset()  # workers whose runs ask nobody: no relation, no limit, no breaker
 
     @classmethod
     def of(cls, definitions: Iterable[Definition]) -> Relations:
@@ -67,7 +68,8 @@ class Relations(Value, frozen=True):
             after={name: tuple(others) for name, others in after.items()},
             dependents={name: tuple(others) for name, others in dependents.items()},
             breakers={name: tuple(others) for name, others in breakers.items()},
-            members=_components(edges, known),
+            members=(members := _components(edges, known)),
+            free=frozenset(name for name, definition in known.items() if name not in members and _is_free(definition)),
         )
 
     def may_block(self, name: str) -> bool:
@@ -180,6 +182,10 @@ def find_cycle(edges: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
                 path.append(target)
                 on_path.add(target)
     return ()
+
+
+def _is_free(definition: Definition) -> bool:
+    return not (definition.concurrency or definition.rate or definition.breaker or definition.uses)
 
 
 def _marks(definition: Definition) -> frozenset[str]:

@@ -83,8 +83,11 @@ class Lane:
 
     def heads(self, number: int) -> Iterator[Run]:
         """The loaded runs of one queue, first due first."""
+        keys = self._keys[number]
+        if not keys:
+            return iter(())
         runs = self._runs
-        return (runs[run_id] for _, run_id in list(self._keys[number]))
+        return (runs[run_id] for _, run_id in list(keys))
 
     def __iter__(self) -> Iterator[Run]:
         yield from self._runs.values()

@@ -9,10 +9,9 @@ Rules of this file
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 
 from shiftboss.core.policy import BreakerPolicy, Priority
-from shiftboss.core.value import Value
+from shiftboss.core.value import Value, Word
 from shiftboss.core.worker import Definition
 
 RING_SIZE = 100  # attempts that a worker's health looks back on (H2)
@@ -21,7 +20,7 @@ RING_SIZE = 100  # attempts that a worker's health looks back on (H2)
 # ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Status(StrEnum):
+class Status(Word):
     """S: the moves between these stand in `lifecycle.py`."""
 
     PENDING = "pending"
@@ -36,7 +35,7 @@ class Status(StrEnum):
         return self not in (Status.PENDING, Status.RUNNING)
 
 
-class Origin(StrEnum):
+class Origin(Word):
     """Why a run exists."""
 
     OCCURRENCE = "occurrence"  # an instant of a schedule
@@ -46,7 +45,7 @@ class Origin(StrEnum):
     REPLAY = "replay"  # of a dead letter (Q3)
 
 
-class Cause(StrEnum):
+class Cause(Word):
     """Why a run ended as it did, or why an attempt did not count."""
 
     ERROR = "error"
@@ -236,7 +235,7 @@ class Record(Value, frozen=True):
     tokens_at: datetime | None = None
 
 
-class BreakerMode(StrEnum):
+class BreakerMode(Word):
     CLOSED = "closed"
     OPEN = "open"
     HALF_OPEN = "half_open"
@@ -256,13 +255,13 @@ class BreakerState(Value, frozen=True):
     successes: int = 0  # probes that succeeded since it opened
 
 
-class NodeMode(StrEnum):
+class NodeMode(Word):
     RUNNING = "running"
     DRAINING = "draining"
     CLIENT = "client"  # triggers and operates, runs nothing
 
 
-class Shed(StrEnum):
+class Shed(Word):
     """H4: what a node holds back while it is short of something."""
 
     NOTHING = "nothing"

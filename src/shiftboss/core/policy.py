@@ -28,6 +28,8 @@ class Priority(IntEnum):
     HIGH = 2
     CRITICAL = 3
 
+    __hash__ = int.__hash__  # as in `Word`
+
     @property
     def label(self) -> str:
         return self.name.lower()

@@ -119,29 +119,27 @@ class Snapshot:
             self.letters[letter.run] = letter
 
     def _apply_run(self, run: Run) -> None:
-        name = run.worker
+        name, run_id, status = run.worker, run.id, run.status
         self.touched.add(name)
-        if self.found and run.id in self.found:
-            self.found[run.id] = run
+        if run_id in self.found:
+            self.found[run_id] = run
         if run.key is not None:
             self.keyed[name, run.key] = run
         lane = self.lanes.get(name)
-        if run.status is Status.RUNNING:
-            self.running[run.id] = run
+        if status is Status.RUNNING:
+            self.running[run_id] = run
             running = self.running_by.get(name)
             if running is None:
                 running = self.running_by[name] = {}
-            running[run.id] = run
-            if lane is not None:
-                lane.take(run.id)
+            running[run_id] = run
+        elif self.running.pop(run_id, None) is not None:
+            del self.running_by[name][run_id]
+        if lane is None:
             return
-        if self.running.pop(run.id, None) is not None:
-            self.running_by[name].pop(run.id, None)
-        if lane is not None:
-            if run.status is Status.PENDING:
-                lane.put(run)
-            else:
-                lane.take(run.id)
+        if status is Status.PENDING:
+            lane.put(run)
+        else:
+            lane.take(run_id)
 
     def _apply_workers(self, change: Change) -> None:
         rebuild = bool(change.forgotten)

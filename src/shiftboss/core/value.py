@@ -7,11 +7,12 @@ fields, measured), and they encode themselves.  A run is copied about four times
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 
 import msgspec
 from msgspec.structs import replace
 
-__all__ = ["EPOCH", "Value", "later", "replace", "seconds_between"]
+__all__ = ["EPOCH", "Value", "Word", "later", "replace", "seconds_between"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -20,6 +21,12 @@ class Value(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Immutable, made from the inside out: no value can hold itself, so the garbage collector need not look (`gc`).
 
     Unknown fields in stored rows are ignored, so a newer node's extra facts do not stop an older one."""
+
+
+class Word(StrEnum):
+    """A word of a closed vocabulary, hashed as the text that it is: Enum's own hash is a call of Python."""
+
+    __hash__ = str.__hash__
 
 
 def later(instant: datetime, seconds: float) -> datetime:

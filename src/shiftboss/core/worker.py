@@ -8,18 +8,17 @@ Rules of this file
 from __future__ import annotations
 
 import re
-from enum import StrEnum
 
 from shiftboss.core.policy import BreakerPolicy, HealthPolicy, Priority, Rate, RetryPolicy
 from shiftboss.core.schedule import Schedule
-from shiftboss.core.value import Value
+from shiftboss.core.value import Value, Word
 from shiftboss.errors import ConfigurationError
 
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?", re.ASCII)
 TAG_PREFIX = "tag:"
 
 
-class Mode(StrEnum):
+class Mode(Word):
     """M1."""
 
     SCHEDULED = "scheduled"
@@ -27,14 +26,14 @@ class Mode(StrEnum):
     TRIGGERED = "triggered"
 
 
-class Start(StrEnum):
+class Start(Word):
     """M3: the first occurrence is due at once, or at the first instant of the schedule."""
 
     NOW = "now"
     NEXT = "next"
 
 
-class Misfire(StrEnum):
+class Misfire(Word):
     """O2."""
 
     ONE = "one"
@@ -42,7 +41,7 @@ class Misfire(StrEnum):
     ALL = "all"
 
 
-class OnFailure(StrEnum):
+class OnFailure(Word):
     """D5: what a run does while its upstream's latest run has failed."""
 
     WAIT = "wait"

@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
-from typing import NamedTuple
 
 from shiftboss.clock import Clock
 from shiftboss.core.claim import claim, skip_for_dependency
@@ -24,7 +23,7 @@ from shiftboss.core.model import Node, NodeMode, Run, Shed
 from shiftboss.core.reconcile import clock_went_back
 from shiftboss.core.settle import expire, rescue
 from shiftboss.core.snapshot import NOTHING, Change, Pile, Snapshot
-from shiftboss.core.value import replace
+from shiftboss.core.value import Value, replace
 from shiftboss.engine.agenda import Agenda
 from shiftboss.engine.fact import Fact, Told
 from shiftboss.engine.mirror import Mirror
@@ -35,7 +34,7 @@ MAX_EXPIRED = 1000  # runs that expire in one cycle; the rest in the next
 STEP_S = 2.0  # O4: wall and elapsed time that differ by more than this have been set, not slewed
 
 
-class Launchable(NamedTuple):
+class Launchable(Value, frozen=True):
     """A claim that is committed: the run with its payload, to be started now."""
 
     run: Run
@@ -360,7 +359,9 @@ class Writer:
             return
         self._pile.add(change)
         self._mirror.snapshot.apply(change)
-        self._mirror.note_give_up(change.runs)
+        for run in change.runs:
+            if run.give_up_at is not None:
+                self._mirror.note_give_up(run)
         self.events += change.events
 
     def flush(self) -> None:

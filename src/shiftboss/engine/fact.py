@@ -16,6 +16,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
 from shiftboss.clock import Clock
 from shiftboss.core import control
 from shiftboss.core.control import Request
@@ -53,8 +55,11 @@ class Answer(Protocol):
     def reject(self, error: BaseException) -> None: ...
 
 
-class Fact(NamedTuple):
-    """One thing to apply.  Without an answer it is kept and tried again when the store does not take it (H5)."""
+class Fact(msgspec.Struct, frozen=True, eq=False):
+    """One thing to apply; equal to itself alone.
+
+    Without an answer it is kept and tried again when the store does not take it (H5).
+    """
 
     rule: Callable[..., tuple[Change, Any]]
     needs: Needs = NO_NEEDS

@@ -49,7 +49,8 @@ class Flights:
     def start(self, snapshot: Snapshot, starts: Iterable[Launchable]) -> None:
         """Hand the claimed runs to their executors: one hop for each executor."""
         by_kind: dict[str, list[Launch]] = {}
-        for run, _ in starts:
+        for start in starts:
+            run = start.run
             name = run.worker
             definition = snapshot.workers[name].definition
             fence = _fence(run)
@@ -73,9 +74,9 @@ class Flights:
 
     def refuse(self, starts: Iterable[Launchable]) -> None:
         """C3: the lease ran out between the commit and the starts; give the claims back unentered."""
-        for run, _ in starts:
+        for start in starts:
             late = Interrupted(reason="the lease ran out before the start", began=False)
-            self._report(run.id, _fence(run), late, 0.0)
+            self._report(start.run.id, _fence(start.run), late, 0.0)
 
     def landed(self, reports: Iterable[Report]) -> list[Report]:
         """Reports that were applied end their flights; those that did."""

@@ -2,12 +2,14 @@
 
 Rules of this file
 - Any thread puts, only the engine's takes; putting rings the bell once, however many arrive before it is heard.
+- Without a lock: a deque's append and popleft are atomic.  `_heard` is lowered before the facts are taken and asked
+  after one was put, so whoever finds it raised has put early enough.
 - After `close` nothing is taken in: a caller learns at once that nobody will answer.
 """
 
 from __future__ import annotations
 
-import threading
+import contextlib
 from collections import deque
 from collections.abc import Callable
 
@@ -21,40 +23,42 @@ class Inbox:
     def __init__(self, ring: Callable[[], None]) -> None:
         self._ring = ring
         self._facts: deque[Fact] = deque()
-        self._lock = threading.Lock()  # protects the pair (deque, heard)
-        self._heard = False
+        self._heard = False  # somebody has rung since the last take
         self._closed = False
 
     def put(self, fact: Fact) -> None:
         """Raises NotStarted once closed."""
-        with self._lock:
-            if self._closed:
-                raise NotStarted("the orchestrator has stopped; start it, or open a client, before you call it")
-            self._facts.append(fact)
-            ring, self._heard = not self._heard, True
-        if ring:
+        self._facts.append(fact)
+        if self._closed:
+            self._withdraw(fact)
+        elif not self._heard:
+            self._heard = True
             self._ring()
+
+    def _withdraw(self, fact: Fact) -> None:
+        """Raises NotStarted, unless `close` found the fact after all and has it answered."""
+        with contextlib.suppress(ValueError):
+            self._facts.remove(fact)
+            raise NotStarted("the orchestrator has stopped; start it, or open a client, before you call it")
 
     def take(self) -> list[Fact]:
         """The oldest facts, at most a cycle's batch."""
-        with self._lock:
-            count = min(MAX_FACTS, len(self._facts))
-            facts = [self._facts.popleft() for _ in range(count)]
-            self._heard = bool(self._facts)
-            return facts
+        self._heard = False
+        facts = self._facts
+        return [facts.popleft() for _ in range(min(MAX_FACTS, len(facts)))]
 
     def put_back(self, facts: list[Fact]) -> None:
         """Facts that could not be applied yet go first again."""
-        with self._lock:
-            self._facts.extendleft(reversed(facts))
+        self._facts.extendleft(reversed(facts))
 
     def close(self) -> list[Fact]:
         """Take nothing in any more; what was still waiting is handed over."""
-        with self._lock:
-            self._closed = True
-            facts = list(self._facts)
-            self._facts.clear()
-            return facts
+        self._closed = True
+        facts = []
+        with contextlib.suppress(IndexError):
+            while True:
+                facts.append(self._facts.popleft())
+        return facts
 
     def __len__(self) -> int:
         return len(self._facts)

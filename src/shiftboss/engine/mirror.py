@@ -15,7 +15,7 @@ from shiftboss.core.lane import Lane
 from shiftboss.core.model import Run, Status
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.engine.agenda import Agenda
-from shiftboss.engine.fact import Fact
+from shiftboss.engine.fact import NO_NEEDS, Fact
 from shiftboss.ports import Delta, LetterFilter, Reader
 
 LANE_LIMIT = 256  # runs of a queue that are read at once; more than a node starts in a cycle
@@ -100,13 +100,14 @@ class Mirror:
         superseding: set[str] = set()
         for fact in facts:
             needs = fact.needs
-            ids.update(needs.runs)
-            keys.update(needs.keys)
-            lanes.update(needs.lanes)
-            letters.update(needs.letters)
+            if needs is not NO_NEEDS:
+                ids.update(needs.runs)
+                keys.update(needs.keys)
+                lanes.update(needs.lanes)
+                letters.update(needs.letters)
             if fact.report is not None:
                 run = snapshot.running.get(fact.report.run)
-                if run is not None:
+                if run is not None and (run.is_standing or run.worker not in superseding):
                     lanes.update(self.lanes_of_end(run.worker, is_standing=run.is_standing))
                     superseding.add(run.worker)
         if ids:
@@ -163,10 +164,8 @@ class Mirror:
             if lane is not None and len(lane) > MAX_LANE:
                 del lanes[name]
 
-    def note_give_up(self, runs: Iterable[Run]) -> None:
+    def note_give_up(self, run: Run) -> None:
         """Remember the earliest instant at which a waiting run expires."""
-        for run in runs:
-            at = run.give_up_at
-            if at is not None and run.status is Status.PENDING:
-                known = self.next_give_up_at
-                self.next_give_up_at = at if known is None else min(known, at)
+        if run.give_up_at is not None and run.status is Status.PENDING:
+            known = self.next_give_up_at
+            self.next_give_up_at = run.give_up_at if known is None else min(known, run.give_up_at)

@@ -49,9 +49,9 @@ class Parameters:
 
     def encode(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes | None:
         """The payload of a call with these arguments; None when there are none.  Raises WrongPayload."""
-        arguments = self._bound(args, kwargs)
-        if not arguments:
+        if not args and not kwargs and not self.required:
             return None
+        arguments = self._bound(args, kwargs)
         try:
             payload = _encode(arguments)
             self._decode(payload)  # what the run will do

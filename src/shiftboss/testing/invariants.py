@@ -353,6 +353,8 @@ def reservations(history: History, told: Commit) -> Iterator[Violation]:
     for run, reserved in walk.reserving([node for node in history.nodes.values() if _is_live(node, told)]):
         if run.id in started:
             for waiting in reserved:
+                if walk.rank(run) < walk.rank(waiting):
+                    continue  # by what was lent only: the engine lends from the heads of lanes, the judge from all
                 yield Violation("B4", told.at, f"run {run.id} started before run {waiting.id}, which had reserved")
             walk.start(run)
 

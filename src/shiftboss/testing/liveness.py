@@ -68,10 +68,9 @@ class Watch:
         due = [run for run in due if any(judge.has_room(row, run) for row in rows)]
         if not due:
             return []
-        reserved = {
-            run.id for run, before in judge.reserving(list(sim.history.nodes.values()), with_room=False) if before
-        }
-        return [run for run in due if run.id not in reserved]
+        for _ in judge.reserving(list(sim.history.nodes.values()), with_room=False):
+            pass
+        return [run for run in due if not any(judge.competes(other, run) for other in judge.reserved)]
 
     def _compare_with_why(self) -> None:
         """A3: every hold that `why` names is one that the judge sees, and none is left out."""
