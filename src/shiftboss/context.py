@@ -15,15 +15,17 @@ from collections.abc import MutableMapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import count
 from typing import Any
 
 from shiftboss.clock import Clock
 from shiftboss.core import policy
-from shiftboss.core.model import Progress
+from shiftboss.core.model import LogLine, Progress
 from shiftboss.core.policy import Duration
 from shiftboss.ports import Launch
 
 SAY_EVERY_S = 1.0  # a person reads progress; more often would only write rows
+MAX_LINE_CHARS = 2000  # of a log line; a traceback's tail is in the error anyhow
 MAX_MESSAGE_CHARS = 500  # one line in a table
 
 
@@ -85,7 +87,18 @@ class Context:
     """
 
     # One is made for every attempt: it only keeps references, whatever can be computed is computed when asked for.
-    __slots__ = ("_announcement", "_beat_s", "_cancelled", "_clock", "_launch", "_log", "_newest", "_said", "_stopping")
+    __slots__ = (
+        "_announcement",
+        "_beat_s",
+        "_cancelled",
+        "_clock",
+        "_launch",
+        "_line_numbers",
+        "_log",
+        "_newest",
+        "_said",
+        "_stopping",
+    )
 
     def __init__(self, launch: Launch, clock: Clock, announcement: Announcement) -> None:
         self._launch = launch
@@ -97,6 +110,7 @@ class Context:
         self._said: Progress | None = None  # what was passed on last
         self._beat_s = -math.inf  # when anything was passed on last
         self._log: RunLogger | None = None
+        self._line_numbers = count(1)
 
     @property
     def run_id(self) -> int:
@@ -194,6 +208,20 @@ class Context:
             self._launch.signal("progress", newest)
             self._said = newest
 
+    def keep_line(self, level: str, text: str) -> None:
+        """Keep a line that the body logged with its attempt.  From any thread."""
+        run = self._launch.run
+        line = LogLine(
+            run=run.id,
+            fence=self.fence,
+            number=next(self._line_numbers),
+            attempt=run.attempt,
+            at=self._clock.now(),
+            level=level,
+            text=storable(text, MAX_LINE_CHARS),
+        )
+        self._launch.signal("log", line)
+
     def tell_to_end(self, *, stopping: bool) -> None:
         """Set `cancelled`, and `stopping` where it is the node that ends."""
         self._stopping = self._stopping or stopping
@@ -212,6 +240,19 @@ class RunLogger(logging.LoggerAdapter[logging.Logger]):
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
         kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
         return msg, kwargs
+
+
+class RunHandler(logging.Handler):
+    """Put on the root logger, keeps the records made inside a body with its attempt (the last 1,000 lines)."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        context = current.get()
+        if context is None:
+            return
+        try:
+            context.keep_line(record.levelname, self.format(record))
+        except Exception:  # noqa: BLE001  # as every handler: a log line must not end a body
+            self.handleError(record)
 
 
 class RunFilter(logging.Filter):

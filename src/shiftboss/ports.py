@@ -19,9 +19,11 @@ import msgspec
 from shiftboss.core.events import Event
 from shiftboss.core.lane import Lane
 from shiftboss.core.model import (
+    MAX_LINES,
     BreakerState,
     DeadLetter,
     Error,
+    LogLine,
     Node,
     Outcome,
     Record,
@@ -132,6 +134,10 @@ class Reader(Protocol):
 
     def events(self, *, after: int, limit: int, worker: str | None = None) -> list[tuple[int, Event]]:
         """Stored events in order, from the one after number *after*."""
+        ...
+
+    def lines(self, run: int, *, after: tuple[int, int] = (0, 0), limit: int = MAX_LINES) -> list[LogLine]:
+        """What attempts of a run logged, in order, from the line after *after* (fence, number)."""
         ...
 
     def info(self) -> dict[str, Any]:

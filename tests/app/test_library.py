@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
 import time
@@ -20,6 +21,7 @@ from shiftboss import (
     NotStarted,
     Orchestrator,
     Retry,
+    RetryPolicy,
     RunFailed,
     Status,
     UnknownRun,
@@ -717,3 +719,37 @@ def test_run_says_that_it_wants_the_main_thread(tmp_path):
     thread.join()
 
     assert "main thread" in str(said[0])
+
+
+async def test_what_a_body_logs_is_kept_with_its_attempt(boss, caplog):
+    """The last 1,000 lines, tagged, from coroutines and threads; also while it runs."""
+    go_on = asyncio.Event()
+    log = logging.getLogger("some.library")
+    caplog.set_level(logging.INFO)
+
+    @boss.worker(max_retries=1, retry=RetryPolicy(first_s=0.0))
+    async def chatty(ctx: Context) -> None:
+        ctx.log.info("attempt %d", ctx.attempt)
+        if ctx.attempt == 1:
+            for number in range(1100):
+                log.info("line %d", number)
+            raise ValueError("again")
+        await asyncio.to_thread(log.warning, "from a thread")
+        await go_on.wait()
+
+    async with boss:
+        run = await chatty.trigger()
+        while not [line for line in await boss.lines(run.id) if line.attempt == 2 and line.level == "WARNING"]:
+            await asyncio.sleep(0.01)
+        go_on.set()
+        await run.result(timeout=5)
+        lines = await boss.lines(run.id)
+        first = [line for line in lines if line.attempt == 1]
+        second = [line.text for line in lines if line.attempt == 2]
+        with pytest.raises(UnknownRun):
+            await boss.lines(987654)
+
+    assert [line.text for line in first[-2:]] == ["line 1098", "line 1099"]
+    assert len(first) <= 1000
+    assert first[0].number > 1
+    assert second == ["attempt 2", "from a thread"]

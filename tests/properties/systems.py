@@ -208,10 +208,10 @@ def play(seed: int, *, system: System | None = None) -> Play:
     for _ in range(system.nodes):
         add_node(played, system.definitions)
     watch.begin(first_s=rng.uniform(5.0, 60.0))
-    _run(played, system.minutes * MINUTE, max_steps=1000)
+    _run(played, system.minutes * MINUTE, max_steps=600)
     if not played.violations:
         _heal(played)
-        _run(played, 10 * MINUTE, max_steps=1500)
+        _run(played, 5 * MINUTE, max_steps=500)
     if not played.violations:
         watch.look_at_the_end(played.accepted)
     return played

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from shiftboss.context import RunHandler
 from shiftboss.core.model import Node
 from shiftboss.engine.engine import Engine, Subscriber
 from shiftboss.engine.pressure import memory_share
@@ -53,6 +55,7 @@ class NodeParts:
             self._open_executors(loop)
             self.node = self._make_node()
             self._stack.enter_context(store.hold(self.node.id))
+            self._keep_lines()
 
     def _open_executors(self, loop: asyncio.AbstractEventLoop | None) -> None:
         boss = self._boss
@@ -66,6 +69,13 @@ class NodeParts:
         for executor in self.executors.values():
             executor.open()
             self._stack.callback(executor.close, CLOSE_WITHIN_S)
+
+    def _keep_lines(self) -> None:
+        """What bodies log is kept with their attempts, beside wherever else it goes."""
+        handler = RunHandler()
+        root = logging.getLogger()
+        root.addHandler(handler)
+        self._stack.callback(root.removeHandler, handler)
 
     def _make_node(self) -> Node:
         boss = self._boss

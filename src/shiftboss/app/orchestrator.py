@@ -30,7 +30,7 @@ from shiftboss.core.control import Request
 from shiftboss.core.events import Event
 from shiftboss.core.explain import Explanation
 from shiftboss.core.health import MAX_DEAD_LETTERS, SystemHealth
-from shiftboss.core.model import DeadLetter, Run, WorkerState
+from shiftboss.core.model import DeadLetter, LogLine, Run, WorkerState
 from shiftboss.core.policy import Duration, duration
 from shiftboss.core.worker import Definition
 from shiftboss.engine import fact
@@ -406,6 +406,10 @@ class Orchestrator:
     async def runs(self, wanted: HistoryFilter = HistoryFilter()) -> list[Run]:  # noqa: B008  # immutable
         """Runs, newest first, without payloads."""
         return await asyncio.to_thread(self._read, lambda views: views.history(wanted))
+
+    async def lines(self, run_id: int) -> list[LogLine]:
+        """What the attempts of a run logged, the last 1,000 lines of each.  Raises UnknownRun."""
+        return await asyncio.to_thread(self._read, lambda views: views.lines(run_id))
 
     async def dead_letters(self, wanted: LetterFilter = LetterFilter()) -> list[DeadLetter]:  # noqa: B008  # immutable
         return await asyncio.to_thread(self._read, lambda views: views.letters(wanted))

@@ -19,7 +19,7 @@ from shiftboss.app.handle import TriggerOptions, result_of
 from shiftboss.app.views import NodeStatus, SystemStatus, Views
 from shiftboss.core.explain import Explanation
 from shiftboss.core.health import SystemHealth
-from shiftboss.core.model import DeadLetter, Run, WorkerState
+from shiftboss.core.model import DeadLetter, LogLine, Run, WorkerState
 from shiftboss.core.policy import Duration, duration
 from shiftboss.engine.shutdown import ShutdownReport
 from shiftboss.ports import HistoryFilter, LetterFilter
@@ -186,6 +186,10 @@ class SyncFace:
     def runs(self, wanted: HistoryFilter = DEFAULT_RUNS) -> list[Run]:
         self.open()
         return self._boss._read(lambda views: views.history(wanted))
+
+    def lines(self, run_id: int) -> list[LogLine]:
+        self.open()
+        return self._boss._read(lambda views: views.lines(run_id))
 
     def dead_letters(self, wanted: LetterFilter = DEFAULT_LETTERS) -> list[DeadLetter]:
         self.open()

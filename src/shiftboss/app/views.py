@@ -18,7 +18,7 @@ from shiftboss.core.explain import Explanation, explain
 from shiftboss.core.fleet import is_live, live_nodes
 from shiftboss.core.health import MAX_DEAD_LETTERS, HealthReason, SystemHealth, WorkerHealth, system_health
 from shiftboss.core.holds import AnyHold
-from shiftboss.core.model import DeadLetter, Disabled, Error, Node, Progress, Run, Verdict
+from shiftboss.core.model import MAX_LINES, DeadLetter, Disabled, Error, LogLine, Node, Progress, Run, Verdict
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.value import Value
 from shiftboss.engine.agenda import Agenda
@@ -212,6 +212,17 @@ class Views:
     def events(self, *, after: int, limit: int, worker: str | None = None) -> list[tuple[int, Event]]:
         with self._session.read() as reader:
             return reader.events(after=after, limit=limit, worker=worker)
+
+    def lines(self, run_id: int, *, after: tuple[int, int] = (0, 0)) -> list[LogLine]:
+        """What attempts of a run logged.  Raises UnknownRun when there is neither a line nor a run."""
+        with self._session.read() as reader:
+            lines = page = reader.lines(run_id, after=after)
+            while len(page) == MAX_LINES:
+                page = reader.lines(run_id, after=(page[-1].fence, page[-1].number))
+                lines = lines + page
+            if not lines:
+                _one(reader, run_id)
+            return lines
 
     def info(self) -> dict[str, Any]:
         with self._session.read() as reader:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from heapq import heappop, heappush
 
-from shiftboss.core.gates import Ask, View, ask, ask_node, free_permits, permit_takers
+from shiftboss.core.gates import Ask, View, ask, ask_node, free_permits, permit_takers, sheds
 from shiftboss.core.holds import (
     Hold,
     IsBlocked,
@@ -182,7 +182,8 @@ class Walk:
         upstreams = self.snapshot.workers[name].definition.depends_on
         beside: dict[int, Run] = {}  # what may start, or be skipped, although the head of its queue is held
         if (upstreams or name in relations.dependents) and lane.least is not None:
-            beside[lane.least.id] = lane.least
+            for least in (lane.least, _least_due(lane, lane.least, self.now)):
+                beside[least.id] = least
         if any(edge.on_failure is OnFailure.SKIP for edge in upstreams):
             beside.update((run.id, run) for run in lane.standing.values())
         beside.update((run.id, run) for run in lane.heads(FORCED))  # of any priority (P2); a person forced them: few
@@ -252,9 +253,8 @@ class Walk:
             self.decision.look(run.worker, hold.until)
             if isinstance(hold, IsShed | IsReserved):
                 self.decision.held_by_nodes.add(run.worker)
-        waits = _of_fleet(answer.holds)
-        if not waits or not all(isinstance(hold, IsBlocked | NoPermit) for hold in waits):
-            return
+        if not all(isinstance(hold, IsBlocked | NoPermit) for hold in _of_fleet(answer.holds)):
+            return  # nothing of the fleet's holds it on: then it waits for another node, which must come to it
         patient_until = later(run.due_at, answer.state.definition.patience_s)
         if patient_until > self.now:
             self.decision.look(run.worker, patient_until)
@@ -268,6 +268,8 @@ class Walk:
             if node.id not in self.live and node.id != self.node.id:
                 continue
             if node.mode is not NodeMode.RUNNING or node.workers.get(definition.name) != definition.parameters:
+                continue
+            if sheds(node.shed, answer.priority):
                 continue
             room = self.room if node.id == self.node.id else room_of(self.snapshot, node)
             if room.refusal(node, definition.executor, answer.priority) is None:
@@ -294,6 +296,14 @@ def _of_fleet(holds: list[Hold]) -> tuple[Hold, ...]:
 
 def _is_disabled(answer: Ask) -> bool:
     return any(hold.gate in ("disabled", "not_due") for hold in answer.holds)
+
+
+def _least_due(lane: Lane, least: Run, now: datetime) -> Run:
+    """The due run with the least logical instant; while that of all waits for its back-off, another of those loaded."""
+    if least.due_at <= now:
+        return least
+    due = (run for run in lane if run.due_at <= now)
+    return min(due, key=lambda run: (run.occurs_at, run.id), default=least)
 
 
 def _first(queue: Iterator[Run]) -> list[Run]:

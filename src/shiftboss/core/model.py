@@ -14,6 +14,7 @@ from shiftboss.core.policy import BreakerPolicy, Priority
 from shiftboss.core.value import Value, Word
 from shiftboss.core.worker import Definition
 
+MAX_LINES = 1000  # of an attempt's log: the last ones, enough to see what went wrong; rows stay few
 RING_SIZE = 100  # attempts that a worker's health looks back on (H2)
 
 
@@ -116,6 +117,18 @@ class Progress(Value, frozen=True):
     total: float | None = None
     message: str = ""
     at: datetime | None = None
+
+
+class LogLine(Value, frozen=True):
+    """What a body logged: the `number`-th line of the attempt under that fence."""
+
+    run: int
+    fence: int
+    number: int
+    attempt: int
+    at: datetime
+    level: str
+    text: str
 
 
 class Run(Value, frozen=True):

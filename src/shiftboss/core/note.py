@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from shiftboss.core.model import Progress, Run
+from shiftboss.core.model import LogLine, Progress, Run
 from shiftboss.core.snapshot import NOTHING, Change, Snapshot
 from shiftboss.core.value import Value, replace
 
@@ -21,6 +21,14 @@ class Note(Value, frozen=True):
     fence: int
     progress: Progress | None = None
     zombie: bool = False
+
+
+def keep_lines(snapshot: Snapshot, now: datetime, *, node: str, lines: tuple[LogLine, ...]) -> tuple[Change, None]:
+    """Keep what an attempt logged, if the claim is still its own."""
+    run = snapshot.running.get(lines[0].run) if lines else None
+    if run is None or not run.held_by(node, lines[0].fence):
+        return NOTHING, None
+    return Change(lines=lines), None
 
 
 def note(snapshot: Snapshot, now: datetime, *, note: Note) -> tuple[Change, None]:

@@ -15,7 +15,7 @@ from datetime import datetime
 from shiftboss.core.events import Event
 from shiftboss.core.graph import Relations
 from shiftboss.core.lane import Lane
-from shiftboss.core.model import BreakerState, DeadLetter, Node, Record, Run, Status, WorkerState
+from shiftboss.core.model import BreakerState, DeadLetter, LogLine, Node, Record, Run, Status, WorkerState
 from shiftboss.core.value import Value
 from shiftboss.errors import NotLoaded, UnknownWorker, did_you_mean
 
@@ -34,6 +34,7 @@ class Change(Value, frozen=True):
     nodes: tuple[Node, ...] = ()
     gone_nodes: tuple[str, ...] = ()
     letters: tuple[DeadLetter, ...] = ()
+    lines: tuple[LogLine, ...] = ()
     events: tuple[Event, ...] = ()
 
 
@@ -242,8 +243,20 @@ class Draft:
 class Pile:
     """Many changes as one: of each thing the last word, of events all in order."""
 
-    __slots__ = ("_breakers", "_events", "_forgotten", "_gone", "_letters", "_nodes", "_records", "_resources", "_runs",
-                 "_workers", "is_empty")  # fmt: skip
+    __slots__ = (
+        "_breakers",
+        "_events",
+        "_forgotten",
+        "_gone",
+        "_letters",
+        "_lines",
+        "_nodes",
+        "_records",
+        "_resources",
+        "_runs",
+        "_workers",
+        "is_empty",
+    )
 
     def __init__(self) -> None:
         self.is_empty = True
@@ -254,6 +267,7 @@ class Pile:
         self._resources: dict[str, int] = {}
         self._nodes: dict[str, Node] = {}
         self._letters: dict[int, DeadLetter] = {}
+        self._lines: list[LogLine] = []
         self._gone: dict[str, None] = {}
         self._forgotten: dict[str, None] = {}
         self._events: list[Event] = []
@@ -279,6 +293,8 @@ class Pile:
                 self._nodes.pop(node_id, None)
         if change.resources:
             self._resources.update(change.resources)
+        if change.lines:
+            self._lines += change.lines
 
     def _add_workers(self, change: Change) -> None:
         for state in change.workers:
@@ -300,6 +316,7 @@ class Pile:
             nodes=tuple(self._nodes.values()),
             gone_nodes=tuple(self._gone),
             letters=tuple(self._letters.values()),
+            lines=tuple(self._lines),
             events=tuple(self._events),
         )
 

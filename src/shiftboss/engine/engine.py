@@ -319,6 +319,7 @@ class Engine:
         self._ticked_s = now_s
         for executor in self._executors.values():
             executor.flush()
+        self._flights.flush()
         self._watch(now_s)
         dead = self._look_for_dead()
         me = self._cycle.snapshot.nodes.get(self._node.id, self._node)

@@ -22,8 +22,8 @@ from shiftboss.clock import Clock
 from shiftboss.core import control
 from shiftboss.core.control import Request
 from shiftboss.core.fleet import live_nodes
-from shiftboss.core.model import Report
-from shiftboss.core.note import Note, note
+from shiftboss.core.model import LogLine, Report
+from shiftboss.core.note import Note, keep_lines, note
 from shiftboss.core.settle import settle
 from shiftboss.core.snapshot import Change, Snapshot
 
@@ -147,6 +147,16 @@ def noted(said: Note) -> Fact:
 
 def _note(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], said: Note) -> tuple[Change, None]:
     return note(snapshot, now, note=said)
+
+
+def logged(node: str, lines: tuple[LogLine, ...]) -> Fact:
+    return Fact(partial(_keep_lines, node=node, lines=lines))
+
+
+def _keep_lines(
+    snapshot: Snapshot, now: datetime, *, ids: Iterator[int], node: str, lines: tuple[LogLine, ...]
+) -> tuple[Change, None]:
+    return keep_lines(snapshot, now, node=node, lines=lines)
 
 
 def triggered(request: Request, answer: Answer) -> Fact:

@@ -7,16 +7,17 @@ Rules of this file
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from shiftboss.core.model import Interrupted, Outcome, Progress, Report, Run
+from shiftboss.core.model import MAX_LINES, Interrupted, LogLine, Outcome, Progress, Report, Run
 from shiftboss.core.note import Note
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.value import seconds_between
 from shiftboss.engine.cycle import Launchable
-from shiftboss.engine.fact import Fact, noted, reported
+from shiftboss.engine.fact import Fact, logged, noted, reported
 from shiftboss.ports import Body, Executor, Launch, StopReason
 
 
@@ -38,6 +39,7 @@ class Flights:
         self._put = put
         self._code_version = code_version
         self._flights: dict[int, Launch] = {}
+        self._lines: dict[int, deque[LogLine]] = {}  # logged and not put yet
         self._told: dict[int, StopReason] = {}  # those that were told to stop
 
     def __len__(self) -> int:
@@ -108,15 +110,29 @@ class Flights:
             self._told[run.id] = reason
             self._executors[self._kinds[run.worker]].stop(run.id, _fence(run), reason)
 
+    def flush(self) -> None:
+        """Put what bodies have logged since; called about once a second."""
+        for run_id in list(self._lines):
+            self._put_lines(run_id)
+
+    def _put_lines(self, run_id: int) -> None:
+        lines = self._lines.pop(run_id, None)
+        if lines:
+            self._put(logged(self._node, tuple(lines)))
+
     # called by executors, from their threads
 
     def _report(self, run_id: int, fence: int, outcome: Outcome, duration_s: float) -> None:
+        if self._lines:
+            self._put_lines(run_id)
         self._put(reported(Report(run_id, self._node, fence, outcome, duration_s, self._code_version)))
 
     def _signal(self, run_id: int, fence: int, kind: str, value: Any) -> None:
         match kind:
             case "progress" if isinstance(value, Progress):
                 self._put(noted(Note(run_id, self._node, fence, progress=value)))
+            case "log" if isinstance(value, LogLine):
+                self._lines.setdefault(run_id, deque(maxlen=MAX_LINES)).append(value)
             case "zombie":
                 self._put(noted(Note(run_id, self._node, fence, zombie=True)))
             case _:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from shiftboss.clock import Clock
 from shiftboss.core.events import Event
 from shiftboss.core.lane import Lane
-from shiftboss.core.model import DeadLetter, Record, Run, WorkerState
+from shiftboss.core.model import MAX_LINES, DeadLetter, LogLine, Record, Run, WorkerState
 from shiftboss.core.snapshot import NO_RECORD, Change
 from shiftboss.errors import ShiftbossError
 from shiftboss.ports import NO_DELTA, Delta, HistoryFilter, LetterFilter
@@ -136,6 +136,10 @@ class MemoryReader:
         found = (pair for pair in islice(stored, first, None) if worker is None or pair[1].worker == worker)
         return list(islice(found, limit))
 
+    def lines(self, run: int, *, after: tuple[int, int] = (0, 0), limit: int = MAX_LINES) -> list[LogLine]:
+        found = self._tables.lines.get(run, ())
+        return [line for line in found if (line.fence, line.number) > after][:limit]
+
     def info(self) -> dict[str, Any]:
         tables = self._tables
         return {
@@ -217,6 +221,8 @@ class MemoryTransaction(MemoryReader):
             tables.drop(tables.nodes, node_id)
         for letter in change.letters:
             tables.put_letter(letter)
+        for line in change.lines:
+            tables.put_line(line)
         for event in change.events:
             if event.STORED:
                 tables.append(tables.events, (self._next_event, event))

@@ -16,7 +16,18 @@ from typing import Any, TypeVar
 
 from shiftboss.core.events import Event
 from shiftboss.core.lane import QUEUES, Lane, queue_of
-from shiftboss.core.model import BreakerState, DeadLetter, Node, Origin, Record, Run, Status, WorkerState
+from shiftboss.core.model import (
+    MAX_LINES,
+    BreakerState,
+    DeadLetter,
+    LogLine,
+    Node,
+    Origin,
+    Record,
+    Run,
+    Status,
+    WorkerState,
+)
 from shiftboss.core.value import replace
 from shiftboss.errors import StoreRejected
 
@@ -63,6 +74,7 @@ class Tables:
         self.payloads: dict[int, bytes] = {}
         self.results: dict[int, bytes] = {}
         self.letters: dict[int, DeadLetter] = {}
+        self.lines: dict[int, tuple[LogLine, ...]] = {}  # run → what its attempts logged
         self.open_letters: dict[str, dict[int, None]] = {}
         self.workers: dict[str, WorkerState] = {}
         self.records: dict[str, Record] = {}
@@ -208,6 +220,16 @@ class Tables:
         payload, result = self.payloads.get(run.id), self.results.get(run.id)
         return run if payload is None and result is None else replace(run, payload=payload, result=result)
 
+    def put_line(self, line: LogLine) -> None:
+        """In order; of each attempt the last MAX_LINES stay."""
+        kept = [
+            each
+            for each in self.lines.get(line.run, ())
+            if each.fence != line.fence or line.number - MAX_LINES < each.number != line.number
+        ]
+        kept.append(line)
+        self.put(self.lines, line.run, tuple(sorted(kept, key=lambda each: (each.fence, each.number))))
+
     # ── letters, retention ───────────────────────────────────────────────────────────────────────────────────────
 
     def put_letter(self, letter: DeadLetter) -> None:
@@ -261,6 +283,7 @@ class Tables:
         self.remove(self.history_ids, run.id)
         self.drop(self.payloads, run.id)
         self.drop(self.results, run.id)
+        self.drop(self.lines, run.id)
         if run.key is not None and run.status is Status.SUCCEEDED:
             self.remove(self.succeeded_keys[run.worker, run.key], run.id)
         if self.fired.get((run.worker, run.occurs_at)) == run.id:

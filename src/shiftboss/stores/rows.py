@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from shiftboss.core.events import AnyEvent, Event
-from shiftboss.core.model import BreakerState, DeadLetter, Node, Origin, Record, Run, Status, WorkerState
+from shiftboss.core.model import BreakerState, DeadLetter, LogLine, Node, Origin, Record, Run, Status, WorkerState
 from shiftboss.core.value import EPOCH, replace
 from shiftboss.errors import StoreDamaged, StoreRejected
 
@@ -54,6 +54,7 @@ _instants = msgspec.json.Decoder(list[tuple[str, int]])
 _numbers = msgspec.json.Decoder(list[int])
 _names = msgspec.json.Decoder(list[str])
 _counts = msgspec.json.Decoder(list[tuple[str, int, int]])
+_lines = msgspec.json.Decoder(list[LogLine])
 _raw_events = msgspec.json.Decoder(list[tuple[int, msgspec.Raw]])
 _event: msgspec.json.Decoder[Event] = msgspec.json.Decoder(AnyEvent)
 _any_event = msgspec.json.Decoder(Event)
@@ -154,6 +155,10 @@ def names_of(text: str | None) -> list[str]:
 
 def counts_of(text: str | None) -> list[tuple[str, int, int]]:
     return _read(_counts, text) if text else []
+
+
+def lines_of(text: str | None) -> list[LogLine]:
+    return _read(_lines, text) if text else []
 
 
 def events_of(text: str | None) -> list[tuple[int, Event]]:

@@ -45,13 +45,14 @@ SELECT json_group_array(id) FROM (SELECT id, at FROM event ORDER BY id LIMIT ?2)
 DELETE_LETTERS = "DELETE FROM dead_letter WHERE run IN (SELECT value FROM json_each(?))"
 DELETE_RUNS = "DELETE FROM history WHERE id IN (SELECT value FROM json_each(?))"
 DELETE_PAYLOADS = "DELETE FROM payload WHERE run IN (SELECT value FROM json_each(?))"
+DELETE_LINES = "DELETE FROM log WHERE run IN (SELECT value FROM json_each(?))"
 DELETE_EVENTS = "DELETE FROM event WHERE id IN (SELECT value FROM json_each(?))"
 
 
 def prune(db: Database, *, runs_before: datetime, letters_before: datetime, events_before: datetime, limit: int) -> int:
     """Within a transaction of the caller: delete at most *limit* rows; how many went."""
     gone = _prune(db, PRUNABLE_LETTERS, letters_before, limit, DELETE_LETTERS)
-    gone += _prune(db, PRUNABLE_RUNS, runs_before, limit - gone, DELETE_RUNS, DELETE_PAYLOADS)
+    gone += _prune(db, PRUNABLE_RUNS, runs_before, limit - gone, DELETE_RUNS, DELETE_PAYLOADS, DELETE_LINES)
     return gone + _prune(db, PRUNABLE_EVENTS, events_before, limit - gone, DELETE_EVENTS)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shiftboss.core.events import Event
-from shiftboss.core.model import DeadLetter, Run, Status
+from shiftboss.core.model import MAX_LINES, DeadLetter, LogLine, Run, Status
 from shiftboss.ports import HistoryFilter, LetterFilter
 from shiftboss.stores import rows, sqlite_file
 from shiftboss.stores.reserve import RESERVE_BYTES
@@ -45,6 +45,11 @@ EVENTS_OF_WORKER = """
 SELECT '[' || group_concat('[' || id || ',' || data || ']') || ']'
 FROM (SELECT id, data FROM event INDEXED BY event_worker
       WHERE worker = ? AND worker <> '' AND id > ? ORDER BY id LIMIT ?)
+"""
+
+LINES = """
+SELECT '[' || group_concat(data) || ']' FROM (
+  SELECT data FROM log WHERE run = ? AND (fence, number) > (?, ?) ORDER BY fence, number LIMIT ?)
 """
 
 WORKER_NAMES = "SELECT '[' || group_concat(json_quote(name)) || ']' FROM worker WHERE state IS NOT NULL"
@@ -179,6 +184,9 @@ class Queries:
         if worker is None:
             return rows.events_of(self._db.text(EVENTS, (after, limit)))
         return rows.events_of(self._db.text(EVENTS_OF_WORKER, (worker, after, limit)))
+
+    def lines(self, run: int, *, after: tuple[int, int] = (0, 0), limit: int = MAX_LINES) -> list[LogLine]:
+        return rows.lines_of(self._db.text(LINES, (run, *after, limit)))
 
     # ── counts and facts ─────────────────────────────────────────────────────────────────────────────────────────
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from shiftboss.core.events import Event
 from shiftboss.core.lane import queue_of
-from shiftboss.core.model import DeadLetter, Origin, Run, Status
+from shiftboss.core.model import MAX_LINES, DeadLetter, LogLine, Origin, Run, Status
 from shiftboss.core.snapshot import Change
 from shiftboss.errors import ShiftbossError, StoreRejected
 from shiftboss.stores import rows
@@ -100,6 +100,13 @@ INSERT_EVENTS = Batch(
     "INSERT INTO event (id, at, worker, data) SELECT * FROM $rows WHERE column1 IS NOT NULL",
     columns=4,
 )
+INSERT_LINES = Batch(
+    """INSERT INTO log (run, fence, number, data) SELECT * FROM $rows WHERE column1 IS NOT NULL
+ON CONFLICT DO NOTHING""",
+    columns=4,
+)
+# Of each attempt the last MAX_LINES stay.
+TRIM_LINES = "DELETE FROM log WHERE run = ? AND fence = ? AND number <= ?"
 WRITE_META = "UPDATE meta SET number = ?, next_run = ?, next_event = ? WHERE id = 1"
 
 
@@ -149,6 +156,8 @@ class SqliteTransaction(Reads):
             self._db.run(DELETE_NODES, (rows.json_of(change.gone_nodes),))
         if change.letters:
             self._write_letters(change.letters)
+        if change.lines:
+            self._write_lines(change.lines)
         self._write_events(change.events)
 
     # ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -234,6 +243,17 @@ class SqliteTransaction(Reads):
                 rows.text_of(letter),
             )
         PUT_LETTERS.run(self._db, values)
+
+    def _write_lines(self, lines: Iterable[LogLine]) -> None:
+        values: list[Scalar] = []
+        last: dict[tuple[int, int], int] = {}
+        for line in lines:
+            values += (line.run, line.fence, line.number, rows.text_of(line))
+            last[line.run, line.fence] = max(line.number, last.get((line.run, line.fence), 0))
+        INSERT_LINES.run(self._db, values)
+        too_old = [(*of, number - MAX_LINES) for of, number in last.items() if number > MAX_LINES]
+        for run, fence, number in too_old:
+            self._db.run(TRIM_LINES, (run, fence, number))
 
     def _write_events(self, events: Iterable[Event]) -> None:
         values: list[Scalar] = []

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from shiftboss.core.events import Audit, Event, RunEnded
+from shiftboss.core.events import AttemptEnded, Audit, Event, RunEnded
 from shiftboss.core.model import (
     BreakerState,
     Cause,
@@ -34,6 +34,7 @@ from shiftboss.testing.clock import US, VirtualClock
 FAILURES = frozenset({Cause.ERROR, Cause.FATAL, Cause.TIMEOUT, Cause.UNFIT})  # causes of attempts that count (R1)
 DEADLY = frozenset({Cause.ERROR, Cause.FATAL, Cause.TIMEOUT, Cause.LOST, Cause.CRASH_LOOP})  # K4
 HANDED_BACK = frozenset({Cause.INTERRUPTED, Cause.RESCUED})  # R2
+VAGUE_S = 90.0  # a minute's bucket, and time for every node to have looked
 
 
 class Violation(NamedTuple):
@@ -98,6 +99,7 @@ class History:
         self.ends: list[End] = []
         self.dead: set[str] = set()  # nodes whose process is gone, as the kernel tells
         self.wall_steps = 0
+        self._wall_set_us = 0  # when the wall clock was set last
 
         self.runs: dict[int, Run] = {}
         self.unfinished: dict[str, dict[int, Run]] = defaultdict(dict)
@@ -172,7 +174,13 @@ class History:
     def wall_was_set(self) -> None:
         """O4: what is counted by the wall clock begins anew."""
         self.wall_steps += 1
+        self._wall_set_us = self._clock.elapsed_us
         self.tokens.clear()
+
+    @property
+    def rates_are_vague(self) -> bool:
+        """Whether the wall clock was set just now: nodes saw that at different instants, buckets are as they were then."""
+        return self.wall_steps > 0 and self._clock.elapsed_us - self._wall_set_us < VAGUE_S * US
 
     # ── what is asked ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -264,6 +272,10 @@ class History:
     # ── counting once more ───────────────────────────────────────────────────────────────────────────────────────
 
     def _count_ends(self, told: Commit) -> None:
+        place = {
+            event.run: index for index, event in enumerate(told.events) if isinstance(event, RunEnded | AttemptEnded)
+        }
+        told.ends.sort(key=lambda end: place.get(end.run.id, -1))  # as the facts were, which a merged change forgets
         for end in told.ends:
             self._count_end(end, told)
         for run in told.finished:

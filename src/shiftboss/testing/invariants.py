@@ -17,6 +17,7 @@ from shiftboss.core.policy import Priority
 from shiftboss.core.schedule import Every
 from shiftboss.core.worker import Mode
 from shiftboss.testing.history import (
+    DEADLY,
     FAILURES,
     HANDED_BACK,
     Commit,
@@ -139,6 +140,10 @@ def breakers(history: History, told: Commit) -> Iterator[Violation]:
             history.breaker_failures[name] += 1
         elif end.cause is None:
             history.breaker_failures[name] = 0
+    for event in told.events:
+        name = history.workers[event.worker].definition.breaker if event.worker in history.workers else None
+        if isinstance(event, Audit) and event.action == "enable" and name in history.breakers:
+            history.breaker_failures[name] = history.breakers[name].failures
     for start in told.starts:
         yield from _against_breaker(history, told, start)
     for name, before in told.breakers_before.items():
@@ -182,7 +187,8 @@ def attempts(history: History, told: Commit) -> Iterator[Violation]:
         failed = history.failures[run.id]
         if run.attempt != failed + 1:
             yield Violation("R2", told.at, f"run {run.id} starts attempt {run.attempt} after {failed} failures")
-        is_newer = bool(run.attempts) and state.declared_at >= run.attempts[-1].ended_at
+        failed_at = max((attempt.ended_at for attempt in run.attempts if attempt.cause in FAILURES), default=None)
+        is_newer = failed_at is not None and state.declared_at >= failed_at
         if retry.max_retries is not None and run.attempt > retry.max_retries + 1 and not is_newer:
             yield Violation("R1", told.at, f"run {run.id} starts attempt {run.attempt} of {retry.max_retries + 1}")
     for end in told.ends:
@@ -281,7 +287,7 @@ def ends(history: History, told: Commit) -> Iterator[Violation]:
             yield Violation("Q1", told.at, f"run {run.id} is dead and left no letter")
         state = history.workers[run.worker]
         limit, streak = state.definition.max_consecutive_failures, history.streaks[run.worker]
-        if limit is not None and streak >= limit and state.disabled is None and run.status is Status.DEAD:
+        if limit is not None and streak >= limit and state.disabled is None and run.cause in DEADLY:
             yield Violation("K4", told.at, f"{run.worker} is not disabled after {streak} dead runs in a row")
 
 
@@ -336,7 +342,7 @@ def priorities(history: History, told: Commit) -> Iterator[Violation]:
         for run, _, _ in told.starts:
             is_fit = other.priority >= Priority.HIGH or run.priority < Priority.HIGH  # P3 keeps some slots
             if is_fit and _same_executor(history, run, other) and after.rank(other) < after.rank(run):
-                if before.lent(run) == run.priority:
+                if before.lent(run) == run.priority and not before.is_reserved_against(other):
                     yield Violation("P2", told.at, f"run {run.id} took the slot of run {other.id}, which outranks it")
 
 
@@ -353,7 +359,7 @@ def reservations(history: History, told: Commit) -> Iterator[Violation]:
     for run, reserved in walk.reserving([node for node in history.nodes.values() if _is_live(node, told)]):
         if run.id in started:
             for waiting in reserved:
-                if walk.rank(run) < walk.rank(waiting):
+                if walk.rank(run, walk.lent(run)) < walk.rank(waiting):
                     continue  # by what was lent only: the engine lends from the heads of lanes, the judge from all
                 yield Violation("B4", told.at, f"run {run.id} started before run {waiting.id}, which had reserved")
             walk.start(run)

@@ -51,7 +51,10 @@ class Judge:
         running = self.running(run.worker)
         if definition.concurrency is not None and len(running) >= definition.concurrency:
             found.add("concurrency")
-        if definition.rate is not None and self.tokens(definition.name, definition.rate) < 1 + FORGIVEN:
+        rate = definition.rate
+        if rate is not None and (
+            self.history.rates_are_vague or self.tokens(definition.name, rate) < min(1 + FORGIVEN, rate.count)
+        ):
             found.add("rate")
         found.update(
             word for word in (self._of_upstream(run, edge) for edge in definition.depends_on) if word is not None
@@ -212,24 +215,32 @@ class Judge:
     def _is_pending(self, run: Run) -> bool:
         return run.status is Status.PENDING or run.id in self._waiting
 
-    def reserving(self, nodes: Collection[Node], *, with_room: bool = True) -> Iterator[tuple[Run, list[Run]]]:
+    def reserving(self, nodes: Collection[Node], *, surely: bool = True) -> Iterator[tuple[Run, list[Run]]]:
         """B4: the due runs in rank order, each with those of higher rank that have reserved what it would take.
 
-        *nodes* are those that could start something, if only they had room unless *with_room*.  The caller says what
-        starts on the way, by `start`.
+        *nodes* are those that could start something.  Unless *surely*, also those count that may have reserved by what
+        a node saw a moment ago: room and tokens come and go.  The caller says what starts on the way, by `start`.
         """
         self.reserved = reserved = []
         for run in self._heads():
             before = [other for other in reserved if self.competes(other, run)]
             yield run, before
+            if not self._is_pending(run):
+                continue
             definition = self.history.workers[run.worker].definition
             if run.due_at + timedelta(seconds=definition.patience_s) > self.now:
                 continue
-            reasons = self.reasons(run)
+            reasons = self.reasons(run) - (set() if surely else {"rate"})
             waits = reasons and reasons <= WAITS_FOR_BODIES and not before
-            may_start = self.has_room if with_room else self.can_run
+            may_start = self.has_room if surely else self.can_run
             if waits and any(may_start(node, run) for node in nodes):
                 reserved.append(run)
+
+    def is_reserved_against(self, run: Run) -> bool:
+        """Whether some run may have reserved what *run* would take, if its node had room."""
+        for _ in self.reserving(list(self.history.nodes.values()), surely=False):
+            pass
+        return any(self.competes(other, run) for other in self.reserved if other.id != run.id)
 
     def _heads(self) -> list[Run]:
         """What starts, and of each worker and priority the first that waits for blockers or permits."""
@@ -259,24 +270,24 @@ class Judge:
 
     # ── nodes ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def can_run(self, node: Node, run: Run) -> bool:
-        """Whether *node* runs such runs at all, now."""
+    def can_run(self, node: Node, run: Run, *, priority: Priority | None = None) -> bool:
+        """Whether *node* runs such runs at all, now; by what is lent to it, unless *priority* says what counts."""
         definition = self.history.workers[run.worker].definition
         if node.mode is not NodeMode.RUNNING or node.workers.get(run.worker) != definition.parameters:
             return False
         held_back = {Shed.NOTHING: -1, Shed.LOW: Priority.LOW, Shed.NORMAL: Priority.NORMAL}[node.shed]
-        return self.lent(run) > held_back
+        return (self.lent(run) if priority is None else priority) > held_back
 
-    def has_room(self, node: Node, run: Run) -> bool:
+    def has_room(self, node: Node, run: Run, *, priority: Priority | None = None) -> bool:
         """Whether *node* could start *run* as far as its slots go (P3)."""
-        if not self.can_run(node, run):
+        if not self.can_run(node, run, priority=priority):
             return False
         claims = [other for other in self.history.running.values() if self._is_on(node, other)]
         executor = self.history.workers[run.worker].definition.executor
         same = [o for o in claims if self.history.workers[o.worker].definition.executor == executor]
         if len(claims) >= node.slots or len(same) >= node.executors.get(executor, node.slots):
             return False
-        if self.lent(run) >= Priority.HIGH:
+        if (self.lent(run) if priority is None else priority) >= Priority.HIGH:
             return True
         low = sum(1 for other in claims if other.priority < Priority.HIGH)
         return low < node.slots - node.slots // KEPT_OF

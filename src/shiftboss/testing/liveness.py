@@ -64,19 +64,15 @@ class Watch:
         rows = [row for row in (sim.history.nodes.get(node.id) for node in healthy) if row is not None]
         if not rows:
             return []
-        due = [run for run in judge.due() if not judge.reasons(run) - {"skip"}]
-        due = [run for run in due if any(judge.has_room(row, run) for row in rows)]
-        if not due:
-            return []
-        for _ in judge.reserving(list(sim.history.nodes.values()), with_room=False):
-            pass
-        return [run for run in due if not any(judge.competes(other, run) for other in judge.reserved)]
+        due = [run for run in judge.due() if _may_go(judge.reasons(run))]
+        due = [run for run in due if any(judge.has_room(row, run, priority=run.priority) for row in rows)]
+        return [run for run in due if not judge.is_reserved_against(run)]
 
     def _compare_with_why(self) -> None:
         """A3: every hold that `why` names is one that the judge sees, and none is left out."""
         sim = self._sim
         judge, now = Judge(sim.history, sim.clock.now()), sim.clock.now()
-        if any(not judge.reasons(run) - {"skip", "rate"} for run in judge.due()):
+        if any(_may_go(judge.reasons(run) - {"rate"}) for run in judge.due()):
             return  # something is about to start somewhere, and `why` takes it as started
         with self._session.read() as reader:
             self._mirror.refresh(reader)
@@ -85,19 +81,21 @@ class Watch:
         live = live_nodes(snapshot, boot=sim.clock.boot, lease_s=sim.clock.lease_s())
         for name in sorted(snapshot.workers):
             run = min(snapshot.lane(name), key=lambda run: (run.due_at, run.id), default=None)
-            if run is None or run.due_at > now:
-                continue
-            if self._is_at_a_token(judge, name):
+            if run is None or run.due_at > now or self._is_at_a_token(judge, name):
                 continue
             said = {hold.gate for hold in explain(snapshot, now, run=run, live=live).holds} & OF_THE_FLEET
-            seen = {reason for reason in judge.reasons(run) if reason != "skip"}
+            seen = judge.reasons(run)
+            if "skip" in seen:
+                continue  # it is about to be skipped
             if said != seen - (set() if "breaker" in said else {"breaker"}):
                 sim.history.violate("A3", f"run {run.id} of {name}: why says {sorted(said)}, the judge {sorted(seen)}")
 
     def _is_at_a_token(self, judge: Judge, name: str) -> bool:
         """Whether a whole token is just there, or just not: the judge does not count so finely (B8)."""
         rate = self._sim.history.workers[name].definition.rate
-        return rate is not None and abs(judge.tokens(name, rate) - 1) < 2 * FORGIVEN
+        if rate is None:
+            return False
+        return self._sim.history.rates_are_vague or abs(judge.tokens(name, rate) - 1) < 2 * FORGIVEN
 
     # ── at the end ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -134,6 +132,11 @@ class Watch:
         for name in names:
             if _without_bytes(mine.lane(name)) != _without_bytes(theirs.lane(name)):
                 self._sim.history.violate("W2", f"{node.id} has another lane of {name} in mind than is stored")
+
+
+def _may_go(reasons: set[str]) -> bool:
+    """Whether a run may start, or is to be skipped (D5)."""
+    return not reasons or ("skip" in reasons and reasons.isdisjoint({"disabled", "not_due"}))
 
 
 def _without_bytes(lane: Lane) -> dict[int, Run]:

@@ -62,6 +62,15 @@ CREATE TABLE payload (
   bytes BLOB NOT NULL
 ) STRICT;
 
+-- What attempts logged: the last lines of each, until the run is pruned.
+CREATE TABLE log (
+  run INTEGER NOT NULL,
+  fence INTEGER NOT NULL,
+  number INTEGER NOT NULL,
+  data TEXT NOT NULL,
+  PRIMARY KEY (run, fence, number)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE dead_letter (
   run INTEGER PRIMARY KEY,
   worker TEXT NOT NULL,

@@ -1,0 +1,60 @@
+"""What a program writes, kept within a bound: its head, its tail, and how much is missing between them."""
+
+from __future__ import annotations
+
+from shiftboss.context import storable
+
+HEAD_SHARE = 4  # a quarter of the bound: how it began; the rest is how it ended
+
+
+class Capture:
+    """Bytes of one stream, at most *limit* of them and a chunk."""
+
+    __slots__ = ("_head", "_limit", "_tail", "total")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._head = bytearray()
+        self._tail = bytearray()
+        self.total = 0  # bytes that were written, kept or not
+
+    def feed(self, chunk: bytes) -> None:
+        self.total += len(chunk)
+        room = self._limit // HEAD_SHARE - len(self._head)
+        if room > 0:
+            self._head += chunk[:room]
+            chunk = chunk[room:]
+        self._tail += chunk
+        if len(self._tail) > 2 * self._limit:  # not at every chunk: a cut moves all that stays
+            del self._tail[: -self._limit]
+
+    def text(self, limit: int | None = None) -> str:
+        """As a store takes it: with a mark where something is missing, and what is no UTF-8 replaced."""
+        limit = self._limit if limit is None else min(limit, self._limit)
+        if self.total <= limit and self.total == len(self._head) + len(self._tail):
+            return _text(self._head + self._tail)
+        kept = (self._head + self._tail)[: limit // HEAD_SHARE]
+        tail_bytes = limit - limit // HEAD_SHARE
+        rest = self._tail if len(self._tail) >= tail_bytes else self._head + self._tail
+        tail = rest[len(rest) - min(tail_bytes, len(rest)) :]
+        missing = self.total - len(kept) - len(tail)
+        return f"{_text(kept)}\n… {missing:,} bytes left out …\n{_text(_from_a_character(tail))}"
+
+    def last_lines(self, count: int) -> str:
+        """The last lines that say something."""
+        tail = bytes(self._tail[-4096:] if len(self._tail) >= 4096 else (self._head + self._tail)[-4096:])
+        lines = [line for line in _text(_from_a_character(tail)).splitlines() if line.strip()]
+        return "\n".join(lines[-count:])
+
+
+def _from_a_character(tail: bytearray | bytes) -> bytes:
+    """Without the rest of a UTF-8 character that was cut in two."""
+    start = 0
+    while start < min(3, len(tail)) and tail[start] & 0xC0 == 0x80:
+        start += 1
+    return bytes(tail[start:])
+
+
+def _text(found: bytearray | bytes) -> str:
+    text = bytes(found).decode("utf-8", "replace")
+    return storable(text, len(text))

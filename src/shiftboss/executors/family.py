@@ -1,0 +1,111 @@
+"""Everything that one command has started, and its end: nothing of it outlives its attempt.
+
+Rules of this file
+- The leader of the group is reaped last: while it is a zombie its number is nobody else's, so signalling its group is
+  safe.
+- What left the group (setsid, nohup, a shell's job control, two forks) is found by `warden.relatives`, and remembered:
+  its parents may be gone at the next look.
+- Orphans that fall to this process, as they do to PID 1 of a container, are reaped by it; children of other code are
+  never waited for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import threading
+import time
+
+from shiftboss.executors.warden import Born, Process, can_see, relatives, row, send, table
+
+FIRST_WAIT_S = 0.005  # a sleep told to end is gone by then
+LONGEST_WAIT_S = 0.1  # between two looks at what was told to end: a look costs 4 ms
+KILL_WITHIN_S = 5.0  # what a KILL has not ended by then is stuck in the kernel, or another user's
+
+log = logging.getLogger("shiftboss.executors")
+_said_blind = threading.Event()
+
+
+class Family:
+    """The processes of one command, from its start on.  Used by the thread that serves it."""
+
+    def __init__(self, leader: int, mark: str) -> None:
+        self.leader = leader
+        self._mark = mark
+        self._known: set[Born] = set()
+        found = row(leader)
+        self._born = 0 if found is None else found.born
+        self._can_see = found is not None
+        if not self._can_see and not can_see() and not _said_blind.is_set():
+            _said_blind.set()
+            log.warning(
+                "the processes of this system cannot be listed: commands are ended by their process group alone, and "
+                "what leaves it lives on; install psutil (pip install 'shiftboss[process]').  Said once."
+            )
+
+    def look(self) -> list[Process]:
+        """Who belongs to it now, zombies too, without its leader; they are remembered."""
+        if not self._can_see:
+            return []
+        found = relatives(table(), leaders=(self.leader,), known=self._known, mark=self._mark, since=self._born)
+        found = [each for each in found if each.pid != self.leader]
+        self._known = {each.id for each in found}
+        return found
+
+    def signal(self, number: int) -> None:
+        """Signal all of it: the group at once, then who left it."""
+        escaped = [each for each in self.look() if not each.is_zombie and each.group != self.leader]
+        with contextlib.suppress(OSError):  # all of it has ended
+            os.killpg(self.leader, number)
+        for each in escaped:
+            send(each, number)
+
+    def terminate(self) -> None:
+        """Ask all of it to end; what was stopped is woken, or it would not hear."""
+        self.signal(signal.SIGTERM)
+        with contextlib.suppress(OSError):
+            os.killpg(self.leader, signal.SIGCONT)
+
+    def kill(self) -> None:
+        self.signal(signal.SIGKILL)
+
+    def end(self, grace_s: float) -> bool:
+        """After its leader's end: whoever is left gets TERM, after *grace_s* KILL.  Whether all of it has ended."""
+        if not self._can_see:
+            with contextlib.suppress(OSError):
+                os.killpg(self.leader, signal.SIGKILL)
+            return True
+        if not self._living():
+            return True
+        if grace_s > 0:
+            self.terminate()
+        if self._is_gone_within(grace_s):
+            return True
+        until_s = time.monotonic() + KILL_WITHIN_S
+        while time.monotonic() < until_s:  # again and again: it may fork meanwhile
+            self.kill()
+            if self._is_gone_within(LONGEST_WAIT_S):
+                return True
+        return False
+
+    def _is_gone_within(self, seconds: float) -> bool:
+        until_s, wait_s = time.monotonic() + seconds, FIRST_WAIT_S
+        while self._living():
+            if (left_s := until_s - time.monotonic()) <= 0:
+                return False
+            time.sleep(min(wait_s, left_s))
+            wait_s = min(wait_s * 2, LONGEST_WAIT_S)
+        return True
+
+    def _living(self) -> list[Process]:
+        """Who has not ended; those that have and fell to us are reaped."""
+        living = []
+        for each in self.look():
+            if not each.is_zombie:
+                living.append(each)
+            elif each.parent == os.getpid():
+                with contextlib.suppress(OSError):
+                    os.waitpid(each.pid, os.WNOHANG)
+        return living
