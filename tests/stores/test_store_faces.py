@@ -23,7 +23,8 @@ from store_values import (
 )
 
 from shiftboss.core.events import Audit, Event, RunEnded, RunStarted, WorkerDisabled, WorkerEnabled
-from shiftboss.core.model import DeadLetter, Error, Origin, Run, Status
+from shiftboss.core.model import DeadLetter, Error, LogLine, Origin, Run, Status
+from shiftboss.core.snapshot import Change
 from shiftboss.core.value import replace
 from shiftboss.ports import HistoryFilter, LetterFilter, Session
 
@@ -364,3 +365,21 @@ def test_facts_for_the_doctor(session: Session):
     assert info["integrity"] == "ok"
     assert info["commits"] == 1
     assert info["engine"]
+
+
+def test_lines_are_kept_in_order_and_of_each_attempt_the_last_thousand(session: Session):
+    store_runs(session, a_run(1), a_run(2))
+    lines = [LogLine(run=1, fence=7, number=n, attempt=1, at=at(n), level="INFO", text=f"{n}") for n in range(1, 1006)]
+    other = LogLine(run=1, fence=9, number=1, attempt=2, at=at(0), level="INFO", text="again \u2603")
+    with session.begin() as tx:
+        tx.write(Change(lines=(*lines[:600], other)), new=())
+    with session.begin() as tx:
+        tx.write(Change(lines=tuple(lines[600:])), new=())
+    with session.read() as reader:
+        first = reader.lines(1)
+        rest = reader.lines(1, after=(first[-1].fence, first[-1].number))
+        none = reader.lines(2)
+
+    assert [line.number for line in first] == list(range(6, 1006))
+    assert rest == [other]
+    assert none == []

@@ -135,7 +135,7 @@ class Cycle:
             written = self._write_turn((), None)
             written.claims_read = written.claims_read or turn.claims_read
             return written
-        self._looked(lanes, decision)
+        self._looked(lanes, decision, ())
         return turn
 
     def _write_turn(self, facts: Sequence[Fact], dead: Collection[str] | None) -> Turn:
@@ -159,7 +159,7 @@ class Cycle:
             writer.flush()
             turn.starts = self._with_payloads(started, tx)
         turn.events.extend(writer.events)
-        turn.again = self._looked(lanes, decision)
+        turn.again = self._looked(lanes, decision, started)
         return turn
 
     # ── parts of a turn ──────────────────────────────────────────────────────────────────────────────────────────
@@ -308,7 +308,7 @@ class Cycle:
             for s in started
         ]
 
-    def _looked(self, lanes: Collection[str], decision: Decision | None) -> bool:
+    def _looked(self, lanes: Collection[str], decision: Decision | None, started: Collection[Launchable]) -> bool:
         """Note on the agenda when to look again; True when that is at once."""
         self.mirror.trim()
         self.snapshot.touched.clear()
@@ -329,6 +329,10 @@ class Cycle:
                 self.snapshot.touched.add(name)  # a prefix that was used up, a successor that is due already
             elif lane.next_due_at is not None:
                 self.agenda.look_at(name, max(now, lane.next_due_at))
+        ids = {launch.run.id for launch in started}
+        dropped = [grant.run for grant in decision.grants if grant.run.id not in ids]
+        for run in (*decision.skips, *dropped):
+            self.snapshot.touched.add(run.worker)  # others were held by what is not there after all
         return bool(self.snapshot.touched)
 
 

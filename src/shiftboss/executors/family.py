@@ -3,7 +3,7 @@
 Rules of this file
 - The leader of the group is reaped last: while it is a zombie its number is nobody else's, so signalling its group is
   safe.
-- What left the group (setsid, nohup, a shell's job control, two forks) is found by `warden.relatives`, and remembered:
+- What left the group (setsid, nohup, a shell's job control, two forks) is found by `guard.relatives`, and remembered:
   its parents may be gone at the next look.
 - Orphans that fall to this process, as they do to PID 1 of a container, are reaped by it; children of other code are
   never waited for.
@@ -18,7 +18,8 @@ import signal
 import threading
 import time
 
-from shiftboss.executors.warden import Born, Process, can_see, relatives, row, send, table
+from shiftboss.clock import Clock
+from shiftboss.executors.guard import Born, Process, can_see, relatives, row, send, table
 
 FIRST_WAIT_S = 0.005  # a sleep told to end is gone by then
 LONGEST_WAIT_S = 0.1  # between two looks at what was told to end: a look costs 4 ms
@@ -31,7 +32,8 @@ _said_blind = threading.Event()
 class Family:
     """The processes of one command, from its start on.  Used by the thread that serves it."""
 
-    def __init__(self, leader: int, mark: str) -> None:
+    def __init__(self, leader: int, mark: str, clock: Clock) -> None:
+        self._clock = clock
         self.leader = leader
         self._mark = mark
         self._known: set[Born] = set()
@@ -83,19 +85,19 @@ class Family:
             self.terminate()
         if self._is_gone_within(grace_s):
             return True
-        until_s = time.monotonic() + KILL_WITHIN_S
-        while time.monotonic() < until_s:  # again and again: it may fork meanwhile
+        until_s = self._clock.monotonic_s() + KILL_WITHIN_S
+        while self._clock.monotonic_s() < until_s:  # again and again: it may fork meanwhile
             self.kill()
             if self._is_gone_within(LONGEST_WAIT_S):
                 return True
         return False
 
     def _is_gone_within(self, seconds: float) -> bool:
-        until_s, wait_s = time.monotonic() + seconds, FIRST_WAIT_S
+        until_s, wait_s = self._clock.monotonic_s() + seconds, FIRST_WAIT_S
         while self._living():
-            if (left_s := until_s - time.monotonic()) <= 0:
+            if (left_s := until_s - self._clock.monotonic_s()) <= 0:
                 return False
-            time.sleep(min(wait_s, left_s))
+            time.sleep(min(wait_s, left_s))  # they are nobody's children here: no wait tells of their end
             wait_s = min(wait_s * 2, LONGEST_WAIT_S)
         return True
 

@@ -114,6 +114,8 @@ class History:
 
         # what follows from starts and ends, counted here once more
         self.failures: Counter[int] = Counter()  # run → attempts that count
+        self.failed_s: dict[int, float] = {}  # run → when the last of these ended, in elapsed time
+        self.declared_s: dict[str, float] = {}  # worker → when it was declared last
         self.rescues: Counter[int] = Counter()  # run → in a row
         self.bodies: Counter[int] = Counter()  # run → bodies entered
         self.streaks: Counter[str] = Counter()
@@ -164,7 +166,7 @@ class History:
         if node is None or node.lease_until_s <= self._clock.lease_s():
             self.violate("C3", f"the body of run {run.id} is entered by {claim.node} without a lease")
         state = self.workers.get(run.worker)
-        is_newer = state is not None and bool(run.attempts) and state.declared_at >= run.attempts[-1].ended_at
+        is_newer = self.declared_s[run.worker] >= self.failed_s.get(run.id, self._clock.monotonic_s())
         if state is not None and state.definition.at_most_once and self.bodies[run.id] > 1 and not is_newer:
             self.violate("C7", f"run {run.id} of {run.worker} is entered a second time, at_most_once")
 
@@ -206,6 +208,8 @@ class History:
             old = self.workers.get(state.name)
             if old is not None and old.definition != state.definition:
                 self._declared_anew(old, state)
+            if old is None or old.definition != state.definition:
+                self.declared_s[state.name] = told.elapsed_s
             self.workers[state.name] = state
         if change.workers or change.forgotten:
             definitions = [state.definition for state in self.workers.values()]
@@ -296,6 +300,7 @@ class History:
         self.marks[f"end:{end.cause or 'success'}"] += 1
         if end.cause in FAILURES:
             self.failures[run.id] += 1
+            self.failed_s[run.id] = told.elapsed_s
         if end.cause is Cause.RESCUED:
             self.rescues[run.id] += 1
         elif end.cause is not Cause.INTERRUPTED:

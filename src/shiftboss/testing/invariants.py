@@ -84,14 +84,15 @@ def gates(history: History, told: Commit) -> Iterator[Violation]:
     """C1, B1, B8, B9, D2, D4 to D6, K5, T1: nothing starts that a gate should have held."""
     if not told.starts:
         return
-    judge = Judge(history, told.at)
+    judge, first = Judge(history, told.at), Judge(history, told.at, waiting=[start.run.id for start in told.starts])
     for run, claim, before in told.starts:
-        state = history.workers[run.worker]
-        definition = state.definition
+        definition = history.workers[run.worker].definition
         alone = Judge(history, told.at, waiting=(run.id,))  # the others of this commit run already
         for reason in alone.reasons(run) - {"breaker", "rate"}:
             if reason == "disabled" and claim.probe:
                 continue
+            if reason in ("depends_on", "skip") and reason not in first.reasons(run):
+                continue  # it was decided before a forced run of a disabled upstream (D6)
             yield Violation(RULE_OF[reason], told.at, f"run {run.id} of {run.worker} started against {reason}")
         if definition.concurrency is not None and len(judge.running(run.worker)) > definition.concurrency:
             yield Violation("C1", told.at, f"{run.worker} runs {len(judge.running(run.worker))} times")
@@ -187,8 +188,7 @@ def attempts(history: History, told: Commit) -> Iterator[Violation]:
         failed = history.failures[run.id]
         if run.attempt != failed + 1:
             yield Violation("R2", told.at, f"run {run.id} starts attempt {run.attempt} after {failed} failures")
-        failed_at = max((attempt.ended_at for attempt in run.attempts if attempt.cause in FAILURES), default=None)
-        is_newer = failed_at is not None and state.declared_at >= failed_at
+        is_newer = history.declared_s[run.worker] >= history.failed_s.get(run.id, told.elapsed_s)
         if retry.max_retries is not None and run.attempt > retry.max_retries + 1 and not is_newer:
             yield Violation("R1", told.at, f"run {run.id} starts attempt {run.attempt} of {retry.max_retries + 1}")
     for end in told.ends:
@@ -338,6 +338,8 @@ def priorities(history: History, told: Commit) -> Iterator[Violation]:
         if other.id in made or after.rank(other) > last or after.has_room(node, other):
             continue
         if after.reasons(other) or not after.can_run(node, other) or before.lent(other) != other.priority:
+            continue
+        if before.stands_behind(other):
             continue
         for run, _, _ in told.starts:
             is_fit = other.priority >= Priority.HIGH or run.priority < Priority.HIGH  # P3 keeps some slots

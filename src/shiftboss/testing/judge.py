@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 
+from shiftboss.core.lane import queue_of
 from shiftboss.core.model import BreakerMode, Node, NodeMode, Origin, Run, Shed, Status, WorkerState
 from shiftboss.core.policy import Priority, Rate
 from shiftboss.core.worker import Definition, OnFailure, Upstream
@@ -31,6 +32,7 @@ class Judge:
         self.now = now
         self._waiting = set(waiting)
         self.reserved: list[Run] = []  # as far as `reserving` has come
+        self._lending: list[Run] | None = None
         self._due: list[Run] | None = None  # as it was when first asked for
 
     def start(self, run: Run) -> None:
@@ -186,16 +188,37 @@ class Judge:
         A disabled worker neither lends nor borrows.
         """
         best = run.priority
-        if self.history.workers[run.worker].disabled is not None:
+        if run.worker not in self.history.upstreams or self.history.workers[run.worker].disabled is not None:
             return best
-        if run.worker not in self.history.upstreams:
-            return best
-        for other in self.due():
-            is_held_off = self.history.workers[other.worker].disabled is not None and not other.forced
-            if other.priority > best and other.occurs_at >= run.occurs_at and not is_held_off:
-                if run.worker in self._waited_for(other):
-                    best = other.priority
+        for other in self._lenders():
+            if other.priority > best and other.occurs_at >= run.occurs_at and run.worker in self._waited_for(other):
+                best = other.priority
         return best
+
+    def _lenders(self) -> list[Run]:
+        """Of each worker that depends on others what would start next: the first of each queue, and the least."""
+        if self._lending is None:
+            self._lending = []
+            for name, state in self.history.workers.items():
+                pending = [run for run in self.history.unfinished[name].values() if self._is_pending(run)]
+                if not pending or not state.definition.depends_on:
+                    continue
+                heads: dict[int, Run] = {}
+                for run in sorted(pending, key=lambda run: (run.due_at, run.id)):
+                    heads.setdefault(queue_of(run), run)
+                least = min(pending, key=lambda run: (run.occurs_at, run.id))
+                self._lending += [
+                    run
+                    for run in (*heads.values(), least)
+                    if run.due_at <= self.now and (state.disabled is None or run.forced)
+                ]
+        return self._lending
+
+    def stands_behind(self, run: Run) -> bool:
+        """Whether another run of its queue comes first: the engine asks the first of each, and the least."""
+        others = (other for other in self.history.unfinished[run.worker].values() if self._is_pending(other))
+        place = (run.due_at, run.id)
+        return any((other.due_at, other.id) < place and queue_of(other) == queue_of(run) for other in others)
 
     def _waited_for(self, run: Run) -> set[str]:
         """The workers, down the chains of depends_on, that owe something to *run*."""
@@ -231,7 +254,7 @@ class Judge:
             if run.due_at + timedelta(seconds=definition.patience_s) > self.now:
                 continue
             reasons = self.reasons(run) - (set() if surely else {"rate"})
-            waits = reasons and reasons <= WAITS_FOR_BODIES and not before
+            waits = reasons <= WAITS_FOR_BODIES and not before  # with none it waits for a node to come to it
             may_start = self.has_room if surely else self.can_run
             if waits and any(may_start(node, run) for node in nodes):
                 reserved.append(run)

@@ -1,0 +1,306 @@
+"""The main of a child process: one body at a time, until the node says or is no more.
+
+Rules of this file
+- Bodies run in the main thread, where signals arrive; a second thread reads what the node says.
+- A TERM that the node has announced breaks the body off: asyncio.CancelledError is raised in it, once, so that its
+  cleanup runs within the grace.  Any other TERM is not for a body: service managers send one to every process of a
+  service, and the node decides what is still waited for.
+- At the end of the node's socket, or of the node, everything that was started here ends before this process does.
+- What a body amounts to is judged here, by the same rules as everywhere (`attempt.py`), and sent as an outcome.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import ctypes
+import inspect
+import logging
+import os
+import queue
+import select
+import signal
+import sys
+import threading
+from collections.abc import Coroutine
+from types import FrameType, TracebackType
+from typing import Any
+
+from shiftboss.clock import SystemClock
+from shiftboss.context import SAY_EVERY_S, Announcement, Context, current
+from shiftboss.core.model import Failed, Outcome
+from shiftboss.core.worker import Definition
+from shiftboss.executors import place, trees
+from shiftboss.executors.attempt import Attempt
+from shiftboss.executors.body import FunctionBody
+from shiftboss.executors.failure import error_of
+from shiftboss.executors.place import Script
+from shiftboss.executors.wire import Announce, Begun, ChildEnd, Ended, Entry, Hello, Line, Said, Tell, ToNode, Work
+from shiftboss.ports import Launch
+
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+OOM_SCORE = "500"  # the kernel takes a child before it takes the node
+MAX_TEXT_CHARS = 8_000  # of a log record
+STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+
+
+class Terminated(asyncio.CancelledError):
+    """Raised in a plain body when the node ends its attempt."""
+
+
+def main(fd: int, parent: int) -> None:
+    """What the node starts."""
+    place.in_child = True
+    _tie_to(parent)
+    _Child(ChildEnd(fd)).serve()
+
+
+def _tie_to(parent: int) -> None:
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            libc = ctypes.CDLL(None, use_errno=True)
+            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # orphans below stay findable
+        with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+            file.write(OOM_SCORE)
+    if os.getppid() != parent:  # it ended before we asked to be told
+        os._exit(1)
+
+
+class _Child:
+    def __init__(self, end: ChildEnd) -> None:
+        self._end = end
+        self._clock = SystemClock()
+        self._announcement = Announcement()
+        self._script = Script()
+        self._bodies: dict[Entry, FunctionBody] = {}
+        self._works: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
+        self._main = threading.get_ident()
+        self._attempt: Attempt | None = None
+        self._is_open = False  # the body may be broken off: it runs, and was not yet
+        self._late = False  # a TERM came while a message was being sent
+        self._task: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]] | None = None
+
+    def serve(self) -> None:
+        signal.signal(signal.SIGTERM, self._terminated)
+        logging.getLogger().addHandler(_Sender(self))
+        threading.Thread(target=self._listen, name="shiftboss-node", daemon=True).start()
+        while (work := self._works.get()) is not None:
+            self._work(work)
+            del work
+
+    def send(self, message: ToNode) -> None:
+        self._end.send(message)
+        if self._late and threading.get_ident() == self._main:
+            self._late = False
+            self._break_off()
+
+    # ── the node's words, in a thread ────────────────────────────────────────────────────────────────────────────
+
+    def _listen(self) -> None:
+        poll = select.poll()
+        poll.register(self._end.fileno(), select.POLLIN)
+        while True:
+            attempt = self._attempt
+            if not poll.poll(None if attempt is None else SAY_EVERY_S * 1000):
+                if attempt is not None:
+                    attempt.context.flush()
+                continue
+            messages = self._end.receive()
+            if messages is None:
+                return self._orphaned()
+            for message in messages:
+                self._hear(message)
+
+    def _hear(self, message: Hello | Work | Tell | Announce) -> None:
+        match message:
+            case Hello():
+                sys.path[:] = message.path
+                sys.argv[:] = message.argv
+                self._script = message.script
+                logging.getLogger().setLevel(message.level)
+            case Work():
+                self._announcement.made = message.stopping
+                self._attempt = self._made(message)
+                self._works.put(message)
+            case Tell():
+                if self._attempt is not None:
+                    self._attempt.tell(message.reason, self._clock.monotonic_s())
+                    signal.pthread_kill(self._main, signal.SIGTERM)  # the node's own may have come before its word
+            case Announce():
+                self._announcement.made = True
+
+    def _orphaned(self) -> None:
+        """The node has let go of this child, or has ended."""
+        trees.send(trees.descendants(os.getpid()), signal.SIGKILL)
+        if self._attempt is not None:
+            os._exit(1)
+        self._works.put(None)
+
+    # ── one attempt, in the main thread ──────────────────────────────────────────────────────────────────────────
+
+    def _made(self, work: Work) -> Attempt:
+        launch = Launch(
+            run=work.run,
+            definition=Definition(work.run.worker),
+            body=_NO_BODY,
+            report=lambda outcome, duration_s: None,
+            signal=self._say,
+            timeout_s=work.timeout_s,
+            last_success_at=work.last_success_at,
+        )
+        return Attempt(launch, Context(launch, self._clock, self._announcement))
+
+    def _say(self, kind: str, value: Any) -> None:
+        self.send(Said(progress=value) if kind == "progress" else Said(beat_at=value))
+
+    def _work(self, work: Work) -> None:
+        attempt = self._attempt
+        assert attempt is not None  # noqa: S101  # it was put before the work was
+        is_new = work.entry not in self._bodies
+        outcome: Outcome
+        try:
+            attempt.launch.body = self._body(work)
+        except BaseException as error:  # noqa: BLE001  # importing a module runs the user's code
+            outcome = Failed(error_of(error))
+        else:
+            if is_new:
+                self.send(Begun())
+            signal.signal(signal.SIGTERM, self._terminated)  # the last body may have taken it
+            outcome = contextvars.copy_context().run(self._enter, attempt)
+        attempt.context.flush()
+        self._attempt = None
+        self._end.send(Ended(outcome, leaves_processes=_has_children()))
+
+    def _body(self, work: Work) -> FunctionBody:
+        entry = work.entry
+        body = self._bodies.get(entry)
+        if body is None:
+            found = [place.find(each, self._script) for each in (entry.fn, *entry.retry_on, *entry.no_retry_on)]
+            until = 1 + len(entry.retry_on)
+            body = FunctionBody(
+                found[0],
+                worker=work.run.worker,
+                retry_on=found[1:until],
+                no_retry_on=found[until:],
+                fallback=None if entry.fallback is None else place.find(entry.fallback, self._script),
+                is_async=entry.is_async,
+            )
+            self._bodies[entry] = body
+        return body
+
+    def _enter(self, attempt: Attempt) -> Outcome:
+        current.set(attempt.context)
+        attempt.begin(self._clock.monotonic_s())
+        try:
+            try:
+                self._is_open = True
+                if attempt.told is not None:  # between the node's word and here
+                    self._break_off()
+                value = attempt.call()
+                if inspect.iscoroutine(value):
+                    return asyncio.run(self._await(attempt, value))
+            finally:
+                self._is_open = self._late = False
+            return attempt.returned(value)
+        except BaseException as error:  # noqa: BLE001  # the boundary around a handler: whatever it raises is an outcome
+            return attempt.raised(_without_us(error))
+
+    async def _await(self, attempt: Attempt, body: Coroutine[Any, Any, Any]) -> Outcome:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  # asyncio.run made it
+        self._task = asyncio.get_running_loop(), task
+        try:
+            return attempt.returned(await body)
+        except BaseException as error:  # noqa: BLE001  # as above
+            return attempt.raised(error)
+        finally:
+            self._task = None
+
+    # ── being ended ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _terminated(self, signum: int, frame: FrameType | None) -> None:
+        attempt = self._attempt
+        if attempt is None or attempt.told is None or not self._is_open:
+            return
+        if self._end.sender == self._main:  # in the middle of a message
+            self._late = True
+            return
+        self._break_off()
+
+    def _break_off(self) -> None:
+        self._is_open = False
+        if self._task is None:
+            raise Terminated
+        loop, task = self._task
+        loop.call_soon_threadsafe(task.cancel)
+
+
+class _NoBody:
+    is_async = False
+
+    def call(self, context: Any, payload: bytes | None, *, fallback: bool) -> Any:
+        raise NotImplementedError
+
+    succeeded = failed = call
+
+
+_NO_BODY: Any = _NoBody()
+
+
+def _without_us(error: BaseException) -> BaseException:
+    """Of a body that was broken off the traceback ends where it was, not in the signal's handler."""
+    if isinstance(error, Terminated):
+        last: TracebackType | None = None
+        each = error.__traceback__
+        while each is not None:
+            if each.tb_frame.f_globals.get("__name__") != __name__:
+                last = each
+            each = each.tb_next
+        if last is not None:
+            last.tb_next = None
+    return error
+
+
+def _has_children() -> bool:
+    """Whether anything that was started here is still there; one call of the system where nothing is."""
+    try:
+        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return ended is None or any(each.status() != "zombie" for each in trees.descendants(os.getpid()))
+
+
+class _Sender(logging.Handler):
+    """Sends log records to the node, which words and keeps them as its own."""
+
+    def __init__(self, child: _Child) -> None:
+        super().__init__()
+        self._child = child
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            extra = {
+                name: value
+                for name, value in vars(record).items()
+                if name not in STANDARD and isinstance(value, (str, int, float, bool, type(None)))
+            }
+            text = record.getMessage()[:MAX_TEXT_CHARS]
+            shown = None if not record.exc_info else logging.Formatter().formatException(record.exc_info)
+            line = Line(
+                name=record.name,
+                level=record.levelno,
+                text=text.encode("utf-8", "backslashreplace").decode(),
+                created_s=record.created,
+                file=record.pathname,
+                line=record.lineno,
+                function=record.funcName or "",
+                in_body=current.get() is not None,
+                traceback=None if shown is None else shown[-MAX_TEXT_CHARS:],
+                extra=extra,
+            )
+        except Exception:  # noqa: BLE001  # as every handler: a log line must not end a body
+            self.handleError(record)
+            return
+        self._child.send(line)

@@ -1,0 +1,299 @@
+"""A program as the body of a worker: what is started, what it is given, and what its end amounts to.
+
+Rules of this file
+- There is no shell: a command is a list of words, and none of them is ever built from a payload.
+- The payload goes to stdin, byte for byte as it is stored.
+- An exit code means success, retry or fatal; a program that cannot be started is fatal where no retry could help.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import shlex
+import signal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from shiftboss.context import UnfitPayload, storable
+from shiftboss.core.model import Error, Failed, Outcome, Run, Succeeded, TimedOut, Unfit
+from shiftboss.errors import ConfigurationError, WrongPayload
+from shiftboss.executors.body import MAX_PAYLOAD_BYTES, MAX_RESULT_BYTES
+from shiftboss.executors.capture import Capture
+from shiftboss.executors.failure import MAX_MESSAGE_CHARS, cut, error_of
+from shiftboss.executors.guard import MARK
+
+FAILED = "shiftboss.CommandFailed"
+NOT_STARTED = "shiftboss.CommandNotStarted"
+OUTPUT_BYTES = 64 * 1024  # of each stream: what a person reads; larger things belong into files
+MAX_OUTPUT_BYTES = 16 << 20  # of each stream, while it runs: 20 commands must not fill the memory
+SHOWN_LINES = 5  # of stderr, in the message of a failure
+HOPELESS = (errno.ENOENT, errno.EACCES, errno.ENOTDIR, errno.ENOEXEC, errno.E2BIG, errno.ELOOP, errno.EISDIR)
+SIGNALS = 64  # codes from -1 to -64 are signals, as in `subprocess`
+
+_encode = msgspec.json.Encoder(order="deterministic").encode  # a key is compared with the digest (O5)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program that stands in place of a function; made by `command(…)`."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str | None]
+    cwd: str | None
+    stdin: Literal["payload"] | None
+    success_codes: frozenset[int]
+    retry_codes: frozenset[int]
+    fatal_codes: frozenset[int]
+    output_bytes: int
+
+    def __str__(self) -> str:
+        return shlex.join(self.argv)
+
+    def environment(self, run: Run, mark: str) -> dict[str, str]:
+        """This process's environment, then `env`, then what the program may want to know of its run."""
+        own = {
+            "SHIFTBOSS_RUN_ID": str(run.id),
+            "SHIFTBOSS_WORKER": run.worker,
+            "SHIFTBOSS_ATTEMPT": str(run.attempt),
+            "SHIFTBOSS_OCCURS_AT": run.occurs_at.isoformat(),
+            "SHIFTBOSS_FENCE": str(run.claim.fence if run.claim is not None else 0),
+            MARK: mark,
+        }
+        given = {**os.environ, **self.env, **own}
+        return {name: value for name, value in given.items() if value is not None}
+
+    def is_success(self, code: int) -> bool:
+        return code in self.success_codes
+
+    def is_fatal(self, code: int) -> bool:
+        return code in self.fatal_codes or (bool(self.retry_codes) and code not in self.retry_codes)
+
+
+def command(
+    argv: Sequence[str | os.PathLike[str]],
+    *,
+    env: Mapping[str, str | os.PathLike[str] | None] | None = None,
+    cwd: str | os.PathLike[str] | None = None,
+    stdin: Literal["payload"] | None = "payload",
+    success_codes: Iterable[int] = (0,),
+    retry_codes: Iterable[int] = (),
+    fatal_codes: Iterable[int] = (),
+    output_bytes: int = OUTPUT_BYTES,
+) -> Command:
+    """A program to be registered as a worker: `boss.register("backup", command(["pg_dump", "shop"]), cron="@daily")`.
+
+    *argv* is the program and its arguments; there is no shell.  *env* is added to this process's environment, None
+    removes a name.  *stdin*: "payload" gives the run's payload as JSON, None an empty stdin and refuses payloads.
+    Codes that are neither success nor fatal are retried; with *retry_codes* only those are, and -9 stands for a death
+    by signal 9.  *output_bytes* of stdout and of stderr each are kept, head and tail.  Raises ConfigurationError.
+    """
+    if isinstance(argv, (str, bytes)):
+        words = os.fsdecode(argv).split()
+        raise ConfigurationError(f"command({argv!r}): there is no shell; give a list, command({words!r})")
+    made = Command(
+        argv=tuple(_text(word, "every word of a command") for word in argv),
+        env={
+            _text(name, "env="): None if value is None else _text(value, "env=") for name, value in (env or {}).items()
+        },
+        cwd=None if cwd is None else _text(cwd, "cwd="),
+        stdin=stdin,
+        success_codes=_codes(success_codes, "success_codes"),
+        retry_codes=_codes(retry_codes, "retry_codes"),
+        fatal_codes=_codes(fatal_codes, "fatal_codes"),
+        output_bytes=output_bytes,
+    )
+    _check(made)
+    return made
+
+
+def _text(given: object, what: str) -> str:
+    try:
+        text = os.fspath(given)  # type: ignore[call-overload]  # that is what is asked here
+    except TypeError:
+        raise ConfigurationError(f"{what} must be a str or a path, and {given!r} is none") from None
+    if not isinstance(text, str) or "\0" in text:
+        raise ConfigurationError(f"{what} must be a str or a path without NUL, and {given!r} is none")
+    return text
+
+
+def _codes(given: Iterable[int], option: str) -> frozenset[int]:
+    codes = frozenset((given,) if isinstance(given, int) else given)
+    for code in codes:
+        if not isinstance(code, int) or not -SIGNALS <= code <= 255:
+            raise ConfigurationError(f"{option}: {code!r} is no exit code; they go from 0 to 255, -9 is signal 9")
+    return codes
+
+
+def _check(made: Command) -> None:
+    if not made.argv or not made.argv[0]:
+        raise ConfigurationError("command([]) names no program; give it and its arguments")
+    if made.stdin not in ("payload", None):
+        raise ConfigurationError(f"stdin={made.stdin!r} is not understood; give 'payload' or None")
+    for name in made.env:
+        if not name or "=" in name:
+            raise ConfigurationError(f"env=: {name!r} is no name of an environment variable")
+    if not made.success_codes:
+        raise ConfigurationError("success_codes is empty: nothing would ever succeed; give at least 0")
+    if not 0 < made.output_bytes <= MAX_OUTPUT_BYTES:
+        raise ConfigurationError(f"output_bytes={made.output_bytes} must be from 1 to {MAX_OUTPUT_BYTES:,}")
+    means: dict[int, str] = {}
+    for option in ("success_codes", "retry_codes", "fatal_codes"):
+        for code in sorted(getattr(made, option)):
+            if code in means:
+                raise ConfigurationError(f"exit code {code} stands in {means[code]} and in {option}; drop it in one")
+            means[code] = option
+
+
+class CommandBody:
+    """The body of a worker that is a command.  *fallback*: another one, in its place while the breaker is open (K3)."""
+
+    __slots__ = ("_fallback", "_max_payload_bytes", "_worker", "command")
+
+    is_async = False
+
+    def __init__(
+        self,
+        command: Command,
+        *,
+        worker: str,
+        fallback: Command | None = None,
+        max_payload_bytes: int = MAX_PAYLOAD_BYTES,
+    ) -> None:
+        if fallback is not None and not isinstance(fallback, Command):
+            raise ConfigurationError(f"worker {worker!r}: the fallback of a command is a command([…]) too")
+        self.command = command
+        self._worker = worker
+        self._fallback = fallback
+        self._max_payload_bytes = max_payload_bytes
+
+    # what it takes
+
+    @property
+    def takes_nothing_required(self) -> bool:
+        return True
+
+    @property
+    def parameters(self) -> str:
+        """M7: a command that reads payloads takes any."""
+        return "" if self.command.stdin is None else ":any"
+
+    @property
+    def signature(self) -> str:
+        return "()" if self.command.stdin is None else "(**payload)"
+
+    def schema(self) -> dict[str, Any]:
+        """The payload as JSON schema, for a form."""
+        return {"type": "object", "additionalProperties": self.command.stdin is not None}
+
+    def encode_payload(self, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> bytes | None:
+        """The payload of a trigger: an object of any names; None without any.  Raises WrongPayload."""
+        if args:
+            raise WrongPayload(f"worker {self._worker!r}: a command takes named arguments only")
+        if not kwargs:
+            return None
+        if self.command.stdin is None:
+            raise WrongPayload(f"worker {self._worker!r}: this command takes no payload (stdin=None)")
+        for name, value in kwargs.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise WrongPayload(f"worker {self._worker!r}: parameter {name!r}: JSON has no {value!r}")
+        try:
+            payload = _encode(dict(kwargs))
+        except (TypeError, ValueError, OverflowError, NotImplementedError) as error:
+            raise WrongPayload(f"worker {self._worker!r}: the payload cannot be written as JSON: {error}") from error
+        if len(payload) > self._max_payload_bytes:
+            raise WrongPayload(
+                f"worker {self._worker!r}: the payload has {len(payload):,} bytes, allowed are "
+                f"{self._max_payload_bytes:,}; store it elsewhere and pass its address, or raise max_payload"
+            )
+        return payload
+
+    # running it
+
+    def program(self, payload: bytes | None, *, fallback: bool) -> Command:
+        """What to start.  Raises UnfitPayload."""
+        chosen = self._fallback if fallback and self._fallback is not None else self.command
+        if payload is not None and chosen.stdin is None and chosen is self.command:
+            raise UnfitPayload(f"worker {self._worker!r}: this command takes no payload (stdin=None)")
+        return chosen
+
+    def call(self, context: Any, payload: bytes | None, *, fallback: bool) -> Any:
+        raise NotImplementedError("a command is started by the executor of commands")
+
+    def succeeded(self, value: Any) -> Outcome:
+        return Succeeded(None if value is None else _encode(value))
+
+    def failed(self, error: BaseException) -> Outcome:
+        """It could not be started, for a reason that is not the program's."""
+        return Unfit(error_of(error)) if isinstance(error, UnfitPayload) else Failed(error_of(error))
+
+
+# ── what its end amounts to ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def ended(started: Command, code: int, out: Capture, err: Capture) -> Outcome:
+    """It ended by itself, with *code*; a negative one is a signal."""
+    if started.is_success(code):
+        return Succeeded(_result(code, out, err))
+    said = err.last_lines(SHOWN_LINES) or out.last_lines(SHOWN_LINES)
+    message = f"{named(code)}: {said}" if said else f"{named(code)}, and nothing on stderr"
+    return Failed(Error(FAILED, storable(message, MAX_MESSAGE_CHARS), _both(out, err)), fatal=started.is_fatal(code))
+
+
+def timed_out(timeout_s: float | None, how: str, out: Capture, err: Capture) -> TimedOut:
+    message = f"did not end within its timeout of {timeout_s:g} s; told to end, it {how}"
+    return TimedOut(Error("TimeoutError", message, _both(out, err)))
+
+
+def not_started(started: Command, error: Exception) -> Failed:
+    """The system refused to start it."""
+    number = error.errno if isinstance(error, OSError) else None
+    program = started.argv[0]
+    if started.cwd is not None and not os.path.isdir(started.cwd):
+        what = f"its working directory {started.cwd!r} is none; create it, or correct cwd="
+    elif number == errno.ENOENT:
+        where = "" if os.path.dirname(program) else " in its PATH"
+        what = f"there is no program {program!r}{where}, or the interpreter it names is missing; install it"
+    elif number == errno.EACCES:
+        what = f"{program!r} may not be executed; check its permissions"
+    elif number == errno.ENOEXEC:
+        what = f"{program!r} is no program for this machine, or a script without its '#!' line"
+    elif number == errno.E2BIG:
+        what = "its arguments and environment are too long for this system; pass them on stdin"
+    else:
+        what = f"{program!r} cannot be started: {error}"
+    return Failed(Error(NOT_STARTED, what), fatal=number in HOPELESS or isinstance(error, ValueError))
+
+
+def named(code: int) -> str:
+    """An exit code in words."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    hint = " (by somebody else; if by the kernel, for want of memory)" if -code == signal.SIGKILL else ""
+    return f"ended by {name}{hint}"
+
+
+def _result(code: int, out: Capture, err: Capture) -> bytes:
+    limit = MAX_RESULT_BYTES
+    while True:
+        result: dict[str, Any] = {"exit_code": code, "stdout": out.text(limit)}
+        if err.total:
+            result["stderr"] = err.text(limit)
+        encoded = _encode(result)
+        if len(encoded) <= MAX_RESULT_BYTES:
+            return encoded
+        limit //= 2  # two streams, the marks, and what JSON spells in six bytes: a few rounds at most
+
+
+def _both(out: Capture, err: Capture) -> str:
+    """The output as it stands beside an error."""
+    parts = [f"── {name}\n{each.text(8000)}" for name, each in (("stderr", err), ("stdout", out)) if each.total]
+    return cut("\n".join(parts))

@@ -1,0 +1,107 @@
+"""The node's end of the pipe whose closing lets the warden end what the node's commands left (see `guard.py`).
+
+Rules of this file
+- Nobody waits for the warden at the start of a command; it is told of the command's group after the fork, and finds by
+  the mark what it was not told of.
+- A warden that has died, or does not listen, is replaced and told everything anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+PROGRAM = Path(__file__).with_name("guard.py")
+
+log = logging.getLogger("shiftboss.executors")
+
+
+class Lifeline:
+    """One for each node that runs commands.  Any thread may call it."""
+
+    def __init__(self) -> None:
+        self.mark = secrets.token_hex(8)  # in the environment of every command of this node
+        self._lock = threading.Lock()  # protects everything below
+        self._warden: subprocess.Popen[bytes] | None = None
+        self._groups: set[int] = set()
+        self._said_none = False
+
+    def open(self) -> None:
+        with self._lock:
+            if self._warden is None:
+                self._start()
+
+    def close(self, timeout_s: float) -> None:
+        """Let the warden look once more and go."""
+        with self._lock:
+            self._groups.clear()
+            self._dismiss(timeout_s)
+
+    def hold(self, group: int) -> None:
+        """Should this node end, end that process group too."""
+        with self._lock:
+            self._groups.add(group)
+            self._say(f"+{group}\n")
+
+    def release(self, group: int) -> None:
+        """It has ended; its number may be given to others."""
+        with self._lock:
+            self._groups.discard(group)
+            self._say(f"-{group}\n")
+
+    # below: holding the lock
+
+    def _say(self, line: str) -> None:
+        try:
+            self._write(line)
+        except OSError:  # it was killed, or is stopped and its pipe full
+            self._dismiss(0.0)
+            self._start()
+
+    def _start(self) -> None:
+        try:
+            self._warden = subprocess.Popen(  # noqa: S603  # our own program
+                [sys.executable, "-I", "-S", str(PROGRAM), str(os.getpid()), self.mark],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                bufsize=0,
+                start_new_session=True,  # out of reach of what a terminal or a supervisor sends to our group
+            )
+            assert self._warden.stdin is not None  # noqa: S101  # for the type checker: it is a pipe
+            os.set_blocking(self._warden.stdin.fileno(), False)
+            self._write("".join(f"+{group}\n" for group in self._groups))
+        except OSError as error:
+            if not self._said_none:
+                self._said_none = True
+                log.warning(
+                    "the warden of this node's commands cannot be started (%s): should the node be killed, commands "
+                    "that run then go on; it is tried again at the next command.  Said once.", error,
+                )  # fmt: skip
+
+    def _write(self, text: str) -> None:
+        if self._warden is None or self._warden.stdin is None:
+            raise BrokenPipeError
+        data = text.encode()
+        if data and self._warden.stdin.write(data) != len(data):
+            raise BlockingIOError
+
+    def _dismiss(self, timeout_s: float) -> None:
+        warden, self._warden = self._warden, None
+        if warden is None:
+            return
+        with contextlib.suppress(OSError):
+            if warden.stdin is not None:
+                warden.stdin.close()
+        try:
+            warden.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            warden.kill()
+            warden.wait()

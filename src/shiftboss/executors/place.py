@@ -1,0 +1,128 @@
+"""Where a function stands, so that another process can find it: its module and its qualified name.
+
+Rules of this file
+- What cannot be found again by name is refused where it is declared: a lambda, a local function, a partial, a method.
+- A script that was started as `__main__` is imported as `__mp_main__`, as multiprocessing does, so that what stands
+  under `if __name__ == "__main__"` is not run.
+- A module is imported by its name; where that finds nothing or another file, by its file.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import runpy
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import msgspec
+
+from shiftboss.errors import ConfigurationError
+
+MAIN = "__main__"
+IMPORTED_MAIN = "__mp_main__"
+
+in_child = False
+"""Whether this process is a child of an executor: its main says so, and an orchestrator does not start in one."""
+
+
+class Place(msgspec.Struct, frozen=True, array_like=True):
+    """Where a function or a class stands.  `file` finds a module that no entry of sys.path leads to."""
+
+    module: str
+    name: str
+    file: str | None = None
+
+
+class Script(msgspec.Struct, frozen=True):
+    """What `__main__` is: a module (python -m) or a file."""
+
+    module: str | None = None
+    file: str | None = None
+
+
+def place_of(found: Any, worker: str) -> Place:
+    """Where *found* stands.  Raises ConfigurationError."""
+    module, name = getattr(found, "__module__", None), getattr(found, "__qualname__", None)
+    if not isinstance(module, str) or not isinstance(name, str) or getattr(found, "__self__", None) is not None:
+        raise ConfigurationError(
+            f"worker {worker!r}: a child process cannot import {found!r}; executor='process' takes a function that is "
+            "defined with def at the top of its module"
+        )
+    if "<" in name:  # <lambda>, <locals>
+        raise ConfigurationError(
+            f"worker {worker!r}: a child process cannot import {name!r}; define it with def at the top of its module, "
+            "or use executor='thread'"
+        )
+    return Place(module, name, getattr(sys.modules.get(module), "__file__", None))
+
+
+def this_script() -> Script:
+    """What was started as `__main__` here."""
+    main = sys.modules.get(MAIN)
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:
+        return Script(module=spec.name)
+    file = getattr(main, "__file__", None)
+    return Script(file=None if file is None else str(Path(file).resolve()))
+
+
+def find(place: Place, script: Script) -> Any:
+    """What stands there; of a `Worker` its function.  Raises what importing the module raises."""
+    module = _main(script) if place.module == MAIN else _module(place)
+    found: Any = module
+    for part in place.name.split("."):
+        found = getattr(found, part)
+    return _plain(found)
+
+
+def _plain(found: Any) -> Any:
+    """The function in a `Worker`, also one that another decorator wraps."""
+    each = found
+    while each is not None:
+        if hasattr(each, "fn") and hasattr(each, "trigger"):
+            return each.fn
+        each = getattr(each, "__dict__", {}).get("__wrapped__")
+    return found
+
+
+def _main(script: Script) -> ModuleType:
+    if IMPORTED_MAIN not in sys.modules:
+        module = ModuleType(IMPORTED_MAIN)
+        if script.module is not None:
+            content = runpy.run_module(script.module, run_name=IMPORTED_MAIN, alter_sys=True)
+        elif script.file is not None:
+            content = runpy.run_path(script.file, run_name=IMPORTED_MAIN)
+        else:
+            raise ImportError("the function stands in an interactive session; put it into a module")
+        module.__dict__.update(content)
+        sys.modules[IMPORTED_MAIN] = sys.modules[MAIN] = module
+    return sys.modules[IMPORTED_MAIN]
+
+
+def _module(place: Place) -> ModuleType:
+    if place.module in sys.modules:
+        return sys.modules[place.module]
+    if place.file is None or _leads_to(place.module, place.file):
+        return importlib.import_module(place.module)
+    spec = importlib.util.spec_from_file_location(place.module, place.file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{place.file} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[place.module] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[place.module]
+        raise
+    return module
+
+
+def _leads_to(name: str, file: str) -> bool:
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return False
+    return spec is not None and spec.origin is not None and Path(spec.origin).resolve() == Path(file).resolve()

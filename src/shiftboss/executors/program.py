@@ -1,0 +1,248 @@
+"""One program on its way: its pipes, its time, its end.
+
+Rules of this file
+- Its thread alone touches pipes, processes and the captures; others set `told` or `must_kill` under the executor's lock
+  and wake it.
+- It waits for what happens next, in one place: output, room on stdin, the program's end, a stop, an instant.
+- Its end is that of the program, not of its output: one that closes stdout lives on, one whose children keep stdout
+  open has ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import selectors
+import signal
+import subprocess
+import threading
+
+from shiftboss.clock import Clock
+from shiftboss.core.model import Cancelled, Error, Failed, Interrupted, Outcome
+from shiftboss.executors.attempt import MAX_WAIT_S, MIN_GRACE_S, TIMEOUT, Attempt
+from shiftboss.executors.capture import Capture
+from shiftboss.executors.command import FAILED, Command, ended, named, timed_out
+from shiftboss.executors.family import Family
+from shiftboss.ports import StopReason
+
+CHUNK_BYTES = 1 << 16  # what a pipe holds
+DRAIN_BYTES = 1 << 20  # read after its end, at most: children that it left may write without end
+LOOK_EVERY_S = (
+    1.0  # at what it has started: a child that empties its environment and leaves is known by its parent only
+)
+FIRST_LOOK_S = 0.05
+LEFTOVER_GRACE_S = 1.0  # for what it left behind, between TERM and KILL; cancel_grace where that is shorter
+POLL_S = 0.05  # where the system has no pidfd (macOS)
+
+
+class Program:
+    """Serves one attempt in the thread that calls `serve`."""
+
+    def __init__(self, attempt: Attempt, started: Command, clock: Clock, lock: threading.Lock) -> None:
+        self.attempt = attempt
+        self.command = started
+        self.must_kill = False  # set under the lock, like the attempt's `told` and `look_at_s`
+        self._clock = clock
+        self._lock = lock
+        self._out = Capture(started.output_bytes)
+        self._err = Capture(started.output_bytes)
+        self._was_told = False  # TERM was sent
+        self._was_killed = False
+        self._look_s = math.inf  # when to look at its children next
+        self._look_gap_s = FIRST_LOOK_S
+        self._wake_out, self._wake_in = os.pipe()
+        for end in (self._wake_out, self._wake_in):
+            os.set_blocking(end, False)
+
+    def wake(self) -> None:
+        """From any thread; holds the lock, so that `close` is not in between."""
+        if self._wake_in >= 0:
+            with contextlib.suppress(BlockingIOError):  # full: it is awake already
+                os.write(self._wake_in, b"!")
+
+    def close(self) -> None:
+        """Holds the lock."""
+        os.close(self._wake_in)
+        os.close(self._wake_out)
+        self._wake_in = -1
+
+    def serve(self, process: subprocess.Popen[bytes], family: Family, payload: bytes) -> Outcome:
+        """From its start to the end of all that came from it."""
+        self._look_s = self._clock.monotonic_s() + FIRST_LOOK_S
+        with selectors.DefaultSelector() as selector:
+            handle = self._register(selector, process, payload)
+            try:
+                while not _has_ended(process):
+                    self._step(selector, family, polls=handle is None)
+                with self._lock:
+                    told, self.attempt.look_at_s = self.attempt.told, math.inf
+                grace_s = min(LEFTOVER_GRACE_S, self.attempt.launch.definition.cancel_grace_s)
+                is_gone = family.end(0.0 if self._was_killed else grace_s)
+                self._drain(process)
+            finally:
+                if handle is not None:
+                    os.close(handle)
+                for pipe in (process.stdin, process.stdout, process.stderr):
+                    if pipe is not None:
+                        with contextlib.suppress(OSError):
+                            pipe.close()
+        code = _code(process)
+        process.wait()
+        outcome = self._outcome(told, code)
+        if not is_gone:
+            self.attempt.context.log.warning("a process that this command has left cannot be ended; it lives on")
+        return outcome
+
+    # ── waiting ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _register(
+        self, selector: selectors.BaseSelector, process: subprocess.Popen[bytes], payload: bytes
+    ) -> int | None:
+        """What is waited for; the program's pidfd."""
+        selector.register(self._wake_out, selectors.EVENT_READ, "wake")
+        for pipe, capture in ((process.stdout, self._out), (process.stderr, self._err)):
+            assert pipe is not None  # noqa: S101  # for the type checker
+            os.set_blocking(pipe.fileno(), False)
+            selector.register(pipe, selectors.EVENT_READ, capture)
+        if process.stdin is not None:
+            os.set_blocking(process.stdin.fileno(), False)
+            selector.register(process.stdin, selectors.EVENT_WRITE, memoryview(payload))
+        handle = None
+        if hasattr(os, "pidfd_open"):
+            with contextlib.suppress(OSError):
+                handle = os.pidfd_open(process.pid)
+                selector.register(handle, selectors.EVENT_READ, "end")
+        return handle
+
+    def _step(self, selector: selectors.BaseSelector, family: Family, *, polls: bool) -> None:
+        """Do what is due, then wait for the next thing and take it."""
+        now_s = self._clock.monotonic_s()
+        next_s = min(self._do_due(family, now_s), self._look_s)
+        wait_s = min(POLL_S if polls else MAX_WAIT_S, max(0.0, next_s - now_s))
+        for key, _ in selector.select(wait_s):
+            match key.data:
+                case Capture() as capture:
+                    chunk = _read(key.fd)
+                    if chunk:
+                        capture.feed(chunk)
+                    elif chunk is not None:
+                        selector.unregister(key.fileobj)  # closed; it may live on
+                case memoryview() as rest:
+                    self._write(selector, key, rest)
+                case "wake":
+                    _read(key.fd)
+                case _:
+                    pass  # its end: seen by who called
+
+    def _write(self, selector: selectors.BaseSelector, key: selectors.SelectorKey, rest: memoryview) -> None:
+        try:
+            rest = rest[os.write(key.fd, rest[:CHUNK_BYTES]) :]
+        except BlockingIOError:
+            return
+        except OSError:  # it does not want it, or has ended
+            rest = rest[len(rest) :]
+        if rest:
+            selector.modify(key.fileobj, selectors.EVENT_WRITE, rest)
+        else:
+            selector.unregister(key.fileobj)
+            with contextlib.suppress(OSError):
+                key.fileobj.close()  # type: ignore[union-attr]  # it was registered as a file
+
+    def _drain(self, process: subprocess.Popen[bytes]) -> None:
+        """What was written and not read when it ended."""
+        for pipe, capture in ((process.stdout, self._out), (process.stderr, self._err)):
+            if pipe is None or pipe.closed:
+                continue
+            until = capture.total + DRAIN_BYTES
+            while capture.total < until and (chunk := _read(pipe.fileno())):
+                capture.feed(chunk)
+
+    # ── stopping ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _do_due(self, family: Family, now_s: float) -> float:
+        """T2: TERM when it was told to end or its time is up, KILL after its grace.  When to come again."""
+        attempt, is_zombie = self.attempt, False
+        with self._lock:
+            if attempt.told is None and attempt.look_at_s <= now_s:
+                attempt.tell(TIMEOUT, now_s)
+            wants_term = attempt.told is not None and not self._was_told and not self.must_kill
+            wants_kill = not self._was_killed and (
+                self.must_kill or (attempt.told is not None and attempt.look_at_s <= now_s)
+            )
+            if wants_kill:
+                attempt.look_at_s = now_s + max(MIN_GRACE_S, attempt.launch.definition.cancel_grace_s)
+            elif self._was_killed and attempt.look_at_s <= now_s:
+                attempt.look_at_s = math.inf
+                is_zombie, attempt.zombie = not attempt.zombie, True
+            next_s = attempt.look_at_s
+        if wants_term:
+            self._was_told = True
+            family.terminate()
+        if wants_kill:
+            self._was_killed = True
+            family.kill()
+        if is_zombie:
+            attempt.launch.signal("zombie", self._clock.now())
+        if now_s >= self._look_s:
+            family.look()
+            self._look_gap_s = min(self._look_gap_s * 3, LOOK_EVERY_S)
+            self._look_s = self._clock.monotonic_s() + self._look_gap_s
+        return next_s
+
+    # ── its end ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _outcome(self, told: str | None, code: int | None) -> Outcome:
+        """T2 to T4.  Told to end for a shutdown it is handed back whatever its code: many end with 0 on TERM."""
+        if told == TIMEOUT:
+            how = "ended in a way that cannot be known" if code is None else _how(code, was_killed=self._was_killed)
+            return timed_out(self.attempt.launch.timeout_s, how, self._out, self._err)
+        if told == StopReason.CANCEL:
+            return Cancelled()
+        if told is not None:
+            return Interrupted(reason=str(told))
+        if code is None:
+            message = (
+                "its exit code was taken by other code in this process that waits for any child (SIGCHLD, waitpid -1)"
+            )
+            return Failed(Error(FAILED, message))
+        return ended(self.command, code, self._out, self._err)
+
+
+def _how(code: int, *, was_killed: bool) -> str:
+    if code == -signal.SIGKILL and was_killed:
+        return "did not, and was killed after its grace"
+    return named(code) if code < 0 else f"ended with {named(code)}"
+
+
+def _read(handle: int) -> bytes | None:
+    """None when there is nothing now, empty at the end."""
+    try:
+        return os.read(handle, CHUNK_BYTES)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""
+
+
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """Whether it is a zombie; it stays one, so that its number and its group's stay its own."""
+    if not hasattr(os, "waitid"):  # macOS before Python 3.13: reaped here, a moment too early
+        return process.poll() is not None
+    try:
+        return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+    except ChildProcessError:  # somebody else has reaped it
+        return True
+
+
+def _code(process: subprocess.Popen[bytes]) -> int | None:
+    """As `subprocess` counts: a signal is negative; None when somebody else has taken it."""
+    if not hasattr(os, "waitid"):
+        return process.poll()
+    try:
+        found = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+    except ChildProcessError:
+        return None
+    if found is None:
+        return None
+    return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status

@@ -1,0 +1,176 @@
+"""What a node and its children say to each other: msgpack messages, each behind its length, on a socket pair.
+
+Rules of this file
+- Nothing is pickled and nothing listens: the child inherits its end of the pair.
+- A payload goes as the bytes it is stored as; the child decodes it.
+- Whoever reads trusts the other end: both are the same version of this package.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from shiftboss.core.model import Outcome, Progress, Run
+from shiftboss.executors.place import Place, Script
+
+HEAD = struct.Struct(">I")
+MAX_READ_BYTES = 1 << 18
+
+# ── to the child ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Hello(msgspec.Struct, tag="hello"):
+    """The first message: how the node's interpreter finds modules, and what it logs."""
+
+    path: list[str]
+    argv: list[str]
+    script: Script
+    level: int
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """What a body consists of."""
+
+    fn: Place
+    is_async: bool
+    fallback: Place | None = None
+    retry_on: tuple[Place, ...] = ()
+    no_retry_on: tuple[Place, ...] = ()
+
+
+class Work(msgspec.Struct, tag="work"):
+    """One attempt."""
+
+    run: Run
+    entry: Entry
+    timeout_s: float | None
+    last_success_at: datetime | None
+    stopping: bool
+
+
+class Tell(msgspec.Struct, tag="tell"):
+    """The attempt is to end; a TERM follows."""
+
+    reason: str
+
+
+class Announce(msgspec.Struct, tag="announce"):
+    """G1."""
+
+
+ToChild = Hello | Work | Tell | Announce
+
+# ── to the node ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Begun(msgspec.Struct, tag="begun"):
+    """The body was imported and is entered; said for its first run in a child only."""
+
+
+class Said(msgspec.Struct, tag="said"):
+    """A progress, or a heartbeat without one."""
+
+    progress: Progress | None = None
+    beat_at: datetime | None = None
+
+
+class Line(msgspec.Struct, tag="line"):
+    """A log record."""
+
+    name: str
+    level: int
+    text: str
+    created_s: float
+    file: str
+    line: int
+    function: str
+    in_body: bool
+    traceback: str | None = None
+    extra: dict[str, str | int | float | bool | None] = {}
+
+
+class Ended(msgspec.Struct, tag="ended"):
+    """The attempt's outcome, and whether processes that it started are still there."""
+
+    outcome: Outcome
+    leaves_processes: bool = False
+
+
+ToNode = Begun | Said | Line | Ended
+
+_to_child: msgspec.msgpack.Decoder[ToChild] = msgspec.msgpack.Decoder(ToChild)
+_to_node: msgspec.msgpack.Decoder[ToNode] = msgspec.msgpack.Decoder(ToNode)
+
+
+def framed(message: Any) -> bytes:
+    data = msgspec.msgpack.encode(message)
+    return HEAD.pack(len(data)) + data
+
+
+class Inbox:
+    """Bytes as they come, cut into messages."""
+
+    __slots__ = ("_bytes",)
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+
+    def take(self, data: bytes) -> Iterator[bytes]:
+        self._bytes += data
+        while len(self._bytes) >= HEAD.size:
+            end = HEAD.size + HEAD.unpack_from(self._bytes)[0]
+            if len(self._bytes) < end:
+                return
+            message = bytes(self._bytes[HEAD.size : end])
+            del self._bytes[:end]
+            yield message
+
+
+def from_node(data: bytes) -> ToChild:
+    return _to_child.decode(data)
+
+
+def from_child(data: bytes) -> ToNode:
+    return _to_node.decode(data)
+
+
+class ChildEnd:
+    """The child's end: any thread sends, one reads."""
+
+    def __init__(self, fd: int) -> None:
+        self._socket = socket.socket(fileno=fd)
+        self._socket.set_inheritable(False)
+        self._socket.setblocking(True)
+        self._lock = threading.Lock()  # one message at a time
+        self._inbox = Inbox()
+        self.sender = 0  # the thread that is sending, or about to
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def send(self, message: ToNode) -> None:
+        """Nothing when the node is gone: then this process ends anyway."""
+        data = framed(message)
+        with self._lock:
+            self.sender = threading.get_ident()
+            try:
+                self._socket.sendall(data)
+            except OSError:
+                return
+            finally:
+                self.sender = 0
+
+    def receive(self) -> list[ToChild] | None:
+        """What has come; None at the end of the node."""
+        try:
+            data = self._socket.recv(MAX_READ_BYTES)
+        except OSError:
+            return None
+        return None if not data else [from_node(each) for each in self._inbox.take(data)]

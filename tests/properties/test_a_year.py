@@ -1,0 +1,110 @@
+"""A year of cron through the real rules, and a wall clock that is set by days."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from shiftboss.core.model import Status
+from shiftboss.core.schedule import Cron, Every
+from shiftboss.core.worker import Definition, Misfire, Mode, Start
+from shiftboss.testing.simulator import Simulator
+
+ZONES = ("America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "Asia/Kolkata")
+YEAR_S = 365 * 86_400.0
+
+
+def scheduled(
+    name: str, schedule: Cron | Every, *, start: Start = Start.NEXT, misfire: Misfire = Misfire.ONE
+) -> Definition:
+    return Definition(
+        name=name,
+        mode=Mode.SCHEDULED,
+        schedule=schedule,
+        start=start,
+        misfire=misfire,
+        concurrency=1,
+        executor="coroutine",
+    )
+
+
+@pytest.fixture(scope="module", params=ZONES)
+def year(request) -> tuple[ZoneInfo, Simulator]:
+    zone = request.param
+    sim = Simulator(datetime(2026, 1, 1, tzinfo=ZoneInfo(zone)).astimezone(UTC), predicates=())
+    sim.add_node(
+        [
+            scheduled("in-the-gap", Cron("30 2 * * *", zone)),
+            scheduled("at-nine", Cron("0 9 * * *", zone)),
+            scheduled("quarters", Cron("*/15 */6 * * *", zone)),
+        ]
+    )
+    sim.run_for(YEAR_S)
+    return ZoneInfo(zone), sim
+
+
+def instants(sim: Simulator, worker: str) -> list[datetime]:
+    return sorted(start.run.occurs_at for start in sim.history.starts if start.run.worker == worker)
+
+
+@pytest.mark.parametrize("worker", ["in-the-gap", "at-nine"])
+def test_a_fixed_time_runs_once_on_each_local_day(year, worker):
+    """O3, O1: also on the days on which clocks change."""
+    zone, sim = year
+    days = Counter(at.astimezone(zone).date() for at in instants(sim, worker))
+
+    assert len(days) == 365
+    assert set(days.values()) == {1}
+
+
+def test_nine_is_nine_all_year(year):
+    """O3"""
+    zone, sim = year
+
+    assert {at.astimezone(zone).strftime("%H:%M") for at in instants(sim, "at-nine")} == {"09:00"}
+
+
+def test_a_wildcard_hour_follows_elapsed_time():
+    """O3: evenly spaced all year, over both changes."""
+    sim = Simulator("2026-01-01", predicates=())
+    sim.add_node([scheduled("hourly", Cron("0 * * * *", zone)) for zone in ("America/New_York",)])
+    sim.run_for(YEAR_S)
+    fired = instants(sim, "hourly")
+
+    assert len(fired) == 365 * 24
+    assert {b - a for a, b in zip(fired, fired[1:], strict=False)} == {timedelta(hours=1)}
+
+
+@pytest.mark.parametrize("schedule", [Every(60.0), Cron("* * * * *")], ids=["every", "cron"])
+def test_a_clock_that_is_set_three_days_forward_is_one_catch_up(schedule):
+    """O4, O2: one run takes up 4,320 instants, and the schedule goes on."""
+    sim = Simulator("2026-03-01")
+    sim.add_node([scheduled("tick", schedule)])
+    sim.run_for(600)
+    before = len(instants(sim, "tick"))
+    sim.step_wall(3 * 86_400.0)
+    sim.run_for(600)
+    runs = [run for run in sim.history.runs.values() if run.status is Status.SUCCEEDED]
+
+    assert sim.history.violations == []
+    assert len(instants(sim, "tick")) - before == 11
+    assert sorted(run.missed for run in runs)[-2:] == [0, 4319]
+
+
+@pytest.mark.parametrize("schedule", [Every(60.0), Cron("* * * * *")], ids=["every", "cron"])
+def test_a_clock_that_is_set_three_days_back_repeats_nothing(schedule):
+    """O4: no instant runs twice; it goes on when the clock has passed the last one."""
+    sim = Simulator("2026-03-10")
+    sim.add_node([scheduled("tick", schedule)])
+    sim.run_for(600)
+    before = instants(sim, "tick")
+    sim.step_wall(-3 * 86_400.0)
+    sim.run_for(3 * 86_400.0 + 600)
+    after = instants(sim, "tick")
+
+    assert sim.history.violations == []
+    assert len(set(after)) == len(after)
+    assert len(after) - len(before) == 10
