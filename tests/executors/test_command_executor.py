@@ -354,7 +354,9 @@ def test_output_of_bytes_that_json_spells_long_fits_the_result_all_the_same(benc
 
 
 def test_a_large_stderr_is_cut_and_its_end_is_in_the_message(bench):
-    outcome = bench.run(command(["sh", "-c", "head -c 5000000 /dev/zero >&2; echo 'no space left' >&2; exit 1"]))
+    outcome = bench.run(
+        command(["sh", "-c", "head -c 5000000 /dev/zero | tr '\\0' x >&2; echo 'no space left' >&2; exit 1"])
+    )
 
     assert isinstance(outcome, Failed)
     assert outcome.error.message.endswith("no space left")
@@ -438,7 +440,8 @@ def test_a_daemon_that_forked_twice_and_ignores_term_is_ended(bench):
 
     bench.run(command(program, cwd=bench.folder), grace_s=0.0)
 
-    assert not psutil.pid_exists(int(bench.file("pid")))
+    pid = int(bench.file("pid"))
+    until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE, "its end")
 
 
 def test_a_child_that_emptied_its_environment_and_left_is_known_by_its_parent(bench):
@@ -548,6 +551,7 @@ def test_where_processes_cannot_be_listed_the_group_is_ended_and_that_is_said_on
 
     for _ in range(2):
         assert isinstance(bench.run(bench.shell("sleep 1000 & sleep 1000 & echo done")), Succeeded)
+    monkeypatch.undo()
     until(lambda: left_in(bench.folder) == [], "the end of the group")
 
     assert [each.message for each in caplog.records if "process group alone" in each.message] == [

@@ -7,6 +7,7 @@ Rules of this file
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple, TypedDict
 
@@ -16,6 +17,7 @@ from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition, Misfire, Mode, OnFailure, Start, Upstream
 from shiftboss.errors import ConfigurationError, did_you_mean
 from shiftboss.executors.body import FunctionBody
+from shiftboss.executors.entry import entry_of
 from shiftboss.ports import Body
 
 DEFAULT_EVERY_S = 300.0  # of mode="scheduled" without every= or cron=
@@ -107,12 +109,22 @@ class WorkerOptions(TypedDict, total=False):
     at_most_once: bool
     key_ttl: Duration
     max_payload: int
-    executor: Literal["coroutine", "thread"]
+    executor: Literal["coroutine", "thread", "process"]
+    max_runs_per_child: int
+    max_memory: int | str | None
 
 
 OPTIONS = frozenset(WorkerOptions.__annotations__)
-PLAIN = ("misfire_limit", "concurrency", "max_consecutive_failures", "at_most_once")  # as they are
+PLAIN = (
+    "misfire_limit",
+    "concurrency",
+    "max_consecutive_failures",
+    "at_most_once",
+    "max_runs_per_child",
+)  # as they are
 DURATIONS = ("jitter", "grace", "pause", "cancel_grace", "patience", "key_ttl")
+FOR_PROCESSES = ("max_runs_per_child", "max_memory")
+SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG])?(?:i?B)?", re.IGNORECASE)  # 1 KB is 1024 bytes, as ulimit has it
 OPTIONAL_DURATIONS = ("timeout", "start_within", "deadline", "probation")  # None: no limit
 
 
@@ -200,6 +212,7 @@ def _definition(name: str, body: FunctionBody, options: Mapping[str, Any]) -> De
         health=_health(options),
         max_payload_bytes=options.get("max_payload", 1 << 20),
         executor=_executor(body, options),
+        max_memory_bytes=_memory(options.get("max_memory")),
         **given,
     )
 
@@ -283,13 +296,29 @@ def _health(options: Mapping[str, Any]) -> HealthPolicy:
 def _executor(body: FunctionBody, options: Mapping[str, Any]) -> str:
     fitting = "coroutine" if body.is_async else "thread"
     chosen = options.get("executor", fitting)
-    known = ("coroutine", "thread")
+    known = ("coroutine", "thread", "process")
     if chosen not in known:
         raise ConfigurationError(f"executor={chosen!r} is unknown; {did_you_mean(str(chosen), known)}")
+    if chosen == "process":
+        entry_of(body)  # refuses what a child could not import
+        return "process"
+    for option in FOR_PROCESSES:
+        if options.get(option) is not None:
+            raise ConfigurationError(f"{option}= is for executor='process' only; add it, or drop {option}=")
     if chosen != fitting:
         kind = "an async function runs on the event loop" if body.is_async else "a plain function runs in a thread"
         raise ConfigurationError(f"executor={chosen!r} cannot run this function: {kind}")
     return str(chosen)
+
+
+def _memory(given: int | str | None) -> int | None:
+    """Bytes, as a number or as "512MB"."""
+    if given is None or (isinstance(given, int) and not isinstance(given, bool)):
+        return given
+    found = SIZE.fullmatch(given.strip()) if isinstance(given, str) else None
+    if found is None:
+        raise ConfigurationError(f"max_memory={given!r} is not understood; give bytes, or a text like '512MB' or '2GB'")
+    return int(float(found[1]) * 1024 ** " KMG".index((found[2] or " ").upper()))
 
 
 def _list(options: Mapping[str, Any], option: str) -> list[Named]:

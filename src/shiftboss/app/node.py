@@ -62,6 +62,10 @@ class NodeParts:
         kinds = {definition.executor for name, definition in boss.definitions.items() if boss.only(name)}
         if "thread" in kinds:
             self.executors["thread"] = ThreadExecutor(boss.max_concurrency, boss.clock)
+        if "process" in kinds:
+            from shiftboss.executors.process import ProcessExecutor  # 15 ms of import, for who asks only
+
+            self.executors["process"] = ProcessExecutor(boss.process_slots, boss.clock)
         if loop is not None:
             coroutines = CoroutineExecutor(loop, boss.max_concurrency, boss.clock)
             self.executors["coroutine"] = coroutines

@@ -43,6 +43,7 @@ from shiftboss.errors import (
     Forked,
     NotStarted,
 )
+from shiftboss.executors import place
 from shiftboss.executors.body import FunctionBody
 from shiftboss.observe.log import log_events
 from shiftboss.ports import Body, HistoryFilter, LetterFilter, Store
@@ -60,7 +61,8 @@ class Orchestrator:
     """Workers, and the node that runs them in this process.
 
     *store*: "sqlite:///relative", "sqlite:////absolute" or "memory:"; `SHIFTBOSS_STORE` in the environment goes first,
-    ./shiftboss.db comes last.  *max_concurrency*: slots of this node.  *resources*: name → fleet-wide permits.
+    ./shiftboss.db comes last.  *max_concurrency*: slots of this node.  *process_slots*: children
+    of executor="process", by default one for each core.  *resources*: name → fleet-wide permits.
     *shutdown_timeout* (25 s): platforms kill at 30.  *retention* of finished runs (14 days) and *letter_retention* of
     closed dead letters (30 days); open ones are kept, and past *max_dead_letters* health is degraded.  *durability*:
     "power" survives a power cut, "process" only the end of the process, and is faster.
@@ -71,6 +73,7 @@ class Orchestrator:
         store: str | None = None,
         *,
         max_concurrency: int = 100,
+        process_slots: int | None = None,
         resources: Mapping[str, int] | None = None,
         shutdown_timeout: Duration = 25.0,
         retention: Duration = "14d",
@@ -82,6 +85,8 @@ class Orchestrator:
     ) -> None:
         if max_concurrency < 1:
             raise ConfigurationError(f"max_concurrency={max_concurrency} lets nothing run; give at least 1")
+        if process_slots is not None and process_slots < 1:
+            raise ConfigurationError(f"process_slots={process_slots} lets no child run; give at least 1")
         for resource, size in (resources or {}).items():
             if size < 1:
                 raise ConfigurationError(f"resources: {resource!r} has size {size}; give at least 1")
@@ -90,6 +95,7 @@ class Orchestrator:
         self._given_store = store
         self.store_override: str | None = None  # the command's --store
         self.max_concurrency = max_concurrency
+        self.process_slots = process_slots
         self.resources = dict(resources or {})
         self.shutdown_timeout_s = duration(shutdown_timeout, name="shutdown_timeout")
         self.keep = Keep(
@@ -210,6 +216,11 @@ class Orchestrator:
     def _make_engine(self, loop: asyncio.AbstractEventLoop | None, *, is_client: bool) -> Engine:
         if self._engine is not None:
             raise AlreadyStarted("the orchestrator runs already; stop it before it is started again")
+        if place.in_child and not is_client:
+            raise ConfigurationError(
+                "this is a child of executor='process', which imports the module of its function and starts nothing; "
+                'put the start of the orchestrator under if __name__ == "__main__":'
+            )
         store = open_store(self.store_url, clock=self.clock, durability=self.durability)
         store.open(create=not is_client)
         parts = NodeParts(self, store, loop, is_client=is_client)

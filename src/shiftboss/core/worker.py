@@ -94,6 +94,8 @@ class Definition(Value, frozen=True):
     key_ttl_s: float = 86400.0
     max_payload_bytes: int = 1 << 20
     executor: str = "coroutine"
+    max_runs_per_child: int = 1000  # executor="process": what a library leaks stays small
+    max_memory_bytes: int | None = None  # executor="process": resident memory of the child
     parameters: str = ""  # what the body takes: nodes with other parameters leave its runs to others (M7)
     doc: str = ""
 
@@ -117,6 +119,10 @@ class Definition(Value, frozen=True):
         for resource, permits in self.uses.items():
             if permits < 1:
                 raise ConfigurationError(f"worker {self.name!r}: uses={{{resource!r}: {permits}}} must take ≥ 1 permit")
+        if self.max_runs_per_child < 1:
+            raise ConfigurationError(f"worker {self.name!r}: max_runs_per_child={self.max_runs_per_child} must be ≥ 1")
+        if self.max_memory_bytes is not None and self.max_memory_bytes < 1:
+            raise ConfigurationError(f"worker {self.name!r}: max_memory must be ≥ 1 byte, or None for no ceiling")
         if self.misfire_limit < 1:
             raise ConfigurationError(f"worker {self.name!r}: misfire_limit={self.misfire_limit} must be ≥ 1")
 

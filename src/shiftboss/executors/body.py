@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -27,6 +27,15 @@ MAX_PAYLOAD_BYTES = 1 << 20  # as `Definition.max_payload_bytes`
 NOTHING_TO_KEEP = Succeeded()
 
 log = logging.getLogger("shiftboss.body")
+
+
+class Parts(NamedTuple):
+    """What a body was made of."""
+
+    fn: Callable[..., Any]
+    fallback: Callable[..., Any] | None
+    retry_on: tuple[type[BaseException], ...]
+    no_retry_on: tuple[type[BaseException], ...]
 
 
 class FunctionBody:
@@ -111,6 +120,18 @@ class FunctionBody:
             )
         return payload
 
+    # for executors elsewhere
+
+    @property
+    def worker(self) -> str:
+        return self._worker
+
+    @property
+    def parts(self) -> Parts:
+        """What it consists of, for a process that puts it together again."""
+        fallback = None if self._fallback is None else self._fallback.fn
+        return Parts(self._call, fallback, self._only, self._never[1:])
+
     # running it
 
     def call(self, context: Any, payload: bytes | None, *, fallback: bool) -> Any:
@@ -174,12 +195,12 @@ class FunctionBody:
 class _Fallback:
     """K3: what runs in the body's place.  It gets those of the body's arguments that it names."""
 
-    __slots__ = ("_call", "_names", "_wants_context")
+    __slots__ = ("_call", "_names", "_wants_context", "fn")
 
     def __init__(self, fn: Callable[..., Any], body: FunctionBody, worker: str) -> None:
         check_callable(fn, worker)
         found, self._wants_context = read_signature(fn, worker)
-        self._call = fn
+        self._call = self.fn = fn
         self._names = tuple(each.name for each in found if each.name in body.names)
         strange = [each.name for each in found if each.is_required and each.name not in body.names]
         if strange:

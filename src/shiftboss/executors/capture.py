@@ -5,6 +5,7 @@ from __future__ import annotations
 from shiftboss.context import storable
 
 HEAD_SHARE = 4  # a quarter of the bound: how it began; the rest is how it ended
+LINE_CHARS = 300  # of a line in a message: its end, as that of the whole
 
 
 class Capture:
@@ -31,7 +32,7 @@ class Capture:
     def text(self, limit: int | None = None) -> str:
         """As a store takes it: with a mark where something is missing, and what is no UTF-8 replaced."""
         limit = self._limit if limit is None else min(limit, self._limit)
-        if self.total <= limit and self.total == len(self._head) + len(self._tail):
+        if self.total <= limit:
             return _text(self._head + self._tail)
         kept = (self._head + self._tail)[: limit // HEAD_SHARE]
         tail_bytes = limit - limit // HEAD_SHARE
@@ -43,7 +44,8 @@ class Capture:
     def last_lines(self, count: int) -> str:
         """The last lines that say something."""
         tail = bytes(self._tail[-4096:] if len(self._tail) >= 4096 else (self._head + self._tail)[-4096:])
-        lines = [line for line in _text(_from_a_character(tail)).splitlines() if line.strip()]
+        text = bytes(_from_a_character(tail)).decode("utf-8", "replace")
+        lines = [storable(line[-LINE_CHARS:], 4 * LINE_CHARS) for line in text.splitlines() if line.strip()]
         return "\n".join(lines[-count:])
 
 

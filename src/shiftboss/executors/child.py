@@ -34,9 +34,10 @@ from shiftboss.core.worker import Definition
 from shiftboss.executors import place, trees
 from shiftboss.executors.attempt import Attempt
 from shiftboss.executors.body import FunctionBody
+from shiftboss.executors.entry import Entry, body_of
 from shiftboss.executors.failure import error_of
 from shiftboss.executors.place import Script
-from shiftboss.executors.wire import Announce, Begun, ChildEnd, Ended, Entry, Hello, Line, Said, Tell, ToNode, Work
+from shiftboss.executors.wire import Announce, Begun, ChildEnd, Ended, Hello, Line, Said, Tell, ToNode, Work
 from shiftboss.ports import Launch
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
@@ -177,16 +178,7 @@ class _Child:
         entry = work.entry
         body = self._bodies.get(entry)
         if body is None:
-            found = [place.find(each, self._script) for each in (entry.fn, *entry.retry_on, *entry.no_retry_on)]
-            until = 1 + len(entry.retry_on)
-            body = FunctionBody(
-                found[0],
-                worker=work.run.worker,
-                retry_on=found[1:until],
-                no_retry_on=found[until:],
-                fallback=None if entry.fallback is None else place.find(entry.fallback, self._script),
-                is_async=entry.is_async,
-            )
+            body = body_of(entry, self._script, work.run.worker)
             self._bodies[entry] = body
         return body
 

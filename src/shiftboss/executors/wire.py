@@ -18,7 +18,8 @@ from typing import Any
 import msgspec
 
 from shiftboss.core.model import Outcome, Progress, Run
-from shiftboss.executors.place import Place, Script
+from shiftboss.executors.entry import Entry
+from shiftboss.executors.place import Script
 
 HEAD = struct.Struct(">I")
 MAX_READ_BYTES = 1 << 18
@@ -33,16 +34,6 @@ class Hello(msgspec.Struct, tag="hello"):
     argv: list[str]
     script: Script
     level: int
-
-
-class Entry(msgspec.Struct, frozen=True):
-    """What a body consists of."""
-
-    fn: Place
-    is_async: bool
-    fallback: Place | None = None
-    retry_on: tuple[Place, ...] = ()
-    no_retry_on: tuple[Place, ...] = ()
 
 
 class Work(msgspec.Struct, tag="work"):

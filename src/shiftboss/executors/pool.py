@@ -1,0 +1,315 @@
+"""Plain functions on somebody else's pool: any `concurrent.futures.Executor`, of threads, processes or a cluster.
+
+Rules of this file
+- The function gets its arguments and no context: what runs elsewhere cannot be talked to.
+- One thread submits and watches the time; ends come from the futures, in whatever thread calls them back.
+- A pool cannot be made to stop what it has begun.  Such an attempt is a zombie until its future ends (B6).  Only the
+  standard library's pools say truly whether a future has begun; those of others (Dask's stay "pending" while they run)
+  are never taken to be ended because `cancel()` said so.
+- A pool that was given is never shut down; one that a factory made is, and made anew once it is broken.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import math
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from typing import Any
+
+from shiftboss.clock import Clock
+from shiftboss.context import Announcement, Context
+from shiftboss.core.model import Error, Failed, Interrupted, Outcome
+from shiftboss.errors import ConfigurationError
+from shiftboss.executors.attempt import CLOSED, MAX_WAIT_S, TIMEOUT, Attempt, Key
+from shiftboss.executors.body import FunctionBody
+from shiftboss.executors.failure import error_of
+from shiftboss.ports import Launch, StopReason
+
+SLOTS = 20  # of a pool that does not say how many workers it has
+HONEST = (ThreadPoolExecutor, ProcessPoolExecutor)  # their futures refuse to be cancelled once they have begun
+CANCELLED = "concurrent.futures.CancelledError"
+
+Pool = Executor | Callable[[], Executor]
+
+log = logging.getLogger("shiftboss.executors")
+
+
+class Call:
+    """A function with its arguments, as it is submitted.
+
+    One object without arguments of its own: pools take options among the keywords (Dask: `key`, `workers`, `retries`).
+    """
+
+    __slots__ = ("arguments", "function")
+
+    def __init__(self, function: Callable[..., Any], arguments: dict[str, Any]) -> None:
+        self.function = function
+        self.arguments = arguments
+
+    def __call__(self) -> Any:
+        return self.function(**self.arguments)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _made, (_reference(self.function), self.arguments)
+
+    def __dask_tokenize__(self) -> object:
+        return object()  # no two calls are the same
+
+
+def _reference(function: Callable[..., Any]) -> Any:
+    """The function, or its place where the decorator has put a worker in its stead: pickle finds only that."""
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
+    if module in (None, "__main__") or name is None or "." in name:
+        return function
+    found = getattr(sys.modules.get(module), name, None)
+    is_hidden = found is not function and getattr(found, "__wrapped__", None) is function
+    return (module, name) if is_hidden else function
+
+
+def _made(reference: Any, arguments: dict[str, Any]) -> Call:
+    if isinstance(reference, tuple):
+        module, name = reference
+        reference = getattr(importlib.import_module(module), name).__wrapped__
+    return Call(reference, arguments)
+
+
+class PoolExecutor:
+    """Runs the functions of one worker on *pool*: an executor, or what makes one at the start."""
+
+    def __init__(self, kind: str, pool: Pool, clock: Clock, *, slots: int | None = None) -> None:
+        self.kind = kind
+        self._given_slots = slots
+        self.slots = slots or SLOTS
+        self._made_by = None if isinstance(pool, Executor) else pool
+        self._pool = pool if isinstance(pool, Executor) else None
+        self._clock = clock
+        self._announcement = Announcement()
+        self._lock = threading.Lock()  # protects everything below, and `told` and `look_at_s` of every attempt
+        self._changed = threading.Condition(self._lock)  # something to submit or to look at earlier, or the end
+        self._attempts: dict[Key, Attempt] = {}
+        self._waiting: deque[Attempt] = deque()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def open(self) -> None:
+        """Make the pool, where a factory was given.  Raises what the factory raises."""
+        if self._made_by is not None:
+            self._pool = self._make()
+        if self._given_slots is None:
+            workers = getattr(self._pool, "_max_workers", None)
+            self.slots = workers if isinstance(workers, int) and workers > 0 else SLOTS
+        with self._lock:
+            self._closed = False
+            self._announcement = Announcement()
+
+    def _make(self) -> Executor:
+        made = self._made_by() if self._made_by is not None else None
+        if not isinstance(made, Executor):
+            raise ConfigurationError(f"{self.kind}: the factory given as pool= made {made!r}, which is no Executor")
+        return made
+
+    # ── called by the engine's thread ────────────────────────────────────────────────────────────────────────────
+
+    def start(self, launches: Iterable[Launch]) -> None:
+        started = [Attempt(launch, Context(launch, self._clock, self._announcement)) for launch in launches]
+        refused: list[Attempt] = []
+        outcome: Outcome = Interrupted(reason=CLOSED, began=False)
+        with self._lock:
+            if self._closed:
+                refused = started
+            else:
+                self._attempts.update((attempt.key, attempt) for attempt in started)
+                self._waiting.extend(started)
+                self._changed.notify()
+                try:
+                    self._staff()
+                except RuntimeError as error:  # the system gives no more threads
+                    refused, outcome = self._unbegun(), Failed(error_of(error))
+        for attempt in refused:
+            self._report(attempt, outcome)
+
+    def stop(self, run_id: int, fence: int, reason: StopReason) -> None:
+        with self._lock:
+            attempt = self._attempts.get((run_id, fence))
+            if attempt is None:
+                return
+            if attempt.has_begun:
+                self._tell(attempt, reason)
+                return
+            del self._attempts[attempt.key]
+        self._report(attempt, attempt.never_begun(reason))
+
+    def announce(self) -> None:
+        self._announcement.made = True
+
+    def kill(self) -> None:
+        """There is no force against what a pool has begun: those that go on untold are told."""
+        for key in [attempt.key for attempt in list(self._attempts.values()) if attempt.told is None]:
+            self.stop(*key, StopReason.SHUTDOWN)
+
+    def flush(self) -> None:
+        """Functions in a pool say nothing."""
+
+    def zombies(self) -> Sequence[Key]:
+        return [attempt.key for attempt in list(self._attempts.values()) if attempt.told is not None]
+
+    def close(self, timeout_s: float) -> None:
+        """Submit nothing more; a pool of our own is shut down, what it still runs is left to it."""
+        with self._lock:
+            self._closed = True
+            unbegun = self._unbegun()
+            left = list(self._attempts.values())
+            thread = self._thread
+            self._changed.notify_all()
+        for attempt in unbegun:
+            self._report(attempt, attempt.never_begun(StopReason.SHUTDOWN))
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout_s)
+        for attempt in left:
+            if isinstance(attempt.place, Future):
+                attempt.place.cancel()  # nobody waits for it any more
+        if self._made_by is not None and self._pool is not None:
+            self._pool.shutdown(wait=not left, cancel_futures=True)
+            self._pool = None
+
+    def _unbegun(self) -> list[Attempt]:
+        """Take out all that wait.  Holds the lock."""
+        taken = [attempt for attempt in self._waiting if self._attempts.pop(attempt.key, None) is not None]
+        self._waiting.clear()
+        return taken
+
+    def _staff(self) -> None:
+        """Holds the lock."""
+        if self._thread is None:
+            thread = threading.Thread(target=self._serve, name=f"shiftboss-{self.kind}", daemon=True)
+            thread.start()
+            self._thread = thread
+
+    def _tell(self, attempt: Attempt, reason: str) -> None:
+        """Holds the lock.  Our thread asks its future to go, and calls the attempt a zombie if it does not."""
+        if attempt.told is not None:
+            attempt.heed(reason)
+            return
+        attempt.tell(reason, self._clock.monotonic_s())
+        self._waiting.append(attempt)
+        self._changed.notify()
+
+    # ── our thread ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _serve(self) -> None:
+        while (due := self._await_due()) is not None:
+            for attempt in due:
+                if not attempt.has_begun:
+                    self._submit(attempt)
+                elif isinstance(attempt.place, Future):
+                    self._withdraw(attempt, attempt.place)
+            del due[:]  # an idle thread keeps nobody's objects alive
+
+    def _await_due(self) -> list[Attempt] | None:
+        """What is to be submitted, what is to be withdrawn and whose time is up, when there is any; None at the end."""
+        with self._lock:
+            while not self._closed:
+                now_s = self._clock.monotonic_s()
+                due = [each for each in self._waiting if each.key in self._attempts]
+                self._waiting.clear()
+                due += [each for each in self._attempts.values() if each.look_at_s <= now_s and each not in due]
+                if due:
+                    return due
+                next_s = min((each.look_at_s for each in self._attempts.values()), default=math.inf)
+                self._changed.wait(min(MAX_WAIT_S, next_s - now_s))
+            self._thread = None
+            return None
+
+    def _submit(self, attempt: Attempt) -> None:
+        body, run = attempt.launch.body, attempt.launch.run
+        assert isinstance(body, FunctionBody)  # noqa: S101  # `declare` gives this executor nothing else
+        try:
+            function, arguments = body.bound(
+                run.payload, fallback=run.claim is not None and run.claim.fallback
+            )  # user code: its types' own checks
+            with self._lock:
+                if attempt.key not in self._attempts:  # stopped meanwhile
+                    return
+                attempt.begin(self._clock.monotonic_s())
+            future = self._future(Call(function, arguments))
+        except Exception as error:  # noqa: BLE001  # the payload, the pool or the factory: the attempt has failed
+            self._end(attempt, self._raised(attempt, error))
+            return
+        attempt.place = future
+        future.add_done_callback(lambda done: self._done(attempt, done))
+
+    def _future(self, call: Call) -> Future[Any]:
+        """Submit to the pool, to a fresh one when it is broken and ours to make."""
+        try:
+            return self._needed().submit(call)
+        except BrokenExecutor as broken:
+            if self._made_by is None:
+                raise
+            log.warning("%s: its pool is broken (%s) and made anew", self.kind, broken)
+            self._drop()
+            return self._needed().submit(call)
+
+    def _needed(self) -> Executor:
+        if self._pool is None:
+            self._pool = self._make()
+        return self._pool
+
+    def _drop(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
+
+    def _withdraw(self, attempt: Attempt, future: Future[Any]) -> None:
+        """It was told to end, or its time is up."""
+        with self._lock:
+            if attempt.key not in self._attempts:
+                return
+            now_s = self._clock.monotonic_s()
+            is_late = attempt.look_at_s <= now_s
+            if attempt.told is None:
+                attempt.tell(TIMEOUT, now_s)
+            if is_late:
+                attempt.look_at_s = math.inf
+            is_new, attempt.zombie = is_late and not attempt.zombie, attempt.zombie or is_late
+        if isinstance(self._pool, HONEST) and future.cancel():
+            return  # reported by its callback
+        if is_new and not future.done():
+            attempt.launch.signal("zombie", self._clock.now())
+
+    # ── the end of a future, in any thread ───────────────────────────────────────────────────────────────────────
+
+    def _done(self, attempt: Attempt, future: Future[Any]) -> None:
+        try:
+            value = future.result(0)
+        except BaseException as error:  # noqa: BLE001  # the boundary around a handler: whatever it raises is an outcome
+            outcome = self._cancelled(attempt) if future.cancelled() else self._raised(attempt, error)
+        else:
+            outcome = attempt.returned(value)
+        self._end(attempt, outcome)
+
+    def _cancelled(self, attempt: Attempt) -> Outcome:
+        """It never began, or somebody else has cancelled it: then a failure, so that its back-off gives the pool time."""
+        if attempt.told == TIMEOUT:
+            return attempt.raised(TimeoutError("it had not begun in the pool"))
+        if attempt.told is not None:
+            return attempt.never_begun(attempt.told)
+        return Failed(Error(CANCELLED, "its future was cancelled by the pool or by other code"))
+
+    def _raised(self, attempt: Attempt, error: BaseException) -> Outcome:
+        if isinstance(error, BrokenExecutor) and self._made_by is None:
+            error.add_note("Give pool= a function that makes the pool, and a broken one is replaced by a fresh one.")
+        return attempt.raised(error)
+
+    def _end(self, attempt: Attempt, outcome: Outcome) -> None:
+        with self._lock:
+            if self._attempts.pop(attempt.key, None) is None:
+                return
+        self._report(attempt, outcome)
+
+    def _report(self, attempt: Attempt, outcome: Outcome) -> None:
+        attempt.report(outcome, self._clock.monotonic_s())

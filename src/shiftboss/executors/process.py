@@ -1,0 +1,434 @@
+"""Functions in child processes of our own: a hard timeout, every core, and a crash that costs one attempt.
+
+Rules of this file
+- Children are spawned, never forked, when there is work for them; kept warm, one body at a time each; ended after
+  `max_runs_per_child` runs, above `max_memory`, after a TERM, and when a run leaves processes behind.
+- One thread serves all children and alone touches them: it starts them, reads them, ends them.  The engine's thread
+  puts commands into `_commands`; who takes an attempt out of `_attempts` reports it, so each is reported once.
+- To end an attempt: word and TERM to all of its child's processes, KILL after its grace (T2).
+- A child that dies by itself is a failed attempt that says of what; a new one is made when there is work.
+- No child outlives this process: the kernel kills it (PR_SET_PDEATHSIG), its own watcher ends it at the end of its
+  socket where the kernel cannot, and a warden ends what they had started.
+
+Why a pool of our own (2026-11, versions as of then)
+- concurrent.futures and loky 3.7: one child that dies breaks the pool and every other future in it, a running call
+  cannot be ended alone, calls and results are pickled, and a running body has no way to speak.
+- pebble 5.2: has timeouts and ends one worker alone, but that process only, not what it started, with a grace fixed
+  for the whole process (`CONSTS.term_timeout`); its "ProcessExpired" has the exit code; everything is pickled, and
+  there is no channel while a body runs.
+- billiard 4.3: Celery's fork of multiprocessing.Pool, made for forking; hard limits kill the one process; pickled.
+None ends a process tree, none speaks during a run, all put pickle on the wire; what would be left of one is Popen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import itertools
+import logging
+import math
+import os
+import selectors
+import socket
+import threading
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from shiftboss.clock import Clock
+from shiftboss.context import Announcement, Context, current
+from shiftboss.core.model import Error, Failed, Interrupted, Outcome
+from shiftboss.core.value import replace
+from shiftboss.errors import ConfigurationError
+from shiftboss.executors import trees
+from shiftboss.executors.attempt import CLOSED, MAX_WAIT_S, TIMEOUT, Attempt, Key
+from shiftboss.executors.body import FunctionBody
+from shiftboss.executors.children import Child, Warden
+from shiftboss.executors.entry import Entry, entry_of
+from shiftboss.executors.failure import error_of
+from shiftboss.executors.wire import Announce, Begun, Ended, Line, Said, Tell, Work
+from shiftboss.ports import Launch, StopReason
+
+MEMORY_LOOK_S = 0.1  # between looks at a child with a ceiling: a loop that allocates takes some 100 MB meanwhile
+POLL_S = 0.5  # between looks at the children where the system has no pidfd
+SILENT_S = 1.0  # a process closes its sockets a moment before its end
+BEGIN_WITHIN_S = 60.0  # from its start until a child enters its first body; imports of large libraries take 10
+
+log = logging.getLogger("shiftboss.executors")
+
+
+class ProcessExecutor:
+    """Runs functions in at most *slots* child processes; by default as many as there are cores."""
+
+    kind = "process"
+
+    def __init__(self, slots: int | None, clock: Clock) -> None:
+        self.slots = slots or os.cpu_count() or 1
+        self._clock = clock
+        self._announcement = Announcement()
+        self._lock = threading.Lock()  # protects `_thread`, `_is_closed` and the putting of commands
+        self._thread: threading.Thread | None = None
+        self._is_closed = False
+        self._commands: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
+        self._bell: socket.socket | None = None  # rings the serving thread, by its other end
+        self._rope: socket.socket | None = None
+        self._attempts: dict[Key, Attempt] = {}  # waiting and begun
+        # of the serving thread alone
+        self._waiting: deque[Attempt] = deque()
+        self._children: list[Child] = []
+        self._selector = selectors.DefaultSelector()
+        self._entries: dict[int, tuple[FunctionBody, Entry]] = {}  # one for each worker
+        self._warden: Warden | None = None
+        self._mark = ""
+        self._numbers = itertools.count(1)
+        self._oom_kills = 0
+        self._is_leaving = False
+
+    def open(self) -> None:
+        """Raises ConfigurationError where psutil is missing.  No process is started yet."""
+        trees.require_psutil()
+        with self._lock:
+            self._is_closed = False
+            self._announcement = Announcement()
+
+    # ── called by the engine's thread ────────────────────────────────────────────────────────────────────────────
+
+    def start(self, launches: Iterable[Launch]) -> None:
+        started = [Attempt(launch, Context(launch, self._clock, self._announcement)) for launch in launches]
+        with self._lock:
+            is_closed = self._is_closed
+            if not is_closed:
+                self._attempts.update((attempt.key, attempt) for attempt in started)
+                if self._thread is None:
+                    self._is_leaving = False
+                    self._bell, self._rope = socket.socketpair()
+                    self._thread = threading.Thread(target=self._serve, name="shiftboss-children", daemon=True)
+                    self._thread.start()
+                self._put(self._enqueue, started)
+        if is_closed:
+            for attempt in started:
+                attempt.report(Interrupted(reason=CLOSED, began=False), self._clock.monotonic_s())
+
+    def stop(self, run_id: int, fence: int, reason: StopReason) -> None:
+        with self._lock:
+            self._put(self._stop, (run_id, fence), reason)
+
+    def announce(self) -> None:
+        self._announcement.made = True
+        with self._lock:
+            self._put(self._announce)
+
+    def kill(self) -> None:
+        with self._lock:
+            self._put(self._kill_all)
+
+    def flush(self) -> None:
+        """Children pass on what their bodies said by themselves, once a second."""
+
+    def zombies(self) -> Sequence[Key]:
+        return [attempt.key for attempt in list(self._attempts.values()) if attempt.told is not None]
+
+    def close(self, timeout_s: float) -> None:
+        """End every child, by force those in the middle of a body: their attempts were interrupted."""
+        with self._lock:
+            self._is_closed = True
+            thread = self._thread
+            self._put(self._leave)
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout_s)
+
+    def _put(self, command: Callable[..., None], *arguments: Any) -> None:
+        """Holds the lock."""
+        if self._bell is None:
+            return
+        self._commands.append((command, arguments))
+        if len(self._commands) == 1:
+            self._bell.send(b"!")
+
+    # ── the serving thread ───────────────────────────────────────────────────────────────────────────────────────
+
+    def _serve(self) -> None:
+        rope = self._rope
+        assert rope is not None  # noqa: S101  # made before this thread
+        self._mark = f"{uuid.uuid4().hex}."
+        self._oom_kills = trees.oom_kills()
+        self._selector.register(rope, selectors.EVENT_READ, lambda mask: self._obey(rope))
+        while not (self._is_leaving and not self._children):
+            for key, mask in self._selector.select(self._wait_s()):
+                key.data(mask)
+            self._look()
+        self._selector.unregister(rope)
+        with self._lock:
+            self._do()  # what was put meanwhile
+            self._thread = self._bell = self._rope = None
+        if self._warden is not None:
+            self._warden.dismiss()
+            self._warden = None
+
+    def _obey(self, rope: socket.socket) -> None:
+        rope.recv(4096)
+        self._do()
+
+    def _do(self) -> None:
+        while self._commands:
+            command, arguments = self._commands[0]
+            command(*arguments)
+            self._commands.popleft()  # only now: who puts another meanwhile need not ring
+
+    def _enqueue(self, started: Sequence[Attempt]) -> None:
+        self._waiting.extend(started)
+        self._dispatch()
+
+    def _dispatch(self) -> None:
+        """Give waiting attempts to idle children, or to new ones within the slots."""
+        while self._waiting:
+            if self._waiting[0].key not in self._attempts:  # stopped meanwhile
+                self._waiting.popleft()
+                continue
+            if self._is_leaving:
+                attempt = self._waiting.popleft()
+                self._finish(attempt, attempt.never_begun(StopReason.SHUTDOWN))
+                continue
+            child = next((each for each in reversed(self._children) if each.is_idle), None)
+            if child is None and len(self._children) >= self.slots:
+                return
+            attempt = self._waiting.popleft()
+            try:
+                self._give(child or self._spawn(), attempt)
+            except Exception as error:  # noqa: BLE001  # the system gives no more processes, or the body has no place
+                log.warning("worker %s: no child could take its run: %s", attempt.launch.run.worker, error)
+                self._finish(attempt, Failed(error_of(error)))
+
+    def _spawn(self) -> Child:
+        if self._warden is None:
+            self._warden = Warden(self._mark)
+        child = Child(f"{self._mark}{next(self._numbers)}")
+        self._children.append(child)
+        self._selector.register(child.socket, selectors.EVENT_READ, lambda mask: self._hear(child, mask))
+        if child.pidfd is not None:
+            self._selector.register(child.pidfd, selectors.EVENT_READ, lambda mask: self._bury(child))
+        return child
+
+    def _give(self, child: Child, attempt: Attempt) -> None:
+        launch = attempt.launch
+        entry = self._entry(launch.body)
+        now_s = self._clock.monotonic_s()
+        child.attempt = attempt
+        if entry in child.entries:
+            attempt.begin(now_s)
+        else:
+            child.entries.add(entry)
+            child.until_s = now_s + BEGIN_WITHIN_S
+        work = Work(
+            run=replace(launch.run, attempts=(), error=None),
+            entry=entry,
+            timeout_s=launch.timeout_s,
+            last_success_at=launch.last_success_at,
+            stopping=self._announcement.made,
+        )
+        self._send(child, work)
+
+    def _entry(self, body: Any) -> Entry:
+        known = self._entries.get(id(body))
+        if known is not None and known[0] is body:
+            return known[1]
+        if not isinstance(body, FunctionBody):
+            raise ConfigurationError("executor='process' runs functions only")
+        entry = entry_of(body)
+        self._entries[id(body)] = body, entry
+        return entry
+
+    def _send(self, child: Child, message: Work | Tell | Announce) -> None:
+        child.send(message)
+        if child.has_unsent:
+            self._listen(child, selectors.EVENT_READ | selectors.EVENT_WRITE)
+
+    def _listen(self, child: Child, mask: int) -> None:
+        key = self._selector.get_map().get(child.socket)
+        if key is not None and key.events != mask:
+            self._selector.modify(child.socket, mask, key.data)
+
+    # ── what children say ────────────────────────────────────────────────────────────────────────────────────────
+
+    def _hear(self, child: Child, mask: int) -> None:
+        if child not in self._children:  # buried a moment ago
+            return
+        if mask & selectors.EVENT_WRITE:
+            child.send_rest()
+            if not child.has_unsent:
+                self._listen(child, selectors.EVENT_READ)
+        if mask & selectors.EVENT_READ:
+            for message in child.receive():
+                self._take(child, message)
+            if child.is_silent and child.socket in self._selector.get_map():
+                self._selector.unregister(child.socket)
+                if not child.is_leaving:  # it closed its socket and lives: nobody can speak with it any more
+                    child.until_s = self._clock.monotonic_s() + SILENT_S
+
+    def _take(self, child: Child, message: Begun | Said | Line | Ended) -> None:
+        attempt = child.attempt
+        match message:
+            case Begun() if attempt is not None:
+                child.until_s = math.inf
+                attempt.begin(self._clock.monotonic_s())
+            case Said() if attempt is not None:
+                kind, value = (
+                    ("heartbeat", message.beat_at) if message.progress is None else ("progress", message.progress)
+                )
+                attempt.launch.signal(kind, value)
+            case Line():
+                _log_again(message, attempt)
+            case Ended() if attempt is not None:
+                child.until_s = math.inf
+                child.attempt = None
+                child.runs += 1
+                self._part(child, attempt, leaves_processes=message.leaves_processes)
+                self._finish(attempt, message.outcome)
+                self._dispatch()
+
+    def _part(self, child: Child, attempt: Attempt, *, leaves_processes: bool) -> None:
+        """Whether the child is kept after this run."""
+        definition = attempt.launch.definition
+        if attempt.told is not None or leaves_processes:
+            child.kill()
+        elif self._is_leaving or child.runs >= definition.max_runs_per_child or _is_too_large(child, attempt):
+            child.leave(self._clock.monotonic_s())
+
+    def _finish(self, attempt: Attempt, outcome: Outcome) -> None:
+        if self._attempts.pop(attempt.key, None) is not None:
+            attempt.report(outcome, self._clock.monotonic_s())
+
+    # ── ends ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _bury(self, child: Child) -> None:
+        """A child is no more."""
+        if child not in self._children:
+            return
+        for message in child.receive():  # its last words
+            self._take(child, message)
+        for each in (child.socket, child.pidfd):
+            if each is not None and each in self._selector.get_map():
+                self._selector.unregister(each)
+        self._children.remove(child)
+        code = child.bury()
+        attempt, child.attempt = child.attempt, None
+        if attempt is not None:
+            self._finish(attempt, self._of_death(child, attempt, code))
+        self._dispatch()
+
+    def _of_death(self, child: Child, attempt: Attempt, code: int) -> Outcome:
+        if attempt.told is not None:
+            if not attempt.has_begun:
+                return attempt.never_begun(attempt.told)
+            attempt.stack = attempt.stack or "(killed: it did not answer TERM within its grace)"
+            return attempt.raised(asyncio.CancelledError())
+        known, self._oom_kills = self._oom_kills, trees.oom_kills()
+        return Failed(child.why or trees.death(code, by_kernel=self._oom_kills > known))
+
+    def _stop(self, key: Key, reason: StopReason) -> None:
+        attempt = self._attempts.get(key)
+        if attempt is None:
+            return
+        child = next((each for each in self._children if each.attempt is attempt), None)
+        if child is None:
+            self._finish(attempt, attempt.never_begun(reason))
+        else:
+            self._tell(child, attempt, reason)
+
+    def _tell(self, child: Child, attempt: Attempt, reason: str) -> None:
+        is_first = attempt.told is None
+        if not attempt.has_begun:
+            attempt.heed(reason)
+            child.kill()
+        elif is_first:
+            attempt.tell(reason, self._clock.monotonic_s())
+            self._send(child, Tell(reason))
+            child.terminate()
+        else:
+            attempt.heed(reason)
+            self._send(child, Tell(reason))
+
+    def _announce(self) -> None:
+        for child in self._children:
+            self._send(child, Announce())
+
+    def _kill_all(self) -> None:
+        for child in list(self._children):
+            if child.attempt is not None:
+                child.attempt.heed(StopReason.SHUTDOWN)
+                child.kill()
+
+    def _leave(self) -> None:
+        self._is_leaving = True
+        for attempt in self._waiting:
+            self._finish(attempt, attempt.never_begun(StopReason.SHUTDOWN))
+        self._waiting.clear()
+        self._kill_all()
+        for child in self._children:
+            if child.attempt is None:
+                child.leave(self._clock.monotonic_s())
+
+    # ── time and memory ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def _wait_s(self) -> float:
+        at_s, longest_s = math.inf, MAX_WAIT_S
+        for child in self._children:
+            at_s = min(at_s, child.until_s, math.inf if child.attempt is None else child.attempt.look_at_s)
+            if child.attempt is not None and child.attempt.launch.definition.max_memory_bytes is not None:
+                longest_s = min(longest_s, MEMORY_LOOK_S)
+            if child.pidfd is None:
+                longest_s = min(longest_s, POLL_S)
+        return max(0.0, min(longest_s, at_s - self._clock.monotonic_s()))
+
+    def _look(self) -> None:
+        now_s = self._clock.monotonic_s()
+        for child in list(self._children):
+            attempt = child.attempt
+            if child.pidfd is None and child.ended():
+                self._bury(child)
+            elif child.until_s <= now_s:
+                if attempt is not None and not child.is_silent:
+                    child.why = Error(trees.DIED, f"ChildDied: its body was not entered within {BEGIN_WITHIN_S:g} s")
+                elif attempt is not None:
+                    child.why = Error(trees.DIED, "ChildDied: it closed its socket to the node and lived on")
+                child.until_s = math.inf
+                child.kill()
+            elif attempt is not None and attempt.look_at_s <= now_s:
+                if attempt.told is None:
+                    self._tell(child, attempt, TIMEOUT)
+                else:
+                    attempt.look_at_s = math.inf
+                    child.kill()
+            elif attempt is not None and child.why is None and _is_too_large(child, attempt):
+                limit = attempt.launch.definition.max_memory_bytes
+                child.why = Error(trees.DIED, f"ChildDied: killed above max_memory ({limit:,} bytes)")
+                child.kill()
+
+
+def _is_too_large(child: Child, attempt: Attempt) -> bool:
+    limit = attempt.launch.definition.max_memory_bytes
+    return limit is not None and child.memory_bytes() > limit
+
+
+def _log_again(line: Line, attempt: Attempt | None) -> None:
+    """A child's record, as one of this process; inside a body it carries its run."""
+    logger = logging.getLogger(line.name)
+    if not logger.isEnabledFor(line.level):
+        return
+    text = line.text if line.traceback is None else f"{line.text}\n{line.traceback}"
+    record = logger.makeRecord(line.name, line.level, line.file, line.line, text, (), None, line.function, None)
+    vars(record).update(line.extra)
+    record.created = line.created_s
+    context = attempt.context if attempt is not None and line.in_body else None
+    if context is not None:
+        record.worker, record.run, record.attempt = context.worker, context.run_id, context.attempt
+    try:
+        contextvars.copy_context().run(_handle, logger, record, context)
+    except Exception:
+        log.exception("a log record of a child could not be handled")
+
+
+def _handle(logger: logging.Logger, record: logging.LogRecord, context: Context | None) -> None:
+    current.set(context)
+    logger.handle(record)
