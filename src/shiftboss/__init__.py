@@ -21,6 +21,7 @@ from shiftboss.errors import (
     WorkerDisabled,
     WrongPayload,
 )
+from shiftboss.executors.command import command
 
 __all__ = [
     "Breaker",
@@ -49,4 +50,5 @@ __all__ = [
     "Worker",
     "WorkerDisabled",
     "WrongPayload",
+    "command",
 ]

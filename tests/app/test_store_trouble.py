@@ -1,4 +1,4 @@
-"""The store goes away, is locked, fills up: triggers are refused, work that runs is not lost, all comes back (H5, W3)."""
+"""The store goes away, is locked, fills up: triggers are refused, nothing is lost, all comes back (H5, W3)."""
 
 from __future__ import annotations
 
@@ -108,7 +108,10 @@ async def test_a_writer_that_holds_the_lock_delays_a_trigger_and_loses_nothing(t
     async def job() -> int:
         return 1
 
-    lock = f"import apsw,sys; c=apsw.Connection({str(path)!r}); c.execute('BEGIN IMMEDIATE'); print('locked', flush=True); sys.stdin.read()"
+    lock = (
+        f"import apsw, sys; c = apsw.Connection({str(path)!r}); c.execute('BEGIN IMMEDIATE'); "
+        "print('locked', flush=True); sys.stdin.read()"
+    )
     async with boss:
         process = await asyncio.to_thread(
             subprocess.Popen, [os.sys.executable, "-c", lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -149,6 +152,11 @@ def fill(disk: Path) -> Path:
     return filler
 
 
+async def trigger_until_refused(job) -> None:
+    for _ in range(200):
+        await job.trigger("y" * 500_000)
+
+
 async def test_a_full_disk_refuses_new_work_records_what_runs_and_recovers(small_disk, caplog):
     """W3, H5"""
     boss = Orchestrator(f"sqlite:///{small_disk / 'boss.db'}")
@@ -165,8 +173,7 @@ async def test_a_full_disk_refuses_new_work_records_what_runs_and_recovers(small
             await asyncio.sleep(0)
         filler = fill(small_disk)
         with pytest.raises(StoreUnavailable) as refused:
-            for _ in range(200):
-                await job.trigger("y" * 500_000)
+            await trigger_until_refused(job)
         release.set()
 
         assert isinstance(refused.value, StoreFull)

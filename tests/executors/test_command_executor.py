@@ -5,6 +5,8 @@ Nothing here sleeps: it waits for what is to happen, at most PATIENCE_S.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -16,10 +18,12 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from shiftboss import Orchestrator, RetryPolicy, RunFailed
 from shiftboss.clock import SystemClock
 from shiftboss.core.model import (
     Cancelled,
@@ -65,11 +69,17 @@ class Started:
         self.signals: list[str] = []
         self.reported = threading.Event()
         launch.report = self._report
-        launch.signal = lambda kind, value: self.signals.append(kind)
+        self.lines: list[str] = []
+        launch.signal = self._signal
 
     def _report(self, outcome: Outcome, duration_s: float) -> None:
         self.reports.append(outcome)
         self.reported.set()
+
+    def _signal(self, kind: str, value: Any) -> None:
+        self.signals.append(kind)
+        if kind == "log":
+            self.lines.append(value.text)
 
     def outcome(self) -> Outcome:
         assert self.reported.wait(PATIENCE_S), "no report came"
@@ -326,7 +336,8 @@ def test_an_exit_code_that_other_code_took_is_said(bench):
     pid = int(bench.file("pid"))
 
     os.kill(pid, signal.SIGTERM)
-    os.waitpid(pid, 0)
+    with contextlib.suppress(ChildProcessError):  # ours was quicker: then the code is known
+        os.waitpid(pid, 0)
     outcome = attempt.outcome()
 
     assert isinstance(outcome, Failed)
@@ -373,6 +384,37 @@ def test_a_program_that_closes_its_output_and_lives_on_has_not_ended(bench):
     bench.stop(attempt, StopReason.CANCEL)
 
     assert attempt.outcome() == Cancelled()
+
+
+def test_what_it_says_on_stderr_is_the_log_of_its_attempt(bench):
+    attempt = bench.start(command(["sh", "-c", "echo result; echo one >&2; printf 'two\\nlast' >&2"]))
+
+    attempt.outcome()
+
+    assert attempt.lines == ["one", "two", "last"]
+
+
+def test_what_it_says_on_stderr_is_passed_on_while_it_runs(bench):
+    attempt = bench.start(bench.shell("echo early >&2; echo up > said; exec sleep 1000"))
+    bench.file("said")
+
+    def hears() -> bool:
+        bench.executor.flush()
+        return attempt.lines == ["early"]
+
+    until(hears, "its line")
+    bench.stop(attempt, StopReason.CANCEL)
+
+    assert attempt.outcome() == Cancelled()
+
+
+def test_of_very_many_lines_the_last_are_kept(bench):
+    attempt = bench.start(command(["sh", "-c", "seq 1000000 >&2"]))
+
+    attempt.outcome()
+
+    assert attempt.lines[-100:] == [str(number) for number in range(999_901, 1_000_001)]
+    assert len(attempt.lines) <= 200
 
 
 def test_what_was_cut_is_counted_and_no_character_is_halved():
@@ -656,6 +698,83 @@ def test_an_orderly_close_lets_the_warden_go(bench):
 
 def lifeline_of(bench: Bench) -> Lifeline:
     return bench.executor._lifeline
+
+
+# ── in an application ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_registered_command_runs_like_any_worker_and_its_result_is_kept():
+    boss = Orchestrator("memory:")
+    copy = boss.register("copy", command(["cat"]), timeout="1m", concurrency=2)
+
+    async with boss:
+        by_handle = await copy.trigger(to="ada", copies=2)
+        by_name = await boss.trigger("copy", {"any": {"name": None}})
+
+        assert (await by_handle.result(timeout=PATIENCE_S))["stdout"] == '{"copies":2,"to":"ada"}'
+        assert (await by_name.result(timeout=PATIENCE_S))["stdout"] == '{"any":{"name":null}}'
+    assert (copy.definition.executor, copy.definition.doc) == ("command", "cat")
+
+
+async def test_a_scheduled_command_needs_no_payload_and_is_retried_like_any_worker(tmp_path):
+    boss = Orchestrator("memory:")
+    script = 'echo x >> tries; test "$(wc -l < tries)" -ge 2 && echo "attempt $SHIFTBOSS_ATTEMPT"'
+    boss.register(
+        "backup", command(["sh", "-c", script], cwd=tmp_path), every="1h", retry=RetryPolicy(max_retries=1, first_s=0.0)
+    )
+
+    async with boss:
+        first = await until_a_run(boss)
+        run = await boss.wait_for(first.id, timeout=PATIENCE_S)
+
+    assert run.status is Status.SUCCEEDED
+    assert json.loads(run.result)["stdout"] == "attempt 2\n"
+
+
+async def test_a_command_in_flight_at_the_stop_is_handed_back_and_nothing_of_it_is_left(tmp_path):
+    """G1, G2"""
+    boss = Orchestrator("memory:", shutdown_timeout=1.0)
+    script = LEAVES_THREE + "trap '' TERM; echo up > up; while :; do sleep 1000; done"
+    endless = boss.register("endless", command(["sh", "-c", script], cwd=tmp_path), timeout=None)
+
+    await boss.start()
+    await endless.trigger()
+    await asyncio.to_thread(until, (tmp_path / "up").exists, "its begin")
+    report = await boss.stop()
+
+    assert (report.interrupted, report.stuck, report.lost) == (1, 0, 0)
+    assert left_in(tmp_path) == []
+
+
+async def until_a_run(boss: Orchestrator) -> Run:
+    for _ in range(3000):
+        runs = await boss.runs()
+        if runs:
+            return runs[0]
+        await asyncio.sleep(0.01)
+    raise AssertionError("no run came")
+
+
+async def test_a_missing_program_is_a_dead_letter_at_once():
+    boss = Orchestrator("memory:")
+    backup = boss.register("backup", command(["no-such-program-here"]))
+
+    async with boss:
+        with pytest.raises(RunFailed, match=r"fatal.*there is no program 'no-such-program-here'"):
+            await (await backup.trigger()).result(timeout=PATIENCE_S)
+
+
+@pytest.mark.parametrize("option", ["retry_on", "no_retry_on", "executor", "pool", "max_memory", "heartbeat_timeout"])
+def test_an_option_that_a_command_cannot_heed_is_refused(option):
+    with pytest.raises(ConfigurationError, match=f"worker 'backup': {option}= is not for commands"):
+        Orchestrator("memory:").register("backup", command(["true"]), **{option: "thread"})
+
+
+def test_a_command_worker_is_triggered_and_not_called():
+    backup = Orchestrator("memory:").register("backup", command(["true"]))
+
+    with pytest.raises(TypeError, match="trigger it"):
+        backup()
 
 
 # ── declaring ────────────────────────────────────────────────────────────────────────────────────────────────────

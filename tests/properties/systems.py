@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import sys
 from collections import Counter
@@ -315,10 +316,8 @@ class _Noted:
 
 def with_suppressed(act: Callable[[], object]) -> None:
     """What a rule refuses is no mistake."""
-    try:
+    with contextlib.suppress(CallerError):
         act()
-    except CallerError:
-        pass
 
 
 def _note(played: Play, what: str) -> None:

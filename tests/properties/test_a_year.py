@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -75,7 +76,7 @@ def test_a_wildcard_hour_follows_elapsed_time():
     fired = instants(sim, "hourly")
 
     assert len(fired) == 365 * 24
-    assert {b - a for a, b in zip(fired, fired[1:], strict=False)} == {timedelta(hours=1)}
+    assert {b - a for a, b in pairwise(fired)} == {timedelta(hours=1)}
 
 
 @pytest.mark.parametrize("schedule", [Every(60.0), Cron("* * * * *")], ids=["every", "cron"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -122,7 +123,7 @@ def test_each_instant_of_the_day_is_fetched_once(day):
     covered = [(run.occurs_at, run.covers_until or run.occurs_at) for run in runs if run.has_started]
 
     assert covered[0][0] == datetime.fromisoformat("2026-03-01T00:00:00+00:00")
-    assert [(a, b) for (_, a), (b, _) in zip(covered, covered[1:], strict=False) if b - a != timedelta(minutes=1)] == []
+    assert [(a, b) for (_, a), (b, _) in pairwise(covered) if b - a != timedelta(minutes=1)] == []
 
 
 def test_cleanup_gets_its_turn_although_process_data_is_always_busy(day):

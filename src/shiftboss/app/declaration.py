@@ -9,17 +9,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
 
+from shiftboss.app.bodies import AnyBody, executor_of, make_body
 from shiftboss.core.policy import BreakerPolicy, Duration, HealthPolicy, Priority, Rate, RetryPolicy, duration, priority
 from shiftboss.core.schedule import Cron, Every, Schedule
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition, Misfire, Mode, OnFailure, Start, Upstream
 from shiftboss.errors import ConfigurationError, did_you_mean
 from shiftboss.executors.body import FunctionBody
+from shiftboss.executors.command import Command
 from shiftboss.executors.entry import entry_of
 from shiftboss.ports import Body
 
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+MAX_DOC_CHARS = 200  # of a command line, in lists
 DEFAULT_EVERY_S = 300.0  # of mode="scheduled" without every= or cron=
 PriorityName = Literal["low", "normal", "high", "critical"]
 Exceptions = type[BaseException] | Iterable[type[BaseException]]
@@ -93,7 +99,7 @@ class WorkerOptions(TypedDict, total=False):
     retry_on: Exceptions
     no_retry_on: Exceptions
     breaker: bool | str | Breaker
-    fallback: Callable[..., Any]
+    fallback: Callable[..., Any] | Command
     max_consecutive_failures: int | None
     probation: Duration | None
     depends_on: Iterable[Named]
@@ -110,6 +116,8 @@ class WorkerOptions(TypedDict, total=False):
     key_ttl: Duration
     max_payload: int
     executor: Literal["coroutine", "thread", "process"]
+    pool: Executor | Callable[[], Executor]
+    pool_slots: int
     max_runs_per_child: int
     max_memory: int | str | None
 
@@ -128,7 +136,7 @@ SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG])?(?:i?B)?", re.IGNORECASE)  # 1 KB 
 OPTIONAL_DURATIONS = ("timeout", "start_within", "deadline", "probation")  # None: no limit
 
 
-def worker_name(fn: Callable[..., Any]) -> str:
+def worker_name(fn: Callable[..., Any] | Command) -> str:
     """The function's name with hyphens."""
     name = getattr(fn, "__name__", None) or getattr(getattr(fn, "func", None), "__name__", None)
     if name is None or name == "<lambda>":
@@ -148,21 +156,14 @@ def name_of(named: Named) -> str:
     raise ConfigurationError(f"{named!r} names no worker; give its name or its function")
 
 
-def declare(fn: Callable[..., Any], options: Mapping[str, Any]) -> tuple[Definition, Body]:
+def declare(fn: Callable[..., Any] | Command, options: Mapping[str, Any]) -> tuple[Definition, Body]:
     """Check *options* and make the definition and the body.  Raises ConfigurationError."""
     name = options.get("name") or worker_name(fn)
     unknown = sorted(set(options) - OPTIONS)
     if unknown:
         hint = did_you_mean(unknown[0], OPTIONS)
         raise ConfigurationError(f"worker {name!r}: there is no option {unknown[0]!r}; {hint}")
-    body = FunctionBody(
-        fn,
-        worker=name,
-        retry_on=options.get("retry_on", ()),
-        no_retry_on=options.get("no_retry_on", ()),
-        fallback=options.get("fallback"),
-        max_payload_bytes=options.get("max_payload", 1 << 20),
-    )
+    body = make_body(fn, name, options)
     try:
         definition = _definition(name, body, options)
     except ConfigurationError as error:
@@ -173,11 +174,12 @@ def declare(fn: Callable[..., Any], options: Mapping[str, Any]) -> tuple[Definit
             f"worker {name!r} runs by itself, so it must be callable without a payload; "
             f"give its parameters {body.signature} defaults"
         )
-    doc = (getattr(fn, "__doc__", None) or "").strip().partition("\n")[0]
+    doc = str(fn)[:MAX_DOC_CHARS] if isinstance(fn, Command) else (getattr(fn, "__doc__", None) or "").strip()
+    doc = doc.partition("\n")[0]
     return replace(definition, parameters=body.parameters, doc=doc), body
 
 
-def _definition(name: str, body: FunctionBody, options: Mapping[str, Any]) -> Definition:
+def _definition(name: str, body: AnyBody, options: Mapping[str, Any]) -> Definition:
     mode, schedule = _mode(options)
     after = tuple(name_of(other) for other in _list(options, "after"))
     given: dict[str, Any] = {option: options[option] for option in PLAIN if option in options}
@@ -293,13 +295,15 @@ def _health(options: Mapping[str, Any]) -> HealthPolicy:
     return policy
 
 
-def _executor(body: FunctionBody, options: Mapping[str, Any]) -> str:
+def _executor(body: AnyBody, options: Mapping[str, Any]) -> str:
+    if (decided := executor_of(body)) is not None:
+        return decided
     fitting = "coroutine" if body.is_async else "thread"
     chosen = options.get("executor", fitting)
     known = ("coroutine", "thread", "process")
     if chosen not in known:
         raise ConfigurationError(f"executor={chosen!r} is unknown; {did_you_mean(str(chosen), known)}")
-    if chosen == "process":
+    if chosen == "process" and isinstance(body, FunctionBody):
         entry_of(body)  # refuses what a child could not import
         return "process"
     for option in FOR_PROCESSES:

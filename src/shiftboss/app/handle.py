@@ -21,6 +21,7 @@ from shiftboss.core.model import Run, Status
 from shiftboss.core.policy import Duration, Priority, duration, priority
 from shiftboss.core.value import replace
 from shiftboss.errors import ConfigurationError, RunFailed, did_you_mean
+from shiftboss.executors.command import Command
 
 if TYPE_CHECKING:
     from shiftboss.app.declaration import PriorityName
@@ -66,11 +67,12 @@ def with_options(request: Request, options: Mapping[str, Any]) -> Request:
 class Worker(Generic[P, R]):
     """A declared worker."""
 
-    def __init__(self, boss: Orchestrator, definition: Definition, fn: Callable[..., Any]) -> None:
+    def __init__(self, boss: Orchestrator, definition: Definition, fn: Callable[..., Any] | Command) -> None:
         self._boss = boss
         self.definition = definition
         self.fn = fn
-        update_wrapper(self, fn)
+        if not isinstance(fn, Command):
+            update_wrapper(self, fn)
 
     @property
     def name(self) -> str:
@@ -78,6 +80,8 @@ class Worker(Generic[P, R]):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The plain function, without shiftboss: for tests and for other code."""
+        if isinstance(self.fn, Command):
+            raise TypeError(f"worker {self.name!r} is a command and cannot be called; trigger it")
         return self.fn(*args, **kwargs)
 
     async def trigger(self, *args: P.args, **kwargs: P.kwargs) -> RunHandle[R]:

@@ -66,6 +66,17 @@ class NodeParts:
             from shiftboss.executors.process import ProcessExecutor  # 15 ms of import, for who asks only
 
             self.executors["process"] = ProcessExecutor(boss.process_slots, boss.clock)
+        if "command" in kinds:
+            from shiftboss.executors.command_executor import CommandExecutor  # as above
+
+            self.executors["command"] = CommandExecutor(boss.command_slots, boss.clock)
+        if any(kind.startswith("pool:") for kind in kinds):
+            from shiftboss.executors.pool import PoolBody, PoolExecutor  # as above
+
+            for name, body in boss.bodies.items():
+                if isinstance(body, PoolBody) and boss.only(name):
+                    kind = boss.definitions[name].executor
+                    self.executors[kind] = PoolExecutor(kind, body.pool, boss.clock, slots=body.pool_slots)
         if loop is not None:
             coroutines = CoroutineExecutor(loop, boss.max_concurrency, boss.clock)
             self.executors["coroutine"] = coroutines

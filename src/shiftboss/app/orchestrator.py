@@ -45,6 +45,7 @@ from shiftboss.errors import (
 )
 from shiftboss.executors import place
 from shiftboss.executors.body import FunctionBody
+from shiftboss.executors.command import Command, CommandBody
 from shiftboss.observe.log import log_events
 from shiftboss.ports import Body, HistoryFilter, LetterFilter, Store
 from shiftboss.stores.urls import open_store
@@ -61,11 +62,11 @@ class Orchestrator:
     """Workers, and the node that runs them in this process.
 
     *store*: "sqlite:///relative", "sqlite:////absolute" or "memory:"; `SHIFTBOSS_STORE` in the environment goes first,
-    ./shiftboss.db comes last.  *max_concurrency*: slots of this node.  *process_slots*: children
-    of executor="process", by default one for each core.  *resources*: name → fleet-wide permits.
-    *shutdown_timeout* (25 s): platforms kill at 30.  *retention* of finished runs (14 days) and *letter_retention* of
-    closed dead letters (30 days); open ones are kept, and past *max_dead_letters* health is degraded.  *durability*:
-    "power" survives a power cut, "process" only the end of the process, and is faster.
+    ./shiftboss.db comes last.  *max_concurrency*: slots of this node.  *process_slots*: children of
+    executor="process", by default one for each core.  *command_slots*: commands at a time.  *resources*: name →
+    fleet-wide permits.  *shutdown_timeout* (25 s): platforms kill at 30.  *retention* of finished runs (14 days) and
+    *letter_retention* of closed dead letters (30 days); open ones are kept, and past *max_dead_letters* health is
+    degraded.  *durability*: "power" survives a power cut, "process" only the end of the process, and is faster.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Orchestrator:
         *,
         max_concurrency: int = 100,
         process_slots: int | None = None,
+        command_slots: int = 20,
         resources: Mapping[str, int] | None = None,
         shutdown_timeout: Duration = 25.0,
         retention: Duration = "14d",
@@ -87,6 +89,8 @@ class Orchestrator:
             raise ConfigurationError(f"max_concurrency={max_concurrency} lets nothing run; give at least 1")
         if process_slots is not None and process_slots < 1:
             raise ConfigurationError(f"process_slots={process_slots} lets no child run; give at least 1")
+        if command_slots < 1:
+            raise ConfigurationError(f"command_slots={command_slots} lets no command run; give at least 1")
         for resource, size in (resources or {}).items():
             if size < 1:
                 raise ConfigurationError(f"resources: {resource!r} has size {size}; give at least 1")
@@ -96,6 +100,7 @@ class Orchestrator:
         self.store_override: str | None = None  # the command's --store
         self.max_concurrency = max_concurrency
         self.process_slots = process_slots
+        self.command_slots = command_slots
         self.resources = dict(resources or {})
         self.shutdown_timeout_s = duration(shutdown_timeout, name="shutdown_timeout")
         self.keep = Keep(
@@ -130,11 +135,13 @@ class Orchestrator:
             return self._declare(fn, options)
         return lambda decorated: self._declare(decorated, options)
 
-    def register(self, name: str, fn: Callable[..., Any], /, **options: Unpack[WorkerOptions]) -> Worker[..., Any]:
-        """Declare *fn* as the worker *name*, without a decorator.  Raises ConfigurationError."""
+    def register(
+        self, name: str, fn: Callable[..., Any] | Command, /, **options: Unpack[WorkerOptions]
+    ) -> Worker[..., Any]:
+        """Declare *fn*, or a `command([…])`, as the worker *name*, without a decorator.  Raises ConfigurationError."""
         return self._declare(fn, {**options, "name": name})
 
-    def _declare(self, fn: Callable[..., Any], options: Mapping[str, Any]) -> Worker[..., Any]:
+    def _declare(self, fn: Callable[..., Any] | Command, options: Mapping[str, Any]) -> Worker[..., Any]:
         if self._engine is not None:
             raise AlreadyStarted("workers are declared before the start; stop the orchestrator first")
         plain = fn.fn if isinstance(fn, Worker) else fn
@@ -283,7 +290,7 @@ class Orchestrator:
         Raises WrongPayload.  A worker that only other processes declare takes any JSON; they check it.
         """
         body = self.bodies.get(name_of(worker))
-        if isinstance(body, FunctionBody):
+        if isinstance(body, FunctionBody | CommandBody):
             return body.encode_payload((), payload or {})
         if not payload:
             return None
@@ -351,7 +358,7 @@ class Orchestrator:
     ) -> asyncio.Future[Run]:
         """What `Worker.trigger` awaits."""
         body = self.bodies[name]
-        payload = body.encode_payload(args, kwargs) if isinstance(body, FunctionBody) else None
+        payload = body.encode_payload(args, kwargs) if isinstance(body, FunctionBody | CommandBody) else None
         return call.on_loop(self._request(name, payload, options))
 
     async def cancel(self, run_id: int, *, reason: str = "") -> Run:

@@ -42,7 +42,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "why": Entry("why", "why", "Why does this worker or run not start?"),
         "show": Entry("show", "show", "All about one worker or one run."),
         "runs": Entry("runs", "runs", "Runs, newest first."),
-        "logs": Entry("logs", "logs", "What the bodies of a worker or run have logged."),
+        "logs": Entry("logs", "logs", "What the bodies of a worker or of one run have logged."),
         "next": Entry("next", "next_", "The next instants of a schedule."),
         "graph": Entry("graph", "graph", "Who waits for whom, who excludes whom."),
         "health": Entry("health", "health", "Is the system healthy, and if not, why?"),

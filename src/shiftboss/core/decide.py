@@ -208,6 +208,7 @@ class Walk:
         answer = ask(self.view, run)
         if answer.skip and not _is_disabled(answer):
             self.decision.skips.append(run)
+            self.view.skipped[run.worker] = run
             answer.holds.clear()
             return answer
         priority = answer.priority = effective(run, self._lent)

@@ -270,14 +270,15 @@ def _breakers(known: dict[str, Definition]) -> Iterator[Finding]:
 
 def _threads(known: dict[str, Definition]) -> Iterator[Finding]:
     """T2, B6: said once for all of them, since most applications have some."""
-    names = [one.name for one in known.values() if one.executor == "thread" and one.timeout_s is not None]
+    names = [one.name for one in known.values() if not one.can_be_stopped and one.timeout_s is not None]
     if names:
         shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         yield Finding(
             Severity.NOTE,
             "B6",
             "",
-            f"nobody can stop a thread: after a timeout the body of {shown} keeps its slot and blocks until it ends",
+            f"nobody can stop a thread or what a pool runs: after a timeout the body of {shown} keeps its slot and "
+            "blocks until it ends",
             "let it look at ctx.cancelled, or make it async",
         )
 

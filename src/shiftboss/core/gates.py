@@ -73,6 +73,7 @@ class View:
         self.snapshot = snapshot
         self.now = now
         self.granted: dict[str, list[Run]] = {}
+        self.skipped: dict[str, Run] = {}  # by D5, in the same walk: a failure for those downstream (D2)
 
     def grant(self, run: Run) -> None:
         self.granted.setdefault(run.worker, []).append(run)
@@ -216,10 +217,19 @@ def _ask_upstream(view: View, ask: Ask, edge: Upstream) -> None:
         return
     if failed is None and record.latest is not None and not record.latest.ok:
         failed = f"its latest run {record.latest.run} did not succeed"
+    skipped = view.skipped.get(edge.worker)
+    if failed is None and skipped is not None and _is_later(skipped, record):
+        failed = f"its latest run {skipped.id} is skipped"
     if failed is not None:
         _judge_failure(ask, edge, failed, record)
         return
     _ask_freshness(view, ask, edge, record)
+
+
+def _is_later(run: Run, record: Record) -> bool:
+    """D2: whether a verdict about *run* would be the latest."""
+    latest = record.latest
+    return latest is None or (latest.occurs_at, latest.run) < (run.occurs_at, run.id)
 
 
 def _judge_failure(ask: Ask, edge: Upstream, why: str, record: Record) -> None:

@@ -127,6 +127,11 @@ class Definition(Value, frozen=True):
             raise ConfigurationError(f"worker {self.name!r}: misfire_limit={self.misfire_limit} must be ≥ 1")
 
     @property
+    def can_be_stopped(self) -> bool:
+        """T2: whether its executor can end a body by force; a thread's cannot be, nor what a pool runs."""
+        return self.executor != "thread" and not self.executor.startswith("pool:")
+
+    @property
     def runs_by_itself(self) -> bool:
         """Whether runs come without a payload: by schedule, by iteration or after another worker."""
         return self.mode is not Mode.TRIGGERED or bool(self.after)

@@ -127,6 +127,7 @@ class Cycle:
             return turn
         with self.session.read() as reader:
             turn.claims_read = self.mirror.refresh(reader)
+            self.snapshot.touched.update(self.agenda.due(self.clock.now()))  # a full reading fills the agenda anew
             lanes = self._lanes_to_look_at()
             self.mirror.load_lanes(lanes, reader)
             decision = self._decide(self.clock.now(), lanes)
@@ -150,6 +151,7 @@ class Cycle:
             self._apply(facts, now, ids, writer, turn)
             self._apply_time(now, ids, writer, tx)
             self._rescue(now, dead, ids, writer, tx)
+            self.snapshot.touched.update(self.agenda.due(now))  # a full reading fills the agenda anew
             lanes = self._lanes_to_look_at()
             if self.mirror.missing(lanes):
                 writer.flush()

@@ -194,11 +194,11 @@ class Engine:
         tell(turn.answers)
         answer.get()
         self._publish(turn)
-        in_threads = [d.name for d in self._definitions if d.executor == "thread" and d.timeout_s is not None]
-        if in_threads:  # T2: said once
+        unstoppable = [d.name for d in self._definitions if not d.can_be_stopped and d.timeout_s is not None]
+        if unstoppable:  # T2: said once
             log.info(
-                "a thread cannot be stopped: past its timeout a run of %s is told so and keeps its slot until it ends",
-                ", ".join(in_threads),
+                "a thread or a pool cannot be stopped: past its timeout a run of %s keeps its slot until it ends",
+                ", ".join(unstoppable),
             )
 
     def _renew(self, *, joining: bool = False) -> None:

@@ -41,6 +41,7 @@ class Flights:
         self._flights: dict[int, Launch] = {}
         self._lines: dict[int, deque[LogLine]] = {}  # logged and not put yet
         self._told: dict[int, StopReason] = {}  # those that were told to stop
+        self._unentered: set[tuple[int, int]] = set()  # (run, fence) of claims that are being handed back
 
     def __len__(self) -> int:
         return len(self._flights)
@@ -66,6 +67,8 @@ class Flights:
                 last_success_at=snapshot.record(name).last_success_at,
             )
             self._flights[run.id] = launch
+            if self._told:
+                self._told.pop(run.id, None)  # that was an earlier claim of the same run
             launches = by_kind.get(self._kinds[name])
             if launches is None:
                 by_kind[self._kinds[name]] = [launch]
@@ -77,13 +80,19 @@ class Flights:
     def refuse(self, starts: Iterable[Launchable]) -> None:
         """C3: the lease ran out between the commit and the starts; give the claims back unentered."""
         for start in starts:
-            late = Interrupted(reason="the lease ran out before the start", began=False)
-            self._report(start.run.id, _fence(start.run), late, 0.0)
+            self._hand_back(start.run, "the lease ran out before the start")
+
+    def _hand_back(self, run: Run, reason: str) -> None:
+        key = (run.id, _fence(run))
+        if key not in self._unentered:
+            self._unentered.add(key)
+            self._report(*key, Interrupted(reason=reason, began=False), 0.0)
 
     def landed(self, reports: Iterable[Report]) -> list[Report]:
         """Reports that were applied end their flights; those that did."""
         landed = []
         for report in reports:
+            self._unentered.discard((report.run, report.fence))
             launch = self._flights.get(report.run)
             if launch is not None and _fence(launch.run) == report.fence:
                 del self._flights[report.run]
@@ -92,13 +101,20 @@ class Flights:
         return landed
 
     def look(self, snapshot: Snapshot) -> None:
-        """Tell those whose claim is gone or whose end was asked for."""
+        """Tell those whose claim is gone or whose end was asked for; hand back claims of ours that nobody flies.
+
+        Such a claim is left when the reply to its commit was lost: committed, and never started (H5).
+        """
         for run_id, launch in self._flights.items():
             run = snapshot.running.get(run_id)
             if run is None or not run.held_by(self._node, _fence(launch.run)):
                 self._tell(launch, StopReason.LEASE)
             elif run.cancel is not None:
                 self._tell(launch, StopReason.CANCEL)
+        for run in list(snapshot.running_on(self._node)):
+            flown = self._flights.get(run.id)
+            if flown is None or _fence(flown.run) != _fence(run):
+                self._hand_back(run, "the reply to its claim was lost")
 
     def stop_all(self, reason: StopReason) -> None:
         for launch in self._flights.values():

@@ -195,11 +195,11 @@ class FunctionBody:
 class _Fallback:
     """K3: what runs in the body's place.  It gets those of the body's arguments that it names."""
 
-    __slots__ = ("_call", "_names", "_wants_context", "fn")
+    __slots__ = ("_call", "_names", "fn", "wants_context")
 
     def __init__(self, fn: Callable[..., Any], body: FunctionBody, worker: str) -> None:
         check_callable(fn, worker)
-        found, self._wants_context = read_signature(fn, worker)
+        found, self.wants_context = read_signature(fn, worker)
         self._call = self.fn = fn
         self._names = tuple(each.name for each in found if each.name in body.names)
         strange = [each.name for each in found if each.is_required and each.name not in body.names]
@@ -212,8 +212,12 @@ class _Fallback:
             raise ConfigurationError(f"worker {worker!r}: fallback= is async and its function is not; make both alike")
 
     def call(self, context: Any, arguments: Mapping[str, Any]) -> Any:
-        chosen = {name: arguments[name] for name in self._names}
-        return self._call(context, **chosen) if self._wants_context else self._call(**chosen)
+        chosen = self.chosen(arguments)
+        return self._call(context, **chosen) if self.wants_context else self._call(**chosen)
+
+    def chosen(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of the body's arguments that it takes."""
+        return {name: arguments[name] for name in self._names}
 
 
 def _exceptions(given: object, *, option: str, worker: str) -> tuple[type[BaseException], ...]:

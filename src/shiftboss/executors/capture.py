@@ -1,10 +1,13 @@
-"""What a program writes, kept within a bound: its head, its tail, and how much is missing between them."""
+"""What a program writes, kept within a bound: its head, its tail, and how much is missing between them; its lines."""
 
 from __future__ import annotations
 
-from shiftboss.context import storable
+from collections import deque
+
+from shiftboss.context import MAX_LINE_CHARS, storable
 
 HEAD_SHARE = 4  # a quarter of the bound: how it began; the rest is how it ended
+MAX_WAITING_LINES = 200  # until they are passed on, once a second: a chatty program must not fill the store
 LINE_CHARS = 300  # of a line in a message: its end, as that of the whole
 
 
@@ -47,6 +50,38 @@ class Capture:
         text = bytes(_from_a_character(tail)).decode("utf-8", "replace")
         lines = [storable(line[-LINE_CHARS:], 4 * LINE_CHARS) for line in text.splitlines() if line.strip()]
         return "\n".join(lines[-count:])
+
+
+class Lines:
+    """The lines of one stream that wait to be passed on: the last ones."""
+
+    __slots__ = ("_part", "_waiting")
+
+    def __init__(self) -> None:
+        self._waiting: deque[bytes] = deque(maxlen=MAX_WAITING_LINES)
+        self._part = b""  # what has no end yet
+
+    def feed(self, chunk: bytes) -> None:
+        found = (self._part + chunk).rsplit(b"\n", MAX_WAITING_LINES)
+        self._part = found.pop()[-4 * MAX_LINE_CHARS :]
+        if len(found) == MAX_WAITING_LINES:  # the first may hold any number of lines
+            del found[0]
+        self._waiting.extend(found)
+
+    def end(self) -> None:
+        """There will be no more: what has no end is a line too."""
+        if self._part:
+            self.feed(b"\n")
+
+    def take(self) -> list[str]:
+        """Those that wait.  From any thread."""
+        taken = []
+        while self._waiting:
+            try:
+                taken.append(self._waiting.popleft())
+            except IndexError:  # another thread was quicker
+                break
+        return [line.decode("utf-8", "replace").rstrip() for line in taken]
 
 
 def _from_a_character(tail: bytearray | bytes) -> bytes:

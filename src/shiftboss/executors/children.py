@@ -30,7 +30,9 @@ from shiftboss.executors.wire import MAX_READ_BYTES, Hello, Inbox, ToChild, ToNo
 
 SOURCES = str(Path(__file__).resolve().parents[2])
 CHILD = "import sys; sys.path.append({path!r}); from shiftboss.executors.child import main; main({fd}, {parent})"
-WARDEN = "import sys; sys.path.append({path!r}); from shiftboss.executors.warden import main; main({fd}, {mark!r})"
+WARDEN = (
+    "import sys; sys.path.append({path!r}); from shiftboss.executors.warden import main; main({fd}, {mark!r}, {parent})"
+)
 REAP_S = 5.0  # from the closing of a child's socket to its end; a core dump takes a while
 
 
@@ -51,7 +53,7 @@ class Child:
         self._unsent = bytearray()
         self.socket, theirs = socket.socketpair()
         with theirs:
-            self._process = _spawn(CHILD, theirs.fileno(), mark=mark, output=_output(), parent=os.getpid())
+            self._process = _spawn(CHILD, theirs.fileno(), mark=mark)
         self.socket.setblocking(False)
         self.pid = self._process.pid
         self._seen = trees.require_psutil().Process(self.pid)
@@ -146,7 +148,7 @@ class Warden:
     def __init__(self, mark: str) -> None:
         self._socket, theirs = socket.socketpair()
         with theirs:
-            self._process = _spawn(WARDEN, theirs.fileno(), mark=mark, output=_output(), is_child=False)
+            self._process = _spawn(WARDEN, theirs.fileno(), mark=mark)
 
     def dismiss(self) -> None:
         self._socket.close()
@@ -157,20 +159,21 @@ class Warden:
             self._process.wait()
 
 
-def _spawn(
-    program: str, fd: int, *, mark: str, output: int, parent: int = 0, is_child: bool = True
-) -> subprocess.Popen[bytes]:
+def _spawn(program: str, fd: int, *, mark: str) -> subprocess.Popen[bytes]:
     """A fresh interpreter with the options of this one, in a session of its own."""
     options = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # as multiprocessing does
-    program = program.format(path=SOURCES, fd=fd, parent=parent, mark=mark)
-    environment = {name: value for name, value in os.environ.items() if name != trees.MARK}
+    environment = dict(os.environ)
+    environment.pop(trees.MARK, None)
+    if program is CHILD:
+        environment[trees.MARK] = mark
+    output = _output()
     return subprocess.Popen(  # noqa: S603  # our own interpreter
-        [sys.executable, *options, "-P", "-c", program],
+        [sys.executable, *options, "-P", "-c", program.format(path=SOURCES, fd=fd, parent=os.getpid(), mark=mark)],
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,
         pass_fds=(fd,),
-        env={**environment, trees.MARK: mark} if is_child else environment,
+        env=environment,
         start_new_session=True,
     )
 

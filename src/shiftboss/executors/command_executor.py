@@ -104,7 +104,9 @@ class CommandExecutor:
             self._report(attempt, attempt.never_begun(StopReason.SHUTDOWN))
 
     def flush(self) -> None:
-        """Programs say nothing but their output, which is kept at their end."""
+        """Pass on what programs have said on stderr; for the engine's tick."""
+        for program in list(self._programs.values()):
+            program.flush()
 
     def zombies(self) -> Sequence[Key]:
         return [attempt.key for attempt in list(self._attempts.values()) if attempt.told is not None]

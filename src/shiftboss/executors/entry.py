@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from shiftboss.errors import ConfigurationError
 from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.place import Place, Script, find, place_of
+from shiftboss.ports import Body
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -40,3 +42,23 @@ def body_of(entry: Entry, script: Script, worker: str) -> FunctionBody:
         fallback=None if entry.fallback is None else find(entry.fallback, script),
         is_async=entry.is_async,
     )
+
+
+class Entries:
+    """The entries of an executor's bodies, one for each worker."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[FunctionBody, Entry]] = {}
+
+    def of(self, body: Body) -> Entry:
+        """Raises ConfigurationError."""
+        known = self._known.get(id(body))
+        if known is not None and known[0] is body:
+            return known[1]
+        if not isinstance(body, FunctionBody):
+            raise ConfigurationError("executor='process' runs functions only")
+        entry = entry_of(body)
+        self._known[id(body)] = body, entry
+        return entry

@@ -78,6 +78,40 @@ def _made(reference: Any, arguments: dict[str, Any]) -> Call:
     return Call(reference, arguments)
 
 
+class PoolBody(FunctionBody):
+    """A plain function without a context, for a pool.  Raises ConfigurationError."""
+
+    __slots__ = ("pool", "pool_slots")
+
+    def __init__(
+        self, fn: Callable[..., Any], *, worker: str, pool: Pool, pool_slots: int | None = None, **options: Any
+    ) -> None:
+        super().__init__(fn, worker=worker, **options)
+        if not isinstance(pool, Executor) and not callable(pool):
+            raise ConfigurationError(
+                f"worker {worker!r}: pool={pool!r} is no concurrent.futures.Executor and makes none; give a pool, or a "
+                "function that makes one at the start"
+            )
+        if pool_slots is not None and pool_slots < 1:
+            raise ConfigurationError(f"worker {worker!r}: pool_slots={pool_slots} lets nothing run; give at least 1")
+        if self.is_async:
+            raise ConfigurationError(f"worker {worker!r}: a pool runs plain functions; drop pool=, or the async")
+        if self._wants_context or (self._fallback is not None and self._fallback.wants_context):
+            raise ConfigurationError(
+                f"worker {worker!r}: what runs in a pool cannot be given a context; drop that parameter, or pool= "
+                "(executor='process' has one)"
+            )
+        self.pool = pool
+        self.pool_slots = pool_slots
+
+    def bound(self, payload: bytes | None, *, fallback: bool) -> Call:
+        """The function with its arguments.  Raises UnfitPayload."""
+        if fallback and self._fallback is not None:
+            return Call(self._fallback.fn, self._fallback.chosen(self._arguments(payload)))
+        is_plain = payload is None and self.takes_nothing_required
+        return Call(self._call, {} if is_plain else self._arguments(payload))
+
+
 class PoolExecutor:
     """Runs the functions of one worker on *pool*: an executor, or what makes one at the start."""
 
@@ -173,9 +207,13 @@ class PoolExecutor:
         for attempt in left:
             if isinstance(attempt.place, Future):
                 attempt.place.cancel()  # nobody waits for it any more
-        if self._made_by is not None and self._pool is not None:
-            self._pool.shutdown(wait=not left, cancel_futures=True)
-            self._pool = None
+        pool, self._pool = self._pool, None
+        if self._made_by is None or pool is None:
+            return
+        if left and isinstance(pool, ProcessPoolExecutor):  # or the interpreter waits for them at its exit, for ever
+            for process in list((getattr(pool, "_processes", None) or {}).values()):
+                process.kill()
+        pool.shutdown(wait=not left, cancel_futures=True)
 
     def _unbegun(self) -> list[Attempt]:
         """Take out all that wait.  Holds the lock."""
@@ -227,16 +265,16 @@ class PoolExecutor:
 
     def _submit(self, attempt: Attempt) -> None:
         body, run = attempt.launch.body, attempt.launch.run
-        assert isinstance(body, FunctionBody)  # noqa: S101  # `declare` gives this executor nothing else
+        assert isinstance(body, PoolBody)  # noqa: S101  # `declare` gives this executor nothing else
         try:
-            function, arguments = body.bound(
+            call = body.bound(
                 run.payload, fallback=run.claim is not None and run.claim.fallback
-            )  # user code: its types' own checks
+            )  # its types are user code
             with self._lock:
                 if attempt.key not in self._attempts:  # stopped meanwhile
                     return
                 attempt.begin(self._clock.monotonic_s())
-            future = self._future(Call(function, arguments))
+            future = self._future(call)
         except Exception as error:  # noqa: BLE001  # the payload, the pool or the factory: the attempt has failed
             self._end(attempt, self._raised(attempt, error))
             return
@@ -293,7 +331,7 @@ class PoolExecutor:
         self._end(attempt, outcome)
 
     def _cancelled(self, attempt: Attempt) -> Outcome:
-        """It never began, or somebody else has cancelled it: then a failure, so that its back-off gives the pool time."""
+        """It never began; or somebody else has cancelled it: a failure, so that its back-off gives the pool time."""
         if attempt.told == TIMEOUT:
             return attempt.raised(TimeoutError("it had not begun in the pool"))
         if attempt.told is not None:

@@ -4,7 +4,7 @@ Rules of this file
 - Children are spawned, never forked, when there is work for them; kept warm, one body at a time each; ended after
   `max_runs_per_child` runs, above `max_memory`, after a TERM, and when a run leaves processes behind.
 - One thread serves all children and alone touches them: it starts them, reads them, ends them.  The engine's thread
-  puts commands into `_commands`; who takes an attempt out of `_attempts` reports it, so each is reported once.
+  puts what it wants into `_orders`; who takes an attempt out of `_attempts` reports it, so each is reported once.
 - To end an attempt: word and TERM to all of its child's processes, KILL after its grace (T2).
 - A child that dies by itself is a failed attempt that says of what; a new one is made when there is work.
 - No child outlives this process: the kernel kills it (PR_SET_PDEATHSIG), its own watcher ends it at the end of its
@@ -23,13 +23,11 @@ None ends a process tree, none speaks during a run, all put pickle on the wire; 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import itertools
 import logging
 import math
 import os
 import selectors
-import socket
 import threading
 import uuid
 from collections import deque
@@ -37,16 +35,16 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from shiftboss.clock import Clock
-from shiftboss.context import Announcement, Context, current
+from shiftboss.context import Announcement, Context
 from shiftboss.core.model import Error, Failed, Interrupted, Outcome
 from shiftboss.core.value import replace
-from shiftboss.errors import ConfigurationError
 from shiftboss.executors import trees
 from shiftboss.executors.attempt import CLOSED, MAX_WAIT_S, TIMEOUT, Attempt, Key
-from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.children import Child, Warden
-from shiftboss.executors.entry import Entry, entry_of
+from shiftboss.executors.entry import Entries
 from shiftboss.executors.failure import error_of
+from shiftboss.executors.orders import Orders
+from shiftboss.executors.relay import log_again
 from shiftboss.executors.wire import Announce, Begun, Ended, Line, Said, Tell, Work
 from shiftboss.ports import Launch, StopReason
 
@@ -67,18 +65,16 @@ class ProcessExecutor:
         self.slots = slots or os.cpu_count() or 1
         self._clock = clock
         self._announcement = Announcement()
-        self._lock = threading.Lock()  # protects `_thread`, `_is_closed` and the putting of commands
+        self._lock = threading.Lock()  # protects `_thread`, `_is_closed` and the putting of orders
         self._thread: threading.Thread | None = None
         self._is_closed = False
-        self._commands: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
-        self._bell: socket.socket | None = None  # rings the serving thread, by its other end
-        self._rope: socket.socket | None = None
+        self._orders: Orders | None = None  # while there is a serving thread
         self._attempts: dict[Key, Attempt] = {}  # waiting and begun
         # of the serving thread alone
         self._waiting: deque[Attempt] = deque()
         self._children: list[Child] = []
-        self._selector = selectors.DefaultSelector()
-        self._entries: dict[int, tuple[FunctionBody, Entry]] = {}  # one for each worker
+        self._selector: selectors.BaseSelector
+        self._entries = Entries()
         self._warden: Warden | None = None
         self._mark = ""
         self._numbers = itertools.count(1)
@@ -102,8 +98,10 @@ class ProcessExecutor:
                 self._attempts.update((attempt.key, attempt) for attempt in started)
                 if self._thread is None:
                     self._is_leaving = False
-                    self._bell, self._rope = socket.socketpair()
-                    self._thread = threading.Thread(target=self._serve, name="shiftboss-children", daemon=True)
+                    self._orders = Orders()
+                    self._thread = threading.Thread(
+                        target=self._serve, args=(self._orders,), name="shiftboss-children", daemon=True
+                    )
                     self._thread.start()
                 self._put(self._enqueue, started)
         if is_closed:
@@ -140,41 +138,28 @@ class ProcessExecutor:
 
     def _put(self, command: Callable[..., None], *arguments: Any) -> None:
         """Holds the lock."""
-        if self._bell is None:
-            return
-        self._commands.append((command, arguments))
-        if len(self._commands) == 1:
-            self._bell.send(b"!")
+        if self._orders is not None:
+            self._orders.put(command, *arguments)
 
     # ── the serving thread ───────────────────────────────────────────────────────────────────────────────────────
 
-    def _serve(self) -> None:
-        rope = self._rope
-        assert rope is not None  # noqa: S101  # made before this thread
+    def _serve(self, orders: Orders) -> None:
+        self._selector = selectors.DefaultSelector()
         self._mark = f"{uuid.uuid4().hex}."
         self._oom_kills = trees.oom_kills()
-        self._selector.register(rope, selectors.EVENT_READ, lambda mask: self._obey(rope))
+        self._selector.register(orders.rope, selectors.EVENT_READ, lambda mask: orders.answer())
         while not (self._is_leaving and not self._children):
             for key, mask in self._selector.select(self._wait_s()):
                 key.data(mask)
             self._look()
-        self._selector.unregister(rope)
         with self._lock:
-            self._do()  # what was put meanwhile
-            self._thread = self._bell = self._rope = None
+            orders.obey()  # what was put meanwhile
+            orders.close()
+            self._thread = self._orders = None
+        self._selector.close()
         if self._warden is not None:
             self._warden.dismiss()
             self._warden = None
-
-    def _obey(self, rope: socket.socket) -> None:
-        rope.recv(4096)
-        self._do()
-
-    def _do(self) -> None:
-        while self._commands:
-            command, arguments = self._commands[0]
-            command(*arguments)
-            self._commands.popleft()  # only now: who puts another meanwhile need not ring
 
     def _enqueue(self, started: Sequence[Attempt]) -> None:
         self._waiting.extend(started)
@@ -212,7 +197,7 @@ class ProcessExecutor:
 
     def _give(self, child: Child, attempt: Attempt) -> None:
         launch = attempt.launch
-        entry = self._entry(launch.body)
+        entry = self._entries.of(launch.body)
         now_s = self._clock.monotonic_s()
         child.attempt = attempt
         if entry in child.entries:
@@ -228,16 +213,6 @@ class ProcessExecutor:
             stopping=self._announcement.made,
         )
         self._send(child, work)
-
-    def _entry(self, body: Any) -> Entry:
-        known = self._entries.get(id(body))
-        if known is not None and known[0] is body:
-            return known[1]
-        if not isinstance(body, FunctionBody):
-            raise ConfigurationError("executor='process' runs functions only")
-        entry = entry_of(body)
-        self._entries[id(body)] = body, entry
-        return entry
 
     def _send(self, child: Child, message: Work | Tell | Announce) -> None:
         child.send(message)
@@ -278,7 +253,7 @@ class ProcessExecutor:
                 )
                 attempt.launch.signal(kind, value)
             case Line():
-                _log_again(message, attempt)
+                log_again(message, attempt.context if attempt is not None else None)
             case Ended() if attempt is not None:
                 child.until_s = math.inf
                 child.attempt = None
@@ -409,26 +384,3 @@ class ProcessExecutor:
 def _is_too_large(child: Child, attempt: Attempt) -> bool:
     limit = attempt.launch.definition.max_memory_bytes
     return limit is not None and child.memory_bytes() > limit
-
-
-def _log_again(line: Line, attempt: Attempt | None) -> None:
-    """A child's record, as one of this process; inside a body it carries its run."""
-    logger = logging.getLogger(line.name)
-    if not logger.isEnabledFor(line.level):
-        return
-    text = line.text if line.traceback is None else f"{line.text}\n{line.traceback}"
-    record = logger.makeRecord(line.name, line.level, line.file, line.line, text, (), None, line.function, None)
-    vars(record).update(line.extra)
-    record.created = line.created_s
-    context = attempt.context if attempt is not None and line.in_body else None
-    if context is not None:
-        record.worker, record.run, record.attempt = context.worker, context.run_id, context.attempt
-    try:
-        contextvars.copy_context().run(_handle, logger, record, context)
-    except Exception:
-        log.exception("a log record of a child could not be handled")
-
-
-def _handle(logger: logging.Logger, record: logging.LogRecord, context: Context | None) -> None:
-    current.set(context)
-    logger.handle(record)

@@ -21,7 +21,7 @@ import threading
 from shiftboss.clock import Clock
 from shiftboss.core.model import Cancelled, Error, Failed, Interrupted, Outcome
 from shiftboss.executors.attempt import MAX_WAIT_S, MIN_GRACE_S, TIMEOUT, Attempt
-from shiftboss.executors.capture import Capture
+from shiftboss.executors.capture import Capture, Lines
 from shiftboss.executors.command import FAILED, Command, ended, named, timed_out
 from shiftboss.executors.family import Family
 from shiftboss.ports import StopReason
@@ -47,6 +47,8 @@ class Program:
         self._lock = lock
         self._out = Capture(started.output_bytes)
         self._err = Capture(started.output_bytes)
+        self._lines = Lines()  # of stderr: where programs talk; stdout is the result, and may be a dump of a database
+        self._flushing = threading.Lock()  # lines are passed on in their order
         self._was_told = False  # TERM was sent
         self._was_killed = False
         self._look_s = math.inf  # when to look at its children next
@@ -60,6 +62,12 @@ class Program:
         if self._wake_in >= 0:
             with contextlib.suppress(BlockingIOError):  # full: it is awake already
                 os.write(self._wake_in, b"!")
+
+    def flush(self) -> None:
+        """Pass on what stderr said since, as the attempt's log.  From any thread."""
+        with self._flushing:
+            for line in self._lines.take():
+                self.attempt.context.keep_line("INFO", line)
 
     def close(self) -> None:
         """Holds the lock."""
@@ -125,7 +133,7 @@ class Program:
                 case Capture() as capture:
                     chunk = _read(key.fd)
                     if chunk:
-                        capture.feed(chunk)
+                        self._keep(capture, chunk)
                     elif chunk is not None:
                         selector.unregister(key.fileobj)  # closed; it may live on
                 case memoryview() as rest:
@@ -156,7 +164,14 @@ class Program:
                 continue
             until = capture.total + DRAIN_BYTES
             while capture.total < until and (chunk := _read(pipe.fileno())):
-                capture.feed(chunk)
+                self._keep(capture, chunk)
+        self._lines.end()
+        self.flush()
+
+    def _keep(self, capture: Capture, chunk: bytes) -> None:
+        capture.feed(chunk)
+        if capture is self._err:
+            self._lines.feed(chunk)
 
     # ── stopping ─────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -13,16 +13,22 @@ import socket
 
 from shiftboss.executors.trees import sweep
 
+LOOK_S = 1.0  # a forked copy of the node holds the socket open: its end is seen by our parent's number then
 
-def main(fd: int, mark: str) -> None:
+
+def main(fd: int, mark: str, parent: int) -> None:
+    """What the node starts."""
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # a service manager's, meant for the node
         signal.signal(signum, signal.SIG_IGN)
     with socket.socket(fileno=fd) as end:
         os.set_inheritable(end.fileno(), False)
-        while True:
+        end.settimeout(LOOK_S)
+        while os.getppid() == parent:
             try:
                 if not end.recv(1):
                     break
+            except TimeoutError:
+                continue
             except OSError:
                 break
     sweep(mark)

@@ -7,8 +7,9 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from shiftboss.core.model import Cancelled, Error, Failed, Interrupted, Outcome, Succeeded, TimedOut
@@ -91,9 +92,9 @@ class SimExecutor:
             self._flying[launch.run.id, claim.fence if claim is not None else 0] = flying
             duration_s, timeout_s = flying.plan.duration_s, launch.timeout_s
             if timeout_s is not None and (duration_s is None or duration_s > timeout_s):
-                self._after(timeout_s, flying, lambda flying=flying: self._tell(flying, TIMEOUT))
+                self._after(timeout_s, flying, partial(self._tell, flying, TIMEOUT))
             if duration_s is not None:
-                self._after(duration_s, flying, lambda flying=flying: self._return(flying))
+                self._after(duration_s, flying, partial(self.end, flying, flying.plan.outcome))
 
     def stop(self, run_id: int, fence: int, reason: StopReason) -> None:
         flying = self._flying.get((run_id, fence))
@@ -115,6 +116,10 @@ class SimExecutor:
             flying.is_over = True
         self._flying.clear()
 
+    def keys(self) -> Collection[tuple[int, int]]:
+        """(run, fence) of every body."""
+        return self._flying.keys()
+
     def hung(self) -> list[Flying]:
         """What will not end by itself."""
         return [flying for flying in self._flying.values() if flying.plan.duration_s is None]
@@ -132,9 +137,6 @@ class SimExecutor:
             case StopReason.CANCEL:
                 outcome = Cancelled()
         flying.launch.report(outcome, (self.node.clock.elapsed_us - flying.began_us) / US)
-
-    def _return(self, flying: Flying) -> None:
-        self.end(flying, flying.plan.outcome)
 
     def _tell(self, flying: Flying, reason: str) -> None:
         """The first reason decides, except that an operator's cancel outranks a shutdown."""

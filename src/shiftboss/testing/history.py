@@ -118,6 +118,7 @@ class History:
         self.declared_s: dict[str, float] = {}  # worker → when it was declared last
         self.rescues: Counter[int] = Counter()  # run → in a row
         self.bodies: Counter[int] = Counter()  # run → bodies entered
+        self._entered_s: dict[int, float] = {}  # run → when the last of them was, in elapsed time
         self.streaks: Counter[str] = Counter()
         self.latest: dict[str, tuple[datetime, int, bool]] = {}  # D2
         self.succeeded: dict[str, tuple[datetime, datetime]] = {}  # worker → last success, its attempt's start
@@ -166,7 +167,9 @@ class History:
         if node is None or node.lease_until_s <= self._clock.lease_s():
             self.violate("C3", f"the body of run {run.id} is entered by {claim.node} without a lease")
         state = self.workers.get(run.worker)
-        is_newer = self.declared_s[run.worker] >= self.failed_s.get(run.id, self._clock.monotonic_s())
+        entered_s = self._entered_s.get(run.id, 0.0)
+        self._entered_s[run.id] = self._clock.monotonic_s()
+        is_newer = self.declared_s[run.worker] >= entered_s  # than the body before this one
         if state is not None and state.definition.at_most_once and self.bodies[run.id] > 1 and not is_newer:
             self.violate("C7", f"run {run.id} of {run.worker} is entered a second time, at_most_once")
 
@@ -181,7 +184,7 @@ class History:
 
     @property
     def rates_are_vague(self) -> bool:
-        """Whether the wall clock was set just now: nodes saw that at different instants, buckets are as they were then."""
+        """Whether the wall clock was set just now: nodes saw it at different instants, so buckets differ."""
         return self.wall_steps > 0 and self._clock.elapsed_us - self._wall_set_us < VAGUE_S * US
 
     # ── what is asked ────────────────────────────────────────────────────────────────────────────────────────────
@@ -234,8 +237,6 @@ class History:
     def _declared_anew(self, old: WorkerState, new: WorkerState) -> None:
         if old.definition.schedule != new.definition.schedule:
             self.covered.pop(new.name, None)
-        if old.definition.rate != new.definition.rate:
-            self.tokens.pop(new.name, None)
 
     def _move(self, before: Run | None, run: Run, told: Commit) -> None:
         """Anything but a start."""

@@ -8,14 +8,10 @@ Rules of this file
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 from shiftboss.core.events import Audit
 from shiftboss.core.fleet import LEASE_S, RESCUE_GRACE_S
-from shiftboss.core.model import BreakerMode, Cause, Node, Origin, Run, Status
-from shiftboss.core.policy import Priority
-from shiftboss.core.schedule import Every
-from shiftboss.core.worker import Mode
+from shiftboss.core.model import BreakerMode, Cause, Origin, Status
 from shiftboss.testing.history import (
     DEADLY,
     FAILURES,
@@ -26,21 +22,21 @@ from shiftboss.testing.history import (
     Predicate,
     Start,
     Violation,
-    is_new_occurrence,
 )
-from shiftboss.testing.judge import FORGIVEN, KEPT_OF, Judge
+from shiftboss.testing.judge import FORGIVEN, Judge
+from shiftboss.testing.precedence import priorities, reservations, slots
+from shiftboss.testing.standing import afters, iterations, occurrences
 
 MOVES = {  # S, written out once more
     Status.PENDING: {Status.PENDING, Status.RUNNING, Status.CANCELLED, Status.SKIPPED, Status.DEAD},
     Status.RUNNING: {Status.RUNNING, Status.PENDING, Status.SUCCEEDED, Status.DEAD, Status.CANCELLED},
 }
 MAX_RESCUES = 5  # C8
-SPACING = timedelta(milliseconds=10)  # M5
 SLACK_S = 1e-3
 
 
 def statuses(history: History, told: Commit) -> Iterator[Violation]:
-    """S: legal moves only; D1: the logical instant is fixed, but for an occurrence or a run after another that waits."""
+    """S: legal moves only; D1: the logical instant is fixed, but for an occurrence or a run after another."""
     for before, run in told.changed:
         if run.status not in MOVES.get(before.status, set()):
             yield Violation("S", told.at, f"run {run.id} went from {before.status} to {run.status}")
@@ -96,9 +92,9 @@ def gates(history: History, told: Commit) -> Iterator[Violation]:
             yield Violation(RULE_OF[reason], told.at, f"run {run.id} of {run.worker} started against {reason}")
         if definition.concurrency is not None and len(judge.running(run.worker)) > definition.concurrency:
             yield Violation("C1", told.at, f"{run.worker} runs {len(judge.running(run.worker))} times")
-        if before is not None and not before.has_started and before.give_up_at is not None:
-            if before.give_up_at <= told.at:
-                yield Violation("T1", told.at, f"run {run.id} started although it had expired at {before.give_up_at}")
+        give_up_at = None if before is None or before.has_started else before.give_up_at
+        if give_up_at is not None and give_up_at <= told.at:
+            yield Violation("T1", told.at, f"run {run.id} started although it had expired at {give_up_at}")
         if before is not None and before.cancel is not None and before.status is Status.PENDING:
             yield Violation("T4", told.at, f"run {run.id} started after it was cancelled")
 
@@ -123,9 +119,13 @@ def rates(history: History, told: Commit) -> Iterator[Violation]:
         if rate is None:
             continue
         level = Judge(history, told.at).tokens(start.run.worker, rate)
-        if level < 1 - FORGIVEN:
+        if level < 1 - FORGIVEN and not history.rates_are_vague:
             yield Violation("B8", told.at, f"run {start.run.id} of {start.run.worker} started with {level:.4f} tokens")
-        history.tokens[start.run.worker] = (max(0.0, level - 1), told.at)
+        row = history.record(start.run.worker)
+        if history.rates_are_vague and row.tokens is not None and row.tokens_at is not None:
+            history.tokens[start.run.worker] = (row.tokens, row.tokens_at)
+        else:
+            history.tokens[start.run.worker] = (max(0.0, level - 1), told.at)
 
 
 def breakers(history: History, told: Commit) -> Iterator[Violation]:
@@ -203,81 +203,6 @@ def attempts(history: History, told: Commit) -> Iterator[Violation]:
                 yield Violation("R1", told.at, f"run {run.id} backs off {delay_s:.3f} s, at most {ceiling_s:.3f}")
 
 
-def occurrences(history: History, told: Commit) -> Iterator[Violation]:
-    """M3, M4, O1: one waits to start, each instant starts once and in order, none is left out."""
-    for start in told.starts:
-        if not is_new_occurrence(start):
-            continue
-        run = start.run
-        covered = history.covered.get(run.worker)
-        if covered is not None and run.occurs_at <= covered:
-            yield Violation(
-                "O1", told.at, f"run {run.id} of {run.worker} repeats {run.occurs_at}: covered to {covered}"
-            )
-        history.covered[run.worker] = max(run.covers_until or run.occurs_at, run.occurs_at)
-    for run in told.finished:
-        if run.status is Status.SKIPPED and run.origin is Origin.OCCURRENCE and run.cause is not Cause.REPLACED:
-            history.covered[run.worker] = max(run.covers_until or run.occurs_at, run.occurs_at)
-    for name in _touched(told):
-        state = history.workers.get(name)
-        if state is None or state.definition.mode is not Mode.SCHEDULED:
-            continue
-        waiting = [run for run in history.unfinished[name].values() if run.origin is Origin.OCCURRENCE]
-        unstarted = [run for run in waiting if not run.has_started]
-        limit = state.definition.concurrency
-        if len(unstarted) > 1:
-            yield Violation("M3", told.at, f"{name} has {len(unstarted)} occurrences that have not started")
-        if not unstarted and (limit is None or len(waiting) < limit):
-            yield Violation("M3", told.at, f"{name} has {len(waiting)} unfinished occurrences and no successor")
-        yield from _gap(history, told, name, unstarted)
-
-
-def _gap(history: History, told: Commit, name: str, unstarted: list[Run]) -> Iterator[Violation]:
-    """M4: what waits is the first instant after what is covered; asked of `every` while nobody sets the clock."""
-    rule, covered = history.workers[name].definition.schedule, history.covered.get(name)
-    if not isinstance(rule, Every) or covered is None or history.wall_steps:
-        return
-    for run in unstarted:
-        cancelled = any(r.worker == name and not r.has_started for r in told.finished if r.status is not Status.SKIPPED)
-        if run.occurs_at != covered + rule.step and not cancelled and run in told.created:
-            yield Violation("M4", told.at, f"{name} waits for {run.occurs_at}, after {covered} comes another instant")
-
-
-def iterations(history: History, told: Commit) -> Iterator[Violation]:
-    """M5: one unfinished iteration of a continuous worker, never none."""
-    for name in _touched(told):
-        state = history.workers.get(name)
-        if state is None or state.definition.mode is not Mode.CONTINUOUS:
-            continue
-        unfinished = [run for run in history.unfinished[name].values() if run.origin is Origin.ITERATION]
-        if len(unfinished) != 1:
-            yield Violation("M5", told.at, f"{name} has {len(unfinished)} unfinished iterations")
-        for end in told.ends:
-            created = [run for run in told.created if run.worker == name and run.origin is Origin.ITERATION]
-            if end.run.worker == name and created and created[0].due_at < end.claim.at + SPACING:
-                yield Violation("M5", told.at, f"{name} iterates again within 10 ms of its start")
-
-
-def afters(history: History, told: Commit) -> Iterator[Violation]:
-    """M6: a success leaves a run for each worker after it, and at most two of them wait to start."""
-    for run in told.finished:
-        if run.status is not Status.SUCCEEDED:
-            continue
-        for name, state in history.workers.items():
-            if run.worker not in state.definition.after:
-                continue
-            made = [r for r in history.unfinished[name].values() if r.origin is Origin.AFTER and r.occurs_at == told.at]
-            made += [r for r in told.finished if r.worker == name and r.cause is Cause.DISABLED]
-            if not made:
-                yield Violation("M6", told.at, f"the success of run {run.id} of {run.worker} left no run of {name}")
-    for name in {run.worker for run in told.created if run.origin is Origin.AFTER}:
-        waiting = [
-            run for run in history.unfinished[name].values() if run.origin is Origin.AFTER and not run.has_started
-        ]
-        if len(waiting) > 2:
-            yield Violation("M6", told.at, f"{len(waiting)} runs of {name} wait to start after another")
-
-
 def ends(history: History, told: Commit) -> Iterator[Violation]:
     """Q1, K4: a dead run has its letter in the same commit; dead runs in a row disable."""
     lettered = {letter.run for letter in told.letters}
@@ -305,75 +230,6 @@ def records(history: History, told: Commit) -> Iterator[Violation]:
             yield Violation(
                 "D4", told.at, f"{name} last succeeded at {succeeded[0]}, its row: {record.last_success_at}"
             )
-
-
-def slots(history: History, told: Commit) -> Iterator[Violation]:
-    """P3, M7: no node runs more than it has slots for, what it drains, or what it does not know."""
-    node = history.nodes.get(told.by)
-    if not told.starts or node is None:
-        return
-    claims = [run for run in history.running.values() if run.claim is not None and run.claim.node == node.id]
-    low = sum(1 for run in claims if run.priority < Priority.HIGH)
-    judge = Judge(history, told.at, waiting=[start.run.id for start in told.starts])
-    if len(claims) > node.slots:
-        yield Violation("P3", told.at, f"{node.id} runs {len(claims)} of {node.slots}")
-    for run, _, _ in told.starts:
-        if not judge.can_run(node, run):
-            yield Violation("M7", told.at, f"{node.id} started run {run.id} of {run.worker}, which it may not run")
-        is_low = judge.lent(run) < Priority.HIGH
-        if is_low and low > node.slots - node.slots // KEPT_OF:
-            yield Violation("P3", told.at, f"{node.id} gave a kept slot to run {run.id}, {run.priority.label}")
-
-
-def priorities(history: History, told: Commit) -> Iterator[Violation]:
-    """P2: what starts is not outranked by a run that could have had its slot."""
-    node = history.nodes.get(told.by)
-    if not told.starts or node is None:
-        return
-    before = Judge(history, told.at, waiting=[start.run.id for start in told.starts])
-    after = Judge(history, told.at)
-    made = {run.id for run in told.created if run.is_standing}  # by the starts themselves
-    last = max(after.rank(start.run) for start in told.starts)
-    for other in after.due():
-        if other.id in made or after.rank(other) > last or after.has_room(node, other):
-            continue
-        if after.reasons(other) or not after.can_run(node, other) or before.lent(other) != other.priority:
-            continue
-        if before.stands_behind(other):
-            continue
-        for run, _, _ in told.starts:
-            is_fit = other.priority >= Priority.HIGH or run.priority < Priority.HIGH  # P3 keeps some slots
-            if is_fit and _same_executor(history, run, other) and after.rank(other) < after.rank(run):
-                if before.lent(run) == run.priority and not before.is_reserved_against(other):
-                    yield Violation("P2", told.at, f"run {run.id} took the slot of run {other.id}, which outranks it")
-
-
-def _same_executor(history: History, run: Run, other: Run) -> bool:
-    return len({history.workers[r.worker].definition.executor for r in (run, other)}) == 1
-
-
-def reservations(history: History, told: Commit) -> Iterator[Violation]:
-    """B4: nothing is taken from a run that has waited longer than its patience."""
-    started = {start.run.id for start in told.starts}
-    if not any(history.may_compete(start.run.worker) for start in told.starts):
-        return
-    walk = Judge(history, told.at, waiting=started)
-    for run, reserved in walk.reserving([node for node in history.nodes.values() if _is_live(node, told)]):
-        if run.id in started:
-            for waiting in reserved:
-                if walk.rank(run, walk.lent(run)) < walk.rank(waiting):
-                    continue  # by what was lent only: the engine lends from the heads of lanes, the judge from all
-                yield Violation("B4", told.at, f"run {run.id} started before run {waiting.id}, which had reserved")
-            walk.start(run)
-
-
-def _is_live(node: Node, told: Commit) -> bool:
-    return node.lease_until_s > told.elapsed_s
-
-
-def _touched(told: Commit) -> set[str]:
-    runs = (*told.created, *told.finished, *(run for _, run in told.changed), *(start.run for start in told.starts))
-    return {run.worker for run in runs}
 
 
 PREDICATES: tuple[Predicate, ...] = (

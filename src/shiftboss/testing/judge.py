@@ -244,9 +244,9 @@ class Judge:
         *nodes* are those that could start something.  Unless *surely*, also those count that may have reserved by what
         a node saw a moment ago: room and tokens come and go.  The caller says what starts on the way, by `start`.
         """
-        self.reserved = reserved = []
+        self.reserved = []
         for run in self._heads():
-            before = [other for other in reserved if self.competes(other, run)]
+            before = [other for other in self.reserved if self.competes(other, run)]
             yield run, before
             if not self._is_pending(run):
                 continue
@@ -254,10 +254,10 @@ class Judge:
             if run.due_at + timedelta(seconds=definition.patience_s) > self.now:
                 continue
             reasons = self.reasons(run) - (set() if surely else {"rate"})
-            waits = reasons <= WAITS_FOR_BODIES and not before  # with none it waits for a node to come to it
+            waits = reasons <= WAITS_FOR_BODIES and not (before and surely)  # with none: for a node to come to it
             may_start = self.has_room if surely else self.can_run
             if waits and any(may_start(node, run) for node in nodes):
-                reserved.append(run)
+                self.reserved.append(run)
 
     def is_reserved_against(self, run: Run) -> bool:
         """Whether some run may have reserved what *run* would take, if its node had room."""

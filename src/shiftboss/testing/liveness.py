@@ -115,6 +115,16 @@ class Watch:
                 sim.history.violate("W2", f"run {run_id} is {stored[run_id].status}, its last commit said {run.status}")
         for node in sim.up:
             self._compare_mirror(node, fresh)
+            self._look_for_orphans(node)
+
+    def _look_for_orphans(self, node: SimNode) -> None:
+        """A claim of a node that lives has a body, or a report that is on its way."""
+        reported = {(fact.report.run, fact.report.fence) for fact in node.inbox if fact.report is not None}
+        flying = {key for executor in node.executors.values() for key in executor.keys()}  # noqa: SIM118  # no mapping
+        for run in self._sim.history.running.values():
+            claim = run.claim
+            if claim is not None and claim.node == node.id and (run.id, claim.fence) not in flying | reported:
+                self._sim.history.violate("W2", f"run {run.id} of {run.worker} runs on {node.id}, where it has no body")
 
     def _compare_mirror(self, node: SimNode, fresh: Mirror) -> None:
         """A warm snapshot is exactly what the store holds (engine/mirror.py)."""

@@ -1,0 +1,98 @@
+"""Invariants of who goes first and where: slots, priorities, reservations (P2, P3, B4).
+
+Rules of this file
+- As `invariants.py`.  What depends on the order within a commit is not held against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from shiftboss.core.model import Node, Run, Status
+from shiftboss.core.policy import Priority
+from shiftboss.testing.history import Commit, History, Violation
+from shiftboss.testing.judge import KEPT_OF, Judge
+
+
+def slots(history: History, told: Commit) -> Iterator[Violation]:
+    """P3, M7: no node runs more than it has slots for, what it drains, or what it does not know."""
+    node = history.nodes.get(told.by)
+    if not told.starts or node is None:
+        return
+    claims = [run for run in history.running.values() if run.claim is not None and run.claim.node == node.id]
+    starting = {start.run.id for start in told.starts}
+    judge = Judge(history, told.at, waiting=list(starting))
+    low = sum(1 for run in claims if (judge.lent(run) if run.id in starting else run.priority) < Priority.HIGH)
+    if len(claims) > node.slots:
+        yield Violation("P3", told.at, f"{node.id} runs {len(claims)} of {node.slots}")
+    for run, _, _ in told.starts:
+        if not judge.can_run(node, run):
+            yield Violation("M7", told.at, f"{node.id} started run {run.id} of {run.worker}, which it may not run")
+        is_low = judge.lent(run) < Priority.HIGH
+        if is_low and low > node.slots - node.slots // KEPT_OF:
+            yield Violation("P3", told.at, f"{node.id} gave a kept slot to run {run.id}, {run.priority.label}")
+
+
+def priorities(history: History, told: Commit) -> Iterator[Violation]:
+    """P2: what starts is not outranked by a run that could have had its slot."""
+    node = history.nodes.get(told.by)
+    if not told.starts or node is None or _drops(told):
+        return
+    before = Judge(history, told.at, waiting=[start.run.id for start in told.starts])
+    after = Judge(history, told.at)
+    made = {run.id for run in told.created if run.is_standing}  # by the starts themselves
+    last = max(after.rank(start.run) for start in told.starts)
+    for other in after.due():
+        if other.id in made or after.rank(other) > last or after.has_room(node, other):
+            continue
+        if after.reasons(other) or not after.can_run(node, other) or before.lent(other) != other.priority:
+            continue
+        if before.stands_behind(other):
+            continue
+        for run, _, _ in told.starts:
+            is_fit = other.priority >= Priority.HIGH or run.priority < Priority.HIGH  # P3 keeps some slots
+            if not is_fit or not _same_executor(history, run, other) or after.rank(other) > after.rank(run):
+                continue
+            if before.lent(run) == run.priority and not before.is_reserved_against(other):
+                yield Violation("P2", told.at, f"run {run.id} took the slot of run {other.id}, which outranks it")
+
+
+def _same_executor(history: History, run: Run, other: Run) -> bool:
+    return len({history.workers[r.worker].definition.executor for r in (run, other)}) == 1
+
+
+def reservations(history: History, told: Commit) -> Iterator[Violation]:
+    """B4: nothing is taken from a run that has waited longer than its patience."""
+    started = {start.run.id for start in told.starts}
+    if _drops(told) or not any(history.may_compete(start.run.worker) for start in told.starts):
+        return
+    made = {run.id for run in told.created if run.is_standing}  # by the starts themselves: nobody knew of them
+    doubtful = Judge(history, told.at, waiting=started)
+    for run, _ in doubtful.reserving(list(history.nodes.values()), surely=False):
+        if run.id in started:
+            doubtful.start(run)
+    maybe = doubtful.reserved
+    walk = Judge(history, told.at, waiting=started)
+    for run, reserved in walk.reserving([node for node in history.nodes.values() if _is_live(node, told)]):
+        if run.id in started:
+            for waiting in reserved:
+                if waiting.id in made or any(
+                    walk.competes(other, waiting) and walk.rank(other) < walk.rank(waiting)
+                    for other in maybe
+                    if other.id != waiting.id
+                ):
+                    continue  # what a reservation holds does not itself reserve
+                if walk.rank(run, walk.lent(run)) < walk.rank(waiting):
+                    continue  # by what was lent only: the engine lends from the heads of lanes, the judge from all
+                yield Violation("B4", told.at, f"run {run.id} started before run {waiting.id}, which had reserved")
+            walk.start(run)
+
+
+def _drops(told: Commit) -> bool:
+    """Whether a run was skipped in this commit: what was decided beside it took it as still waiting, or as started."""
+    return any(run.status is Status.SKIPPED for run in told.finished)
+
+
+def _is_live(node: Node, told: Commit) -> bool:
+    """Whether its lease is good after this commit; one that was rescued in it is gone before anything is decided."""
+    return node.lease_until_s > told.elapsed_s and node.id not in told.gone_nodes

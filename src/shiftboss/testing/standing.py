@@ -1,0 +1,97 @@
+"""Invariants of the runs that come by themselves: occurrences, iterations, runs after others (M3 to M6, O1).
+
+Rules of this file
+- As `invariants.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from shiftboss.core.model import Cause, Origin, Run, Status
+from shiftboss.core.schedule import Every
+from shiftboss.core.worker import Mode
+from shiftboss.testing.history import Commit, History, Violation, is_new_occurrence
+
+SPACING = timedelta(milliseconds=10)  # M5
+
+
+def occurrences(history: History, told: Commit) -> Iterator[Violation]:
+    """M3, M4, O1: one waits to start, each instant starts once and in order, none is left out."""
+    for start in told.starts:
+        if not is_new_occurrence(start):
+            continue
+        run = start.run
+        covered = history.covered.get(run.worker)
+        if covered is not None and run.occurs_at <= covered:
+            yield Violation(
+                "O1", told.at, f"run {run.id} of {run.worker} repeats {run.occurs_at}: covered to {covered}"
+            )
+        history.covered[run.worker] = max(run.covers_until or run.occurs_at, run.occurs_at)
+    for run in told.finished:
+        if run.status is Status.SKIPPED and run.origin is Origin.OCCURRENCE and run.cause is not Cause.REPLACED:
+            history.covered[run.worker] = max(run.covers_until or run.occurs_at, run.occurs_at)
+    for name in _touched(told):
+        state = history.workers.get(name)
+        if state is None or state.definition.mode is not Mode.SCHEDULED:
+            continue
+        waiting = [run for run in history.unfinished[name].values() if run.origin is Origin.OCCURRENCE]
+        unstarted = [run for run in waiting if not run.has_started]
+        limit = state.definition.concurrency
+        if len(unstarted) > 1:
+            yield Violation("M3", told.at, f"{name} has {len(unstarted)} occurrences that have not started")
+        if not unstarted and (limit is None or len(waiting) < limit):
+            yield Violation("M3", told.at, f"{name} has {len(waiting)} unfinished occurrences and no successor")
+        yield from _gap(history, told, name, unstarted)
+
+
+def _gap(history: History, told: Commit, name: str, unstarted: list[Run]) -> Iterator[Violation]:
+    """M4: what waits is the first instant after what is covered; asked of `every` while nobody sets the clock."""
+    rule, covered = history.workers[name].definition.schedule, history.covered.get(name)
+    if not isinstance(rule, Every) or covered is None or history.wall_steps:
+        return
+    for run in unstarted:
+        cancelled = any(r.worker == name and not r.has_started for r in told.finished if r.status is not Status.SKIPPED)
+        if run.occurs_at != covered + rule.step and not cancelled and run in told.created:
+            yield Violation("M4", told.at, f"{name} waits for {run.occurs_at}, after {covered} comes another instant")
+
+
+def iterations(history: History, told: Commit) -> Iterator[Violation]:
+    """M5: one unfinished iteration of a continuous worker, never none."""
+    for name in _touched(told):
+        state = history.workers.get(name)
+        if state is None or state.definition.mode is not Mode.CONTINUOUS:
+            continue
+        unfinished = [run for run in history.unfinished[name].values() if run.origin is Origin.ITERATION]
+        if len(unfinished) != 1:
+            yield Violation("M5", told.at, f"{name} has {len(unfinished)} unfinished iterations")
+        for end in told.ends:
+            created = [run for run in told.created if run.worker == name and run.origin is Origin.ITERATION]
+            if end.run.worker == name and created and created[0].due_at < end.claim.at + SPACING:
+                yield Violation("M5", told.at, f"{name} iterates again within 10 ms of its start")
+
+
+def afters(history: History, told: Commit) -> Iterator[Violation]:
+    """M6: a success leaves a run for each worker after it, and at most two of them wait to start."""
+    for run in told.finished:
+        if run.status is not Status.SUCCEEDED:
+            continue
+        for name, state in history.workers.items():
+            if run.worker not in state.definition.after:
+                continue
+            made = [r for r in history.unfinished[name].values() if r.origin is Origin.AFTER and r.occurs_at == told.at]
+            made += [r for r in told.finished if r.worker == name and r.cause is Cause.DISABLED]
+            if not made:
+                yield Violation("M6", told.at, f"the success of run {run.id} of {run.worker} left no run of {name}")
+    for name in {run.worker for run in told.created if run.origin is Origin.AFTER}:
+        waiting = [
+            run for run in history.unfinished[name].values() if run.origin is Origin.AFTER and not run.has_started
+        ]
+        if len(waiting) > 2:
+            yield Violation("M6", told.at, f"{len(waiting)} runs of {name} wait to start after another")
+
+
+def _touched(told: Commit) -> set[str]:
+    runs = (*told.created, *told.finished, *(run for _, run in told.changed), *(start.run for start in told.starts))
+    return {run.worker for run in runs}

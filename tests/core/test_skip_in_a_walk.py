@@ -1,0 +1,28 @@
+"""A skip that is decided in a walk counts in the rest of it."""
+
+from __future__ import annotations
+
+from builders import a_record, a_run, a_snapshot, a_worker, an_occurrence, at, gates, starts
+
+from shiftboss.core.worker import OnFailure, Upstream
+
+
+def test_what_depends_on_an_occurrence_that_is_skipped_does_not_start_in_the_same_walk():
+    """D2, D5: `source` failed, so `middle` is skipped now, and that is a failure for `last`."""
+    workers = [
+        a_worker("source"),
+        a_worker("middle", every=60, priority="high", depends_on=[Upstream("source", on_failure=OnFailure.SKIP)]),
+        a_worker("last", depends_on=["middle"]),
+    ]
+    records = {"source": a_record(ok=False), "middle": a_record(ok=True, occurs_at=at("11:00"))}
+    world = a_snapshot(
+        an_occurrence("middle", occurs_at=at("11:58"), due_at=at("11:58")),
+        a_run("last", occurs_at=at("11:57"), due_at=at("11:59")),
+        workers=workers,
+        records=records,
+    )
+    decision = world.decide()
+
+    assert [run.id for run in decision.skips] == [1]
+    assert starts(decision) == []
+    assert gates(decision, 2) == ["depends_on"]

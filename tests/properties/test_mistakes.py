@@ -1,0 +1,160 @@
+"""Mistakes are planted into the rules, one at a time; the checks of the random systems must notice each of them.
+
+A net that catches nothing shows nothing: these tests fail when a check has lost its eyes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from systems import play
+
+from shiftboss.core import claim, decide, gates, occurrence, settle
+from shiftboss.core.model import Run, Status
+from shiftboss.core.value import replace
+from shiftboss.errors import ShiftbossError
+
+SEEDS = range(90_000, 90_120)  # the hardest one is found within sixty
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+def nothing(*_: Any, **__: Any) -> None:
+    return None
+
+
+def no_blocks(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(gates, "_ask_blocks", nothing)
+
+
+def no_concurrency(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(gates, "_ask_concurrency", nothing)
+
+
+def no_permits(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(gates, "_ask_permits", nothing)
+
+
+def no_disabled(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(gates, "_ask_disabled", nothing)
+
+
+def no_breaker(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(gates, "_ask_breaker", nothing)
+
+
+def many_probes(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(gates, "probe_of", nothing)
+
+
+def no_reservation(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(decide.Walk, "_ask_reservations", nothing)
+
+
+def no_kept_slot(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(decide, "KEPT_OF", 1000)
+
+
+def tie_turned_round(patch: pytest.MonkeyPatch) -> None:
+    real = gates.owed_run
+
+    def owed(view: Any, name: str, occurs_at: Any, *, running_only: bool) -> Run | None:
+        run = real(view, name, occurs_at, running_only=running_only)
+        return None if run is not None and run.occurs_at == occurs_at else run
+
+    patch.setattr(gates, "owed_run", owed)
+
+
+def successor_twice(patch: pytest.MonkeyPatch) -> None:
+    real = claim.next_occurrence
+
+    def twice(draft: Any, definition: Any) -> None:
+        real(draft, definition)
+        if definition.schedule is not None:
+            record = draft.record(definition.name)
+            at = occurrence.schedule.next_after(definition.schedule, draft.now, anchor=record.anchor_at)
+            occurrence._store_occurrence(draft, definition, at)
+
+    patch.setattr(claim, "next_occurrence", twice)
+
+
+def no_take_up(patch: pytest.MonkeyPatch) -> None:
+    def alone(draft: Any, definition: Any, run: Run) -> Run:
+        record = draft.record(definition.name)
+        draft.put_record(definition.name, replace(record, last_instant=max(draft.now, run.occurs_at)))
+        return run
+
+    patch.setattr(claim, "take_up", alone)
+
+
+def attempt_kept(patch: pytest.MonkeyPatch) -> None:
+    real = settle._pending_again
+    patch.setattr(
+        settle,
+        "_pending_again",
+        lambda draft, run, **fields: replace(real(draft, run, **fields), attempt=run.attempt),
+    )
+
+
+def stale_reports_count(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Run, "held_by", lambda self, node, fence: True)
+
+
+def retries_without_end(patch: pytest.MonkeyPatch) -> None:
+    real = settle._fail
+
+    def again(draft: Any, run: Run, cause: Any, error: Any, **options: Any) -> None:
+        real(draft, replace(run, attempt=1), cause, error, **options)
+
+    patch.setattr(settle, "_fail", again)
+
+
+def verdict_of_the_last_to_end(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        settle, "_latest", lambda record, run, *, ok: settle.Verdict(occurs_at=run.occurs_at, run=run.id, ok=ok)
+    )
+
+
+def no_runs_after(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(settle, "runs_after", nothing)
+
+
+MISTAKES: tuple[Plant, ...] = (
+    no_blocks,
+    no_concurrency,
+    no_permits,
+    no_disabled,
+    no_breaker,
+    many_probes,
+    no_reservation,
+    no_kept_slot,
+    tie_turned_round,
+    successor_twice,
+    no_take_up,
+    attempt_kept,
+    stale_reports_count,
+    retries_without_end,
+    verdict_of_the_last_to_end,
+    no_runs_after,
+)
+
+
+@pytest.mark.parametrize("plant", MISTAKES, ids=lambda plant: plant.__name__)
+def test_a_planted_mistake_is_noticed(plant, monkeypatch):
+    plant(monkeypatch)
+
+    assert any(goes_wrong(seed) for seed in SEEDS)
+
+
+def goes_wrong(seed: int) -> bool:
+    try:
+        return bool(play(seed).violations)
+    except (ShiftbossError, AssertionError, KeyError):
+        return True  # the walls of the store, or the checker's own bookkeeping, noticed it first
+
+
+def test_without_a_mistake_the_first_of_these_systems_are_in_order():
+    assert [seed for seed in list(SEEDS)[:30] if goes_wrong(seed)] == []
+    assert Status.PENDING.is_final is False

@@ -1,0 +1,58 @@
+"""Two thousand small systems, made up at random, through the real rules: nothing that is promised is broken.
+
+A seed that fails prints how it is played again; see systems.py.
+"""
+
+from __future__ import annotations
+
+import pytest
+from systems import play, report
+
+GROUPS = 8
+SYSTEMS = 2000  # about ten a second
+FIRST = 60_000
+
+
+@pytest.mark.parametrize("group", range(GROUPS))
+def test_no_promise_is_broken_in_systems_made_up_at_random(group):
+    """S, C1, C4, C5, C6, C8, M3, M6, D2, D4, D5, D6, B1, B4, B8, B9, P1, P2, P3, R1, R2, K2, K4, K5, O1, O2, O4, W2, A3
+
+    2 to 5 workers with relations and modes, 1 to 3 nodes; failures, interruptions, crashes, pauses, lost commits.
+    """
+    count = SYSTEMS // GROUPS
+    first = FIRST + group * count
+    failed = []
+    for seed in range(first, first + count):
+        played = play(seed)
+        if played.violations:
+            failed.append(report(played))
+
+    assert failed == [], "\n\n".join(failed)
+
+
+HAPPENS = {
+    "end:success",
+    "end:error",
+    "end:fatal",
+    "end:timeout",
+    "end:rescued",
+    "end:interrupted",
+    "end:cancelled",
+    "run:dead:expired",
+    "run:dead:lost",
+    "run:skipped:disabled",
+    "run:skipped:misfire",
+    "run:skipped:dependency_failed",
+    "breaker:open",
+    "breaker:half_open",
+    "breaker:closed",
+}
+
+
+def test_the_systems_do_what_the_rules_are_about():
+    """Else the test above would show little."""
+    seen = set()
+    for seed in range(FIRST, FIRST + 100):
+        seen |= set(play(seed).marks)
+
+    assert seen >= HAPPENS
