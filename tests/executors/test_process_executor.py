@@ -30,6 +30,8 @@ from shiftboss.executors.process import ProcessExecutor
 from shiftboss.executors.trees import MARK
 from shiftboss.ports import StopReason
 
+pytestmark = pytest.mark.chaos  # trees of processes that are killed: `make chaos`
+
 HERE = Path(__file__).parent
 PATIENCE_S = 60.0  # two cores that others use as well
 SHORT_S = 0.02
