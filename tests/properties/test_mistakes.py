@@ -6,14 +6,17 @@ A net that catches nothing shows nothing: these tests fail when a check has lost
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
+from itertools import count
 from typing import Any
 
 import pytest
 from systems import play
 
-from shiftboss.core import claim, decide, gates, occurrence, settle
+from shiftboss.core import claim, decide, fleet, gates, occurrence, settle, snapshot
 from shiftboss.core.model import Run, Status
 from shiftboss.core.value import replace
+from shiftboss.engine import agenda, cycle, flight, lease
 from shiftboss.errors import ShiftbossError
 
 SEEDS = range(90_000, 90_120)  # the hardest one is found within sixty
@@ -121,7 +124,69 @@ def no_runs_after(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(settle, "runs_after", nothing)
 
 
+def no_upstream(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(gates, "_ask_upstream", nothing)
+
+
+def fresh_ignored(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(gates, "_ask_freshness", nothing)
+
+
+def no_rate(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(gates, "_ask_rate", nothing)
+
+
+def no_letter(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(snapshot.Draft, "put_letter", nothing)
+
+
+def never_disabled(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(settle, "disable_automatically", nothing)
+
+
+def nothing_expires(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(cycle, "expire", lambda snapshot, now, *, ids, run: (cycle.NOTHING, None))
+
+
+def rescued_at_once(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(fleet, "RESCUE_GRACE_S", -20.0)
+
+
+def trust_without_end(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(lease.Lease, "is_trusted", property(lambda self: self._asked_s is not None))
+
+
+def claims_left_lying(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(flight.Flights, "_hand_back", nothing)
+
+
+def a_look_forgotten(patch: pytest.MonkeyPatch) -> None:
+    real, looks = agenda.Agenda.look_at, count()
+
+    def look_at(self: agenda.Agenda, lane: str, at: datetime) -> None:
+        if next(looks) % 7:
+            real(self, lane, at)
+
+    patch.setattr(agenda.Agenda, "look_at", look_at)
+
+
+def relations_of_yesterday(patch: pytest.MonkeyPatch) -> None:
+    real = snapshot.Snapshot.rebuild
+    patch.setattr(snapshot.Snapshot, "rebuild", lambda self: None if self.relations.members else real(self))
+
+
 MISTAKES: tuple[Plant, ...] = (
+    no_upstream,
+    fresh_ignored,
+    no_rate,
+    no_letter,
+    never_disabled,
+    nothing_expires,
+    rescued_at_once,
+    trust_without_end,
+    claims_left_lying,
+    a_look_forgotten,
+    relations_of_yesterday,
     no_blocks,
     no_concurrency,
     no_permits,

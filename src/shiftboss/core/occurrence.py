@@ -63,14 +63,21 @@ def give_up_at(definition: Definition, due_at: datetime, deadline_at: datetime |
 
 
 def first_occurrence(draft: Draft, definition: Definition) -> None:
-    """M3, M4: the first one of a new or changed schedule; it sets the anchor."""
+    """M3, M4: the first one of a new or changed schedule; it sets the anchor.
+
+    Not before what an earlier schedule has covered: that may lie ahead when the clock was set back (O4), and an instant
+    runs once (O1).
+    """
     rule = definition.schedule
     if rule is None:
         return
-    now = draft.now
-    at = now if definition.start is Start.NOW else schedule.first_instant(rule, now)
     record = draft.record(definition.name)
-    draft.put_record(definition.name, replace(record, anchor_at=at, last_instant=None))
+    covered = record.last_instant
+    if covered is not None and covered >= draft.now:
+        at = schedule.first_instant(rule, covered)
+    else:
+        at = draft.now if definition.start is Start.NOW else schedule.first_instant(rule, draft.now)
+    draft.put_record(definition.name, replace(record, anchor_at=at))
     _store_occurrence(draft, definition, at)
 
 

@@ -70,11 +70,14 @@ def _declare(draft: Draft, definition: Definition) -> bool:
     stored = draft.snapshot.workers.get(name)
     if definition.breaker is not None:
         _keep_breaker(draft, definition)
+        _cool_from_now(draft, definition.breaker)
     if stored is None:
         draft.put_worker(WorkerState(definition=definition, declared_at=draft.now))
         _first_run(draft, definition)
         draft.emit(WorkerDeclared(at=draft.now, worker=name))
         return True
+    _count_from_now(draft, name)  # the clock may have been set back while nobody looked
+    stored = draft.worker(name)
     if stored.definition == definition:
         _mend(draft, definition)
         return False
@@ -154,12 +157,15 @@ def clock_went_back(snapshot: Snapshot, now: datetime, *, ids: Iterator[int]) ->
     """O4: an occurrence that has not started moves to the first instant after both now and the last one covered."""
     draft = Draft(snapshot, now, ids)
     moved = 0
-    for name, record in snapshot.records.items():
-        if record.tokens_at is not None and record.tokens_at > now:
-            draft.put_record(name, replace(record, tokens_at=now))  # B8: or nothing is refilled until then
+    for name in snapshot.workers:
+        _count_from_now(draft, name)
+    for name in snapshot.breakers:
+        _cool_from_now(draft, name)
     for name, lane in snapshot.lanes.items():
         state = snapshot.workers.get(name)
         rule = state.definition.schedule if state else None
+        if state is not None and state.definition.mode is Mode.CONTINUOUS:
+            _pause_from_now(draft, state.definition)
         if state is None or rule is None:
             continue
         record = draft.record(name)
@@ -175,3 +181,35 @@ def clock_went_back(snapshot: Snapshot, now: datetime, *, ids: Iterator[int]) ->
                 draft.put(replace(run, occurs_at=at, due_at=later(at, offset_s)))
                 moved += 1
     return draft.change(), moved
+
+
+# What was measured by the clock that went back would else wait for it to come again: an hour, after an hour's step.
+
+
+def _count_from_now(draft: Draft, name: str) -> None:
+    """B8, K5: a bucket refills from now on, and a probation is not longer than it was."""
+    record, disabled = draft.record(name), draft.worker(name).disabled
+    if record.tokens_at is not None and record.tokens_at > draft.now:
+        draft.put_record(name, replace(record, tokens_at=draft.now))
+    if disabled is None or disabled.probation_s is None or disabled.probation_until is None:
+        return
+    until = later(draft.now, disabled.probation_s)
+    if disabled.probation_until > until:
+        draft.put_worker(replace(draft.worker(name), disabled=replace(disabled, probation_until=until)))
+
+
+def _cool_from_now(draft: Draft, name: str) -> None:
+    """K2: a cooldown is not longer than it was, and what begins from now on counts."""
+    breaker = draft.breaker(name)
+    if breaker is None or breaker.opened_at is None or breaker.opened_at <= draft.now:
+        return
+    until = None if breaker.cooldown_s is None else later(draft.now, breaker.cooldown_s)
+    draft.put_breaker(replace(breaker, opened_at=draft.now, until=None if breaker.until is None else until))
+
+
+def _pause_from_now(draft: Draft, definition: Definition) -> None:
+    """M5: an iteration is due not later than after the longest pause that the worker has of its own."""
+    latest = later(draft.now, max(definition.pause_s, definition.retry.cap_s))
+    for run in draft.standing_of(definition.name):
+        if run.origin is Origin.ITERATION and run.due_at > latest:
+            draft.put(replace(run, due_at=latest))

@@ -158,8 +158,10 @@ class Snapshot:
             self.rebuild()
 
     def rebuild(self) -> None:
-        """Derive the relations anew after declarations changed."""
-        self.relations = Relations.of(state.definition for state in self.workers.values())
+        """Derive the relations anew after declarations changed; whom a relation held that is gone may start now."""
+        before, now = self.relations, Relations.of(state.definition for state in self.workers.values())
+        self.relations = now
+        self.touched.update(name for name in before.members if now.component(name) != before.component(name))
 
 
 class Draft:

@@ -24,6 +24,7 @@ from shiftboss.core.reconcile import clock_went_back
 from shiftboss.core.settle import expire, rescue
 from shiftboss.core.snapshot import NOTHING, Change, Pile, Snapshot
 from shiftboss.core.value import Value, replace
+from shiftboss.core.worker import Mode
 from shiftboss.engine.agenda import Agenda
 from shiftboss.engine.fact import Fact, Told
 from shiftboss.engine.mirror import Mirror
@@ -190,12 +191,12 @@ class Cycle:
             node_id = self.node.id if self.node is not None else ""
             writer.take(Change(events=(ClockStepped(at=now, node=node_id, step_s=step_s),)))
             if step_s < 0:
-                scheduled = [name for name, state in self.snapshot.workers.items() if state.definition.schedule]
+                workers = self.snapshot.workers.items()
+                standing = [name for name, state in workers if state.definition.mode is not Mode.TRIGGERED]
                 writer.flush()
-                self.mirror.load_lanes(scheduled, tx)
+                self.mirror.load_lanes(standing, tx)
                 writer.take(clock_went_back(self.snapshot, now, ids=ids)[0])
-                for name in scheduled:
-                    self.snapshot.touched.add(name)
+                self.snapshot.touched.update(standing)
         self._clock_step_s()
 
     def _expire(self, now: datetime, ids: Iterator[int], writer: Writer, tx: Transaction) -> None:

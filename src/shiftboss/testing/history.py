@@ -83,6 +83,11 @@ class Commit:
     gone_nodes: list[str] = field(default_factory=list)
     breakers_before: dict[str, BreakerState | None] = field(default_factory=dict)
 
+    @property
+    def skips(self) -> bool:
+        """Whether a run was skipped in it: what was decided beside it took it as still waiting, or as started."""
+        return any(run.status is Status.SKIPPED for run in self.finished)
+
 
 Predicate = Callable[["History", Commit], Iterator[Violation]]
 
@@ -124,6 +129,7 @@ class History:
         self.succeeded: dict[str, tuple[datetime, datetime]] = {}  # worker → last success, its attempt's start
         self.tokens: dict[str, tuple[float, datetime]] = {}  # B8
         self.covered: dict[str, datetime] = {}  # worker → the last instant that a started occurrence covers
+        self.covered_s: dict[str, float] = {}  # when that was, in elapsed time
         self.breaker_failures: Counter[str] = Counter()
 
     # ── what is told ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -183,6 +189,10 @@ class History:
         self.tokens.clear()
 
     @property
+    def has_rates(self) -> bool:
+        return any(state.definition.rate is not None for state in self.workers.values())
+
+    @property
     def rates_are_vague(self) -> bool:
         """Whether the wall clock was set just now: nodes saw it at different instants, so buckets differ."""
         return self.wall_steps > 0 and self._clock.elapsed_us - self._wall_set_us < VAGUE_S * US
@@ -209,8 +219,6 @@ class History:
     def _take_state(self, change: Change, told: Commit) -> None:
         for state in change.workers:
             old = self.workers.get(state.name)
-            if old is not None and old.definition != state.definition:
-                self._declared_anew(old, state)
             if old is None or old.definition != state.definition:
                 self.declared_s[state.name] = told.elapsed_s
             self.workers[state.name] = state
@@ -233,10 +241,6 @@ class History:
             told.gone_nodes.append(node_id)
         told.letters.extend(change.letters)
         told.events.extend(change.events)
-
-    def _declared_anew(self, old: WorkerState, new: WorkerState) -> None:
-        if old.definition.schedule != new.definition.schedule:
-            self.covered.pop(new.name, None)
 
     def _move(self, before: Run | None, run: Run, told: Commit) -> None:
         """Anything but a start."""

@@ -87,8 +87,8 @@ def gates(history: History, told: Commit) -> Iterator[Violation]:
         for reason in alone.reasons(run) - {"breaker", "rate"}:
             if reason == "disabled" and claim.probe:
                 continue
-            if reason in ("depends_on", "skip") and reason not in first.reasons(run):
-                continue  # it was decided before a forced run of a disabled upstream (D6)
+            if reason in ("depends_on", "skip") and (told.skips or reason not in first.reasons(run)):
+                continue  # it was decided before a forced run of a disabled upstream (D6), or before the skip (D5)
             yield Violation(RULE_OF[reason], told.at, f"run {run.id} of {run.worker} started against {reason}")
         if definition.concurrency is not None and len(judge.running(run.worker)) > definition.concurrency:
             yield Violation("C1", told.at, f"{run.worker} runs {len(judge.running(run.worker))} times")

@@ -65,7 +65,9 @@ class Judge:
             found.add("blocks")
         if any(self.permits_left(resource) < wanted for resource, wanted in definition.uses.items()):
             found.add("uses")
-        if definition.breaker is not None and not definition.fallback and self._breaker_holds(definition.breaker):
+        probes = state.disabled is not None and not run.forced  # what probes for K5 must be the body
+        covered_for = definition.fallback and not probes
+        if definition.breaker is not None and not covered_for and self._breaker_holds(definition.breaker):
             found.add("breaker")
         return found
 
@@ -159,13 +161,15 @@ class Judge:
         return min(float(rate.count), level + hidden + refilled)
 
     def probes(self, breaker: str) -> list[Run]:
-        """K2: the runs that probe a breaker now."""
+        """K2: the runs that probe a breaker now; what began before it opened probes nothing."""
+        state = self.history.breakers.get(breaker)
+        opened_at = None if state is None else state.opened_at
         return [
             run
             for name, state in self.history.workers.items()
             if state.definition.breaker == breaker
             for run in self.running(name)
-            if run.claim is not None and run.claim.probe
+            if run.claim is not None and run.claim.probe and (opened_at is None or run.claim.at >= opened_at)
         ]
 
     def _breaker_holds(self, name: str) -> bool:
@@ -266,20 +270,18 @@ class Judge:
         return any(self.competes(other, run) for other in self.reserved if other.id != run.id)
 
     def _heads(self) -> list[Run]:
-        """What starts, and of each worker and priority the first that waits for blockers or permits."""
-        ranked = sorted(
-            ((self.rank(run, self.lent(run)), run) for run in self.due() if self.history.may_compete(run.worker)),
-            key=lambda pair: pair[0],
-        )
-        heads: list[Run] = []
-        seen: set[tuple[str, Priority, bool]] = set()
-        for _, run in ranked:
-            place = (run.worker, run.priority, run.forced)
-            if place not in seen or run.id in self._waiting:
-                heads.append(run)
-            if run.id not in self._waiting:
-                seen.add(place)
-        return heads
+        """In rank order: what starts, and what the engine asks of a worker: the first of each queue, and the least."""
+        due = [run for run in self.due() if self.history.may_compete(run.worker)]
+        first: dict[tuple[str, int], Run] = {}
+        for run in sorted(due, key=lambda run: (run.due_at, run.id)):
+            if run.id not in self._waiting:  # behind what starts the next is asked
+                first.setdefault((run.worker, queue_of(run)), run)
+        least: dict[str, Run] = {}
+        for run in sorted(due, key=lambda run: (run.occurs_at, run.id)):
+            least.setdefault(run.worker, run)
+        forced = (run for run in due if run.forced)  # these are asked all
+        asked = {run.id for run in (*first.values(), *least.values(), *forced)} | self._waiting
+        return sorted((run for run in due if run.id in asked), key=lambda run: self.rank(run, self.lent(run)))
 
     def competes(self, reserved: Run, run: Run) -> bool:
         """Whether *run* would take what *reserved* waits for: by blocks, or by permits that are then too few for it."""

@@ -8,11 +8,11 @@ Rules of this file
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from shiftboss.core.explain import explain
 from shiftboss.core.fleet import live_nodes
-from shiftboss.core.lane import Lane
 from shiftboss.core.model import Run
 from shiftboss.core.value import replace
 from shiftboss.engine.agenda import Agenda
@@ -133,9 +133,11 @@ class Watch:
             names = list(node.cycle.snapshot.lanes)
             node.cycle.mirror.load_lanes(names, reader)
         mine, theirs = node.cycle.snapshot, fresh.snapshot
-        for what in ("workers", "breakers", "resources", "nodes", "running"):
+        for what in ("workers", "breakers", "resources", "nodes"):
             if getattr(mine, what) != getattr(theirs, what):
                 self._sim.history.violate("W2", f"{node.id} has other {what} in mind than are stored")
+        if _without_bytes(mine.running.values()) != _without_bytes(theirs.running.values()):
+            self._sim.history.violate("W2", f"{node.id} has other claims in mind than are stored")
         for name in theirs.workers:
             if mine.record(name) != theirs.record(name):
                 self._sim.history.violate("W2", f"{node.id} has another record of {name} in mind than is stored")
@@ -149,8 +151,8 @@ def _may_go(reasons: set[str]) -> bool:
     return not reasons or ("skip" in reasons and reasons.isdisjoint({"disabled", "not_due"}))
 
 
-def _without_bytes(lane: Lane) -> dict[int, Run]:
-    return {run.id: replace(run, payload=None, result=None) for run in lane}
+def _without_bytes(runs: Iterable[Run]) -> dict[int, Run]:
+    return {run.id: replace(run, payload=None, result=None) for run in runs}
 
 
 def seen(run: Run) -> Seen:

@@ -26,7 +26,7 @@ from shiftboss.engine.inbox import MAX_FACTS
 from shiftboss.engine.lease import Lease
 from shiftboss.engine.membership import joined, left, renewed
 from shiftboss.engine.shutdown import Phase, Shutdown, ShutdownReport
-from shiftboss.errors import OperatorError, StoreRejected
+from shiftboss.errors import OperatorError
 from shiftboss.ports import Body, StopReason
 from shiftboss.testing.bodies import SimExecutor
 from shiftboss.testing.clock import VirtualClock
@@ -193,9 +193,6 @@ class SimNode:
             self.asked_s = asked_s
             self.lease.renewed(asked_s)
             self.must_renew = False
-        for _, _, error in turn.answers:
-            if isinstance(error, StoreRejected):
-                self._sim.history.violate("W2", f"the store rejected a fact: {error}")
         tell(turn.answers)
         self.flights.landed([fact.report for fact in facts if fact.report is not None])
         if turn.starts:
@@ -249,8 +246,6 @@ class SimNode:
 
     def _store_failed(self, facts: Sequence[Fact], error: OperatorError) -> None:
         """H5: refuse those who wait, keep the reports, try again later."""
-        if isinstance(error, StoreRejected):
-            self._sim.history.violate("W2", f"the store rejected a turn without facts: {error}")
         tell([(fact.answer, None, error) for fact in facts if fact.answer is not None])
         self.inbox = [fact for fact in facts if fact.answer is None] + self.inbox
         self._back_off_s = min(MAX_BACK_OFF_S, max(FIRST_BACK_OFF_S, 2 * self._back_off_s))

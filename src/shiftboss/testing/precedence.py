@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from shiftboss.core.model import Node, Run, Status
+from shiftboss.core.model import Node, Run
 from shiftboss.core.policy import Priority
 from shiftboss.testing.history import Commit, History, Violation
 from shiftboss.testing.judge import KEPT_OF, Judge
@@ -17,7 +17,7 @@ from shiftboss.testing.judge import KEPT_OF, Judge
 def slots(history: History, told: Commit) -> Iterator[Violation]:
     """P3, M7: no node runs more than it has slots for, what it drains, or what it does not know."""
     node = history.nodes.get(told.by)
-    if not told.starts or node is None:
+    if not told.starts or node is None or told.skips:
         return
     claims = [run for run in history.running.values() if run.claim is not None and run.claim.node == node.id]
     starting = {start.run.id for start in told.starts}
@@ -36,7 +36,7 @@ def slots(history: History, told: Commit) -> Iterator[Violation]:
 def priorities(history: History, told: Commit) -> Iterator[Violation]:
     """P2: what starts is not outranked by a run that could have had its slot."""
     node = history.nodes.get(told.by)
-    if not told.starts or node is None or _drops(told):
+    if not told.starts or node is None or told.skips:
         return
     before = Judge(history, told.at, waiting=[start.run.id for start in told.starts])
     after = Judge(history, told.at)
@@ -64,20 +64,21 @@ def _same_executor(history: History, run: Run, other: Run) -> bool:
 def reservations(history: History, told: Commit) -> Iterator[Violation]:
     """B4: nothing is taken from a run that has waited longer than its patience."""
     started = {start.run.id for start in told.starts}
-    if _drops(told) or not any(history.may_compete(start.run.worker) for start in told.starts):
+    competing = {start.run.id for start in told.starts if history.may_compete(start.run.worker)}
+    if told.skips or not competing or (history.rates_are_vague and history.has_rates):
         return
     made = {run.id for run in told.created if run.is_standing}  # by the starts themselves: nobody knew of them
-    doubtful = Judge(history, told.at, waiting=started)
+    doubtful = Judge(history, told.at, waiting=competing)
     for run, _ in doubtful.reserving(list(history.nodes.values()), surely=False):
         if run.id in started:
             doubtful.start(run)
     maybe = doubtful.reserved
-    walk = Judge(history, told.at, waiting=started)
+    walk = Judge(history, told.at, waiting=competing)
     for run, reserved in walk.reserving([node for node in history.nodes.values() if _is_live(node, told)]):
         if run.id in started:
             for waiting in reserved:
                 if waiting.id in made or any(
-                    walk.competes(other, waiting) and walk.rank(other) < walk.rank(waiting)
+                    walk.competes(other, waiting) and walk.rank(other, walk.lent(other)) < walk.rank(waiting)
                     for other in maybe
                     if other.id != waiting.id
                 ):
@@ -86,11 +87,6 @@ def reservations(history: History, told: Commit) -> Iterator[Violation]:
                     continue  # by what was lent only: the engine lends from the heads of lanes, the judge from all
                 yield Violation("B4", told.at, f"run {run.id} started before run {waiting.id}, which had reserved")
             walk.start(run)
-
-
-def _drops(told: Commit) -> bool:
-    """Whether a run was skipped in this commit: what was decided beside it took it as still waiting, or as started."""
-    return any(run.status is Status.SKIPPED for run in told.finished)
 
 
 def _is_live(node: Node, told: Commit) -> bool:

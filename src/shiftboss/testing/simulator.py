@@ -25,6 +25,7 @@ from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition
 from shiftboss.engine.cycle import Cycle
 from shiftboss.engine.fact import Fact, tell
+from shiftboss.errors import StoreRejected
 from shiftboss.ports import Body, Store
 from shiftboss.stores.memory import MemoryStore
 from shiftboss.testing.bodies import Model, NoBody, Plan
@@ -272,7 +273,11 @@ class Simulator:
                 subscriber(events)
 
     def _session(self, by: str) -> WatchedSession:
-        return WatchedSession(self.store.session(), partial(self._committed, by))
+        return WatchedSession(self.store.session(), partial(self._committed, by), self._rejected)
+
+    def _rejected(self, error: StoreRejected) -> None:
+        """The walls of a store are for mistakes of ours: a rule asked for what must not be."""
+        self.history.violate("W2", f"the store rejected a write: {error}")
 
     def _committed(self, by: str, number: int, changes: Sequence[Change]) -> None:
         node = next((node for node in self.nodes if node.id == by), None)

@@ -28,10 +28,10 @@ def occurrences(history: History, told: Commit) -> Iterator[Violation]:
             yield Violation(
                 "O1", told.at, f"run {run.id} of {run.worker} repeats {run.occurs_at}: covered to {covered}"
             )
-        history.covered[run.worker] = max(run.covers_until or run.occurs_at, run.occurs_at)
+        _cover(history, told, run)
     for run in told.finished:
         if run.status is Status.SKIPPED and run.origin is Origin.OCCURRENCE and run.cause is not Cause.REPLACED:
-            history.covered[run.worker] = max(run.covers_until or run.occurs_at, run.occurs_at)
+            _cover(history, told, run)
     for name in _touched(told):
         state = history.workers.get(name)
         if state is None or state.definition.mode is not Mode.SCHEDULED:
@@ -46,11 +46,18 @@ def occurrences(history: History, told: Commit) -> Iterator[Violation]:
         yield from _gap(history, told, name, unstarted)
 
 
+def _cover(history: History, told: Commit, run: Run) -> None:
+    history.covered[run.worker] = max(run.covers_until or run.occurs_at, run.occurs_at)
+    history.covered_s[run.worker] = told.elapsed_s
+
+
 def _gap(history: History, told: Commit, name: str, unstarted: list[Run]) -> Iterator[Violation]:
     """M4: what waits is the first instant after what is covered; asked of `every` while nobody sets the clock."""
     rule, covered = history.workers[name].definition.schedule, history.covered.get(name)
     if not isinstance(rule, Every) or covered is None or history.wall_steps:
         return
+    if history.declared_s[name] >= history.covered_s[name]:
+        return  # the schedule is newer
     for run in unstarted:
         cancelled = any(r.worker == name and not r.has_started for r in told.finished if r.status is not Status.SKIPPED)
         if run.occurs_at != covered + rule.step and not cancelled and run in told.created:

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, cast
 
-from shiftboss.errors import StoreUnavailable
+from shiftboss.errors import StoreRejected, StoreUnavailable
 from shiftboss.ports import Reader
 
 if TYPE_CHECKING:
@@ -33,9 +33,10 @@ class Loss(StrEnum):
 class WatchedSession:
     """Implements `ports.Session`."""
 
-    def __init__(self, inner: Session, on_commit: OnCommit) -> None:
+    def __init__(self, inner: Session, on_commit: OnCommit, on_reject: Callable[[StoreRejected], None]) -> None:
         self._inner = inner
         self._on_commit = on_commit
+        self._on_reject = on_reject
         self.loss: Loss | None = None  # of the next transaction
         self.is_cut = False  # until it is mended
 
@@ -45,11 +46,15 @@ class WatchedSession:
         if self.is_cut or loss is Loss.BEGIN:
             raise StoreUnavailable("simulated: the store does not answer")
         changes: list[Change] = []
-        with self._inner.begin() as tx:
-            watched = WatchedTransaction(tx, changes)
-            yield cast("Transaction", watched)  # it passes everything on
-            if loss is Loss.COMMIT:
-                raise StoreUnavailable("simulated: the commit was lost")
+        try:
+            with self._inner.begin() as tx:
+                watched = WatchedTransaction(tx, changes)
+                yield cast("Transaction", watched)  # it passes everything on
+                if loss is Loss.COMMIT:
+                    raise StoreUnavailable("simulated: the commit was lost")
+        except StoreRejected as error:
+            self._on_reject(error)
+            raise
         if changes:
             self._on_commit(tx.number, changes)
         if loss is Loss.REPLY:
