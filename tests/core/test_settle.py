@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from builders import (
     AT_ONCE,
@@ -12,6 +14,7 @@ from builders import (
     NOON,
     OK,
     TIMED_OUT,
+    World,
     a_record,
     a_run,
     a_snapshot,
@@ -31,6 +34,7 @@ from shiftboss.core.model import (
     Failed,
     Interrupted,
     Origin,
+    Outcome,
     Report,
     Sample,
     Status,
@@ -405,3 +409,62 @@ class TestInterruption:
         world.settle(1, FAILED)
 
         assert (world.ended[1].status, world.ended[1].cause) == (Status.DEAD, Cause.ERROR)
+
+
+def crash(how: str = "SIGSEGV") -> Failed:
+    return Failed(Error(type="shiftboss.ChildDied", message=f"ChildDied: {how}"), crashed=True)
+
+
+def settled(*outcomes: Outcome, **of_worker: Any) -> World:
+    """A run whose attempts end by *outcomes*, one after another, its back-off skipped."""
+    world = a_snapshot(a_run(), workers=[a_worker(**of_worker)])
+    now = NOON
+    for outcome in outcomes:
+        assert world.start(now) == [1]
+        world.settle(1, outcome, now)
+        now = max(now, world.pending()[0].due_at) if world.pending() else now
+    return world
+
+
+class TestCrashes:
+    """R4: a body that ends its process."""
+
+    def test_one_is_a_failed_attempt_with_its_true_cause_and_is_retried(self):
+        world = settled(crash(), retry=RetryPolicy(max_retries=3))
+
+        (run,) = world.pending()
+        assert (run.attempts[0].cause, run.attempts[0].error.message) == (Cause.CRASH, "ChildDied: SIGSEGV")
+
+    @pytest.mark.parametrize(
+        ("outcomes", "max_retries", "cause"),
+        [
+            ([crash()], 0, Cause.CRASH),
+            ([FAILED, crash()], 1, Cause.CRASH),
+            ([crash(), crash()], 1, Cause.CRASH_LOOP),
+            ([FAILED, crash(), crash()], 2, Cause.CRASH_LOOP),
+            ([crash(), crash(), FAILED], 2, Cause.ERROR),
+            ([crash(), TIMED_OUT, crash()], 2, Cause.CRASH),
+            ([crash(), Interrupted(reason="shutdown"), crash()], 1, Cause.CRASH_LOOP),
+            ([crash()] * 5, None, Cause.CRASH_LOOP),
+            ([crash()] * 5, 20, Cause.CRASH_LOOP),
+        ],
+    )
+    def test_again_and_again_it_is_a_crash_loop(self, outcomes, max_retries, cause):
+        world = settled(*outcomes, retry=RetryPolicy(max_retries=max_retries))
+
+        assert (world.ended[1].status, world.ended[1].cause) == (Status.DEAD, cause)
+        assert world.letters[1].cause is cause
+        assert world.record("a").streak == 1
+
+    def test_its_letter_says_how_often_and_how_last(self):
+        world = settled(crash(), crash("exit code 1"), retry=RetryPolicy(max_retries=1))
+
+        error = world.ended[1].error
+        assert error.type == "shiftboss.ChildDied"
+        assert error.message == "its body ended its process 2 times in a row; the last: ChildDied: exit code 1"
+
+    def test_at_most_once_is_dead_as_lost(self):
+        """C7"""
+        world = settled(crash(), at_most_once=True, retry=RetryPolicy(max_retries=3))
+
+        assert world.ended[1].cause is Cause.LOST

@@ -182,18 +182,18 @@ def sleeps(ctx: Context) -> None:
 
 
 def swallows(ctx: Context) -> None:
-    ctx.heartbeat()
     while True:
         try:
+            ctx.heartbeat()
             time.sleep(600)
         except BaseException:  # noqa: S112  # what a rude body does
             continue
 
 
 async def swallows_on_a_loop(ctx: Context) -> None:
-    ctx.heartbeat()
     while True:
         try:
+            ctx.heartbeat()
             await asyncio.sleep(600)
         except asyncio.CancelledError:
             continue

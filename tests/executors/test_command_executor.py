@@ -48,8 +48,6 @@ from shiftboss.executors.command_executor import CommandExecutor
 from shiftboss.executors.lifeline import Lifeline
 from shiftboss.ports import Launch, StopReason
 
-pytestmark = pytest.mark.chaos  # trees of processes that are killed: `make chaos`
-
 PATIENCE_S = 30.0
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -42,8 +42,6 @@ from shiftboss.errors import ConfigurationError
 from shiftboss.executors.pool import PoolBody, PoolExecutor
 from shiftboss.ports import Launch, StopReason
 
-pytestmark = pytest.mark.chaos  # trees of processes that are killed: `make chaos`
-
 PATIENCE_S = 60.0
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -24,17 +24,16 @@ import pytest
 from shiftboss import ConfigurationError, Orchestrator
 from shiftboss.context import RunFilter
 from shiftboss.core.model import Cancelled, Failed, Interrupted, Succeeded, TimedOut, Unfit
+from shiftboss.core.policy import RetryPolicy
 from shiftboss.core.value import replace
 from shiftboss.executors import place
+from shiftboss.executors.guard import MARK
 from shiftboss.executors.process import ProcessExecutor
-from shiftboss.executors.trees import MARK
 from shiftboss.ports import StopReason
-
-pytestmark = pytest.mark.chaos  # trees of processes that are killed: `make chaos`
 
 HERE = Path(__file__).parent
 PATIENCE_S = 60.0  # two cores that others use as well
-SHORT_S = 0.02
+TIMEOUT_S = 60.0  # on a clock that is stepped past it
 
 
 def _load() -> Any:
@@ -55,6 +54,10 @@ class Processes:
     def __init__(self, maker: Any, executor: ProcessExecutor) -> None:
         self._maker = maker
         self.executor = executor
+
+    def let_time_pass(self, seconds: float) -> None:
+        self._maker.clock.advance(seconds)
+        self.executor.stop(0, 0, StopReason.CANCEL)  # nobody's: it wakes who serves the children
 
     def launch(self, fn: Any, *, max_runs: int = 1000, max_memory: int | None = None, **options: Any) -> Any:
         started = self._maker.launch(fn, **options)
@@ -107,12 +110,17 @@ def gone(pids: Any) -> bool:
     return not left
 
 
+def children() -> list[psutil.Process]:
+    return [each for each in psutil.Process().children() if MARK in each.environ()]
+
+
 @pytest.fixture
 def processes(threads, clock) -> Iterator[Processes]:
     executor = ProcessExecutor(1, clock)
     executor.open()
+    others = set(psutil.Process().children())
     yield Processes(threads, executor)
-    ours = psutil.Process().children()
+    ours = set(psutil.Process().children()) - others
     executor.close(PATIENCE_S)
     assert gone(each.pid for each in ours)
 
@@ -352,6 +360,15 @@ def test_an_operators_cancel_outranks_a_shutdown(processes):
     assert outcome(started) == Cancelled()
 
 
+def test_a_cancel_that_comes_when_the_body_has_ended_and_was_not_heard_of_still_cancels(processes):
+    started = processes.enter(bodies.waits_until_told)
+
+    processes.stop(started, StopReason.SHUTDOWN)
+    processes.stop(started, StopReason.CANCEL)
+
+    assert outcome(started) == Cancelled()
+
+
 def test_killing_ends_every_body_by_force(processes):
     started = processes.enter(bodies.swallows)
 
@@ -374,7 +391,7 @@ def test_stopping_what_has_ended_changes_nothing(processes):
 
 def test_a_term_that_the_node_did_not_announce_is_not_for_the_body(processes):
     started = processes.enter(bodies.waits_for_the_announcement)
-    (child,) = [each for each in psutil.Process().children() if MARK in each.environ()]
+    (child,) = children()
 
     child.send_signal(signal.SIGTERM)
     processes.executor.announce()
@@ -387,10 +404,13 @@ def test_a_term_that_the_node_did_not_announce_is_not_for_the_body(processes):
 
 @pytest.mark.parametrize("body", [bodies.spins, bodies.sleeps, bodies.waits_on_a_loop])
 def test_a_hanging_body_times_out_and_shows_where_it_was(processes, body):
-    found = processes.run(body, timeout_s=SHORT_S)
+    started = processes.enter(body, timeout_s=TIMEOUT_S)
 
+    processes.let_time_pass(TIMEOUT_S)
+
+    found = outcome(started)
     assert isinstance(found, TimedOut)
-    assert found.error.message == "did not end within its timeout of 0.02 s"
+    assert found.error.message == "did not end within its timeout of 60 s"
     assert f"in {body.__name__}" in found.error.traceback
     assert "shiftboss/executors" not in found.error.traceback
     assert processes.run(bodies.nothing) == Succeeded()
@@ -399,7 +419,7 @@ def test_a_hanging_body_times_out_and_shows_where_it_was(processes, body):
 @pytest.mark.parametrize("body", [bodies.backtracks, bodies.swallows, bodies.swallows_on_a_loop])
 def test_a_body_that_hears_nothing_is_killed_after_its_grace(processes, body):
     started = processes.enter(body, grace_s=0.1)
-    (child,) = [each for each in psutil.Process().children() if MARK in each.environ()]
+    (child,) = children()
 
     processes.stop(started, StopReason.CANCEL)
 
@@ -409,8 +429,11 @@ def test_a_body_that_hears_nothing_is_killed_after_its_grace(processes, body):
 
 
 def test_a_body_killed_after_its_timeout_has_timed_out(processes):
-    found = processes.run(bodies.backtracks, timeout_s=SHORT_S, grace_s=0.1)
+    started = processes.enter(bodies.swallows, timeout_s=TIMEOUT_S, grace_s=0.1)
 
+    processes.let_time_pass(TIMEOUT_S)
+
+    found = outcome(started)
     assert isinstance(found, TimedOut)
     assert "did not answer TERM" in found.error.traceback
 
@@ -429,7 +452,7 @@ def test_a_child_that_dies_is_a_failure_that_says_of_what_and_the_next_run_has_a
     found = processes.run(body)
 
     assert isinstance(found, Failed)
-    assert (found.error.type, found.error.message) == ("shiftboss.ChildDied", message)
+    assert (found.error.type, found.error.message, found.crashed) == ("shiftboss.ChildDied", message, True)
     assert processes.run(bodies.nothing) == Succeeded()
 
 
@@ -548,6 +571,21 @@ def test_no_child_outlives_a_node_that_was_killed(tmp_path):
     assert gone([*(each.pid for each in family), *file.read_text().split()])
 
 
+async def test_a_body_that_kills_its_child_again_and_again_is_a_dead_letter_as_a_crash_loop():
+    """R4"""
+    orchestrator = boss()
+    retry = RetryPolicy(max_retries=2, first_s=0.001)
+    fatal = orchestrator.register("fatal", bodies.faults, executor="process", retry=retry)
+    calm = orchestrator.register("calm", bodies.pid, executor="process")
+
+    async with orchestrator:
+        dead = await (await fatal.trigger()).wait(timeout=PATIENCE_S)
+        assert await (await calm.trigger()).result(timeout=PATIENCE_S)
+
+    assert (dead.status, dead.cause) == ("dead", "crash_loop")
+    assert [attempt.error.message for attempt in dead.attempts] == ["ChildDied: SIGSEGV"] * 3
+
+
 def boss() -> Orchestrator:
     return Orchestrator("memory:")
 
@@ -600,7 +638,7 @@ async def test_an_orchestrator_does_not_start_in_a_child(monkeypatch):
 async def test_without_psutil_the_start_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "psutil", None)
     orchestrator = boss()
-    orchestrator.register("heavy", bodies.nothing, executor="process")
+    orchestrator.register("heavy", bodies.nothing, executor="process", max_memory="1GB")
 
     with pytest.raises(ConfigurationError, match=r"pip install 'shiftboss\[process\]'"):
         await orchestrator.start()

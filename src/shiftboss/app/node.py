@@ -65,7 +65,8 @@ class NodeParts:
         if "process" in kinds:
             from shiftboss.executors.process import ProcessExecutor  # 15 ms of import, for who asks only
 
-            self.executors["process"] = ProcessExecutor(boss.process_slots, boss.clock)
+            measures = any(each.max_memory_bytes is not None for each in boss.definitions.values())
+            self.executors["process"] = ProcessExecutor(boss.process_slots, boss.clock, measures=measures)
         if "command" in kinds:
             from shiftboss.executors.command_executor import CommandExecutor  # as above
 

@@ -55,6 +55,7 @@ class Cause(Word):
     EXPIRED = "expired"
     UNFIT = "unfit"
     LOST = "lost"
+    CRASH = "crash"
     CRASH_LOOP = "crash_loop"
     CANCELLED = "cancelled"
     INTERRUPTED = "interrupted"
@@ -315,11 +316,15 @@ class Succeeded(Value, frozen=True, tag="succeeded"):
 
 
 class Failed(Value, frozen=True, tag="failed"):
-    """The body raised.  `fatal`: no retry (R1); `retry_after_s`: the body said when."""
+    """The body raised.  `fatal`: no retry (R1); `retry_after_s`: the body said when.
+
+    `crashed`: it did not raise, its process ended under it (R4).
+    """
 
     error: Error
     fatal: bool = False
     retry_after_s: float | None = None
+    crashed: bool = False
 
 
 class TimedOut(Value, frozen=True, tag="timed_out"):

@@ -55,7 +55,11 @@ from shiftboss.core.worker import Definition
 
 MAX_ATTEMPTS_KEPT = 50  # of a run that is retried without end; a page of history, and rows stay small
 MAX_RESCUES = 5  # C8
-COUNTS_FOR_STREAK = frozenset({Cause.ERROR, Cause.FATAL, Cause.TIMEOUT, Cause.LOST, Cause.CRASH_LOOP})  # K4
+MAX_CRASHES = 5  # R4: as many as rescues; it ends a child instead of a node
+UNCOUNTED = frozenset({Cause.INTERRUPTED, Cause.RESCUED})  # R2
+COUNTS_FOR_STREAK = frozenset(
+    {Cause.ERROR, Cause.FATAL, Cause.TIMEOUT, Cause.LOST, Cause.CRASH, Cause.CRASH_LOOP}
+)  # K4
 
 
 def settle(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], report: Report) -> tuple[Change, bool]:
@@ -79,7 +83,7 @@ def _settle(draft: Draft, run: Run, outcome: Outcome, *, duration_s: float, code
             run = _with_attempt(draft, run, duration_s, Cause.CANCELLED, None, code_version)
             _cancel(draft, run)
         case Failed(error=error):
-            cause = Cause.FATAL if outcome.fatal else Cause.ERROR
+            cause = Cause.CRASH if outcome.crashed else Cause.FATAL if outcome.fatal else Cause.ERROR
             run = _with_attempt(draft, run, duration_s, cause, error, code_version)
             _fail(draft, run, cause, error, retry_after_s=outcome.retry_after_s)
         case TimedOut(error=error):
@@ -127,8 +131,16 @@ def _fail(draft: Draft, run: Run, cause: Cause, error: Error, *, retry_after_s: 
     _count_attempt(draft, run, ok=False, last_error=error.short(), last_error_at=draft.now)
     extend_probation(draft, run)
     retry = definition.retry
+    crashes = _crashes(run)
+    if crashes >= MAX_CRASHES:
+        _die(draft, run, Cause.CRASH_LOOP, _crash_loop(crashes, error))
+        return
     may_retry = retry.max_retries is None or run.attempt <= retry.max_retries
     if cause is Cause.FATAL or not may_retry or definition.at_most_once:
+        if cause is Cause.CRASH and definition.at_most_once:
+            cause = Cause.LOST  # C7
+        elif crashes > 1:
+            cause, error = Cause.CRASH_LOOP, _crash_loop(crashes, error)
         _die(draft, run, cause, error)
         return
     delay_s = back_off_s(retry, run.id, run.attempt) if retry_after_s is None else retry_after_s
@@ -317,6 +329,21 @@ def _rescue(draft: Draft, run: Run, node: Node) -> None:
 
 
 # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _crashes(run: Run) -> int:
+    """R4: how many of its attempts in a row, up to the last, ended with their process."""
+    crashes = 0
+    for attempt in reversed(run.attempts):
+        if attempt.cause is Cause.CRASH:
+            crashes += 1
+        elif attempt.cause not in UNCOUNTED:
+            break
+    return crashes
+
+
+def _crash_loop(crashes: int, last: Error) -> Error:
+    return replace(last, message=f"its body ended its process {crashes} times in a row; the last: {last.message}")
 
 
 def back_off_s(retry: RetryPolicy, run_id: int, attempt: int) -> float:

@@ -31,11 +31,12 @@ from shiftboss.clock import SystemClock
 from shiftboss.context import SAY_EVERY_S, Announcement, Context, current
 from shiftboss.core.model import Failed, Outcome
 from shiftboss.core.worker import Definition
-from shiftboss.executors import place, trees
+from shiftboss.executors import place
 from shiftboss.executors.attempt import Attempt
 from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.entry import Entry, body_of
 from shiftboss.executors.failure import error_of
+from shiftboss.executors.guard import MARK, Process, relatives, send, table
 from shiftboss.executors.place import Script
 from shiftboss.executors.wire import Announce, Begun, ChildEnd, Ended, Hello, Line, Said, Tell, ToNode, Work
 from shiftboss.ports import Launch
@@ -43,6 +44,7 @@ from shiftboss.ports import Launch
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 OOM_SCORE = "500"  # the kernel takes a child before it takes the node
 MAX_TEXT_CHARS = 8_000  # of a log record
+NO_MARK = "\n"  # a body has emptied the environment: what no process carries
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
@@ -134,7 +136,8 @@ class _Child:
 
     def _orphaned(self) -> None:
         """The node has let go of this child, or has ended."""
-        trees.send(trees.descendants(os.getpid()), signal.SIGKILL)
+        for each in _below():
+            send(each, signal.SIGKILL)
         if self._attempt is not None:
             os._exit(1)
         self._works.put(None)
@@ -261,7 +264,11 @@ def _has_children() -> bool:
         ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
         return False
-    return ended is None or any(each.status() != "zombie" for each in trees.descendants(os.getpid()))
+    return ended is None or any(not each.is_zombie for each in _below())
+
+
+def _below() -> list[Process]:
+    return relatives(table(), leaders=(os.getpid(),), known=(), mark=os.environ.get(MARK, NO_MARK))
 
 
 class _Sender(logging.Handler):

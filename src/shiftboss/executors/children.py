@@ -3,7 +3,7 @@
 Rules of this file
 - Only the thread that serves the children touches one: it starts them as well, since the kernel's PR_SET_PDEATHSIG
   speaks of the thread that started a process, not of its process.
-- A child is its own session; ending it ends its group, all below it, and at its death whatever carries its mark.
+- A child is its own session; ending it ends all that came from it (`family.py`).
 - What a child prints, on stdout or stderr, goes to this process's stderr as it is.
 """
 
@@ -13,7 +13,6 @@ import contextlib
 import logging
 import math
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -21,43 +20,58 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shiftboss.core.model import Error
-from shiftboss.executors import trees
+from shiftboss.clock import Clock
+from shiftboss.core.model import Failed
+from shiftboss.errors import ConfigurationError
 from shiftboss.executors.attempt import Attempt
 from shiftboss.executors.entry import Entry
+from shiftboss.executors.family import Family, code_of, has_ended
+from shiftboss.executors.guard import MARK
+from shiftboss.executors.lifeline import Lifeline
 from shiftboss.executors.place import this_script
 from shiftboss.executors.wire import MAX_READ_BYTES, Hello, Inbox, ToChild, ToNode, framed, from_child
 
 SOURCES = str(Path(__file__).resolve().parents[2])
-CHILD = "import sys; sys.path.append({path!r}); from shiftboss.executors.child import main; main({fd}, {parent})"
-WARDEN = (
-    "import sys; sys.path.append({path!r}); from shiftboss.executors.warden import main; main({fd}, {mark!r}, {parent})"
-)
+PROGRAM = "import sys; sys.path.append({path!r}); from shiftboss.executors.child import main; main({fd}, {parent})"
 REAP_S = 5.0  # from the closing of a child's socket to its end; a core dump takes a while
+
+log = logging.getLogger("shiftboss.executors")
+
+
+def require_psutil(why: str) -> Any:
+    """The module.  Raises ConfigurationError."""
+    try:
+        import psutil
+    except ImportError:
+        raise ConfigurationError(f"{why} needs psutil; run: pip install 'shiftboss[process]'") from None
+    return psutil
 
 
 class Child:
     """One process."""
 
-    def __init__(self, mark: str) -> None:
-        self.mark = mark
+    def __init__(self, lifeline: Lifeline, number: int, clock: Clock) -> None:
         self.attempt: Attempt | None = None
         self.entries: set[Entry] = set()  # bodies that it has imported
         self.runs = 0
         self.is_leaving = False  # gets no more work
         self.is_silent = False  # its end of the socket is closed
-        self.why: Error | None = None  # we killed it
+        self.why: Failed | None = None  # we killed it
         self.until_s = math.inf  # when it is killed: it did not begin, or did not leave, by then
-        self._family: list[Any] = []  # what was seen below it
+        self._lifeline = lifeline
+        self._was_told = False  # to end, by a signal
         self._inbox = Inbox()
         self._unsent = bytearray()
         self.socket, theirs = socket.socketpair()
         with theirs:
-            self._process = _spawn(CHILD, theirs.fileno(), mark=mark)
+            mark = f"{lifeline.mark}.child-{number}."
+            self._process = _spawn(theirs.fileno(), mark=mark)
         self.socket.setblocking(False)
         self.pid = self._process.pid
-        self._seen = trees.require_psutil().Process(self.pid)
+        self._family = Family(self.pid, mark, clock)
+        self._measured: Any = None  # psutil's view of it, once somebody asks
         self.pidfd = _pidfd(self.pid)
+        lifeline.hold(self.pid)
         level = logging.getLogger().getEffectiveLevel()
         self.send(Hello(path=list(sys.path), argv=list(sys.argv), script=this_script(), level=level))
 
@@ -99,29 +113,30 @@ class Child:
         return self.attempt is None and not self.is_leaving
 
     def memory_bytes(self) -> int:
+        """What it holds of the machine's memory."""
+        psutil = require_psutil("max_memory=")
         try:
-            return int(self._seen.memory_info().rss)
-        except trees.require_psutil().Error:
+            if self._measured is None:
+                self._measured = psutil.Process(self.pid)
+            return int(self._measured.memory_info().rss)
+        except psutil.Error:
             return 0
 
     def ended(self) -> bool:
-        return self._process.poll() is not None
+        return has_ended(self._process)
 
     # its end
 
     def terminate(self) -> None:
         """TERM to all of it."""
-        self._family = trees.descendants(self.pid)
-        trees.send_group(self.pid, signal.SIGTERM)
-        trees.send((each for each in self._family if _group(each.pid) != self.pid), signal.SIGTERM)
+        self._was_told = True
+        self._family.terminate()
 
     def kill(self) -> None:
-        """KILL to all of it, those below first: without it they would be somebody else's."""
-        self.is_leaving = True
+        """KILL to all of it."""
+        self._was_told = self.is_leaving = True
         if not self.ended():
-            self._family += trees.descendants(self.pid)
-            trees.send(self._family, signal.SIGKILL)
-            trees.send_group(self.pid, signal.SIGKILL)
+            self._family.kill()
 
     def leave(self, now_s: float) -> None:
         """It ends by itself when its socket does, with all below it."""
@@ -130,50 +145,30 @@ class Child:
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
 
-    def bury(self) -> int:
-        """After its end: its return code.  Nothing of it is left."""
-        code = self._process.wait()
-        if self.attempt is not None or self.why is not None or self._family or code != 0:
-            trees.send(self._family, signal.SIGKILL)
-            trees.sweep(self.mark)
+    def bury(self) -> int | None:
+        """After its end: its return code, where that is known.  Nothing of it is left."""
+        code = code_of(self._process)
+        if (self._was_told or code != 0 or self.attempt is not None) and not self._family.end(0.0):
+            log.warning("a process that a child has left cannot be ended; it lives on")
+        self._process.wait()
+        self._lifeline.release(self.pid)
         self.socket.close()
         if self.pidfd is not None:
             os.close(self.pidfd)
         return code
 
 
-class Warden:
-    """See `warden.py`."""
-
-    def __init__(self, mark: str) -> None:
-        self._socket, theirs = socket.socketpair()
-        with theirs:
-            self._process = _spawn(WARDEN, theirs.fileno(), mark=mark)
-
-    def dismiss(self) -> None:
-        self._socket.close()
-        try:
-            self._process.wait(REAP_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-
-def _spawn(program: str, fd: int, *, mark: str) -> subprocess.Popen[bytes]:
+def _spawn(fd: int, *, mark: str) -> subprocess.Popen[bytes]:
     """A fresh interpreter with the options of this one, in a session of its own."""
     options = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # as multiprocessing does
-    environment = dict(os.environ)
-    environment.pop(trees.MARK, None)
-    if program is CHILD:
-        environment[trees.MARK] = mark
     output = _output()
     return subprocess.Popen(  # noqa: S603  # our own interpreter
-        [sys.executable, *options, "-P", "-c", program.format(path=SOURCES, fd=fd, parent=os.getpid(), mark=mark)],
+        [sys.executable, *options, "-P", "-c", PROGRAM.format(path=SOURCES, fd=fd, parent=os.getpid())],
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,
         pass_fds=(fd,),
-        env=environment,
+        env={**os.environ, MARK: mark},
         start_new_session=True,
     )
 
@@ -191,10 +186,3 @@ def _pidfd(pid: int) -> int | None:
         return os.pidfd_open(pid)
     except (AttributeError, OSError):  # not Linux, or an old one: then the children are asked in turn
         return None
-
-
-def _group(pid: int) -> int:
-    try:
-        return os.getpgid(pid)
-    except OSError:
-        return -1

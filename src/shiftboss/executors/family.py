@@ -1,4 +1,4 @@
-"""Everything that one command has started, and its end: nothing of it outlives its attempt.
+"""Everything that one child or command has started, and its end: nothing of it outlives its attempt.
 
 Rules of this file
 - The leader of the group is reaped last: while it is a zombie its number is nobody else's, so signalling its group is
@@ -15,6 +15,7 @@ import contextlib
 import logging
 import os
 import signal
+import subprocess
 import threading
 import time
 
@@ -30,7 +31,7 @@ _said_blind = threading.Event()
 
 
 class Family:
-    """The processes of one command, from its start on.  Used by the thread that serves it."""
+    """The processes of one leader, from its start on.  Used by the thread that serves it."""
 
     def __init__(self, leader: int, mark: str, clock: Clock) -> None:
         self._clock = clock
@@ -43,8 +44,8 @@ class Family:
         if not self._can_see and not can_see() and not _said_blind.is_set():
             _said_blind.set()
             log.warning(
-                "the processes of this system cannot be listed: commands are ended by their process group alone, and "
-                "what leaves it lives on; install psutil (pip install 'shiftboss[process]').  Said once."
+                "the processes of this system cannot be listed: children and commands are ended by their process group "
+                "alone, and what leaves it lives on; install psutil (pip install 'shiftboss[process]').  Said once."
             )
 
     def look(self) -> list[Process]:
@@ -111,3 +112,26 @@ class Family:
                 with contextlib.suppress(OSError):
                     os.waitpid(each.pid, os.WNOHANG)
         return living
+
+
+def has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """Whether it is a zombie; it stays one, so that its number and its group's stay its own."""
+    if not hasattr(os, "waitid"):  # macOS before Python 3.13: reaped here, a moment too early
+        return process.poll() is not None
+    try:
+        return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+    except ChildProcessError:  # somebody else has reaped it
+        return True
+
+
+def code_of(process: subprocess.Popen[bytes]) -> int | None:
+    """As `subprocess` counts: a signal is negative; None when somebody else has taken it."""
+    if not hasattr(os, "waitid"):
+        return process.poll()
+    try:
+        found = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+    except ChildProcessError:
+        return None
+    if found is None:
+        return None
+    return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status

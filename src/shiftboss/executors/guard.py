@@ -1,10 +1,10 @@
-"""Which processes came from a command, and the watch that ends them when their node is gone.
+"""Which processes came from a child or a command, and the watch that ends them when their node is gone.
 
 Rules of this file
 - It imports the standard library only and runs as a script of its own as well (`python -I -S guard.py`, 25 ms).
-- What a command started is known by any of: its process group, its session, a parent that is known, or the mark in its
-  environment.  The mark is what a daemon keeps that has forked twice and called setsid; the others hold where a program
-  empties its environment.
+- What one of them started is known by any of: its process group, its session, a parent that is known, or the mark in
+  its environment.  The mark is what a daemon keeps that has forked twice and called setsid; the others hold where a
+  program empties its environment.
 - A process is a pid together with the instant of its birth: a number that was given to another is never signalled.
 
 Why a warden.  PR_SET_PDEATHSIG has to be set between fork and exec: in Python that is a preexec_fn, which may deadlock
@@ -12,7 +12,8 @@ in a process with threads, or a wrapper that costs each command the start of an 
 *thread* that forked ends, and grandchildren do not inherit it.  So one small process for each node holds the reading
 end of a pipe whose only writer is the node, and a pidfd of it (forked copies of the node hold the pipe open too).
 However the node ends, kill -9 and the out-of-memory killer included, one of them says so, and the warden ends what
-carries the node's mark.  It is in no critical path: commands start without waiting for it.
+carries the node's mark.  It is in no critical path: commands start without waiting for it.  (Children set the signal
+for themselves, but what a body started inherits nothing of it, and a body in C code keeps a thread from looking.)
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import time
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
-MARK = "SHIFTBOSS_MARK"  # in the environment of a command: node's mark, run, fence
+MARK = "SHIFTBOSS_MARK"  # in their environment: the node's mark, then what tells one from the other
 PROC = "/proc"
 ROUND_S = 0.02  # between two looks at what is being killed
 CLEAN_ROUNDS = 10  # looks in a row that find nothing, after a kill: a child between fork and exec has no mark yet
@@ -117,7 +118,7 @@ def carries(pid: int, mark: str) -> bool:
 def relatives(
     processes: Iterable[Process], *, leaders: Collection[int], known: Collection[Born], mark: str, since: int = 0
 ) -> list[Process]:
-    """Those that belong to the commands of *leaders*, to what is *known* of them, or carry *mark*.
+    """Those that belong to *leaders*, to what is *known* of them, or carry *mark*.
 
     *since*: the birth of the first of them; nothing older can have come from it.
     """
@@ -131,7 +132,7 @@ def relatives(
             each
             for each in others
             if each.pid in groups or each.group in groups or each.session in groups or each.parent in found
-            or each.id in known
+            or each.parent in leaders or each.id in known
         ]  # fmt: skip
         if not new and not marks_were_read:  # the dear part, so it comes last, for those not known otherwise
             new = [each for each in others if not each.is_zombie and carries(each.pid, mark)]

@@ -1,8 +1,8 @@
-"""The node's end of the pipe whose closing lets the warden end what the node's commands left (see `guard.py`).
+"""The node's end of the pipe whose closing lets the warden end what the node started (see `guard.py`).
 
 Rules of this file
-- Nobody waits for the warden at the start of a command; it is told of the command's group after the fork, and finds by
-  the mark what it was not told of.
+- Nobody waits for the warden at the start of a program; it is told of its group after the fork, and finds by the mark
+  what it was not told of.
 - A warden that has died, or does not listen, is replaced and told everything anew.
 """
 
@@ -23,10 +23,10 @@ log = logging.getLogger("shiftboss.executors")
 
 
 class Lifeline:
-    """One for each node that runs commands.  Any thread may call it."""
+    """One for each executor that starts processes.  Any thread may call it."""
 
     def __init__(self) -> None:
-        self.mark = secrets.token_hex(8)  # in the environment of every command of this node
+        self.mark = secrets.token_hex(8)  # in the environment of all that is started
         self._lock = threading.Lock()  # protects everything below
         self._warden: subprocess.Popen[bytes] | None = None
         self._groups: set[int] = set()
@@ -82,8 +82,8 @@ class Lifeline:
             if not self._said_none:
                 self._said_none = True
                 log.warning(
-                    "the warden of this node's commands cannot be started (%s): should the node be killed, commands "
-                    "that run then go on; it is tried again at the next command.  Said once.", error,
+                    "the warden of this node's processes cannot be started (%s): should the node be killed, what runs "
+                    "then goes on; it is tried again at the next start.  Said once.", error,
                 )  # fmt: skip
 
     def _write(self, text: str) -> None:

@@ -8,7 +8,7 @@ Rules of this file
 - To end an attempt: word and TERM to all of its child's processes, KILL after its grace (T2).
 - A child that dies by itself is a failed attempt that says of what; a new one is made when there is work.
 - No child outlives this process: the kernel kills it (PR_SET_PDEATHSIG), its own watcher ends it at the end of its
-  socket where the kernel cannot, and a warden ends what they had started.
+  socket where the kernel cannot, and a warden ends what they had started (`guard.py`).
 
 Why a pool of our own (2026-11, versions as of then)
 - concurrent.futures and loky 3.7: one child that dies breaks the pool and every other future in it, a running call
@@ -29,20 +29,21 @@ import math
 import os
 import selectors
 import threading
-import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from shiftboss.clock import Clock
 from shiftboss.context import Announcement, Context
-from shiftboss.core.model import Error, Failed, Interrupted, Outcome
+from shiftboss.core.model import Cancelled, Failed, Interrupted, Outcome
 from shiftboss.core.value import replace
-from shiftboss.executors import trees
 from shiftboss.executors.attempt import CLOSED, MAX_WAIT_S, TIMEOUT, Attempt, Key
-from shiftboss.executors.children import Child, Warden
+from shiftboss.executors.children import Child, require_psutil
+from shiftboss.executors.death import death, died, oom_kills
 from shiftboss.executors.entry import Entries
 from shiftboss.executors.failure import error_of
+from shiftboss.executors.guard import can_see
+from shiftboss.executors.lifeline import Lifeline
 from shiftboss.executors.orders import Orders
 from shiftboss.executors.relay import log_again
 from shiftboss.executors.wire import Announce, Begun, Ended, Line, Said, Tell, Work
@@ -51,6 +52,7 @@ from shiftboss.ports import Launch, StopReason
 MEMORY_LOOK_S = 0.1  # between looks at a child with a ceiling: a loop that allocates takes some 100 MB meanwhile
 POLL_S = 0.5  # between looks at the children where the system has no pidfd
 SILENT_S = 1.0  # a process closes its sockets a moment before its end
+CLOSE_WITHIN_S = 5.0  # for the warden to look once more; it takes some 30 ms
 BEGIN_WITHIN_S = 60.0  # from its start until a child enters its first body; imports of large libraries take 10
 
 log = logging.getLogger("shiftboss.executors")
@@ -61,8 +63,10 @@ class ProcessExecutor:
 
     kind = "process"
 
-    def __init__(self, slots: int | None, clock: Clock) -> None:
+    def __init__(self, slots: int | None, clock: Clock, *, measures: bool = False) -> None:
+        """*measures*: some worker has a `max_memory`."""
         self.slots = slots or os.cpu_count() or 1
+        self._measures = measures
         self._clock = clock
         self._announcement = Announcement()
         self._lock = threading.Lock()  # protects `_thread`, `_is_closed` and the putting of orders
@@ -75,15 +79,17 @@ class ProcessExecutor:
         self._children: list[Child] = []
         self._selector: selectors.BaseSelector
         self._entries = Entries()
-        self._warden: Warden | None = None
-        self._mark = ""
+        self._lifeline = Lifeline()
         self._numbers = itertools.count(1)
         self._oom_kills = 0
         self._is_leaving = False
 
     def open(self) -> None:
-        """Raises ConfigurationError where psutil is missing.  No process is started yet."""
-        trees.require_psutil()
+        """Raises ConfigurationError where psutil is needed and missing.  No process is started yet."""
+        if self._measures:
+            require_psutil("max_memory=")
+        if not can_see():
+            require_psutil("executor='process' on a system without /proc")
         with self._lock:
             self._is_closed = False
             self._announcement = Announcement()
@@ -145,8 +151,7 @@ class ProcessExecutor:
 
     def _serve(self, orders: Orders) -> None:
         self._selector = selectors.DefaultSelector()
-        self._mark = f"{uuid.uuid4().hex}."
-        self._oom_kills = trees.oom_kills()
+        self._oom_kills = oom_kills()
         self._selector.register(orders.rope, selectors.EVENT_READ, lambda mask: orders.answer())
         while not (self._is_leaving and not self._children):
             for key, mask in self._selector.select(self._wait_s()):
@@ -157,9 +162,7 @@ class ProcessExecutor:
             orders.close()
             self._thread = self._orders = None
         self._selector.close()
-        if self._warden is not None:
-            self._warden.dismiss()
-            self._warden = None
+        self._lifeline.close(CLOSE_WITHIN_S)
 
     def _enqueue(self, started: Sequence[Attempt]) -> None:
         self._waiting.extend(started)
@@ -186,9 +189,8 @@ class ProcessExecutor:
                 self._finish(attempt, Failed(error_of(error)))
 
     def _spawn(self) -> Child:
-        if self._warden is None:
-            self._warden = Warden(self._mark)
-        child = Child(f"{self._mark}{next(self._numbers)}")
+        self._lifeline.open()
+        child = Child(self._lifeline, next(self._numbers), self._clock)
         self._children.append(child)
         self._selector.register(child.socket, selectors.EVENT_READ, lambda mask: self._hear(child, mask))
         if child.pidfd is not None:
@@ -259,7 +261,8 @@ class ProcessExecutor:
                 child.attempt = None
                 child.runs += 1
                 self._part(child, attempt, leaves_processes=message.leaves_processes)
-                self._finish(attempt, message.outcome)
+                # an operator's cancel may have come when it had ended, and before its word was here
+                self._finish(attempt, Cancelled() if attempt.told == StopReason.CANCEL else message.outcome)
                 self._dispatch()
 
     def _part(self, child: Child, attempt: Attempt, *, leaves_processes: bool) -> None:
@@ -292,14 +295,14 @@ class ProcessExecutor:
             self._finish(attempt, self._of_death(child, attempt, code))
         self._dispatch()
 
-    def _of_death(self, child: Child, attempt: Attempt, code: int) -> Outcome:
+    def _of_death(self, child: Child, attempt: Attempt, code: int | None) -> Outcome:
         if attempt.told is not None:
             if not attempt.has_begun:
                 return attempt.never_begun(attempt.told)
             attempt.stack = attempt.stack or "(killed: it did not answer TERM within its grace)"
             return attempt.raised(asyncio.CancelledError())
-        known, self._oom_kills = self._oom_kills, trees.oom_kills()
-        return Failed(child.why or trees.death(code, by_kernel=self._oom_kills > known))
+        known, self._oom_kills = self._oom_kills, oom_kills()
+        return child.why or death(code, by_kernel=self._oom_kills > known)
 
     def _stop(self, key: Key, reason: StopReason) -> None:
         attempt = self._attempts.get(key)
@@ -364,9 +367,9 @@ class ProcessExecutor:
                 self._bury(child)
             elif child.until_s <= now_s:
                 if attempt is not None and not child.is_silent:
-                    child.why = Error(trees.DIED, f"ChildDied: its body was not entered within {BEGIN_WITHIN_S:g} s")
+                    child.why = died(f"its body was not entered within {BEGIN_WITHIN_S:g} s")
                 elif attempt is not None:
-                    child.why = Error(trees.DIED, "ChildDied: it closed its socket to the node and lived on")
+                    child.why = died("it closed its socket to the node and lived on")
                 child.until_s = math.inf
                 child.kill()
             elif attempt is not None and attempt.look_at_s <= now_s:
@@ -377,7 +380,7 @@ class ProcessExecutor:
                     child.kill()
             elif attempt is not None and child.why is None and _is_too_large(child, attempt):
                 limit = attempt.launch.definition.max_memory_bytes
-                child.why = Error(trees.DIED, f"ChildDied: killed above max_memory ({limit:,} bytes)")
+                child.why = died(f"killed above max_memory ({limit:,} bytes)")
                 child.kill()
 
 

@@ -23,7 +23,7 @@ from shiftboss.core.model import Cancelled, Error, Failed, Interrupted, Outcome
 from shiftboss.executors.attempt import MAX_WAIT_S, MIN_GRACE_S, TIMEOUT, Attempt
 from shiftboss.executors.capture import Capture, Lines
 from shiftboss.executors.command import FAILED, Command, ended, named, timed_out
-from shiftboss.executors.family import Family
+from shiftboss.executors.family import Family, code_of, has_ended
 from shiftboss.ports import StopReason
 
 CHUNK_BYTES = 1 << 16  # what a pipe holds
@@ -81,7 +81,7 @@ class Program:
         with selectors.DefaultSelector() as selector:
             handle = self._register(selector, process, payload)
             try:
-                while not _has_ended(process):
+                while not has_ended(process):
                     self._step(selector, family, polls=handle is None)
                 with self._lock:
                     told, self.attempt.look_at_s = self.attempt.told, math.inf
@@ -95,7 +95,7 @@ class Program:
                     if pipe is not None:
                         with contextlib.suppress(OSError):
                             pipe.close()
-        code = _code(process)
+        code = code_of(process)
         process.wait()
         outcome = self._outcome(told, code)
         if not is_gone:
@@ -238,26 +238,3 @@ def _read(handle: int) -> bytes | None:
         return None
     except OSError:
         return b""
-
-
-def _has_ended(process: subprocess.Popen[bytes]) -> bool:
-    """Whether it is a zombie; it stays one, so that its number and its group's stay its own."""
-    if not hasattr(os, "waitid"):  # macOS before Python 3.13: reaped here, a moment too early
-        return process.poll() is not None
-    try:
-        return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
-    except ChildProcessError:  # somebody else has reaped it
-        return True
-
-
-def _code(process: subprocess.Popen[bytes]) -> int | None:
-    """As `subprocess` counts: a signal is negative; None when somebody else has taken it."""
-    if not hasattr(os, "waitid"):
-        return process.poll()
-    try:
-        found = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
-    except ChildProcessError:
-        return None
-    if found is None:
-        return None
-    return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status

@@ -31,8 +31,10 @@ from shiftboss.core.model import (
 from shiftboss.core.snapshot import NO_RECORD, Change
 from shiftboss.testing.clock import US, VirtualClock
 
-FAILURES = frozenset({Cause.ERROR, Cause.FATAL, Cause.TIMEOUT, Cause.UNFIT})  # causes of attempts that count (R1)
-DEADLY = frozenset({Cause.ERROR, Cause.FATAL, Cause.TIMEOUT, Cause.LOST, Cause.CRASH_LOOP})  # K4
+FAILURES = frozenset(
+    {Cause.ERROR, Cause.FATAL, Cause.TIMEOUT, Cause.CRASH, Cause.UNFIT}
+)  # causes of attempts that count (R1)
+DEADLY = frozenset({Cause.ERROR, Cause.FATAL, Cause.TIMEOUT, Cause.LOST, Cause.CRASH, Cause.CRASH_LOOP})  # K4
 HANDED_BACK = frozenset({Cause.INTERRUPTED, Cause.RESCUED})  # R2
 VAGUE_S = 90.0  # a minute's bucket, and time for every node to have looked
 

@@ -1,0 +1,41 @@
+"""What the end of a child says about its cause."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+from shiftboss.core.model import Error, Failed
+
+DIED = "shiftboss.ChildDied"
+VMSTAT = Path("/proc/vmstat")
+
+
+def death(code: int | None, *, by_kernel: bool) -> Failed:
+    """The outcome of an attempt whose child ended with *code*, as `subprocess` counts; None: nobody knows."""
+    if code is None:
+        return died(
+            "its exit code was taken by other code in this process that waits for any child (SIGCHLD, waitpid -1)"
+        )
+    if code >= 0:
+        return died(f"exit code {code}")
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return died(f"{name}, the system was out of memory" if code == -signal.SIGKILL and by_kernel else name)
+
+
+def died(how: str) -> Failed:
+    return Failed(Error(type=DIED, message=f"ChildDied: {how}"), crashed=True)
+
+
+def oom_kills() -> int:
+    """How many processes the kernel has killed for want of memory since the boot; 0 where it does not say."""
+    try:
+        for line in VMSTAT.read_text(encoding="ascii").splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    except (OSError, ValueError):
+        pass
+    return 0
