@@ -2,8 +2,9 @@
 
 Rules of this file
 - `now` is wall time and says what is due; `monotonic_s` measures durations and limits waits.
-- `lease_s` counts the time in which the machine was suspended, so that a sleeping node's lease ends (C2); `boot` names
-  the boot it belongs to.
+- `lease_s` is what leases are written in: seconds of the store's own clock, or of this machine's, which count the time
+  in which it was suspended, so that a sleeping node's lease ends (C2); `boot` names what they belong to.
+- `elapsed_s` is this machine's alone, suspension counted; a node trusts its own lease by it, whatever other clocks do.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ class Clock(Protocol):
 
     def now(self) -> datetime: ...
     def monotonic_s(self) -> float: ...
+    def elapsed_s(self) -> float: ...
     def lease_s(self) -> float: ...
     @property
     def boot(self) -> str: ...
@@ -39,8 +41,10 @@ class SystemClock:
     def monotonic_s(self) -> float:
         return time.monotonic()
 
-    def lease_s(self) -> float:
+    def elapsed_s(self) -> float:
         return time.clock_gettime(LEASE_CLOCK)
+
+    lease_s = elapsed_s
 
 
 def _boot() -> str:

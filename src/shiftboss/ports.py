@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from shiftboss.clock import Clock
 from shiftboss.core.events import Event
 from shiftboss.core.lane import Lane
 from shiftboss.core.model import (
@@ -206,6 +207,11 @@ class Store(Protocol):
 
     @property
     def url(self) -> str: ...
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that its rules live by: the one it was given, or its own where it is a server."""
+        ...
 
     def open(self, *, create: bool) -> None:
         """Check, create (with *create*) and migrate.  Raises StoreMissing, StoreDamaged, StoreTooNew, StoreReadOnly."""

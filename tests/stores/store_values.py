@@ -46,8 +46,10 @@ class FrozenClock:
     def monotonic_s(self) -> float:
         return 0.0
 
-    def lease_s(self) -> float:
+    def elapsed_s(self) -> float:
         return 0.0
+
+    lease_s = elapsed_s
 
 
 def at(seconds: float) -> datetime:

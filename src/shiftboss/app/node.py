@@ -61,27 +61,27 @@ class NodeParts:
         boss = self._boss
         kinds = {definition.executor for name, definition in boss.definitions.items() if boss.only(name)}
         if "thread" in kinds:
-            self.executors["thread"] = ThreadExecutor(boss.max_concurrency, boss.clock)
+            self.executors["thread"] = ThreadExecutor(boss.max_concurrency, self.store.clock)
         if "process" in kinds:
             from shiftboss.executors.process import ProcessExecutor  # 15 ms of import, for who asks only
 
             measures = any(each.max_memory_bytes is not None for each in boss.definitions.values())
-            self.executors["process"] = ProcessExecutor(boss.process_slots, boss.clock, measures=measures)
+            self.executors["process"] = ProcessExecutor(boss.process_slots, self.store.clock, measures=measures)
         if "command" in kinds:
             from shiftboss.executors.command_executor import CommandExecutor  # as above
 
-            self.executors["command"] = CommandExecutor(boss.command_slots, boss.clock)
+            self.executors["command"] = CommandExecutor(boss.command_slots, self.store.clock)
         if any(kind.startswith("pool:") for kind in kinds):
             from shiftboss.executors.pool import PoolBody, PoolExecutor  # as above
 
             for name, body in boss.bodies.items():
                 if isinstance(body, PoolBody) and boss.only(name):
                     kind = boss.definitions[name].executor
-                    self.executors[kind] = PoolExecutor(kind, body.pool, boss.clock, slots=body.pool_slots)
+                    self.executors[kind] = PoolExecutor(kind, body.pool, self.store.clock, slots=body.pool_slots)
         if loop is not None:
-            coroutines = CoroutineExecutor(loop, boss.max_concurrency, boss.clock)
+            coroutines = CoroutineExecutor(loop, boss.max_concurrency, self.store.clock)
             self.executors["coroutine"] = coroutines
-            self.watchdog = Watchdog(loop, boss.clock, running=coroutines.running)
+            self.watchdog = Watchdog(loop, self.store.clock, running=coroutines.running)
         for executor in self.executors.values():
             executor.open()
             self._stack.callback(executor.close, CLOSE_WITHIN_S)
@@ -99,9 +99,9 @@ class NodeParts:
         return Node(
             id=uuid.uuid4().hex,
             name=f"{host}:{os.getpid()}",
-            boot=boss.clock.boot,
+            boot=self.store.clock.boot,
             lease_until_s=0.0,
-            started_at=boss.clock.now(),
+            started_at=self.store.clock.now(),
             slots=boss.max_concurrency,
             executors={kind: executor.slots for kind, executor in self.executors.items()},
             workers={name: d.parameters for name, d in boss.definitions.items() if boss.only(name)},
@@ -115,7 +115,7 @@ class NodeParts:
         boss = self._boss
         return Engine(
             self.store,
-            boss.clock,
+            self.store.clock,
             node=self.node,
             definitions=tuple(d for name, d in boss.definitions.items() if boss.only(name)),
             resources=boss.resources,

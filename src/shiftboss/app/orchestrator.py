@@ -110,7 +110,7 @@ class Orchestrator:
         self.max_dead_letters = max_dead_letters
         self.durability = durability
         self.code_version = code_version or os.environ.get("SHIFTBOSS_CODE_VERSION", "")
-        self.clock: Clock = clock or SystemClock()
+        self._given_clock: Clock = clock or SystemClock()
         self.definitions: dict[str, Definition] = {}
         self.bodies: dict[str, Body] = {}
         self.only: Callable[[str], bool] = lambda name: True  # the command's --only and --except
@@ -228,7 +228,7 @@ class Orchestrator:
                 "this is a child of executor='process', which imports the module of its function and starts nothing; "
                 'put the start of the orchestrator under if __name__ == "__main__":'
             )
-        store = open_store(self.store_url, clock=self.clock, durability=self.durability)
+        store = open_store(self.store_url, clock=self._given_clock, durability=self.durability)
         store.open(create=not is_client)
         parts = NodeParts(self, store, loop, is_client=is_client)
         self._parts = parts
@@ -248,6 +248,11 @@ class Orchestrator:
                 self._views = None
         if parts is not None:
             parts.close()
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that the rules live by: the store's while one is open."""
+        return self._given_clock if self._parts is None else self._parts.store.clock
 
     def _require(self) -> Engine:
         engine = self._engine

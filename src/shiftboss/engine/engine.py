@@ -204,7 +204,7 @@ class Engine:
     def _renew(self, *, joining: bool = False) -> None:
         if self._node is None:
             return
-        asked_s = self._clock.lease_s()
+        asked_s = self._clock.elapsed_s()
         stored = self._cycle.snapshot.nodes.get(self._node.id, self._node)
         node = replace(
             self._node,

@@ -16,7 +16,7 @@ class Lease:
         self._asked_s: float | None = None
 
     def renewed(self, asked_s: float) -> None:
-        """A renewal that was asked for at *asked_s* of the lease clock is committed."""
+        """A renewal that was asked for at *asked_s* of elapsed time is committed."""
         self._asked_s = asked_s
 
     def lost(self) -> None:
@@ -25,11 +25,11 @@ class Lease:
 
     @property
     def is_trusted(self) -> bool:
-        return self._asked_s is not None and self._clock.lease_s() < self._asked_s + LEASE_S - TRUST_MARGIN_S
+        return self._asked_s is not None and self._clock.elapsed_s() < self._asked_s + LEASE_S - TRUST_MARGIN_S
 
     @property
     def renew_in_s(self) -> float:
         """Seconds until the next renewal; 0 when it is due."""
         if self._asked_s is None:
             return 0.0
-        return max(0.0, self._asked_s + RENEW_S - self._clock.lease_s())
+        return max(0.0, self._asked_s + RENEW_S - self._clock.elapsed_s())

@@ -46,6 +46,10 @@ class SqliteStore:
         return f"sqlite:///{self._path}"
 
     @property
+    def clock(self) -> Clock:
+        return self._clock
+
+    @property
     def path(self) -> Path:
         return self._path
 

@@ -30,8 +30,10 @@ class VirtualClock:
     def monotonic_s(self) -> float:
         return self.elapsed_us / US
 
-    def lease_s(self) -> float:
+    def elapsed_s(self) -> float:
         return self.elapsed_us / US
+
+    lease_s = elapsed_s
 
     def advance(self, seconds: float) -> None:
         """Let time pass; no time passes for a negative number."""

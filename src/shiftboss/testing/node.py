@@ -133,7 +133,7 @@ class SimNode:
         turn = self.cycle.turn([Fact(rule, Needs(lanes=tuple(d.name for d in definitions)), answer)])
         tell(turn.answers)
         answer.get()
-        asked_s = self.clock.lease_s()
+        asked_s = self.clock.elapsed_s()
         self._finish(self.cycle.turn([joined(self.node, self.clock)], dead=self._surely_dead()), (), asked_s)
 
     def put(self, fact: Fact) -> None:
@@ -170,7 +170,7 @@ class SimNode:
         facts: list[Fact] = []
         dead: Collection[str] | None = None
         if self.lease.renew_in_s <= 0.0:
-            asked_s = self.clock.lease_s()
+            asked_s = self.clock.elapsed_s()
             facts = [renewed(self._me(), self.clock)]
         else:
             facts, self.inbox = self.inbox[:MAX_FACTS], self.inbox[MAX_FACTS:]
