@@ -40,6 +40,10 @@ class UnknownRun(CallerError, LookupError):
     """No run of that id is stored (it may have been pruned)."""
 
 
+class UnknownNode(CallerError):
+    """No node of that id or name lives on this store."""
+
+
 class WrongPayload(CallerError, ValueError):
     """The payload does not fit the parameters of the worker's function."""
 

@@ -54,6 +54,13 @@ class Delta(NamedTuple):
 NO_DELTA = Delta()
 
 
+class Past(NamedTuple):
+    """How far a store has come: neither number is ever given again."""
+
+    number: int  # of the last commit: no claim has a larger fence
+    run_id: int  # of the last run
+
+
 class HistoryFilter(NamedTuple):
     """Which finished or live runs to list, newest first.  `before` is a run id: the cursor of the page."""
 
@@ -141,6 +148,10 @@ class Reader(Protocol):
         """What attempts of a run logged, in order, from the line after *after* (fence, number)."""
         ...
 
+    def past(self) -> Past:
+        """How far this store has come."""
+        ...
+
     def info(self) -> dict[str, Any]:
         """Facts for `doctor`: engine and version, schema, sizes, settings, integrity."""
         ...
@@ -156,6 +167,10 @@ class Transaction(Reader, Protocol):
 
     def ids(self) -> Iterator[int]:
         """Ids for new runs, increasing."""
+        ...
+
+    def continue_after(self, past: Past) -> None:
+        """Before anything is written: go on from where another store has come to, if that is farther (C5)."""
         ...
 
     def write(self, change: Change, *, new: Collection[int]) -> None:
@@ -326,6 +341,7 @@ __all__ = [
     "HistoryFilter",
     "Launch",
     "LetterFilter",
+    "Past",
     "Reader",
     "Session",
     "StopReason",

@@ -87,6 +87,37 @@ def test_migrate_leaves_alone_what_is_no_store(cli, empty):
     assert (empty / "shiftboss.db").read_bytes() == b""
 
 
+def test_migrate_moves_a_store_and_says_what_it_moved(cli, shop):
+    moved = cli("migrate", "--from", "sqlite:///shiftboss.db", "--to", "sqlite:///new.db")
+
+    assert moved.code == 0
+    assert "runs" in moved.out
+    assert "holds all of sqlite:///" in moved.err
+    assert cli("runs", "--store", "new.db", "--json").out == cli("runs", "--json").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--from", "a.db"], 2, "a move takes --from URL and --to URL"),
+        (["--from", "./none.db", "--to", "./new.db"], 4, "there is no store"),
+        (["--from", "./shiftboss.db", "--to", "./shiftboss.db"], 5, "cannot be moved into itself"),
+    ],
+)
+def test_a_move_that_cannot_be_is_refused(cli, shop, arguments, code, message):
+    refused = cli("migrate", *arguments)
+
+    assert refused.code == code
+    assert message in refused.err
+
+
+def test_draining_an_unknown_node_is_no_such_thing(cli, shop):
+    refused = cli("drain", "web-2:1")
+
+    assert refused.code == 4
+    assert "no node 'web-2:1' is known; known: none" in refused.err
+
+
 def test_prune_needs_a_yes_and_says_how_much_went(cli, shop):
     assert cli("prune").code == 2
 

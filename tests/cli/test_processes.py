@@ -103,6 +103,37 @@ def test_a_second_signal_forces_run_out_and_the_code_says_which(start, shop, num
     assert node.ends(number) == code
 
 
+def test_a_node_that_is_drained_from_elsewhere_starts_nothing_more_and_says_so(start, shop):
+    node = start("run", "--shutdown-timeout", "1s")
+    process("trigger", "pick", cwd=shop)
+    node.says("pick run")
+    (name,) = [each["name"] for each in process("nodes", "--json", cwd=shop).json["nodes"] if each["live"]]
+
+    drained = process("drain", name, cwd=shop)
+    run = process("trigger", "send-mail", "to=ada", cwd=shop).out.strip()
+
+    assert (drained.code, f"{name} drains" in drained.err) == (0, True)
+    assert [each["mode"] for each in process("nodes", "--json", cwd=shop).json["nodes"]] == ["draining"]
+    assert process("trigger", "send-mail", "to=bea", "--wait", "--timeout", "1s", cwd=shop).code == 124
+    assert process("show", run, "--json", cwd=shop).json["run"]["status"] == "pending"
+    assert node.ends(signal.SIGTERM) == 0
+
+
+def test_a_node_for_some_workers_of_an_app_may_be_the_first_of_a_store(empty, tmp_path):
+    (empty / "app.py").write_text(
+        "from shiftboss import Orchestrator\nboss = Orchestrator()\n@boss.worker()\ndef prune(): ...\n"
+        "@boss.worker(blocks=[prune])\ndef backup(): ...\n"
+    )
+
+    found = process("run", "--only", "backup", "--for", "0.2s", cwd=empty)
+
+    assert found.code == 0
+    assert sorted(each["name"] for each in process("status", "--json", cwd=empty).json["workers"]) == [
+        "backup",
+        "prune",
+    ]
+
+
 def test_run_ends_by_itself_after_a_while(shop):
     assert process("run", "--for", "0.2s", "--shutdown-timeout", "1s", cwd=shop).code == 0
 

@@ -14,7 +14,7 @@ from shiftboss.core.events import Audit, RunStored, WorkerDisabled, WorkerEnable
 from shiftboss.core.model import CancelRequest, Cause, Disabled, NodeMode, Origin, Status
 from shiftboss.core.policy import Priority
 from shiftboss.core.snapshot import NOTHING
-from shiftboss.errors import DuplicateKey, NotAllowed, UnknownRun, UnknownWorker, WrongPayload
+from shiftboss.errors import DuplicateKey, NotAllowed, UnknownNode, UnknownRun, UnknownWorker, WrongPayload
 from shiftboss.errors import WorkerDisabled as Refused
 
 RUNNING = Status.RUNNING
@@ -309,7 +309,7 @@ class TestDrain:
 
     def test_the_node_is_marked_and_it_is_audited(self):
         world = a_world(a_run())
-        change, _ = control.drain(world, NOON, node_id="n1", by="ada")
+        change, _ = control.drain(world, NOON, wanted="n1", by="ada")
         world.apply(change)
 
         assert world.nodes["n1"].mode is NodeMode.DRAINING
@@ -318,9 +318,23 @@ class TestDrain:
             Audit(at=NOON, node="n1", by="ada", action="drain", before="running", after="draining")
         ]
 
+    def test_it_may_be_named_and_a_second_time_changes_nothing(self):
+        world = a_world()
+        change, drained = control.drain(world, NOON, wanted="host:n1", by="ada")
+        world.apply(change)
+
+        assert drained == world.nodes["n1"]
+        assert control.drain(world, NOON, wanted="host:n1", by="ada") == (NOTHING, drained)
+
     def test_an_unknown_node_is_refused(self):
-        with pytest.raises(NotAllowed, match="no node 'n9' is known; known: host:n1"):
-            control.drain(a_world(), NOON, node_id="n9", by="ada")
+        with pytest.raises(UnknownNode, match="no node 'n9' is known; known: host:n1"):
+            control.drain(a_world(), NOON, wanted="n9", by="ada")
+
+    def test_a_name_that_several_have_is_refused_with_their_ids(self):
+        world = a_snapshot(nodes=[a_node("n1", name="web"), a_node("n2", name="web")])
+
+        with pytest.raises(UnknownNode, match="several nodes; give the id of one: n1, n2"):
+            control.drain(world, NOON, wanted="web", by="ada")
 
 
 def test_a_refusal_leaves_no_change():

@@ -117,7 +117,7 @@ class NodeParts:
             self.store,
             self.store.clock,
             node=self.node,
-            definitions=tuple(d for name, d in boss.definitions.items() if boss.only(name)),
+            definitions=tuple(boss.definitions.values()),  # also of those that other nodes run (--only)
             resources=boss.resources,
             bodies=boss.bodies,
             executors=self.executors,

@@ -30,7 +30,7 @@ from shiftboss.core.control import Request
 from shiftboss.core.events import Event
 from shiftboss.core.explain import Explanation
 from shiftboss.core.health import MAX_DEAD_LETTERS, SystemHealth
-from shiftboss.core.model import DeadLetter, LogLine, Run, WorkerState
+from shiftboss.core.model import DeadLetter, LogLine, Node, Run, WorkerState
 from shiftboss.core.policy import Duration, duration
 from shiftboss.core.worker import Definition
 from shiftboss.engine import fact
@@ -318,6 +318,10 @@ class Orchestrator:
         clock = self.clock
         return lambda answer: engine.put(fact.forgotten(name, clock=clock, by=self._who(), answer=answer))
 
+    def _put_drain(self, node: str) -> call.Put:
+        engine = self._require()
+        return lambda answer: engine.put(fact.drained(node, by=self._who(), answer=answer))
+
     def _put_replay(self, run_id: int, delay_s: float) -> call.Put:
         engine = self._require()
         return lambda answer: engine.put(fact.replayed(run_id, by=self._who(), delay_s=delay_s, answer=answer))
@@ -384,6 +388,14 @@ class Orchestrator:
     async def forget(self, worker: Named) -> None:
         """Remove a worker that no live node declares.  Raises UnknownWorker, NotAllowed."""
         await call.on_loop(self._put_forget(worker))
+
+    async def drain(self, node: str) -> Node:
+        """Let a node (its id or its name) finish what runs and start nothing new until it is started again.
+
+        Raises UnknownNode.
+        """
+        drained: Node = await call.on_loop(self._put_drain(node))
+        return drained
 
     async def replay(self, run_id: int, *, delay: Duration = 0.0) -> RunHandle[Any]:
         """A new run of a dead letter, with the same payload bytes.  Raises UnknownRun, NotAllowed."""

@@ -19,7 +19,7 @@ from shiftboss.app.handle import TriggerOptions, result_of
 from shiftboss.app.views import NodeStatus, SystemStatus, Views
 from shiftboss.core.explain import Explanation
 from shiftboss.core.health import SystemHealth
-from shiftboss.core.model import DeadLetter, LogLine, Run, WorkerState
+from shiftboss.core.model import DeadLetter, LogLine, Node, Run, WorkerState
 from shiftboss.core.policy import Duration, duration
 from shiftboss.engine.shutdown import ShutdownReport
 from shiftboss.ports import HistoryFilter, LetterFilter
@@ -128,6 +128,11 @@ class SyncFace:
     def forget(self, worker: Named) -> None:
         self.open()
         call.in_thread(self._boss._put_forget(worker))
+
+    def drain(self, node: str) -> Node:
+        self.open()
+        drained: Node = call.in_thread(self._boss._put_drain(node))
+        return drained
 
     def replay(self, run_id: int, *, delay: Duration = 0.0) -> Run:
         self.open()

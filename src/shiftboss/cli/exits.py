@@ -33,6 +33,7 @@ class Exit(IntEnum):
 CODES: tuple[tuple[type[BaseException], Exit], ...] = (
     (errors.UnknownWorker, Exit.UNKNOWN),
     (errors.UnknownRun, Exit.UNKNOWN),
+    (errors.UnknownNode, Exit.UNKNOWN),
     (errors.StoreMissing, Exit.UNKNOWN),
     (errors.WorkerDisabled, Exit.REFUSED),
     (errors.DuplicateKey, Exit.REFUSED),

@@ -67,11 +67,10 @@ def reading(store: str | None, app: str | None) -> Iterator[Views]:
 @contextmanager
 def opened(url: str) -> Iterator[tuple[Store, Clock]]:
     """The store itself, for what is no question."""
-    clock = SystemClock()
-    found = open_store(url, clock)
+    found = open_store(url, SystemClock())
     found.open(create=False)
     try:
-        yield found, clock
+        yield found, found.clock
     finally:
         found.close()
 

@@ -19,6 +19,7 @@ from shiftboss.core.model import (
     Cause,
     DeadLetter,
     Disabled,
+    Node,
     NodeMode,
     Origin,
     Run,
@@ -30,7 +31,7 @@ from shiftboss.core.policy import Priority
 from shiftboss.core.settle import end_pending
 from shiftboss.core.snapshot import NOTHING, Change, Draft, Snapshot
 from shiftboss.core.value import Value, later, replace, seconds_between
-from shiftboss.errors import DuplicateKey, NotAllowed, UnknownRun, WrongPayload
+from shiftboss.errors import DuplicateKey, NotAllowed, UnknownNode, UnknownRun, WrongPayload
 from shiftboss.errors import WorkerDisabled as RefusedDisabled
 
 
@@ -224,15 +225,26 @@ def forget(
     ), None
 
 
-def drain(snapshot: Snapshot, now: datetime, *, node_id: str, by: str) -> tuple[Change, None]:
-    """Tell a node to start nothing new; it sees that at its next cycle.  Raises NotAllowed for an unknown node."""
-    node = snapshot.nodes.get(node_id)
+def drain(snapshot: Snapshot, now: datetime, *, wanted: str, by: str) -> tuple[Change, Node]:
+    """Tell a node to start nothing new until it is started again; it sees that at its next cycle.
+
+    *wanted* is its id or its name.  Raises UnknownNode, also for a name that several nodes have.
+    """
+    node = snapshot.nodes.get(wanted)
     if node is None:
-        known = ", ".join(sorted(n.name for n in snapshot.nodes.values())) or "none"
-        raise NotAllowed(f"no node {node_id!r} is known; known: {known}")
+        named = [each for each in snapshot.nodes.values() if each.name == wanted]
+        if len(named) > 1:
+            ids = ", ".join(sorted(each.id for each in named))
+            raise UnknownNode(f"{wanted!r} is the name of several nodes; give the id of one: {ids}")
+        if not named:
+            known = ", ".join(sorted(each.name for each in snapshot.nodes.values())) or "none"
+            raise UnknownNode(f"no node {wanted!r} is known; known: {known}")
+        node = named[0]
+    if node.mode is NodeMode.DRAINING:
+        return NOTHING, node
     drained = replace(node, mode=NodeMode.DRAINING)
     audit = Audit(at=now, node=node.id, by=by, action="drain", before=node.mode, after=drained.mode)
-    return Change(nodes=(drained,), events=(audit,)), None
+    return Change(nodes=(drained,), events=(audit,)), drained
 
 
 # ── dead letters ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -194,7 +194,10 @@ class Engine:
         tell(turn.answers)
         answer.get()
         self._publish(turn)
-        unstoppable = [d.name for d in self._definitions if not d.can_be_stopped and d.timeout_s is not None]
+        mine = self._node.workers if self._node is not None else {}
+        unstoppable = [
+            d.name for d in self._definitions if d.name in mine and not d.can_be_stopped and d.timeout_s is not None
+        ]
         if unstoppable:  # T2: said once
             log.info(
                 "a thread or a pool cannot be stopped: past its timeout a run of %s keeps its slot until it ends",

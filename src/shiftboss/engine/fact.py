@@ -202,8 +202,8 @@ def _forget(
     return control.forget(snapshot, now, ids=ids, name=name, live=live, by=by)
 
 
-def drained(node_id: str, *, by: str, answer: Answer) -> Fact:
-    return Fact(partial(_without_ids, control.drain, node_id=node_id, by=by), NO_NEEDS, answer)
+def drained(wanted: str, *, by: str, answer: Answer) -> Fact:
+    return Fact(partial(_without_ids, control.drain, wanted=wanted, by=by), NO_NEEDS, answer)
 
 
 def _without_ids(rule: Any, snapshot: Snapshot, now: datetime, *, ids: Iterator[int], **facts: Any) -> Any:

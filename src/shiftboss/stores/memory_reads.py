@@ -19,7 +19,7 @@ from shiftboss.core.lane import Lane
 from shiftboss.core.model import MAX_LINES, DeadLetter, LogLine, Record, Run, WorkerState
 from shiftboss.core.snapshot import NO_RECORD, Change
 from shiftboss.errors import ShiftbossError
-from shiftboss.ports import NO_DELTA, Delta, HistoryFilter, LetterFilter
+from shiftboss.ports import NO_DELTA, Delta, HistoryFilter, LetterFilter, Past
 from shiftboss.stores.memory_tables import Tables
 
 if TYPE_CHECKING:
@@ -140,6 +140,9 @@ class MemoryReader:
         found = self._tables.lines.get(run, ())
         return [line for line in found if (line.fence, line.number) > after][:limit]
 
+    def past(self) -> Past:
+        return Past(self._tables.number, self._tables.next_run - 1)
+
     def info(self) -> dict[str, Any]:
         tables = self._tables
         return {
@@ -164,6 +167,10 @@ class MemoryTransaction(MemoryReader):
         self._next_event = tables.next_event
         self._touched: dict[str, None] = {}
         self._touched_breakers: dict[str, None] = {}
+
+    def continue_after(self, past: Past) -> None:
+        self.number = max(self.number, past.number + 1)
+        self._next_run = max(self._next_run, past.run_id + 1)
 
     def ids(self) -> Iterator[int]:
         for run_id in count(self._next_run):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from shiftboss.core.events import Event
 from shiftboss.core.model import MAX_LINES, DeadLetter, LogLine, Run, Status
-from shiftboss.ports import HistoryFilter, LetterFilter
+from shiftboss.ports import HistoryFilter, LetterFilter, Past
 from shiftboss.stores import rows, sqlite_file
 from shiftboss.stores.reserve import RESERVE_BYTES
 
@@ -202,6 +202,10 @@ class Queries:
         for name, letters, _ in rows.counts_of(self._db.text(LETTER_COUNTS)):
             counts.setdefault(name, _no_counts())["dead_letters"] = letters
         return counts
+
+    def past(self) -> Past:
+        number, next_run = self._db.row("SELECT number, next_run FROM meta WHERE id = 1")
+        return Past(number, next_run - 1)
 
     def info(self) -> dict[str, Any]:
         db, path = self._db, self._db.path

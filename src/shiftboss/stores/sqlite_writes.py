@@ -19,6 +19,7 @@ from shiftboss.core.lane import queue_of
 from shiftboss.core.model import MAX_LINES, DeadLetter, LogLine, Origin, Run, Status
 from shiftboss.core.snapshot import Change
 from shiftboss.errors import ShiftbossError, StoreRejected
+from shiftboss.ports import Past
 from shiftboss.stores import rows
 from shiftboss.stores.sqlite_batch import Batch
 from shiftboss.stores.sqlite_reads import Reads
@@ -119,6 +120,10 @@ class SqliteTransaction(Reads):
         self.number = last + 1
         self.has_written = False
         self.failure: ShiftbossError | None = None  # of a write: the transaction can only be rolled back
+
+    def continue_after(self, past: Past) -> None:
+        self.number = max(self.number, past.number + 1)
+        self._next_run = max(self._next_run, past.run_id + 1)
 
     def ids(self) -> Iterator[int]:
         for run_id in count(self._next_run):

@@ -1,12 +1,15 @@
-"""`shiftboss migrate`: make the store, or bring its schema up to date."""
+"""`shiftboss migrate`: make the store, bring its schema up to date, or move all of it into another."""
 
 from __future__ import annotations
 
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import click
 
-from shiftboss.cli import dump, place, talk
+from shiftboss.app.moving import Moved, move
+from shiftboss.cli import dump, place, table, talk
 from shiftboss.cli.command import Command, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.clock import SystemClock
@@ -15,15 +18,34 @@ from shiftboss.stores.sqlite_file import Headings
 from shiftboss.stores.sqlite_schema import latest
 from shiftboss.stores.urls import open_store
 
+COLUMNS = (table.Column("MOVED"), table.Column("COUNT", right=True), table.Column("SHA-256"))
 
-@click.command(cls=Command, epilog=examples("shiftboss migrate --store sqlite:////srv/shop/jobs.db"))
+
+@click.command(
+    cls=Command,
+    epilog=examples(
+        "shiftboss migrate --store sqlite:////srv/shop/jobs.db",
+        "shiftboss migrate --from sqlite:///shiftboss.db --to sqlite:////srv/shop/jobs.db",
+    ),
+)
+@click.option("--from", "source", metavar="URL", help="Move everything out of this store …")
+@click.option("--to", "target", metavar="URL", help="… into this one, which must be new.")
 @json_option
 @store_option
-def migrate(as_json: bool, store: str | None, app: str | None) -> int:
-    """Make the store, or bring its schema up to date.
+def migrate(as_json: bool, source: str | None, target: str | None, store: str | None, app: str | None) -> int:
+    """Make the store, bring its schema up to date, or move it elsewhere.
 
-    An app does that itself when it starts; this is for those who want it as a step of its own in a deploy.
+    An app makes and updates its store itself when it starts; this is for those who want it as a step of its own in a
+    deploy.
+
+    With --from and --to all of a store is carried into another: workers with what was decided about them, waiting
+    runs, dead letters, history, logs.  Nodes must be stopped before.  The source stays as it is; what was moved is
+    compared with it by counts and digests.
     """
+    if source is not None or target is not None:
+        if source is None or target is None or store is not None:
+            raise click.UsageError("a move takes --from URL and --to URL, and neither --store nor --app")
+        return _move(source, target, as_json=as_json)
     found = open_store(place.store_url(store, app), SystemClock())
     before = _version(found.path) if isinstance(found, SqliteStore) and found.path.exists() else None
     found.open(create=True)
@@ -38,6 +60,35 @@ def migrate(as_json: bool, store: str | None, app: str | None) -> int:
     else:
         talk.note(f"{found.url}: schema {before} became {after}")
     return Exit.DONE
+
+
+def _move(source: str, target: str, *, as_json: bool) -> int:
+    old, new = open_store(source, SystemClock()), open_store(target, SystemClock())
+    old.open(create=False)
+    with closing(old):
+        new.open(create=True)
+        with closing(new):
+            try:
+                moved = move(old, new, on_progress=_show)
+            finally:
+                _show(None)
+    if as_json:
+        dump.one(moved)
+    else:
+        table.show(COLUMNS, _rows(moved))
+        talk.note(f"{moved.target} holds all of {moved.source}, which stays as it is; start nodes on the new one only")
+    return Exit.DONE
+
+
+def _rows(moved: Moved) -> list[list[str | table.Cell]]:
+    return [[part, f"{found.count:,}", found.digest[:16]] for part, found in moved.parts.items()]
+
+
+def _show(runs: int | None) -> None:
+    """A number that grows, where one looks."""
+    if talk.is_terminal(sys.stderr):
+        sys.stderr.write("\r\x1b[2K" if runs is None else f"\r{runs:,} runs moved")
+        sys.stderr.flush()
 
 
 def _version(path: Path) -> int | None:

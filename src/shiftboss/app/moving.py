@@ -1,0 +1,152 @@
+"""Moving house: everything that one store holds into another, empty one, compared before it is called done.
+
+Rules of this file
+- Nothing lives in the source meanwhile: a live node refuses the move, and its lock keeps out who would write.
+- The target gets all of it in one transaction, or nothing.
+- What is then read from the target is compared with what was read from the source, by count and by digest.
+- Ids, fences and bytes stay what they are; only events get new numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+
+import msgspec
+
+from shiftboss.core.fleet import is_live
+from shiftboss.core.snapshot import Change
+from shiftboss.errors import NotAllowed, StoreDamaged
+from shiftboss.ports import Delta, HistoryFilter, LetterFilter, Reader, Store
+
+PAGE = 500  # of runs: with their payloads some MiB at most, as they usually are
+PARTS = ("workers", "records", "breakers", "resources", "nodes", "runs", "lines", "letters", "events")
+
+_encode = msgspec.msgpack.Encoder(order="deterministic").encode  # bytes as bytes; the digest is of every field
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One kind of thing: how many there are, and the SHA-256 of all of them in order."""
+
+    count: int
+    digest: str
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """What was moved, and from where to where; addresses without passwords."""
+
+    source: str
+    target: str
+    parts: Mapping[str, Part]
+
+
+def move(source: Store, target: Store, *, on_progress: Callable[[int], None] = lambda runs: None) -> Moved:
+    """Copy all of *source* into *target*; both are open.  *on_progress* hears how many runs are across.
+
+    Raises NotAllowed while a node lives in the source or anything is in the target, StoreDamaged when the copy is not
+    the same; the source is never changed.
+    """
+    if source.url == target.url:
+        raise NotAllowed(f"{source.url} cannot be moved into itself; name another target")
+    with closing(source.session()) as there, closing(target.session()) as here:
+        with there.begin() as old:
+            everything = old.changes()
+            _refuse_the_living(source, everything)
+            with here.begin() as new:
+                _refuse_a_full_one(target, new)
+                new.continue_after(old.past())
+                read = Tally()
+                runs = 0
+                for change in contents(old, everything):
+                    read.add(change)
+                    new.write(change, new={run.id for run in change.runs})
+                    runs += len(change.runs)
+                    on_progress(runs)
+        here.forget()
+        with here.read() as reader:
+            found = Tally()
+            for change in contents(reader, reader.changes()):
+                found.add(change)
+    expected, got = read.parts(), found.parts()
+    wrong = [
+        f"{part}: {expected[part].count} became {got[part].count}" for part in PARTS if expected[part] != got[part]
+    ]
+    if wrong:
+        raise StoreDamaged(
+            f"{target.url} is not the same as {source.url} ({'; '.join(wrong)}, or their contents differ); "
+            "drop the target, keep the source, and report this"
+        )
+    return Moved(source.url, target.url, expected)
+
+
+def contents(reader: Reader, delta: Delta) -> Iterator[Change]:
+    """Everything in a view, in an order in which it can be written; *delta* is its full reading."""
+    pairs = sorted(delta.workers, key=lambda pair: pair[0].name)
+    yield Change(
+        workers=tuple(state for state, _ in pairs),
+        records=tuple((state.name, record) for state, record in pairs),
+        breakers=tuple(sorted(delta.breakers, key=lambda breaker: breaker.name)),
+        resources=tuple(sorted((delta.resources or {}).items())),
+        nodes=tuple(sorted(delta.nodes or (), key=lambda node: node.id)),
+    )
+    yield from _runs(reader)
+    yield from _letters(reader)
+    yield from _events(reader)
+
+
+def _runs(reader: Reader) -> Iterator[Change]:
+    before: int | None = None
+    while page := reader.history(HistoryFilter(before=before, limit=PAGE)):
+        before = page[-1].id
+        runs = sorted(reader.runs([run.id for run in page]), key=lambda run: -run.id)
+        lines = [line for run in runs if run.attempts or run.claim for line in reader.lines(run.id)]
+        yield Change(runs=tuple(runs), lines=tuple(lines))
+
+
+def _letters(reader: Reader) -> Iterator[Change]:
+    before: int | None = None
+    while page := reader.letters(LetterFilter(state=None, before=before, limit=PAGE)):
+        before = page[-1].run
+        yield Change(letters=tuple(page))
+
+
+def _events(reader: Reader) -> Iterator[Change]:
+    after = 0
+    while page := reader.events(after=after, limit=PAGE):
+        after = page[-1][0]
+        yield Change(events=tuple(event for _, event in page))
+
+
+def _refuse_the_living(source: Store, delta: Delta) -> None:
+    clock = source.clock
+    alive = [
+        node.name
+        for node in delta.nodes or ()
+        if is_live(node, boot=clock.boot, lease_s=clock.lease_s()) and not source.is_dead(node.id)
+    ]
+    if alive:
+        raise NotAllowed(f"{source.url} is in use by {', '.join(sorted(alive))}; stop what runs there, then move")
+
+
+def _refuse_a_full_one(target: Store, reader: Reader) -> None:
+    delta = reader.changes()
+    if delta.workers or delta.nodes or reader.history(HistoryFilter(limit=1)):
+        raise NotAllowed(f"{target.url} is not empty; move into a new store")
+
+
+class Tally:
+    """Counts and digests of what passes by."""
+
+    def __init__(self) -> None:
+        self._counts = dict.fromkeys(PARTS, 0)
+        self._digests = {part: hashlib.sha256() for part in PARTS}
+
+    def add(self, change: Change) -> None:
+        for part in PARTS:
+            for value in getattr(change, part):
+                self._counts[part] += 1
+                self._digests[part].update(_encode(value))
+
+    def parts(self) -> dict[str, Part]:
+        return {part: Part(self._counts[part], self._digests[part].hexdigest()) for part in PARTS}
