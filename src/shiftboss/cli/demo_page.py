@@ -23,6 +23,7 @@ from shiftboss.demo.archive import Archive
 from shiftboss.demo.endpoint import Endpoint
 from shiftboss.demo.observatory import archive_beside, observatory
 from shiftboss.engine.engine import Engine
+from shiftboss.errors import NotStarted
 
 FOLDER = Path("shiftboss-demo")
 
@@ -75,6 +76,8 @@ def _endpoint() -> Iterator[Endpoint]:
 
 def _say_where(boss: Orchestrator, *, is_live: bool) -> None:
     command = os.path.relpath(sys.argv[0]) if os.path.sep in sys.argv[0] else sys.argv[0]
+    if command.endswith("__main__.py"):
+        command = "python -m shiftboss"
     place = boss.store_url.removeprefix("sqlite:///")
     talk.note(f"the observatory keeps everything in {place}; Ctrl-C drains and says what became of it")
     talk.note("from a second terminal:")
@@ -93,5 +96,5 @@ def _show(boss: Orchestrator, engine: Engine) -> None:
     console = table.console()
     if console is None:
         return
-    with contextlib.closing(Views(boss.store, boss.clock)) as views:
+    with contextlib.suppress(NotStarted), contextlib.closing(Views(boss.store, boss.clock)) as views:  # it was closed
         watch.show_live(console, views, until=engine.over.done)
