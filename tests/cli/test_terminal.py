@@ -207,4 +207,4 @@ def test_the_demo_shows_its_workers_and_ends_by_itself(terminal, shop):
     assert "Traceback" not in screen.text
     assert "lost 0" in screen.text
     runs = process("runs", "--status", "succeeded", "--json", "-s", "shiftboss-demo/demo.db", cwd=shop).lines
-    assert {"sample", "summarize", "prune", "report", "backup", "outlook"} <= {run["worker"] for run in runs}
+    assert {"sample", "summarize", "prune", "dispatch", "backup", "outlook"} <= {run["worker"] for run in runs}
