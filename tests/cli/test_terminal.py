@@ -195,3 +195,16 @@ except SystemExit:
 assert not [name for name in sys.modules if name.startswith("rich")]
 """
     subprocess.run([sys.executable, "-c", code], cwd=shop, env=clean_environment(), check=True, capture_output=True)
+
+
+def test_the_demo_shows_its_workers_and_ends_by_itself(terminal, shop):
+    pytest.importorskip("psutil")
+    screen = terminal("demo", "--for", "5s")
+
+    assert screen.ends() == 0
+    assert "outlook" in screen.text
+    assert "walks" in screen.text
+    assert "Traceback" not in screen.text
+    assert "lost 0" in screen.text
+    runs = process("runs", "--status", "succeeded", "--json", "-s", "shiftboss-demo/demo.db", cwd=shop).lines
+    assert {"sample", "summarize", "prune", "dispatch", "backup", "outlook"} <= {run["worker"] for run in runs}

@@ -13,29 +13,27 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.app.serve import exit_code, serve
 from shiftboss.app.views import Views
 from shiftboss.cli import run_until, run_words, table, talk, watch
-from shiftboss.demo.archive import Archive
+from shiftboss.demo.archive import FOLDER, Archive
 from shiftboss.demo.endpoint import Endpoint
-from shiftboss.demo.observatory import archive_beside, observatory
+from shiftboss.demo.observatory import observatory
 from shiftboss.engine.engine import Engine
-
-FOLDER = Path("shiftboss-demo")
+from shiftboss.errors import NotStarted
 
 
 def run_demo(*, for_s: float | None, store: str | None, live: bool | None) -> int:
     """Run until Ctrl-C or for *for_s*; the exit code is that of `run`."""
-    FOLDER.mkdir(exist_ok=True)
-    archive = archive_beside(FOLDER)
+    archive = Archive()
+    archive.create()
     url = store or f"sqlite:///{FOLDER / 'demo.db'}"
     is_live = talk.is_terminal(sys.stdout) if live is None else live
     with (
         _endpoint() as endpoint,
-        run_until.conditions(_boss := _make(url, archive, endpoint), for_s=for_s, burst=False) as until,
+        run_until.conditions(_boss := _make(url, endpoint), for_s=for_s, burst=False) as until,
     ):
         boss = _boss
         _say_where(boss, is_live=is_live)
@@ -57,8 +55,8 @@ def run_demo(*, for_s: float | None, store: str | None, live: bool | None) -> in
     return exit_code(report, [report.signal] if report.signal is not None else [])
 
 
-def _make(url: str, archive: Archive, endpoint: Endpoint) -> Orchestrator:
-    boss = observatory(url, archive, endpoint)
+def _make(url: str, endpoint: Endpoint) -> Orchestrator:
+    boss = observatory(url, endpoint)
     boss.store_override = url  # never the user's own store, whatever SHIFTBOSS_STORE says
     return boss
 
@@ -75,10 +73,12 @@ def _endpoint() -> Iterator[Endpoint]:
 
 def _say_where(boss: Orchestrator, *, is_live: bool) -> None:
     command = os.path.relpath(sys.argv[0]) if os.path.sep in sys.argv[0] else sys.argv[0]
+    if command.endswith("__main__.py"):
+        command = "python -m shiftboss"
     place = boss.store_url.removeprefix("sqlite:///")
     talk.note(f"the observatory keeps everything in {place}; Ctrl-C drains and says what became of it")
     talk.note("from a second terminal:")
-    for what in ("status --watch", "why summarize", "trigger report sensor=cpu --wait", "dead"):
+    for what in ("status --watch", "why summarize", "trigger outlook sensor=cpu --wait", "logs backup", "dead"):
         talk.note(f"  {command} {what} -s {place}")
     if is_live:
         handler: logging.Handler = logging.FileHandler(FOLDER / "demo.log")
@@ -93,5 +93,8 @@ def _show(boss: Orchestrator, engine: Engine) -> None:
     console = table.console()
     if console is None:
         return
-    with contextlib.closing(Views(boss.store, boss.clock)) as views:
+    with (
+        contextlib.closing(Views(boss.store, boss.clock)) as views,
+        contextlib.suppress(NotStarted),
+    ):  # closed at the end
         watch.show_live(console, views, until=engine.over.done)

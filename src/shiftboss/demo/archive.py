@@ -2,7 +2,8 @@
 
 Rules of this file
 - It is the demo's data, not shiftboss's: the standard library's sqlite3 is enough, and the two never open one file.
-- Every call opens, works and closes, so that any worker in any thread may use it.
+- Every call opens, works and closes, so that any worker in any thread or process may use it.
+- It lies in the folder of the demo, below the working directory, which child processes and programs share.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+FOLDER = Path("shiftboss-demo")  # of everything that the demo keeps
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS sample (
     at REAL PRIMARY KEY, cpu REAL, memory REAL, disk REAL, sent REAL, received REAL, load REAL
@@ -24,7 +26,7 @@ FIELDS = ("cpu", "memory", "disk", "sent", "received", "load")
 
 
 class Archive:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path = FOLDER / "observatory.db") -> None:
         self.path = path
 
     @contextlib.contextmanager

@@ -7,6 +7,8 @@ probe         continuous            asks a local endpoint that is down at times;
 dispatch      every 7 s             triggers a report with a payload
 report        triggered             retries; the one that asks for a missing sensor ends as a dead letter
 minute        cron                  says each minute how it went
+outlook       every 15 s, process   looks ahead: some seconds of a core, which a thread would take from all others
+backup        every 20 s, command   copies the archive; blocks the pruning, or it would keep what is half deleted
 """
 
 from __future__ import annotations
@@ -14,16 +16,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 import time
 import urllib.request
-from pathlib import Path
 from typing import Any
 
 import psutil
 
-from shiftboss import Breaker, Context, Orchestrator
-from shiftboss.demo.archive import FIELDS, Archive
+from shiftboss import Breaker, Context, Orchestrator, command
+from shiftboss.demo import backup
+from shiftboss.demo.archive import FIELDS, FOLDER, Archive
 from shiftboss.demo.endpoint import Endpoint
+from shiftboss.demo.outlook import outlook
 
 KEEP_S = 300.0  # of samples
 MISSING_EVERY = 6  # every so many reports one asks for a sensor that this machine lacks
@@ -31,9 +35,10 @@ MISSING_EVERY = 6  # every so many reports one asks for a sensor that this machi
 log = logging.getLogger("shiftboss.demo")
 
 
-def observatory(store: str, archive: Archive, endpoint: Endpoint) -> Orchestrator:
-    """An orchestrator with the workers above; *archive* and *endpoint* are theirs."""
+def observatory(store: str, endpoint: Endpoint) -> Orchestrator:
+    """An orchestrator with the workers above; *endpoint* is what they probe."""
     boss = Orchestrator(store, max_concurrency=20)
+    archive = Archive()
 
     @boss.worker(every="2s", priority="high", timeout="10s")
     def sample() -> dict[str, float]:
@@ -91,6 +96,13 @@ def observatory(store: str, archive: Archive, endpoint: Endpoint) -> Orchestrato
         log.info("%s", text)
         return text
 
+    boss.register(
+        "outlook", outlook, every="15s", depends_on=[sample], executor="process", timeout="1m", max_memory="200MB"
+    )
+
+    copy = command([sys.executable, backup.__file__, archive.path, FOLDER / "backups"], retry_codes={backup.BUSY})
+    boss.register("backup", copy, every="20s", priority="low", blocks=[prune], timeout="30s")
+
     return boss
 
 
@@ -105,9 +117,3 @@ def read_sensors() -> dict[str, float]:
         "received": network.bytes_recv / 2**20 if network else 0.0,
         "load": os.getloadavg()[0],
     }
-
-
-def archive_beside(folder: Path) -> Archive:
-    archive = Archive(folder / "observatory.db")
-    archive.create()
-    return archive
