@@ -68,13 +68,13 @@ async def test_all_of_a_store_is_moved_and_work_goes_on_there(tmp_path):
     seen: list[int] = []
     with closing(source), closing(target):
         moved = move(source, target, on_progress=seen.append)
-        with closing(source.session()) as there, closing(target.session()) as here:
-            with there.read() as old, here.read() as new:
-                ids = [run.id for run in old.history(HistoryFilter(limit=100))]
-                assert new.runs(ids) == old.runs(ids)
-                assert new.letters(LetterFilter(state=None)) == old.letters(LetterFilter(state=None))
-                assert [new.lines(each) for each in ids] == [old.lines(each) for each in ids]
-                assert new.past() >= old.past()
+        there, here = source.session(), target.session()
+        with there.read() as old, here.read() as new:
+            ids = [run.id for run in old.history(HistoryFilter(limit=100))]
+            assert new.runs(ids) == old.runs(ids)
+            assert new.letters(LetterFilter(state=None)) == old.letters(LetterFilter(state=None))
+            assert [new.lines(each) for each in ids] == [old.lines(each) for each in ids]
+            assert new.past() >= old.past()
 
     counts = {name: part.count for name, part in moved.parts.items()}
     assert (counts["workers"], counts["runs"], counts["letters"], counts["lines"]) == (4, 9, 1, 5)
@@ -96,7 +96,7 @@ async def test_a_store_in_which_a_node_lives_is_not_moved(tmp_path):
     async with boss:
         source = opened(f"sqlite:///{tmp_path / 'old.db'}", create=False)
         target = opened("memory:", create=True)
-        with closing(source), pytest.raises(NotAllowed, match="is in use by .*; stop what runs there"):
+        with closing(source), pytest.raises(NotAllowed, match=r"is in use by .*; stop what runs there"):
             move(source, target)
 
 

@@ -204,8 +204,7 @@ class Queries:
         return counts
 
     def past(self) -> Past:
-        number, next_run = self._db.row("SELECT number, next_run FROM meta WHERE id = 1")
-        return Past(number, next_run - 1)
+        return Past(self._db.number("SELECT number FROM meta"), self._db.number("SELECT next_run - 1 FROM meta"))
 
     def info(self) -> dict[str, Any]:
         db, path = self._db, self._db.path
