@@ -26,7 +26,7 @@ from shiftboss.engine import fact
 from shiftboss.engine.membership import shedding
 from shiftboss.errors import CallerError
 from shiftboss.ports import Launch
-from shiftboss.testing.bodies import SUCCESS, Plan, failed
+from shiftboss.testing.bodies import SUCCESS, Plan, crashed, failed
 from shiftboss.testing.history import Violation
 from shiftboss.testing.liveness import Watch
 from shiftboss.testing.node import SimNode, State
@@ -166,6 +166,8 @@ class RandomBodies:
         if "failures" in self._system.faults and rng.random() < 0.4:
             retry_after_s = rng.uniform(0.0, 20.0) if rng.random() < 0.2 else None
             outcome = failed(fatal=rng.random() < 0.2, retry_after_s=retry_after_s)
+            if rng.random() < 0.3:
+                outcome = crashed()
         if "hangs" in self._system.faults and rng.random() < 0.08:
             duration_s = None
         return Plan(duration_s, outcome, stops_after_s)

@@ -124,6 +124,10 @@ def no_runs_after(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(settle, "runs_after", nothing)
 
 
+def no_crash_loop(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(settle, "_crashes", lambda run: 0)
+
+
 def no_upstream(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(gates, "_ask_upstream", nothing)
 
@@ -176,6 +180,7 @@ def relations_of_yesterday(patch: pytest.MonkeyPatch) -> None:
 
 
 MISTAKES: tuple[Plant, ...] = (
+    no_crash_loop,
     no_upstream,
     fresh_ignored,
     no_rate,

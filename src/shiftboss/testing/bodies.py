@@ -44,6 +44,11 @@ def failed(message: str = "it was told to fail", *, fatal: bool = False, retry_a
     return Failed(Error(type="SimulatedFailure", message=message), fatal=fatal, retry_after_s=retry_after_s)
 
 
+def crashed(how: str = "SIGSEGV") -> Failed:
+    """The outcome of a body whose child process ended under it (R4)."""
+    return Failed(Error(type="shiftboss.ChildDied", message=f"ChildDied: {how}"), crashed=True)
+
+
 class NoBody:
     """Stands where a body would; nothing of it is ever called."""
 

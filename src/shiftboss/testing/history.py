@@ -124,6 +124,7 @@ class History:
         self.failed_s: dict[int, float] = {}  # run → when the last of these ended, in elapsed time
         self.declared_s: dict[str, float] = {}  # worker → when it was declared last
         self.rescues: Counter[int] = Counter()  # run → in a row
+        self.crashes: Counter[int] = Counter()  # likewise
         self.bodies: Counter[int] = Counter()  # run → bodies entered
         self._entered_s: dict[int, float] = {}  # run → when the last of them was, in elapsed time
         self.streaks: Counter[str] = Counter()
@@ -308,6 +309,10 @@ class History:
         if end.cause in FAILURES:
             self.failures[run.id] += 1
             self.failed_s[run.id] = told.elapsed_s
+        if end.cause is Cause.CRASH:
+            self.crashes[run.id] += 1
+        elif end.cause not in HANDED_BACK:
+            self.crashes[run.id] = 0
         if end.cause is Cause.RESCUED:
             self.rescues[run.id] += 1
         elif end.cause is not Cause.INTERRUPTED:

@@ -32,6 +32,7 @@ MOVES = {  # S, written out once more
     Status.RUNNING: {Status.RUNNING, Status.PENDING, Status.SUCCEEDED, Status.DEAD, Status.CANCELLED},
 }
 MAX_RESCUES = 5  # C8
+MAX_CRASHES = 5  # R4
 SLACK_S = 1e-3
 
 
@@ -181,7 +182,7 @@ def _against_breaker(history: History, told: Commit, start: Start) -> Iterator[V
 
 
 def attempts(history: History, told: Commit) -> Iterator[Violation]:
-    """R1, R2, C8: attempts are counted by failures alone, and bounded; back-off is within its bounds."""
+    """R1, R2, R4, C8: attempts are counted by failures alone, and bounded; back-off is within its bounds."""
     for run, _, _ in told.starts:
         state = history.workers[run.worker]
         retry = state.definition.retry
@@ -195,6 +196,8 @@ def attempts(history: History, told: Commit) -> Iterator[Violation]:
         run, retry = end.run, history.workers[end.run.worker].definition.retry
         if history.rescues[run.id] >= MAX_RESCUES and run.status is not Status.DEAD and run.cancel is None:
             yield Violation("C8", told.at, f"run {run.id} was rescued {history.rescues[run.id]} times in a row")
+        if history.crashes[run.id] >= MAX_CRASHES and run.status is not Status.DEAD and run.cancel is None:
+            yield Violation("R4", told.at, f"run {run.id} crashed {history.crashes[run.id]} times in a row")
         if end.cause in FAILURES and run.status is Status.PENDING:
             ceiling_s = min(retry.cap_s, retry.first_s * retry.factor ** max(0, history.failures[run.id] - 1))
             delay_s = (run.due_at - told.at).total_seconds()
@@ -210,6 +213,11 @@ def ends(history: History, told: Commit) -> Iterator[Violation]:
         history.marks[f"run:{run.status}" + (f":{run.cause}" if run.cause else "")] += 1
         if run.status is Status.DEAD and run.id not in lettered:
             yield Violation("Q1", told.at, f"run {run.id} is dead and left no letter")
+        crashes = history.crashes[run.id]
+        if run.status is Status.DEAD and run.cause in (Cause.ERROR, Cause.CRASH) and crashes > 1:
+            yield Violation(
+                "R4", told.at, f"run {run.id} crashed {crashes} times in a row, and its cause is {run.cause}"
+            )
         state = history.workers[run.worker]
         limit, streak = state.definition.max_consecutive_failures, history.streaks[run.worker]
         if limit is not None and streak >= limit and state.disabled is None and run.cause in DEADLY:
