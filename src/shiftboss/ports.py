@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from shiftboss.clock import Clock
+from shiftboss.core.control import Request
 from shiftboss.core.events import Event
 from shiftboss.core.lane import Lane
 from shiftboss.core.model import (
@@ -59,6 +60,17 @@ class Past(NamedTuple):
 
     number: int  # of the last commit: no claim has a larger fence
     run_id: int  # of the last run
+
+
+class Arrival(NamedTuple):
+    """A row of a trigger that waits to be picked up."""
+
+    table: str  # quoted, with its schema; columns `data` (text) and `payload` (bytes or NULL)
+    data: str
+    payload: bytes | None
+
+
+NO_SERVER = "within= needs the store in the database of your transaction: postgresql://…; this store is {url}"
 
 
 class HistoryFilter(NamedTuple):
@@ -152,6 +164,11 @@ class Reader(Protocol):
         """How far this store has come."""
         ...
 
+    @property
+    def has_arrivals(self) -> bool:
+        """Whether triggers wait that callers stored within transactions of their own."""
+        ...
+
     def info(self) -> dict[str, Any]:
         """Facts for `doctor`: engine and version, schema, sizes, settings, integrity."""
         ...
@@ -167,6 +184,10 @@ class Transaction(Reader, Protocol):
 
     def ids(self) -> Iterator[int]:
         """Ids for new runs, increasing."""
+        ...
+
+    def arrivals(self, *, limit: int) -> list[Request]:
+        """Take the first of what has arrived: whatever becomes of it is part of this transaction."""
         ...
 
     def continue_after(self, past: Past) -> None:
@@ -199,7 +220,7 @@ class Session(Protocol):
         ...
 
     def changed_elsewhere(self) -> bool:
-        """Whether another session committed since the last `changes`; no lock, no wait."""
+        """Whether another session committed since the last `changes`, or something arrived; no lock, no wait."""
         ...
 
     def wait(self, timeout_s: float) -> None:
@@ -238,6 +259,13 @@ class Store(Protocol):
 
     def hold(self, node: str) -> AbstractContextManager[None]:
         """Hold something that the kernel lets go of when this process dies (a locked file), for C4."""
+        ...
+
+    def arrival(self, request: Request) -> Arrival:
+        """What a caller's own transaction inserts for a trigger that exists if and only if it commits.
+
+        Raises ConfigurationError where the store is no server that others have transactions in.
+        """
         ...
 
     @property
@@ -334,6 +362,7 @@ class Executor(Protocol):
 
 __all__ = [
     "NO_DELTA",
+    "Arrival",
     "Body",
     "Delta",
     "Error",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol
 
 import msgspec
 
+from shiftboss.app.within import Within
 from shiftboss.context import Context
 from shiftboss.core.control import Request
 from shiftboss.core.model import Run, Status
@@ -34,13 +35,17 @@ NO_OPTIONS: Mapping[str, Any] = {}
 
 
 class TriggerOptions(TypedDict, total=False):
-    """Options of one trigger.  `at` (aware) or `delay`; `key` makes it idempotent; `force` passes a disabled worker."""
+    """Options of one trigger.  `at` (aware) or `delay`; `key` makes it idempotent; `force` passes a disabled worker.
+
+    `within`: a connection of the caller's; the run exists if and only if its transaction is committed.
+    """
 
     key: str | None
     delay: Duration
     at: datetime | None
     priority: PriorityName | Priority | None
     force: bool
+    within: Within | None
 
 
 def with_options(request: Request, options: Mapping[str, Any]) -> Request:
@@ -89,11 +94,10 @@ class Worker(Generic[P, R]):
 
         Raises WrongPayload, WorkerDisabled, NotStarted, StoreUnavailable.
         """
-        boss = self._boss
-        return RunHandle(boss, await boss._trigger_call(self.definition.name, args, kwargs, NO_OPTIONS))
+        return await self._boss._trigger_call(self.definition.name, args, kwargs, NO_OPTIONS)
 
     def options(self, **options: Any) -> Trigger[P, R]:
-        """A trigger with options: key, delay, at, priority, force."""
+        """A trigger with options: key, delay, at, priority, force, within."""
         return Trigger(self, options)
 
     def __repr__(self) -> str:
@@ -109,8 +113,7 @@ class Trigger(Generic[P, R]):
 
     async def trigger(self, *args: P.args, **kwargs: P.kwargs) -> RunHandle[R]:
         """Like `Worker.trigger`.  Raises DuplicateKey as well."""
-        boss = self._worker._boss
-        return RunHandle(boss, await boss._trigger_call(self._worker.name, args, kwargs, self._options))
+        return await self._worker._boss._trigger_call(self._worker.name, args, kwargs, self._options)
 
 
 class RunHandle(Generic[R]):
@@ -146,6 +149,43 @@ class RunHandle(Generic[R]):
 
     def __repr__(self) -> str:
         return f"<Run {self.id} of {self.worker!r}>"
+
+
+class PromisedRun(RunHandle[R]):
+    """A run that will be there once the transaction it was triggered within is committed and a node has picked it up.
+
+    It is known by its key.  `id` is 0 until it was found.
+    """
+
+    __slots__ = ("key",)
+
+    def __init__(self, boss: Orchestrator, worker: str, key: str) -> None:
+        self._boss = boss
+        self.id = 0
+        self.worker = worker
+        self.key = key
+
+    async def find(self, *, timeout: Duration | None = None) -> Run:
+        """Wait until it is there.  Raises WaitTimeout; NotAllowed when it was refused at its pick-up."""
+        run = await self._boss.promised(self, timeout=timeout)
+        self.id = run.id
+        return run
+
+    async def info(self) -> Run:
+        return await super().info() if self.id else await self.find(timeout=0)
+
+    async def wait(self, *, timeout: Duration | None = None) -> Run:
+        if not self.id:
+            await self.find(timeout=timeout)
+        return await super().wait(timeout=timeout)
+
+    async def cancel(self, *, reason: str = "") -> Run:
+        if not self.id:
+            await self.find(timeout=0)
+        return await super().cancel(reason=reason)
+
+    def __repr__(self) -> str:
+        return f"<Run with key {self.key!r} of {self.worker!r}>"
 
 
 def result_of(run: Run) -> Any:

@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import os
 import threading
+import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, TypeVar, Unpack, overload
 
@@ -20,11 +21,12 @@ import msgspec
 
 from shiftboss.app import call
 from shiftboss.app.declaration import Named, WorkerOptions, declare, name_of
-from shiftboss.app.handle import Decorate, RunHandle, TriggerOptions, Worker, with_options
+from shiftboss.app.handle import Decorate, PromisedRun, RunHandle, TriggerOptions, Worker, with_options
 from shiftboss.app.node import NodeParts
 from shiftboss.app.serve import serve
 from shiftboss.app.sync import SyncFace
 from shiftboss.app.views import NodeStatus, SystemStatus, Views
+from shiftboss.app.within import insert
 from shiftboss.clock import Clock, SystemClock
 from shiftboss.core.control import Request
 from shiftboss.core.events import Event
@@ -32,6 +34,7 @@ from shiftboss.core.explain import Explanation
 from shiftboss.core.health import MAX_DEAD_LETTERS, SystemHealth
 from shiftboss.core.model import DeadLetter, LogLine, Node, Run, WorkerState
 from shiftboss.core.policy import Duration, duration
+from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition
 from shiftboss.engine import fact
 from shiftboss.engine.engine import Engine, Subscriber
@@ -42,18 +45,20 @@ from shiftboss.errors import (
     ConfigurationError,
     Forked,
     NotStarted,
+    WaitTimeout,
 )
 from shiftboss.executors import place
 from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.command import Command, CommandBody
 from shiftboss.observe.log import log_events
-from shiftboss.ports import Body, HistoryFilter, LetterFilter, Store
+from shiftboss.ports import Arrival, Body, HistoryFilter, LetterFilter, Store
 from shiftboss.stores.urls import open_store
 
 _forks = [0]  # how often this process was forked off; asked at every call, where getpid would be a system call
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: _forks.__setitem__(0, _forks[0] + 1))
 
+PROMISE_POLL_S = 0.05  # until what was triggered within a transaction is there; nobody rings for one run
 DEFAULT_STORE = "sqlite:///shiftboss.db"
 T = TypeVar("T")
 
@@ -278,16 +283,23 @@ class Orchestrator:
 
     # ── operations, written once ─────────────────────────────────────────────────────────────────────────────────
 
-    def _request(self, worker: Named, payload: bytes | None, options: Mapping[str, Any]) -> call.Put:
+    def _asked(self, name: str, payload: bytes | None, options: Mapping[str, Any]) -> Request:
+        digest = None if payload is None else hashlib.sha256(payload).hexdigest()
+        request = Request(worker=name, payload=payload, digest=digest)
+        return with_options(request, options) if options else request
+
+    def _put_trigger(self, request: Request) -> call.Put:
         engine = self._require()
-        request = Request(
-            worker=name_of(worker),
-            payload=payload,
-            digest=None if payload is None else hashlib.sha256(payload).hexdigest(),
-        )
-        if options:
-            request = with_options(request, options)
         return lambda answer: engine.put(fact.triggered(request, answer))
+
+    def _arrival(self, request: Request) -> tuple[Request, Arrival]:
+        """The row of a trigger within a transaction, by what is known now; at its pick-up it is asked again.
+
+        A run is known by its key there: one that names none gets one.  Raises UnknownWorker, WorkerDisabled.
+        """
+        self._require().check_arrival(request)
+        request = replace(request, key=request.key or f"within-{uuid.uuid4().hex}", by=self._who())
+        return request, self.store.arrival(request)
 
     def encode(self, worker: Named, payload: Mapping[str, Any] | None) -> bytes | None:
         """The payload as it would be stored, checked by the worker's type hints where it is declared here.
@@ -359,16 +371,40 @@ class Orchestrator:
 
         Raises UnknownWorker, WrongPayload, WorkerDisabled, DuplicateKey, NotStarted, StoreUnavailable.
         """
-        run = await call.on_loop(self._request(worker, self.encode(worker, payload), options))
-        return RunHandle(self, run)
+        return await self._trigger(name_of(worker), self.encode(worker, payload), options)
 
-    def _trigger_call(
+    async def _trigger_call(
         self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: Mapping[str, Any]
-    ) -> asyncio.Future[Run]:
+    ) -> RunHandle[Any]:
         """What `Worker.trigger` awaits."""
         body = self.bodies[name]
         payload = body.encode_payload(args, kwargs) if isinstance(body, FunctionBody | CommandBody) else None
-        return call.on_loop(self._request(name, payload, options))
+        return await self._trigger(name, payload, options)
+
+    async def _trigger(self, name: str, payload: bytes | None, options: Mapping[str, Any]) -> RunHandle[Any]:
+        request = self._asked(name, payload, options)
+        within = options.get("within")
+        if within is None:
+            return RunHandle(self, await call.on_loop(self._put_trigger(request)))
+        request, arrival = self._arrival(request)
+        done = insert(within, arrival)
+        if done is not None:
+            await done
+        return PromisedRun(self, name, request.key or "")
+
+    async def promised(self, promise: PromisedRun[Any], *, timeout: Duration | None = None) -> Run:
+        """The run of a trigger within a transaction, once it is there.  Raises WaitTimeout, NotAllowed."""
+        timeout_s = None if timeout is None else duration(timeout, name="timeout")
+        wanted = HistoryFilter(worker=promise.worker, key=promise.key, limit=1)
+        until_s = None if timeout_s is None else self.clock.monotonic_s() + timeout_s
+        while not (found := await self.runs(wanted)):
+            if until_s is not None and self.clock.monotonic_s() >= until_s:
+                raise WaitTimeout(
+                    f"no run of {promise.worker!r} with key {promise.key!r} is there: its transaction is not "
+                    "committed, no node picks it up, or it was refused then (an event arrival_refused says why)"
+                )
+            await asyncio.sleep(PROMISE_POLL_S)
+        return found[0]
 
     async def cancel(self, run_id: int, *, reason: str = "") -> Run:
         """End a run: at once while it waits, by asking its body while it runs.  Raises UnknownRun, NotAllowed."""

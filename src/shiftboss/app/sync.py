@@ -9,6 +9,7 @@ Rules of this file
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Unpack
@@ -17,11 +18,13 @@ from shiftboss.app import call
 from shiftboss.app.declaration import Named, name_of
 from shiftboss.app.handle import TriggerOptions, result_of
 from shiftboss.app.views import NodeStatus, SystemStatus, Views
+from shiftboss.app.within import Within, insert
 from shiftboss.core.explain import Explanation
 from shiftboss.core.health import SystemHealth
 from shiftboss.core.model import DeadLetter, LogLine, Node, Run, WorkerState
 from shiftboss.core.policy import Duration, duration
 from shiftboss.engine.shutdown import ShutdownReport
+from shiftboss.errors import ConfigurationError
 from shiftboss.ports import HistoryFilter, LetterFilter
 
 if TYPE_CHECKING:
@@ -105,10 +108,35 @@ class SyncFace:
         self, worker: Named, payload: Mapping[str, Any] | None = None, /, **options: Unpack[TriggerOptions]
     ) -> Run:
         """Store a run; returns it after its commit."""
+        if options.get("within") is not None:
+            raise ConfigurationError("a trigger within your transaction gives no run yet; call trigger_within(…)")
         self.open()
         boss = self._boss
-        run: Run = call.in_thread(boss._request(worker, boss.encode(worker, payload), options))
+        request = boss._asked(name_of(worker), boss.encode(worker, payload), options)
+        run: Run = call.in_thread(boss._put_trigger(request))
         return run
+
+    def trigger_within(
+        self,
+        within: Within,
+        worker: Named,
+        payload: Mapping[str, Any] | None = None,
+        /,
+        **options: Unpack[TriggerOptions],
+    ) -> str:
+        """Trigger within a transaction of yours; once it is committed the run is there, under the key given back.
+
+        Raises ConfigurationError for an asynchronous connection.
+        """
+        self.open()
+        boss = self._boss
+        request, arrival = boss._arrival(boss._asked(name_of(worker), boss.encode(worker, payload), options))
+        done = insert(within, arrival)
+        if done is not None:
+            if inspect.iscoroutine(done):
+                done.close()
+            raise ConfigurationError("this connection is asynchronous; await boss.trigger(…, within=…) instead")
+        return request.key or ""
 
     def cancel(self, run_id: int, *, reason: str = "") -> Run:
         self.open()

@@ -31,6 +31,14 @@ class RunStored(Event, frozen=True, tag="run_stored"):
     origin: str = ""
 
 
+class ArrivalRefused(Event, frozen=True, tag="arrival_refused"):
+    """A trigger within a transaction of its caller was committed, and could not become a run when it was picked up."""
+
+    key: str = ""
+    by: str = ""
+    reason: str = ""
+
+
 class RunStarted(Event, frozen=True, tag="run_started"):
     STORED: ClassVar[bool] = False
     attempt: int = 1

@@ -26,11 +26,12 @@ from shiftboss.core.snapshot import NOTHING, Change, Pile, Snapshot
 from shiftboss.core.value import Value, replace
 from shiftboss.core.worker import Mode
 from shiftboss.engine.agenda import Agenda
-from shiftboss.engine.fact import Fact, Told
+from shiftboss.engine.fact import Fact, Told, arrived
 from shiftboss.engine.mirror import Mirror
-from shiftboss.errors import CallerError, StoreRejected
+from shiftboss.errors import CallerError, OperatorError, StoreRejected
 from shiftboss.ports import Session, Transaction
 
+MAX_ARRIVALS = 1000  # triggers of callers' own transactions, in one transaction of ours
 MAX_EXPIRED = 1000  # runs that expire in one cycle; the rest in the next
 STEP_S = 2.0  # O4: wall and elapsed time that differ by more than this have been set, not slewed
 
@@ -52,6 +53,16 @@ class Turn:
     again: bool = False  # there is more that could start at once
     claims_read: bool = False  # others may have changed our claims
 
+    def and_then(self, other: Turn) -> Turn:
+        """This one and the next, as one."""
+        return Turn(
+            answers=self.answers + other.answers,
+            starts=self.starts + other.starts,
+            events=self.events + other.events,
+            again=self.again or other.again,
+            claims_read=self.claims_read or other.claims_read,
+        )
+
 
 class Cycle:
     """The state that lives from turn to turn: the mirror, the agenda, the clocks last seen."""
@@ -65,6 +76,8 @@ class Cycle:
         self.may_start: Callable[[], bool] = lambda: True  # the lease is trusted (C3)
         self._wall_minus_monotonic: float | None = None
         self._nodes_seen: dict[str, tuple[NodeMode, Shed]] = {}
+        self._arrivals_wait = False
+        self._arrivals_limit = MAX_ARRIVALS
 
     @property
     def snapshot(self) -> Snapshot:
@@ -79,8 +92,10 @@ class Cycle:
         """
         try:
             if facts or dead is not None or self._something_is_due():
-                return self._write_turn(facts, dead)
-            return self._look_turn()
+                turn = self._write_turn(facts, dead)
+            else:
+                turn = self._look_turn()
+            return turn if not self._arrivals_wait else turn.and_then(self._arrivals_turn())
         except StoreRejected as error:
             self.forget()
             return self._halves(facts, dead, error)
@@ -103,14 +118,28 @@ class Cycle:
                 raise error
             return turn
         middle = len(facts) // 2
-        first, second = self.turn(facts[:middle], dead=dead), self.turn(facts[middle:])
-        return Turn(
-            answers=first.answers + second.answers,
-            starts=first.starts + second.starts,
-            events=first.events + second.events,
-            again=True,
-            claims_read=True,
-        )
+        turn = self.turn(facts[:middle], dead=dead).and_then(self.turn(facts[middle:]))
+        turn.again = turn.claims_read = True
+        return turn
+
+    def _arrivals_turn(self) -> Turn:
+        """Pick up what callers' own transactions left; in a turn of its own, so that no fact is blamed for it."""
+        self._arrivals_wait = False
+        try:
+            turn = self._write_turn((), None, arrivals=self._arrivals_limit)
+        except StoreRejected as error:
+            self.forget()
+            if self._arrivals_limit > 1:
+                self._arrivals_limit //= 2
+                return Turn(again=True, claims_read=True)
+            turn = self._write_turn((), None, arrivals=1, refusal=error)
+            turn.claims_read = True
+        except OperatorError:  # what this turn has committed before must be told; the next one meets it again
+            self.forget()
+            return Turn(again=True, claims_read=True)
+        self._arrivals_limit = min(MAX_ARRIVALS, self._arrivals_limit * 2)
+        turn.again = turn.again or self._arrivals_wait
+        return turn
 
     def _something_is_due(self) -> bool:
         if self.node is None:
@@ -128,6 +157,7 @@ class Cycle:
             return turn
         with self.session.read() as reader:
             turn.claims_read = self.mirror.refresh(reader)
+            self._arrivals_wait = self.node is not None and reader.has_arrivals
             self.snapshot.touched.update(self.agenda.due(self.clock.now()))  # a full reading fills the agenda anew
             lanes = self._lanes_to_look_at()
             self.mirror.load_lanes(lanes, reader)
@@ -140,13 +170,23 @@ class Cycle:
         self._looked(lanes, decision, ())
         return turn
 
-    def _write_turn(self, facts: Sequence[Fact], dead: Collection[str] | None) -> Turn:
+    def _write_turn(
+        self,
+        facts: Sequence[Fact],
+        dead: Collection[str] | None,
+        *,
+        arrivals: int = 0,
+        refusal: StoreRejected | None = None,
+    ) -> Turn:
         turn = Turn()
         self.snapshot.touched.update(self.agenda.due(self.clock.now()))
         with self.session.begin() as tx:
             turn.claims_read = self.mirror.refresh(tx)
             writer = Writer(tx, self.mirror)
             ids = writer.ids()
+            if arrivals:
+                facts = [arrived(request, refusal) for request in tx.arrivals(limit=arrivals)]
+            self._arrivals_wait = self.node is not None and tx.has_arrivals
             self.mirror.read_for(facts, tx)
             now = self.clock.now()  # read after the lock: whoever waited for it must not act on an older instant
             self._apply(facts, now, ids, writer, turn)
@@ -175,6 +215,8 @@ class Cycle:
             except CallerError as error:
                 if fact.answer is not None:
                     turn.answers.append((fact.answer, None, error))
+                elif fact.refused is not None:
+                    writer.take(Change(events=(fact.refused(now, error),)))
                 continue
             writer.take(change)
             if fact.answer is not None:

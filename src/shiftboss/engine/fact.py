@@ -21,11 +21,15 @@ import msgspec
 from shiftboss.clock import Clock
 from shiftboss.core import control
 from shiftboss.core.control import Request
+from shiftboss.core.events import ArrivalRefused, Event
 from shiftboss.core.fleet import live_nodes
 from shiftboss.core.model import LogLine, Report
 from shiftboss.core.note import Note, keep_lines, note
 from shiftboss.core.settle import settle
 from shiftboss.core.snapshot import Change, Snapshot
+from shiftboss.errors import CallerError, ShiftbossError, StoreRejected
+
+MAX_REASON_CHARS = 500  # of a refusal, in an event
 
 
 class BoundRule(Protocol):
@@ -66,6 +70,7 @@ class Fact(msgspec.Struct, frozen=True, eq=False):
     answer: Answer | None = None
     report: Report | None = None
     adds_work: bool = False  # refused while the store is tight (W3)
+    refused: Callable[[datetime, CallerError], Event] | None = None  # for nobody waits: what is said instead
 
 
 class LoopAnswer:
@@ -162,6 +167,20 @@ def _keep_lines(
 def triggered(request: Request, answer: Answer) -> Fact:
     needs = NO_NEEDS if request.key is None else Needs(keys=((request.worker, request.key),))
     return Fact(partial(control.trigger, request=request), needs, answer, adds_work=True)
+
+
+def arrived(request: Request, refusal: StoreRejected | None = None) -> Fact:
+    """A trigger that its caller's own transaction has left; with *refusal* one that no store can hold."""
+
+    def refused(now: datetime, error: ShiftbossError) -> Event:
+        return ArrivalRefused(
+            at=now, worker=request.worker, key=request.key or "", by=request.by, reason=str(error)[:MAX_REASON_CHARS]
+        )
+
+    if refusal is not None:
+        return Fact(lambda snapshot, now, *, ids: (Change(events=(refused(now, refusal),)), None))
+    needs = NO_NEEDS if request.key is None else Needs(keys=((request.worker, request.key),))
+    return Fact(partial(control.trigger, request=request), needs, refused=refused)
 
 
 def cancelled(run_id: int, *, by: str, reason: str, answer: Answer) -> Fact:

@@ -15,7 +15,9 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from shiftboss.clock import Clock, SystemClock
-from shiftboss.errors import Forked, InternalError, NotStarted
+from shiftboss.core.control import Request
+from shiftboss.errors import ConfigurationError, Forked, InternalError, NotStarted
+from shiftboss.ports import NO_SERVER, Arrival
 from shiftboss.stores.memory_reads import MemoryReader, MemoryTransaction
 from shiftboss.stores.memory_tables import Tables
 
@@ -56,6 +58,9 @@ class MemoryStore:
             yield
         finally:
             self._dead.add(node)
+
+    def arrival(self, request: Request) -> Arrival:
+        raise ConfigurationError(NO_SERVER.format(url=self.url))
 
     def is_dead(self, node: str) -> bool:
         return node in self._dead

@@ -14,6 +14,7 @@ from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
 from shiftboss.clock import Clock
+from shiftboss.core.control import Request
 from shiftboss.core.events import Event
 from shiftboss.core.lane import Lane
 from shiftboss.core.model import MAX_LINES, DeadLetter, LogLine, Record, Run, WorkerState
@@ -140,6 +141,8 @@ class MemoryReader:
         found = self._tables.lines.get(run, ())
         return [line for line in found if (line.fence, line.number) > after][:limit]
 
+    has_arrivals = False  # nobody else has transactions in here
+
     def past(self) -> Past:
         return Past(self._tables.number, self._tables.next_run - 1)
 
@@ -167,6 +170,9 @@ class MemoryTransaction(MemoryReader):
         self._next_event = tables.next_event
         self._touched: dict[str, None] = {}
         self._touched_breakers: dict[str, None] = {}
+
+    def arrivals(self, *, limit: int) -> list[Request]:
+        return []
 
     def continue_after(self, past: Past) -> None:
         self.number = max(self.number, past.number + 1)

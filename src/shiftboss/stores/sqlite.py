@@ -17,7 +17,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from shiftboss.clock import Clock
-from shiftboss.errors import Forked, NotStarted, StoreReadOnly
+from shiftboss.core.control import Request
+from shiftboss.errors import ConfigurationError, Forked, NotStarted, StoreReadOnly
+from shiftboss.ports import NO_SERVER, Arrival
 from shiftboss.stores import rows, sqlite_errors, sqlite_schema
 from shiftboss.stores.node_files import NodeFiles
 from shiftboss.stores.reserve import Reserve
@@ -95,6 +97,9 @@ class SqliteStore:
                     f"the lock file of node {node} cannot be made in {self._path}.nodes: {error}; make it writable"
                 ) from error
             yield
+
+    def arrival(self, request: Request) -> Arrival:
+        raise ConfigurationError(NO_SERVER.format(url=self.url))
 
     def is_dead(self, node: str) -> bool:
         self._check()

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Iterator
 from itertools import count
 from typing import TYPE_CHECKING
 
+from shiftboss.core.control import Request
 from shiftboss.core.events import Event
 from shiftboss.core.lane import queue_of
 from shiftboss.core.model import MAX_LINES, DeadLetter, LogLine, Origin, Run, Status
@@ -120,6 +121,9 @@ class SqliteTransaction(Reads):
         self.number = last + 1
         self.has_written = False
         self.failure: ShiftbossError | None = None  # of a write: the transaction can only be rolled back
+
+    def arrivals(self, *, limit: int) -> list[Request]:
+        return []
 
     def continue_after(self, past: Past) -> None:
         self.number = max(self.number, past.number + 1)
