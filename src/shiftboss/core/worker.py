@@ -16,6 +16,7 @@ from shiftboss.errors import ConfigurationError
 
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?", re.ASCII)
 TAG_PREFIX = "tag:"
+DEFAULT_TIMEOUT_S = 60.0  # T1: long for most bodies, short for one that hangs
 
 
 class Mode(Word):
@@ -71,7 +72,7 @@ class Definition(Value, frozen=True):
     misfire_limit: int = 100
     pause_s: float = 0.0
     priority: Priority = Priority.NORMAL
-    timeout_s: float | None = 60.0
+    timeout_s: float | None = DEFAULT_TIMEOUT_S
     start_within_s: float | None = None
     deadline_s: float | None = None
     cancel_grace_s: float = 5.0

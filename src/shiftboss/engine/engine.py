@@ -197,7 +197,8 @@ class Engine:
         unstoppable = [d.name for d in self._definitions if not d.can_be_stopped and d.timeout_s is not None]
         if unstoppable:  # T2: said once
             log.info(
-                "a thread or a pool cannot be stopped: past its timeout a run of %s keeps its slot until it ends",
+                "timeouts cannot be enforced on a thread or a pool: past its own a run of %s keeps its slot and blocks "
+                "until it ends; executor='process' can be stopped",
                 ", ".join(unstoppable),
             )
 
