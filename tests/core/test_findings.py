@@ -229,6 +229,19 @@ class TestWhatAnExecutorCannotGive:
     def test_without_a_limit_nothing_is_asked_for(self, executor):
         assert found(a_definition("a", executor=executor, timeout_s=None), heedless={"a"}) == []
 
+    @pytest.mark.parametrize("executor", ["thread", "pool:a"])
+    def test_where_nobody_can_stop_it_a_shorter_timeout_is_no_remedy(self, executor):
+        worker = a_definition("a", every=20.0, executor=executor)
+
+        assert found(worker, heedless={"a"}) == [("note", "B6", "")]
+
+    def test_a_pool_may_repeat_what_must_run_at_most_once(self):
+        """C7: seen with distributed 2026.8, whose retries=0 is about exceptions."""
+        once = {"at_most_once": True, "retry": RetryPolicy(max_retries=0), "timeout_s": None}
+
+        assert found(a_definition("a", executor="pool:a", **once)) == [("note", "C7", "a")]
+        assert found(a_definition("a", executor="process", **once)) == []
+
     def test_it_says_who_waits_until_the_body_ends(self):
         sync = a_definition("sync", every=60.0, executor="thread", timeout_s=30.0, blocks=("backup",), uses={"db": 1})
 

@@ -191,6 +191,15 @@ def _own(one: Definition) -> Iterator[Finding]:
             "at_most_once is never retried: max_retries has no effect",
             "drop one of them",
         )
+    if one.at_most_once and one.in_pool:
+        yield Finding(
+            Severity.NOTE,
+            "C7",
+            one.name,
+            "at_most_once ends at the pool: one that repeats a call by itself, as Dask does when it loses a worker, "
+            "runs it twice",
+            "give it executor='process', or a pool that repeats nothing",
+        )
 
 
 def _cadence(one: Definition, gap_s: float) -> Iterator[Finding]:
@@ -204,7 +213,7 @@ def _cadence(one: Definition, gap_s: float) -> Iterator[Finding]:
             f"a run takes {expected_s:g} s and one is due every {gap_s:g} s: it cannot keep up, and skips instants",
             "run it less often, or more of it at once (concurrency)",
         )
-    elif one.timeout_s is not None and one.timeout_s > gap_s and one.concurrency == 1:
+    elif one.can_be_stopped and one.timeout_s is not None and one.timeout_s > gap_s and one.concurrency == 1:
         yield Finding(
             Severity.NOTE,
             "M3",
@@ -308,7 +317,7 @@ def _unenforceable(known: dict[str, Definition], heedless: Collection[str]) -> I
         if one.name not in heedless or limit == f"timeout of {DEFAULT_TIMEOUT_S:g} s":
             noted.append(one.name)
             continue
-        why, remedy = _WHY_IN_POOL if one.executor.startswith("pool:") else _WHY_IN_THREAD
+        why, remedy = _WHY_IN_POOL if one.in_pool else _WHY_IN_THREAD
         yield Finding(
             Severity.WARNING,
             "T2",

@@ -130,7 +130,12 @@ class Definition(Value, frozen=True):
     @property
     def can_be_stopped(self) -> bool:
         """T2: whether its executor can end a body by force; a thread's cannot be, nor what a pool runs."""
-        return self.executor != "thread" and not self.executor.startswith("pool:")
+        return self.executor != "thread" and not self.in_pool
+
+    @property
+    def in_pool(self) -> bool:
+        """Whether it runs on somebody else's pool."""
+        return self.executor.startswith("pool:")
 
     @property
     def runs_by_itself(self) -> bool:
