@@ -343,3 +343,21 @@ def test_a_run_that_was_cancelled_says_by_whom_when_and_why(works):
     assert page.startswith(f"process  run {run}  cancelled\n")
     assert "by ada: wrong file" in page
     assert "progress  30 % page 3" in page
+
+
+@pytest.mark.parametrize(("worker", "told"), [("goes-on", "timed out"), ("thread", "was cancelled")])
+def test_of_a_body_that_was_told_to_end_and_goes_on_it_says_so_and_what_ends_it(works, worker, told):
+    (works.folder / "go").unlink(missing_ok=True)
+    run = works.trigger(worker)
+    works.until(run, lambda page: page["run"]["status"] == "running")
+    if worker == "thread":
+        works.call("cancel", run)
+    works.until(run, lambda page: page["run"]["claim"]["zombie_since"] is not None)
+
+    page, status = works.shows("show", run), works.call("health").out
+    (works.folder / "go").touch()
+    ended = works.until(run, lambda page: page["run"]["status"] in ("dead", "cancelled"))
+
+    assert f": it {told}, and a thread ends by itself or with its process" in page
+    assert f"run {run} is a zombie: it {told}, but its body still runs" in status
+    assert ended["run"]["cause"] == {"timed out": "timeout", "was cancelled": "cancelled"}[told]

@@ -123,7 +123,8 @@ def _hint(page: PageOfRun) -> None:
     if run.status is Status.PENDING:
         talk.hint(f"why it waits: shiftboss why {run.id}")
     if run.status is Status.RUNNING:
-        talk.hint(f"what it says: shiftboss logs {run.id} -f    to end it: shiftboss cancel {run.id}")
+        to_end_it = f"    to end it: shiftboss cancel {run.id}" if run.cancel is None else ""
+        talk.hint(f"what it says: shiftboss logs {run.id} -f{to_end_it}")
 
 
 def _headline(error: Error) -> str:
@@ -181,7 +182,8 @@ def _running(page: PageOfRun) -> str:
     if claim.zombie_since is None:
         return said
     told = "timed out" if page.run.cancel is None else "was cancelled"
-    return f"{said}; it {told} {times.ago(claim.zombie_since, page.at)} and goes on: {_why_it_goes_on(page.executor)}"
+    since = times.rough((page.at - claim.zombie_since).total_seconds())
+    return f"{said}; a zombie for {since}: it {told}, and {_why_it_goes_on(page.executor)}"
 
 
 def _why_it_goes_on(executor: str) -> str:
@@ -201,7 +203,7 @@ def _progress(page: PageOfRun) -> str:
     said = words.progress_in_words(run.progress)
     if run.progress is None or run.progress.at is None or run.status is not Status.RUNNING:
         return said
-    return f"{said}  ({times.ago(run.progress.at, page.at)})"
+    return f"{said} ({times.ago(run.progress.at, page.at)})"
 
 
 def _cancel(page: PageOfRun) -> str:
@@ -286,7 +288,7 @@ def _show_lines(title: str, lines: Sequence[str], most: int) -> None:
     table.blank()
     table.line("  ", title, Cell(left_out, "dim"))
     for line in shown[-most:]:
-        table.headline("    ", Cell(line, "dim"))
+        table.headline("    ", line)
 
 
 def _show_log(page: PageOfRun) -> None:

@@ -34,7 +34,7 @@ async def coroutine(ctx: Context) -> str:
     return "x" * 50_000
 
 
-@boss.worker(timeout="10m")
+@boss.worker(timeout="10m", cancel_grace="0.1s")
 def thread(ctx: Context) -> str:
     say(ctx)
     wait()
@@ -89,6 +89,11 @@ def hangs() -> None:
 
 def the_call_that_hangs() -> None:
     time.sleep(600)
+
+
+@boss.worker(timeout="0.2s", cancel_grace="0.1s", max_retries=0)
+def goes_on() -> None:
+    wait()
 
 
 @boss.worker(executor="process", max_retries=0)
