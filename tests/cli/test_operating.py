@@ -208,6 +208,34 @@ def test_check_warns_of_what_would_never_run(cli, empty):
     assert cli("check", "--json").json["warnings"] == 1
 
 
+def test_check_warns_of_what_an_executor_cannot_give(cli, empty):
+    """T2: each line names the worker, the fact and the remedy."""
+    (empty / "app.py").write_text(
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from shiftboss import Context, Orchestrator, command\nboss = Orchestrator(command_slots=1)\n"
+        "@boss.worker(timeout='30s')\ndef deaf(): ...\n"
+        "@boss.worker(timeout='30s')\ndef heedful(ctx: Context): ...\n"
+        "@boss.worker(timeout='30s', executor='process')\ndef stoppable(): ...\n"
+        "@boss.worker(heartbeat_timeout='5s')\nasync def dumb(): ...\n"
+        "def pooled(): ...\n"
+        "boss.register('pooled', pooled, pool=lambda: ThreadPoolExecutor(2), timeout='30s')\n"
+        "boss.register('dump', command(['true']), every='1m', timeout='1h', expected_duration='61s')\n"
+    )
+
+    found = cli("check")
+
+    assert found.code == 3
+    warnings = {line.split()[1]: line for line in found.out.splitlines() if line.startswith("!")}
+    assert warnings.keys() == {"deaf", "dumb", "pooled", "dump", "1.0"}
+    assert "timeout of 30 s cannot be enforced" in warnings["deaf"]
+    assert "→ give it executor='process'" in warnings["deaf"]
+    assert "timeout of 30 s cannot be enforced" in warnings["pooled"]
+    assert "takes no ctx to beat with" in warnings["dumb"]
+    assert "1.0 command slots are busy on average" in warnings["1.0"]
+    [note] = [line for line in found.out.splitlines() if line.startswith("·")]
+    assert "the body of heedful keeps its slot" in note
+
+
 def test_the_demo_says_what_is_missing(cli, empty, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "psutil", None)
 

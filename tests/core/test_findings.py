@@ -189,15 +189,89 @@ def test_a_shared_breaker_has_one_policy():
     ) == [("warning", "K1", "b")]
 
 
-def test_threads_with_a_timeout_are_one_note():
-    """B6, T2"""
-    workers = [a_definition(f"w{n}", executor="thread") for n in range(7)]
+class TestWhatAnExecutorCannotGive:
+    """T2, B6, H2, P3"""
 
-    (finding,) = findings(workers)
+    def test_threads_with_the_timeout_that_every_worker_has_are_one_note(self):
+        workers = [a_definition(f"w{n}", executor="thread") for n in range(7)]
 
-    assert (finding.severity, finding.worker) == (Severity.NOTE, "")
-    assert "w0, w1, w2, w3, w4 and 2 more" in finding.message
-    assert found(a_definition("a", executor="thread", timeout_s=None)) == []
+        (finding,) = findings(workers, heedless={"w0", "w1"})
+
+        assert (finding.severity, finding.rule, finding.worker) == (Severity.NOTE, "B6", "")
+        assert "w0, w1, w2, w3, w4 and 2 more" in finding.message
+        assert "executor='process'" in finding.remedy
+
+    @pytest.mark.parametrize("executor", ["thread", "pool:a"])
+    def test_a_timeout_that_was_asked_for_and_that_nobody_can_enforce_is_a_warning(self, executor):
+        worker = a_definition("a", executor=executor, timeout_s=30.0)
+
+        (finding,) = findings([worker], heedless={"a"})
+
+        assert (finding.severity, finding.rule, finding.worker) == (Severity.WARNING, "T2", "a")
+        assert finding.message.startswith("its timeout of 30 s cannot be enforced: nobody can stop ")
+        assert "executor='process'" in finding.remedy
+
+    def test_a_body_that_takes_a_context_may_heed_it_so_that_is_a_note(self):
+        assert found(a_definition("a", executor="thread", timeout_s=30.0)) == [("note", "B6", "")]
+
+    def test_a_deadline_bounds_attempts_as_well(self):
+        worker = a_definition("a", executor="thread", timeout_s=None, deadline_s=90.0)
+
+        (finding,) = findings([worker], heedless={"a"})
+
+        assert finding.message.startswith("its deadline of 90 s cannot be enforced")
+
+    @pytest.mark.parametrize("executor", ["coroutine", "process", "command"])
+    def test_what_can_be_stopped_may_ask_for_any_timeout(self, executor):
+        assert found(a_definition("a", executor=executor, timeout_s=30.0), heedless={"a"}) == []
+
+    @pytest.mark.parametrize("executor", ["thread", "pool:a"])
+    def test_without_a_limit_nothing_is_asked_for(self, executor):
+        assert found(a_definition("a", executor=executor, timeout_s=None), heedless={"a"}) == []
+
+    @pytest.mark.parametrize("executor", ["thread", "pool:a"])
+    def test_where_nobody_can_stop_it_a_shorter_timeout_is_no_remedy(self, executor):
+        worker = a_definition("a", every=20.0, executor=executor)
+
+        assert found(worker, heedless={"a"}) == [("note", "B6", "")]
+
+    def test_a_pool_may_repeat_what_must_run_at_most_once(self):
+        """C7: seen with distributed 2026.8, whose retries=0 is about exceptions."""
+        once = {"at_most_once": True, "retry": RetryPolicy(max_retries=0), "timeout_s": None}
+
+        assert found(a_definition("a", executor="pool:a", **once)) == [("note", "C7", "a")]
+        assert found(a_definition("a", executor="process", **once)) == []
+
+    def test_it_says_who_waits_until_the_body_ends(self):
+        sync = a_definition("sync", every=60.0, executor="thread", timeout_s=30.0, blocks=("backup",), uses={"db": 1})
+
+        (finding,) = findings([sync, a_definition("backup"), a_definition("mail")], heedless={"sync"})
+
+        assert finding.message.endswith("; until its body ends its next run, 'backup', who wants 'db' cannot start")
+
+    @pytest.mark.parametrize("executor", ["coroutine", "thread", "process"])
+    def test_heartbeats_are_expected_of_a_body_that_cannot_beat(self, executor):
+        worker = a_definition("a", executor=executor, timeout_s=None, health=HealthPolicy(heartbeat_timeout_s=30.0))
+
+        (finding,) = findings([worker], heedless={"a"})
+
+        assert (finding.severity, finding.rule, finding.worker) == (Severity.WARNING, "H2", "a")
+        assert finding.message.startswith("a heartbeat is expected every 30 s, but its body takes no ctx to beat with")
+        assert found(worker) == []
+
+    @pytest.mark.parametrize("limit_s", [60.0, None])
+    def test_heartbeats_that_nobody_asked_for_are_not_missed(self, limit_s):
+        worker = a_definition("a", health=HealthPolicy(heartbeat_timeout_s=limit_s))
+
+        assert found(worker, heedless={"a"}) == []
+
+    def test_an_executor_has_a_capacity_of_its_own(self):
+        workers = [a_definition(f"w{n}", every=60.0, executor="process", health=expecting(48.0)) for n in range(3)]
+
+        assert found(*workers, slots_of={"process": 3, "command": 1}) == []
+        (finding,) = findings(workers, slots_of={"process": 2})
+        assert finding.message == "2.4 process slots are busy on average by what runs by itself, and a node has 2"
+        assert finding.remedy.endswith("(process_slots)")
 
 
 def test_warnings_come_first_and_then_the_order_of_declaration():

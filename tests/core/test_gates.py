@@ -120,7 +120,7 @@ class TestBlocks:
 
         (hold,) = world.decide().holds[2]
 
-        assert str(hold) == "a: run 1 timed out, but its body still runs on node host:n1"
+        assert str(hold) == "a: run 1 was told to end, but its body still runs on node host:n1"
 
     def test_a_blocker_in_back_off_blocks_nothing(self):
         """B5"""

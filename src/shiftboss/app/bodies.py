@@ -49,6 +49,11 @@ def make_body(fn: Callable[..., Any] | Command, name: str, options: Mapping[str,
 
     if options.get("executor") is not None:
         raise ConfigurationError(f"worker {name!r}: pool= and executor= exclude each other; drop one of them")
+    if options.get("heartbeat_timeout") is not None:
+        raise ConfigurationError(
+            f"worker {name!r}: heartbeat_timeout= is not for pools: what runs there cannot beat; drop it, or pool= "
+            "(executor='process' can)"
+        )
     slots = options.get("pool_slots", options.get("concurrency"))
     return PoolBody(fn, worker=name, pool=options["pool"], pool_slots=slots, **for_functions)
 

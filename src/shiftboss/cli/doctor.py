@@ -40,7 +40,7 @@ REMEDIES = {
     "disabled": "see to the cause, then: shiftboss enable {worker}",
     "offline": "start a node that declares it, or: shiftboss forget {worker}",
     "stuck": "shiftboss show {worker}, then cancel the run, or restart its node",
-    "zombie": "only the end of its node's process ends it; let the body look at ctx.cancelled",
+    "zombie": "it ends by itself or with its process; a body that must end in time needs executor='process'",
     "breaker": "nothing: it is probed when its cooldown ends; shiftboss enable {worker} closes it",
     "failure_rate": "shiftboss runs --worker {worker} --status dead",
     "backlog": "shiftboss why {worker}",

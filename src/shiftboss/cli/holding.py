@@ -48,7 +48,7 @@ def _fact(hold: Hold) -> str:
         case holds.UpstreamFailed() | holds.UpstreamStale():
             return hold.why
         case holds.IsBlocked(zombie=True):
-            return f"run {hold.run} timed out, but its body still runs on node {hold.node}"
+            return f"run {hold.run} was told to end, but its body still runs on node {hold.node}"
         case holds.IsBlocked():
             return f"run {hold.run} is running on node {hold.node}"
         case holds.BreakerIsOpen(probe=None):

@@ -133,7 +133,7 @@ def _worker(worker: WorkerStatus, now: datetime) -> list[str | Cell]:
 def _running(found: SystemStatus) -> Iterator[Row]:
     for run in found.running:
         odd = words.running(run)
-        said = odd if odd.text else Cell(words.progress(run.progress), "cyan")
+        said = odd if odd.text else Cell(words.progress(run.progress, found.at), "cyan")
         yield run.worker, Cell(str(run.run), "dim"), times.span((found.at - run.since).total_seconds()), said
 
 

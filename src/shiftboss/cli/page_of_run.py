@@ -1,7 +1,14 @@
-"""The page of one run: state, attempts, error, payload, result, chain."""
+"""The page of one run: how it ended and where, state, attempts, output, log, payload, result, chain.
+
+Rules of this file
+- What one must know first stands first: below the name the error, in the table what each attempt came to.
+- Of everything long the end is shown, and how to see the rest.
+"""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -10,14 +17,19 @@ from shiftboss.app.views import Views
 from shiftboss.cli import table, talk, times, words
 from shiftboss.cli.table import Cell, Column
 from shiftboss.clock import SystemClock
-from shiftboss.core.model import Attempt, DeadLetter, Run, Status
+from shiftboss.core.model import MAX_LINES, Attempt, Cause, DeadLetter, Error, LogLine, Run, Status
 from shiftboss.core.value import Value
 from shiftboss.errors import UnknownRun
 from shiftboss.ports import LetterFilter
 
 MAX_CHAIN = 20  # runs that led to this one; a chain may be endless
 TRACEBACK_LINES = 12  # the innermost frames; --json has all that is kept
+OUTPUT_LINES = {"stderr": 12, "stdout": 4}  # of a program that failed: what it complained about, and where it was
+LOG_LINES = 8  # `shiftboss logs` has the others
 MAX_SHOWN_CHARS = 4000  # of a payload or result
+SHORT_CHARS = 80  # what fits into one line stays in one
+NOBODYS_FAULT = (Cause.CANCELLED, Cause.INTERRUPTED, Cause.RESCUED)
+OUTPUT_MARK = "── "  # before each stream in the error of a command
 FACTS = (Column(""), Column("", wraps=True, gives=True))
 ATTEMPTS = (
     Column("TRY", right=True),
@@ -30,12 +42,20 @@ ATTEMPTS = (
 
 
 class PageOfRun(Value, frozen=True, omit_defaults=False):
-    """A run and what belongs to it.  `chain`: the runs that led to it, the first one first."""
+    """A run and what belongs to it.
+
+    `chain`: the runs that led to it, the first one first.  `log`: the last lines of its last attempt that logged, of
+    `logged` in all.  `executor` and `timeout_s` are its worker's; empty and None where that was forgotten.
+    """
 
     run: Run
     letter: DeadLetter | None
     chain: tuple[Run, ...]
     nodes: dict[str, str]
+    executor: str
+    timeout_s: float | None
+    log: tuple[LogLine, ...]
+    logged: int
     at: datetime
 
 
@@ -43,8 +63,21 @@ def read(views: Views, run_id: int) -> PageOfRun:
     """Raises UnknownRun."""
     run = views.run(run_id)
     letters = views.letters(LetterFilter(ids=(run_id,), state=None)) if run.status is Status.DEAD else []
-    nodes = {node.id: node.name for node in views.nodes()}
-    return PageOfRun(run, letters[0] if letters else None, _chain(views, run), nodes, SystemClock().now())
+    snapshot = views.snapshot()
+    worker = snapshot.workers.get(run.worker)
+    lines = views.lines(run_id)
+    log = [line for line in lines if line.fence == lines[-1].fence]
+    return PageOfRun(
+        run=run,
+        letter=letters[0] if letters else None,
+        chain=_chain(views, run),
+        nodes={node.id: node.name for node in snapshot.nodes.values()},
+        executor=worker.definition.executor if worker is not None else "",
+        timeout_s=worker.definition.timeout_s if worker is not None else None,
+        log=tuple(log[-LOG_LINES:]),
+        logged=log[-1].number if log else 0,
+        at=SystemClock().now(),
+    )
 
 
 def _chain(views: Views, run: Run) -> tuple[Run, ...]:
@@ -68,22 +101,36 @@ def show(page: PageOfRun) -> None:
     run = page.run
     style = words.STATUS_STYLES[run.status]
     table.line(Cell(run.worker, "bold"), f"  run {run.id}  ", Cell(words.cause(run), f"bold {style}".strip()))
+    if run.error is not None and run.status is not Status.SUCCEEDED:
+        table.line("  ", Cell(_headline(run.error), "red"))
     table.blank()
     table.show(FACTS, [(Cell(key, "dim"), text) for key, text in _facts(page)], indent="  ", header=False)
     if run.attempts:
         table.blank()
         table.show(ATTEMPTS, [_attempt(each, page) for each in run.attempts], indent="  ")
-    if run.error is not None:
-        table.blank()
-        failed = run.status is not Status.SUCCEEDED
-        table.line("  ", Cell(words.error(run.error.type, run.error.message), "red" if failed else ""))
-        _show_traceback(run.error.traceback)
+    _show_failure(run)
+    _show_log(page)
     _show_data("payload", run.payload)
     _show_data("result", run.result)
+    _hint(page)
+
+
+def _hint(page: PageOfRun) -> None:
+    """What one might want to type next."""
+    run = page.run
     if page.letter is not None and page.letter.state == "open":
         talk.hint(f"again: shiftboss dead replay {run.id}    done with: shiftboss dead resolve {run.id} --note …")
     if run.status is Status.PENDING:
         talk.hint(f"why it waits: shiftboss why {run.id}")
+    if run.status is Status.RUNNING:
+        to_end_it = f"    to end it: shiftboss cancel {run.id}" if run.cancel is None else ""
+        talk.hint(f"what it says: shiftboss logs {run.id} -f{to_end_it}")
+
+
+def _headline(error: Error) -> str:
+    """The error in a line; of a program that complained only how it ended, for the complaint follows."""
+    message = error.message.partition(": ")[0] if error.traceback.startswith(OUTPUT_MARK) else error.message
+    return words.error(error.type, message)
 
 
 def _facts(page: PageOfRun) -> list[tuple[str, str]]:
@@ -100,13 +147,13 @@ def _facts(page: PageOfRun) -> list[tuple[str, str]]:
         ("due", when(run.due_at) if run.status is Status.PENDING else ""),
         ("started", when(run.first_started_at)),
         ("running", _running(page)),
-        ("progress", words.progress(run.progress) if run.status is Status.RUNNING else ""),
+        ("progress", _progress(page)),
         ("ended", when(run.finished_at)),
         ("gives up", when(run.give_up_at) if run.status is Status.PENDING else ""),
         ("key", run.key or ""),
         ("cut short", words.plural(run.interruptions, "time") if run.interruptions else ""),
         ("degraded", "ran although an upstream had failed, or by its fallback" if run.degraded else ""),
-        ("cancel", f"by {run.cancel.by} {run.cancel.reason}".rstrip() if run.cancel is not None else ""),
+        ("cancel", _cancel(page)),
         ("dead letter", _letter(page.letter, now)),
         ("chain", _links(page)),
     ]
@@ -129,8 +176,42 @@ def _running(page: PageOfRun) -> str:
     claim = page.run.claim
     if claim is None:
         return ""
-    said = f"for {times.span((page.at - claim.at).total_seconds())} on node {page.nodes.get(claim.node, claim.node)}"
-    return f"{said}; it timed out, its body goes on" if claim.zombie_since is not None else said
+    at_most = "" if page.timeout_s is None else f" of {times.length(page.timeout_s)}"
+    ran = times.span((page.at - claim.at).total_seconds())
+    said = f"for {ran}{at_most} on node {page.nodes.get(claim.node, claim.node)}"
+    if claim.zombie_since is None:
+        return said
+    told = "timed out" if page.run.cancel is None else "was cancelled"
+    since = times.rough((page.at - claim.zombie_since).total_seconds())
+    return f"{said}; a zombie for {since}: it {told}, and {_why_it_goes_on(page.executor)}"
+
+
+def _why_it_goes_on(executor: str) -> str:
+    """B6: what an operator can do about a zombie."""
+    if executor == "thread":
+        return "a thread ends by itself or with its process"
+    if executor.startswith("pool:"):
+        return "what a pool has begun ends by itself or with that pool"
+    return "it swallows its cancellation" if executor == "coroutine" else "the system cannot end it"
+
+
+def _progress(page: PageOfRun) -> str:
+    """A bar while it runs and somebody looks; how far it came once it has ended."""
+    run = page.run
+    if run.status is Status.RUNNING and talk.is_terminal(sys.stdout):
+        return words.progress(run.progress, page.at)
+    said = words.progress_in_words(run.progress)
+    if run.progress is None or run.progress.at is None or run.status is not Status.RUNNING:
+        return said
+    return f"{said} ({times.ago(run.progress.at, page.at)})"
+
+
+def _cancel(page: PageOfRun) -> str:
+    cancel = page.run.cancel
+    if cancel is None:
+        return ""
+    said = f"{times.ago(cancel.at, page.at)} by {cancel.by or 'somebody'}"
+    return f"{said}: {cancel.reason}" if cancel.reason else said
 
 
 def _letter(letter: DeadLetter | None, now: datetime) -> str:
@@ -155,7 +236,9 @@ def _links(page: PageOfRun) -> str:
 
 
 def _attempt(attempt: Attempt, page: PageOfRun) -> list[str | Cell]:
-    ended = Cell("succeeded", "green") if attempt.cause is None else Cell(attempt.cause.value.replace("_", " "), "red")
+    ended = Cell("succeeded", "green")
+    if attempt.cause is not None:
+        ended = Cell(attempt.cause.value.replace("_", " "), "yellow" if attempt.cause in NOBODYS_FAULT else "red")
     error = words.error(attempt.error.type, attempt.error.message) if attempt.error is not None else ""
     return [
         str(attempt.number),
@@ -167,12 +250,62 @@ def _attempt(attempt: Attempt, page: PageOfRun) -> list[str | Cell]:
     ]
 
 
-def _show_traceback(text: str) -> None:
-    lines = talk.clean(text).splitlines()
-    if len(lines) > TRACEBACK_LINES:
-        table.line("    ", Cell(f"… {len(lines) - TRACEBACK_LINES} lines more above (--json has them)", "dim"))
-    for line in lines[-TRACEBACK_LINES:]:
-        table.headline("    ", Cell(line, "dim"))
+def _show_failure(run: Run) -> None:
+    """Where the last attempt that failed was, or what its program wrote."""
+    error, failed = run.error, next((each for each in reversed(run.attempts) if each.error is not None), None)
+    if error is None:
+        return
+    if run.status is Status.SUCCEEDED and failed is not None:
+        table.blank()
+        table.line("  ", f"attempt {failed.number} had failed: ", _headline(error))
+    if error.traceback.startswith(OUTPUT_MARK):
+        for title, lines in _streams(error.traceback):
+            _show_lines(title, lines, OUTPUT_LINES.get(title, TRACEBACK_LINES))
+    elif error.traceback:
+        is_late = failed is not None and failed.cause is Cause.TIMEOUT
+        title = "where it was when its time was up" if is_late else "where it failed"
+        _show_lines(title, error.traceback.splitlines(), TRACEBACK_LINES)
+
+
+def _streams(text: str) -> list[tuple[str, list[str]]]:
+    """What a program wrote, by stream."""
+    found: list[tuple[str, list[str]]] = []
+    for line in text.splitlines():
+        name = line.removeprefix(OUTPUT_MARK)
+        if name != line and name in OUTPUT_LINES and name not in dict(found):
+            found.append((name, []))
+        elif found:
+            found[-1][1].append(line)
+    return found
+
+
+def _show_lines(title: str, lines: Sequence[str], most: int) -> None:
+    """The last of them that say something."""
+    shown = talk.clean("\n".join(lines)).strip("\n").splitlines()
+    if not shown:
+        return
+    left_out = f"  ({len(shown) - most:,} lines more above; --json has them)" if len(shown) > most else ""
+    table.blank()
+    table.line("  ", title, Cell(left_out, "dim"))
+    for line in shown[-most:]:
+        table.headline("    ", line)
+
+
+def _show_log(page: PageOfRun) -> None:
+    if not page.log:
+        return
+    run = page.run
+    if page.executor == "command" and run.error is not None and run.error.traceback.startswith(OUTPUT_MARK):
+        return  # it is what stands under "stderr"
+    table.blank()
+    more = page.logged - len(page.log)
+    kept = f"; the last {MAX_LINES:,} are kept" if page.logged > MAX_LINES else ""
+    title = f"log of attempt {page.log[-1].attempt}" if page.log[-1].attempt > 1 else "log"
+    table.line("  ", title, Cell(f"  ({more:,} lines more{kept}: shiftboss logs {run.id})" if more else "", "dim"))
+    for line in page.log:
+        text = talk.one_line(line.text)
+        level = "" if line.level == "INFO" else f"{line.level} "
+        table.headline("    ", Cell(f"{times.clock(line.at, page.at)}  ", "dim"), f"{level}{text}")
 
 
 def _show_data(title: str, data: bytes | None) -> None:
@@ -180,9 +313,12 @@ def _show_data(title: str, data: bytes | None) -> None:
         return
     try:
         text = msgspec.json.format(data, indent=2).decode()
+        short = msgspec.json.format(data, indent=0).decode()
     except (msgspec.DecodeError, UnicodeError):
-        text = f"{len(data)} bytes that are no JSON"
+        text = short = f"{len(data)} bytes that are no JSON"
     table.blank()
+    if len(short) <= SHORT_CHARS:
+        text = short
     if len(text) > MAX_SHOWN_CHARS:
         text = f"{text[:MAX_SHOWN_CHARS]}\n… ({len(data):,} bytes in all; --json has them)"
     first, *rest = talk.clean(text).splitlines() or [""]

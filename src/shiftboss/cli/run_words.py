@@ -83,10 +83,10 @@ class TerminalLines(logging.Formatter):
         when = datetime.fromtimestamp(record.created).astimezone()
         text = talk.clean(super().format(record))
         worker = getattr(record, "worker", "") or ""
-        if worker and text.startswith(f"{worker} "):
-            text = text[len(worker) + 1 :]
-        elif worker and not record.name.startswith("shiftboss."):
-            text = f"run {getattr(record, 'run', '')}: {text}"
+        if _is_of_a_body(record):
+            text = f"run {record.run}: {text}"  # type: ignore[attr-defined]  # put there by the filter
+        elif worker:
+            text = text.removeprefix(f"{worker} ")
         clock = talk.styled(f"{when:%H:%M:%S}", sys.stderr, dim=True)
         return f"{clock}  {worker:{self._width}}  {_coloured(record, text)}"
 
@@ -117,8 +117,14 @@ class JsonLines(logging.Formatter):
 
 
 def _tagged(record: logging.LogRecord, text: str) -> str:
-    """What a body logs is preceded by its worker and run."""
+    """What a body logs is preceded by its worker and run, and so is what does not begin with its worker's name."""
     worker, run = getattr(record, "worker", ""), getattr(record, "run", None)
-    if worker and not text.startswith(f"{worker} ") and not record.name.startswith("shiftboss.audit"):
-        return f"{worker} run {run}: {text}" if run is not None else f"{worker}: {text}"
-    return text
+    says_it = text.startswith(f"{worker} ") or record.name.startswith("shiftboss.audit")
+    if not worker or (says_it and not _is_of_a_body(record)):
+        return text
+    return f"{worker} run {run}: {text}" if run is not None else f"{worker}: {text}"
+
+
+def _is_of_a_body(record: logging.LogRecord) -> bool:
+    """Only what is logged inside a body has the number of its attempt."""
+    return getattr(record, "attempt", None) is not None

@@ -59,7 +59,7 @@ def _held(views: Views, run: Run) -> str:
 
 def _line(run: Run, held: str, boss: Orchestrator) -> str:
     """ "running 12 s  ███░░ 30 % page 3"."""
-    return f"{_state(run)}{_since(run, boss)}  {held or words.progress(run.progress)}".rstrip()
+    return f"{_state(run)}{_since(run, boss)}  {held or words.progress(run.progress, boss.clock.now())}".rstrip()
 
 
 def _since(run: Run, boss: Orchestrator) -> str:
@@ -83,6 +83,6 @@ def _changes() -> Show:
         tenth = int(10 * said.done / said.total) if said is not None and said.total else None
         if last != [_state(run), held, tenth]:
             last[:] = [_state(run), held, tenth]
-            talk.note(f"{_state(run)}  {held or words.progress(said)}".rstrip())
+            talk.note(f"{_state(run)}  {held or words.progress_in_words(said)}".rstrip())
 
     return show

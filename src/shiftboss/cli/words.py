@@ -37,6 +37,7 @@ GOOD = ("healthy", "unknown")  # H1: nobody need look
 ASCII = {"✓": "ok", "✕": "x", "●": "*", "—": "-", "…": "...", "█": "#", "░": ".", "·": "|", "→": "->", "↩": "<-"}
 NOTHING = Cell("—", "dim")
 BAR_CELLS = 20
+LONG_SILENCE_S = 30.0  # progress is stored once a second: what was said so long ago may be all that is
 
 
 def sign(symbol: str) -> str:
@@ -92,21 +93,31 @@ def due(number: int) -> Cell:
     return count(number) if number <= 1000 else Cell(">1000", "yellow")
 
 
-def progress(said: Progress | None) -> str:
-    """ "█████░░░░░ 50 % page 3"; without a total the number alone."""
+def progress(said: Progress | None, now: datetime) -> str:
+    """ "█████░░░░░  50 % page 3"; of one that is silent for long also since when."""
     if said is None:
         return ""
-    message = f" {talk.one_line(said.message)}" if said.message else ""
-    if not said.total or said.total <= 0:
-        return f"{said.done:g}{message}"
-    share = min(1.0, max(0.0, said.done / said.total))
-    return f"{bar(share)} {share * 100:3.0f} %{message}"
+    share = _share(said)
+    drawn = "" if share is None else f"{bar(share)} {share * 100:3.0f} %"
+    in_words = progress_in_words(said) if share is None else f"{drawn}{_message(said)}"
+    silent_s = 0.0 if said.at is None else (now - said.at).total_seconds()
+    return f"{in_words}, said {times.rough(silent_s)} ago" if silent_s >= LONG_SILENCE_S else in_words
 
 
-def progress_in_short(said: Progress) -> str:
-    """ "50 % page 3", where a bar has no room."""
-    drawn = progress(said)
-    return drawn.lstrip(sign("█") + sign("░") + " ") if said.total else drawn
+def progress_in_words(said: Progress | None) -> str:
+    """ "50 % page 3", where a bar has no room or nobody looks; without a total "8 done"."""
+    if said is None:
+        return ""
+    share = _share(said)
+    return f"{said.done:g} done{_message(said)}" if share is None else f"{share * 100:.0f} %{_message(said)}"
+
+
+def _share(said: Progress) -> float | None:
+    return min(1.0, max(0.0, said.done / said.total)) if said.total and said.total > 0 else None
+
+
+def _message(said: Progress) -> str:
+    return f" {talk.one_line(said.message)}" if said.message else ""
 
 
 def bar(share: float) -> str:
@@ -117,7 +128,7 @@ def bar(share: float) -> str:
 def running(run: RunningRun) -> Cell:
     """What is odd about a run in progress."""
     if run.zombie:
-        return Cell("zombie: timed out, its body goes on", "red")
+        return Cell(f"zombie: {'cancelled' if run.cancelling else 'timed out'}, its body goes on", "red")
     return Cell("is being cancelled", "yellow") if run.cancelling else Cell("")
 
 
@@ -150,7 +161,8 @@ def disabled(found: Disabled, now: datetime) -> str:
 def error(kind: str, message: str) -> str:
     """ "ReadTimeout: no answer"; the class without its module."""
     short = kind.rpartition(".")[2]
-    return f"{short}: {talk.one_line(message)}" if message else short
+    said = talk.one_line(message).removeprefix(f"{short}: ")
+    return f"{short}: {said}" if said else short
 
 
 def took(run: Run) -> str:
@@ -159,8 +171,10 @@ def took(run: Run) -> str:
 
 
 def cause(run: Run) -> str:
-    """ "dead (timeout)"."""
-    return f"{run.status} ({run.cause.value.replace('_', ' ')})" if run.cause is not None else str(run.status)
+    """ "dead (timeout)"; the word alone where the cause only repeats it."""
+    if run.cause is None or run.cause.value == run.status.value:
+        return run.status.value
+    return f"{run.status} ({run.cause.value.replace('_', ' ')})"
 
 
 def with_remedy(text: str, remedy: str) -> list[Cell]:

@@ -8,18 +8,18 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import combinations, pairwise
 from statistics import fmean
 
 from shiftboss.core.graph import Relations
-from shiftboss.core.policy import BreakerPolicy, Priority
+from shiftboss.core.policy import BreakerPolicy, HealthPolicy, Priority
 from shiftboss.core.rank import OFFSET
 from shiftboss.core.schedule import Cron, Every, Schedule, next_after
 from shiftboss.core.value import Value
-from shiftboss.core.worker import Definition, Mode, OnFailure
+from shiftboss.core.worker import DEFAULT_TIMEOUT_S, Definition, Mode, OnFailure
 
 SEEN_FROM = datetime(2026, 1, 1, tzinfo=UTC)  # any instant does: the gaps of a cron schedule are looked at from there
 SEEN_INSTANTS = 50  # a month of working days and more
@@ -50,18 +50,28 @@ class Finding(Value, frozen=True, omit_defaults=False):
 
 
 def findings(
-    definitions: Iterable[Definition], *, resources: Mapping[str, int] | None = None, slots: int = 100
+    definitions: Iterable[Definition],
+    *,
+    resources: Mapping[str, int] | None = None,
+    slots: int = 100,
+    slots_of: Mapping[str, int] | None = None,
+    heedless: Collection[str] = (),
 ) -> list[Finding]:
-    """Everything to say about workers that `graph.check` lets pass; warnings first, then as declared."""
+    """Everything to say about workers that `graph.check` lets pass; warnings first, then as declared.
+
+    *slots_of*: of a node's executors that have fewer than the node, by kind.  *heedless*: workers whose body takes no
+    context, so that it can neither see that it should end nor say anything.
+    """
     known = {definition.name: definition for definition in definitions}
     sizes = resources or {}
     found = [
         *_starving(known, sizes),
         *(finding for one in known.values() for finding in _upstreams(one, known)),
         *(finding for one in known.values() for finding in _own(one)),
-        *_capacity(known, sizes, slots),
+        *_capacity(known, sizes, slots, slots_of or {}),
         *_breakers(known),
-        *_threads(known),
+        *_unenforceable(known, heedless),
+        *_unheard(known, heedless),
     ]
     order = {name: number for number, name in enumerate(known)}
     return sorted(found, key=lambda finding: (finding.severity is Severity.NOTE, order.get(finding.worker, len(order))))
@@ -181,6 +191,15 @@ def _own(one: Definition) -> Iterator[Finding]:
             "at_most_once is never retried: max_retries has no effect",
             "drop one of them",
         )
+    if one.at_most_once and one.in_pool:
+        yield Finding(
+            Severity.NOTE,
+            "C7",
+            one.name,
+            "at_most_once ends at the pool: one that repeats a call by itself, as Dask does when it loses a worker, "
+            "runs it twice",
+            "give it executor='process', or a pool that repeats nothing",
+        )
 
 
 def _cadence(one: Definition, gap_s: float) -> Iterator[Finding]:
@@ -194,7 +213,7 @@ def _cadence(one: Definition, gap_s: float) -> Iterator[Finding]:
             f"a run takes {expected_s:g} s and one is due every {gap_s:g} s: it cannot keep up, and skips instants",
             "run it less often, or more of it at once (concurrency)",
         )
-    elif one.timeout_s is not None and one.timeout_s > gap_s and one.concurrency == 1:
+    elif one.can_be_stopped and one.timeout_s is not None and one.timeout_s > gap_s and one.concurrency == 1:
         yield Finding(
             Severity.NOTE,
             "M3",
@@ -225,7 +244,9 @@ def _cadence(one: Definition, gap_s: float) -> Iterator[Finding]:
 # ── all of them together ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _capacity(known: dict[str, Definition], sizes: Mapping[str, int], slots: int) -> Iterator[Finding]:
+def _capacity(
+    known: dict[str, Definition], sizes: Mapping[str, int], slots: int, slots_of: Mapping[str, int]
+) -> Iterator[Finding]:
     """P3, B9: what is busy at once on average, where that is declared (`expected_duration`)."""
     shares = {name: share for name, one in known.items() if (share := _busy_share(one)) is not None}
     load = sum(shares.values())
@@ -237,6 +258,16 @@ def _capacity(known: dict[str, Definition], sizes: Mapping[str, int], slots: int
             f"{load:.1f} slots are busy on average by what runs by itself, and a node has {slots}",
             "start more nodes, or give this one more slots (max_concurrency)",
         )
+    for kind, of_kind in slots_of.items():
+        load = sum(share for name, share in shares.items() if known[name].executor == kind)
+        if load > of_kind:
+            yield Finding(
+                Severity.WARNING,
+                "P3",
+                "",
+                f"{load:.1f} {kind} slots are busy on average by what runs by itself, and a node has {of_kind}",
+                f"start more nodes, or give this one more of them ({kind}_slots)",
+            )
     for resource, size in sizes.items():
         taken = sum(share * known[name].uses.get(resource, 0) for name, share in shares.items())
         if taken > size:
@@ -268,19 +299,79 @@ def _breakers(known: dict[str, Definition]) -> Iterator[Finding]:
                 break
 
 
-def _threads(known: dict[str, Definition]) -> Iterator[Finding]:
-    """T2, B6: said once for all of them, since most applications have some."""
-    names = [one.name for one in known.values() if not one.can_be_stopped and one.timeout_s is not None]
-    if names:
-        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+# ── what an executor cannot give ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _unenforceable(known: dict[str, Definition], heedless: Collection[str]) -> Iterator[Finding]:
+    """T2, B6: time limits of bodies that nobody can stop.
+
+    A warning where one was asked for and the body cannot even be told; the others, most of which have the timeout that
+    every worker has, are one note.
+    """
+    relations = Relations.of(known.values())
+    noted: list[str] = []
+    for one in known.values():
+        limit = _limit(one)
+        if one.can_be_stopped or limit is None:
+            continue
+        if one.name not in heedless or limit == f"timeout of {DEFAULT_TIMEOUT_S:g} s":
+            noted.append(one.name)
+            continue
+        why, remedy = _WHY_IN_POOL if one.in_pool else _WHY_IN_THREAD
+        yield Finding(
+            Severity.WARNING,
+            "T2",
+            one.name,
+            f"its {limit} cannot be enforced: {why}{_waits_for(one, known, relations)}",
+            f"{remedy}; timeout=None asks for nothing",
+        )
+    if noted:
+        shown = ", ".join(noted[:5]) + (f" and {len(noted) - 5} more" if len(noted) > 5 else "")
         yield Finding(
             Severity.NOTE,
             "B6",
             "",
             f"nobody can stop a thread or what a pool runs: after a timeout the body of {shown} keeps its slot and "
             "blocks until it ends",
-            "let it look at ctx.cancelled, or make it async",
+            "let it look at ctx.cancelled, make it async, or give it executor='process'",
         )
+
+
+_WHY_IN_POOL = "nobody can stop what a pool has begun", "give it executor='process'"
+_WHY_IN_THREAD = (
+    "nobody can stop a thread, and it takes no ctx to be told by",
+    "give it executor='process', make it async, or let it look at ctx.cancelled",
+)
+
+
+def _limit(one: Definition) -> str | None:
+    """What bounds its attempts, in words."""
+    if one.timeout_s is not None:
+        return f"timeout of {one.timeout_s:g} s"
+    return f"deadline of {one.deadline_s:g} s" if one.deadline_s is not None else None
+
+
+def _waits_for(one: Definition, known: dict[str, Definition], relations: Relations) -> str:
+    """B6: what cannot start until its body ends."""
+    waiting = ["its next run"] if one.concurrency == 1 else []
+    waiting += [repr(name) for name in known if name != one.name and relations.conflict(one.name, name)][:3]
+    waiting += [f"who wants {resource!r}" for resource in one.uses]
+    return f"; until its body ends {', '.join(waiting)} cannot start" if waiting else ""
+
+
+def _unheard(known: dict[str, Definition], heedless: Collection[str]) -> Iterator[Finding]:
+    """H2: silence is noticed only of a body that can speak."""
+    for one in known.values():
+        limit_s = one.health.heartbeat_timeout_s
+        if one.name in heedless and limit_s is not None and limit_s != HealthPolicy().heartbeat_timeout_s:
+            yield Finding(
+                Severity.WARNING,
+                "H2",
+                one.name,
+                f"a heartbeat is expected every {limit_s:g} s, but its body takes no ctx to beat with: "
+                "its silence will never be noticed",
+                "let it take ctx and call ctx.heartbeat() or ctx.progress(), or drop heartbeat_timeout",
+            )
 
 
 # ── time ─────────────────────────────────────────────────────────────────────────────────────────────────────────

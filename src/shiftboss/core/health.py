@@ -140,7 +140,8 @@ def _troubles(snapshot: Snapshot, now: datetime, state: WorkerState, *, due: int
                 said = f"run {run.id} is stuck: silent for {silent_s:.0f} s, longer than {limit_s:g} s"
                 yield HealthReason(Health.UNHEALTHY, "stuck", said, name)
         if run.claim is not None and run.claim.zombie_since is not None:
-            said = f"run {run.id} is a zombie: it timed out, but its body still runs"
+            told = "timed out" if run.cancel is None else "was cancelled"
+            said = f"run {run.id} is a zombie: it {told}, but its body still runs"
             yield HealthReason(Health.DEGRADED, "zombie", said, name)
     within_s = policy.expect_success_within_s
     since = snapshot.record(name).last_success_at or state.declared_at

@@ -108,7 +108,7 @@ class IsBlocked(Hold, frozen=True, tag="blocks"):
     zombie: bool = False
 
     def __str__(self) -> str:
-        state = "timed out, but its body still runs" if self.zombie else "is running"
+        state = "was told to end, but its body still runs" if self.zombie else "is running"
         return f"{self.by}: run {self.run} {state} on node {self.node}"
 
 

@@ -16,6 +16,7 @@ from shiftboss.errors import ConfigurationError
 
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?", re.ASCII)
 TAG_PREFIX = "tag:"
+DEFAULT_TIMEOUT_S = 60.0  # T1: long for most bodies, short for one that hangs
 
 
 class Mode(Word):
@@ -71,7 +72,7 @@ class Definition(Value, frozen=True):
     misfire_limit: int = 100
     pause_s: float = 0.0
     priority: Priority = Priority.NORMAL
-    timeout_s: float | None = 60.0
+    timeout_s: float | None = DEFAULT_TIMEOUT_S
     start_within_s: float | None = None
     deadline_s: float | None = None
     cancel_grace_s: float = 5.0
@@ -129,7 +130,12 @@ class Definition(Value, frozen=True):
     @property
     def can_be_stopped(self) -> bool:
         """T2: whether its executor can end a body by force; a thread's cannot be, nor what a pool runs."""
-        return self.executor != "thread" and not self.executor.startswith("pool:")
+        return self.executor != "thread" and not self.in_pool
+
+    @property
+    def in_pool(self) -> bool:
+        """Whether it runs on somebody else's pool."""
+        return self.executor.startswith("pool:")
 
     @property
     def runs_by_itself(self) -> bool:

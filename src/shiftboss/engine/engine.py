@@ -209,7 +209,8 @@ class Engine:
         ]
         if unstoppable:  # T2: said once
             log.info(
-                "a thread or a pool cannot be stopped: past its timeout a run of %s keeps its slot until it ends",
+                "timeouts cannot be enforced on a thread or a pool: past its own a run of %s keeps its slot and blocks "
+                "until it ends; executor='process' can be stopped",
                 ", ".join(unstoppable),
             )
 

@@ -2,11 +2,14 @@
 
 Rules of this file
 - Each ends with exactly one report; it is taken off when that report was applied.
+- What bodies say goes into the store once a second, by the engine's tick, however often they say it; the last word goes
+  before the report of its attempt.
 - An attempt whose claim is no longer ours is told to stop; whatever it reports is void (C3, C5).
 """
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -39,7 +42,10 @@ class Flights:
         self._put = put
         self._code_version = code_version
         self._flights: dict[int, Launch] = {}
-        self._lines: dict[int, deque[LogLine]] = {}  # logged and not put yet
+        # Protects `_lines`, and that nothing an attempt said is put after its report.  Re-entrant: putting may log.
+        self._saying = threading.RLock()
+        self._lines: dict[tuple[int, int], deque[LogLine]] = {}  # by (run, fence): logged and not put yet
+        self._notes: dict[tuple[int, int], Note] = {}  # likewise: the newest progress or heartbeat
         self._told: dict[int, StopReason] = {}  # those that were told to stop
         self._unentered: set[tuple[int, int]] = set()  # (run, fence) of claims that are being handed back
 
@@ -127,32 +133,39 @@ class Flights:
             self._executors[self._kinds[run.worker]].stop(run.id, _fence(run), reason)
 
     def flush(self) -> None:
-        """Put what bodies have logged since; called about once a second."""
-        for run_id in list(self._lines):
-            self._put_lines(run_id)
+        """Put what bodies have said since; called about once a second."""
+        for key in {*list(self._notes), *list(self._lines)}:
+            with self._saying:
+                self._put_said(key)
 
-    def _put_lines(self, run_id: int) -> None:
-        lines = self._lines.pop(run_id, None)
+    def _put_said(self, key: tuple[int, int]) -> None:
+        """Holds the lock."""
+        note, lines = self._notes.pop(key, None), self._lines.pop(key, None)
+        if note is not None:
+            self._put(noted(note))
         if lines:
             self._put(logged(self._node, tuple(lines)))
 
     # called by executors, from their threads
 
     def _report(self, run_id: int, fence: int, outcome: Outcome, duration_s: float) -> None:
-        if self._lines:
-            self._put_lines(run_id)
-        self._put(reported(Report(run_id, self._node, fence, outcome, duration_s, self._code_version)))
+        report = Report(run_id, self._node, fence, outcome, duration_s, self._code_version)
+        with self._saying:
+            self._put_said((run_id, fence))
+            self._put(reported(report))
 
     def _signal(self, run_id: int, fence: int, kind: str, value: Any) -> None:
+        key = (run_id, fence)
         match kind:
             case "progress" if isinstance(value, Progress):
-                self._put(noted(Note(run_id, self._node, fence, progress=value)))
+                self._notes[key] = Note(run_id, self._node, fence, progress=value)
             case "log" if isinstance(value, LogLine):
-                self._lines.setdefault(run_id, deque(maxlen=MAX_LINES)).append(value)
+                with self._saying:
+                    self._lines.setdefault(key, deque(maxlen=MAX_LINES)).append(value)
             case "zombie":
                 self._put(noted(Note(run_id, self._node, fence, zombie=True)))
             case _:
-                self._put(noted(Note(run_id, self._node, fence)))
+                self._notes.setdefault(key, Note(run_id, self._node, fence))
 
     def abandoned(self) -> list[Report]:
         """Reports for what is still in the air, as the last act of the process (G2)."""

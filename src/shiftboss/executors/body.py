@@ -97,6 +97,11 @@ class FunctionBody:
         return self._takes.text
 
     @property
+    def wants_context(self) -> bool:
+        """Whether it takes a context: without one it can neither see that it should end nor say anything."""
+        return self._wants_context
+
+    @property
     def names(self) -> Sequence[str]:
         """The names of its parameters."""
         return self._takes.names

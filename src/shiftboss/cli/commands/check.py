@@ -6,11 +6,13 @@ from collections.abc import Iterable
 
 import click
 
+from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.cli import dump, place, table, talk, words
 from shiftboss.cli.command import Command, debug_option, examples, json_option
 from shiftboss.cli.exits import Exit
 from shiftboss.core import graph
 from shiftboss.core.findings import Finding, Severity, findings
+from shiftboss.executors.body import FunctionBody
 
 COLUMNS = (table.Column(""), table.Column("worker"), table.Column("text", wraps=True, gives=True), table.Column("rule"))
 
@@ -23,13 +25,21 @@ def check(app: str | None, as_json: bool) -> int:
     """Check an app before it is deployed, for CI.
 
     No store is opened and nothing runs.  Exits with 2 for what could not even start (unknown names, cycles, impossible
-    schedules or permits), with 3 for warnings (what would starve, never end, collide or be late), with 0 otherwise;
-    notes alone do not fail.
+    schedules or permits), with 3 for warnings (what would starve, never end, collide or be late, or asks for what its
+    executor cannot give), with 0 otherwise; notes alone do not fail.
     """
     given = place.given_app(app)
     boss = given.boss
     graph.check(boss.definitions.values(), resources=boss.resources)
-    found = findings(boss.definitions.values(), resources=boss.resources, slots=boss.max_concurrency)
+    found = findings(
+        boss.definitions.values(),
+        resources=boss.resources,
+        slots=boss.max_concurrency,
+        slots_of=_slots_of(boss),
+        heedless={
+            name for name, body in boss.bodies.items() if isinstance(body, FunctionBody) and not body.wants_context
+        },
+    )
     warnings = sum(1 for each in found if each.severity is Severity.WARNING)
     if as_json:
         dump.one({"app": given.name, "workers": list(boss.definitions), "warnings": warnings, "findings": found})
@@ -39,6 +49,12 @@ def check(app: str | None, as_json: bool) -> int:
         said = [words.plural(warnings, "warning")] * bool(warnings) + [words.plural(notes, "note")] * bool(notes)
         talk.note(f"{given.name}: {words.plural(len(boss.definitions), 'worker')}, {', '.join(said) or 'no findings'}")
     return Exit.FALSE if warnings else Exit.DONE
+
+
+def _slots_of(boss: Orchestrator) -> dict[str, int]:
+    """Of children only where it is said: this machine's cores are not those of the one it will run on."""
+    given = {"command": boss.command_slots, "process": boss.process_slots}
+    return {kind: slots for kind, slots in given.items() if slots is not None}
 
 
 def _print(found: Iterable[Finding]) -> None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+from datetime import datetime, timedelta
+
 import click
 
 from shiftboss.app.views import Views
-from shiftboss.cli import dump, place, talk, times
+from shiftboss.cli import dump, place, talk, times, words
 from shiftboss.cli.command import Command, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.naming import find, worker_or_run
-from shiftboss.core.model import LogLine, Run
+from shiftboss.clock import SystemClock
+from shiftboss.core.model import MAX_LINES, LogLine, Run, Status
 from shiftboss.ports import HistoryFilter
 
 RUNS_OF_A_WORKER = 10  # the latest ones, whose lines are shown
+RUNS_IN_A_TURN = 500  # of those that run or have ended since the last look, while following
 TURN_S = 5.0  # the store's bell rings earlier; wall clocks jump
-
-Seen = dict[int, tuple[int, int]]  # run → the last line that was shown (fence, number)
+SLACK = timedelta(seconds=10)  # between our clock and that of a node
+BEGUN = frozenset(Status) - {Status.PENDING, Status.SKIPPED}
 
 
 @click.command(
@@ -29,47 +34,82 @@ Seen = dict[int, tuple[int, int]]  # run → the last line that was shown (fence
 def logs(name: str, follow: bool, as_json: bool, store: str | None, app: str | None) -> int:
     """What the bodies of a worker or of one run have logged.
 
-    Of each attempt the last 1,000 lines are kept; they reach the store within about a second.  Of a worker its latest
-    runs are shown.
+    Of each attempt the last 1,000 lines are kept, and where lines are missing that is said; they reach the store within
+    about a second.  What a command says on stderr is its log.  Of a worker its latest runs are shown.
     """
     with place.reading(store, app) as views:
         named = find(views, name)
-        seen: Seen = {}
-        count = _show(views, named.worker, named.run, seen, as_json=as_json)
-        if not count and not follow:
+        shown = Shown(views, named.worker, named.run, as_json=as_json)
+        if follow:
+            with contextlib.suppress(KeyboardInterrupt):  # that is how it is left
+                _follow(views, shown)
+        elif not shown.show():
             talk.note("nothing was logged; bodies log with ctx.log or with the logging module, from level WARNING on")
-        try:
-            while follow and not _has_ended(views, named.run):
-                views.wait(TURN_S)
-                _show(views, named.worker, named.run, seen, as_json=as_json)
-            if follow:
-                _show(views, named.worker, named.run, seen, as_json=as_json)
-        except KeyboardInterrupt:
-            return Exit.DONE
     return Exit.DONE
 
 
-def _has_ended(views: Views, run_id: int | None) -> bool:
-    return run_id is not None and views.run(run_id).status.is_final
+def _follow(views: Views, shown: Shown) -> None:
+    """For ever; of one run until its end."""
+    shown.show()
+    while not shown.has_ended():
+        views.wait(TURN_S)
+        shown.show()
+    shown.show()  # what it said between that look and its end
 
 
-def _show(views: Views, worker: str, run_id: int | None, seen: Seen, *, as_json: bool) -> int:
-    """Print what is new; how many lines that were."""
-    lines: list[LogLine] = []
-    for run in _runs(views, worker, run_id):
-        fresh = views.lines(run.id, after=seen.get(run.id, (0, 0)))
-        if fresh:
-            seen[run.id] = (fresh[-1].fence, fresh[-1].number)
-        lines += fresh
-    for line in sorted(lines, key=lambda each: (each.at, each.run, each.fence, each.number)):
-        print(dump.text_of(line) if as_json else _text(line), flush=True)
-    return len(lines)
+class Shown:
+    """What has been printed so far, of one run or of the runs of a worker."""
 
+    def __init__(self, views: Views, worker: str, run_id: int | None, *, as_json: bool) -> None:
+        self._views = views
+        self._worker = worker
+        self._run = run_id
+        self._as_json = as_json
+        self._last: dict[int, tuple[int, int]] = {}  # run → the last line that was printed (fence, number)
+        self._going_on: set[int] = set()  # runs that had not ended at the last look
+        self._looked_at: datetime | None = None
 
-def _runs(views: Views, worker: str, run_id: int | None) -> list[Run]:
-    if run_id is not None:
-        return [views.run(run_id)]
-    return views.history(HistoryFilter(worker=worker, limit=RUNS_OF_A_WORKER))
+    def has_ended(self) -> bool:
+        """Whether nothing can come any more."""
+        return self._run is not None and self._views.run(self._run).status.is_final
+
+    def show(self) -> int:
+        """Print what is new, in the order of its instants; how many lines that were."""
+        new: list[tuple[LogLine, int]] = []  # and how many before it were not kept
+        for run in self._runs():
+            fence, number = self._last.get(run.id, (0, 0))
+            for line in self._views.lines(run.id, after=(fence, number)):
+                before = number if line.fence == fence else 0
+                new.append((line, line.number - before - 1))
+                fence, number = line.fence, line.number
+            self._last[run.id] = fence, number
+        for line, missing in sorted(new, key=lambda each: (each[0].at, each[0].run, each[0].fence, each[0].number)):
+            self._print(line, missing)
+        return len(new)
+
+    def _print(self, line: LogLine, missing: int) -> None:
+        if missing > 0:
+            talk.note(
+                f"{words.plural(missing, 'line')} of run {line.run} left out here: "
+                f"of each attempt the last {MAX_LINES:,} are kept"
+            )
+        print(dump.text_of(line) if self._as_json else _text(line), flush=True)
+
+    def _runs(self) -> list[Run]:
+        """Those that may have said something since the last look."""
+        if self._run is not None:
+            return [self._views.run(self._run)]
+        before, self._looked_at = self._looked_at, SystemClock().now()
+        of_all = HistoryFilter(worker=self._worker, limit=RUNS_IN_A_TURN)
+        if before is None:
+            latest = self._views.history(of_all._replace(limit=RUNS_OF_A_WORKER))
+            latest += self._views.history(of_all._replace(status={Status.RUNNING}))
+        else:
+            latest = self._views.history(of_all._replace(status=BEGUN, since=before - SLACK))
+        found = {run.id: run for run in latest}
+        found |= {run_id: self._views.run(run_id) for run_id in self._going_on - found.keys()}
+        self._going_on = {run.id for run in found.values() if not run.status.is_final}
+        return [found[run_id] for run_id in sorted(found)]
 
 
 def _text(line: LogLine) -> str:

@@ -114,5 +114,5 @@ def _why(run: Run) -> table.Cell:
     if run.cause is not None:
         return table.Cell(run.cause.value.replace("_", " "), "dim")
     if run.progress is not None and run.status is Status.RUNNING:
-        return table.Cell(words.progress_in_short(run.progress), "cyan")
+        return table.Cell(words.progress_in_words(run.progress), "cyan")
     return table.Cell(run.origin.value, "dim")

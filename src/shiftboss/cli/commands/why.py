@@ -137,9 +137,10 @@ def _is_running(run: Run, snapshot: Snapshot, now: datetime) -> str:
     node = snapshot.nodes.get(run.claim.node)
     said = f"is running since {times.clock(run.claim.at, now)} ({times.span((now - run.claim.at).total_seconds())})"
     said += f" on node {node.name if node is not None else run.claim.node}, attempt {run.attempt}"
+    is_zombie = run.claim.zombie_since is not None
     if run.cancel is not None:
-        return f"{said}; {run.cancel.by or 'somebody'} asked it to end"
-    return f"{said}; it timed out, but its body goes on" if run.claim.zombie_since is not None else said
+        return f"{said}; {run.cancel.by or 'somebody'} asked it to end{', but its body goes on' if is_zombie else ''}"
+    return f"{said}; it timed out, but its body goes on" if is_zombie else said
 
 
 def _has_ended(run: Run, now: datetime) -> str:
