@@ -208,9 +208,11 @@ class Context:
             self._launch.signal("progress", newest)
             self._said = newest
 
-    def keep_line(self, level: str, text: str) -> None:
-        """Keep a line that the body logged with its attempt.  From any thread."""
+    def keep_line(self, level: str, text: str, *, left_out: int = 0) -> None:
+        """Keep a line that the body logged with its attempt, after *left_out* others.  From any thread."""
         run = self._launch.run
+        if left_out:
+            self._line_numbers = count(next(self._line_numbers) + left_out)
         line = LogLine(
             run=run.id,
             fence=self.fence,

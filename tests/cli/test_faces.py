@@ -262,8 +262,9 @@ def test_a_log_follows_a_worker_from_process_to_process(works):
         following.__exit__()
 
 
-def test_of_five_thousand_lines_the_last_thousand_are_kept_and_the_others_counted(works):
-    run = works.ended("chatty")
+@pytest.mark.parametrize("worker", ["chatty", "chatty-command"])
+def test_of_five_thousand_lines_the_last_thousand_are_kept_and_the_others_counted(works, worker):
+    run = works.ended(worker)
 
     log = works.call("logs", run)
 

@@ -42,7 +42,7 @@ from shiftboss.core.policy import Priority
 from shiftboss.core.worker import Definition
 from shiftboss.errors import ConfigurationError, WrongPayload
 from shiftboss.executors import family, guard
-from shiftboss.executors.capture import Capture
+from shiftboss.executors.capture import Capture, Lines
 from shiftboss.executors.command import Command, CommandBody, command
 from shiftboss.executors.command_executor import CommandExecutor
 from shiftboss.executors.lifeline import Lifeline
@@ -70,6 +70,7 @@ class Started:
         self.reported = threading.Event()
         launch.report = self._report
         self.lines: list[str] = []
+        self.numbers: list[int] = []  # of those lines
         launch.signal = self._signal
 
     def _report(self, outcome: Outcome, duration_s: float) -> None:
@@ -80,6 +81,7 @@ class Started:
         self.signals.append(kind)
         if kind == "log":
             self.lines.append(value.text)
+            self.numbers.append(value.number)
 
     def outcome(self) -> Outcome:
         assert self.reported.wait(PATIENCE_S), "no report came"
@@ -414,7 +416,32 @@ def test_of_very_many_lines_the_last_are_kept(bench):
     attempt.outcome()
 
     assert attempt.lines[-100:] == [str(number) for number in range(999_901, 1_000_001)]
-    assert len(attempt.lines) <= 200
+    assert len(attempt.lines) <= 1000
+
+
+@pytest.mark.parametrize("size", [1, 7, 4096, 1 << 16])
+def test_lines_that_are_pushed_out_before_they_are_passed_on_are_counted(size):
+    lines = Lines()
+    text = "".join(f"{number}\n" for number in range(1, 5001)).encode() + b"no end"
+    for start in range(0, len(text), size):
+        lines.feed(text[start : start + size])
+    first = lines.take()
+    lines.feed(b" yet\nlast\n")
+
+    assert first[0] == (4000, "4001")
+    assert [line for _, line in first] == [str(number) for number in range(4001, 5001)]
+    assert {left_out for left_out, _ in first[1:]} == {0}
+    assert lines.take() == [(0, "no end yet"), (0, "last")]
+    assert lines.take() == []
+
+
+def test_the_log_of_a_command_numbers_its_lines_with_those_left_out(bench):
+    attempt = bench.start(command(["sh", "-c", "seq 5000 >&2"]))
+
+    attempt.outcome()
+
+    assert attempt.numbers[-1] == 5000
+    assert [str(number) for number in attempt.numbers] == attempt.lines
 
 
 def test_what_was_cut_is_counted_and_no_character_is_halved():

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 
 from shiftboss.context import MAX_LINE_CHARS, storable
+from shiftboss.core.model import MAX_LINES
 
 HEAD_SHARE = 4  # a quarter of the bound: how it began; the rest is how it ended
-MAX_WAITING_LINES = 200  # until they are passed on, once a second: a chatty program must not fill the store
 LINE_CHARS = 300  # of a line in a message: its end, as that of the whole
 
 
@@ -53,35 +53,41 @@ class Capture:
 
 
 class Lines:
-    """The lines of one stream that wait to be passed on: the last ones."""
+    """The lines of one stream that wait to be passed on, once a second: as many of the last as an attempt keeps."""
 
-    __slots__ = ("_part", "_waiting")
+    __slots__ = ("_fed", "_part", "_taken", "_waiting")
 
     def __init__(self) -> None:
-        self._waiting: deque[bytes] = deque(maxlen=MAX_WAITING_LINES)
+        self._waiting: deque[tuple[int, bytes]] = deque(maxlen=MAX_LINES)  # with their numbers
         self._part = b""  # what has no end yet
+        self._fed = 0  # the number of the last line
+        self._taken = 0  # likewise, of those that were taken
 
     def feed(self, chunk: bytes) -> None:
-        found = (self._part + chunk).rsplit(b"\n", MAX_WAITING_LINES)
+        text = self._part + chunk
+        self._fed += text.count(b"\n")
+        found = text.rsplit(b"\n", MAX_LINES)
         self._part = found.pop()[-4 * MAX_LINE_CHARS :]
-        if len(found) == MAX_WAITING_LINES:  # the first may hold any number of lines
-            del found[0]
-        self._waiting.extend(found)
+        if found:  # the first may hold any number of lines, of which the last is one of those that stay
+            found[0] = found[0].rpartition(b"\n")[2]
+        self._waiting.extend(enumerate(found, self._fed - len(found) + 1))
 
     def end(self) -> None:
         """There will be no more: what has no end is a line too."""
         if self._part:
             self.feed(b"\n")
 
-    def take(self) -> list[str]:
-        """Those that wait.  From any thread."""
+    def take(self) -> list[tuple[int, str]]:
+        """Those that wait, each with how many before it were left out.  One thread at a time."""
         taken = []
         while self._waiting:
             try:
-                taken.append(self._waiting.popleft())
-            except IndexError:  # another thread was quicker
+                number, line = self._waiting.popleft()
+            except IndexError:  # the last was pushed out just now
                 break
-        return [line.decode("utf-8", "replace").rstrip() for line in taken]
+            taken.append((number - self._taken - 1, line.decode("utf-8", "replace").rstrip()))
+            self._taken = number
+        return taken
 
 
 def _from_a_character(tail: bytearray | bytes) -> bytes:

@@ -66,8 +66,8 @@ class Program:
     def flush(self) -> None:
         """Pass on what stderr said since, as the attempt's log.  From any thread."""
         with self._flushing:
-            for line in self._lines.take():
-                self.attempt.context.keep_line("INFO", line)
+            for left_out, line in self._lines.take():
+                self.attempt.context.keep_line("INFO", line, left_out=left_out)
 
     def close(self) -> None:
         """Holds the lock."""

@@ -106,3 +106,4 @@ boss.register(
     command(["sh", "-c", "seq 1 40 | sed 's/^/trouble /' >&2; seq 1 40 | sed 's/^/row /'; exit 3"]),
     max_retries=0,
 )
+boss.register("chatty-command", command(["sh", "-c", "seq -f 'line %.0f' 5000 >&2"]), max_retries=0)
