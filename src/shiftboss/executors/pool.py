@@ -322,6 +322,8 @@ class PoolExecutor:
     # ── the end of a future, in any thread ───────────────────────────────────────────────────────────────────────
 
     def _done(self, attempt: Attempt, future: Future[Any]) -> None:
+        with self._lock:
+            attempt.ended(self._clock.monotonic_s())
         try:
             value = future.result(0)
         except BaseException as error:  # noqa: BLE001  # the boundary around a handler: whatever it raises is an outcome
