@@ -180,6 +180,19 @@ def test_a_body_that_answers_its_timeout_with_another_exception_has_still_timed_
     assert isinstance(bench.start_waiting(end, timeout_s=SHORT_S).outcome(), TimedOut)
 
 
+@pytest.mark.parametrize("error", [None, ValueError])
+def test_a_body_that_ended_past_its_timeout_has_timed_out_though_nobody_could_tell_it_meanwhile(bench, error):
+    """T1: it blocked the loop, or kept the interpreter's lock."""
+
+    def body() -> str:
+        bench.clock.advance(61.0)
+        if error is not None:
+            raise error
+        return "done at last"
+
+    assert isinstance(bench.run(body, timeout_s=60.0), TimedOut)
+
+
 def test_the_earliest_timeout_is_seen_though_a_later_one_was_set_before(bench):
     late = bench.start_waiting(timeout_s=3600.0)
     early = bench.start_waiting(timeout_s=SHORT_S)

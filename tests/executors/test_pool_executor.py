@@ -425,6 +425,53 @@ def test_a_stuck_child_of_a_pool_of_ours_does_not_outlive_it(bodies, tmp_path):
     assert all(child.exitcode is not None for child in children)
 
 
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (None, Interrupted(reason="shutdown")),
+        (StopReason.LEASE, Interrupted(reason="lease")),
+        (StopReason.CANCEL, Cancelled()),
+    ],
+)
+def test_killing_ends_the_processes_of_a_pool_of_ours_and_what_they_ran(bodies, tmp_path, told, expected):
+    bench = Bench(processes)
+    attempt = bench.start(bodies.waits, payload=f'{{"folder":"{tmp_path}"}}'.encode())
+    until((tmp_path / "waits-began").exists, "its begin")
+    if told is not None:
+        bench.stop(attempt, told)
+
+    bench.executor.kill()
+
+    assert attempt.outcome() == expected
+    bench.executor.close(PATIENCE_S)
+
+
+def test_a_zombie_that_is_killed_with_its_pool_has_timed_out(bodies, tmp_path):
+    bench = Bench(processes)
+    payload = f'{{"folder":"{tmp_path}"}}'.encode()
+    attempt = bench.start(bodies.waits, payload=payload, timeout_s=3.0, grace_s=0.0)  # starting a child counts
+    until((tmp_path / "waits-began").exists, "its begin")
+    until(lambda: attempt.signals, "the word that it is a zombie")
+
+    bench.executor.kill()
+
+    assert isinstance(attempt.outcome(), TimedOut)
+    bench.executor.close(PATIENCE_S)
+
+
+def test_a_pool_that_was_given_is_not_killed(bodies, tmp_path):
+    with processes() as pool:
+        bench = Bench(pool)
+        attempt = bench.start(bodies.waits, payload=f'{{"folder":"{tmp_path}"}}'.encode())
+        until((tmp_path / "waits-began").exists, "its begin")
+
+        bench.executor.kill()
+        (tmp_path / "waits-go").write_text("")
+
+        assert attempt.outcome() == Succeeded(b'"waits"')
+        bench.executor.close(PATIENCE_S)
+
+
 # ── declaring ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -67,6 +67,14 @@ class Attempt:
         if self.told is None or (reason == StopReason.CANCEL and self.told != TIMEOUT):
             self.told = reason
 
+    def ended(self, now_s: float) -> None:
+        """The body has ended by itself.  Past its timeout it has timed out, also if nobody could tell it in time.
+
+        One that blocks the loop, or keeps the interpreter's lock, keeps those from running who would have told it.
+        """
+        if self.told is None and self.look_at_s <= now_s:
+            self.told = TIMEOUT
+
     def report(self, outcome: Outcome, now_s: float) -> None:
         """Say how it ended, after the last word of its body.  Called once, by whoever removed it from its executor."""
         self.context.flush()

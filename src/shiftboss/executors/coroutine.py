@@ -163,8 +163,10 @@ class CoroutineExecutor:
             value = attempt.call()
             if isawaitable(value):
                 value = await value
+            attempt.ended(self._clock.monotonic_s())
             outcome = attempt.returned(value)
         except BaseException as error:  # noqa: BLE001  # the boundary around a handler: whatever it raises is an outcome
+            attempt.ended(self._clock.monotonic_s())
             # A coroutine left over on a closed loop is unwound when it is collected: that is no failure of the body.
             outcome = attempt.broken_off(LOOP_CLOSED) if self._loop.is_closed() else attempt.raised(error)
         self._end(attempt, outcome)

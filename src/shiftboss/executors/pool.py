@@ -6,7 +6,8 @@ Rules of this file
 - A pool cannot be made to stop what it has begun.  Such an attempt is a zombie until its future ends (B6).  Only the
   standard library's pools say truly whether a future has begun; those of others (Dask's stay "pending" while they run)
   are never taken to be ended because `cancel()` said so.
-- A pool that was given is never shut down; one that a factory made is, and made anew once it is broken.
+- A pool that was given is never shut down; one that a factory made is, and made anew once it is broken.  The processes
+  of one that a factory made are killed with their node's attempts: nobody else would, and they would outlive it.
 """
 
 from __future__ import annotations
@@ -128,6 +129,7 @@ class PoolExecutor:
         self._attempts: dict[Key, Attempt] = {}
         self._waiting: deque[Attempt] = deque()
         self._thread: threading.Thread | None = None
+        self._was_killed = False  # its processes, by us
         self._closed = False
 
     def open(self) -> None:
@@ -138,7 +140,7 @@ class PoolExecutor:
             workers = getattr(self._pool, "_max_workers", None)
             self.slots = workers if isinstance(workers, int) and workers > 0 else SLOTS
         with self._lock:
-            self._closed = False
+            self._closed = self._was_killed = False
             self._announcement = Announcement()
 
     def _make(self) -> Executor:
@@ -182,9 +184,17 @@ class PoolExecutor:
         self._announcement.made = True
 
     def kill(self) -> None:
-        """There is no force against what a pool has begun: those that go on untold are told."""
+        """End the processes of a pool of our own, those without work too; against others there is no force."""
         for key in [attempt.key for attempt in list(self._attempts.values()) if attempt.told is None]:
             self.stop(*key, StopReason.SHUTDOWN)
+        with self._lock:
+            self._was_killed = True
+        self._kill_processes()
+
+    def _kill_processes(self) -> None:
+        if self._made_by is not None and isinstance(self._pool, ProcessPoolExecutor):
+            for process in list((getattr(self._pool, "_processes", None) or {}).values()):
+                process.kill()
 
     def flush(self) -> None:
         """Functions in a pool say nothing."""
@@ -207,12 +217,11 @@ class PoolExecutor:
         for attempt in left:
             if isinstance(attempt.place, Future):
                 attempt.place.cancel()  # nobody waits for it any more
+        if left:  # or the interpreter waits for them at its exit, for ever
+            self._kill_processes()
         pool, self._pool = self._pool, None
         if self._made_by is None or pool is None:
             return
-        if left and isinstance(pool, ProcessPoolExecutor):  # or the interpreter waits for them at its exit, for ever
-            for process in list((getattr(pool, "_processes", None) or {}).values()):
-                process.kill()
         pool.shutdown(wait=not left, cancel_futures=True)
 
     def _unbegun(self) -> list[Attempt]:
@@ -322,6 +331,8 @@ class PoolExecutor:
     # ── the end of a future, in any thread ───────────────────────────────────────────────────────────────────────
 
     def _done(self, attempt: Attempt, future: Future[Any]) -> None:
+        with self._lock:
+            attempt.ended(self._clock.monotonic_s())
         try:
             value = future.result(0)
         except BaseException as error:  # noqa: BLE001  # the boundary around a handler: whatever it raises is an outcome
@@ -339,6 +350,8 @@ class PoolExecutor:
         return Failed(Error(CANCELLED, "its future was cancelled by the pool or by other code"))
 
     def _raised(self, attempt: Attempt, error: BaseException) -> Outcome:
+        if isinstance(error, BrokenExecutor) and self._was_killed and attempt.told not in (TIMEOUT, StopReason.CANCEL):
+            return attempt.broken_off(str(attempt.told or StopReason.SHUTDOWN))
         if isinstance(error, BrokenExecutor) and self._made_by is None:
             error.add_note("Give pool= a function that makes the pool, and a broken one is replaced by a fresh one.")
         return attempt.raised(error)

@@ -187,6 +187,7 @@ class ThreadExecutor:
         """The body has ended: from here on nothing can be told to it."""
         with self._lock:
             self._attempts.pop(attempt.key, None)
+            attempt.ended(self._clock.monotonic_s())
 
     def _report(self, attempt: Attempt, outcome: Outcome) -> None:
         attempt.report(outcome, self._clock.monotonic_s())
