@@ -412,7 +412,7 @@ class TestInterruption:
 
 
 def crash(how: str = "SIGSEGV") -> Failed:
-    return Failed(Error(type="shiftboss.ChildDied", message=f"ChildDied: {how}"), crashed=True)
+    return Failed(Error(type="shiftboss.ChildDied", message=how), crashed=True)
 
 
 def settled(*outcomes: Outcome, **of_worker: Any) -> World:
@@ -433,7 +433,7 @@ class TestCrashes:
         world = settled(crash(), retry=RetryPolicy(max_retries=3))
 
         (run,) = world.pending()
-        assert (run.attempts[0].cause, run.attempts[0].error.message) == (Cause.CRASH, "ChildDied: SIGSEGV")
+        assert (run.attempts[0].cause, run.attempts[0].error.message) == (Cause.CRASH, "SIGSEGV")
 
     @pytest.mark.parametrize(
         ("outcomes", "max_retries", "cause"),
@@ -461,7 +461,7 @@ class TestCrashes:
 
         error = world.ended[1].error
         assert error.type == "shiftboss.ChildDied"
-        assert error.message == "its body ended its process 2 times in a row; the last: ChildDied: exit code 1"
+        assert error.message == "its body ended its process 2 times in a row; the last: exit code 1"
 
     def test_at_most_once_is_dead_as_lost(self):
         """C7"""

@@ -10,7 +10,7 @@ from shiftboss.core.model import MAX_LINES, LogLine, Succeeded
 from shiftboss.core.worker import Definition
 from shiftboss.engine.fact import Fact
 from shiftboss.engine.flight import Flights
-from shiftboss.ports import Launch
+from shiftboss.ports import Launch, StopReason
 
 JOB = Definition(name="job", executor="hand")
 
@@ -176,3 +176,21 @@ def test_what_an_attempt_that_was_given_up_still_says_costs_the_next_one_no_line
     node.tick()
 
     assert [line.text for line in node.lines(launch)] == ["of this one"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_noted"),
+    [(None, True), (StopReason.CANCEL, True), (StopReason.SHUTDOWN, False), (StopReason.LEASE, False)],
+)
+def test_a_body_that_only_the_end_of_its_node_has_told_to_end_is_no_zombie_which_would_have_failed(reason, is_noted):
+    """B6, R2"""
+    node = Node()
+    launch, _ = node.launch()
+    if reason is not None:
+        node.flights.stop_all(reason)
+
+    launch.signal("zombie", node.clock.now())
+    node.commit()
+
+    (run,) = node.world.cycle.snapshot.running.values()
+    assert (run.claim.zombie_since is not None) is is_noted

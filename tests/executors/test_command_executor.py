@@ -760,7 +760,7 @@ async def test_a_scheduled_command_needs_no_payload_and_is_retried_like_any_work
 
 async def test_a_command_in_flight_at_the_stop_is_handed_back_and_nothing_of_it_is_left(tmp_path):
     """G1, G2"""
-    boss = Orchestrator("memory:", shutdown_timeout=1.0)
+    boss = Orchestrator("memory:", shutdown_timeout=4.0)
     script = LEAVES_THREE + "trap '' TERM; echo up > up; while :; do sleep 1000; done"
     endless = boss.register("endless", command(["sh", "-c", script], cwd=tmp_path), timeout=None)
 

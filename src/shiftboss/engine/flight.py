@@ -163,7 +163,8 @@ class Flights:
                 with self._saying:
                     self._lines.setdefault(key, deque(maxlen=MAX_LINES)).append(value)
             case "zombie":
-                self._put(noted(Note(run_id, self._node, fence, zombie=True)))
+                if self._told.get(run_id) not in (StopReason.SHUTDOWN, StopReason.LEASE):  # else it has not failed (R2)
+                    self._put(noted(Note(run_id, self._node, fence, zombie=True)))
             case _:
                 self._notes.setdefault(key, Note(run_id, self._node, fence))
 

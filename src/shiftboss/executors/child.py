@@ -35,10 +35,10 @@ from shiftboss.executors import place
 from shiftboss.executors.attempt import Attempt
 from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.entry import Entry, body_of
-from shiftboss.executors.failure import error_of
-from shiftboss.executors.guard import MARK, Process, relatives, send, table
+from shiftboss.executors.failure import error_of, stack_of
+from shiftboss.executors.guard import MARK, Process, relatives, send
 from shiftboss.executors.place import Script
-from shiftboss.executors.wire import Announce, Begun, ChildEnd, Ended, Hello, Line, Said, Tell, ToNode, Work
+from shiftboss.executors.wire import Announce, Begun, ChildEnd, Ended, Hello, Line, Said, Tell, ToNode, Where, Work
 from shiftboss.ports import Launch
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
@@ -129,6 +129,9 @@ class _Child:
                 self._works.put(message)
             case Tell():
                 if self._attempt is not None:
+                    frame = sys._current_frames().get(self._main)
+                    if frame is not None and self._attempt.has_begun:
+                        self.send(Where(stack_of(frame)))  # it may hear nothing and be killed
                     self._attempt.tell(message.reason, self._clock.monotonic_s())
                     signal.pthread_kill(self._main, signal.SIGTERM)  # the node's own may have come before its word
             case Announce():
@@ -268,7 +271,7 @@ def _has_children() -> bool:
 
 
 def _below() -> list[Process]:
-    return relatives(table(), leaders=(os.getpid(),), known=(), mark=os.environ.get(MARK, NO_MARK))
+    return relatives(leaders=(os.getpid(),), mark=os.environ.get(MARK, NO_MARK)).found
 
 
 class _Sender(logging.Handler):

@@ -27,7 +27,7 @@ def death(code: int | None, *, by_kernel: bool) -> Failed:
 
 
 def died(how: str) -> Failed:
-    return Failed(Error(type=DIED, message=f"ChildDied: {how}"), crashed=True)
+    return Failed(Error(type=DIED, message=how), crashed=True)
 
 
 def oom_kills() -> int:

@@ -20,10 +20,11 @@ import threading
 import time
 
 from shiftboss.clock import Clock
-from shiftboss.executors.guard import Born, Process, can_see, relatives, row, send, table
+from shiftboss.executors.guard import Born, Look, Process, can_see, relatives, row, send
 
 FIRST_WAIT_S = 0.005  # a sleep told to end is gone by then
 LONGEST_WAIT_S = 0.1  # between two looks at what was told to end: a look costs 4 ms
+MAX_LOOKS = 10  # until one is sure: on a machine where processes come and go all the time none may ever be
 KILL_WITHIN_S = 5.0  # what a KILL has not ended by then is stuck in the kernel, or another user's
 
 log = logging.getLogger("shiftboss.executors")
@@ -38,6 +39,7 @@ class Family:
         self.leader = leader
         self._mark = mark
         self._known: set[Born] = set()
+        self._ended: set[Born] = set()  # and were not reaped
         found = row(leader)
         self._born = 0 if found is None else found.born
         self._can_see = found is not None
@@ -48,18 +50,21 @@ class Family:
                 "alone, and what leaves it lives on; install psutil (pip install 'shiftboss[process]').  Said once."
             )
 
-    def look(self) -> list[Process]:
+    def look(self) -> Look:
         """Who belongs to it now, zombies too, without its leader; they are remembered."""
         if not self._can_see:
-            return []
-        found = relatives(table(), leaders=(self.leader,), known=self._known, mark=self._mark, since=self._born)
-        found = [each for each in found if each.pid != self.leader]
+            return Look([], is_sure=True)
+        look = relatives(leaders=(self.leader,), known=self._known, mark=self._mark, since=self._born)
+        found = [each for each in look.found if each.pid != self.leader]
+        # one that has ended since the last look may have forked after the list was read
+        is_sure = look.is_sure and not any(each.is_zombie and each.id not in self._ended for each in found)
         self._known = {each.id for each in found}
-        return found
+        self._ended = {each.id for each in found if each.is_zombie}
+        return Look(found, is_sure)
 
     def signal(self, number: int) -> None:
         """Signal all of it: the group at once, then who left it."""
-        escaped = [each for each in self.look() if not each.is_zombie and each.group != self.leader]
+        escaped = [each for each in self.look().found if not each.is_zombie and each.group != self.leader]
         with contextlib.suppress(OSError):  # all of it has ended
             os.killpg(self.leader, number)
         for each in escaped:
@@ -103,15 +108,17 @@ class Family:
         return True
 
     def _living(self) -> list[Process]:
-        """Who has not ended; those that have and fell to us are reaped."""
-        living = []
-        for each in self.look():
-            if not each.is_zombie:
-                living.append(each)
-            elif each.parent == os.getpid():
-                with contextlib.suppress(OSError):
-                    os.waitpid(each.pid, os.WNOHANG)
-        return living
+        """Who has not ended, none only if a look was sure of it; those that have and fell to us are reaped."""
+        for _ in range(MAX_LOOKS):
+            found, is_sure = self.look()
+            for each in found:
+                if each.is_zombie and each.parent == os.getpid():
+                    with contextlib.suppress(OSError):
+                        os.waitpid(each.pid, os.WNOHANG)
+            living = [each for each in found if not each.is_zombie]
+            if living or is_sure:
+                return living
+        return []
 
 
 def has_ended(process: subprocess.Popen[bytes]) -> bool:

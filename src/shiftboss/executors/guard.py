@@ -24,7 +24,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import NamedTuple
 
 MARK = "SHIFTBOSS_MARK"  # in their environment: the node's mark, then what tells one from the other
@@ -52,11 +52,20 @@ class Process(NamedTuple):
         return self.pid, self.born
 
 
-def table() -> list[Process]:
+class Look(NamedTuple):
+    """Who was there.  It is not sure when somebody ended or began a program meanwhile, who may have left a child."""
+
+    found: list[Process]
+    is_sure: bool
+
+
+def _table() -> Look:
     """All processes of this system, those that have ended and were not reaped as well.  4 ms for 300 of them."""
-    if os.path.isdir(f"{PROC}/self"):
-        return [found for name in os.listdir(PROC) if name.isdigit() and (found := _row(int(name))) is not None]
-    return _table_of_psutil()
+    if not os.path.isdir(f"{PROC}/self"):
+        return Look(_table_of_psutil(), is_sure=True)
+    rows = [_row(int(name)) for name in os.listdir(PROC) if name.isdigit()]
+    found = [each for each in rows if each is not None]
+    return Look(found, is_sure=len(found) == len(rows))
 
 
 def row(pid: int) -> Process | None:
@@ -68,7 +77,7 @@ def row(pid: int) -> Process | None:
 
 def can_see() -> bool:
     """Whether this system's processes can be listed: by /proc, or by psutil."""
-    return bool(table())
+    return bool(_table().found)
 
 
 def _row(pid: int) -> Process | None:
@@ -95,16 +104,20 @@ def _table_of_psutil() -> list[Process]:
     return found
 
 
-def carries(pid: int, mark: str) -> bool:
-    """Whether a process was given *mark*, or one that begins with it, by whoever started it."""
+def carries(pid: int, mark: str) -> bool | None:
+    """Whether a process was given *mark*, or one that begins with it; None when that cannot be known just now."""
     wanted = f"{MARK}={mark}".encode()
     try:
         with open(f"{PROC}/{pid}/environ", "rb") as file:
-            return any(entry.startswith(wanted) for entry in file.read().split(b"\0"))
-    except OSError:  # it ended, or is another user's
-        pass
-    if os.path.isdir(f"{PROC}/self"):
+            environment = file.read()
+        if environment:
+            return any(entry.startswith(wanted) for entry in environment.split(b"\0"))
+        return None if os.path.exists(f"{PROC}/{pid}/exe") else False  # in the middle of exec; a thread of the kernel
+    except PermissionError:  # another user's
         return False
+    except OSError:  # it ended
+        if os.path.isdir(f"{PROC}/self"):
+            return None
     try:
         import psutil
 
@@ -115,14 +128,13 @@ def carries(pid: int, mark: str) -> bool:
         return False
 
 
-def relatives(
-    processes: Iterable[Process], *, leaders: Collection[int], known: Collection[Born], mark: str, since: int = 0
-) -> list[Process]:
+def relatives(*, leaders: Collection[int], known: Collection[Born] = (), mark: str, since: int = 0) -> Look:
     """Those that belong to *leaders*, to what is *known* of them, or carry *mark*.
 
     *since*: the birth of the first of them; nothing older can have come from it.
     """
     own_session = os.getsid(0)
+    processes, is_sure = _table()
     others = [each for each in processes if each.born >= since and each.pid != os.getpid()]
     groups = set(leaders)  # the numbers of their groups and sessions
     found: dict[int, Process] = {}
@@ -135,10 +147,12 @@ def relatives(
             or each.parent in leaders or each.id in known
         ]  # fmt: skip
         if not new and not marks_were_read:  # the dear part, so it comes last, for those not known otherwise
-            new = [each for each in others if not each.is_zombie and carries(each.pid, mark)]
+            marks = {each.pid: carries(each.pid, mark) for each in others if not each.is_zombie}
+            new = [each for each in others if marks.get(each.pid)]
+            is_sure = is_sure and None not in marks.values()
             marks_were_read = True
         if not new:
-            return list(found.values())
+            return Look(list(found.values()), is_sure)
         found.update((each.pid, each) for each in new)
         groups.update(each.session for each in new if each.session not in (0, own_session))  # 0: another namespace's
         others = [each for each in others if each.pid not in found]
@@ -172,7 +186,7 @@ def guard(node: int, mark: str) -> None:
     _await_end(node, leaders)
     clean = 0
     for _ in range(MAX_ROUNDS):
-        left = [each for each in relatives(table(), leaders=leaders, known=(), mark=mark) if not each.is_zombie]
+        left = [each for each in relatives(leaders=leaders, mark=mark).found if not each.is_zombie]
         for each in left:
             send(each, signal.SIGKILL)
         for leader in leaders if not os.path.isdir(f"{PROC}/self") else ():

@@ -46,7 +46,7 @@ from shiftboss.executors.guard import can_see
 from shiftboss.executors.lifeline import Lifeline
 from shiftboss.executors.orders import Orders
 from shiftboss.executors.relay import log_again
-from shiftboss.executors.wire import Announce, Begun, Ended, Line, Said, Tell, Work
+from shiftboss.executors.wire import Announce, Begun, Ended, Line, Said, Tell, ToNode, Where, Work
 from shiftboss.ports import Launch, StopReason
 
 MEMORY_LOOK_S = 0.1  # between looks at a child with a ceiling: a loop that allocates takes some 100 MB meanwhile
@@ -243,7 +243,7 @@ class ProcessExecutor:
                 if not child.is_leaving:  # it closed its socket and lives: nobody can speak with it any more
                     child.until_s = self._clock.monotonic_s() + SILENT_S
 
-    def _take(self, child: Child, message: Begun | Said | Line | Ended) -> None:
+    def _take(self, child: Child, message: ToNode) -> None:
         attempt = child.attempt
         match message:
             case Begun() if attempt is not None:
@@ -254,6 +254,8 @@ class ProcessExecutor:
                     ("heartbeat", message.beat_at) if message.progress is None else ("progress", message.progress)
                 )
                 attempt.launch.signal(kind, value)
+            case Where() if attempt is not None:
+                attempt.stack = message.stack
             case Line():
                 log_again(message, attempt.context if attempt is not None else None)
             case Ended() if attempt is not None:
@@ -299,7 +301,7 @@ class ProcessExecutor:
         if attempt.told is not None:
             if not attempt.has_begun:
                 return attempt.never_begun(attempt.told)
-            attempt.stack = attempt.stack or "(killed: it did not answer TERM within its grace)"
+            attempt.stack = f"{attempt.stack}(killed: it did not answer TERM within its grace)"
             return attempt.raised(asyncio.CancelledError())
         known, self._oom_kills = self._oom_kills, oom_kills()
         return child.why or death(code, by_kernel=self._oom_kills > known)

@@ -72,6 +72,12 @@ class Said(msgspec.Struct, tag="said"):
     beat_at: datetime | None = None
 
 
+class Where(msgspec.Struct, tag="where"):
+    """Where the body was when it was told to end."""
+
+    stack: str
+
+
 class Line(msgspec.Struct, tag="line"):
     """A log record."""
 
@@ -94,7 +100,7 @@ class Ended(msgspec.Struct, tag="ended"):
     leaves_processes: bool = False
 
 
-ToNode = Begun | Said | Line | Ended
+ToNode = Begun | Said | Where | Line | Ended
 
 _to_child: msgspec.msgpack.Decoder[ToChild] = msgspec.msgpack.Decoder(ToChild)
 _to_node: msgspec.msgpack.Decoder[ToNode] = msgspec.msgpack.Decoder(ToNode)

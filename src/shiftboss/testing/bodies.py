@@ -46,7 +46,7 @@ def failed(message: str = "it was told to fail", *, fatal: bool = False, retry_a
 
 def crashed(how: str = "SIGSEGV") -> Failed:
     """The outcome of a body whose child process ended under it (R4)."""
-    return Failed(Error(type="shiftboss.ChildDied", message=f"ChildDied: {how}"), crashed=True)
+    return Failed(Error(type="shiftboss.ChildDied", message=how), crashed=True)
 
 
 class NoBody:
