@@ -1,12 +1,13 @@
 """Background workers that must not get in each other's way: scheduled, triggered or continuous, durable on SQLite."""
 
+from typing import TYPE_CHECKING, Any
+
 from shiftboss.app.declaration import Breaker, Dependency
 from shiftboss.app.handle import RunHandle, Worker
 from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.context import Context, Fatal, Idle, Retry
 from shiftboss.core.model import Run, Status
 from shiftboss.core.policy import HealthPolicy, RetryPolicy
-from shiftboss.engine.shutdown import ShutdownReport
 from shiftboss.errors import (
     ConfigurationError,
     CycleError,
@@ -22,6 +23,9 @@ from shiftboss.errors import (
     WrongPayload,
 )
 from shiftboss.executors.command import command
+
+if TYPE_CHECKING:
+    from shiftboss.engine.shutdown import ShutdownReport
 
 __all__ = [
     "Breaker",
@@ -52,3 +56,11 @@ __all__ = [
     "WrongPayload",
     "command",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "ShutdownReport":  # named in annotations only; it comes with the engine, at the start
+        from shiftboss.engine.shutdown import ShutdownReport
+
+        return ShutdownReport
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

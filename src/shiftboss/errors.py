@@ -9,7 +9,6 @@ Rules of this file
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -145,6 +144,8 @@ class IllegalMove(InternalError):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A closing phrase for messages about an unknown *name*: the nearest known one, or all of them when few."""
+    import difflib  # 1 ms of import, for who made a mistake only
+
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1)
     if near:

@@ -15,31 +15,25 @@ import os
 import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 import msgspec
 
 from shiftboss.app import call
 from shiftboss.app.declaration import Named, WorkerOptions, declare, name_of
 from shiftboss.app.handle import Decorate, PromisedRun, RunHandle, TriggerOptions, Worker, with_options
-from shiftboss.app.node import NodeParts
-from shiftboss.app.serve import serve
 from shiftboss.app.sync import SyncFace
-from shiftboss.app.views import NodeStatus, SystemStatus, Views
 from shiftboss.app.within import insert
 from shiftboss.clock import Clock, SystemClock
 from shiftboss.core.control import Request
 from shiftboss.core.events import Event
-from shiftboss.core.explain import Explanation
-from shiftboss.core.health import MAX_DEAD_LETTERS, SystemHealth
+from shiftboss.core.health import MAX_DEAD_LETTERS
 from shiftboss.core.model import DeadLetter, LogLine, Node, Run, WorkerState
 from shiftboss.core.policy import Duration, duration
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition
 from shiftboss.engine import fact
-from shiftboss.engine.engine import Engine, Subscriber
 from shiftboss.engine.retention import Keep
-from shiftboss.engine.shutdown import ShutdownReport
 from shiftboss.errors import (
     AlreadyStarted,
     ConfigurationError,
@@ -52,7 +46,14 @@ from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.command import Command, CommandBody
 from shiftboss.observe.log import log_events
 from shiftboss.ports import Arrival, Body, HistoryFilter, LetterFilter, Store
-from shiftboss.stores.urls import open_store
+
+if TYPE_CHECKING:  # 15 ms of import, which is for the start and the first question
+    from shiftboss.app.node import NodeParts
+    from shiftboss.app.views import NodeStatus, SystemStatus, Views
+    from shiftboss.core.explain import Explanation
+    from shiftboss.core.health import SystemHealth
+    from shiftboss.engine.engine import Engine, Subscriber
+    from shiftboss.engine.shutdown import ShutdownReport
 
 _forks = [0]  # how often this process was forked off; asked at every call, where getpid would be a system call
 if hasattr(os, "register_at_fork"):
@@ -214,6 +215,8 @@ class Orchestrator:
 
         Ends the process itself only when a body cannot be stopped: what it held is handed back first.
         """
+        from shiftboss.app.serve import serve  # with the engine
+
         return serve(self)
 
     async def _open(self, loop: asyncio.AbstractEventLoop, *, is_client: bool) -> None:
@@ -226,6 +229,9 @@ class Orchestrator:
             raise
 
     def _make_engine(self, loop: asyncio.AbstractEventLoop | None, *, is_client: bool) -> Engine:
+        from shiftboss.app.node import NodeParts  # with the engine
+        from shiftboss.stores.urls import open_store
+
         if self._engine is not None:
             raise AlreadyStarted("the orchestrator runs already; stop it before it is started again")
         if place.in_child and not is_client:
@@ -359,6 +365,8 @@ class Orchestrator:
         self._require()
         with self._views_lock:
             if self._views is None:
+                from shiftboss.app.views import Views
+
                 self._views = Views(self.store, self.clock, max_dead_letters=self.max_dead_letters)
             return question(self._views)
 
@@ -455,13 +463,13 @@ class Orchestrator:
 
     async def status(self) -> SystemStatus:
         """The state of everything; disabled workers first."""
-        return await asyncio.to_thread(self._read, Views.status)
+        return await asyncio.to_thread(self._read, lambda views: views.status())
 
     async def health(self) -> SystemHealth:
-        return await asyncio.to_thread(self._read, Views.health)
+        return await asyncio.to_thread(self._read, lambda views: views.health())
 
     async def nodes(self) -> tuple[NodeStatus, ...]:
-        return await asyncio.to_thread(self._read, Views.nodes)
+        return await asyncio.to_thread(self._read, lambda views: views.nodes())
 
     async def why(self, worker: Named) -> Explanation | None:
         """Every hold of the worker's next run; None when nothing waits.  Raises UnknownWorker."""

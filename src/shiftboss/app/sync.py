@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING, Any, Unpack
 from shiftboss.app import call
 from shiftboss.app.declaration import Named, name_of
 from shiftboss.app.handle import TriggerOptions, result_of
-from shiftboss.app.views import NodeStatus, SystemStatus, Views
 from shiftboss.app.within import Within, insert
-from shiftboss.core.explain import Explanation
-from shiftboss.core.health import SystemHealth
 from shiftboss.core.model import DeadLetter, LogLine, Node, Run, WorkerState
 from shiftboss.core.policy import Duration, duration
-from shiftboss.engine.shutdown import ShutdownReport
 from shiftboss.errors import ConfigurationError
 from shiftboss.ports import HistoryFilter, LetterFilter
 
 if TYPE_CHECKING:
     from shiftboss.app.orchestrator import Orchestrator
+    from shiftboss.app.views import NodeStatus, SystemStatus
+    from shiftboss.core.explain import Explanation
+    from shiftboss.core.health import SystemHealth
+    from shiftboss.engine.shutdown import ShutdownReport
 
 DEFAULT_RUNS = HistoryFilter()
 DEFAULT_LETTERS = LetterFilter()
@@ -193,15 +193,15 @@ class SyncFace:
 
     def status(self) -> SystemStatus:
         self.open()
-        return self._boss._read(Views.status)
+        return self._boss._read(lambda views: views.status())
 
     def health(self) -> SystemHealth:
         self.open()
-        return self._boss._read(Views.health)
+        return self._boss._read(lambda views: views.health())
 
     def nodes(self) -> tuple[NodeStatus, ...]:
         self.open()
-        return self._boss._read(Views.nodes)
+        return self._boss._read(lambda views: views.nodes())
 
     def why(self, worker: Named) -> Explanation | None:
         self.open()

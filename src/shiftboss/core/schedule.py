@@ -20,12 +20,15 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
 from itertools import pairwise
-from zoneinfo import ZoneInfo, available_timezones
-
-from cronsim import CronSim, CronSimError
+from typing import TYPE_CHECKING
 
 from shiftboss.core.value import EPOCH, Value
 from shiftboss.errors import ConfigurationError, InternalError, did_you_mean
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from cronsim import CronSim
 
 MIN_EVERY_S = 0.01  # as for iterations (M5)
 MAX_EVERY_S = 100 * 366 * 86_400.0  # a century: sums with it stay inside the calendar
@@ -320,6 +323,8 @@ def _check(cron: Cron) -> None:
 
 @lru_cache(maxsize=4096)
 def _pattern(expression: str) -> _Pattern:
+    from cronsim import CronSim, CronSimError  # 3 ms of import, for who has a cron only
+
     if expression.startswith("@") and expression.lower() not in NICKNAMES:
         raise ConfigurationError(f"cron={expression!r} is no nickname; {did_you_mean(expression, NICKNAMES)}")
     fields = NICKNAMES.get(expression.lower(), expression).split()
@@ -340,6 +345,8 @@ def _pattern(expression: str) -> _Pattern:
 
 def _refusal(expression: str, fields: list[str]) -> ConfigurationError:
     """Which field is at fault: the one that is refused when all others are `*`, else their combination."""
+    from cronsim import CronSim, CronSimError  # as above
+
     for index, (name, allowed) in enumerate(FIELDS.items()):
         alone = ["*"] * index + [fields[index]] + ["*"] * (5 - index)
         try:
@@ -360,6 +367,8 @@ def _never_fires(expression: str) -> ConfigurationError:
 
 
 def _zone(timezone: str) -> ZoneInfo:
+    from zoneinfo import ZoneInfo, available_timezones  # 2 ms of import, for who has a cron only
+
     try:
         return ZoneInfo(timezone)
     except (KeyError, ValueError, OSError):  # not found; not a name; a folder of zones
