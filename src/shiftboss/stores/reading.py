@@ -52,16 +52,17 @@ class Reads(Queries[S], Generic[S]):
 
     def _delta(self, seen: int) -> Delta:
         sql = self.readings
-        workers, breakers, *rest = self._db.ask(
+        workers, breakers, resources, nodes, running = self._db.ask(
             (sql.changed_workers, (seen,)),
             (sql.changed_breakers, (seen,)),
             (sql.resources, ()),
             (sql.nodes, ()),
             (sql.running, ()),
         )
-        return self._told(seen, workers, breakers, *rest)
+        return self._told(workers, breakers, resources, nodes, running)
 
-    def _told(self, seen: int, workers: Text, breakers: Text, resources: Text, nodes: Text, running: Text) -> Delta:
+    @staticmethod
+    def _told(workers: Text, breakers: Text, resources: Text, nodes: Text, running: Text) -> Delta:
         changed = rows.workers_of(workers)
         return Delta(
             workers=_declared(changed),
