@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from shiftboss.errors import Forked, NotStarted, StoreUnavailable
+from shiftboss.errors import Forked, NotStarted, ShiftbossError
 from shiftboss.stores import postgres_errors, postgres_schema
 from shiftboss.stores.postgres_clock import DatabaseClock
 from shiftboss.stores.postgres_connection import Database
@@ -67,14 +67,16 @@ class PostgresSession:
             self._seen.number = before
             db.rollback()
             raise
-        self._commit(tx)
+        self._commit(tx, before)
 
-    def _commit(self, tx: PostgresTransaction) -> None:
+    def _commit(self, tx: PostgresTransaction, before: int | None) -> None:
+        """The writes are sent here, so this is also where they are refused."""
         try:
             self._db.commit()
-        except BaseException:
+        except BaseException as error:
             self._db.rollback()
-            self.forget()  # it may be stored all the same
+            was_refused = isinstance(error, ShiftbossError) and not getattr(error, "maybe_stored", False)
+            self._seen.number = before if was_refused else None  # it may be stored all the same
             raise
         if self._seen.number == tx.number - 1:
             self._seen.number = tx.number
@@ -175,12 +177,8 @@ class PostgresSession:
                 events_before=events_before,
                 limit=limit,
             )
-        except BaseException:
-            db.rollback()
-            raise
-        try:
             db.commit()
-        except StoreUnavailable:
+        except BaseException:
             db.rollback()
             raise
         return gone
