@@ -1,4 +1,4 @@
-"""What a server, a network or an operator can do to a session: it is said in time, and everything recovers by itself."""
+"""What a server or a network can do to a session: it is said in time, and everything recovers by itself."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 from postgres_proxy import Proxy
+from psycopg import sql
 from store_values import FrozenClock, a_node, a_run, a_worker, fetch, store_runs, write
 
 from postgres_server import Cluster, Place, a_cluster
@@ -221,7 +222,7 @@ def test_a_lock_that_is_not_let_go_of_is_no_wait_without_end(
     monkeypatch.setattr(postgres_connection.SETTINGS, "text", settings)
     schema = postgres._address.schema
     with psycopg.connect(cluster.url) as other:
-        other.execute(f"SELECT 1 FROM {schema}.meta FOR UPDATE")  # type: ignore[arg-type]
+        other.execute(sql.SQL("SELECT 1 FROM {} FOR UPDATE").format(sql.Identifier(schema, "meta")))
         with pytest.raises(StoreUnavailable, match="kept busy"):
             store_runs(session, a_run(1))
 

@@ -65,6 +65,8 @@ def address_of(url: str) -> Address:
             "%-escapes in user and password where they have other characters; options are those of libpq"
         ) from None
     parameters = {name: str(value) for name, value in parsed.items() if value is not None}
+    if not all(port.isdigit() for port in parameters.get("port", "5432").split(",") if port):
+        raise ConfigurationError(f"store {shown!r}: the port must be a number")
     if "@" in parameters.get("host", ""):
         raise ConfigurationError(f"store {shown!r}: an @ in the password must be written as %40")
     schema = ours.get("schema", SCHEMA)

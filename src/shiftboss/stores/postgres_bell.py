@@ -53,6 +53,7 @@ class Bell:
         self._news: int | None = None  # to be announced
         self._is_woken = False
         self._is_closed = False
+        self.is_listening = threading.Event()
         self._thread: threading.Thread | None = None
         self._reading, self._writing = os.pipe()
         os.set_blocking(self._reading, False)
@@ -114,10 +115,12 @@ class Bell:
                 self._pause(random.uniform(0.0, back_off_s))  # noqa: S311  # jitter, no secret
                 back_off_s = min(MAX_BACK_OFF_S, 2 * back_off_s)
             finally:
+                self.is_listening.clear()
                 close_quietly(link)
 
     def _serve(self, link: Link) -> None:
         self._ask(link, (self._listen, ()))
+        self.is_listening.set()
         looks_s = announces_s = _clock.monotonic_s()
         while True:
             now_s = _clock.monotonic_s()

@@ -177,7 +177,7 @@ class Database:
     def _connect(self) -> Link:
         now_s = _clock.monotonic_s()
         if self._last_error is not None and now_s < self._tries_s:
-            raise self._last_error
+            raise type(self._last_error)(str(self._last_error)) from self._last_error
         try:
             self._link = link_to(self.address, self._deadlines)
         except ShiftbossError as error:

@@ -28,7 +28,12 @@ MIGRATION_S = 60.0  # twenty starters wait for one; a change of a large table ta
 
 LIMITS = "SELECT set_config('lock_timeout', '50s', true), set_config('search_path', %s, true)"
 ALONE = "SELECT pg_advisory_xact_lock(%s, hashtext(%s))"
-EXISTS = "SELECT to_regclass(%s) IS NOT NULL, to_regnamespace(%s) IS NOT NULL, pg_is_in_recovery(), current_user"
+# Not to_regclass(): after a wait for the lock it may still answer from what this session knew before.
+EXISTS = """
+SELECT EXISTS (SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+               WHERE nspname = %s AND relname = 'meta'),
+  EXISTS (SELECT FROM pg_namespace WHERE nspname = %s), pg_is_in_recovery(), current_user
+"""
 META = "SELECT application, schema, store FROM meta WHERE id = 1 FOR SHARE"
 NOW = "SELECT extract(epoch FROM clock_timestamp())::float8"
 SET_VERSION = """
@@ -103,7 +108,7 @@ def _look(connection: psycopg.Connection, address: Address) -> Found:
     """Raises StoreTooNew and StoreDamaged."""
     with connection.transaction():
         connection.execute(LIMITS, [address.schema])
-        row = connection.execute(EXISTS, [f"{address.schema}.meta", address.schema]).fetchone()
+        row = connection.execute(EXISTS, [address.schema, address.schema]).fetchone()
         found = Found(*row) if row is not None else Found(False, False, False, "")
         if not found.has_tables or found.is_standby:
             return found
@@ -111,6 +116,9 @@ def _look(connection: psycopg.Connection, address: Address) -> Found:
             meta = connection.execute(META).fetchone()
         except errors.UndefinedColumn as error:
             raise _of_another_program(address) from error
+        except errors.UndefinedTable as error:  # it is there: a search path leaves out what a role may not enter
+            said = f"permission denied for schema {address.schema}"
+            raise postgres_errors.refused(address, "42501", said) from error
     if meta is None or meta[0] != APPLICATION:
         raise _of_another_program(address)
     if meta[1] > latest():
