@@ -66,9 +66,9 @@ class Cluster:
     def __init__(self, folder: Path, *settings: str) -> None:
         self.folder = folder
         self.data = folder / "data"
-        self.port = _free_port()
+        self.port = free_port()
         self._settings = settings
-        self._user = _unprivileged()
+        self._user = unprivileged()
         self._bin = self._readable(binaries())
         self._server: subprocess.Popen[bytes] | None = None
 
@@ -88,6 +88,17 @@ class Cluster:
         self.run("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
         rules = self.data / "pg_hba.conf"
         rules.write_text(f"host all {GUARDED} all scram-sha-256\n" + rules.read_text())
+
+    def follow(self, primary: Cluster) -> None:
+        """Become a hot standby of *primary*."""
+        self.folder.chmod(0o755)
+        if self._user is not None:
+            shutil.chown(self.folder, self._user)
+        address = ["-h", "127.0.0.1", "-p", primary.port, "-U", "postgres"]
+        self.run("pg_basebackup", *address, "-D", self.data, "-R", "-X", "stream", "-c", "fast", "--no-sync")
+
+    def promote(self) -> None:
+        self.run("pg_ctl", "-D", self.data, "-w", "-t", START_S, "promote")
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
@@ -122,6 +133,8 @@ class Cluster:
 
     def stop(self) -> None:
         """At once, like a loss of power for those who are connected; what is committed stays."""
+        if self._server is None or self._server.poll() is not None:
+            return
         self._process.send_signal(signal.SIGQUIT)
         self._process.wait(START_S)
 
@@ -161,7 +174,7 @@ class Cluster:
         return copied / "bin"
 
 
-def _unprivileged() -> str | None:
+def unprivileged() -> str | None:
     """As whom the server runs; None: as ourselves."""
     if os.geteuid() != 0:
         return None
@@ -169,7 +182,7 @@ def _unprivileged() -> str | None:
     return "postgres" if "postgres" in known else "nobody"
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -177,16 +190,19 @@ def _free_port() -> int:
 
 
 @contextmanager
-def a_cluster(*settings: str) -> Iterator[Cluster]:
-    """A running cluster, thrown away at the end."""
+def a_cluster(*settings: str, following: Cluster | None = None) -> Iterator[Cluster]:
+    """A running cluster, or a running standby of *following*; thrown away at the end."""
     folder = Path(tempfile.mkdtemp(prefix="shiftboss-pg-"))  # short: a socket's path has 107 bytes at most
     cluster = Cluster(folder, *settings)
     try:
-        cluster.create()
+        if following is None:
+            cluster.create()
+        else:
+            cluster.follow(following)
         cluster.start()
         yield cluster
-        cluster.stop()
     finally:
+        cluster.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 
