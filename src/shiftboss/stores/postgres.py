@@ -15,8 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from shiftboss.clock import Clock, SystemClock
+from shiftboss.core.control import Request
+from shiftboss.core.value import replace
 from shiftboss.errors import Forked, NotStarted
-from shiftboss.stores import postgres_schema
+from shiftboss.ports import Arrival
+from shiftboss.stores import postgres_schema, rows
 from shiftboss.stores.postgres_address import address_of
 from shiftboss.stores.postgres_bell import Bell
 from shiftboss.stores.postgres_clock import DatabaseClock
@@ -86,6 +89,12 @@ class PostgresStore:
         self._check()
         yield
 
+    def arrival(self, request: Request) -> Arrival:
+        """Inserted without a lock; the next cycle of some node takes it."""
+        self._check()
+        data = rows.text_of(replace(request, payload=None))
+        return Arrival(f"{self._address.schema}.arrival", data, request.payload)
+
     def is_dead(self, node: str) -> bool:
         self._check()
         return False
@@ -111,9 +120,12 @@ class PostgresStore:
         with self._lock:
             self._sessions = [other for other in self._sessions if other is not session]
 
-    def _heard(self, number: int) -> None:
+    def _heard(self, number: int, *, has_arrivals: bool) -> None:
         for session in self._sessions:
-            session.heard_of(number)
+            if has_arrivals:
+                session.ring()
+            else:
+                session.heard_of(number)
 
     def _check(self) -> None:
         if os.getpid() != self._pid:

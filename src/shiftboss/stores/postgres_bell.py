@@ -14,8 +14,8 @@ import os
 import random
 import select
 import threading
-from collections.abc import Callable
 from contextlib import suppress
+from typing import Protocol
 
 import psycopg
 
@@ -39,10 +39,16 @@ ANNOUNCE = Statement("SELECT pg_notify($1, $2)", TEXT, TEXT)
 _clock = SystemClock()
 
 
-class Bell:
-    """Rings *heard* with the number of a commit, from its own thread."""
+class Heard(Protocol):
+    """Called from the bell's thread, with the number of some commit."""
 
-    def __init__(self, address: Address, deadlines: Deadlines, heard: Callable[[int], None]) -> None:
+    def __call__(self, number: int, *, has_arrivals: bool) -> None: ...
+
+
+class Bell:
+    """Tells what it hears from its own thread."""
+
+    def __init__(self, address: Address, deadlines: Deadlines, heard: Heard) -> None:
         self._address = address
         self._deadlines = deadlines
         self._heard = heard
@@ -134,7 +140,7 @@ class Bell:
                 looks_s = now_s + (LOOK_S if link.is_direct else POOLED_LOOK_S)
             for notice in iter(link.connection.pgconn.notifies, None):
                 with suppress(ValueError):  # somebody else's NOTIFY on our channel
-                    self._heard(int(notice.extra))
+                    self._heard(int(notice.extra), has_arrivals=False)
             until_s = min(looks_s, announces_s) if self._news is not None else looks_s
             ready = self._pause(until_s - _clock.monotonic_s(), link.connection.pgconn.socket)
             if ready:
@@ -155,7 +161,7 @@ class Bell:
     def _look(self, link: Link) -> None:
         answers = self._ask(link, (BEGIN_READING, ()), self._settings, (NUMBER_SEEN, ()), (COMMIT, ()))
         if not answers[2].is_empty:
-            self._heard(answers[2].number(0, 0))
+            self._heard(answers[2].number(0, 0), has_arrivals=bool(answers[2].number(0, 1)))
 
     def _ask(self, link: Link, *calls: tuple[Statement, Values]) -> list[Answer]:
         with self._deadlines.limit(link.line, CALL_S):

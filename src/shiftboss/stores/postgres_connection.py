@@ -43,7 +43,7 @@ SELECT set_config('search_path', $1, true),
 """,
     TEXT,
 )
-NUMBER_SEEN = Statement("SELECT number FROM meta WHERE id = 1")
+NUMBER_SEEN = Statement("SELECT number, EXISTS (SELECT FROM arrival)::int, next_run FROM meta WHERE id = 1")
 Call = tuple[Statement, Values]
 
 _clock = SystemClock()  # waiting for a server happens in real time, whatever clock the rules live by
@@ -78,11 +78,13 @@ class Database:
         self._open(BEGIN_READING)
         self._queue.append((NUMBER_SEEN, ()))
 
-    def number(self) -> int:
-        """The last commit in the view."""
+    def opening(self) -> tuple[int, bool, int]:
+        """In the view: the last commit, whether something arrived, the next run's id."""
         if self.opened is None:
             self.exchange()
-        return self.opened.number(0, 0) if self.opened is not None else 0
+        if self.opened is None or self.opened.is_empty:
+            raise postgres_errors.missing(self.address)
+        return self.opened.number(0, 0), bool(self.opened.number(0, 1)), self.opened.number(0, 2)
 
     def _open(self, statement: Statement) -> None:
         self._queue = [(statement, ()), self._settings]

@@ -35,7 +35,7 @@ LOCK = Statement(
 WITH locked AS MATERIALIZED (
   SELECT number, next_run, next_event, schema, cluster, timeline, place, tableoid FROM meta WHERE id = 1 FOR UPDATE)
 SELECT number, next_run, next_event, schema, cluster, timeline, place, tableoid::bigint,
-  (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
+  (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, EXISTS (SELECT FROM arrival)::int
 FROM locked
 """
 )
@@ -59,6 +59,7 @@ class Locked(NamedTuple):
     place: int | None
     table: int  # where the row lies now
     at_us: int  # by the server's clock
+    has_arrivals: bool = False
 
     @classmethod
     def of(cls, answer: Answer) -> Locked:
@@ -71,6 +72,7 @@ class Locked(NamedTuple):
             optional(0, 6),
             number(0, 7),
             number(0, 8),
+            bool(number(0, 9)),
         )
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from shiftboss.core.lane import QUEUES
 from shiftboss.core.model import Run
-from shiftboss.ports import NO_DELTA, Delta
+from shiftboss.ports import Delta, Past
 from shiftboss.stores import reading, rows
 from shiftboss.stores.postgres_queries import Queries
 from shiftboss.stores.postgres_wire import KEYS, NUMBER, NUMBERS, TEXT, TEXTS, Statement
@@ -186,12 +186,27 @@ class Reads(Queries, reading.Reads[Statement]):
     readings = READINGS
     _db: Database
 
-    def __init__(self, db: Database, clock: Clock, seen: Seen, *, number: int, ahead: Collection[Answer] = ()) -> None:
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        seen: Seen,
+        *,
+        number: int,
+        next_run: int,
+        has_arrivals: bool,
+        ahead: Collection[Answer] = (),
+    ) -> None:
         super().__init__(db, clock)
         self._seen = seen
         self._last = number
+        self._next_run_read = next_run
+        self.has_arrivals = has_arrivals
         self._ahead = [answer.blob(0, 0) for answer in ahead]  # to `delta_calls`, asked with the beginning
         self._give_up: tuple[bytes | None] | None = None  # the answer to `next_give_up`, until something is written
+
+    def past(self) -> Past:
+        return Past(self._last, self._next_run_read - 1)
 
     def _delta(self, seen: int) -> Delta:
         workers, breakers, resources, nodes, running, give_up = self._ahead or self._db.ask(*delta_calls(seen))
@@ -218,16 +233,21 @@ class Reads(Queries, reading.Reads[Statement]):
 
 
 class View(Reads):
-    """A view that opens with its first question; its number comes with that question's answer."""
+    """A view that opens with its first question; what it opens with comes with that question's answer."""
 
     def __init__(self, db: Database, clock: Clock, seen: Seen) -> None:
-        super().__init__(db, clock, seen, number=0)
+        super().__init__(db, clock, seen, number=0, next_run=0, has_arrivals=False)
 
     def changes(self) -> Delta:
         seen = self._seen.number
-        if self._db.opened is not None or seen is None:
-            self._last = self._db.number()
-            return super().changes()
-        self._ahead = self._db.ask(*delta_calls(seen))
-        self._last = self._db.number()
-        return NO_DELTA if seen == self._last else super().changes()
+        if self._db.opened is None and seen is not None:
+            self._ahead = self._db.ask(*delta_calls(seen))
+        self._look()
+        return super().changes()
+
+    def past(self) -> Past:
+        self._look()
+        return super().past()
+
+    def _look(self) -> None:
+        self._last, self.has_arrivals, self._next_run_read = self._db.opening()

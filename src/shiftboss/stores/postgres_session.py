@@ -26,7 +26,6 @@ from shiftboss.stores.postgres_reads import View, delta_calls
 from shiftboss.stores.postgres_writes import PostgresTransaction
 from shiftboss.stores.pruning import prune
 from shiftboss.stores.reading import Seen
-from shiftboss.stores.writing import Meta
 
 if TYPE_CHECKING:
     from shiftboss.stores.postgres import PostgresStore
@@ -52,15 +51,16 @@ class PostgresSession:
         db = self._db
         before = self._seen.number
         try:
-            meta, ahead = self._locked(ask_ahead=True)
-            self._has_neighbours = before is not None and before != meta.number
-            tx = PostgresTransaction(db, self._store.clock, self._seen, meta=meta, ahead=ahead)
+            locked, ahead = self._locked(ask_ahead=True)
+            number = locked.meta.number
+            self._has_neighbours = before is not None and before != number
+            tx = PostgresTransaction(db, self._store.clock, self._seen, locked=locked, ahead=ahead)
             yield tx
             if tx.failure is not None:
                 raise tx.failure  # somebody caught it and went on: what came before it must not be kept alone
             if not tx.has_written:
                 db.rollback()
-                self._heard = meta.number
+                self._heard = number
                 return
             tx.finish()
         except BaseException:
@@ -83,7 +83,7 @@ class PostgresSession:
         self._heard = tx.number
         self._store.committed(tx.meta, by=self)
 
-    def _locked(self, *, ask_ahead: bool) -> tuple[Meta, list[Answer]]:
+    def _locked(self, *, ask_ahead: bool) -> tuple[Locked, list[Answer]]:
         """Begin a transaction that is alone in the whole fleet until it ends."""
         db, store = self._db, self._store
         while True:
@@ -101,7 +101,7 @@ class PostgresSession:
                 store.clock.correct(locked.at_us / 1e6, asked_s=asked_s, answered_s=answered_s)
             if not self._jumped(locked):
                 store.newest.saw(locked.meta)
-                return locked.meta, answers
+                return locked, answers
 
     def _jumped(self, locked: Locked) -> bool:
         """Whether the store had lost its past and goes on beyond it; then the lock was let go."""
@@ -142,7 +142,8 @@ class PostgresSession:
         self._check()
         self._db.begin_reading()
         try:
-            return self._db.number() != self._seen.number
+            number, has_arrivals, _ = self._db.opening()
+            return has_arrivals or number != self._seen.number
         finally:
             self._db.rollback()
 

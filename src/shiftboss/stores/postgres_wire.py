@@ -137,6 +137,9 @@ class Answer:
     def is_empty(self) -> bool:
         return self._result.ntuples == 0
 
+    def __len__(self) -> int:
+        return self._result.ntuples
+
     def blob(self, row: int, column: int) -> bytes | None:
         return self._result.get_value(row, column)
 

@@ -10,16 +10,19 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from shiftboss.core.control import Request
 from shiftboss.core.snapshot import Change
+from shiftboss.stores import rows
 from shiftboss.stores.postgres_reads import Reads
 from shiftboss.stores.postgres_wire import BLOBS, KEYS, NUMBER, NUMBERS, TEXTS, Rows, Statement
 from shiftboss.stores.reading import Seen
 from shiftboss.stores.statements import Writings
-from shiftboss.stores.writing import Meta, Writes
+from shiftboss.stores.writing import Writes
 
 if TYPE_CHECKING:
     from shiftboss.clock import Clock
     from shiftboss.stores.postgres_connection import Database
+    from shiftboss.stores.postgres_epoch import Locked
     from shiftboss.stores.postgres_wire import Answer
 
 INSERT_RUNS = Rows(
@@ -162,6 +165,15 @@ WHERE log.run = old.run AND log.fence = old.fence AND log.number <= old.number""
     NUMBERS,
     NUMBERS,
 )
+TAKE_ARRIVALS = Statement(
+    """
+WITH taken AS (
+  DELETE FROM arrival WHERE id IN (SELECT id FROM arrival ORDER BY id LIMIT $1) RETURNING id, data, payload)
+SELECT data, payload FROM taken ORDER BY id
+""",
+    NUMBER,
+)
+MORE_ARRIVALS = Statement("SELECT EXISTS (SELECT FROM arrival)::int")
 WRITE_META = Statement(
     "UPDATE meta SET number = $1, next_run = $2, next_event = $3 WHERE id = 1", NUMBER, NUMBER, NUMBER
 )
@@ -192,10 +204,28 @@ class PostgresTransaction(Reads, Writes["Database"]):
     writings = WRITINGS
     _db: Database
 
-    def __init__(self, db: Database, clock: Clock, seen: Seen, *, meta: Meta, ahead: Collection[Answer] = ()) -> None:
-        Reads.__init__(self, db, clock, seen, number=meta.number, ahead=ahead)
+    def __init__(
+        self, db: Database, clock: Clock, seen: Seen, *, locked: Locked, ahead: Collection[Answer] = ()
+    ) -> None:
+        meta = locked.meta
+        Reads.__init__(
+            self,
+            db,
+            clock,
+            seen,
+            number=meta.number,
+            next_run=meta.next_run,
+            has_arrivals=locked.has_arrivals,
+            ahead=ahead,
+        )
         Writes.__init__(self, meta)
         self._place = db.address.url
+
+    def arrivals(self, *, limit: int) -> list[Request]:
+        found, more = self._db.exchange((TAKE_ARRIVALS, (limit,)), (MORE_ARRIVALS, ()))
+        self.has_arrivals = bool(more.number(0, 0))
+        self.has_written = self.has_written or not found.is_empty
+        return [rows.request_of(found.text(row, 0), found.blob(row, 1)) for row in range(len(found))]
 
     def write(self, change: Change, *, new: Collection[int]) -> None:
         self._give_up = None

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from shiftboss.core.control import Request
 from shiftboss.core.events import AnyEvent, Event
 from shiftboss.core.model import BreakerState, DeadLetter, LogLine, Node, Origin, Record, Run, Status, WorkerState
 from shiftboss.core.value import EPOCH, replace
@@ -58,6 +59,7 @@ _names = msgspec.json.Decoder(list[str])
 _counts = msgspec.json.Decoder(list[tuple[str, int, int]])
 _lines = msgspec.json.Decoder(list[LogLine])
 _raw_events = msgspec.json.Decoder(list[tuple[int, msgspec.Raw]])
+_request = msgspec.json.Decoder(Request)
 _event: msgspec.json.Decoder[Event] = msgspec.json.Decoder(AnyEvent)
 _any_event = msgspec.json.Decoder(Event)
 
@@ -176,6 +178,11 @@ def _event_of(raw: msgspec.Raw) -> Event:
         return _event.decode(raw)
     except msgspec.ValidationError:
         return _read(_any_event, raw)  # a kind that a newer version writes
+
+
+def request_of(text: str, payload: bytes | None) -> Request:
+    """A trigger as it arrived."""
+    return replace(_read(_request, text), payload=payload)
 
 
 def _read(decoder: msgspec.json.Decoder[T], text: str | bytes | msgspec.Raw) -> T:

@@ -135,6 +135,13 @@ CREATE TABLE event (
 );
 CREATE INDEX event_worker ON event (worker, id) WHERE worker <> '';
 
+-- Triggers within transactions of their callers: inserted there without any lock, taken by the next cycle of a node.
+CREATE TABLE arrival (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  data text NOT NULL,
+  payload bytea
+);
+
 -- Writes and the commit travel together, so what must hold before the commit is asked for here, not by the client.
 CREATE FUNCTION must_be_all(live bigint, wanted bigint, what text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
