@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import signal
 
+from postgres_server import cluster, place
+
+__all__ = ["cluster", "place"]  # fixtures, for every folder
+
 
 def pytest_configure() -> None:
     """A shell starts what it puts into the background with SIGINT and SIGQUIT ignored, and children inherit that.

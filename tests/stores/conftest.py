@@ -10,8 +10,10 @@ sys.path.insert(0, str(Path(__file__).parent))  # for store_values.py, in every 
 
 from store_values import FrozenClock
 
+from postgres_server import Place
 from shiftboss.ports import Session, Store
 from shiftboss.stores.memory import MemoryStore
+from shiftboss.stores.postgres import PostgresStore
 from shiftboss.stores.sqlite import SqliteStore
 
 
@@ -28,11 +30,19 @@ def sqlite(tmp_path: Path, clock: FrozenClock) -> Iterator[SqliteStore]:
     store.close()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture
+def postgres(place: Place, clock: FrozenClock) -> Iterator[PostgresStore]:
+    store = PostgresStore(place.url, clock=clock)
+    store.open(create=True)
+    yield store
+    store.close()
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def store(request: pytest.FixtureRequest, clock: FrozenClock) -> Iterator[Store]:
     """Each store that there is, open and empty."""
-    if request.param == "sqlite":
-        yield request.getfixturevalue("sqlite")
+    if request.param != "memory":
+        yield request.getfixturevalue(request.param)
         return
     memory = MemoryStore(clock=clock)
     memory.open(create=True)

@@ -1,4 +1,4 @@
-"""The memory store and SQLite answer alike to any sequence of transactions, refused and abandoned ones included."""
+"""All stores answer alike to any sequence of transactions, refused and abandoned ones included."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 from store_values import FrozenClock, a_letter, a_node, a_run, a_worker, abandon, at, ended, failed, started
 
+from postgres_server import Cluster, a_place
 from shiftboss.core.events import WorkerEnabled
 from shiftboss.core.lane import QUEUES, Lane
 from shiftboss.core.model import BreakerState, Origin, Record, Run, Status
@@ -22,6 +24,7 @@ from shiftboss.core.value import replace
 from shiftboss.errors import StoreRejected
 from shiftboss.ports import Delta, HistoryFilter, LetterFilter, Reader, Session
 from shiftboss.stores.memory import MemoryStore
+from shiftboss.stores.postgres import PostgresStore
 from shiftboss.stores.sqlite import SqliteStore
 
 NAMES = ["mail", "backup", "report"]
@@ -30,20 +33,23 @@ instants = st.integers(min_value=0, max_value=6).map(at)
 
 
 class StoresAgree(RuleBasedStateMachine):
-    """Two sessions on each store; a rule does the same to both and compares what comes back."""
+    """Two sessions on each store; a rule does the same to all and compares what comes back."""
 
     waiting = Bundle("waiting")
     running = Bundle("running")
     dead = Bundle("dead")
+    cluster: Cluster  # the server, once for all examples
 
     def __init__(self) -> None:
         super().__init__()
         self.open = ExitStack()
         folder = self.open.enter_context(tempfile.TemporaryDirectory())
+        place = self.open.enter_context(a_place(self.cluster))
         self.sessions: list[list[Session]] = []
         for store in (
             MemoryStore(clock=FrozenClock(at(3))),
             SqliteStore(Path(folder) / "boss.db", clock=FrozenClock(at(3)), durability="process"),
+            PostgresStore(place.url, clock=FrozenClock(at(3))),
         ):
             store.open(create=True)
             self.open.callback(store.close)
@@ -57,7 +63,7 @@ class StoresAgree(RuleBasedStateMachine):
     def write(self, who: int, change: Change, new: Iterable[int] = ()) -> bool:
         """The same transaction on both; whether it was taken."""
         answers = [self.try_to_write(sessions[who], change, frozenset(new)) for sessions in self.sessions]
-        assert answers[0] == answers[1]
+        assert answers[0] == answers[1] == answers[2]
         return answers[0][0]
 
     def try_to_write(self, session: Session, change: Change, new: frozenset[int]) -> tuple[bool, int, Any]:
@@ -150,7 +156,7 @@ class StoresAgree(RuleBasedStateMachine):
             sessions[who].prune(runs_before=before, letters_before=before, events_before=before, limit=limit)
             for sessions in self.sessions
         ]
-        assert gone[0] == gone[1]
+        assert gone[0] == gone[1] == gone[2]
 
     # ── what must be the same at any time ────────────────────────────────────────────────────────────────────────
 
@@ -160,7 +166,7 @@ class StoresAgree(RuleBasedStateMachine):
         for sessions in self.sessions:
             with sessions[who].read() as reader:
                 deltas.append(plain(reader.changes()))
-        assert deltas[0] == deltas[1]
+        assert deltas[0] == deltas[1] == deltas[2]
 
     @invariant()
     def all_questions_have_the_same_answer(self) -> None:
@@ -168,7 +174,7 @@ class StoresAgree(RuleBasedStateMachine):
         for sessions in self.sessions:
             with sessions[0].read() as reader:
                 answers.append(everything(reader, self.seen))
-        assert answers[0] == answers[1]
+        assert answers[0] == answers[1] == answers[2]
 
 
 def abandon_or_refuse(session: Session, change: Change, new: set[int]) -> None:
@@ -223,3 +229,8 @@ StoresAgree.TestCase.settings = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 TestStoresAgree = StoresAgree.TestCase
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _server(cluster: Cluster) -> None:
+    StoresAgree.cluster = cluster

@@ -67,8 +67,8 @@ def test_nothing_is_made_or_opened_by_naming_it(tmp_path: Path):
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("postgresql://localhost/jobs", "not there yet"),
-        ("postgres://localhost/jobs", "not there yet"),
+        ("postgresql:localhost/jobs", "lacks its slashes"),
+        ("postgresql+psycopg://localhost/jobs", "names a driver"),
         ("sqlite://jobs.db", "too few slashes"),
         ("sqlite:jobs.db", "too few slashes"),
         ("sqlite:///", "names no file"),

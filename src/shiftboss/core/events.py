@@ -145,6 +145,13 @@ class ClockStepped(Event, frozen=True, tag="clock_stepped"):
     step_s: float = 0.0
 
 
+class StoreRestored(Event, frozen=True, tag="store_restored"):
+    """The store lost a part of its past (a restore, a failover); its numbers go on in the next epoch."""
+
+    reason: str = ""
+    epoch: int = 0
+
+
 class NodeDrained(Event, frozen=True, tag="node_drained"):
     """G4: the report of a shutdown."""
 
@@ -183,6 +190,7 @@ AnyEvent = (
     | NodeLeft
     | NodeShedding
     | ClockStepped
+    | StoreRestored
     | NodeDrained
     | Audit
 )

@@ -112,6 +112,8 @@ def _word_of_node(event: ev.Event) -> tuple[logging.Logger, int, str] | None:
             )
         case ev.ClockStepped():
             return nodes, logging.WARNING, f"the wall clock was set by {event.step_s:+.1f} s; schedules follow it"
+        case ev.StoreRestored():
+            return nodes, logging.WARNING, f"the store lost a part of its past: {event.reason}; all is read anew"
         case ev.NodeDrained():
             return (
                 nodes,

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from shiftboss.core.control import Request
 from shiftboss.core.events import AnyEvent, Event
 from shiftboss.core.model import BreakerState, DeadLetter, LogLine, Node, Origin, Record, Run, Status, WorkerState
 from shiftboss.core.value import EPOCH, replace
@@ -37,6 +38,8 @@ STATUSES = {  # of the history
     Status.SKIPPED: 5,
 }
 
+Text = str | bytes | None
+
 LaneHead = tuple[str, list[Run]]
 LaneRows = tuple[str, list[Run], list[Run], list[Run], list[Run], list[Run], list[Run], list[Run]]
 WorkerRow = tuple[str, WorkerState | None, Record | None]
@@ -56,6 +59,7 @@ _names = msgspec.json.Decoder(list[str])
 _counts = msgspec.json.Decoder(list[tuple[str, int, int]])
 _lines = msgspec.json.Decoder(list[LogLine])
 _raw_events = msgspec.json.Decoder(list[tuple[int, msgspec.Raw]])
+_request = msgspec.json.Decoder(Request)
 _event: msgspec.json.Decoder[Event] = msgspec.json.Decoder(AnyEvent)
 _any_event = msgspec.json.Decoder(Event)
 
@@ -109,59 +113,63 @@ def fired_at(run: Run) -> int | None:
 # ── from rows ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def runs_of(text: str | None) -> list[Run]:
+def runs_of(text: Text) -> list[Run]:
     return _read(_runs, text) if text else []
 
 
-def lane_heads_of(text: str | None) -> list[LaneHead]:
+def lane_heads_of(text: Text) -> list[LaneHead]:
     return _read(_lane_heads, text) if text else []
 
 
-def lane_rows_of(text: str | None) -> list[LaneRows]:
+def lane_rows_of(text: Text) -> list[LaneRows]:
     return _read(_lane_rows, text) if text else []
 
 
-def workers_of(text: str | None) -> list[WorkerRow]:
+def workers_of(text: Text) -> list[WorkerRow]:
     return _read(_workers, text) if text else []
 
 
-def breakers_of(text: str | None) -> list[BreakerState]:
+def breakers_of(text: Text) -> list[BreakerState]:
     return _read(_breakers, text) if text else []
 
 
-def nodes_of(text: str | None) -> list[Node]:
+def nodes_of(text: Text) -> list[Node]:
     return _read(_nodes, text) if text else []
 
 
-def letters_of(text: str | None) -> list[DeadLetter]:
+def letters_of(text: Text) -> list[DeadLetter]:
     return _read(_letters, text) if text else []
 
 
-def sizes_of(text: str | None) -> dict[str, int]:
+def sizes_of(text: Text) -> dict[str, int]:
     return _read(_sizes, text) if text else {}
 
 
-def instants_of(text: str | None) -> dict[str, datetime]:
+def instant_or_none(text: Text) -> datetime | None:
+    return instant_of(int(text)) if text is not None else None
+
+
+def instants_of(text: Text) -> dict[str, datetime]:
     return {name: instant_of(number) for name, number in _read(_instants, text)} if text else {}
 
 
-def numbers_of(text: str | None) -> list[int]:
+def numbers_of(text: Text) -> list[int]:
     return _read(_numbers, text) if text else []
 
 
-def names_of(text: str | None) -> list[str]:
+def names_of(text: Text) -> list[str]:
     return _read(_names, text) if text else []
 
 
-def counts_of(text: str | None) -> list[tuple[str, int, int]]:
+def counts_of(text: Text) -> list[tuple[str, int, int]]:
     return _read(_counts, text) if text else []
 
 
-def lines_of(text: str | None) -> list[LogLine]:
+def lines_of(text: Text) -> list[LogLine]:
     return _read(_lines, text) if text else []
 
 
-def events_of(text: str | None) -> list[tuple[int, Event]]:
+def events_of(text: Text) -> list[tuple[int, Event]]:
     return [(number, _event_of(raw)) for number, raw in _read(_raw_events, text)] if text else []
 
 
@@ -172,7 +180,12 @@ def _event_of(raw: msgspec.Raw) -> Event:
         return _read(_any_event, raw)  # a kind that a newer version writes
 
 
-def _read(decoder: msgspec.json.Decoder[T], text: str | msgspec.Raw) -> T:
+def request_of(text: str, payload: bytes | None) -> Request:
+    """A trigger as it arrived."""
+    return replace(_read(_request, text), payload=payload)
+
+
+def _read(decoder: msgspec.json.Decoder[T], text: str | bytes | msgspec.Raw) -> T:
     try:
         return decoder.decode(text)
     except (msgspec.DecodeError, UnicodeError) as error:

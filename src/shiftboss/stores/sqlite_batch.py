@@ -9,11 +9,16 @@ Rules of this file
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING
+
+from shiftboss.stores.rows import json_of
 
 if TYPE_CHECKING:
     from shiftboss.stores.sqlite_file import Database, Scalar
+    from shiftboss.stores.statements import Values
 
 MAX_ROWS = 512  # 11 columns of 512 rows are 12 KiB of SQL; apsw caches up to 16 KiB
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, MAX_ROWS)
@@ -39,9 +44,10 @@ class Batch:
         row = "(" + ",".join("?" * self._columns) + ")"
         return {size: self._statement.replace("$rows", "(VALUES " + ",".join([row] * size) + ")") for size in SIZES}
 
-    def run(self, db: Database, values: list[Scalar]) -> int:
-        """Run it for the rows whose columns stand one after another in *values*; how many rows were changed."""
+    def run(self, db: Database, rows: Sequence[Values]) -> int:
+        """How many rows were changed."""
         columns = self._columns
+        values: list[Scalar] = list(chain.from_iterable(rows))
         changed = 0
         for start in range(0, len(values), MAX_ROWS * columns):
             part = values[start : start + MAX_ROWS * columns] if len(values) > MAX_ROWS * columns else values
@@ -49,6 +55,26 @@ class Batch:
             missing = size * columns - len(part)
             changed += db.change(self._texts[size], part + [None] * missing if missing else part)
         return changed
+
+
+class Ids:
+    """A statement about rows of one column, which it takes as a JSON list."""
+
+    def __init__(self, statement: str) -> None:
+        self._statement = statement
+
+    def run(self, db: Database, rows: Sequence[Values]) -> int:
+        return db.change(self._statement, (json_of([value for (value,) in rows]),))
+
+
+class Single:
+    """A statement about one row, for what seldom has several."""
+
+    def __init__(self, statement: str) -> None:
+        self._statement = statement
+
+    def run(self, db: Database, rows: Sequence[Values]) -> int:
+        return sum(db.change(self._statement, row) for row in rows)
 
 
 class Wide:

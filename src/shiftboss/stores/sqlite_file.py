@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from enum import StrEnum
 from pathlib import Path
 from urllib.parse import quote
@@ -22,6 +22,7 @@ import apsw
 from shiftboss.clock import SystemClock
 from shiftboss.errors import StoreFull, StoreRejected
 from shiftboss.stores import sqlite_errors
+from shiftboss.stores.rows import json_of
 
 Scalar = int | float | str | bytes | None
 
@@ -109,6 +110,26 @@ class Database:
         """The one text of a statement that gathers its rows into it, a list in JSON; None where there are none."""
         text = self.run(statement, values)[0][0]
         return text if isinstance(text, str) else None
+
+    def ask(self, *questions: tuple[str, Sequence[Scalar]]) -> list[str | None]:
+        """The one text of each question."""
+        return [self.text(statement, values) for statement, values in questions]
+
+    def do(self, statement: str, values: Sequence[Scalar]) -> None:
+        self.run(statement, values)
+
+    @staticmethod
+    def names(values: Collection[str]) -> str:
+        """As one parameter, for `json_each`; so are numbers and pairs."""
+        return json_of(list(values))
+
+    @staticmethod
+    def numbers(values: Collection[int]) -> str:
+        return json_of(list(values))
+
+    @staticmethod
+    def pairs(values: Collection[tuple[str, str]]) -> tuple[str]:
+        return (json_of(list(values)),)
 
     def number(self, statement: str, values: Sequence[Scalar] = ()) -> int:
         """The one number of a statement; 0 for NULL."""

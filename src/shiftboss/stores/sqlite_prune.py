@@ -1,18 +1,8 @@
-"""A4: what may go, in small batches.
-
-Rules of this file
-- A finished run stays while a dead letter about it does, and while a live run or the dead run of an open letter refers
-  to it (replay_of, caused_by).
-- Only letters that are closed go; events go from the oldest on.
-- Pruning is no commit that anybody's snapshot could care about: it takes no number.
-"""
+"""A4 in the words of SQLite: what may go, and how it goes (pruning.py has the order and the bounds)."""
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from shiftboss.stores import rows
-from shiftboss.stores.sqlite_file import Database
+from shiftboss.stores.statements import Prunings
 
 NOTHING_REFERS_TO = """
   NOT EXISTS (SELECT 1 FROM run WHERE run.replay_of = {id})
@@ -42,24 +32,13 @@ PRUNABLE_EVENTS = """
 SELECT json_group_array(id) FROM (SELECT id, at FROM event ORDER BY id LIMIT ?2) WHERE at < ?1
 """
 
-DELETE_LETTERS = "DELETE FROM dead_letter WHERE run IN (SELECT value FROM json_each(?))"
-DELETE_RUNS = "DELETE FROM history WHERE id IN (SELECT value FROM json_each(?))"
-DELETE_PAYLOADS = "DELETE FROM payload WHERE run IN (SELECT value FROM json_each(?))"
-DELETE_LINES = "DELETE FROM log WHERE run IN (SELECT value FROM json_each(?))"
-DELETE_EVENTS = "DELETE FROM event WHERE id IN (SELECT value FROM json_each(?))"
-
-
-def prune(db: Database, *, runs_before: datetime, letters_before: datetime, events_before: datetime, limit: int) -> int:
-    """Within a transaction of the caller: delete at most *limit* rows; how many went."""
-    gone = _prune(db, PRUNABLE_LETTERS, letters_before, limit, DELETE_LETTERS)
-    gone += _prune(db, PRUNABLE_RUNS, runs_before, limit - gone, DELETE_RUNS, DELETE_PAYLOADS, DELETE_LINES)
-    return gone + _prune(db, PRUNABLE_EVENTS, events_before, limit - gone, DELETE_EVENTS)
-
-
-def _prune(db: Database, prunable: str, before: datetime, limit: int, *deletions: str) -> int:
-    if limit <= 0:
-        return 0
-    found = rows.numbers_of(db.text(prunable, (rows.micros(before), limit)))
-    for deletion in deletions if found else ():
-        db.run(deletion, (rows.json_of(found),))
-    return len(found)
+PRUNINGS = Prunings(
+    letters=PRUNABLE_LETTERS,
+    runs=PRUNABLE_RUNS,
+    events=PRUNABLE_EVENTS,
+    delete_letters="DELETE FROM dead_letter WHERE run IN (SELECT value FROM json_each(?))",
+    delete_runs="DELETE FROM history WHERE id IN (SELECT value FROM json_each(?))",
+    delete_payloads="DELETE FROM payload WHERE run IN (SELECT value FROM json_each(?))",
+    delete_lines="DELETE FROM log WHERE run IN (SELECT value FROM json_each(?))",
+    delete_events="DELETE FROM event WHERE id IN (SELECT value FROM json_each(?))",
+)

@@ -1,27 +1,24 @@
-"""What the faces ask of the file: lists, counts, events, facts.
+"""What the faces ask of the file, in the words of SQLite (browsing.py has what is common).
 
 Rules of this file
-- Lists are pages, newest first, with an id as cursor; no count walks a backlog or the history.
 - Conditions are put together from constants; values are always parameters.
 """
 
 from __future__ import annotations
 
-import heapq
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shiftboss.core.events import Event
-from shiftboss.core.model import MAX_LINES, DeadLetter, LogLine, Run, Status
+from shiftboss.core.model import DeadLetter, Run, Status
 from shiftboss.ports import HistoryFilter, LetterFilter, Past
-from shiftboss.stores import rows, sqlite_file
+from shiftboss.stores import browsing, rows, sqlite_file
 from shiftboss.stores.reserve import RESERVE_BYTES
+from shiftboss.stores.statements import Pages
 
 if TYPE_CHECKING:
     from shiftboss.clock import Clock
     from shiftboss.stores.sqlite_file import Database, Scalar
 
-MAX_COUNTED = 1001  # "more than 1,000" is as good as any number
 CHECK_S = 2.0  # of SQLite's quick check, for `doctor`
 
 # The ids come from an index alone; only the rows of the page are looked up.
@@ -91,6 +88,17 @@ FROM (SELECT worker, count(*) AS found FROM dead_letter INDEXED BY dead_letter_o
 """
 
 
+PAGES = Pages(
+    events=EVENTS,
+    events_of_worker=EVENTS_OF_WORKER,
+    lines=LINES,
+    worker_names=WORKER_NAMES,
+    waiting_counts=WAITING_COUNTS,
+    running_counts=RUNNING_COUNTS,
+    letter_counts=LETTER_COUNTS,
+)
+
+
 class Conditions:
     """A WHERE clause in the making."""
 
@@ -106,8 +114,11 @@ class Conditions:
         return statement.format(where=hint + (" WHERE " + " AND ".join(self._texts) if self._texts else ""))
 
 
-class Queries:
+class Queries(browsing.Queries[str]):
     """The reader's half for people; the half for the cycle builds on it."""
+
+    pages = PAGES
+    _db: Database
 
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db = db
@@ -115,19 +126,11 @@ class Queries:
 
     # ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def history(self, wanted: HistoryFilter) -> list[Run]:
-        """`since` keeps what is live or ended since then; `error_type` is that of ended runs."""
-        asked = wanted.status or _ALL
-        parts: list[list[Run]] = []
-        if wanted.error_type is None:
-            if Status.PENDING in asked:
-                parts.append(self._live(wanted, "queue IS NOT NULL"))
-            if Status.RUNNING in asked:
-                parts.append(self._live(wanted, "queue IS NULL"))
-        codes = sorted(rows.STATUSES[status] for status in asked if status in rows.STATUSES)
-        if codes:
-            parts.append(self._finished(wanted, codes))
-        return list(heapq.merge(*parts, key=_newest_first))[: wanted.limit]
+    def _pending(self, wanted: HistoryFilter) -> list[Run]:
+        return self._live(wanted, "queue IS NOT NULL")
+
+    def _running(self, wanted: HistoryFilter) -> list[Run]:
+        return self._live(wanted, "queue IS NULL")
 
     def _live(self, wanted: HistoryFilter, which: str) -> list[Run]:
         where = Conditions()
@@ -162,7 +165,7 @@ class Queries:
         hint = "" if is_narrow or wanted.since is None else " INDEXED BY history_finished"
         return rows.runs_of(self._db.text(where.in_(HISTORY, hint=hint), [*where.values, wanted.limit]))
 
-    # ── letters, events ──────────────────────────────────────────────────────────────────────────────────────────
+    # ── letters, facts ───────────────────────────────────────────────────────────────────────────────────────────
 
     def letters(self, wanted: LetterFilter) -> list[DeadLetter]:
         where = Conditions()
@@ -179,29 +182,6 @@ class Queries:
         if wanted.before is not None:
             where.add("run < ?", wanted.before)
         return rows.letters_of(self._db.text(where.in_(LETTERS), [*where.values, wanted.limit]))
-
-    def events(self, *, after: int, limit: int, worker: str | None = None) -> list[tuple[int, Event]]:
-        if worker is None:
-            return rows.events_of(self._db.text(EVENTS, (after, limit)))
-        return rows.events_of(self._db.text(EVENTS_OF_WORKER, (worker, after, limit)))
-
-    def lines(self, run: int, *, after: tuple[int, int] = (0, 0), limit: int = MAX_LINES) -> list[LogLine]:
-        return rows.lines_of(self._db.text(LINES, (run, *after, limit)))
-
-    # ── counts and facts ─────────────────────────────────────────────────────────────────────────────────────────
-
-    def counts(self) -> dict[str, dict[str, int]]:
-        """Every stored worker has an entry, and so has every other name that live runs or open letters bear."""
-        counts = {name: _no_counts() for name in rows.names_of(self._db.text(WORKER_NAMES))}
-        waiting = self._db.text(WAITING_COUNTS, (MAX_COUNTED, rows.micros(self._clock.now())))
-        for name, pending, due in rows.counts_of(waiting):
-            found = counts.setdefault(name, _no_counts())
-            found["pending"], found["due"] = pending, min(due, MAX_COUNTED)
-        for name, running, _ in rows.counts_of(self._db.text(RUNNING_COUNTS)):
-            counts.setdefault(name, _no_counts())["running"] = running
-        for name, letters, _ in rows.counts_of(self._db.text(LETTER_COUNTS)):
-            counts.setdefault(name, _no_counts())["dead_letters"] = letters
-        return counts
 
     has_arrivals = False  # nobody else has transactions in here
 
@@ -227,17 +207,6 @@ class Queries:
             "reserve": "set aside" if _size(Path(f"{path}.reserve")) >= RESERVE_BYTES else "given up: the disk is full",
             "integrity": db.check(CHECK_S),
         }
-
-
-_ALL = frozenset(Status)
-
-
-def _newest_first(run: Run) -> int:
-    return -run.id
-
-
-def _no_counts() -> dict[str, int]:
-    return {"pending": 0, "due": 0, "running": 0, "dead_letters": 0}
 
 
 def _size(path: Path) -> int:

@@ -1,30 +1,28 @@
-"""What the cycle asks of the file, within one consistent view.
+"""What the cycle asks of the file, in the words of SQLite (reading.py has what is common).
 
 Rules of this file
 - Each question is one statement that gathers its rows into one JSON text: one step, one decoding, however many rows.
   (Row by row, beside one CPU-bound thread, 1,000 rows took 505 ms; gathered, 6.)
-- Each probes one index as far as it needs and no further: nothing here gets slower because a lot is waiting.
 - What is gathered keeps the order of the subquery it is gathered from, which SQLite does not flatten where it has a
   LIMIT or an ORDER BY of its own; the contract suite would see it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from datetime import datetime
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from shiftboss.core.lane import QUEUES, Lane, queue_of
-from shiftboss.core.model import DeadLetter, Record, Run, WorkerState
-from shiftboss.ports import NO_DELTA, Delta
-from shiftboss.stores import rows
+from shiftboss.core.lane import QUEUES
+from shiftboss.core.model import Run
+from shiftboss.stores import reading, rows
+from shiftboss.stores.reading import Seen
 from shiftboss.stores.sqlite_batch import Wide
 from shiftboss.stores.sqlite_queries import Queries
+from shiftboss.stores.statements import Readings
 
 if TYPE_CHECKING:
     from shiftboss.clock import Clock
     from shiftboss.stores.sqlite_file import Database
-    from shiftboss.stores.sqlite_session import Seen
 
 # A row of workers is '["name", state or null, record or null]'.
 WORKER_ROW = "'[' || json_quote(name) || ',' || coalesce(state, 'null') || ',' || coalesce(record, 'null') || ']'"
@@ -35,7 +33,6 @@ ALL_WORKERS = f"""
 SELECT '[' || group_concat({WORKER_ROW}) || ']'
 FROM (SELECT name, state, record FROM worker WHERE name > ? AND state IS NOT NULL ORDER BY name LIMIT ?)
 """  # noqa: S608
-PAGE = 5000  # workers in one text: a few MiB
 
 CHANGED_BREAKERS = "SELECT '[' || group_concat(data) || ']' FROM breaker WHERE number > ?"
 
@@ -128,8 +125,9 @@ SELECT '[' || group_concat(data) || ']' FROM (
 """
 
 NEXT_GIVE_UP = """
-SELECT give_up_at FROM run INDEXED BY run_give_up
-WHERE queue IS NOT NULL AND give_up_at IS NOT NULL ORDER BY give_up_at, id LIMIT 1
+SELECT CAST((
+  SELECT give_up_at FROM run INDEXED BY run_give_up
+  WHERE queue IS NOT NULL AND give_up_at IS NOT NULL ORDER BY give_up_at, id LIMIT 1) AS TEXT)
 """
 
 OPEN_LETTERS = """
@@ -138,80 +136,38 @@ SELECT '[' || group_concat(data) || ']' FROM (
   WHERE state = 'open' AND worker = ? AND has_payload <= ? ORDER BY has_payload, run LIMIT ?)
 """
 
+READINGS = Readings(
+    changed_workers=CHANGED_WORKERS,
+    all_workers=ALL_WORKERS,
+    changed_breakers=CHANGED_BREAKERS,
+    resources=RESOURCES,
+    nodes=NODES,
+    running=RUNNING,
+    waiting=WAITING,
+    lane_heads=LANE_HEADS,
+    lanes=LANES,
+    live_runs=LIVE_RUNS,
+    finished_runs=FINISHED_RUNS,
+    keyed=KEYED,
+    expiring=EXPIRING,
+    next_give_up=NEXT_GIVE_UP,
+    open_letters=OPEN_LETTERS,
+)
 
-class Reads(Queries):
-    """A view of the store; as long as it is open, nothing in it changes but by its own writes."""
+
+class Reads(Queries, reading.Reads[str]):
+    readings = READINGS
+    _db: Database
 
     def __init__(self, db: Database, clock: Clock, seen: Seen, *, number: int) -> None:
         super().__init__(db, clock)
         self._seen = seen
-        self._last = number  # of the last commit in this view
-
-    # ── what others did ──────────────────────────────────────────────────────────────────────────────────────────
-
-    def changes(self) -> Delta:
-        seen = self._seen.number
-        self._seen.number = self._last
-        if seen == self._last:
-            return NO_DELTA
-        if seen is None or seen > self._last:  # an older backup was put in place under us
-            return self._everything()
-        workers = rows.workers_of(self._db.text(CHANGED_WORKERS, (seen,)))
-        return Delta(
-            workers=_declared(workers),
-            forgotten=[name for name, state, _ in workers if state is None],
-            breakers=rows.breakers_of(self._db.text(CHANGED_BREAKERS, (seen,))),
-            resources=rows.sizes_of(self._db.text(RESOURCES)),
-            nodes=rows.nodes_of(self._db.text(NODES)),
-            running=rows.runs_of(self._db.text(RUNNING)),
-        )
-
-    def _everything(self) -> Delta:
-        return Delta(
-            everything=True,
-            workers=self._all_workers(),
-            breakers=rows.breakers_of(self._db.text(CHANGED_BREAKERS, (-1,))),
-            resources=rows.sizes_of(self._db.text(RESOURCES)),
-            nodes=rows.nodes_of(self._db.text(NODES)),
-            running=rows.runs_of(self._db.text(RUNNING)),
-            waiting=rows.instants_of(self._db.text(WAITING)),
-        )
-
-    def _all_workers(self) -> list[tuple[WorkerState, Record]]:
-        found: list[tuple[WorkerState, Record]] = []
-        after = ""
-        while page := rows.workers_of(self._db.text(ALL_WORKERS, (after, PAGE))):
-            found.extend(_declared(page))
-            after = page[-1][0]
-        return found
-
-    # ── lanes ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def lanes(self, names: Collection[str], *, limit: int) -> dict[str, Lane]:
-        if not names:
-            return {}
-        lanes: dict[str, Lane] = {}
-        long: list[str] = []
-        for name, runs in rows.lane_heads_of(self._db.text(LANE_HEADS, (rows.json_of(list(names)), limit))):
-            if len(runs) < limit:
-                lanes[name] = _whole_lane(runs)
-            else:
-                long.append(name)
-        if long:
-            for name, *queues, standing, least in rows.lane_rows_of(self._db.text(LANES, (rows.json_of(long), limit))):
-                lanes[name] = Lane.read(
-                    ((number, queue, len(queue) < limit) for number, queue in enumerate(queues)),
-                    standing=standing,
-                    least=least[0] if least else None,
-                )
-        return lanes
-
-    # ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────
+        self._last = number
 
     def runs(self, ids: Collection[int]) -> list[Run]:
         if not ids:
             return []
-        wanted = rows.json_of(list(ids))
+        wanted = self._db.numbers(ids)
         live = rows.runs_of(self._db.text(LIVE_RUNS, (wanted,)))
         finished = rows.runs_of(self._db.text(FINISHED_RUNS, (wanted,))) if len(live) < len(ids) else []
         runs = sorted([*live, *finished], key=lambda run: run.id)
@@ -221,31 +177,5 @@ class Reads(Queries):
             results=RESULTS.ask(self._db, [run.id for run in finished]),
         )
 
-    def keyed(self, pairs: Collection[tuple[str, str]]) -> list[Run]:
-        return rows.runs_of(self._db.text(KEYED, (rows.json_of(list(pairs)),))) if pairs else []
-
     def payloads(self, ids: Collection[int]) -> dict[int, bytes]:
         return PAYLOADS.ask(self._db, list(ids))
-
-    def expiring(self, now: datetime, *, limit: int) -> list[Run]:
-        return rows.runs_of(self._db.text(EXPIRING, (rows.micros(now), limit)))
-
-    def next_give_up(self) -> datetime | None:
-        found = self._db.run(NEXT_GIVE_UP)
-        return rows.instant_of(int(found[0][0] or 0)) if found else None
-
-    def open_letters(self, worker: str, *, without_payload_only: bool, limit: int) -> list[DeadLetter]:
-        most = 0 if without_payload_only else 1
-        return rows.letters_of(self._db.text(OPEN_LETTERS, (worker, most, limit)))
-
-
-def _declared(found: Iterable[rows.WorkerRow]) -> list[tuple[WorkerState, Record]]:
-    return [(state, record or Record()) for _, state, record in found if state is not None]
-
-
-def _whole_lane(runs: list[Run]) -> Lane:
-    queues: list[list[Run]] = [[] for _ in range(QUEUES)]
-    for run in runs:
-        queues[queue_of(run)].append(run)
-    standing = [run for run in runs if run.is_standing]
-    return Lane.read(((number, queue, True) for number, queue in enumerate(queues)), standing=standing, least=None)

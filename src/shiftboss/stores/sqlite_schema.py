@@ -14,11 +14,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from shiftboss.errors import ConfigurationError, StoreDamaged, StoreMissing, StoreReadOnly, StoreTooNew, StoreTooOld
-from shiftboss.stores import sqlite_errors
+from shiftboss.stores import migrating, sqlite_errors
 from shiftboss.stores.sqlite_file import Database, Durability, Headings
 
 APPLICATION_ID = 0x53424F53  # "SBOS"
-MIGRATIONS = Path(__file__).with_name("migrations")
 
 
 def prepare(path: Path, *, create: bool, durability: Durability) -> None:
@@ -155,11 +154,7 @@ def _use_wal(db: Database) -> None:
 
 
 def latest() -> int:
-    return max(_migrations())
-
-
-def _migrations() -> dict[int, Path]:
-    return {int(file.name[:4]): file for file in sorted(MIGRATIONS.glob("[0-9][0-9][0-9][0-9]_*.sql"))}
+    return migrating.latest("sqlite")
 
 
 def migrate(db: Database) -> None:
@@ -171,7 +166,7 @@ def migrate(db: Database) -> None:
         version = db.number("PRAGMA user_version")
         if version > latest():
             raise _too_new(db.path, version)
-        for number, file in _migrations().items():
+        for number, file in migrating.scripts("sqlite").items():
             if number > version:
                 db.run(file.read_text(encoding="utf-8"))
         db.run(f"PRAGMA application_id = {APPLICATION_ID}")

@@ -12,15 +12,17 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from shiftboss.clock import SystemClock
 from shiftboss.errors import Forked, NotStarted, ShiftbossError
-from shiftboss.stores import sqlite_prune
+from shiftboss.stores.pruning import prune
+from shiftboss.stores.reading import Seen
+from shiftboss.stores.sqlite_prune import PRUNINGS
 from shiftboss.stores.sqlite_reads import Reads
 from shiftboss.stores.sqlite_writes import SqliteTransaction
+from shiftboss.stores.writing import Meta
 
 if TYPE_CHECKING:
     from shiftboss.clock import Clock
@@ -33,13 +35,6 @@ NUMBER = "SELECT number FROM meta WHERE id = 1"
 META = "SELECT number, next_run, next_event FROM meta WHERE id = 1"
 
 _clock = SystemClock()  # waiting for other processes happens in real time, whatever clock the rules live by
-
-
-@dataclass(slots=True)
-class Seen:
-    """The number of the last commit that the session was told of; None before the first, and after `forget`."""
-
-    number: int | None = None
 
 
 class SqliteSession:
@@ -63,7 +58,7 @@ class SqliteSession:
         before = self._seen.number
         db.begin()
         try:
-            meta = cast(tuple[int, int, int], db.row(META))
+            meta = Meta._make(int(counter or 0) for counter in db.row(META))
             tx = SqliteTransaction(db, self._clock, self._seen, meta=meta)
             yield tx
             if tx.failure is not None:
@@ -145,8 +140,13 @@ class SqliteSession:
         db.checkpoint_if_due(disk_is_full=self._store.tight)
         db.begin()
         try:
-            gone = sqlite_prune.prune(
-                db, runs_before=runs_before, letters_before=letters_before, events_before=events_before, limit=limit
+            gone = prune(
+                db,
+                PRUNINGS,
+                runs_before=runs_before,
+                letters_before=letters_before,
+                events_before=events_before,
+                limit=limit,
             )
         except BaseException:
             db.rollback()

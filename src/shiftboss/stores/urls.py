@@ -17,8 +17,9 @@ from shiftboss.ports import Store
 DEFAULT_URL = "sqlite:///shiftboss.db"
 MEMORY = "memory:"
 SQLITE = "sqlite:///"
+POSTGRES = ("postgresql://", "postgres://")
 ACCEPTED = (
-    "use sqlite:///relative/path.db, sqlite:////absolute/path.db, memory: for tests, "
+    "use sqlite:///relative/path.db, sqlite:////absolute/path.db, postgresql://user@host/database, memory: for tests, "
     "or the path of a file (with a slash or a suffix, like ./shiftboss.db)"
 )
 
@@ -30,6 +31,8 @@ def open_store(url: str = DEFAULT_URL, clock: Clock | None = None, *, durability
     """
     clock = clock or SystemClock()
     address, _, query = url.strip().partition("?")
+    if address.startswith(POSTGRES):
+        return _postgres(url.strip(), clock)
     options = _options(query, url)
     chosen = durability or options.get("durability") or "power"
     if chosen not in ("power", "process"):
@@ -47,6 +50,16 @@ def open_store(url: str = DEFAULT_URL, clock: Clock | None = None, *, durability
     return SqliteStore(path, clock=clock, durability=chosen)
 
 
+def _postgres(url: str, clock: Clock) -> Store:
+    try:
+        from shiftboss.stores.postgres import PostgresStore
+    except ImportError as error:
+        raise ConfigurationError(
+            f"a store on PostgreSQL needs its driver ({error}): pip install 'shiftboss[postgres]'"
+        ) from error
+    return PostgresStore(url, clock=clock)
+
+
 def _path(address: str, url: str) -> str:
     """The path that an address of SQLite names."""
     if address.startswith(SQLITE):
@@ -59,7 +72,7 @@ def _path(address: str, url: str) -> str:
     if address.startswith("sqlite:"):
         raise ConfigurationError(f"store {url!r} has too few slashes; {ACCEPTED}")
     if address.startswith(("postgresql:", "postgresql+", "postgres:")):
-        raise ConfigurationError(f"store {url!r}: PostgreSQL is not there yet; {ACCEPTED}")
+        raise ConfigurationError(f"this address of PostgreSQL lacks its slashes, or names a driver; {ACCEPTED}")
     if "://" in address or not _looks_like_a_path(address):
         raise ConfigurationError(f"store {url!r} is not understood; {ACCEPTED}")
     return address

@@ -1,0 +1,165 @@
+"""Durable runs a second on PostgreSQL, from trigger to stored success, beside the raw limit of the same server.
+
+    python benchmarks/postgres_runs.py [--runs 30000] [--rounds 3] [--nodes 1 2] [--url postgresql://…] [--json]
+
+Ours: 1,000 producers trigger a no-op coroutine; a run counts when its success is committed (`synchronous_commit` on,
+the server on this machine).  With two nodes there are two such processes on one store, and both of their runs count.
+Raw: the same rows inserted, claimed, deleted and written to a history by pipelined statements, 1,000 rows a
+transaction, nothing else done: no rules, no bodies, no answers.  Also: trigger to start when idle, beside one commit.
+Without --url a server of the tests is started, with fsync on.  Medians are printed; ratios are what to compare.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))  # for a server without any set-up
+
+import psycopg
+from psycopg import sql
+
+from durable_runs import BATCH, DATA, IDLE_GAP_S, IDLE_TRIGGERS, our_runs_a_second, quantile
+from postgres_server import a_cluster
+
+SCHEMA = "shiftboss_bench"
+RAW_SCHEMA = """
+CREATE TABLE raw_run (id bigint PRIMARY KEY, worker text, queue int, due_at bigint, occurs_at bigint, data text);
+CREATE INDEX raw_run_queue ON raw_run (worker, queue, due_at, id) WHERE queue IS NOT NULL;
+CREATE INDEX raw_run_occurs ON raw_run (worker, occurs_at, id);
+CREATE TABLE raw_history (id bigint PRIMARY KEY, worker text, status int, finished_at bigint, data text);
+CREATE INDEX raw_history_worker ON raw_history (worker, id);
+"""
+INSERT = "INSERT INTO raw_run SELECT id, 'noop', 1, id, id, data FROM unnest(%b::bigint[], %b::text[]) AS new(id, data)"
+CLAIM = """
+UPDATE raw_run SET queue = NULL, data = new.data FROM unnest(%b::bigint[], %b::text[]) AS new(id, data)
+WHERE raw_run.id = new.id
+"""
+KEEP = "INSERT INTO raw_history SELECT id, 'noop', 2, id, data FROM unnest(%b::bigint[], %b::text[]) AS old(id, data)"
+DELETE = "DELETE FROM raw_run WHERE id = ANY (%b)"
+
+
+def raw_runs_a_second(url: str, runs: int) -> float:
+    """Insert, claim and complete in batches, by the fewest statements and round trips."""
+    with psycopg.connect(url, autocommit=True, prepare_threshold=0) as connection:
+        connection.execute("DROP TABLE IF EXISTS raw_run, raw_history")
+        connection.execute(RAW_SCHEMA, prepare=False)
+        began = time.perf_counter()
+        for first in range(1, runs + 1, BATCH):
+            ids = list(range(first, min(first + BATCH, runs + 1)))
+            data = [DATA] * len(ids)
+            with connection.pipeline(), connection.transaction():
+                connection.execute(INSERT, (ids, data))
+                connection.execute(CLAIM, (ids, data))
+            with connection.pipeline(), connection.transaction():
+                connection.execute(KEEP, (ids, data))
+                connection.execute(DELETE, (ids,))
+        return runs / (time.perf_counter() - began)
+
+
+def raw_commit_ms(url: str) -> list[float]:
+    """One row, one commit, with a gap between."""
+    taken = []
+    with psycopg.connect(url, autocommit=True, prepare_threshold=0) as connection:
+        for i in range(-IDLE_TRIGGERS, 0):
+            time.sleep(IDLE_GAP_S)
+            began = time.perf_counter()
+            connection.execute(INSERT, ([i], [DATA]))
+            taken.append((time.perf_counter() - began) * 1000)
+    return taken
+
+
+@contextmanager
+def an_empty_schema(url: str) -> Iterator[str]:
+    drop = sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(SCHEMA))
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(drop)
+        yield f"{url}?schema={SCHEMA}"
+        connection.execute(drop)
+
+
+def by_processes(url: str, runs: int, nodes: int) -> float:
+    """The rates of nodes that work at the same time, together."""
+    command = [sys.executable, __file__, "--node", url, "--runs", str(runs)]
+    processes = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(nodes)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        process.stdout.readline()
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    return sum(float(process.communicate()[0]) for process in processes)
+
+
+def run_node(url: str, runs: int) -> None:
+    print("ready", flush=True)
+    sys.stdin.readline()
+    print(asyncio.run(our_runs_a_second(url, runs))[0])
+
+
+def measured(url: str, options: argparse.Namespace) -> dict[str, Any]:
+    raw: list[float] = []
+    commit_ms: list[float] = []
+    start_ms: list[float] = []
+    ours: dict[int, list[float]] = {nodes: [] for nodes in options.nodes}
+    for _ in range(options.rounds):
+        raw.append(raw_runs_a_second(url, options.runs))
+        commit_ms += raw_commit_ms(url)
+        for nodes in options.nodes:
+            with an_empty_schema(url) as place:
+                if nodes == 1:
+                    rate, taken = asyncio.run(our_runs_a_second(place, options.runs))
+                    start_ms += taken
+                else:
+                    rate = by_processes(place, options.runs, nodes)
+                ours[nodes].append(rate)
+    return {
+        "raw_runs_per_s": round(statistics.median(raw)),
+        **{f"runs_per_s_{nodes}_nodes": round(statistics.median(rates)) for nodes, rates in ours.items()},
+        "share_of_raw": round(statistics.median(ours[options.nodes[0]]) / statistics.median(raw), 3),
+        "commit_ms_p50": round(quantile(commit_ms, 0.5), 3),
+        "commit_ms_p99": round(quantile(commit_ms, 0.99), 3),
+        "trigger_to_start_ms_p50": round(quantile(start_ms, 0.5), 3) if start_ms else None,
+        "trigger_to_start_ms_p99": round(quantile(start_ms, 0.99), 3) if start_ms else None,
+        "rounds": {"raw": [round(r) for r in raw], **{str(n): [round(r) for r in rates] for n, rates in ours.items()}},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=30_000, help="runs a round and node (a multiple of 1,000)")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--nodes", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--url", help="a server to use instead of one of our own; it gets tables raw_… and a schema")
+    parser.add_argument("--node", help=argparse.SUPPRESS)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    if options.node:
+        run_node(options.node, options.runs)
+        return
+    if options.url:
+        figures = measured(options.url, options)
+    else:
+        with a_cluster("max_wal_size=4GB") as cluster:
+            figures = measured(cluster.url, options)
+    if options.json:
+        print(json.dumps(figures))
+        return
+    for name, value in figures.items():
+        print(f"{name:<26} {value}")
+
+
+if __name__ == "__main__":
+    main()

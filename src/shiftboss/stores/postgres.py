@@ -1,0 +1,134 @@
+"""A fleet: everything in one schema of a PostgreSQL database, for any number of nodes on any number of machines.
+
+Rules of this file
+- All that writes is serialised by one row (postgres_session.py), so a fleet keeps the very rules of one process.
+- A store has a connection for each session, opened at its first use, and one for the bell: a node has two, and one
+  more for each thread of its faces that looks.
+- Nobody can tell here whether a node's process is dead: leases decide (C4).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from shiftboss.clock import Clock, SystemClock
+from shiftboss.core.control import Request
+from shiftboss.core.value import replace
+from shiftboss.errors import Forked, NotStarted
+from shiftboss.ports import Arrival
+from shiftboss.stores import postgres_schema, rows
+from shiftboss.stores.postgres_address import address_of
+from shiftboss.stores.postgres_bell import Bell
+from shiftboss.stores.postgres_clock import DatabaseClock
+from shiftboss.stores.postgres_connection import Database
+from shiftboss.stores.postgres_deadline import Deadlines
+from shiftboss.stores.postgres_epoch import Newest
+from shiftboss.stores.postgres_session import PostgresSession
+from shiftboss.stores.writing import Meta
+
+
+class PostgresStore:
+    """Used from any thread; each session by one at a time."""
+
+    tight = False  # a full disk is the server's to notice: StoreFull
+
+    def __init__(self, url: str, *, clock: Clock) -> None:
+        self._address = address_of(url)
+        self._clock: Clock = DatabaseClock(clock) if isinstance(clock, SystemClock) else clock
+        self._deadlines = Deadlines()
+        self._bell: Bell | None = None
+        self.newest = Newest()
+        self._sessions: list[PostgresSession] = []
+        self._lock = threading.Lock()  # protects _sessions and _bell
+        self._is_open = False
+        self._pid = os.getpid()
+
+    @property
+    def url(self) -> str:
+        """Without the password."""
+        return self._address.url
+
+    @property
+    def clock(self) -> Clock:
+        """The database's, or the one that was given instead of this machine's."""
+        return self._clock
+
+    def open(self, *, create: bool) -> None:
+        if os.getpid() != self._pid or not self._is_open:
+            self._deadlines = Deadlines()
+            self._bell = None
+            self._sessions = []
+            self._pid = os.getpid()
+        postgres_schema.prepare(self._address, self._deadlines, self._clock, create=create)
+        self._is_open = True
+
+    def session(self) -> PostgresSession:
+        self._check()
+        session = PostgresSession(self, Database(self._address, self._deadlines))
+        with self._lock:
+            self._sessions = [*self._sessions, session]
+        return session
+
+    def close(self) -> None:
+        if os.getpid() != self._pid:
+            return  # it is all the parent's
+        for session in self._sessions:
+            session.close()
+        with self._lock:
+            bell, self._bell = self._bell, None
+        if bell is not None:
+            bell.close()
+        self._deadlines.close()
+        self._is_open = False
+
+    @contextmanager
+    def hold(self, node: str) -> Iterator[None]:
+        self._check()
+        yield
+
+    def arrival(self, request: Request) -> Arrival:
+        """Inserted without a lock; the next cycle of some node takes it."""
+        self._check()
+        data = rows.text_of(replace(request, payload=None))
+        return Arrival(f"{self._address.schema}.arrival", data, request.payload)
+
+    def is_dead(self, node: str) -> bool:
+        self._check()
+        return False
+
+    # ── for its sessions ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def bell(self) -> Bell:
+        """Opened when somebody waits, or has something to tell: who only reads needs none."""
+        with self._lock:
+            if self._bell is None:
+                self._bell = Bell(self._address, self._deadlines, self._heard)
+            return self._bell
+
+    def committed(self, meta: Meta, *, by: PostgresSession) -> None:
+        """Neighbours in this process hear of it at once, other nodes by the bell."""
+        self.newest.saw(meta)
+        for session in self._sessions:
+            if session is not by:
+                session.ring()
+        self.bell().announce(meta.number)
+
+    def closed(self, session: PostgresSession) -> None:
+        with self._lock:
+            self._sessions = [other for other in self._sessions if other is not session]
+
+    def _heard(self, number: int, *, has_arrivals: bool) -> None:
+        for session in self._sessions:
+            if has_arrivals:
+                session.ring()
+            else:
+                session.heard_of(number)
+
+    def _check(self) -> None:
+        if os.getpid() != self._pid:
+            raise Forked(f"{self.url} was opened by process {self._pid}, before the fork; open it again in this one")
+        if not self._is_open:
+            raise NotStarted(f"{self.url} was not opened; call open() first")

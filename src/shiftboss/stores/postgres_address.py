@@ -1,0 +1,95 @@
+"""Which database, which schema, and how to speak to it: what an address says.
+
+Rules of this file
+- A password never leaves here but on its way to the server: not in `url`, not in messages, not in logs.
+- What is not ours in the query string is libpq's (sslmode, target_session_attrs …); what it does not know is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import NamedTuple
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+from psycopg import ProgrammingError, conninfo
+
+from shiftboss.errors import ConfigurationError
+from shiftboss.stores.postgres_deadline import CONNECT_S
+
+SCHEMA = "shiftboss"
+NAME = re.compile(r"[a-z_][a-z0-9_]{0,47}")  # needs no quotes, and has room as a channel's name
+OURS = ("schema", "prepare")
+SECRETS = ("password", "sslpassword", "passfile")
+DEFAULTS = {  # a dead peer is noticed in seconds; the deadline of calls is the last resort, not the first
+    "connect_timeout": str(CONNECT_S),
+    "keepalives": "1",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "5000",
+    "application_name": "shiftboss",
+    "client_encoding": "utf8",
+}
+
+
+class Prepare(StrEnum):
+    """Whether statements are prepared once for each connection, which saves their planning."""
+
+    AUTO = "auto"  # unless something stands between us and the server (PgBouncer), whose connections change hands
+    ON = "on"  # PgBouncer from 1.21 on, with max_prepared_statements
+    OFF = "off"
+
+
+class Address(NamedTuple):
+    url: str  # to be shown
+    parameters: dict[str, str]  # libpq's
+    schema: str
+    prepare: Prepare
+
+
+def address_of(url: str) -> Address:
+    """Raises ConfigurationError, which never repeats the password."""
+    parts = urlsplit(url)
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    shown = _shown(url)
+    ours = {name: value for name, value in query if name in OURS}
+    theirs = urlencode([(name, value) for name, value in query if name not in OURS], quote_via=quote)
+    try:
+        parsed = conninfo.conninfo_to_dict(
+            f"postgresql://{parts.netloc}{parts.path}" + (f"?{theirs}" if theirs else "")
+        )
+    except (ProgrammingError, ValueError):  # what libpq says may quote the password
+        raise ConfigurationError(
+            f"store {shown!r} is not understood: write postgresql://user:password@host:port/database?schema=name, with "
+            "%-escapes in user and password where they have other characters; options are those of libpq"
+        ) from None
+    parameters = {name: str(value) for name, value in parsed.items() if value is not None}
+    if not all(port.isdigit() for port in parameters.get("port", "5432").split(",") if port):
+        raise ConfigurationError(f"store {shown!r}: the port must be a number")
+    if "@" in parameters.get("host", ""):
+        raise ConfigurationError(f"store {shown!r}: an @ in the password must be written as %40")
+    schema = ours.get("schema", SCHEMA)
+    if not NAME.fullmatch(schema):
+        raise ConfigurationError(
+            f"store {shown!r}: schema {schema!r} is no name for us; use up to 48 lower-case letters, digits and _"
+        )
+    try:
+        prepare = Prepare(ours.get("prepare", Prepare.AUTO))
+    except ValueError:
+        raise ConfigurationError(
+            f"store {shown!r}: prepare={ours['prepare']!r} is unknown; use auto, on or off"
+        ) from None
+    defaults = dict(DEFAULTS)
+    if "," in parameters.get("host", "") + parameters.get("port", ""):
+        defaults["target_session_attrs"] = "read-write"  # of several hosts the one that is no standby
+    return Address(shown, defaults | parameters, schema, prepare)
+
+
+def _shown(url: str) -> str:
+    parts = urlsplit(url)
+    user, _, host = parts.netloc.rpartition("@")
+    user = user.partition(":")[0]
+    kept = [(name, value) for name, value in parse_qsl(parts.query) if name not in SECRETS]
+    query = f"?{urlencode(kept, quote_via=quote)}" if kept else ""
+    return f"postgresql://{user}@{host}{parts.path}{query}" if user else f"postgresql://{host}{parts.path}{query}"

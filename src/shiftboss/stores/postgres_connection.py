@@ -1,0 +1,251 @@
+"""What a session speaks through: transactions, questions, and a connection that is replaced when it breaks.
+
+Rules of this file
+- Every transaction begins with its own settings, and nothing is kept in the server's session: so PgBouncer in
+  transaction mode will do, and a node that stands still or is cut off holds no lock for long.
+- Statements that nobody needs an answer of wait for the next question or for the commit, and travel with it.  A cycle
+  is three round trips: lock, questions, writes with commit.  The end of a view is sent and not waited for.
+- After a failed statement a transaction can only be rolled back: a COMMIT would be taken, and keep nothing.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Sequence
+
+import psycopg
+from psycopg import pq
+
+from shiftboss.clock import SystemClock
+from shiftboss.errors import InternalError, ShiftbossError, StoreUnavailable
+from shiftboss.stores import postgres_errors
+from shiftboss.stores.postgres_address import Address
+from shiftboss.stores.postgres_deadline import CALL_S, Deadlines
+from shiftboss.stores.postgres_link import CLUSTER, TIMELINE, Link, Origin, close_quietly, link_to
+from shiftboss.stores.postgres_wire import TEXT, Answer, Broken, Refused, Statement, Values
+
+MIN_BACK_OFF_S, MAX_BACK_OFF_S = 0.05, 2.0  # after a failed attempt to connect; a fleet must not come all at once
+
+BEGIN = Statement("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+BEGIN_READING = Statement("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+COMMIT = Statement("COMMIT")
+ROLLBACK = Statement("ROLLBACK")
+# The limits are a little less than ours: what the server can refuse in words need not cost the connection.  All that
+# we ask has an index, and a plan made for an empty table must not stay for a full one: so nothing is walked.
+SETTINGS = Statement(
+    """
+SELECT set_config('search_path', $1, true),
+  set_config('lock_timeout', '4000', true), set_config('statement_timeout', '4500', true),
+  set_config('idle_in_transaction_session_timeout', '5000', true),
+  set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
+  set_config('jit', 'off', true),
+  set_config('plan_cache_mode', 'force_generic_plan', true)
+""",
+    TEXT,
+)
+NUMBER_SEEN = Statement("SELECT number, EXISTS (SELECT FROM arrival)::int, next_run FROM meta WHERE id = 1")
+Call = tuple[Statement, Values]
+
+_clock = SystemClock()  # waiting for a server happens in real time, whatever clock the rules live by
+
+
+class Database:
+    """Used by one thread at a time (statements.Connection)."""
+
+    def __init__(self, address: Address, deadlines: Deadlines) -> None:
+        self.address = address
+        self._deadlines = deadlines
+        self._settings: Call = (SETTINGS, (f"{address.schema}, pg_temp",))
+        self._link: Link | None = None
+        self._queue: list[Call] = []
+        self._is_beginning = False  # the queue begins a transaction that the server does not know of yet
+        self.opened: Answer | None = None  # to the question that a view opens with
+        self._is_begun = False  # the server is in a transaction of ours
+        self._failure: ShiftbossError | None = None  # of a statement in it
+        self._tries_s = 0.0  # no attempt to connect before this instant
+        self._back_off_s = MIN_BACK_OFF_S
+        self._last_error: ShiftbossError | None = None
+
+    # ── transactions ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def begin(self, *calls: Call) -> list[Answer]:
+        """Begin a transaction that writes, with its first questions."""
+        self._open(BEGIN)
+        return self.exchange(*calls)
+
+    def begin_reading(self) -> None:
+        """A view; it opens with the first question."""
+        self._open(BEGIN_READING)
+        self._queue.append((NUMBER_SEEN, ()))
+
+    def opening(self) -> tuple[int, bool, int]:
+        """In the view: the last commit, whether something arrived, the next run's id."""
+        if self.opened is None:
+            self.exchange()
+        if self.opened is None or self.opened.is_empty:
+            raise postgres_errors.missing(self.address)
+        return self.opened.number(0, 0), bool(self.opened.number(0, 1)), self.opened.number(0, 2)
+
+    def _open(self, statement: Statement) -> None:
+        self._queue = [(statement, ()), self._settings]
+        self._is_beginning = True
+        self._failure = None
+        self.opened = None
+
+    def commit(self) -> None:
+        """Send what waits, and COMMIT, in one go.  StoreUnavailable says when nobody knows whether it came through."""
+        if self._failure is not None:
+            raise self._failure
+        calls = [*self._queue, (COMMIT, ())]
+        self._queue = []
+        results = self._send(self._same, calls, maybe_stored=True)
+        self._is_begun = False
+        if results[-1].command != b"COMMIT":
+            raise InternalError(f"{self.address.url}: the transaction had failed before its commit")
+
+    def rollback(self) -> None:
+        """End a transaction or a view without a trace.  Nothing is waited for."""
+        self._queue = []
+        self._is_beginning = False
+        link = self._link
+        if not self._is_begun or link is None:
+            return
+        self._is_begun = False
+        try:
+            link.wire.send([(ROLLBACK, ())])
+            link.wire.flush()
+        except (psycopg.Error, OSError):
+            self._drop()
+
+    # ── questions ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def do(self, statement: Statement, values: Values) -> None:
+        """Carried out with the next question, or with the commit."""
+        self._queue.append((statement, values))
+
+    def ask(self, *questions: Call) -> list[bytes | None]:
+        """The one text of each question, all in one round trip."""
+        return [answer.blob(0, 0) for answer in self.exchange(*questions)]
+
+    def exchange(self, *calls: Call) -> list[Answer]:
+        """Send what waits and *calls*; the results of *calls*."""
+        if self._failure is not None:
+            raise self._failure
+        queue, self._queue = self._queue, []
+        begins, self._is_beginning = self._is_beginning, False
+        results = self._begun([*queue, *calls]) if begins else self._send(self._same, [*queue, *calls])
+        if begins and queue[-1][0] is NUMBER_SEEN:
+            self.opened = results[len(queue) - 1]
+        return results[len(results) - len(calls) :]
+
+    @staticmethod
+    def names(values: Collection[str]) -> Sequence[str]:
+        return list(values)
+
+    @staticmethod
+    def numbers(values: Collection[int]) -> Sequence[int]:
+        return list(values)
+
+    @staticmethod
+    def pairs(values: Collection[tuple[str, str]]) -> Values:
+        return tuple(zip(*values, strict=True))
+
+    # ── the connection ───────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def link(self) -> Link:
+        """The connection as it is, or a new one.  Raises StoreUnavailable and others."""
+        link = self._link
+        if link is not None and link.is_broken:
+            self._drop()
+            link = None
+        return link if link is not None else self._connect()
+
+    def look_where(self) -> None:
+        """Ask anew, within a transaction, which cluster and timeline this is: what could be asked at the greeting."""
+        link = self._same
+        known = [call for call, value in zip((CLUSTER, TIMELINE), link.origin, strict=True) if value is not None]
+        answers = iter(self.exchange(*((statement, ()) for statement in known)))
+        link.origin = Origin(*(None if value is None else next(answers).number(0, 0) for value in link.origin))
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether the server itself is at the other end, and no pooler."""
+        return self._link is None or self._link.is_direct
+
+    def close(self) -> None:
+        self._drop()
+
+    def _connect(self) -> Link:
+        now_s = _clock.monotonic_s()
+        if self._last_error is not None and now_s < self._tries_s:
+            raise type(self._last_error)(str(self._last_error)) from self._last_error
+        try:
+            self._link = link_to(self.address, self._deadlines)
+        except ShiftbossError as error:
+            self._last_error = error
+            self._tries_s = _clock.monotonic_s() + random.uniform(0.0, self._back_off_s)  # noqa: S311  # no secret
+            self._back_off_s = min(MAX_BACK_OFF_S, 2 * self._back_off_s)
+            raise
+        self._last_error = None
+        self._back_off_s = MIN_BACK_OFF_S
+        return self._link
+
+    @property
+    def _same(self) -> Link:
+        """The connection that the transaction began on."""
+        if self._link is None or not self._is_begun:
+            raise InternalError(f"{self.address.url}: a question was asked outside any transaction")
+        return self._link
+
+    def _begun(self, calls: Sequence[Call]) -> list[Answer]:
+        """A transaction that begins can begin anew: a connection that broke while it was idle is no failure."""
+        had = self._link
+        try:
+            results = self._send(self.link, calls)
+        except StoreUnavailable:
+            if had is None or self._link is not None or had.line.was_cut:
+                raise
+            self._failure = None
+            results = self._send(self.link, calls)
+        self._is_begun = True
+        return results
+
+    def _send(self, link: Link, calls: Sequence[Call], *, maybe_stored: bool = False) -> list[Answer]:
+        try:
+            return self._round_trip(link, calls)
+        except Refused as error:
+            is_broken = link.connection.pgconn.status == pq.ConnStatus.BAD
+            self._is_begun = not is_broken  # also when it was the beginning that failed: what came before stands
+            if is_broken:
+                self._drop()
+            ours = postgres_errors.refused(
+                self.address, error.state, error.said, maybe_stored=maybe_stored and is_broken
+            )
+            self._failure = ours
+            raise ours from error
+        except (Broken, psycopg.Error, OSError) as error:
+            self._drop()
+            if link.line.was_cut:
+                lost = postgres_errors.silent(self.address, CALL_S, maybe_stored=maybe_stored)
+            else:
+                lost = postgres_errors.broken(self.address, error, maybe_stored=maybe_stored)
+            self._failure = lost
+            raise lost from error
+        except ShiftbossError as error:  # a value that cannot be sent: nothing was
+            self._failure = error
+            raise
+        except BaseException:  # in the middle of a round trip: the answers of this one must not be taken for the next's
+            self._drop()
+            raise
+
+    def _round_trip(self, link: Link, calls: Sequence[Call]) -> list[Answer]:
+        with self._deadlines.limit(link.line, CALL_S):
+            link.wire.send(calls)
+            return link.wire.receive()
+
+    def _drop(self) -> None:
+        link, self._link = self._link, None
+        self._is_begun = False
+        if link is not None:
+            close_quietly(link)

@@ -1,0 +1,235 @@
+"""What the faces ask of the server (browsing.py has what is common).
+
+Rules of this file
+- Questions with many forms are one statement with a parameter for each condition, NULL for none.  They are planned for
+  their very values, so a condition that was not asked for is gone before an index is chosen.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from shiftboss.core.model import DeadLetter, Run, Status
+from shiftboss.ports import HistoryFilter, LetterFilter
+from shiftboss.stores import browsing, rows
+from shiftboss.stores.postgres_wire import KEY, NUMBER, NUMBERS, TEXT, Statement
+from shiftboss.stores.statements import Pages
+
+if TYPE_CHECKING:
+    from shiftboss.clock import Clock
+    from shiftboss.stores.postgres_connection import Database
+
+PLAN_FOR_VALUES = Statement("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)")
+
+PENDING = Statement(
+    """
+SELECT '[' || string_agg(data, ',') || ']' FROM (
+  SELECT data FROM run
+  WHERE queue IS NOT NULL AND ($1 IS NULL OR worker = $1) AND ($2 IS NULL OR key = $2) AND ($3 IS NULL OR id < $3)
+  ORDER BY id DESC LIMIT $4) AS page
+""",
+    TEXT,
+    KEY,
+    NUMBER,
+    NUMBER,
+    prepare=False,
+)
+RUNNING = Statement(
+    """
+SELECT '[' || string_agg(data, ',') || ']' FROM (
+  SELECT data FROM run
+  WHERE queue IS NULL AND ($1 IS NULL OR worker = $1) AND ($2 IS NULL OR key = $2) AND ($3 IS NULL OR id < $3)
+  ORDER BY id DESC LIMIT $4) AS page
+""",
+    TEXT,
+    KEY,
+    NUMBER,
+    NUMBER,
+    prepare=False,
+)
+FINISHED = Statement(
+    """
+SELECT '[' || string_agg(data, ',') || ']' FROM (
+  SELECT data FROM history
+  WHERE ($1 IS NULL OR worker = $1) AND ($2 IS NULL OR key = $2) AND ($3 IS NULL OR id < $3)
+    AND ($5 IS NULL OR error_type = $5) AND ($6 IS NULL OR finished_at >= $6)
+    AND ($7::bigint[] IS NULL OR status = ANY ($7::smallint[])) AND ($8 = 0 OR status <> 2)
+  ORDER BY id DESC LIMIT $4) AS page
+""",
+    TEXT,
+    KEY,
+    NUMBER,
+    NUMBER,
+    TEXT,
+    NUMBER,
+    NUMBERS,
+    NUMBER,
+    prepare=False,
+)
+LETTERS = Statement(
+    """
+SELECT '[' || string_agg(data, ',') || ']' FROM (
+  SELECT data FROM dead_letter
+  WHERE ($1 IS NULL OR worker = $1) AND ($2 IS NULL OR error_type = $2) AND ($3 IS NULL OR entered_at >= $3)
+    AND ($4 IS NULL OR state = $4) AND ($5 IS NULL OR run < $5) AND ($6::bigint[] IS NULL OR run = ANY ($6))
+  ORDER BY run DESC LIMIT $7) AS page
+""",
+    TEXT,
+    TEXT,
+    NUMBER,
+    TEXT,
+    NUMBER,
+    NUMBERS,
+    NUMBER,
+    prepare=False,
+)
+
+EVENTS = Statement(
+    """
+SELECT '[' || string_agg('[' || id || ',' || data || ']', ',') || ']'
+FROM (SELECT id, data FROM event WHERE id > $1 ORDER BY id LIMIT $2) AS page
+""",
+    NUMBER,
+    NUMBER,
+)
+EVENTS_OF_WORKER = Statement(
+    """
+SELECT '[' || string_agg('[' || id || ',' || data || ']', ',') || ']'
+FROM (SELECT id, data FROM event WHERE worker = $1 AND worker <> '' AND id > $2 ORDER BY id LIMIT $3) AS page
+""",
+    TEXT,
+    NUMBER,
+    NUMBER,
+)
+LINES = Statement(
+    """
+SELECT '[' || string_agg(data, ',') || ']' FROM (
+  SELECT data FROM log WHERE run = $1 AND (fence, number) > ($2, $3) ORDER BY fence, number LIMIT $4) AS page
+""",
+    NUMBER,
+    NUMBER,
+    NUMBER,
+    NUMBER,
+)
+WORKER_NAMES = Statement(
+    "SELECT '[' || string_agg(to_json(name)::text, ',') || ']' FROM worker WHERE state IS NOT NULL"
+)
+
+# ["name", pending, due] for each worker with waiting runs, counted as far as the limit.
+WAITING_COUNTS = Statement(
+    """
+WITH RECURSIVE waiting(worker) AS (
+  (SELECT worker FROM run WHERE queue IS NOT NULL ORDER BY worker, queue, due_at, id LIMIT 1)
+  UNION ALL
+  SELECT (SELECT run.worker FROM run
+          WHERE run.queue IS NOT NULL AND run.worker > waiting.worker
+          ORDER BY run.worker, run.queue, run.due_at, run.id LIMIT 1)
+  FROM waiting WHERE waiting.worker IS NOT NULL
+), counted AS (
+  SELECT worker,
+    (SELECT count(*) FROM (
+      SELECT 1 FROM run WHERE run.worker = waiting.worker AND run.queue IS NOT NULL LIMIT $1) AS first) AS pending,
+    (SELECT sum((SELECT count(*) FROM (
+       SELECT 1 FROM run
+       WHERE run.worker = waiting.worker AND run.queue = number AND run.due_at <= $2 LIMIT $1) AS first))
+     FROM generate_series(0, 4) AS queues(number)) AS due
+  FROM waiting WHERE worker IS NOT NULL
+)
+SELECT '[' || string_agg('[' || to_json(worker)::text || ',' || pending || ',' || due || ']', ',') || ']' FROM counted
+""",
+    NUMBER,
+    NUMBER,
+)
+RUNNING_COUNTS = Statement(
+    """
+SELECT '[' || string_agg('[' || to_json(worker)::text || ',' || found || ',0]', ',') || ']'
+FROM (SELECT worker, count(*) AS found FROM run WHERE queue IS NULL GROUP BY worker) AS counted
+"""
+)
+LETTER_COUNTS = Statement(
+    """
+SELECT '[' || string_agg('[' || to_json(worker)::text || ',' || found || ',0]', ',') || ']'
+FROM (SELECT worker, count(*) AS found FROM dead_letter WHERE state = 'open' GROUP BY worker) AS counted
+"""
+)
+
+PAGES = Pages(
+    events=EVENTS,
+    events_of_worker=EVENTS_OF_WORKER,
+    lines=LINES,
+    worker_names=WORKER_NAMES,
+    waiting_counts=WAITING_COUNTS,
+    running_counts=RUNNING_COUNTS,
+    letter_counts=LETTER_COUNTS,
+)
+
+META = Statement("SELECT schema, number, next_run, next_event, store FROM meta WHERE id = 1", prepare=False)
+FACTS = Statement(
+    """
+SELECT current_setting('server_version'), current_database(), current_user, current_setting('synchronous_commit'),
+  current_setting('fsync'), (SELECT sum(pg_total_relation_size(oid)) FROM pg_class
+  WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r')::bigint
+""",
+    prepare=False,
+)
+
+
+class Queries(browsing.Queries[Statement]):
+    """The reader's half for people; the half for the cycle builds on it."""
+
+    pages = PAGES
+    _db: Database
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        self._db = db
+        self._clock = clock
+
+    def _pending(self, wanted: HistoryFilter) -> list[Run]:
+        return self._page(PENDING, wanted)
+
+    def _running(self, wanted: HistoryFilter) -> list[Run]:
+        return self._page(RUNNING, wanted)
+
+    def _page(self, statement: Statement, wanted: HistoryFilter, *more: Any) -> list[Run]:
+        values = (wanted.worker, wanted.key, wanted.before, wanted.limit, *more)
+        self._db.do(PLAN_FOR_VALUES, ())
+        return rows.runs_of(self._db.ask((statement, values))[0])
+
+    def _finished(self, wanted: HistoryFilter, codes: list[int]) -> list[Run]:
+        is_about_some = len(codes) < len(rows.STATUSES)
+        went_wrong = is_about_some and rows.STATUSES[Status.SUCCEEDED] not in codes  # has an index of its own
+        since, asked = rows.micros_or_none(wanted.since), codes if is_about_some else None
+        return self._page(FINISHED, wanted, wanted.error_type, since, asked, int(went_wrong))
+
+    def letters(self, wanted: LetterFilter) -> list[DeadLetter]:
+        values = (
+            wanted.worker,
+            wanted.error_type,
+            rows.micros_or_none(wanted.since),
+            wanted.state,
+            wanted.before,
+            list(wanted.ids) if wanted.ids else None,
+            wanted.limit,
+        )
+        self._db.do(PLAN_FOR_VALUES, ())
+        return rows.letters_of(self._db.ask((LETTERS, values))[0])
+
+    def info(self) -> dict[str, Any]:
+        meta, facts = self._db.exchange((META, ()), (FACTS, ()))
+        schema, number, next_run, next_event = (meta.number(0, column) for column in range(4))
+        version, database, role, synchronous, fsync = (facts.text(0, column) for column in range(5))
+        return {
+            "engine": f"PostgreSQL {version} by psycopg",
+            "database": database,
+            "role": role,
+            "schema_name": self._db.address.schema,
+            "schema": schema,
+            "commits": number,
+            "next_run": next_run,
+            "next_event": next_event,
+            "size_bytes": facts.number(0, 5),
+            "synchronous_commit": synchronous,
+            "fsync": fsync,
+            "pooled": "no" if self._db.is_direct else "yes: something like PgBouncer stands between",
+            "integrity": "ok",
+        }

@@ -1,0 +1,253 @@
+"""What the cycle asks of the server, in the words of PostgreSQL (reading.py has what is common).
+
+Rules of this file
+- Each question gathers its rows into one JSON text: one row to fetch, one decoding.
+- A view opens with its first question, in the same round trip; so does the answer to `changes`, asked for in advance.
+- What is gathered keeps the order of the subquery that it is gathered from (manual, 9.21), which has an ORDER BY.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from shiftboss.core.lane import QUEUES
+from shiftboss.core.model import Run
+from shiftboss.ports import Delta, Past
+from shiftboss.stores import reading, rows
+from shiftboss.stores.postgres_queries import Queries
+from shiftboss.stores.postgres_wire import KEYS, NUMBER, NUMBERS, TEXT, TEXTS, Statement
+from shiftboss.stores.reading import Seen
+from shiftboss.stores.statements import Readings
+
+if TYPE_CHECKING:
+    from shiftboss.clock import Clock
+    from shiftboss.stores.postgres_connection import Call, Database
+    from shiftboss.stores.postgres_wire import Answer
+
+# A row of workers is ["name", state or null, record or null].
+WORKER_ROW = "'[' || to_json(name)::text || ',' || coalesce(state, 'null') || ',' || coalesce(record, 'null') || ']'"
+
+CHANGED_WORKERS = Statement(
+    f"SELECT '[' || string_agg({WORKER_ROW}, ',') || ']' FROM worker WHERE number > $1",  # noqa: S608
+    NUMBER,
+)
+ALL_WORKERS = Statement(
+    f"""
+SELECT '[' || string_agg({WORKER_ROW}, ',') || ']'
+FROM (SELECT name, state, record FROM worker WHERE name > $1 AND state IS NOT NULL ORDER BY name LIMIT $2) AS page
+""",  # noqa: S608
+    TEXT,
+    NUMBER,
+)
+CHANGED_BREAKERS = Statement("SELECT '[' || string_agg(data, ',') || ']' FROM breaker WHERE number > $1", NUMBER)
+RESOURCES = Statement("SELECT '{' || string_agg(to_json(name)::text || ':' || size, ',') || '}' FROM resource")
+NODES = Statement("SELECT '[' || string_agg(data, ',') || ']' FROM (SELECT data FROM node ORDER BY id) AS all_of_them")
+RUNNING = Statement(
+    "SELECT '[' || string_agg(data, ',') || ']' FROM (SELECT data FROM run WHERE queue IS NULL ORDER BY id) AS claimed"
+)
+
+# From one worker with waiting runs to the next, and in each from queue to queue: the backlog is never walked.
+WAITING = Statement(
+    """
+WITH RECURSIVE waiting(worker) AS (
+  (SELECT worker FROM run WHERE queue IS NOT NULL ORDER BY worker, queue, due_at, id LIMIT 1)
+  UNION ALL
+  SELECT (SELECT run.worker FROM run
+          WHERE run.queue IS NOT NULL AND run.worker > waiting.worker
+          ORDER BY run.worker, run.queue, run.due_at, run.id LIMIT 1)
+  FROM waiting WHERE waiting.worker IS NOT NULL
+), head AS (
+  SELECT worker, (
+    SELECT min((SELECT run.due_at FROM run
+                WHERE run.worker = waiting.worker AND run.queue = number ORDER BY run.due_at, run.id LIMIT 1))
+    FROM generate_series(0, 4) AS queues(number)) AS due_at
+  FROM waiting WHERE worker IS NOT NULL
+)
+SELECT '[' || string_agg('[' || to_json(worker)::text || ',' || due_at || ']', ',') || ']' FROM head
+"""
+)
+
+# The first runs of all queues together: whoever has fewer than the limit is known in full after this.
+LANE_HEADS = Statement(
+    """
+SELECT '[' || string_agg('[' || to_json(name)::text || ',[' || coalesce(
+    (SELECT string_agg(data, ',') FROM (
+      SELECT data FROM run WHERE worker = name AND queue IS NOT NULL ORDER BY queue, due_at, id LIMIT $2) AS first),
+    '') || ']]', ',') || ']'
+FROM unnest($1) AS asked(name)
+""",
+    TEXTS,
+    NUMBER,
+)
+
+
+def _queue(number: int) -> str:
+    return f"""(SELECT string_agg(data, ',') FROM (
+      SELECT data FROM run WHERE worker = name AND queue = {number} ORDER BY due_at, id LIMIT $2) AS first)"""  # noqa: S608
+
+
+STANDING = """(SELECT string_agg(data, ',') FROM (
+      SELECT data FROM run WHERE worker = name AND queue IS NOT NULL AND origin <= 2 ORDER BY id) AS standing)"""
+
+LEAST = """(SELECT data FROM run WHERE worker = name AND queue IS NOT NULL ORDER BY occurs_at, id LIMIT 1)"""
+
+# ["name",[queue 0],[queue 1],[queue 2],[queue 3],[queue 4],[standing],[least]]
+LANES = Statement(
+    f"""
+SELECT '[' || string_agg('[' || to_json(name)::text || ',[' || {
+        " || '],[' || ".join(
+            f"coalesce({part}, '')" for part in (*(_queue(number) for number in range(QUEUES)), STANDING, LEAST)
+        )
+    } || ']]', ',') || ']'
+FROM unnest($1) AS asked(name)
+""",  # noqa: S608
+    TEXTS,
+    NUMBER,
+)
+
+LIVE_RUNS = Statement("SELECT '[' || string_agg(data, ',') || ']' FROM run WHERE id = ANY ($1)", NUMBERS)
+FINISHED_RUNS = Statement("SELECT '[' || string_agg(data, ',') || ']' FROM history WHERE id = ANY ($1)", NUMBERS)
+PAYLOADS = Statement("SELECT run, bytes FROM payload WHERE run = ANY ($1)", NUMBERS)
+RESULTS = Statement("SELECT id, result FROM history WHERE id = ANY ($1) AND result IS NOT NULL", NUMBERS)
+
+KEYED = Statement(
+    """
+SELECT '[' || string_agg(coalesce(
+    (SELECT data FROM run WHERE run.key = pair.key AND run.worker = pair.worker),
+    (SELECT data FROM history WHERE history.key = pair.key AND history.worker = pair.worker AND status = 2
+     ORDER BY id DESC LIMIT 1)
+  ), ',') || ']'
+FROM unnest($1, $2) AS pair(worker, key)
+""",
+    TEXTS,
+    KEYS,
+)
+EXPIRING = Statement(
+    """
+SELECT '[' || string_agg(data, ',') || ']' FROM (
+  SELECT data FROM run WHERE queue IS NOT NULL AND give_up_at <= $1 ORDER BY give_up_at, id LIMIT $2) AS late
+""",
+    NUMBER,
+    NUMBER,
+)
+NEXT_GIVE_UP = Statement(
+    """
+SELECT (SELECT give_up_at FROM run WHERE queue IS NOT NULL AND give_up_at IS NOT NULL
+        ORDER BY give_up_at, id LIMIT 1)::text
+"""
+)
+OPEN_LETTERS = Statement(
+    """
+SELECT '[' || string_agg(data, ',') || ']' FROM (
+  SELECT data FROM dead_letter
+  WHERE state = 'open' AND worker = $1 AND has_payload <= $2 ORDER BY has_payload, run LIMIT $3) AS unresolved
+""",
+    TEXT,
+    NUMBER,
+    NUMBER,
+)
+
+READINGS = Readings(
+    changed_workers=CHANGED_WORKERS,
+    all_workers=ALL_WORKERS,
+    changed_breakers=CHANGED_BREAKERS,
+    resources=RESOURCES,
+    nodes=NODES,
+    running=RUNNING,
+    waiting=WAITING,
+    lane_heads=LANE_HEADS,
+    lanes=LANES,
+    live_runs=LIVE_RUNS,
+    finished_runs=FINISHED_RUNS,
+    keyed=KEYED,
+    expiring=EXPIRING,
+    next_give_up=NEXT_GIVE_UP,
+    open_letters=OPEN_LETTERS,
+)
+
+
+def delta_calls(seen: int) -> list[Call]:
+    """What `changes` asks when others may have committed since *seen*, and what the mirror asks right after."""
+    return [
+        (CHANGED_WORKERS, (seen,)),
+        (CHANGED_BREAKERS, (seen,)),
+        (RESOURCES, ()),
+        (NODES, ()),
+        (RUNNING, ()),
+        (NEXT_GIVE_UP, ()),
+    ]
+
+
+class Reads(Queries, reading.Reads[Statement]):
+    """Within a transaction whose number is known."""
+
+    readings = READINGS
+    _db: Database
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        seen: Seen,
+        *,
+        number: int,
+        next_run: int,
+        has_arrivals: bool,
+        ahead: Collection[Answer] = (),
+    ) -> None:
+        super().__init__(db, clock)
+        self._seen = seen
+        self._last = number
+        self._next_run_read = next_run
+        self.has_arrivals = has_arrivals
+        self._ahead = [answer.blob(0, 0) for answer in ahead]  # to `delta_calls`, asked with the beginning
+        self._give_up: tuple[bytes | None] | None = None  # the answer to `next_give_up`, until something is written
+
+    def past(self) -> Past:
+        return Past(self._last, self._next_run_read - 1)
+
+    def _delta(self, seen: int) -> Delta:
+        workers, breakers, resources, nodes, running, give_up = self._ahead or self._db.ask(*delta_calls(seen))
+        self._give_up = (give_up,)
+        return self._told(workers, breakers, resources, nodes, running)
+
+    def next_give_up(self) -> datetime | None:
+        known = self._give_up
+        return rows.instant_or_none(known[0]) if known is not None else super().next_give_up()
+
+    def runs(self, ids: Collection[int]) -> list[Run]:
+        if not ids:
+            return []
+        wanted = (self._db.numbers(ids),)
+        live, finished, payloads, results = self._db.exchange(
+            (LIVE_RUNS, wanted), (FINISHED_RUNS, wanted), (PAYLOADS, wanted), (RESULTS, wanted)
+        )
+        runs = [*rows.runs_of(live.blob(0, 0)), *rows.runs_of(finished.blob(0, 0))]
+        runs.sort(key=lambda run: run.id)
+        return rows.with_bytes(runs, payloads=payloads.blobs(), results=results.blobs())
+
+    def payloads(self, ids: Collection[int]) -> dict[int, bytes]:
+        return self._db.exchange((PAYLOADS, (self._db.numbers(ids),)))[0].blobs() if ids else {}
+
+
+class View(Reads):
+    """A view that opens with its first question; what it opens with comes with that question's answer."""
+
+    def __init__(self, db: Database, clock: Clock, seen: Seen) -> None:
+        super().__init__(db, clock, seen, number=0, next_run=0, has_arrivals=False)
+
+    def changes(self) -> Delta:
+        seen = self._seen.number
+        if self._db.opened is None and seen is not None:
+            self._ahead = self._db.ask(*delta_calls(seen))
+        self._look()
+        return super().changes()
+
+    def past(self) -> Past:
+        self._look()
+        return super().past()
+
+    def _look(self) -> None:
+        self._last, self.has_arrivals, self._next_run_read = self._db.opening()

@@ -1,0 +1,239 @@
+"""A transaction's writes in the words of PostgreSQL (writing.py has the rows and their order).
+
+Rules of this file
+- Nothing is sent before somebody asks something, or before the commit, and then all of it at once.  So what must hold
+  is asked for by the statements themselves, and a refusal comes with the next question or the commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from shiftboss.core.control import Request
+from shiftboss.core.snapshot import Change
+from shiftboss.stores import rows
+from shiftboss.stores.postgres_reads import Reads
+from shiftboss.stores.postgres_wire import BLOBS, KEYS, NUMBER, NUMBERS, TEXTS, Rows, Statement
+from shiftboss.stores.reading import Seen
+from shiftboss.stores.statements import Writings
+from shiftboss.stores.writing import Writes
+
+if TYPE_CHECKING:
+    from shiftboss.clock import Clock
+    from shiftboss.stores.postgres_connection import Database
+    from shiftboss.stores.postgres_epoch import Locked
+    from shiftboss.stores.postgres_wire import Answer
+
+INSERT_RUNS = Rows(
+    """INSERT INTO run (id, worker, queue, due_at, occurs_at, origin, key, give_up_at, replay_of, caused_by, data)
+SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)""",
+    NUMBERS,
+    TEXTS,
+    NUMBERS,
+    NUMBERS,
+    NUMBERS,
+    NUMBERS,
+    KEYS,
+    NUMBERS,
+    NUMBERS,
+    NUMBERS,
+    TEXTS,
+)
+UPDATE_RUNS = Rows(
+    """WITH changed AS (
+  UPDATE run SET queue = moved.queue, due_at = moved.due_at, occurs_at = moved.occurs_at,
+    give_up_at = moved.give_up_at, data = moved.data
+  FROM unnest($1, $2, $3, $4, $5, $6) AS moved(id, queue, due_at, occurs_at, give_up_at, data)
+  WHERE run.id = moved.id RETURNING 1)
+SELECT must_be_all(count(*), $7, 'changed') FROM changed""",
+    NUMBERS,
+    NUMBERS,
+    NUMBERS,
+    NUMBERS,
+    NUMBERS,
+    TEXTS,
+    all_of=True,
+)
+INSERT_FINISHED = Rows(
+    """INSERT INTO history (id, worker, status, finished_at, error_type, key, fired_at, data, result)
+SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)""",
+    NUMBERS,
+    TEXTS,
+    NUMBERS,
+    NUMBERS,
+    TEXTS,
+    KEYS,
+    NUMBERS,
+    TEXTS,
+    BLOBS,
+)
+DELETE_FINISHED = Rows(
+    """WITH gone AS (DELETE FROM run WHERE id = ANY ($1) RETURNING 1)
+SELECT must_be_all(count(*), $2, 'ended') FROM gone""",
+    NUMBERS,
+    all_of=True,
+)
+INSERT_PAYLOADS = Rows("INSERT INTO payload (run, bytes) SELECT * FROM unnest($1, $2)", NUMBERS, BLOBS)
+MUST_NOT_HAVE_FIRED = Rows(
+    """SELECT must_not_have_fired((
+  SELECT worker FROM unnest($1, $2) AS occurrence(worker, at)
+  WHERE (SELECT true FROM history WHERE history.worker = occurrence.worker AND fired_at = at ORDER BY id LIMIT 1)
+  ORDER BY worker, at LIMIT 1))""",
+    TEXTS,
+    NUMBERS,
+)
+
+PUT_WORKERS = Rows(
+    """INSERT INTO worker (name, number, state) SELECT * FROM unnest($1, $2, $3)
+ON CONFLICT (name) DO UPDATE SET number = excluded.number, state = excluded.state""",
+    TEXTS,
+    NUMBERS,
+    TEXTS,
+)
+FORGET_WORKERS = Rows(
+    """UPDATE worker SET number = gone.number, state = NULL, record = NULL
+FROM unnest($1, $2) AS gone(name, number) WHERE worker.name = gone.name AND worker.state IS NOT NULL""",
+    TEXTS,
+    NUMBERS,
+)
+TOUCH_WORKERS = Rows(
+    """UPDATE worker SET number = touched.number, record = coalesce(touched.record, worker.record)
+FROM unnest($1, $2, $3) AS touched(name, number, record)
+WHERE worker.name = touched.name AND worker.state IS NOT NULL""",
+    TEXTS,
+    NUMBERS,
+    TEXTS,
+)
+PUT_BREAKERS = Rows(
+    """INSERT INTO breaker (name, number, data) SELECT * FROM unnest($1, $2, $3)
+ON CONFLICT (name) DO UPDATE SET number = excluded.number, data = excluded.data""",
+    TEXTS,
+    NUMBERS,
+    TEXTS,
+)
+PUT_RESOURCES = Rows(
+    """INSERT INTO resource (name, size) SELECT * FROM unnest($1, $2)
+ON CONFLICT (name) DO UPDATE SET size = excluded.size""",
+    TEXTS,
+    NUMBERS,
+)
+PUT_NODES = Rows(
+    """INSERT INTO node (id, data) SELECT * FROM unnest($1, $2)
+ON CONFLICT (id) DO UPDATE SET data = excluded.data""",
+    TEXTS,
+    TEXTS,
+)
+DELETE_NODES = Rows("DELETE FROM node WHERE id = ANY ($1)", TEXTS)
+
+# What the dead run refers to is kept beside its letter: retention asks for it (A4).  Not by JSON functions, which
+# refuse a text with an escaped NUL in it; within a string of JSON the quotes around a name would be escaped.
+PUT_LETTERS = Rows(
+    """INSERT INTO dead_letter
+  (run, worker, state, error_type, entered_at, closed_at, has_payload, replay_of, caused_by, data)
+SELECT letter.run, letter.worker, state, letter.error_type, entered_at, closed_at, has_payload,
+  substring(history.data FROM '"replay_of":([0-9]+)')::bigint,
+  substring(history.data FROM '"caused_by":([0-9]+)')::bigint, letter.data
+FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)
+  AS letter(run, worker, state, error_type, entered_at, closed_at, has_payload, data)
+LEFT JOIN history ON history.id = letter.run
+ON CONFLICT (run) DO UPDATE SET state = excluded.state, closed_at = excluded.closed_at, data = excluded.data""",
+    NUMBERS,
+    TEXTS,
+    TEXTS,
+    TEXTS,
+    NUMBERS,
+    NUMBERS,
+    NUMBERS,
+    TEXTS,
+)
+INSERT_EVENTS = Rows(
+    "INSERT INTO event (id, at, worker, data) SELECT * FROM unnest($1, $2, $3, $4)", NUMBERS, NUMBERS, TEXTS, TEXTS
+)
+INSERT_LINES = Rows(
+    """INSERT INTO log (run, fence, number, data) SELECT * FROM unnest($1, $2, $3, $4) ON CONFLICT DO NOTHING""",
+    NUMBERS,
+    NUMBERS,
+    NUMBERS,
+    TEXTS,
+)
+# Of each attempt the last MAX_LINES stay.
+TRIM_LINES = Rows(
+    """DELETE FROM log USING unnest($1, $2, $3) AS old(run, fence, number)
+WHERE log.run = old.run AND log.fence = old.fence AND log.number <= old.number""",
+    NUMBERS,
+    NUMBERS,
+    NUMBERS,
+)
+TAKE_ARRIVALS = Statement(
+    """
+WITH taken AS (
+  DELETE FROM arrival WHERE id IN (SELECT id FROM arrival ORDER BY id LIMIT $1) RETURNING id, data, payload)
+SELECT data, payload FROM taken ORDER BY id
+""",
+    NUMBER,
+)
+MORE_ARRIVALS = Statement("SELECT EXISTS (SELECT FROM arrival)::int")
+WRITE_META = Statement(
+    "UPDATE meta SET number = $1, next_run = $2, next_event = $3 WHERE id = 1", NUMBER, NUMBER, NUMBER
+)
+
+WRITINGS = Writings(
+    insert_runs=INSERT_RUNS,
+    update_runs=UPDATE_RUNS,
+    insert_finished=INSERT_FINISHED,
+    delete_finished=DELETE_FINISHED,
+    insert_payloads=INSERT_PAYLOADS,
+    put_workers=PUT_WORKERS,
+    forget_workers=FORGET_WORKERS,
+    touch_workers=TOUCH_WORKERS,
+    put_breakers=PUT_BREAKERS,
+    put_resources=PUT_RESOURCES,
+    put_nodes=PUT_NODES,
+    delete_nodes=DELETE_NODES,
+    put_letters=PUT_LETTERS,
+    insert_events=INSERT_EVENTS,
+    insert_lines=INSERT_LINES,
+    trim_lines=TRIM_LINES,
+)
+
+
+class PostgresTransaction(Reads, Writes["Database"]):
+    """Opened and ended by its session."""
+
+    writings = WRITINGS
+    _db: Database
+
+    def __init__(
+        self, db: Database, clock: Clock, seen: Seen, *, locked: Locked, ahead: Collection[Answer] = ()
+    ) -> None:
+        meta = locked.meta
+        Reads.__init__(
+            self,
+            db,
+            clock,
+            seen,
+            number=meta.number,
+            next_run=meta.next_run,
+            has_arrivals=locked.has_arrivals,
+            ahead=ahead,
+        )
+        Writes.__init__(self, meta)
+        self._place = db.address.url
+
+    def arrivals(self, *, limit: int) -> list[Request]:
+        found, more = self._db.exchange((TAKE_ARRIVALS, (limit,)), (MORE_ARRIVALS, ()))
+        self.has_arrivals = bool(more.number(0, 0))
+        self.has_written = self.has_written or not found.is_empty
+        return [rows.request_of(found.text(row, 0), found.blob(row, 1)) for row in range(len(found))]
+
+    def write(self, change: Change, *, new: Collection[int]) -> None:
+        self._give_up = None
+        super().write(change, new=new)
+
+    def finish(self) -> None:
+        """The last statement before the commit."""
+        self._db.do(WRITE_META, self.meta)
+
+    def _must_not_have_fired(self, occurrences: list[tuple[str, int]]) -> None:
+        MUST_NOT_HAVE_FIRED.run(self._db, occurrences)

@@ -1,0 +1,124 @@
+"""What every store that speaks SQL is asked for: the same intentions, each database's own words for them.
+
+Rules of this file
+- A question gathers its rows into one JSON text; a batch takes many rows at once.  So the number of steps, or of round
+  trips, does not grow with the batch.
+- How names, numbers and pairs become parameters is the connection's to know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from shiftboss.stores.rows import Text
+
+S = TypeVar("S")  # a statement, as the database's driver takes it
+C = TypeVar("C")  # a connection
+S_contra = TypeVar("S_contra", contravariant=True)
+C_contra = TypeVar("C_contra", contravariant=True)
+
+Values = tuple[Any, ...]
+
+
+class Connection(Protocol[S_contra]):
+    """What readers and writers ask of either database."""
+
+    def ask(self, *questions: tuple[S_contra, Values]) -> Sequence[Text]:
+        """The one text of each question, in order; a server is asked all of them in one round trip."""
+        ...
+
+    def do(self, statement: S_contra, values: Values) -> None:
+        """Carry it out before whatever is asked next; what goes wrong is raised here or then."""
+        ...
+
+    def names(self, values: Collection[str]) -> Any:
+        """Texts as one parameter."""
+        ...
+
+    def numbers(self, values: Collection[int]) -> Any:
+        """Whole numbers as one parameter."""
+        ...
+
+    def pairs(self, values: Collection[tuple[str, str]]) -> Values:
+        """Pairs of texts as parameters."""
+        ...
+
+
+class Batch(Protocol[C_contra]):
+    """A statement that takes many rows at once."""
+
+    def run(self, db: C_contra, rows: Sequence[Values]) -> int:
+        """How many rows were changed; a database may instead refuse by itself when not all were."""
+        ...
+
+
+@dataclass(frozen=True)
+class Readings(Generic[S]):
+    """The questions of the cycle (ports.Reader)."""
+
+    changed_workers: S  # (number) → [[name, state, record], …]
+    all_workers: S  # (after, limit) → the same, by name
+    changed_breakers: S  # (number)
+    resources: S
+    nodes: S
+    running: S
+    waiting: S  # → [[worker, due_at], …]
+    lane_heads: S  # (names, limit) → [[name, [run, …]], …]
+    lanes: S  # (names, limit) → [[name, [queue 0], …, [queue 4], [standing], [least]], …]
+    live_runs: S  # (ids)
+    finished_runs: S  # (ids)
+    keyed: S  # (pairs)
+    expiring: S  # (now, limit)
+    next_give_up: S
+    open_letters: S  # (worker, has payload at most, limit)
+
+
+@dataclass(frozen=True)
+class Pages(Generic[S]):
+    """Those questions of the faces that have one form only."""
+
+    events: S  # (after, limit) → [[number, event], …]
+    events_of_worker: S  # (worker, after, limit)
+    lines: S  # (run, fence, number, limit)
+    worker_names: S
+    waiting_counts: S  # (most, now) → [[worker, pending, due], …]
+    running_counts: S  # → [[worker, running, 0], …]
+    letter_counts: S  # → [[worker, letters, 0], …]
+
+
+@dataclass(frozen=True)
+class Writings(Generic[C]):
+    """What a change is written by.  Each takes rows in the order of columns that `writing.py` makes them in."""
+
+    insert_runs: Batch[C]
+    update_runs: Batch[C]  # all of them must be live
+    insert_finished: Batch[C]
+    delete_finished: Batch[C]  # all of them must be live
+    insert_payloads: Batch[C]
+    put_workers: Batch[C]
+    forget_workers: Batch[C]
+    touch_workers: Batch[C]
+    put_breakers: Batch[C]
+    put_resources: Batch[C]
+    put_nodes: Batch[C]
+    delete_nodes: Batch[C]
+    put_letters: Batch[C]
+    insert_events: Batch[C]
+    insert_lines: Batch[C]
+    trim_lines: Batch[C]
+
+
+@dataclass(frozen=True)
+class Prunings(Generic[S]):
+    """A4: what may go ((before, limit) → ids), and how it goes ((ids))."""
+
+    letters: S
+    runs: S
+    events: S
+    delete_letters: S
+    delete_runs: S
+    delete_payloads: S
+    delete_lines: S
+    delete_events: S

@@ -1,0 +1,240 @@
+"""One serialised transaction: which rows a change becomes, and in which order they are put down.
+
+Rules of this file
+- What ends leaves first and what is new comes last, so that a key or an instant that one commit frees and takes again
+  never stands in its own way.
+- A row is inserted or updated because somebody knew which; a number of changed rows that does not fit is refused,
+  never papered over: no run ends twice, none rises from the history.
+- Payloads are written once, with the run; nothing later touches them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from itertools import count
+from typing import Generic, NamedTuple
+
+from shiftboss.core.events import Event
+from shiftboss.core.lane import queue_of
+from shiftboss.core.model import MAX_LINES, DeadLetter, LogLine, Origin, Run, Status
+from shiftboss.core.snapshot import Change
+from shiftboss.errors import ShiftbossError, StoreRejected
+from shiftboss.ports import Past
+from shiftboss.stores import rows
+from shiftboss.stores.statements import C, Values, Writings
+
+
+class Meta(NamedTuple):
+    """What the one row of `meta` counts."""
+
+    number: int  # of the last commit
+    next_run: int
+    next_event: int
+
+
+class Moves(NamedTuple):
+    """The runs of a change, by what becomes of their rows."""
+
+    fresh: list[Run]  # new and live
+    changed: list[Run]  # live, and stay so
+    ended: list[Run]  # into the history
+    leaving: list[int]  # of those, the ids that have a live row
+    payloads: list[Values]
+
+    @classmethod
+    def of(cls, runs: Iterable[Run], new: Collection[int]) -> Moves:
+        moves = cls([], [], [], [], [])
+        for run in runs:
+            is_new = run.id in new
+            if run.status.is_final:
+                moves.ended.append(run)
+                if not is_new:
+                    moves.leaving.append(run.id)
+            else:
+                (moves.fresh if is_new else moves.changed).append(run)
+            if is_new and run.payload is not None:
+                moves.payloads.append((run.id, run.payload))
+        return moves
+
+
+class Writes(Generic[C]):
+    """The writing half of a transaction; opened and ended by its session."""
+
+    writings: Writings[C]  # set by each store
+    _db: C
+    _place: str  # what messages call the store
+
+    def __init__(self, meta: Meta) -> None:
+        self.number = meta.number + 1
+        self._next_run = meta.next_run
+        self._next_event = meta.next_event
+        self.has_written = False
+        self.failure: ShiftbossError | None = None  # of a write: the transaction can only be rolled back
+
+    @property
+    def meta(self) -> Meta:
+        """What the row is to be after this transaction."""
+        return Meta(self.number, self._next_run, self._next_event)
+
+    def continue_after(self, past: Past) -> None:
+        self.number = max(self.number, past.number + 1)
+        self._next_run = max(self._next_run, past.run_id + 1)
+
+    def ids(self) -> Iterator[int]:
+        for run_id in count(self._next_run):
+            if run_id < self._next_run:
+                continue  # another iterator of this transaction has handed it out meanwhile
+            self._next_run = run_id + 1
+            yield run_id
+
+    def write(self, change: Change, *, new: Collection[int]) -> None:
+        self.has_written = True
+        try:
+            self._write(change, new)
+        except ShiftbossError as error:
+            self.failure = error
+            raise
+
+    def _write(self, change: Change, new: Collection[int]) -> None:
+        db, sql, number = self._db, self.writings, self.number
+        if change.runs:
+            self._write_runs(Moves.of(change.runs, new if isinstance(new, set | frozenset) else frozenset(new)))
+        self._write_workers(change)
+        if change.breakers:
+            sql.put_breakers.run(db, [(breaker.name, number, rows.text_of(breaker)) for breaker in change.breakers])
+        if change.resources:
+            sql.put_resources.run(db, change.resources)
+        if change.nodes:
+            sql.put_nodes.run(db, [(node.id, rows.text_of(node)) for node in change.nodes])
+        if change.gone_nodes:
+            sql.delete_nodes.run(db, [(node_id,) for node_id in change.gone_nodes])
+        if change.letters:
+            sql.put_letters.run(db, [letter_row(letter) for letter in change.letters])
+        if change.lines:
+            self._write_lines(change.lines)
+        self._write_events(change.events)
+
+    # ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _write_runs(self, moves: Moves) -> None:
+        db, sql = self._db, self.writings
+        if moves.ended:
+            sql.insert_finished.run(db, [finished_row(run) for run in moves.ended])
+        if moves.leaving:
+            gone = sql.delete_finished.run(db, [(run_id,) for run_id in moves.leaving])
+            self._must_be_all(gone, moves.leaving, "ended")
+        if moves.changed:
+            found = sql.update_runs.run(db, [changed_row(run) for run in moves.changed])
+            self._must_be_all(found, [run.id for run in moves.changed], "changed")
+        if moves.fresh:
+            occurrences = [run for run in moves.fresh if run.origin is Origin.OCCURRENCE]
+            if occurrences:
+                self._must_not_have_fired([(run.worker, rows.micros(run.occurs_at)) for run in occurrences])
+            sql.insert_runs.run(db, [new_row(run) for run in moves.fresh])
+        if moves.payloads:
+            sql.insert_payloads.run(db, moves.payloads)
+
+    def _must_be_all(self, found: int, ids: list[int], what: str) -> None:
+        if found != len(ids):
+            raise StoreRejected(
+                f"{self._place}: of {len(ids)} runs to be {what} only {found} are live (first: run {ids[0]}); "
+                "the fact that asked for it is refused"
+            )
+
+    def _must_not_have_fired(self, occurrences: list[tuple[str, int]]) -> None:
+        """O1, also against what has ended.  Asked here: at its end it would be too late to refuse an occurrence."""
+        raise NotImplementedError
+
+    # ── workers ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _write_workers(self, change: Change) -> None:
+        db, sql, number = self._db, self.writings, self.number
+        if change.forgotten:
+            sql.forget_workers.run(db, [(name, number) for name in change.forgotten])
+        if change.workers:
+            sql.put_workers.run(db, [(state.name, number, rows.text_of(state)) for state in change.workers])
+        touched: dict[str, str | None] = dict.fromkeys(run.worker for run in change.runs)
+        for name, record in change.records:
+            touched[name] = rows.text_of(record)
+        if touched:
+            sql.touch_workers.run(db, [(name, number, text) for name, text in touched.items()])
+
+    # ── events, lines ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _write_lines(self, lines: Collection[LogLine]) -> None:
+        last: dict[tuple[int, int], int] = {}
+        for line in lines:
+            last[line.run, line.fence] = max(line.number, last.get((line.run, line.fence), 0))
+        self.writings.insert_lines.run(
+            self._db, [(line.run, line.fence, line.number, rows.text_of(line)) for line in lines]
+        )
+        too_old = [(*of, number - MAX_LINES) for of, number in last.items() if number > MAX_LINES]
+        if too_old:
+            self.writings.trim_lines.run(self._db, too_old)
+
+    def _write_events(self, events: Iterable[Event]) -> None:
+        stored: list[Values] = []
+        for event in events:
+            if event.STORED:
+                stored.append((self._next_event, rows.micros(event.at), event.worker, rows.text_of(event)))
+                self._next_event += 1
+        if stored:
+            self.writings.insert_events.run(self._db, stored)
+
+
+# ── rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def new_row(run: Run) -> Values:
+    return (
+        run.id,
+        run.worker,
+        None if run.status is Status.RUNNING else queue_of(run),
+        rows.micros(run.due_at),
+        rows.micros(run.occurs_at),
+        rows.ORIGINS[run.origin],
+        run.key,
+        rows.micros_or_none(run.give_up_at),
+        run.replay_of,
+        run.caused_by,
+        rows.text_of_run(run),
+    )
+
+
+def changed_row(run: Run) -> Values:
+    return (
+        run.id,
+        None if run.status is Status.RUNNING else queue_of(run),
+        rows.micros(run.due_at),
+        rows.micros(run.occurs_at),
+        rows.micros_or_none(run.give_up_at),
+        rows.text_of_run(run),
+    )
+
+
+def finished_row(run: Run) -> Values:
+    ended_at = run.finished_at if run.finished_at is not None else run.due_at
+    return (
+        run.id,
+        run.worker,
+        rows.STATUSES[run.status],
+        rows.micros(ended_at),
+        run.error.type if run.error is not None else None,
+        run.key,
+        rows.fired_at(run),
+        rows.text_of_run(run),
+        run.result,
+    )
+
+
+def letter_row(letter: DeadLetter) -> Values:
+    return (
+        letter.run,
+        letter.worker,
+        letter.state,
+        letter.error_type,
+        rows.micros(letter.entered_at),
+        rows.micros_or_none(letter.closed_at),
+        int(letter.has_payload),
+        rows.text_of(letter),
+    )

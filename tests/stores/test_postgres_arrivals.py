@@ -1,0 +1,71 @@
+"""A trigger within a transaction of its caller: there if and only if that one commits, and taken once."""
+
+from __future__ import annotations
+
+import psycopg
+from store_values import a_run, abandon
+
+from postgres_server import Cluster
+from shiftboss.core.control import Request
+from shiftboss.core.snapshot import Change
+from shiftboss.ports import Arrival, Session
+from shiftboss.stores.postgres import PostgresStore
+
+ASKED = Request(worker="mail", payload=b"\x00{}", digest="d", key="k", by="ada")
+
+
+def insert(connection: psycopg.Connection, arrival: Arrival) -> None:
+    statement = f"INSERT INTO {arrival.table} (data, payload) VALUES (%s, %s)"  # noqa: S608  # quoted by the store
+    connection.execute(statement.encode(), (arrival.data, arrival.payload))
+
+
+def taken(session: Session, limit: int = 10) -> list[Request]:
+    with session.begin() as tx:
+        return tx.arrivals(limit=limit)
+
+
+def test_what_was_committed_arrives_once_and_byte_for_byte(postgres: PostgresStore, cluster: Cluster):
+    session = postgres.session()
+    session.changed_elsewhere()
+    with psycopg.connect(cluster.url) as connection:
+        insert(connection, postgres.arrival(ASKED))
+        before = taken(session)
+    with session.read() as reader:
+        reader.changes()
+        seen = reader.has_arrivals
+
+    assert (before, seen, session.changed_elsewhere()) == ([], True, True)
+    assert taken(session) == [ASKED]
+    assert taken(session) == []
+
+
+def test_what_was_rolled_back_never_arrives(postgres: PostgresStore, cluster: Cluster):
+    with psycopg.connect(cluster.url) as connection:
+        insert(connection, postgres.arrival(ASKED))
+        connection.rollback()
+
+    assert taken(postgres.session()) == []
+
+
+def test_they_are_taken_in_order_and_a_transaction_says_whether_there_are_more(
+    postgres: PostgresStore, cluster: Cluster
+):
+    session = postgres.session()
+    with psycopg.connect(cluster.url) as connection:
+        for n in range(5):
+            insert(connection, postgres.arrival(Request(worker=f"w{n}")))
+    with session.begin() as tx:
+        first = [request.worker for request in tx.arrivals(limit=3)]
+        more = tx.has_arrivals
+        rest = [request.worker for request in tx.arrivals(limit=3)]
+
+    assert (first, more, rest, tx.has_arrivals) == (["w0", "w1", "w2"], True, ["w3", "w4"], False)
+
+
+def test_a_transaction_that_fails_has_taken_nothing(postgres: PostgresStore, cluster: Cluster):
+    session = postgres.session()
+    with psycopg.connect(cluster.url) as connection:
+        insert(connection, postgres.arrival(ASKED))
+    abandon(session, Change(runs=(a_run(1),)), new={1})
+
+    assert taken(session) == [ASKED]

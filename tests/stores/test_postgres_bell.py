@@ -1,0 +1,101 @@
+"""Who waits hears of commits on other nodes, by NOTIFY or by looking; and nothing rings for nothing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from store_values import FrozenClock, a_node, a_run, fetch, store_runs, write
+
+from postgres_server import Cluster, Place
+from shiftboss.stores import postgres_bell
+from shiftboss.stores.postgres import PostgresStore
+
+FOREVER_S = 600.0  # a test that waits this long has failed
+
+
+@pytest.fixture
+def elsewhere(postgres: PostgresStore, place: Place) -> Iterator[PostgresStore]:
+    """Another node's store on the same tables."""
+    store = PostgresStore(place.url, clock=FrozenClock())
+    store.open(create=False)
+    yield store
+    store.close()
+
+
+def heard_after_a_commit(here: PostgresStore, there: PostgresStore) -> bool:
+    session = here.session()
+    fetch(session, 1)
+    waiter = threading.Thread(target=session.wait, args=(FOREVER_S,))
+    waiter.start()
+    write(there.session(), nodes=(a_node(),))
+    waiter.join(FOREVER_S)
+    return not waiter.is_alive()
+
+
+def test_a_commit_on_another_node_is_heard_of(
+    postgres: PostgresStore, elsewhere: PostgresStore, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(postgres_bell, "LOOK_S", FOREVER_S)
+
+    assert heard_after_a_commit(postgres, elsewhere)
+
+
+def test_it_is_heard_of_also_where_nothing_is_ever_notified(
+    postgres: PostgresStore, elsewhere: PostgresStore, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(postgres_bell.Bell, "announce", lambda *_: None)
+    monkeypatch.setattr(postgres_bell, "LOOK_S", 0.01)
+
+    assert heard_after_a_commit(postgres, elsewhere)
+
+
+def test_a_bell_whose_connection_was_killed_rings_again(
+    postgres: PostgresStore, elsewhere: PostgresStore, cluster: Cluster
+):
+    assert heard_after_a_commit(postgres, elsewhere)
+    cluster.execute(
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
+        "WHERE query LIKE 'LISTEN%' OR (application_name = 'shiftboss' AND pid <> pg_backend_pid())"
+    )
+
+    assert heard_after_a_commit(postgres, elsewhere)
+
+
+def test_a_process_that_writes_once_and_goes_is_heard_of(
+    postgres: PostgresStore, place: Place, monkeypatch: pytest.MonkeyPatch
+):
+    """What the command does: close tells what was not told yet."""
+    monkeypatch.setattr(postgres_bell, "LOOK_S", FOREVER_S)
+    session = postgres.session()
+    fetch(session, 1)
+    waiter = threading.Thread(target=session.wait, args=(FOREVER_S,))
+    waiter.start()
+    postgres.bell().is_listening.wait(FOREVER_S)
+    once = PostgresStore(place.url, clock=FrozenClock())
+    once.open(create=False)
+    store_runs(once.session(), a_run(1))
+    once.close()
+    waiter.join(FOREVER_S)
+
+    assert not waiter.is_alive()
+
+
+def test_who_only_reads_opens_one_connection_and_a_node_two(place: Place, cluster: Cluster):
+    def connections() -> int:
+        found = cluster.execute("SELECT count(*)::int FROM pg_stat_activity WHERE application_name = 'shiftboss'")
+        return int(str(found[0][0]))
+
+    before = connections()
+    store = PostgresStore(place.url, clock=FrozenClock())
+    store.open(create=True)
+    session = store.session()
+    fetch(session, 1)
+    reading = connections() - before
+    store_runs(session, a_run(1))
+    session.wait(0.0)
+    store.bell().is_listening.wait(FOREVER_S)
+
+    assert (reading, connections() - before) == (1, 2)
+    store.close()

@@ -1,0 +1,82 @@
+"""No question of the cycle walks a table or sorts a backlog, whatever the planner believes: asked of the plans.
+
+The tables have 200,000 rows waiting and as many finished, and no statistics: just like those of a store that fills
+within a minute of its start, which is when PostgreSQL plans by guessing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from store_values import FrozenClock, a_run, ended, started, write
+
+from postgres_server import Cluster, a_place
+from shiftboss.stores import postgres_prune, postgres_queries, postgres_reads, postgres_writes
+from shiftboss.stores.postgres import PostgresStore
+from shiftboss.stores.postgres_connection import SETTINGS
+from shiftboss.stores.postgres_wire import Rows, Statement
+
+FILL = """
+INSERT INTO run (id, worker, queue, due_at, occurs_at, origin, give_up_at, data)
+SELECT i, 'w' || (i % 5), i % 4, 1000000 + i, 1000000 + i, 3, 9000000 + i, '{}'
+FROM generate_series(1000, 200999) AS i;
+INSERT INTO history (id, worker, status, finished_at, key, fired_at, data)
+SELECT i, 'w' || (i % 5), 2, 1000000 + i, 'k', 2000000 + i, '{}' FROM generate_series(10000000, 10199999) AS i;
+"""
+PROBES: dict[str, Statement | Rows] = {
+    "lane heads": postgres_reads.LANE_HEADS,
+    "lanes": postgres_reads.LANES,
+    "running": postgres_reads.RUNNING,
+    "waiting": postgres_reads.WAITING,
+    "expiring": postgres_reads.EXPIRING,
+    "next give up": postgres_reads.NEXT_GIVE_UP,
+    "keyed": postgres_reads.KEYED,
+    "live runs": postgres_reads.LIVE_RUNS,
+    "finished runs": postgres_reads.FINISHED_RUNS,
+    "payloads": postgres_reads.PAYLOADS,
+    "changed workers": postgres_reads.CHANGED_WORKERS,
+    "counts": postgres_queries.WAITING_COUNTS,
+    "running counts": postgres_queries.RUNNING_COUNTS,
+    "prunable runs": postgres_prune.PRUNABLE_RUNS,
+    "fired before": postgres_writes.MUST_NOT_HAVE_FIRED,
+    "changed": postgres_writes.UPDATE_RUNS,
+    "ended": postgres_writes.DELETE_FINISHED,
+}
+MAY_SORT = {
+    "running counts",  # claims are few
+    "fired before",  # so are occurrences of one commit
+    "keyed",  # and runs of one key
+}
+
+
+@pytest.fixture(scope="module")
+def full(cluster: Cluster) -> Iterator[psycopg.Connection]:
+    """A transaction in the store, set up as the store's own are."""
+    with a_place(cluster) as place:
+        store = PostgresStore(place.url, clock=FrozenClock())
+        store.open(create=True)
+        over = ended(started(a_run(1, "w1")))
+        write(store.session(), runs=(over, started(a_run(2, "w1")), a_run(3, "w2")), new={1, 2, 3})
+        store.close()
+        with psycopg.connect(cluster.url, prepare_threshold=None) as connection:
+            connection.execute(SETTINGS.text.replace(b"$1", f"'{place.schema}'".encode()))
+            connection.execute(FILL)
+            yield connection
+            connection.rollback()
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_no_question_walks_a_table_or_sorts_a_backlog(full: psycopg.Connection, name: str):
+    probe = PROBES[name]
+    statement = probe._statement if isinstance(probe, Rows) else probe
+    kinds = ", ".join(full.execute("SELECT %s::regtype::text", [oid]).fetchone()[0] for oid in statement.oids)
+    full.execute(f"PREPARE probe {f'({kinds})' if kinds else ''} AS ".encode() + statement.text)
+    nothing = f"({', '.join(['NULL'] * len(statement.oids))})" if kinds else ""
+    plan = [line for (line,) in full.execute(f"EXPLAIN EXECUTE probe {nothing}".encode())]
+    full.execute("DEALLOCATE probe")
+
+    walks = [line for line in plan if "Seq Scan" in line or "Bitmap" in line]
+    assert walks == []
+    assert [line for line in plan if "Sort" in line] == [] or name in MAY_SORT
