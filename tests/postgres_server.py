@@ -86,7 +86,9 @@ class Cluster:
         self.folder.chmod(0o755)  # for those who connect by the socket
         if self._user is not None:
             shutil.chown(self.folder, self._user)
-        self.run("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        self.run(
+            "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-k", "--no-sync"
+        )
         rules = self.data / "pg_hba.conf"
         rules.write_text(f"host all {GUARDED} all scram-sha-256\n" + rules.read_text())
 
