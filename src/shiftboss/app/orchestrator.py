@@ -23,6 +23,7 @@ from shiftboss.app import call
 from shiftboss.app.declaration import Named, WorkerOptions, declare, name_of
 from shiftboss.app.handle import Decorate, PromisedRun, RunHandle, TriggerOptions, Worker, with_options
 from shiftboss.app.sync import SyncFace
+from shiftboss.app.who import acting, who
 from shiftboss.app.within import insert
 from shiftboss.clock import Clock, SystemClock
 from shiftboss.core.control import Request
@@ -73,6 +74,8 @@ class Orchestrator:
     fleet-wide permits.  *shutdown_timeout* (25 s): platforms kill at 30.  *retention* of finished runs (14 days) and
     *letter_retention* of closed dead letters (30 days); open ones are kept, and past *max_dead_letters* health is
     degraded.  *durability*: "power" survives a power cut, "process" only the end of the process, and is faster.
+    *redact*: names of secrets, beside password, token, secret, authorization and their like: their values are masked in
+    errors, results, log lines and progress before these are stored, and in payloads where they are shown.
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class Orchestrator:
         max_dead_letters: int = MAX_DEAD_LETTERS,
         durability: str = "power",
         code_version: str = "",
+        redact: Sequence[str] = (),
         clock: Clock | None = None,
     ) -> None:
         if max_concurrency < 1:
@@ -116,6 +120,9 @@ class Orchestrator:
         self.max_dead_letters = max_dead_letters
         self.durability = durability
         self.code_version = code_version or os.environ.get("SHIFTBOSS_CODE_VERSION", "")
+        if isinstance(redact, str):
+            raise ConfigurationError(f"redact= takes a list of names; write redact=[{redact!r}]")
+        self.redact = tuple(redact)
         self._given_clock: Clock = clock or SystemClock()
         self.definitions: dict[str, Definition] = {}
         self.bodies: dict[str, Body] = {}
@@ -154,6 +161,8 @@ class Orchestrator:
         definition, body = declare(plain, options)
         if definition.name in self.definitions:
             raise ConfigurationError(f"worker {definition.name!r} is declared twice; give one of them another name")
+        if self.redact:
+            definition = replace(definition, redact=self.redact)
         self.definitions[definition.name] = definition
         self.bodies[definition.name] = body
         return Worker(self, definition, plain)
@@ -291,7 +300,7 @@ class Orchestrator:
 
     def _asked(self, name: str, payload: bytes | None, options: Mapping[str, Any]) -> Request:
         digest = None if payload is None else hashlib.sha256(payload).hexdigest()
-        request = Request(worker=name, payload=payload, digest=digest)
+        request = Request(worker=name, payload=payload, digest=digest, by=acting.get())
         return with_options(request, options) if options else request
 
     def _put_trigger(self, request: Request) -> call.Put:
@@ -304,7 +313,7 @@ class Orchestrator:
         A run is known by its key there: one that names none gets one.  Raises UnknownWorker, WorkerDisabled.
         """
         self._require().check_arrival(request)
-        request = replace(request, key=request.key or f"within-{uuid.uuid4().hex}", by=self._who())
+        request = replace(request, key=request.key or f"within-{uuid.uuid4().hex}", by=who())
         return request, self.store.arrival(request)
 
     def encode(self, worker: Named, payload: Mapping[str, Any] | None) -> bytes | None:
@@ -321,44 +330,40 @@ class Orchestrator:
 
     def _put_cancel(self, run_id: int, reason: str) -> call.Put:
         engine = self._require()
-        return lambda answer: engine.put(fact.cancelled(run_id, by=self._who(), reason=reason, answer=answer))
+        return lambda answer: engine.put(fact.cancelled(run_id, by=who(), reason=reason, answer=answer))
 
     def _put_disable(self, worker: Named, reason: str) -> call.Put:
         engine, name = self._require(), name_of(worker)
-        return lambda answer: engine.put(fact.disabled(name, by=self._who(), reason=reason, answer=answer))
+        return lambda answer: engine.put(fact.disabled(name, by=who(), reason=reason, answer=answer))
 
     def _put_enable(self, worker: Named) -> call.Put:
         engine, name = self._require(), name_of(worker)
-        return lambda answer: engine.put(fact.enabled(name, by=self._who(), answer=answer))
+        return lambda answer: engine.put(fact.enabled(name, by=who(), answer=answer))
 
     def _put_forget(self, worker: Named) -> call.Put:
         engine, name = self._require(), name_of(worker)
         clock = self.clock
-        return lambda answer: engine.put(fact.forgotten(name, clock=clock, by=self._who(), answer=answer))
+        return lambda answer: engine.put(fact.forgotten(name, clock=clock, by=who(), answer=answer))
 
     def _put_drain(self, node: str) -> call.Put:
         engine = self._require()
-        return lambda answer: engine.put(fact.drained(node, by=self._who(), answer=answer))
+        return lambda answer: engine.put(fact.drained(node, by=who(), answer=answer))
 
     def _put_replay(self, run_id: int, delay_s: float) -> call.Put:
         engine = self._require()
-        return lambda answer: engine.put(fact.replayed(run_id, by=self._who(), delay_s=delay_s, answer=answer))
+        return lambda answer: engine.put(fact.replayed(run_id, by=who(), delay_s=delay_s, answer=answer))
 
     def _put_resolve(self, run_id: int, note: str) -> call.Put:
         engine = self._require()
-        return lambda answer: engine.put(fact.resolved(run_id, by=self._who(), note=note, answer=answer))
+        return lambda answer: engine.put(fact.resolved(run_id, by=who(), note=note, answer=answer))
 
     def _put_discard(self, run_id: int, note: str) -> call.Put:
         engine = self._require()
-        return lambda answer: engine.put(fact.discarded(run_id, by=self._who(), note=note, answer=answer))
+        return lambda answer: engine.put(fact.discarded(run_id, by=who(), note=note, answer=answer))
 
     def _put_watch(self, run_id: int) -> call.Put:
         engine = self._require()
         return lambda answer: engine.watch(run_id, answer)
-
-    def _who(self) -> str:
-        """A1: the user of this process, as an operator would name them."""
-        return os.environ.get("SHIFTBOSS_USER") or os.environ.get("USER") or os.environ.get("LOGNAME") or "library"
 
     def _read(self, question: Callable[[Views], T]) -> T:
         """Ask the store, in the calling thread."""
