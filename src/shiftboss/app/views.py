@@ -17,7 +17,7 @@ from shiftboss.core.events import Event
 from shiftboss.core.explain import Explanation, explain
 from shiftboss.core.fleet import is_live, live_nodes
 from shiftboss.core.health import MAX_DEAD_LETTERS, HealthReason, SystemHealth, WorkerHealth, system_health
-from shiftboss.core.holds import AnyHold
+from shiftboss.core.holds import Hold
 from shiftboss.core.model import MAX_LINES, DeadLetter, Disabled, Error, LogLine, Node, Progress, Run, Verdict
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.value import Value
@@ -65,7 +65,7 @@ class WorkerStatus(Value, frozen=True, omit_defaults=False):
     breaker: str | None
     breaker_until: datetime | None
     next_run: int | None
-    holds: tuple[AnyHold, ...]  # of its next run, when that is due
+    holds: tuple[Hold, ...]  # of its next run, when that is due
     doc: str = ""
 
 
@@ -228,6 +228,23 @@ class Views:
         with self._session.read() as reader:
             return reader.info()
 
+    def last_event(self) -> int:
+        """The number of the newest stored event; 0 when there is none."""
+        with self._session.read() as reader:
+            return reader.last_event()
+
+    def runs(self, ids: Collection[int]) -> list[Run]:
+        """Those of *ids* that are stored."""
+        with self._session.read() as reader:
+            return reader.runs(ids)
+
+    def now(self) -> datetime:
+        return self._clock.now()
+
+    def ring(self) -> None:
+        """End the `wait` of another thread."""
+        self._session.ring()
+
     def wait(self, timeout_s: float) -> None:
         """Return when something may have changed, or time is up."""
         self._session.wait(timeout_s)
@@ -322,7 +339,7 @@ class Views:
             breaker=breaker.mode.value if breaker is not None else None,
             breaker_until=breaker.until if breaker is not None else None,
             next_run=next_run.id if next_run is not None else None,
-            holds=explained.holds if explained is not None else (),  # type: ignore[arg-type]  # the union of all holds
+            holds=explained.holds if explained is not None else (),
             doc=definition.doc,
         )
 
