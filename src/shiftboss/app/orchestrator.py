@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import importlib
 import os
 import threading
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 import msgspec
@@ -59,6 +60,9 @@ if TYPE_CHECKING:  # 15 ms of import, which is for the start and the first quest
 _forks = [0]  # how often this process was forked off; asked at every call, where getpid would be a system call
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: _forks.__setitem__(0, _forks[0] + 1))
+
+Authorize = Callable[[Any], Any]
+ASGIApplication = Callable[[Any, Any, Any], Awaitable[None]]
 
 PROMISE_POLL_S = 0.05  # until what was triggered within a transaction is there; nobody rings for one run
 DEFAULT_STORE = "sqlite:///shiftboss.db"
@@ -219,6 +223,23 @@ class Orchestrator:
         async with self:
             yield
 
+    def asgi(self, authorize: Authorize | None = None) -> ASGIApplication:
+        """The dashboard and the JSON API as an ASGI application, to be mounted anywhere (extra `web`).
+
+        *authorize* is given each request (a Starlette `HTTPConnection`: headers, cookies, session) and says the role:
+        "viewer", "operator", "admin" or None; or (role, the user's name for the audit); it may be a coroutine function.
+        Without it everything is denied, unless SHIFTBOSS_AUTH_TOKEN is set.  The host's lifespan starts the
+        orchestrator (`lifespan=boss.lifespan`); served alone the application does that itself.
+
+            app.mount("/shiftboss", boss.asgi(lambda request: "admin" if request.user.is_admin else None))
+        """
+        try:
+            web = importlib.import_module("shiftboss.web.application")  # a layer above, which only some install
+        except ImportError as error:
+            raise ConfigurationError(f"{error}; the HTTP API needs an extra: pip install 'shiftboss[web]'") from error
+        application: ASGIApplication = web.application(self, authorize)
+        return application
+
     def run(self) -> ShutdownReport:
         """Run in this process until SIGTERM or SIGINT; blocks.  A second signal cancels, a third leaves at once.
 
@@ -295,6 +316,23 @@ class Orchestrator:
         if self._parts is None:
             raise NotStarted("the orchestrator is not started")
         return self._parts.store
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was told to stop, or has: it is not ready (G1)."""
+        return self._engine is None or self._engine.is_stopping
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps it from working just now, in words; None when nothing does."""
+        return None if self._engine is None else self._engine.trouble
+
+    def attach(self, close: Callable[[], None]) -> None:
+        """Call *close* before the store is closed: for whatever else reads it.  Raises NotStarted."""
+        self._require()
+        if self._parts is None:
+            raise NotStarted("the orchestrator is not started")
+        self._parts.attach(close)
 
     # ── operations, written once ─────────────────────────────────────────────────────────────────────────────────
 
@@ -465,6 +503,10 @@ class Orchestrator:
         timeout_s = None if timeout is None else duration(timeout, name="timeout")
         run: Run = await call.wait_on_loop(self._put_watch(run_id), timeout_s=timeout_s, what=f"run {run_id}")
         return run
+
+    async def ask(self, question: Callable[[Views], T]) -> T:
+        """Any question to the store, in a thread."""
+        return await asyncio.to_thread(self._read, question)
 
     async def status(self) -> SystemStatus:
         """The state of everything; disabled workers first."""

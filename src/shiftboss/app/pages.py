@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from shiftboss.app.views import Views, WorkerStatus
 from shiftboss.core import schedule
+from shiftboss.core.events import Event
 from shiftboss.core.explain import Explanation
 from shiftboss.core.model import Attempt, DeadLetter, LogLine, Run, Status
 from shiftboss.core.redact import redaction
@@ -172,6 +173,12 @@ def listed(run: Run) -> Run:
         error=None if run.error is None else run.error.short(),
         attempts=tuple(_without_traceback(attempt) for attempt in run.attempts),
     )
+
+
+def listed_event(event: Event) -> Event:
+    """An event as it stands in a list or a stream: without the traceback of its error."""
+    error = getattr(event, "error", None)
+    return event if error is None else replace(event, error=error.short())
 
 
 def _without_traceback(attempt: Attempt) -> Attempt:

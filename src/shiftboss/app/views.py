@@ -196,6 +196,11 @@ class Views:
             instants.append(after)
         return instants[:count]
 
+    @property
+    def seen(self) -> Snapshot:
+        """Declarations, state and claims as of the last question; nothing is read."""
+        return self._mirror.snapshot
+
     def snapshot(self) -> Snapshot:
         """Declarations and state of all workers, for graphs and checks; lanes are not read."""
         with self._session.read() as reader:
@@ -240,6 +245,19 @@ class Views:
 
     def now(self) -> datetime:
         return self._clock.now()
+
+    def has_changed(self) -> bool:
+        """Whether anybody committed since the last status; no lock, no wait."""
+        return self._session.changed_elsewhere()
+
+    def forget(self) -> None:
+        """Read everything anew next time (after a failure)."""
+        self._session.forget()
+
+    def new_lines(self, run_id: int, *, after: tuple[int, int]) -> list[LogLine]:
+        """At most 1,000 lines of a run after that one (fence, number); none where there is no such run."""
+        with self._session.read() as reader:
+            return reader.lines(run_id, after=after)
 
     def ring(self) -> None:
         """End the `wait` of another thread."""
