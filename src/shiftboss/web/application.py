@@ -107,7 +107,8 @@ class Application:
         by_path["/metrics"] = {"GET": metrics.answer}
         by_path["/assets/{path:path}"] = {"GET": site.asset}
         by_path["/"] = {"GET": site.index}
-        return [Route(path, ByMethod(methods)) for path, methods in by_path.items()]
+        literal_first = sorted(by_path, key=lambda path: path.count("{"))  # or "cancel" would be taken for a run
+        return [Route(path, ByMethod(by_path[path])) for path in literal_first]
 
     def _answer_of(self, operation: Operation) -> Answer:
         async def answer(request: Request) -> Response:

@@ -22,10 +22,10 @@ from shiftboss.core.policy import Rate
 from shiftboss.core.value import Value
 from shiftboss.errors import CallerError
 from shiftboss.ports import HistoryFilter
+from shiftboss.web.asked import GroupsAsked, Instant, Name, RunId
 from shiftboss.web.do import Note
 from shiftboss.web.operation import Call
 from shiftboss.web.problems import Problem, kind_of
-from shiftboss.web.see import GroupsAsked, Instant, Name, RunId
 
 MAX = 10_000  # some seconds of the store's time
 TOGETHER = 500  # callers that wait for the same commits

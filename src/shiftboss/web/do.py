@@ -18,9 +18,9 @@ from shiftboss.core.model import DeadLetter, Node, NodeMode, Run
 from shiftboss.core.value import Value
 from shiftboss.web import session as sessions
 from shiftboss.web.access import WithToken
+from shiftboss.web.asked import Instant, RunAsked, Text, WorkerNamed
 from shiftboss.web.operation import Call, Nothing
 from shiftboss.web.problems import Problem
-from shiftboss.web.see import Instant, RunAsked, Text, WorkerNamed
 
 Note = Annotated[str, Meta(max_length=2000, pattern=r"^[^\x00]*$")]
 Seconds = Annotated[float, Meta(ge=0, le=10 * 366 * 86400)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shiftboss.web import bulk, do, see
+from shiftboss.web import browse, bulk, do, see
 from shiftboss.web.access import Role
 from shiftboss.web.operation import Operation
 
@@ -24,7 +24,7 @@ OPERATIONS: Final = (
     Operation("GET",    "/status",                          VIEWER,    see.status),
     Operation("GET",    "/health",                          VIEWER,    see.health),
     Operation("GET",    "/events",                          VIEWER,    see.events),
-    Operation("GET",    "/activity",                        VIEWER,    see.activity),
+    Operation("GET",    "/activity",                        VIEWER,    browse.activity),
     Operation("GET",    "/graph",                           VIEWER,    see.graph_),
     Operation("GET",    "/timeline",                        VIEWER,    see.timeline_),
 
@@ -36,15 +36,15 @@ OPERATIONS: Final = (
     Operation("POST",   "/workers/{worker}/disable",        OPERATOR,  do.disable),
     Operation("POST",   "/workers/{worker}/forget",         ADMIN,     do.forget, status=204),
 
-    Operation("GET",    "/runs",                            VIEWER,    see.runs),
-    Operation("GET",    "/runs/{run}",                      VIEWER,    see.run),
-    Operation("GET",    "/runs/{run}/log",                  VIEWER,    see.log),
+    Operation("GET",    "/runs",                            VIEWER,    browse.runs),
+    Operation("GET",    "/runs/{run}",                      VIEWER,    browse.run),
+    Operation("GET",    "/runs/{run}/log",                  VIEWER,    browse.log),
     Operation("POST",   "/runs/{run}/cancel",               OPERATOR,  do.cancel),
     Operation("POST",   "/runs/cancel",                     OPERATOR,  bulk.cancel_many),
 
-    Operation("GET",    "/dead-letters",                    VIEWER,    see.letters),
-    Operation("GET",    "/dead-letters/groups",             VIEWER,    see.letter_groups),
-    Operation("GET",    "/dead-letters/{run}",              VIEWER,    see.letter),
+    Operation("GET",    "/dead-letters",                    VIEWER,    browse.letters),
+    Operation("GET",    "/dead-letters/groups",             VIEWER,    browse.letter_groups),
+    Operation("GET",    "/dead-letters/{run}",              VIEWER,    browse.letter),
     Operation("POST",   "/dead-letters/{run}/replay",       OPERATOR,  do.replay, status=202),
     Operation("POST",   "/dead-letters/{run}/resolve",      OPERATOR,  do.resolve),
     Operation("POST",   "/dead-letters/{run}/discard",      ADMIN,     do.discard),
