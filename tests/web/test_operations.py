@@ -6,7 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from .conftest import SAME_ORIGIN, started
+from shiftboss import Orchestrator
+from shiftboss.web.access import Local
+from shiftboss.web.application import Application
+
+from .conftest import SAME_ORIGIN, Api, started
 
 
 async def a_dead_letter(api, to="broken", **more) -> int:
@@ -97,7 +101,7 @@ async def test_runs_come_page_by_page_each_once(api):
             break
         cursor = {"cursor": page["next"]}
 
-    assert sum(pages, []) == stored[::-1]
+    assert [run for page in pages for run in page] == stored[::-1]
     assert max(map(len, pages)) == 3
 
 
@@ -352,3 +356,15 @@ async def test_an_unknown_word_in_a_filter_is_refused(api):
     found = await api.post("/runs/cancel", 400, filter={"wroker": "pick"}, expect=0)
 
     assert "wroker" in found["detail"]
+
+
+async def test_a_client_that_declares_nothing_takes_any_object(file_shop):
+    async with file_shop, Orchestrator(file_shop.store_url).client() as client:
+        api = Api(Application(client, Local()))
+        form = await api.get("/workers/send/payload")
+        stored = await api.post("/workers/send/trigger", 202, payload={"to": "ada"})
+        unknown = await api.post("/workers/nobody/trigger", 404, payload={"to": "ada"})
+
+    assert not form["declared"]
+    assert stored["worker"] == "send"
+    assert unknown["type"] == "urn:shiftboss:problem:unknown-worker"

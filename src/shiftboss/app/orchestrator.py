@@ -32,6 +32,7 @@ from shiftboss.core.events import Event
 from shiftboss.core.health import MAX_DEAD_LETTERS
 from shiftboss.core.model import DeadLetter, LogLine, Node, Run, WorkerState
 from shiftboss.core.policy import Duration, duration
+from shiftboss.core.redact import redaction
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition
 from shiftboss.engine import fact
@@ -42,6 +43,7 @@ from shiftboss.errors import (
     Forked,
     NotStarted,
     WaitTimeout,
+    WrongPayload,
 )
 from shiftboss.executors import place
 from shiftboss.executors.body import FunctionBody
@@ -167,6 +169,8 @@ class Orchestrator:
             raise ConfigurationError(f"worker {definition.name!r} is declared twice; give one of them another name")
         if self.redact:
             definition = replace(definition, redact=self.redact)
+        if isinstance(plain, Command):  # its words are what is shown of it
+            definition = replace(definition, doc=redaction(self.redact).text(definition.doc))
         self.definitions[definition.name] = definition
         self.bodies[definition.name] = body
         return Worker(self, definition, plain)
@@ -364,7 +368,10 @@ class Orchestrator:
             return body.encode_payload((), payload or {})
         if not payload:
             return None
-        return msgspec.json.encode(payload)
+        try:
+            return msgspec.json.encode(payload)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise WrongPayload(f"worker {name_of(worker)!r}: the payload cannot be written as JSON: {error}") from error
 
     def _put_cancel(self, run_id: int, reason: str) -> call.Put:
         engine = self._require()

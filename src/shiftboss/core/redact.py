@@ -4,7 +4,7 @@ Rules of this file
 - A name is compared word by word: `db_password`, `X-Auth-Token` and `clientSecret` are secrets, `tokenizer` and
   `max_tokens` are not.  Names that a user adds count likewise.
 - In JSON the value under such a name is masked, whatever it is (True, False and null tell nothing and stay); in texts
-  what follows `name=` or `name:`, the password in a URL, what follows `Bearer`.
+  what follows `name=` or `name:` (unless it is a type or nothing), the password in a URL, what follows `Bearer`.
 - A value that a payload has under such a name is masked wherever a text of that run repeats it.
 - Nothing here is slow for a hostile text: every repetition in a pattern is bounded or cannot overlap.
 """
@@ -23,6 +23,7 @@ NAMES = (
     "password", "passwords", "passwd", "passphrase", "pwd", "secret", "secrets", "token", "authorization", "apikey",
     "api key", "access key", "private key", "secret key", "credential", "credentials", "cookie",
 )  # fmt: skip
+SAYS_NOTHING = frozenset(("str", "bytes", "int", "None", "True", "False", "null", "true", "false", "''", '""'))
 MIN_VALUE_CHARS = 6  # of a payload's secret that is looked for in texts: "12" would be found in every timestamp
 MAX_VALUES = 50  # of them
 
@@ -129,7 +130,7 @@ class Redaction:
                 yield value
 
     def _mask_assigned(self, found: re.Match[str]) -> str:
-        if not self.is_secret(found["key"]):
+        if found["value"] in SAYS_NOTHING or not self.is_secret(found["key"]):
             return found[0]
         quote = found["value"][0] if found["value"][0] in "\"'" else ""
         return f"{found['key']}{found['between']}{quote}{MASK}{quote}"
