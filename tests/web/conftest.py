@@ -109,10 +109,18 @@ def serving(boss: Orchestrator, **options):
 class Sse:
     """A browser's EventSource, frame by frame, over a plain socket."""
 
-    def __init__(self, address: Address, topics: str = "status,event", *, last: int | None = None, **params) -> None:
+    def __init__(
+        self,
+        address: Address,
+        topics: str = "status,event",
+        *,
+        last: int | None = None,
+        path: str = "/api/v1/events",
+        **params,
+    ) -> None:
         self.last_id = last
         query = "&".join(f"{key}={value}" for key, value in {"topics": topics, **params}.items())
-        head = f"GET /api/v1/events?{query} HTTP/1.1\r\nHost: {address.host}:{address.port}\r\n"
+        head = f"GET {path}?{query} HTTP/1.1\r\nHost: {address.host}:{address.port}\r\n"
         if last is not None:
             head += f"Last-Event-ID: {last}\r\n"
         self._socket = socket.create_connection((address.host, address.port), timeout=PATIENCE_S)
@@ -121,11 +129,12 @@ class Sse:
         self.status = int(self._file.readline().split()[1])
         while self._file.readline().strip():
             pass
+        self._all = self._lines()
 
     def frame(self):
         """(name, data) of the next frame; None at the end."""
         name, data = "", None
-        for line in self._lines():
+        for line in self._all:
             if line.startswith("id: "):
                 self.last_id = int(line[4:])
             elif line.startswith("event: "):
@@ -144,7 +153,8 @@ class Sse:
         raise AssertionError(f"the stream ended without {name}")
 
     def _lines(self):
-        """Undo chunked transfer; a size line, the bytes, an empty line."""
+        """Undo chunked transfer: a size line, the bytes, an empty line."""
+        rest = b""
         while True:
             try:
                 size = int(self._file.readline().strip() or b"0", 16)
@@ -154,8 +164,7 @@ class Sse:
                 return
             data = self._file.read(size)
             self._file.readline()
-            self._rest = getattr(self, "_rest", b"") + data
-            *lines, self._rest = self._rest.split(b"\n")
+            *lines, rest = (rest + data).split(b"\n")
             yield from (line.decode() for line in lines)
 
     def close(self) -> None:

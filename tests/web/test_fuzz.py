@@ -26,9 +26,10 @@ from .conftest import BASE, SAME_ORIGIN, a_shop
 FUZZED = [operation for operation in OPERATIONS if operation.id != "events"]  # a stream: its parameters below
 HOSTILE = (
     "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "' OR 1=1 --", "\0", "\x1b]0;x\x07", "%00",
-    "%2e%2e/", "../../etc/passwd", "${jndi:ldap://x}", "{{7*7}}", "-1", "0", "1", "9" * 30, "1e999", "NaN", "null", "true", "",
-    " ", "\n", "a" * 5000, "\u202e\u0000", "\ud7ff", "1970-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "[]", "{}",
-    "9999-12-31T23:59:59.999999+14:00", "9999-12-31T23:59:59Z", "2026-01-01T00:00:00", "pick", "send", "dead", "open",
+    "%2e%2e/", "../../etc/passwd", "${jndi:ldap://x}", "{{7*7}}", "-1", "0", "1", "9" * 30, "1e999", "NaN", "null",
+    "true", "", " ", "\n", "a" * 5000, "\u202e\u0000", "\ud7ff", "1970-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "[]",
+    "{}", "9999-12-31T23:59:59.999999+14:00", "9999-12-31T23:59:59Z", "2026-01-01T00:00:00", "pick", "send", "dead",
+    "open",
 )  # fmt: skip
 text = st.one_of(st.sampled_from(HOSTILE), st.text(max_size=50))
 value = st.recursive(
