@@ -142,6 +142,7 @@ def test_who_missed_too_much_is_told_to_read_anew(file_shop, monkeypatch, last):
 
 
 def test_every_stream_gets_bye_when_the_node_begins_to_stop(file_shop):
+    """G1: announced with the drain."""
     with serving(file_shop) as address, Sse(address) as sse:
         sse.until("status")
         gathered = Gathered(sse)

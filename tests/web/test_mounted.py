@@ -100,8 +100,8 @@ async def test_an_authorize_that_says_nonsense_lets_nobody_in():
     async with living(app) as browser:
         found = await browser.get("/x/api/v1/status")
 
-    assert found.status_code >= 400
-    assert "workers" not in found.text
+    assert found.status_code == 500
+    assert found.json()["type"] == "urn:shiftboss:problem:wrong-authorize"
 
 
 async def test_alone_behind_a_server_it_lives_by_its_lifespan():

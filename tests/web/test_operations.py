@@ -226,6 +226,7 @@ async def test_an_unknown_field_or_parameter_is_named_with_the_nearest(api):
 
 
 async def test_a_run_is_cancelled_with_a_reason_and_by_whom(shop):
+    """A1: who is whom `authorize` says."""
     async with started(shop, lambda request: ("operator", "ada")) as api:
         run = (await api.post("/workers/pick/trigger", 202, delay=3600))["run"]
 

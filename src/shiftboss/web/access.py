@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import inspect
+import logging
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, NamedTuple, Protocol
@@ -25,6 +26,8 @@ from shiftboss.errors import ConfigurationError, did_you_mean
 from shiftboss.web.guesses import Guesses
 from shiftboss.web.problems import Problem
 from shiftboss.web.session import COOKIE, Sessions
+
+log = logging.getLogger("shiftboss.web")
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 MAX_NAME_CHARS = 200
@@ -89,7 +92,13 @@ class Mounted:
 
     async def access(self, request: Request) -> Access | None:
         said = await self._authorize(request) if self._is_async else await run_in_threadpool(self._authorize, request)
-        return None if said is None or said is False else granted(said)
+        try:
+            return None if said is None or said is False else granted(said)
+        except ConfigurationError as error:
+            log.error("%s", error)  # noqa: TRY400  # a mistake of the host's; its place says nothing
+            raise Problem(
+                500, "wrong-authorize", "The host's authorize= answered no role; its log says more."
+            ) from error
 
 
 class Local:
