@@ -52,9 +52,15 @@ def a_shop(url: str, **options) -> Orchestrator:
     return boss
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def shop(request, tmp_path) -> Orchestrator:
-    return a_shop("memory:" if request.param == "memory" else f"sqlite:///{tmp_path / 'shop.db'}")
+    match request.param:
+        case "memory":
+            return a_shop("memory:")
+        case "sqlite":
+            return a_shop(f"sqlite:///{tmp_path / 'shop.db'}")
+        case _:
+            return a_shop(request.getfixturevalue("place").url)
 
 
 @pytest.fixture
