@@ -33,11 +33,11 @@ def test_a_stream_begins_with_where_it_stands_and_the_whole_status(file_shop):
     assert set(status[1]["order"]) == set(file_shop.definitions)
 
 
-def test_what_is_done_is_told_with_its_number_and_as_changed_rows_alone(file_shop):
-    with serving(file_shop) as address, Sse(address) as sse:
+def test_what_is_done_is_told_with_its_number_and_as_changed_rows_alone(shop):
+    with serving(shop) as address, Sse(address) as sse:
         begun = sse.until("hello")["event"]
         sse.until("status")
-        file_shop.sync.disable("pick", reason="moving house")
+        shop.sync.disable("pick", reason="moving house")
 
         told = sse.until("event", lambda event: event["type"] == "audit")
         number = sse.last_id
@@ -50,10 +50,10 @@ def test_what_is_done_is_told_with_its_number_and_as_changed_rows_alone(file_sho
     assert status["order"][0] == "pick"
 
 
-def test_runs_are_told_as_they_change_without_payloads(file_shop):
-    with serving(file_shop) as address, Sse(address, "run", worker="send") as sse:
+def test_runs_are_told_as_they_change_without_payloads(shop):
+    with serving(shop) as address, Sse(address, "run", worker="send") as sse:
         sse.until("hello")
-        run = file_shop.sync.trigger("send", {"to": "broken"})
+        run = shop.sync.trigger("send", {"to": "broken"})
         told = sse.until("run", lambda each: each["status"] == "dead")
 
     assert told["id"] == run.id
@@ -87,15 +87,15 @@ def test_the_log_of_a_run_is_followed(file_shop):
             assert sse.until("log")["text"] == "a word"
 
 
-def test_a_stream_goes_on_after_the_last_event_without_gap_or_repetition(file_shop):
-    with serving(file_shop) as address:
+def test_a_stream_goes_on_after_the_last_event_without_gap_or_repetition(shop):
+    with serving(shop) as address:
         with Sse(address, "event") as sse:
             sse.until("hello")
-            file_shop.sync.disable("pick")
+            shop.sync.disable("pick")
             sse.until("event", lambda event: event["type"] == "audit")
             last = sse.last_id
-        file_shop.sync.enable("pick")
-        file_shop.sync.disable("send")
+        shop.sync.enable("pick")
+        shop.sync.disable("send")
         with Sse(address, "event", last=last) as sse:
             hello = sse.until("hello")
             told = [sse.until("event") for _ in range(4)]
