@@ -12,15 +12,9 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from shiftboss.app.charts import Graph, Timeline, graph, timeline
 from shiftboss.app.node import package_version
-from shiftboss.app.pages import (
-    Graph,
-    PageOfWorker,
-    Timeline,
-    graph,
-    page_of_worker,
-    timeline,
-)
+from shiftboss.app.pages import PageOfWorker, page_of_worker
 from shiftboss.app.views import NodeStatus, SystemStatus, Views, WorkerStatus
 from shiftboss.core.health import Health, SystemHealth
 from shiftboss.core.value import Value
