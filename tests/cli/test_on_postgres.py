@@ -165,7 +165,7 @@ def test_the_facts_of_the_way_there(store):
         (FACTS._replace(pooler="statement"), "pooler", "problem", "knows no transactions"),
         (FACTS._replace(server=SERVER._replace(version_num=130_000)), "server", "warning", "no longer maintained"),
         (FACTS._replace(server=SERVER._replace(version_num=120_000)), "server", "problem", "too old"),
-        (FACTS._replace(server=SERVER._replace(is_read_only=True)), "role of the server", "warning", "read_only is on"),
+        (FACTS._replace(server=SERVER._replace(is_read_only=True)), "role of the server", "problem", "read_only is on"),
         (FACTS._replace(server=SERVER._replace(has_autovacuum=False), tables=(Table("run", 1, 0, 8192, None),)),
          "vacuum", "warning", "autovacuum is off"),
         (FACTS._replace(holders=(A_WRITER,)), "locks", "problem", "for 10 s and keeps 2 sessions waiting"),
@@ -191,6 +191,7 @@ def test_what_facts_mean(facts: Facts, about: str, severity: str, says: str):
     "facts",
     [
         FACTS._replace(holders=(A_WRITER._replace(for_s=0.2),)),
+        FACTS._replace(holders=(A_WRITER._replace(for_s=None, keeps_waiting=0),)),
         FACTS._replace(long=(A_WRITER._replace(for_s=200.0, state="active"),)),
         FACTS._replace(tables=(Table("history", 5, 50_000, 1 << 20, None),)),
         FACTS._replace(standbys=(Standby("", "", None, None),)),

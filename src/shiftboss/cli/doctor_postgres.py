@@ -123,10 +123,11 @@ def _writes(facts: Facts) -> Iterator[Finding]:
         return
     if found.is_read_only:
         yield Finding(
-            Severity.WARNING,
+            Severity.PROBLEM,
             "role of the server",
-            "default_transaction_read_only is on; shiftboss asks for writing all the same",
-            "find out who set it: some providers do when the disk is almost full",
+            "default_transaction_read_only is on: nobody can open the store (who has it open goes on writing)",
+            "find out who set it (some providers do when the disk is almost full), then: ALTER ROLE, ALTER DATABASE or "
+            "ALTER SYSTEM … RESET default_transaction_read_only",
         )
     lost = {
         "fsync is off: after a crash of the server's machine the whole database may be damaged": not found.has_fsync,
@@ -200,9 +201,10 @@ def _connections(facts: Facts) -> Iterator[Finding]:
     left = [room.most - room.used, room.left_to_role, room.left_to_database]
     free = max(0, min(number for number in left if number is not None))
     need = A_NODE * facts.nodes
+    fleet = f"{words.plural(facts.nodes, 'node')} {'needs' if facts.nodes == 1 else 'need'} {need}"
     text = (
-        f"{room.used} of {room.most} in use, {room.ours} by shiftboss, {free} left; {words.plural(facts.nodes, 'node')} "
-        f"need {need}, and one more for each thread that looks"
+        f"{room.used} of {room.most} in use, {room.ours} by shiftboss, {free} left; {fleet}, and one more for each "
+        "thread that looks"
     )
     if free < max(need, A_NODE):
         yield Finding(
@@ -219,11 +221,11 @@ def _locks(facts: Facts) -> Iterator[Finding]:
     found = False
     for who in facts.holders:
         for_s = who.for_s
-        if for_s is not None and for_s < A_MOMENT_S:
+        if (for_s is None and not who.keeps_waiting) or (for_s is not None and for_s < A_MOMENT_S):
             continue
         found = True
         waits = f" and keeps {words.plural(who.keeps_waiting, 'session')} waiting" if who.keeps_waiting else ""
-        is_grave = who.keeps_waiting > 0 and (for_s is None or for_s >= LOCK_S)
+        is_grave = who.keeps_waiting > 0 and for_s is not None and for_s >= LOCK_S
         yield Finding(
             Severity.PROBLEM if is_grave else Severity.WARNING,
             "locks",
@@ -289,7 +291,7 @@ def _vacuum(facts: Facts) -> Iterator[Finding]:
             )
     if not swollen:
         dead = sum(table.dead for table in facts.tables if table.name in HOT)
-        yield Finding(Severity.GOOD, "vacuum", f"{dead:,} dead rows in the tables that are written most")
+        yield Finding(Severity.GOOD, "vacuum", f"{words.plural(dead, 'dead row')} in the tables that are written most")
 
 
 def _standbys(facts: Facts) -> Iterator[Finding]:

@@ -31,18 +31,21 @@ SELECT current_setting('server_version_num')::int, current_setting('server_versi
   current_setting('autovacuum') = 'on', pg_backend_pid()
 """
 NOW = "SELECT extract(epoch FROM clock_timestamp())::float8"
+# Of other roles' sessions even the type is hidden from who is no member of pg_read_all_stats.
 ROOM = """
 SELECT current_setting('max_connections')::int
     - current_setting('superuser_reserved_connections')::int
     - coalesce(current_setting('reserved_connections', true)::int, 0),
-  (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')::int,
-  (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND application_name = %(application)s
-     AND datname = current_database() AND pid <> pg_backend_pid())::int,
+  (SELECT count(*) FROM pg_stat_activity
+   WHERE datid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend')::int,
+  (SELECT count(*) FROM pg_stat_activity
+   WHERE datname = current_database() AND application_name = %(application)s AND pid <> pg_backend_pid())::int,
   (SELECT rolconnlimit - (SELECT count(*) FROM pg_stat_activity WHERE usename = current_user)
    FROM pg_roles WHERE rolname = current_user AND rolconnlimit >= 0)::int,
   (SELECT datconnlimit - (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database())
    FROM pg_database WHERE datname = current_database() AND datconnlimit >= 0)::int,
-  (SELECT count(*) FROM pg_stat_activity WHERE query = '<insufficient privilege>')::int
+  (SELECT count(*) FROM pg_stat_activity
+   WHERE datname = current_database() AND query = '<insufficient privilege>')::int
 """
 NODES = "SELECT count(*)::int FROM node"
 # Whoever holds a lock on a table of ours that could stop a writer, or keeps one waiting.  Inserting into `arrival` is
@@ -64,7 +67,7 @@ blocking AS (
 SELECT pid, coalesce(usename::text, ''), coalesce(application_name, ''), coalesce(state, ''), tables,
   extract(epoch FROM clock_timestamp() - xact_start)::float8, coalesce(waiters, 0)::int
 FROM held JOIN pg_stat_activity USING (pid) LEFT JOIN blocking ON blocker = pid
-WHERE (is_strong OR waiters > 0) AND backend_type = 'client backend'
+WHERE (is_strong OR waiters > 0) AND coalesce(backend_type, 'client backend') = 'client backend'
 ORDER BY xact_start, pid LIMIT %(limit)s
 """
 LONG = """
