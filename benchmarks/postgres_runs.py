@@ -14,9 +14,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import queue
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,8 +30,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))  # for a server 
 import psycopg
 from psycopg import sql
 
-from durable_runs import BATCH, DATA, IDLE_GAP_S, IDLE_TRIGGERS, our_runs_a_second, quantile
+from durable_runs import BATCH, DATA, IDLE_GAP_S, IDLE_TRIGGERS, PRODUCERS, our_runs_a_second, quantile
 from postgres_server import a_cluster
+from shiftboss import Orchestrator
+from shiftboss.core.events import RunEnded
 
 SCHEMA = "shiftboss_bench"
 RAW_SCHEMA = """
@@ -88,25 +92,65 @@ def an_empty_schema(url: str) -> Iterator[str]:
 
 
 def by_processes(url: str, runs: int, nodes: int) -> float:
-    """The rates of nodes that work at the same time, together."""
+    """All runs over the time from the first trigger to the last success, whichever node ran them."""
     command = [sys.executable, __file__, "--node", url, "--runs", str(runs)]
     processes = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(nodes)
     ]
+    ended: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def listen(process: subprocess.Popen[str]) -> None:
+        for line in process.stdout or ():
+            ended.put(int(line))
+
+    listeners = [threading.Thread(target=listen, args=(process,)) for process in processes]
+    for listener in listeners:
+        listener.start()
+    for _ in processes:
+        ended.get()  # it is ready
+    began = time.perf_counter()
     for process in processes:
-        assert process.stdout is not None
-        process.stdout.readline()
+        say(process, "go")
+    left = nodes * runs
+    while left > 0:
+        left -= ended.get()
+    took_s = time.perf_counter() - began
     for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    return sum(float(process.communicate()[0]) for process in processes)
+        say(process, "stop")
+    for process, listener in zip(processes, listeners, strict=True):
+        process.wait()
+        listener.join()
+    return nodes * runs / took_s
 
 
-def run_node(url: str, runs: int) -> None:
-    print("ready", flush=True)
-    sys.stdin.readline()
-    print(asyncio.run(our_runs_a_second(url, runs))[0])
+def say(process: subprocess.Popen[str], word: str) -> None:
+    assert process.stdin is not None
+    process.stdin.write(word + "\n")
+    process.stdin.flush()
+
+
+async def run_node(url: str, runs: int) -> None:
+    """Ready, trigger when told to, say how many have ended each time some have, stop when told to."""
+    boss = Orchestrator(url, max_concurrency=PRODUCERS * 2)
+
+    @boss.worker()
+    async def noop() -> None: ...
+
+    def count(events: Any) -> None:
+        ended = sum(1 for event in events if type(event) is RunEnded)
+        if ended:
+            print(ended, flush=True)
+
+    async def producer() -> None:
+        for _ in range(runs // PRODUCERS):
+            await noop.trigger()
+
+    boss.on_events(count)
+    async with boss:
+        print(0, flush=True)
+        await asyncio.to_thread(sys.stdin.readline)
+        await asyncio.gather(*(producer() for _ in range(PRODUCERS)))
+        await asyncio.to_thread(sys.stdin.readline)
 
 
 def measured(url: str, options: argparse.Namespace) -> dict[str, Any]:
@@ -147,7 +191,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.node:
-        run_node(options.node, options.runs)
+        asyncio.run(run_node(options.node, options.runs))
         return
     if options.url:
         figures = measured(options.url, options)

@@ -9,6 +9,7 @@ Rules of this file
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import os
 import pwd
@@ -18,7 +19,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -85,7 +86,9 @@ class Cluster:
         self.folder.chmod(0o755)  # for those who connect by the socket
         if self._user is not None:
             shutil.chown(self.folder, self._user)
-        self.run("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        self.run(
+            "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-k", "--no-sync"
+        )
         rules = self.data / "pg_hba.conf"
         rules.write_text(f"host all {GUARDED} all scram-sha-256\n" + rules.read_text())
 
@@ -118,6 +121,7 @@ class Cluster:
                 stderr=log,
                 user=self._user,
                 start_new_session=True,
+                preexec_fn=_end_with_parent,
                 cwd=self.folder,
             )
         self._until_it_answers()
@@ -180,6 +184,12 @@ def unprivileged() -> str | None:
         return None
     known = {entry.pw_name for entry in pwd.getpwall()}
     return "postgres" if "postgres" in known else "nobody"
+
+
+def _end_with_parent() -> None:
+    """Also when the tests are killed there is nobody left to stop the server (Linux)."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGQUIT, 0, 0, 0)  # PR_SET_PDEATHSIG
 
 
 def free_port() -> int:

@@ -89,15 +89,6 @@ def backtracks() -> None:
     re.match(r"(a+)+$", "a" * 60 + "b")
 
 
-def says_and_backtracks(file: str) -> str:
-    """The first time for ever."""
-    if Path(file).exists():
-        return "well"
-    Path(file).write_text("up")
-    backtracks()
-    return "never"
-
-
 def backtracks_a_while() -> str:
     """The same in a node's own process, which would stand still for ever: one match that outlasts the timeout."""
     import re
@@ -116,6 +107,28 @@ def sleeps() -> None:
 
 def sleeps_until_released() -> None:
     released.wait(600)
+
+
+# ── what goes on the first time, and does well when it is run again ──────────────────────────────────────────────
+
+
+def is_first(file: str) -> bool:
+    if Path(file).exists():
+        return False
+    Path(file).write_text("up")
+    return True
+
+
+def backtracks_at_first(file: str) -> Any:
+    return backtracks() if is_first(file) else "well"
+
+
+def spins_at_first(file: str) -> Any:
+    return spins() if is_first(file) else "well"
+
+
+def swallows_at_first(file: str) -> Any:
+    return swallows_everything() if is_first(file) else "well"
 
 
 # ── what ends, or ends its process ───────────────────────────────────────────────────────────────────────────────

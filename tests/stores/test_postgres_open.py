@@ -22,7 +22,7 @@ from shiftboss.errors import (
     StoreTooNew,
     StoreUnavailable,
 )
-from shiftboss.stores import postgres_schema
+from shiftboss.stores import postgres_queries, postgres_schema
 from shiftboss.stores.postgres import PostgresStore
 from shiftboss.stores.urls import open_store
 
@@ -250,3 +250,13 @@ def test_every_error_of_opening_is_one_of_ours(place: Place, monkeypatch: pytest
     monkeypatch.setattr(postgres_schema, "_look", broken)
     with pytest.raises(ShiftbossError):
         opened(place.url)
+
+
+# ── facts ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("failures", "says"), [(0, "ok"), (2, "2 pages failed their checksum"), (None, "not checked")], ids=repr
+)
+def test_integrity_is_what_the_server_found_and_says_when_nobody_looked(failures: int | None, says: str):
+    assert postgres_queries._integrity(failures).startswith(says)

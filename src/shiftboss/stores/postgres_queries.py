@@ -168,7 +168,8 @@ FACTS = Statement(
     """
 SELECT current_setting('server_version'), current_database(), current_user, current_setting('synchronous_commit'),
   current_setting('fsync'), (SELECT sum(pg_total_relation_size(oid)) FROM pg_class
-  WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r')::bigint
+  WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r')::bigint,
+  (SELECT checksum_failures FROM pg_stat_database WHERE datname = current_database())
 """,
     prepare=False,
 )
@@ -231,5 +232,12 @@ class Queries(browsing.Queries[Statement]):
             "synchronous_commit": synchronous,
             "fsync": fsync,
             "pooled": "no" if self._db.is_direct else "yes: something like PgBouncer stands between",
-            "integrity": "ok",
+            "integrity": _integrity(facts.number_or_none(0, 6)),
         }
+
+
+def _integrity(failures: int | None) -> str:
+    """What the server found whenever it read a page; None where it does not look."""
+    if failures is None:
+        return "not checked: the cluster was made without data checksums"
+    return "ok" if failures == 0 else f"{failures} pages failed their checksum; look at the server's log"
