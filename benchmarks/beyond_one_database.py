@@ -7,7 +7,8 @@ commit; two such transactions a run, as a cycle's are, without rules or bodies. 
 started, with fsync on.  From these a straight line: a transaction holds the lock for `fixed + batch * each`.
 
 Modelled from it: the same with a network between node and server (after the lock a cycle waits for two round trips),
-and several databases among which components of unequal size (1/1, 1/2, 1/3 …) are dealt: the fullest one bounds all.
+the nodes' leases, which are commits too, and several databases among which components of unequal size (1/1, 1/2, 1/3 …)
+are dealt: the fullest one bounds all.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ HELD_ROUND_TRIPS = 2  # questions and their answers; writes with the commit
 TRANSACTIONS_A_RUN = 2  # it is stored claimed by one, and settled by another
 DATABASES = (1, 2, 4, 8, 16)
 COMPONENTS = (20, 200)
+NODES = (10, 100, 1000)
+RENEW_S = 10.0  # how often each node renews its lease
+LOCK_S = 4.0  # how long a cycle waits for the lock before it gives up
 
 LOCK_TABLE = "CREATE TABLE raw_meta (number bigint); INSERT INTO raw_meta VALUES (0)"
 LOCK = "SELECT number FROM raw_meta FOR UPDATE"
@@ -95,10 +99,9 @@ def measured(url: str, writers: int, batch: int, seconds: float) -> tuple[float,
 
 
 def line(held_ms: dict[int, float]) -> tuple[float, float]:
-    """`fixed` and `each` in ms, through the smallest and the largest batch."""
-    small, large = min(held_ms), max(held_ms)
-    each = (held_ms[large] - held_ms[small]) / (large - small)
-    return held_ms[small] - small * each, each
+    """`fixed` and `each` in ms, by least squares."""
+    each, fixed = statistics.linear_regression(list(held_ms), list(held_ms.values()))
+    return fixed, each
 
 
 def bound(fixed_ms: float, each_ms: float, batch: int, round_trip_ms: float) -> float:
@@ -114,6 +117,11 @@ def times_one(components: int, databases: int) -> float:
     for size in sizes:
         heapq.heapreplace(loads, loads[0] + size)
     return sum(sizes) / max(loads)
+
+
+def lock_time(nodes: int, held_ms: float) -> dict[str, float]:
+    """What the nodes' number alone asks of the lock: the share of its time for leases, and the wait when all come."""
+    return {"leases": round(nodes * held_ms / (RENEW_S * 1000), 3), "all_at_once_s": round(nodes * held_ms / 1000, 2)}
 
 
 def figures(url: str, options: argparse.Namespace) -> dict[str, Any]:
@@ -138,6 +146,8 @@ def figures(url: str, options: argparse.Namespace) -> dict[str, Any]:
             for batch in BATCHES
             for trip in ROUND_TRIPS_MS
         },
+        "lock_time": {f"{nodes} nodes": lock_time(nodes, fixed) for nodes in NODES},
+        "nodes_that_fit_into_a_wait": round(LOCK_S * 1000 / fixed),
         "times_one_database": {
             f"{components} components, {databases} databases": round(times_one(components, databases), 1)
             for components in COMPONENTS

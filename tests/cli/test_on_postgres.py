@@ -229,6 +229,7 @@ def test_a_pooler_is_known_by_its_mode(cluster: Cluster, place: Place, mode: str
 
 
 def test_a_node_is_live_by_the_clock_of_the_store_and_takes_two_connections(cli, empty, place: Place):
+    """C2"""
     with a_node(place.url, max_concurrency=7):
         (node,) = cli("nodes", "--json", "--store", place.url).json["nodes"]
         shown = cli("nodes", "--store", place.url).out

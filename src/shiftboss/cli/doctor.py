@@ -178,8 +178,27 @@ def store(info: dict[str, Any]) -> Iterator[Finding]:
     newest = "the newest" if schema == latest else f"the newest is {latest}"
     place = info["path"] if is_file else f"schema {info['schema_name']} of database {info['database']}"
     yield Finding(Severity.GOOD, "store", f"{place}: schema {schema} ({newest}), {size}, {engine}")
-    if is_file:
-        yield from _file_store(info)
+    yield from _file_store(info) if is_file else _pages(str(info["integrity"]))
+
+
+def _pages(integrity: str) -> Iterator[Finding]:
+    """What PostgreSQL found whenever it read a page."""
+    if integrity == "ok":
+        yield Finding(Severity.GOOD, "integrity", "no page of the database has failed its checksum")
+    elif integrity.startswith("not checked"):
+        yield Finding(
+            Severity.WARNING,
+            "integrity",
+            f"{integrity}: a damaged page is not noticed",
+            "pg_checksums --enable, while the server is shut down",
+        )
+    else:
+        yield Finding(
+            Severity.PROBLEM,
+            "integrity",
+            integrity,
+            "find out which disk it is, and restore a backup: pg_amcheck says which tables are concerned",
+        )
 
 
 def _file_store(info: dict[str, Any]) -> Iterator[Finding]:
