@@ -156,6 +156,10 @@ class Reader(Protocol):
         """Stored events in order, from the one after number *after*."""
         ...
 
+    def last_event(self) -> int:
+        """The number of the newest event ever stored; 0 before the first."""
+        ...
+
     def lines(self, run: int, *, after: tuple[int, int] = (0, 0), limit: int = MAX_LINES) -> list[LogLine]:
         """What attempts of a run logged, in order, from the line after *after* (fence, number)."""
         ...

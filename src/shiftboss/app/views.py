@@ -17,7 +17,7 @@ from shiftboss.core.events import Event
 from shiftboss.core.explain import Explanation, explain
 from shiftboss.core.fleet import is_live, live_nodes
 from shiftboss.core.health import MAX_DEAD_LETTERS, HealthReason, SystemHealth, WorkerHealth, system_health
-from shiftboss.core.holds import AnyHold
+from shiftboss.core.holds import Hold
 from shiftboss.core.model import MAX_LINES, DeadLetter, Disabled, Error, LogLine, Node, Progress, Run, Verdict
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.value import Value
@@ -65,7 +65,7 @@ class WorkerStatus(Value, frozen=True, omit_defaults=False):
     breaker: str | None
     breaker_until: datetime | None
     next_run: int | None
-    holds: tuple[AnyHold, ...]  # of its next run, when that is due
+    holds: tuple[Hold, ...]  # of its next run, when that is due
     doc: str = ""
 
 
@@ -196,6 +196,11 @@ class Views:
             instants.append(after)
         return instants[:count]
 
+    @property
+    def seen(self) -> Snapshot:
+        """Declarations, state and claims as of the last question; nothing is read."""
+        return self._mirror.snapshot
+
     def snapshot(self) -> Snapshot:
         """Declarations and state of all workers, for graphs and checks; lanes are not read."""
         with self._session.read() as reader:
@@ -227,6 +232,36 @@ class Views:
     def info(self) -> dict[str, Any]:
         with self._session.read() as reader:
             return reader.info()
+
+    def last_event(self) -> int:
+        """The number of the newest stored event; 0 when there is none."""
+        with self._session.read() as reader:
+            return reader.last_event()
+
+    def runs(self, ids: Collection[int]) -> list[Run]:
+        """Those of *ids* that are stored."""
+        with self._session.read() as reader:
+            return reader.runs(ids)
+
+    def now(self) -> datetime:
+        return self._clock.now()
+
+    def has_changed(self) -> bool:
+        """Whether anybody committed since the last status; no lock, no wait."""
+        return self._session.changed_elsewhere()
+
+    def forget(self) -> None:
+        """Read everything anew next time (after a failure)."""
+        self._session.forget()
+
+    def new_lines(self, run_id: int, *, after: tuple[int, int]) -> list[LogLine]:
+        """At most 1,000 lines of a run after that one (fence, number); none where there is no such run."""
+        with self._session.read() as reader:
+            return reader.lines(run_id, after=after)
+
+    def ring(self) -> None:
+        """End the `wait` of another thread."""
+        self._session.ring()
 
     def wait(self, timeout_s: float) -> None:
         """Return when something may have changed, or time is up."""
@@ -322,7 +357,7 @@ class Views:
             breaker=breaker.mode.value if breaker is not None else None,
             breaker_until=breaker.until if breaker is not None else None,
             next_run=next_run.id if next_run is not None else None,
-            holds=explained.holds if explained is not None else (),  # type: ignore[arg-type]  # the union of all holds
+            holds=explained.holds if explained is not None else (),
             doc=definition.doc,
         )
 

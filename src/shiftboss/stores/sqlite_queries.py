@@ -183,6 +183,9 @@ class Queries(browsing.Queries[str]):
             where.add("run < ?", wanted.before)
         return rows.letters_of(self._db.text(where.in_(LETTERS), [*where.values, wanted.limit]))
 
+    def last_event(self) -> int:
+        return self._db.number("SELECT next_event - 1 FROM meta WHERE id = 1")
+
     has_arrivals = False  # nobody else has transactions in here
 
     def past(self) -> Past:
