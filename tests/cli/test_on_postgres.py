@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,7 @@ from shiftboss import Orchestrator
 from shiftboss.cli import doctor_postgres
 from shiftboss.cli.doctor import Severity
 from shiftboss.clock import SystemClock
+from shiftboss.stores import postgres_facts
 from shiftboss.stores.postgres_address import address_of
 from shiftboss.stores.postgres_facts import Facts, Room, Server, Slot, Standby, Table, Who, look
 
@@ -94,6 +96,30 @@ def test_it_names_who_holds_the_lock_and_how_to_end_it(cli, store, place: Place)
     assert severity == "warning"
     assert f"process {pid} (a report as postgres) holds locks on meta for 1." in text
     assert remedy.endswith(f"SELECT pg_terminate_backend({pid})")
+
+
+def test_it_knows_who_keeps_whom_waiting(store, place: Place):
+    lock = f"SELECT FROM {place.schema}.meta FOR UPDATE"
+    with psycopg.connect(place.cluster.url) as holder, psycopg.connect(place.cluster.url) as waiter:
+        holder.execute(lock)
+        waits = threading.Thread(target=waiter.execute, args=(lock,))
+        waits.start()
+        while not place.execute("SELECT FROM pg_locks WHERE NOT granted"):
+            pass
+        (held,) = [who for who in look(address_of(store), SystemClock()).holders if who.keeps_waiting]
+        holder.rollback()
+        waits.join()
+        pid = holder.info.backend_pid
+
+    assert (held.pid, held.tables, held.keeps_waiting) == (pid, "meta", 1)
+
+
+def test_every_question_is_one_that_the_server_understands(store, place: Place):
+    values = {"schema": place.schema, "application": "shiftboss", "limit": 20}
+    names = ("ROOM", "HOLDERS", "LONG", "PREPARED", "TABLES", "STANDBYS", "SLOTS", "RIGHTS", "ENTERS")
+    with psycopg.connect(place.cluster.url, autocommit=True) as connection:
+        for name in names:
+            connection.execute(getattr(postgres_facts, name), values)
 
 
 def test_a_prepared_transaction_that_nobody_ends_is_named(cli, empty):
