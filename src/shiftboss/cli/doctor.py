@@ -27,7 +27,7 @@ from shiftboss.core.findings import findings
 from shiftboss.core.health import Health
 from shiftboss.core.value import Value
 from shiftboss.errors import ConfigurationError, ShiftbossError
-from shiftboss.stores.sqlite_schema import latest
+from shiftboss.stores import migrating
 
 NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "fuse.glusterfs", "ceph", "lustre", "afs")
 FLEETING = ("tmpfs", "ramfs")
@@ -137,7 +137,7 @@ def _room(folder: Path) -> Iterator[Finding]:
     except (OSError, AttributeError):
         return
     free = facts.f_bavail * facts.f_frsize
-    text = f"{_bytes(free)} free in {folder}"
+    text = f"{in_bytes(free)} free in {folder}"
     if free < ALMOST_NOTHING_BYTES:
         yield Finding(Severity.PROBLEM, "disk", text, "make room: a full disk stops everything new")
     elif free < LITTLE_BYTES:
@@ -171,11 +171,37 @@ def _permissions(path: Path) -> Iterator[Finding]:
 
 def store(info: dict[str, Any]) -> Iterator[Finding]:
     """What the store says about itself."""
+    is_file = "path" in info
     engine = str(info["engine"]).partition(", process")[0]
-    size = _bytes(info["size_bytes"])
-    schema = info["schema"]
-    newest = "the newest" if schema == latest() else f"the newest is {latest()}"
-    yield Finding(Severity.GOOD, "store", f"{info['path']}: schema {schema} ({newest}), {size}, {engine}")
+    size = in_bytes(info["size_bytes"])
+    schema, latest = info["schema"], migrating.latest("sqlite" if is_file else "postgres")
+    newest = "the newest" if schema == latest else f"the newest is {latest}"
+    place = info["path"] if is_file else f"schema {info['schema_name']} of database {info['database']}"
+    yield Finding(Severity.GOOD, "store", f"{place}: schema {schema} ({newest}), {size}, {engine}")
+    yield from _file_store(info) if is_file else _pages(str(info["integrity"]))
+
+
+def _pages(integrity: str) -> Iterator[Finding]:
+    """What PostgreSQL found whenever it read a page."""
+    if integrity == "ok":
+        yield Finding(Severity.GOOD, "integrity", "no page of the database has failed its checksum")
+    elif integrity.startswith("not checked"):
+        yield Finding(
+            Severity.WARNING,
+            "integrity",
+            f"{integrity}: a damaged page is not noticed",
+            "pg_checksums --enable, while the server is shut down",
+        )
+    else:
+        yield Finding(
+            Severity.PROBLEM,
+            "integrity",
+            integrity,
+            "find out which disk it is, and restore a backup: pg_amcheck says which tables are concerned",
+        )
+
+
+def _file_store(info: dict[str, Any]) -> Iterator[Finding]:
     if info["integrity"] == "ok":
         yield Finding(Severity.GOOD, "integrity", "SQLite's quick check finds nothing")
     elif str(info["integrity"]).startswith("not finished"):
@@ -191,11 +217,11 @@ def store(info: dict[str, Any]) -> Iterator[Finding]:
         yield Finding(
             Severity.WARNING,
             "log",
-            f"the write-ahead log has {_bytes(info['wal_bytes'])}: some reader keeps it from being reused",
+            f"the write-ahead log has {in_bytes(info['wal_bytes'])}: some reader keeps it from being reused",
             "look for a process that holds the file open for long (lsof), a backup or a database browser",
         )
     else:
-        yield Finding(Severity.GOOD, "log", f"the write-ahead log has {_bytes(info['wal_bytes'])}")
+        yield Finding(Severity.GOOD, "log", f"the write-ahead log has {in_bytes(info['wal_bytes'])}")
     if info["reserve"] != "set aside":
         yield Finding(
             Severity.WARNING,
@@ -284,7 +310,7 @@ def failed(about: str, error: ShiftbossError) -> Finding:
     return Finding(Severity.PROBLEM, about, str(error))
 
 
-def _bytes(number: int) -> str:
+def in_bytes(number: int) -> str:
     size = float(number)
     for unit in ("B", "KiB", "MiB", "GiB"):
         if size < 1024:

@@ -84,8 +84,8 @@ def silent(address: Address, limit_s: float, *, maybe_stored: bool = False) -> S
 
 def standby(address: Address) -> StoreReadOnly:
     return StoreReadOnly(
-        f"{address.url} can only be read, this is a standby; name the primary, or all hosts (host1,host2), of which "
-        "the one that can be written is taken"
+        f"{address.url} can only be read: a standby, or default_transaction_read_only is on; name the primary, or all "
+        "hosts (host1,host2), of which the one that can be written is taken"
     )
 
 

@@ -21,7 +21,7 @@ from shiftboss.stores.postgres_address import Address, Prepare
 from shiftboss.stores.postgres_deadline import CALL_S, CONNECT_S, Deadlines, Line
 from shiftboss.stores.postgres_wire import NUMBER, Answer, Broken, Refused, Statement, Wire
 
-OLDEST = 130_000  # gen_random_uuid, MATERIALIZED; the oldest that PostgreSQL itself supports
+OLDEST = 130_000  # gen_random_uuid, MATERIALIZED; its own support ended in November 2025
 GRACE_S = 3.0  # beside libpq's own limit: names are looked up without one
 
 # Is the server at the other end of this very socket?  And which is it?

@@ -17,7 +17,7 @@ from shiftboss.cli.settings import Settings
 from shiftboss.clock import SystemClock
 from shiftboss.errors import ConfigurationError, ShiftbossError
 from shiftboss.stores.sqlite import SqliteStore
-from shiftboss.stores.urls import open_store
+from shiftboss.stores.urls import POSTGRES, open_store
 
 SIGNS = {
     Severity.GOOD: ("✓", "green"),
@@ -56,12 +56,14 @@ def _store(url: str) -> Iterator[Finding]:
         found = open_store(url, SystemClock())
         if isinstance(found, SqliteStore) and found.path.parent.is_dir():
             yield from examine.file(found.path)
+        if url.startswith(POSTGRES):
+            yield from _server(url)
         found.open(create=False)
     except ShiftbossError as error:
         yield examine.failed("store", error)
         return
     try:
-        views = Views(found, SystemClock())
+        views = Views(found, found.clock)
         yield from examine.store(views.info())
         yield from examine.fleet(views.status(), is_dead=found.is_dead)
         yield from examine.relations(views)
@@ -69,6 +71,15 @@ def _store(url: str) -> Iterator[Finding]:
         yield examine.failed("store", error)
     finally:
         found.close()
+
+
+def _server(url: str) -> Iterator[Finding]:
+    """Its driver is imported for such a store only."""
+    from shiftboss.cli import doctor_postgres
+    from shiftboss.stores.postgres_address import address_of
+    from shiftboss.stores.postgres_facts import look
+
+    yield from doctor_postgres.server(look(address_of(url), SystemClock()))
 
 
 def _settings(ctx: click.Context) -> Iterator[Finding]:

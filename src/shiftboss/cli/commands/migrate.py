@@ -13,9 +13,9 @@ from shiftboss.cli import dump, place, table, talk
 from shiftboss.cli.command import Command, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.clock import SystemClock
+from shiftboss.stores import migrating
 from shiftboss.stores.sqlite import SqliteStore
 from shiftboss.stores.sqlite_file import Headings
-from shiftboss.stores.sqlite_schema import latest
 from shiftboss.stores.urls import open_store
 
 COLUMNS = (table.Column("MOVED"), table.Column("COUNT", right=True), table.Column("SHA-256"))
@@ -26,6 +26,7 @@ COLUMNS = (table.Column("MOVED"), table.Column("COUNT", right=True), table.Colum
     epilog=examples(
         "shiftboss migrate --store sqlite:////srv/shop/jobs.db",
         "shiftboss migrate --from sqlite:///shiftboss.db --to sqlite:////srv/shop/jobs.db",
+        "shiftboss migrate --from sqlite:///shiftboss.db --to postgresql://shop@db/shop",
     ),
 )
 @click.option("--from", "source", metavar="URL", help="Move everything out of this store …")
@@ -46,11 +47,14 @@ def migrate(as_json: bool, source: str | None, target: str | None, store: str | 
         if source is None or target is None or store is not None:
             raise click.UsageError("a move takes --from URL and --to URL, and neither --store nor --app")
         return _move(source, target, as_json=as_json)
-    found = open_store(place.store_url(store, app), SystemClock())
-    before = _version(found.path) if isinstance(found, SqliteStore) and found.path.exists() else None
+    url = place.store_url(store, app)
+    found = open_store(url, SystemClock())
+    if isinstance(found, SqliteStore):
+        before, after = _version_of_file(found.path), migrating.latest("sqlite")
+    else:
+        before, after = _version_of_schema(url), migrating.latest("postgres")
     found.open(create=True)
     found.close()
-    after = latest()
     if as_json:
         dump.one({"store": found.url, "from": before, "to": after})
     elif before is None:
@@ -91,6 +95,13 @@ def _show(runs: int | None) -> None:
         sys.stderr.flush()
 
 
-def _version(path: Path) -> int | None:
+def _version_of_file(path: Path) -> int | None:
     """What the file says, before anything touches it; None for a file that is no store (opening it says what it is)."""
-    return Headings(path).version if path.stat().st_size else None
+    return Headings(path).version if path.exists() and path.stat().st_size else None
+
+
+def _version_of_schema(url: str) -> int | None:
+    from shiftboss.stores.postgres_address import address_of  # its driver, for such a store only
+    from shiftboss.stores.postgres_schema import version
+
+    return version(address_of(url))
