@@ -17,6 +17,7 @@ from nodes import a_fleet, boot_time, events, finished, pending, trigger_many, u
 
 from postgres_server import Place
 from shiftboss import Orchestrator, Status
+from shiftboss.core.events import BreakerClosed, BreakerOpened, WorkerDeclared
 from shiftboss.core.holds import Hold
 
 SEED = 4711
@@ -106,18 +107,20 @@ def test_twenty_nodes_that_start_at_once_on_an_empty_database_make_one_store(tmp
         began = time.monotonic()
         fleet.until_ready(nodes)
         ready_s = time.monotonic() - began
-        with Orchestrator(place.url).sync as sync:
+        boss = Orchestrator(place.url)
+        with boss.sync as sync:
             known = len([node for node in sync.nodes() if node.live])
+            declared = [e.worker for e in events(boss) if isinstance(e, WorkerDeclared)]
         triggered = trigger_many(place.url, [("left", {"number": n}, None) for n in range(100)])
         until(lambda: pending(place) == 0, "all have ended")
         migrations = place.execute("SELECT schema, (SELECT count(*) FROM meta) FROM meta")
-        declared = [e for e in events(Orchestrator(place.url)) if type(e).__name__ == "WorkerDeclared"]
         codes = fleet.end()
         spans = fleet.spans()
-    print(f"\n20 nodes ready after {ready_s:.1f} s; stores {migrations}; declared {[e.worker for e in declared]}")
+    print(f"\n20 nodes ready after {ready_s:.1f} s; stores {migrations}; declared {declared}")
 
     assert known == 20
     assert [count for _, count in migrations] == [1]
+    assert sorted(declared) == ["left", "right"]
     assert {span.run for span in spans} == set(triggered)
     assert codes == [0] * 20
     assert "Traceback" not in fleet.said()
@@ -143,7 +146,8 @@ def test_a_limit_of_three_holds_while_nodes_are_killed_and_three_run_at_the_end(
         until(lambda: pending(place) == 0, "the last ones have ended")
         codes = fleet.end()
         spans = fleet.spans()
-        runs = finished(Orchestrator(place.url))
+        with (boss := Orchestrator(place.url)).sync:
+            runs = finished(boss)
     at_the_end = [span for span in spans if span.start >= began]
     most = {worker: most_at_once(spans, worker) for worker in ("limited", "press")}
     last = {worker: most_at_once(at_the_end, worker) for worker in ("limited", "press")}
@@ -205,11 +209,11 @@ def test_a_breaker_a_chain_and_a_schedule_are_one_in_the_whole_fleet(tmp_path: P
         codes = fleet.end()
         spans = fleet.spans()
         boss = Orchestrator(place.url)
-        history, said = finished(boss), events(boss)
-        boss.sync.close()
+        with boss.sync:
+            history, said = finished(boss), events(boss)
     kinds = Counter(type(event).__name__ for event in said)
-    opened = [e.at for e in said if type(e).__name__ == "BreakerOpened"]
-    closed = [e.at for e in said if type(e).__name__ == "BreakerClosed"]
+    opened = [e.at for e in said if isinstance(e, BreakerOpened)]
+    closed = [e.at for e in said if isinstance(e, BreakerClosed)]
     sick = [r for r in history.values() if r.worker == "sick" and r.attempts]
     probes = [r for r in sick if opened and r.attempts[0].started_at >= opened[0] and r.attempts[0].started_at < closed[0]]
     fired = Counter((r.worker, r.occurs_at) for r in history.values() if r.status.is_final)

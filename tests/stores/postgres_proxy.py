@@ -23,6 +23,10 @@ class Proxy:
         self._is_silent = False
         self._silent_after: bytes | None = None
         self._cuts_after: bytes | None = None
+        self._lost_answer: bytes | None = None
+        self._lost_every = 1
+        self._answers = 0
+        self.lost = 0  # answers that were swallowed, their connections cut
         self._is_over = False
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -47,9 +51,14 @@ class Proxy:
         """As soon as a client has said *words*, which still reach the server: its answer is lost."""
         self._silent_after = words
 
+    def lose_answers(self, words: bytes, *, every: int) -> None:
+        """Swallow each so-many-th answer of the server with *words* in it, and cut its connection."""
+        self._lost_answer, self._lost_every = words, every
+
     def recover(self) -> None:
         self._is_silent = False
         self._silent_after = None
+        self._lost_answer = None
         self._wake.send(b".")
 
     def cut(self) -> None:
@@ -78,6 +87,8 @@ class Proxy:
         except OSError:
             data = b""
         target = self._pairs.get(source)
+        if self._is_lost(source, data):
+            data = b""
         if not data or target is None:
             for each in (source, target):
                 if each is not None:
@@ -88,3 +99,11 @@ class Proxy:
             target.sendall(data)
         if self._silent_after is not None and self._silent_after in data:
             self._is_silent = True
+
+    def _is_lost(self, source: socket.socket, data: bytes) -> bool:
+        if self._lost_answer is None or source.getpeername() != self._target or self._lost_answer not in data:
+            return False
+        self._answers += 1
+        is_lost = self._answers % self._lost_every == 0
+        self.lost += is_lost
+        return is_lost

@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import time
+from pathlib import Path
 
 from shiftboss import Breaker, Context, Orchestrator
 from shiftboss.core import fleet
@@ -25,6 +26,7 @@ LEDGER = os.open(os.environ["LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0
 NODE = int(os.environ["NODE"])  # by whom lines are told apart: a body may run in a child of the node
 BODY_S = float(os.environ.get("BODY", "0.3"))
 PATIENCE_S = float(os.environ.get("PATIENCE", "1"))
+RELEASE = Path(os.environ["LEDGER"] + ".release")  # bodies that tick end when this file is there
 SUFFERS = float(os.environ.get("SUFFERS", "10"))  # how long a sick body lets the breaker open again
 
 boss = Orchestrator(
@@ -61,27 +63,25 @@ async def plain(ctx: Context, number: int = 0) -> int:
     return number
 
 
-def in_a_child(ctx: Context, seconds: float) -> None:
-    in_a_thread(ctx, seconds)
+def in_a_child(ctx: Context) -> None:
+    in_a_thread(ctx)
 
 
-def in_a_thread(ctx: Context, seconds: float) -> None:
-    """Ticks, so that the ledger shows until when it ran."""
+def in_a_thread(ctx: Context) -> None:
+    """Ticks until it is let go, so that the ledger shows until when it ran."""
     say("start", ctx)
-    until = time.monotonic() + seconds
-    while time.monotonic() < until and not ctx.cancelled:
+    while not RELEASE.exists() and not ctx.cancelled:
         say("tick", ctx)
-        time.sleep(0.005)
+        time.sleep(0.002)
     say("cut" if ctx.cancelled else "end", ctx)
 
 
-async def on_the_loop(ctx: Context, seconds: float) -> None:
+async def on_the_loop(ctx: Context) -> None:
     say("start", ctx)
-    until = time.monotonic() + seconds
     try:
-        while time.monotonic() < until:
+        while not RELEASE.exists():
             say("tick", ctx)
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.002)
     except asyncio.CancelledError:
         say("cut", ctx)
         raise
