@@ -19,6 +19,7 @@ class Proxy:
         netloc = f"{parts.username}@127.0.0.1:{self._listener.getsockname()[1]}"
         self.url = urlunsplit(parts._replace(netloc=netloc))
         self._pairs: dict[socket.socket, socket.socket] = {}
+        self._to_server: set[socket.socket] = set()
         self._wake, self._woken = socket.socketpair()
         self._is_silent = False
         self._silent_after: bytes | None = None
@@ -78,6 +79,7 @@ class Proxy:
                     client, _ = self._listener.accept()
                     server = socket.create_connection(self._target)
                     self._pairs[client], self._pairs[server] = server, client
+                    self._to_server.add(server)
                 elif each in self._pairs and not self._is_silent:
                     self._carry(each)
 
@@ -93,6 +95,7 @@ class Proxy:
             for each in (source, target):
                 if each is not None:
                     self._pairs.pop(each, None)
+                    self._to_server.discard(each)
                     each.close()
             return
         with suppress(OSError):
@@ -101,7 +104,7 @@ class Proxy:
             self._is_silent = True
 
     def _is_lost(self, source: socket.socket, data: bytes) -> bool:
-        if self._lost_answer is None or source.getpeername() != self._target or self._lost_answer not in data:
+        if self._lost_answer is None or source not in self._to_server or self._lost_answer not in data:
             return False
         self._answers += 1
         is_lost = self._answers % self._lost_every == 0
