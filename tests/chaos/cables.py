@@ -17,7 +17,10 @@ import pytest
 
 NOBODY = "02:00:00:00:00:01"
 NETWORK = "10.213.0.0/16"  # all cables
-MISSING = "cutting networks needs root and the program ip: apt-get install iproute2, and run as root (in a container: --privileged)"
+MISSING = (
+    "cutting networks needs root and the program ip: apt-get install iproute2, and run as root (in a container with "
+    "--privileged)"
+)
 
 _numbers = itertools.count(1)
 
@@ -51,7 +54,9 @@ class Cable:
 
     def lose_what_comes(self) -> None:
         """What is sent from the far end never arrives here."""
-        _ip("-n", self._space, "neighbour", "replace", self.here, "lladdr", NOBODY, "dev", self._far, "nud", "permanent")
+        _ip(
+            "-n", self._space, "neighbour", "replace", self.here, "lladdr", NOBODY, "dev", self._far, "nud", "permanent"
+        )
 
     def lose_what_goes(self) -> None:
         """What is sent from here never arrives at the far end."""

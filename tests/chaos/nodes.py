@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -92,7 +93,9 @@ class Nodes:
         names = {"SHIFTBOSS_STORE": store or self.store, "LEDGER": str(self.ledger), "NODE": str(number)}
         command = [*within, sys.executable, str(APPS / "nodes.py")]
         with log.open("wb") as stderr:
-            process = subprocess.Popen(command, env={**os.environ, **self._environment, **names, **given}, stderr=stderr)
+            process = subprocess.Popen(
+                command, env={**os.environ, **self._environment, **names, **given}, stderr=stderr
+            )
         node = Node(number, process, log)
         self.nodes.append(node)
         self._logs.append(log)
@@ -191,3 +194,16 @@ def events(boss: Orchestrator) -> list[Event]:
             return found
         found += [event for _, event in page]
         after = page[-1][0]
+
+
+def lines_of(fleet: Nodes, node: int, run: int) -> list[tuple[float, str]]:
+    """What the bodies of a run said on one node."""
+    said = [json.loads(line) for line in fleet.ledger.read_text().splitlines()]
+    return [(line["at"], line["what"]) for line in said if line["pid"] == node and line["run"] == run]
+
+
+def nodes_that_began(fleet: Nodes, run: int) -> set[int]:
+    if not fleet.ledger.exists():
+        return set()
+    said = [json.loads(line) for line in fleet.ledger.read_text().splitlines() if '"start"' in line]
+    return {line["pid"] for line in said if line["run"] == run}

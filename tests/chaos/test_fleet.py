@@ -215,10 +215,14 @@ def test_a_breaker_a_chain_and_a_schedule_are_one_in_the_whole_fleet(tmp_path: P
     opened = [e.at for e in said if isinstance(e, BreakerOpened)]
     closed = [e.at for e in said if isinstance(e, BreakerClosed)]
     sick = [r for r in history.values() if r.worker == "sick" and r.attempts]
-    probes = [r for r in sick if opened and r.attempts[0].started_at >= opened[0] and r.attempts[0].started_at < closed[0]]
+    probes = [
+        r for r in sick if opened and r.attempts[0].started_at >= opened[0] and r.attempts[0].started_at < closed[0]
+    ]
     fired = Counter((r.worker, r.occurs_at) for r in history.values() if r.status.is_final)
-    print(f"\n{dict(kinds)}; opened {len(opened)}, closed {len(closed)}, probes {len(probes)}; by node "
-          f"{ {w: spread(spans, w) for w in ('sick', 'source', 'sink')} }")
+    print(
+        f"\n{dict(kinds)}; opened {len(opened)}, closed {len(closed)}, probes {len(probes)}; by node "
+        f"{ {w: spread(spans, w) for w in ('sick', 'source', 'sink')} }"
+    )
 
     assert len(closed) == 1
     assert len(probes) == len(opened)  # each probe but the last has opened it anew

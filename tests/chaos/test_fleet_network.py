@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
@@ -18,14 +18,15 @@ from pathlib import Path
 
 import pytest
 from cables import NETWORK, Cable
-from ledger import overlaps, unexplained_repetitions
-from nodes import Node, Nodes, a_fleet, boot_time, finished, pending, until
+from ledger import overlaps
+from nodes import Node, Nodes, a_fleet, boot_time, events, finished, lines_of, nodes_that_began, until
 from postgres_proxy import Proxy
 
 from postgres_server import RELAXED, Cluster, Place, a_cluster, a_place
 from shiftboss import Orchestrator, Status
+from shiftboss.core.events import StaleReport
+from shiftboss.core.model import Run
 from shiftboss.errors import StoreUnavailable
-from shiftboss.ports import HistoryFilter
 
 pytestmark = pytest.mark.chaos
 
@@ -142,7 +143,7 @@ def lines_a_second(node: Node, began: float, ended: float) -> float:
     return round(len(node.lines_between(began, ended)) / max(1.0, ended - began), 2)
 
 
-def gaps(worker: str, history: dict[int, object]) -> list[tuple[int, int]]:
+def gaps(worker: str, history: dict[int, Run]) -> list[tuple[int, int]]:
     """Instants that no run covers, or that two do."""
     runs = sorted((r for r in history.values() if r.worker == worker and r.status.is_final), key=lambda r: r.occurs_at)
     return [
@@ -170,6 +171,51 @@ def test_a_node_that_is_cut_off_loses_nothing_and_comes_back(tmp_path: Path, far
         beyond = fleet.start(store=far.url.replace("127.0.0.1", cable.here), within=cable.within)
         fleet.until_ready([beyond, *fleet.start_ready(2)])
         trouble(fleet, far, wait_out(getattr(cable, how)), cable.mend)
+
+
+@pytest.mark.parametrize("hosts", [1, 5])
+@pytest.mark.parametrize("how", ["lose_all", "lose_what_comes", "lose_what_goes"])
+def test_bodies_of_a_node_that_is_cut_off_have_ended_before_others_begin_them(
+    tmp_path: Path, far: Place, how: str, hosts: int
+):
+    """C3, C4, C5: with the lease as it is, 30 s, while the engine waits for a server that is silent."""
+    kinds = ("loop", "thread", "child")
+    with Cable() as cable, a_fleet(tmp_path, far, "suspended") as fleet:
+        address = ",".join([f"{cable.here}:{far.cluster.port}"] * hosts)
+        url = far.url.replace(f"127.0.0.1:{far.cluster.port}", address)
+        fleet.until_ready([fleet.start(store=url, within=cable.within)])
+        with (boss := Orchestrator(far.url)).sync as sync:
+            runs = {kind: sync.trigger(kind).id for kind in kinds}
+            for run in runs.values():
+                until(lambda run=run: nodes_that_began(fleet, run) == {1}, "it has begun")
+            fleet.start_ready(2)
+            getattr(cable, how)()
+            for run in runs.values():
+                until(lambda run=run: len(nodes_that_began(fleet, run)) == 2, "another began it")
+            cable.mend()
+            for run in runs.values():
+                until(
+                    lambda run=run: f"run {run}: a report with the old fence" in fleet.said(), "its report was refused"
+                )
+            Path(f"{fleet.ledger}.release").touch()
+            for run in runs.values():
+                sync.wait_for(run, timeout=60)
+            refused = Counter(event.run for event in events(boss) if isinstance(event, StaleReport))
+        codes = fleet.end()
+        ahead = {kind: began_elsewhere(fleet, run) - last_word(fleet, run) for kind, run in runs.items()}
+    print(f"\nended before others began: { {kind: f'{seconds:.1f} s' for kind, seconds in ahead.items()} }")
+
+    assert [kind for kind, seconds in ahead.items() if seconds <= 0] == []
+    assert refused == dict.fromkeys(runs.values(), 1)
+    assert codes == [0, 0, 0]
+
+
+def last_word(fleet: Nodes, run: int) -> float:
+    return max(at for at, _ in lines_of(fleet, 1, run))
+
+
+def began_elsewhere(fleet: Nodes, run: int) -> float:
+    return min(at for node in (2, 3) for at, what in lines_of(fleet, node, run) if what == "start")
 
 
 def test_a_proxy_that_falls_silent_with_its_sockets_open_is_noticed(tmp_path: Path, far: Place):

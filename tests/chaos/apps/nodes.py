@@ -131,8 +131,14 @@ def declare(part: str) -> None:
             boss.register("somewhere", changed if os.environ.get("NEWER") else plain)
             boss.register("everywhere", plain)
         case "truth":
-            boss.register("sick", sick, every=0.5, breaker=Breaker(failures=2, cooldown=1), max_retries=0,
-                          max_consecutive_failures=None)
+            boss.register(
+                "sick",
+                sick,
+                every=0.5,
+                breaker=Breaker(failures=2, cooldown=1),
+                max_retries=0,
+                max_consecutive_failures=None,
+            )
             boss.register("source", plain, every=1, priority="high")
             boss.register("sink", plain, every=1, depends_on=["source"])
         case _:
