@@ -31,9 +31,9 @@ def read_spans(path: Path, *, died_at: dict[int, float]) -> list[Span]:
         key = (said["run"], said["fence"], said["pid"])
         if said["what"] == "start":
             open_spans[key] = said
-        else:
+        elif said["what"] in ("end", "cut"):  # cut: it was told to stop before its end
             begun = open_spans.pop(key)
-            spans.append(_span(begun, said["at"], finished=True))
+            spans.append(_span(begun, said["at"], finished=said["what"] == "end"))
     for begun in open_spans.values():
         spans.append(_span(begun, died_at.get(begun["pid"], float("inf")), finished=False))
     return sorted(spans, key=lambda span: span.start)
