@@ -56,10 +56,11 @@ NO_DELTA = Delta()
 
 
 class Past(NamedTuple):
-    """How far a store has come: neither number is ever given again."""
+    """How far a store has come: none of these numbers is ever given again."""
 
     number: int  # of the last commit: no claim has a larger fence
     run_id: int  # of the last run
+    event: int  # of the last event that is stored
 
 
 class Arrival(NamedTuple):

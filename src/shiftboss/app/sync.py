@@ -126,11 +126,11 @@ class SyncFace:
     ) -> str:
         """Trigger within a transaction of yours; once it is committed the run is there, under the key given back.
 
-        Raises ConfigurationError for an asynchronous connection.
+        Raises what `trigger` raises, by what is known now, and ConfigurationError for an asynchronous connection.
         """
         self.open()
         boss = self._boss
-        request, arrival = boss._arrival(boss._asked(name_of(worker), boss.encode(worker, payload), options))
+        request, arrival, _ = boss._arriving(name_of(worker), boss.encode(worker, payload), options)
         done = insert(within, arrival)
         if done is not None:
             if inspect.iscoroutine(done):

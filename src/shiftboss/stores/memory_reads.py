@@ -144,7 +144,7 @@ class MemoryReader:
     has_arrivals = False  # nobody else has transactions in here
 
     def past(self) -> Past:
-        return Past(self._tables.number, self._tables.next_run - 1)
+        return Past(self._tables.number, self._tables.next_run - 1, self._tables.next_event - 1)
 
     def info(self) -> dict[str, Any]:
         tables = self._tables

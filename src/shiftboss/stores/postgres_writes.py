@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from shiftboss.stores.postgres_epoch import Locked
     from shiftboss.stores.postgres_wire import Answer
 
+MAX_TAKEN_BYTES = 16 * 1024 * 1024  # of arrivals' payloads at once: they come and go within the deadline of a call
+
 INSERT_RUNS = Rows(
     """INSERT INTO run (id, worker, queue, due_at, occurs_at, origin, key, give_up_at, replay_of, caused_by, data)
 SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)""",
@@ -167,10 +169,14 @@ WHERE log.run = old.run AND log.fence = old.fence AND log.number <= old.number""
 )
 TAKE_ARRIVALS = Statement(
     """
-WITH taken AS (
-  DELETE FROM arrival WHERE id IN (SELECT id FROM arrival ORDER BY id LIMIT $1) RETURNING id, data, payload)
+WITH first AS (
+  SELECT id, sum(octet_length(payload)) OVER (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+  FROM (SELECT id, payload FROM arrival ORDER BY id LIMIT $1) AS oldest),
+taken AS (
+  DELETE FROM arrival WHERE id IN (SELECT id FROM first WHERE coalesce(before, 0) < $2) RETURNING id, data, payload)
 SELECT data, payload FROM taken ORDER BY id
 """,
+    NUMBER,
     NUMBER,
 )
 MORE_ARRIVALS = Statement("SELECT EXISTS (SELECT FROM arrival)::int")
@@ -215,6 +221,7 @@ class PostgresTransaction(Reads, Writes["Database"]):
             seen,
             number=meta.number,
             next_run=meta.next_run,
+            next_event=meta.next_event,
             has_arrivals=locked.has_arrivals,
             ahead=ahead,
         )
@@ -222,7 +229,7 @@ class PostgresTransaction(Reads, Writes["Database"]):
         self._place = db.address.url
 
     def arrivals(self, *, limit: int) -> list[Request]:
-        found, more = self._db.exchange((TAKE_ARRIVALS, (limit,)), (MORE_ARRIVALS, ()))
+        found, more = self._db.exchange((TAKE_ARRIVALS, (limit, MAX_TAKEN_BYTES)), (MORE_ARRIVALS, ()))
         self.has_arrivals = bool(more.number(0, 0))
         self.has_written = self.has_written or not found.is_empty
         return [rows.request_of(found.text(row, 0), found.blob(row, 1)) for row in range(len(found))]

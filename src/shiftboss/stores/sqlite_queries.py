@@ -186,7 +186,12 @@ class Queries(browsing.Queries[str]):
     has_arrivals = False  # nobody else has transactions in here
 
     def past(self) -> Past:
-        return Past(self._db.number("SELECT number FROM meta"), self._db.number("SELECT next_run - 1 FROM meta"))
+        number = self._db.number
+        return Past(
+            number("SELECT number FROM meta"),
+            number("SELECT next_run - 1 FROM meta"),
+            number("SELECT next_event - 1 FROM meta"),
+        )
 
     def info(self) -> dict[str, Any]:
         db, path = self._db, self._db.path
