@@ -31,6 +31,7 @@ from shiftboss import (
     WrongPayload,
 )
 from shiftboss.app.handle import PromisedRun
+from shiftboss.app.within import insert
 from shiftboss.core.events import ArrivalRefused, Event, RunEnded
 from shiftboss.core.model import Run
 from shiftboss.engine import cycle
@@ -358,7 +359,7 @@ async def test_a_key_that_is_taken_meanwhile_becomes_an_event_and_the_others_run
         assert await other.result(timeout=PATIENCE_S) == "to Zoë"
 
 
-async def test_a_worker_that_is_disabled_meanwhile_becomes_an_event_unless_it_was_forced(boss, told, cluster):
+async def test_a_worker_that_is_disabled_meanwhile_becomes_an_event_unless_it_was_forced(boss, told, cluster, caplog):
     async with boss:
         async with by_asyncpg(cluster) as within:
             late = await boss.trigger("mail", TO, within=within)
@@ -369,6 +370,7 @@ async def test_a_worker_that_is_disabled_meanwhile_becomes_an_event_unless_it_wa
         assert (refused.key, "is disabled by" in refused.reason, "holidays" in refused.reason) == (late.key, True, True)
         with pytest.raises(NotAllowed, match="holidays"):
             await late.wait(timeout=PATIENCE_S)
+        assert f"mail: a trigger with key {late.key} that a transaction had committed becomes no run" in caplog.text
         assert await forced.result(timeout=PATIENCE_S) == "to Zoë"
 
 
@@ -495,21 +497,20 @@ async def test_what_arrives_while_no_node_lives_waits_and_keeps_its_order(place,
     assert order == [f"{batch}{number}" for batch in range(3) for number in range(4)]
 
 
-def ten_thousand(boss: Orchestrator, cluster: Cluster) -> None:
-    """What 10,000 calls insert, in one go."""
+def ten_thousand(boss: Orchestrator, place: Place) -> None:
+    """What 10,000 calls insert, in one transaction."""
     request = boss._asked("mail", ENCODED, {})
-    with psycopg.connect(cluster.url) as connection:
-        arrival = boss.store.arrival(request)
-        connection.execute(
-            f"INSERT INTO {arrival.table} (data, payload) SELECT %s, %s FROM generate_series(1, 10000)".encode(),
-            (arrival.data, arrival.payload),
-        )
+    with psycopg.connect(place.cluster.url) as connection:
+        insert(connection, boss.store.arrival(request))
+    place.execute("INSERT INTO arrival (data, payload) SELECT data, payload FROM arrival, generate_series(1, 9999)")
 
 
 async def test_ten_thousand_at_once_are_all_picked_up(boss, cluster, place):
     async with boss:
-        await boss.disable("broken")
-        ten_thousand(boss, cluster)
+        pass
+    async with declared(place.url).client() as client:
+        ten_thousand(client, place)
+    async with boss:
         async with by_asyncpg(cluster) as within:
             last = await boss.trigger("mail", TO, within=within)
         await last.find(timeout=PATIENCE_S)

@@ -168,9 +168,7 @@ class Cycle:
         return Turn(again=True, claims_read=True)
 
     def _may_pick_up(self, reader: Reader) -> bool:
-        return (
-            self.node is not None and reader.has_arrivals and self.clock.monotonic_s() >= self._arrivals_after_s
-        )
+        return self.node is not None and reader.has_arrivals and self.clock.monotonic_s() >= self._arrivals_after_s
 
     def _something_is_due(self) -> bool:
         if self.node is None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from shiftboss.core.control import Request
 from shiftboss.core.snapshot import Change
+from shiftboss.errors import ShiftbossError
 from shiftboss.stores import rows
 from shiftboss.stores.postgres_reads import Reads
 from shiftboss.stores.postgres_wire import BLOBS, KEYS, NUMBER, NUMBERS, TEXTS, Rows, Statement
@@ -237,6 +238,16 @@ class PostgresTransaction(Reads, Writes["Database"]):
     def write(self, change: Change, *, new: Collection[int]) -> None:
         self._give_up = None
         super().write(change, new=new)
+        if self._db.takes_time:
+            self._send()
+
+    def _send(self) -> None:
+        """At once: what a move writes is more than can be piled up for the commit."""
+        try:
+            self._db.exchange()
+        except ShiftbossError as error:
+            self.failure = error
+            raise
 
     def finish(self) -> None:
         """The last statement before the commit."""
