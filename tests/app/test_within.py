@@ -110,6 +110,12 @@ def by_psycopg(cluster: Cluster) -> Iterator[psycopg.Connection]:
         yield connection
 
 
+@contextmanager
+def by_psycopg_raw(cluster: Cluster) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(cluster.url, cursor_factory=psycopg.RawCursor) as connection:
+        yield connection
+
+
 @asynccontextmanager
 async def by_psycopg_async(cluster: Cluster) -> AsyncIterator[psycopg.AsyncConnection]:
     async with await psycopg.AsyncConnection.connect(cluster.url) as connection:
@@ -196,6 +202,7 @@ def by_django(cluster: Cluster) -> Iterator[Any]:
 
 BLOCKING = {
     "psycopg": by_psycopg,
+    "psycopg, raw": by_psycopg_raw,
     "sqlalchemy connection": by_sqlalchemy,
     "sqlalchemy session": by_session,
     "django": by_django,

@@ -46,8 +46,12 @@ def insert(within: Within, arrival: Arrival) -> Awaitable[Any] | None:
     return done if isinstance(done, Awaitable) else None
 
 
-def _by_execute(within: Any, arrival: Arrival) -> Any:
-    return within.execute(_statement(arrival, "%s", "%s"), (arrival.data, arrival.payload))
+def _by_psycopg(within: Any, arrival: Arrival) -> Any:
+    from psycopg import AsyncRawCursor, RawCursor  # there, likewise
+
+    factory = getattr(within, "cursor_factory", type(within))
+    places = ("$1", "$2") if issubclass(factory, RawCursor | AsyncRawCursor) else ("%s", "%s")
+    return within.execute(_statement(arrival, *places), (arrival.data, arrival.payload))
 
 
 def _by_asyncpg(within: Any, arrival: Arrival) -> Any:
@@ -74,7 +78,7 @@ def _by_cursor(within: Any, arrival: Arrival) -> None:
 
 
 WAYS: dict[str, Callable[[Any, Arrival], Any]] = {
-    "psycopg": _by_execute,
+    "psycopg": _by_psycopg,
     "asyncpg": _by_asyncpg,
     "sqlalchemy": _by_sqlalchemy,
     "django": _by_django,
