@@ -34,7 +34,7 @@ MISSING = (
 RELAXED = ("fsync=off", "full_page_writes=off")  # for tests about behaviour; nothing outlives them anyway
 START_S = 60
 GUARDED = "guarded"  # the one role that must show its password
-SECRET = "open sesame"  # noqa: S105  # of a server that lives for a minute
+SECRET = "open sesame"  # of a server that lives for a minute
 
 
 def binaries() -> Path:

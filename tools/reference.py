@@ -13,9 +13,10 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import click
+import msgspec
 
 from shiftboss import errors
 from shiftboss.app.declaration import WorkerOptions
@@ -26,6 +27,11 @@ from shiftboss.cli.root import SECTIONS, root
 from shiftboss.context import Context
 from shiftboss.core import events, holds, lifecycle
 from shiftboss.core.model import Cause, Status
+from shiftboss.web import bulk, frames
+from shiftboss.web.operation import Nothing
+from shiftboss.web.problems import STATUSES, TYPE, kind_of
+from shiftboss.web.reading import is_list
+from shiftboss.web.table import OPERATIONS
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs/reference"
@@ -36,6 +42,7 @@ FOLDERS = (
     "executors",
     "observe",
     "app",
+    "web",
     "testing",
     "cli",
     "cli/commands",
@@ -198,6 +205,72 @@ def house() -> str:
     return "\n".join(lines[1:])
 
 
+def http_operations() -> str:
+    """The table of operations, a line each."""
+    rows = ["| | path | who | does | asked with | answers |", "|---|---|---|---|---|---|"]
+    for it in OPERATIONS:
+        asked = [field for field in msgspec.structs.fields(it.params) if field.encode_name not in it.path_params]
+        names = ", ".join(f"`{field.encode_name}`{' (repeatable)' if is_list(field.type) else ''}" for field in asked)
+        body = f"body [{it.body.__name__}](#{it.body.__name__.lower()})" if it.body not in (None, Nothing) else ""
+        answer = it.answer.__name__ if issubclass(it.answer, msgspec.Struct) and it.answer is not Nothing else ""
+        answer = "a stream" if it.answer.__name__ == "EventStream" else answer and f"{it.status} `{answer}`"
+        role = it.role.name.lower() if it.role is not None else "everybody"
+        said = " ".join(part for part in (names, body) if part)
+        rows.append(f"| {it.method} | `{it.path}` | {role} | {cell(it.summary)} | {said} | {answer or it.status} |")
+    return "\n".join(rows)
+
+
+def http_bodies() -> str:
+    """Each body, and the filters within them."""
+    kinds = {it.body.__name__: it.body for it in OPERATIONS if it.body is not None and it.body is not Nothing}
+    kinds |= {kind.__name__: kind for kind in (bulk.RunFilter, bulk.LetterChoice)}
+    lines: list[str] = []
+    for name, kind in sorted(kinds.items()):
+        lines += [f"### {name}", "", cell(inspect.getdoc(kind) or ""), "", "| field | type |", "|---|---|"]
+        for field in msgspec.structs.fields(kind):
+            must = " (needed)" if field.required else ""
+            lines.append(f"| `{field.encode_name}` | {cell(_json_type(field.type))}{must} |")
+        lines.append("")
+    return "\n".join(lines).rstrip()
+
+
+def _json_type(kind: object) -> str:
+    """A type in the words of JSON Schema."""
+    found = msgspec.json.schema(kind)
+
+    def said(schema: dict[str, Any]) -> str:
+        if "anyOf" in schema:
+            return " or ".join(said(each) for each in schema["anyOf"])
+        if "$ref" in schema:
+            name = str(schema["$ref"]).rpartition("/")[2]
+            return f"[{name}](#{name.lower()})"
+        if "enum" in schema:
+            return " or ".join(f"`{each}`" for each in schema["enum"])
+        bounds = [f"{word} {schema[key]}" for key, word in BOUNDS.items() if key in schema]
+        of = f" of {said(schema['items'])}" if "items" in schema else ""
+        form = f" ({schema['format']})" if "format" in schema else ""
+        return f"{schema.get('type', 'anything')}{of}{form}{', ' if bounds else ''}{', '.join(bounds)}"
+
+    return said(found)
+
+
+BOUNDS = {"minimum": "from", "maximum": "to", "maxLength": "at most", "maxItems": "at most"}
+
+
+def http_frames() -> str:
+    rows = ["| frame | says | carries |", "|---|---|---|"]
+    for name, kind in frames.STREAMED.items():
+        fields = ", ".join(f"`{field}`" for field in kind.__struct_fields__)
+        rows.append(f"| `{name}` | {cell(inspect.getdoc(kind) or '')} | {fields} |")
+    return "\n".join(rows)
+
+
+def http_problems() -> str:
+    rows = ["| error | status | type |", "|---|---|---|"]
+    rows += [f"| `{kind.__name__}` | {status} | `{TYPE}{kind_of(kind)}` |" for kind, status in STATUSES]
+    return "\n".join(rows)
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "statuses": statuses,
     "events": event_table,
@@ -205,6 +278,10 @@ PARTS: dict[str, Callable[[], str]] = {
     "errors": error_table,
     "commands": command_sections,
     "house": house,
+    "http-operations": http_operations,
+    "http-bodies": http_bodies,
+    "http-frames": http_frames,
+    "http-problems": http_problems,
 }
 
 

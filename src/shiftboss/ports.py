@@ -56,11 +56,10 @@ NO_DELTA = Delta()
 
 
 class Past(NamedTuple):
-    """How far a store has come: none of these numbers is ever given again."""
+    """How far a store has come: neither number is ever given again."""
 
     number: int  # of the last commit: no claim has a larger fence
     run_id: int  # of the last run
-    event: int  # of the last event that is stored
 
 
 class Arrival(NamedTuple):
@@ -162,6 +161,10 @@ class Reader(Protocol):
 
     def events(self, *, after: int, limit: int, worker: str | None = None) -> list[tuple[int, Event]]:
         """Stored events in order, from the one after number *after*."""
+        ...
+
+    def last_event(self) -> int:
+        """The number of the newest event ever stored; 0 before the first."""
         ...
 
     def lines(self, run: int, *, after: tuple[int, int] = (0, 0), limit: int = MAX_LINES) -> list[LogLine]:

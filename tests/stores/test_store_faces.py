@@ -229,6 +229,16 @@ def test_events_come_back_in_order_with_numbers_to_go_on_from(session: Session):
     assert events(session, after=3) == []
 
 
+def test_the_newest_event_is_known_by_its_number(session: Session):
+    with session.read() as reader:
+        before = reader.last_event()
+    write(session, events=(DISABLED, ENABLED))
+    with session.read() as reader:
+        after = reader.last_event()
+
+    assert (before, after) == (0, 2)
+
+
 def test_events_of_one_worker(session: Session):
     write(session, events=(DISABLED, AUDIT, replace(ENABLED, worker="backup"), ENABLED))
 

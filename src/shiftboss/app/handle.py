@@ -35,7 +35,6 @@ from shiftboss.core.policy import Duration, Priority, duration, priority
 from shiftboss.core.value import replace
 from shiftboss.errors import ConfigurationError, RunFailed, did_you_mean
 from shiftboss.executors.command import Command
-from shiftboss.ports import Past
 
 if TYPE_CHECKING:
     from shiftboss.app.declaration import PriorityName
@@ -170,7 +169,8 @@ class Promise(NamedTuple):
     worker: str
     key: str
     digest: str | None  # of its payload
-    since: Past  # where the store stood before
+    after_run: int  # the newest of the store before the trigger
+    after_event: int
 
 
 class PromisedRun(RunHandle[R]):

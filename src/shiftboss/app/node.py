@@ -13,7 +13,7 @@ import logging
 import os
 import socket
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from shiftboss.context import RunHandler
@@ -127,6 +127,10 @@ class NodeParts:
             shutdown_timeout_s=boss.shutdown_timeout_s,
             keep=boss.keep,
         )
+
+    def attach(self, close: Callable[[], None]) -> None:
+        """Close that first: it reads the store."""
+        self._stack.callback(close)
 
     def close(self) -> None:
         self._stack.close()

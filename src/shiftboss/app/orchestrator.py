@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import importlib
 import os
 import threading
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 import msgspec
@@ -23,6 +24,7 @@ from shiftboss.app import call
 from shiftboss.app.declaration import Named, WorkerOptions, declare, name_of
 from shiftboss.app.handle import Decorate, Promise, PromisedRun, RunHandle, TriggerOptions, Worker, with_options
 from shiftboss.app.sync import SyncFace
+from shiftboss.app.who import acting, who
 from shiftboss.app.within import insert
 from shiftboss.clock import Clock, SystemClock
 from shiftboss.core.control import Request
@@ -30,6 +32,7 @@ from shiftboss.core.events import Event
 from shiftboss.core.health import MAX_DEAD_LETTERS
 from shiftboss.core.model import DeadLetter, LogLine, Node, Run, WorkerState
 from shiftboss.core.policy import Duration, duration
+from shiftboss.core.redact import redaction
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition
 from shiftboss.engine import fact
@@ -40,12 +43,13 @@ from shiftboss.errors import (
     Forked,
     NotStarted,
     WaitTimeout,
+    WrongPayload,
 )
 from shiftboss.executors import place
 from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.command import Command, CommandBody
 from shiftboss.observe.log import log_events
-from shiftboss.ports import Arrival, Body, HistoryFilter, LetterFilter, Past, Store
+from shiftboss.ports import Arrival, Body, HistoryFilter, LetterFilter, Store
 
 if TYPE_CHECKING:  # 15 ms of import, which is for the start and the first question
     from shiftboss.app.node import NodeParts
@@ -58,6 +62,9 @@ if TYPE_CHECKING:  # 15 ms of import, which is for the start and the first quest
 _forks = [0]  # how often this process was forked off; asked at every call, where getpid would be a system call
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: _forks.__setitem__(0, _forks[0] + 1))
+
+Authorize = Callable[[Any], Any]
+ASGIApplication = Callable[[Any, Any, Any], Awaitable[None]]
 
 # Until what was triggered within a transaction is there; nobody rings for one run, and thousands may be waited for.
 MIN_PROMISE_POLL_S, MAX_PROMISE_POLL_S = 0.05, 1.0
@@ -74,6 +81,8 @@ class Orchestrator:
     fleet-wide permits.  *shutdown_timeout* (25 s): platforms kill at 30.  *retention* of finished runs (14 days) and
     *letter_retention* of closed dead letters (30 days); open ones are kept, and past *max_dead_letters* health is
     degraded.  *durability*: "power" survives a power cut, "process" only the end of the process, and is faster.
+    *redact*: names of secrets, beside password, token, secret, authorization and their like: their values are masked in
+    errors, results, log lines and progress before these are stored, and in payloads where they are shown.
     """
 
     def __init__(
@@ -90,6 +99,7 @@ class Orchestrator:
         max_dead_letters: int = MAX_DEAD_LETTERS,
         durability: str = "power",
         code_version: str = "",
+        redact: Sequence[str] = (),
         clock: Clock | None = None,
     ) -> None:
         if max_concurrency < 1:
@@ -117,6 +127,9 @@ class Orchestrator:
         self.max_dead_letters = max_dead_letters
         self.durability = durability
         self.code_version = code_version or os.environ.get("SHIFTBOSS_CODE_VERSION", "")
+        if isinstance(redact, str):
+            raise ConfigurationError(f"redact= takes a list of names; write redact=[{redact!r}]")
+        self.redact = tuple(redact)
         self._given_clock: Clock = clock or SystemClock()
         self.definitions: dict[str, Definition] = {}
         self.bodies: dict[str, Body] = {}
@@ -155,6 +168,10 @@ class Orchestrator:
         definition, body = declare(plain, options)
         if definition.name in self.definitions:
             raise ConfigurationError(f"worker {definition.name!r} is declared twice; give one of them another name")
+        if self.redact:
+            definition = replace(definition, redact=self.redact)
+        if isinstance(plain, Command):  # its words are what is shown of it
+            definition = replace(definition, doc=redaction(self.redact).text(definition.doc))
         self.definitions[definition.name] = definition
         self.bodies[definition.name] = body
         return Worker(self, definition, plain)
@@ -210,6 +227,23 @@ class Orchestrator:
         """For web frameworks: `FastAPI(lifespan=boss.lifespan)`, or inside a lifespan of yours."""
         async with self:
             yield
+
+    def asgi(self, authorize: Authorize | None = None) -> ASGIApplication:
+        """The dashboard and the JSON API as an ASGI application, to be mounted anywhere (extra `web`).
+
+        *authorize* is given each request (a Starlette `HTTPConnection`: headers, cookies, session) and says the role:
+        "viewer", "operator", "admin" or None; or (role, the user's name for the audit); it may be a coroutine function.
+        Without it everything is denied, unless SHIFTBOSS_AUTH_TOKEN is set.  The host's lifespan starts the
+        orchestrator (`lifespan=boss.lifespan`); served alone the application does that itself.
+
+            app.mount("/shiftboss", boss.asgi(lambda request: "admin" if request.user.is_admin else None))
+        """
+        try:
+            web = importlib.import_module("shiftboss.web.application")  # a layer above, which only some install
+        except ImportError as error:
+            raise ConfigurationError(f"{error}; the HTTP API needs an extra: pip install 'shiftboss[web]'") from error
+        application: ASGIApplication = web.application(self, authorize)
+        return application
 
     def run(self) -> ShutdownReport:
         """Run in this process until SIGTERM or SIGINT; blocks.  A second signal cancels, a third leaves at once.
@@ -288,27 +322,45 @@ class Orchestrator:
             raise NotStarted("the orchestrator is not started")
         return self._parts.store
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was told to stop, or has: it is not ready (G1)."""
+        return self._engine is None or self._engine.is_stopping
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps it from working just now, in words; None when nothing does."""
+        return None if self._engine is None else self._engine.trouble
+
+    def attach(self, close: Callable[[], None]) -> None:
+        """Call *close* before the store is closed: for whatever else reads it.  Raises NotStarted."""
+        self._require()
+        if self._parts is None:
+            raise NotStarted("the orchestrator is not started")
+        self._parts.attach(close)
+
     # ── operations, written once ─────────────────────────────────────────────────────────────────────────────────
 
     def _asked(self, name: str, payload: bytes | None, options: Mapping[str, Any]) -> Request:
         digest = None if payload is None else hashlib.sha256(payload).hexdigest()
-        request = Request(worker=name, payload=payload, digest=digest)
+        request = Request(worker=name, payload=payload, digest=digest, by=acting.get())
         return with_options(request, options) if options else request
 
     def _put_trigger(self, request: Request) -> call.Put:
         engine = self._require()
         return lambda answer: engine.put(fact.triggered(request, answer))
 
-    def _arriving(self, name: str, payload: bytes | None, options: Mapping[str, Any]) -> tuple[Request, Arrival, Past]:
-        """The row of a trigger within a transaction, and where the store stands before it.
+    def _arriving(self, name: str, payload: bytes | None, options: Mapping[str, Any]) -> tuple[Promise, Arrival]:
+        """The row of a trigger within a transaction, and what to look for after its commit.
 
         Refused by what is known now; at its pick-up it is asked again.  A run is known by its key there: one that names
         none gets one.  Raises UnknownWorker, WorkerDisabled, DuplicateKey, ConfigurationError.
         """
         request = self._asked(name, payload, options)
-        named = replace(request, key=request.key or f"within-{uuid.uuid4().hex}", by=self._who())
+        named = replace(request, key=request.key or f"within-{uuid.uuid4().hex}", by=who())
         arrival = self.store.arrival(named)
-        return named, arrival, self._read(lambda views: views.before_arrival(request))
+        newest = self._read(lambda views: views.before_arrival(request))
+        return Promise(name, named.key or "", named.digest, *newest), arrival
 
     def encode(self, worker: Named, payload: Mapping[str, Any] | None) -> bytes | None:
         """The payload as it would be stored, checked by the worker's type hints where it is declared here.
@@ -320,48 +372,47 @@ class Orchestrator:
             return body.encode_payload((), payload or {})
         if not payload:
             return None
-        return msgspec.json.encode(payload)
+        try:
+            return msgspec.json.encode(payload)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise WrongPayload(f"worker {name_of(worker)!r}: the payload cannot be written as JSON: {error}") from error
 
     def _put_cancel(self, run_id: int, reason: str) -> call.Put:
         engine = self._require()
-        return lambda answer: engine.put(fact.cancelled(run_id, by=self._who(), reason=reason, answer=answer))
+        return lambda answer: engine.put(fact.cancelled(run_id, by=who(), reason=reason, answer=answer))
 
     def _put_disable(self, worker: Named, reason: str) -> call.Put:
         engine, name = self._require(), name_of(worker)
-        return lambda answer: engine.put(fact.disabled(name, by=self._who(), reason=reason, answer=answer))
+        return lambda answer: engine.put(fact.disabled(name, by=who(), reason=reason, answer=answer))
 
     def _put_enable(self, worker: Named) -> call.Put:
         engine, name = self._require(), name_of(worker)
-        return lambda answer: engine.put(fact.enabled(name, by=self._who(), answer=answer))
+        return lambda answer: engine.put(fact.enabled(name, by=who(), answer=answer))
 
     def _put_forget(self, worker: Named) -> call.Put:
         engine, name = self._require(), name_of(worker)
         clock = self.clock
-        return lambda answer: engine.put(fact.forgotten(name, clock=clock, by=self._who(), answer=answer))
+        return lambda answer: engine.put(fact.forgotten(name, clock=clock, by=who(), answer=answer))
 
     def _put_drain(self, node: str) -> call.Put:
         engine = self._require()
-        return lambda answer: engine.put(fact.drained(node, by=self._who(), answer=answer))
+        return lambda answer: engine.put(fact.drained(node, by=who(), answer=answer))
 
     def _put_replay(self, run_id: int, delay_s: float) -> call.Put:
         engine = self._require()
-        return lambda answer: engine.put(fact.replayed(run_id, by=self._who(), delay_s=delay_s, answer=answer))
+        return lambda answer: engine.put(fact.replayed(run_id, by=who(), delay_s=delay_s, answer=answer))
 
     def _put_resolve(self, run_id: int, note: str) -> call.Put:
         engine = self._require()
-        return lambda answer: engine.put(fact.resolved(run_id, by=self._who(), note=note, answer=answer))
+        return lambda answer: engine.put(fact.resolved(run_id, by=who(), note=note, answer=answer))
 
     def _put_discard(self, run_id: int, note: str) -> call.Put:
         engine = self._require()
-        return lambda answer: engine.put(fact.discarded(run_id, by=self._who(), note=note, answer=answer))
+        return lambda answer: engine.put(fact.discarded(run_id, by=who(), note=note, answer=answer))
 
     def _put_watch(self, run_id: int) -> call.Put:
         engine = self._require()
         return lambda answer: engine.watch(run_id, answer)
-
-    def _who(self) -> str:
-        """A1: the user of this process, as an operator would name them."""
-        return os.environ.get("SHIFTBOSS_USER") or os.environ.get("USER") or os.environ.get("LOGNAME") or "library"
 
     def _read(self, question: Callable[[Views], T]) -> T:
         """Ask the store, in the calling thread."""
@@ -397,11 +448,11 @@ class Orchestrator:
         within = options.get("within")
         if within is None:
             return RunHandle(self, await call.on_loop(self._put_trigger(self._asked(name, payload, options))))
-        request, arrival, since = await asyncio.to_thread(self._arriving, name, payload, options)
+        promise, arrival = await asyncio.to_thread(self._arriving, name, payload, options)
         done = insert(within, arrival)
         if done is not None:
             await done
-        return PromisedRun(self, Promise(name, request.key or "", request.digest, since))
+        return PromisedRun(self, promise)
 
     async def _promised(self, promise: Promise, *, timeout_s: float | None) -> Run:
         """The run of a trigger within a transaction, once it is there.  Raises WaitTimeout, NotAllowed."""
@@ -466,6 +517,10 @@ class Orchestrator:
         timeout_s = None if timeout is None else duration(timeout, name="timeout")
         run: Run = await call.wait_on_loop(self._put_watch(run_id), timeout_s=timeout_s, what=f"run {run_id}")
         return run
+
+    async def ask(self, question: Callable[[Views], T]) -> T:
+        """Any question to the store, in a thread."""
+        return await asyncio.to_thread(self._read, question)
 
     async def status(self) -> SystemStatus:
         """The state of everything; disabled workers first."""

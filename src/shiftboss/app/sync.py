@@ -130,13 +130,13 @@ class SyncFace:
         """
         self.open()
         boss = self._boss
-        request, arrival, _ = boss._arriving(name_of(worker), boss.encode(worker, payload), options)
+        promise, arrival = boss._arriving(name_of(worker), boss.encode(worker, payload), options)
         done = insert(within, arrival)
         if done is not None:
             if inspect.iscoroutine(done):
                 done.close()
             raise ConfigurationError("this connection is asynchronous; await boss.trigger(…, within=…) instead")
-        return request.key or ""
+        return promise.key
 
     def cancel(self, run_id: int, *, reason: str = "") -> Run:
         self.open()

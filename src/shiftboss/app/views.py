@@ -19,7 +19,7 @@ from shiftboss.core.events import ArrivalRefused, Event
 from shiftboss.core.explain import Explanation, explain
 from shiftboss.core.fleet import is_live, live_nodes
 from shiftboss.core.health import MAX_DEAD_LETTERS, HealthReason, SystemHealth, WorkerHealth, system_health
-from shiftboss.core.holds import AnyHold
+from shiftboss.core.holds import Hold
 from shiftboss.core.model import MAX_LINES, DeadLetter, Disabled, Error, LogLine, Node, Progress, Run, Verdict
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.value import Value
@@ -27,7 +27,7 @@ from shiftboss.engine.agenda import Agenda
 from shiftboss.engine.fact import arrived
 from shiftboss.engine.mirror import Mirror
 from shiftboss.errors import NotAllowed, UnknownRun
-from shiftboss.ports import HistoryFilter, LetterFilter, Past, Reader, Store
+from shiftboss.ports import HistoryFilter, LetterFilter, Reader, Store
 
 if TYPE_CHECKING:
     from shiftboss.app.handle import Promise
@@ -71,7 +71,7 @@ class WorkerStatus(Value, frozen=True, omit_defaults=False):
     breaker: str | None
     breaker_until: datetime | None
     next_run: int | None
-    holds: tuple[AnyHold, ...]  # of its next run, when that is due
+    holds: tuple[Hold, ...]  # of its next run, when that is due
     doc: str = ""
 
 
@@ -128,13 +128,13 @@ class Views:
 
     # ── triggers within callers' transactions ────────────────────────────────────────────────────────────────────
 
-    def before_arrival(self, request: Request) -> Past:
-        """Where the store stands.  Raises what is known now against the request: it will be asked again later."""
+    def before_arrival(self, request: Request) -> tuple[int, int]:
+        """The ids of the newest run and the newest event.  Raises what is known now against the request: it will be asked again later."""
         with self._session.read() as reader:
             snapshot = self._refreshed(reader)
             self._mirror.read_for([arrived(request)], reader)
             control.trigger(snapshot, self._clock.now(), ids=count(1), request=request)
-            return reader.past()
+            return reader.past().run_id, reader.last_event()
 
     def promised(self, promise: Promise) -> Run | None:
         """The run of that trigger, if it is there.  Raises NotAllowed when it was refused at its pick-up (O5)."""
@@ -142,7 +142,7 @@ class Views:
             snapshot = self._refreshed(reader)
             found = reader.history(HistoryFilter(worker=promise.worker, key=promise.key, limit=1))
             run = found[0] if found and found[0].digest == promise.digest else None
-            if run is not None and run.id > promise.since.run_id:
+            if run is not None and run.id > promise.after_run:
                 return run
             refusal = self._refusal(promise, reader)
         if refusal is not None:
@@ -155,7 +155,7 @@ class Views:
         return run if keeps_its_key(run, self._clock.now(), key_ttl_s=state.definition.key_ttl_s) else None
 
     def _refusal(self, promise: Promise, reader: Reader) -> ArrivalRefused | None:
-        after = promise.since.event
+        after = promise.after_event
         while page := reader.events(after=after, limit=MAX_LINES, worker=promise.worker):
             for after, event in page:  # noqa: B007  # the last one is where the next page begins
                 if isinstance(event, ArrivalRefused) and event.key == promise.key:
@@ -238,6 +238,11 @@ class Views:
             instants.append(after)
         return instants[:count]
 
+    @property
+    def seen(self) -> Snapshot:
+        """Declarations, state and claims as of the last question; nothing is read."""
+        return self._mirror.snapshot
+
     def snapshot(self) -> Snapshot:
         """Declarations and state of all workers, for graphs and checks; lanes are not read."""
         with self._session.read() as reader:
@@ -269,6 +274,36 @@ class Views:
     def info(self) -> dict[str, Any]:
         with self._session.read() as reader:
             return reader.info()
+
+    def last_event(self) -> int:
+        """The number of the newest stored event; 0 when there is none."""
+        with self._session.read() as reader:
+            return reader.last_event()
+
+    def runs(self, ids: Collection[int]) -> list[Run]:
+        """Those of *ids* that are stored."""
+        with self._session.read() as reader:
+            return reader.runs(ids)
+
+    def now(self) -> datetime:
+        return self._clock.now()
+
+    def has_changed(self) -> bool:
+        """Whether anybody committed since the last status; no lock, no wait."""
+        return self._session.changed_elsewhere()
+
+    def forget(self) -> None:
+        """Read everything anew next time (after a failure)."""
+        self._session.forget()
+
+    def new_lines(self, run_id: int, *, after: tuple[int, int]) -> list[LogLine]:
+        """At most 1,000 lines of a run after that one (fence, number); none where there is no such run."""
+        with self._session.read() as reader:
+            return reader.lines(run_id, after=after)
+
+    def ring(self) -> None:
+        """End the `wait` of another thread."""
+        self._session.ring()
 
     def wait(self, timeout_s: float) -> None:
         """Return when something may have changed, or time is up."""
@@ -364,7 +399,7 @@ class Views:
             breaker=breaker.mode.value if breaker is not None else None,
             breaker_until=breaker.until if breaker is not None else None,
             next_run=next_run.id if next_run is not None else None,
-            holds=explained.holds if explained is not None else (),  # type: ignore[arg-type]  # the union of all holds
+            holds=explained.holds if explained is not None else (),
             doc=definition.doc,
         )
 

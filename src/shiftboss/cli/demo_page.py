@@ -13,11 +13,12 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.app.serve import exit_code, serve
 from shiftboss.app.views import Views
-from shiftboss.cli import run_until, run_words, table, talk, watch
+from shiftboss.cli import run_until, run_words, serving, table, talk, watch
 from shiftboss.demo.archive import FOLDER, Archive
 from shiftboss.demo.endpoint import Endpoint
 from shiftboss.demo.observatory import observatory
@@ -25,7 +26,7 @@ from shiftboss.engine.engine import Engine
 from shiftboss.errors import NotStarted
 
 
-def run_demo(*, for_s: float | None, store: str | None, live: bool | None) -> int:
+def run_demo(*, for_s: float | None, store: str | None, http: str | None, live: bool | None) -> int:
     """Run until Ctrl-C or for *for_s*; the exit code is that of `run`."""
     archive = Archive()
     archive.create()
@@ -34,6 +35,7 @@ def run_demo(*, for_s: float | None, store: str | None, live: bool | None) -> in
     with (
         _endpoint() as endpoint,
         run_until.conditions(_boss := _make(url, endpoint), for_s=for_s, burst=False) as until,
+        serving.page(_boss, http or _default_page(), or_free=http is None) as open_page,
     ):
         boss = _boss
         _say_where(boss, is_live=is_live)
@@ -41,6 +43,7 @@ def run_demo(*, for_s: float | None, store: str | None, live: bool | None) -> in
 
         def begin(engine: Engine) -> None:
             until(engine)
+            open_page()
             if is_live:
                 page = threading.Thread(target=_show, args=(boss, engine), name="shiftboss-page", daemon=True)
                 page.start()
@@ -53,6 +56,14 @@ def run_demo(*, for_s: float | None, store: str | None, live: bool | None) -> in
     print(f"observed: {counts['samples']} samples, {counts['summaries']} summaries, {counts['reports']} reports kept")
     print(report)
     return exit_code(report, [report.signal] if report.signal is not None else [])
+
+
+def _default_page() -> str | None:
+    """Where the extra is installed: the usual port."""
+    if find_spec("starlette") is None or find_spec("uvicorn") is None:
+        talk.note("no dashboard: it needs pip install 'shiftboss[web]'")
+        return None
+    return "127.0.0.1:8420"
 
 
 def _make(url: str, endpoint: Endpoint) -> Orchestrator:

@@ -1,48 +1,31 @@
 """Choosing dead letters, by id or by filter, and doing something to many of them.
 
 Rules of this file
-- An error type is given as it is stored or by its class name alone: "ReadTimeout" finds httpx.ReadTimeout.
 - Many go to the store together, for it commits them in groups; what is refused is said, the others go on.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import click
 
-from shiftboss.app.views import Views
+from shiftboss.app.letters import Choice
 from shiftboss.cli import talk, words
 from shiftboss.cli.command import F
 from shiftboss.cli.exits import Exit, exit_of
 from shiftboss.cli.naming import run_id, worker_name
 from shiftboss.cli.parameters import SINCE
 from shiftboss.core.model import DeadLetter
-from shiftboss.errors import CallerError, NotAllowed
-from shiftboss.ports import LetterFilter
+from shiftboss.errors import CallerError
 
-PAGE = 1000
 AT_ONCE = 64  # callers that wait for one commit together
 
 T = TypeVar("T")
-
-
-class Choice(NamedTuple):
-    """Which dead letters were asked for."""
-
-    ids: tuple[int, ...] = ()
-    worker: str | None = None
-    error: str | None = None
-    since: datetime | None = None
-    everything: bool = False
-
-    @property
-    def is_bulk(self) -> bool:
-        return len(self.ids) != 1
 
 
 def filter_options(fn: F) -> F:
@@ -68,35 +51,6 @@ def choice(
     if sum((bool(ids), has_filter, everything)) != 1:
         raise click.UsageError("which dead letters?  Give their ids, or --worker, --error, --since, or --all.")
     return Choice(tuple(run_id(text) for text in dict.fromkeys(ids)), worker, error, since, everything)
-
-
-def chosen(views: Views, wanted: Choice) -> list[DeadLetter]:
-    """The oldest first.  Raises UnknownRun, NotAllowed for an id that is no dead letter."""
-    if not wanted.ids:
-        return list(open_letters(views, wanted))[::-1]
-    found: dict[int, DeadLetter] = {}
-    for start in range(0, len(wanted.ids), PAGE):
-        ids = wanted.ids[start : start + PAGE]
-        found.update((each.run, each) for each in views.letters(LetterFilter(ids=ids, state=None, limit=PAGE)))
-    for each in wanted.ids:
-        if each not in found:
-            run = views.run(each)
-            raise NotAllowed(f"run {each} of {run.worker!r} is no dead letter, it is {run.status}")
-    return [found[each] for each in wanted.ids]
-
-
-def open_letters(views: Views, wanted: Choice = Choice()) -> Iterator[DeadLetter]:  # noqa: B008  # immutable
-    """The newest first, page upon page.  Raises UnknownWorker for a name that nothing bears."""
-    asked = LetterFilter(worker=wanted.worker, since=wanted.since, limit=PAGE)
-    while page := views.letters(asked):
-        yield from (letter for letter in page if _fits(letter, wanted.error))
-        if len(page) < PAGE:
-            return
-        asked = asked._replace(before=page[-1].run)
-
-
-def _fits(letter: DeadLetter, error: str | None) -> bool:
-    return error is None or error in (letter.error_type, letter.error_type.rpartition(".")[2], letter.cause.value)
 
 
 def in_words(found: Sequence[DeadLetter]) -> str:

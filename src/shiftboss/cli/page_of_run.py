@@ -13,19 +13,13 @@ from datetime import datetime
 
 import msgspec
 
-from shiftboss.app.views import Views
+from shiftboss.app.pages import PageOfRun
 from shiftboss.cli import table, talk, times, words
 from shiftboss.cli.table import Cell, Column
-from shiftboss.clock import SystemClock
-from shiftboss.core.model import MAX_LINES, Attempt, Cause, DeadLetter, Error, LogLine, Run, Status
-from shiftboss.core.value import Value
-from shiftboss.errors import UnknownRun
-from shiftboss.ports import LetterFilter
+from shiftboss.core.model import MAX_LINES, Attempt, Cause, DeadLetter, Error, Run, Status
 
-MAX_CHAIN = 20  # runs that led to this one; a chain may be endless
 TRACEBACK_LINES = 12  # the innermost frames; --json has all that is kept
 OUTPUT_LINES = {"stderr": 12, "stdout": 4}  # of a program that failed: what it complained about, and where it was
-LOG_LINES = 8  # `shiftboss logs` has the others
 MAX_SHOWN_CHARS = 4000  # of a payload or result
 SHORT_CHARS = 80  # what fits into one line stays in one
 NOBODYS_FAULT = (Cause.CANCELLED, Cause.INTERRUPTED, Cause.RESCUED)
@@ -39,59 +33,6 @@ ATTEMPTS = (
     Column("NODE"),
     Column("ERROR", gives=True),
 )
-
-
-class PageOfRun(Value, frozen=True, omit_defaults=False):
-    """A run and what belongs to it.
-
-    `chain`: the runs that led to it, the first one first.  `log`: the last lines of its last attempt that logged, of
-    `logged` in all.  `executor` and `timeout_s` are its worker's; empty and None where that was forgotten.
-    """
-
-    run: Run
-    letter: DeadLetter | None
-    chain: tuple[Run, ...]
-    nodes: dict[str, str]
-    executor: str
-    timeout_s: float | None
-    log: tuple[LogLine, ...]
-    logged: int
-    at: datetime
-
-
-def read(views: Views, run_id: int) -> PageOfRun:
-    """Raises UnknownRun."""
-    run = views.run(run_id)
-    letters = views.letters(LetterFilter(ids=(run_id,), state=None)) if run.status is Status.DEAD else []
-    snapshot = views.snapshot()
-    worker = snapshot.workers.get(run.worker)
-    lines = views.lines(run_id)
-    log = [line for line in lines if line.fence == lines[-1].fence]
-    return PageOfRun(
-        run=run,
-        letter=letters[0] if letters else None,
-        chain=_chain(views, run),
-        nodes={node.id: node.name for node in snapshot.nodes.values()},
-        executor=worker.definition.executor if worker is not None else "",
-        timeout_s=worker.definition.timeout_s if worker is not None else None,
-        log=tuple(log[-LOG_LINES:]),
-        logged=log[-1].number if log else 0,
-        at=SystemClock().now(),
-    )
-
-
-def _chain(views: Views, run: Run) -> tuple[Run, ...]:
-    chain: list[Run] = []
-    while len(chain) < MAX_CHAIN:
-        origin = run.replay_of or run.caused_by
-        if origin is None:
-            break
-        try:
-            run = views.run(origin)
-        except UnknownRun:  # pruned
-            break
-        chain.insert(0, run)
-    return tuple(chain)
 
 
 # ── for people ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -2,56 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from shiftboss.app.views import Views, WorkerStatus
+from shiftboss.app.pages import PageOfWorker
+from shiftboss.app.views import WorkerStatus
 from shiftboss.cli import holding, relations, table, talk, times, words
 from shiftboss.cli.commands.runs import show_runs
 from shiftboss.cli.table import Cell, Column
-from shiftboss.core.model import Run
 from shiftboss.core.policy import BreakerPolicy
-from shiftboss.core.value import Value
 from shiftboss.core.worker import Definition, Mode
-from shiftboss.ports import HistoryFilter
 
-NEXT = 3
-LAST_RUNS = 10
 FACTS = (Column(""), Column("", wraps=True, gives=True))
-
-
-class PageOfWorker(Value, frozen=True, omit_defaults=False):
-    """A worker and what belongs to it.  `nodes`: the live ones that declare it."""
-
-    worker: WorkerStatus
-    definition: Definition
-    declared_at: datetime
-    blocked_with: tuple[str, ...]
-    dependents: tuple[str, ...]
-    triggers: tuple[str, ...]
-    nodes: tuple[str, ...]
-    next: tuple[datetime, ...]
-    runs: tuple[Run, ...]
-    at: datetime
-
-
-def read(views: Views, name: str) -> PageOfWorker:
-    """Raises UnknownWorker."""
-    snapshot = views.snapshot()
-    state = snapshot.worker(name)
-    found = views.status()
-    live = {node.id for node in found.nodes if node.live}
-    return PageOfWorker(
-        worker=found.worker(name),
-        definition=state.definition,
-        declared_at=state.declared_at,
-        blocked_with=relations.blocked_with(snapshot, name),
-        dependents=snapshot.relations.dependents.get(name, ()),
-        triggers=snapshot.relations.after.get(name, ()),
-        nodes=tuple(n.name for n in snapshot.nodes.values() if n.id in live and name in n.workers),
-        next=tuple(views.next_instants(name, NEXT)),
-        runs=tuple(views.history(HistoryFilter(worker=name, limit=LAST_RUNS))),
-        at=found.at,
-    )
 
 
 # ── for people ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -88,7 +88,7 @@ def asking(boss: Orchestrator) -> Iterator[Views]:
 @contextmanager
 def operating(store: str | None, app: str | None) -> Iterator[Orchestrator]:
     """A client of the store: it triggers and operates, and runs nothing.  The app's declarations check payloads."""
-    os.environ.setdefault("SHIFTBOSS_USER", _user())
+    os.environ.setdefault("SHIFTBOSS_USER", user())
     boss = Orchestrator()
     if app is not None:
         boss = load_app(app).boss
@@ -100,7 +100,7 @@ def operating(store: str | None, app: str | None) -> Iterator[Orchestrator]:
         boss.sync.close()
 
 
-def _user() -> str:
+def user() -> str:
     """A1: who types, as an operator would name them."""
     try:
         return getpass.getuser()

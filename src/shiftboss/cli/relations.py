@@ -1,18 +1,9 @@
-"""Relations between workers in words and as edges, for `show` and `graph`."""
+"""Relations between workers in words, for `show` and `graph`."""
 
 from __future__ import annotations
 
 from shiftboss.cli import times
-from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.worker import OnFailure, Upstream
-
-
-def blocked_with(snapshot: Snapshot, name: str) -> tuple[str, ...]:
-    """The workers that exclude this one, whoever declared it (B1)."""
-    relations = snapshot.relations
-    if not relations.may_block(name):
-        return ()
-    return tuple(other for other in relations.component(name) if relations.conflict(name, other))
 
 
 def edge_in_words(edge: Upstream) -> str:

@@ -88,6 +88,12 @@ class Relations(Value, frozen=True):
             and self.words.get(other, EMPTY).isdisjoint(marks[name])
         )
 
+    def excluding(self, name: str) -> tuple[str, ...]:
+        """The workers that exclude this one, whoever declared it (B1)."""
+        if not self.may_block(name):
+            return ()
+        return tuple(other for other in self.component(name) if self.conflict(name, other))
+
     def sharing_breaker(self, breaker: str) -> tuple[str, ...]:
         return self.breakers.get(breaker, NONE)
 

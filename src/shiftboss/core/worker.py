@@ -99,6 +99,7 @@ class Definition(Value, frozen=True):
     max_memory_bytes: int | None = None  # executor="process": resident memory of the child
     parameters: str = ""  # what the body takes: nodes with other parameters leave its runs to others (M7)
     doc: str = ""
+    redact: tuple[str, ...] = ()  # names of secrets beside the usual ones, for what is kept and shown of its runs
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):

@@ -217,6 +217,8 @@ class Cycle:
                 facts = [arrived(request, refusal) for request in tx.arrivals(limit=arrivals)]
             self._arrivals_wait = self._may_pick_up(tx)
             self.mirror.read_for(facts, tx)
+            # What others changed is read before anything is written: after that it takes a write to read past.
+            self.mirror.load_lanes(self._lanes_to_look_at(), tx)
             now = self.clock.now()  # read after the lock: whoever waited for it must not act on an older instant
             self._apply(facts, now, ids, writer, turn)
             self._apply_time(now, ids, writer, tx)

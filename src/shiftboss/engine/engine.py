@@ -131,6 +131,11 @@ class Engine:
         return self._trouble
 
     @property
+    def is_stopping(self) -> bool:
+        """Whether a stop was asked for: it is not ready any more (G1)."""
+        return self._shutdown.requests > 0
+
+    @property
     def is_alive(self) -> bool:
         return self._thread.is_alive()
 

@@ -21,6 +21,7 @@ from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.value import seconds_between
 from shiftboss.engine.cycle import Launchable
 from shiftboss.engine.fact import Fact, logged, noted, reported
+from shiftboss.engine.redacting import redacted, said_without_secrets
 from shiftboss.ports import Body, Executor, Launch, StopReason
 
 
@@ -149,12 +150,14 @@ class Flights:
     # called by executors, from their threads
 
     def _report(self, run_id: int, fence: int, outcome: Outcome, duration_s: float) -> None:
+        outcome = redacted(self._flights.get(run_id), outcome)
         report = Report(run_id, self._node, fence, outcome, duration_s, self._code_version)
         with self._saying:
             self._put_said((run_id, fence))
             self._put(reported(report))
 
     def _signal(self, run_id: int, fence: int, kind: str, value: Any) -> None:
+        value = said_without_secrets(self._flights.get(run_id), value)
         key = (run_id, fence)
         match kind:
             case "progress" if isinstance(value, Progress):

@@ -137,6 +137,9 @@ class MemoryReader:
         found = (pair for pair in islice(stored, first, None) if worker is None or pair[1].worker == worker)
         return list(islice(found, limit))
 
+    def last_event(self) -> int:
+        return self._tables.next_event - 1
+
     def lines(self, run: int, *, after: tuple[int, int] = (0, 0), limit: int = MAX_LINES) -> list[LogLine]:
         found = self._tables.lines.get(run, ())
         return [line for line in found if (line.fence, line.number) > after][:limit]
@@ -144,7 +147,7 @@ class MemoryReader:
     has_arrivals = False  # nobody else has transactions in here
 
     def past(self) -> Past:
-        return Past(self._tables.number, self._tables.next_run - 1, self._tables.next_event - 1)
+        return Past(self._tables.number, self._tables.next_run - 1)
 
     def info(self) -> dict[str, Any]:
         tables = self._tables

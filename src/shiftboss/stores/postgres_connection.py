@@ -51,7 +51,7 @@ LONG_SETTINGS = Statement(
     TEXT,
 )
 LONG_CALL_S = 3600.0
-NUMBER_SEEN = Statement("SELECT number, EXISTS (SELECT FROM arrival)::int, next_run, next_event FROM meta WHERE id = 1")
+NUMBER_SEEN = Statement("SELECT number, EXISTS (SELECT FROM arrival)::int, next_run FROM meta WHERE id = 1")
 Call = tuple[Statement, Values]
 
 _clock = SystemClock()  # waiting for a server happens in real time, whatever clock the rules live by
@@ -94,14 +94,13 @@ class Database:
         self._open(BEGIN_READING)
         self._queue.append((NUMBER_SEEN, ()))
 
-    def opening(self) -> tuple[int, bool, int, int]:
-        """In the view: the last commit, whether something arrived, the next run's id and the next event's."""
+    def opening(self) -> tuple[int, bool, int]:
+        """In the view: the last commit, whether something arrived, the next run's id."""
         if self.opened is None:
             self.exchange()
         if self.opened is None or self.opened.is_empty:
             raise postgres_errors.missing(self.address)
-        number = self.opened.number
-        return number(0, 0), bool(number(0, 1)), number(0, 2), number(0, 3)
+        return self.opened.number(0, 0), bool(self.opened.number(0, 1)), self.opened.number(0, 2)
 
     def _open(self, statement: Statement) -> None:
         self._queue = [(statement, ()), self._settings]

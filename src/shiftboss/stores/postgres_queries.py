@@ -215,6 +215,10 @@ class Queries(browsing.Queries[Statement]):
         self._db.do(PLAN_FOR_VALUES, ())
         return rows.letters_of(self._db.ask((LETTERS, values))[0])
 
+    def last_event(self) -> int:
+        (meta,) = self._db.exchange((META, ()))
+        return meta.number(0, 3) - 1
+
     def info(self) -> dict[str, Any]:
         meta, facts = self._db.exchange((META, ()), (FACTS, ()))
         schema, number, next_run, next_event = (meta.number(0, column) for column in range(4))

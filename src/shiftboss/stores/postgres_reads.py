@@ -194,7 +194,6 @@ class Reads(Queries, reading.Reads[Statement]):
         *,
         number: int,
         next_run: int,
-        next_event: int,
         has_arrivals: bool,
         ahead: Collection[Answer] = (),
     ) -> None:
@@ -202,13 +201,12 @@ class Reads(Queries, reading.Reads[Statement]):
         self._seen = seen
         self._last = number
         self._next_run_read = next_run
-        self._next_event_read = next_event
         self.has_arrivals = has_arrivals
         self._ahead = [answer.blob(0, 0) for answer in ahead]  # to `delta_calls`, asked with the beginning
         self._give_up: tuple[bytes | None] | None = None  # the answer to `next_give_up`, until something is written
 
     def past(self) -> Past:
-        return Past(self._last, self._next_run_read - 1, self._next_event_read - 1)
+        return Past(self._last, self._next_run_read - 1)
 
     def _delta(self, seen: int) -> Delta:
         workers, breakers, resources, nodes, running, give_up = self._ahead or self._db.ask(*delta_calls(seen))
@@ -238,7 +236,7 @@ class View(Reads):
     """A view that opens with its first question; what it opens with comes with that question's answer."""
 
     def __init__(self, db: Database, clock: Clock, seen: Seen) -> None:
-        super().__init__(db, clock, seen, number=0, next_run=0, next_event=0, has_arrivals=False)
+        super().__init__(db, clock, seen, number=0, next_run=0, has_arrivals=False)
 
     def changes(self) -> Delta:
         seen = self._seen.number
@@ -252,4 +250,4 @@ class View(Reads):
         return super().past()
 
     def _look(self) -> None:
-        self._last, self.has_arrivals, self._next_run_read, self._next_event_read = self._db.opening()
+        self._last, self.has_arrivals, self._next_run_read = self._db.opening()

@@ -142,7 +142,7 @@ class PostgresSession:
         self._check()
         self._db.begin_reading()
         try:
-            number, has_arrivals, _, _ = self._db.opening()
+            number, has_arrivals, _ = self._db.opening()
             return has_arrivals or number != self._seen.number
         finally:
             self._db.rollback()

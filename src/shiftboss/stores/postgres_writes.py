@@ -222,7 +222,6 @@ class PostgresTransaction(Reads, Writes["Database"]):
             seen,
             number=meta.number,
             next_run=meta.next_run,
-            next_event=meta.next_event,
             has_arrivals=locked.has_arrivals,
             ahead=ahead,
         )

@@ -183,15 +183,13 @@ class Queries(browsing.Queries[str]):
             where.add("run < ?", wanted.before)
         return rows.letters_of(self._db.text(where.in_(LETTERS), [*where.values, wanted.limit]))
 
+    def last_event(self) -> int:
+        return self._db.number("SELECT next_event - 1 FROM meta WHERE id = 1")
+
     has_arrivals = False  # nobody else has transactions in here
 
     def past(self) -> Past:
-        number = self._db.number
-        return Past(
-            number("SELECT number FROM meta"),
-            number("SELECT next_run - 1 FROM meta"),
-            number("SELECT next_event - 1 FROM meta"),
-        )
+        return Past(self._db.number("SELECT number FROM meta"), self._db.number("SELECT next_run - 1 FROM meta"))
 
     def info(self) -> dict[str, Any]:
         db, path = self._db, self._db.path

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 import click
 
+from shiftboss.app.letters import Choice, DeadGroup, chosen, grouped, open_letters
 from shiftboss.cli import dump, letters, place, table, talk, times
 from shiftboss.cli.command import Group, examples, json_option, store_option, yes_option
 from shiftboss.cli.exits import Exit
@@ -16,7 +16,6 @@ from shiftboss.cli.parameters import RATE
 from shiftboss.clock import SystemClock
 from shiftboss.core.model import DeadLetter, Run
 from shiftboss.core.policy import Rate
-from shiftboss.core.value import Value
 from shiftboss.errors import NotAllowed
 
 GROUPS = (
@@ -28,18 +27,6 @@ GROUPS = (
     table.Column("NEWEST"),
     table.Column("NEWEST RUN", right=True),
 )
-
-
-class DeadGroup(Value, frozen=True, omit_defaults=False):
-    """Open dead letters of one worker, cause and error type."""
-
-    worker: str
-    cause: str
-    error_type: str
-    count: int
-    oldest_at: datetime
-    newest_at: datetime
-    newest_run: int
 
 
 class Dead(Group):
@@ -71,8 +58,8 @@ def list_(
 ) -> int:
     """What is open, grouped by worker and error, most first."""
     with place.reading(store, app) as views:
-        wanted = letters.Choice(worker=worker, error=error, since=since)
-        groups = _groups(letters.open_letters(views, wanted))
+        wanted = Choice(worker=worker, error=error, since=since)
+        groups = grouped(open_letters(views, wanted))
     total = sum(group.count for group in groups)
     if as_json:
         dump.one({"total": total, "groups": groups})
@@ -86,25 +73,6 @@ def list_(
         talk.hint(f"look: shiftboss dead show {first.newest_run}")
         talk.hint(f"again: shiftboss dead replay --worker {first.worker}{by_error}")
     return Exit.DONE
-
-
-def _groups(found: Iterator[DeadLetter]) -> list[DeadGroup]:
-    groups: dict[tuple[str, str, str], list[DeadLetter]] = {}
-    for letter in found:
-        groups.setdefault((letter.worker, letter.cause.value, letter.error_type), []).append(letter)
-    made = [
-        DeadGroup(
-            worker=worker,
-            cause=cause,
-            error_type=error_type,
-            count=len(members),
-            oldest_at=min(letter.entered_at for letter in members),
-            newest_at=max(letter.entered_at for letter in members),
-            newest_run=max(letter.run for letter in members),
-        )
-        for (worker, cause, error_type), members in groups.items()
-    ]
-    return sorted(made, key=lambda group: (-group.count, group.worker, group.cause, group.error_type))
 
 
 def _row(group: DeadGroup, now: datetime) -> list[str | table.Cell]:
@@ -125,10 +93,11 @@ def _row(group: DeadGroup, now: datetime) -> list[str | table.Cell]:
 @store_option
 def show(run: str, as_json: bool, store: str | None, app: str | None) -> int:
     """One of them: payload, attempts, errors, what became of it."""
+    from shiftboss.app.pages import page_of_run as read_run
     from shiftboss.cli import page_of_run
 
     with place.reading(store, app) as views:
-        page = page_of_run.read(views, run_id(run))
+        page = read_run(views, run_id(run))
     if page.letter is None:
         raise NotAllowed(f"run {page.run.id} of {page.run.worker!r} is no dead letter, it is {page.run.status}")
     dump.one(page) if as_json else page_of_run.show(page)
@@ -170,7 +139,7 @@ def replay(
     wanted = letters.choice(ids, worker, error, since, everything)
     with place.operating(store, app) as boss:
         with place.asking(boss) as views:
-            found = letters.chosen(views, wanted)
+            found = chosen(views, wanted)
         if dry_run or not found:
             return _only_say(found, "replay", as_json=as_json)
         spacing_s = 0.0 if rate is None else rate.per_s / rate.count
@@ -210,7 +179,7 @@ def resolve(
     wanted = letters.choice(ids, worker, error, since, everything)
     with place.operating(store, app) as boss:
         with place.asking(boss) as views:
-            found = letters.chosen(views, wanted)
+            found = chosen(views, wanted)
         if not found:
             return _only_say(found, "resolve", as_json=False)
         if not wanted.ids:
@@ -243,7 +212,7 @@ def discard(
     wanted = letters.choice(ids, worker, error, since, everything)
     with place.operating(store, app) as boss:
         with place.asking(boss) as views:
-            found = letters.chosen(views, wanted)
+            found = chosen(views, wanted)
         if not found:
             return _only_say(found, "discard", as_json=False)
         talk.confirm(f"Discard {letters.in_words(found)}?", yes=yes)
@@ -265,8 +234,8 @@ def export(worker: str | None, error: str | None, since: datetime | None, store:
     from shiftboss.cli import export as exporting
 
     with place.reading(store, app) as views:
-        wanted = letters.Choice(worker=worker, error=error, since=since)
-        for letter in list(letters.open_letters(views, wanted))[::-1]:
+        wanted = Choice(worker=worker, error=error, since=since)
+        for letter in list(open_letters(views, wanted))[::-1]:
             dump.lines([exporting.entry(letter, views.run(letter.run))])
     return Exit.DONE
 

@@ -14,9 +14,10 @@ from shiftboss.errors import ConfigurationError
 @click.command(cls=Command, epilog=examples("shiftboss demo", "shiftboss demo --for 30s --no-live"))
 @click.option("--for", "for_s", type=SECONDS, help="Stop after that long.")
 @click.option("-s", "--store", metavar="URL", help="Keep it there.  [default: a store of its own]")
+@click.option("--http", metavar="HOST:PORT", help="The dashboard.  [default: 127.0.0.1:8420, or any free port]")
 @click.option("--live/--no-live", default=None, help="A live page, or plain lines.  [default: live on a terminal]")
 @debug_option
-def demo(for_s: float | None, store: str | None, live: bool | None) -> int:
+def demo(for_s: float | None, store: str | None, http: str | None, live: bool | None) -> int:
     """Run the worked example on this machine's own telemetry.
 
     Workers that observe this machine, with a live page.  It never touches ./shiftboss.db, whatever SHIFTBOSS_STORE
@@ -31,4 +32,4 @@ def demo(for_s: float | None, store: str | None, live: bool | None) -> int:
             ) from None
     from shiftboss.cli.demo_page import run_demo
 
-    return run_demo(for_s=for_s, store=store, live=live)
+    return run_demo(for_s=for_s, store=store, http=http, live=live)

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 import click
 
 from shiftboss.app.serve import exit_code, serve
-from shiftboss.cli import place, run_until, run_words, talk
+from shiftboss.cli import place, run_until, run_words, serving, talk
 from shiftboss.cli.command import Command, debug_option, examples
 from shiftboss.cli.parameters import SECONDS
 from shiftboss.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from shiftboss.app.orchestrator import Orchestrator
+    from shiftboss.engine.engine import Engine
 
 
 @click.command(
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         "shiftboss run app.py",
         "shiftboss run shop.jobs:boss --only 'mail-*' -j 8",
         "shiftboss run app.py --burst              work off what is due, then end",
+        "shiftboss run app.py --http 8420          with the dashboard on this machine",
     ),
 )
 @click.argument("app", metavar="[APP]", required=False, envvar="SHIFTBOSS_APP")
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 @click.option("--shutdown-timeout", type=SECONDS, help="For a graceful end.  [default: the app's, else 25s]")
 @click.option("--burst", is_flag=True, help="End as soon as nothing is due and nothing runs.")
 @click.option("--for", "for_s", type=SECONDS, metavar="DURATION", help="End after that long.")
+@click.option("--http", metavar="HOST:PORT", help="Serve dashboard and API there: 127.0.0.1:8420.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="[default: text]")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="[default: info]")
 @click.option(
@@ -54,6 +57,7 @@ def run(
     shutdown_timeout: float | None,
     burst: bool,
     for_s: float | None,
+    http: str | None,
     log_format: str | None,
     log_level: str | None,
     store: str | None,
@@ -81,8 +85,13 @@ def run(
         run_words.banner(found)
     elif app is None:
         talk.note(f"using {found.name}")
-    with run_until.conditions(boss, for_s=for_s, burst=burst) as until:
-        report = serve(boss, until=until)
+    with serving.page(boss, http) as open_page, run_until.conditions(boss, for_s=for_s, burst=burst) as until:
+
+        def begin(engine: Engine) -> None:
+            until(engine)
+            open_page()
+
+        report = serve(boss, until=begin)
     return exit_code(report, [report.signal] if report.signal is not None else [])
 
 

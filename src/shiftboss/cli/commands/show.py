@@ -23,14 +23,16 @@ def show(name: str, as_json: bool, store: str | None, app: str | None) -> int:
     A worker: what it does, in words; relations; health with its reasons; next instants; last runs.  A run: its
     attempts, error, payload, result, and the runs that it came from and that came of it.
     """
+    from shiftboss.app.pages import page_of_run as read_run
+    from shiftboss.app.pages import page_of_worker as read_worker
     from shiftboss.cli import page_of_run, page_of_worker
 
     with place.reading(store, app) as views:
         named = find(views, name)
         if named.run is not None:
-            run = page_of_run.read(views, named.run)
+            run = read_run(views, named.run)
             dump.one(run) if as_json else page_of_run.show(run)
         else:
-            worker = page_of_worker.read(views, named.worker)
+            worker = read_worker(views, named.worker)
             dump.one(worker) if as_json else page_of_worker.show(worker)
     return Exit.DONE

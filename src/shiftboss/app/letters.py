@@ -1,0 +1,96 @@
+"""Choosing dead letters, by id or by filter, and grouping them by what they died of.
+
+Rules of this file
+- An error type is given as it is stored or by its class name alone: "ReadTimeout" finds httpx.ReadTimeout.
+- Lists are read page upon page: no question is larger than a page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import NamedTuple
+
+from shiftboss.app.views import Views
+from shiftboss.core.model import DeadLetter
+from shiftboss.core.value import Value
+from shiftboss.errors import NotAllowed
+from shiftboss.ports import LetterFilter
+
+PAGE = 1000
+
+
+class Choice(NamedTuple):
+    """Which dead letters were asked for."""
+
+    ids: tuple[int, ...] = ()
+    worker: str | None = None
+    error: str | None = None
+    since: datetime | None = None
+    everything: bool = False
+
+    @property
+    def is_bulk(self) -> bool:
+        return len(self.ids) != 1
+
+
+class DeadGroup(Value, frozen=True, omit_defaults=False):
+    """Open dead letters of one worker, cause and error type."""
+
+    worker: str
+    cause: str
+    error_type: str
+    count: int
+    oldest_at: datetime
+    newest_at: datetime
+    newest_run: int
+
+
+def chosen(views: Views, wanted: Choice) -> list[DeadLetter]:
+    """The oldest first.  Raises UnknownRun, NotAllowed for an id that is no dead letter."""
+    if not wanted.ids:
+        return list(open_letters(views, wanted))[::-1]
+    found: dict[int, DeadLetter] = {}
+    for start in range(0, len(wanted.ids), PAGE):
+        ids = wanted.ids[start : start + PAGE]
+        found.update((each.run, each) for each in views.letters(LetterFilter(ids=ids, state=None, limit=PAGE)))
+    for each in wanted.ids:
+        if each not in found:
+            run = views.run(each)
+            raise NotAllowed(f"run {each} of {run.worker!r} is no dead letter, it is {run.status}")
+    return [found[each] for each in wanted.ids]
+
+
+def open_letters(views: Views, wanted: Choice = Choice()) -> Iterator[DeadLetter]:  # noqa: B008  # immutable
+    """The newest first, page upon page."""
+    asked = LetterFilter(worker=wanted.worker, since=wanted.since, limit=PAGE)
+    while page := views.letters(asked):
+        yield from (letter for letter in page if fits(letter, wanted.error))
+        if len(page) < PAGE:
+            return
+        asked = asked._replace(before=page[-1].run)
+
+
+def fits(letter: DeadLetter, error: str | None) -> bool:
+    """Whether it died of *error*."""
+    return error is None or error in (letter.error_type, letter.error_type.rpartition(".")[2], letter.cause.value)
+
+
+def grouped(found: Iterable[DeadLetter]) -> list[DeadGroup]:
+    """By worker, cause and error type, most first."""
+    groups: dict[tuple[str, str, str], list[DeadLetter]] = {}
+    for letter in found:
+        groups.setdefault((letter.worker, letter.cause.value, letter.error_type), []).append(letter)
+    made = [
+        DeadGroup(
+            worker=worker,
+            cause=cause,
+            error_type=error_type,
+            count=len(members),
+            oldest_at=min(letter.entered_at for letter in members),
+            newest_at=max(letter.entered_at for letter in members),
+            newest_run=max(letter.run for letter in members),
+        )
+        for (worker, cause, error_type), members in groups.items()
+    ]
+    return sorted(made, key=lambda group: (-group.count, group.worker, group.cause, group.error_type))

@@ -1,0 +1,184 @@
+"""All about one worker or one run: answers that are put together from several questions.
+
+Rules of this file
+- The same values are printed by the command and sent by the HTTP API.
+- A payload is stored as it must be to run; shown, what is called like a secret in it is masked.
+- Lists carry no traceback: of a run in a list there is its error's type and message, all of it on the run's own page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from shiftboss.app.views import Views, WorkerStatus
+from shiftboss.core import schedule
+from shiftboss.core.events import Event
+from shiftboss.core.explain import Explanation
+from shiftboss.core.model import Attempt, DeadLetter, LogLine, Run, Status
+from shiftboss.core.redact import redaction
+from shiftboss.core.schedule import Cron
+from shiftboss.core.value import Value, replace
+from shiftboss.core.worker import Definition
+from shiftboss.errors import UnknownRun
+from shiftboss.ports import HistoryFilter, LetterFilter
+
+MAX_CHAIN = 20  # runs that led to this one; a chain may be endless
+LOG_LINES = 8  # on the page of a run; its log has the others
+DURATIONS = 50  # of a worker's last attempts
+
+
+# ── one worker ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Lasted(Value, frozen=True, omit_defaults=False):
+    """One attempt in a chart."""
+
+    ok: bool
+    duration_s: float
+
+
+class ClockChange(Value, frozen=True, omit_defaults=False):
+    """An instant at which the clocks of the worker's zone are set."""
+
+    at: datetime
+    change_s: float
+
+
+class PageOfWorker(Value, frozen=True, omit_defaults=False):
+    """A worker and what belongs to it.  `nodes`: the live ones that declare it; `why` is about its next run."""
+
+    worker: WorkerStatus
+    definition: Definition
+    declared_at: datetime
+    why: Explanation | None
+    blocked_with: tuple[str, ...]
+    dependents: tuple[str, ...]
+    triggers: tuple[str, ...]
+    nodes: tuple[str, ...]
+    next: tuple[datetime, ...]
+    clock_changes: tuple[ClockChange, ...]
+    durations: tuple[Lasted, ...]  # the newest last
+    runs: tuple[Run, ...]
+    at: datetime
+
+
+def page_of_worker(views: Views, name: str, *, instants: int = 3, runs: int = 10) -> PageOfWorker:
+    """Raises UnknownWorker."""
+    snapshot = views.snapshot()
+    state = snapshot.worker(name)
+    found = views.status()
+    live = {node.id for node in found.nodes if node.live}
+    coming = tuple(views.next_instants(name, instants))
+    why = views.why(name)
+    return PageOfWorker(
+        worker=found.worker(name),
+        definition=state.definition,
+        declared_at=state.declared_at,
+        why=None if why is None else replace(why, run=listed(why.run)),
+        blocked_with=snapshot.relations.excluding(name),
+        dependents=snapshot.relations.dependents.get(name, ()),
+        triggers=snapshot.relations.after.get(name, ()),
+        nodes=tuple(n.name for n in snapshot.nodes.values() if n.id in live and name in n.workers),
+        next=coming,
+        clock_changes=_clock_changes(state.definition.schedule, coming),
+        durations=tuple(Lasted(each.ok, each.duration_s) for each in snapshot.record(name).ring[-DURATIONS:]),
+        runs=tuple(listed(run) for run in views.history(HistoryFilter(worker=name, limit=runs))),
+        at=found.at,
+    )
+
+
+def _clock_changes(rule: schedule.Schedule | None, instants: tuple[datetime, ...]) -> tuple[ClockChange, ...]:
+    if not isinstance(rule, Cron) or not instants:
+        return ()
+    day = timedelta(days=1)
+    return tuple(
+        ClockChange(at, change_s)
+        for at, change_s in schedule.clock_changes(rule.timezone, instants[0] - day, instants[-1] + day)
+    )
+
+
+# ── one run ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class PageOfRun(Value, frozen=True, omit_defaults=False):
+    """A run and what belongs to it.
+
+    `chain`: the runs that led to it, the first one first.  `log`: the last lines of its last attempt that logged, of
+    `logged` in all.  `executor` and `timeout_s` are its worker's; empty and None where that was forgotten.
+    """
+
+    run: Run
+    letter: DeadLetter | None
+    why: Explanation | None  # while it is pending
+    chain: tuple[Run, ...]
+    nodes: dict[str, str]
+    executor: str
+    timeout_s: float | None
+    log: tuple[LogLine, ...]
+    logged: int
+    at: datetime
+
+
+def page_of_run(views: Views, run_id: int) -> PageOfRun:
+    """Raises UnknownRun."""
+    run = views.run(run_id)
+    letters = views.letters(LetterFilter(ids=(run_id,), state=None)) if run.status is Status.DEAD else []
+    snapshot = views.snapshot()
+    state = snapshot.workers.get(run.worker)
+    definition = state.definition if state is not None else None
+    lines = views.lines(run_id)
+    log = [line for line in lines if line.fence == lines[-1].fence]
+    why = views.why_run(run_id) if run.status is Status.PENDING and definition is not None else None
+    return PageOfRun(
+        run=shown(run, definition),
+        letter=letters[0] if letters else None,
+        why=None if why is None else replace(why, run=listed(why.run)),
+        chain=tuple(reversed([listed(each) for each in _chain(views, run)])),
+        nodes={node.id: node.name for node in snapshot.nodes.values()},
+        executor=definition.executor if definition is not None else "",
+        timeout_s=definition.timeout_s if definition is not None else None,
+        log=tuple(log[-LOG_LINES:]),
+        logged=log[-1].number if log else 0,
+        at=views.now(),
+    )
+
+
+def _chain(views: Views, run: Run) -> Iterator[Run]:
+    for _ in range(MAX_CHAIN):
+        origin = run.replay_of or run.caused_by
+        if origin is None:
+            return
+        try:
+            run = views.run(origin)
+        except UnknownRun:  # pruned
+            return
+        yield run
+
+
+def shown(run: Run, definition: Definition | None) -> Run:
+    """A run as people see it: secrets in its payload are masked."""
+    if run.payload is None:
+        return run
+    return replace(run, payload=redaction(definition.redact if definition is not None else ()).json(run.payload))
+
+
+def listed(run: Run) -> Run:
+    """A run as it stands in a list: no payload, no result, no traceback."""
+    return replace(
+        run,
+        payload=None,
+        result=None,
+        error=None if run.error is None else run.error.short(),
+        attempts=tuple(_without_traceback(attempt) for attempt in run.attempts),
+    )
+
+
+def listed_event(event: Event) -> Event:
+    """An event as it stands in a list or a stream: without the traceback of its error."""
+    error = getattr(event, "error", None)
+    return event if error is None else replace(event, error=error.short())
+
+
+def _without_traceback(attempt: Attempt) -> Attempt:
+    return attempt if attempt.error is None else replace(attempt, error=attempt.error.short())

@@ -1,0 +1,69 @@
+"""What an attempt says about itself, before it is stored: errors, results, log lines and progress without secrets.
+
+Rules of this file
+- Everything that a body says passes here, whatever executor it ran on.
+- A run that succeeds and returns nothing costs one comparison.
+"""
+
+from __future__ import annotations
+
+from typing import Any, assert_never
+
+from shiftboss.core.model import (
+    Cancelled,
+    Error,
+    Failed,
+    Interrupted,
+    LogLine,
+    Outcome,
+    Progress,
+    Succeeded,
+    TimedOut,
+    Unfit,
+)
+from shiftboss.core.redact import Redaction, redaction
+from shiftboss.core.value import replace
+from shiftboss.ports import Launch
+
+
+def redacted(launch: Launch | None, outcome: Outcome) -> Outcome:
+    """The outcome as it may be stored."""
+    match outcome:
+        case Succeeded():
+            return outcome if outcome.result is None else _succeeded(_of(launch), outcome, outcome.result)
+        case Cancelled() | Interrupted():
+            return outcome
+        case Failed() | TimedOut() | Unfit():
+            return replace(outcome, error=_error(_of(launch), outcome.error))
+        case _:
+            assert_never(outcome)
+
+
+def said_without_secrets(launch: Launch | None, value: Any) -> Any:
+    """A log line or progress as it may be stored; anything else as it is."""
+    match value:
+        case LogLine():
+            return _changed(value, "text", _of(launch).text(value.text))
+        case Progress(message=str() as message) if message:
+            return _changed(value, "message", _of(launch).text(message))
+        case _:
+            return value
+
+
+def _of(launch: Launch | None) -> Redaction:
+    if launch is None:
+        return redaction(())
+    return redaction(launch.definition.redact).knowing(launch.run.payload)
+
+
+def _succeeded(mask: Redaction, outcome: Succeeded, result: bytes) -> Succeeded:
+    kept = mask.json(result)
+    return outcome if kept is result else replace(outcome, result=kept)
+
+
+def _error(mask: Redaction, error: Error) -> Error:
+    return Error(type=error.type, message=mask.text(error.message), traceback=mask.text(error.traceback))
+
+
+def _changed(value: Any, field: str, text: str) -> Any:
+    return value if getattr(value, field) == text else replace(value, **{field: text})

@@ -1,0 +1,162 @@
+"""The ASGI application: routes from the table, behind the guard; what `boss.asgi()` gives.
+
+Rules of this file
+- It mounts under any prefix, and holds nothing that a stop and a start of the orchestrator would make wrong.
+- Alone it lives by the server's lifespan: the orchestrator is started and stopped with it.  Mounted it is never told of
+  one, and lives by the host's (`lifespan=boss.lifespan`).
+- Every answer that is no success is a problem that says what to do.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
+from starlette.types import Receive, Scope, Send
+
+from shiftboss.app.orchestrator import Orchestrator
+from shiftboss.errors import ConfigurationError
+from shiftboss.web import openapi
+from shiftboss.web.access import Authorize, Closed, Gate, Mounted, Role, WithToken
+from shiftboss.web.guard import Guard
+from shiftboss.web.hub import Hub
+from shiftboss.web.metrics import Metrics
+from shiftboss.web.operation import Operation, admitted
+from shiftboss.web.probes import Probes
+from shiftboss.web.problems import Problem, harmless, problem_of
+from shiftboss.web.site import Site
+from shiftboss.web.table import OPERATIONS, PREFIX
+
+Answer = Callable[[Request], Awaitable[Response]]
+
+
+def application(boss: Orchestrator, authorize: Authorize | None = None) -> Application:
+    """For `boss.asgi`: with *authorize*, else with the token of the environment, else closed."""
+    if authorize is not None:
+        return Application(boss, Mounted(authorize))
+    token = token_of_environment()
+    return Application(boss, Closed() if token is None else WithToken(token, boss.clock))
+
+
+def token_of_environment() -> str | None:
+    """SHIFTBOSS_AUTH_TOKEN, or what stands in the file SHIFTBOSS_AUTH_TOKEN_FILE.  Raises ConfigurationError."""
+    if token := os.environ.get("SHIFTBOSS_AUTH_TOKEN"):
+        return token
+    file = os.environ.get("SHIFTBOSS_AUTH_TOKEN_FILE")
+    if not file:
+        return None
+    try:
+        found = Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"SHIFTBOSS_AUTH_TOKEN_FILE={file} cannot be read: {error}") from error
+    if not found:
+        raise ConfigurationError(f"SHIFTBOSS_AUTH_TOKEN_FILE={file} is empty; put the token into it")
+    return found
+
+
+class Application:
+    def __init__(self, boss: Orchestrator, gate: Gate) -> None:
+        self._boss = boss
+        self._gate = gate
+        self._hub: Hub | None = None
+        self._lock = threading.Lock()  # protects the hub: servers in two threads may ask for it first
+        self._guarded = Guard(Router(self._routes(), default=_unknown, redirect_slashes=False), gate)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        match scope["type"]:
+            case "http":
+                await self._guarded(scope, receive, send)
+            case "lifespan":
+                await self._live(receive, send)
+            case _:  # a websocket: there is none
+                await send({"type": "websocket.close", "code": 1000})
+
+    @property
+    def hub(self) -> Hub:
+        """The live streams of the orchestrator as it is started now.  Raises NotStarted."""
+        with self._lock:
+            if self._hub is None or self._hub.store is not self._boss.store:
+                self._hub = Hub(self._boss)
+                self._boss.attach(self._hub.close)
+            return self._hub
+
+    def end_streams(self) -> None:
+        """Say `bye` to everybody who listens; from any thread."""
+        with self._lock:
+            hub = self._hub
+        if hub is not None:
+            hub.close()
+
+    # ── routes ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _routes(self) -> list[Route]:
+        by_path: dict[str, dict[str, Answer]] = {}
+        for operation in OPERATIONS:
+            by_path.setdefault(PREFIX + operation.path, {})[operation.method] = self._answer_of(operation)
+        probes, site, metrics = Probes(self._boss, self._gate), Site(self._gate), Metrics(self._boss, self._gate)
+        by_path[f"{PREFIX}/openapi.json"] = {"GET": self._openapi}
+        by_path["/livez"] = {"GET": probes.livez}
+        by_path["/readyz"] = {"GET": probes.readyz}
+        by_path["/healthz"] = {"GET": probes.healthz}
+        by_path["/metrics"] = {"GET": metrics.answer}
+        by_path["/assets/{path:path}"] = {"GET": site.asset}
+        by_path["/"] = {"GET": site.index}
+        literal_first = sorted(by_path, key=lambda path: path.count("{"))  # or "cancel" would be taken for a run
+        return [Route(path, ByMethod(by_path[path])) for path in literal_first]
+
+    def _answer_of(self, operation: Operation) -> Answer:
+        async def answer(request: Request) -> Response:
+            return await operation.respond(self._boss, lambda: self.hub, self._gate, request)
+
+        return answer
+
+    async def _openapi(self, request: Request) -> Response:
+        await admitted(self._gate, request, Role.VIEWER)
+        return Response(harmless(msgspec.json.encode(openapi.document())), media_type="application/json")
+
+    # ── alone ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        is_ours = not self._boss.is_started
+        try:
+            if is_ours:
+                await self._boss.start()
+        except BaseException as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            raise
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        if is_ours:
+            await self._boss.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+class ByMethod:
+    """The answers of one path; whatever goes wrong in them becomes a problem."""
+
+    def __init__(self, answers: Mapping[str, Answer]) -> None:
+        self._answers = answers
+        self._allowed = ", ".join(sorted({*answers, *(["HEAD"] if "GET" in answers else [])}))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        answer = self._answers.get(method)
+        try:
+            if answer is None:
+                raise Problem(405, "wrong-method", f"This takes {self._allowed}.", headers={"allow": self._allowed})
+            response = await answer(Request(scope, receive))
+        except Exception as error:  # noqa: BLE001  # the one place where every error of a request ends
+            response = problem_of(error).response()
+        await response(scope, receive, send)
+
+
+async def _unknown(scope: Scope, receive: Receive, send: Send) -> None:
+    problem = Problem(404, "no-such-path", f"There is nothing here; the API begins at {PREFIX}/.")
+    await problem.response()(scope, receive, send)

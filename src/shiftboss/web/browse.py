@@ -1,0 +1,206 @@
+"""What ran, what died, what happened: lists with a cursor, and their single pages.
+
+Rules of this file
+- A list carries no payloads, results or tracebacks; the page of a run does, with its secrets masked.
+- A page is never larger than its limit, and is read without counting what lies behind it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from shiftboss.app.letters import Choice, DeadGroup, fits, grouped, open_letters
+from shiftboss.app.pages import PageOfRun, listed, listed_event, page_of_run
+from shiftboss.app.views import Views
+from shiftboss.core.events import AnyEvent
+from shiftboss.core.model import DeadLetter, LogLine, Run, Status
+from shiftboss.core.value import Value
+from shiftboss.errors import NotAllowed
+from shiftboss.ports import HistoryFilter, LetterFilter
+from shiftboss.web.asked import GroupsAsked, Instant, LettersState, Limit, Name, RunAsked, RunId, Text
+from shiftboss.web.operation import Call
+
+EVENTS_AT_ONCE = 500
+MAX_EVENT_PAGES = 10
+
+
+# ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class RunsAsked(msgspec.Struct, frozen=True):
+    """`since`: live ones, and those that ended since; `error`: the type as it is stored; `cursor`: of the last page."""
+
+    worker: Name | None = None
+    status: tuple[Status, ...] = ()
+    since: Instant | None = None
+    key: Text | None = None
+    error: Text | None = None
+    cursor: RunId | None = None
+    limit: Limit = 50
+
+
+class Runs(Value, frozen=True, omit_defaults=False):
+    """A page, newest first.  `next`: the cursor of the next one; None at the end."""
+
+    runs: tuple[Run, ...]
+    next: int | None
+
+
+async def runs(call: Call, params: RunsAsked) -> Runs:
+    """Runs, waiting, running and finished ones, newest first."""
+    wanted = HistoryFilter(
+        worker=params.worker,
+        status=frozenset(params.status),
+        since=params.since,
+        key=params.key,
+        error_type=params.error,
+        before=params.cursor,
+        limit=params.limit,
+    )
+    found = await call.ask(lambda views: views.history(wanted))
+    return Runs(tuple(map(listed, found)), found[-1].id if len(found) == params.limit else None)
+
+
+async def run(call: Call, params: RunAsked) -> PageOfRun:
+    """All about one run: attempts with their errors, payload (secrets masked), result, chain, holds, last log lines."""
+    return await call.ask(lambda views: page_of_run(views, params.run))
+
+
+class LogAsked(msgspec.Struct, frozen=True):
+    """After the line `number` of the attempt under `fence`."""
+
+    run: RunId
+    fence: Annotated[int, Meta(ge=0, lt=1 << 53)] = 0
+    number: Annotated[int, Meta(ge=0, lt=1 << 53)] = 0
+
+
+class Log(Value, frozen=True, omit_defaults=False):
+    """Lines in order, at most 1,000; ask again after the last one."""
+
+    lines: tuple[LogLine, ...]
+
+
+async def log(call: Call, params: LogAsked) -> Log:
+    """What the attempts of a run logged; of each the last 1,000 lines are kept."""
+
+    def question(views: Views) -> Log:
+        lines = views.new_lines(params.run, after=(params.fence, params.number))
+        if not lines:
+            views.run(params.run)
+        return Log(tuple(lines))
+
+    return await call.ask(question)
+
+
+# ── dead letters ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class LettersAsked(msgspec.Struct, frozen=True):
+    """`error`: as stored, its class name alone, or the cause."""
+
+    worker: Name | None = None
+    error: Text | None = None
+    since: Instant | None = None
+    state: LettersState = "open"
+    cursor: RunId | None = None
+    limit: Limit = 50
+
+
+class Letters(Value, frozen=True, omit_defaults=False):
+    """A page, newest first.  `next`: the cursor of the next one; None at the end."""
+
+    letters: tuple[DeadLetter, ...]
+    next: int | None
+
+
+async def letters(call: Call, params: LettersAsked) -> Letters:
+    """Dead letters, newest first."""
+    wanted = LetterFilter(
+        worker=params.worker,
+        since=params.since,
+        state=None if params.state == "all" else params.state,
+        before=params.cursor,
+        limit=params.limit if params.error is None else 1000,
+    )
+
+    def question(views: Views) -> Letters:
+        page = views.letters(wanted)
+        found = [letter for letter in page if fits(letter, params.error)][: params.limit]
+        if len(found) == params.limit:
+            return Letters(tuple(found), found[-1].run)
+        return Letters(tuple(found), page[-1].run if len(page) == wanted.limit else None)
+
+    return await call.ask(question)
+
+
+class Groups(Value, frozen=True, omit_defaults=False):
+    """Most first; `total` is the sum of their counts."""
+
+    total: int
+    groups: tuple[DeadGroup, ...]
+
+
+async def letter_groups(call: Call, params: GroupsAsked) -> Groups:
+    """Open dead letters by worker, cause and error type."""
+    wanted = Choice(worker=params.worker, error=params.error, since=params.since)
+    groups = await call.ask(lambda views: grouped(open_letters(views, wanted)))
+    return Groups(sum(group.count for group in groups), tuple(groups))
+
+
+async def letter(call: Call, params: RunAsked) -> PageOfRun:
+    """One dead letter: its run with every attempt, and what became of it."""
+    page = await call.ask(lambda views: page_of_run(views, params.run))
+    if page.letter is None:
+        raise NotAllowed(f"run {page.run.id} of {page.run.worker!r} is no dead letter, it is {page.run.status}")
+    return page
+
+
+# ── what happened ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class ActivityAsked(msgspec.Struct, frozen=True):
+    """`cursor`: the number of an event; those before it."""
+
+    worker: Name | None = None
+    cursor: RunId | None = None
+    limit: Limit = 50
+
+
+class StoredEvent(Value, frozen=True, omit_defaults=False):
+    """An event and its number, which is its id in a stream."""
+
+    number: int
+    event: AnyEvent
+
+
+class Activity(Value, frozen=True, omit_defaults=False):
+    """Newest first.  `next`: the cursor of the next page; None at the end."""
+
+    events: tuple[StoredEvent, ...]
+    next: int | None
+
+
+async def activity(call: Call, params: ActivityAsked) -> Activity:
+    """What happened and who did what, newest first."""
+    return await call.ask(lambda views: _activity(views, params))
+
+
+def _activity(views: Views, params: ActivityAsked) -> Activity:
+    before = min(params.cursor or (1 << 53), views.last_event() + 1)
+    found: list[StoredEvent] = []
+    for _ in range(MAX_EVENT_PAGES):
+        first = max(0, before - 1 - EVENTS_AT_ONCE)
+        page = views.events(after=first, limit=EVENTS_AT_ONCE)
+        newest_first = [(number, event) for number, event in reversed(page) if number < before]
+        for number, event in newest_first:
+            if params.worker in (None, event.worker):
+                found.append(StoredEvent(number, listed_event(event)))  # type: ignore[arg-type]  # every stored event is one of them
+            if len(found) == params.limit:
+                return Activity(tuple(found), number)
+        before = first + 1
+        if first == 0:
+            return Activity(tuple(found), None)
+    return Activity(tuple(found), before)

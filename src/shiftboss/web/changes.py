@@ -1,0 +1,85 @@
+"""Which runs and log lines are new since the last look, by few questions that do not grow with the number of streams.
+
+Rules of this file
+- What ended is found by when it ended, what waits by its id, what runs is known anyway: no question walks a backlog.
+- Each state of a run is told once.  More than MAX_RUNS at a time are not told one by one: the list is to be read anew.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection, Iterator
+from datetime import timedelta
+
+from shiftboss.app.pages import listed
+from shiftboss.app.views import Views
+from shiftboss.core.model import LogLine, Run, Status
+from shiftboss.ports import HistoryFilter
+
+MAX_RUNS = 200  # in one look, four looks a second: more than anybody reads
+MAX_LOOKED = 1000  # ended ones that are looked at for those that are new
+MAX_KNOWN = 5000  # ended runs that were told already
+SLACK = timedelta(seconds=2)  # between the instant of a cycle and its commit, on a slow disk
+ENDED = frozenset(status for status in Status if status.is_final)
+WAITING = frozenset((Status.PENDING,))
+
+
+class RunChanges:
+    def __init__(self, views: Views) -> None:
+        self._since = views.now()
+        self._ended: OrderedDict[int, None] = OrderedDict()
+        self._waiting: dict[int, Run] = {}
+        self._running: dict[int, Run] = {}
+        self.look(views)
+
+    def look(self, views: Views) -> tuple[list[Run], bool]:
+        """The runs that are new or changed, as lists show them; and whether these are all."""
+        now = views.now()
+        ended, all_ended = self._look_at_ended(views)
+        waiting, all_waiting = self._look_at_waiting(views)
+        running = {run.id: run for run in views.seen.running.values()}
+        started = [run for run in running.values() if self._running.get(run.id) != run]
+        self._running = running
+        self._since = now - SLACK
+        gone = {run.id for run in ended}
+        changed = {run.id: run for run in (*waiting, *started) if run.id not in gone}
+        changed.update((run.id, run) for run in ended)
+        found = [listed(changed[run_id]) for run_id in sorted(changed)]
+        return found[-MAX_RUNS:], all_ended and all_waiting and len(found) <= MAX_RUNS
+
+    def _look_at_ended(self, views: Views) -> tuple[list[Run], bool]:
+        page = views.history(HistoryFilter(status=ENDED, since=self._since, limit=MAX_LOOKED))
+        new = [run for run in page if run.id not in self._ended]
+        for run in new:
+            self._ended[run.id] = None
+        while len(self._ended) > MAX_KNOWN:
+            self._ended.popitem(last=False)
+        return new, len(page) < MAX_LOOKED
+
+    def _look_at_waiting(self, views: Views) -> tuple[list[Run], bool]:
+        """Of what waits the newest, and of those what is new or moved."""
+        page = views.history(HistoryFilter(status=WAITING, limit=MAX_RUNS))
+        before = self._waiting
+        self._waiting = {run.id: run for run in page}
+        oldest_known = min(before, default=0)
+        new = [run for run in page if before.get(run.id) != run and (run.id in before or run.id > oldest_known)]
+        overflowed = bool(before) and len(page) == MAX_RUNS and len(new) == MAX_RUNS
+        return new, not overflowed
+
+
+class LineChanges:
+    """New log lines of the runs that somebody watches."""
+
+    def __init__(self) -> None:
+        self._last: dict[int, tuple[int, int]] = {}
+
+    def look(self, views: Views, runs: Collection[int]) -> Iterator[LogLine]:
+        """Of a run that is looked at for the first time, what comes from now on."""
+        for gone in self._last.keys() - set(runs):
+            del self._last[gone]
+        for run_id in runs:
+            is_new = run_id not in self._last
+            lines = views.new_lines(run_id, after=self._last.get(run_id, (0, 0)))
+            self._last[run_id] = (lines[-1].fence, lines[-1].number) if lines else self._last.get(run_id, (0, 0))
+            if not is_new:
+                yield from lines

@@ -1,0 +1,186 @@
+"""What may be done over HTTP: each function an operation of the table.
+
+Rules of this file
+- Each is one call of the orchestrator, which audits it in the same transaction with the name that the gate knows.
+- Doing a thing twice is no error where the second time changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+from starlette.responses import Response
+
+from shiftboss.app.pages import listed
+from shiftboss.core.model import DeadLetter, Node, NodeMode, Run
+from shiftboss.core.value import Value
+from shiftboss.web import session as sessions
+from shiftboss.web.access import WithToken
+from shiftboss.web.asked import Instant, RunAsked, Text, WorkerNamed
+from shiftboss.web.operation import Call, Nothing
+from shiftboss.web.problems import Problem
+
+Note = Annotated[str, Meta(max_length=2000, pattern=r"^[^\x00]*$")]
+Seconds = Annotated[float, Meta(ge=0, le=10 * 366 * 86400)]
+PriorityWord = Annotated[str, Meta(pattern=r"^(low|normal|high|critical)$")]
+
+
+# ── triggers ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class TriggerBody(msgspec.Struct, frozen=True):
+    """`delay` in seconds, or `at`; `key` makes it idempotent, and so does the header Idempotency-Key."""
+
+    payload: dict[str, Any] | None = None
+    key: Text | None = None
+    delay: Seconds | None = None
+    at: Instant | None = None
+    priority: PriorityWord | None = None
+    force: bool = False
+
+
+class Accepted(Value, frozen=True, omit_defaults=False):
+    """The run that was stored, or the one that the same key had made before."""
+
+    run: int
+    worker: str
+
+
+async def trigger(call: Call, params: WorkerNamed, body: TriggerBody) -> Accepted:
+    """Store a run of a worker; answered after its commit."""
+    key = call.request.headers.get("idempotency-key") or None
+    if key is not None and (body.key not in (None, key) or len(key) > 500 or not key.isprintable()):
+        raise Problem(400, "wrong-key", "Idempotency-Key is too long, not printable, or another one than `key`.")
+    options: dict[str, Any] = {"key": body.key or key, "priority": body.priority, "force": body.force}
+    if body.delay is not None:
+        options["delay"] = body.delay
+    if body.at is not None:
+        options["at"] = body.at
+    await call.ask(lambda views: views.snapshot().worker(params.worker))  # before its payload is judged
+    handle = await call.boss.trigger(params.worker, body.payload, **options)
+    return Accepted(handle.id, handle.worker)
+
+
+# ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Reason(msgspec.Struct, frozen=True):
+    """Why, for the audit."""
+
+    reason: Note = ""
+
+
+async def cancel(call: Call, params: RunAsked, body: Reason) -> Run:
+    """End a run: at once while it waits, by asking its body while it runs."""
+    return listed(await call.boss.cancel(params.run, reason=body.reason))
+
+
+# ── workers ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Switched(Value, frozen=True, omit_defaults=False):
+    """A worker as it is switched now."""
+
+    worker: str
+    enabled: bool
+
+
+async def disable(call: Call, params: WorkerNamed, body: Reason) -> Switched:
+    """Start nothing new of a worker; what runs goes on."""
+    state = await call.boss.disable(params.worker, reason=body.reason)
+    return Switched(state.name, enabled=state.disabled is None)
+
+
+async def enable(call: Call, params: WorkerNamed, body: Nothing) -> Switched:
+    """Let a worker start again; resets failures and breaker."""
+    state = await call.boss.enable(params.worker)
+    return Switched(state.name, enabled=state.disabled is None)
+
+
+async def forget(call: Call, params: WorkerNamed, body: Nothing) -> Nothing:
+    """Remove a worker that no live node declares any more; its history stays."""
+    await call.boss.forget(params.worker)
+    return Nothing()
+
+
+# ── nodes ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class NodeNamed(msgspec.Struct, frozen=True):
+    """A node, by its id or its name."""
+
+    node: Text
+
+
+class Drained(Value, frozen=True, omit_defaults=False):
+    """A node that starts nothing new."""
+
+    id: str
+    name: str
+    mode: NodeMode
+
+
+async def drain(call: Call, params: NodeNamed, body: Nothing) -> Drained:
+    """Let a node finish what runs and start nothing new until it is started again."""
+    node: Node = await call.boss.drain(params.node)
+    return Drained(node.id, node.name, node.mode)
+
+
+# ── dead letters ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class ReplayBody(msgspec.Struct, frozen=True):
+    """`delay` in seconds."""
+
+    delay: Seconds = 0.0
+
+
+async def replay(call: Call, params: RunAsked, body: ReplayBody) -> Accepted:
+    """Run a dead letter again: a new run, fresh attempts, the same payload bytes."""
+    handle = await call.boss.replay(params.run, delay=body.delay)
+    return Accepted(handle.id, handle.worker)
+
+
+class NoteBody(msgspec.Struct, frozen=True):
+    """What was done about it, for the audit."""
+
+    note: Note = ""
+
+
+async def resolve(call: Call, params: RunAsked, body: NoteBody) -> DeadLetter:
+    """Close a dead letter: somebody has seen to it, and nothing runs again."""
+    return await call.boss.resolve(params.run, note=body.note)
+
+
+async def discard(call: Call, params: RunAsked, body: NoteBody) -> DeadLetter:
+    """Close a dead letter as worth nothing; retention takes it later, payload and all."""
+    return await call.boss.discard(params.run, note=body.note)
+
+
+# ── oneself ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Token(msgspec.Struct, frozen=True):
+    """The token of this server."""
+
+    token: Annotated[str, Meta(max_length=4096)]
+
+
+async def log_in(call: Call, body: Token) -> Response:
+    """Exchange the token for a session's cookie, which no script can read."""
+    gate = call.gate
+    if not isinstance(gate, WithToken):
+        raise Problem(409, "no-sessions", "This server gives no sessions: it asks for no token.")
+    gate.check(call.request, body.token)
+    response = Response(status_code=204)
+    gate.sessions.begin(call.request, response)
+    return response
+
+
+async def log_out(call: Call, body: Nothing) -> Response:
+    """End the session of this browser."""
+    response = Response(status_code=204)
+    sessions.end(call.request, response)
+    return response

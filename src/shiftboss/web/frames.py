@@ -1,0 +1,178 @@
+"""What goes over a stream: frames of server-sent events, encoded once for everybody.
+
+Rules of this file
+- Only stored events carry an id, their number in the store: `Last-Event-ID` is where a stream goes on.
+- A frame belongs to one topic, and where that makes sense to one worker and one run: that is what streams filter by.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from shiftboss.app.facts import encoded
+from shiftboss.app.pages import listed_event
+from shiftboss.app.views import NodeStatus, RunningRun, SystemStatus, WorkerStatus
+from shiftboss.core.events import Event
+from shiftboss.core.health import HealthReason
+from shiftboss.core.model import LogLine, Run
+from shiftboss.core.value import Value
+from shiftboss.web.problems import harmless
+
+RETRY_MS = 2000
+PREAMBLE = f"retry: {RETRY_MS}\n\n".encode()
+HEARTBEAT = b": alive\n\n"
+
+Topic = str
+STATUS, EVENT, RUN, LOG = "status", "event", "run", "log"
+TOPICS = (STATUS, EVENT, RUN, LOG)
+
+
+class Hello(Value, frozen=True, omit_defaults=False):
+    """The first frame: from here on nothing is missed.  Read lists anew when it comes; `resumed`: events go on."""
+
+    at: datetime
+    event: int  # the newest stored event; the frame's id
+    topics: tuple[Topic, ...]
+    resumed: bool
+
+
+class StatusChange(Value, frozen=True, omit_defaults=False):
+    """What of the status is new.  `workers`: the changed rows, all of them when `full`; the rest is always whole.
+
+    `order`: all names, disabled first, then the worst; None while that is as it was.
+    """
+
+    at: datetime
+    full: bool
+    health: str
+    reasons: tuple[HealthReason, ...]
+    nodes: tuple[NodeStatus, ...]
+    running: tuple[RunningRun, ...]
+    workers: tuple[WorkerStatus, ...]
+    forgotten: tuple[str, ...]
+    order: tuple[str, ...] | None
+    store: str
+
+
+class Resync(Value, frozen=True, omit_defaults=False):
+    """Something was left out: read these topics' lists anew."""
+
+    topics: tuple[Topic, ...]
+    reason: str
+
+
+class Stale(Value, frozen=True, omit_defaults=False):
+    """The store does not answer: what is shown is old until the next status."""
+
+    reason: str
+
+
+class Bye(Value, frozen=True, omit_defaults=False):
+    """The stream ends; connect again, here or at another node."""
+
+    reason: str
+
+
+STREAMED: dict[str, Any] = {
+    "hello": Hello,
+    "status": StatusChange,
+    "event": Event,
+    "run": Run,
+    "log": LogLine,
+    "resync": Resync,
+    "stale": Stale,
+    "bye": Bye,
+}
+
+
+class Frame(NamedTuple):
+    """One frame, ready to be sent."""
+
+    data: bytes
+    topic: Topic = ""  # empty: for everybody
+    worker: str = ""
+    run: int | None = None
+
+
+def event_frame(number: int, event: Event) -> Frame:
+    return Frame(written("event", listed_event(event), number=number), EVENT, event.worker, event.run)
+
+
+def status_frame(change: StatusChange) -> Frame:
+    return Frame(written("status", change), STATUS)
+
+
+def run_frame(run: Run) -> Frame:
+    return Frame(written("run", run), RUN, run.worker, run.id)
+
+
+def log_frame(line: LogLine) -> Frame:
+    return Frame(written("log", line), LOG, run=line.run)
+
+
+def resync_frame(topics: tuple[Topic, ...], reason: str, *, topic: Topic = "") -> Frame:
+    return Frame(written("resync", Resync(topics, reason)), topic)
+
+
+def written(name: str, value: msgspec.Struct, *, number: int | None = None) -> bytes:
+    """JSON has no line break of its own, so one `data:` line is enough."""
+    head = f"event: {name}\n" if number is None else f"id: {number}\nevent: {name}\n"
+    return head.encode() + b"data: " + harmless(encoded(value)) + b"\n\n"
+
+
+# ── what of a status is new ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def full_status(now: SystemStatus) -> StatusChange:
+    return _change(now, now.workers, full=True, forgotten=(), order=_order(now))
+
+
+def status_change(before: SystemStatus, now: SystemStatus) -> StatusChange | None:
+    """None when nothing is new that anybody would see."""
+    known = {worker.name: worker for worker in before.workers}
+    changed = tuple(worker for worker in now.workers if known.get(worker.name) != worker)
+    forgotten = tuple(sorted(known.keys() - {worker.name for worker in now.workers}))
+    order = _order(now) if _order(now) != _order(before) else None
+    rest = (now.health, now.reasons, now.running, _steady(now)) == (
+        before.health,
+        before.reasons,
+        before.running,
+        _steady(before),
+    )
+    if not changed and not forgotten and order is None and rest:
+        return None
+    return _change(now, changed, full=False, forgotten=forgotten, order=order)
+
+
+def _change(
+    now: SystemStatus,
+    workers: tuple[WorkerStatus, ...],
+    *,
+    full: bool,
+    forgotten: tuple[str, ...],
+    order: tuple[str, ...] | None,
+) -> StatusChange:
+    return StatusChange(
+        at=now.at,
+        full=full,
+        health=now.health,
+        reasons=now.reasons,
+        nodes=now.nodes,
+        running=now.running,
+        workers=workers,
+        forgotten=forgotten,
+        order=order,
+        store=now.store,
+    )
+
+
+def _order(status: SystemStatus) -> tuple[str, ...]:
+    return tuple(worker.name for worker in status.workers)
+
+
+def _steady(status: SystemStatus) -> list[NodeStatus]:
+    """Nodes without what changes with every breath."""
+    return [msgspec.structs.replace(node, lease_left_s=0.0, lag_s=0.0) for node in status.nodes]

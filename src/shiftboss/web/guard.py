@@ -1,0 +1,81 @@
+"""What every request passes before it is looked at, and what every answer carries.
+
+Rules of this file
+- A `Host` that is not ours is refused first (DNS rebinding), then a method that changes something and comes from
+  another site.  What a browser sends by itself across sites (a form, a cookie) never changes anything.
+- No answer may be framed, sniffed or run inline script; data are stored by no cache.
+"""
+
+from __future__ import annotations
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shiftboss.web.access import Gate
+from shiftboss.web.problems import Problem
+
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "content-security-policy": CSP,
+    "x-frame-options": "DENY",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+class Guard:
+    def __init__(self, app: ASGIApp, gate: Gate) -> None:
+        self._app = app
+        self._gate = gate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def protected(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("cache-control", "no-store")
+            await send(message)
+
+        try:
+            self._check(scope["method"], Headers(scope=scope))
+        except Problem as problem:
+            await problem.response()(scope, receive, protected)
+            return
+        await self._app(scope, receive, protected)
+
+    def _check(self, method: str, headers: Headers) -> None:
+        """Raises Problem."""
+        hosts = self._gate.hosts
+        if hosts is not None and [_name(each) for each in headers.getlist("host")] not in [[host] for host in hosts]:
+            raise Problem(
+                421, "wrong-host", f"This server is called {', '.join(sorted(hosts))}; use one of these names."
+            )
+        if method in SAFE:
+            return
+        if headers.get("sec-fetch-site") == "same-origin" or _has_bearer(headers):
+            return
+        raise Problem(
+            403,
+            "cross-site",
+            "This changes something and does not come from this site.  A browser sends Sec-Fetch-Site: same-origin by "
+            "itself; other clients send Authorization: Bearer …, or that header.",
+        )
+
+
+def _has_bearer(headers: Headers) -> bool:
+    """No other site's page can send this one unasked."""
+    return headers.get("authorization", "").partition(" ")[0].lower() == "bearer"
+
+
+def _name(host: str) -> str:
+    """Without its port."""
+    name, colon, port = host.lower().rpartition(":")
+    return name if colon and port.isdigit() and not (name.count(":") and not name.endswith("]")) else host.lower()

@@ -1,0 +1,194 @@
+"""The live streams of a process, and who of them is told what; one reader (`reader.py`) reads for all.
+
+Rules of this file
+- A queue has a bound; who reads too slowly is told to read the lists anew, and never holds up the others.
+- While nobody listens nothing is read: the reader ends with the last stream and comes back with the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from shiftboss.app.orchestrator import Orchestrator
+from shiftboss.errors import NotStarted
+from shiftboss.web import frames
+from shiftboss.web.frames import LOG, STATUS, Frame
+from shiftboss.web.problems import Problem
+from shiftboss.web.reader import Reader
+
+MAX_STREAMS = 200  # of a process; each costs a socket and a queue
+MAX_QUEUED = 1000  # frames for one stream that does not read
+MAX_LOGS = 20  # runs whose lines are followed: each is a question of its own
+
+
+class Wanted(NamedTuple):
+    """What a stream asked for."""
+
+    topics: frozenset[str]
+    worker: str | None = None
+    run: int | None = None
+    last_event: int | None = None
+
+    def takes(self, frame: Frame) -> bool:
+        if not frame.topic:
+            return True
+        if frame.topic not in self.topics:
+            return False
+        if frame.topic == STATUS:
+            return True
+        if frame.topic == LOG:
+            return self.run == frame.run
+        return self.worker in (None, frame.worker) and self.run in (None, frame.run)
+
+
+class Stream:
+    """One client.  Its queue is touched on its own loop alone."""
+
+    def __init__(self, wanted: Wanted, loop: asyncio.AbstractEventLoop) -> None:
+        self.wanted = wanted
+        self.loop = loop
+        self.is_over = False
+        self._queue: deque[Frame] = deque()
+        self._ready = asyncio.Event()
+
+    def offer(self, told: Sequence[Frame], *, last: bool) -> None:
+        """On its loop.  Too many at once: they go, and the client is told so."""
+        if len(self._queue) + len(told) > MAX_QUEUED:
+            self._queue.clear()
+            reason = f"more than {MAX_QUEUED} frames were waiting for this client"
+            self._queue.append(frames.resync_frame(tuple(sorted(self.wanted.topics)), reason))
+        else:
+            self._queue.extend(told)
+        self.is_over = self.is_over or last
+        self._ready.set()
+
+    async def take(self, timeout_s: float) -> bytes:
+        """Everything that waits, as one piece; empty when nothing came."""
+        if not self._queue and not self.is_over:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self._ready.wait()
+            except TimeoutError:
+                return b""
+        self._ready.clear()
+        data = b"".join(frame.data for frame in self._queue)
+        self._queue.clear()
+        return data
+
+
+class Hub:
+    """For one start of *boss*; `store` tells which."""
+
+    def __init__(self, boss: Orchestrator) -> None:
+        self.store = boss.store
+        self._boss = boss
+        self._is_closed = False
+        self._lock = threading.Lock()  # protects the lists of streams and the life of the thread
+        self._streams: set[Stream] = set()
+        self._arriving: list[Stream] = []
+        self._reader: Reader | None = None
+
+    @property
+    def count(self) -> int:
+        return len(self._streams) + len(self._arriving)
+
+    def join(self, wanted: Wanted) -> Stream:
+        """A stream on the running loop.  Raises Problem when there are too many, NotStarted."""
+        stream = Stream(wanted, asyncio.get_running_loop())
+        with self._lock:
+            if self._is_closed:
+                raise NotStarted("the orchestrator has stopped")
+            if self.count >= MAX_STREAMS:
+                raise Problem(
+                    503, "too-many-streams", f"{MAX_STREAMS} streams are open here.", headers={"retry-after": "10"}
+                )
+            if wanted.run is not None and LOG in wanted.topics and self._logs_with(wanted.run) > MAX_LOGS:
+                raise Problem(503, "too-many-logs", f"The logs of {MAX_LOGS} runs are followed here already.")
+            self._arriving.append(stream)
+            if self._reader is None:
+                self._reader = Reader(self, self._boss)
+                self._reader.start()
+            else:
+                self._reader.ring()
+        return stream
+
+    def leave(self, stream: Stream) -> None:
+        with self._lock:
+            self._streams.discard(stream)
+            if stream in self._arriving:
+                self._arriving.remove(stream)
+            if self.count == 0 and self._reader is not None:
+                self._reader.ring()
+
+    def close(self) -> None:
+        """End all streams, with `bye`, before the store is closed; from any thread."""
+        with self._lock:
+            self._is_closed = True
+            reader = self._reader
+        if reader is not None:
+            reader.close()
+
+    def _logs_with(self, run: int) -> int:
+        streams = (*self._streams, *self._arriving)
+        return len({run, *(each.wanted.run for each in streams if LOG in each.wanted.topics)} - {None})
+
+    # ── for the reader ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def arrived(self) -> list[Stream]:
+        """Those that came since; from now on they are told everything."""
+        with self._lock:
+            arrived, self._arriving = self._arriving, []
+            self._streams.update(arrived)
+            return arrived
+
+    def nobody_is_left(self, reader: Reader) -> bool:
+        """Whether the reader may end; then the next stream has another one."""
+        with self._lock:
+            if self._reader is not reader:
+                return True
+            if self.count:
+                return False
+            self._reader = None
+            return True
+
+    def ended(self, reader: Reader) -> list[Stream]:
+        """The reader ends; the streams that go with it."""
+        with self._lock:
+            streams = [*self._streams, *self._arriving]
+            if self._reader is reader:
+                self._reader = None
+                self._streams, self._arriving = set(), []
+                return streams
+            return []
+
+    def wanted(self) -> list[Wanted]:
+        with self._lock:
+            return [stream.wanted for stream in self._streams]
+
+    def tell(self, told: Sequence[Frame], *, last: bool = False) -> None:
+        with self._lock:
+            streams = list(self._streams)
+        self.tell_some([(stream, told) for stream in streams], last=last)
+
+    def tell_some(self, told: Iterable[tuple[Stream, Sequence[Frame]]], *, last: bool = False) -> None:
+        """One hop for each loop, however many streams there are on it."""
+        chosen = [(stream, [f for f in some if stream.wanted.takes(f)]) for stream, some in told]
+        chosen = [(stream, some) for stream, some in chosen if some or last]
+        by_loop = sorted(chosen, key=lambda pair: id(pair[0].loop))
+        for _, pairs in groupby(by_loop, key=lambda pair: id(pair[0].loop)):
+            batch = list(pairs)
+            try:
+                batch[0][0].loop.call_soon_threadsafe(_offer, batch, last)
+            except RuntimeError:  # a closed loop: its streams are gone with it
+                for stream, _ in batch:
+                    self.leave(stream)
+
+
+def _offer(batch: Sequence[tuple[Stream, Sequence[Frame]]], last: bool) -> None:
+    for stream, some in batch:
+        stream.offer(some, last=last)

@@ -1,0 +1,55 @@
+"""/metrics: what `observe/metrics.py` has to say, in Prometheus's text format.
+
+Rules of this file
+- It needs the role of a viewer, like everything that tells something.
+- What this process does is counted from when the application is made, which is before the orchestrator starts; where
+  the extra is not installed nothing is counted, and the answer says what to install.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from shiftboss.app.node import package_version
+from shiftboss.app.orchestrator import Orchestrator
+from shiftboss.app.views import Views
+from shiftboss.web.access import Gate, Role
+from shiftboss.web.operation import admitted
+from shiftboss.web.problems import Problem
+
+if TYPE_CHECKING:
+    from shiftboss.observe.metrics import Counted
+
+
+class Metrics:
+    def __init__(self, boss: Orchestrator, gate: Gate) -> None:
+        self._boss = boss
+        self._gate = gate
+        self._counted = _counting(boss)
+
+    async def answer(self, request: Request) -> Response:
+        await admitted(self._gate, request, Role.VIEWER)
+        counted = self._counted
+        if counted is None:
+            raise Problem(501, "no-metrics", "Metrics are not installed here; run: pip install 'shiftboss[metrics]'")
+        from shiftboss.observe.metrics import exposition
+
+        def question(views: Views) -> tuple[bytes, str]:
+            return exposition(views.status(), counted, version=package_version())
+
+        data, content_type = await self._boss.ask(question)
+        return Response(data, headers={"content-type": content_type})
+
+
+def _counting(boss: Orchestrator) -> Counted | None:
+    """Counts from now on; None where the extra is not installed."""
+    try:
+        from shiftboss.observe.metrics import Counted
+    except ImportError:
+        return None
+    counted = Counted()
+    boss.on_events(counted)
+    return counted

@@ -1,0 +1,131 @@
+"""One operation of the API: everything about it is said by its line in the table and by its function's signature.
+
+Rules of this file
+- A function takes a `Call`, then `params` (path and query) and `body` where it has any, each a Struct; what it returns
+  is the answer.  Routing, validation, OpenAPI and the reference page read nothing else.
+- Its docstring is its documentation: the first line a summary, with the errors that its caller may meet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple, TypeVar, get_type_hints
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from shiftboss.app.facts import encoded
+from shiftboss.app.orchestrator import Orchestrator
+from shiftboss.app.views import Views
+from shiftboss.app.who import acting_as
+from shiftboss.errors import StoreUnavailable
+from shiftboss.web.access import Access, Gate, Role
+from shiftboss.web.hub import Hub
+from shiftboss.web.problems import Problem, harmless
+from shiftboss.web.reading import read_body, read_params
+
+ASK_WITHIN_S = 10.0  # for a question to the store; its own limits are shorter
+BESIDE_PAYLOAD_BYTES = 64 * 1024  # what a body may have beside the largest payload
+MIN_BODY_BYTES = (1 << 20) + BESIDE_PAYLOAD_BYTES
+T = TypeVar("T")
+
+
+class Nothing(msgspec.Struct, frozen=True):
+    """No parameters, no body, no answer."""
+
+
+class Call(NamedTuple):
+    """One request, let in."""
+
+    boss: Orchestrator
+    access: Access | None  # None only for what everybody may ask
+    request: Request
+    hub: Callable[[], Hub]
+    gate: Gate
+
+    async def ask(self, question: Callable[[Views], T]) -> T:
+        """A question to the store.  Raises what the question raises, StoreUnavailable when it takes too long."""
+        try:
+            async with asyncio.timeout(ASK_WITHIN_S):
+                return await self.boss.ask(question)
+        except TimeoutError:
+            raise StoreUnavailable(f"the store did not answer within {ASK_WITHIN_S:g} s") from None
+
+
+class Operation:
+    """*role* None: everybody, also who has shown nothing."""
+
+    def __init__(
+        self, method: str, path: str, role: Role | None, act: Callable[..., Awaitable[Any]], *, status: int = 200
+    ) -> None:
+        hints = get_type_hints(act)
+        self.method = method
+        self.path = path
+        self.role = role
+        self.act = act
+        self.status = status
+        self.params: type[msgspec.Struct] = hints.get("params", Nothing)
+        self.body: type[msgspec.Struct] | None = hints.get("body")
+        self.answer: Any = hints["return"]
+        self.id = act.__name__.rstrip("_")
+        self.doc = inspect.cleandoc(act.__doc__ or "")
+
+    @property
+    def summary(self) -> str:
+        return self.doc.partition("\n")[0]
+
+    @property
+    def path_params(self) -> tuple[str, ...]:
+        return tuple(re.findall(r"{(\w+)}", self.path))
+
+    async def respond(self, boss: Orchestrator, hub: Callable[[], Hub], gate: Gate, request: Request) -> Response:
+        """Let the request in, read it, act, answer.  Raises Problem and what the function raises."""
+        access = await admitted(gate, request, self.role)
+        call = Call(boss, access, request, hub, gate)
+        given: dict[str, Any] = {}
+        given_params = read_params(self.params, request)
+        if self.params is not Nothing:
+            given["params"] = given_params
+        if self.body is not None:
+            given["body"] = await read_body(self.body, request, limit=_limit(boss))
+        with acting_as(access.name if access is not None else ""):
+            answer = await self.act(call, **given)
+        return answer if isinstance(answer, Response) else answered(answer, self.status)
+
+
+def answered(answer: Any, status: int) -> Response:
+    if status == 204:
+        return Response(status_code=204)
+    return Response(harmless(encoded(answer)), status, media_type="application/json")
+
+
+async def admitted(gate: Gate, request: Request, role: Role | None) -> Access | None:
+    """The access of a request that may do what *role* may.  Raises Problem."""
+    access = await gate.access(request)
+    if role is None:
+        return access
+    if access is None:
+        if gate.asks_for_token:
+            raise Problem(
+                401,
+                "no-token",
+                "Send Authorization: Bearer with the token of this server (SHIFTBOSS_AUTH_TOKEN).",
+                headers={"www-authenticate": "Bearer"},
+            )
+        raise Problem(403, "no-access", "You have no access here.")
+    if access.role < role:
+        raise Problem(
+            403, "role-too-low", f"This needs the role {role.name.lower()}; you are {access.role.name.lower()}."
+        )
+
+    return access
+
+
+def _limit(boss: Orchestrator) -> int:
+    """Bytes of a body: the largest payload that any worker takes has room in it."""
+    largest = max((each.max_payload_bytes for each in list(boss.definitions.values())), default=0)
+    return max(MIN_BODY_BYTES, largest + BESIDE_PAYLOAD_BYTES)

@@ -1,0 +1,86 @@
+"""Errors as `application/problem+json` (RFC 9457): the one place that knows which error has which status.
+
+Rules of this file
+- What the caller can mend is a 4xx, what somebody must look at a 503, a mistake of ours a 500 that tells nothing.
+- `type` is stable, `detail` is the error's own message: the thing, the fact, the remedy.
+- Where two lines of the table fit an error, the first counts: the narrower class stands above the wider.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from shiftboss import errors
+
+log = logging.getLogger("shiftboss.web")
+
+TYPE = "urn:shiftboss:problem:"
+RETRY_AFTER_S = 2
+STATUSES: tuple[tuple[type[errors.ShiftbossError], int], ...] = (
+    (errors.UnknownWorker, 404),
+    (errors.UnknownRun, 404),
+    (errors.UnknownNode, 404),
+    (errors.WorkerDisabled, 409),
+    (errors.DuplicateKey, 409),
+    (errors.NotAllowed, 409),
+    (errors.WrongPayload, 422),
+    (errors.NotStarted, 503),
+    (errors.CallerError, 400),
+    (errors.OperatorError, 503),
+)
+
+
+class Problem(Exception):
+    """An answer that is no success.  *kind* ends its type; *facts* are further members."""
+
+    def __init__(
+        self, status: int, kind: str, detail: str, *, headers: dict[str, str] | None = None, **facts: Any
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.kind = kind
+        self.detail = detail
+        self.headers = headers or {}
+        self.facts = facts
+
+    def response(self) -> Response:
+        told = {
+            "type": TYPE + self.kind,
+            "title": self.kind.replace("-", " ").capitalize(),
+            "status": self.status,
+            "detail": self.detail,
+            **self.facts,
+        }
+        return Response(
+            harmless(msgspec.json.encode(told)), self.status, self.headers, media_type="application/problem+json"
+        )
+
+
+def problem_of(error: BaseException) -> Problem:
+    """What an error means over HTTP.  A mistake of ours is logged, and nothing of it is told."""
+    if isinstance(error, Problem):
+        return error
+    status = next((status for kind, status in STATUSES if isinstance(error, kind)), None)
+    if status is None:
+        log.error("a request failed on a mistake of ours", exc_info=error)
+        return Problem(500, "internal-error", "This is a mistake in shiftboss; the server's log has the details.")
+    facts: dict[str, Any] = {}
+    if isinstance(error, errors.StoreUnavailable):
+        facts["maybe_stored"] = error.maybe_stored
+    headers = {"retry-after": str(RETRY_AFTER_S)} if status == 503 else {}
+    return Problem(status, kind_of(type(error)), str(error), headers=headers, **facts)
+
+
+def kind_of(error: type[BaseException]) -> str:
+    """UnknownWorker → "unknown-worker"."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", error.__name__).lower()
+
+
+def harmless(data: bytes) -> bytes:
+    """JSON that is no markup either, whoever takes it for that: `<`, `>` and `&` only ever stand within strings."""
+    return data.replace(b"<", b"\\u003c").replace(b">", b"\\u003e").replace(b"&", b"\\u0026")

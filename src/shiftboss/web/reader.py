@@ -1,0 +1,204 @@
+"""One reader for all streams of a process: it waits for the store's bell, reads what is new once, and tells everybody.
+
+Rules of this file
+- However many browsers look, the store is asked the same, at most four times a second.
+- A stream is let in by the reader itself, between two looks: what it is told first and what follows leave no gap and
+  repeat nothing.
+- It ends with the node: when that begins to stop every stream gets `bye`, and none keeps the end waiting.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections import deque
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from shiftboss.app.orchestrator import Orchestrator
+from shiftboss.app.views import SystemStatus, Views
+from shiftboss.core.events import Event
+from shiftboss.errors import NotStarted, OperatorError
+from shiftboss.web import frames
+from shiftboss.web.changes import LineChanges, RunChanges
+from shiftboss.web.frames import LOG, RUN, Frame
+
+if TYPE_CHECKING:
+    from shiftboss.web.hub import Hub, Stream, Wanted
+
+log = logging.getLogger("shiftboss.web")
+
+LOOK_EVERY_S = 0.25  # four frames a second are as live as eyes are
+TURN_S = 5.0  # what changes by time alone: a run becomes due, a lease ends
+MAX_RING = 1000  # stored events that a stream can go on after
+PAGE = 1000
+CLOSE_WITHIN_S = 2.0  # for the thread to end; a store that does not answer is not waited for
+
+
+class Reader:
+    """The thread that reads; ends when nobody is left, or with the node."""
+
+    def __init__(self, hub: Hub, boss: Orchestrator) -> None:
+        self._hub = hub
+        self._boss = boss
+        self._clock = boss.clock
+        self._views: Views | None = None  # opened by its thread
+        self._wake = threading.Event()
+        self._closing = False
+        self._looked_s = float("-inf")
+        self._last = 0  # the newest event that was told
+        self._ring: deque[tuple[int, Event]] = deque(maxlen=MAX_RING)
+        self._status: SystemStatus | None = None
+        self._runs: RunChanges | None = None
+        self._lines = LineChanges()
+        self._is_stale = False
+        self._thread = threading.Thread(target=self._run, name="shiftboss-live", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def ring(self) -> None:
+        self._wake.set()
+        views = self._views
+        if views is not None:
+            views.ring()
+
+    def close(self) -> None:
+        """End, with `bye` to everybody; waits for that, but not for a store that does not answer."""
+        self._closing = True
+        self.ring()
+        self._thread.join(CLOSE_WITHIN_S)
+
+    # ── the thread ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _run(self) -> None:
+        try:
+            boss = self._boss
+            with contextlib.closing(Views(boss.store, boss.clock, max_dead_letters=boss.max_dead_letters)) as views:
+                self._views = views
+                while not self._is_over():
+                    try:
+                        self._turn(views)
+                    except OperatorError as error:
+                        self._store_failed(views, error)
+        except NotStarted:
+            log.debug("the store was closed under the live streams")
+        except Exception:
+            log.exception("the reader of the live streams ends on a mistake of ours; clients connect again")
+        finally:
+            self._say_goodbye()
+
+    def _is_over(self) -> bool:
+        return self._closing or self._boss.is_stopping or self._hub.nobody_is_left(self)
+
+    def _turn(self, views: Views) -> None:
+        if self._status is None:
+            self._begin(views)
+        self._let_in(views)
+        if not self._wake.is_set():
+            views.wait(TURN_S)
+        self._let_in(views)
+        while (wait_s := self._looked_s + LOOK_EVERY_S - self._clock.monotonic_s()) > 0 and not self._is_over():
+            self._wake.wait(wait_s)
+            self._wake.clear()
+            self._let_in(views)
+        self._wake.clear()
+        if self._is_over():
+            return
+        if views.has_changed() or self._clock.monotonic_s() - self._looked_s >= TURN_S:
+            self._look(views)
+
+    def _begin(self, views: Views) -> None:
+        self._last = views.last_event()
+        self._ring.extend(views.events(after=max(0, self._last - MAX_RING), limit=MAX_RING))
+        if self._ring:
+            self._last = max(self._last, self._ring[-1][0])
+        self._status = views.status()
+        self._looked_s = self._clock.monotonic_s()
+
+    def _look(self, views: Views) -> None:
+        """The status first: what is committed after it is seen by `has_changed`, and told next time."""
+        now = views.status()
+        told = list(self._new_events(views))
+        before, self._status = self._status, now
+        if self._is_stale or before is None:
+            told.append(frames.status_frame(frames.full_status(now)))
+        elif (change := frames.status_change(before, now)) is not None:
+            told.append(frames.status_frame(change))
+        self._is_stale = False
+        wanted = self._hub.wanted()
+        told += self._new_runs(views, is_wanted=any(RUN in each.topics for each in wanted))
+        told += self._new_lines(views, wanted)
+        self._looked_s = self._clock.monotonic_s()
+        self._hub.tell(told)
+
+    def _new_events(self, views: Views) -> Iterable[Frame]:
+        while page := views.events(after=self._last, limit=PAGE):
+            self._ring.extend(page)
+            self._last = page[-1][0]
+            yield from (frames.event_frame(number, event) for number, event in page)
+            if len(page) < PAGE:
+                return
+
+    def _new_runs(self, views: Views, *, is_wanted: bool) -> list[Frame]:
+        if not is_wanted:
+            self._runs = None
+            return []
+        if self._runs is None:
+            self._runs = RunChanges(views)
+            return []
+        runs, are_all = self._runs.look(views)
+        if are_all:
+            return [frames.run_frame(run) for run in runs]
+        return [frames.resync_frame((RUN,), "more runs changed than are told one by one", topic=RUN)]
+
+    def _new_lines(self, views: Views, wanted: Iterable[Wanted]) -> list[Frame]:
+        watched = {each.run for each in wanted if LOG in each.topics and each.run is not None}
+        return [frames.log_frame(line) for line in self._lines.look(views, watched)]
+
+    # ── coming and going ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def _let_in(self, views: Views) -> None:
+        """What they must know first comes from memory; only who is the first to watch something costs a question."""
+        arrived = self._hub.arrived()
+        if not arrived or self._status is None:
+            return
+        full = frames.status_frame(frames.full_status(self._status))
+        self._hub.tell_some((stream, [*self._welcome(stream), full]) for stream in arrived)
+        if self._runs is None and any(RUN in stream.wanted.topics for stream in arrived):
+            self._runs = RunChanges(views)
+        if any(LOG in stream.wanted.topics for stream in arrived):
+            self._hub.tell(self._new_lines(views, self._hub.wanted()))
+
+    def _welcome(self, stream: Stream) -> list[Frame]:
+        after = stream.wanted.last_event
+        missed = None if after is None else self._after(after)
+        topics = tuple(sorted(stream.wanted.topics))
+        hello = frames.Hello(self._clock.now(), self._last, topics, resumed=missed is not None)
+        if missed is None:
+            told = [Frame(frames.written("hello", hello, number=self._last))]
+            return told if after is None else [*told, frames.resync_frame(topics, "too much happened since")]
+        # the id goes on with the events that follow, so that a stream that breaks off here goes on here
+        return [Frame(frames.written("hello", hello)), *(frames.event_frame(*each) for each in missed)]
+
+    def _after(self, number: int) -> list[tuple[int, Event]] | None:
+        """The events after that one; None when some of them are not kept here."""
+        if number > self._last:  # of another store, or of one that was put back
+            return None
+        if number == self._last:
+            return []
+        first = self._ring[0][0] if self._ring else self._last + 1
+        return [each for each in self._ring if each[0] > number] if number >= first - 1 else None
+
+    def _store_failed(self, views: Views, error: OperatorError) -> None:
+        views.forget()
+        if not self._is_stale:
+            self._is_stale = True
+            self._hub.tell([Frame(frames.written("stale", frames.Stale(str(error))))])
+        self._wake.wait(LOOK_EVERY_S * 4)
+        self._wake.clear()
+
+    def _say_goodbye(self) -> None:
+        bye = Frame(frames.written("bye", frames.Bye("this process is stopping")))
+        self._hub.tell_some([(stream, [bye]) for stream in self._hub.ended(self)], last=True)

@@ -1,0 +1,196 @@
+"""How it is: the whole, its workers, its graph and timeline, and the stream of what changes.
+
+Rules of this file
+- Each function is an operation of the table; they put questions to `Views` and the pages of `app`, and decide nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from shiftboss.app.charts import Graph, Timeline, graph, timeline
+from shiftboss.app.node import package_version
+from shiftboss.app.pages import PageOfWorker, page_of_worker
+from shiftboss.app.views import NodeStatus, SystemStatus, Views, WorkerStatus
+from shiftboss.core.health import Health, SystemHealth
+from shiftboss.core.value import Value
+from shiftboss.core.worker import Mode
+from shiftboss.web import frames
+from shiftboss.web.asked import Instant, Name, RunId, Text, WorkerNamed
+from shiftboss.web.hub import Wanted
+from shiftboss.web.operation import Call
+from shiftboss.web.problems import Problem
+from shiftboss.web.stream import EventStream
+
+WINDOW = timedelta(hours=1)
+MAX_WINDOW = timedelta(days=7)  # raw runs; more is a table nobody can read
+
+
+# ── the whole ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def status(call: Call) -> SystemStatus:
+    """Everything at a glance: health, nodes, what runs, all workers; disabled ones first, then the worst."""
+    return await call.ask(Views.status)
+
+
+async def health(call: Call) -> SystemHealth:
+    """Is it healthy, and if not, why?"""
+    return await call.ask(Views.health)
+
+
+class Nodes(Value, frozen=True, omit_defaults=False):
+    """The processes on this store, the oldest first."""
+
+    nodes: tuple[NodeStatus, ...]
+
+
+async def nodes(call: Call) -> Nodes:
+    """Which processes run workers on this store?"""
+    return Nodes(await call.ask(Views.nodes))
+
+
+async def graph_(call: Call) -> Graph:
+    """Who waits for whom, who excludes whom, what they share; with health."""
+    return await call.ask(graph)
+
+
+class Window(msgspec.Struct, frozen=True):
+    """By default the last hour; at most seven days."""
+
+    since: Instant | None = None
+    until: Instant | None = None
+    worker: Name | None = None
+    limit: Annotated[int, Meta(ge=1, le=10_000)] = 2000
+
+
+async def timeline_(call: Call, params: Window) -> Timeline:
+    """Runs by worker within a window, and the instants that lie ahead in it."""
+    now = call.boss.clock.now()
+    until = params.until or now
+    try:
+        since = params.since or min(until, now) - WINDOW
+    except OverflowError:
+        since = until
+    if not since <= until or until - since > MAX_WINDOW:
+        raise Problem(400, "wrong-parameter", f"`since` must be before `until`, by {MAX_WINDOW.days} days at most.")
+    return await call.ask(
+        lambda views: timeline(views, since=since, until=until, worker=params.worker, limit=params.limit)
+    )
+
+
+# ── workers ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class WorkersAsked(msgspec.Struct, frozen=True):
+    """Which workers; `q` is a part of the name."""
+
+    health: tuple[Health, ...] = ()
+    mode: Mode | None = None
+    q: Text | None = None
+
+
+class Workers(Value, frozen=True, omit_defaults=False):
+    """Disabled ones first, then the worst."""
+
+    workers: tuple[WorkerStatus, ...]
+    at: datetime
+
+
+async def workers(call: Call, params: WorkersAsked) -> Workers:
+    """The workers, disabled ones first, then the worst."""
+    found = await call.ask(Views.status)
+    chosen = (
+        worker
+        for worker in found.workers
+        if (not params.health or worker.health in params.health)
+        and params.mode in (None, worker.mode)
+        and (params.q is None or params.q.lower() in worker.name.lower())
+    )
+    return Workers(tuple(chosen), found.at)
+
+
+class WorkerAsked(msgspec.Struct, frozen=True):
+    """How many instants ahead and runs back."""
+
+    worker: Name
+    instants: Annotated[int, Meta(ge=0, le=100)] = 20
+    runs: Annotated[int, Meta(ge=1, le=100)] = 20
+
+
+async def worker(call: Call, params: WorkerAsked) -> PageOfWorker:
+    """All about one worker: state, holds, settings, relations, next instants, last durations and runs."""
+    return await call.ask(
+        lambda views: page_of_worker(views, params.worker, instants=params.instants, runs=params.runs)
+    )
+
+
+class PayloadForm(Value, frozen=True, omit_defaults=False):
+    """What a trigger takes.  `declared`: this process knows the function; else any object is taken, checked later."""
+
+    worker: str
+    declared: bool
+    schema: dict[str, Any]
+    takes: str  # for people: "(to: str, copies: int = …)"
+
+
+async def payload_form(call: Call, params: WorkerNamed) -> PayloadForm:
+    """The payload of a worker as JSON Schema, for a form."""
+    definition = (await call.ask(lambda views: views.snapshot().worker(params.worker))).definition
+    body = call.boss.bodies.get(params.worker)
+    describe = getattr(body, "schema", None)
+    if describe is None:
+        names = definition.parameters.partition(":")[0]
+        return PayloadForm(params.worker, declared=False, schema={"type": "object"}, takes=f"({names})")
+    return PayloadForm(params.worker, declared=True, schema=describe(), takes=getattr(body, "signature", "()"))
+
+
+# ── live ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class EventsAsked(msgspec.Struct, frozen=True):
+    """`topics`: status, event, run, log (with `run`); `worker` and `run` narrow events and runs."""
+
+    topics: Text = "status,event"
+    worker: Name | None = None
+    run: RunId | None = None
+    last_event_id: Annotated[int, Meta(ge=0, lt=1 << 53)] | None = None
+
+
+async def events(call: Call, params: EventsAsked) -> EventStream:
+    """Server-sent events: what changes, as it changes; goes on after `Last-Event-ID`."""
+    topics = frozenset(each.strip() for each in params.topics.split(","))
+    for unknown in sorted(topics.difference(frames.TOPICS)):
+        raise Problem(400, "unknown-topic", f"there is no topic {unknown[:80]!r}; known: {', '.join(frames.TOPICS)}")
+    if frames.LOG in topics and params.run is None:
+        raise Problem(400, "wrong-parameter", "the topic log needs a run: run=…")
+    said = call.request.headers.get("last-event-id", "")
+    last = int(said) if said.isascii() and said.isdigit() and len(said) < 17 else params.last_event_id
+    return EventStream(call.hub(), Wanted(topics, params.worker, params.run, last))
+
+
+# ── oneself ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class SessionInfo(Value, frozen=True, omit_defaults=False):
+    """Who you are here.  `role` is None for who must show a token first."""
+
+    role: str | None
+    name: str
+    asks_for_token: bool
+    version: str
+
+
+async def session(call: Call) -> SessionInfo:
+    """Who am I here, and what may I do?"""
+    access = call.access
+    return SessionInfo(
+        role=None if access is None else access.role.name.lower(),
+        name="" if access is None else access.name,
+        asks_for_token=call.gate.asks_for_token,
+        version=package_version(),
+    )

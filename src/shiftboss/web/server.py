@@ -1,0 +1,130 @@
+"""The application served alone: by uvicorn, in a thread and on a loop of its own inside the process of the node.
+
+Rules of this file
+- A body that blocks the node's loop does not block the page that shows so; a page that is slow delays no body.
+- The thread is a daemon without signal handlers: nothing here can keep the process from ending, and a stop has a bound.
+- An address that others can reach needs a token (`SHIFTBOSS_AUTH_TOKEN`): without one it is refused before anything
+  starts, and so is a port that is taken.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import socket
+import threading
+from typing import NamedTuple
+
+import uvicorn
+
+from shiftboss.app.orchestrator import Orchestrator
+from shiftboss.errors import ConfigurationError
+from shiftboss.web.access import Gate, Local, WithToken, is_local
+from shiftboss.web.application import Application, token_of_environment
+
+DEFAULT_PORT = 8420
+STOP_WITHIN_S = 3.0
+GRACE_S = 2  # for answers in progress; streams are ended before
+MAX_CONNECTIONS = 500  # beyond that 503: each is a socket and a task
+ADDRESS = re.compile(
+    r"(?:(?P<host>\[[0-9a-fA-F:.]+\]|[^:\s\[\]]+)?:)?(?P<port>\d{1,5})|(?P<alone>\[[0-9a-fA-F:.]+\]|[^:\s]+)"
+)
+
+
+class Address(NamedTuple):
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}/"
+
+
+DEFAULT = Address("127.0.0.1", DEFAULT_PORT)
+
+
+def address_of(text: str) -> Address:
+    """ "8420", ":8420", "HOST", "HOST:PORT", "[::1]:8420".  Raises ConfigurationError."""
+    found = ADDRESS.fullmatch(text.strip())
+    if found is None or int(found["port"] or 0) > 65_535:
+        raise ConfigurationError(
+            f"{text!r} is no address; write it like 127.0.0.1:{DEFAULT_PORT} or [::1]:{DEFAULT_PORT}"
+        )
+    host = (found["host"] or found["alone"] or DEFAULT.host).strip("[]")
+    return Address(host, int(found["port"] or DEFAULT_PORT))
+
+
+def gate_of(address: Address, boss: Orchestrator) -> Gate:
+    """Who may come in there.  Raises ConfigurationError where that would be anybody."""
+    token = token_of_environment()
+    if token is not None:
+        return WithToken(token, boss.clock)
+    if not is_local(address.host):
+        raise ConfigurationError(
+            f"{address.host}:{address.port} can be reached from other machines; set SHIFTBOSS_AUTH_TOKEN (or "
+            "SHIFTBOSS_AUTH_TOKEN_FILE) to a secret of at least 16 characters, or listen on 127.0.0.1"
+        )
+    return Local()
+
+
+class Server:
+    """Listens from the first; answers from `start` on."""
+
+    def __init__(self, boss: Orchestrator, address: Address, *, or_free: bool = False) -> None:
+        """*or_free*: where the port is taken, any other.  Raises ConfigurationError."""
+        self._app = Application(boss, gate_of(address, boss))
+        self._socket = _listening(address, or_free=or_free)
+        host, port = self._socket.getsockname()[:2]
+        self.address = Address(address.host if address.host == "localhost" else host, port)
+        config = uvicorn.Config(
+            self._app,
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            limit_concurrency=MAX_CONNECTIONS,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, args=([self._socket],), name="shiftboss-http", daemon=True
+        )
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End streams, then answers in progress, then whatever is left.  What never started only gives up its port."""
+        if self._thread.is_alive():
+            self._app.end_streams()
+            self._server.should_exit = True
+            self._thread.join(STOP_WITHIN_S)
+            self._server.force_exit = True
+        self._socket.close()
+
+
+def _listening(address: Address, *, or_free: bool) -> socket.socket:
+    try:
+        return _bound(address)
+    except OSError as error:
+        if or_free and error.errno == errno.EADDRINUSE:
+            return _listening(address._replace(port=0), or_free=False)
+        remedy = "give another one, as in --http 127.0.0.1:0 for any free one"
+        raise ConfigurationError(f"{address.host}:{address.port} cannot be listened on ({error}); {remedy}") from error
+
+
+def _bound(address: Address) -> socket.socket:
+    family, kind, protocol, _, place = socket.getaddrinfo(
+        address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    found = socket.socket(family, kind, protocol)
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(place)
+        found.listen(2048)
+    except OSError:
+        found.close()
+        raise
+    return found

@@ -1,0 +1,62 @@
+"""The dashboard's files, where they were built; else a short page that says so.
+
+Rules of this file
+- `static/` beside this file is what the dashboard's build writes: index.html, and assets/ with a digest in each name,
+  which never change and are kept by browsers for a year.
+- These files tell nothing about anybody's workers.  They are for whoever may see something, and where a token is asked
+  for also for who has yet to show it: there they are the page that asks.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, Response
+
+from shiftboss.web.access import Gate
+from shiftboss.web.problems import Problem
+
+STATIC = Path(__file__).with_name("static")
+FOR_EVER = "public, max-age=31536000, immutable"
+NOT_BUILT = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>shiftboss</title>
+<h1>shiftboss</h1>
+<p>The dashboard's files are not built into this installation. The API is at
+<a href="api/v1/status">api/v1</a>, described by <a href="api/v1/openapi.json">api/v1/openapi.json</a>.</p>
+</html>
+"""
+
+
+class Site:
+    def __init__(self, gate: Gate, folder: Path = STATIC) -> None:
+        self._gate = gate
+        self._folder = folder
+
+    async def index(self, request: Request) -> Response:
+        await self._check(request)
+        page = self._folder / "index.html"
+        if not page.is_file():
+            return HTMLResponse(NOT_BUILT)
+        return FileResponse(page, headers={"cache-control": "no-cache"})
+
+    async def asset(self, request: Request) -> Response:
+        """A file below static/; whatever leads out of it does not exist."""
+        await self._check(request)
+        path = str(request.path_params["path"])
+        file = os.path.normpath(self._folder / "assets" / path) if "\0" not in path else ""
+        inside = f"{self._folder / 'assets'}{os.sep}"
+        if not file.startswith(inside) or not os.path.isfile(file):
+            raise Problem(404, "no-such-file", "There is no such file.")
+        return FileResponse(file, headers={"cache-control": FOR_EVER})
+
+    async def _check(self, request: Request) -> None:
+        """Raises Problem."""
+        if self._gate.asks_for_token:
+            return
+        if await self._gate.access(request) is None:
+            raise Problem(403, "no-access", "You have no access here.")

@@ -1,0 +1,79 @@
+"""A stream as an HTTP answer: server-sent events until the client leaves or the hub says bye.
+
+Rules of this file
+- Whoever does not take what is sent within SEND_WITHIN_S is cut off: a socket that is never read is no client.
+- A server that wants to end (uvicorn waits for open answers) is noticed within a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from shiftboss.web import frames
+from shiftboss.web.hub import Hub, Wanted
+
+HEARTBEAT_S = 15.0  # proxies cut what is silent for a minute
+LOOK_S = 1.0
+SEND_WITHIN_S = 30.0
+HEADERS = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-store",
+    "x-accel-buffering": "no",  # nginx
+}
+
+
+class EventStream(Response):
+    def __init__(self, hub: Hub, wanted: Wanted) -> None:
+        self._hub = hub
+        self._stream = hub.join(wanted)
+        self.background = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        gone = asyncio.ensure_future(_disconnected(receive))
+        try:
+            head = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+            await send({"type": "http.response.start", "status": 200, "headers": head})
+            with contextlib.suppress(TimeoutError, OSError):
+                await self._send_all(send, gone)
+        finally:
+            gone.cancel()
+            self._hub.leave(self._stream)
+
+    async def _send_all(self, send: Send, gone: asyncio.Future[None]) -> None:
+        await _body(send, frames.PREAMBLE)
+        loop = asyncio.get_running_loop()
+        beat_at = loop.time() + HEARTBEAT_S
+        stream = self._stream
+        while not gone.done():
+            data = await stream.take(LOOK_S)
+            if not data and loop.time() >= beat_at:
+                data = frames.HEARTBEAT
+            if data:
+                await _body(send, data)
+                beat_at = loop.time() + HEARTBEAT_S
+            if stream.is_over or _server_ends():
+                break
+        if not gone.done():
+            await _body(send, b"", more=False)
+
+
+async def _body(send: Send, data: bytes, *, more: bool = True) -> None:
+    async with asyncio.timeout(SEND_WITHIN_S):
+        await send({"type": "http.response.body", "body": data, "more_body": more})
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _server_ends() -> bool:
+    """Whether the uvicorn that owns this process was told to end: it tells nobody, and waits for open answers."""
+    server: Any = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    return getattr(server, "should_exit", False) is True

@@ -1,0 +1,348 @@
+"""Nothing is open by default; roles, tokens, hosts, sites."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from shiftboss import ConfigurationError, Orchestrator
+from shiftboss.testing.clock import VirtualClock
+from shiftboss.web.access import Local, Role, WithToken, granted
+from shiftboss.web.application import Application, application
+from shiftboss.web.guesses import FREE, MAX_ADDRESSES, Guesses
+from shiftboss.web.server import Address, Server, address_of, gate_of
+from shiftboss.web.table import EVERYBODY, OPERATIONS, PREFIX
+
+from .conftest import BASE, SAME_ORIGIN, a_shop, started
+
+TOKEN = "a-secret-of-enough-length"
+ALL = [(operation.method, PREFIX + operation.path) for operation in OPERATIONS]
+BESIDE = [("GET", path) for path in ("/", "/assets/x.js", "/livez", "/readyz", "/healthz", "/metrics")]
+BESIDE.append(("GET", f"{PREFIX}/openapi.json"))
+NO_STREAM = [each for each in OPERATIONS if each.id != "events"]  # that is tested with a server
+ROLES = ("viewer", "operator", "admin")
+
+
+@pytest.fixture(autouse=True)
+def _no_token(monkeypatch):
+    for name in ("SHIFTBOSS_AUTH_TOKEN", "SHIFTBOSS_AUTH_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def a_client(app, **headers) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app, client=("192.0.2.7", 5))
+    return httpx.AsyncClient(transport=transport, base_url=BASE, headers=headers)
+
+
+async def answer(client: httpx.AsyncClient, method: str, path: str, **headers) -> httpx.Response:
+    filled = path.format(worker="pick", run=1, node="nobody")
+    return await client.request(method, filled, headers=headers, json=None if method == "GET" else {})
+
+
+@pytest.fixture
+async def boss():
+    async with (boss := a_shop("memory:")):
+        yield boss
+
+
+# ── closed ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("method", "path"), [*ALL, *BESIDE])
+async def test_without_authorize_nothing_is_open(boss, method, path):
+    async with a_client(boss.asgi()) as client:
+        found = await answer(client, method, path, **SAME_ORIGIN)
+
+    assert found.status_code == 403
+    assert "authorize=" in found.json()["detail"]
+
+
+@pytest.mark.parametrize(("method", "path"), [(m, p) for m, p in ALL if not p.endswith("/session")])
+async def test_whom_authorize_does_not_know_may_do_nothing(boss, method, path):
+    async with a_client(boss.asgi(lambda request: None)) as client:
+        found = await answer(client, method, path, **SAME_ORIGIN)
+
+    assert found.status_code == 403
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("operation", NO_STREAM, ids=lambda each: f"{each.method} {each.path}")
+async def test_each_role_may_do_what_the_table_says_and_no_more(boss, role, operation):
+    async with a_client(boss.asgi(lambda request: role)) as client:
+        found = await answer(client, operation.method, PREFIX + operation.path, **SAME_ORIGIN)
+
+    may = operation.role is EVERYBODY or Role[role.upper()] >= operation.role
+    assert (found.status_code == 403) is not may
+    if not may:
+        assert found.json()["type"] == "urn:shiftboss:problem:role-too-low"
+
+
+def test_what_is_done_is_never_a_viewers():
+    assert all(each.role >= Role.OPERATOR for each in OPERATIONS if each.method != "GET" and each.role is not EVERYBODY)
+
+
+async def test_authorize_may_be_a_coroutine_and_say_the_name(boss):
+    async def authorize(request):
+        return ("operator", f"{request.headers['x-user']}\nforged")
+
+    async with a_client(boss.asgi(authorize), **{"x-user": "ada"}) as client:
+        found = (await client.get(f"{PREFIX}/session")).json()
+
+    assert (found["role"], found["name"]) == ("operator", "adaforged")
+
+
+def test_a_role_that_is_none_is_refused_with_the_nearest():
+    with pytest.raises(ConfigurationError, match="did you mean 'operator'"):
+        granted("operater")
+
+
+# ── alone ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "example.org"])  # noqa: S104  # refused
+def test_an_address_that_others_reach_is_refused_without_a_token(host):
+    with pytest.raises(ConfigurationError, match="SHIFTBOSS_AUTH_TOKEN"):
+        Server(Orchestrator("memory:"), Address(host, 0))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_this_machine_needs_no_token(host):
+    assert isinstance(gate_of(Address(host, 0), Orchestrator("memory:")), Local)
+
+
+def test_a_token_comes_from_the_environment_or_a_file(monkeypatch, tmp_path):
+    boss, anywhere = Orchestrator("memory:"), Address("0.0.0.0", 0)  # noqa: S104  # with a token
+    monkeypatch.setenv("SHIFTBOSS_AUTH_TOKEN", TOKEN)
+    assert isinstance(gate_of(anywhere, boss), WithToken)
+
+    monkeypatch.delenv("SHIFTBOSS_AUTH_TOKEN")
+    file = tmp_path / "token"
+    file.write_text(f"{TOKEN}\n")
+    monkeypatch.setenv("SHIFTBOSS_AUTH_TOKEN_FILE", str(file))
+    assert isinstance(gate_of(anywhere, boss), WithToken)
+
+    file.write_text("short")
+    with pytest.raises(ConfigurationError, match="too short"):
+        gate_of(anywhere, boss)
+    file.write_text("")
+    with pytest.raises(ConfigurationError, match="is empty"):
+        gate_of(anywhere, boss)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("8420", ("127.0.0.1", 8420)),
+        (":9", ("127.0.0.1", 9)),
+        ("0.0.0.0:80", ("0.0.0.0", 80)),  # noqa: S104  # only read
+        ("[::1]:80", ("::1", 80)),
+        ("example.org", ("example.org", 8420)),
+        ("[::1]", ("::1", 8420)),
+    ],
+)
+def test_addresses_are_read(text, address):
+    assert address_of(text) == address
+
+
+@pytest.mark.parametrize("text", ["", "a b:1", "x:99999", "1:2:3", "host:port"])
+def test_what_is_no_address_is_refused(text):
+    with pytest.raises(ConfigurationError, match="is no address"):
+        address_of(text)
+
+
+def test_a_port_that_is_taken_is_refused_at_once():
+    first = Server(Orchestrator("memory:"), Address("127.0.0.1", 0))
+    try:
+        with pytest.raises(ConfigurationError, match="cannot be listened on"):
+            Server(Orchestrator("memory:"), first.address)
+        free = Server(Orchestrator("memory:"), first.address, or_free=True)
+        free.stop()
+        assert free.address.port != first.address.port
+    finally:
+        first.stop()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:8420", "localhost:1", "LOCALHOST", "[::1]:8420"])
+async def test_this_machine_is_called_by_its_names(boss, host):
+    async with a_client(Application(boss, Local())) as client:
+        assert (await client.get("/livez", headers={"host": host})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8420", "127.0.0.1.evil.example", "127.0.0.1@evil", "", "localhost.", "::1"]
+)
+async def test_a_name_that_was_rebound_to_us_is_refused_before_anything_else(boss, host):
+    async with a_client(Application(boss, Local())) as client:
+        for method, path in (("GET", "/livez"), ("POST", f"{PREFIX}/workers/pick/disable")):
+            assert (await client.request(method, path, headers={"host": host})).status_code == 421
+
+
+# ── tokens ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+async def client(boss):
+    async with a_client(Application(boss, WithToken(TOKEN, boss.clock))) as client:
+        yield client
+
+
+async def test_a_token_opens_everything_and_a_wrong_one_nothing(client):
+    none = await client.get(f"{PREFIX}/status")
+    wrong = await client.get(f"{PREFIX}/status", headers={"authorization": "Bearer wrong"})
+    basic = await client.get(f"{PREFIX}/status", headers={"authorization": f"Basic {TOKEN}"})
+    in_query = await client.get(f"{PREFIX}/status?token={TOKEN}")
+    right = await client.get(f"{PREFIX}/status", headers={"authorization": f"Bearer {TOKEN}"})
+
+    assert [each.status_code for each in (none, wrong, basic, in_query, right)] == [401, 401, 401, 401, 200]
+    assert none.headers["www-authenticate"] == "Bearer"
+
+
+async def test_a_browser_exchanges_the_token_for_a_cookie_that_no_script_reads(client):
+    assert (await client.get("/")).status_code == 200  # the page that asks for it
+    entered = await client.post(f"{PREFIX}/session", json={"token": TOKEN}, headers=SAME_ORIGIN)
+    cookie = entered.headers["set-cookie"].lower()
+    inside = await client.get(f"{PREFIX}/status")
+    left = await client.delete(f"{PREFIX}/session", headers=SAME_ORIGIN)
+    outside = await client.get(f"{PREFIX}/status")
+
+    assert (entered.status_code, inside.status_code, left.status_code, outside.status_code) == (204, 200, 204, 401)
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+
+
+async def test_a_session_ends_and_cannot_be_forged(boss):
+    clock = VirtualClock("2026-03-01")
+    gate = WithToken(TOKEN, clock)
+    async with a_client(Application(boss, gate)) as client:
+        await client.post(f"{PREFIX}/session", json={"token": TOKEN}, headers=SAME_ORIGIN)
+        (name, cookie), *_ = client.cookies.items()
+        until, nonce, signature = cookie.split(".")
+
+        assert gate.sessions.is_valid(cookie)
+        for forged in (f"{int(until) + 1}.{nonce}.{signature}", f"{until}.{nonce}.", "", "a.b.c", "٣.x.y"):
+            assert not gate.sessions.is_valid(forged)
+        clock.advance(13 * 3600)
+        assert not gate.sessions.is_valid(cookie)
+        assert name == "shiftboss_session"
+
+
+async def test_guessing_is_slowed_per_address(client):
+    codes = [
+        (await client.get(f"{PREFIX}/status", headers={"authorization": f"Bearer guess-{number}"})).status_code
+        for number in range(FREE + 2)
+    ]
+    locked_out = await client.get(f"{PREFIX}/status", headers={"authorization": f"Bearer {TOKEN}"})
+
+    assert codes == [401] * FREE + [429, 429]
+    assert locked_out.status_code == 429
+    assert int(locked_out.headers["retry-after"]) >= 1
+
+
+def test_guesses_double_their_wait_are_forgiven_and_bounded():
+    clock = VirtualClock("2026-03-01")
+    guesses = Guesses(clock)
+    for _ in range(FREE):
+        guesses.wrong("192.0.2.7")
+    first = guesses.wait_s("192.0.2.7")
+    guesses.wrong("192.0.2.7")
+
+    assert guesses.wait_s("192.0.2.7") == 2 * first
+    assert guesses.wait_s("192.0.2.8") == 0
+    clock.advance(60)
+    assert guesses.wait_s("192.0.2.7") == 0
+    for number in range(2 * MAX_ADDRESSES):
+        guesses.wrong(f"address {number}")
+    assert len(guesses._wrong) == MAX_ADDRESSES
+    assert guesses.wait_s("192.0.2.9") > 0  # all together are too many
+
+
+# ── sites ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "none", "", "Same-Origin"])
+@pytest.mark.parametrize("method", ["POST", "DELETE", "PUT", "PATCH", "QUERY"])
+async def test_what_changes_something_comes_from_this_site(boss, method, site):
+    headers = {"sec-fetch-site": site, "origin": "https://evil.example"} if site else {}
+    async with a_client(boss.asgi(lambda request: "admin")) as client:
+        found = await client.request(method, f"{PREFIX}/workers/pick/disable", headers=headers)
+
+    assert (found.status_code, found.json()["type"]) == (403, "urn:shiftboss:problem:cross-site")
+
+
+async def test_a_form_of_another_site_is_no_json(boss):
+    async with a_client(boss.asgi(lambda request: "admin"), **SAME_ORIGIN) as client:
+        for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""):
+            found = await client.post(
+                f"{PREFIX}/workers/pick/disable", content=b'{"reason": ""}', headers={"content-type": kind}
+            )
+            assert found.status_code == 415
+
+
+@pytest.mark.parametrize(("method", "path"), [*BESIDE, *ALL[:2], ("GET", "/nowhere"), ("POST", "/livez")])
+async def test_every_answer_is_framed_and_sniffed_by_nobody(boss, method, path):
+    async with a_client(boss.asgi(lambda request: "viewer")) as client:
+        found = await client.request(method, path, headers=SAME_ORIGIN)
+
+    assert "default-src 'none'" in found.headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in found.headers["content-security-policy"]
+    assert "unsafe" not in found.headers["content-security-policy"]
+    assert found.headers["x-frame-options"] == "DENY"
+    assert found.headers["x-content-type-options"] == "nosniff"
+    assert found.headers["cache-control"] == "no-store"
+    assert "access-control-allow-origin" not in found.headers
+
+
+async def test_no_file_outside_of_the_dashboard_is_served(boss, tmp_path):
+    async with a_client(boss.asgi(lambda request: "viewer")) as client:
+        for path in ("../site.py", "%2e%2e/site.py", "..%2fsite.py", "/etc/passwd", "%00", "a" * 3000, ".", ""):
+            assert (await client.get(f"/assets/{path}")).status_code == 404
+
+
+async def test_the_token_of_the_environment_stands_in_for_authorize(boss, monkeypatch):
+    monkeypatch.setenv("SHIFTBOSS_AUTH_TOKEN", TOKEN)
+    async with a_client(application(boss), authorization=f"Bearer {TOKEN}") as client:
+        assert (await client.get(f"{PREFIX}/session")).json()["role"] == "admin"
+
+
+# ── probes ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_probes_are_open_and_tell_reasons_to_viewers_alone():
+    async with started(a_shop("memory:"), lambda request: request.headers.get("x-role")) as api:
+        await api.post("/workers/pick/disable", headers={**SAME_ORIGIN, "x-role": "operator"}, reason="moving house")
+        stranger = await api.http.get("/healthz")
+        viewer = await api.http.get("/healthz", headers={"x-role": "viewer"})
+
+    assert (stranger.status_code, stranger.json()) == (200, {"status": "degraded", "reasons": []})
+    assert "moving house" in viewer.json()["reasons"][0]
+
+
+async def test_readyz_is_503_before_the_start_and_after_the_stop():
+    boss = a_shop("memory:")
+    async with a_client(Application(boss, Local())) as client:
+        before = (await client.get("/readyz")).status_code
+        async with boss:
+            during = (await client.get("/readyz")).status_code
+        after = await client.get("/readyz")
+        alive = (await client.get("/livez")).status_code
+        refused = await client.get(f"{PREFIX}/status")
+
+    assert (before, during, after.status_code, alive, refused.status_code) == (503, 200, 503, 200, 503)
+    assert after.json()["status"] == "stopping"
+    assert "retry-after" in refused.headers
+
+
+async def test_healthz_is_503_when_a_high_worker_is_unwell():
+    boss = Orchestrator("memory:")
+    boss.worker(priority="high", expect_success_within="1ms", every="1h", start="next")(lambda_named())
+    async with boss, a_client(Application(boss, Local())) as client:
+        found = await client.get("/healthz")
+
+    assert found.status_code == 503
+    assert found.json()["status"] == "unhealthy"
+
+
+def lambda_named():
+    def nightly() -> None: ...
+
+    return nightly

@@ -1,0 +1,371 @@
+"""What is asked and done over HTTP is what the orchestrator knows and does."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shiftboss import Orchestrator
+from shiftboss.web.access import Local
+from shiftboss.web.application import Application
+
+from .conftest import SAME_ORIGIN, Api, started
+
+
+async def a_dead_letter(api, to="broken", **more) -> int:
+    run = (await api.post("/workers/send/trigger", 202, payload={"to": to, **more}))["run"]
+    await ended(api, run)
+    return run
+
+
+async def ended(api, run: int) -> None:
+    """Wait until a run has ended, by the bell of the orchestrator."""
+    await api.boss.wait_for(run, timeout=30)
+
+
+@pytest.fixture
+async def api(shop):
+    async with started(shop) as api:
+        api.boss = shop
+        yield api
+
+
+# ── seeing ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_status_names_every_worker_and_this_node(api):
+    found = await api.get("/status")
+
+    assert {worker["name"] for worker in found["workers"]} == {"fetch", "tidy", "send", "pick", "report"}
+    assert [node["live"] for node in found["nodes"]] == [True]
+
+
+async def test_health_comes_with_its_reasons(api):
+    await api.post("/workers/pick/disable", reason="moving house")
+
+    found = await api.get("/health")
+
+    assert found["status"] == "degraded"
+    assert [reason["worker"] for reason in found["reasons"]] == ["pick"]
+
+
+async def test_workers_are_filtered_by_health_mode_and_part_of_the_name(api):
+    await api.post("/workers/pick/disable")
+
+    by_health = await api.get("/workers", health="disabled")
+    by_mode = await api.get("/workers", mode="scheduled")
+    by_name = await api.get("/workers", q="EN")
+
+    assert [each["name"] for each in by_health["workers"]] == ["pick"]
+    assert {each["name"] for each in by_mode["workers"]} == {"fetch", "tidy"}
+    assert [each["name"] for each in by_name["workers"]] == ["send"]
+
+
+async def test_the_page_of_a_worker_says_why_it_waits_what_comes_and_how_it_is_set(api):
+    found = await api.get("/workers/tidy", instants=3)
+
+    assert found["worker"]["schedule"] == "at 02:30 every day (Europe/Berlin)"
+    assert len(found["next"]) == 3
+    assert found["definition"]["depends_on"][0]["worker"] == "fetch"
+    assert found["definition"]["schedule"]["type"] == "cron"
+    assert found["blocked_with"] == ["pick"]
+    assert [hold["gate"] for hold in found["why"]["holds"]][:1] == ["not_due"]
+
+
+async def test_the_page_of_a_worker_has_its_last_durations(api):
+    for to in ("ada", "broken"):
+        await a_dead_letter(api, to)
+
+    found = await api.get("/workers/send")
+
+    assert [each["ok"] for each in found["durations"]] == [True, False]
+
+
+async def test_the_form_of_a_payload_is_its_schema(api):
+    found = await api.get("/workers/send/payload")
+
+    assert found["declared"]
+    properties = found["schema"]["$defs"]["Parameters"]["properties"]
+    assert list(properties) == ["to", "password", "copies"]
+
+
+async def test_runs_come_page_by_page_each_once(api):
+    stored = [(await api.post("/workers/pick/trigger", 202, delay=3600))["run"] for _ in range(7)]
+
+    pages, cursor = [], {}
+    while True:
+        page = await api.get("/runs", worker="pick", limit=3, **cursor)
+        pages.append([run["id"] for run in page["runs"]])
+        if page["next"] is None:
+            break
+        cursor = {"cursor": page["next"]}
+
+    assert [run for page in pages for run in page] == stored[::-1]
+    assert max(map(len, pages)) == 3
+
+
+async def test_runs_are_filtered_by_several_statuses(api):
+    await a_dead_letter(api)
+    await api.post("/workers/pick/trigger", 202, delay=3600)
+
+    found = await api.http.get("/api/v1/runs?status=dead&status=pending&worker=pick&limit=5")
+
+    assert [run["status"] for run in found.json()["runs"]] == ["pending"]
+
+
+async def test_the_page_of_a_run_has_attempts_log_and_a_payload_without_its_secrets(api):
+    run = await a_dead_letter(api, password="hunter2-hunter2")
+
+    found = await api.get(f"/runs/{run}")
+
+    assert found["run"]["payload"] == {"to": "broken", "password": "[redacted]"}
+    assert found["run"]["error"]["message"] == "cannot send with [redacted]"
+    assert "hunter2" not in str(found)
+    assert found["letter"]["state"] == "open"
+    assert [line["text"] for line in found["log"]] == ["sending to broken"]
+
+
+async def test_a_result_is_stored_without_its_secrets(api):
+    run = await a_dead_letter(api, to="ada")
+
+    found = await api.get(f"/runs/{run}")
+
+    assert found["run"]["result"] == {"to": "ada", "token": "[redacted]"}
+
+
+async def test_lists_carry_no_tracebacks(api):
+    await a_dead_letter(api)
+
+    found = await api.get("/runs", status="dead")
+
+    assert found["runs"][0]["error"]["type"] == "ValueError"
+    assert found["runs"][0]["error"]["traceback"] == ""
+    assert found["runs"][0]["attempts"][0]["error"]["traceback"] == ""
+
+
+async def test_log_lines_are_asked_for_after_the_last_one(api):
+    run = await a_dead_letter(api)
+    first = (await api.get(f"/runs/{run}/log"))["lines"]
+
+    after = await api.get(f"/runs/{run}/log", fence=first[-1]["fence"], number=first[-1]["number"])
+
+    assert [line["text"] for line in first] == ["sending to broken"]
+    assert after["lines"] == []
+
+
+async def test_the_graph_has_nodes_and_edges_of_every_kind(api):
+    found = await api.get("/graph")
+
+    edges = {(edge["kind"], edge["source"], edge["target"]) for edge in found["edges"]}
+    assert edges == {
+        ("depends_on", "fetch", "tidy"),
+        ("after", "send", "report"),
+        ("blocks", "pick", "tidy"),
+        ("uses", "pick", "warehouse"),
+        ("breaker", "send", "mailer"),
+    }
+    kinds = {(node["kind"], node["name"]) for node in found["nodes"]}
+    assert {("breaker", "mailer"), ("resource", "warehouse"), ("worker", "send")} <= kinds
+
+
+async def test_the_timeline_has_the_runs_of_its_window_and_what_is_planned(api):
+    run = await a_dead_letter(api)
+    until = datetime.now(UTC) + timedelta(hours=3)
+
+    found = await api.get("/timeline", until=until.isoformat())
+
+    rows = {row["worker"]: row for row in found["rows"]}
+    assert [each["id"] for each in rows["send"]["runs"]] == [run]
+    assert len(rows["fetch"]["planned"]) >= 2
+    assert found["complete"]
+
+
+async def test_the_timeline_refuses_a_window_that_nobody_can_read(api):
+    found = await api.get("/timeline", 400, since="2020-01-01T00:00:00Z", until="2026-01-01T00:00:00Z")
+
+    assert found["type"] == "urn:shiftboss:problem:wrong-parameter"
+
+
+async def test_activity_is_newest_first_and_by_worker(api):
+    await api.post("/workers/pick/disable", reason="one")
+    await api.post("/workers/pick/enable")
+
+    page = await api.get("/activity", worker="pick", limit=2)
+    rest = await api.get("/activity", worker="pick", cursor=page["next"])
+
+    seen = [each["event"]["type"] for each in (*page["events"], *rest["events"])]
+    assert seen == ["audit", "worker_enabled", "audit", "worker_disabled", "worker_declared"]
+
+
+# ── doing ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_key_makes_a_trigger_idempotent_in_the_body_or_the_header(api):
+    first = await api.post("/workers/pick/trigger", 202, key="order-7")
+    again = await api.post("/workers/pick/trigger", 202, headers={**SAME_ORIGIN, "idempotency-key": "order-7"})
+    other = await api.post("/workers/pick/trigger", 409, key="order-7", payload={"parcels": 5})
+
+    assert first == again
+    assert other["type"] == "urn:shiftboss:problem:duplicate-key"
+
+
+async def test_a_payload_that_does_not_fit_is_refused_with_what_it_takes(api):
+    found = await api.post("/workers/send/trigger", 422, payload={"too": "ada"})
+
+    assert found["type"] == "urn:shiftboss:problem:wrong-payload"
+    assert "did you mean 'to'?" in found["detail"]
+
+
+async def test_an_unknown_field_or_parameter_is_named_with_the_nearest(api):
+    field = await api.post("/workers/send/trigger", 400, paylod={})
+    parameter = await api.get("/runs", 400, stauts="dead")
+
+    assert field["detail"] == "the body has no field 'paylod'; did you mean 'payload'?"
+    assert parameter["detail"] == "there is no parameter 'stauts'; did you mean 'status'?"
+
+
+async def test_a_run_is_cancelled_with_a_reason_and_by_whom(shop):
+    """A1: who is whom `authorize` says."""
+    async with started(shop, lambda request: ("operator", "ada")) as api:
+        run = (await api.post("/workers/pick/trigger", 202, delay=3600))["run"]
+
+        found = await api.post(f"/runs/{run}/cancel", reason="not needed")
+        audits = (await api.get("/activity", limit=1))["events"]
+
+    assert found["status"] == "cancelled"
+    assert (found["by"], found["cancel"]["by"], found["cancel"]["reason"]) == ("ada", "ada", "not needed")
+    assert (audits[0]["event"]["by"], audits[0]["event"]["action"]) == ("ada", "cancel")
+
+
+async def test_a_worker_is_disabled_refuses_and_is_enabled(api):
+    await api.post("/workers/pick/disable", reason="moving house")
+    refused = await api.post("/workers/pick/trigger", 409)
+    enabled = await api.post("/workers/pick/enable")
+
+    assert refused["type"] == "urn:shiftboss:problem:worker-disabled"
+    assert enabled == {"worker": "pick", "enabled": True}
+
+
+async def test_what_does_not_exist_is_404(api):
+    for path in ("/workers/nobody", "/runs/999", "/runs/999/log", "/dead-letters/999", "/workers/nobody/payload"):
+        await api.get(path, 404)
+    for path in ("/workers/nobody/trigger", "/workers/nobody/enable", "/runs/999/cancel", "/nodes/nobody/drain"):
+        await api.post(path, 404)
+
+
+async def test_a_declared_worker_is_not_forgotten(api):
+    found = await api.post("/workers/pick/forget", 409)
+
+    assert found["type"] == "urn:shiftboss:problem:not-allowed"
+
+
+async def test_a_node_is_drained_by_name_or_id(api):
+    node = (await api.get("/nodes"))["nodes"][0]
+
+    found = await api.post(f"/nodes/{node['id']}/drain")
+
+    assert found == {"id": node["id"], "name": node["name"], "mode": "draining"}
+
+
+# ── dead letters ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_dead_letters_are_grouped_shown_and_listed(api):
+    runs = [await a_dead_letter(api) for _ in range(2)] + [await a_dead_letter(api, "nobody")]
+
+    groups = await api.get("/dead-letters/groups")
+    fatal = await api.get("/dead-letters", error="Fatal")
+    one = await api.get(f"/dead-letters/{runs[0]}")
+
+    assert groups["total"] == 3
+    assert [(each["error_type"].rpartition(".")[2], each["count"]) for each in groups["groups"]] == [
+        ("ValueError", 2),
+        ("Fatal", 1),
+    ]
+    assert [letter["run"] for letter in fatal["letters"]] == [runs[2]]
+    assert one["run"]["id"] == runs[0]
+
+
+async def test_a_run_that_is_no_dead_letter_says_so(api):
+    run = await a_dead_letter(api, "ada")
+
+    await api.get(f"/dead-letters/{run}", 409)
+
+
+async def test_a_dead_letter_is_replayed_resolved_discarded(api):
+    first, second, third = [await a_dead_letter(api) for _ in range(3)]
+
+    replayed = await api.post(f"/dead-letters/{first}/replay", 202)
+    resolved = await api.post(f"/dead-letters/{second}/resolve", note="booked by hand")
+    discarded = await api.post(f"/dead-letters/{third}/discard")
+    again = await api.post(f"/dead-letters/{first}/replay", 409)
+
+    assert (await api.get(f"/runs/{replayed['run']}"))["run"]["replay_of"] == first
+    assert (resolved["state"], resolved["note"], discarded["state"]) == ("resolved", "booked by hand", "discarded")
+    assert again["type"] == "urn:shiftboss:problem:not-allowed"
+
+
+async def test_bulk_acts_only_on_as_many_as_were_expected(api):
+    runs = [await a_dead_letter(api) for _ in range(3)]
+    choice = {"worker": "send", "error": "ValueError"}
+
+    dry = await api.post("/dead-letters/resolve", filter=choice, dry_run=True)
+    none = await api.post("/dead-letters/resolve", 400, filter=choice)
+    wrong = await api.post("/dead-letters/resolve", 409, filter=choice, expect=2)
+    right = await api.post("/dead-letters/resolve", filter=choice, expect=3, note="the gateway was down")
+
+    assert (dry["matched"], dry["done"], dry["runs"]) == (3, 0, runs)
+    assert none["type"] == "urn:shiftboss:problem:no-expect"
+    assert (wrong["type"], wrong["matched"]) == ("urn:shiftboss:problem:count-changed", 3)
+    assert (right["matched"], right["done"], right["refused"]) == (3, 3, [])
+    assert (await api.get("/dead-letters/groups"))["total"] == 0
+
+
+async def test_a_bulk_replay_keeps_its_pace_by_due_instants(api):
+    dead = [await a_dead_letter(api) for _ in range(3)]
+
+    await api.post("/dead-letters/replay", filter={"runs": dead}, expect=3, rate="1/h")
+
+    found = (await api.get("/runs", worker="send", limit=3))["runs"]
+    due = [datetime.fromisoformat(run["due_at"]) for run in reversed(found)]
+    assert [run["replay_of"] for run in reversed(found)] == dead
+    assert [round((at - due[0]).total_seconds() / 3600, 2) for at in due] == [0, 1, 2]
+
+
+async def test_a_bulk_discard_and_a_rate_that_is_none(api):
+    await a_dead_letter(api)
+
+    refused = await api.post("/dead-letters/replay", 400, filter={}, expect=1, rate="fast")
+    done = await api.post("/dead-letters/discard", filter={}, expect=1)
+
+    assert "rate='fast' is not understood" in refused["detail"]
+    assert done["done"] == 1
+
+
+async def test_a_bulk_cancel_takes_what_waits(api):
+    for _ in range(3):
+        await api.post("/workers/pick/trigger", 202, delay=3600)
+
+    found = await api.post("/runs/cancel", filter={"worker": "pick"}, expect=3, reason="all of them")
+
+    assert found["done"] == 3
+    assert {run["status"] for run in (await api.get("/runs", worker="pick"))["runs"]} == {"cancelled"}
+
+
+async def test_an_unknown_word_in_a_filter_is_refused(api):
+    found = await api.post("/runs/cancel", 400, filter={"wroker": "pick"}, expect=0)
+
+    assert "wroker" in found["detail"]
+
+
+async def test_a_client_that_declares_nothing_takes_any_object(file_shop):
+    async with file_shop, Orchestrator(file_shop.store_url).client() as client:
+        api = Api(Application(client, Local()))
+        form = await api.get("/workers/send/payload")
+        stored = await api.post("/workers/send/trigger", 202, payload={"to": "ada"})
+        unknown = await api.post("/workers/nobody/trigger", 404, payload={"to": "ada"})
+
+    assert not form["declared"]
+    assert stored["worker"] == "send"
+    assert unknown["type"] == "urn:shiftboss:problem:unknown-worker"
