@@ -129,7 +129,10 @@ class Views:
     # ── triggers within callers' transactions ────────────────────────────────────────────────────────────────────
 
     def before_arrival(self, request: Request) -> tuple[int, int]:
-        """The ids of the newest run and the newest event.  Raises what is known now against the request: it will be asked again later."""
+        """The ids of the newest run and the newest event.
+
+        Raises what is known now against the request: it will be asked again later.
+        """
         with self._session.read() as reader:
             snapshot = self._refreshed(reader)
             self._mirror.read_for([arrived(request)], reader)

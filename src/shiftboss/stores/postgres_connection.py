@@ -43,11 +43,12 @@ SELECT set_config('search_path', $1, true),
 """,
     TEXT,
 )
-# Of a move: it waits for its other store as long as that takes, and nobody else is there to be kept waiting.
+# Of a move: it waits for its other store as long as a page of that takes, and nobody else is there to be kept waiting.
+# Still not without end, for one that was cut off holds a lock.
 LONG_SETTINGS = Statement(
     SETTINGS.text.decode()
-    .replace("'statement_timeout', '4500'", "'statement_timeout', '0'")
-    .replace("'idle_in_transaction_session_timeout', '5000'", "'idle_in_transaction_session_timeout', '0'"),
+    .replace("'statement_timeout', '4500'", "'statement_timeout', '3600000'")
+    .replace("'idle_in_transaction_session_timeout', '5000'", "'idle_in_transaction_session_timeout', '600000'"),
     TEXT,
 )
 LONG_CALL_S = 3600.0
