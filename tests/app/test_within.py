@@ -10,13 +10,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from typing import Any
 
 import asyncpg
-import django
 import psycopg
 import pytest
 import sqlalchemy
 from django.conf import settings
-from django.db import connection as django_connection
+from django.db import connections
 from django.db import transaction as django_transaction
+from django.utils.functional import empty
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
@@ -41,6 +41,8 @@ from shiftboss.ports import HistoryFilter
 TO = {"to": "Zoë"}
 ENCODED = '{"to":"Zoë"}'.encode()
 PATIENCE_S = 60.0
+# Django's applications are set up by whoever serves them; a connection needs none.
+pytestmark = pytest.mark.filterwarnings("ignore:Accessing the database during app initialization:RuntimeWarning")
 
 
 class RollBack(Exception):
@@ -181,23 +183,28 @@ def by_async_session(driver: str) -> Callable[[Cluster], AbstractAsyncContextMan
 
 
 @contextmanager
-def by_django(cluster: Cluster) -> Iterator[Any]:
-    if not settings.configured:
-        engines = "django.db.backends.postgresql", "django.db.backends.sqlite3"
-        default = {"ENGINE": engines[0], "NAME": "postgres", "USER": "postgres", "HOST": "127.0.0.1"}
-        settings.configure(
-            DATABASES={
-                "default": default | {"PORT": str(cluster.port)},
-                "other": {"ENGINE": engines[1], "NAME": ":memory:"},
-            },
-            USE_TZ=True,
-        )
-        django.setup()
+def django_with(**databases: dict[str, str]) -> Iterator[None]:
+    """Django as if these were its databases.  Its settings are one for the process, and other tests have theirs."""
+    known = settings._wrapped, connections._settings, connections.__dict__.pop("settings", None)
+    settings._wrapped, connections._settings = empty, None
+    settings.configure(DATABASES={"default": {}} | databases, USE_TZ=True)
     try:
-        with django_transaction.atomic():
-            yield django_connection
+        yield
     finally:
-        django_connection.close()
+        for alias in databases:
+            connections[alias].close()
+            del connections[alias]
+        settings._wrapped, connections._settings, cached = known
+        connections.__dict__.pop("settings", None)
+        if cached is not None:
+            connections.__dict__["settings"] = cached
+
+
+@contextmanager
+def by_django(cluster: Cluster) -> Iterator[Any]:
+    shop = {"ENGINE": "django.db.backends.postgresql", "NAME": "postgres", "USER": "postgres", "HOST": "127.0.0.1"}
+    with django_with(shop=shop | {"PORT": str(cluster.port)}), django_transaction.atomic(using="shop"):
+        yield connections["shop"]
 
 
 BLOCKING = {
@@ -438,9 +445,9 @@ async def test_a_connection_of_another_kind_is_named_and_what_would_do(boss, clu
 
 
 async def test_a_connection_to_another_kind_of_database_is_refused(boss, cluster):
-    def by_the_other_django() -> None:
-        with by_django(cluster):
-            boss.sync.trigger_within(django.db.connections["other"], "mail", TO)
+    def by_another_django() -> None:
+        with django_with(other={"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}):
+            boss.sync.trigger_within(connections["other"], "mail", TO)
 
     async with boss:
         other = sqlalchemy.create_engine("sqlite://")
@@ -450,7 +457,7 @@ async def test_a_connection_to_another_kind_of_database_is_refused(boss, cluster
             await boss.trigger("mail", TO, within=session)
         other.dispose()
         with pytest.raises(ConfigurationError, match="leads to sqlite"):
-            await asyncio.to_thread(by_the_other_django)
+            await asyncio.to_thread(by_another_django)
 
 
 @pytest.mark.parametrize("url", ["memory:", "sqlite:///{}/boss.db"])
