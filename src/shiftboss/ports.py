@@ -73,6 +73,13 @@ class Arrival(NamedTuple):
 NO_SERVER = "within= needs the store in the database of your transaction: postgresql://…; this store is {url}"
 
 
+class Schema(NamedTuple):
+    """Versions of the tables of a store."""
+
+    found: int | None  # None: there is no store
+    newest: int
+
+
 class HistoryFilter(NamedTuple):
     """Which finished or live runs to list, newest first.  `before` is a run id: the cursor of the page."""
 
@@ -235,6 +242,10 @@ class Session(Protocol):
         """Wake this session's `wait`, also when it is not waiting yet.  From any thread."""
         ...
 
+    def take_time(self) -> None:
+        """From now on no call of this session is given up for being slow: for moves, which hold a store for long."""
+        ...
+
     def prune(self, *, runs_before: datetime, letters_before: datetime, events_before: datetime, limit: int) -> int:
         """A4: delete at most *limit* finished rows in a short transaction of its own; how many went."""
         ...
@@ -255,6 +266,10 @@ class Store(Protocol):
 
     def open(self, *, create: bool) -> None:
         """Check, create (with *create*) and migrate.  Raises StoreMissing, StoreDamaged, StoreTooNew, StoreReadOnly."""
+        ...
+
+    def schema(self) -> Schema:
+        """Which version lies there, and which this shiftboss writes; before it is opened, and touching nothing."""
         ...
 
     def session(self) -> Session: ...
@@ -376,6 +391,7 @@ __all__ = [
     "LetterFilter",
     "Past",
     "Reader",
+    "Schema",
     "Session",
     "StopReason",
     "Store",

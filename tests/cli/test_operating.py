@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+from shiftboss.cli.commands import migrate
+
 
 def test_disable_and_enable_are_said_and_hold(cli, shop):
     assert "pick is disabled: stocktaking" in cli("disable", "pick", "send-mail", "--reason", "stocktaking").err
@@ -94,6 +96,23 @@ def test_migrate_moves_a_store_and_says_what_it_moved(cli, shop):
     assert "runs" in moved.out
     assert "holds all of sqlite:///" in moved.err
     assert cli("runs", "--store", "new.db", "--json").out == cli("runs", "--json").out
+
+
+def test_migrate_says_how_far_a_long_move_is(cli, shop, monkeypatch):
+    monkeypatch.setattr(migrate, "LINE_RUNS", 1)
+    moved = cli("migrate", "--from", "sqlite:///shiftboss.db", "--to", "sqlite:///new.db")
+
+    assert "runs moved\n" in moved.err
+    assert "runs compared\n" in moved.err
+
+
+def test_migrate_knows_the_schema_of_a_store_on_postgresql(cli, empty, place):
+    first, again = cli("migrate", "--store", place.url), cli("migrate", "--store", place.url)
+    found = cli("migrate", "--store", place.url, "--json").json
+
+    assert "with schema 1" in first.err
+    assert "the newest; nothing to do" in again.err
+    assert (found["from"], found["to"]) == (1, 1)
 
 
 @pytest.mark.parametrize(

@@ -69,3 +69,13 @@ def test_a_transaction_that_fails_has_taken_nothing(postgres: PostgresStore, clu
     abandon(session, Change(runs=(a_run(1),)), new={1})
 
     assert taken(session) == [ASKED]
+
+
+def test_of_large_payloads_few_are_taken_at_a_time_and_one_always_is(postgres: PostgresStore, cluster: Cluster):
+    session = postgres.session()
+    with psycopg.connect(cluster.url) as connection:
+        for mib in (1, 20, 9, 9):
+            insert(connection, postgres.arrival(Request(worker="mail", payload=bytes(mib * 1024 * 1024))))
+        insert(connection, postgres.arrival(Request(worker="mail")))
+
+    assert [len(taken(session)) for _ in range(4)] == [2, 2, 1, 0]

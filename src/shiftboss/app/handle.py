@@ -11,7 +11,19 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from functools import update_wrapper
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypedDict, TypeVar, cast, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    NamedTuple,
+    ParamSpec,
+    Protocol,
+    TypedDict,
+    TypeVar,
+    cast,
+    overload,
+)
 
 import msgspec
 
@@ -151,33 +163,55 @@ class RunHandle(Generic[R]):
         return f"<Run {self.id} of {self.worker!r}>"
 
 
+class Promise(NamedTuple):
+    """What is known of a run that is triggered within a transaction of the caller."""
+
+    worker: str
+    key: str
+    digest: str | None  # of its payload
+    after_run: int  # the newest of the store before the trigger
+    after_event: int
+
+
 class PromisedRun(RunHandle[R]):
     """A run that will be there once the transaction it was triggered within is committed and a node has picked it up.
 
     It is known by its key.  `id` is 0 until it was found.
     """
 
-    __slots__ = ("key",)
+    __slots__ = ("key", "promise")
 
-    def __init__(self, boss: Orchestrator, worker: str, key: str) -> None:
+    def __init__(self, boss: Orchestrator, promise: Promise) -> None:
         self._boss = boss
+        self.promise = promise
         self.id = 0
-        self.worker = worker
-        self.key = key
+        self.worker = promise.worker
+        self.key = promise.key
 
     async def find(self, *, timeout: Duration | None = None) -> Run:
-        """Wait until it is there.  Raises WaitTimeout; NotAllowed when it was refused at its pick-up."""
-        run = await self._boss.promised(self, timeout=timeout)
+        """Wait until it is there; with `timeout=0` look once.
+
+        Raises WaitTimeout, and NotAllowed when it was refused at its pick-up.
+        """
+        timeout_s = None if timeout is None else duration(timeout, name="timeout")
+        run = await self._boss._promised(self.promise, timeout_s=timeout_s)
         self.id = run.id
         return run
 
     async def info(self) -> Run:
-        return await super().info() if self.id else await self.find(timeout=0)
+        if not self.id:
+            await self.find(timeout=0)
+        return await super().info()
 
     async def wait(self, *, timeout: Duration | None = None) -> Run:
-        if not self.id:
-            await self.find(timeout=timeout)
-        return await super().wait(timeout=timeout)
+        if self.id:
+            return await super().wait(timeout=timeout)
+        if timeout is None:
+            await self.find()
+            return await super().wait()
+        until_s = self._boss.clock.monotonic_s() + duration(timeout, name="timeout")
+        await self.find(timeout=timeout)
+        return await super().wait(timeout=max(0.0, until_s - self._boss.clock.monotonic_s()))
 
     async def cancel(self, *, reason: str = "") -> Run:
         if not self.id:

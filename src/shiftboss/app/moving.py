@@ -1,7 +1,8 @@
 """Moving house: everything that one store holds into another, empty one, compared before it is called done.
 
 Rules of this file
-- Nothing lives in the source meanwhile: a live node refuses the move, and its lock keeps out who would write.
+- Nothing lives in the source meanwhile: a live node refuses the move, and its lock keeps out who would write.  So do
+  triggers that callers' transactions have left and no node has picked up: they would stay behind.
 - The target gets all of it in one transaction, or nothing.
 - What is then read from the target is compared with what was read from the source, by count and by digest.
 - Ids, fences and bytes stay what they are; only events get new numbers.
@@ -12,15 +13,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from enum import StrEnum
 
 import msgspec
 
 from shiftboss.core.fleet import is_live
+from shiftboss.core.model import MAX_LINES, LogLine
 from shiftboss.core.snapshot import Change
 from shiftboss.errors import NotAllowed, StoreDamaged
-from shiftboss.ports import Delta, HistoryFilter, LetterFilter, Reader, Store
+from shiftboss.ports import Delta, HistoryFilter, LetterFilter, Reader, Session, Store
 
-PAGE = 500  # of runs: with their payloads some MiB at most, as they usually are
+PAGE = 500  # of rows without payloads
+RUNS = 50  # with their payloads, results and lines: 50 MiB where each has as large a payload as is allowed by default
 PARTS = ("workers", "records", "breakers", "resources", "nodes", "runs", "lines", "letters", "events")
 
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode  # bytes as bytes; the digest is of every field
@@ -33,6 +37,16 @@ class Part(msgspec.Struct, frozen=True):
     digest: str
 
 
+class Stage(StrEnum):
+    """What a move does just now; the second takes about as long as the first."""
+
+    MOVED = "moved"
+    COMPARED = "compared"
+
+
+Progress = Callable[[Stage, int], None]  # how many runs so far
+
+
 class Moved(msgspec.Struct, frozen=True):
     """What was moved, and from where to where; addresses without passwords."""
 
@@ -41,8 +55,8 @@ class Moved(msgspec.Struct, frozen=True):
     parts: Mapping[str, Part]
 
 
-def move(source: Store, target: Store, *, on_progress: Callable[[int], None] = lambda runs: None) -> Moved:
-    """Copy all of *source* into *target*; both are open.  *on_progress* hears how many runs are across.
+def move(source: Store, target: Store, *, on_progress: Progress = lambda stage, runs: None) -> Moved:
+    """Copy all of *source* into *target*; both are open.
 
     Raises NotAllowed while a node lives in the source or anything is in the target, StoreDamaged when the copy is not
     the same; the source is never changed.
@@ -50,25 +64,19 @@ def move(source: Store, target: Store, *, on_progress: Callable[[int], None] = l
     if source.url == target.url:
         raise NotAllowed(f"{source.url} cannot be moved into itself; name another target")
     with closing(source.session()) as there, closing(target.session()) as here:
-        with there.begin() as old:
-            everything = old.changes()
-            _refuse_the_living(source, everything)
-            with here.begin() as new:
-                _refuse_a_full_one(target, new)
-                new.continue_after(old.past())
-                read = Tally()
-                runs = 0
-                for change in contents(old, everything):
-                    read.add(change)
-                    new.write(change, new={run.id for run in change.runs})
-                    runs += len(change.runs)
-                    on_progress(runs)
+        there.take_time()
+        here.take_time()
+        with here.read() as reader:  # without a lock yet: it might be the same store by another name
+            _refuse_a_full_one(target, reader)
+        here.forget()
+        expected = _copied(source, target, there, here, on_progress)
         here.forget()
         with here.read() as reader:
             found = Tally()
             for change in contents(reader, reader.changes()):
                 found.add(change)
-    expected, got = read.parts(), found.parts()
+                on_progress(Stage.COMPARED, found.runs)
+    got = found.parts()
     wrong = [
         f"{part}: {expected[part].count} became {got[part].count}" for part in PARTS if expected[part] != got[part]
     ]
@@ -78,6 +86,23 @@ def move(source: Store, target: Store, *, on_progress: Callable[[int], None] = l
             "drop the target, keep the source, and report this"
         )
     return Moved(source.url, target.url, expected)
+
+
+def _copied(source: Store, target: Store, there: Session, here: Session, on_progress: Progress) -> dict[str, Part]:
+    """All of it, in one transaction; what was read on the way."""
+    with there.begin() as old:
+        everything = old.changes()
+        _refuse_the_living(source, everything)
+        _refuse_what_waits(source, old)
+        with here.begin() as new:
+            _refuse_a_full_one(target, new)
+            new.continue_after(old.past())
+            read = Tally()
+            for change in contents(old, everything):
+                read.add(change)
+                new.write(change, new={run.id for run in change.runs})
+                on_progress(Stage.MOVED, read.runs)
+    return read.parts()
 
 
 def contents(reader: Reader, delta: Delta) -> Iterator[Change]:
@@ -99,9 +124,21 @@ def _runs(reader: Reader) -> Iterator[Change]:
     before: int | None = None
     while page := reader.history(HistoryFilter(before=before, limit=PAGE)):
         before = page[-1].id
-        runs = sorted(reader.runs([run.id for run in page]), key=lambda run: -run.id)
-        lines = [line for run in runs if run.attempts or run.claim for line in reader.lines(run.id)]
-        yield Change(runs=tuple(runs), lines=tuple(lines))
+        for first in range(0, len(page), RUNS):
+            ids = [run.id for run in page[first : first + RUNS]]
+            runs = sorted(reader.runs(ids), key=lambda run: -run.id)
+            lines = [line for run in runs if run.first_started_at is not None for line in _lines(reader, run.id)]
+            yield Change(runs=tuple(runs), lines=tuple(lines))
+
+
+def _lines(reader: Reader, run: int) -> Iterator[LogLine]:
+    """Of all its attempts: of each the last MAX_LINES are kept."""
+    after = (0, 0)
+    while page := reader.lines(run, after=after, limit=MAX_LINES):
+        yield from page
+        if len(page) < MAX_LINES:
+            return
+        after = page[-1].fence, page[-1].number
 
 
 def _letters(reader: Reader) -> Iterator[Change]:
@@ -129,6 +166,14 @@ def _refuse_the_living(source: Store, delta: Delta) -> None:
         raise NotAllowed(f"{source.url} is in use by {', '.join(sorted(alive))}; stop what runs there, then move")
 
 
+def _refuse_what_waits(source: Store, reader: Reader) -> None:
+    if reader.has_arrivals:
+        raise NotAllowed(
+            f"triggers within transactions wait in {source.url} to be picked up; stop what triggers, start a node for "
+            "a moment, then move"
+        )
+
+
 def _refuse_a_full_one(target: Store, reader: Reader) -> None:
     delta = reader.changes()
     if delta.workers or delta.nodes or reader.history(HistoryFilter(limit=1)):
@@ -147,6 +192,10 @@ class Tally:
             for value in getattr(change, part):
                 self._counts[part] += 1
                 self._digests[part].update(_encode(value))
+
+    @property
+    def runs(self) -> int:
+        return self._counts["runs"]
 
     def parts(self) -> dict[str, Part]:
         return {part: Part(self._counts[part], self._digests[part].hexdigest()) for part in PARTS}

@@ -22,7 +22,7 @@ import msgspec
 
 from shiftboss.app import call
 from shiftboss.app.declaration import Named, WorkerOptions, declare, name_of
-from shiftboss.app.handle import Decorate, PromisedRun, RunHandle, TriggerOptions, Worker, with_options
+from shiftboss.app.handle import Decorate, Promise, PromisedRun, RunHandle, TriggerOptions, Worker, with_options
 from shiftboss.app.sync import SyncFace
 from shiftboss.app.who import acting, who
 from shiftboss.app.within import insert
@@ -66,7 +66,8 @@ if hasattr(os, "register_at_fork"):
 Authorize = Callable[[Any], Any]
 ASGIApplication = Callable[[Any, Any, Any], Awaitable[None]]
 
-PROMISE_POLL_S = 0.05  # until what was triggered within a transaction is there; nobody rings for one run
+# Until what was triggered within a transaction is there; nobody rings for one run, and thousands may be waited for.
+MIN_PROMISE_POLL_S, MAX_PROMISE_POLL_S = 0.05, 1.0
 DEFAULT_STORE = "sqlite:///shiftboss.db"
 T = TypeVar("T")
 
@@ -349,14 +350,17 @@ class Orchestrator:
         engine = self._require()
         return lambda answer: engine.put(fact.triggered(request, answer))
 
-    def _arrival(self, request: Request) -> tuple[Request, Arrival]:
-        """The row of a trigger within a transaction, by what is known now; at its pick-up it is asked again.
+    def _arriving(self, name: str, payload: bytes | None, options: Mapping[str, Any]) -> tuple[Promise, Arrival]:
+        """The row of a trigger within a transaction, and what to look for after its commit.
 
-        A run is known by its key there: one that names none gets one.  Raises UnknownWorker, WorkerDisabled.
+        Refused by what is known now; at its pick-up it is asked again.  A run is known by its key there: one that names
+        none gets one.  Raises UnknownWorker, WorkerDisabled, DuplicateKey, ConfigurationError.
         """
-        self._require().check_arrival(request)
-        request = replace(request, key=request.key or f"within-{uuid.uuid4().hex}", by=who())
-        return request, self.store.arrival(request)
+        request = self._asked(name, payload, options)
+        named = replace(request, key=request.key or f"within-{uuid.uuid4().hex}", by=who())
+        arrival = self.store.arrival(named)
+        newest = self._read(lambda views: views.before_arrival(request))
+        return Promise(name, named.key or "", named.digest, *newest), arrival
 
     def encode(self, worker: Named, payload: Mapping[str, Any] | None) -> bytes | None:
         """The payload as it would be stored, checked by the worker's type hints where it is declared here.
@@ -427,7 +431,8 @@ class Orchestrator:
     ) -> RunHandle[Any]:
         """Store a run of *worker* (a name or a function); returns after its commit.
 
-        Raises UnknownWorker, WrongPayload, WorkerDisabled, DuplicateKey, NotStarted, StoreUnavailable.
+        With `within=` it returns after the insert, a `PromisedRun`: the commit is yours.  Raises UnknownWorker,
+        WrongPayload, WorkerDisabled, DuplicateKey, NotStarted, StoreUnavailable.
         """
         return await self._trigger(name_of(worker), self.encode(worker, payload), options)
 
@@ -440,29 +445,31 @@ class Orchestrator:
         return await self._trigger(name, payload, options)
 
     async def _trigger(self, name: str, payload: bytes | None, options: Mapping[str, Any]) -> RunHandle[Any]:
-        request = self._asked(name, payload, options)
         within = options.get("within")
         if within is None:
-            return RunHandle(self, await call.on_loop(self._put_trigger(request)))
-        request, arrival = self._arrival(request)
+            return RunHandle(self, await call.on_loop(self._put_trigger(self._asked(name, payload, options))))
+        promise, arrival = await asyncio.to_thread(self._arriving, name, payload, options)
         done = insert(within, arrival)
         if done is not None:
             await done
-        return PromisedRun(self, name, request.key or "")
+        return PromisedRun(self, promise)
 
-    async def promised(self, promise: PromisedRun[Any], *, timeout: Duration | None = None) -> Run:
+    async def _promised(self, promise: Promise, *, timeout_s: float | None) -> Run:
         """The run of a trigger within a transaction, once it is there.  Raises WaitTimeout, NotAllowed."""
-        timeout_s = None if timeout is None else duration(timeout, name="timeout")
-        wanted = HistoryFilter(worker=promise.worker, key=promise.key, limit=1)
         until_s = None if timeout_s is None else self.clock.monotonic_s() + timeout_s
-        while not (found := await self.runs(wanted)):
-            if until_s is not None and self.clock.monotonic_s() >= until_s:
+        pause_s = MIN_PROMISE_POLL_S
+        while True:
+            found: Run | None = await asyncio.to_thread(self._read, lambda views: views.promised(promise))
+            if found is not None:
+                return found
+            left_s = pause_s if until_s is None else until_s - self.clock.monotonic_s()
+            if left_s <= 0:
                 raise WaitTimeout(
                     f"no run of {promise.worker!r} with key {promise.key!r} is there: its transaction is not "
-                    "committed, no node picks it up, or it was refused then (an event arrival_refused says why)"
+                    "committed, or no node has picked it up yet"
                 )
-            await asyncio.sleep(PROMISE_POLL_S)
-        return found[0]
+            await asyncio.sleep(min(pause_s, left_s))
+            pause_s = min(MAX_PROMISE_POLL_S, pause_s * 1.5)
 
     async def cancel(self, run_id: int, *, reason: str = "") -> Run:
         """End a run: at once while it waits, by asking its body while it runs.  Raises UnknownRun, NotAllowed."""

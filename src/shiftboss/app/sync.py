@@ -126,17 +126,17 @@ class SyncFace:
     ) -> str:
         """Trigger within a transaction of yours; once it is committed the run is there, under the key given back.
 
-        Raises ConfigurationError for an asynchronous connection.
+        Raises what `trigger` raises, by what is known now, and ConfigurationError for an asynchronous connection.
         """
         self.open()
         boss = self._boss
-        request, arrival = boss._arrival(boss._asked(name_of(worker), boss.encode(worker, payload), options))
+        promise, arrival = boss._arriving(name_of(worker), boss.encode(worker, payload), options)
         done = insert(within, arrival)
         if done is not None:
             if inspect.iscoroutine(done):
                 done.close()
             raise ConfigurationError("this connection is asynchronous; await boss.trigger(…, within=…) instead")
-        return request.key or ""
+        return promise.key
 
     def cancel(self, run_id: int, *, reason: str = "") -> Run:
         self.open()

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
+from itertools import count
+from typing import TYPE_CHECKING, Any
 
 from shiftboss.clock import Clock
-from shiftboss.core import schedule
-from shiftboss.core.events import Event
+from shiftboss.core import control, schedule
+from shiftboss.core.control import Request, keeps_its_key
+from shiftboss.core.events import ArrivalRefused, Event
 from shiftboss.core.explain import Explanation, explain
 from shiftboss.core.fleet import is_live, live_nodes
 from shiftboss.core.health import MAX_DEAD_LETTERS, HealthReason, SystemHealth, WorkerHealth, system_health
@@ -22,9 +24,13 @@ from shiftboss.core.model import MAX_LINES, DeadLetter, Disabled, Error, LogLine
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.value import Value
 from shiftboss.engine.agenda import Agenda
+from shiftboss.engine.fact import arrived
 from shiftboss.engine.mirror import Mirror
-from shiftboss.errors import UnknownRun
+from shiftboss.errors import NotAllowed, UnknownRun
 from shiftboss.ports import HistoryFilter, LetterFilter, Reader, Store
+
+if TYPE_CHECKING:
+    from shiftboss.app.handle import Promise
 
 
 class RunningRun(Value, frozen=True, omit_defaults=False):
@@ -119,6 +125,45 @@ class Views:
         self._clock = clock
         self._max_dead_letters = max_dead_letters
         self._mirror = Mirror(Agenda())
+
+    # ── triggers within callers' transactions ────────────────────────────────────────────────────────────────────
+
+    def before_arrival(self, request: Request) -> tuple[int, int]:
+        """The ids of the newest run and the newest event.
+
+        Raises what is known now against the request: it will be asked again later.
+        """
+        with self._session.read() as reader:
+            snapshot = self._refreshed(reader)
+            self._mirror.read_for([arrived(request)], reader)
+            control.trigger(snapshot, self._clock.now(), ids=count(1), request=request)
+            return reader.past().run_id, reader.last_event()
+
+    def promised(self, promise: Promise) -> Run | None:
+        """The run of that trigger, if it is there.  Raises NotAllowed when it was refused at its pick-up (O5)."""
+        with self._session.read() as reader:
+            snapshot = self._refreshed(reader)
+            found = reader.history(HistoryFilter(worker=promise.worker, key=promise.key, limit=1))
+            run = found[0] if found and found[0].digest == promise.digest else None
+            if run is not None and run.id > promise.after_run:
+                return run
+            refusal = self._refusal(promise, reader)
+        if refusal is not None:
+            raise NotAllowed(
+                f"the trigger of {promise.worker!r} with key {promise.key!r} was refused: {refusal.reason}"
+            )
+        state = snapshot.workers.get(promise.worker)
+        if run is None or state is None:
+            return None
+        return run if keeps_its_key(run, self._clock.now(), key_ttl_s=state.definition.key_ttl_s) else None
+
+    def _refusal(self, promise: Promise, reader: Reader) -> ArrivalRefused | None:
+        after = promise.after_event
+        while page := reader.events(after=after, limit=MAX_LINES, worker=promise.worker):
+            for after, event in page:  # noqa: B007  # the last one is where the next page begins
+                if isinstance(event, ArrivalRefused) and event.key == promise.key:
+                    return event
+        return None
 
     # ── now ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -37,15 +37,21 @@ def insert(within: Within, arrival: Arrival) -> Awaitable[Any] | None:
     Raises ConfigurationError for a connection of a kind that is not known, and what the driver raises.
     """
     packages = {each.__module__.partition(".")[0] for each in type(within).__mro__}
-    for package, way in WAYS.items():
-        if package in packages:
-            done = way(within, arrival)
-            return done if isinstance(done, Awaitable) else None
-    raise ConfigurationError(f"within={type(within).__qualname__} is not understood; give a connection of {ACCEPTED}")
+    way = next((way for package, way in WAYS.items() if package in packages), None)
+    is_pool = "asyncpg" in packages and hasattr(within, "acquire")  # it executes too, each time in a transaction anew
+    if way is None or is_pool or not (hasattr(within, "execute") or hasattr(within, "cursor")):
+        kind = f"{type(within).__module__}.{type(within).__qualname__}"
+        raise ConfigurationError(f"within={kind} is not understood; give the open connection of {ACCEPTED}")
+    done = way(within, arrival)
+    return done if isinstance(done, Awaitable) else None
 
 
-def _by_execute(within: Any, arrival: Arrival) -> Any:
-    return within.execute(_statement(arrival, "%s", "%s"), (arrival.data, arrival.payload))
+def _by_psycopg(within: Any, arrival: Arrival) -> Any:
+    from psycopg import AsyncRawCursor, RawCursor  # there, likewise
+
+    factory = getattr(within, "cursor_factory", type(within))
+    places = ("$1", "$2") if issubclass(factory, RawCursor | AsyncRawCursor) else ("%s", "%s")
+    return within.execute(_statement(arrival, *places), (arrival.data, arrival.payload))
 
 
 def _by_asyncpg(within: Any, arrival: Arrival) -> Any:
@@ -55,8 +61,15 @@ def _by_asyncpg(within: Any, arrival: Arrival) -> Any:
 def _by_sqlalchemy(within: Any, arrival: Arrival) -> Any:
     from sqlalchemy import text  # there: the connection is one of its
 
+    engine = within if hasattr(within, "dialect") else within.get_bind()
+    _must_be_postgresql(within, engine.dialect.name)
     statement = text(_statement(arrival, ":data", ":payload"))
     return within.execute(statement, {"data": arrival.data, "payload": arrival.payload})
+
+
+def _by_django(within: Any, arrival: Arrival) -> None:
+    _must_be_postgresql(within, within.vendor)
+    _by_cursor(within, arrival)
 
 
 def _by_cursor(within: Any, arrival: Arrival) -> None:
@@ -65,12 +78,20 @@ def _by_cursor(within: Any, arrival: Arrival) -> None:
 
 
 WAYS: dict[str, Callable[[Any, Arrival], Any]] = {
-    "psycopg": _by_execute,
+    "psycopg": _by_psycopg,
     "asyncpg": _by_asyncpg,
     "sqlalchemy": _by_sqlalchemy,
-    "django": _by_cursor,
+    "django": _by_django,
     "psycopg2": _by_cursor,
 }
+
+
+def _must_be_postgresql(within: Any, vendor: str) -> None:
+    if vendor != "postgresql":
+        raise ConfigurationError(
+            f"within={type(within).__qualname__} leads to {vendor}, and the runs are kept in PostgreSQL; give a "
+            "connection to the database that the store is in"
+        )
 
 
 def _statement(arrival: Arrival, data: str, payload: str) -> str:

@@ -99,18 +99,22 @@ def trigger(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], request: R
 def _earlier(snapshot: Snapshot, now: datetime, request: Request, *, key_ttl_s: float) -> Run | None:
     """O5: the run that this key made, while it is unfinished or for `key_ttl` after its success."""
     run = snapshot.keyed.get((request.worker, request.key or ""))
-    if run is None:
+    if run is None or not keeps_its_key(run, now, key_ttl_s=key_ttl_s):
         return None
-    if run.status.is_final:
-        fresh = run.finished_at is not None and seconds_between(run.finished_at, now) < key_ttl_s
-        if run.status is not Status.SUCCEEDED or not fresh:
-            return None
     if run.digest != request.digest:
         raise DuplicateKey(
             f"key {request.key!r} of worker {request.worker!r} belongs to run {run.id} with another payload; "
             "use another key, or the same payload"
         )
     return run
+
+
+def keeps_its_key(run: Run, now: datetime, *, key_ttl_s: float) -> bool:
+    """O5: whether a trigger with its key means this very run."""
+    if not run.status.is_final:
+        return True
+    is_fresh = run.finished_at is not None and seconds_between(run.finished_at, now) < key_ttl_s
+    return run.status is Status.SUCCEEDED and is_fresh
 
 
 def cancel(

@@ -172,6 +172,7 @@ class Audit(Event, frozen=True, tag="audit"):
 
 AnyEvent = (
     RunStored
+    | ArrivalRefused
     | RunStarted
     | AttemptEnded
     | RunEnded

@@ -8,6 +8,7 @@ Rules of this file
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -29,8 +30,11 @@ from shiftboss.engine.agenda import Agenda
 from shiftboss.engine.fact import Fact, Told, arrived
 from shiftboss.engine.mirror import Mirror
 from shiftboss.errors import CallerError, OperatorError, StoreRejected
-from shiftboss.ports import Session, Transaction
+from shiftboss.ports import Reader, Session, Transaction
 
+log = logging.getLogger("shiftboss.engine")
+
+ARRIVALS_BACK_OFF_S = 1.0  # after a failure: by then something has changed, and everything else goes on meanwhile
 MAX_ARRIVALS = 1000  # triggers of callers' own transactions, in one transaction of ours
 MAX_EXPIRED = 1000  # runs that expire in one cycle; the rest in the next
 STEP_S = 2.0  # O4: wall and elapsed time that differ by more than this have been set, not slewed
@@ -78,6 +82,7 @@ class Cycle:
         self._nodes_seen: dict[str, tuple[NodeMode, Shed]] = {}
         self._arrivals_wait = False
         self._arrivals_limit = MAX_ARRIVALS
+        self._arrivals_after_s = float("-inf")
 
     @property
     def snapshot(self) -> Snapshot:
@@ -90,6 +95,7 @@ class Cycle:
 
         Raises what the store raises; then nothing has happened, and the mirror is read anew next time.
         """
+        self._arrivals_wait = False
         try:
             if facts or dead is not None or self._something_is_due():
                 turn = self._write_turn(facts, dead)
@@ -123,8 +129,10 @@ class Cycle:
         return turn
 
     def _arrivals_turn(self) -> Turn:
-        """Pick up what callers' own transactions left; in a turn of its own, so that no fact is blamed for it."""
-        self._arrivals_wait = False
+        """Pick up what callers' own transactions left; in a turn of its own, so that no fact is blamed for it.
+
+        What the turn before has committed must be told: no failure of this one gets past here.
+        """
         try:
             turn = self._write_turn((), None, arrivals=self._arrivals_limit)
         except StoreRejected as error:
@@ -132,14 +140,35 @@ class Cycle:
             if self._arrivals_limit > 1:
                 self._arrivals_limit //= 2
                 return Turn(again=True, claims_read=True)
-            turn = self._write_turn((), None, arrivals=1, refusal=error)
-            turn.claims_read = True
-        except OperatorError:  # what this turn has committed before must be told; the next one meets it again
-            self.forget()
-            return Turn(again=True, claims_read=True)
+            return self._refusal_turn(error)
+        except OperatorError as error:
+            return self._put_off(error)
         self._arrivals_limit = min(MAX_ARRIVALS, self._arrivals_limit * 2)
         turn.again = turn.again or self._arrivals_wait
         return turn
+
+    def _refusal_turn(self, refusal: StoreRejected) -> Turn:
+        """The first of them alone cannot be stored: an event says so, and the next ones have their turn."""
+        try:
+            turn = self._write_turn((), None, arrivals=1, refusal=refusal)
+        except OperatorError as error:
+            return self._put_off(error)
+        turn.again = turn.claims_read = True
+        return turn
+
+    def _put_off(self, error: OperatorError) -> Turn:
+        self.forget()
+        self._arrivals_limit = max(1, self._arrivals_limit // 2)  # it may have been too much at once
+        self._arrivals_after_s = self.clock.monotonic_s() + ARRIVALS_BACK_OFF_S
+        log.warning(
+            "triggers within callers' transactions wait to be picked up: %s; tried again in %g s",
+            error,
+            ARRIVALS_BACK_OFF_S,
+        )
+        return Turn(again=True, claims_read=True)
+
+    def _may_pick_up(self, reader: Reader) -> bool:
+        return self.node is not None and reader.has_arrivals and self.clock.monotonic_s() >= self._arrivals_after_s
 
     def _something_is_due(self) -> bool:
         if self.node is None:
@@ -157,7 +186,7 @@ class Cycle:
             return turn
         with self.session.read() as reader:
             turn.claims_read = self.mirror.refresh(reader)
-            self._arrivals_wait = self.node is not None and reader.has_arrivals
+            self._arrivals_wait = self._may_pick_up(reader)
             self.snapshot.touched.update(self.agenda.due(self.clock.now()))  # a full reading fills the agenda anew
             lanes = self._lanes_to_look_at()
             self.mirror.load_lanes(lanes, reader)
@@ -186,7 +215,7 @@ class Cycle:
             ids = writer.ids()
             if arrivals:
                 facts = [arrived(request, refusal) for request in tx.arrivals(limit=arrivals)]
-            self._arrivals_wait = self.node is not None and tx.has_arrivals
+            self._arrivals_wait = self._may_pick_up(tx)
             self.mirror.read_for(facts, tx)
             # What others changed is read before anything is written: after that it takes a write to read past.
             self.mirror.load_lanes(self._lanes_to_look_at(), tx)

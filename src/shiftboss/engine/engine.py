@@ -13,11 +13,9 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
-from itertools import count
 
 from shiftboss.clock import Clock
-from shiftboss.core import control, fleet
-from shiftboss.core.control import Request
+from shiftboss.core import fleet
 from shiftboss.core.events import Event
 from shiftboss.core.model import Interrupted, Node, NodeMode, Report
 from shiftboss.core.reconcile import declare
@@ -120,13 +118,6 @@ class Engine:
     def watch(self, run_id: int, answer: Answer) -> None:
         """Answer with the run when it has ended, here or elsewhere.  Raises NotStarted."""
         self._inbox.put(self._waiters.fact(run_id, answer))
-
-    def check_arrival(self, request: Request) -> None:
-        """What is known now against a trigger that others will pick up.  Raises what `trigger` raises for it.
-
-        From another thread than the engine's: the rule reads one worker's row, which is replaced and never changed.
-        """
-        control.trigger(self._cycle.snapshot, self._clock.now(), ids=count(1), request=replace(request, key=None))
 
     def stop(self, *, owns_process: bool = False) -> None:
         """Ask for a graceful end; again for a quicker one (G3).  Returns at once; `over` has the report."""

@@ -41,6 +41,13 @@ def word(event: ev.Event) -> tuple[logging.Logger, int, str] | None:
     match event:
         case ev.RunStored():
             return runs, logging.DEBUG, f"{name} run {run} stored ({event.origin})"
+        case ev.ArrivalRefused():
+            key = f" with key {event.key}" if event.key else ""
+            return (
+                runs,
+                logging.WARNING,
+                f"{name}: a trigger{key} that a transaction had committed becomes no run: {event.reason}",
+            )
         case ev.RunStarted():
             again = f", attempt {event.attempt}" if event.attempt > 1 else ""
             return runs, logging.INFO, f"{name} run {run} started{again}"

@@ -17,7 +17,7 @@ from datetime import datetime
 from shiftboss.clock import Clock, SystemClock
 from shiftboss.core.control import Request
 from shiftboss.errors import ConfigurationError, Forked, InternalError, NotStarted
-from shiftboss.ports import NO_SERVER, Arrival
+from shiftboss.ports import NO_SERVER, Arrival, Schema
 from shiftboss.stores.memory_reads import MemoryReader, MemoryTransaction
 from shiftboss.stores.memory_tables import Tables
 
@@ -50,6 +50,9 @@ class MemoryStore:
     def close(self) -> None:
         for session in self._sessions:
             session.close()
+
+    def schema(self) -> Schema:
+        return Schema(None, 1)
 
     @contextmanager
     def hold(self, node: str) -> Iterator[None]:
@@ -167,6 +170,9 @@ class MemorySession:
             )
             self._tables.keep()
             return gone
+
+    def take_time(self) -> None:
+        """Nothing here is ever given up."""
 
     def close(self) -> None:
         self._is_open = False

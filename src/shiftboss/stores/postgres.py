@@ -18,7 +18,7 @@ from shiftboss.clock import Clock, SystemClock
 from shiftboss.core.control import Request
 from shiftboss.core.value import replace
 from shiftboss.errors import Forked, NotStarted
-from shiftboss.ports import Arrival
+from shiftboss.ports import Arrival, Schema
 from shiftboss.stores import postgres_schema, rows
 from shiftboss.stores.postgres_address import address_of
 from shiftboss.stores.postgres_bell import Bell
@@ -64,6 +64,13 @@ class PostgresStore:
             self._pid = os.getpid()
         postgres_schema.prepare(self._address, self._deadlines, self._clock, create=create)
         self._is_open = True
+
+    def schema(self) -> Schema:
+        deadlines = Deadlines()  # its own: nothing is open yet
+        try:
+            return Schema(postgres_schema.version(self._address, deadlines), postgres_schema.latest())
+        finally:
+            deadlines.close()
 
     def session(self) -> PostgresSession:
         self._check()

@@ -3,8 +3,9 @@
 Rules of this file
 - It has a connection and a thread of its own: LISTEN must outlive transactions, and a NOTIFY within one would make all
   committers wait for each other.
-- Ours are announced after the commit, at once and then at most every 20 ms; a missed one is made good by a slow look
-  at the number.  Behind a pooler nothing is ever heard, so there the look is quicker.
+- Ours are announced after the commit, at once and then at most every 20 ms.
+- What nobody announces is found by looking: what LISTEN missed, all of it behind a pooler, and what callers'
+  transactions have left, which must not ring themselves.
 - It never fails: what is broken is opened again, with a pause that grows.
 """
 
@@ -28,8 +29,8 @@ from shiftboss.stores.postgres_link import Link, close_quietly, link_to
 from shiftboss.stores.postgres_wire import TEXT, Answer, Broken, Refused, Statement, Values
 
 GAP_S = 0.020  # between two announcements: each is a commit of the server
-LOOK_S = 1.0  # what LISTEN missed
-POOLED_LOOK_S = 0.2
+# A look costs 40 µs of a core here and 40 of the server's (measured): five a second are 0.02 % of a core for each node.
+LOOK_S = 0.2
 MIN_BACK_OFF_S, MAX_BACK_OFF_S = 0.1, 2.0
 
 # The announcement is no fact that anybody needs after a crash: it must not wait for the disk.
@@ -137,7 +138,7 @@ class Bell:
                 return
             if now_s >= looks_s:
                 self._look(link)
-                looks_s = now_s + (LOOK_S if link.is_direct else POOLED_LOOK_S)
+                looks_s = now_s + LOOK_S
             for notice in iter(link.connection.pgconn.notifies, None):
                 with suppress(ValueError):  # somebody else's NOTIFY on our channel
                     self._heard(int(notice.extra), has_arrivals=False)

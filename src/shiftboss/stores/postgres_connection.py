@@ -43,6 +43,15 @@ SELECT set_config('search_path', $1, true),
 """,
     TEXT,
 )
+# Of a move: it waits for its other store as long as a page of that takes, and nobody else is there to be kept waiting.
+# Still not without end, for one that was cut off holds a lock.
+LONG_SETTINGS = Statement(
+    SETTINGS.text.decode()
+    .replace("'statement_timeout', '4500'", "'statement_timeout', '3600000'")
+    .replace("'idle_in_transaction_session_timeout', '5000'", "'idle_in_transaction_session_timeout', '600000'"),
+    TEXT,
+)
+LONG_CALL_S = 3600.0
 NUMBER_SEEN = Statement("SELECT number, EXISTS (SELECT FROM arrival)::int, next_run FROM meta WHERE id = 1")
 Call = tuple[Statement, Values]
 
@@ -56,6 +65,8 @@ class Database:
         self.address = address
         self._deadlines = deadlines
         self._settings: Call = (SETTINGS, (f"{address.schema}, pg_temp",))
+        self._call_s = CALL_S
+        self.takes_time = False
         self._link: Link | None = None
         self._queue: list[Call] = []
         self._is_beginning = False  # the queue begins a transaction that the server does not know of yet
@@ -65,6 +76,12 @@ class Database:
         self._tries_s = 0.0  # no attempt to connect before this instant
         self._back_off_s = MIN_BACK_OFF_S
         self._last_error: ShiftbossError | None = None
+
+    def take_time(self) -> None:
+        """From the next transaction on, hours instead of seconds."""
+        self._settings = LONG_SETTINGS, self._settings[1]
+        self._call_s = LONG_CALL_S
+        self.takes_time = True
 
     # ── transactions ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -134,8 +151,9 @@ class Database:
         queue, self._queue = self._queue, []
         begins, self._is_beginning = self._is_beginning, False
         results = self._begun([*queue, *calls]) if begins else self._send(self._same, [*queue, *calls])
-        if begins and queue[-1][0] is NUMBER_SEEN:
-            self.opened = results[len(queue) - 1]
+        for place, (statement, _) in enumerate(queue if begins else ()):
+            if statement is NUMBER_SEEN:  # not always the last: settings of a question may stand behind it
+                self.opened = results[place]
         return results[len(results) - len(calls) :]
 
     @staticmethod
@@ -227,7 +245,7 @@ class Database:
         except (Broken, psycopg.Error, OSError) as error:
             self._drop()
             if link.line.was_cut:
-                lost = postgres_errors.silent(self.address, CALL_S, maybe_stored=maybe_stored)
+                lost = postgres_errors.silent(self.address, self._call_s, maybe_stored=maybe_stored)
             else:
                 lost = postgres_errors.broken(self.address, error, maybe_stored=maybe_stored)
             self._failure = lost
@@ -240,7 +258,7 @@ class Database:
             raise
 
     def _round_trip(self, link: Link, calls: Sequence[Call]) -> list[Answer]:
-        with self._deadlines.limit(link.line, CALL_S):
+        with self._deadlines.limit(link.line, self._call_s):
             link.wire.send(calls)
             return link.wire.receive()
 

@@ -59,6 +59,13 @@ def latest() -> int:
     return migrating.latest("postgres")
 
 
+def version(address: Address, deadlines: Deadlines) -> int | None:
+    """Of the store that is there; None when there is none.  Raises StoreTooNew and StoreDamaged."""
+    with _connection(address, deadlines) as connection:
+        found = _look(connection, address)
+        return found.version if found.has_tables else None
+
+
 def prepare(address: Address, deadlines: Deadlines, clock: Clock, *, create: bool) -> None:
     """Make sure that there is a store of this version: check it, make it (with *create*), migrate it."""
     with _connection(address, deadlines) as connection:

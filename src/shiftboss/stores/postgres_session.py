@@ -163,6 +163,9 @@ class PostgresSession:
     def ring(self) -> None:
         self._bell.set()
 
+    def take_time(self) -> None:
+        self._db.take_time()
+
     # ── the rest ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def prune(self, *, runs_before: datetime, letters_before: datetime, events_before: datetime, limit: int) -> int:

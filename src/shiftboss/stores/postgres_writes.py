@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from shiftboss.core.control import Request
 from shiftboss.core.snapshot import Change
+from shiftboss.errors import ShiftbossError
 from shiftboss.stores import rows
 from shiftboss.stores.postgres_reads import Reads
 from shiftboss.stores.postgres_wire import BLOBS, KEYS, NUMBER, NUMBERS, TEXTS, Rows, Statement
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from shiftboss.stores.postgres_connection import Database
     from shiftboss.stores.postgres_epoch import Locked
     from shiftboss.stores.postgres_wire import Answer
+
+MAX_TAKEN_BYTES = 16 * 1024 * 1024  # of arrivals' payloads at once: they come and go within the deadline of a call
 
 INSERT_RUNS = Rows(
     """INSERT INTO run (id, worker, queue, due_at, occurs_at, origin, key, give_up_at, replay_of, caused_by, data)
@@ -167,10 +170,14 @@ WHERE log.run = old.run AND log.fence = old.fence AND log.number <= old.number""
 )
 TAKE_ARRIVALS = Statement(
     """
-WITH taken AS (
-  DELETE FROM arrival WHERE id IN (SELECT id FROM arrival ORDER BY id LIMIT $1) RETURNING id, data, payload)
+WITH first AS (
+  SELECT id, sum(octet_length(payload)) OVER (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+  FROM (SELECT id, payload FROM arrival ORDER BY id LIMIT $1) AS oldest),
+taken AS (
+  DELETE FROM arrival WHERE id IN (SELECT id FROM first WHERE coalesce(before, 0) < $2) RETURNING id, data, payload)
 SELECT data, payload FROM taken ORDER BY id
 """,
+    NUMBER,
     NUMBER,
 )
 MORE_ARRIVALS = Statement("SELECT EXISTS (SELECT FROM arrival)::int")
@@ -222,7 +229,7 @@ class PostgresTransaction(Reads, Writes["Database"]):
         self._place = db.address.url
 
     def arrivals(self, *, limit: int) -> list[Request]:
-        found, more = self._db.exchange((TAKE_ARRIVALS, (limit,)), (MORE_ARRIVALS, ()))
+        found, more = self._db.exchange((TAKE_ARRIVALS, (limit, MAX_TAKEN_BYTES)), (MORE_ARRIVALS, ()))
         self.has_arrivals = bool(more.number(0, 0))
         self.has_written = self.has_written or not found.is_empty
         return [rows.request_of(found.text(row, 0), found.blob(row, 1)) for row in range(len(found))]
@@ -230,6 +237,16 @@ class PostgresTransaction(Reads, Writes["Database"]):
     def write(self, change: Change, *, new: Collection[int]) -> None:
         self._give_up = None
         super().write(change, new=new)
+        if self._db.takes_time:
+            self._send()
+
+    def _send(self) -> None:
+        """At once: what a move writes is more than can be piled up for the commit."""
+        try:
+            self._db.exchange()
+        except ShiftbossError as error:
+            self.failure = error
+            raise
 
     def finish(self) -> None:
         """The last statement before the commit."""

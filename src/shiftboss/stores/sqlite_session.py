@@ -154,6 +154,9 @@ class SqliteSession:
         db.commit()
         return gone
 
+    def take_time(self) -> None:
+        """Only the wait for the lock has a limit here, and there is one at the beginning alone."""
+
     def close(self) -> None:
         """Closing twice is closing once.  In a forked child nothing is touched: it is all the parent's."""
         if self._is_open and os.getpid() == self._pid:

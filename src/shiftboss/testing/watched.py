@@ -77,6 +77,9 @@ class WatchedSession:
     def ring(self) -> None:
         """The simulator rings."""
 
+    def take_time(self) -> None:
+        self._inner.take_time()
+
     def prune(self, **bounds: Any) -> int:
         return self._inner.prune(**bounds)
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing
-from pathlib import Path
 
 import click
 
-from shiftboss.app.moving import Moved, move
+from shiftboss.app.moving import Moved, Stage, move
 from shiftboss.cli import dump, place, table, talk
 from shiftboss.cli.command import Command, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.clock import SystemClock
-from shiftboss.stores import migrating
-from shiftboss.stores.sqlite import SqliteStore
-from shiftboss.stores.sqlite_file import Headings
 from shiftboss.stores.urls import open_store
 
+LINE_RUNS = 10_000  # some ten seconds
 COLUMNS = (table.Column("MOVED"), table.Column("COUNT", right=True), table.Column("SHA-256"))
 
 
@@ -26,7 +23,7 @@ COLUMNS = (table.Column("MOVED"), table.Column("COUNT", right=True), table.Colum
     epilog=examples(
         "shiftboss migrate --store sqlite:////srv/shop/jobs.db",
         "shiftboss migrate --from sqlite:///shiftboss.db --to sqlite:////srv/shop/jobs.db",
-        "shiftboss migrate --from sqlite:///shiftboss.db --to postgresql://shop@db/shop",
+        "shiftboss migrate --from sqlite:///shiftboss.db --to postgresql://shop@db.example.org/shop",
     ),
 )
 @click.option("--from", "source", metavar="URL", help="Move everything out of this store …")
@@ -47,12 +44,8 @@ def migrate(as_json: bool, source: str | None, target: str | None, store: str | 
         if source is None or target is None or store is not None:
             raise click.UsageError("a move takes --from URL and --to URL, and neither --store nor --app")
         return _move(source, target, as_json=as_json)
-    url = place.store_url(store, app)
-    found = open_store(url, SystemClock())
-    if isinstance(found, SqliteStore):
-        before, after = _version_of_file(found.path), migrating.latest("sqlite")
-    else:
-        before, after = _version_of_schema(url), migrating.latest("postgres")
+    found = open_store(place.store_url(store, app), SystemClock())
+    before, after = found.schema()
     found.open(create=True)
     found.close()
     if as_json:
@@ -75,7 +68,7 @@ def _move(source: str, target: str, *, as_json: bool) -> int:
             try:
                 moved = move(old, new, on_progress=_show)
             finally:
-                _show(None)
+                _clear()
     if as_json:
         dump.one(moved)
     else:
@@ -88,20 +81,16 @@ def _rows(moved: Moved) -> list[list[str | table.Cell]]:
     return [[part, f"{found.count:,}", found.digest[:16]] for part, found in moved.parts.items()]
 
 
-def _show(runs: int | None) -> None:
-    """A number that grows, where one looks."""
+def _show(stage: Stage, runs: int) -> None:
+    """A number that grows, where one looks; a line now and then, where it is kept."""
     if talk.is_terminal(sys.stderr):
-        sys.stderr.write("\r\x1b[2K" if runs is None else f"\r{runs:,} runs moved")
+        sys.stderr.write(f"\r\x1b[2K{runs:,} runs {stage}")
         sys.stderr.flush()
+    elif runs and runs % LINE_RUNS == 0:
+        talk.note(f"{runs:,} runs {stage}")
 
 
-def _version_of_file(path: Path) -> int | None:
-    """What the file says, before anything touches it; None for a file that is no store (opening it says what it is)."""
-    return Headings(path).version if path.exists() and path.stat().st_size else None
-
-
-def _version_of_schema(url: str) -> int | None:
-    from shiftboss.stores.postgres_address import address_of  # its driver, for such a store only
-    from shiftboss.stores.postgres_schema import version
-
-    return version(address_of(url))
+def _clear() -> None:
+    if talk.is_terminal(sys.stderr):
+        sys.stderr.write("\r\x1b[2K")
+        sys.stderr.flush()
