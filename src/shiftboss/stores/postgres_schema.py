@@ -87,17 +87,6 @@ def prepare(address: Address, deadlines: Deadlines, clock: Clock, *, create: boo
             _correct(clock, connection)
 
 
-def version(address: Address) -> int | None:
-    """What stands there, before anything touches it; None where there are no tables."""
-    deadlines = Deadlines()
-    try:
-        with _connection(address, deadlines) as connection:
-            found = _look(connection, address)
-            return found.version if found.has_tables and not found.is_standby else None
-    finally:
-        deadlines.close()
-
-
 def _correct(clock: DatabaseClock, connection: psycopg.Connection) -> None:
     asked_s = clock.elapsed_s()
     row = connection.execute(NOW).fetchone()
