@@ -38,6 +38,7 @@ from shiftboss.executors.command import Command
 
 if TYPE_CHECKING:
     from shiftboss.app.declaration import PriorityName
+    from shiftboss.app.operations import Operations
     from shiftboss.app.orchestrator import Orchestrator
     from shiftboss.core.worker import Definition
 
@@ -133,7 +134,7 @@ class RunHandle(Generic[R]):
 
     __slots__ = ("_boss", "id", "worker")
 
-    def __init__(self, boss: Orchestrator, run: Run) -> None:
+    def __init__(self, boss: Operations, run: Run) -> None:
         self._boss = boss
         self.id = run.id
         self.worker = run.worker
@@ -181,7 +182,7 @@ class PromisedRun(RunHandle[R]):
 
     __slots__ = ("key", "promise")
 
-    def __init__(self, boss: Orchestrator, promise: Promise) -> None:
+    def __init__(self, boss: Operations, promise: Promise) -> None:
         self._boss = boss
         self.promise = promise
         self.id = 0

@@ -1,4 +1,4 @@
-"""The Orchestrator: declare workers, start, stop, and one method for each thing that may be done.
+"""The Orchestrator: declare workers, start, stop (what may be done with an open one is in operations.py).
 
 Rules of this file
 - Before `start` nothing is opened and no thread runs: importing and forking are safe.
@@ -10,52 +10,38 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import importlib
 import os
 import threading
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
-import msgspec
-
-from shiftboss.app import call
-from shiftboss.app.declaration import Named, WorkerOptions, declare, name_of
-from shiftboss.app.handle import Decorate, Promise, PromisedRun, RunHandle, TriggerOptions, Worker, with_options
+from shiftboss.app.declaration import WorkerOptions, declare
+from shiftboss.app.handle import Decorate, Worker
+from shiftboss.app.operations import Operations
 from shiftboss.app.sync import SyncFace
-from shiftboss.app.who import acting, who
-from shiftboss.app.within import insert
 from shiftboss.clock import Clock, SystemClock
-from shiftboss.core.control import Request
 from shiftboss.core.events import Event
 from shiftboss.core.health import MAX_DEAD_LETTERS
-from shiftboss.core.model import DeadLetter, LogLine, Node, Run, WorkerState
 from shiftboss.core.policy import Duration, duration
 from shiftboss.core.redact import redaction
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition
-from shiftboss.engine import fact
 from shiftboss.engine.retention import Keep
 from shiftboss.errors import (
     AlreadyStarted,
     ConfigurationError,
     Forked,
     NotStarted,
-    WaitTimeout,
-    WrongPayload,
 )
 from shiftboss.executors import place
-from shiftboss.executors.body import FunctionBody
-from shiftboss.executors.command import Command, CommandBody
+from shiftboss.executors.command import Command
 from shiftboss.observe.log import log_events
-from shiftboss.ports import Arrival, Body, HistoryFilter, LetterFilter, Store
+from shiftboss.ports import Body, Store
 
 if TYPE_CHECKING:  # 15 ms of import, which is for the start and the first question
     from shiftboss.app.node import NodeParts
-    from shiftboss.app.views import NodeStatus, SystemStatus, Views
-    from shiftboss.core.explain import Explanation
-    from shiftboss.core.health import SystemHealth
+    from shiftboss.app.views import Views
     from shiftboss.engine.engine import Engine, Subscriber
     from shiftboss.engine.shutdown import ShutdownReport
 
@@ -66,13 +52,10 @@ if hasattr(os, "register_at_fork"):
 Authorize = Callable[[Any], Any]
 ASGIApplication = Callable[[Any, Any, Any], Awaitable[None]]
 
-# Until what was triggered within a transaction is there; nobody rings for one run, and thousands may be waited for.
-MIN_PROMISE_POLL_S, MAX_PROMISE_POLL_S = 0.05, 1.0
 DEFAULT_STORE = "sqlite:///shiftboss.db"
-T = TypeVar("T")
 
 
-class Orchestrator:
+class Orchestrator(Operations):
     """Workers, and the node that runs them in this process.
 
     *store*: "sqlite:///relative", "sqlite:////absolute" or "memory:"; `SHIFTBOSS_STORE` in the environment goes first,
@@ -338,218 +321,3 @@ class Orchestrator:
         if self._parts is None:
             raise NotStarted("the orchestrator is not started")
         self._parts.attach(close)
-
-    # ── operations, written once ─────────────────────────────────────────────────────────────────────────────────
-
-    def _asked(self, name: str, payload: bytes | None, options: Mapping[str, Any]) -> Request:
-        digest = None if payload is None else hashlib.sha256(payload).hexdigest()
-        request = Request(worker=name, payload=payload, digest=digest, by=acting.get())
-        return with_options(request, options) if options else request
-
-    def _put_trigger(self, request: Request) -> call.Put:
-        engine = self._require()
-        return lambda answer: engine.put(fact.triggered(request, answer))
-
-    def _arriving(self, name: str, payload: bytes | None, options: Mapping[str, Any]) -> tuple[Promise, Arrival]:
-        """The row of a trigger within a transaction, and what to look for after its commit.
-
-        Refused by what is known now; at its pick-up it is asked again.  A run is known by its key there: one that names
-        none gets one.  Raises UnknownWorker, WorkerDisabled, DuplicateKey, ConfigurationError.
-        """
-        request = self._asked(name, payload, options)
-        named = replace(request, key=request.key or f"within-{uuid.uuid4().hex}", by=who())
-        arrival = self.store.arrival(named)
-        newest = self._read(lambda views: views.before_arrival(request))
-        return Promise(name, named.key or "", named.digest, *newest), arrival
-
-    def encode(self, worker: Named, payload: Mapping[str, Any] | None) -> bytes | None:
-        """The payload as it would be stored, checked by the worker's type hints where it is declared here.
-
-        Raises WrongPayload.  A worker that only other processes declare takes any JSON; they check it.
-        """
-        body = self.bodies.get(name_of(worker))
-        if isinstance(body, FunctionBody | CommandBody):
-            return body.encode_payload((), payload or {})
-        if not payload:
-            return None
-        try:
-            return msgspec.json.encode(payload)
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise WrongPayload(f"worker {name_of(worker)!r}: the payload cannot be written as JSON: {error}") from error
-
-    def _put_cancel(self, run_id: int, reason: str) -> call.Put:
-        engine = self._require()
-        return lambda answer: engine.put(fact.cancelled(run_id, by=who(), reason=reason, answer=answer))
-
-    def _put_disable(self, worker: Named, reason: str) -> call.Put:
-        engine, name = self._require(), name_of(worker)
-        return lambda answer: engine.put(fact.disabled(name, by=who(), reason=reason, answer=answer))
-
-    def _put_enable(self, worker: Named) -> call.Put:
-        engine, name = self._require(), name_of(worker)
-        return lambda answer: engine.put(fact.enabled(name, by=who(), answer=answer))
-
-    def _put_forget(self, worker: Named) -> call.Put:
-        engine, name = self._require(), name_of(worker)
-        clock = self.clock
-        return lambda answer: engine.put(fact.forgotten(name, clock=clock, by=who(), answer=answer))
-
-    def _put_drain(self, node: str) -> call.Put:
-        engine = self._require()
-        return lambda answer: engine.put(fact.drained(node, by=who(), answer=answer))
-
-    def _put_replay(self, run_id: int, delay_s: float) -> call.Put:
-        engine = self._require()
-        return lambda answer: engine.put(fact.replayed(run_id, by=who(), delay_s=delay_s, answer=answer))
-
-    def _put_resolve(self, run_id: int, note: str) -> call.Put:
-        engine = self._require()
-        return lambda answer: engine.put(fact.resolved(run_id, by=who(), note=note, answer=answer))
-
-    def _put_discard(self, run_id: int, note: str) -> call.Put:
-        engine = self._require()
-        return lambda answer: engine.put(fact.discarded(run_id, by=who(), note=note, answer=answer))
-
-    def _put_watch(self, run_id: int) -> call.Put:
-        engine = self._require()
-        return lambda answer: engine.watch(run_id, answer)
-
-    def _read(self, question: Callable[[Views], T]) -> T:
-        """Ask the store, in the calling thread."""
-        self._require()
-        with self._views_lock:
-            if self._views is None:
-                from shiftboss.app.views import Views
-
-                self._views = Views(self.store, self.clock, max_dead_letters=self.max_dead_letters)
-            return question(self._views)
-
-    # ── operating, from a loop ───────────────────────────────────────────────────────────────────────────────────
-
-    async def trigger(
-        self, worker: Named, payload: Mapping[str, Any] | None = None, /, **options: Unpack[TriggerOptions]
-    ) -> RunHandle[Any]:
-        """Store a run of *worker* (a name or a function); returns after its commit.
-
-        With `within=` it returns after the insert, a `PromisedRun`: the commit is yours.  Raises UnknownWorker,
-        WrongPayload, WorkerDisabled, DuplicateKey, NotStarted, StoreUnavailable.
-        """
-        return await self._trigger(name_of(worker), self.encode(worker, payload), options)
-
-    async def _trigger_call(
-        self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: Mapping[str, Any]
-    ) -> RunHandle[Any]:
-        """What `Worker.trigger` awaits."""
-        body = self.bodies[name]
-        payload = body.encode_payload(args, kwargs) if isinstance(body, FunctionBody | CommandBody) else None
-        return await self._trigger(name, payload, options)
-
-    async def _trigger(self, name: str, payload: bytes | None, options: Mapping[str, Any]) -> RunHandle[Any]:
-        within = options.get("within")
-        if within is None:
-            return RunHandle(self, await call.on_loop(self._put_trigger(self._asked(name, payload, options))))
-        promise, arrival = await asyncio.to_thread(self._arriving, name, payload, options)
-        done = insert(within, arrival)
-        if done is not None:
-            await done
-        return PromisedRun(self, promise)
-
-    async def _promised(self, promise: Promise, *, timeout_s: float | None) -> Run:
-        """The run of a trigger within a transaction, once it is there.  Raises WaitTimeout, NotAllowed."""
-        until_s = None if timeout_s is None else self.clock.monotonic_s() + timeout_s
-        pause_s = MIN_PROMISE_POLL_S
-        while True:
-            found: Run | None = await asyncio.to_thread(self._read, lambda views: views.promised(promise))
-            if found is not None:
-                return found
-            left_s = pause_s if until_s is None else until_s - self.clock.monotonic_s()
-            if left_s <= 0:
-                raise WaitTimeout(
-                    f"no run of {promise.worker!r} with key {promise.key!r} is there: its transaction is not "
-                    "committed, or no node has picked it up yet"
-                )
-            await asyncio.sleep(min(pause_s, left_s))
-            pause_s = min(MAX_PROMISE_POLL_S, pause_s * 1.5)
-
-    async def cancel(self, run_id: int, *, reason: str = "") -> Run:
-        """End a run: at once while it waits, by asking its body while it runs.  Raises UnknownRun, NotAllowed."""
-        run: Run = await call.on_loop(self._put_cancel(run_id, reason))
-        return run
-
-    async def disable(self, worker: Named, *, reason: str = "") -> WorkerState:
-        """Start nothing new of it.  Raises UnknownWorker."""
-        state: WorkerState = await call.on_loop(self._put_disable(worker, reason))
-        return state
-
-    async def enable(self, worker: Named) -> WorkerState:
-        """Start again; resets the streak and the breaker.  Raises UnknownWorker."""
-        state: WorkerState = await call.on_loop(self._put_enable(worker))
-        return state
-
-    async def forget(self, worker: Named) -> None:
-        """Remove a worker that no live node declares.  Raises UnknownWorker, NotAllowed."""
-        await call.on_loop(self._put_forget(worker))
-
-    async def drain(self, node: str) -> Node:
-        """Let a node (its id or its name) finish what runs and start nothing new until it is started again.
-
-        Raises UnknownNode.
-        """
-        drained: Node = await call.on_loop(self._put_drain(node))
-        return drained
-
-    async def replay(self, run_id: int, *, delay: Duration = 0.0) -> RunHandle[Any]:
-        """A new run of a dead letter, with the same payload bytes.  Raises UnknownRun, NotAllowed."""
-        return RunHandle(self, await call.on_loop(self._put_replay(run_id, duration(delay, name="delay"))))
-
-    async def resolve(self, run_id: int, *, note: str = "") -> DeadLetter:
-        """Close a dead letter with a note.  Raises UnknownRun, NotAllowed."""
-        letter: DeadLetter = await call.on_loop(self._put_resolve(run_id, note))
-        return letter
-
-    async def discard(self, run_id: int, *, note: str = "") -> DeadLetter:
-        """Close a dead letter as not worth anything.  Raises UnknownRun, NotAllowed."""
-        letter: DeadLetter = await call.on_loop(self._put_discard(run_id, note))
-        return letter
-
-    async def wait_for(self, run_id: int, *, timeout: Duration | None = None) -> Run:
-        """Wait until a run has ended, here or on any node.  Raises UnknownRun, WaitTimeout."""
-        timeout_s = None if timeout is None else duration(timeout, name="timeout")
-        run: Run = await call.wait_on_loop(self._put_watch(run_id), timeout_s=timeout_s, what=f"run {run_id}")
-        return run
-
-    async def ask(self, question: Callable[[Views], T]) -> T:
-        """Any question to the store, in a thread."""
-        return await asyncio.to_thread(self._read, question)
-
-    async def status(self) -> SystemStatus:
-        """The state of everything; disabled workers first."""
-        return await asyncio.to_thread(self._read, lambda views: views.status())
-
-    async def health(self) -> SystemHealth:
-        return await asyncio.to_thread(self._read, lambda views: views.health())
-
-    async def nodes(self) -> tuple[NodeStatus, ...]:
-        return await asyncio.to_thread(self._read, lambda views: views.nodes())
-
-    async def why(self, worker: Named) -> Explanation | None:
-        """Every hold of the worker's next run; None when nothing waits.  Raises UnknownWorker."""
-        name = name_of(worker)
-        return await asyncio.to_thread(self._read, lambda views: views.why(name))
-
-    async def why_run(self, run_id: int) -> Explanation:
-        return await asyncio.to_thread(self._read, lambda views: views.why_run(run_id))
-
-    async def run_info(self, run_id: int) -> Run:
-        return await asyncio.to_thread(self._read, lambda views: views.run(run_id))
-
-    async def runs(self, wanted: HistoryFilter = HistoryFilter()) -> list[Run]:  # noqa: B008  # immutable
-        """Runs, newest first, without payloads."""
-        return await asyncio.to_thread(self._read, lambda views: views.history(wanted))
-
-    async def lines(self, run_id: int) -> list[LogLine]:
-        """What the attempts of a run logged, the last 1,000 lines of each.  Raises UnknownRun."""
-        return await asyncio.to_thread(self._read, lambda views: views.lines(run_id))
-
-    async def dead_letters(self, wanted: LetterFilter = LetterFilter()) -> list[DeadLetter]:  # noqa: B008  # immutable
-        return await asyncio.to_thread(self._read, lambda views: views.letters(wanted))
