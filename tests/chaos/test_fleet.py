@@ -99,7 +99,8 @@ def test_two_thousand_runs_each_of_a_blocked_pair_never_overlap_and_share(tmp_pa
     print(
         f"\nblocked {blocked_rate:.0f} runs/s, free {free_rate:.0f} runs/s ({blocked_rate / free_rate:.2f}); "
         f"changes of turn {changes_of_turn(spans)}, "
-        f"with 30 s of patience {patient_rate:.0f} runs/s and {changes_of_turn(patient)} changes; first half {dict(first_half)}; "
+        f"with 30 s of patience {patient_rate:.0f} runs/s and {changes_of_turn(patient)} changes; "
+        f"first half {dict(first_half)}; "
         f"left by node {spread(spans, 'left')}, right by node {spread(spans, 'right')}; "
         f"overlaps of the free pair {len(overlaps(others, 'left', 'right'))}"
     )
