@@ -18,8 +18,20 @@ from pathlib import Path
 
 import pytest
 from cables import NETWORK, Cable
-from ledger import overlaps
-from nodes import Node, Nodes, a_fleet, boot_time, events, finished, lines_of, nodes_that_began, until
+from ledger import most_at_once, overlaps
+from nodes import (
+    Node,
+    Nodes,
+    a_fleet,
+    boot_time,
+    events,
+    finished,
+    lines_of,
+    nodes_that_began,
+    pending,
+    trigger_many,
+    until,
+)
 from postgres_proxy import Proxy
 
 from postgres_server import RELAXED, Cluster, Place, a_cluster, a_place
@@ -207,6 +219,36 @@ def test_bodies_of_a_node_that_is_cut_off_have_ended_before_others_begin_them(
 
     assert [kind for kind, seconds in ahead.items() if seconds <= 0] == []
     assert refused == dict.fromkeys(runs.values(), 1)
+    assert codes == [0, 0, 0]
+
+
+def test_a_limit_of_three_holds_for_long_bodies_while_nodes_are_cut_off(tmp_path: Path, far: Place):
+    """C1, C3, B9: two nodes lose their network in turn, for longer than their lease; bodies are longer than that."""
+    workers = ("limited", "press")
+    with Cable() as one, Cable() as other, a_fleet(tmp_path, far, "limits", LEASE=LEASE_S, BODY=10) as fleet:
+        cables = (one, other)
+        urls = [far.url.replace("127.0.0.1", cable.here) for cable in cables]
+        cut = [fleet.start(store=url, within=cable.within) for url, cable in zip(urls, cables, strict=True)]
+        fleet.until_ready(cut)
+        triggered = trigger_many(far.url, [(name, {"number": n}, None) for n in range(9) for name in workers])
+        until(lambda: len(fleet.spans()) == 6, "six run")
+        fleet.start_ready(1)
+        for cable, harm in ((one, one.lose_all), (other, other.lose_what_comes)):
+            harm()
+            time.sleep(OUTAGE_S)  # the outage itself
+            cable.mend()
+        until(lambda: pending(far) == 0, "all have ended", within_s=240)
+        codes = fleet.end()
+        spans = fleet.spans()
+        with (boss := Orchestrator(far.url)).sync:
+            runs = finished(boss)
+    most = {worker: most_at_once(spans, worker) for worker in workers}
+    rescued = [run for run in triggered if runs[run].interruptions]
+    print(f"\nmost at once {most}; {len(rescued)} runs interrupted, {len(spans)} bodies for {len(triggered)} runs")
+
+    assert most == {"limited": 3, "press": 3}
+    assert rescued
+    assert {runs[run].status for run in triggered} == {Status.SUCCEEDED}
     assert codes == [0, 0, 0]
 
 

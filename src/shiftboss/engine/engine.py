@@ -26,7 +26,7 @@ from shiftboss.engine.cycle import Cycle, Turn
 from shiftboss.engine.fact import Answer, Fact, Needs, reported, tell
 from shiftboss.engine.flight import Flights
 from shiftboss.engine.inbox import Inbox
-from shiftboss.engine.lease import Lease
+from shiftboss.engine.lease import Lease, Watch
 from shiftboss.engine.membership import joined, left, renewed, shedding
 from shiftboss.engine.retention import KEEP, Keep, Retention
 from shiftboss.engine.shutdown import Phase, Shutdown, ShutdownReport
@@ -81,6 +81,7 @@ class Engine:
         self._in_flight: frozenset[int] = frozenset()  # when the stop was asked for: to be accounted for at the end
         self._owns_process = False
         self._lease = Lease(clock)
+        self._lease_watch = Watch(self._lease, lambda: self._flights.stop_all(StopReason.LEASE))
         self._session: Session
         self._cycle: Cycle
         self._retention: Retention
@@ -164,6 +165,8 @@ class Engine:
             self.ready.set_exception(error)
             return
         self.ready.set_result(None)
+        if self._node is not None:
+            self._lease_watch.start()
         try:
             while not self._is_over():
                 self._step()
@@ -175,6 +178,7 @@ class Engine:
             self._trouble = f"{type(error).__name__}: {error}"
             raise
         finally:
+            self._lease_watch.stop()
             self._close_session()
             self._refuse_the_rest()
             self.over.set_result(self._report)

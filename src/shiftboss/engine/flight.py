@@ -124,7 +124,8 @@ class Flights:
                 self._hand_back(run, "the reply to its claim was lost")
 
     def stop_all(self, reason: StopReason) -> None:
-        for launch in self._flights.values():
+        """From the lease's watch as well, while the engine waits for the store: told twice is told once."""
+        for launch in list(self._flights.values()):
             self._tell(launch, reason)
 
     def _tell(self, launch: Launch, reason: StopReason) -> None:

@@ -21,6 +21,7 @@ if "LEASE" in os.environ:
     lease.RENEW_S = fleet.LEASE_S / 4
     lease.TRUST_MARGIN_S = fleet.LEASE_S / 6
     fleet.RESCUE_GRACE_S = fleet.LEASE_S / 6
+    lease.LATE_S = fleet.LEASE_S / 30
 
 LEDGER = os.open(os.environ["LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 NODE = int(os.environ["NODE"])  # by whom lines are told apart: a body may run in a child of the node
