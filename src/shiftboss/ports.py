@@ -370,6 +370,10 @@ class Executor(Protocol):
         """Pass on what bodies said and what was held back to keep it rare; called about once a second."""
         ...
 
+    def trust(self, until_s: float) -> None:
+        """B7: bodies in processes of their own end at *until_s* of elapsed time unless a later one is told before."""
+        ...
+
     def zombies(self) -> Sequence[tuple[int, int]]:
         """(run, fence) of attempts that were told to stop and still run (B6)."""
         ...

@@ -94,7 +94,6 @@ def test_a_suspended_node_tells_its_bodies_of_every_kind_to_stop(tmp_path: Path,
 
 
 @pytest.mark.chaos
-@pytest.mark.xfail(reason="B7: nobody tells a child whose node stands still that the lease has ended; its warden could")
 def test_a_child_of_a_suspended_node_has_ended_before_its_run_begins_elsewhere(tmp_path: Path, place: Place):
     with a_fleet(tmp_path, place, "suspended", LEASE=LEASE_S) as fleet:
         (victim,) = fleet.start_ready(1)

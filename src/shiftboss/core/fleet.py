@@ -19,6 +19,12 @@ LEASE_S = 30.0  # C2: three missed beats of 10 s; shorter made slow disks look d
 RENEW_S = 10.0
 TRUST_MARGIN_S = 3.0  # C3: stop before others may think so
 RESCUE_GRACE_S = 5.0  # C4: clocks and slow commits of the one that is thought dead
+KILL_S = 1.0  # B7: so long before a rescue bodies are killed that can be; to find a tree takes some 50 ms
+
+
+def bodies_end_s(asked_s: float) -> float:
+    """B7: when the bodies of a node end that says nothing more, which asked for its last renewal at *asked_s*."""
+    return asked_s + LEASE_S + RESCUE_GRACE_S - KILL_S
 
 
 def join(snapshot: Snapshot, now: datetime, *, node: Node, lease_s: float) -> tuple[Change, Node]:

@@ -231,6 +231,8 @@ class Engine:
         else:
             turn = self._cycle.turn([renewed(node, self._clock)])
         self._lease.renewed(asked_s)
+        for executor in self._executors.values():
+            executor.trust(fleet.bodies_end_s(asked_s))
         self._take(turn, ())
 
     def _step(self) -> None:

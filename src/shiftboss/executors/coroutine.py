@@ -82,6 +82,9 @@ class CoroutineExecutor:
         for attempt in list(self._attempts.values()):
             attempt.context.flush()
 
+    def trust(self, until_s: float) -> None:
+        """What runs here stands still with its node, or is nobody's to end."""
+
     def zombies(self) -> Sequence[Key]:
         return [attempt.key for attempt in list(self._attempts.values()) if attempt.told is not None]
 

@@ -19,6 +19,7 @@ for themselves, but what a body started inherits nothing of it, and a body in C 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import select
 import signal
@@ -29,6 +30,8 @@ from typing import NamedTuple
 
 MARK = "SHIFTBOSS_MARK"  # in their environment: the node's mark, then what tells one from the other
 PROC = "/proc"
+LEASE_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # as in clock.py, which is no standard library
+MAX_WAIT_S = 5.0  # a wait does not count suspended time, the lease does
 ROUND_S = 0.02  # between two looks at what is being killed
 CLEAN_ROUNDS = 10  # looks in a row that find nothing, after a kill: a child between fork and exec has no mark yet
 MAX_ROUNDS = 500  # 10 s: what no KILL ends (another user's, stuck in the kernel) is left
@@ -181,9 +184,17 @@ def send(process: Process, number: int) -> None:
 
 
 def guard(node: int, mark: str) -> None:
-    """Wait for the end of *node*, which speaks on stdin ("+PID", "-PID" a line), and end what it left."""
-    leaders: set[int] = set()
-    _await_end(node, leaders)
+    """Wait for the end of *node* and end what it left; and what runs when its lease has ended and it stands still.
+
+    It speaks on stdin, a line each: "+PID" and "-PID" of leaders, "=SECONDS" of the clock of leases.
+    """
+    watch = _Watch(node)
+    while watch.wait():
+        _end_all(watch.leaders, mark, clean_rounds=CLEAN_ROUNDS)
+    _end_all(watch.leaders, mark, clean_rounds=1 if os.getppid() == node else CLEAN_ROUNDS)  # it lives: it has closed
+
+
+def _end_all(leaders: Collection[int], mark: str, *, clean_rounds: int) -> None:
     clean = 0
     for _ in range(MAX_ROUNDS):
         left = [each for each in relatives(leaders=leaders, mark=mark).found if not each.is_zombie]
@@ -193,33 +204,52 @@ def guard(node: int, mark: str) -> None:
             with contextlib.suppress(OSError):
                 os.killpg(leader, signal.SIGKILL)
         clean = 0 if left else clean + 1
-        if clean >= CLEAN_ROUNDS or (clean and os.getppid() == node):  # it lives: an orderly close
+        if clean >= clean_rounds:
             return
         time.sleep(ROUND_S)
 
 
-def _await_end(node: int, leaders: set[int]) -> None:
-    """Keep the list of leaders until the node is gone or has closed the pipe."""
-    poll = select.poll()
-    poll.register(0, select.POLLIN)
-    if hasattr(os, "pidfd_open"):
-        try:
-            poll.register(os.pidfd_open(node), select.POLLIN)
-        except OSError:  # gone before we looked
-            return
-        if os.getppid() != node:
-            return
-    rest = b""
-    while True:
-        ready = {handle for handle, _ in poll.poll()}
-        if 0 not in ready:
-            return
+class _Watch:
+    """What the node says, until it says nothing more."""
+
+    def __init__(self, node: int) -> None:
+        self.leaders: set[int] = set()
+        self._until_s = math.inf  # its children may live; the node says a later one while it can
+        self._rest = b""
+        self._poll = select.poll()
+        self._poll.register(0, select.POLLIN)
+        self._is_over = False
+        if hasattr(os, "pidfd_open"):
+            try:
+                self._poll.register(os.pidfd_open(node), select.POLLIN)
+            except OSError:  # gone before we looked
+                self._is_over = True
+            self._is_over = self._is_over or os.getppid() != node
+
+    def wait(self) -> bool:
+        """True when what runs must end although the node lives; False at the node's end, or of the pipe."""
+        while not self._is_over:
+            left_s = min(MAX_WAIT_S, self._until_s - time.clock_gettime(LEASE_CLOCK))
+            if left_s <= 0:
+                self._until_s = math.inf
+                return True
+            ready = {handle for handle, _ in self._poll.poll(left_s * 1000)}
+            if ready:
+                self._is_over = 0 not in ready or not self._hears()
+        return False
+
+    def _hears(self) -> bool:
         said = os.read(0, 65536)
-        if not said:
-            return
-        *lines, rest = (rest + said).split(b"\n")
+        *lines, self._rest = (self._rest + said).split(b"\n")
         for line in lines:
-            (leaders.add if line[:1] == b"+" else leaders.discard)(int(line[1:]))
+            match line[:1]:
+                case b"+":
+                    self.leaders.add(int(line[1:]))
+                case b"-":
+                    self.leaders.discard(int(line[1:]))
+                case b"=":
+                    self._until_s = float(line[1:])
+        return bool(said)
 
 
 if __name__ == "__main__":

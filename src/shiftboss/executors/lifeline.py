@@ -30,6 +30,7 @@ class Lifeline:
         self._lock = threading.Lock()  # protects everything below
         self._warden: subprocess.Popen[bytes] | None = None
         self._groups: set[int] = set()
+        self._until_s: float | None = None
         self._said_none = False
 
     def open(self) -> None:
@@ -55,6 +56,13 @@ class Lifeline:
             self._groups.discard(group)
             self._say(f"-{group}\n")
 
+    def trust(self, until_s: float) -> None:
+        """Should this node say nothing more by then (of the clock of leases), end what runs: it stands still."""
+        with self._lock:
+            self._until_s = until_s
+            if self._warden is not None:
+                self._say(f"={until_s:.3f}\n")
+
     # below: holding the lock
 
     def _say(self, line: str) -> None:
@@ -77,7 +85,8 @@ class Lifeline:
             )
             assert self._warden.stdin is not None  # noqa: S101  # for the type checker: it is a pipe
             os.set_blocking(self._warden.stdin.fileno(), False)
-            self._write("".join(f"+{group}\n" for group in self._groups))
+            until = "" if self._until_s is None else f"={self._until_s:.3f}\n"
+            self._write("".join(f"+{group}\n" for group in self._groups) + until)
         except OSError as error:
             if not self._said_none:
                 self._said_none = True
