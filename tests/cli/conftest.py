@@ -52,6 +52,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for key in set(os.environ) - set(clean_environment()):
         monkeypatch.delenv(key)
     monkeypatch.setenv("SHIFTBOSS_USER", "ada")
+    monkeypatch.setattr(sys, "path", list(sys.path))  # loading an app puts its folder there, and children inherit that
 
 
 @pytest.fixture
