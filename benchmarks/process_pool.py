@@ -10,7 +10,7 @@ CPU: the same busy bodies on two children and on one, how many times as fast.  B
 interpreters and one, each told by a line on its stdin how many of the same bodies to run.  That is the limit: two cores
 of a busy or a shared machine do not give two times one.
 
-Rounds take turns; ratios are taken within a round, medians of them are printed, and their spread in brackets.
+Rounds take turns; ratios are taken within a round, medians of them are printed, and the middle half in brackets.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ from shiftboss.ports import Launch
 OVERHEAD_AIM, GAIN_AIM = 2.0, 1.7
 BUSY_LOAD = 0.5  # load average
 BUSY_STEPS = 2_000_000  # 0.1 s
-BUSY_BODIES = 16
+BUSY_BODIES = 4  # short turns, and many: a neighbour's burst then falls on all alike
+BUSY_TURNS = 4  # to a round
 NOW = datetime.now(UTC)
 
 
@@ -149,17 +150,19 @@ class Plain:
 
 
 class Ratio(NamedTuple):
+    """Quartiles."""
+
+    low: float
     median: float
-    least: float
-    most: float
+    high: float
 
     def __str__(self) -> str:
-        return f"{self.median:.2f} [{self.least:.2f}–{self.most:.2f}]"
+        return f"{self.median:.2f} [{self.low:.2f}–{self.high:.2f}]"
 
 
 def ratio(these: Sequence[float], those: Sequence[float]) -> Ratio:
     found = [this / that for this, that in zip(these, those, strict=True)]
-    return Ratio(*(round(value, 3) for value in (statistics.median(found), min(found), max(found))))
+    return Ratio(*(round(value, 3) for value in statistics.quantiles(found, n=4, method="inclusive")))
 
 
 def in_turns(pools: dict[str, Pool], rounds: int, measure: Callable[[Pool], float]) -> dict[str, list[float]]:
@@ -216,14 +219,15 @@ def gains(rounds: int) -> tuple[Ratio, Ratio, Ratio]:
     pools: dict[str, Pool] = {"one": Ours(1), "two": Ours(2), "plain one": Plain(1), "plain two": Plain(2)}
     for pool in pools.values():
         pool.run(busy, 2)
-    found = in_turns(pools, rounds, busy_s)
+    turns = rounds * BUSY_TURNS
+    found = in_turns(pools, turns, busy_s)
     for pool in pools.values():
         pool.close()
     ours, limit = (
         [one / two for one, two in zip(found[first], found[second], strict=True)]
         for first, second in (("one", "two"), ("plain one", "plain two"))
     )
-    even = [1.0] * rounds
+    even = [1.0] * turns
     return ratio(ours, even), ratio(limit, even), ratio(ours, limit)
 
 
