@@ -114,9 +114,9 @@ def children() -> list[psutil.Process]:
     return [each for each in psutil.Process().children() if MARK in each.environ()]
 
 
-@pytest.fixture
-def processes(threads, clock) -> Iterator[Processes]:
-    executor = ProcessExecutor(1, clock)
+@pytest.fixture(params=[1])
+def processes(request, threads, clock) -> Iterator[Processes]:
+    executor = ProcessExecutor(request.param, clock)
     executor.open()
     others = set(psutil.Process().children())
     yield Processes(threads, executor)
@@ -254,6 +254,27 @@ def test_an_announced_shutdown_is_seen_by_running_bodies_and_later_ones(processe
 
 def test_a_child_is_kept_and_used_again(processes):
     assert len({processes.run(bodies.pid).result for _ in range(5)}) == 1
+
+
+@pytest.mark.parametrize("processes", [2], indirect=True)
+def test_a_run_goes_to_the_child_that_has_its_body(processes):
+    first = processes.run(bodies.pid).result
+    busy = processes.enter(bodies.waits_for_the_announcement)
+    processes.run(bodies.nothing)  # in another, made later
+    processes.executor.announce()
+    outcome(busy)
+
+    assert processes.run(bodies.pid).result == first
+
+
+@pytest.mark.parametrize("processes", [2], indirect=True)
+@pytest.mark.parametrize("body", [bodies.exits, bodies.faults])
+def test_a_body_that_ended_its_child_is_not_given_one_of_others_while_there_may_be_another(processes, body):
+    processes.run(body)
+    pid = processes.run(bodies.pid).result
+
+    assert isinstance(processes.run(body), Failed)
+    assert processes.run(bodies.pid).result == pid
 
 
 def test_a_child_is_replaced_after_its_runs(processes):

@@ -45,6 +45,7 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 OOM_SCORE = "500"  # the kernel takes a child before it takes the node
 MAX_TEXT_CHARS = 8_000  # of a log record
 NO_MARK = "\n"  # a body has emptied the environment: what no process carries
+TELL_AGAIN_S = 0.05  # a signal that comes between a look for signals and the system's wait is seen after that wait
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
@@ -106,9 +107,13 @@ class _Child:
         poll.register(self._end.fileno(), select.POLLIN)
         while True:
             attempt = self._attempt
-            if not poll.poll(None if attempt is None else SAY_EVERY_S * 1000):
+            is_told = attempt is not None and attempt.told is not None and self._is_open
+            every_s = TELL_AGAIN_S if is_told else SAY_EVERY_S
+            if not poll.poll(None if attempt is None else every_s * 1000):
                 if attempt is not None:
                     attempt.context.flush()
+                if is_told and self._is_open and signal.getsignal(signal.SIGTERM) == self._terminated:
+                    signal.pthread_kill(self._main, signal.SIGTERM)
                 continue
             messages = self._end.receive()
             if messages is None:

@@ -40,7 +40,7 @@ from shiftboss.core.value import replace
 from shiftboss.executors.attempt import CLOSED, MAX_WAIT_S, TIMEOUT, Attempt, Key
 from shiftboss.executors.children import Child, require_psutil
 from shiftboss.executors.death import death, died, oom_kills
-from shiftboss.executors.entry import Entries
+from shiftboss.executors.entry import Entries, Entry
 from shiftboss.executors.failure import error_of
 from shiftboss.executors.guard import can_see
 from shiftboss.executors.lifeline import Lifeline
@@ -79,6 +79,7 @@ class ProcessExecutor:
         self._children: list[Child] = []
         self._selector: selectors.BaseSelector
         self._entries = Entries()
+        self._suspects: set[Entry] = set()  # bodies whose last run ended its child
         self._lifeline = Lifeline()
         self._numbers = itertools.count(1)
         self._oom_kills = 0
@@ -181,15 +182,29 @@ class ProcessExecutor:
                 attempt = self._waiting.popleft()
                 self._finish(attempt, attempt.never_begun(StopReason.SHUTDOWN))
                 continue
-            child = next((each for each in reversed(self._children) if each.is_idle), None)
-            if child is None and len(self._children) >= self.slots:
+            if len(self._children) >= self.slots and not any(each.is_idle for each in self._children):
                 return
             attempt = self._waiting.popleft()
             try:
-                self._give(child or self._spawn(), attempt)
+                self._give(self._child_for(self._entries.of(attempt.launch.body)), attempt)
             except Exception as error:  # noqa: BLE001  # the system gives no more processes, or the body has no place
                 log.warning("worker %s: no child could take its run: %s", attempt.launch.run.worker, error)
                 self._finish(attempt, Failed(error_of(error)))
+
+    def _child_for(self, entry: Entry) -> Child:
+        """An idle one, best one that has imported the body; where there is none, a new one.
+
+        A body whose last run ended its child gets none that others have warmed while a new one may be made: should it
+        do so again, nobody else waits for the next (measured beside five crashes a second on two cores: 500 short runs
+        took 1.2 times as long, and 2.3 times when idle children were given to anybody).
+        """
+        idle = [each for each in reversed(self._children) if each.is_idle]
+        if len(self._children) < self.slots:
+            if entry in self._suspects:
+                idle = [each for each in idle if each.entries <= self._suspects]
+            if not idle:
+                return self._spawn()
+        return max(idle, key=lambda each: entry in each.entries)
 
     def _spawn(self) -> Child:
         self._lifeline.open()
@@ -272,8 +287,10 @@ class ProcessExecutor:
 
     def _part(self, child: Child, attempt: Attempt, *, leaves_processes: bool) -> None:
         """Whether the child is kept after this run."""
-        definition = attempt.launch.definition
+        definition, entry = attempt.launch.definition, self._entries.of(attempt.launch.body)
+        self._suspects.discard(entry)
         if attempt.told is not None or leaves_processes:
+            self._suspects.add(entry)
             child.kill()
         elif self._is_leaving or child.runs >= definition.max_runs_per_child or _is_too_large(child, attempt):
             child.leave(self._clock.monotonic_s())
@@ -297,6 +314,7 @@ class ProcessExecutor:
         code = child.bury()
         attempt, child.attempt = child.attempt, None
         if attempt is not None:
+            self._suspects.add(self._entries.of(attempt.launch.body))
             self._finish(attempt, self._of_death(child, attempt, code))
         self._dispatch()
 
