@@ -1,6 +1,6 @@
 """Do bodies that crash their children slow down the others?  500 short runs, alone and beside crashes at stated rates.
 
-    python benchmarks/beside_poison.py [--runs 500] [--crashes 1,2,4,8] [--rounds 5] [--folder DIR] [--json]
+    python benchmarks/beside_poison.py [--runs 500] [--crashes 1,2,4,8] [--rounds 3] [--folder DIR] [--json]
 
 One orchestrator on one SQLite file.  `computes` and `waits` are short bodies in children (5 ms of CPU, 5 ms asleep),
 `coroutine` waits on the loop; each runs two at a time, and what is timed is from the first trigger to the last stored
@@ -234,7 +234,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=500)
     parser.add_argument("--crashes", default="1,2,4,8", help="rates to try, crashes a second")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="where the files go (default: a temporary folder here)")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
