@@ -17,8 +17,17 @@ PATIENCE_S = 20.0
 SHORT_S = 0.02
 
 
+BEFORE: set[threading.Thread] = set()  # of others: what an earlier test has opened and not closed
+
+
+@pytest.fixture(autouse=True)
+def _others() -> None:
+    BEFORE.clear()
+    BEFORE.update(threading.enumerate())
+
+
 def ours() -> list[threading.Thread]:
-    return [each for each in threading.enumerate() if each.name.startswith("shiftboss-")]
+    return [each for each in threading.enumerate() if each.name.startswith("shiftboss-") and each not in BEFORE]
 
 
 def test_no_thread_runs_before_the_first_attempt(threads):
