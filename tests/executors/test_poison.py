@@ -34,8 +34,6 @@ from shiftboss.context import Context
 from shiftboss.core.model import Cause, Error, Run
 from shiftboss.errors import StoreMissing
 
-pytestmark = pytest.mark.chaos  # trees of processes that are killed: `make chaos`
-
 HERE = Path(__file__).parent
 BODIES = HERE / "poison_bodies.py"
 WORD = "POISON_TEST"  # in the environment of all that a test starts
@@ -245,6 +243,7 @@ CASES = [
     Case("process", "swallows_everything", Cause.TIMEOUT, "TimeoutError", LATE),
     Case("process", "spins", Cause.TIMEOUT, "TimeoutError", LATE),
     Case("process", "backtracks", Cause.TIMEOUT, "TimeoutError", LATE),
+    Case("process", "backtracks_a_while", Cause.TIMEOUT, "TimeoutError", LATE),
     Case("process", "sleeps", Cause.TIMEOUT, "TimeoutError", LATE),
     Case("process", "exits", Cause.CRASH, "shiftboss.ChildDied", "exit code 1"),
     Case("process", "faults", Cause.CRASH, "shiftboss.ChildDied", "SIGSEGV"),

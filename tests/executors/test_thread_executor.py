@@ -6,11 +6,13 @@ import subprocess
 import sys
 import textwrap
 import threading
+from types import FunctionType
 from typing import Any
 
 import pytest
 
 from shiftboss.core.model import Failed, Succeeded, TimedOut
+from shiftboss.executors.failure import stack_of
 from shiftboss.ports import StopReason
 
 PATIENCE_S = 20.0
@@ -99,6 +101,26 @@ def test_a_timeout_shows_the_stack_of_the_body_at_that_moment(threads):
     assert "in deep_inside" in error.traceback
     assert "threading.py" in error.traceback
     assert "shiftboss/executors" not in error.traceback
+
+
+def test_the_stack_of_a_body_that_is_just_speaking_ends_at_the_body():
+    def call(fn):
+        return fn()
+
+    def say():
+        return stack_of(sys._getframe())
+
+    ours = {"__name__": "shiftboss.executors.child", "stack_of": stack_of, "sys": sys}
+    call, say = FunctionType(call.__code__, ours), FunctionType(say.__code__, ours)
+
+    def body():
+        return say()
+
+    found = call(body)
+
+    assert "in body" in found
+    assert "in say" not in found
+    assert "in call" not in found
 
 
 def test_a_zombie_that_is_cancelled_has_still_timed_out(threads):

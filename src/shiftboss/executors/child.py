@@ -133,11 +133,12 @@ class _Child:
                 self._attempt = self._made(message)
                 self._works.put(message)
             case Tell():
-                if self._attempt is not None:
+                attempt = self._attempt  # the main thread may take it away at any moment
+                if attempt is not None:
                     frame = sys._current_frames().get(self._main)
-                    if frame is not None and self._attempt.has_begun:
+                    if frame is not None and attempt.has_begun:
                         self.send(Where(stack_of(frame)))  # it may hear nothing and be killed
-                    self._attempt.tell(message.reason, self._clock.monotonic_s())
+                    attempt.tell(message.reason, self._clock.monotonic_s())
                     signal.pthread_kill(self._main, signal.SIGTERM)  # the node's own may have come before its word
             case Announce():
                 self._announcement.made = True

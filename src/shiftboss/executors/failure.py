@@ -46,6 +46,8 @@ def stack_of(frame: FrameType) -> str:
     """Where a thread is right now, from the body's first frame on, cut to the bound."""
     frames = list(traceback.walk_stack(frame))
     frames.reverse()
+    while frames and _is_ours(frames[-1][0]):  # it is speaking: a child sends what the body says from within it
+        frames.pop()
     ours = [at for at, (each, _) in enumerate(frames) if _is_ours(each)]
     return cut("".join(traceback.StackSummary.extract(iter(frames[ours[-1] + 1 if ours else 0 :])).format()))
 

@@ -35,7 +35,7 @@ from typing import Any
 
 from shiftboss.clock import Clock
 from shiftboss.context import Announcement, Context
-from shiftboss.core.model import Cancelled, Failed, Interrupted, Outcome
+from shiftboss.core.model import Cancelled, Failed, Interrupted, Outcome, TimedOut
 from shiftboss.core.value import replace
 from shiftboss.executors.attempt import CLOSED, MAX_WAIT_S, TIMEOUT, Attempt, Key
 from shiftboss.executors.children import Child, require_psutil
@@ -281,8 +281,8 @@ class ProcessExecutor:
                 child.attempt = None
                 child.runs += 1
                 self._part(child, attempt, leaves_processes=message.leaves_processes)
-                # an operator's cancel may have come when it had ended, and before its word was here
-                self._finish(attempt, Cancelled() if attempt.told == StopReason.CANCEL else message.outcome)
+                attempt.ended(self._clock.monotonic_s())
+                self._finish(attempt, _judged(attempt, message.outcome))
                 self._dispatch()
 
     def _part(self, child: Child, attempt: Attempt, *, leaves_processes: bool) -> None:
@@ -405,6 +405,13 @@ class ProcessExecutor:
                 limit = attempt.launch.definition.max_memory_bytes
                 child.why = died(f"killed above max_memory ({limit:,} bytes)")
                 child.kill()
+
+
+def _judged(attempt: Attempt, outcome: Outcome) -> Outcome:
+    """What the child could not know: a cancel that came when its body had ended, a timeout while it held the lock."""
+    if attempt.told == StopReason.CANCEL:
+        return Cancelled()
+    return attempt.returned(None) if attempt.told == TIMEOUT and not isinstance(outcome, TimedOut) else outcome
 
 
 def _is_too_large(child: Child, attempt: Attempt) -> bool:
