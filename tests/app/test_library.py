@@ -622,6 +622,35 @@ async def test_an_embedded_stop_leaves_the_claim_of_a_thread_that_goes_on(tmp_pa
     assert info.status is Status.RUNNING
 
 
+async def test_a_thread_that_outlived_its_orchestrator_keeps_its_claim_when_that_starts_again_in_the_process(tmp_path):
+    """B6, C1: until its node's lease ends nobody may begin its run beside it."""
+    boss = Orchestrator(f"sqlite:///{tmp_path / 'boss.db'}", shutdown_timeout=0.5)
+    release, began = threading.Event(), threading.Event()
+    bodies: list[int] = []
+
+    @boss.worker(timeout=None, concurrency=1)
+    def stuck(ctx: Context) -> None:
+        bodies.append(ctx.fence)
+        began.set()
+        release.wait(30)
+
+    @boss.worker()
+    async def other() -> None: ...
+
+    await boss.start()
+    run = await stuck.trigger()
+    await asyncio.to_thread(began.wait, 5)
+    before = await run.info()
+    await boss.stop()
+    async with boss:  # a node that is surely gone is rescued when the next one joins
+        await (await other.trigger()).result(timeout=10)
+        after = await run.info()
+        release.set()
+
+    assert (after.status, after.claim, after.interruptions) == (Status.RUNNING, before.claim, 0)
+    assert len(bodies) == 1
+
+
 async def test_a_run_can_be_awaited_that_another_process_runs(tmp_path):
     """W1, A2: the end is seen by the bell, not by asking again and again."""
     url = f"sqlite:///{tmp_path / 'boss.db'}"

@@ -199,6 +199,16 @@ async def swallows_on_a_loop(ctx: Context) -> None:
             continue
 
 
+def is_deaf_for_a_while(ctx: Context) -> str:
+    """No other thread of its process gets the interpreter's lock, so nothing that the node says arrives."""
+    ctx.heartbeat()
+    sys.setswitchinterval(1000)
+    until_s = time.monotonic() + 1.5
+    while time.monotonic() < until_s:
+        pass
+    return "late"
+
+
 def exits() -> None:
     os._exit(1)
 

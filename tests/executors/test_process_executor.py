@@ -449,6 +449,17 @@ def test_a_body_that_hears_nothing_is_killed_after_its_grace(processes, body):
     assert processes.run(bodies.nothing) == Succeeded()
 
 
+def test_a_body_that_could_not_be_told_and_returns_past_its_timeout_has_timed_out(processes):
+    """T3"""
+    started = processes.enter(bodies.is_deaf_for_a_while, timeout_s=TIMEOUT_S)
+
+    processes.let_time_pass(TIMEOUT_S)
+
+    found = outcome(started)
+    assert isinstance(found, TimedOut)
+    assert "it returned later, which does not count" in found.error.message
+
+
 def test_a_body_killed_after_its_timeout_has_timed_out(processes):
     started = processes.enter(bodies.swallows, timeout_s=TIMEOUT_S, grace_s=0.1)
 

@@ -3,6 +3,8 @@
 Rules of this file
 - The identity is made at the start, never a host name (C2); the name beside it is for people.
 - What was opened is closed, in the order opposite to its opening.
+- The proof that a node lives is kept while bodies of it do: one that outlived its orchestrator in this process holds it
+  until the process ends, and its lease alone decides when others may begin its run (B6, C4).
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from shiftboss.ports import Executor, Store
 if TYPE_CHECKING:
     from shiftboss.app.orchestrator import Orchestrator
 
+_held_to_the_end: list[contextlib.ExitStack] = []  # never closed: the kernel lets go of it with the process
 CLOSE_WITHIN_S = 1.0  # for executors to let go of idle threads
 
 
@@ -54,7 +57,8 @@ class NodeParts:
         if not is_client:
             self._open_executors(loop)
             self.node = self._make_node()
-            self._stack.enter_context(store.hold(self.node.id))
+            self._hold = self._stack.enter_context(contextlib.ExitStack())
+            self._hold.enter_context(store.hold(self.node.id))
             self._keep_lines()
 
     def _open_executors(self, loop: asyncio.AbstractEventLoop | None) -> None:
@@ -132,5 +136,7 @@ class NodeParts:
         """Close that first: it reads the store."""
         self._stack.callback(close)
 
-    def close(self) -> None:
+    def close(self, *, has_stuck_bodies: bool) -> None:
+        if has_stuck_bodies and self.node is not None:
+            _held_to_the_end.append(self._hold.pop_all())
         self._stack.close()

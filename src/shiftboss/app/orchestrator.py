@@ -276,7 +276,9 @@ class Orchestrator(Operations):
                 self._views.close()
                 self._views = None
         if parts is not None:
-            parts.close()
+            # an engine that did not get ready has no report
+            report = engine.over.result() if engine is not None and engine.over.done() else None
+            parts.close(has_stuck_bodies=report is not None and report.stuck > 0)
 
     @property
     def clock(self) -> Clock:
