@@ -3,7 +3,8 @@
     python benchmarks/postgres_runs.py [--runs 30000] [--rounds 3] [--nodes 1 2] [--url postgresql://…] [--json]
 
 Ours: 1,000 producers trigger a no-op coroutine; a run counts when its success is committed (`synchronous_commit` on,
-the server on this machine).  With two nodes there are two such processes on one store, and both of their runs count.
+the server on this machine), in a process that collects garbage as `boss.run()` does.  With two nodes there are two such
+processes on one store, and both of their runs count.
 Raw: the same rows inserted, claimed, deleted and written to a history by pipelined statements, 1,000 rows a
 transaction, nothing else done: no rules, no bodies, no answers.  Also: trigger to start when idle, beside one commit.
 Without --url a server of the tests is started, with fsync on.  Medians are printed; ratios are what to compare.
@@ -33,6 +34,7 @@ from psycopg import sql
 from durable_runs import BATCH, DATA, IDLE_GAP_S, IDLE_TRIGGERS, PRODUCERS, our_runs_a_second, quantile
 from postgres_server import a_cluster
 from shiftboss import Orchestrator
+from shiftboss.app.serve import collect_seldom
 from shiftboss.core.events import RunEnded
 
 SCHEMA = "shiftboss_bench"
@@ -190,6 +192,7 @@ def main() -> None:
     parser.add_argument("--node", help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    collect_seldom()
     if options.node:
         asyncio.run(run_node(options.node, options.runs))
         return

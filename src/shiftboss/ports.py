@@ -48,7 +48,9 @@ class Delta(NamedTuple):
     breakers: Sequence[BreakerState] = ()
     resources: Mapping[str, int] | None = None  # all of them, when anything changed at all
     nodes: Sequence[Node] | None = None  # all of them, likewise
-    running: Sequence[Run] | None = None  # all claims, likewise
+    claimed: Sequence[int] | None = None  # the ids of all claims, likewise
+    running: Sequence[Run] = ()  # those claims that are new or changed; all of them in a full reading
+    lanes: Mapping[str, Lane] = {}  # of the changed workers, where they were asked for; none in a full reading
     waiting: Mapping[str, datetime] | None = None  # a full reading only: worker → earliest due instant in its lane
 
 
@@ -107,8 +109,11 @@ class LetterFilter(NamedTuple):
 class Reader(Protocol):
     """Bounded reads within one consistent view of the store."""
 
-    def changes(self) -> Delta:
-        """What others committed since this session's last call; everything at first or after `forget`."""
+    def changes(self, *, lanes: int = 0) -> Delta:
+        """What others committed since this session's last call; everything at first or after `forget`.
+
+        With *lanes* also the lanes of the workers they changed, each queue up to that limit.
+        """
         ...
 
     def lanes(self, names: Collection[str], *, limit: int) -> dict[str, Lane]:

@@ -26,9 +26,9 @@ INSERT INTO history (id, worker, status, finished_at, key, fired_at, data)
 SELECT i, 'w' || (i % 5), 2, 1000000 + i, 'k', 2000000 + i, '{}' FROM generate_series(10000000, 10199999) AS i;
 """
 PROBES: dict[str, Statement | Rows] = {
-    "lane heads": postgres_reads.LANE_HEADS,
     "lanes": postgres_reads.LANES,
-    "running": postgres_reads.RUNNING,
+    "changed lanes": postgres_reads.CHANGED_LANES,
+    "claims": postgres_reads.CLAIMS,
     "waiting": postgres_reads.WAITING,
     "expiring": postgres_reads.EXPIRING,
     "next give up": postgres_reads.NEXT_GIVE_UP,

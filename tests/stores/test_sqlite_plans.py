@@ -19,9 +19,9 @@ LONG_AGO, FAR = 0, 1 << 60
 
 # Statement and parameters; all of them probe.
 PROBES: dict[str, tuple[str, Sequence[Any]]] = {
-    "lane heads": (sqlite_reads.LANE_HEADS, (NAMES, 5)),
     "lanes": (sqlite_reads.LANES, (NAMES, 5)),
-    "running": (sqlite_reads.RUNNING, ()),
+    "changed lanes": (sqlite_reads.CHANGED_LANES, (0, 5)),
+    "claims": (sqlite_reads.CLAIMS, (0,)),
     "waiting": (sqlite_reads.WAITING, ()),
     "expiring": (sqlite_reads.EXPIRING, (LONG_AGO, 5)),
     "next give up": (sqlite_reads.NEXT_GIVE_UP, ()),

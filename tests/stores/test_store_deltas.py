@@ -150,12 +150,30 @@ def test_whatever_happens_to_a_run_its_worker_counts_as_changed(session: Session
     assert names(heard(neighbour)) == ["mail"]
 
 
-def test_all_claims_come_with_every_delta(session: Session, neighbour: Session):
-    write(session, workers=(a_worker(),), runs=(started(a_run(1)), started(a_run(2)), a_run(3)), new={1, 2, 3})
-    heard(neighbour)
-    change_runs(session, ended(started(a_run(1))), started(a_run(3), fence=7))
+def test_every_delta_names_all_claims_and_tells_those_that_are_new_or_changed(session: Session, neighbour: Session):
+    claims = [started(a_run(n)) for n in range(1, 5)]
+    write(session, workers=(a_worker(),), runs=(*claims, a_run(5)), new={1, 2, 3, 4, 5})
+    first = heard(neighbour)
+    changed = replace(claims[2], attempt=2)
+    change_runs(session, ended(claims[0]), changed, started(a_run(5), fence=7))
+    second = heard(neighbour)
 
-    assert heard(neighbour).running == [started(a_run(2)), started(a_run(3), fence=7)]
+    assert (first.claimed, first.running) == ([1, 2, 3, 4], claims)
+    assert (second.claimed, second.running) == ([2, 3, 4, 5], [changed, started(a_run(5), fence=7)])
+
+
+def test_a_delta_brings_the_lanes_of_changed_workers_when_they_are_asked_for(session: Session, neighbour: Session):
+    write(session, workers=(a_worker("mail"), a_worker("report"), a_worker("idle")))
+    with neighbour.read() as reader:
+        assert reader.changes(lanes=3).lanes == {}  # a full reading: of thousands, most are not needed
+    store_runs(session, *(a_run(n, due_at=at(10 - n)) for n in range(1, 6)), a_run(6, worker="report"))
+    with neighbour.read() as reader:
+        lanes = reader.changes(lanes=3).lanes
+
+    assert sorted(lanes) == ["mail", "report"]
+    assert [run.id for run in lanes["mail"].heads(1)] == [5, 4, 3]
+    assert (lanes["mail"].is_whole, lanes["report"].is_whole) == (False, True)
+    assert heard(neighbour) is NO_DELTA
 
 
 def test_a_declaration_replaces_the_one_before(session: Session, neighbour: Session):

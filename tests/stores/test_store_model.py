@@ -69,7 +69,7 @@ class StoresAgree(RuleBasedStateMachine):
     def try_to_write(self, session: Session, change: Change, new: frozenset[int]) -> tuple[bool, int, Any]:
         try:
             with session.begin() as tx:
-                delta = plain(tx.changes())
+                delta = plain(tx.changes(lanes=2))
                 number = tx.number
                 tx.write(change, new=new)
         except StoreRejected:
@@ -165,7 +165,7 @@ class StoresAgree(RuleBasedStateMachine):
         deltas = []
         for sessions in self.sessions:
             with sessions[who].read() as reader:
-                deltas.append(plain(reader.changes()))
+                deltas.append(plain(reader.changes(lanes=2)))
         assert deltas[0] == deltas[1] == deltas[2]
 
     @invariant()
@@ -189,6 +189,7 @@ def plain(delta: Delta) -> dict[str, Any]:
     found = delta._asdict()
     for part in ("workers", "forgotten", "breakers", "nodes", "running"):
         found[part] = None if found[part] is None else sorted(found[part], key=repr)
+    found["lanes"] = {name: shown(lane) for name, lane in delta.lanes.items()}
     return found
 
 

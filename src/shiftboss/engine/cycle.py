@@ -76,7 +76,7 @@ class Cycle:
         self.clock = clock
         self.node = node  # None: a client, which applies facts and starts nothing
         self.agenda = Agenda()
-        self.mirror = Mirror(self.agenda)
+        self.mirror = Mirror(self.agenda, starts_runs=node is not None)
         self.may_start: Callable[[], bool] = lambda: True  # the lease is trusted (C3)
         self._wall_minus_monotonic: float | None = None
         self._nodes_seen: dict[str, tuple[NodeMode, Shed]] = {}

@@ -16,6 +16,7 @@ from shiftboss.core.model import Run, Status
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.engine.agenda import Agenda
 from shiftboss.engine.fact import NO_NEEDS, Fact
+from shiftboss.errors import InternalError
 from shiftboss.ports import Delta, LetterFilter, Reader
 
 LANE_LIMIT = 256  # runs of a queue that are read at once; more than a node starts in a cycle
@@ -24,9 +25,10 @@ MAX_SUPERSEDED = 1000  # dead letters that one success answers (Q5); the next su
 
 
 class Mirror:
-    def __init__(self, agenda: Agenda) -> None:
+    def __init__(self, agenda: Agenda, *, starts_runs: bool = True) -> None:
         self.snapshot = Snapshot()
         self.agenda = agenda
+        self._lane_limit = LANE_LIMIT if starts_runs else 0  # of lanes that others changed: who starts looks at them
         self.next_give_up_at: datetime | None = None
 
     def forget(self) -> None:
@@ -38,11 +40,11 @@ class Mirror:
 
     def refresh(self, reader: Reader) -> bool:
         """Take in what others committed.  True when claims or nodes may have changed under us."""
-        delta = reader.changes()
+        delta = reader.changes(lanes=self._lane_limit)
         if delta.everything:
             self._read_everything(delta, reader)
             return True
-        if delta.running is None and not delta.workers and not delta.breakers and delta.nodes is None:
+        if delta.claimed is None and not delta.workers and not delta.breakers and delta.nodes is None:
             return False
         self._take_in(delta)
         self.next_give_up_at = reader.next_give_up()
@@ -66,6 +68,7 @@ class Mirror:
             snapshot.records[state.name] = record
             snapshot.lanes.pop(state.name, None)
             snapshot.touched.add(state.name)
+        snapshot.lanes.update(delta.lanes)
         for name in delta.forgotten:
             for known in (snapshot.workers, snapshot.records, snapshot.lanes):
                 known.pop(name, None)
@@ -79,11 +82,18 @@ class Mirror:
             snapshot.touched.update(snapshot.workers)
         if delta.nodes is not None:
             snapshot.nodes = {node.id: node for node in delta.nodes}
-        if delta.running is not None:
-            snapshot.running = {run.id: run for run in delta.running}
-            snapshot.running_by = {}
-            for run in delta.running:
-                snapshot.running_by.setdefault(run.worker, {})[run.id] = run
+        if delta.claimed is not None:
+            self._take_in_claims(delta.claimed, delta.running)
+
+    def _take_in_claims(self, claimed: Collection[int], changed: Iterable[Run]) -> None:
+        running, running_by = self.snapshot.running, self.snapshot.running_by
+        for run_id in running.keys() - set(claimed):
+            del running_by[running.pop(run_id).worker][run_id]
+        for run in changed:
+            running[run.id] = run
+            running_by.setdefault(run.worker, {})[run.id] = run
+        if len(running) != len(claimed):
+            raise InternalError(f"{len(claimed)} runs are claimed and {len(running)} are known; all is read anew")
 
     # what the rules will ask for
 

@@ -38,21 +38,25 @@ class MemoryReader:
 
     # ── what others did ──────────────────────────────────────────────────────────────────────────────────────────
 
-    def changes(self) -> Delta:
+    def changes(self, *, lanes: int = 0) -> Delta:
         tables = self._tables
         seen, self._session.seen = self._session.seen, tables.number
         if seen == tables.number:
             return NO_DELTA
-        names = _since(tables.worker_numbers, -1 if seen is None else seen)
-        breakers = _since(tables.breaker_numbers, -1 if seen is None else seen)
+        since = -1 if seen is None else seen
+        names = _since(tables.worker_numbers, since)
+        breakers = _since(tables.breaker_numbers, since)
+        known = [name for name in names if name in tables.workers]
         return Delta(
             everything=seen is None,
-            workers=[self._worker(name) for name in names if name in tables.workers],
+            workers=[self._worker(name) for name in known],
             forgotten=[name for name in names if name not in tables.workers] if seen is not None else (),
             breakers=[tables.breakers[name] for name in breakers],
             resources=dict(tables.resources),
             nodes=list(tables.nodes.values()),
-            running=[tables.live[run_id] for run_id in tables.running],
+            claimed=sorted(tables.running),
+            running=[tables.live[run_id] for run_id in sorted(tables.running) if tables.running[run_id] > since],
+            lanes={name: tables.lane(name, lanes) for name in known} if lanes and seen is not None else {},
             waiting=self._waiting() if seen is None else None,
         )
 
@@ -212,7 +216,8 @@ class MemoryTransaction(MemoryReader):
     def _write(self, change: Change, new: Collection[int]) -> None:
         tables = self._tables
         if change.runs:
-            tables.write_runs(change.runs, new if isinstance(new, set | frozenset) else frozenset(new))
+            fresh = new if isinstance(new, set | frozenset) else frozenset(new)
+            tables.write_runs(change.runs, fresh, number=self.number)
             self._touched.update(dict.fromkeys(run.worker for run in change.runs if run.worker in tables.workers))
         for name in change.forgotten:
             if name in tables.workers:

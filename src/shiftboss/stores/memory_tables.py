@@ -62,7 +62,7 @@ class Tables:
         self.next_run = 1
         self.next_event = 1
         self.live: dict[int, Run] = {}
-        self.running: dict[int, None] = {}
+        self.running: dict[int, int] = {}  # claim → number of the commit in which it last changed
         self.waiting: dict[str, Waiting] = {}
         self.give_ups: list[Moment] = []
         self.live_keys: dict[tuple[str, str], int] = {}
@@ -122,7 +122,7 @@ class Tables:
 
     # ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def write_runs(self, runs: Iterable[Run], new: frozenset[int] | set[int]) -> None:
+    def write_runs(self, runs: Iterable[Run], new: frozenset[int] | set[int], *, number: int) -> None:
         """What ends leaves first and what is new comes last, as in SQL."""
         fresh: list[Run] = []
         changed: list[Run] = []
@@ -139,22 +139,22 @@ class Tables:
         for run in changed:
             self._leave(run.id)
         for run in changed:
-            self._enter(run)
+            self._enter(run, number)
         for run in fresh:
             if run.id in self.live or run.id in self.history:
                 raise StoreRejected(f"run {run.id} is stored already and cannot be new")
             if run.origin is Origin.OCCURRENCE and (run.worker, run.occurs_at) in self.fired:
                 raise StoreRejected(f"an occurrence of {run.worker!r} at {run.occurs_at} has run before (O1)")
-            self._enter(run)
+            self._enter(run, number)
 
-    def _enter(self, run: Run) -> None:
+    def _enter(self, run: Run, number: int) -> None:
         if run.key is not None:
             self._take_wall(self.live_keys, (run.worker, run.key), run)
         if run.origin is Origin.OCCURRENCE:
             self._take_wall(self.live_instants, (run.worker, run.occurs_at), run)
         self.put(self.live, run.id, _without_bytes(run))
         if run.status is Status.RUNNING:
-            self.put(self.running, run.id, None)
+            self.put(self.running, run.id, number)
             return
         waiting = self.waiting.get(run.worker)
         if waiting is None:

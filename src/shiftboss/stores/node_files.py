@@ -46,11 +46,15 @@ class NodeFiles:
             yield
             return
         self._sweep()
-        path, descriptor, key = self._take(node)
+        held = self._take(node)
         try:
             yield
-        finally:
-            self._leave(node, path, descriptor, key)
+        except GeneratorExit:  # never closed, collected while the interpreter ends: the kernel lets go
+            raise
+        except BaseException:
+            self._leave(node, *held)
+            raise
+        self._leave(node, *held)
 
     def is_dead(self, node: str) -> bool:
         """Whether the process that held *node* is surely gone."""

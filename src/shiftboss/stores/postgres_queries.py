@@ -131,8 +131,8 @@ WITH RECURSIVE waiting(worker) AS (
       SELECT 1 FROM run WHERE run.worker = waiting.worker AND run.queue IS NOT NULL LIMIT $1) AS first) AS pending,
     (SELECT sum((SELECT count(*) FROM (
        SELECT 1 FROM run
-       WHERE run.worker = waiting.worker AND run.queue = number AND run.due_at <= $2 LIMIT $1) AS first))
-     FROM generate_series(0, 4) AS queues(number)) AS due
+       WHERE run.worker = waiting.worker AND run.queue = nth AND run.due_at <= $2 LIMIT $1) AS first))
+     FROM generate_series(0, 4) AS queues(nth)) AS due
   FROM waiting WHERE worker IS NOT NULL
 )
 SELECT '[' || string_agg('[' || to_json(worker)::text || ',' || pending || ',' || due || ']', ',') || ']' FROM counted

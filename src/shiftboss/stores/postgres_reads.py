@@ -44,8 +44,13 @@ FROM (SELECT name, state, record FROM worker WHERE name > $1 AND state IS NOT NU
 CHANGED_BREAKERS = Statement("SELECT '[' || string_agg(data, ',') || ']' FROM breaker WHERE number > $1", NUMBER)
 RESOURCES = Statement("SELECT '{' || string_agg(to_json(name)::text || ':' || size, ',') || '}' FROM resource")
 NODES = Statement("SELECT '[' || string_agg(data, ',') || ']' FROM (SELECT data FROM node ORDER BY id) AS all_of_them")
-RUNNING = Statement(
-    "SELECT '[' || string_agg(data, ',') || ']' FROM (SELECT data FROM run WHERE queue IS NULL ORDER BY id) AS claimed"
+CLAIMS = Statement(
+    """
+SELECT '[[' || coalesce(string_agg(id::text, ','), '') || '],['
+  || coalesce(string_agg(data, ',') FILTER (WHERE number > $1), '') || ']]'
+FROM (SELECT id, number, data FROM run WHERE queue IS NULL ORDER BY id) AS claimed
+""",
+    NUMBER,
 )
 
 # From one worker with waiting runs to the next, and in each from queue to queue: the backlog is never walked.
@@ -61,25 +66,12 @@ WITH RECURSIVE waiting(worker) AS (
 ), head AS (
   SELECT worker, (
     SELECT min((SELECT run.due_at FROM run
-                WHERE run.worker = waiting.worker AND run.queue = number ORDER BY run.due_at, run.id LIMIT 1))
-    FROM generate_series(0, 4) AS queues(number)) AS due_at
+                WHERE run.worker = waiting.worker AND run.queue = nth ORDER BY run.due_at, run.id LIMIT 1))
+    FROM generate_series(0, 4) AS queues(nth)) AS due_at
   FROM waiting WHERE worker IS NOT NULL
 )
 SELECT '[' || string_agg('[' || to_json(worker)::text || ',' || due_at || ']', ',') || ']' FROM head
 """
-)
-
-# The first runs of all queues together: whoever has fewer than the limit is known in full after this.
-LANE_HEADS = Statement(
-    """
-SELECT '[' || string_agg('[' || to_json(name)::text || ',[' || coalesce(
-    (SELECT string_agg(data, ',') FROM (
-      SELECT data FROM run WHERE worker = name AND queue IS NOT NULL ORDER BY queue, due_at, id LIMIT $2) AS first),
-    '') || ']]', ',') || ']'
-FROM unnest($1) AS asked(name)
-""",
-    TEXTS,
-    NUMBER,
 )
 
 
@@ -93,19 +85,27 @@ STANDING = """(SELECT string_agg(data, ',') FROM (
 
 LEAST = """(SELECT data FROM run WHERE worker = name AND queue IS NOT NULL ORDER BY occurs_at, id LIMIT 1)"""
 
-# ["name",[queue 0],[queue 1],[queue 2],[queue 3],[queue 4],[standing],[least]]
-LANES = Statement(
-    f"""
-SELECT '[' || string_agg('[' || to_json(name)::text || ',[' || {
-        " || '],[' || ".join(
-            f"coalesce({part}, '')" for part in (*(_queue(number) for number in range(QUEUES)), STANDING, LEAST)
-        )
-    } || ']]', ',') || ']'
-FROM unnest($1) AS asked(name)
-""",  # noqa: S608
-    TEXTS,
-    NUMBER,
-)
+ALL = """(SELECT string_agg(data, ',') FROM (
+      SELECT data FROM run WHERE worker = name AND queue IS NOT NULL ORDER BY queue, due_at, id LIMIT $2) AS waiting)"""
+
+
+def _lanes(names: str) -> str:
+    """Whoever has fewer than the limit in all queues together is told in full, in one list."""
+    parts = " || '],[' || ".join(
+        f"coalesce({part}, '')" for part in (*(_queue(number) for number in range(QUEUES)), STANDING, LEAST)
+    )
+    return f"""
+SELECT '[' || string_agg('[' || to_json(name)::text || ',[[' || CASE
+    WHEN (SELECT id FROM run WHERE worker = name AND queue IS NOT NULL
+          ORDER BY queue, due_at, id LIMIT 1 OFFSET $2 - 1) IS NULL
+    THEN coalesce({ALL}, '')
+    ELSE {parts} END || ']]]', ',') || ']'
+FROM {names} AS asked(name)
+"""  # noqa: S608
+
+
+LANES = Statement(_lanes("unnest($1)"), TEXTS, NUMBER)
+CHANGED_LANES = Statement(_lanes("(SELECT name FROM worker WHERE number > $1 AND state IS NOT NULL)"), NUMBER, NUMBER)
 
 LIVE_RUNS = Statement("SELECT '[' || string_agg(data, ',') || ']' FROM run WHERE id = ANY ($1)", NUMBERS)
 FINISHED_RUNS = Statement("SELECT '[' || string_agg(data, ',') || ']' FROM history WHERE id = ANY ($1)", NUMBERS)
@@ -155,10 +155,10 @@ READINGS = Readings(
     changed_breakers=CHANGED_BREAKERS,
     resources=RESOURCES,
     nodes=NODES,
-    running=RUNNING,
+    claims=CLAIMS,
     waiting=WAITING,
-    lane_heads=LANE_HEADS,
     lanes=LANES,
+    changed_lanes=CHANGED_LANES,
     live_runs=LIVE_RUNS,
     finished_runs=FINISHED_RUNS,
     keyed=KEYED,
@@ -166,18 +166,6 @@ READINGS = Readings(
     next_give_up=NEXT_GIVE_UP,
     open_letters=OPEN_LETTERS,
 )
-
-
-def delta_calls(seen: int) -> list[Call]:
-    """What `changes` asks when others may have committed since *seen*, and what the mirror asks right after."""
-    return [
-        (CHANGED_WORKERS, (seen,)),
-        (CHANGED_BREAKERS, (seen,)),
-        (RESOURCES, ()),
-        (NODES, ()),
-        (RUNNING, ()),
-        (NEXT_GIVE_UP, ()),
-    ]
 
 
 class Reads(Queries, reading.Reads[Statement]):
@@ -202,16 +190,24 @@ class Reads(Queries, reading.Reads[Statement]):
         self._last = number
         self._next_run_read = next_run
         self.has_arrivals = has_arrivals
-        self._ahead = [answer.blob(0, 0) for answer in ahead]  # to `delta_calls`, asked with the beginning
+        self._ahead = [answer.blob(0, 0) for answer in ahead]  # to `calls_ahead`, asked with the beginning …
+        self._lanes_ahead = seen.lanes  # … for as many
         self._give_up: tuple[bytes | None] | None = None  # the answer to `next_give_up`, until something is written
 
     def past(self) -> Past:
         return Past(self._last, self._next_run_read - 1)
 
-    def _delta(self, seen: int) -> Delta:
-        workers, breakers, resources, nodes, running, give_up = self._ahead or self._db.ask(*delta_calls(seen))
+    @classmethod
+    def calls_ahead(cls, seen: int, lanes: int) -> list[Call]:
+        """What `changes` asks, and what the mirror asks right after."""
+        return [(NEXT_GIVE_UP, ()), *cls.delta_calls(seen, lanes)]
+
+    def _delta(self, seen: int, lanes: int) -> Delta:
+        if not self._ahead or lanes != self._lanes_ahead:
+            self._ahead = self._db.ask(*self.calls_ahead(seen, lanes))
+        give_up, *answers = self._ahead
         self._give_up = (give_up,)
-        return self._told(workers, breakers, resources, nodes, running)
+        return self._told(*answers, lanes=lanes)
 
     def next_give_up(self) -> datetime | None:
         known = self._give_up
@@ -238,12 +234,12 @@ class View(Reads):
     def __init__(self, db: Database, clock: Clock, seen: Seen) -> None:
         super().__init__(db, clock, seen, number=0, next_run=0, has_arrivals=False)
 
-    def changes(self) -> Delta:
+    def changes(self, *, lanes: int = 0) -> Delta:
         seen = self._seen.number
         if self._db.opened is None and seen is not None:
-            self._ahead = self._db.ask(*delta_calls(seen))
+            self._ahead, self._lanes_ahead = self._db.ask(*self.calls_ahead(seen, lanes)), lanes
         self._look()
-        return super().changes()
+        return super().changes(lanes=lanes)
 
     def past(self) -> Past:
         self._look()

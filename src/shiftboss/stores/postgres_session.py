@@ -22,7 +22,7 @@ from shiftboss.stores.postgres_clock import DatabaseClock
 from shiftboss.stores.postgres_connection import Database
 from shiftboss.stores.postgres_epoch import LOCK, Locked, jump, lost_past
 from shiftboss.stores.postgres_prune import PRUNINGS
-from shiftboss.stores.postgres_reads import View, delta_calls
+from shiftboss.stores.postgres_reads import View
 from shiftboss.stores.postgres_writes import PostgresTransaction
 from shiftboss.stores.pruning import prune
 from shiftboss.stores.reading import Seen
@@ -88,7 +88,8 @@ class PostgresSession:
         db, store = self._db, self._store
         while True:
             seen = self._seen.number
-            ahead = delta_calls(seen) if ask_ahead and self._has_neighbours and seen is not None else []
+            is_worth_it = ask_ahead and self._has_neighbours and seen is not None
+            ahead = View.calls_ahead(seen, self._seen.lanes) if is_worth_it and seen is not None else []
             asked_s = store.clock.elapsed_s()
             answer, *answers = db.begin((LOCK, ()), *ahead)
             answered_s = store.clock.elapsed_s()

@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 MAX_TAKEN_BYTES = 16 * 1024 * 1024  # of arrivals' payloads at once: they come and go within the deadline of a call
 
 INSERT_RUNS = Rows(
-    """INSERT INTO run (id, worker, queue, due_at, occurs_at, origin, key, give_up_at, replay_of, caused_by, data)
-SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)""",
+    """INSERT INTO run
+  (id, number, worker, queue, due_at, occurs_at, origin, key, give_up_at, replay_of, caused_by, data)
+SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)""",
+    NUMBERS,
     NUMBERS,
     TEXTS,
     NUMBERS,
@@ -45,11 +47,12 @@ SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)""",
 )
 UPDATE_RUNS = Rows(
     """WITH changed AS (
-  UPDATE run SET queue = moved.queue, due_at = moved.due_at, occurs_at = moved.occurs_at,
+  UPDATE run SET number = moved.number, queue = moved.queue, due_at = moved.due_at, occurs_at = moved.occurs_at,
     give_up_at = moved.give_up_at, data = moved.data
-  FROM unnest($1, $2, $3, $4, $5, $6) AS moved(id, queue, due_at, occurs_at, give_up_at, data)
+  FROM unnest($1, $2, $3, $4, $5, $6, $7) AS moved(id, number, queue, due_at, occurs_at, give_up_at, data)
   WHERE run.id = moved.id RETURNING 1)
-SELECT must_be_all(count(*), $7, 'changed') FROM changed""",
+SELECT must_be_all(count(*), $8, 'changed') FROM changed""",
+    NUMBERS,
     NUMBERS,
     NUMBERS,
     NUMBERS,

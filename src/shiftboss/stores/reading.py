@@ -18,7 +18,7 @@ from shiftboss.ports import NO_DELTA, Delta
 from shiftboss.stores import rows
 from shiftboss.stores.browsing import Queries
 from shiftboss.stores.rows import Text
-from shiftboss.stores.statements import Connection, Readings, S
+from shiftboss.stores.statements import Connection, Readings, S, Values
 
 PAGE = 5000  # workers in one text: a few MiB
 EPOCH = 1 << 40  # numbers of one life of a store; after a restore they go on in the next (SEMANTICS C, fences)
@@ -29,6 +29,7 @@ class Seen:
     """The number of the last commit that the session was told of; None before the first, and after `forget`."""
 
     number: int | None = None
+    lanes: int = 0  # the limit that `changes` was last asked for, and so probably will be again
 
 
 class Reads(Queries[S], Generic[S]):
@@ -41,50 +42,62 @@ class Reads(Queries[S], Generic[S]):
 
     # ── what others did ──────────────────────────────────────────────────────────────────────────────────────────
 
-    def changes(self) -> Delta:
+    def changes(self, *, lanes: int = 0) -> Delta:
         seen, last = self._seen.number, self._last
-        self._seen.number = last
+        self._seen.number, self._seen.lanes = last, lanes
         if seen == last:
             return NO_DELTA
         if seen is None or seen > last or seen // EPOCH != last // EPOCH:  # an older backup was put in place under us
             return self._everything()
-        return self._delta(seen)
+        return self._delta(seen, lanes)
 
-    def _delta(self, seen: int) -> Delta:
-        sql = self.readings
-        workers, breakers, resources, nodes, running = self._db.ask(
+    def _delta(self, seen: int, lanes: int) -> Delta:
+        return self._told(*self._db.ask(*self.delta_calls(seen, lanes)), lanes=lanes)
+
+    @classmethod
+    def delta_calls(cls, seen: int, lanes: int) -> list[tuple[S, Values]]:
+        """What `changes` asks when others may have committed since *seen*."""
+        sql = cls.readings
+        return [
             (sql.changed_workers, (seen,)),
             (sql.changed_breakers, (seen,)),
             (sql.resources, ()),
             (sql.nodes, ()),
-            (sql.running, ()),
-        )
-        return self._told(workers, breakers, resources, nodes, running)
+            (sql.claims, (seen,)),
+            *([(sql.changed_lanes, (seen, lanes))] if lanes else []),
+        ]
 
     @staticmethod
-    def _told(workers: Text, breakers: Text, resources: Text, nodes: Text, running: Text) -> Delta:
+    def _told(
+        workers: Text, breakers: Text, resources: Text, nodes: Text, claims: Text, of_lanes: Text = None, *, lanes: int
+    ) -> Delta:
         changed = rows.workers_of(workers)
+        claimed, running = rows.claims_of(claims)
         return Delta(
             workers=_declared(changed),
             forgotten=[name for name, state, _ in changed if state is None],
             breakers=rows.breakers_of(breakers),
             resources=rows.sizes_of(resources),
             nodes=rows.nodes_of(nodes),
-            running=rows.runs_of(running),
+            claimed=claimed,
+            running=running,
+            lanes=_lanes_of(of_lanes, lanes),
         )
 
     def _everything(self) -> Delta:
         sql = self.readings
-        breakers, resources, nodes, running, waiting = self._db.ask(
-            (sql.changed_breakers, (-1,)), (sql.resources, ()), (sql.nodes, ()), (sql.running, ()), (sql.waiting, ())
+        breakers, resources, nodes, claims, waiting = self._db.ask(
+            (sql.changed_breakers, (-1,)), (sql.resources, ()), (sql.nodes, ()), (sql.claims, (-1,)), (sql.waiting, ())
         )
+        claimed, running = rows.claims_of(claims)
         return Delta(
             everything=True,
             workers=self._all_workers(),
             breakers=rows.breakers_of(breakers),
             resources=rows.sizes_of(resources),
             nodes=rows.nodes_of(nodes),
-            running=rows.runs_of(running),
+            claimed=claimed,
+            running=running,
             waiting=rows.instants_of(waiting),
         )
 
@@ -99,25 +112,7 @@ class Reads(Queries[S], Generic[S]):
     # ── lanes ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def lanes(self, names: Collection[str], *, limit: int) -> dict[str, Lane]:
-        if not names:
-            return {}
-        lanes: dict[str, Lane] = {}
-        long: list[str] = []
-        heads = self._db.ask((self.readings.lane_heads, (self._db.names(names), limit)))[0]
-        for name, runs in rows.lane_heads_of(heads):
-            if len(runs) < limit:
-                lanes[name] = _whole_lane(runs)
-            else:
-                long.append(name)
-        if long:
-            found = self._db.ask((self.readings.lanes, (self._db.names(long), limit)))[0]
-            for name, *queues, standing, least in rows.lane_rows_of(found):
-                lanes[name] = Lane.read(
-                    ((number, queue, len(queue) < limit) for number, queue in enumerate(queues)),
-                    standing=standing,
-                    least=least[0] if least else None,
-                )
-        return lanes
+        return _lanes_of(self._db.ask((self.readings.lanes, (self._db.names(names), limit)))[0], limit) if names else {}
 
     # ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -137,6 +132,21 @@ class Reads(Queries[S], Generic[S]):
 
 def _declared(found: Iterable[rows.WorkerRow]) -> list[tuple[WorkerState, Record]]:
     return [(state, record or Record()) for _, state, record in found if state is not None]
+
+
+def _lanes_of(text: Text, limit: int) -> dict[str, Lane]:
+    lanes: dict[str, Lane] = {}
+    for name, parts in rows.lane_rows_of(text):
+        if len(parts) == 1:
+            lanes[name] = _whole_lane(parts[0])
+            continue
+        *queues, standing, least = parts
+        lanes[name] = Lane.read(
+            ((number, queue, len(queue) < limit) for number, queue in enumerate(queues)),
+            standing=standing,
+            least=least[0] if least else None,
+        )
+    return lanes
 
 
 def _whole_lane(runs: list[Run]) -> Lane:

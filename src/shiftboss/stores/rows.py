@@ -40,14 +40,13 @@ STATUSES = {  # of the history
 
 Text = str | bytes | None
 
-LaneHead = tuple[str, list[Run]]
-LaneRows = tuple[str, list[Run], list[Run], list[Run], list[Run], list[Run], list[Run], list[Run]]
+LaneRows = tuple[str, list[list[Run]]]
 WorkerRow = tuple[str, WorkerState | None, Record | None]
 
 _encoder = msgspec.json.Encoder()
 _runs = msgspec.json.Decoder(list[Run])
-_lane_heads = msgspec.json.Decoder(list[LaneHead])
 _lane_rows = msgspec.json.Decoder(list[LaneRows])
+_claims = msgspec.json.Decoder(tuple[list[int], list[Run]])
 _workers = msgspec.json.Decoder(list[WorkerRow])
 _breakers = msgspec.json.Decoder(list[BreakerState])
 _nodes = msgspec.json.Decoder(list[Node])
@@ -117,12 +116,13 @@ def runs_of(text: Text) -> list[Run]:
     return _read(_runs, text) if text else []
 
 
-def lane_heads_of(text: Text) -> list[LaneHead]:
-    return _read(_lane_heads, text) if text else []
-
-
 def lane_rows_of(text: Text) -> list[LaneRows]:
     return _read(_lane_rows, text) if text else []
+
+
+def claims_of(text: Text) -> tuple[list[int], list[Run]]:
+    """The ids of all claims, and those runs that were asked for."""
+    return _read(_claims, text) if text else ([], [])
 
 
 def workers_of(text: Text) -> list[WorkerRow]:

@@ -40,9 +40,10 @@ RESOURCES = "SELECT '{' || group_concat(json_quote(name) || ':' || size) || '}' 
 
 NODES = "SELECT '[' || group_concat(data) || ']' FROM (SELECT data FROM node ORDER BY id)"
 
-RUNNING = """
-SELECT '[' || group_concat(data) || ']'
-FROM (SELECT data FROM run INDEXED BY run_running WHERE queue IS NULL ORDER BY id)
+CLAIMS = """
+SELECT '[[' || coalesce(group_concat(id), '') || '],['
+  || coalesce(group_concat(data) FILTER (WHERE number > ?), '') || ']]'
+FROM (SELECT id, number, data FROM run INDEXED BY run_running WHERE queue IS NULL ORDER BY id)
 """
 
 # From one worker with waiting runs to the next, and in each from queue to queue: the backlog is never walked.
@@ -66,16 +67,6 @@ WITH RECURSIVE
 SELECT '[' || group_concat('[' || json_quote(worker) || ',' || due_at || ']') || ']' FROM head
 """
 
-# The first runs of all queues together: whoever has fewer than the limit is known in full after this.
-LANE_HEADS = """
-SELECT '[' || group_concat('[' || json_quote(names.value) || ',[' || coalesce(
-    (SELECT group_concat(data) FROM (
-      SELECT data FROM run INDEXED BY run_lane
-      WHERE worker = names.value AND queue IS NOT NULL ORDER BY queue, due_at, id LIMIT ?2)),
-    '') || ']]') || ']'
-FROM json_each(?1) AS names
-"""
-
 
 def _queue(number: int) -> str:
     return f"""(SELECT group_concat(data) FROM (
@@ -90,15 +81,28 @@ STANDING = """(SELECT group_concat(data) FROM (
 LEAST = """(SELECT data FROM run INDEXED BY run_least
       WHERE worker = names.value AND queue IS NOT NULL ORDER BY occurs_at, id LIMIT 1)"""
 
-# '["name",[queue 0],[queue 1],[queue 2],[queue 3],[queue 4],[standing],[least]]'
-LANES = f"""
-SELECT '[' || group_concat('[' || json_quote(names.value) || ',[' || {
-    " || '],[' || ".join(
+ALL = """(SELECT group_concat(data) FROM (
+      SELECT data FROM run INDEXED BY run_lane
+      WHERE worker = names.value AND queue IS NOT NULL ORDER BY queue, due_at, id LIMIT ?2))"""
+
+
+def _lanes(names: str) -> str:
+    """Whoever has fewer than the limit in all queues together is told in full, in one list."""
+    parts = " || '],[' || ".join(
         f"coalesce({part}, '')" for part in (*(_queue(number) for number in range(QUEUES)), STANDING, LEAST)
     )
-} || ']]') || ']'
-FROM json_each(?1) AS names
+    return f"""
+SELECT '[' || group_concat('[' || json_quote(names.value) || ',[[' || CASE
+    WHEN (SELECT id FROM run INDEXED BY run_lane
+          WHERE worker = names.value AND queue IS NOT NULL LIMIT 1 OFFSET ?2 - 1) IS NULL
+    THEN coalesce({ALL}, '')
+    ELSE {parts} END || ']]]') || ']'
+FROM {names} AS names
 """  # noqa: S608
+
+
+LANES = _lanes("json_each(?1)")
+CHANGED_LANES = _lanes("(SELECT name AS value FROM worker WHERE number > ?1 AND state IS NOT NULL)")
 
 LIVE_RUNS = """
 SELECT '[' || group_concat(data) || ']' FROM run WHERE id IN (SELECT value FROM json_each(?))
@@ -142,10 +146,10 @@ READINGS = Readings(
     changed_breakers=CHANGED_BREAKERS,
     resources=RESOURCES,
     nodes=NODES,
-    running=RUNNING,
+    claims=CLAIMS,
     waiting=WAITING,
-    lane_heads=LANE_HEADS,
     lanes=LANES,
+    changed_lanes=CHANGED_LANES,
     live_runs=LIVE_RUNS,
     finished_runs=FINISHED_RUNS,
     keyed=KEYED,

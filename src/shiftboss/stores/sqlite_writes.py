@@ -18,14 +18,16 @@ if TYPE_CHECKING:
     from shiftboss.stores.sqlite_file import Database
 
 INSERT_RUNS = Batch(
-    """INSERT INTO run (id, worker, queue, due_at, occurs_at, origin, key, give_up_at, replay_of, caused_by, data)
+    """INSERT INTO run
+  (id, number, worker, queue, due_at, occurs_at, origin, key, give_up_at, replay_of, caused_by, data)
 SELECT * FROM $rows WHERE column1 IS NOT NULL""",
-    columns=11,
+    columns=12,
 )
 UPDATE_RUNS = Batch(
-    """UPDATE run SET queue = column2, due_at = column3, occurs_at = column4, give_up_at = column5, data = column6
+    """UPDATE run SET number = column2, queue = column3, due_at = column4, occurs_at = column5, give_up_at = column6,
+  data = column7
 FROM $rows WHERE id = column1 AND column1 IS NOT NULL""",
-    columns=6,
+    columns=7,
 )
 INSERT_FINISHED = Batch(
     """INSERT INTO history (id, worker, status, finished_at, error_type, key, fired_at, data, result)

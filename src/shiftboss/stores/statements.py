@@ -63,10 +63,11 @@ class Readings(Generic[S]):
     changed_breakers: S  # (number)
     resources: S
     nodes: S
-    running: S
+    claims: S  # (number) → [[id of every claim, …], [run changed since, …]]
     waiting: S  # → [[worker, due_at], …]
-    lane_heads: S  # (names, limit) → [[name, [run, …]], …]
-    lanes: S  # (names, limit) → [[name, [queue 0], …, [queue 4], [standing], [least]], …]
+    # (names, limit) → [[name, [[run, …]]], …] where that is all; else [[name, [[queue 0], …, [standing], [least]]], …]
+    lanes: S
+    changed_lanes: S  # (number, limit) → the same, of workers changed since
     live_runs: S  # (ids)
     finished_runs: S  # (ids)
     keyed: S  # (pairs)

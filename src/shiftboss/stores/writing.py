@@ -117,20 +117,20 @@ class Writes(Generic[C]):
     # ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _write_runs(self, moves: Moves) -> None:
-        db, sql = self._db, self.writings
+        db, sql, number = self._db, self.writings, self.number
         if moves.ended:
             sql.insert_finished.run(db, [finished_row(run) for run in moves.ended])
         if moves.leaving:
             gone = sql.delete_finished.run(db, [(run_id,) for run_id in moves.leaving])
             self._must_be_all(gone, moves.leaving, "ended")
         if moves.changed:
-            found = sql.update_runs.run(db, [changed_row(run) for run in moves.changed])
+            found = sql.update_runs.run(db, [changed_row(run, number) for run in moves.changed])
             self._must_be_all(found, [run.id for run in moves.changed], "changed")
         if moves.fresh:
             occurrences = [run for run in moves.fresh if run.origin is Origin.OCCURRENCE]
             if occurrences:
                 self._must_not_have_fired([(run.worker, rows.micros(run.occurs_at)) for run in occurrences])
-            sql.insert_runs.run(db, [new_row(run) for run in moves.fresh])
+            sql.insert_runs.run(db, [new_row(run, number) for run in moves.fresh])
         if moves.payloads:
             sql.insert_payloads.run(db, moves.payloads)
 
@@ -185,9 +185,10 @@ class Writes(Generic[C]):
 # ── rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def new_row(run: Run) -> Values:
+def new_row(run: Run, number: int) -> Values:
     return (
         run.id,
+        number,
         run.worker,
         None if run.status is Status.RUNNING else queue_of(run),
         rows.micros(run.due_at),
@@ -201,9 +202,10 @@ def new_row(run: Run) -> Values:
     )
 
 
-def changed_row(run: Run) -> Values:
+def changed_row(run: Run, number: int) -> Values:
     return (
         run.id,
+        number,
         None if run.status is Status.RUNNING else queue_of(run),
         rows.micros(run.due_at),
         rows.micros(run.occurs_at),
