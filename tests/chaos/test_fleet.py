@@ -90,7 +90,7 @@ def test_two_thousand_runs_each_of_a_blocked_pair_never_overlap_and_share(tmp_pa
     (tmp_path / "blocked").mkdir()
     (tmp_path / "patient").mkdir()
     (tmp_path / "free").mkdir()
-    spans, _, blocked_rate = a_pair(tmp_path / "blocked", place, "pair", runs=2000, body_s=0.01)
+    spans, _, blocked_rate = a_pair(tmp_path / "blocked", place, "pair", runs=2000, body_s=0.01, patience_s=0.2)
     place.drop()
     patient, _, patient_rate = a_pair(tmp_path / "patient", place, "pair", runs=2000, body_s=0.01, patience_s=30.0)
     place.drop()

@@ -139,6 +139,20 @@ class TestReservation:
 
         assert starts(world.decide(after(5))) == []
 
+    def test_two_backlogs_take_turns_of_their_patience_and_not_run_by_run(self):
+        """Both have waited for long.  Whose turn it is goes on, until the other has started nothing for its patience."""
+        workers = [a_worker("a"), a_worker("b", blocks=("a",))]
+        runs = [a_run("b", RUNNING), a_run("a", due_at=after(1)), a_run("b", due_at=after(2))]
+        records = {"a": a_record(occurs_at=after(100), ok=True), "b": a_record(occurs_at=after(120), ok=True)}
+        world = a_snapshot(*runs, workers=workers, records=records)
+
+        decision = world.decide(after(129))
+
+        assert starts(decision) == [3]
+        assert decision.look_at["a"] == after(130)
+        assert starts(world.decide(after(130))) == []
+        assert gates(world.decide(after(130)), 3) == ["reserved"]
+
     def test_who_is_held_by_something_else_as_well_does_not_reserve(self):
         workers = [a_worker("a"), a_worker("b", blocks=("a",), depends_on=["u"]), a_worker("u")]
         world = self.a_world(a_run("a", RUNNING), a_run("b"), a_run("a", due_at=after(1)), workers=workers)

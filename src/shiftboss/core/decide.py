@@ -141,6 +141,7 @@ class Walk:
         self._heap: list[tuple[Rank, int, Run, Iterator[Run] | None]] = []
         self._asked: set[int] = set()
         self._reserved: list[Run] = []  # B4
+        self._granted: set[str] = set()  # workers that start something
         names = [name for name in lanes if name in snapshot.workers]
         self._lent: Lent = lend(snapshot, now, self._lenders(names))
         for name in names:
@@ -225,6 +226,7 @@ class Walk:
             self._note_wait(answer)
             return answer
         self.room.take(executor, priority)
+        self._granted.add(run.worker)
         self.decision.grants.append(Grant(run, answer.probe, answer.fallback, answer.degraded))
         if answer.state.disabled is not None or run.worker not in self.snapshot.relations.free:
             claim = Claim(node=self.node.id, fence=0, at=self.now, probe=answer.probe, fallback=answer.fallback)
@@ -256,12 +258,23 @@ class Walk:
                 self.decision.held_by_nodes.add(run.worker)
         if not all(isinstance(hold, IsBlocked | NoPermit) for hold in _of_fleet(answer.holds)):
             return  # nothing of the fleet's holds it on: then it waits for another node, which must come to it
-        patient_until = later(run.due_at, answer.state.definition.patience_s)
+        patient_until = later(self._waits_since(run), answer.state.definition.patience_s)
         if patient_until > self.now:
             self.decision.look(run.worker, patient_until)
         elif self._some_node_has_a_slot(answer):
             self._reserved.append(run)
             self.decision.look(run.worker, answer.good_until)  # what it reserves is free again then
+
+    def _waits_since(self, run: Run) -> datetime:
+        """Its due instant, or the latest start of its worker: two backlogs that block each other then take turns.
+
+        By due instants alone, both older than their patience, they would alternate run by run: on three nodes 70 runs a
+        second instead of 1,700 (measured, bodies of 10 ms).
+        """
+        if run.worker in self._granted:
+            return self.now
+        last_run_at = self.snapshot.record(run.worker).last_run_at
+        return run.due_at if last_run_at is None else max(run.due_at, last_run_at)
 
     def _some_node_has_a_slot(self, answer: Ask) -> bool:
         definition = answer.state.definition

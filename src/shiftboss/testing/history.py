@@ -127,6 +127,7 @@ class History:
         self.crashes: Counter[int] = Counter()  # likewise
         self.bodies: Counter[int] = Counter()  # run → bodies entered
         self._entered_s: dict[int, float] = {}  # run → when the last of them was, in elapsed time
+        self.started: dict[str, datetime] = {}  # worker → its latest start (B4)
         self.streaks: Counter[str] = Counter()
         self.latest: dict[str, tuple[datetime, int, bool]] = {}  # D2
         self.succeeded: dict[str, tuple[datetime, datetime]] = {}  # worker → last success, its attempt's start
@@ -280,6 +281,7 @@ class History:
         start = Start(run, run.claim, before)
         told.starts.append(start)
         self.starts.append(start)
+        self.started[run.worker] = told.at
 
     # ── counting once more ───────────────────────────────────────────────────────────────────────────────────────
 

@@ -255,7 +255,8 @@ class Judge:
             if not self._is_pending(run):
                 continue
             definition = self.history.workers[run.worker].definition
-            if run.due_at + timedelta(seconds=definition.patience_s) > self.now:
+            started_at = self.history.started.get(run.worker, run.due_at) if surely else run.due_at
+            if max(run.due_at, started_at) + timedelta(seconds=definition.patience_s) > self.now:
                 continue
             reasons = self.reasons(run) - (set() if surely else {"rate"})
             waits = reasons <= WAITS_FOR_BODIES and not (before and surely)  # with none: for a node to come to it
