@@ -140,7 +140,7 @@ class TestReservation:
         assert starts(world.decide(after(5))) == []
 
     def test_two_backlogs_take_turns_of_their_patience_and_not_run_by_run(self):
-        """Both have waited for long.  Whose turn it is goes on, until the other has started nothing for its patience."""
+        """Whose turn it is goes on, until the other has started nothing for its patience."""
         workers = [a_worker("a"), a_worker("b", blocks=("a",))]
         runs = [a_run("b", RUNNING), a_run("a", due_at=after(1)), a_run("b", due_at=after(2))]
         records = {"a": a_record(occurs_at=after(100), ok=True), "b": a_record(occurs_at=after(120), ok=True)}
