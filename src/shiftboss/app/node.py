@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from shiftboss.context import RunHandler
 from shiftboss.core.model import Node
-from shiftboss.engine.engine import Engine, Subscriber
+from shiftboss.engine.engine import Engine, Meter, Subscriber
 from shiftboss.engine.pressure import memory_share
 from shiftboss.engine.watchdog import Watchdog
 from shiftboss.executors.coroutine import CoroutineExecutor
@@ -115,7 +115,7 @@ class NodeParts:
             code_version=boss.code_version,
         )
 
-    def engine(self, subscribers: Sequence[Subscriber]) -> Engine:
+    def engine(self, subscribers: Sequence[Subscriber], meters: Sequence[Meter]) -> Engine:
         boss = self._boss
         return Engine(
             self.store,
@@ -126,6 +126,7 @@ class NodeParts:
             bodies=boss.bodies,
             executors=self.executors,
             subscribers=subscribers,
+            meters=meters,
             watchdog=self.watchdog,
             memory_share=memory_share,
             shutdown_timeout_s=boss.shutdown_timeout_s,

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from datetime import datetime
 
 from shiftboss.core.breaker import reset
-from shiftboss.core.events import Audit, RunStored, WorkerDisabled, WorkerEnabled, WorkerForgotten
+from shiftboss.core.events import Audit, RunEnded, RunStored, WorkerDisabled, WorkerEnabled, WorkerForgotten
 from shiftboss.core.lifecycle import move
 from shiftboss.core.model import (
     CancelRequest,
@@ -223,6 +223,7 @@ def forget(
         runs=cancelled,
         forgotten=(name,),
         events=(
+            *(RunEnded(at=now, worker=name, run=run.id, status=run.status, cause=run.cause) for run in cancelled),
             WorkerForgotten(at=now, worker=name, by=by),
             Audit(at=now, worker=name, by=by, action="forget", before=f"{len(cancelled)} waiting", after="forgotten"),
         ),

@@ -220,6 +220,7 @@ def _end(draft: Draft, run: Run, *, pause_s: float | None = None) -> None:
     elif run.origin is Origin.ITERATION:
         pause = definition.pause_s if pause_s is None else pause_s
         next_iteration(draft, definition, pause_s=pause, last_start=last.started_at if last is not None else None)
+    ended_with = last if last is not None and last.ended_at == draft.now else None
     draft.emit(
         RunEnded(
             at=draft.now,
@@ -228,8 +229,10 @@ def _end(draft: Draft, run: Run, *, pause_s: float | None = None) -> None:
             node=last.node if last is not None else "",
             status=run.status,
             cause=run.cause,
-            duration_s=last.duration_s if last is not None and last.ended_at == draft.now else 0.0,
+            duration_s=ended_with.duration_s if ended_with is not None else 0.0,
             error=run.error if run.status is Status.DEAD else None,
+            attempt=ended_with.number if ended_with is not None else 0,
+            attempt_cause=ended_with.cause if ended_with is not None else None,
         )
     )
 
@@ -252,6 +255,17 @@ def _give_back(draft: Draft, run: Run, *, began: bool) -> None:
         _die(draft, run, Cause.LOST, lost)
     else:
         draft.put(_pending_again(draft, run, due_at=draft.now, rescues=run.rescues))
+        draft.emit(
+            AttemptEnded(
+                at=draft.now,
+                worker=run.worker,
+                run=run.id,
+                node=run.claim.node if run.claim else "",
+                attempt=run.attempt,
+                cause=Cause.INTERRUPTED,
+                retry_at=draft.now,
+            )
+        )
 
 
 def _pending_again(draft: Draft, run: Run, *, due_at: datetime, rescues: int) -> Run:

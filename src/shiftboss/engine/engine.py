@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
+from typing import Protocol
 
 from shiftboss.clock import Clock
 from shiftboss.core import fleet
@@ -45,6 +46,13 @@ MAX_BACK_OFF_S = 2.0
 Subscriber = Callable[[Sequence[Event]], None]
 
 
+class Meter(Protocol):
+    """Measures the engine; called in its thread, at each turn."""
+
+    def cycle(self, duration_s: float) -> None: ...
+    def store_error(self, error: OperatorError) -> None: ...
+
+
 class Engine:
     """A node: a session of the store, the cycle, and what is in the air.  A client has no *node*."""
 
@@ -59,6 +67,7 @@ class Engine:
         bodies: Mapping[str, Body] | None = None,
         executors: Mapping[str, Executor] | None = None,
         subscribers: Sequence[Subscriber] = (),
+        meters: Sequence[Meter] = (),
         watchdog: Watchdog | None = None,
         memory_share: Callable[[], float | None] = lambda: None,
         shutdown_timeout_s: float = 25.0,
@@ -71,6 +80,7 @@ class Engine:
         self._resources = resources or {}
         self._executors = executors or {}
         self._subscribers = list(subscribers)
+        self._meters = list(meters)
         self._watchdog = watchdog
         self._memory_share = memory_share
         self._shutdown_timeout_s = shutdown_timeout_s
@@ -246,7 +256,7 @@ class Engine:
             facts = self._admitted(self._inbox.take())
             began_s = self._clock.monotonic_s()
             turn = self._cycle.turn(facts, dead=dead)
-            self._slowest_turn_s = max(self._slowest_turn_s, self._clock.monotonic_s() - began_s)
+            self._measured(self._clock.monotonic_s() - began_s)
             self._take(turn, facts)
             self._recovered()
             if not turn.again and not len(self._inbox) and not self._is_over():
@@ -286,7 +296,18 @@ class Engine:
         tell(self._waiters.ended(turn.events, self._session, claims_read=turn.claims_read))
         self._publish(turn)
 
+    def _measured(self, duration_s: float) -> None:
+        self._slowest_turn_s = max(self._slowest_turn_s, duration_s)
+        for meter in self._meters:
+            meter.cycle(duration_s)
+
+    def _count_error(self, error: OperatorError) -> None:
+        for meter in self._meters:
+            meter.store_error(error)
+
     def _publish(self, turn: Turn) -> None:
+        for error in turn.put_off:
+            self._count_error(error)
         if not turn.events:
             return
         for subscriber in self._subscribers:
@@ -369,6 +390,7 @@ class Engine:
 
     def _store_failed(self, facts: Sequence[Fact], error: OperatorError) -> None:
         """H5: refuse those who wait, keep the reports, try again later."""
+        self._count_error(error)
         unavailable = _as_unavailable(error)
         tell([(fact.answer, None, unavailable) for fact in facts if fact.answer is not None])
         self._inbox.put_back([fact for fact in facts if fact.answer is None])
@@ -431,6 +453,7 @@ class Engine:
                 facts.append(left(self._node, report))
             self._take(self._cycle.turn(facts), facts)
         except OperatorError as error:
+            self._count_error(error)
             report.store_reached = False
             report.unreported = sum(1 for fact in facts if fact.report is not None)
             log.error("the store does not answer at the end: %s; what is claimed is rescued later", error)  # noqa: TRY400  # expected at an outage, the trace says nothing more

@@ -17,11 +17,12 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from shiftboss.core.events import AttemptEnded, Event, RunEnded, RunStarted
+from shiftboss.core.events import AttemptEnded, Event, RunEnded, RunRescued, RunSkipped, RunStarted
 from shiftboss.core.health import Health
-from shiftboss.core.model import BreakerMode
+from shiftboss.core.model import BreakerMode, Cause
 
 DURATIONS_S = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0)
+CYCLES_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 DELAYS_S = (0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 60.0, 300.0, 1800.0)
 
 
@@ -49,7 +50,7 @@ class Counted:
         )
         self._durations = Histogram(
             "shiftboss_run_duration_seconds",
-            "How long the last attempt of a run took.",
+            "How long the attempt took with which a run ended.",
             ("worker",),
             buckets=DURATIONS_S,
             registry=self.registry,
@@ -61,6 +62,21 @@ class Counted:
             buckets=DELAYS_S,
             registry=self.registry,
         )
+        self._cycles = Histogram(
+            "shiftboss_cycle_duration_seconds",
+            "How long a cycle of the engine took, its transaction included.",
+            buckets=CYCLES_S,
+            registry=self.registry,
+        )
+        self._store_errors = Counter(
+            "shiftboss_store_errors", "Transactions that the store did not take.", registry=self.registry
+        )
+
+    def cycle(self, duration_s: float) -> None:
+        self._cycles.observe(duration_s)
+
+    def store_error(self, error: Exception) -> None:
+        self._store_errors.inc()
 
     def __call__(self, events: Sequence[Event]) -> None:
         for event in events:
@@ -70,10 +86,15 @@ class Counted:
                 case AttemptEnded():
                     self._attempts.labels(event.worker, event.cause.value).inc()
                 case RunEnded():
-                    outcome = event.cause.value if event.cause is not None else event.status.value
                     self._runs.labels(event.worker, event.status.value).inc()
-                    self._attempts.labels(event.worker, outcome).inc()
-                    self._durations.labels(event.worker).observe(event.duration_s)
+                    if event.attempt:
+                        cause = event.attempt_cause
+                        self._attempts.labels(event.worker, "succeeded" if cause is None else cause.value).inc()
+                        self._durations.labels(event.worker).observe(event.duration_s)
+                case RunRescued():
+                    self._attempts.labels(event.worker, Cause.RESCUED.value).inc()
+                case RunSkipped():
+                    self._runs.labels(event.worker, "skipped").inc()
                 case _:
                     pass
 
