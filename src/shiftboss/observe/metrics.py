@@ -103,7 +103,20 @@ def exposition(status: Status, counted: Counted, *, version: str) -> tuple[bytes
     """Text for Prometheus, and its content type."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_FromStore(status, version))
-    return generate_latest(registry) + generate_latest(counted.registry), CONTENT_TYPE_LATEST
+    registry.register(_WithoutCreated(counted.registry))
+    return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+class _WithoutCreated(Collector):
+    """What was counted, without a series beside each that says since when: nobody asks, and each costs its room."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in self._registry.collect():
+            metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
+            yield metric
 
 
 class _FromStore(Collector):
@@ -122,11 +135,13 @@ class _FromStore(Collector):
         running = _gauge("shiftboss_runs_running", "Runs in progress in the fleet.")
         pending = _gauge("shiftboss_runs_pending", "Runs that wait, counted to 1,001.")
         oldest = _gauge("shiftboss_oldest_due_age_seconds", "For how long the run that is due longest has waited.")
-        success = _gauge("shiftboss_last_success_timestamp_seconds", "When it last succeeded.")
+        success = _gauge("shiftboss_last_success_timestamp_seconds", "When a run of it last succeeded.")
         letters = _gauge("shiftboss_dead_letters", "Dead letters that are open.")
-        enabled = _gauge("shiftboss_worker_enabled", "1 while it is enabled.")
-        health = _gauge("shiftboss_worker_health", "1 for the health it has, 0 for the others.", "health")
-        breaker = _gauge("shiftboss_breaker_state", "1 for the state its breaker is in, 0 for the others.", "state")
+        enabled = _gauge("shiftboss_worker_enabled", "1 while the worker is enabled, else 0.")
+        health = _gauge("shiftboss_worker_health", "1 for the health that the worker has, 0 for the others.", "health")
+        breaker = _gauge(
+            "shiftboss_breaker_state", "1 for the state that the worker's breaker is in, 0 for the others.", "state"
+        )
         now = self._status.at
         for worker in self._status.workers:
             name = worker.name
@@ -146,7 +161,7 @@ class _FromStore(Collector):
 
     def _of_nodes(self) -> Iterator[Metric]:
         slots = GaugeMetricFamily("shiftboss_node_slots", "Slots of a live node.", labels=("node",))
-        used = GaugeMetricFamily("shiftboss_node_slots_used", "Those in use.", labels=("node",))
+        used = GaugeMetricFamily("shiftboss_node_slots_used", "Slots in use, of a live node.", labels=("node",))
         lag = GaugeMetricFamily("shiftboss_event_loop_lag_seconds", "Lag of a node's event loop.", labels=("node",))
         for node in self._status.nodes:
             if node.live:
