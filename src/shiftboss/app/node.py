@@ -25,6 +25,7 @@ from shiftboss.engine.pressure import memory_share
 from shiftboss.engine.watchdog import Watchdog
 from shiftboss.executors.coroutine import CoroutineExecutor
 from shiftboss.executors.thread import ThreadExecutor
+from shiftboss.observe.tracing import Tracing
 from shiftboss.ports import Executor, Store
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ class NodeParts:
             executors=self.executors,
             subscribers=subscribers,
             meters=meters,
+            traced=Tracing(package_version()).begin,
             watchdog=self.watchdog,
             memory_share=memory_share,
             shutdown_timeout_s=boss.shutdown_timeout_s,

@@ -47,6 +47,7 @@ class Request(Value, frozen=True):
     priority: Priority | None = None
     force: bool = False
     by: str = ""
+    traceparent: str | None = None
 
 
 def trigger(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], request: Request) -> tuple[Change, Run]:
@@ -92,6 +93,7 @@ def trigger(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], request: R
         give_up_at=give_up_at(definition, due_at, deadline_at),
         deadline_at=deadline_at,
         by=request.by,
+        traceparent=request.traceparent,
     )
     return Change(runs=(run,), events=(RunStored(at=now, worker=run.worker, run=run.id, origin="trigger"),)), run
 
@@ -281,6 +283,7 @@ def replay(
         give_up_at=give_up_at(definition, due_at, deadline_at),
         deadline_at=deadline_at,
         by=by,
+        traceparent=dead.traceparent,
     )
     closed = replace(letter, state="replayed", closed_at=now, closed_by=by, replayed_as=run.id)
     audit = Audit(

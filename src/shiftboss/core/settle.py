@@ -36,7 +36,6 @@ from shiftboss.core.model import (
     Interrupted,
     Node,
     Origin,
-    Outcome,
     Record,
     Report,
     Run,
@@ -70,15 +69,16 @@ def settle(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], report: Rep
         stale = StaleReport(at=now, run=report.run, node=report.node, worker=worker, fence=report.fence)
         return Change(events=(stale,)), False
     draft = Draft(snapshot, now, ids)
-    _settle(draft, run, report.outcome, duration_s=report.duration_s, code_version=report.code_version)
+    _settle(draft, run, report)
     return draft.change(), True
 
 
-def _settle(draft: Draft, run: Run, outcome: Outcome, *, duration_s: float, code_version: str) -> None:
+def _settle(draft: Draft, run: Run, report: Report) -> None:
+    outcome, duration_s, code_version = report.outcome, report.duration_s, report.code_version
     match outcome:
         case Succeeded():
             run = _with_attempt(draft, run, duration_s, None, None, code_version)
-            _succeed(draft, run, outcome)
+            _succeed(draft, run, outcome, traceparent=report.traceparent)
         case Cancelled():
             run = _with_attempt(draft, run, duration_s, Cause.CANCELLED, None, code_version)
             _cancel(draft, run)
@@ -102,7 +102,7 @@ def _settle(draft: Draft, run: Run, outcome: Outcome, *, duration_s: float, code
 # ── ends ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _succeed(draft: Draft, run: Run, outcome: Succeeded) -> None:
+def _succeed(draft: Draft, run: Run, outcome: Succeeded, *, traceparent: str | None) -> None:
     definition = draft.worker(run.worker).definition
     started_at = run.attempts[-1].started_at
     _count_attempt(
@@ -119,7 +119,7 @@ def _succeed(draft: Draft, run: Run, outcome: Succeeded) -> None:
     ended = move(run, Status.SUCCEEDED, claim=None, finished_at=draft.now, result=outcome.result, cause=None)
     pause_s = definition.pause_s if outcome.idle_s is None else outcome.idle_s
     _end(draft, ended, pause_s=pause_s)
-    runs_after(draft, run)
+    runs_after(draft, run, traceparent=traceparent)
 
 
 def _fail(draft: Draft, run: Run, cause: Cause, error: Error, *, retry_after_s: float | None = None) -> None:

@@ -34,7 +34,7 @@ from shiftboss.engine.shutdown import Phase, Shutdown, ShutdownReport
 from shiftboss.engine.waiters import Waiters
 from shiftboss.engine.watchdog import Watchdog
 from shiftboss.errors import OperatorError, ShiftbossError, StoreFull, StoreUnavailable
-from shiftboss.ports import Body, Executor, Session, StopReason, Store
+from shiftboss.ports import Body, Executor, Launch, Session, StopReason, Store
 
 log = logging.getLogger("shiftboss.engine")
 
@@ -68,6 +68,7 @@ class Engine:
         executors: Mapping[str, Executor] | None = None,
         subscribers: Sequence[Subscriber] = (),
         meters: Sequence[Meter] = (),
+        traced: Callable[[Launch], None] = lambda launch: None,
         watchdog: Watchdog | None = None,
         memory_share: Callable[[], float | None] = lambda: None,
         shutdown_timeout_s: float = 25.0,
@@ -103,6 +104,7 @@ class Engine:
             kinds={definition.name: definition.executor for definition in definitions},
             put=self._put_quietly,
             code_version=node.code_version if node is not None else "",
+            traced=traced,
         )
         self._waiters = Waiters()
         self._wake = threading.Event()  # set with every ring; what the back-off waits for
