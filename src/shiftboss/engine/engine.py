@@ -138,6 +138,19 @@ class Engine:
         self._shutdown.request(self._clock.monotonic_s(), timeout_s=self._shutdown_timeout_s)
         self._ring()
 
+    def measure(self, meter: Meter) -> None:
+        """From the next cycle on."""
+        self._meters.append(meter)
+
+    @property
+    def in_flight(self) -> int:
+        """How many attempts run here."""
+        return len(self._flights)
+
+    @property
+    def shutdown_timeout_s(self) -> float:
+        return self._shutdown_timeout_s
+
     @property
     def trouble(self) -> str | None:
         """What keeps the engine from working just now; None when nothing does."""
@@ -392,7 +405,6 @@ class Engine:
 
     def _store_failed(self, facts: Sequence[Fact], error: OperatorError) -> None:
         """H5: refuse those who wait, keep the reports, try again later."""
-        self._count_error(error)
         unavailable = _as_unavailable(error)
         tell([(fact.answer, None, unavailable) for fact in facts if fact.answer is not None])
         self._inbox.put_back([fact for fact in facts if fact.answer is None])
@@ -400,6 +412,7 @@ class Engine:
         if self._trouble is None:
             log.error("the store does not answer: %s; nothing new starts, tried again until it does", error)
         self._trouble = str(error)
+        self._count_error(error)
         if not self._lease.is_trusted:
             self._flights.stop_all(StopReason.LEASE)
         self._wake.wait(min(self._back_off_s, max(0.01, self._shutdown.next_s(self._clock.monotonic_s()))))
