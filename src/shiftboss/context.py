@@ -158,6 +158,11 @@ class Context:
         return self._launch.run.degraded
 
     @property
+    def traceparent(self) -> str | None:
+        """W3C's name of this attempt's span, for what the body calls; None where nothing is traced (extra `otel`)."""
+        return self._launch.traceparent
+
+    @property
     def cancelled(self) -> bool:
         """Whether this attempt has been told to end now.  A body in a thread looks here between its steps."""
         return self._cancelled

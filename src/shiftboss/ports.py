@@ -335,6 +335,23 @@ class Body(Protocol):
         ...
 
 
+class Span(Protocol):
+    """The trace of one attempt."""
+
+    @property
+    def traceparent(self) -> str | None:
+        """W3C's name for it, to be handed to what the body starts."""
+        ...
+
+    def enter(self) -> None:
+        """Make it the current one, in the context that the body runs in."""
+        ...
+
+    def end(self, outcome: Outcome) -> None:
+        """The attempt has ended; what *outcome* says is without secrets.  Twice is once."""
+        ...
+
+
 class Launch(msgspec.Struct, eq=False):
     """Everything an executor needs to start one attempt.  `report` may be called from any thread, once."""
 
@@ -345,6 +362,11 @@ class Launch(msgspec.Struct, eq=False):
     signal: Callable[[str, Any], None]  # what a body says meanwhile: "progress", "heartbeat", "zombie"
     timeout_s: float | None
     last_success_at: datetime | None = None  # of the worker, for the context
+    span: Span | None = None  # where it is traced
+
+    @property
+    def traceparent(self) -> str | None:
+        return None if self.span is None else self.span.traceparent
 
 
 class Executor(Protocol):
@@ -402,6 +424,7 @@ __all__ = [
     "Reader",
     "Schema",
     "Session",
+    "Span",
     "StopReason",
     "Store",
     "Transaction",

@@ -1,8 +1,12 @@
 """`runs`, `show`, `next`, `graph`."""
 
+import getpass
 import json
+import re
 
 import pytest
+
+from shiftboss import Orchestrator
 
 from .conftest import dead_runs
 
@@ -64,6 +68,16 @@ def test_a_result_is_shown_as_it_is_stored(cli, shop):
     run = cli("runs", "--worker", "send-mail", "--status", "succeeded", "--json").lines[0]
 
     assert cli("show", str(run["id"]), "--json").json["run"]["result"] == {"to": "ada", "copies": 2}
+
+
+def test_a_worker_with_a_ceiling_shows_it(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    boss = Orchestrator("sqlite:///shiftboss.db")
+    boss.worker(name="measure", executor="process", max_memory="200MB")(getpass.getuser)
+    boss.sync.start()
+    boss.sync.stop()
+
+    assert re.search(r"max memory +200 MiB", cli("show", "measure").out)
 
 
 def test_a_worker_shows_its_settings_relations_and_last_runs(cli, shop):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from builders import NOON, a_breaker, a_node, a_record, a_run, a_snapshot, a_worker, after, at
 
-from shiftboss.core.health import Health, HealthReason, system_health, worker_health
+from shiftboss.core.health import Health, HealthReason, in_a_word, system_health, worker_health
 from shiftboss.core.model import BreakerMode, NodeMode, Sample, Shed, Status
 from shiftboss.core.policy import HealthPolicy
 from shiftboss.core.value import replace
@@ -52,7 +52,6 @@ class TestStatus:
         [
             (a_node("n1", "other"), "no live node declares it"),
             (a_node("n1", "a", mode=NodeMode.CLIENT), "no live node declares it"),
-            (a_node("n1", "a", mode=NodeMode.DRAINING), "every live node that could run it is shutting down"),
             (
                 replace(a_node("n1"), workers={"a": "x: int"}),
                 "every live node that declares it declares other parameters than the newest declaration",
@@ -63,6 +62,17 @@ class TestStatus:
         health = judge(nodes=[node])
 
         assert (health.status, [reason.text for reason in health.reasons]) == (Health.OFFLINE, [said])
+
+    def test_who_no_node_can_run_any_more_because_they_end_on_purpose_is_degraded(self):
+        draining = a_node("n1", "a", mode=NodeMode.DRAINING)
+        health = judge(nodes=[draining])
+        beside = judge(nodes=[draining, a_node("n2", "a")])
+
+        assert health.status is Health.DEGRADED
+        assert [(reason.fact, reason.text) for reason in health.reasons] == [
+            ("draining", "every live node that could run it is shutting down")
+        ]
+        assert beside.status is Health.HEALTHY
 
     def test_a_node_whose_lease_ended_is_no_live_one(self):
         world = a_snapshot(workers=[a_worker()])
@@ -199,6 +209,16 @@ class TestSystem:
         worker = a_worker("a", priority=priority)
 
         assert self.whole(worker, nodes=[a_node("n1", "other")]).status == status
+
+    def test_while_the_only_node_drains_it_is_draining_and_not_unhealthy(self):
+        worker = a_worker("a", priority="critical")
+        draining = self.whole(worker, nodes=[a_node("n1", "a", mode=NodeMode.DRAINING)])
+        gone = self.whole(worker, nodes=[a_node("n1", "other")])
+        unwell = self.whole(worker, nodes=[a_node("n1", "a", mode=NodeMode.DRAINING)], records={"a": self.BAD})
+
+        assert (draining.status, in_a_word(draining.status, draining.reasons)) == (Health.DEGRADED, "draining")
+        assert (gone.status, in_a_word(gone.status, gone.reasons)) == (Health.UNHEALTHY, "unhealthy")
+        assert in_a_word(unwell.status, unwell.reasons) == "unhealthy"
 
     def test_a_degraded_and_a_disabled_one_degrade(self):
         assert self.whole(a_worker("a", priority="critical"), records={"a": self.SO_SO}).status is Health.DEGRADED

@@ -109,7 +109,7 @@ class TestSuccess:
         world.settle(1, OK, duration_s=2.0)
 
         assert world.said(RunEnded) == [
-            RunEnded(at=NOON, worker="a", run=1, node="n1", status=Status.SUCCEEDED, duration_s=2.0)
+            RunEnded(at=NOON, worker="a", run=1, node="n1", status=Status.SUCCEEDED, duration_s=2.0, attempt=1)
         ]
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import httpx
 import pytest
 
 from shiftboss import ConfigurationError, Orchestrator
 from shiftboss.testing.clock import VirtualClock
-from shiftboss.web.access import Local, Role, WithToken, granted
+from shiftboss.web.access import Local, Mounted, Role, WithToken, granted
 from shiftboss.web.application import Application, application
 from shiftboss.web.guesses import FREE, MAX_ADDRESSES, Guesses
+from shiftboss.web.refusals import Refusals
 from shiftboss.web.server import Address, Server, address_of, gate_of
 from shiftboss.web.table import EVERYBODY, OPERATIONS, PREFIX
 
@@ -256,6 +259,60 @@ def test_guesses_double_their_wait_are_forgiven_and_bounded():
     assert guesses.wait_s("192.0.2.9") > 0  # all together are too many
 
 
+# ── refusals are said ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def refusals(caplog) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name == "shiftboss.web.access"]
+
+
+async def test_the_first_refusal_is_said_and_the_next_within_a_minute_are_counted(boss, caplog):
+    clock = VirtualClock("2026-03-01")
+    app = Application(boss, WithToken(TOKEN, clock))
+    app._refusals._clock = clock
+    async with a_client(app) as client:
+        for _ in range(3):
+            await client.get(f"{PREFIX}/status", headers={"authorization": "Bearer guess"})
+        clock.advance(61)
+        await client.get(f"{PREFIX}/status", headers={"authorization": "Bearer guess"})
+
+    assert refusals(caplog) == [
+        "refused (401 wrong-token): GET /api/v1/status from 192.0.2.7",
+        "refused (401 wrong-token): GET /api/v1/status from 192.0.2.7; 2 more like it since the last line",
+    ]
+    assert "guess" not in caplog.text
+
+
+async def test_whose_role_is_too_low_is_named_and_so_is_what_was_tried(boss, caplog):
+    app = Application(boss, Mounted(lambda request: ("viewer", "ada")))
+    async with a_client(app) as client:
+        await answer(client, "POST", f"{PREFIX}/workers/{{worker}}/disable", **SAME_ORIGIN)
+        await answer(client, "POST", f"{PREFIX}/workers/{{worker}}/enable")
+
+    assert refusals(caplog) == [
+        "refused (403 role-too-low, ada): POST /api/v1/workers/pick/disable from 192.0.2.7",
+        "refused (403 cross-site): POST /api/v1/workers/pick/enable from 192.0.2.7",
+    ]
+
+
+async def test_no_request_writes_a_line_of_its_own(boss, caplog):
+    async with a_client(boss.asgi()) as client:
+        await client.get(f"{PREFIX}/workers/x%0a2026-03-01%20WARNING%20forged" + "y" * 1000)
+
+    (line,) = refusals(caplog)
+    assert "\n" not in line
+    assert len(line) < 300
+
+
+def test_many_addresses_get_a_bounded_number_of_lines_and_room():
+    said = Refusals(VirtualClock("2026-03-01"))
+
+    lines = sum(said._counted((f"address {number}", "wrong-host")) is not None for number in range(3000))
+
+    assert lines == 60
+    assert len(said._known) == 1024
+
+
 # ── sites ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -340,6 +397,34 @@ async def test_healthz_is_503_when_a_high_worker_is_unwell():
 
     assert found.status_code == 503
     assert found.json()["status"] == "unhealthy"
+
+
+async def test_a_node_that_ends_on_purpose_is_draining_and_not_unhealthy():
+    boss = Orchestrator("memory:", shutdown_timeout=30)
+    began, go_on = asyncio.Event(), asyncio.Event()
+
+    @boss.worker(priority="critical", timeout=None)
+    async def lasts() -> None:
+        began.set()
+        await go_on.wait()
+
+    async with a_client(Application(boss, Local())) as client:
+        await boss.start()
+        await lasts.trigger()
+        await began.wait()
+        stopping = asyncio.create_task(boss.stop())
+        while (await client.get("/readyz")).status_code == 200 or (await client.get("/healthz")).json()[
+            "reasons"
+        ] == []:
+            await asyncio.sleep(0)
+        during = await client.get("/healthz")
+        go_on.set()
+        await stopping
+        after = await client.get("/healthz")
+
+    assert (during.status_code, during.json()["status"]) == (200, "draining")
+    assert during.json()["reasons"] == ["lasts: every live node that could run it is shutting down"]
+    assert (after.status_code, after.json()["status"]) == (503, "stopping")
 
 
 def lambda_named():

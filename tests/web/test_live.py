@@ -8,10 +8,12 @@ import socket
 import threading
 
 import pytest
+from postgres_proxy import Proxy
 
-from shiftboss import Orchestrator
+from shiftboss import Orchestrator, StoreUnavailable
 from shiftboss.app.views import Views
 from shiftboss.core.model import Status
+from shiftboss.stores import postgres_connection, postgres_link
 from shiftboss.stores.sqlite_session import SqliteSession
 from shiftboss.web import frames, hub, reader, stream
 from shiftboss.web.changes import RunChanges
@@ -213,6 +215,48 @@ def test_fifty_streams_cost_the_store_what_one_costs(tmp_path, monkeypatch):
     fifty = reads_of(a_shop(f"sqlite:///{tmp_path / 'fifty.db'}"), monkeypatch, 50)
 
     assert 0 < fifty <= 1.5 * one + 5  # the node's own renewals ring in between
+
+
+# ── a store that does not answer ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_when_the_server_of_the_store_falls_silent_the_page_is_stale_until_it_speaks(place, monkeypatch):
+    for name in ("CALL_S", "CONNECT_S"):
+        monkeypatch.setattr(postgres_link, name, 0.5)
+    monkeypatch.setattr(postgres_connection, "CALL_S", 0.5)
+    monkeypatch.setattr(reader, "TURN_S", 0.2)  # it looks although no bell rings any more
+    with Proxy(place.url + "&connect_timeout=2") as proxy:
+        boss = a_shop(proxy.url)
+        with serving(boss) as address, Sse(address) as sse:
+            sse.until("status")
+            proxy.fall_silent()
+            reason = sse.until("stale")["reason"]
+            proxy.recover()
+            proxy.cut()
+            back = sse.until("status")
+
+    assert reason
+    assert back["full"]
+    assert {worker["name"] for worker in back["workers"]} == set(boss.definitions)
+
+
+def test_a_file_that_cannot_be_read_makes_the_page_stale_until_it_can(tmp_path, monkeypatch):
+    monkeypatch.setattr(reader, "TURN_S", 0.2)
+    boss = a_shop(f"sqlite:///{tmp_path / 'shop.db'}")
+    with serving(boss) as address, Sse(address) as sse:
+        sse.until("status")
+        with monkeypatch.context() as patch:
+            patch.setattr(SqliteSession, "read", cannot_be_read)
+            reason = sse.until("stale")["reason"]
+        back = sse.until("status")
+
+    assert reason == "disk I/O error"
+    assert back["full"]
+
+
+def cannot_be_read(session):
+    """In WAL nothing that other processes do to a file keeps a reader out, but the end of its file system."""
+    raise StoreUnavailable("disk I/O error")
 
 
 def test_the_reader_ends_with_the_last_stream(file_shop):

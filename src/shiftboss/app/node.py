@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING
 
 from shiftboss.context import RunHandler
 from shiftboss.core.model import Node
-from shiftboss.engine.engine import Engine, Subscriber
+from shiftboss.engine.engine import Engine, Meter, Subscriber
 from shiftboss.engine.pressure import memory_share
 from shiftboss.engine.watchdog import Watchdog
 from shiftboss.executors.coroutine import CoroutineExecutor
 from shiftboss.executors.thread import ThreadExecutor
+from shiftboss.observe.tracing import Tracing
 from shiftboss.ports import Executor, Store
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class NodeParts:
             code_version=boss.code_version,
         )
 
-    def engine(self, subscribers: Sequence[Subscriber]) -> Engine:
+    def engine(self, subscribers: Sequence[Subscriber], meters: Sequence[Meter]) -> Engine:
         boss = self._boss
         return Engine(
             self.store,
@@ -126,6 +127,8 @@ class NodeParts:
             bodies=boss.bodies,
             executors=self.executors,
             subscribers=subscribers,
+            meters=meters,
+            traced=Tracing(package_version()).begin,
             watchdog=self.watchdog,
             memory_share=memory_share,
             shutdown_timeout_s=boss.shutdown_timeout_s,

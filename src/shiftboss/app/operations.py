@@ -32,6 +32,7 @@ from shiftboss.errors import WaitTimeout, WrongPayload
 from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.command import CommandBody
 from shiftboss.ports import Arrival, Body, HistoryFilter, LetterFilter, Store
+from shiftboss.trace import current_traceparent
 
 if TYPE_CHECKING:  # 15 ms of import, which is for the start and the first question
     from shiftboss.app.views import NodeStatus, SystemStatus, Views
@@ -68,7 +69,9 @@ class Operations:
 
     def _asked(self, name: str, payload: bytes | None, options: Mapping[str, Any]) -> Request:
         digest = None if payload is None else hashlib.sha256(payload).hexdigest()
-        request = Request(worker=name, payload=payload, digest=digest, by=acting.get())
+        request = Request(
+            worker=name, payload=payload, digest=digest, by=acting.get(), traceparent=current_traceparent()
+        )
         return with_options(request, options) if options else request
 
     def _put_trigger(self, request: Request) -> call.Put:

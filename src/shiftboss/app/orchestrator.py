@@ -42,7 +42,7 @@ from shiftboss.ports import Body, Store
 if TYPE_CHECKING:  # 15 ms of import, which is for the start and the first question
     from shiftboss.app.node import NodeParts
     from shiftboss.app.views import Views
-    from shiftboss.engine.engine import Engine, Subscriber
+    from shiftboss.engine.engine import Engine, Meter, Subscriber
     from shiftboss.engine.shutdown import ShutdownReport
 
 _forks = [0]  # how often this process was forked off; asked at every call, where getpid would be a system call
@@ -118,6 +118,7 @@ class Orchestrator(Operations):
         self.bodies: dict[str, Body] = {}
         self.only: Callable[[str], bool] = lambda name: True  # the command's --only and --except
         self._subscribers: list[Subscriber] = [log_events]
+        self._meters: list[Meter] = []
         self._engine: Engine | None = None
         self._parts: NodeParts | None = None
         self._views: Views | None = None
@@ -162,6 +163,10 @@ class Orchestrator(Operations):
     def on_events(self, subscriber: Callable[[Sequence[Event]], None]) -> None:
         """Call *subscriber* with the events of each commit, in the engine's thread: be quick, do not block."""
         self._subscribers.append(subscriber)
+
+    def measure(self, meter: Meter) -> None:
+        """Tell *meter* how long each cycle took, and what the store did not take; in the engine's thread."""
+        self._meters.append(meter)
 
     # ── living ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -261,7 +266,7 @@ class Orchestrator(Operations):
         store.open(create=not is_client)
         parts = NodeParts(self, store, loop, is_client=is_client)
         self._parts = parts
-        self._engine = parts.engine(self._subscribers)
+        self._engine = parts.engine(self._subscribers, self._meters)
         self._forks = _forks[0]
         self._engine.start()
         return self._engine

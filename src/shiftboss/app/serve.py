@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from shiftboss.app.signals import heard, leave_at_once
+from shiftboss.app.systemd import unit_of_environment
 from shiftboss.engine.engine import Engine
 from shiftboss.engine.shutdown import ShutdownReport
 from shiftboss.errors import NotAllowed
@@ -38,6 +39,7 @@ def serve(boss: Orchestrator, *, until: Callable[[Engine], None] | None = None) 
     collect_seldom()
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
+    unit = unit_of_environment(boss.clock)
     engine = boss._make_engine(loop, is_client=False)
     ending: list[int] = []
 
@@ -56,9 +58,13 @@ def serve(boss: Orchestrator, *, until: Callable[[Engine], None] | None = None) 
         watcher.start()
         if until is not None:
             until(engine)
+        if unit is not None:
+            unit.ready(engine)
         report = loop.run_until_complete(asyncio.wrap_future(engine.over, loop=loop))
         boss._close()
         _close_loop(loop)
+        if unit is not None:
+            unit.close()
         report.signal = ending[-1] if ending else None
         return report
 

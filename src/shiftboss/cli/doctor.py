@@ -137,7 +137,7 @@ def _room(folder: Path) -> Iterator[Finding]:
     except (OSError, AttributeError):
         return
     free = facts.f_bavail * facts.f_frsize
-    text = f"{in_bytes(free)} free in {folder}"
+    text = f"{words.in_bytes(free)} free in {folder}"
     if free < ALMOST_NOTHING_BYTES:
         yield Finding(Severity.PROBLEM, "disk", text, "make room: a full disk stops everything new")
     elif free < LITTLE_BYTES:
@@ -173,7 +173,7 @@ def store(info: dict[str, Any]) -> Iterator[Finding]:
     """What the store says about itself."""
     is_file = "path" in info
     engine = str(info["engine"]).partition(", process")[0]
-    size = in_bytes(info["size_bytes"])
+    size = words.in_bytes(info["size_bytes"])
     schema, latest = info["schema"], migrating.latest("sqlite" if is_file else "postgres")
     newest = "the newest" if schema == latest else f"the newest is {latest}"
     place = info["path"] if is_file else f"schema {info['schema_name']} of database {info['database']}"
@@ -217,11 +217,11 @@ def _file_store(info: dict[str, Any]) -> Iterator[Finding]:
         yield Finding(
             Severity.WARNING,
             "log",
-            f"the write-ahead log has {in_bytes(info['wal_bytes'])}: some reader keeps it from being reused",
+            f"the write-ahead log has {words.in_bytes(info['wal_bytes'])}: some reader keeps it from being reused",
             "look for a process that holds the file open for long (lsof), a backup or a database browser",
         )
     else:
-        yield Finding(Severity.GOOD, "log", f"the write-ahead log has {in_bytes(info['wal_bytes'])}")
+        yield Finding(Severity.GOOD, "log", f"the write-ahead log has {words.in_bytes(info['wal_bytes'])}")
     if info["reserve"] != "set aside":
         yield Finding(
             Severity.WARNING,
@@ -308,12 +308,3 @@ def relations(views: Views) -> Iterator[Finding]:
 def failed(about: str, error: ShiftbossError) -> Finding:
     """An examination that could not be made."""
     return Finding(Severity.PROBLEM, about, str(error))
-
-
-def in_bytes(number: int) -> str:
-    size = float(number)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" or size >= 10 else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from shiftboss.cli import times, words
-from shiftboss.cli.doctor import Finding, Severity, in_bytes
+from shiftboss.cli.doctor import Finding, Severity
+from shiftboss.cli.words import in_bytes
 from shiftboss.stores.postgres_facts import Facts, Who
 from shiftboss.stores.postgres_link import OLDEST
 

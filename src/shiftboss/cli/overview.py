@@ -14,6 +14,7 @@ from pathlib import Path
 from shiftboss.app.views import SystemStatus, WorkerStatus
 from shiftboss.cli import holding, table, times, words
 from shiftboss.cli.table import Cell, Column, Row
+from shiftboss.core.health import in_a_word
 from shiftboss.core.value import replace
 from shiftboss.errors import UnknownWorker, did_you_mean
 
@@ -99,7 +100,7 @@ def headline(found: SystemStatus) -> list[str | Cell]:
     facts = [words.slots(found), f"{pending:,} pending"]
     if letters:
         facts.append(words.plural(letters, "dead letter"))
-    health = words.health(found.health)
+    health = words.health(in_a_word(found.health, found.reasons))
     return [
         health._replace(style=f"bold {health.style}"),
         "  ",

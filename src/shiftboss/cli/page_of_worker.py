@@ -77,6 +77,7 @@ def _settings(page: PageOfWorker) -> list[tuple[str, str]]:
         ("misfire", it.misfire.value if it.mode is Mode.SCHEDULED else ""),
         ("jitter", times.length(it.jitter_s) if it.jitter_s else ""),
         ("executor", it.executor),
+        ("max memory", words.in_bytes(it.max_memory_bytes) if it.max_memory_bytes is not None else ""),
         ("once only", "a run that was cut short is never tried again" if it.at_most_once else ""),
         ("declared", times.ago(page.declared_at, page.at)),
     ]

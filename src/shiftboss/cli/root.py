@@ -35,6 +35,7 @@ class Entry(NamedTuple):
 SECTIONS: dict[str, dict[str, Entry]] = {
     "Run": {
         "run": Entry("run", "run", "Run the workers of an app in this process."),
+        "dev": Entry("dev", "dev", "Run an app with its dashboard, and start it again whenever its code is saved."),
         "web": Entry("web", "web", "Serve the dashboard and the HTTP API of a store; runs no worker."),
         "demo": Entry("demo", "demo", "Run the worked example on this machine's own telemetry."),
     },

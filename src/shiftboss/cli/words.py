@@ -20,6 +20,7 @@ HEALTH_STYLES = {
     "healthy": "green",
     "degraded": "yellow",
     "unhealthy": "red",
+    "draining": "yellow",
     "offline": "red",
     "disabled": "magenta",
     "unknown": "dim",
@@ -185,3 +186,12 @@ def with_remedy(text: str, remedy: str) -> list[Cell]:
     if not talk.is_terminal(sys.stdout):
         return [Cell(f"{talk.one_line(text)} {arrow}")]
     return [Cell(talk.one_line(text)), Cell(arrow, "cyan")]
+
+
+def in_bytes(number: int) -> str:
+    size = float(number)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" or size >= 10 else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"

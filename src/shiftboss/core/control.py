@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from datetime import datetime
 
 from shiftboss.core.breaker import reset
-from shiftboss.core.events import Audit, RunStored, WorkerDisabled, WorkerEnabled, WorkerForgotten
+from shiftboss.core.events import Audit, RunEnded, RunStored, WorkerDisabled, WorkerEnabled, WorkerForgotten
 from shiftboss.core.lifecycle import move
 from shiftboss.core.model import (
     CancelRequest,
@@ -47,6 +47,7 @@ class Request(Value, frozen=True):
     priority: Priority | None = None
     force: bool = False
     by: str = ""
+    traceparent: str | None = None
 
 
 def trigger(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], request: Request) -> tuple[Change, Run]:
@@ -92,6 +93,7 @@ def trigger(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], request: R
         give_up_at=give_up_at(definition, due_at, deadline_at),
         deadline_at=deadline_at,
         by=request.by,
+        traceparent=request.traceparent,
     )
     return Change(runs=(run,), events=(RunStored(at=now, worker=run.worker, run=run.id, origin="trigger"),)), run
 
@@ -223,6 +225,7 @@ def forget(
         runs=cancelled,
         forgotten=(name,),
         events=(
+            *(RunEnded(at=now, worker=name, run=run.id, status=run.status, cause=run.cause) for run in cancelled),
             WorkerForgotten(at=now, worker=name, by=by),
             Audit(at=now, worker=name, by=by, action="forget", before=f"{len(cancelled)} waiting", after="forgotten"),
         ),
@@ -280,6 +283,7 @@ def replay(
         give_up_at=give_up_at(definition, due_at, deadline_at),
         deadline_at=deadline_at,
         by=by,
+        traceparent=dead.traceparent,
     )
     closed = replace(letter, state="replayed", closed_at=now, closed_by=by, replayed_as=run.id)
     audit = Audit(

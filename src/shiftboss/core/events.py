@@ -46,7 +46,7 @@ class RunStarted(Event, frozen=True, tag="run_started"):
 
 
 class AttemptEnded(Event, frozen=True, tag="attempt_ended"):
-    """An attempt that was not the last: the run waits for its retry."""
+    """An attempt that was not the last: the run waits for its retry, or was cut short and is due again (R2)."""
 
     STORED: ClassVar[bool] = False
     attempt: int = 1
@@ -56,11 +56,15 @@ class AttemptEnded(Event, frozen=True, tag="attempt_ended"):
 
 
 class RunEnded(Event, frozen=True, tag="run_ended"):
+    """`attempt` is the one that ended with it, and `attempt_cause` how; 0 where it ended without one."""
+
     STORED: ClassVar[bool] = False
     status: Status = Status.SUCCEEDED
     cause: Cause | None = None
     duration_s: float = 0.0
     error: Error | None = None
+    attempt: int = 0
+    attempt_cause: Cause | None = None
 
 
 class RunSkipped(Event, frozen=True, tag="run_skipped"):

@@ -8,7 +8,7 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
 
@@ -32,6 +32,7 @@ class Health(StrEnum):
 
 
 WORST_FIRST = (Health.DISABLED, Health.UNHEALTHY, Health.OFFLINE, Health.DEGRADED, Health.UNKNOWN, Health.HEALTHY)
+DRAINING = "draining"  # the fact of a worker whose nodes end on purpose
 GRAVE = frozenset({Health.UNHEALTHY, Health.OFFLINE})
 
 
@@ -39,7 +40,7 @@ class HealthReason(Value, frozen=True, omit_defaults=False):
     """One fact that makes something other than healthy; `worker` is empty where it is about the whole."""
 
     severity: Health
-    fact: str  # failure_rate, slow, backlog, stuck, no_success, breaker, zombie, offline, disabled, store, …
+    fact: str  # failure_rate, slow, backlog, stuck, no_success, breaker, zombie, offline, draining, disabled, store, …
     text: str
     worker: str = ""
 
@@ -88,6 +89,12 @@ def system_health(
     return SystemHealth(Health.HEALTHY if is_well else Health.DEGRADED, reasons, workers)
 
 
+def in_a_word(status: str, reasons: Iterable[HealthReason]) -> str:
+    """The status of the whole, or "draining" where it is only degraded and nodes are ending on purpose."""
+    is_draining = status == Health.DEGRADED and any(reason.fact == DRAINING for reason in reasons)
+    return DRAINING if is_draining else str(status)
+
+
 def worker_health(snapshot: Snapshot, now: datetime, name: str, *, live: Collection[str], due: int = 0) -> WorkerHealth:
     """H1, H2.  *due* counts its runs that are due and wait.  Raises UnknownWorker."""
     state = snapshot.worker(name)
@@ -122,7 +129,7 @@ def _offline(snapshot: Snapshot, state: WorkerState, live: Collection[str]) -> I
         said = "every live node that declares it declares other parameters than the newest declaration"
         yield HealthReason(Health.OFFLINE, "offline", said, name)
     elif all(node.mode is NodeMode.DRAINING for node in fitting):
-        yield HealthReason(Health.OFFLINE, "offline", "every live node that could run it is shutting down", name)
+        yield HealthReason(Health.DEGRADED, DRAINING, "every live node that could run it is shutting down", name)
 
 
 def _troubles(snapshot: Snapshot, now: datetime, state: WorkerState, *, due: int) -> Iterator[HealthReason]:

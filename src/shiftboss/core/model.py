@@ -168,6 +168,7 @@ class Run(Value, frozen=True):
     replay_of: int | None = None
     caused_by: int | None = None  # the upstream run whose success made it (M6)
     by: str = ""  # who asked for it
+    traceparent: str | None = None  # W3C's, of the span that triggered it; its attempts link to that
 
     def held_by(self, node: str, fence: int) -> bool:
         """C5: whether *node* still holds the claim it was given."""
@@ -362,6 +363,7 @@ class Report(Value, frozen=True):
     outcome: Outcome
     duration_s: float
     code_version: str = ""
+    traceparent: str | None = None  # of the attempt: what the runs after it link to
 
 
 class DeadLetter(Value, frozen=True):

@@ -32,6 +32,7 @@ def new_run(
     due_at: datetime | None = None,
     priority: Priority | None = None,
     caused_by: int | None = None,
+    traceparent: str | None = None,
 ) -> Run:
     """A pending run made by a rule, without payload."""
     due_at = occurs_at if due_at is None else due_at
@@ -48,6 +49,7 @@ def new_run(
         caused_by=caused_by,
         deadline_at=deadline_at,
         give_up_at=give_up_at(definition, due_at, deadline_at),
+        traceparent=traceparent,
     )
 
 
@@ -201,12 +203,14 @@ def next_iteration(draft: Draft, definition: Definition, *, pause_s: float, last
 # ── after ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def runs_after(draft: Draft, upstream: Run) -> None:
+def runs_after(draft: Draft, upstream: Run, *, traceparent: str | None) -> None:
     """M6: a success makes a run of every worker that comes after; at most two of them wait, the second moves."""
     for name in draft.snapshot.relations.after.get(upstream.worker, ()):
         state = draft.worker(name)
         definition = state.definition
-        run = new_run(draft, definition, origin=Origin.AFTER, occurs_at=draft.now, caused_by=upstream.id)
+        run = new_run(
+            draft, definition, origin=Origin.AFTER, occurs_at=draft.now, caused_by=upstream.id, traceparent=traceparent
+        )
         if state.disabled is not None:
             draft.put(move(run, Status.SKIPPED, cause=Cause.DISABLED, finished_at=draft.now))
             draft.emit(RunSkipped(at=draft.now, worker=name, run=run.id, reason=Cause.DISABLED, first=draft.now))
@@ -222,6 +226,7 @@ def runs_after(draft: Draft, upstream: Run) -> None:
                 occurs_at=draft.now,
                 due_at=draft.now,
                 caused_by=upstream.id,
+                traceparent=traceparent,
                 deadline_at=run.deadline_at,
                 give_up_at=run.give_up_at,
             )

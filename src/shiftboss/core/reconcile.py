@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 from shiftboss.core import graph, schedule
-from shiftboss.core.events import WorkerDeclared
+from shiftboss.core.events import RunEnded, WorkerDeclared
 from shiftboss.core.lifecycle import move
 from shiftboss.core.model import BreakerState, Cause, Origin, Run, Status, WorkerState
 from shiftboss.core.occurrence import first_occurrence, next_iteration, next_occurrence
@@ -124,7 +124,8 @@ def _replace_standing(draft: Draft, name: str) -> None:
     """M4: what the old schedule had put there and has not started gives way."""
     for run in draft.snapshot.lane(name).standing.values():
         if run.origin in (Origin.OCCURRENCE, Origin.ITERATION) and not run.has_started:
-            draft.put(move(run, Status.SKIPPED, cause=Cause.REPLACED, finished_at=draft.now))
+            skipped = draft.put(move(run, Status.SKIPPED, cause=Cause.REPLACED, finished_at=draft.now))
+            draft.emit(RunEnded(at=draft.now, worker=name, run=run.id, status=skipped.status, cause=skipped.cause))
 
 
 def _move_due(draft: Draft, definition: Definition) -> None:

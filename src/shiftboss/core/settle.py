@@ -36,7 +36,6 @@ from shiftboss.core.model import (
     Interrupted,
     Node,
     Origin,
-    Outcome,
     Record,
     Report,
     Run,
@@ -70,15 +69,16 @@ def settle(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], report: Rep
         stale = StaleReport(at=now, run=report.run, node=report.node, worker=worker, fence=report.fence)
         return Change(events=(stale,)), False
     draft = Draft(snapshot, now, ids)
-    _settle(draft, run, report.outcome, duration_s=report.duration_s, code_version=report.code_version)
+    _settle(draft, run, report)
     return draft.change(), True
 
 
-def _settle(draft: Draft, run: Run, outcome: Outcome, *, duration_s: float, code_version: str) -> None:
+def _settle(draft: Draft, run: Run, report: Report) -> None:
+    outcome, duration_s, code_version = report.outcome, report.duration_s, report.code_version
     match outcome:
         case Succeeded():
             run = _with_attempt(draft, run, duration_s, None, None, code_version)
-            _succeed(draft, run, outcome)
+            _succeed(draft, run, outcome, traceparent=report.traceparent)
         case Cancelled():
             run = _with_attempt(draft, run, duration_s, Cause.CANCELLED, None, code_version)
             _cancel(draft, run)
@@ -102,7 +102,7 @@ def _settle(draft: Draft, run: Run, outcome: Outcome, *, duration_s: float, code
 # ── ends ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _succeed(draft: Draft, run: Run, outcome: Succeeded) -> None:
+def _succeed(draft: Draft, run: Run, outcome: Succeeded, *, traceparent: str | None) -> None:
     definition = draft.worker(run.worker).definition
     started_at = run.attempts[-1].started_at
     _count_attempt(
@@ -119,7 +119,7 @@ def _succeed(draft: Draft, run: Run, outcome: Succeeded) -> None:
     ended = move(run, Status.SUCCEEDED, claim=None, finished_at=draft.now, result=outcome.result, cause=None)
     pause_s = definition.pause_s if outcome.idle_s is None else outcome.idle_s
     _end(draft, ended, pause_s=pause_s)
-    runs_after(draft, run)
+    runs_after(draft, run, traceparent=traceparent)
 
 
 def _fail(draft: Draft, run: Run, cause: Cause, error: Error, *, retry_after_s: float | None = None) -> None:
@@ -220,6 +220,7 @@ def _end(draft: Draft, run: Run, *, pause_s: float | None = None) -> None:
     elif run.origin is Origin.ITERATION:
         pause = definition.pause_s if pause_s is None else pause_s
         next_iteration(draft, definition, pause_s=pause, last_start=last.started_at if last is not None else None)
+    ended_with = last if last is not None and last.ended_at == draft.now else None
     draft.emit(
         RunEnded(
             at=draft.now,
@@ -228,8 +229,10 @@ def _end(draft: Draft, run: Run, *, pause_s: float | None = None) -> None:
             node=last.node if last is not None else "",
             status=run.status,
             cause=run.cause,
-            duration_s=last.duration_s if last is not None and last.ended_at == draft.now else 0.0,
+            duration_s=ended_with.duration_s if ended_with is not None else 0.0,
             error=run.error if run.status is Status.DEAD else None,
+            attempt=ended_with.number if ended_with is not None else 0,
+            attempt_cause=ended_with.cause if ended_with is not None else None,
         )
     )
 
@@ -252,6 +255,17 @@ def _give_back(draft: Draft, run: Run, *, began: bool) -> None:
         _die(draft, run, Cause.LOST, lost)
     else:
         draft.put(_pending_again(draft, run, due_at=draft.now, rescues=run.rescues))
+        draft.emit(
+            AttemptEnded(
+                at=draft.now,
+                worker=run.worker,
+                run=run.id,
+                node=run.claim.node if run.claim else "",
+                attempt=run.attempt,
+                cause=Cause.INTERRUPTED,
+                retry_at=draft.now,
+            )
+        )
 
 
 def _pending_again(draft: Draft, run: Run, *, due_at: datetime, rescues: int) -> Run:

@@ -56,6 +56,7 @@ class Turn:
     events: list[Event] = field(default_factory=list)
     again: bool = False  # there is more that could start at once
     claims_read: bool = False  # others may have changed our claims
+    put_off: list[OperatorError] = field(default_factory=list)  # what the store did not take, and is tried again
 
     def and_then(self, other: Turn) -> Turn:
         """This one and the next, as one."""
@@ -65,6 +66,7 @@ class Turn:
             events=self.events + other.events,
             again=self.again or other.again,
             claims_read=self.claims_read or other.claims_read,
+            put_off=self.put_off + other.put_off,
         )
 
 
@@ -165,7 +167,7 @@ class Cycle:
             error,
             ARRIVALS_BACK_OFF_S,
         )
-        return Turn(again=True, claims_read=True)
+        return Turn(again=True, claims_read=True, put_off=[error])
 
     def _may_pick_up(self, reader: Reader) -> bool:
         return self.node is not None and reader.has_arrivals and self.clock.monotonic_s() >= self._arrivals_after_s

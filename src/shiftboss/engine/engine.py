@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
+from typing import Protocol
 
 from shiftboss.clock import Clock
 from shiftboss.core import fleet
@@ -33,7 +34,7 @@ from shiftboss.engine.shutdown import Phase, Shutdown, ShutdownReport
 from shiftboss.engine.waiters import Waiters
 from shiftboss.engine.watchdog import Watchdog
 from shiftboss.errors import OperatorError, ShiftbossError, StoreFull, StoreUnavailable
-from shiftboss.ports import Body, Executor, Session, StopReason, Store
+from shiftboss.ports import Body, Executor, Launch, Session, StopReason, Store
 
 log = logging.getLogger("shiftboss.engine")
 
@@ -43,6 +44,13 @@ FIRST_BACK_OFF_S = 0.05
 MAX_BACK_OFF_S = 2.0
 
 Subscriber = Callable[[Sequence[Event]], None]
+
+
+class Meter(Protocol):
+    """Measures the engine; called in its thread, at each turn."""
+
+    def cycle(self, duration_s: float) -> None: ...
+    def store_error(self, error: OperatorError) -> None: ...
 
 
 class Engine:
@@ -59,6 +67,8 @@ class Engine:
         bodies: Mapping[str, Body] | None = None,
         executors: Mapping[str, Executor] | None = None,
         subscribers: Sequence[Subscriber] = (),
+        meters: Sequence[Meter] = (),
+        traced: Callable[[Launch], None] = lambda launch: None,
         watchdog: Watchdog | None = None,
         memory_share: Callable[[], float | None] = lambda: None,
         shutdown_timeout_s: float = 25.0,
@@ -71,6 +81,7 @@ class Engine:
         self._resources = resources or {}
         self._executors = executors or {}
         self._subscribers = list(subscribers)
+        self._meters = list(meters)
         self._watchdog = watchdog
         self._memory_share = memory_share
         self._shutdown_timeout_s = shutdown_timeout_s
@@ -93,6 +104,7 @@ class Engine:
             kinds={definition.name: definition.executor for definition in definitions},
             put=self._put_quietly,
             code_version=node.code_version if node is not None else "",
+            traced=traced,
         )
         self._waiters = Waiters()
         self._wake = threading.Event()  # set with every ring; what the back-off waits for
@@ -125,6 +137,19 @@ class Engine:
         self._owns_process = self._owns_process or owns_process
         self._shutdown.request(self._clock.monotonic_s(), timeout_s=self._shutdown_timeout_s)
         self._ring()
+
+    def measure(self, meter: Meter) -> None:
+        """From the next cycle on."""
+        self._meters.append(meter)
+
+    @property
+    def in_flight(self) -> int:
+        """How many attempts run here."""
+        return len(self._flights)
+
+    @property
+    def shutdown_timeout_s(self) -> float:
+        return self._shutdown_timeout_s
 
     @property
     def trouble(self) -> str | None:
@@ -246,7 +271,7 @@ class Engine:
             facts = self._admitted(self._inbox.take())
             began_s = self._clock.monotonic_s()
             turn = self._cycle.turn(facts, dead=dead)
-            self._slowest_turn_s = max(self._slowest_turn_s, self._clock.monotonic_s() - began_s)
+            self._measured(self._clock.monotonic_s() - began_s)
             self._take(turn, facts)
             self._recovered()
             if not turn.again and not len(self._inbox) and not self._is_over():
@@ -286,7 +311,18 @@ class Engine:
         tell(self._waiters.ended(turn.events, self._session, claims_read=turn.claims_read))
         self._publish(turn)
 
+    def _measured(self, duration_s: float) -> None:
+        self._slowest_turn_s = max(self._slowest_turn_s, duration_s)
+        for meter in self._meters:
+            meter.cycle(duration_s)
+
+    def _count_error(self, error: OperatorError) -> None:
+        for meter in self._meters:
+            meter.store_error(error)
+
     def _publish(self, turn: Turn) -> None:
+        for error in turn.put_off:
+            self._count_error(error)
         if not turn.events:
             return
         for subscriber in self._subscribers:
@@ -376,6 +412,7 @@ class Engine:
         if self._trouble is None:
             log.error("the store does not answer: %s; nothing new starts, tried again until it does", error)
         self._trouble = str(error)
+        self._count_error(error)
         if not self._lease.is_trusted:
             self._flights.stop_all(StopReason.LEASE)
         self._wake.wait(min(self._back_off_s, max(0.01, self._shutdown.next_s(self._clock.monotonic_s()))))
@@ -431,6 +468,7 @@ class Engine:
                 facts.append(left(self._node, report))
             self._take(self._cycle.turn(facts), facts)
         except OperatorError as error:
+            self._count_error(error)
             report.store_reached = False
             report.unreported = sum(1 for fact in facts if fact.report is not None)
             log.error("the store does not answer at the end: %s; what is claimed is rescued later", error)  # noqa: TRY400  # expected at an outage, the trace says nothing more

@@ -35,6 +35,7 @@ class Flights:
         kinds: Mapping[str, str],
         put: Callable[[Fact], None],
         code_version: str,
+        traced: Callable[[Launch], None] = lambda launch: None,
     ) -> None:
         self._node = node
         self._bodies = bodies
@@ -42,6 +43,7 @@ class Flights:
         self._kinds = kinds  # worker → its executor here: the newest declaration may be of another kind (M7)
         self._put = put
         self._code_version = code_version
+        self._traced = traced
         self._flights: dict[int, Launch] = {}
         # Protects `_lines`, and that nothing an attempt said is put after its report.  Re-entrant: putting may log.
         self._saying = threading.RLock()
@@ -73,6 +75,7 @@ class Flights:
                 timeout_s=definition.timeout_s if run.deadline_at is None else _timeout_s(run, definition.timeout_s),
                 last_success_at=snapshot.record(name).last_success_at,
             )
+            self._traced(launch)
             self._flights[run.id] = launch
             if self._told:
                 self._told.pop(run.id, None)  # that was an earlier claim of the same run
@@ -151,8 +154,13 @@ class Flights:
     # called by executors, from their threads
 
     def _report(self, run_id: int, fence: int, outcome: Outcome, duration_s: float) -> None:
-        outcome = redacted(self._flights.get(run_id), outcome)
-        report = Report(run_id, self._node, fence, outcome, duration_s, self._code_version)
+        launch = self._flights.get(run_id)
+        outcome = redacted(launch, outcome)
+        traceparent = None
+        if launch is not None and launch.span is not None and _fence(launch.run) == fence:
+            traceparent = launch.span.traceparent
+            launch.span.end(outcome)
+        report = Report(run_id, self._node, fence, outcome, duration_s, self._code_version, traceparent)
         with self._saying:
             self._put_said((run_id, fence))
             self._put(reported(report))
@@ -175,6 +183,9 @@ class Flights:
     def abandoned(self) -> list[Report]:
         """Reports for what is still in the air, as the last act of the process (G2)."""
         ended = Interrupted(reason="its process ended")
+        for launch in self._flights.values():
+            if launch.span is not None:
+                launch.span.end(ended)
         return [
             Report(launch.run.id, self._node, _fence(launch.run), ended, 0.0, self._code_version)
             for launch in self._flights.values()

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from shiftboss.core.control import found
-from shiftboss.core.events import Event, RunEnded
+from shiftboss.core.events import Event, RunEnded, RunSkipped
 from shiftboss.core.model import Run
 from shiftboss.core.snapshot import NOTHING, Change, Snapshot
 from shiftboss.engine.fact import Answer, Fact, Needs, Told, tell
@@ -37,7 +37,9 @@ class Waiters:
             return []
         ids: Collection[int] = self._waiting.keys()
         if not claims_read:
-            ids = [event.run for event in events if isinstance(event, RunEnded) and event.run in self._waiting]
+            ids = [
+                event.run for event in events if isinstance(event, RunEnded | RunSkipped) and event.run in self._waiting
+            ]
         if not ids:
             return []
         with session.read() as reader:

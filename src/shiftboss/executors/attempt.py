@@ -53,7 +53,9 @@ class Attempt:
 
     def call(self) -> Any:
         """Enter the body: its value, or an awaitable."""
-        run = self.launch.run
+        run, span = self.launch.run, self.launch.span
+        if span is not None:
+            span.enter()
         return self.launch.body.call(self.context, run.payload, fallback=run.claim is not None and run.claim.fallback)
 
     def tell(self, reason: str, now_s: float) -> None:

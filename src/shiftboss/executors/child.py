@@ -40,6 +40,7 @@ from shiftboss.executors.guard import MARK, Process, relatives, send
 from shiftboss.executors.place import Script
 from shiftboss.executors.wire import Announce, Begun, ChildEnd, Ended, Hello, Line, Said, Tell, ToNode, Where, Work
 from shiftboss.ports import Launch
+from shiftboss.trace import VARIABLE, RemoteSpan
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 OOM_SCORE = "500"  # the kernel takes a child before it takes the node
@@ -162,6 +163,7 @@ class _Child:
             signal=self._say,
             timeout_s=work.timeout_s,
             last_success_at=work.last_success_at,
+            span=None if work.traceparent is None else RemoteSpan(work.traceparent),
         )
         return Attempt(launch, Context(launch, self._clock, self._announcement))
 
@@ -196,6 +198,9 @@ class _Child:
 
     def _enter(self, attempt: Attempt) -> Outcome:
         current.set(attempt.context)
+        os.environ.pop(VARIABLE, None)  # of the last body
+        if attempt.context.traceparent is not None:
+            os.environ[VARIABLE] = attempt.context.traceparent
         attempt.begin(self._clock.monotonic_s())
         try:
             try:

@@ -26,6 +26,7 @@ from shiftboss.executors.body import MAX_PAYLOAD_BYTES, MAX_RESULT_BYTES
 from shiftboss.executors.capture import Capture
 from shiftboss.executors.failure import MAX_MESSAGE_CHARS, cut, error_of
 from shiftboss.executors.guard import MARK
+from shiftboss.trace import VARIABLE
 
 FAILED = "shiftboss.CommandFailed"
 NOT_STARTED = "shiftboss.CommandNotStarted"
@@ -54,7 +55,7 @@ class Command:
     def __str__(self) -> str:
         return shlex.join(self.argv)
 
-    def environment(self, run: Run, mark: str) -> dict[str, str]:
+    def environment(self, run: Run, mark: str, traceparent: str | None) -> dict[str, str]:
         """This process's environment, then `env`, then what the program may want to know of its run."""
         own = {
             "SHIFTBOSS_RUN_ID": str(run.id),
@@ -63,6 +64,7 @@ class Command:
             "SHIFTBOSS_OCCURS_AT": run.occurs_at.isoformat(),
             "SHIFTBOSS_FENCE": str(run.claim.fence if run.claim is not None else 0),
             MARK: mark,
+            **({} if traceparent is None else {VARIABLE: traceparent}),
         }
         given = {**os.environ, **self.env, **own}
         return {name: value for name, value in given.items() if value is not None}

@@ -196,7 +196,8 @@ class CommandExecutor:
         mark = f"{self._lifeline.mark}.{run_id}.{fence}."
         wants_stdin = chosen.stdin == "payload" and payload is not None
         try:
-            process = _popen(chosen, chosen.environment(attempt.launch.run, mark), wants_stdin=wants_stdin)
+            environment = chosen.environment(attempt.launch.run, mark, attempt.launch.traceparent)
+            process = _popen(chosen, environment, wants_stdin=wants_stdin)
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             return not_started(chosen, error)
         self._lifeline.hold(process.pid)

@@ -231,6 +231,7 @@ class ProcessExecutor:
             timeout_s=launch.timeout_s,
             last_success_at=launch.last_success_at,
             stopping=self._announcement.made,
+            traceparent=launch.traceparent,
         )
         self._send(child, work)
 

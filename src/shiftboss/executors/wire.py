@@ -44,6 +44,7 @@ class Work(msgspec.Struct, tag="work"):
     timeout_s: float | None
     last_success_at: datetime | None
     stopping: bool
+    traceparent: str | None = None
 
 
 class Tell(msgspec.Struct, tag="tell"):

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from shiftboss.core import events as ev
-from shiftboss.core.model import Status
+from shiftboss.core.model import Cause, Status
 
 runs = logging.getLogger("shiftboss.run")
 workers = logging.getLogger("shiftboss.worker")
@@ -51,6 +51,8 @@ def word(event: ev.Event) -> tuple[logging.Logger, int, str] | None:
         case ev.RunStarted():
             again = f", attempt {event.attempt}" if event.attempt > 1 else ""
             return runs, logging.INFO, f"{name} run {run} started{again}"
+        case ev.AttemptEnded(cause=Cause.INTERRUPTED):
+            return runs, logging.INFO, f"{name} run {run} attempt {event.attempt} was cut short; it is due again"
         case ev.AttemptEnded():
             why = _error(event.error)
             return (

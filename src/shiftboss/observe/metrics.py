@@ -17,11 +17,12 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from shiftboss.core.events import AttemptEnded, Event, RunEnded, RunStarted
+from shiftboss.core.events import AttemptEnded, Event, RunEnded, RunRescued, RunSkipped, RunStarted
 from shiftboss.core.health import Health
-from shiftboss.core.model import BreakerMode
+from shiftboss.core.model import BreakerMode, Cause
 
 DURATIONS_S = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0)
+CYCLES_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 DELAYS_S = (0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 60.0, 300.0, 1800.0)
 
 
@@ -49,7 +50,7 @@ class Counted:
         )
         self._durations = Histogram(
             "shiftboss_run_duration_seconds",
-            "How long the last attempt of a run took.",
+            "How long the attempt took with which a run ended.",
             ("worker",),
             buckets=DURATIONS_S,
             registry=self.registry,
@@ -61,6 +62,21 @@ class Counted:
             buckets=DELAYS_S,
             registry=self.registry,
         )
+        self._cycles = Histogram(
+            "shiftboss_cycle_duration_seconds",
+            "How long a cycle of the engine took, its transaction included.",
+            buckets=CYCLES_S,
+            registry=self.registry,
+        )
+        self._store_errors = Counter(
+            "shiftboss_store_errors", "Transactions that the store did not take.", registry=self.registry
+        )
+
+    def cycle(self, duration_s: float) -> None:
+        self._cycles.observe(duration_s)
+
+    def store_error(self, error: Exception) -> None:
+        self._store_errors.inc()
 
     def __call__(self, events: Sequence[Event]) -> None:
         for event in events:
@@ -70,10 +86,15 @@ class Counted:
                 case AttemptEnded():
                     self._attempts.labels(event.worker, event.cause.value).inc()
                 case RunEnded():
-                    outcome = event.cause.value if event.cause is not None else event.status.value
                     self._runs.labels(event.worker, event.status.value).inc()
-                    self._attempts.labels(event.worker, outcome).inc()
-                    self._durations.labels(event.worker).observe(event.duration_s)
+                    if event.attempt:
+                        cause = event.attempt_cause
+                        self._attempts.labels(event.worker, "succeeded" if cause is None else cause.value).inc()
+                        self._durations.labels(event.worker).observe(event.duration_s)
+                case RunRescued():
+                    self._attempts.labels(event.worker, Cause.RESCUED.value).inc()
+                case RunSkipped():
+                    self._runs.labels(event.worker, "skipped").inc()
                 case _:
                     pass
 
@@ -82,7 +103,20 @@ def exposition(status: Status, counted: Counted, *, version: str) -> tuple[bytes
     """Text for Prometheus, and its content type."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_FromStore(status, version))
-    return generate_latest(registry) + generate_latest(counted.registry), CONTENT_TYPE_LATEST
+    registry.register(_WithoutCreated(counted.registry))
+    return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+class _WithoutCreated(Collector):
+    """What was counted, without a series beside each that says since when: nobody asks, and each costs its room."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in self._registry.collect():
+            metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
+            yield metric
 
 
 class _FromStore(Collector):
@@ -101,11 +135,13 @@ class _FromStore(Collector):
         running = _gauge("shiftboss_runs_running", "Runs in progress in the fleet.")
         pending = _gauge("shiftboss_runs_pending", "Runs that wait, counted to 1,001.")
         oldest = _gauge("shiftboss_oldest_due_age_seconds", "For how long the run that is due longest has waited.")
-        success = _gauge("shiftboss_last_success_timestamp_seconds", "When it last succeeded.")
+        success = _gauge("shiftboss_last_success_timestamp_seconds", "When a run of it last succeeded.")
         letters = _gauge("shiftboss_dead_letters", "Dead letters that are open.")
-        enabled = _gauge("shiftboss_worker_enabled", "1 while it is enabled.")
-        health = _gauge("shiftboss_worker_health", "1 for the health it has, 0 for the others.", "health")
-        breaker = _gauge("shiftboss_breaker_state", "1 for the state its breaker is in, 0 for the others.", "state")
+        enabled = _gauge("shiftboss_worker_enabled", "1 while the worker is enabled, else 0.")
+        health = _gauge("shiftboss_worker_health", "1 for the health that the worker has, 0 for the others.", "health")
+        breaker = _gauge(
+            "shiftboss_breaker_state", "1 for the state that the worker's breaker is in, 0 for the others.", "state"
+        )
         now = self._status.at
         for worker in self._status.workers:
             name = worker.name
@@ -125,7 +161,7 @@ class _FromStore(Collector):
 
     def _of_nodes(self) -> Iterator[Metric]:
         slots = GaugeMetricFamily("shiftboss_node_slots", "Slots of a live node.", labels=("node",))
-        used = GaugeMetricFamily("shiftboss_node_slots_used", "Those in use.", labels=("node",))
+        used = GaugeMetricFamily("shiftboss_node_slots_used", "Slots in use, of a live node.", labels=("node",))
         lag = GaugeMetricFamily("shiftboss_event_loop_lag_seconds", "Lag of a node's event loop.", labels=("node",))
         for node in self._status.nodes:
             if node.live:

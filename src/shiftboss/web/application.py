@@ -30,6 +30,7 @@ from shiftboss.web.metrics import Metrics
 from shiftboss.web.operation import Operation, admitted
 from shiftboss.web.probes import Probes
 from shiftboss.web.problems import Problem, harmless, problem_of
+from shiftboss.web.refusals import Refusals
 from shiftboss.web.site import Site
 from shiftboss.web.table import OPERATIONS, PREFIX
 
@@ -66,7 +67,8 @@ class Application:
         self._gate = gate
         self._hub: Hub | None = None
         self._lock = threading.Lock()  # protects the hub: servers in two threads may ask for it first
-        self._guarded = Guard(Router(self._routes(), default=_unknown, redirect_slashes=False), gate)
+        self._refusals = Refusals(boss.clock)
+        self._guarded = Guard(Router(self._routes(), default=_unknown, redirect_slashes=False), gate, self._refusals)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         match scope["type"]:
@@ -108,7 +110,7 @@ class Application:
         by_path["/assets/{path:path}"] = {"GET": site.asset}
         by_path["/"] = {"GET": site.index}
         literal_first = sorted(by_path, key=lambda path: path.count("{"))  # or "cancel" would be taken for a run
-        return [Route(path, ByMethod(by_path[path])) for path in literal_first]
+        return [Route(path, ByMethod(by_path[path], self._refusals)) for path in literal_first]
 
     def _answer_of(self, operation: Operation) -> Answer:
         async def answer(request: Request) -> Response:
@@ -141,8 +143,9 @@ class Application:
 class ByMethod:
     """The answers of one path; whatever goes wrong in them becomes a problem."""
 
-    def __init__(self, answers: Mapping[str, Answer]) -> None:
+    def __init__(self, answers: Mapping[str, Answer], refusals: Refusals) -> None:
         self._answers = answers
+        self._refusals = refusals
         self._allowed = ", ".join(sorted({*answers, *(["HEAD"] if "GET" in answers else [])}))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -153,7 +156,9 @@ class ByMethod:
                 raise Problem(405, "wrong-method", f"This takes {self._allowed}.", headers={"allow": self._allowed})
             response = await answer(Request(scope, receive))
         except Exception as error:  # noqa: BLE001  # the one place where every error of a request ends
-            response = problem_of(error).response()
+            problem = problem_of(error)
+            self._refusals.note(scope, problem)
+            response = problem.response()
         await response(scope, receive, send)
 
 

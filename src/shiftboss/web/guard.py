@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shiftboss.web.access import Gate
 from shiftboss.web.problems import Problem
+from shiftboss.web.refusals import Refusals
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 CSP = (
@@ -31,9 +32,10 @@ HEADERS = {
 
 
 class Guard:
-    def __init__(self, app: ASGIApp, gate: Gate) -> None:
+    def __init__(self, app: ASGIApp, gate: Gate, refusals: Refusals) -> None:
         self._app = app
         self._gate = gate
+        self._refusals = refusals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def protected(message: Message) -> None:
@@ -47,6 +49,7 @@ class Guard:
         try:
             self._check(scope["method"], Headers(scope=scope))
         except Problem as problem:
+            self._refusals.note(scope, problem)
             await problem.response()(scope, receive, protected)
             return
         await self._app(scope, receive, protected)

@@ -52,4 +52,5 @@ def _counting(boss: Orchestrator) -> Counted | None:
         return None
     counted = Counted()
     boss.on_events(counted)
+    boss.measure(counted)
     return counted

@@ -119,7 +119,10 @@ async def admitted(gate: Gate, request: Request, role: Role | None) -> Access | 
         raise Problem(403, "no-access", "You have no access here.")
     if access.role < role:
         raise Problem(
-            403, "role-too-low", f"This needs the role {role.name.lower()}; you are {access.role.name.lower()}."
+            403,
+            "role-too-low",
+            f"This needs the role {role.name.lower()}; you are {access.role.name.lower()}.",
+            by=access.name,
         )
 
     return access

@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.app.views import Views
-from shiftboss.core.health import Health
+from shiftboss.core.health import Health, in_a_word
 from shiftboss.errors import ShiftbossError
 from shiftboss.web.access import Closed, Gate
 from shiftboss.web.problems import RETRY_AFTER_S, Problem, harmless
@@ -57,16 +57,18 @@ class Probes:
         return await self._answer(request, 200, "ready", ())
 
     async def healthz(self, request: Request) -> Response:
-        """200 when the system is healthy or degraded, 503 when it is unhealthy (H3)."""
+        """200 when the system is healthy, degraded or draining, 503 when it is unhealthy (H3)."""
         try:
             async with asyncio.timeout(READY_WITHIN_S):
                 health = await self._boss.ask(Views.health)
         except TimeoutError:
             return await self._answer(request, 503, "unhealthy", (f"no answer within {READY_WITHIN_S:g} s",))
         except ShiftbossError as error:
-            return await self._answer(request, 503, "unhealthy", (str(error),))
+            word = "stopping" if self._boss.is_stopping else "unhealthy"
+            return await self._answer(request, 503, word, (str(error),))
         code = 503 if health.status == Health.UNHEALTHY else 200
-        return await self._answer(request, code, health.status.value, tuple(str(each) for each in health.reasons))
+        word = in_a_word(health.status, health.reasons)
+        return await self._answer(request, code, word, tuple(str(each) for each in health.reasons))
 
     async def _answer(self, request: Request, code: int, status: str, reasons: tuple[str, ...]) -> Response:
         try:

@@ -39,13 +39,21 @@ class Problem(Exception):
     """An answer that is no success.  *kind* ends its type; *facts* are further members."""
 
     def __init__(
-        self, status: int, kind: str, detail: str, *, headers: dict[str, str] | None = None, **facts: Any
+        self,
+        status: int,
+        kind: str,
+        detail: str,
+        *,
+        headers: dict[str, str] | None = None,
+        by: str = "",
+        **facts: Any,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.kind = kind
         self.detail = detail
         self.headers = headers or {}
+        self.by = by  # who asked, where that is known: for our log, not for the answer
         self.facts = facts
 
     def response(self) -> Response:

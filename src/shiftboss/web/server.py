@@ -37,7 +37,10 @@ class Address(NamedTuple):
 
     @property
     def url(self) -> str:
-        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}/"
+        return f"http://{self}/"
+
+    def __str__(self) -> str:
+        return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
 
 DEFAULT = Address("127.0.0.1", DEFAULT_PORT)
@@ -52,6 +55,15 @@ def address_of(text: str) -> Address:
         )
     host = (found["host"] or found["alone"] or DEFAULT.host).strip("[]")
     return Address(host, int(found["port"] or DEFAULT_PORT))
+
+
+def free_address(address: Address, *, or_any: bool) -> Address:
+    """An address that can be listened on now, with its port; *or_any*: where that is taken, any other port.
+
+    Raises ConfigurationError.
+    """
+    with _listening(address, or_free=or_any) as found:
+        return address._replace(port=found.getsockname()[1])
 
 
 def gate_of(address: Address, boss: Orchestrator) -> Gate:

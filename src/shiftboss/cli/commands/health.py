@@ -7,6 +7,7 @@ import click
 from shiftboss.cli import dump, place, table, talk, words
 from shiftboss.cli.command import Command, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
+from shiftboss.core.health import in_a_word
 
 REASONS = (table.Column("severity"), table.Column("worker"), table.Column("text", wraps=True, gives=True))
 
@@ -24,7 +25,7 @@ def health(as_json: bool, store: str | None, app: str | None) -> int:
     if as_json:
         dump.one(found)
     else:
-        word = words.health(found.status)
+        word = words.health(in_a_word(found.status, found.reasons))
         table.line(word._replace(style=f"bold {word.style}"), f"  {words.plural(len(found.workers), 'worker')}")
         rows = [(words.health(reason.severity), reason.worker, talk.one_line(reason.text)) for reason in found.reasons]
         if rows:

@@ -1,0 +1,27 @@
+"""`python -m shiftboss.cli.beneath PID …`: the command, in a process that ends with the one that started it."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+
+from shiftboss.cli import main
+
+PR_SET_PDEATHSIG = 1
+
+
+def _end_with(parent: int) -> None:
+    """Where the kernel can do that: drained, as by any TERM."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != parent:  # it ended before we asked to be told
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    _end_with(int(sys.argv.pop(1)))
+    main()

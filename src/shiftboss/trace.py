@@ -1,0 +1,71 @@
+"""The context of a trace as it travels with a run: W3C's traceparent, where OpenTelemetry is there at all.
+
+Rules of this file
+- It imports no OpenTelemetry.  Who traces has imported it already; in a process that has not, all of this is free.
+- What is stored or sent is the text alone.  One that cannot be read is no trace, never an error.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span, SpanContext
+
+TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+VARIABLE = "TRACEPARENT"  # where programs look for it
+
+
+def api() -> Any:
+    """`opentelemetry.trace`, if anybody in this process has imported it."""
+    return sys.modules.get("opentelemetry.trace")
+
+
+def current_traceparent() -> str | None:
+    """Of the span that is current here; None where there is none."""
+    trace = api()
+    return None if trace is None else text_of(trace.get_current_span().get_span_context())
+
+
+def text_of(context: SpanContext) -> str | None:
+    if not context.is_valid:
+        return None
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+
+def span_context(traceparent: str | None) -> SpanContext | None:
+    """What that text names; None without OpenTelemetry, and for what is no traceparent."""
+    trace, found = api(), TRACEPARENT.fullmatch(traceparent or "")
+    if trace is None or found is None:
+        return None
+    named: SpanContext = trace.SpanContext(
+        trace_id=int(found[1], 16),
+        span_id=int(found[2], 16),
+        is_remote=True,
+        trace_flags=trace.TraceFlags(int(found[3], 16)),
+    )
+    return named if named.is_valid else None
+
+
+def make_current(span: Span) -> None:
+    """In this thread's or task's context, which ends with the attempt: nothing is put back."""
+    from opentelemetry import context
+
+    context.attach(api().set_span_in_context(span))
+
+
+class RemoteSpan:
+    """In a child: the span of its attempt, which lives in the node.  What the body begins hangs on it."""
+
+    def __init__(self, traceparent: str) -> None:
+        self.traceparent = traceparent
+
+    def enter(self) -> None:
+        context = span_context(self.traceparent)
+        if context is not None:
+            make_current(api().NonRecordingSpan(context))
+
+    def end(self, outcome: object) -> None:
+        """Its node ends it."""
