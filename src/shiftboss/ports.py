@@ -72,6 +72,8 @@ class Arrival(NamedTuple):
     payload: bytes | None
 
 
+MAX_COUNTED = 1001  # of what waits: "more than 1,000" is as good as any number
+
 NO_SERVER = "within= needs the store in the database of your transaction: postgresql://…; this store is {url}"
 
 
@@ -162,6 +164,10 @@ class Reader(Protocol):
 
         "pending" is counted to 1,001 at most for each worker: no count grows with the backlog.
         """
+        ...
+
+    def letter_counts(self) -> dict[str, int]:
+        """worker → open dead letters, of those that have any."""
         ...
 
     def events(self, *, after: int, limit: int, worker: str | None = None) -> list[tuple[int, Event]]:

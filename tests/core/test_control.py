@@ -10,7 +10,7 @@ from builders import FATAL, NOON, OK, a_node, a_record, a_run, a_snapshot, a_wor
 
 from shiftboss.core import control
 from shiftboss.core.control import Request
-from shiftboss.core.events import Audit, RunStored, WorkerDisabled, WorkerEnabled, WorkerForgotten
+from shiftboss.core.events import Audit, RunEnded, RunStored, WorkerDisabled, WorkerEnabled, WorkerForgotten
 from shiftboss.core.model import CancelRequest, Cause, Disabled, NodeMode, Origin, Status
 from shiftboss.core.policy import Priority
 from shiftboss.core.snapshot import NOTHING
@@ -294,6 +294,10 @@ class TestForget:
         assert {run.id: run.status for run in world.ended.values()} == {1: "cancelled", 2: "cancelled"}
         assert world.said(WorkerForgotten) == [WorkerForgotten(at=NOON, worker="a", by="ada")]
         assert [event.action for event in world.said(Audit)] == ["forget"]
+        assert [(event.run, event.status, event.attempt) for event in world.said(RunEnded)] == [
+            (1, "cancelled", 0),  # for those who wait for them
+            (2, "cancelled", 0),
+        ]
 
     def test_not_while_a_live_node_declares_it(self):
         with pytest.raises(NotAllowed, match="'a' is declared by node host:n1; stop or redeploy it first"):

@@ -19,7 +19,7 @@ from builders import (
     at,
 )
 
-from shiftboss.core.events import WorkerDeclared
+from shiftboss.core.events import RunEnded, WorkerDeclared
 from shiftboss.core.model import BreakerMode, BreakerState, Cause, Disabled, Origin, Status
 from shiftboss.core.policy import BreakerPolicy
 from shiftboss.core.reconcile import clock_went_back
@@ -111,6 +111,9 @@ class TestSchedule:
         world.declare(a_definition("a", cron="30 15 * * *"))
 
         assert (world.ended[1].status, world.ended[1].cause) == (Status.SKIPPED, Cause.REPLACED)
+        assert [(event.run, event.status, event.cause) for event in world.said(RunEnded)] == [
+            (1, Status.SKIPPED, Cause.REPLACED)
+        ]
         assert [run.occurs_at for run in world.pending()] == [at("15:30")]
         assert world.record("a").latest is None
 

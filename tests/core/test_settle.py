@@ -375,6 +375,10 @@ class TestInterruption:
         world = a_snapshot(run, records={"a": a_record(streak=2)})
         world.settle(1, Interrupted(reason="shutdown"), after(5))
 
+        assert [(said.attempt, said.cause, said.retry_at) for said in world.said(AttemptEnded)] == [
+            (3, Cause.INTERRUPTED, after(5))
+        ]
+
         (waiting,) = world.pending()
         assert (waiting.attempt, waiting.interruptions, waiting.due_at) == (2, 1, after(5))
         assert (waiting.give_up_at, waiting.occurs_at, waiting.claim) == (at("13:00"), NOON, None)

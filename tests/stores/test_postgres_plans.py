@@ -67,6 +67,26 @@ def full(cluster: Cluster) -> Iterator[psycopg.Connection]:
             connection.rollback()
 
 
+@pytest.mark.parametrize(
+    ("statement", "values"),
+    [
+        (postgres_queries.FINISHED_WRONG, "NULL, NULL, NULL, 50, NULL, NULL, 5"),
+        (postgres_queries.FINISHED_WRONG, "NULL, NULL, 10150000, 50, NULL, 1000000, 5"),
+        (postgres_queries.FINISHED_KEYED, "NULL, 'no such key', NULL, 50, NULL, NULL, NULL"),
+    ],
+    ids=["skipped ones", "a page of skipped ones", "a key"],
+)
+def test_a_page_of_what_is_rare_does_not_walk_what_succeeded(full: psycopg.Connection, statement, values):
+    kinds = ", ".join(full.execute("SELECT %s::regtype::text", [oid]).fetchone()[0] for oid in statement.oids)
+    full.execute("SAVEPOINT before; SET LOCAL plan_cache_mode = force_custom_plan")
+    full.execute(f"PREPARE page ({kinds}) AS ".encode() + statement.text)
+    plan = [line for (line,) in full.execute(f"EXPLAIN EXECUTE page ({values})".encode())]
+    full.execute("DEALLOCATE page; ROLLBACK TO before")
+
+    assert [line for line in plan if "history_status" in line or "history_key" in line]
+    assert not [line for line in plan if "history_pkey" in line or "Seq Scan" in line]
+
+
 @pytest.mark.parametrize("name", PROBES)
 def test_no_question_walks_a_table_or_sorts_a_backlog(full: psycopg.Connection, name: str):
     probe = PROBES[name]

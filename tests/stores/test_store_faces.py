@@ -27,6 +27,7 @@ from shiftboss.core.model import DeadLetter, Error, LogLine, Origin, Run, Status
 from shiftboss.core.snapshot import Change
 from shiftboss.core.value import replace
 from shiftboss.ports import HistoryFilter, LetterFilter, Session
+from shiftboss.stores import sqlite_queries
 
 
 def listed(session: Session, **wanted: object) -> list[int]:
@@ -100,6 +101,22 @@ def test_lists_carry_neither_payload_nor_result(busy: Session):
     assert runs[0].digest is not None
 
 
+def test_pages_of_a_long_stretch_are_exact_whatever_the_order_of_ends(session: Session, monkeypatch):
+    monkeypatch.setattr(sqlite_queries, "FEW", 3)
+    monkeypatch.setattr(sqlite_queries, "NEAR", 4)
+    late = {2, 3, 5, 7, 11, 13, 14, 16, 17}  # the others ended long before, also some with greater ids
+    runs = [ended(started(a_run(n))) for n in range(1, 20)]
+    finish(session, *(replace(run, finished_at=at(30) if run.id in late else at(1)) for run in runs))
+
+    pages: list[int] = []
+    before: int | None = None
+    while page := listed(session, since=at(20), before=before, limit=2):
+        pages.extend(page)
+        before = page[-1]
+
+    assert pages == sorted(late, reverse=True)
+
+
 def test_pages_follow_one_another_without_gap_or_repetition(session: Session):
     finish(session, *(ended(started(a_run(n))) for n in range(1, 40, 2)))
     store_runs(session, *(a_run(n) for n in range(2, 40, 2)))
@@ -136,6 +153,7 @@ def test_counts_are_of_live_runs_and_open_letters(session: Session, clock: Froze
             "idle": {"pending": 0, "due": 0, "running": 0, "dead_letters": 0},
             "undeclared": {"pending": 1, "due": 1, "running": 0, "dead_letters": 0},
         }
+        assert reader.letter_counts() == {"mail": 1}
 
 
 def test_a_backlog_is_counted_to_a_thousand_and_one(session: Session):

@@ -7,19 +7,24 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import heapq
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from itertools import islice, takewhile
 
 from shiftboss.app.pages import listed
 from shiftboss.app.views import Views, WorkerStatus
-from shiftboss.core.model import Run
+from shiftboss.core.model import Run, Status, WorkerState
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.value import Value
 from shiftboss.ports import HistoryFilter
 
 MAX_SCANNED = 10_000  # runs looked at for one timeline, newest first; what is older is said to be missing
 MAX_PLANNED = 100  # instants of one worker that lie ahead
+MAX_PLANNED_IN_ALL = 10_000
 TIMELINE_PAGE = 1000
+WAITING = frozenset((Status.PENDING,))
+BEGUN = frozenset(Status) - WAITING
 
 
 # ── the graph ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -126,7 +131,7 @@ class Timeline(Value, frozen=True, omit_defaults=False):
     until: datetime
     now: datetime
     rows: tuple[TimelineRow, ...]
-    complete: bool  # False: more runs than are looked at; the older ones are missing
+    complete: bool  # False: more runs than are looked at, or instants than are shown; the others are missing
 
 
 def timeline(views: Views, *, since: datetime, until: datetime, worker: str | None, limit: int) -> Timeline:
@@ -135,34 +140,54 @@ def timeline(views: Views, *, since: datetime, until: datetime, worker: str | No
     if worker is not None:
         snapshot.worker(worker)
     found: dict[str, list[Run]] = {}
-    complete = True
-    for count, run in enumerate(_touching(views, since=since, until=until, worker=worker)):
-        if run is None or count == limit:
-            complete = False
-            break
+    scans = [_Scan(views, HistoryFilter(worker=worker, since=since, status=each)) for each in (BEGUN, WAITING)]
+    newest_first = heapq.merge(*(scan.runs(until) for scan in scans), key=lambda run: -run.id)
+    for run in islice(newest_first, limit):
         found.setdefault(run.worker, []).append(listed(run))
+    complete = next(newest_first, None) is None and not any(scan.is_cut for scan in scans)
     names = [worker] if worker is not None else sorted(found.keys() | snapshot.workers.keys())
-    rows = (
-        TimelineRow(name, tuple(reversed(found.get(name, ()))), _planned(views, snapshot, name, now, until))
-        for name in names
-    )
-    return Timeline(since, until, now, tuple(row for row in rows if row.runs or row.planned), complete)
+    planned, all_planned = _planned(views, snapshot, names, now, until)
+    rows = (TimelineRow(name, tuple(reversed(found.get(name, ()))), tuple(planned.get(name, ()))) for name in names)
+    kept = tuple(row for row in rows if row.runs or row.planned)
+    return Timeline(since, until, now, kept, complete and all_planned)
 
 
-def _touching(views: Views, *, since: datetime, until: datetime, worker: str | None) -> Iterator[Run | None]:
-    """Runs that were there between the two, newest first; None when the scan was cut short."""
-    wanted = HistoryFilter(worker=worker, since=since, limit=TIMELINE_PAGE)
-    for _ in range(MAX_SCANNED // TIMELINE_PAGE):
-        page = views.history(wanted)
-        yield from (run for run in page if min(run.first_started_at or run.due_at, run.due_at) <= until)
-        if len(page) < TIMELINE_PAGE:
-            return
-        wanted = wanted._replace(before=page[-1].id)
-    yield None
+class _Scan:
+    """Runs page upon page; what waits apart from the others, or thousands that lie ahead would be read with them."""
+
+    def __init__(self, views: Views, wanted: HistoryFilter) -> None:
+        self._views = views
+        self._wanted = wanted._replace(limit=TIMELINE_PAGE)
+        self.is_cut = False
+
+    def runs(self, until: datetime) -> Iterator[Run]:
+        """Those that were there before *until*, newest first."""
+        for _ in range(MAX_SCANNED // TIMELINE_PAGE):
+            page = self._views.history(self._wanted)
+            yield from (run for run in page if min(run.first_started_at or run.due_at, run.due_at) <= until)
+            if len(page) < TIMELINE_PAGE:
+                return
+            self._wanted = self._wanted._replace(before=page[-1].id)
+        self.is_cut = True
 
 
-def _planned(views: Views, snapshot: Snapshot, name: str, now: datetime, until: datetime) -> tuple[datetime, ...]:
-    state = snapshot.workers.get(name)
-    if until <= now or state is None or state.disabled is not None or state.definition.schedule is None:
-        return ()
-    return tuple(at for at in views.next_instants(name, MAX_PLANNED) if now < at <= until)
+def _planned(
+    views: Views, snapshot: Snapshot, names: Iterable[str], now: datetime, until: datetime
+) -> tuple[dict[str, list[datetime]], bool]:
+    """The instants between now and *until*, by worker; whether these are all."""
+    planned: dict[str, list[datetime]] = {}
+    if until <= now:
+        return planned, True
+    known = [name for name in names if name in snapshot.workers]
+    scheduled = [name for name in known if _has_plan(snapshot.workers[name])]
+    instants, left, are_all = views.instants(scheduled), MAX_PLANNED_IN_ALL, True
+    for name in scheduled:
+        coming = takewhile(lambda at: at <= until, islice(instants(name), min(MAX_PLANNED, left)))
+        planned[name] = found = [at for at in coming if at > now]
+        left -= len(found)
+        are_all = are_all and left > 0
+    return planned, are_all
+
+
+def _has_plan(state: WorkerState) -> bool:
+    return state.disabled is None and state.definition.schedule is not None

@@ -3,12 +3,14 @@
 Rules of this file
 - Every field is there, also where it has its default: whoever reads need not know our defaults.
 - A payload or result that is JSON stands as it was stored, digit for digit; other bytes are base64.
+- A type with `IS_KEPT` is a row that is shown again and again; it holds no bytes and no payload.
 - A hold says its gate and its sentence, an event and a schedule their type, a priority its name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -17,35 +19,64 @@ from shiftboss.core.holds import Hold
 from shiftboss.core.policy import Priority
 
 _encoder = msgspec.json.Encoder()
+_AS_IT_IS: set[type] = {str, int, float, bool, type(None), datetime}  # and what turns out to be like them
+MAX_ROWS = 50_000  # some 1 KiB each
 
 
 def facts(value: Any) -> Any:
     """*value* as what a JSON encoder takes."""
+    return _facts(value, keeps=False)
+
+
+def encoded(value: Any) -> bytes:
+    """*value* as JSON.  Rows that were encoded before, the same object each, are not encoded again."""
+    return _encoder.encode(_facts(value, keeps=True))
+
+
+def _facts(value: Any, *, keeps: bool) -> Any:
     match value:
         case Priority():
             return value.label
         case Hold():
-            return {"gate": value.gate, "text": str(value), **_fields(value)}
+            return {"gate": value.gate, "text": str(value), **_fields(value, keeps)}
         case msgspec.Struct():
+            if keeps and getattr(value, "IS_KEPT", False):
+                return _kept(value)
             tag = value.__struct_config__.tag
-            return _fields(value) if tag is None else {value.__struct_config__.tag_field: tag, **_fields(value)}
+            if tag is None:
+                return _fields(value, keeps)
+            return {value.__struct_config__.tag_field: tag, **_fields(value, keeps)}
         case bytes():
             return _json_or_base64(value)
         case Mapping():
-            return {key: facts(each) for key, each in value.items()}
+            return {key: _facts(each, keeps=keeps) for key, each in value.items()}
         case list() | tuple() | set() | frozenset():
-            return [facts(each) for each in value]
+            return [each if type(each) in _AS_IT_IS else _facts(each, keeps=keeps) for each in value]
         case _:
+            _AS_IT_IS.add(type(value))
             return value
 
 
-def encoded(value: Any) -> bytes:
-    """*value* as JSON."""
-    return _encoder.encode(facts(value))
+def _fields(value: msgspec.Struct, keeps: bool) -> dict[str, Any]:
+    found = {}
+    for name in value.__struct_fields__:
+        each = getattr(value, name)
+        found[name] = each if type(each) in _AS_IT_IS else _facts(each, keeps=keeps)
+    return found
 
 
-def _fields(value: msgspec.Struct) -> dict[str, Any]:
-    return {name: facts(getattr(value, name)) for name in value.__struct_fields__}
+_rows: dict[int, tuple[msgspec.Struct, msgspec.Raw]] = {}  # by id; whatever is here lives, so no id comes twice
+
+
+def _kept(row: msgspec.Struct) -> msgspec.Raw:
+    known = _rows.get(id(row))
+    if known is not None:
+        return known[1]
+    made = msgspec.Raw(_encoder.encode(_fields(row, keeps=False)))
+    if len(_rows) >= MAX_ROWS:
+        _rows.clear()
+    _rows[id(row)] = row, made
+    return made
 
 
 def _json_or_base64(data: bytes) -> Any:

@@ -67,12 +67,11 @@ def page_of_worker(views: Views, name: str, *, instants: int = 3, runs: int = 10
     """Raises UnknownWorker."""
     snapshot = views.snapshot()
     state = snapshot.worker(name)
-    found = views.status()
-    live = {node.id for node in found.nodes if node.live}
+    live = views.live_nodes()
     coming = tuple(views.next_instants(name, instants))
     why = views.why(name)
     return PageOfWorker(
-        worker=found.worker(name),
+        worker=views.worker(name),
         definition=state.definition,
         declared_at=state.declared_at,
         why=None if why is None else replace(why, run=listed(why.run)),
@@ -84,7 +83,7 @@ def page_of_worker(views: Views, name: str, *, instants: int = 3, runs: int = 10
         clock_changes=_clock_changes(state.definition.schedule, coming),
         durations=tuple(Lasted(each.ok, each.duration_s) for each in snapshot.record(name).ring[-DURATIONS:]),
         runs=tuple(listed(run) for run in views.history(HistoryFilter(worker=name, limit=runs))),
-        at=found.at,
+        at=views.now(),
     )
 
 

@@ -7,18 +7,26 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
-from itertools import count
-from typing import TYPE_CHECKING, Any
+from itertools import count, islice
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from shiftboss.app.rows import Rows
 from shiftboss.clock import Clock
 from shiftboss.core import control, schedule
 from shiftboss.core.control import Request, keeps_its_key
 from shiftboss.core.events import ArrivalRefused, Event
 from shiftboss.core.explain import Explanation, explain
 from shiftboss.core.fleet import is_live, live_nodes
-from shiftboss.core.health import MAX_DEAD_LETTERS, HealthReason, SystemHealth, WorkerHealth, system_health
+from shiftboss.core.health import (
+    MAX_DEAD_LETTERS,
+    HealthReason,
+    SystemHealth,
+    WorkerHealth,
+    health_of_all,
+    worker_health,
+)
 from shiftboss.core.holds import Hold
 from shiftboss.core.model import MAX_LINES, DeadLetter, Disabled, Error, LogLine, Node, Progress, Run, Verdict
 from shiftboss.core.snapshot import Snapshot
@@ -27,7 +35,7 @@ from shiftboss.engine.agenda import Agenda
 from shiftboss.engine.fact import arrived
 from shiftboss.engine.mirror import Mirror
 from shiftboss.errors import NotAllowed, UnknownRun
-from shiftboss.ports import HistoryFilter, LetterFilter, Reader, Store
+from shiftboss.ports import MAX_COUNTED, HistoryFilter, LetterFilter, Reader, Store
 
 if TYPE_CHECKING:
     from shiftboss.app.handle import Promise
@@ -48,6 +56,8 @@ class RunningRun(Value, frozen=True, omit_defaults=False):
 
 class WorkerStatus(Value, frozen=True, omit_defaults=False):
     """One worker as `status` shows it."""
+
+    IS_KEPT: ClassVar = True
 
     name: str
     mode: str
@@ -125,6 +135,10 @@ class Views:
         self._clock = clock
         self._max_dead_letters = max_dead_letters
         self._mirror = Mirror(Agenda())
+        self._rows = Rows(self._worker)
+        self._judged_at = clock.now()
+        self._letters: dict[str, int] = {}
+        self._counts: dict[str, dict[str, int]] = {}
 
     # ── triggers within callers' transactions ────────────────────────────────────────────────────────────────────
 
@@ -169,32 +183,35 @@ class Views:
 
     def status(self) -> SystemStatus:
         """The state of everything."""
-        with self._session.read() as reader:
-            snapshot = self._refreshed(reader)
-            self._mirror.load_lanes(snapshot.workers, reader)
-            counts = reader.counts()
-        now = self._clock.now()
-        live = self._live(snapshot)
-        health = self._health(snapshot, now, live, counts)
-        workers = [self._worker(snapshot, now, name, counts.get(name, {}), health, live) for name in health.workers]
+        snapshot, health, rows = self._judged()
         running = sorted(snapshot.running.values(), key=lambda run: run.id)
         return SystemStatus(
-            at=now,
+            at=self._judged_at,
             health=health.status,
             reasons=health.reasons,
             nodes=self._nodes(snapshot),
             running=tuple(_running(snapshot, run) for run in running),
-            workers=tuple(workers),
+            workers=tuple(rows),
             store=self._store.url,
         )
 
     def health(self) -> SystemHealth:
         """H1 to H3."""
+        return self._judged()[1]
+
+    def worker(self, name: str) -> WorkerStatus:
+        """One worker.  Raises UnknownWorker."""
         with self._session.read() as reader:
             snapshot = self._refreshed(reader)
-            self._mirror.load_lanes(snapshot.workers, reader)
-            counts = reader.counts()
-        return self._health(snapshot, self._clock.now(), self._live(snapshot), counts)
+            snapshot.worker(name)
+            self._mirror.load_lanes(snapshot.relations.component(name), reader)
+            self._count(snapshot, (name,), reader)
+        return self._worker(snapshot, self._clock.now(), name, self._live(snapshot))[1]
+
+    def live_nodes(self) -> frozenset[str]:
+        """The ids of nodes with a good lease."""
+        with self._session.read() as reader:
+            return self._live(self._refreshed(reader))
 
     def nodes(self) -> tuple[NodeStatus, ...]:
         with self._session.read() as reader:
@@ -225,21 +242,32 @@ class Views:
 
     def next_instants(self, name: str, count: int) -> list[datetime]:
         """The next instants of a schedule, the stored one first; empty for a worker without one."""
+        return list(islice(self.instants((name,))(name), count))
+
+    def instants(self, names: Collection[str]) -> Callable[[str], Iterator[datetime]]:
+        """For each of *names* its instants, without end, the stored one first.  Raises UnknownWorker."""
         with self._session.read() as reader:
             snapshot = self._refreshed(reader)
-            state = snapshot.worker(name)
-            self._mirror.load_lanes((name,), reader)
+            for name in names:
+                snapshot.worker(name)
+            self._mirror.load_lanes(names, reader)
+        return lambda name: self._instants(snapshot, name)
+
+    def _instants(self, snapshot: Snapshot, name: str) -> Iterator[datetime]:
+        state = snapshot.worker(name)
         rule = state.definition.schedule
         if rule is None:
-            return []
+            return
         record = snapshot.record(name)
         waiting = [run.occurs_at for run in snapshot.lane(name).standing.values() if not run.has_started]
-        instants = sorted(waiting)[:1]
-        after = instants[0] if instants else max(record.last_instant or self._clock.now(), self._clock.now())
-        while len(instants) < count:
+        after = min(waiting, default=None)
+        if after is not None:
+            yield after
+        else:
+            after = max(record.last_instant or self._clock.now(), self._clock.now())
+        while True:
             after = schedule.next_after(rule, after, anchor=record.anchor_at)
-            instants.append(after)
-        return instants[:count]
+            yield after
 
     @property
     def seen(self) -> Snapshot:
@@ -328,14 +356,25 @@ class Views:
         leased = live_nodes(snapshot, boot=self._clock.boot, lease_s=self._clock.lease_s())
         return frozenset(node for node in leased if not self._store.is_dead(node))
 
-    def _health(
-        self, snapshot: Snapshot, now: datetime, live: Collection[str], counts: dict[str, dict[str, int]]
-    ) -> SystemHealth:
-        due = {name: count.get("due", 0) for name, count in counts.items()}
-        letters = {name: count.get("dead_letters", 0) for name, count in counts.items()}
-        return system_health(
-            snapshot, now, live=live, due=due, letters=letters, max_dead_letters=self._max_dead_letters
+    def _judged(self) -> tuple[Snapshot, SystemHealth, list[WorkerStatus]]:
+        with self._session.read() as reader:
+            snapshot = self._refreshed(reader)
+            names = snapshot.workers
+            self._mirror.load_lanes([name for name in names if name not in snapshot.lanes], reader)
+            self._count(snapshot, names, reader)
+        self._judged_at = now = self._clock.now()
+        live = self._live(snapshot)
+        workers, rows = self._rows.of(snapshot, now, live=live, letters=self._letters)
+        health = health_of_all(
+            snapshot, workers, live=live, letters=self._letters, max_dead_letters=self._max_dead_letters
         )
+        return snapshot, health, rows
+
+    def _count(self, snapshot: Snapshot, names: Collection[str], reader: Reader) -> None:
+        """Open letters, and what waits where a lane was too long to be read."""
+        self._letters = reader.letter_counts()
+        is_long = any(not snapshot.lane(name).is_whole for name in names)
+        self._counts = reader.counts() if is_long else {}
 
     def _nodes(self, snapshot: Snapshot) -> tuple[NodeStatus, ...]:
         nodes = sorted(snapshot.nodes.values(), key=lambda node: node.started_at)
@@ -367,19 +406,18 @@ class Views:
         snapshot: Snapshot,
         now: datetime,
         name: str,
-        count: dict[str, int],
-        health: SystemHealth,
         live: Collection[str],
-    ) -> WorkerStatus:
+    ) -> tuple[WorkerHealth, WorkerStatus]:
         state = snapshot.workers[name]
         definition = state.definition
         record = snapshot.record(name)
-        judged: WorkerHealth = health.workers[name]
+        pending, due = self._waiting(snapshot, now, name)
+        judged = worker_health(snapshot, now, name, live=live, due=due)
         breaker = snapshot.breakers.get(definition.breaker) if definition.breaker else None
         next_run = _next_run(snapshot, name)
         is_due = next_run is not None and next_run.due_at <= now
         explained = explain(snapshot, now, run=next_run, live=live) if next_run is not None and is_due else None
-        return WorkerStatus(
+        return judged, WorkerStatus(
             name=name,
             mode=definition.mode.value,
             schedule=schedule.in_words(definition.schedule) if definition.schedule is not None else "",
@@ -389,9 +427,9 @@ class Views:
             health=judged.status,
             reasons=judged.reasons,
             running=len(snapshot.running_of(name)),
-            pending=count.get("pending", 0),
-            due=count.get("due", 0),
-            dead_letters=count.get("dead_letters", 0),
+            pending=pending,
+            due=due,
+            dead_letters=self._letters.get(name, 0),
             consecutive_failures=record.streak,
             last_run_at=record.last_run_at,
             last_success_at=record.last_success_at,
@@ -405,6 +443,15 @@ class Views:
             holds=explained.holds if explained is not None else (),
             doc=definition.doc,
         )
+
+    def _waiting(self, snapshot: Snapshot, now: datetime, name: str) -> tuple[int, int]:
+        """How many of its runs are pending, and how many of those are due; both counted to 1,001."""
+        lane = snapshot.lane(name)
+        if lane.is_whole:
+            due = sum(run.due_at <= now for run in lane)
+            return min(len(lane), MAX_COUNTED), min(due, MAX_COUNTED)
+        counts = self._counts.get(name, {})
+        return counts.get("pending", 0), counts.get("due", 0)
 
 
 def _next_run(snapshot: Snapshot, name: str) -> Run | None:

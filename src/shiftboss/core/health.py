@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import ClassVar
 
 from shiftboss.core.model import BreakerMode, NodeMode, Shed, WorkerState
 from shiftboss.core.policy import HealthPolicy, Priority
@@ -51,6 +52,8 @@ class HealthReason(Value, frozen=True, omit_defaults=False):
 class WorkerHealth(Value, frozen=True, omit_defaults=False):
     """A worker's status and its reasons, worst first."""
 
+    IS_KEPT: ClassVar = True  # encoded once (app/facts.py)
+
     status: Health
     reasons: tuple[HealthReason, ...] = ()
 
@@ -78,8 +81,32 @@ def system_health(
     *store_trouble* says why the store cannot be reached; the snapshot is then the last one known.
     """
     judged = {name: worker_health(snapshot, now, name, due=due.get(name, 0), live=live) for name in snapshot.workers}
-    names = sorted(judged, key=lambda name: (_gravity(judged[name].status), -_priority(snapshot, name), name))
-    workers = {name: judged[name] for name in names}
+    workers = {name: judged[name] for name in in_order(snapshot, judged)}
+    return health_of_all(
+        snapshot,
+        workers,
+        live=live,
+        letters=letters,
+        max_dead_letters=max_dead_letters,
+        store_trouble=store_trouble,
+    )
+
+
+def in_order(snapshot: Snapshot, judged: Mapping[str, WorkerHealth]) -> list[str]:
+    """The names, disabled ones first, then the worst (K6)."""
+    return sorted(judged, key=lambda name: (_gravity(judged[name].status), -_priority(snapshot, name), name))
+
+
+def health_of_all(
+    snapshot: Snapshot,
+    workers: dict[str, WorkerHealth],
+    *,
+    live: Collection[str],
+    letters: Mapping[str, int],
+    max_dead_letters: int = MAX_DEAD_LETTERS,
+    store_trouble: str | None = None,
+) -> SystemHealth:
+    """H3, from *workers* that were judged, in their order."""
     store = [] if store_trouble is None else [HealthReason(Health.UNHEALTHY, "store", store_trouble)]
     others = [*_letters(letters, max_dead_letters), *_shedding(snapshot, live)]
     reasons = (*store, *(reason for health in workers.values() for reason in health.reasons), *others)

@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Generic
 
 from shiftboss.core.events import Event
 from shiftboss.core.model import MAX_LINES, LogLine, Run, Status
-from shiftboss.ports import HistoryFilter
+from shiftboss.ports import MAX_COUNTED, HistoryFilter
 from shiftboss.stores import rows
 from shiftboss.stores.statements import Connection, Pages, S
 
 if TYPE_CHECKING:
     from shiftboss.clock import Clock
-
-MAX_COUNTED = 1001  # "more than 1,000" is as good as any number
 
 
 class Queries(Generic[S]):
@@ -83,6 +81,9 @@ class Queries(Generic[S]):
         for name, open_letters, _ in rows.counts_of(letters):
             counts.setdefault(name, _no_counts())["dead_letters"] = open_letters
         return counts
+
+    def letter_counts(self) -> dict[str, int]:
+        return {name: found for name, found, _ in rows.counts_of(self._db.ask((self.pages.letter_counts, ()))[0])}
 
 
 _ALL = frozenset(Status)

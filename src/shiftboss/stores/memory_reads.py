@@ -135,6 +135,9 @@ class MemoryReader:
                 counts.setdefault(name, _no_counts())["dead_letters"] = len(letters)
         return counts
 
+    def letter_counts(self) -> dict[str, int]:
+        return {name: len(letters) for name, letters in self._tables.open_letters.items() if letters}
+
     def events(self, *, after: int, limit: int, worker: str | None = None) -> list[tuple[int, Event]]:
         stored = self._tables.events
         first = bisect_right(stored, after, key=lambda pair: pair[0])

@@ -7,6 +7,7 @@ Rules of this file
 
 from __future__ import annotations
 
+import heapq
 from typing import TYPE_CHECKING, Any
 
 from shiftboss.core.model import DeadLetter, Run, Status
@@ -47,23 +48,30 @@ SELECT '[' || string_agg(data, ',') || ']' FROM (
     NUMBER,
     prepare=False,
 )
-FINISHED = Statement(
-    """
+_FINISHED = """
 SELECT '[' || string_agg(data, ',') || ']' FROM (
-  SELECT data FROM history
+  SELECT data FROM {rows}
   WHERE ($1 IS NULL OR worker = $1) AND ($2 IS NULL OR key = $2) AND ($3 IS NULL OR id < $3)
     AND ($5 IS NULL OR error_type = $5) AND ($6 IS NULL OR finished_at >= $6)
-    AND ($7::bigint[] IS NULL OR status = ANY ($7::smallint[])) AND ($8 = 0 OR status <> 2)
+    AND ({status})
   ORDER BY id DESC LIMIT $4) AS page
-""",
-    TEXT,
-    KEY,
-    NUMBER,
-    NUMBER,
-    TEXT,
-    NUMBER,
+"""
+_ANY_STATUS = "$7::bigint[] IS NULL OR status = ANY ($7::smallint[])"
+_TYPES = (TEXT, KEY, NUMBER, NUMBER, TEXT, NUMBER)
+FINISHED = Statement(_FINISHED.format(rows="history", status=_ANY_STATUS), *_TYPES, NUMBERS, prepare=False)
+# One that went wrong has an index in the order of the page; of several, or without saying which, the planner walks the
+# ids of all that succeeded (without statistics: 70 ms for 200,000).
+FINISHED_WRONG = Statement(
+    _FINISHED.format(rows="history", status="status = $7::smallint AND status <> 2"), *_TYPES, NUMBER, prepare=False
+)
+# Runs of one key are few; for the same reason they are gathered first.
+FINISHED_KEYED = Statement(
+    """
+WITH keyed AS MATERIALIZED (
+  SELECT id, worker, status, finished_at, error_type, key, data FROM history WHERE key = $2)"""  # noqa: S608  # put together from constants
+    + _FINISHED.format(rows="keyed", status=_ANY_STATUS),
+    *_TYPES,
     NUMBERS,
-    NUMBER,
     prepare=False,
 )
 LETTERS = Statement(
@@ -197,10 +205,12 @@ class Queries(browsing.Queries[Statement]):
         return rows.runs_of(self._db.ask((statement, values))[0])
 
     def _finished(self, wanted: HistoryFilter, codes: list[int]) -> list[Run]:
-        is_about_some = len(codes) < len(rows.STATUSES)
-        went_wrong = is_about_some and rows.STATUSES[Status.SUCCEEDED] not in codes  # has an index of its own
-        since, asked = rows.micros_or_none(wanted.since), codes if is_about_some else None
-        return self._page(FINISHED, wanted, wanted.error_type, since, asked, int(went_wrong))
+        said = (wanted.error_type, rows.micros_or_none(wanted.since))
+        if wanted.key is None and wanted.worker is None and rows.STATUSES[Status.SUCCEEDED] not in codes:
+            pages = [self._page(FINISHED_WRONG, wanted, *said, code) for code in codes]
+            return list(heapq.merge(*pages, key=lambda run: -run.id))[: wanted.limit]
+        statement = FINISHED if wanted.key is None else FINISHED_KEYED
+        return self._page(statement, wanted, *said, codes if len(codes) < len(rows.STATUSES) else None)
 
     def letters(self, wanted: LetterFilter) -> list[DeadLetter]:
         values = (

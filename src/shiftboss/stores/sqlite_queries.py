@@ -20,12 +20,18 @@ if TYPE_CHECKING:
     from shiftboss.stores.sqlite_file import Database, Scalar
 
 CHECK_S = 2.0  # of SQLite's quick check, for `doctor`
+FEW = 2000  # runs that ended since an instant: found by that and sorted, in a millisecond
+NEAR = 5000  # newest ids that are looked through where more have ended since
 
 # The ids come from an index alone; only the rows of the page are looked up.
 HISTORY = """
 SELECT '[' || group_concat(data) || ']' FROM (
   SELECT data FROM history
   WHERE id IN (SELECT id FROM history{where} ORDER BY id DESC LIMIT ?) ORDER BY id DESC)
+"""
+# Whether more than so many ended since; no more of the index is read than that.
+MANY_SINCE = """
+SELECT count(*) FROM (SELECT 1 FROM history INDEXED BY history_finished WHERE finished_at >= ? LIMIT ?)
 """
 LIVE = """
 SELECT '[' || group_concat(data) || ']' FROM (
@@ -144,12 +150,25 @@ class Queries(browsing.Queries[str]):
         return rows.runs_of(self._db.text(where.in_(LIVE), [*where.values, wanted.limit]))
 
     def _finished(self, wanted: HistoryFilter, codes: list[int]) -> list[Run]:
+        """Newest ids first.  By `since` alone they come from the index of ends, which a wide one makes long.
+
+        Of many that ended since then a page is found among the newest ids, for ids grow with time; where it is not,
+        as at the far end of the stretch, the index is read after all.
+        """
+        is_narrow = not (wanted.worker is None and wanted.key is None and wanted.error_type is None)
+        is_narrow = is_narrow or rows.STATUSES[Status.SUCCEEDED] not in codes  # an index leads to what is asked for
+        if wanted.since is None or is_narrow:
+            return self._ended(wanted, codes)
+        if self._db.number(MANY_SINCE, (rows.micros(wanted.since), FEW)) == FEW:
+            page = self._ended(wanted, codes, near="id > coalesce(?, (SELECT max(id) + 1 FROM history)) - ?")
+            if len(page) == wanted.limit:
+                return page
+        return self._ended(wanted, codes, hint=" INDEXED BY history_finished")
+
+    def _ended(self, wanted: HistoryFilter, codes: list[int], *, near: str = "", hint: str = "") -> list[Run]:
         where = Conditions()
-        is_narrow = True  # an index leads to what is asked for
         if wanted.worker is not None:
             where.add("worker = ?", wanted.worker)
-        elif wanted.key is None and wanted.error_type is None and rows.STATUSES[Status.SUCCEEDED] in codes:
-            is_narrow = False
         if wanted.key is not None:
             where.add("key = ?", wanted.key)
         if wanted.error_type is not None:
@@ -162,7 +181,9 @@ class Queries(browsing.Queries[str]):
             where.add("status IN (" + ",".join("?" * len(codes)) + ")", *codes)
             if rows.STATUSES[Status.SUCCEEDED] not in codes:
                 where.add("status <> 2")  # lets the partial index of what went wrong be used
-        hint = "" if is_narrow or wanted.since is None else " INDEXED BY history_finished"
+        if near:
+            where.add(near, wanted.before, NEAR)
+            hint = " NOT INDEXED"  # along the ids
         return rows.runs_of(self._db.text(where.in_(HISTORY, hint=hint), [*where.values, wanted.limit]))
 
     # ── letters, facts ───────────────────────────────────────────────────────────────────────────────────────────

@@ -2,7 +2,7 @@
 
 Rules of this file
 - A queue has a bound; who reads too slowly is told to read the lists anew, and never holds up the others.
-- While nobody listens nothing is read: the reader ends with the last stream and comes back with the next.
+- While nobody listens nothing is read: the reader ends with the last stream; the next one goes on with what it knew.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from shiftboss.app.orchestrator import Orchestrator
+from shiftboss.app.views import Views
 from shiftboss.errors import NotStarted
 from shiftboss.web import frames
 from shiftboss.web.frames import LOG, STATUS, Frame
@@ -92,6 +93,7 @@ class Hub:
         self._streams: set[Stream] = set()
         self._arriving: list[Stream] = []
         self._reader: Reader | None = None
+        self._spare: Views | None = None  # what the last reader knew; reading ten thousand workers anew takes a second
 
     @property
     def count(self) -> int:
@@ -132,10 +134,28 @@ class Hub:
             reader = self._reader
         if reader is not None:
             reader.close()
+        spare = self.spare()
+        if spare is not None:
+            spare.close()
 
     def _logs_with(self, run: int) -> int:
         streams = (*self._streams, *self._arriving)
         return len({run, *(each.wanted.run for each in streams if LOG in each.wanted.topics)} - {None})
+
+    def spare(self) -> Views | None:
+        """What the last reader has left; it is the caller's from now on."""
+        with self._lock:
+            spare, self._spare = self._spare, None
+            return spare
+
+    def keep(self, views: Views) -> None:
+        """For the next reader; where that is of no use any more they are closed."""
+        with self._lock:
+            is_wanted = self._spare is None and not self._is_closed
+            if is_wanted:
+                self._spare = views
+        if not is_wanted:
+            views.close()
 
     # ── for the reader ───────────────────────────────────────────────────────────────────────────────────────────
 

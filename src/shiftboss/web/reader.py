@@ -9,7 +9,6 @@ Rules of this file
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 from collections import deque
@@ -75,19 +74,27 @@ class Reader:
     def _run(self) -> None:
         try:
             boss = self._boss
-            with contextlib.closing(Views(boss.store, boss.clock, max_dead_letters=boss.max_dead_letters)) as views:
-                self._views = views
-                while not self._is_over():
-                    try:
-                        self._turn(views)
-                    except OperatorError as error:
-                        self._store_failed(views, error)
+            views = self._hub.spare() or Views(boss.store, boss.clock, max_dead_letters=boss.max_dead_letters)
+            self._views = views
+            try:
+                self._read(views)
+            except BaseException:
+                views.close()
+                raise
+            self._hub.keep(views)
         except NotStarted:
             log.debug("the store was closed under the live streams")
         except Exception:
             log.exception("the reader of the live streams ends on a mistake of ours; clients connect again")
         finally:
             self._say_goodbye()
+
+    def _read(self, views: Views) -> None:
+        while not self._is_over():
+            try:
+                self._turn(views)
+            except OperatorError as error:
+                self._store_failed(views, error)
 
     def _is_over(self) -> bool:
         return self._closing or self._boss.is_stopping or self._hub.nobody_is_left(self)
