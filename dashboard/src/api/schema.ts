@@ -406,6 +406,21 @@ export interface LogLine {
   text: string;
 }
 
+/** How many runs ended well and how many died in the minute that begins at `at`. */
+export interface Minute {
+  at: string;
+  succeeded: number;
+  failed: number;
+}
+
+/** Minutes in which runs ended, the oldest first. */
+export interface Minutes {
+  since: string;
+  at: string;
+  minutes: Array<Minute>;
+  complete: boolean;
+}
+
 /** O2. */
 export type Misfire = "all" | "one" | "skip";
 

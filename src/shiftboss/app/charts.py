@@ -1,4 +1,4 @@
-"""What is drawn: who waits for whom, and what ran when.
+"""What is drawn: who waits for whom, what ran when, and how many a minute.
 
 Rules of this file
 - Both are bounded: a graph by the workers that are declared, a timeline by the runs that are looked at; what is left
@@ -12,7 +12,7 @@ from datetime import datetime
 
 from shiftboss.app.pages import listed
 from shiftboss.app.views import Views, WorkerStatus
-from shiftboss.core.model import Run
+from shiftboss.core.model import Run, Status
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.value import Value
 from shiftboss.ports import HistoryFilter
@@ -20,6 +20,7 @@ from shiftboss.ports import HistoryFilter
 MAX_SCANNED = 10_000  # runs looked at for one timeline, newest first; what is older is said to be missing
 MAX_PLANNED = 100  # instants of one worker that lie ahead
 TIMELINE_PAGE = 1000
+MAX_COUNTED = 5_000  # runs looked at for the minutes: a fifth of a second here; beyond that the older minutes are missing
 
 
 # ── the graph ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -166,3 +167,44 @@ def _planned(views: Views, snapshot: Snapshot, name: str, now: datetime, until: 
     if until <= now or state is None or state.disabled is not None or state.definition.schedule is None:
         return ()
     return tuple(at for at in views.next_instants(name, MAX_PLANNED) if now < at <= until)
+
+
+# ── how many a minute ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Minute(Value, frozen=True, omit_defaults=False):
+    """How many runs ended well and how many died in the minute that begins at `at`."""
+
+    at: datetime
+    succeeded: int
+    failed: int
+
+
+class Minutes(Value, frozen=True, omit_defaults=False):
+    """Minutes in which runs ended, the oldest first."""
+
+    since: datetime
+    at: datetime
+    minutes: tuple[Minute, ...]
+    complete: bool  # False: more runs than are looked at; `since` is where they begin
+
+
+def minutes(views: Views, *, since: datetime) -> Minutes:
+    """How many runs ended in each minute since then."""
+    now = views.now()
+    counts: dict[datetime, list[int]] = {}
+    wanted = HistoryFilter(status=frozenset({Status.SUCCEEDED, Status.DEAD}), since=since, limit=TIMELINE_PAGE)
+    complete = False
+    for _ in range(MAX_COUNTED // TIMELINE_PAGE):
+        page = views.history(wanted)
+        for run in page:
+            if run.finished_at is not None and run.finished_at >= since:
+                minute = run.finished_at.replace(second=0, microsecond=0)
+                counts.setdefault(minute, [0, 0])[run.status is Status.DEAD] += 1
+        if len(page) < TIMELINE_PAGE:
+            complete = True
+            break
+        wanted = wanted._replace(before=page[-1].id)
+    begin = since if complete or not counts else min(counts)
+    counted = tuple(Minute(at, succeeded, failed) for at, (succeeded, failed) in sorted(counts.items()))
+    return Minutes(begin, now, counted, complete)
