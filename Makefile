@@ -24,7 +24,7 @@ demo: $(VENV)/.demo ## run the worked example on this machine's own telemetry (A
 # ── to work ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 .PHONY: test
-test: $(VENV)/.dev dashboard ## run the tests, all but those marked chaos or soak (ARGS="-k breaker")
+test: $(VENV)/.dev $(VENV)/.chromium dashboard ## run the tests, all but those marked chaos or soak (ARGS="-k breaker")
 	@$(BIN)/python tools/dashboard.py test
 	@$(BIN)/python -m pytest -m "not chaos and not soak" $(ARGS)
 
@@ -108,4 +108,8 @@ $(VENV)/.dev: pyproject.toml requirements-dev.txt | $(VENV)/.made
 $(VENV)/.node: tools/dashboard.py | $(VENV)/.made
 	@needed=$$($(BIN)/python tools/dashboard.py requirement); \
 	if [ -n "$$needed" ]; then echo "installing Node into $(VENV) …"; $(PIP) "$$needed"; fi
+	@touch $@
+
+$(VENV)/.chromium: tools/chromium.sh | $(VENV)/.made
+	@sh tools/chromium.sh
 	@touch $@

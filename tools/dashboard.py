@@ -61,8 +61,17 @@ def build() -> None:
     if is_built():
         return
     print("building the dashboard …", file=sys.stderr, flush=True)
-    _script("vite/bin/vite.js", "build", "--logLevel", "warn")
-    BUILT_FROM.write_text(digest(), encoding="utf-8")
+    built_from = digest()
+    fresh, old = (STATIC.with_name(f"{STATIC.name}.{what}.{os.getpid()}") for what in ("new", "old"))
+    try:
+        _script("vite/bin/vite.js", "build", "--logLevel", "warn", "--outDir", str(fresh))
+        (fresh / BUILT_FROM.name).write_text(built_from, encoding="utf-8")
+        if STATIC.is_dir():
+            STATIC.rename(old)  # at no time does a server that runs find half of it
+        fresh.rename(STATIC)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def requirements() -> list[str]:

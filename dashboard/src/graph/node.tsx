@@ -21,7 +21,6 @@ export function Node({ place, node, light, reach }: Shown) {
   return (
     <a
       href={href("workers", node.name)}
-      aria-label={inWords(node)}
       onFocus={() => {
         light(place.id);
         reach(place);
@@ -52,7 +51,7 @@ function Body({ place, node }: { place: Place; node: GraphNode }) {
       <text class="under" x={40} y={35}>
         {cut(under, Math.floor((width - 52) / 5.9))}
       </text>
-      <title>{`${node.name}: ${under}`}</title>
+      <title>{inWords(node)}</title>
     </g>
   );
 }
@@ -79,12 +78,12 @@ function underneath(node: GraphNode): string {
   return `${word} · ${node.detail}`;
 }
 
-/** The same for who hears it. */
-export function inWords(node: GraphNode): string {
-  const { word } = look(node.health);
+/** Uncut, and for who hears it. */
+function inWords(node: GraphNode): string {
+  if (node.kind !== "worker") return `${node.name}, ${underneath(node)}`;
   const running = node.running > 0 ? `, ${node.running} running` : "";
   const due = node.due > 0 ? `, ${node.due} due` : "";
-  return `${node.name}, ${word}, ${node.mode}, ${node.detail}${running}${due}`;
+  return `${node.name}, ${look(node.health).word}, ${node.mode}, ${node.detail}${running}${due}`;
 }
 
 function cut(text: string, most: number): string {
