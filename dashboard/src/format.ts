@@ -7,7 +7,7 @@ export function duration(seconds: number): string {
   const s = Math.abs(seconds);
   if (s < 0.001) return s === 0 ? "0 s" : "< 1 ms";
   if (s < 0.9995) return `${Math.round(s * 1000)} ms`;
-  if (s < 9.95) return `${s.toFixed(1)} s`;
+  if (s < 9.95) return `${Number.isInteger(s) ? s : s.toFixed(1)} s`;
   if (s < 59.5) return `${Math.round(s)} s`;
   const whole = Math.round(s);
   if (whole < 3600) return two(whole, 60, "min", 1, "s");

@@ -112,7 +112,7 @@ function Banner() {
         <button type="button" class="tool" onClick={nextTheme} title="Theme (t)" aria-label={`Theme: ${theme.value}; switch`}>
           <Glyph name={({ system: "screen", light: "sun", dark: "moon" } as const)[theme.value]} size={15} />
         </button>
-        <button type="button" class="tool" onClick={openSheet} title="Keys (?)" aria-label="Keyboard shortcuts">
+        <button type="button" class="tool keys" onClick={openSheet} title="Keys (?)" aria-label="Keyboard shortcuts">
           <Glyph name="help" size={15} />
         </button>
       </div>
@@ -169,6 +169,8 @@ function Freshness() {
 
 function Places({ current }: { current: string }) {
   const it = whole.value;
+  const list = useRef<HTMLUListElement>(null);
+  useEffect(() => list.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" }), [current]);
   const workers = it ? [...it.workers.values()] : [];
   const dead = workers.reduce((sum, worker) => sum + worker.dead_letters, 0);
   const counts: Partial<Record<Name, readonly [number, string]>> = {
@@ -178,7 +180,7 @@ function Places({ current }: { current: string }) {
   const who = session.value;
   return (
     <nav class="places" aria-label="Pages">
-      <ul>
+      <ul ref={list}>
         {PLACES.map(([page, name, glyph]) => {
           const [number, what] = counts[page] ?? [0, ""];
           return (

@@ -7,7 +7,7 @@ const changes = signal(0);
 new MutationObserver(() => changes.value++).observe(document.documentElement, { attributeFilter: ["data-theme"] });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => changes.value++);
 
-const tokens = ["text-2", "text-3", "line", "line-strong", "accent", "ok", "running", "waiting", "warn", "bad", "sans"] as const;
+const tokens = ["text-2", "text-3", "line", "line-strong", "accent", "ok", "ok-fill", "bad-fill", "running", "waiting", "warn", "bad", "sans"] as const;
 export type Colours = Readonly<Record<(typeof tokens)[number], string>>;
 
 export const colours = computed<Colours>(() => {

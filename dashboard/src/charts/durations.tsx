@@ -30,7 +30,7 @@ export function Durations({ last, height = 120 }: { last: readonly Lasted[]; hei
           { show: false },
           axis(palette, { size: 52, splits: (_, __, ___, high) => [0, high / 2.3, high / 1.15], values: (_, at) => at.map(duration) }),
         ],
-        series: [{}, bars(palette.ok), { ...bars(palette.bad), points: { show: true, paths: crosses(palette.bad) } }],
+        series: [{}, bars(palette["ok-fill"]), { ...bars(palette["bad-fill"]), points: { show: true, stroke: palette.bad, width: 1.5, paths: crosses } }],
       })}
     />
   );
@@ -41,27 +41,22 @@ function bars(colour: string): uPlot.Series {
 }
 
 /** A cross above each bar: failed is not told by colour alone. */
-function crosses(colour: string): uPlot.Series.Points.PathBuilder {
-  return (plot, series, from, to) => {
-    const stroke = new Path2D();
-    const arm = 3 * devicePixelRatio;
-    const values = plot.data[series] ?? [];
-    for (let at = from; at <= to; at++) {
-      const value = values[at];
-      if (value === null || value === undefined) continue;
-      const x = plot.valToPos(at, "x", true);
-      const y = plot.valToPos(value, "y", true) - 2.5 * arm;
-      stroke.moveTo(x - arm, y - arm);
-      stroke.lineTo(x + arm, y + arm);
-      stroke.moveTo(x - arm, y + arm);
-      stroke.lineTo(x + arm, y - arm);
-    }
-    plot.ctx.strokeStyle = colour;
-    plot.ctx.lineWidth = 1.5 * devicePixelRatio;
-    plot.ctx.stroke(stroke);
-    return null;
-  };
-}
+const crosses: uPlot.Series.Points.PathBuilder = (plot, series, from, to) => {
+  const stroke = new Path2D();
+  const arm = 3 * devicePixelRatio;
+  const values = plot.data[series] ?? [];
+  for (let at = from; at <= to; at++) {
+    const value = values[at];
+    if (value === null || value === undefined) continue;
+    const x = plot.valToPos(at, "x", true);
+    const y = plot.valToPos(value, "y", true) - 2.5 * arm;
+    stroke.moveTo(x - arm, y - arm);
+    stroke.lineTo(x + arm, y + arm);
+    stroke.moveTo(x - arm, y + arm);
+    stroke.lineTo(x + arm, y - arm);
+  }
+  return { stroke, fill: null, clip: null, flags: 0 };
+};
 
 function inWords(last: readonly Lasted[], at: number): string {
   const each = last[at];

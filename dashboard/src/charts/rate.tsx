@@ -33,7 +33,7 @@ export function RunsPerMinute({ minutes, height = 120 }: { minutes: readonly Min
           axis(palette, { size: 22, grid: { show: false }, values: (_, at) => at.map((s) => clock(s * 1000, utc.peek()).slice(0, 5)) }),
           axis(palette, { size: 36, splits: (_, __, low, high) => [low, Math.floor(high / 2), Math.floor(high)] }),
         ],
-        series: [{}, bars(palette.ok), bars(palette.bad)],
+        series: [{}, bars(palette["ok-fill"]), bars(palette["bad-fill"])],
       })}
     />
   );

@@ -11,7 +11,7 @@ export type Help =
   | { kind: "trigger"; worker: string }
   | { kind: "cancel"; worker: string; run: number }
   | { kind: "letters"; worker: string | null; count: number }
-  | { kind: "failed"; worker: string }
+  | { kind: "reset"; worker: string }
   | { kind: "waiting"; worker: string }
   | { kind: "worker"; worker: string }
   | { kind: "fleet" };
@@ -73,10 +73,10 @@ function helpsFor(worker: WorkerStatus, whole: Whole): Help[] {
     else if (fact === "no_success") found.push({ kind: "trigger", worker: name });
     else if (fact === "offline") found.push({ kind: "fleet" });
     else if (fact === "backlog") found.push({ kind: "waiting", worker: name });
+    else if (fact === "breaker") found.push({ kind: "reset", worker: name });
     else if (fact === "stuck" || fact === "zombie") found.push(...stuck(worker, whole));
   }
   if (worker.dead_letters > 0) found.push({ kind: "letters", worker: name, count: worker.dead_letters });
-  if (found.length === 0 && worker.reasons.some(({ fact }) => fact === "failure_rate")) found.push({ kind: "failed", worker: name });
   if (found.length === 0) found.push({ kind: "worker", worker: name });
   return found;
 }

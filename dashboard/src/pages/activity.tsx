@@ -119,7 +119,7 @@ function Row({ it: { event, number } }: { it: StoredEvent }) {
   return (
     <tr data-row={number}>
       <th scope="row">
-        <span class={`status ${said.tone}`}>
+        <span class={`status plain-word ${said.tone}`}>
           <Glyph name={said.glyph} /> <span class="word">{said.what}</span>
         </span>
       </th>

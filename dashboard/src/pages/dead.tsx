@@ -1,18 +1,19 @@
 /* Dead letters by worker and what they died of; a group opens, and all that fit can be replayed, resolved or discarded at once. */
 
-import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
+import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { get } from "../api/client";
 import type { DeadGroup, DeadLetter, Groups, Letters } from "../api/schema";
 import { may } from "../api/session";
 import { count, label, plural, shortType } from "../format";
 import { useAsked } from "../live/asked";
+import { useHeld } from "../live/held";
 import { useFrames } from "../live/hooks";
 import { instantOf } from "../live/since";
 import { skewMs } from "../live/stream";
 import { whole } from "../live/whole";
 import { refine, route } from "../nav";
 import { Action, LetterButtons } from "../parts/actions";
-import { Empty, Head, Loading, RunLink, Trouble, WorkerLink } from "../parts/bits";
+import { Empty, Fresh, Head, Loading, RunLink, Trouble, WorkerLink } from "../parts/bits";
 import { openBulk, type Many } from "../parts/bulk";
 import { openExport } from "../parts/export";
 import { Search, SinceChoice } from "../parts/filters";
@@ -61,7 +62,7 @@ export function Dead() {
         <State state={state} />
       </div>
       {state === "open" ? (
-        <OpenGroups key={changes} about={about} filter={filter} chosen={chosen} choose={choose} changed={changed} />
+        <OpenGroups changes={changes} about={about} filter={filter} chosen={chosen} choose={choose} changed={changed} />
       ) : (
         <Flat about={about} filter={filter} state={state} />
       )}
@@ -93,13 +94,17 @@ function State({ state }: { state: string }) {
 // ── open ones, by what they died of ──────────────────────────────────────────────────────────────────────────────
 
 interface Chooser {
+  changes: number; // how often something was done here
   chosen: ReadonlySet<number>;
   choose: (ids: readonly number[], on: boolean) => void;
   changed: () => void;
 }
 
-function OpenGroups({ about, filter, chosen, choose, changed }: { about: string; filter: Filter } & Chooser) {
+function OpenGroups({ about, filter, chosen, choose, changed, changes }: { about: string; filter: Filter } & Chooser) {
   const { data, error, again } = useAsked(`groups ${about}`, (signal) => get<Groups>("dead-letters/groups", { ...filter }, signal));
+  useEffect(() => {
+    if (changes > 0) again();
+  }, [changes]);
   useFrames("run", (told) => {
     if (told.some((run) => run.status === "dead" || run.replay_of !== null)) again();
   });
@@ -135,7 +140,7 @@ function OpenGroups({ about, filter, chosen, choose, changed }: { about: string;
       </div>
       <ul class="groups">
         {data.groups.map((group) => (
-          <Group key={`${group.worker} ${group.cause} ${group.error_type}`} group={group} since={filter.since} chosen={chosen} choose={choose} changed={changed} />
+          <Group alone={data.groups.length === 1} key={`${group.worker} ${group.cause} ${group.error_type}`} group={group} since={filter.since} chosen={chosen} choose={choose} changed={changed} changes={changes} />
         ))}
       </ul>
     </>
@@ -147,8 +152,8 @@ function inWords(filter: Filter): string {
   return parts.length > 0 ? `${parts.join(", ")}.` : "of all workers.";
 }
 
-function Group({ group, since, chosen, choose, changed }: { group: DeadGroup; since: string | null } & Chooser) {
-  const [open, setOpen] = useState(false);
+function Group({ group, alone, since, ...chooser }: { group: DeadGroup; alone: boolean; since: string | null } & Chooser) {
+  const [open, setOpen] = useState(alone);
   const error = group.error_type || group.cause;
   const filter: Filter = { worker: group.worker, error, since };
   return (
@@ -170,24 +175,32 @@ function Group({ group, since, chosen, choose, changed }: { group: DeadGroup; si
           <Ago at={group.oldest_at} /> … <Ago at={group.newest_at} />
         </span>
         <span class="actions">
-          <BulkButtons small filter={{ ...filter }} words={inWords(filter)} changed={changed} count={group.count} about={`${group.worker} ${error}`} />
+          <BulkButtons small filter={{ ...filter }} words={inWords(filter)} changed={chooser.changed} count={group.count} about={`${group.worker} ${error}`} />
         </span>
       </div>
-      {open && <Members filter={filter} cause={group.cause} errorType={group.error_type} size={group.count} chosen={chosen} choose={choose} changed={changed} />}
+      {open && <Members filter={filter} cause={group.cause} errorType={group.error_type} newest={`${group.count} ${group.newest_run}`} {...chooser} />}
     </li>
   );
 }
 
-function Members({ filter, cause, errorType, size, chosen, choose, changed }: { filter: Filter; cause: string; errorType: string; size: number } & Chooser) {
+function Members({ filter, cause, errorType, newest, chosen, choose, changed, changes }: { filter: Filter; cause: string; errorType: string; newest: string } & Chooser) {
   const [limit, setLimit] = useState(PAGE);
-  const { data, error } = useAsked(`letters ${JSON.stringify(filter)} ${limit} ${size}`, (signal) => get<Letters>("dead-letters", { ...filter, limit }, signal));
+  const { data, error } = useAsked(`letters ${JSON.stringify(filter)} ${limit} ${newest}`, (signal) => get<Letters>("dead-letters", { ...filter, limit }, signal));
   const kept = useKept(data);
+  const letters = (kept?.letters ?? []).filter((letter) => letter.cause === cause && letter.error_type === errorType);
+  const by = useRef(new Map<number, DeadLetter>());
+  for (const letter of letters) by.current.set(letter.run, letter);
+  const held = useHeld(
+    letters.map((letter) => letter.run),
+    chosen.size > 0,
+    `${JSON.stringify(filter)} ${changes} ${kept === null}`,
+  );
   if (kept === null) return error ? <Trouble error={error} /> : <Loading />;
-  const letters = kept.letters.filter((letter) => letter.cause === cause && letter.error_type === errorType);
-  const ids = letters.map((letter) => letter.run);
+  const ids = held.shown;
   const all = ids.length > 0 && ids.every((id) => chosen.has(id));
   return (
-    <div class="table members">
+    <div class="table members" {...held.touch}>
+      <Fresh waiting={held.waiting} show={held.show} what={held.waiting === 1 ? "dead letter" : "dead letters"} />
       <table>
         <caption class="hide">Dead letters of {filter.worker}</caption>
         <thead>
@@ -206,7 +219,9 @@ function Members({ filter, cause, errorType, size, chosen, choose, changed }: { 
           </tr>
         </thead>
         <tbody>
-          {letters.map((letter) => (
+          {ids.map((id) => {
+            const letter = by.current.get(id);
+            return letter && (
             <tr key={letter.run} data-row={letter.run} aria-selected={chosen.has(letter.run)}>
               <td class="tick">
                 <input type="checkbox" aria-label={`Select run ${letter.run}`} checked={chosen.has(letter.run)} onChange={() => choose([letter.run], !chosen.has(letter.run))} />
@@ -225,7 +240,8 @@ function Members({ filter, cause, errorType, size, chosen, choose, changed }: { 
                 <LetterButtons letter={letter} small changed={changed} />
               </td>
             </tr>
-          ))}
+            );
+          })}
         </tbody>
       </table>
       {kept.next !== null && limit < 500 && (

@@ -43,7 +43,7 @@ export function Fleet() {
                   <th scope="col" class="number c-m">
                     Workers
                   </th>
-                  <th scope="col" class="number">
+                  <th scope="col" class="number c-m">
                     Lag
                   </th>
                   <th scope="col" class="number c-m">
@@ -115,7 +115,7 @@ function Row({ node }: { node: NodeStatus }) {
           {node.workers}
         </a>
       </td>
-      <td class="fit number">{node.live ? duration(node.lag_s) : "–"}</td>
+      <td class="fit number c-m">{node.live ? duration(node.lag_s) : "–"}</td>
       <td class="fit number c-m">{node.live ? `${duration(Math.max(0, node.lease_left_s))} left` : <span class="bad">ended</span>}</td>
       <td class="c-l">{node.shed === "nothing" ? <span class="faint">nothing</span> : <Badge status="degraded" word={`${node.shed === "low" ? "low" : "low and normal"} runs: ${node.shed_reason}`} />}</td>
       <td class="fit number c-m">

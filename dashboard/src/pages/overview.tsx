@@ -4,7 +4,7 @@ import type { RunningRun, WorkerStatus } from "../api/schema";
 import { capped, count, plural } from "../format";
 import { attention, type Entry, type Help } from "../live/attention";
 import { whole, type Whole } from "../live/whole";
-import { CancelButton, EnableButton, TriggerButton } from "../parts/actions";
+import { CancelButton, EnableButton, ResetButton, TriggerButton } from "../parts/actions";
 import { Empty, Head, Loading, Progress, RunLink, Section, WorkerLink } from "../parts/bits";
 import { Glyph } from "../parts/glyph";
 import { Holds } from "../parts/holds";
@@ -95,12 +95,12 @@ function Helps({ help }: { help: Help }) {
       return <CancelButton run={help.run} worker={help.worker} small />;
     case "letters":
       return <Place page="dead" query={{ worker: help.worker }} name={help.count ? `Review ${count(help.count)}` : "Review"} about={`dead letters${help.worker ? ` of ${help.worker}` : ""}`} />;
-    case "failed":
-      return <Place page="runs" query={{ worker: help.worker, status: ["dead", "pending"] }} name="Show failed" about={`runs of ${help.worker}`} />;
+    case "reset":
+      return <ResetButton worker={help.worker} small />;
     case "waiting":
       return <Place page="runs" query={{ worker: help.worker, status: "pending" }} name="Show waiting" about={`runs of ${help.worker}`} />;
     case "worker":
-      return <Place page="workers" id={help.worker} name="Show" about={help.worker} />;
+      return <Place page="workers" id={help.worker} name="Look into" about={help.worker} />;
     case "fleet":
       return <Place page="fleet" name="Show fleet" />;
   }

@@ -12,7 +12,7 @@ import { Why } from "../parts/holds";
 import { Duration, FINAL, RunHead, RunRow, startedAt } from "../parts/runs";
 import { Badge, stateOf } from "../parts/status";
 import { Tree } from "../parts/tree";
-import { Ago, At, now } from "../parts/time";
+import { Ago, At, now, Since } from "../parts/time";
 import { Log } from "./log";
 
 export function RunPage({ id }: { id: string }) {
@@ -104,14 +104,20 @@ function About({ page }: { page: PageOfRun }) {
       <WorkerLink name={run.worker} />{" "}
       <span class="muted">
         · {by}
-        {run.by && ` by ${run.by}`} · due <At at={run.due_at} />
+        {run.by && ` by ${run.by}`}
+        {run.status === "pending" && (
+          <>
+            {" "}
+            · due <At at={run.due_at} />
+          </>
+        )}
         {started && (
           <>
             {" "}
-            · started <At at={started} />
+            · started <At at={run.first_started_at ?? started} /> · {FINAL.has(run.status) ? "took " : "for "}
+            {FINAL.has(run.status) || run.claim === null ? <Duration run={run} /> : <Since at={run.first_started_at ?? started} />}
           </>
-        )}{" "}
-        · <Duration run={run} />
+        )}
         {run.cause && run.status !== "succeeded" && ` · ${label(run.cause)}`}
       </span>
     </>

@@ -44,10 +44,10 @@ export function Runs() {
       </Head>
       <div class="filters" role="search" aria-label="Filter runs">
         <Search value={asked.worker} onValue={(worker) => refine({ worker })} label="Worker" placeholder="Worker" list={names} />
-        <Chips label="Status" name="status" chosen={asked.status} options={STATUSES.map((status) => ({ value: status, status }))} />
         <Search main={false} value={asked.key} onValue={(key) => refine({ key })} label="Key" placeholder="Key" />
         <Search main={false} value={asked.error} onValue={(value) => refine({ error: value })} label="Error type" placeholder="Error type" />
         <SinceChoice value={query.get("since") ?? ""} />
+        <Chips label="Status" name="status" chosen={asked.status} options={STATUSES.map((status) => ({ value: status, status }))} />
         {about !== "" && (
           <button type="button" class="small" onClick={() => refine({ worker: null, status: null, key: null, error: null, since: null })}>
             Clear

@@ -10,7 +10,7 @@ import { useAsked } from "../live/asked";
 import { useHeld } from "../live/held";
 import { useFrames } from "../live/hooks";
 import { whole } from "../live/whole";
-import { DisableButton, EnableButton, ForgetButton, TriggerButton } from "../parts/actions";
+import { DisableButton, EnableButton, ForgetButton, ResetButton, TriggerButton } from "../parts/actions";
 import { Empty, Fact, Facts, Fresh, Head, Loading, Section, Trouble, WorkerLink } from "../parts/bits";
 import { Holds, Why } from "../parts/holds";
 import { RunHead, RunRow } from "../parts/runs";
@@ -45,6 +45,7 @@ export function WorkerPage({ name }: { name: string }) {
     <>
       <Head title={name} about={<About it={it} page={page} />}>
         <TriggerButton worker={name} primary />
+        {it.breaker !== null && it.breaker !== "closed" && it.enabled && <ResetButton worker={name} />}
         {it.enabled ? <DisableButton worker={name} /> : <EnableButton worker={name} />}
         {page.nodes.length === 0 && may("admin") && <ForgetButton worker={name} />}
       </Head>
@@ -119,7 +120,7 @@ function Condition({ it, page }: { it: WorkerStatus; page: PageOfWorker }) {
         <li>
           <span class="strip-name">waiting</span>
           <a class="number" href={href("runs", null, { worker: it.name, status: "pending" })}>
-            {capped(it.pending)} <span class="muted">{capped(it.due)} due</span>
+            {capped(it.pending)} <span class="muted">· {capped(it.due)} due</span>
           </a>
         </li>
         <li>
@@ -135,7 +136,12 @@ function Condition({ it, page }: { it: WorkerStatus; page: PageOfWorker }) {
           <li>
             <span class="strip-name">breaker</span>{" "}
             <span>
-              <Badge status={it.breaker} /> {it.breaker_until && it.breaker !== "closed" && <Ago at={it.breaker_until} />}
+              <Badge status={it.breaker} />{" "}
+              {it.breaker_until && it.breaker !== "closed" && (
+                <span class="muted">
+                  probed <Ago at={it.breaker_until} />
+                </span>
+              )}
             </span>
           </li>
         )}

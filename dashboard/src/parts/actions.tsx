@@ -51,6 +51,11 @@ export function EnableButton({ worker, ...look }: { worker: string } & Look) {
   return may("operator") ? <Action name="Enable…" about={worker} open={() => openDialog(<Enable worker={worker} />)} {...look} /> : null;
 }
 
+/** Enabling what is enabled closes its breaker and forgets its failures. */
+export function ResetButton({ worker, ...look }: { worker: string } & Look) {
+  return may("operator") ? <Action name="Close breaker…" about={`of ${worker}`} open={() => openDialog(<Enable worker={worker} isOn />)} {...look} /> : null;
+}
+
 export function ForgetButton({ worker }: { worker: string }) {
   return may("admin") ? <Action name="Forget…" about={worker} grave open={() => openDialog(<Forget worker={worker} />)} /> : null;
 }
@@ -76,21 +81,21 @@ function Disable({ worker }: { worker: string }) {
   );
 }
 
-function Enable({ worker }: { worker: string }) {
+function Enable({ worker, isOn = false }: { worker: string; isOn?: boolean }) {
   return (
     <Ask
-      title={`Enable ${worker}?`}
-      verb="Enable"
+      title={isOn ? `Close the breaker of ${worker}?` : `Enable ${worker}?`}
+      verb={isOn ? "Close the breaker" : "Enable"}
       act={async () => {
         await post<Switched>(`workers/${path(worker)}/enable`);
         return (
           <>
-            Enabled <WorkerLink name={worker} />.
+            {isOn ? "Closed the breaker of" : "Enabled"} <WorkerLink name={worker} />.
           </>
         );
       }}
     >
-      <p>It starts again. Its failures in a row are forgotten and its breaker is closed.</p>
+      <p>{isOn ? "What waits for it starts at once, without a probe. Its failures in a row are forgotten." : "It starts again. Its failures in a row are forgotten and its breaker is closed."}</p>
     </Ask>
   );
 }

@@ -25,7 +25,7 @@ export function Holds({ holds }: { holds: readonly Hold[] }) {
             {hold.until && (
               <>
                 {hold.since && ", "}
-                until <Ago at={hold.until} />
+                may change <Ago at={hold.until} />
               </>
             )}
           </span>

@@ -10,6 +10,9 @@ import { Ago, At, Since } from "./time";
 
 export const FINAL = new Set(["succeeded", "dead", "cancelled", "skipped"]);
 
+/** Why it exists. */
+export const ORIGINS = { occurrence: "schedule", iteration: "iteration", trigger: "trigger", after: "another run", replay: "replay" } as const;
+
 export function startedAt(run: Run): string | null {
   return run.claim?.at ?? run.attempts[0]?.started_at ?? run.first_started_at;
 }
@@ -39,7 +42,7 @@ export function Note({ run }: { run: Run }) {
   }
   if (run.status === "pending") {
     return (
-      <span class="muted">
+      <span class="muted clip">
         due <Ago at={run.due_at} />
       </span>
     );
@@ -70,7 +73,7 @@ export const RunRow = memo(function RunRow({ run, withWorker = true, choosing, a
         </td>
       )}
       <td class="fit">
-        <Badge status={stateOf(run)} />
+        <Badge status={stateOf(run)} quiet={run.status === "succeeded"} />
       </td>
       <th scope="row" class="fit">
         <RunLink id={run.id} open />
@@ -84,14 +87,14 @@ export const RunRow = memo(function RunRow({ run, withWorker = true, choosing, a
         <Note run={run} />
       </td>
       <td class="fit number c-l">{run.attempt > 1 ? `try ${run.attempt}` : ""}</td>
-      <td class="fit muted c-l">{run.origin}</td>
+      <td class="fit muted c-l">{ORIGINS[run.origin]}</td>
       <td class="fit number">
         <Duration run={run} />
       </td>
       <td class="fit number muted c-m">
         <At at={run.finished_at ?? startedAt(run) ?? run.due_at} />
       </td>
-      {actions !== undefined && <td class="fit row-actions">{actions}</td>}
+      {actions !== undefined && <td class="fit row-actions c-m">{actions}</td>}
     </tr>
   );
 });
@@ -117,10 +120,10 @@ export function RunHead({ withWorker = true, tick, actions = false }: { withWork
           Took
         </th>
         <th scope="col" class="number c-m">
-          Last moved
+          When
         </th>
         {actions && (
-          <td>
+          <td class="c-m">
             <span class="hide">Actions</span>
           </td>
         )}
