@@ -9,12 +9,14 @@ import "./styles/pages.css";
 import { render } from "preact";
 import { readSession } from "./api/session";
 import { stream } from "./live/stream";
+import { keepFocus } from "./parts/focus";
 import { listen } from "./parts/keys";
 import { openActions, openSheet } from "./parts/sheet";
 import { Shell } from "./shell";
 import "./prefs";
 
 render(<Shell />, document.getElementById("app") as HTMLElement);
+keepFocus();
 listen({ help: openSheet, actions: openActions });
 void readSession()
   .catch(() => undefined)

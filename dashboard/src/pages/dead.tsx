@@ -174,9 +174,11 @@ function Group({ group, alone, since, ...chooser }: { group: DeadGroup; alone: b
         <span class="muted group-when c-m">
           <Ago at={group.oldest_at} /> … <Ago at={group.newest_at} />
         </span>
-        <span class="actions">
-          <BulkButtons small filter={{ ...filter }} words={inWords(filter)} changed={chooser.changed} count={group.count} about={`${group.worker} ${error}`} />
-        </span>
+        {!alone && (
+          <span class="actions">
+            <BulkButtons small filter={{ ...filter }} words={inWords(filter)} changed={chooser.changed} count={group.count} about={`${group.worker} ${error}`} />
+          </span>
+        )}
       </div>
       {open && <Members filter={filter} cause={group.cause} errorType={group.error_type} newest={`${group.count} ${group.newest_run}`} {...chooser} />}
     </li>

@@ -76,7 +76,7 @@ function Disable({ worker }: { worker: string }) {
       }}
     >
       <p>Nothing new of it starts; what runs goes on, and whoever depends on it waits.</p>
-      <Field label="Reason" value={reason} onValue={setReason} hint="Stands beside the worker and in the activity." autofocus />
+      <Field label="Reason" value={reason} onValue={setReason} hint="Stands beside the worker and in the activity." />
     </Ask>
   );
 }
@@ -142,7 +142,7 @@ function Cancel({ run, worker }: { run: number; worker: string }) {
       }}
     >
       <p>While it waits it ends at once; while it runs its body is asked to end. It is not retried.</p>
-      <Field label="Reason" value={reason} onValue={setReason} autofocus />
+      <Field label="Reason" value={reason} onValue={setReason} />
     </Ask>
   );
 }
@@ -216,7 +216,7 @@ function Close({ letter, how, changed }: { letter: DeadLetter; how: "resolve" | 
       }}
     >
       <p>{isGrave ? "It is worth nothing: retention takes it later, payload and all." : "Somebody has seen to it; nothing runs again."}</p>
-      <Field label="Note" value={note} onValue={setNote} hint="What was done about it; kept with the letter." long autofocus />
+      <Field label="Note" value={note} onValue={setNote} hint="What was done about it; kept with the letter." long />
     </Ask>
   );
 }

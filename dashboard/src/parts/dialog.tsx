@@ -10,6 +10,9 @@ import { sentence } from "../api/client";
 import { Glyph } from "./glyph";
 import { say } from "./notice";
 
+/** What has the focus first: the choice, the first field, the way back. */
+const FIRST = [".choices button", "form :is(input, textarea, select)", "form footer button"];
+
 const current = signal<ComponentChildren>(null);
 let opener: Element | null = null;
 
@@ -45,6 +48,7 @@ export function Dialog({ title, wide = false, children }: { title: string; wide?
   useEffect(() => {
     const it = box.current;
     it?.showModal();
+    it?.querySelector<HTMLElement>(FIRST.find((each) => it.querySelector(each)) ?? "button")?.focus();
     return () => it?.close();
   }, []);
   return (
@@ -133,20 +137,17 @@ interface FieldProps {
   hint?: ComponentChildren;
   placeholder?: string;
   long?: boolean;
-  autofocus?: boolean;
 }
 
 let fields = 0;
 
-export function Field({ label, value, onValue, hint, placeholder, long = false, autofocus = false }: FieldProps) {
+export function Field({ label, value, onValue, hint, placeholder, long = false }: FieldProps) {
   const [id] = useState(() => `field-${++fields}`);
   const common = {
     id,
     value,
     placeholder,
     "aria-describedby": hint ? `${id}-hint` : undefined,
-    "data-autofocus": autofocus || undefined,
-    autoFocus: autofocus,
     onInput: (event: Event) => onValue((event.currentTarget as HTMLInputElement).value),
   };
   return (

@@ -94,7 +94,6 @@ function Actions({ found }: { found: readonly HTMLElement[] }) {
             <li key={at}>
               <button
                 type="button"
-                autoFocus={at === 0}
                 onClick={() => {
                   closeDialog();
                   requestAnimationFrame(() => {
