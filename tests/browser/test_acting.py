@@ -18,7 +18,7 @@ def test_a_worker_is_triggered_by_the_form_of_its_payload(open_page, world):
     expect(page.get_by_text("This must be a whole number.")).to_be_visible()
     page.get_by_label("number needed").fill("12")
     page.get_by_text("Key, delay, priority").click()
-    page.get_by_label("Key").fill("order-12")
+    page.get_by_label("Key", exact=True).fill("order-12")
     page.get_by_role("button", name="Trigger", exact=True).click()
     expect(page.get_by_role("status").get_by_text("Triggered count")).to_be_visible()
     run = int(page.get_by_role("status").get_by_role("link", name="Run").get_attribute("href").rpartition("/")[2])
@@ -66,21 +66,22 @@ def test_a_worker_is_disabled_with_a_reason_and_enabled_again(open_page, world):
     assert all(each.enabled for each in world.boss.sync.status().workers if each.name == "fetch-orders")
 
 
-def test_dead_letters_are_replayed_by_filter_after_their_number_was_shown(open_page, world):
+def test_dead_letters_are_replayed_by_filter_after_their_number_was_shown(open_page, watched, world):
+    watched.forgiven.append("409 (Conflict)")  # Chromium says so of the refusal
     before = {letter.run for letter in world.boss.sync.dead_letters() if letter.worker == "charge-card"}
     page = open_page("#/dead?worker=charge-card")
     page.get_by_role("button", name="Replay…", exact=True).click()
     expect(page.get_by_role("dialog", name=f"Replay {len(before)} dead letters?")).to_be_visible()
     world.ended("charge-card", {"order": 7})  # one more than was shown
-    page.get_by_role("button", name=f"Replay {len(before)}").click()
+    page.get_by_role("button", name=f"Replay {len(before)}", exact=True).click()
     expect(page.get_by_role("alert")).to_be_visible()
-    untouched = {letter.run for letter in world.boss.sync.dead_letters() if letter.worker == "charge-card"}
+    after_refusal = {letter.run for letter in world.boss.sync.dead_letters() if letter.worker == "charge-card"}
     page.get_by_label("Rate").fill("1/h")
-    page.get_by_role("button", name=f"Replay {len(before) + 1}").click()
+    page.get_by_role("button", name=f"Replay {len(before) + 1}", exact=True).click()
     expect(page.get_by_role("status").get_by_text(f"{len(before) + 1} dead letters replayed")).to_be_visible()
 
-    expect(page.get_by_text("No dead letter fits this filter")).to_be_visible()
-    assert before < untouched
+    assert before < after_refusal
+    assert not after_refusal & {letter.run for letter in world.boss.sync.dead_letters()}
 
 
 def test_one_dead_letter_is_resolved_with_a_note(open_page, world):
