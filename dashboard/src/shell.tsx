@@ -155,12 +155,15 @@ function Freshness() {
     <div class="freshness" role="status">
       {isOld && !hidden.value && (
         <p>
-          <Glyph name="bang" /> {link.value === "stale" ? `The store does not answer: ${reason.value}.` : `Not connected (${reason.value}); trying again.`}{" "}
+          <Glyph name="bang" />
+          <span>
+            {link.value === "stale" ? `The store does not answer: ${reason.value}.` : `Not connected (${reason.value}); trying again.`}{" "}
           {it && (
             <>
               What is shown is from <Ago at={it.at} />.
             </>
           )}
+          </span>
         </p>
       )}
     </div>

@@ -4,7 +4,7 @@
    - Every entry has something that helps: an action, or the place where the answer is. */
 
 import type { HealthReason, Hold, WorkerStatus } from "../api/schema";
-import type { Whole } from "./whole";
+import type { Whole } from "./merge";
 
 export type Help =
   | { kind: "enable"; worker: string }

@@ -3,7 +3,8 @@
 import type { RunningRun, WorkerStatus } from "../api/schema";
 import { capped, count, plural } from "../format";
 import { attention, type Entry, type Help } from "../live/attention";
-import { whole, type Whole } from "../live/whole";
+import type { Whole } from "../live/merge";
+import { whole } from "../live/whole";
 import { CancelButton, EnableButton, ResetButton, TriggerButton } from "../parts/actions";
 import { Empty, Head, Loading, Progress, RunLink, Section, WorkerLink } from "../parts/bits";
 import { Glyph } from "../parts/glyph";
@@ -65,8 +66,7 @@ function Attention({ entries }: { entries: readonly Entry[] }) {
                 {entry.worker ? <WorkerLink name={entry.worker} open /> : <strong>{entry.title}</strong>} <span>{entry.reasons.join("; ")}</span>
                 {entry.until && (
                   <span class="muted">
-                    {" "}
-                    probed <Ago at={entry.until} />
+                    , probed <Ago at={entry.until} />
                   </span>
                 )}
               </p>

@@ -17,10 +17,9 @@ from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.value import Value
 from shiftboss.ports import HistoryFilter
 
-MAX_SCANNED = 10_000  # runs looked at for one timeline, newest first; what is older is said to be missing
+MAX_SCANNED = 10_000  # runs looked at, newest first: a tenth of a second; what is older is said to be missing
 MAX_PLANNED = 100  # instants of one worker that lie ahead
 TIMELINE_PAGE = 1000
-MAX_COUNTED = 5_000  # runs looked at for the minutes: a fifth of a second here; beyond that the older minutes are missing
 
 
 # ── the graph ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -195,7 +194,7 @@ def minutes(views: Views, *, since: datetime) -> Minutes:
     counts: dict[datetime, list[int]] = {}
     wanted = HistoryFilter(status=frozenset({Status.SUCCEEDED, Status.DEAD}), since=since, limit=TIMELINE_PAGE)
     complete = False
-    for _ in range(MAX_COUNTED // TIMELINE_PAGE):
+    for _ in range(MAX_SCANNED // TIMELINE_PAGE):
         page = views.history(wanted)
         for run in page:
             if run.finished_at is not None and run.finished_at >= since:
