@@ -11,7 +11,7 @@ export const HEIGHT = 46;
 export const MAX_DRAWN = 500; // more related things than this, and only what is around one of them is drawn
 export const MAX_CHARS = 28;
 const CHAR = 7.1; // of the 13 px text
-const MIN_WIDTH = 128;
+const MIN_WIDTH = 176; // "healthy · every 20 s"
 const GAP = 24;
 const MIN_ROW = 900;
 

@@ -40,7 +40,7 @@ export function Rows({ rows, window }: { rows: readonly TimelineRow[]; window: W
   }, []);
 
   const span = WINDOWS[window].ms + ahead(window);
-  const step = Math.max(1000, span / Math.max(1, width)); // of a pixel
+  const step = width === 0 ? 1000 : Math.max(1000, span / width); // of a pixel
   const steps = useRef(step);
   steps.current = step;
   const at = useComputed(() => Math.floor(now.value / steps.current) * steps.current).value;

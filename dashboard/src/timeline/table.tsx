@@ -15,21 +15,22 @@ export function Table({ rows }: { rows: readonly TimelineRow[] }) {
   return (
     <>
       {runs.length > MOST && <p class="timeline-note">The newest {MOST} of {runs.length} runs.</p>}
-      <div class="table-scroll" tabIndex={0} role="region" aria-label="Runs of this time">
+      <div class="table" role="region" aria-label="Runs of this time">
         <table>
+          <caption class="hide">Runs of this time, newest first</caption>
           <thead>
             <tr>
               <th scope="col">Worker</th>
               <th scope="col">Run</th>
               <th scope="col">Status</th>
               <th scope="col">Due</th>
-              <th scope="col" class="number">
+              <th scope="col" class="number c-m">
                 Waited
               </th>
               <th scope="col" class="number">
                 Ran
               </th>
-              <th scope="col" class="number">
+              <th scope="col" class="number c-m">
                 Attempts
               </th>
             </tr>
@@ -43,18 +44,18 @@ export function Table({ rows }: { rows: readonly TimelineRow[] }) {
                   <td>
                     <WorkerLink name={run.worker} />
                   </td>
-                  <th scope="row">
+                  <th scope="row" class="fit">
                     <RunLink id={run.id} />
                   </th>
-                  <td>
+                  <td class="fit">
                     <Badge status={stateOf(run)} />
                   </td>
-                  <td>
+                  <td class="fit">
                     <At at={run.due_at} />
                   </td>
-                  <td class="number">{duration(lasted("waiting"))}</td>
-                  <td class="number">{run.first_started_at === null ? "–" : duration(lasted("running", "succeeded", "failed", "ended"))}</td>
-                  <td class="number">{parts.filter((part) => part.number !== undefined).length}</td>
+                  <td class="fit number c-m">{duration(lasted("waiting"))}</td>
+                  <td class="fit number">{run.first_started_at === null ? "–" : duration(lasted("running", "succeeded", "failed", "ended"))}</td>
+                  <td class="fit number c-m">{parts.filter((part) => part.number !== undefined).length}</td>
                 </tr>
               );
             })}
