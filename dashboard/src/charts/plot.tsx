@@ -60,7 +60,7 @@ export function Plot({ data, height, summary, told, options }: Drawn) {
 const COMMON: Partial<uPlot.Options> = {
   legend: { show: false },
   cursor: { drag: { x: false, y: false, setScale: false }, y: false, points: { show: false } },
-  padding: [8, 4, 6, 0],
+  padding: [8, 14, 6, 0],
 };
 
 /** A quiet axis in the house's type. */

@@ -86,7 +86,7 @@ export function laidOut(graph: Graph): Layout {
   return {
     places: [...places, ...below.places],
     lines: [
-      ...directed.flatMap((edge, number) => straight(edge, dagre.edge({ v: ends(edge)[0], w: ends(edge)[1], name: String(number) }) as { points: Point[] } | undefined)),
+      ...directed.flatMap((edge, number) => straight(edge, dagre.edge({ v: ends(edge)[0], w: ends(edge)[1], name: String(number) }) as { points: Point[] } | undefined, at)),
       ...graph.edges.filter((edge) => edge.kind === "blocks").flatMap((edge) => bent(edge, at)),
     ],
     width: Math.max(size.width, below.width),
@@ -116,33 +116,37 @@ function inRows(nodes: GraphNode[], within: number, top: number): { places: Plac
   return { places, width: widest + GAP, height: nodes.length === 0 ? 0 : y + HEIGHT / 2 + GAP };
 }
 
-function straight(edge: GraphEdge, found: { points: Point[] } | undefined): Line[] {
-  if (found === undefined) return [];
+/** From the right side of one to the left side of the other, by way of where dagre leads it. */
+function straight(edge: GraphEdge, found: { points: Point[] } | undefined, places: ReadonlyMap<Id, Place>): Line[] {
   const [from, to] = ends(edge);
+  const [one, other] = [places.get(from), places.get(to)];
+  if (found === undefined || one === undefined || other === undefined) return [];
+  const start = { x: one.x + one.width / 2, y: one.y };
+  const end = { x: other.x - other.width / 2, y: other.y };
+  const isForward = end.x > start.x;
+  const points = isForward ? [start, ...found.points.slice(1, -1).filter((point) => point.x > start.x && point.x < end.x), end] : found.points;
   const isDirected = edge.kind === "depends_on" || edge.kind === "after";
-  return [{ edge, from, to, path: smooth(found.points), head: isDirected ? arrow(found.points) : "" }];
+  return [{ edge, from, to, path: smooth(points), head: isDirected ? arrow(points, isForward) : "" }];
 }
 
-/** Through the points, without corners. */
-function smooth(points: Point[]): string {
-  const [first, ...rest] = points;
-  const last = rest.pop();
-  if (first === undefined || last === undefined) return "";
+/** Through the points, level at each of them. */
+function smooth([first, ...rest]: Point[]): string {
+  if (first === undefined) return "";
   let path = `M${at(first)}`;
-  rest.forEach((point, index) => {
-    const next = rest[index + 1];
-    path += `Q${at(point)} ${at(next === undefined ? last : { x: (point.x + next.x) / 2, y: (point.y + next.y) / 2 })}`;
-  });
-  return rest.length === 0 ? `${path}L${at(last)}` : path;
+  let before = first;
+  for (const point of rest) {
+    const middle = (before.x + point.x) / 2;
+    path += `C${at({ x: middle, y: before.y })} ${at({ x: middle, y: point.y })} ${at(point)}`;
+    before = point;
+  }
+  return path;
 }
 
-function arrow(points: Point[]): string {
+function arrow(points: Point[], isForward: boolean): string {
   const tip = points[points.length - 1];
-  const before = points[points.length - 2];
-  if (tip === undefined || before === undefined) return "";
-  const angle = Math.atan2(tip.y - before.y, tip.x - before.x);
-  const corner = (turn: number) => at({ x: tip.x - 9 * Math.cos(angle + turn), y: tip.y - 9 * Math.sin(angle + turn) });
-  return `M${at(tip)}L${corner(0.42)}L${corner(-0.42)}z`;
+  if (tip === undefined) return "";
+  const back = isForward ? -9 : 9;
+  return `M${at(tip)}L${at({ x: tip.x + back, y: tip.y - 4 })}L${at({ x: tip.x + back, y: tip.y + 4 })}z`;
 }
 
 /** From border to border, beside what stands between the two. */

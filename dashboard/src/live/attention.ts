@@ -53,7 +53,7 @@ function ofWorker(worker: WorkerStatus, whole: Whole, now: number): Entry[] {
   return [
     {
       key: worker.name,
-      status: worker.reasons.length > 0 ? worker.health : "degraded",
+      status: worker.reasons.length > 0 ? worker.health : "pending",
       worker: worker.name,
       title: worker.name,
       reasons: worker.reasons.map(({ text }) => text),

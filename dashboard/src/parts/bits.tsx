@@ -34,9 +34,11 @@ export function Section({ title, aside, children, class: extra = "" }: { title: 
   );
 }
 
+const LONG_NAME = 32; // characters; beyond them it breaks into lines
+
 export function WorkerLink({ name, open = false }: { name: string; open?: boolean }) {
   return (
-    <a class="name" href={href("workers", name)} data-open={open || undefined}>
+    <a class={name.length > LONG_NAME ? "name long" : "name"} href={href("workers", name)} data-open={open || undefined}>
       {name}
     </a>
   );

@@ -1,11 +1,11 @@
 /* Why something does not start: each hold, since when, and when it can change. */
 
+import { Fragment } from "preact";
 import type { Explanation, Hold } from "../api/schema";
-import { href } from "../routes";
 import { label } from "../format";
 import { Glyph } from "./glyph";
-import { Ago, Since } from "./time";
-import { RunLink } from "./bits";
+import { Ago, now, Since } from "./time";
+import { RunLink, WorkerLink } from "./bits";
 
 export function Holds({ holds }: { holds: readonly Hold[] }) {
   return (
@@ -17,14 +17,14 @@ export function Holds({ holds }: { holds: readonly Hold[] }) {
             <HoldText hold={hold} />
           </span>
           <span class="muted number">
-            {hold.since && (
+            {hold.since && Date.parse(hold.since) < now.value && (
               <>
                 for <Since at={hold.since} />
               </>
             )}
             {hold.until && (
               <>
-                {hold.since && ", "}
+                {hold.since && Date.parse(hold.since) < now.value && ", "}
                 may change <Ago at={hold.until} />
               </>
             )}
@@ -35,20 +35,17 @@ export function Holds({ holds }: { holds: readonly Hold[] }) {
   );
 }
 
-/** Its sentence, with the runs and workers in it as links. */
+/** Its sentence, with the workers and runs in it as links. */
 function HoldText({ hold }: { hold: Hold }) {
-  const run = hold["run"];
-  const worker = hold["upstream"] ?? hold["by"] ?? hold["worker"];
-  const isWorker = typeof worker === "string" && worker !== "" && hold.gate !== "disabled";
+  const names = [hold["upstream"], hold["worker"], hold.gate === "blocks" ? hold["by"] : ""];
   return (
     <>
-      {hold.text}{" "}
-      {isWorker && (
-        <a class="aside-link" href={href("workers", worker)}>
-          {worker}
-        </a>
-      )}{" "}
-      {typeof run === "number" && run > 0 && <RunLink id={run} />}
+      {hold.text.split(/(\brun \d+\b|^[\w.-]+(?=: ))/).map((part, at) => {
+        if (at % 2 === 0) return part;
+        const run = /^run (\d+)$/.exec(part)?.[1];
+        if (run !== undefined) return <Fragment key={at}>run <RunLink id={Number(run)} /></Fragment>;
+        return names.includes(part) ? <WorkerLink key={at} name={part} /> : part;
+      })}
     </>
   );
 }

@@ -3,6 +3,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { get, path, post, sentence } from "../api/client";
 import type { Accepted, PayloadForm } from "../api/schema";
+import { whole } from "../live/whole";
 import { Loading, RunLink, Trouble } from "./bits";
 import { Ask, Dialog, Field, openDialog } from "./dialog";
 import { fieldsOf, read, seconds, type FormField } from "./schema";
@@ -23,6 +24,7 @@ function Trigger({ worker }: { worker: string }) {
 
 function TriggerForm({ form }: { form: PayloadForm }) {
   const fields = fieldsOf(form.schema);
+  const enabled = whole.peek()?.workers.get(form.worker)?.enabled ?? true;
   const [asJson, setAsJson] = useState(!form.declared);
   const [typed, setTyped] = useState<Record<string, string>>({});
   const [text, setText] = useState("{}");
@@ -85,7 +87,7 @@ function TriggerForm({ form }: { form: PayloadForm }) {
           />
         ))
       )}
-      <details class="more">
+      <details class="more" open={!enabled}>
         <summary>Key, delay, priority</summary>
         <Field label="Key" value={key} onValue={setKey} hint="The same key twice is one run." />
         <Input name="delay" label="Delay" problem={problems["delay"]} hint="30s, 10m, 1h30m; empty: now">

@@ -27,7 +27,8 @@ export function Row({ row, scale, tell }: { row: TimelineRow; scale: Scale; tell
   const height = (ROW - 2 * PADDING) / lane.count - (lane.count > 1 ? 1 : 0);
   const stops = shown.map((each) => each.run.id);
   const tabbed = stop !== null && stops.includes(stop) ? stop : stops[stops.length - 1];
-  const planned = row.planned.map(ms).filter((at) => at > scale.now && at <= scale.to);
+  const stored = new Set(row.runs.map((run) => ms(run.occurs_at))); // the next one may be a run already
+  const planned = row.planned.map(ms).filter((at) => at > scale.now && at <= scale.to && !stored.has(at));
 
   return (
     <svg class="timeline-track" width={scale.width} height={ROW} role="group" aria-label={`${row.worker}: ${plural(shown.length, "run")}, ${planned.length} planned`}>
