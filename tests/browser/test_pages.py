@@ -51,7 +51,7 @@ def test_a_phone_shows_all_of_it(open_page, places, name):
 
 def test_the_theme_is_what_the_viewer_chose(open_page):
     page = open_page(theme="dark")
-    background = "getComputedStyle(document.body).backgroundColor"
+    background = "getComputedStyle(document.documentElement).getPropertyValue('--bg')"
     dark = page.evaluate(background)
     page.get_by_role("button", name="Theme: system").click()
     expect(page.locator("html")).to_have_attribute("data-theme", "light")
