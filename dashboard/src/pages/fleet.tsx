@@ -4,7 +4,7 @@ import type { NodeStatus } from "../api/schema";
 import { duration, plural } from "../format";
 import { whole } from "../live/whole";
 import { DrainButton } from "../parts/actions";
-import { Empty, Head, Loading, Section } from "../parts/bits";
+import { Arriving, Empty, Head, Section } from "../parts/bits";
 import { Badge } from "../parts/status";
 import { Since } from "../parts/time";
 import { href } from "../routes";
@@ -12,7 +12,7 @@ import { may } from "../api/session";
 
 export function Fleet() {
   const it = whole.value;
-  if (it === null) return <Loading />;
+  if (it === null) return <Arriving title="Fleet" />;
   const nodes = it.nodes.filter((node) => node.mode !== "client");
   const clients = it.nodes.filter((node) => node.mode === "client" && node.live);
   const live = nodes.filter((node) => node.live);

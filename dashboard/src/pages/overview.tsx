@@ -6,7 +6,7 @@ import { attention, type Entry, type Help } from "../live/attention";
 import type { Whole } from "../live/merge";
 import { whole } from "../live/whole";
 import { CancelButton, EnableButton, ResetButton, TriggerButton } from "../parts/actions";
-import { Empty, Head, Loading, Progress, RunLink, Section, WorkerLink } from "../parts/bits";
+import { Arriving, Empty, Head, Progress, RunLink, Section, WorkerLink } from "../parts/bits";
 import { Glyph } from "../parts/glyph";
 import { Holds } from "../parts/holds";
 import { Badge } from "../parts/status";
@@ -20,7 +20,7 @@ const RUNNING_SHOWN = 8;
 
 export function Overview() {
   const it = whole.value;
-  if (it === null) return <Loading />;
+  if (it === null) return <Arriving title="Overview" />;
   const entries = attention(it, now.value);
   const title = entries.length > 0 ? `${plural(entries.length, "thing needs", "things need")} attention` : it.workers.size > 0 ? "All is well" : "No workers yet";
   return (

@@ -5,7 +5,7 @@ import type { Attempt, DeadLetter, PageOfRun, Run } from "../api/schema";
 import { duration, label, shortType } from "../format";
 import { useAsked } from "../live/asked";
 import { useFrames } from "../live/hooks";
-import { spansOf, ticks, type Span } from "../live/spans";
+import { ticks } from "../live/ruler";
 import { CancelButton, LetterButtons } from "../parts/actions";
 import { Copy, Fact, Facts, Head, Loading, Progress, RunLink, Section, Trouble, WorkerLink } from "../parts/bits";
 import { Why } from "../parts/holds";
@@ -13,6 +13,7 @@ import { Duration, FINAL, RunHead, RunRow, startedAt } from "../parts/runs";
 import { Badge, stateOf } from "../parts/status";
 import { Tree } from "../parts/tree";
 import { Ago, At, now, Since } from "../parts/time";
+import { spans as spansOf, type Span } from "../timeline/spans";
 import { Log } from "./log";
 
 export function RunPage({ id }: { id: string }) {
@@ -239,14 +240,14 @@ function Bars({ spans }: { spans: readonly Span[] }) {
   const to = Math.max(...spans.map((span) => span.to), from + 1);
   const at = (ms: number) => `${((ms - from) / (to - from)) * 100}%`;
   return (
-    <div class="attempts" role="img" aria-label={inWords(spans)}>
+    <div class="attempts" role="img" aria-label={spans.map(said).join(", ")}>
       <div class="attempt-track">
         {spans.map((span) => (
           <span
             key={`${span.kind}-${span.from}`}
-            class={`span ${span.kind} ${span.kind === "attempt" ? (span.cause === null ? "ok" : "bad") : ""}`}
+            class={`span ${span.kind}`}
             style={{ left: at(span.from), width: at(from + span.to - span.from) }}
-            title={`${TITLES[span.kind]}${span.number ? ` ${span.number}` : ""}: ${duration((span.to - span.from) / 1000)}`}
+            title={said(span)}
           />
         ))}
       </div>
@@ -261,10 +262,8 @@ function Bars({ spans }: { spans: readonly Span[] }) {
   );
 }
 
-const TITLES = { waiting: "waited", attempt: "attempt", backoff: "back-off after attempt", running: "attempt", planned: "planned" } as const;
-
-function inWords(spans: readonly Span[]): string {
-  return spans.map((span) => `${TITLES[span.kind]}${span.number ? ` ${span.number}` : ""} ${duration((span.to - span.from) / 1000)}${span.cause ? ` (${label(span.cause)})` : ""}`).join(", ");
+function said({ kind, number, from, to }: Span): string {
+  return `${number ? `attempt ${number} ` : ""}${kind} ${duration((to - from) / 1000)}`;
 }
 
 // ── what came of it ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -130,7 +130,7 @@ function Condition({ it, page }: { it: WorkerStatus; page: PageOfWorker }) {
           </a>
         </li>
         <li>
-          <span class="strip-name">last success</span> <span class="number">{it.last_success_at ? <Ago at={it.last_success_at} /> : "never"}</span>
+          <span class="strip-name">last success</span> <span class="number">{it.last_success_at ? <Ago at={it.last_success_at} focusable /> : "never"}</span>
         </li>
         {it.breaker && (
           <li>

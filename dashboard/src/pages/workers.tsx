@@ -5,7 +5,7 @@ import type { WorkerStatus } from "../api/schema";
 import { count, plural } from "../format";
 import { whole } from "../live/whole";
 import { refine, route } from "../nav";
-import { Empty, Head, Loading } from "../parts/bits";
+import { Arriving, Empty, Head } from "../parts/bits";
 import { Chips, Search } from "../parts/filters";
 import { WorkerTable } from "./workertable";
 
@@ -17,7 +17,7 @@ export function Workers() {
   const it = whole.value;
   const { query } = route.value;
   const [most, setMost] = useState(STEP);
-  if (it === null) return <Loading />;
+  if (it === null) return <Arriving title="Workers" />;
   const all = [...it.workers.values()];
   const asked = { health: query.getAll("health"), mode: query.getAll("mode"), q: query.get("q") ?? "" };
   const names = it.order.filter((name) => fits(it.workers.get(name), asked));

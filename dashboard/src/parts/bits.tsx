@@ -112,6 +112,16 @@ export function Loading() {
   );
 }
 
+/** A page of which nothing is known yet. */
+export function Arriving({ title }: { title: string }) {
+  return (
+    <>
+      <Head title={title} />
+      <Loading />
+    </>
+  );
+}
+
 export function Fresh({ waiting, show, what }: { waiting: number; show: () => void; what: string }) {
   return waiting === 0 ? null : (
     <button type="button" class="fresh" onClick={show}>

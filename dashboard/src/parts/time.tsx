@@ -42,7 +42,3 @@ export function At({ at, exact = false }: { at: string; exact?: boolean }) {
 export function Since({ at }: { at: string }) {
   return <time dateTime={at}>{duration(Math.max(0, Math.round((now.value - Date.parse(at)) / 1000)))}</time>;
 }
-
-export function Lasted({ seconds }: { seconds: number }) {
-  return <span class="number">{duration(seconds)}</span>;
-}
