@@ -24,7 +24,7 @@ export function Fleet() {
         title="Fleet"
         about={
           <>
-            {plural(live.length, "live node")}, {used} of {plural(slots, "slot")} used, store <code class="clip">{it.store}</code>
+            {plural(live.length, "live node")}, {used} of {plural(slots, "slot")} used, store <code>{it.store}</code>
           </>
         }
       />

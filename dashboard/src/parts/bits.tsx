@@ -86,7 +86,7 @@ export function Empty({ title, children, code }: { title: string; children?: Com
       {children && <p>{children}</p>}
       {code && (
         <div class="snippet">
-          <pre>
+          <pre tabIndex={0} aria-label="Example">
             <code>{code}</code>
           </pre>
           <Copy text={code} what="these lines" />
