@@ -44,7 +44,7 @@ export function Shell() {
   const looked = epoch.value;
   const role = session.value?.role;
   useEffect(() => {
-    if (role && looked === 0) void readWhole().catch(() => undefined);
+    if (role && link.peek() !== "live") void readWhole().catch(() => undefined); // else the stream has just said it
   }, [role, looked]);
 
   if (session.value === null) return <Start />;

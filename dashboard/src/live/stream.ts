@@ -63,9 +63,15 @@ export function stream(): void {
   addEventListener("pagehide", () => close());
   effect(() => {
     wantedKey.value; // another page wants other frames
-    if (mayStream.value) open();
-    else close();
+    if (mayStream.value) return open();
+    close();
+    state.value = "connecting";
   });
+}
+
+/** Look anew after something was done while no stream tells of it. */
+export function refresh(): void {
+  if (link.peek() !== "live") epoch.value += 1;
 }
 
 function open(): void {

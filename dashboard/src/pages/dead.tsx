@@ -161,14 +161,14 @@ function Group({ group, alone, since, ...chooser }: { group: DeadGroup; alone: b
       <div class="group-head">
         <button type="button" class="disclose" aria-expanded={open} data-open onClick={() => setOpen(!open)}>
           <Glyph name="chevron" />
-          <strong class="number">{count(group.count)}</strong>
+          <strong class="number">{count(group.count)}</strong>{" "}
           <span class="times" aria-hidden="true">
             ×
-          </span>
-          <span class="group-name">{group.worker}</span>
+          </span>{" "}
+          <span class="group-name">{group.worker}</span>{" "}
           <span class="error-type" title={group.error_type}>
             {group.error_type ? shortType(group.error_type) : label(group.cause)}
-          </span>
+          </span>{" "}
           {group.cause !== "error" && <span class="muted">{label(group.cause)}</span>}
         </button>
         <span class="muted group-when c-m">

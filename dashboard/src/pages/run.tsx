@@ -246,7 +246,7 @@ function Bars({ spans }: { spans: readonly Span[] }) {
           <span
             key={`${span.kind}-${span.from}`}
             class={`span ${span.kind}`}
-            style={{ left: at(span.from), width: at(from + span.to - span.from) }}
+            style={{ left: `min(${at(span.from)}, 100% - 3px)`, width: at(from + span.to - span.from) }}
             title={said(span)}
           />
         ))}

@@ -7,6 +7,7 @@ import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { sentence } from "../api/client";
+import { refresh } from "../live/stream";
 import { Glyph } from "./glyph";
 import { say } from "./notice";
 
@@ -101,6 +102,7 @@ export function Ask({ title, verb, grave = false, wide = false, disabled = false
       const done = await act();
       if (done === null) return;
       closeDialog();
+      refresh();
       say(done);
     } catch (error) {
       setProblem(sentence(error));

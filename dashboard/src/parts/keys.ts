@@ -83,7 +83,8 @@ function pressed(key: string, target: Element, acts: { help: () => void; actions
 
 function move(from: Element, step: number): boolean {
   const rows = [...document.querySelectorAll("main [data-row]")].filter((row) => row.querySelector("[data-open]"));
-  const at = rows.findIndex((row) => row.contains(from));
+  const here = from.closest("[data-row]");
+  const at = here === null ? -1 : rows.indexOf(here);
   const next = rows[at === -1 ? (step > 0 ? 0 : rows.length - 1) : Math.min(rows.length - 1, Math.max(0, at + step))];
   const link = next?.querySelector<HTMLElement>("[data-open]");
   link?.focus();

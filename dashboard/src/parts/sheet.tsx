@@ -78,9 +78,10 @@ function Sheet() {
 
 /** The buttons of the row, else of the page, as a list to choose from. */
 export function openActions(from: Element): void {
-  const place = from.closest("[data-row]") ?? document.querySelector("main");
-  const found = [...(place?.querySelectorAll<HTMLElement>("[data-action]") ?? [])].filter((each) => !each.closest("[data-row]") || place !== document.querySelector("main"));
-  openDialog(<Actions found={found} />);
+  const row = from.closest("[data-row]");
+  const all = [...document.querySelectorAll<HTMLElement>("main [data-action]")];
+  const here = all.filter((each) => each.closest("[data-row]") === row);
+  openDialog(<Actions found={here.length > 0 ? here : all} />);
 }
 
 function Actions({ found }: { found: readonly HTMLElement[] }) {
