@@ -6,6 +6,8 @@ import type { Lasted } from "../api/schema";
 import { count, duration } from "../format";
 import { axis, Plot } from "./plot";
 
+const SHORTEST_S = 0.004; // of a whole axis: below, its marks would all say "< 1 ms"
+
 export function Durations({ last, height = 120 }: { last: readonly Lasted[]; height?: number }) {
   const data = useMemo<uPlot.AlignedData>(
     () => [
@@ -24,7 +26,7 @@ export function Durations({ last, height = 120 }: { last: readonly Lasted[]; hei
       options={(palette) => ({
         scales: {
           x: { time: false, range: (plot) => [-0.6, Math.max(19, plot.data[0].length - 1) + 0.6] },
-          y: { range: (_, __, most) => [0, most > 0 ? most * 1.15 : 1] },
+          y: { range: (_, __, most) => [0, Math.max(SHORTEST_S, most) * 1.15] },
         },
         axes: [
           { show: false },

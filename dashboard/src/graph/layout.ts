@@ -13,6 +13,7 @@ export const MAX_CHARS = 28;
 const CHAR = 7.1; // of the 13 px text
 const MIN_WIDTH = 176; // "healthy · every 20 s"
 const GAP = 24;
+const MARGIN = 40; // room for lines that are bent around
 const MIN_ROW = 900;
 
 export type Id = string; // kind:name
@@ -64,7 +65,7 @@ export function laidOut(graph: Graph): Layout {
   const directed = graph.edges.filter((edge) => edge.kind !== "blocks");
   const related = new Set(graph.edges.flatMap(ends));
   const dagre = new Dagre({ multigraph: true });
-  dagre.setGraph({ rankdir: "LR", nodesep: 18, ranksep: 64, edgesep: 12, marginx: GAP, marginy: GAP });
+  dagre.setGraph({ rankdir: "LR", nodesep: 18, ranksep: 64, edgesep: 12, marginx: MARGIN, marginy: GAP });
   for (const node of graph.nodes) if (related.has(idOf(node))) dagre.setNode(idOf(node), { width: widthOf(node), height: HEIGHT });
   for (const [at, edge] of directed.entries()) {
     const [from, to] = ends(edge);
@@ -100,13 +101,13 @@ function widthOf(node: GraphNode): number {
 
 function inRows(nodes: GraphNode[], within: number, top: number): { places: Place[]; width: number; height: number } {
   const places: Place[] = [];
-  let x = GAP;
+  let x = MARGIN;
   let y = top + HEIGHT / 2;
   let widest = 0;
   for (const node of nodes) {
     const width = widthOf(node);
-    if (x > GAP && x + width > within) {
-      x = GAP;
+    if (x > MARGIN && x + width > within) {
+      x = MARGIN;
       y += HEIGHT + 18;
     }
     places.push({ id: idOf(node), node, x: x + width / 2, y, width });
