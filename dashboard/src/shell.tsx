@@ -173,7 +173,7 @@ function Freshness() {
 function Places({ current }: { current: string }) {
   const it = whole.value;
   const list = useRef<HTMLUListElement>(null);
-  useEffect(() => list.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" }), [current]);
+  useEffect(() => list.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }), [current]);
   const workers = it ? [...it.workers.values()] : [];
   const dead = workers.reduce((sum, worker) => sum + worker.dead_letters, 0);
   const counts: Partial<Record<Name, readonly [number, string]>> = {
