@@ -28,7 +28,7 @@ def test_a_worker_is_triggered_by_the_form_of_its_payload(open_page, world):
 
 
 def test_a_run_that_runs_is_cancelled(open_page, world):
-    run = world.boss.sync.status().running[0].run
+    run = world.importing
     page = open_page(f"#/runs/{run}")
     page.get_by_role("button", name=f"Cancel run {run}").click()
     page.get_by_label("Reason").fill("the catalogue is wrong")
@@ -96,9 +96,10 @@ def test_one_dead_letter_is_resolved_with_a_note(open_page, world):
 
 
 def test_what_was_done_stands_in_the_activity(open_page, world):
-    world.boss.sync.disable("export-ledger", reason="audit")
-    page = open_page("#/activity")
-
-    expect(page.get_by_text("export-ledger").first).to_be_visible()
+    world.boss.sync.disable("export-ledger", reason="the auditors come")
+    page = open_page("#/activity?worker=export-ledger")
+    rows = page.get_by_role("row").filter(has_text="export-ledger")
+    expect(rows.filter(has_text="worker disabled").first).to_contain_text("the auditors come")
     world.boss.sync.enable("export-ledger")
-    expect(page.get_by_text("enable").first).to_be_visible()
+
+    expect(rows.filter(has_text="worker enabled").first).to_be_visible()

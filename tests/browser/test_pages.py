@@ -29,8 +29,7 @@ PAGES = {
 @pytest.fixture(scope="module")
 def places(world):
     dead = world.boss.sync.dead_letters()[0].run
-    running = world.boss.sync.status().running[0].run
-    return {name: path.format(dead=dead, running=running) for name, path in PAGES.items()}
+    return {name: path.format(dead=dead, running=world.importing) for name, path in PAGES.items()}
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

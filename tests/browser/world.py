@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from shiftboss import Breaker, Context, Fatal, Idle, Orchestrator
@@ -23,7 +23,8 @@ class SmtpDown(Exception):
 @dataclass
 class World:
     boss: Orchestrator
-    gate: threading.Event = field(default_factory=threading.Event)  # what `import-catalog` waits for
+    gate: threading.Event  # what `import-catalog` waits for
+    importing: int = 0  # the run of it
     server: Server | None = None
     address: Address = ANY_PORT
 
@@ -51,7 +52,7 @@ class World:
             self.server = None
 
 
-def orchestrator(file: Path, gate: threading.Event) -> Orchestrator:
+def orchestrator(file: Path, gate: threading.Event, started: threading.Event) -> Orchestrator:
     boss = Orchestrator(f"sqlite:///{file}", shutdown_timeout=5, resources={"warehouse": 2}, max_concurrency=8)
 
     @boss.worker(every="1m", start="now", tags=["shop"])
@@ -71,6 +72,7 @@ def orchestrator(file: Path, gate: threading.Event) -> Orchestrator:
         """Runs until the test lets it go, or somebody cancels it."""
         ctx.progress(3, 10, "page 3")
         ctx.log.info("reading page %s of %s", 3, 10)
+        started.set()
         while not gate.wait(0.02) and not ctx.cancelled:
             pass
 
@@ -116,12 +118,13 @@ def orchestrator(file: Path, gate: threading.Event) -> Orchestrator:
 @contextmanager
 def living(file: Path) -> Iterator[World]:
     """Started, with a past; not yet served."""
-    gate = threading.Event()
-    boss = orchestrator(file, gate)
+    gate, started = threading.Event(), threading.Event()
+    boss = orchestrator(file, gate, started)
     boss.sync.start()
     world = World(boss, gate)
     try:
         _live_through(world)
+        assert started.wait(PATIENCE_S)
         yield world
     finally:
         gate.set()
@@ -139,6 +142,6 @@ def _live_through(world: World) -> None:
         world.ended("send-mail", {"to": f"{name}@down.example"})  # the third opens the breaker
     world.trigger("send-mail", {"to": "late@down.example"})  # held by it
     world.trigger("sync-prices")
-    world.trigger("import-catalog")
+    world.importing = world.trigger("import-catalog")
     world.trigger("tidy-warehouse")  # held by the import
     world.boss.sync.disable("old-report", reason="nobody reads it")
