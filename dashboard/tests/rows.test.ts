@@ -67,10 +67,16 @@ describe("a list of runs", () => {
     expect(wanted(patched(list, [aRun(9, { status: "succeeded" })], pending), pending)).toEqual([7]);
   });
 
-  it("keeps what was loaded further down when its first page is read anew", () => {
-    const longer = extended(list, [aRun(5), aRun(4)], 4);
+  it("is read anew down to where it was read before, however much is new", async () => {
+    const all = Array.from({ length: 300 }, (_, at) => aRun(300 - at));
+    const ask = async (cursor: number | null, limit: number) => {
+      const runs = all.filter((run) => cursor === null || run.id < cursor).slice(0, limit);
+      return { runs, next: runs.length === limit ? (runs.at(-1)?.id ?? null) : null };
+    };
+    const after = await renewed(list, ask);
 
-    expect(wanted(renewed(longer, [aRun(12), aRun(9)], 9), ALL)).toEqual([12, 9, 7, 5, 4]);
+    expect(after.runs.size).toBeGreaterThanOrEqual(300 - 6);
+    expect(after.next ?? 0).toBeLessThanOrEqual(7);
   });
 });
 

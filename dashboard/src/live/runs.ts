@@ -6,6 +6,8 @@
 import type { Run } from "../api/schema";
 
 export const MOST = 2000;
+export const PAGE = 50;
+const MOST_AT_ONCE = 500; // of the API
 
 export interface RunQuery {
   worker: string;
@@ -51,12 +53,18 @@ export function extended(list: RunList, page: readonly Run[], next: number | nul
   return { runs, next };
 }
 
-/** A fresh first page in the place of the old one; what lies further down stays. */
-export function renewed(list: RunList, page: readonly Run[], next: number | null): RunList {
-  const runs = new Map(page.map((run) => [run.id, run]));
-  if (next === null || list.next === null || list.next >= next) return { runs, next };
-  for (const [id, run] of list.runs) if (id < next) runs.set(id, run);
-  return { runs, next: list.next };
+export type Ask = (cursor: number | null, limit: number) => Promise<{ runs: readonly Run[]; next: number | null }>;
+
+/** The same stretch anew, down to where it was read before: no hole between what is new and what was there. */
+export async function renewed(list: RunList, ask: Ask): Promise<RunList> {
+  const runs = new Map<number, Run>();
+  let next: number | null = null;
+  do {
+    const page = await ask(next, Math.min(MOST_AT_ONCE, PAGE + list.runs.size));
+    for (const run of page.runs) runs.set(run.id, run);
+    next = page.next;
+  } while (list.runs.size > 0 && next !== null && next > (list.next ?? 0) && runs.size < MOST);
+  return { runs, next };
 }
 
 /** The ids to show, newest first. */

@@ -32,12 +32,15 @@ export function Activity() {
   const read = (cursor: number | null, signal?: AbortSignal) => {
     get<Page>("activity", { worker, cursor, limit: PAGE }, signal).then(
       ({ events, next }) =>
-        setState((before) => ({
-          events: new Map([...before.events, ...events.map((each) => [each.number, each] as const)]),
-          next: cursor === null && before.next !== null ? before.next : next,
-          reading: false,
-          error: "",
-        })),
+        setState((before) => {
+          const goesOn = cursor !== null || events.some((each) => before.events.has(each.number)); // else there would be a hole
+          return {
+            events: new Map([...(goesOn ? before.events : []), ...events.map((each) => [each.number, each] as const)]),
+            next: goesOn && cursor === null ? before.next : next,
+            reading: false,
+            error: "",
+          };
+        }),
       (error: unknown) => {
         if (!signal?.aborted) setState((before) => ({ ...before, reading: false, error: sentence(error) }));
       },

@@ -2,11 +2,11 @@
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { get, sentence } from "../api/client";
-import type { Runs as Page } from "../api/schema";
+import type { Run, Runs as Page } from "../api/schema";
 import { may } from "../api/session";
 import { useHeld } from "../live/held";
 import { useFrames } from "../live/hooks";
-import { extended, NONE, patched, renewed, wanted, type RunList, type RunQuery } from "../live/runs";
+import { extended, NONE, PAGE, patched, renewed, wanted, type RunList, type RunQuery } from "../live/runs";
 import { instantOf } from "../live/since";
 import { epoch, skewMs } from "../live/stream";
 import { whole } from "../live/whole";
@@ -18,7 +18,6 @@ import { Chips, Search, SinceChoice } from "../parts/filters";
 import { RunHead, RunRow } from "../parts/runs";
 
 const STATUSES = ["pending", "running", "succeeded", "dead", "cancelled", "skipped"];
-const PAGE = 50;
 
 export function Runs() {
   const { query } = route.value;
@@ -36,6 +35,11 @@ export function Runs() {
   const { list, error, reading, more } = useRuns(asked, about);
   const ids = useMemo(() => wanted(list, asked), [list, asked]);
   const held = useHeld(ids, false, about);
+  const last = useRef(new Map<number, Run>()); // a row that is held shows the run as it was last
+  for (const id of held.shown) {
+    const run = list.runs.get(id);
+    if (run !== undefined) last.current.set(id, run);
+  }
   const names = whole.value?.order ?? [];
   return (
     <>
@@ -69,7 +73,7 @@ export function Runs() {
             <RunHead actions={may("operator")} />
             <tbody>
               {held.shown.map((id) => {
-                const run = list.runs.get(id);
+                const run = last.current.get(id);
                 const isLive = run?.status === "pending" || run?.status === "running";
                 return run && <RunRow key={id} run={run} actions={may("operator") ? isLive && run.cancel === null ? <CancelButton run={id} worker={run.worker} small /> : null : undefined} />;
               })}
@@ -92,27 +96,35 @@ function useRuns(asked: RunQuery, about: string) {
   const latest = useRef(asked);
   latest.current = asked;
   const looked = epoch.value;
-  const ask = (cursor: number | null, signal?: AbortSignal) => {
+  const shown = useRef(state);
+  shown.current = state;
+  const told = useRef<Run[]>([]); // since the last question: an answer may be older
+  const ask = (cursor: number | null, limit: number, signal?: AbortSignal) => {
     const { worker, status, key, error, since } = latest.current;
-    return get<Page>("runs", { worker, status, key, error, since, cursor, limit: PAGE }, signal);
+    return get<Page>("runs", { worker, status, key, error, since, cursor, limit }, signal);
   };
   useEffect(() => {
     const gone = new AbortController();
     setState((before) => ({ about, list: before.about === about ? before.list : NONE, error: "", reading: true }));
-    ask(null, gone.signal).then(
-      ({ runs, next }) => setState((before) => ({ about, list: renewed(before.list, runs, next), error: "", reading: false })),
+    told.current = [];
+    renewed(shown.current.about === about ? shown.current.list : NONE, (cursor, limit) => ask(cursor, limit, gone.signal)).then(
+      (list) => {
+        if (!gone.signal.aborted) setState({ about, list: patched(list, told.current, latest.current), error: "", reading: false });
+      },
       (error: unknown) => {
         if (!gone.signal.aborted) setState((before) => ({ ...before, error: sentence(error), reading: false }));
       },
     );
     return () => gone.abort();
   }, [about, looked]);
-  useFrames("run", (told) => {
-    setState((before) => (before.about === about ? { ...before, list: patched(before.list, told, latest.current) } : before));
+  useFrames("run", (runs) => {
+    told.current.push(...runs);
+    if (!shown.current.reading) told.current = [];
+    setState((before) => (before.about === about ? { ...before, list: patched(before.list, runs, latest.current) } : before));
   });
   const more = () => {
     setState((before) => ({ ...before, reading: true }));
-    ask(state.list.next).then(
+    ask(state.list.next, PAGE).then(
       ({ runs, next }) => setState((before) => ({ ...before, list: extended(before.list, runs, next), reading: false })),
       (error: unknown) => setState((before) => ({ ...before, error: sentence(error), reading: false })),
     );
