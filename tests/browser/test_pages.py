@@ -84,3 +84,13 @@ def test_all_that_can_be_done_can_be_reached_by_the_keyboard(open_page):
     expect(page.get_by_role("dialog")).to_be_visible()
 
     assert findings(page) == []
+
+
+def test_the_graph_as_text_has_its_relations(open_page):
+    page = open_page("#/graph")
+    page.get_by_text("The same as text").click()
+    entry = page.get_by_role("listitem").filter(has_text="fetch-orders").first
+    expect(entry).to_contain_text("is waited for by export-ledger")
+    expect(entry).to_contain_text("is followed by send-receipts")
+
+    assert findings(page) == []

@@ -1,24 +1,45 @@
 /* The graph as text: each worker with its relations, each breaker and resource with its members. */
 
+import { useMemo, useState } from "preact/hooks";
 import type { Graph, GraphEdge, GraphNode } from "../api/schema";
 import { plural } from "../format";
 import { WorkerLink } from "../parts/bits";
 import { Badge } from "../parts/status";
-import { idOf } from "./layout";
+import { ends, idOf, type Id } from "./layout";
 
 export function Outline({ graph, now }: { graph: Graph; now: (id: string) => GraphNode | undefined }) {
+  const [isOpen, setOpen] = useState(false); // what nobody reads is not there: thousands of lines
   return (
-    <details class="graph-outline">
+    <details class="graph-outline" onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>The same as text</summary>
-      <ul>
-        {graph.nodes.map((node) => (
-          <li key={idOf(node)}>
-            <Entry node={now(idOf(node)) ?? node} edges={graph.edges} />
-          </li>
-        ))}
-      </ul>
+      {isOpen && <Entries graph={graph} now={now} />}
     </details>
   );
+}
+
+function Entries({ graph, now }: { graph: Graph; now: (id: string) => GraphNode | undefined }) {
+  const touching = useMemo(() => byEnd(graph.edges), [graph]);
+  return (
+    <ul>
+      {graph.nodes.map((node) => (
+        <li key={idOf(node)}>
+          <Entry node={now(idOf(node)) ?? node} edges={touching.get(idOf(node)) ?? []} />
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function byEnd(edges: readonly GraphEdge[]): ReadonlyMap<Id, GraphEdge[]> {
+  const found = new Map<Id, GraphEdge[]>();
+  for (const edge of edges) {
+    for (const id of ends(edge)) {
+      const those = found.get(id);
+      if (those === undefined) found.set(id, [edge]);
+      else those.push(edge);
+    }
+  }
+  return found;
 }
 
 function Entry({ node, edges }: { node: GraphNode; edges: readonly GraphEdge[] }) {
