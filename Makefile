@@ -18,13 +18,19 @@ help: ## show this list
 
 .PHONY: demo
 demo: $(VENV)/.demo ## run the worked example on this machine's own telemetry (ARGS="--for 30s")
+	@$(MAKE) dashboard || echo "the demo runs without the dashboard" >&2
 	@$(BIN)/shiftboss demo $(ARGS)
 
 # ── to work ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 .PHONY: test
-test: $(VENV)/.dev ## run the tests, all but those marked chaos or soak (ARGS="-k breaker")
+test: $(VENV)/.dev $(VENV)/.chromium dashboard ## run the tests, all but those marked chaos or soak (ARGS="-k breaker")
+	@$(BIN)/python tools/dashboard.py test
 	@$(BIN)/python -m pytest -m "not chaos and not soak" $(ARGS)
+
+.PHONY: dashboard
+dashboard: $(VENV)/.node ## build the dashboard, where its sources have changed
+	@$(BIN)/python tools/dashboard.py
 
 .PHONY: check
 check: lint types docs-check ## everything that needs no test run: format, lint, types, import layers, docs
@@ -36,9 +42,10 @@ lint: $(VENV)/.dev ## formatting and lint rules, changing nothing
 	@echo "ruff: formatted, no findings"
 
 .PHONY: types
-types: $(VENV)/.dev ## strict types, and the layers of imports
+types: $(VENV)/.dev $(VENV)/.node ## strict types, Python's and the dashboard's, and the layers of imports
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python tools/dashboard.py check
 
 .PHONY: format
 format: $(VENV)/.dev ## format the code and mend what can be mended by itself
@@ -46,15 +53,17 @@ format: $(VENV)/.dev ## format the code and mend what can be mended by itself
 	@$(BIN)/ruff check --quiet --fix .
 
 .PHONY: docs
-docs: $(VENV)/.dev ## write the generated parts of the docs anew (rules, statuses, events, errors)
+docs: $(VENV)/.dev ## write anew what the code itself can tell: parts of the docs, the dashboard's types
 	@$(BIN)/python tools/reference.py
 	@$(BIN)/python tools/rules.py
+	@$(BIN)/python tools/api_types.py
 
 .PHONY: docs-check
 docs-check: $(VENV)/.dev ## links, generated parts and the rules without a test
 	@$(BIN)/python tools/links.py
 	@$(BIN)/python tools/reference.py --check
 	@$(BIN)/python tools/rules.py --check
+	@$(BIN)/python tools/api_types.py --check
 
 # ── long runs ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -71,7 +80,7 @@ chaos: $(VENV)/.dev ## the long tests: processes killed, disks filled, systems m
 
 .PHONY: clean
 clean: ## remove caches and build products
-	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
+	@rm -rf build dist src/shiftboss/web/static dashboard/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
 	@find src tests tools benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: clean-all
@@ -95,3 +104,12 @@ $(VENV)/.dev: pyproject.toml requirements-dev.txt | $(VENV)/.made
 	@$(PIP) --requirement requirements-dev.txt
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.node: tools/dashboard.py | $(VENV)/.made
+	@needed=$$($(BIN)/python tools/dashboard.py requirement); \
+	if [ -n "$$needed" ]; then echo "installing Node into $(VENV) …"; $(PIP) "$$needed"; fi
+	@touch $@
+
+$(VENV)/.chromium: tools/chromium.sh | $(VENV)/.made
+	@sh tools/chromium.sh
+	@touch $@

@@ -187,6 +187,15 @@ async def test_the_timeline_refuses_a_window_that_nobody_can_read(api):
     assert found["type"] == "urn:shiftboss:problem:wrong-parameter"
 
 
+async def test_the_minutes_count_what_ended_well_and_what_died(api):
+    await a_dead_letter(api)
+
+    found = await api.get("/minutes")
+
+    assert sum(minute["failed"] for minute in found["minutes"]) == 1
+    assert found["complete"]
+
+
 async def test_activity_is_newest_first_and_by_worker(api):
     await api.post("/workers/pick/disable", reason="one")
     await api.post("/workers/pick/enable")

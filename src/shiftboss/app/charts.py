@@ -1,4 +1,4 @@
-"""What is drawn: who waits for whom, and what ran when.
+"""What is drawn: who waits for whom, what ran when, and how many a minute.
 
 Rules of this file
 - Both are bounded: a graph by the workers that are declared, a timeline by the runs that are looked at; what is left
@@ -19,7 +19,7 @@ from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.value import Value
 from shiftboss.ports import HistoryFilter
 
-MAX_SCANNED = 10_000  # runs looked at for one timeline, newest first; what is older is said to be missing
+MAX_SCANNED = 10_000  # runs looked at, newest first: a tenth of a second; what is older is said to be missing
 MAX_PLANNED = 100  # instants of one worker that lie ahead
 MAX_PLANNED_IN_ALL = 10_000
 TIMELINE_PAGE = 1000
@@ -191,3 +191,44 @@ def _planned(
 
 def _has_plan(state: WorkerState) -> bool:
     return state.disabled is None and state.definition.schedule is not None
+
+
+# ── how many a minute ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Minute(Value, frozen=True, omit_defaults=False):
+    """How many runs ended well and how many died in the minute that begins at `at`."""
+
+    at: datetime
+    succeeded: int
+    failed: int
+
+
+class Minutes(Value, frozen=True, omit_defaults=False):
+    """Minutes in which runs ended, the oldest first."""
+
+    since: datetime
+    at: datetime
+    minutes: tuple[Minute, ...]
+    complete: bool  # False: more runs than are looked at; `since` is where they begin
+
+
+def minutes(views: Views, *, since: datetime) -> Minutes:
+    """How many runs ended in each minute since then."""
+    now = views.now()
+    counts: dict[datetime, list[int]] = {}
+    wanted = HistoryFilter(status=frozenset({Status.SUCCEEDED, Status.DEAD}), since=since, limit=TIMELINE_PAGE)
+    complete = False
+    for _ in range(MAX_SCANNED // TIMELINE_PAGE):
+        page = views.history(wanted)
+        for run in page:
+            if run.finished_at is not None and run.finished_at >= since:
+                minute = run.finished_at.replace(second=0, microsecond=0)
+                counts.setdefault(minute, [0, 0])[run.status is Status.DEAD] += 1
+        if len(page) < TIMELINE_PAGE:
+            complete = True
+            break
+        wanted = wanted._replace(before=page[-1].id)
+    begin = since if complete or not counts else min(counts)
+    counted = tuple(Minute(at, succeeded, failed) for at, (succeeded, failed) in sorted(counts.items()))
+    return Minutes(begin, now, counted, complete)

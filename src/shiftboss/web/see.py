@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from shiftboss.app.charts import Graph, Timeline, graph, timeline
+from shiftboss.app.charts import Graph, Minutes, Timeline, graph, minutes, timeline
 from shiftboss.app.node import package_version
 from shiftboss.app.pages import PageOfWorker, page_of_worker
 from shiftboss.app.views import NodeStatus, SystemStatus, Views, WorkerStatus
@@ -81,6 +81,12 @@ async def timeline_(call: Call, params: Window) -> Timeline:
     return await call.ask(
         lambda views: timeline(views, since=since, until=until, worker=params.worker, limit=params.limit)
     )
+
+
+async def minutes_(call: Call) -> Minutes:
+    """How many runs ended in each minute of the last hour, well or dead."""
+    since = call.boss.clock.now() - WINDOW
+    return await call.ask(lambda views: minutes(views, since=since))
 
 
 # ── workers ──────────────────────────────────────────────────────────────────────────────────────────────────────────

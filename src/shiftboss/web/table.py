@@ -27,6 +27,7 @@ OPERATIONS: Final = (
     Operation("GET",    "/activity",                        VIEWER,    browse.activity),
     Operation("GET",    "/graph",                           VIEWER,    see.graph_),
     Operation("GET",    "/timeline",                        VIEWER,    see.timeline_),
+    Operation("GET",    "/minutes",                         VIEWER,    see.minutes_),
 
     Operation("GET",    "/workers",                         VIEWER,    see.workers),
     Operation("GET",    "/workers/{worker}",                VIEWER,    see.worker),

@@ -1,0 +1,988 @@
+/** The types of the API, written by tools/api_types.py from the server's OpenAPI: change them there. */
+
+/** The run that was stored, or the one that the same key had made before. */
+export interface Accepted {
+  run: number;
+  worker: string;
+}
+
+/** Newest first. `next`: the cursor of the next page; None at the end. */
+export interface Activity {
+  events: Array<StoredEvent>;
+  next: number | null;
+}
+
+/** A trigger within a transaction of its caller was committed, and could not become a run when it was picked up. */
+export interface ArrivalRefused {
+  type: "arrival_refused";
+  at: string;
+  worker: string;
+  run: number | null;
+  node: string;
+  key: string;
+  by: string;
+  reason: string;
+}
+
+/** One finished try of a run (Q2). `cause` is None when it succeeded. */
+export interface Attempt {
+  number: number;
+  node: string;
+  started_at: string;
+  ended_at: string;
+  duration_s: number;
+  cause: Cause | null;
+  error: Error | null;
+  code_version: string;
+}
+
+/** An attempt that was not the last: the run waits for its retry, or was cut short and is due again (R2). */
+export interface AttemptEnded {
+  type: "attempt_ended";
+  at: string;
+  worker: string;
+  run: number | null;
+  node: string;
+  attempt: number;
+  cause: Cause;
+  error: Error | null;
+  retry_at: string | null;
+}
+
+/** A1: who did what; `before` and `after` in words. */
+export interface Audit {
+  type: "audit";
+  at: string;
+  worker: string;
+  run: number | null;
+  node: string;
+  by: string;
+  action: string;
+  before: string;
+  after: string;
+}
+
+
+export interface BreakerClosed {
+  type: "breaker_closed";
+  at: string;
+  worker: string;
+  run: number | null;
+  node: string;
+  breaker: string;
+}
+
+
+export interface BreakerHalfOpen {
+  type: "breaker_half_open";
+  at: string;
+  worker: string;
+  run: number | null;
+  node: string;
+  breaker: string;
+}
+
+
+export interface BreakerOpened {
+  type: "breaker_opened";
+  at: string;
+  worker: string;
+  run: number | null;
+  node: string;
+  breaker: string;
+  until: string | null;
+}
+
+/** K1, K2: opens after *failures* failed attempts in a row, or at *rate* of the last *window* (from *min_calls* on). Open for *cooldown_s*, doubled at each failed probe up to *max_cooldown_s*; *successes* probes close it. */
+export interface BreakerPolicy {
+  failures: number;
+  rate: number | null;
+  window: number;
+  min_calls: number;
+  cooldown_s: number;
+  max_cooldown_s: number;
+  successes: number;
+}
+
+/** The stream ends; connect again, here or at another node. */
+export interface Bye {
+  reason: string;
+}
+
+/** `expect`: how many fit; needed unless `dry_run`. */
+export interface CancelMany {
+  filter: RunFilter;
+  expect?: number | null;
+  dry_run?: boolean;
+  reason?: string;
+}
+
+/** An operator wants this run to end (T4). */
+export interface CancelRequest {
+  by: string;
+  at: string;
+  reason: string;
+}
+
+/** Why a run ended as it did, or why an attempt did not count. */
+export type Cause = "cancelled" | "crash" | "crash_loop" | "dependency_failed" | "disabled" | "error" | "expired" | "fatal" | "interrupted" | "lost" | "misfire" | "replaced" | "rescued" | "timeout" | "unfit";
+
+/** The mark of the node that executes an attempt. `fence` grows with every claim in the store (C5, C7). */
+export interface Claim {
+  node: string;
+  fence: number;
+  at: string;
+  probe: boolean;
+  fallback: boolean;
+  zombie_since: string | null;
+}
+
+/** An instant at which the clocks of the worker's zone are set. */
+export interface ClockChange {
+  at: string;
+  change_s: number;
+}
+
+/** O4: the wall clock moved by `step_s` against elapsed time. */
+export interface ClockStepped {
+  type: "clock_stepped";
+  at: string;
+  worker: string;
+  run: number | null;
+  node: string;
+  step_s: number;
+}
+
+/** `expect`: how many fit; needed unless `dry_run`. */
+export interface CloseMany {
+  filter: LetterChoice;
+  expect?: number | null;
+  dry_run?: boolean;
+  note?: string;
+}
+
+/** O3: a cron expression in a time zone, by the Vixie rule. Five fields (minute hour day-of-month month day-of-week), six with seconds first, or a nickname such as @daily. If day-of-month or day-of-week starts with `*` both must match, else either. Raises ConfigurationError for what is not understood, for what never fires, and for an unknown zone. */
+export interface Cron {
+  type: "cron";
+  expression: string;
+  timezone: string;
+}
+
+/** Open dead letters of one worker, cause and error type. */
+export interface DeadGroup {
+  worker: string;
+  cause: string;
+  error_type: string;
+  count: number;
+  oldest_at: string;
+  newest_at: string;
+  newest_run: number;
+}
+
+/** Q: the card of a dead run; the run itself, with payload and attempts, lies in the history. */
+export interface DeadLetter {
+  run: number;
+  worker: string;
+  cause: Cause;
+  error_type: string;
+  entered_at: string;
+  has_payload: boolean;
+  state: string;
+  closed_at: string | null;
+  closed_by: string;
+  note: string;
+  replayed_as: number | null;
+}
+
+
+export interface DeadLettered {
+  type: "dead_lettered";
+  at: string;
+  worker: string;
+  run: number | null;
+  node: string;
+  cause: Cause;
+  error: Error | null;
+}
+
+/** Everything that is declared about a worker. Durations in seconds; None means no limit unless said otherwise. */
+export interface Definition {
+  name: string;
+  mode: Mode;
+  schedule: Every | Cron | null;
+  start: Start;
+  jitter_s: number;
+  misfire: Misfire;
+  grace_s: number;
+  misfire_limit: number;
+  pause_s: number;
+  priority: Priority;
+  timeout_s: number | null;
+  start_within_s: number | null;
+  deadline_s: number | null;
+  cancel_grace_s: number;
+  concurrency: number | null;
+  patience_s: number;
+  retry: RetryPolicy;
+  breaker: string | null;
+  breaker_policy: BreakerPolicy | null;
+  fallback: boolean;
+  max_consecutive_failures: number | null;
+  probation_s: number | null;
+  depends_on: Array<Upstream>;
+  after: Array<string>;
+  blocks: Array<string>;
+  tags: Array<string>;
+  uses: Record<string, number>;
+  rate: Rate | null;
+  health: HealthPolicy;
+  at_most_once: boolean;
+  key_ttl_s: number;
+  max_payload_bytes: number;
+  executor: string;
+  max_runs_per_child: number;
+  max_memory_bytes: number | null;
+  parameters: string;
+  doc: string;
+  redact: Array<string>;
+}
+
+/** K4, K5: who switched the worker off and why. `probation_until` is None when only a person switches it on. */
+export interface Disabled {
+  by: string;
+  reason: string;
+  since: string;
+  error: Error | null;
+  run: number | null;
+  probation_s: number | null;
+  probation_until: string | null;
+}
+
+/** How many fit and how many were done. `runs`: the first of those that fit; `refused`: the first refusals. */
+export interface Done {
+  matched: number;
+  done: number;
+  dry_run: boolean;
+  runs: Array<number>;
+  refused: Array<Refusal>;
+}
+
+/** A node that starts nothing new. */
+export interface Drained {
+  id: string;
+  name: string;
+  mode: NodeMode;
+}
+
+/** What a body raised. `type` is the qualified class name; the traceback is cut to a bound by who recorded it. */
+export interface Error {
+  type: string;
+  message: string;
+  traceback: string;
+}
+
+/** M4: fixed rate, anchored at the worker's first instant; 0.01 s to a century, exact to the microsecond. Raises ConfigurationError outside these bounds. */
+export interface Every {
+  type: "every";
+  every_s: number;
+}
+
+/** Every hold of one run; `earliest` is when that can change by time alone, None when only an event can. With no hold the run is running, has ended, or is about to start (`behind` names the run ahead of it in its lane). */
+export interface Explanation {
+  run: Run;
+  holds: Array<Hold>;
+  earliest: string | null;
+  behind: number | null;
+}
+
+/** Who waits for whom, who excludes whom, and what they share. */
+export interface Graph {
+  nodes: Array<GraphNode>;
+  edges: Array<GraphEdge>;
+  at: string;
+}
+
+/** From what goes first to what waits; `blocks` has no direction and stands once. */
+export interface GraphEdge {
+  kind: string;
+  source: string;
+  target: string;
+  detail: string;
+}
+
+/** A worker, a breaker or a resource. `name` is unique among those of its kind. */
+export interface GraphNode {
+  kind: string;
+  name: string;
+  health: string;
+  detail: string;
+  mode: string;
+  enabled: boolean;
+  running: number;
+  due: number;
+  tags: Array<string>;
+}
+
+/** Most first; `total` is the sum of their counts. */
+export interface Groups {
+  total: number;
+  groups: Array<DeadGroup>;
+}
+
+/** H1. */
+export type Health = "degraded" | "disabled" | "healthy" | "offline" | "unhealthy" | "unknown";
+
+/** H2: the thresholds of a worker's health. None switches a question off. */
+export interface HealthPolicy {
+  degraded_rate: number | null;
+  unhealthy_rate: number | null;
+  min_attempts: number;
+  expected_duration_s: number | null;
+  slow_factor: number;
+  very_slow_factor: number;
+  max_due: number | null;
+  heartbeat_timeout_s: number | null;
+  expect_success_within_s: number | null;
+}
+
+/** One fact that makes something other than healthy; `worker` is empty where it is about the whole. */
+export interface HealthReason {
+  severity: Health;
+  fact: string;
+  text: string;
+  worker: string;
+}
+
+/** The first frame: from here on nothing is missed. Read lists anew when it comes; `resumed`: events go on. */
+export interface Hello {
+  at: string;
+  event: number;
+  topics: Array<string>;
+  resumed: boolean;
+}
+
+/** Why a run does not start. */
+export interface Hold {
+  gate: string;
+  text: string;
+  since: string | null;
+  until: string | null;
+  [more: string]: unknown;
+}
+
+/** One attempt in a chart. */
+export interface Lasted {
+  ok: boolean;
+  duration_s: number;
+}
+
+/** Open dead letters; `runs`: those of these runs. */
+export interface LetterChoice {
+  worker?: string | null;
+  error?: string | null;
+  since?: string | null;
+  runs?: Array<number>;
+}
+
+/** A page, newest first. `next`: the cursor of the next one; None at the end. */
+export interface Letters {
+  letters: Array<DeadLetter>;
+  next: number | null;
+}
+
+/** Lines in order, at most 1,000; ask again after the last one. */
+export interface Log {
+  lines: Array<LogLine>;
+}
+
+/** What a body logged: the `number`-th line of the attempt under that fence. */
+export interface LogLine {
+  run: number;
+  fence: number;
+  number: number;
+  attempt: number;
+  at: string;
+  level: string;
+  text: string;
+}
+
+/** How many runs ended well and how many died in the minute that begins at `at`. */
+export interface Minute {
+  at: string;
+  succeeded: number;
+  failed: number;
+}
+
+/** Minutes in which runs ended, the oldest first. */
+export interface Minutes {
+  since: string;
+  at: string;
+  minutes: Array<Minute>;
+  complete: boolean;
+}
+
+/** O2. */
+export type Misfire = "all" | "one" | "skip";
+
+/** M1. */
+export type Mode = "continuous" | "scheduled" | "triggered";
+
+/** G4: the report of a shutdown. */
+export interface NodeDrained {
+  type: "node_drained";
+  at: string;
+  worker: string;
+  run: number | null;
+  node: string;
+  drained: number;
+  interrupted: number;
+  waiting: number;
+  lost: number;
+}
+
+
+export interface NodeJoined {
+  type: "node_joined";
+  at: string;
+  worker: string;
+  run: number | null;
+  node: string;
+  name: string;
+}
+
+
+export interface NodeLeft {
+  type: "node_left";
+  at: string;
+  worker: string;
+  run: number | null;
+  node: string;
+  name: string;
+  lost: boolean;
+}
+
+
+export type NodeMode = "client" | "draining" | "running";
+
+/** H4: what the node holds back from now on, and why. */
+export interface NodeShedding {
+  type: "node_shedding";
+  at: string;
+  worker: string;
+  run: number | null;
+  node: string;
+  level: string;
+  reason: string;
+}
+
+/** One node as `nodes` shows it. */
+export interface NodeStatus {
+  id: string;
+  name: string;
+  live: boolean;
+  mode: string;
+  slots: number;
+  used: number;
+  workers: number;
+  shed: string;
+  shed_reason: string;
+  lag_s: number;
+  lease_left_s: number;
+  started_at: string;
+  version: string;
+  code_version: string;
+  pid: number;
+  host: string;
+}
+
+/** The processes on this store, the oldest first. */
+export interface Nodes {
+  nodes: Array<NodeStatus>;
+}
+
+/** What was done about it, for the audit. */
+export interface NoteBody {
+  note?: string;
+}
+
+/** D5: what a run does while its upstream's latest run has failed. */
+export type OnFailure = "run" | "skip" | "wait";
+
+/** Why a run exists. */
+export type Origin = "after" | "iteration" | "occurrence" | "replay" | "trigger";
+
+/** A run and what belongs to it. `chain`: the runs that led to it, the first one first. `log`: the last lines of its last attempt that logged, of `logged` in all. `executor` and `timeout_s` are its worker's; empty and None where that was forgotten. */
+export interface PageOfRun {
+  run: Run;
+  letter: DeadLetter | null;
+  why: Explanation | null;
+  chain: Array<Run>;
+  nodes: Record<string, string>;
+  executor: string;
+  timeout_s: number | null;
+  log: Array<LogLine>;
+  logged: number;
+  at: string;
+}
+
+/** A worker and what belongs to it. `nodes`: the live ones that declare it; `why` is about its next run. */
+export interface PageOfWorker {
+  worker: WorkerStatus;
+  definition: Definition;
+  declared_at: string;
+  why: Explanation | null;
+  blocked_with: Array<string>;
+  dependents: Array<string>;
+  triggers: Array<string>;
+  nodes: Array<string>;
+  next: Array<string>;
+  clock_changes: Array<ClockChange>;
+  durations: Array<Lasted>;
+  runs: Array<Run>;
+  at: string;
+}
+
+/** What a trigger takes. `declared`: this process knows the function; else any object is taken, checked later. */
+export interface PayloadForm {
+  worker: string;
+  declared: boolean;
+  schema: Record<string, unknown>;
+  takes: string;
+}
+
+/** P1: four names. A higher number goes first. */
+export type Priority = "low" | "normal" | "high" | "critical";
+
+/** RFC 9457. `type` is stable; some types have further members (`matched`, `maybe_stored`). */
+export interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  [more: string]: unknown;
+}
+
+/** What a body last said about how far it is. */
+export interface Progress {
+  done: number;
+  total: number | null;
+  message: string;
+  at: string | null;
+}
+
+/** B8: a bucket of *count* starts, refilled evenly over *per_s* seconds. */
+export interface Rate {
+  count: number;
+  per_s: number;
+}
+
+/** Why, for the audit. */
+export interface Reason {
+  reason?: string;
+}
+
+/** One that was refused, and why. */
+export interface Refusal {
+  run: number;
+  type: string;
+  detail: string;
+}
+
+/** `delay` in seconds. */
+export interface ReplayBody {
+  delay?: number;
+}
+
+/** `rate`: how fast they become due, "10/s"; all at once without it. */
+export interface ReplayMany {
+  filter: LetterChoice;
+  expect?: number | null;
+  dry_run?: boolean;
+  rate?: string | null;
+}
+
+/** Something was left out: read these topics' lists anew. */
+export interface Resync {
+  topics: Array<string>;
+  reason: string;
+}
+
+/** R1: `max_retries` beside the first attempt (None: without end); full jitter below min(cap, first × factor^n). */
+export interface RetryPolicy {
+  max_retries: number | null;
+  first_s: number;
+  factor: number;
+  cap_s: number;
+}
+
+/** One request to execute a worker, from pending to its end. */
+export interface Run {
+  id: number;
+  worker: string;
+  origin: Origin;
+  status: Status;
+  priority: Priority;
+  created_at: string;
+  occurs_at: string;
+  due_at: string;
+  attempt: number;
+  attempts: Array<Attempt>;
+  claim: Claim | null;
+  covers_until: string | null;
+  missed: number;
+  key: string | null;
+  digest: string | null;
+  payload: unknown;
+  forced: boolean;
+  degraded: boolean;
+  give_up_at: string | null;
+  deadline_at: string | null;
+  first_started_at: string | null;
+  finished_at: string | null;
+  cause: Cause | null;
+  error: Error | null;
+  result: unknown;
+  interruptions: number;
+  rescues: number;
+  cancel: CancelRequest | null;
+  progress: Progress | null;
+  heartbeat_at: string | null;
+  replay_of: number | null;
+  caused_by: number | null;
+  by: string;
+  traceparent: string | null;
+}
+
+/** `attempt` is the one that ended with it, and `attempt_cause` how; 0 where it ended without one. */
+export interface RunEnded {
+  type: "run_ended";
+  at: string;
+  worker: string;
+  run: number | null;
+  node: string;
+  status: Status;
+  cause: Cause | null;
+  duration_s: number;
+  error: Error | null;
+  attempt: number;
+  attempt_cause: Cause | null;
+}
+
+/** Unfinished runs; `due_before`: due before that instant. */
+export interface RunFilter {
+  worker?: string | null;
+  status?: Array<"pending" | "running">;
+  due_before?: string | null;
+}
+
+/** C4: its node is gone; it is pending again (`due_at`) or dead. */
+export interface RunRescued {
+  type: "run_rescued";
+  at: string;
+  worker: string;
+  run: number | null;
+  node: string;
+  lost_node: string;
+  due_at: string | null;
+}
+
+/** One or more instants passed without a run; `count` of them, from `first` to `last`. */
+export interface RunSkipped {
+  type: "run_skipped";
+  at: string;
+  worker: string;
+  run: number | null;
+  node: string;
+  reason: Cause;
+  first: string | null;
+  last: string | null;
+  count: number;
+}
+
+
+export interface RunStarted {
+  type: "run_started";
+  at: string;
+  worker: string;
+  run: number | null;
+  node: string;
+  attempt: number;
+  delay_s: number;
+}
+
+
+export interface RunStored {
+  type: "run_stored";
+  at: string;
+  worker: string;
+  run: number | null;
+  node: string;
+  origin: string;
+}
+
+/** A run in progress, for lists. */
+export interface RunningRun {
+  run: number;
+  worker: string;
+  node: string;
+  since: string;
+  attempt: number;
+  progress: Progress | null;
+  zombie: boolean;
+  cancelling: boolean;
+}
+
+/** A page, newest first. `next`: the cursor of the next one; None at the end. */
+export interface Runs {
+  runs: Array<Run>;
+  next: number | null;
+}
+
+/** Who you are here. `role` is None for who must show a token first. */
+export interface SessionInfo {
+  role: string | null;
+  name: string;
+  asks_for_token: boolean;
+  version: string;
+}
+
+/** The store does not answer: what is shown is old until the next status. */
+export interface Stale {
+  reason: string;
+}
+
+/** C5: a report about a claim that was no longer its sender's; it changed nothing. */
+export interface StaleReport {
+  type: "stale_report";
+  at: string;
+  worker: string;
+  run: number | null;
+  node: string;
+  fence: number;
+}
+
+/** M3: the first occurrence is due at once, or at the first instant of the schedule. */
+export type Start = "next" | "now";
+
+/** S: the moves between these stand in `lifecycle.py`. */
+export type Status = "cancelled" | "dead" | "pending" | "running" | "skipped" | "succeeded";
+
+/** What of the status is new. `workers`: the changed rows, all of them when `full`; the rest is always whole. `order`: all names, disabled first, then the worst; None while that is as it was. */
+export interface StatusChange {
+  at: string;
+  full: boolean;
+  health: string;
+  reasons: Array<HealthReason>;
+  nodes: Array<NodeStatus>;
+  running: Array<RunningRun>;
+  workers: Array<WorkerStatus>;
+  forgotten: Array<string>;
+  order: Array<string> | null;
+  store: string;
+}
+
+/** The store lost a part of its past (a restore, a failover); its numbers go on in the next epoch. */
+export interface StoreRestored {
+  type: "store_restored";
+  at: string;
+  worker: string;
+  run: number | null;
+  node: string;
+  reason: string;
+  epoch: number;
+}
+
+/** An event and its number, which is its id in a stream. */
+export interface StoredEvent {
+  number: number;
+  event: RunStored | ArrivalRefused | RunStarted | AttemptEnded | RunEnded | RunSkipped | RunRescued | StaleReport | DeadLettered | WorkerDeclared | WorkerDisabled | WorkerEnabled | WorkerForgotten | BreakerOpened | BreakerHalfOpen | BreakerClosed | NodeJoined | NodeLeft | NodeShedding | ClockStepped | StoreRestored | NodeDrained | Audit;
+}
+
+/** A worker as it is switched now. */
+export interface Switched {
+  worker: string;
+  enabled: boolean;
+}
+
+/** H3: the whole; `status` is healthy, degraded or unhealthy. `workers` has the disabled first, then the worst. */
+export interface SystemHealth {
+  status: Health;
+  reasons: Array<HealthReason>;
+  workers: Record<string, WorkerHealth>;
+}
+
+/** Everything at a glance; disabled workers first, then the worst (K6). */
+export interface SystemStatus {
+  at: string;
+  health: string;
+  reasons: Array<HealthReason>;
+  nodes: Array<NodeStatus>;
+  running: Array<RunningRun>;
+  workers: Array<WorkerStatus>;
+  store: string;
+}
+
+/** Runs by worker; from due to start a run waits, between attempts it is in back-off. */
+export interface Timeline {
+  since: string;
+  until: string;
+  now: string;
+  rows: Array<TimelineRow>;
+  complete: boolean;
+}
+
+/** A worker's runs that touch the window, the oldest first, and the instants that lie ahead in it. */
+export interface TimelineRow {
+  worker: string;
+  runs: Array<Run>;
+  planned: Array<string>;
+}
+
+/** The token of this server. */
+export interface Token {
+  token: string;
+}
+
+/** `delay` in seconds, or `at`; `key` makes it idempotent, and so does the header Idempotency-Key. */
+export interface TriggerBody {
+  payload?: Record<string, unknown> | null;
+  key?: string | null;
+  delay?: number | null;
+  at?: string | null;
+  priority?: string | null;
+  force?: boolean;
+}
+
+/** One edge of depends_on (D2, D4, D5). `max_age_s` bounds the age of the upstream's last success. */
+export interface Upstream {
+  worker: string;
+  fresh: boolean;
+  max_age_s: number | null;
+  on_failure: OnFailure;
+}
+
+/** How the latest run (by `occurs_at`, then id) ended, for depends_on (D2). */
+export interface Verdict {
+  occurs_at: string;
+  run: number;
+  ok: boolean;
+}
+
+/** A new or changed declaration took effect (M7). */
+export interface WorkerDeclared {
+  type: "worker_declared";
+  at: string;
+  worker: string;
+  run: number | null;
+  node: string;
+  changed: Array<string>;
+}
+
+
+export interface WorkerDisabled {
+  type: "worker_disabled";
+  at: string;
+  worker: string;
+  run: number | null;
+  node: string;
+  by: string;
+  reason: string;
+  starves: Array<string>;
+}
+
+
+export interface WorkerEnabled {
+  type: "worker_enabled";
+  at: string;
+  worker: string;
+  run: number | null;
+  node: string;
+  by: string;
+}
+
+
+export interface WorkerForgotten {
+  type: "worker_forgotten";
+  at: string;
+  worker: string;
+  run: number | null;
+  node: string;
+  by: string;
+}
+
+/** A worker's status and its reasons, worst first. */
+export interface WorkerHealth {
+  status: Health;
+  reasons: Array<HealthReason>;
+}
+
+/** One worker as `status` shows it. */
+export interface WorkerStatus {
+  name: string;
+  mode: string;
+  schedule: string;
+  priority: string;
+  enabled: boolean;
+  disabled: Disabled | null;
+  health: string;
+  reasons: Array<HealthReason>;
+  running: number;
+  pending: number;
+  due: number;
+  dead_letters: number;
+  consecutive_failures: number;
+  last_run_at: string | null;
+  last_success_at: string | null;
+  last_error: Error | null;
+  last_error_at: string | null;
+  latest: Verdict | null;
+  next_due_at: string | null;
+  breaker: string | null;
+  breaker_until: string | null;
+  next_run: number | null;
+  holds: Array<Hold>;
+  doc: string;
+}
+
+/** Disabled ones first, then the worst. */
+export interface Workers {
+  workers: Array<WorkerStatus>;
+  at: string;
+}
+
+export type AnyEvent =
+  | RunStored
+  | ArrivalRefused
+  | RunStarted
+  | AttemptEnded
+  | RunEnded
+  | RunSkipped
+  | RunRescued
+  | StaleReport
+  | DeadLettered
+  | WorkerDeclared
+  | WorkerDisabled
+  | WorkerEnabled
+  | WorkerForgotten
+  | BreakerOpened
+  | BreakerHalfOpen
+  | BreakerClosed
+  | NodeJoined
+  | NodeLeft
+  | NodeShedding
+  | ClockStepped
+  | StoreRestored
+  | NodeDrained
+  | Audit;
+
+/** What the `data` of a frame of the stream is, by its `event`. */
+export interface Frames {
+  hello: Hello;
+  status: StatusChange;
+  event: AnyEvent;
+  run: Run;
+  log: LogLine;
+  resync: Resync;
+  stale: Stale;
+  bye: Bye;
+}

@@ -1,0 +1,111 @@
+/* Who waits for whom, who excludes whom, what they share: drawn, alive, and the same as text.
+
+   - `#/graph?around=NAME&direction=upstream` shows one worker and what is before or after it.
+   - What happens changes colours and words; nothing moves until a worker or a relation comes or goes. */
+
+import { useMemo, useState } from "preact/hooks";
+import { get } from "../api/client";
+import type { Graph as Said, GraphNode, WorkerStatus } from "../api/schema";
+import { useAsked } from "../live/asked";
+import { useFrames } from "../live/hooks";
+import { whole } from "../live/whole";
+import { refine, route } from "../nav";
+import { Empty, Loading, Trouble } from "../parts/bits";
+import { around, DIRECTIONS, related, type Direction } from "./around";
+import { Canvas } from "./canvas";
+import { laidOut, MAX_DRAWN, structureOf } from "./layout";
+import { Legend } from "./legend";
+import { Outline } from "./outline";
+import "./graph.css";
+
+const STRUCTURE = new Set(["worker_declared", "worker_forgotten"]);
+const BREAKERS = new Set(["breaker_opened", "breaker_half_open", "breaker_closed", "worker_enabled"]);
+
+export function Graph() {
+  const asked = useAsked("graph", (signal) => get<Said>("graph", undefined, signal));
+  useFrames("event", (events) => {
+    if (events.some((event) => STRUCTURE.has(event.type) || BREAKERS.has(event.type))) asked.again();
+  });
+  if (asked.error !== null && asked.data === null) return <Trouble error={asked.error} />;
+  if (asked.data === null) return <Loading />;
+  if (asked.data.nodes.length === 0) return <Empty title="No worker is declared yet." code={EXAMPLE} />;
+  return <Drawn said={asked.data} />;
+}
+
+function Drawn({ said }: { said: Said }) {
+  const { query } = route.value;
+  const name = query.get("around") ?? "";
+  const direction = DIRECTIONS.find((each) => each === query.get("direction")) ?? "both";
+  const names = useMemo(() => said.nodes.filter((node) => node.kind === "worker").map((node) => node.name), [said]);
+  const isKnown = names.includes(name);
+  const chosen = useMemo(() => (isKnown ? around(said, name, direction) : said), [said, isKnown, name, direction]);
+  const drawn = useMemo(() => bounded(chosen), [chosen]);
+  const structure = structureOf(drawn);
+  const layout = useMemo(() => laidOut(drawn), [structure]);
+  const nodes = useMemo(() => new Map(drawn.nodes.map((node) => [`${node.kind}:${node.name}`, node])), [drawn]);
+  const workers = whole.value?.workers;
+  const now = (id: string) => alive(nodes.get(id), workers);
+  const [lit, setLit] = useState<string | null>(null);
+
+  return (
+    <div class="graph">
+      <div class="graph-choice">
+        <label>
+          Show{" "}
+          <select value={isKnown ? name : ""} onChange={(event) => refine({ around: event.currentTarget.value, direction: null })}>
+            <option value="">everything</option>
+            {names.map((each) => (
+              <option key={each} value={each}>
+                around {each}
+              </option>
+            ))}
+          </select>
+        </label>
+        {isKnown && (
+          <label>
+            Direction{" "}
+            <select value={direction} onChange={(event) => refine({ direction: chosenDirection(event.currentTarget.value) })}>
+              <option value="both">before and after</option>
+              <option value="upstream">only upstream</option>
+              <option value="downstream">only downstream</option>
+            </select>
+          </label>
+        )}
+      </div>
+      {drawn.nodes.length > MAX_DRAWN ? (
+        <p class="graph-much">
+          {drawn.nodes.length} things are related: too many to be drawn at once. Choose a worker above to see what is around it, or read them below.
+        </p>
+      ) : (
+        <Canvas key={structure} layout={layout} now={now} lit={lit} light={setLit} />
+      )}
+      {drawn.nodes.length < chosen.nodes.length && (
+        <p class="graph-much">{chosen.nodes.length - drawn.nodes.length} that are related to nobody are not drawn.</p>
+      )}
+      <Legend />
+      <Outline graph={chosen} now={now} />
+    </div>
+  );
+}
+
+function chosenDirection(value: string): Direction | null {
+  return value === "both" ? null : (DIRECTIONS.find((each) => each === value) ?? null);
+}
+
+function bounded(graph: Said): Said {
+  return graph.nodes.length > MAX_DRAWN ? related(graph) : graph;
+}
+
+/** A node as it is now: the stream tells of workers more often than the graph is read. */
+function alive(node: GraphNode | undefined, workers: ReadonlyMap<string, WorkerStatus> | undefined): GraphNode | undefined {
+  const worker = node?.kind === "worker" ? workers?.get(node.name) : undefined;
+  if (node === undefined || worker === undefined) return node;
+  const { health, enabled, running, due } = worker;
+  return { ...node, health, enabled, running, due };
+}
+
+const EXAMPLE = `@boss.worker(every="1m")
+def fetch(): ...
+
+@boss.worker(every="5m", depends_on=[fetch])
+def report(): ...`;

@@ -1,0 +1,112 @@
+/* What needs attention first, why, and what helps.  Pure.
+
+   - One entry per worker, the worst first; what is only a consequence of another entry stands in its reasons.
+   - Every entry has something that helps: an action, or the place where the answer is. */
+
+import type { HealthReason, Hold, WorkerStatus } from "../api/schema";
+import type { Whole } from "./merge";
+
+export type Help =
+  | { kind: "enable"; worker: string }
+  | { kind: "trigger"; worker: string }
+  | { kind: "cancel"; worker: string; run: number }
+  | { kind: "letters"; worker: string | null; count: number }
+  | { kind: "reset"; worker: string }
+  | { kind: "waiting"; worker: string }
+  | { kind: "worker"; worker: string }
+  | { kind: "fleet" };
+
+export interface Entry {
+  key: string;
+  status: string;
+  worker: string | null;
+  title: string;
+  reasons: readonly string[];
+  error: string | null;
+  until: string | null; // when it may change by itself
+  holds: readonly Hold[];
+  helps: readonly Help[];
+}
+
+const LONG_S = 60; // due, and still waiting
+const WEIGHT: Record<string, number> = { unhealthy: 0, offline: 1, degraded: 3, disabled: 2 };
+
+export function attention(whole: Whole, now: number): Entry[] {
+  const workers = [...whole.workers.values()];
+  const found = [...workers.flatMap((worker) => ofWorker(worker, whole, now)), ...whole.reasons.filter((reason) => reason.worker === "").map(ofWhole)];
+  const dead = workers.filter((worker) => worker.dead_letters > 0 && !found.some((entry) => entry.worker === worker.name));
+  const letters = workers.reduce((sum, worker) => sum + worker.dead_letters, 0);
+  if (dead.length > 0 && !found.some((entry) => entry.key === "dead_letters")) found.push(ofLetters(dead, letters));
+  return found.sort((one, other) => weight(one) - weight(other));
+}
+
+function weight(entry: Entry): number {
+  return WEIGHT[entry.status] ?? 4;
+}
+
+function ofWorker(worker: WorkerStatus, whole: Whole, now: number): Entry[] {
+  const late = worker.next_due_at === null ? 0 : (now - Date.parse(worker.next_due_at)) / 1000;
+  const waitsLong = worker.enabled && worker.holds.length > 0 && late > LONG_S;
+  if (worker.reasons.length === 0 && !waitsLong) return [];
+  const failing = worker.reasons.some(({ fact }) => fact === "failure_rate" || fact === "breaker" || fact === "disabled");
+  const { last_error: error } = worker;
+  return [
+    {
+      key: worker.name,
+      status: worker.reasons.length > 0 ? worker.health : "pending",
+      worker: worker.name,
+      title: worker.name,
+      reasons: worker.reasons.map(({ text }) => text),
+      error: failing && error ? `${error.type}: ${error.message}` : null,
+      until: worker.breaker_until,
+      holds: waitsLong ? worker.holds : [],
+      helps: helpsFor(worker, whole),
+    },
+  ];
+}
+
+function helpsFor(worker: WorkerStatus, whole: Whole): Help[] {
+  const { name } = worker;
+  const found: Help[] = [];
+  for (const { fact } of worker.reasons) {
+    if (fact === "disabled") found.push({ kind: "enable", worker: name });
+    else if (fact === "no_success") found.push({ kind: "trigger", worker: name });
+    else if (fact === "offline") found.push({ kind: "fleet" });
+    else if (fact === "backlog") found.push({ kind: "waiting", worker: name });
+    else if (fact === "breaker") found.push({ kind: "reset", worker: name });
+    else if (fact === "stuck" || fact === "zombie") found.push(...stuck(worker, whole));
+  }
+  if (worker.dead_letters > 0) found.push({ kind: "letters", worker: name, count: worker.dead_letters });
+  if (found.length === 0) found.push({ kind: "worker", worker: name });
+  return found;
+}
+
+function stuck(worker: WorkerStatus, whole: Whole): Help[] {
+  const runs = whole.running.filter((run) => run.worker === worker.name && !run.cancelling);
+  const worst = runs.find((run) => run.zombie) ?? runs[0];
+  return worst === undefined ? [] : [{ kind: "cancel", worker: worker.name, run: worst.run }];
+}
+
+function ofWhole(reason: HealthReason): Entry {
+  const helps: Help[] = reason.fact === "dead_letters" ? [{ kind: "letters", worker: null, count: 0 }] : [{ kind: "fleet" }];
+  return { key: reason.fact, status: reason.severity, worker: null, title: reason.fact.replaceAll("_", " "), reasons: [reason.text], error: null, until: null, holds: [], helps };
+}
+
+function ofLetters(workers: readonly WorkerStatus[], all: number): Entry {
+  const most = [...workers].sort((one, other) => other.dead_letters - one.dead_letters);
+  const named = most.slice(0, 3).map((worker) => `${worker.dead_letters} of ${worker.name}`);
+  const first = most[0];
+  const error = first?.last_error ?? null;
+  const one = workers.length === 1 && first !== undefined;
+  return {
+    key: "letters",
+    status: "dead",
+    worker: null,
+    title: all === 1 ? "1 dead letter" : `${all} dead letters`,
+    reasons: [`${named.join(", ")}${most.length > 3 ? `, and of ${most.length - 3} more` : ""}`],
+    error: one && error !== null ? `${error.type}: ${error.message}` : null,
+    until: null,
+    holds: [],
+    helps: [{ kind: "letters", worker: one ? first.name : null, count: all }],
+  };
+}

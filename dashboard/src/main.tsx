@@ -1,0 +1,23 @@
+/* The dashboard's beginning: who are we, how is it, then live. */
+
+import "./styles/tokens.css";
+import "./styles/base.css";
+import "./styles/shell.css";
+import "./styles/tables.css";
+import "./styles/controls.css";
+import "./styles/pages.css";
+import { render } from "preact";
+import { readSession } from "./api/session";
+import { stream } from "./live/stream";
+import { keepFocus } from "./parts/focus";
+import { listen } from "./parts/keys";
+import { openActions, openSheet } from "./parts/sheet";
+import { Shell } from "./shell";
+import "./prefs";
+
+render(<Shell />, document.getElementById("app") as HTMLElement);
+keepFocus();
+listen({ help: openSheet, actions: openActions });
+void readSession()
+  .catch(() => undefined)
+  .then(stream);

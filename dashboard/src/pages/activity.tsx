@@ -1,0 +1,146 @@
+/* What happened and who did what, newest first. */
+
+import { useEffect, useRef, useState } from "preact/hooks";
+import { get, sentence } from "../api/client";
+import type { Activity as Page, StoredEvent } from "../api/schema";
+import { useHeld } from "../live/held";
+import { useFrames } from "../live/hooks";
+import { epoch } from "../live/stream";
+import { worded } from "../live/worded";
+import { whole } from "../live/whole";
+import { refine, route } from "../nav";
+import { Empty, Fresh, Head, Loading, RunLink, Trouble, WorkerLink } from "../parts/bits";
+import { Search } from "../parts/filters";
+import { Glyph } from "../parts/glyph";
+import { Ago, At } from "../parts/time";
+
+const PAGE = 50;
+const GAP_MS = 1500;
+
+interface State {
+  events: ReadonlyMap<number, StoredEvent>;
+  next: number | null;
+  reading: boolean;
+  error: string;
+}
+
+export function Activity() {
+  const worker = route.value.query.get("worker") ?? "";
+  const [state, setState] = useState<State>({ events: new Map(), next: null, reading: true, error: "" });
+  const looked = epoch.value;
+  const asking = useRef(0);
+  const read = (cursor: number | null, signal?: AbortSignal) => {
+    get<Page>("activity", { worker, cursor, limit: PAGE }, signal).then(
+      ({ events, next }) =>
+        setState((before) => {
+          const goesOn = cursor !== null || events.some((each) => before.events.has(each.number)); // else there would be a hole
+          return {
+            events: new Map([...(goesOn ? before.events : []), ...events.map((each) => [each.number, each] as const)]),
+            next: goesOn && cursor === null ? before.next : next,
+            reading: false,
+            error: "",
+          };
+        }),
+      (error: unknown) => {
+        if (!signal?.aborted) setState((before) => ({ ...before, reading: false, error: sentence(error) }));
+      },
+    );
+  };
+  useEffect(() => {
+    setState({ events: new Map(), next: null, reading: true, error: "" });
+  }, [worker]);
+  useEffect(() => {
+    const gone = new AbortController();
+    read(null, gone.signal);
+    return () => gone.abort();
+  }, [worker, looked]);
+  useFrames("event", () => {
+    if (asking.current) return;
+    asking.current = window.setTimeout(() => {
+      asking.current = 0;
+      read(null);
+    }, GAP_MS);
+  });
+  useEffect(() => () => clearTimeout(asking.current), []);
+  const numbers = [...state.events.keys()].sort((one, other) => other - one);
+  const held = useHeld(numbers, false, worker);
+  return (
+    <>
+      <Head title="Activity" about="What people and failures changed; kept as long as the history." />
+      <div class="filters" role="search" aria-label="Filter the activity">
+        <Search value={worker} onValue={(name) => refine({ worker: name })} label="Worker" placeholder="Worker" list={whole.value?.order ?? []} />
+      </div>
+      {state.error && <Trouble error={state.error} />}
+      {held.shown.length === 0 ? (
+        state.reading ? (
+          <Loading />
+        ) : (
+          <Empty title="Nothing has happened" code="shiftboss disable NAME --reason '…'">
+            Whatever somebody does, and whatever explains a state later, stands here.
+          </Empty>
+        )
+      ) : (
+        <div class="table" {...held.touch}>
+          <Fresh waiting={held.waiting} show={held.show} what={held.waiting === 1 ? "event" : "events"} />
+          <table>
+            <caption class="hide">Events, newest first</caption>
+            <thead>
+              <tr>
+                <th scope="col">What</th>
+                <th scope="col">About</th>
+                <th scope="col" class="grow c-m">
+                  <span class="hide">More</span>
+                </th>
+                <th scope="col" class="c-m">
+                  By
+                </th>
+                <th scope="col" class="number">
+                  When
+                </th>
+              </tr>
+            </thead>
+            <tbody>
+              {held.shown.map((number) => {
+                const it = state.events.get(number);
+                return it && <Row key={number} it={it} />;
+              })}
+            </tbody>
+          </table>
+          {state.next !== null && (
+            <button type="button" class="more-rows" onClick={() => read(Math.min(...numbers))}>
+              Load more
+            </button>
+          )}
+        </div>
+      )}
+    </>
+  );
+}
+
+function Row({ it: { event, number } }: { it: StoredEvent }) {
+  const said = worded(event);
+  return (
+    <tr data-row={number}>
+      <th scope="row">
+        <span class={`status plain-word ${said.tone}`}>
+          <Glyph name={said.glyph} /> <span class="word">{said.what}</span>
+        </span>
+      </th>
+      <td class="fit">
+        {event.worker && <WorkerLink name={event.worker} open={event.run === null} />} {event.run !== null && <RunLink id={event.run} open />}
+      </td>
+      <td class="grow c-m">
+        <span class="muted clip" title={said.more}>
+          {said.more}
+        </span>
+      </td>
+      <td class="fit c-m">{said.by}</td>
+      <td class="fit number">
+        <At at={event.at} />{" "}
+        <span class="muted c-m-inline">
+          <Ago at={event.at} />
+        </span>
+      </td>
+    </tr>
+  );
+}

@@ -1,0 +1,131 @@
+/* The processes that run workers on this store: what they have, what they use, how well their leases hold. */
+
+import type { NodeStatus } from "../api/schema";
+import { duration, plural } from "../format";
+import { whole } from "../live/whole";
+import { DrainButton } from "../parts/actions";
+import { Arriving, Empty, Head, Section } from "../parts/bits";
+import { Badge } from "../parts/status";
+import { Since } from "../parts/time";
+import { href } from "../routes";
+import { may } from "../api/session";
+
+export function Fleet() {
+  const it = whole.value;
+  if (it === null) return <Arriving title="Fleet" />;
+  const nodes = it.nodes.filter((node) => node.mode !== "client");
+  const clients = it.nodes.filter((node) => node.mode === "client" && node.live);
+  const live = nodes.filter((node) => node.live);
+  const used = live.reduce((sum, node) => sum + node.used, 0);
+  const slots = live.reduce((sum, node) => sum + node.slots, 0);
+  return (
+    <>
+      <Head
+        title="Fleet"
+        about={
+          <>
+            {plural(live.length, "live node")}, {used} of {plural(slots, "slot")} used, store <code>{it.store}</code>
+          </>
+        }
+      />
+      {nodes.length === 0 ? (
+        <Empty title="No process runs workers on this store" code="shiftboss run app.py" />
+      ) : (
+        <Section title="Nodes">
+          <div class="table">
+            <table>
+              <caption class="hide">Nodes, the oldest first</caption>
+              <thead>
+                <tr>
+                  <th scope="col">State</th>
+                  <th scope="col">Node</th>
+                  <th scope="col">Slots</th>
+                  <th scope="col" class="number c-m">
+                    Workers
+                  </th>
+                  <th scope="col" class="number c-m">
+                    Lag
+                  </th>
+                  <th scope="col" class="number c-m">
+                    Lease
+                  </th>
+                  <th scope="col" class="c-l">
+                    Holds back
+                  </th>
+                  <th scope="col" class="number c-m">
+                    Up
+                  </th>
+                  <th scope="col" class="c-l">
+                    Version
+                  </th>
+                  {may("admin") && (
+                    <td>
+                      <span class="hide">Actions</span>
+                    </td>
+                  )}
+                </tr>
+              </thead>
+              <tbody>
+                {nodes.map((node) => (
+                  <Row key={node.id} node={node} />
+                ))}
+              </tbody>
+            </table>
+          </div>
+        </Section>
+      )}
+      {clients.length > 0 && (
+        <Section title="Clients">
+          <ul class="plain-list">
+            {clients.map((node) => (
+              <li key={node.id}>
+                <Badge status="client" word="triggers and operates, runs nothing" quiet /> <code>{node.name}</code>{" "}
+                <span class="muted">
+                  for <Since at={node.started_at} />
+                </span>
+              </li>
+            ))}
+          </ul>
+        </Section>
+      )}
+    </>
+  );
+}
+
+function Row({ node }: { node: NodeStatus }) {
+  const state = !node.live ? "gone" : node.mode === "draining" ? "draining" : "live";
+  return (
+    <tr data-row={node.id}>
+      <td class="fit">
+        <Badge status={state} />
+      </td>
+      <th scope="row" class="fit">
+        <span class="name">{node.name}</span> <span class="muted c-l-inline">pid {node.pid}</span>
+      </th>
+      <td class="slots">
+        <a class="plain" href={href("runs", null, { status: "running" })} aria-label={`${node.used} of ${node.slots} slots used; the runs`}>
+          <meter min={0} max={node.slots} value={node.used} high={node.slots * 0.9} aria-hidden="true" />
+          <span class="number">
+            {node.used} <span class="muted">of {node.slots}</span>
+          </span>
+        </a>
+      </td>
+      <td class="fit number c-m">
+        <a class="plain" href={href("workers")}>
+          {node.workers}
+        </a>
+      </td>
+      <td class="fit number c-m">{node.live ? duration(node.lag_s) : "–"}</td>
+      <td class="fit number c-m">{node.live ? `${duration(Math.max(0, node.lease_left_s))} left` : <span class="bad">ended</span>}</td>
+      <td class="c-l">{node.shed === "nothing" ? <span class="faint">nothing</span> : <Badge status="degraded" word={`${node.shed === "low" ? "low" : "low and normal"} runs: ${node.shed_reason}`} />}</td>
+      <td class="fit number c-m">
+        <Since at={node.started_at} />
+      </td>
+      <td class="fit muted c-l">
+        {node.version}
+        {node.code_version && ` · ${node.code_version.slice(0, 12)}`}
+      </td>
+      {may("admin") && <td class="fit row-actions">{node.live && node.mode === "running" && <DrainButton id={node.id} name={node.name} />}</td>}
+    </tr>
+  );
+}

@@ -1,0 +1,52 @@
+/* Who has shown nothing is asked for the token; nothing else is on this page. */
+
+import { useState } from "preact/hooks";
+import { sentence } from "../api/client";
+import { logIn } from "../api/session";
+import { Trouble } from "../parts/bits";
+
+export function Login() {
+  const [token, setToken] = useState("");
+  const [busy, setBusy] = useState(false);
+  const [trouble, setTrouble] = useState("");
+  const submit = async (event: Event) => {
+    event.preventDefault();
+    setBusy(true);
+    setTrouble("");
+    try {
+      await logIn(token);
+    } catch (error) {
+      setTrouble(sentence(error));
+    } finally {
+      setBusy(false);
+    }
+  };
+  return (
+    <main class="login">
+      <form onSubmit={(event) => void submit(event)}>
+        <h1>shiftboss</h1>
+        <p class="about">This server asks for its token, once in twelve hours.</p>
+        <div class="field">
+          <label for="token">Token</label>
+          <input
+            id="token"
+            type="password"
+            autocomplete="current-password"
+            autoFocus
+            required
+            value={token}
+            aria-describedby="token-hint"
+            onInput={(event) => setToken(event.currentTarget.value)}
+          />
+          <p class="hint" id="token-hint">
+            What the process was given as <code>SHIFTBOSS_AUTH_TOKEN</code>.
+          </p>
+        </div>
+        {trouble && <Trouble error={trouble} />}
+        <button type="submit" class="primary" disabled={busy || token === ""}>
+          {busy ? "Working…" : "Log in"}
+        </button>
+      </form>
+    </main>
+  );
+}

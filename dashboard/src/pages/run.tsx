@@ -1,0 +1,339 @@
+/* All about one run: its attempts and the waiting between them, why it failed or does not start, what went in and came out, what it said. */
+
+import { get } from "../api/client";
+import type { Attempt, DeadLetter, PageOfRun, Run } from "../api/schema";
+import { duration, label, shortType } from "../format";
+import { useAsked } from "../live/asked";
+import { useFrames } from "../live/hooks";
+import { ticks } from "../live/ruler";
+import { CancelButton, LetterButtons } from "../parts/actions";
+import { Copy, Fact, Facts, Head, Loading, Progress, RunLink, Section, Trouble, WorkerLink } from "../parts/bits";
+import { Why } from "../parts/holds";
+import { Duration, FINAL, RunHead, RunRow, startedAt } from "../parts/runs";
+import { Badge, stateOf } from "../parts/status";
+import { Tree } from "../parts/tree";
+import { Ago, At, now, Since } from "../parts/time";
+import { spans as spansOf, type Span } from "../timeline/spans";
+import { Log } from "./log";
+
+export function RunPage({ id }: { id: string }) {
+  const asked = useAsked(id, (signal) => get<PageOfRun>(`runs/${encodeURIComponent(id)}`, undefined, signal));
+  useFrames("run", (told) => {
+    const mine = told.findLast((run) => String(run.id) === id);
+    if (mine === undefined) return;
+    asked.change((page) => ({ ...page, run: { ...mine, payload: page.run.payload, result: page.run.result, error: mine.error && { ...mine.error, traceback: page.run.error?.traceback ?? "" } } }));
+    asked.again();
+  });
+  const page = asked.data;
+  if (page === null) {
+    return (
+      <>
+        <Head title={`Run ${id}`} />
+        {asked.error ? <Trouble error={asked.error} /> : <Loading />}
+      </>
+    );
+  }
+  const { run } = page;
+  return (
+    <>
+      <Head
+        title={
+          <>
+            Run {run.id} <Badge status={stateOf(run)} />
+          </>
+        }
+        about={<About page={page} />}
+      >
+        {!FINAL.has(run.status) && run.cancel === null && <CancelButton run={run.id} worker={run.worker} />}
+        {page.letter && <LetterButtons letter={page.letter} changed={asked.again} />}
+      </Head>
+      {asked.error && <Trouble error={asked.error} />}
+      {page.letter && page.letter.state !== "open" && <Closed letter={page.letter} />}
+      {run.cancel && (
+        <p class="said">
+          <Badge status="cancelled" word="asked to end" /> by {run.cancel.by} <Ago at={run.cancel.at} />
+          {run.cancel.reason && <>: {run.cancel.reason}</>}
+        </p>
+      )}
+      {page.why && <Why why={page.why} />}
+      {run.status === "running" && run.progress && <Progress said={run.progress} />}
+      <Section title="Attempts">
+        <Attempts page={page} />
+      </Section>
+      <Failure run={run} />
+      <div class="beside even">
+        <Section title="Payload">
+          <Value value={run.payload} what="the payload" none="It was started without one." />
+        </Section>
+        <Section title="Result">
+          <Value value={run.result} what="the result" none={FINAL.has(run.status) ? "It returned nothing that is kept." : "Not yet."} />
+        </Section>
+      </div>
+      <Section title="Log">
+        <Log run={run.id} isOver={FINAL.has(run.status)} />
+      </Section>
+      <div class="beside even">
+        <Section title="Details">
+          <Details page={page} />
+        </Section>
+        {page.chain.length > 0 && (
+          <Section title="What led to it">
+            <div class="table">
+              <table>
+                <caption class="hide">Runs that led to this one, the first one first</caption>
+                <RunHead />
+                <tbody>
+                  {page.chain.map((each) => (
+                    <RunRow key={each.id} run={each} />
+                  ))}
+                </tbody>
+              </table>
+            </div>
+          </Section>
+        )}
+      </div>
+    </>
+  );
+}
+
+function About({ page }: { page: PageOfRun }) {
+  const { run } = page;
+  const started = startedAt(run);
+  const by = { occurrence: "by its schedule", iteration: "an iteration", trigger: "triggered", after: "after another", replay: "a replay" }[run.origin];
+  return (
+    <>
+      <WorkerLink name={run.worker} />{" "}
+      <span class="muted">
+        · {by}
+        {run.by && ` by ${run.by}`}
+        {run.status === "pending" && (
+          <>
+            {" "}
+            · due <At at={run.due_at} />
+          </>
+        )}
+        {started && (
+          <>
+            {" "}
+            · started <At at={run.first_started_at ?? started} /> · {FINAL.has(run.status) ? "took " : "for "}
+            {FINAL.has(run.status) || run.claim === null ? <Duration run={run} /> : <Since at={run.first_started_at ?? started} />}
+          </>
+        )}
+        {run.cause && run.status !== "succeeded" && ` · ${label(run.cause)}`}
+      </span>
+    </>
+  );
+}
+
+function Closed({ letter }: { letter: DeadLetter }) {
+  return (
+    <p class="said">
+      <Badge status={letter.state} />
+      {letter.closed_by && ` by ${letter.closed_by}`} {letter.closed_at && <Ago at={letter.closed_at} />}
+      {letter.replayed_as && (
+        <>
+          {" "}
+          as <RunLink id={letter.replayed_as} />
+        </>
+      )}
+      {letter.note && <>: {letter.note}</>}
+    </p>
+  );
+}
+
+// ── attempts ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+function Attempts({ page }: { page: PageOfRun }) {
+  const { run, nodes } = page;
+  const isLive = !FINAL.has(run.status);
+  const spans = spansOf(run, isLive ? now.value : Date.parse(run.finished_at ?? page.at));
+  if (run.attempts.length === 0 && run.claim === null) return <p class="quiet-line">{isLive ? "None has begun." : "None was begun."}</p>;
+  return (
+    <>
+      <Bars spans={spans} />
+      <div class="table">
+        <table>
+          <caption class="hide">Attempts, the first one first</caption>
+          <thead>
+            <tr>
+              <th scope="col" class="number">
+                Try
+              </th>
+              <th scope="col">Ended</th>
+              <th scope="col" class="grow">
+                <span class="hide">Error</span>
+              </th>
+              <th scope="col" class="c-m">
+                Node
+              </th>
+              <th scope="col" class="number">
+                Took
+              </th>
+              <th scope="col" class="number c-m">
+                Started
+              </th>
+              <th scope="col" class="number c-m">
+                Then waited
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {run.attempts.map((attempt, at) => (
+              <AttemptRow key={`${attempt.number}-${attempt.started_at}`} attempt={attempt} next={run.attempts[at + 1]?.started_at ?? run.claim?.at ?? null} node={nodes[attempt.node]} />
+            ))}
+            {run.claim && (
+              <tr>
+                <th scope="row" class="number">
+                  {run.attempt}
+                </th>
+                <td class="fit">
+                  <Badge status={stateOf(run)} />
+                </td>
+                <td class="grow">{run.claim.probe && <span class="muted">probes the breaker</span>}</td>
+                <td class="fit c-m">{nodes[run.claim.node] ?? run.claim.node}</td>
+                <td class="fit number">
+                  <Duration run={run} />
+                </td>
+                <td class="fit number c-m">
+                  <At at={run.claim.at} exact />
+                </td>
+                <td class="c-m" />
+              </tr>
+            )}
+          </tbody>
+        </table>
+      </div>
+    </>
+  );
+}
+
+function AttemptRow({ attempt, next, node }: { attempt: Attempt; next: string | null; node: string | undefined }) {
+  const status = attempt.cause === null ? "succeeded" : attempt.cause === "interrupted" || attempt.cause === "rescued" || attempt.cause === "cancelled" ? "cancelled" : "failed";
+  return (
+    <tr>
+      <th scope="row" class="number">
+        {attempt.number}
+      </th>
+      <td class="fit">
+        <Badge status={status} word={attempt.cause === null || attempt.cause === "error" ? undefined : label(attempt.cause)} />
+      </td>
+      <td class="grow">
+        {attempt.error && (
+          <span class="clip" title={attempt.error.message}>
+            <span class="error-type">{shortType(attempt.error.type)}</span> {attempt.error.message}
+          </span>
+        )}
+      </td>
+      <td class="fit c-m">{node ?? <span class="muted">{attempt.node.slice(0, 8)}</span>}</td>
+      <td class="fit number">{duration(attempt.duration_s)}</td>
+      <td class="fit number c-m">
+        <At at={attempt.started_at} exact />
+      </td>
+      <td class="fit number muted c-m">{next ? duration((Date.parse(next) - Date.parse(attempt.ended_at)) / 1000) : ""}</td>
+    </tr>
+  );
+}
+
+/** To scale: what waits is hatched, what ran is solid. */
+function Bars({ spans }: { spans: readonly Span[] }) {
+  const from = Math.min(...spans.map((span) => span.from));
+  const to = Math.max(...spans.map((span) => span.to), from + 1);
+  const at = (ms: number) => `${((ms - from) / (to - from)) * 100}%`;
+  return (
+    <div class="attempts" role="img" aria-label={spans.map(said).join(", ")}>
+      <div class="attempt-track">
+        {spans.map((span) => (
+          <span
+            key={`${span.kind}-${span.from}`}
+            class={`span ${span.kind}`}
+            style={{ left: `min(${at(span.from)}, 100% - 3px)`, width: at(from + span.to - span.from) }}
+            title={said(span)}
+          />
+        ))}
+      </div>
+      <div class="ruler" aria-hidden="true">
+        {ticks((to - from) / 1000).map((s) => (
+          <span key={s} style={{ left: at(from + s * 1000) }}>
+            {s === 0 ? "0" : duration(s)}
+          </span>
+        ))}
+      </div>
+    </div>
+  );
+}
+
+function said({ kind, number, from, to }: Span): string {
+  return `${number ? `attempt ${number} ` : ""}${kind} ${duration((to - from) / 1000)}`;
+}
+
+// ── what came of it ──────────────────────────────────────────────────────────────────────────────────────────────
+
+function Failure({ run }: { run: Run }) {
+  const error = run.attempts.at(-1)?.error?.traceback ? run.attempts.at(-1)?.error : run.error;
+  if (!error || run.status === "succeeded") return null;
+  const text = error.traceback || `${error.type}: ${error.message}`;
+  return (
+    <Section title="Error" aside={<Copy text={text} what="the error" />}>
+      <p class="error-head">
+        <strong class="bad">{error.type}</strong>
+        {error.message && <>: {error.message}</>}
+      </p>
+      {error.traceback && (
+        <pre class="traceback" tabIndex={0} aria-label="Traceback">
+          {error.traceback}
+        </pre>
+      )}
+    </Section>
+  );
+}
+
+function Value({ value, what, none }: { value: unknown; what: string; none: string }) {
+  return value === null || value === undefined ? <p class="quiet-line">{none}</p> : <Tree value={value} what={what} />;
+}
+
+function Details({ page }: { page: PageOfRun }) {
+  const { run } = page;
+  return (
+    <Facts>
+      <Fact name="priority">{run.priority}</Fact>
+      {run.key && (
+        <Fact name="key">
+          <code>{run.key}</code>
+        </Fact>
+      )}
+      <Fact name="stored">
+        <At at={run.created_at} />
+      </Fact>
+      <Fact name="stands for">
+        <At at={run.occurs_at} />
+        {run.missed > 0 && ` and ${run.missed} more that were missed`}
+      </Fact>
+      {run.finished_at && (
+        <Fact name="ended">
+          <At at={run.finished_at} />
+        </Fact>
+      )}
+      {page.executor && <Fact name="executor">{page.executor}</Fact>}
+      {page.timeout_s !== null && <Fact name="timeout">{duration(page.timeout_s)}</Fact>}
+      {run.claim && <Fact name="fence">{run.claim.fence}</Fact>}
+      {run.interruptions > 0 && <Fact name="interrupted">{run.interruptions} times</Fact>}
+      {run.rescues > 0 && <Fact name="rescued">{run.rescues} times</Fact>}
+      {run.degraded && <Fact name="degraded">ran although something it needs had failed</Fact>}
+      {run.give_up_at && (
+        <Fact name="gives up">
+          <At at={run.give_up_at} />
+        </Fact>
+      )}
+      {run.replay_of && (
+        <Fact name="replay of">
+          <RunLink id={run.replay_of} />
+        </Fact>
+      )}
+      {run.caused_by && (
+        <Fact name="caused by">
+          <RunLink id={run.caused_by} />
+        </Fact>
+      )}
+    </Facts>
+  );
+}

@@ -1,0 +1,13 @@
+/* What ran when, what waited, what is planned. */
+
+import { Head } from "../parts/bits";
+import { Timeline } from "../timeline/timeline";
+
+export function TimelinePage() {
+  return (
+    <>
+      <Head title="Timeline" about="What ran when, what waited, and what is planned." />
+      <Timeline />
+    </>
+  );
+}

@@ -1,0 +1,295 @@
+/* All about one worker: how it is and why, what holds it, when it runs next, how long it takes, what it is told to do. */
+
+import type { ComponentChildren } from "preact";
+import { useEffect } from "preact/hooks";
+import { get, path } from "../api/client";
+import type { Definition, PageOfWorker, Run, WorkerStatus } from "../api/schema";
+import { may } from "../api/session";
+import { bytes, capped, count, duration, label, plural } from "../format";
+import { useAsked } from "../live/asked";
+import { useHeld } from "../live/held";
+import { useFrames } from "../live/hooks";
+import { whole } from "../live/whole";
+import { DisableButton, EnableButton, ForgetButton, ResetButton, TriggerButton } from "../parts/actions";
+import { Empty, Fact, Facts, Fresh, Head, Loading, Section, Trouble, WorkerLink } from "../parts/bits";
+import { Holds, Why } from "../parts/holds";
+import { RunHead, RunRow } from "../parts/runs";
+import { Badge } from "../parts/status";
+import { Ago, At } from "../parts/time";
+import { href } from "../routes";
+import { Durations } from "../charts/durations";
+
+const RUNS = 20;
+
+export function WorkerPage({ name }: { name: string }) {
+  const asked = useAsked(name, (signal) => get<PageOfWorker>(`workers/${path(name)}`, { runs: RUNS, instants: 10 }, signal));
+  const status = whole.value?.workers.get(name);
+  useEffect(() => {
+    if (status !== undefined) asked.again();
+  }, [status]);
+  useFrames("run", (told) => {
+    const mine = told.filter((run) => run.worker === name);
+    if (mine.length > 0) asked.change((page) => ({ ...page, runs: newest(page.runs, mine) }));
+  });
+  const page = asked.data;
+  if (page === null) {
+    return (
+      <>
+        <Head title={name} />
+        {asked.error ? <Trouble error={asked.error} /> : <Loading />}
+      </>
+    );
+  }
+  const it = status ?? page.worker;
+  return (
+    <>
+      <Head title={name} about={<About it={it} page={page} />}>
+        <TriggerButton worker={name} primary />
+        {it.breaker !== null && it.breaker !== "closed" && it.enabled && <ResetButton worker={name} />}
+        {it.enabled ? <DisableButton worker={name} /> : <EnableButton worker={name} />}
+        {page.nodes.length === 0 && may("admin") && <ForgetButton worker={name} />}
+      </Head>
+      {asked.error && <Trouble error={asked.error} />}
+      <Condition it={it} page={page} />
+      <div class="beside">
+        <Section title="Last durations" aside={<span class="muted">{plural(page.durations.length, "attempt")}</span>}>
+          {page.durations.length > 0 ? <Durations last={page.durations} height={132} /> : <p class="quiet-line">No attempt has ended yet.</p>}
+        </Section>
+        <Section title="Next">
+          <NextInstants it={it} page={page} />
+        </Section>
+      </div>
+      <Section title="Runs" aside={<a href={href("runs", null, { worker: name })}>all runs</a>}>
+        <RunsOf runs={page.runs} name={name} />
+      </Section>
+      <div class="beside even">
+        <Section title="Relations">
+          <Relations page={page} />
+        </Section>
+        <Section title="Settings">
+          <Settings of={page.definition} page={page} />
+        </Section>
+      </div>
+    </>
+  );
+}
+
+/** The newest ones, with what the stream told. */
+function newest(runs: readonly Run[], told: readonly Run[]): Run[] {
+  const by = new Map(runs.map((run) => [run.id, run]));
+  for (const run of told) by.set(run.id, run);
+  return [...by.values()].sort((one, other) => other.id - one.id).slice(0, Math.max(RUNS, runs.length));
+}
+
+function About({ it, page }: { it: WorkerStatus; page: PageOfWorker }) {
+  const { schedule, executor } = page.definition;
+  const rule = schedule?.type === "cron" ? schedule.expression : null;
+  return (
+    <>
+      {it.doc && <span class="doc">{it.doc} </span>}
+      <span class="muted">
+        {it.schedule || it.mode}
+        {rule && (
+          <>
+            {" "}
+            <code>{rule}</code>
+          </>
+        )}{" "}
+        · {executor} · priority {it.priority}
+      </span>
+    </>
+  );
+}
+
+// ── how it is ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+function Condition({ it, page }: { it: WorkerStatus; page: PageOfWorker }) {
+  return (
+    <section aria-label="Condition" class="condition">
+      <ul class="strip">
+        <li>
+          <span class="strip-name">health</span> <Badge status={it.health} />
+        </li>
+        <li>
+          <span class="strip-name">running</span>
+          <a class="number" href={href("runs", null, { worker: it.name, status: "running" })}>
+            {count(it.running)}
+            {page.definition.concurrency !== null && <span class="muted"> of {page.definition.concurrency}</span>}
+          </a>
+        </li>
+        <li>
+          <span class="strip-name">waiting</span>
+          <a class="number" href={href("runs", null, { worker: it.name, status: "pending" })}>
+            {capped(it.pending)} <span class="muted">· {capped(it.due)} due</span>
+          </a>
+        </li>
+        <li>
+          <span class="strip-name">dead letters</span>
+          <a class={`number ${it.dead_letters ? "bad" : ""}`} href={href("dead", null, { worker: it.name })}>
+            {count(it.dead_letters)}
+          </a>
+        </li>
+        <li>
+          <span class="strip-name">last success</span> <span class="number">{it.last_success_at ? <Ago at={it.last_success_at} focusable /> : "never"}</span>
+        </li>
+        {it.breaker && (
+          <li>
+            <span class="strip-name">breaker</span>{" "}
+            <span>
+              <Badge status={it.breaker} />{" "}
+              {it.breaker_until && it.breaker !== "closed" && (
+                <span class="muted">
+                  probed <Ago at={it.breaker_until} />
+                </span>
+              )}
+            </span>
+          </li>
+        )}
+      </ul>
+      {it.reasons.length > 0 && (
+        <ul class="reasons">
+          {it.reasons.map((reason) => (
+            <li key={reason.fact}>
+              <Badge status={reason.severity} word={label(reason.fact)} /> <span>{reason.text}</span>
+            </li>
+          ))}
+          {it.last_error && it.health !== "healthy" && (
+            <li>
+              <span class="muted">last error</span>{" "}
+              <span class="error-line clip">
+                {it.last_error.type}: {it.last_error.message}
+              </span>
+            </li>
+          )}
+        </ul>
+      )}
+      {page.why !== null && page.why.holds.some((hold) => hold.gate !== "not_due") ? <Why why={page.why} /> : it.holds.length > 0 && <Holds holds={it.holds} />}
+    </section>
+  );
+}
+
+function NextInstants({ it, page }: { it: WorkerStatus; page: PageOfWorker }) {
+  if (!it.enabled) return <p class="quiet-line">Disabled: nothing new starts.</p>;
+  if (page.next.length === 0) {
+    const said = it.mode === "continuous" ? `Again and again, ${duration(page.definition.pause_s)} between.` : page.definition.after.length > 0 ? "After the workers it follows." : "When it is triggered.";
+    return <p class="quiet-line">{said}</p>;
+  }
+  return (
+    <ol class="instants">
+      {page.next.slice(0, 6).map((at) => {
+        const change = page.clock_changes.find((each) => each.at.slice(0, 10) === at.slice(0, 10));
+        return (
+          <li key={at}>
+            <At at={at} />
+            <span class="muted">
+              <Ago at={at} />
+            </span>
+            {change && (
+              <span class="warn">
+                clocks go {change.change_s > 0 ? "forward" : "back"} at <At at={change.at} />
+              </span>
+            )}
+          </li>
+        );
+      })}
+    </ol>
+  );
+}
+
+function RunsOf({ runs, name }: { runs: readonly Run[]; name: string }) {
+  const held = useHeld(
+    runs.map((run) => run.id),
+    false,
+    name,
+  );
+  const by = new Map(runs.map((run) => [run.id, run]));
+  if (runs.length === 0) return <Empty title="It has not run yet" code={`shiftboss trigger ${name}`} />;
+  return (
+    <div class="table" {...held.touch}>
+      <Fresh waiting={held.waiting} show={held.show} what={held.waiting === 1 ? "run" : "runs"} />
+      <table>
+        <caption class="hide">Runs of {name}, newest first</caption>
+        <RunHead withWorker={false} />
+        <tbody>
+          {held.shown.map((id) => {
+            const run = by.get(id);
+            return run && <RunRow key={id} run={run} withWorker={false} />;
+          })}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+// ── what is declared ─────────────────────────────────────────────────────────────────────────────────────────────
+
+function Relations({ page }: { page: PageOfWorker }) {
+  const { definition: it } = page;
+  const rows: (readonly [string, ComponentChildren])[] = [
+    ["depends on", it.depends_on.length > 0 && it.depends_on.map((edge) => <Edge key={edge.worker} name={edge.worker} more={[edge.fresh && "fresh", edge.max_age_s !== null && `not older than ${duration(edge.max_age_s)}`, edge.on_failure !== "wait" && `${edge.on_failure} when it failed`]} />)],
+    ["follows", it.after.length > 0 && it.after.map((name) => <Edge key={name} name={name} />)],
+    ["needed by", page.dependents.length > 0 && page.dependents.map((name) => <Edge key={name} name={name} />)],
+    ["starts", page.triggers.length > 0 && page.triggers.map((name) => <Edge key={name} name={name} />)],
+    ["never beside", page.blocked_with.length > 0 && page.blocked_with.map((name) => <Edge key={name} name={name} />)],
+    ["breaker", it.breaker && <code>{it.breaker}</code>],
+    ["permits", Object.keys(it.uses).length > 0 && Object.entries(it.uses).map(([name, permits]) => <span key={name}>{`${permits} of ${name} `}</span>)],
+    ["tags", it.tags.length > 0 && it.tags.join(", ")],
+    ["on nodes", page.nodes.length > 0 ? page.nodes.join(", ") : "none that is live"],
+  ];
+  const said = rows.filter(([, what]) => what);
+  return (
+    <Facts>
+      {said.map(([name, what]) => (
+        <Fact key={name} name={name}>
+          {what}
+        </Fact>
+      ))}
+    </Facts>
+  );
+}
+
+function Edge({ name, more = [] }: { name: string; more?: readonly (string | false)[] }) {
+  const said = more.filter(Boolean).join(", ");
+  return (
+    <span class="edge">
+      <WorkerLink name={name} />
+      {said && <span class="muted"> {said}</span>}
+    </span>
+  );
+}
+
+function Settings({ of, page }: { of: Definition; page: PageOfWorker }) {
+  const { retry } = of;
+  const limit = (s: number | null, otherwise: string) => (s === null ? otherwise : duration(s));
+  const rows: (readonly [string, string | null])[] = [
+    ["timeout", limit(of.timeout_s, "none")],
+    ["retries", retry.max_retries === null ? "for ever" : String(retry.max_retries)],
+    ["back-off", `${duration(retry.first_s)}, ×${retry.factor}, up to ${duration(retry.cap_s)}`],
+    ["at once", of.concurrency === null ? "no limit" : String(of.concurrency)],
+    ["rate", of.rate === null ? null : `${of.rate.count} in ${duration(of.rate.per_s)}`],
+    ["pause", of.mode === "continuous" ? duration(of.pause_s) : null],
+    ["missed instants", of.mode === "scheduled" ? of.misfire : null],
+    ["jitter", of.jitter_s > 0 ? duration(of.jitter_s) : null],
+    ["starts within", of.start_within_s === null ? null : duration(of.start_within_s)],
+    ["deadline", of.deadline_s === null ? null : duration(of.deadline_s)],
+    ["disabled after", of.max_consecutive_failures === null ? "never" : `${plural(of.max_consecutive_failures, "dead run")} in a row`],
+    ["executor", of.executor],
+    ["memory", of.max_memory_bytes === null ? null : bytes(of.max_memory_bytes)],
+    ["payload", of.parameters ? of.parameters.split(":")[0] || "none" : "none"],
+    ["at most once", of.at_most_once ? "yes" : null],
+  ];
+  return (
+    <Facts>
+      {rows
+        .filter(([, what]) => what !== null)
+        .map(([name, what]) => (
+          <Fact key={name} name={name}>
+            {what}
+          </Fact>
+        ))}
+      <Fact name="declared">
+        <At at={page.declared_at} />
+      </Fact>
+    </Facts>
+  );
+}

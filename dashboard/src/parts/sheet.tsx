@@ -1,0 +1,114 @@
+/* The two dialogs that the keyboard opens: all keys, and what can be done here. */
+
+import { keys } from "../prefs";
+import { closeDialog, Dialog, openDialog } from "./dialog";
+
+const SHEET: readonly (readonly [string, readonly (readonly [string, string])[]])[] = [
+  [
+    "Go to",
+    [
+      ["g o", "Overview"],
+      ["g w", "Workers"],
+      ["g r", "Runs"],
+      ["g g", "Graph"],
+      ["g t", "Timeline"],
+      ["g d", "Dead letters"],
+      ["g f", "Fleet"],
+      ["g a", "Activity"],
+    ],
+  ],
+  [
+    "In a list",
+    [
+      ["j k", "next, previous row"],
+      ["Enter", "open the row"],
+      ["x", "select the row"],
+      [".", "what can be done here"],
+      ["/", "search"],
+      ["Esc", "leave the row or the field"],
+    ],
+  ],
+  [
+    "Everywhere",
+    [
+      ["p", "pause and go on"],
+      ["t", "light, dark, as the system"],
+      ["?", "this sheet"],
+    ],
+  ],
+];
+
+export function openSheet(): void {
+  openDialog(<Sheet />);
+}
+
+function Sheet() {
+  return (
+    <Dialog title="Keyboard" wide>
+      <div class="sheet">
+        {SHEET.map(([title, rows]) => (
+          <section key={title}>
+            <h3>{title}</h3>
+            <dl>
+              {rows.map(([key, what]) => (
+                <div key={key}>
+                  <dt>
+                    {key.split(" ").map((each) => (
+                      <kbd key={each}>{each}</kbd>
+                    ))}
+                  </dt>
+                  <dd>{what}</dd>
+                </div>
+              ))}
+            </dl>
+          </section>
+        ))}
+      </div>
+      <label class="check">
+        <input
+          type="checkbox"
+          checked={keys.value === "on"}
+          onChange={(event) => (keys.value = event.currentTarget.checked ? "on" : "off")}
+        />
+        Keys without Ctrl or Alt are on
+      </label>
+    </Dialog>
+  );
+}
+
+/** The buttons of the row, else of the page, as a list to choose from. */
+export function openActions(from: Element): void {
+  const row = from.closest("[data-row]");
+  const all = [...document.querySelectorAll<HTMLElement>("main [data-action]")];
+  const here = all.filter((each) => each.closest("[data-row]") === row);
+  openDialog(<Actions found={here.length > 0 ? here : all} />);
+}
+
+function Actions({ found }: { found: readonly HTMLElement[] }) {
+  return (
+    <Dialog title="Actions">
+      {found.length === 0 ? (
+        <p class="muted">Nothing can be done here.</p>
+      ) : (
+        <ul class="choices">
+          {found.map((each, at) => (
+            <li key={at}>
+              <button
+                type="button"
+                onClick={() => {
+                  closeDialog();
+                  requestAnimationFrame(() => {
+                    each.focus();
+                    each.click();
+                  });
+                }}
+              >
+                {each.getAttribute("aria-label") ?? each.textContent}
+              </button>
+            </li>
+          ))}
+        </ul>
+      )}
+    </Dialog>
+  );
+}

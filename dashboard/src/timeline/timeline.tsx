@@ -1,0 +1,106 @@
+/* What ran when, worker by worker: waiting, running, failed, in back-off, planned; drawn, alive, and the same as a table.
+
+   - `#/timeline?window=6h&worker=NAME&as=table`: what is shown has an address.
+   - Rows stand in the order of their names, whatever happens.  Only those in sight are drawn. */
+
+import { useMemo } from "preact/hooks";
+import { get } from "../api/client";
+import type { Timeline as Said, TimelineRow } from "../api/schema";
+import { useAsked } from "../live/asked";
+import { useFrames } from "../live/hooks";
+import { whole } from "../live/whole";
+import { refine, route } from "../nav";
+import { Empty, Loading, Trouble } from "../parts/bits";
+import { now } from "../parts/time";
+import { ahead, WINDOWS, type Window } from "./axis";
+import { Legend } from "./legend";
+import { merged } from "./merge";
+import { Rows } from "./rows";
+import { Table } from "./table";
+import "./timeline.css";
+
+const LIMIT = 3000;
+
+export function Timeline() {
+  const { query } = route.value;
+  const window = (Object.keys(WINDOWS) as Window[]).find((each) => each === query.get("window")) ?? "1h";
+  const worker = query.get("worker") ?? "";
+  const isTable = query.get("as") === "table";
+  const { ms } = WINDOWS[window];
+  const asked = useAsked(`timeline ${window} ${worker}`, (signal) => {
+    const at = now.peek();
+    const asks = { since: iso(at - ms), until: iso(at + ahead(window)), worker, limit: LIMIT };
+    return get<Said>("timeline", asks, signal);
+  });
+  useFrames("run", (runs) => asked.change((said) => merged(said, worker ? runs.filter((run) => run.worker === worker) : runs, now.peek() - ms)));
+  const isOld = asked.data !== null && now.value - Date.parse(asked.data.now) > ahead(window) / 2;
+  if (isOld) asked.again(); // for what is planned by now
+
+  return (
+    <div class="timeline">
+      <Choice window={window} worker={worker} isTable={isTable} />
+      <Legend />
+      {asked.error !== null && asked.data === null ? (
+        <Trouble error={asked.error} />
+      ) : asked.data === null ? (
+        <Loading />
+      ) : (
+        <Shown said={asked.data} window={window} isTable={isTable} />
+      )}
+    </div>
+  );
+}
+
+function Choice({ window, worker, isTable }: { window: Window; worker: string; isTable: boolean }) {
+  const names = [...(whole.value?.workers.keys() ?? [])].sort();
+  return (
+    <div class="timeline-choice">
+      <label>
+        Last{" "}
+        <select value={window} onChange={(event) => refine({ window: event.currentTarget.value === "1h" ? null : event.currentTarget.value })}>
+          {Object.entries(WINDOWS).map(([key, { word }]) => (
+            <option key={key} value={key}>
+              {word}
+            </option>
+          ))}
+        </select>
+      </label>
+      <label>
+        Worker{" "}
+        <select value={worker} onChange={(event) => refine({ worker: event.currentTarget.value })}>
+          <option value="">all</option>
+          {(worker && !names.includes(worker) ? [worker, ...names] : names).map((name) => (
+            <option key={name} value={name}>
+              {name}
+            </option>
+          ))}
+        </select>
+      </label>
+      <button type="button" aria-pressed={isTable} onClick={() => refine({ as: isTable ? null : "table" })}>
+        As a table
+      </button>
+    </div>
+  );
+}
+
+function Shown({ said, window, isTable }: { said: Said; window: Window; isTable: boolean }) {
+  const rows = useMemo<TimelineRow[]>(() => [...said.rows].sort((one, other) => (one.worker < other.worker ? -1 : 1)), [said]);
+  if (rows.length === 0) {
+    return (
+      <Empty title={`Nothing ran in the last ${WINDOWS[window].word}, and nothing is planned.`} code={`shiftboss trigger NAME`}>
+        A run appears here as soon as one is stored.
+      </Empty>
+    );
+  }
+  return (
+    <>
+      {!said.complete && <p class="timeline-note">More runs than are drawn: the older ones are missing. Choose a shorter time or one worker.</p>}
+      {isTable ? <Table rows={rows} /> : <Rows rows={rows} window={window} />}
+    </>
+  );
+}
+
+function iso(at: number): string {
+  return new Date(at).toISOString();
+}
+

@@ -1,0 +1,123 @@
+import { describe, expect, it } from "vitest";
+import type { WorkerStatus } from "../src/api/schema";
+import { duration, relative, shortType } from "../src/format";
+import { attention } from "../src/live/attention";
+import { window } from "../src/live/minutes";
+import { instantOf } from "../src/live/since";
+import type { Whole } from "../src/live/merge";
+import { href, parse } from "../src/routes";
+
+describe("an address", () => {
+  it("comes back as it went", () => {
+    const made = href("runs", null, { worker: "a b", status: ["dead", "pending"], key: "x/y?&#" });
+    const { page, id, query } = parse(made);
+
+    expect([page, id]).toEqual(["runs", null]);
+    expect(query.get("worker")).toBe("a b");
+    expect(query.getAll("status")).toEqual(["dead", "pending"]);
+    expect(query.get("key")).toBe("x/y?&#");
+  });
+
+  it("names a worker of any name", () => {
+    expect(parse(href("workers", "a.b_c-1"))).toMatchObject({ page: "workers", id: "a.b_c-1" });
+  });
+
+  it("leads to the overview when it says nothing, and nowhere when it is unknown", () => {
+    expect(parse("").page).toBe("overview");
+    expect(parse("#/nix").page).toBe("nowhere");
+    expect(parse("#/workers/%E0%A4%A").id).toBe("%E0%A4%A");
+  });
+
+  it("leaves out what is empty", () => {
+    expect(href("runs", null, { worker: "", status: [], key: null })).toBe("#/runs");
+  });
+});
+
+describe("words", () => {
+  it.each([
+    [0, "0 s"],
+    [0.0004, "< 1 ms"],
+    [0.0432, "43 ms"],
+    [4, "4 s"],
+    [2.34, "2.3 s"],
+    [59.4, "59 s"],
+    [75, "1 min 15 s"],
+    [3600, "1 h"],
+    [90_000, "1 d 1 h"],
+  ])("%d s are %s", (s, said) => {
+    expect(duration(s)).toBe(said);
+  });
+
+  it("say how long ago and how soon", () => {
+    expect(relative(10_000, 22_000)).toBe("12 s ago");
+    expect(relative(250_000, 10_000)).toBe("in 4 min");
+    expect(relative(10_400, 10_000)).toBe("now");
+  });
+
+  it("name an error by its class", () => {
+    expect(shortType("urllib.error.HTTPError")).toBe("HTTPError");
+  });
+
+  it("turn a stretch of time into an instant", () => {
+    expect(instantOf("1h", Date.UTC(2026, 10, 24, 12))).toBe("2026-11-24T11:00:00.000Z");
+    expect(instantOf("2026-11-24T10:00:00Z", 0)).toBe("2026-11-24T10:00:00.000Z");
+    expect(instantOf("soon", 0)).toBeNull();
+  });
+});
+
+describe("minutes", () => {
+  it("are all there, with what was counted and what the stream told", () => {
+    const counted = [{ at: 60_000, succeeded: 2, failed: 0 }];
+    const told = [{ status: "dead", finished_at: new Date(130_000).toISOString() }] as never;
+
+    expect(window(counted, told, 150_000, 3)).toEqual([
+      { at: 0, succeeded: 0, failed: 0 },
+      { at: 60_000, succeeded: 2, failed: 0 },
+      { at: 120_000, succeeded: 0, failed: 1 },
+    ]);
+  });
+});
+
+describe("attention", () => {
+  const well = { enabled: true, reasons: [], holds: [], dead_letters: 0, health: "healthy", last_error: null, breaker_until: null, next_due_at: null };
+  const aWorker = (name: string, more: object) => ({ ...well, name, ...more }) as unknown as WorkerStatus;
+  const aWhole = (...workers: WorkerStatus[]) =>
+    ({ reasons: [], running: [{ run: 7, worker: "stuck", zombie: true }], workers: new Map(workers.map((worker) => [worker.name, worker])) }) as unknown as Whole;
+  const because = (fact: string) => ({ severity: "degraded", fact, text: fact, worker: "" });
+
+  it("has nothing to say when all is well", () => {
+    expect(attention(aWhole(aWorker("a", {})), 0)).toEqual([]);
+  });
+
+  it("puts the worst first, each with what helps", () => {
+    const found = attention(
+      aWhole(
+        aWorker("off", { enabled: false, health: "disabled", reasons: [because("disabled")] }),
+        aWorker("bank", { health: "degraded", reasons: [because("breaker")] }),
+        aWorker("stuck", { health: "unhealthy", reasons: [because("stuck")] }),
+      ),
+      0,
+    );
+
+    expect(found.map(({ worker, helps }) => [worker, helps[0]])).toEqual([
+      ["stuck", { kind: "cancel", worker: "stuck", run: 7 }],
+      ["off", { kind: "enable", worker: "off" }],
+      ["bank", { kind: "reset", worker: "bank" }],
+    ]);
+  });
+
+  it("shows what has been due for a minute, and why it waits", () => {
+    const holds = [{ gate: "blocks", text: "cleanup: run 3 is running", since: null, until: null }];
+    const late = aWorker("late", { holds, next_due_at: new Date(0).toISOString() });
+
+    expect(attention(aWhole(late), 59_000)).toEqual([]);
+    expect(attention(aWhole(late), 61_000)[0]?.holds).toEqual(holds);
+  });
+
+  it("tells of dead letters of workers that are well again", () => {
+    const [entry] = attention(aWhole(aWorker("a", { dead_letters: 2 }), aWorker("b", { dead_letters: 1 })), 0);
+
+    expect(entry?.title).toBe("3 dead letters");
+    expect(entry?.helps).toEqual([{ kind: "letters", worker: null, count: 3 }]);
+  });
+});

@@ -1,0 +1,25 @@
+"""What axe-core finds on a page (WCAG 2.2 AA and good practice), each finding as a line."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from playwright.sync_api import Page
+
+SCRIPT = Path(__file__).resolve().parents[2] / "dashboard/node_modules/axe-core/axe.min.js"
+RUN = """async () => {
+  const found = await axe.run(document, { resultTypes: ["violations"] });
+  const said = (rule, node) => `${rule.id}: ${node.target.join(" ")}: ${node.failureSummary}`;
+  return found.violations.flatMap((rule) => rule.nodes.map((node) => said(rule, node)));
+}"""
+
+
+@lru_cache(maxsize=1)
+def _source() -> str:
+    return SCRIPT.read_text(encoding="utf-8")
+
+
+def findings(page: Page) -> list[str]:
+    page.evaluate(_source())
+    return page.evaluate(RUN)

@@ -1,0 +1,139 @@
+"""The dashboard in real Chromium, over the real server and a real SQLite file.
+
+Rules of this file
+- Every page is watched: an error in its console, a breach of its policy, a request to another host fails the test.
+- Nothing sleeps: `expect` waits for what should be there.
+- Where there is no Chromium, tests fail and say how to get one.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+
+from .world import World, living
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+OPTIONS = (
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+PATIENCE_MS = 15_000  # for a busy machine; nothing waits that long when all is well
+PHONE = {"width": 360, "height": 740}
+DESK = {"width": 1280, "height": 900}
+
+expect.set_options(timeout=PATIENCE_MS)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def dashboard() -> ModuleType:
+    """Built from what is in the tree."""
+    spec = importlib.util.spec_from_file_location("dashboard", ROOT / "tools/dashboard.py")
+    assert spec is not None
+    assert spec.loader is not None
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    found.build()
+    return found
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    found = os.environ.get("SHIFTBOSS_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        pytest.fail(
+            "there is no Chromium: `apt-get install chromium`, or say where it is: SHIFTBOSS_CHROMIUM=/…/chrome"
+        )
+    return found
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as play:  # per module: its loop must not be there when others want theirs
+        found = play.chromium.launch(executable_path=chromium, args=OPTIONS, chromium_sandbox=False)
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with living(tmp_path_factory.mktemp("shop") / "shop.db") as world:
+        world.serve()
+        yield world
+
+
+class Watched:
+    """Opens pages, and remembers what none of them may do."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._contexts: list[BrowserContext] = []
+        self._hosts: set[str] = set()
+        self.forgiven: list[str] = []  # parts of what the test itself provokes
+        self.wrong: list[str] = []
+
+    def page(self, url: str, *, theme: str = "light", size: dict[str, int] | None = None) -> Page:
+        """A new browser's first page, which has read what it shows."""
+        context = self._browser.new_context(
+            viewport=size or DESK, color_scheme=theme, reduced_motion="reduce", service_workers="block"
+        )
+        context.set_default_timeout(PATIENCE_MS)
+        self._contexts.append(context)
+        self._hosts.add(url.split("/")[2])
+        page = context.new_page()
+        page.on("console", self._said)
+        page.on("pageerror", lambda error: self.wrong.append(f"uncaught: {error}"))
+        page.on("request", lambda request: self._asked(request.url))
+        page.goto(url)
+        read(page)
+        return page
+
+    def _said(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.wrong.append(f"{message.type}: {message.text} ({message.location.get('url', '')})")
+
+    def _asked(self, url: str) -> None:
+        scheme, _, rest = url.partition("://")
+        if scheme not in ("data", "blob") and rest.split("/")[0] not in self._hosts:
+            self.wrong.append(f"a request to {url}")
+
+    def leave(self, page: Page) -> None:
+        """Before the server goes."""
+        page.context.close()
+        self._contexts.remove(page.context)
+
+    def close(self) -> None:
+        for context in self._contexts:
+            context.close()
+        assert [each for each in self.wrong if not any(part in each for part in self.forgiven)] == []
+
+
+def read(page: Page) -> None:
+    """Nothing is still being read."""
+    expect(page.locator("main h1")).to_be_visible()
+    expect(page.locator("[aria-busy=true]")).to_have_count(0)
+
+
+@pytest.fixture
+def watched(browser: Browser) -> Iterator[Watched]:
+    found = Watched(browser)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def open_page(watched: Watched, world: World) -> Callable[..., Page]:
+    """`open_page("#/runs", theme="dark")`"""
+    return lambda place="", **more: watched.page(f"{world.url}{place}", **more)

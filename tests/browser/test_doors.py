@@ -1,0 +1,103 @@
+"""Who comes in, and where it is mounted."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import uvicorn
+from playwright.sync_api import expect
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from .axe import findings
+from .conftest import read
+from .world import living
+
+TOKEN = "a token of the tests only"
+ACTIONS = re.compile("Trigger|Run now|Enable|Disable|Forget|Cancel|Replay|Resolve|Discard|Drain")
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    with living(tmp_path_factory.mktemp("shop") / "shop.db") as world:
+        yield world
+
+
+@pytest.fixture
+def guarded(shop, monkeypatch) -> Iterator[str]:
+    """Served with a token."""
+    monkeypatch.setenv("SHIFTBOSS_AUTH_TOKEN", TOKEN)
+    shop.serve()
+    yield shop.url
+    shop.stop_serving()
+
+
+@contextmanager
+def mounted(shop, prefix, role) -> Iterator[str]:
+    """In a host of its own, below *prefix*."""
+    app = Starlette(routes=[Mount(prefix, shop.boss.asgi(lambda request: (role, "ada")))])
+    server = uvicorn.Server(
+        uvicorn.Config(app, port=0, log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
+    )
+    listening = server.config.bind_socket()
+    thread = threading.Thread(target=server.run, args=([listening],))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}{prefix}/"
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        listening.close()
+
+
+def test_who_has_no_token_is_asked_for_it(watched, guarded):
+    watched.forgiven.append("401 (Unauthorized)")  # Chromium says so of the wrong guess
+    page = watched.page(guarded)
+    expect(page.get_by_role("navigation")).to_have_count(0)
+    assert findings(page) == []
+    page.get_by_label("Token").fill("a wrong one, long enough")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("alert")).to_contain_text("This token is wrong")
+    page.get_by_label("Token").fill(TOKEN)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("button", name="Updates: live")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("navigation", name="Pages")).to_be_visible()
+    page.get_by_role("button", name="Log out").click()
+
+    expect(page.get_by_label("Token")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    "place", ["", "#/workers/charge-card", "#/runs", "#/dead", "#/fleet", "#/activity", "#/graph", "#/timeline"]
+)
+def test_a_viewer_sees_and_has_no_button_that_acts(watched, shop, place):
+    with mounted(shop, "/jobs", "viewer") as url:
+        page = watched.page(f"{url}{place}")
+        expect(page.locator(".who")).to_contain_text("viewer")
+
+        expect(page.get_by_role("button", name=ACTIONS)).to_have_count(0)
+        watched.leave(page)
+
+
+def test_below_a_path_of_another_application_all_of_it_works(watched, shop):
+    with mounted(shop, "/admin/background/jobs", "operator") as url:
+        page = watched.page(url)
+        expect(page.get_by_role("button", name="Updates: live")).to_be_visible()
+        page.get_by_role("navigation", name="Pages").get_by_role("link", name="Workers").click()
+        page.get_by_role("link", name="charge-card", exact=True).click()
+        page.get_by_role("button", name="Trigger charge-card").click()
+        page.get_by_label("order needed").fill("8")
+        page.get_by_role("button", name="Trigger", exact=True).click()
+        page.get_by_role("status").get_by_role("link", name="Run").click()
+
+        expect(page.get_by_text("paid 8")).to_be_visible()
+        assert page.url.startswith(f"{url}#/runs/")
+        page.reload()
+        read(page)
+        expect(page.get_by_text("paid 8")).to_be_visible()
+        watched.leave(page)

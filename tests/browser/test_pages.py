@@ -1,0 +1,96 @@
+"""Every page, in both themes and on a phone: nothing that axe objects to, nothing wider than its screen."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from .axe import findings
+from .conftest import PHONE, read
+
+PAGES = {
+    "overview": "",
+    "workers": "#/workers",
+    "worker": "#/workers/send-mail",
+    "runs": "#/runs",
+    "run": "#/runs/{dead}",
+    "running": "#/runs/{running}",
+    "graph": "#/graph",
+    "graph around": "#/graph?around=fetch-orders&direction=downstream",
+    "timeline": "#/timeline",
+    "timeline as a table": "#/timeline?window=15m&as=table",
+    "dead letters": "#/dead",
+    "fleet": "#/fleet",
+    "activity": "#/activity",
+    "nowhere": "#/no-such-page",
+}
+
+
+@pytest.fixture(scope="module")
+def places(world):
+    dead = world.boss.sync.dead_letters()[0].run
+    return {name: path.format(dead=dead, running=world.importing) for name, path in PAGES.items()}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_axe_finds_nothing(open_page, places, name, theme):
+    page = open_page(places[name], theme=theme)
+
+    assert findings(page) == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_phone_shows_all_of_it(open_page, places, name):
+    page = open_page(places[name], size=PHONE)
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert findings(page) == []
+
+
+def test_the_theme_is_what_the_viewer_chose(open_page):
+    page = open_page(theme="dark")
+    background = "getComputedStyle(document.documentElement).getPropertyValue('--bg')"
+    dark = page.evaluate(background)
+    page.get_by_role("button", name="Theme: system").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "light")
+    light = page.evaluate(background)
+    page.reload()
+    read(page)
+
+    assert light != dark
+    assert page.evaluate(background) == light
+
+
+def test_dialogs_are_dialogs(open_page):
+    page = open_page("#/workers/send-mail")
+    page.get_by_role("button", name="Trigger send-mail").click()
+    expect(page.get_by_role("dialog", name="Trigger send-mail")).to_be_visible()
+    expect(page.get_by_label("to needed")).to_be_visible()
+
+    assert findings(page) == []
+
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_role("button", name="Trigger send-mail")).to_be_focused()
+
+
+def test_all_that_can_be_done_can_be_reached_by_the_keyboard(open_page):
+    page = open_page()
+    page.keyboard.press("g")
+    page.keyboard.press("w")
+    expect(page.get_by_role("heading", name="Workers", level=1)).to_be_focused()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+    assert findings(page) == []
+
+
+def test_the_graph_as_text_has_its_relations(open_page):
+    page = open_page("#/graph")
+    page.get_by_text("The same as text").click()
+    entry = page.get_by_role("listitem").filter(has_text="fetch-orders").first
+    expect(entry).to_contain_text("is waited for by export-ledger")
+    expect(entry).to_contain_text("is followed by send-receipts")
+
+    assert findings(page) == []
