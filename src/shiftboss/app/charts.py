@@ -21,7 +21,7 @@ from shiftboss.ports import HistoryFilter
 
 MAX_SCANNED = 10_000  # runs looked at, newest first: a tenth of a second; what is older is said to be missing
 MAX_PLANNED = 100  # instants of one worker that lie ahead
-MAX_PLANNED_IN_ALL = 10_000
+MAX_PLANNED_IN_ALL = 5_000  # a picture of more is none
 TIMELINE_PAGE = 1000
 WAITING = frozenset((Status.PENDING,))
 BEGUN = frozenset(Status) - WAITING
