@@ -119,7 +119,9 @@ def test_no_parameter_brings_the_stream_down(fuzzed, topics, worker, run, last):
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(path=text, method=st.sampled_from(("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE")))
 def test_no_path_and_no_method_brings_it_down(fuzzed, path, method):
-    check(fuzzed.send(method, f"/{quote(path)}"), path) if method != "HEAD" else None
+    found = fuzzed.send(method, f"/{quote(path)}")
+    if method != "HEAD" and not (found.status_code == 200 and path.strip("/") == ""):  # there our own page is, as built
+        check(found, path)
 
 
 @pytest.mark.parametrize("key", ["é", "a" * 501, "\x7f"])
