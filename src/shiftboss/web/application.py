@@ -31,6 +31,7 @@ from shiftboss.web.operation import Operation, admitted
 from shiftboss.web.probes import Probes
 from shiftboss.web.problems import Problem, harmless, problem_of
 from shiftboss.web.refusals import Refusals
+from shiftboss.web.sharing import Sharing
 from shiftboss.web.site import Site
 from shiftboss.web.table import OPERATIONS, PREFIX
 
@@ -68,6 +69,7 @@ class Application:
         self._hub: Hub | None = None
         self._lock = threading.Lock()  # protects the hub: servers in two threads may ask for it first
         self._refusals = Refusals(boss.clock)
+        self._sharing = Sharing()
         self._guarded = Guard(Router(self._routes(), default=_unknown, redirect_slashes=False), gate, self._refusals)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -114,7 +116,7 @@ class Application:
 
     def _answer_of(self, operation: Operation) -> Answer:
         async def answer(request: Request) -> Response:
-            return await operation.respond(self._boss, lambda: self.hub, self._gate, request)
+            return await operation.respond(self._boss, lambda: self.hub, self._gate, self._sharing, request)
 
         return answer
 

@@ -27,6 +27,7 @@ from shiftboss.web.access import Access, Gate, Role
 from shiftboss.web.hub import Hub
 from shiftboss.web.problems import Problem, harmless
 from shiftboss.web.reading import read_body, read_params
+from shiftboss.web.sharing import Sharing
 
 ASK_WITHIN_S = 10.0  # for a question to the store; its own limits are shorter
 BESIDE_PAYLOAD_BYTES = 64 * 1024  # what a body may have beside the largest payload
@@ -82,7 +83,15 @@ class Operation:
     def path_params(self) -> tuple[str, ...]:
         return tuple(re.findall(r"{(\w+)}", self.path))
 
-    async def respond(self, boss: Orchestrator, hub: Callable[[], Hub], gate: Gate, request: Request) -> Response:
+    @property
+    def is_question(self) -> bool:
+        """Whether its answer is the same for all who may ask it in the same words."""
+        is_stream = isinstance(self.answer, type) and issubclass(self.answer, Response)
+        return self.method == "GET" and self.role is not None and not is_stream
+
+    async def respond(
+        self, boss: Orchestrator, hub: Callable[[], Hub], gate: Gate, sharing: Sharing, request: Request
+    ) -> Response:
         """Let the request in, read it, act, answer.  Raises Problem and what the function raises."""
         access = await admitted(gate, request, self.role)
         call = Call(boss, access, request, hub, gate)
@@ -92,15 +101,21 @@ class Operation:
             given["params"] = given_params
         if self.body is not None:
             given["body"] = await read_body(self.body, request, limit=_limit(boss))
+        if self.is_question and access is not None:
+            question = self.id, access.role, given_params
+            return _json(await sharing.answer(question, lambda: self._answer(call, given)), self.status)
         with acting_as(access.name if access is not None else ""):
             answer = await self.act(call, **given)
-        return answer if isinstance(answer, Response) else answered(answer, self.status)
+        if isinstance(answer, Response):
+            return answer
+        return Response(status_code=204) if self.status == 204 else _json(harmless(encoded(answer)), self.status)
+
+    async def _answer(self, call: Call, given: dict[str, Any]) -> bytes:
+        return harmless(encoded(await self.act(call, **given)))
 
 
-def answered(answer: Any, status: int) -> Response:
-    if status == 204:
-        return Response(status_code=204)
-    return Response(harmless(encoded(answer)), status, media_type="application/json")
+def _json(data: bytes, status: int) -> Response:
+    return Response(data, status, media_type="application/json")
 
 
 async def admitted(gate: Gate, request: Request, role: Role | None) -> Access | None:
