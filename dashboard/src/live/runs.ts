@@ -58,13 +58,16 @@ export type Ask = (cursor: number | null, limit: number) => Promise<{ runs: read
 /** The same stretch anew, down to where it was read before: no hole between what is new and what was there. */
 export async function renewed(list: RunList, ask: Ask): Promise<RunList> {
   const runs = new Map<number, Run>();
+  const end = list.next ?? 0;
   let next: number | null = null;
   do {
     const page = await ask(next, Math.min(MOST_AT_ONCE, PAGE + list.runs.size));
     for (const run of page.runs) runs.set(run.id, run);
     next = page.next;
-  } while (list.runs.size > 0 && next !== null && next > (list.next ?? 0) && runs.size < MOST);
-  return { runs, next };
+  } while (list.runs.size > 0 && next !== null && next > end && runs.size < MOST);
+  if (list.next === null || (next !== null && next > end)) return { runs, next };
+  for (const id of runs.keys()) if (id < end) runs.delete(id);
+  return { runs, next: end };
 }
 
 /** The ids to show, newest first. */
