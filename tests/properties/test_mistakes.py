@@ -19,7 +19,7 @@ from shiftboss.core.value import replace
 from shiftboss.engine import agenda, cycle, flight, lease
 from shiftboss.errors import ShiftbossError
 
-SEEDS = range(90_000, 90_120)  # the hardest one is found within sixty
+SEEDS = (*range(90_090, 90_150), *range(60))  # each mistake shows in one of them; the rarest in one of two hundred
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
