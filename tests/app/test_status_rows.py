@@ -30,7 +30,7 @@ def boss(request, tmp_path) -> Orchestrator:
 
 def told(status):
     """Without the instant and what changes with every breath."""
-    nodes = tuple(replace(node, lease_left_s=0.0, lag_s=0.0) for node in status.nodes)
+    nodes = tuple(replace(node, lease_left_s=0.0, lag_s=0.0, memory_bytes=0) for node in status.nodes)
     return replace(status, at=status.workers[0].last_run_at, nodes=nodes)
 
 

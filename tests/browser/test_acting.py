@@ -51,6 +51,7 @@ def test_a_run_that_waits_is_cancelled_from_its_row(open_page, world):
 
 
 def test_a_worker_is_disabled_with_a_reason_and_enabled_again(open_page, world):
+    """A2, K6"""
     page = open_page("#/workers/fetch-orders")
     page.get_by_role("button", name="Disable fetch-orders").click()
     page.get_by_label("Reason").fill("the shop is closed")

@@ -487,6 +487,7 @@ export interface NodeStatus {
   shed: string;
   shed_reason: string;
   lag_s: number;
+  memory_bytes: number;
   lease_left_s: number;
   started_at: string;
   version: string;

@@ -1,7 +1,7 @@
 /* The processes that run workers on this store: what they have, what they use, how well their leases hold. */
 
 import type { NodeStatus } from "../api/schema";
-import { duration, plural } from "../format";
+import { bytes, duration, plural } from "../format";
 import { whole } from "../live/whole";
 import { DrainButton } from "../parts/actions";
 import { Arriving, Empty, Head, Section } from "../parts/bits";
@@ -45,6 +45,9 @@ export function Fleet() {
                   </th>
                   <th scope="col" class="number c-m">
                     Lag
+                  </th>
+                  <th scope="col" class="number c-m">
+                    Memory
                   </th>
                   <th scope="col" class="number c-m">
                     Lease
@@ -116,6 +119,7 @@ function Row({ node }: { node: NodeStatus }) {
         </a>
       </td>
       <td class="fit number c-m">{node.live ? duration(node.lag_s) : "–"}</td>
+      <td class="fit number c-m">{node.live && node.memory_bytes > 0 ? bytes(node.memory_bytes) : "–"}</td>
       <td class="fit number c-m">{node.live ? `${duration(Math.max(0, node.lease_left_s))} left` : <span class="bad">ended</span>}</td>
       <td class="c-l">{node.shed === "nothing" ? <span class="faint">nothing</span> : <Badge status="degraded" word={`${node.shed === "low" ? "low" : "low and normal"} runs: ${node.shed_reason}`} />}</td>
       <td class="fit number c-m">

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from shiftboss.context import RunHandler
 from shiftboss.core.model import Node
 from shiftboss.engine.engine import Engine, Meter, Subscriber
-from shiftboss.engine.pressure import memory_share
+from shiftboss.engine.pressure import memory_share, resident_bytes
 from shiftboss.engine.watchdog import Watchdog
 from shiftboss.executors.coroutine import CoroutineExecutor
 from shiftboss.executors.thread import ThreadExecutor
@@ -131,6 +131,7 @@ class NodeParts:
             traced=Tracing(package_version()).begin,
             watchdog=self.watchdog,
             memory_share=memory_share,
+            resident_bytes=resident_bytes,
             shutdown_timeout_s=boss.shutdown_timeout_s,
             keep=boss.keep,
         )

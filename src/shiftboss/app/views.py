@@ -98,6 +98,7 @@ class NodeStatus(Value, frozen=True, omit_defaults=False):
     shed: str
     shed_reason: str
     lag_s: float
+    memory_bytes: int  # resident, as of its last renewal; 0: not known
     lease_left_s: float
     started_at: datetime
     version: str
@@ -393,6 +394,7 @@ class Views:
             shed=node.shed.value,
             shed_reason=node.shed_reason,
             lag_s=node.lag_s,
+            memory_bytes=node.memory_bytes,
             lease_left_s=round(node.lease_until_s - lease_s, 1) if node.boot == self._clock.boot else 0.0,
             started_at=node.started_at,
             version=node.version,

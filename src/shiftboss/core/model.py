@@ -300,6 +300,7 @@ class Node(Value, frozen=True):
     shed: Shed = Shed.NOTHING
     shed_reason: str = ""
     lag_s: float = 0.0
+    memory_bytes: int = 0  # resident, of its process; 0 where nobody can tell
     pid: int = 0
     host: str = ""
     version: str = ""

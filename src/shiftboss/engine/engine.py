@@ -71,6 +71,7 @@ class Engine:
         traced: Callable[[Launch], None] = lambda launch: None,
         watchdog: Watchdog | None = None,
         memory_share: Callable[[], float | None] = lambda: None,
+        resident_bytes: Callable[[], int] = lambda: 0,
         shutdown_timeout_s: float = 25.0,
         keep: Keep = KEEP,
     ) -> None:
@@ -84,6 +85,7 @@ class Engine:
         self._meters = list(meters)
         self._watchdog = watchdog
         self._memory_share = memory_share
+        self._resident_bytes = resident_bytes
         self._shutdown_timeout_s = shutdown_timeout_s
         self._keep = keep
         self._shutdown = Shutdown()
@@ -250,6 +252,7 @@ class Engine:
             shed=stored.shed,
             shed_reason=stored.shed_reason,
             lag_s=self._watchdog.lag_s if self._watchdog is not None else 0.0,
+            memory_bytes=self._resident_bytes(),
         )
         if joining:
             turn = self._cycle.turn([joined(node, self._clock)], dead=self._look_for_dead())

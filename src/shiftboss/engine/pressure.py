@@ -1,4 +1,4 @@
-"""How short of memory is this machine? (H4)
+"""How short of memory is this machine (H4), and what does this process use?
 
 Rules of this file
 - The tighter of machine and control group counts; where neither can be asked the answer is None, never a guess.
@@ -6,10 +6,12 @@ Rules of this file
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 MEMINFO = Path("/proc/meminfo")
 CGROUP_MAX = Path("/sys/fs/cgroup/memory.max")
+STATM = Path("/proc/self/statm")
 CGROUP_NOW = Path("/sys/fs/cgroup/memory.current")
 
 
@@ -17,6 +19,14 @@ def memory_share() -> float | None:
     """The share of memory in use, 0 to 1."""
     shares = [share for share in (_machine(), _group()) if share is not None]
     return max(shares, default=None)
+
+
+def resident_bytes() -> int:
+    """What this process has in memory; 0 where nobody can tell (proc_pid_statm(5): the second number, in pages)."""
+    try:
+        return int(STATM.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def _machine() -> float | None:

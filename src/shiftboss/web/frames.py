@@ -175,4 +175,4 @@ def _order(status: SystemStatus) -> tuple[str, ...]:
 
 def _steady(status: SystemStatus) -> list[NodeStatus]:
     """Nodes without what changes with every breath."""
-    return [msgspec.structs.replace(node, lease_left_s=0.0, lag_s=0.0) for node in status.nodes]
+    return [msgspec.structs.replace(node, lease_left_s=0.0, lag_s=0.0, memory_bytes=0) for node in status.nodes]
