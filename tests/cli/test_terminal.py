@@ -200,6 +200,7 @@ assert not [name for name in sys.modules if name.startswith("rich")]
 def test_the_demo_shows_its_workers_and_ends_by_itself(terminal, shop):
     pytest.importorskip("psutil")
     screen = terminal("demo", "--for", "5s")
+    screen.shows("dashboard: http://127.0.0.1:")  # on the page itself, which hides what was printed before
 
     assert screen.ends() == 0
     assert "outlook" in screen.text

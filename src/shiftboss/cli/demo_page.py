@@ -43,9 +43,9 @@ def run_demo(*, for_s: float | None, store: str | None, http: str | None, live: 
 
         def begin(engine: Engine) -> None:
             until(engine)
-            open_page()
+            address = open_page()
             if is_live:
-                page = threading.Thread(target=_show, args=(boss, engine), name="shiftboss-page", daemon=True)
+                page = threading.Thread(target=_show, args=(boss, engine, address), name="shiftboss-page", daemon=True)
                 page.start()
                 pages.append(page)
 
@@ -100,7 +100,7 @@ def _say_where(boss: Orchestrator, *, is_live: bool) -> None:
         run_words.say_what_happens(boss, log_format=None, log_level=None)
 
 
-def _show(boss: Orchestrator, engine: Engine) -> None:
+def _show(boss: Orchestrator, engine: Engine, address: str | None) -> None:
     console = table.console()
     if console is None:
         return
@@ -108,4 +108,4 @@ def _show(boss: Orchestrator, engine: Engine) -> None:
         contextlib.closing(Views(boss.store, boss.clock)) as views,
         contextlib.suppress(NotStarted),
     ):  # closed at the end
-        watch.show_live(console, views, until=engine.over.done)
+        watch.show_live(console, views, until=engine.over.done, foot=f"dashboard: {address}   " if address else "")

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def page(boss: Orchestrator, http: str | None, *, or_free: bool = False) -> Iterator[Callable[[], None]]:
-    """What to call once *boss* runs; with None as the address it does nothing.
+def page(boss: Orchestrator, http: str | None, *, or_free: bool = False) -> Iterator[Callable[[], str | None]]:
+    """What to call once *boss* runs: it says where the page is; with None as the address there is none.
 
     *or_free*: where the port is taken, any other.  Raises ConfigurationError.
     """
@@ -34,7 +34,12 @@ def page(boss: Orchestrator, http: str | None, *, or_free: bool = False) -> Iter
     os.environ.setdefault("SHIFTBOSS_USER", place.user())
     server = Server(boss, address_of(http), or_free=or_free)
     talk.note(f"dashboard and API: {server.address.url}")
+
+    def open_page() -> str:
+        server.start()
+        return server.address.url
+
     try:
-        yield server.start
+        yield open_page
     finally:
         server.stop()

@@ -78,7 +78,12 @@ def _answers(views: Views, names: tuple[str, ...]) -> Iterator[SystemStatus | st
 
 
 def show_live(
-    console: Console, views: Views, names: tuple[str, ...] = (), *, until: Callable[[], bool] = lambda: False
+    console: Console,
+    views: Views,
+    names: tuple[str, ...] = (),
+    *,
+    until: Callable[[], bool] = lambda: False,
+    foot: str = "",
 ) -> None:
     """The live page, in a screen of its own that is given back; for ever, or until *until* says so."""
     from rich.live import Live
@@ -88,12 +93,12 @@ def show_live(
         for answer in _answers(views, names):
             trouble = answer if isinstance(answer, str) else ""
             last = last if isinstance(answer, str) else answer
-            live.update(_page(last, trouble, console), refresh=True)
+            live.update(_page(last, trouble, console, foot), refresh=True)
             if until():
                 return
 
 
-def _page(found: SystemStatus | None, trouble: str, console: Console) -> Group:
+def _page(found: SystemStatus | None, trouble: str, console: Console, foot: str) -> Group:
     from rich.console import Group
     from rich.text import Text
 
@@ -107,7 +112,7 @@ def _page(found: SystemStatus | None, trouble: str, console: Console) -> Group:
             parts += ["", table.rendered(*section, width=console.width)]
         if not found.workers:
             parts += ["", Text("no worker is stored yet", style="dim")]
-    parts += ["", Text("Ctrl-C ends", style="dim")]
+    parts += ["", Text(f"{foot}Ctrl-C ends", style="dim")]
     return Group(*parts)  # type: ignore[arg-type]  # all of them are renderable
 
 
