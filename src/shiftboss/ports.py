@@ -197,15 +197,27 @@ class Reader(Protocol):
 
 
 class Transaction(Reader, Protocol):
-    """A serialised read-write transaction; commits at the end of its `with`, rolls back on an exception."""
+    """A read-write transaction; commits at the end of its `with`, rolls back on an exception.
+
+    What it holds nobody else changes meanwhile; what it reads elsewhere is committed, and may be old a moment later.
+    """
+
+    @property
+    def held(self) -> frozenset[int] | None:
+        """The parts that it holds (core/graph.py); None: the whole store."""
+        ...
 
     @property
     def number(self) -> int:
-        """This commit's number, larger than every earlier one of this store: the fence of its claims."""
+        """Larger than that of every earlier commit which held a part of this one's: the fence of its claims."""
         ...
 
     def ids(self) -> Iterator[int]:
         """Ids for new runs, increasing."""
+        ...
+
+    def expect(self, runs: int) -> None:
+        """About so many more ids will be asked for: a hint, for who draws them from afar."""
         ...
 
     def arrivals(self, *, limit: int) -> list[Request]:
@@ -229,8 +241,19 @@ class Transaction(Reader, Protocol):
 class Session(Protocol):
     """One thread's way into the store."""
 
-    def begin(self) -> AbstractContextManager[Transaction]:
-        """Raises StoreUnavailable, StoreFull, StoreReadOnly, StoreDamaged or StoreRejected, here or at its end."""
+    @property
+    def has_parts(self) -> bool:
+        """Whether transactions of several sessions can be open at once, each with parts of the store to itself."""
+        ...
+
+    def begin(self, wanted: Collection[int] | None = None, *, runs: int = 0) -> AbstractContextManager[Transaction]:
+        """With the whole store to itself, or with those *wanted* parts that are free: `held` says which.
+
+        Of several parts none is waited for; one alone is, but not for long.  A session that must read everything gets
+        the whole.  *runs* is a hint like that of `expect`.
+
+        Raises StoreUnavailable, StoreFull, StoreReadOnly, StoreDamaged or StoreRejected, here or at its end.
+        """
         ...
 
     def read(self) -> AbstractContextManager[Reader]:

@@ -75,7 +75,7 @@ def test_a_failed_commit_changes_nothing_and_the_next_turn_knows_everything_agai
     world = World(MAIL, TICK)
     begin = world.session.begin
 
-    def broken():
+    def broken(wanted, *, runs):
         raise StoreUnavailable("away")
 
     monkeypatch.setattr(world.session, "begin", broken)
@@ -95,10 +95,10 @@ def test_a_batch_that_the_store_rejects_is_halved_until_the_fact_to_blame_stands
     facts, answers = zip(*(world.trigger("mail", by=str(n)) for n in range(7)), strict=True)
     write_turn = world.cycle._write_turn
 
-    def poisoned(batch, dead):
+    def poisoned(batch, dead, *, whole):
         if any(fact is facts[4] for fact in batch):
             raise StoreRejected("a constraint")
-        return write_turn(batch, dead)
+        return write_turn(batch, dead, whole=whole)
 
     monkeypatch.setattr(world.cycle, "_write_turn", poisoned)
     turn = world.turn(*facts)

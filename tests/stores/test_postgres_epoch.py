@@ -10,34 +10,34 @@ from shiftboss.core.events import StoreRestored
 from shiftboss.core.snapshot import Change
 from shiftboss.ports import Session
 from shiftboss.stores.postgres import PostgresStore
-from shiftboss.stores.postgres_epoch import LOST_IDS, Locked, lost_past
+from shiftboss.stores.postgres_epoch import LOST_IDS, Counted, Opened, lost_past
 from shiftboss.stores.postgres_link import Origin
 from shiftboss.stores.reading import EPOCH
-from shiftboss.stores.writing import Meta
 
 HERE = Origin(cluster=77, timeline=3)
-NOTHING = Meta(0, 0, 0)
+NOTHING = Counted()
 
 
-def locked(number: int = 5, **facts: int | None) -> Locked:
-    defaults: dict[str, int | None] = {"cluster": 77, "timeline": 3, "place": 4000, "table": 4000}
-    return Locked(Meta(number, 10, 20), schema=1, at_us=0, **(defaults | facts))  # type: ignore[arg-type]
+def opened(number: int = 5, **facts: int | None) -> Opened:
+    where: dict[str, int | None] = {"cluster": 77, "timeline": 3, "place": 4000, "table": 4000}
+    others = {"next_event": 20, "schema": 3, "at_us": 0, "has_arrivals": False, "stamp": 8, "ids": [], "oldest": 1}
+    return Opened(number, **(others | where | facts))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("found", "origin", "newest", "why"),
     [
-        (locked(), HERE, NOTHING, ""),
-        (locked(), HERE, Meta(5, 10, 20), ""),
-        (locked(), HERE, Meta(6, 10, 20), "6 was seen before"),
-        (locked(), Origin(cluster=78, timeline=3), NOTHING, "another cluster"),
-        (locked(), Origin(cluster=77, timeline=4), NOTHING, "from timeline 3 to 4"),
-        (locked(table=4001), HERE, NOTHING, "made anew"),
-        (locked(), Origin(None, None), NOTHING, ""),  # who may not ask knows nothing, and changes nothing
-        (locked(cluster=None, timeline=None, place=None), HERE, NOTHING, ""),
+        (opened(), HERE, NOTHING, ""),
+        (opened(), HERE, Counted(5, 8, 10, 20), ""),
+        (opened(), HERE, Counted(6, 8, 10, 20), "6 was seen before"),
+        (opened(), Origin(cluster=78, timeline=3), NOTHING, "another cluster"),
+        (opened(), Origin(cluster=77, timeline=4), NOTHING, "from timeline 3 to 4"),
+        (opened(table=4001), HERE, NOTHING, "made anew"),
+        (opened(), Origin(None, None), NOTHING, ""),  # who may not ask knows nothing, and changes nothing
+        (opened(cluster=None, timeline=None, place=None), HERE, NOTHING, ""),
     ],
 )
-def test_a_past_is_lost_when_it_shows(found: Locked, origin: Origin, newest: Meta, why: str):
+def test_a_past_is_lost_when_it_shows(found: Opened, origin: Origin, newest: Counted, why: str):
     said = lost_past(found, origin, newest)
 
     assert why in said
@@ -62,7 +62,8 @@ def test_a_store_set_back_under_a_node_goes_on_beyond_what_it_gave(postgres: Pos
     store_runs(session, a_run(1))
     with neighbour.read() as reader:
         reader.changes()
-    place.execute("UPDATE meta SET number = 1, next_run = 1")
+    place.execute("UPDATE meta SET number = 1")
+    place.execute("SELECT setval('stamp', 1), setval('run_id', 1, false)")
     number, run_id = next_ids(session)
 
     assert (number, run_id) == (EPOCH + 1, LOST_IDS + 1)

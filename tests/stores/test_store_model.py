@@ -54,6 +54,7 @@ class StoresAgree(RuleBasedStateMachine):
             store.open(create=True)
             self.open.callback(store.close)
             self.sessions.append([store.session(), store.session()])
+        self.numbers = [0, 0, 0]  # of the last commit; where a server counts there are gaps
         self.next_id = 1
         self.seen: list[int] = []
 
@@ -62,19 +63,24 @@ class StoresAgree(RuleBasedStateMachine):
 
     def write(self, who: int, change: Change, new: Iterable[int] = ()) -> bool:
         """The same transaction on both; whether it was taken."""
-        answers = [self.try_to_write(sessions[who], change, frozenset(new)) for sessions in self.sessions]
+        answers = [
+            self.try_to_write(place, sessions[who], change, frozenset(new))
+            for place, sessions in enumerate(self.sessions)
+        ]
         assert answers[0] == answers[1] == answers[2]
         return answers[0][0]
 
-    def try_to_write(self, session: Session, change: Change, new: frozenset[int]) -> tuple[bool, int, Any]:
+    def try_to_write(self, place: int, session: Session, change: Change, new: frozenset[int]) -> tuple[bool, Any]:
         try:
             with session.begin() as tx:
                 delta = plain(tx.changes(lanes=2))
                 number = tx.number
                 tx.write(change, new=new)
         except StoreRejected:
-            return False, 0, None
-        return True, number, delta
+            return False, None
+        assert number > self.numbers[place]
+        self.numbers[place] = number
+        return True, delta
 
     def id(self) -> int:
         self.next_id += 1

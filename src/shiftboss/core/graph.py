@@ -5,17 +5,21 @@ Rules of this file
   itself (B1).  They are asked of the few workers that run, never expanded to pairs.
 - A cycle over depends_on and after together is refused with its path, and so is an unknown name (D8).
 - Nothing in one component can hold a run of another; a free worker is alone in its own.
+- A component lies in one of 64 parts, which stores may lock one by one.  Every version must put it into the same one:
+  whoever changes that changes the schema of the stores too.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from zlib import crc32
 
 from shiftboss.core.value import Value
 from shiftboss.core.worker import TAG_PREFIX, Definition
 from shiftboss.errors import ConfigurationError, CycleError, did_you_mean
 
+PARTS = 64  # more than a fleet's database has cores; two components in one part merely wait for each other
 NONE: tuple[str, ...] = ()
 EMPTY: frozenset[str] = frozenset()
 
@@ -30,6 +34,7 @@ class Relations(Value, frozen=True):
     breakers: dict[str, tuple[str, ...]] = {}  # breaker → workers that share it
     members: dict[str, tuple[str, ...]] = {}  # worker → its component, only where that is larger than itself
     free: frozenset[str] = frozenset()  # workers whose runs ask nobody: no relation, no limit, no breaker
+    parts: dict[str, int] = {}  # worker → the part that its component lies in
 
     @classmethod
     def of(cls, definitions: Iterable[Definition]) -> Relations:
@@ -70,6 +75,7 @@ class Relations(Value, frozen=True):
             breakers={name: tuple(others) for name, others in breakers.items()},
             members=(members := _components(edges, known)),
             free=frozenset(name for name, definition in known.items() if name not in members and _is_free(definition)),
+            parts={name: part_of(members[name][0] if name in members else name) for name in known},
         )
 
     def may_block(self, name: str) -> bool:
@@ -112,6 +118,11 @@ class Relations(Value, frozen=True):
                     seen[there] = None
                     queue.append(there)
         return tuple(seen)
+
+
+def part_of(first: str) -> int:
+    """The part of the component whose first worker, by name, is *first*: the CRC-32 of its UTF-8, modulo 64."""
+    return crc32(first.encode()) % PARTS
 
 
 def check(definitions: Iterable[Definition], *, resources: Mapping[str, int]) -> None:

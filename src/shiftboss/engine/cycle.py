@@ -3,6 +3,8 @@
 Rules of this file
 - A rule that refuses leaves no change; every other answer waits for the commit and shares its failure.
 - With nothing to apply it looks without a lock, and writes only when something may start.
+- Where the store has parts, a turn has to itself what it is about, as far as that is free.  Facts about the rest come
+  back as `missed`, lanes of the rest stay touched: a turn without facts is owed to them.
 - It starts nothing and tells nobody: what comes back is a `Turn`, true because it is committed.
 """
 
@@ -20,15 +22,17 @@ from shiftboss.core.decide import Decision, Grant, decide, room_of
 from shiftboss.core.events import ClockStepped, Event
 from shiftboss.core.fleet import live_nodes, lost_nodes
 from shiftboss.core.lane import QUEUES, Lane
-from shiftboss.core.model import Node, NodeMode, Run, Shed
+from shiftboss.core.model import Node, NodeMode, Origin, Run, Shed
 from shiftboss.core.reconcile import clock_went_back
 from shiftboss.core.settle import expire, rescue
 from shiftboss.core.snapshot import NOTHING, Change, Pile, Snapshot
 from shiftboss.core.value import Value, replace
 from shiftboss.core.worker import Mode
 from shiftboss.engine.agenda import Agenda
-from shiftboss.engine.fact import Fact, Told, arrived
+from shiftboss.engine.fact import NO_WORKER, Fact, Told, arrived
+from shiftboss.engine.inbox import MAX_FACTS
 from shiftboss.engine.mirror import Mirror
+from shiftboss.engine.parts import Appetite
 from shiftboss.errors import CallerError, OperatorError, StoreRejected
 from shiftboss.ports import Reader, Session, Transaction
 
@@ -56,6 +60,7 @@ class Turn:
     events: list[Event] = field(default_factory=list)
     again: bool = False  # there is more that could start at once
     claims_read: bool = False  # others may have changed our claims
+    missed: list[Fact] = field(default_factory=list)  # not applied: others hold what these are about
     put_off: list[OperatorError] = field(default_factory=list)  # what the store did not take, and is tried again
 
     def and_then(self, other: Turn) -> Turn:
@@ -66,6 +71,7 @@ class Turn:
             events=self.events + other.events,
             again=self.again or other.again,
             claims_read=self.claims_read or other.claims_read,
+            missed=self.missed + other.missed,
             put_off=self.put_off + other.put_off,
         )
 
@@ -79,6 +85,8 @@ class Cycle:
         self.node = node  # None: a client, which applies facts and starts nothing
         self.agenda = Agenda()
         self.mirror = Mirror(self.agenda, starts_runs=node is not None)
+        self.owes_look = False  # the next turn is to have no facts
+        self._appetite = Appetite(clock.elapsed_s)
         self.may_start: Callable[[], bool] = lambda: True  # the lease is trusted (C3)
         self._wall_minus_monotonic: float | None = None
         self._nodes_seen: dict[str, tuple[NodeMode, Shed]] = {}
@@ -92,15 +100,16 @@ class Cycle:
 
     # ── turning ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def turn(self, facts: Sequence[Fact] = (), *, dead: Collection[str] | None = None) -> Turn:
+    def turn(self, facts: Sequence[Fact] = (), *, dead: Collection[str] | None = None, whole: bool = False) -> Turn:
         """Apply *facts*, rescue (when *dead* is given: the nodes that are surely gone), start what may start.
 
-        Raises what the store raises; then nothing has happened, and the mirror is read anew next time.
+        With *whole* no fact is missed.  Raises what the store raises; then nothing has happened, and the mirror is read
+        anew next time.
         """
         self._arrivals_wait = False
         try:
             if facts or dead is not None or self._something_is_due():
-                turn = self._write_turn(facts, dead)
+                turn = self._write_turn(facts, dead, whole=whole)
             else:
                 turn = self._look_turn()
             return turn if not self._arrivals_wait else turn.and_then(self._arrivals_turn())
@@ -186,6 +195,7 @@ class Cycle:
         self.snapshot.touched.update(self.agenda.due(now))
         if not self.snapshot.touched and not self.session.changed_elsewhere() and not self._starved_may_start():
             return turn
+        self.owes_look = False
         with self.session.read() as reader:
             turn.claims_read = self.mirror.refresh(reader)
             self._arrivals_wait = self._may_pick_up(reader)
@@ -194,8 +204,11 @@ class Cycle:
             self.mirror.load_lanes(lanes, reader)
             decision = self._decide(self.clock.now(), lanes)
         if decision is not None and (decision.grants or decision.skips):
-            self.snapshot.touched.update(lanes)
-            written = self._write_turn((), None)
+            if self.session.has_parts:
+                self._looked(lanes, decision, ())  # those that may start stay touched, and only theirs is asked for
+            else:
+                self.snapshot.touched.update(lanes)
+            written = self._write_turn((), None, runs=_successors(decision))
             written.claims_read = written.claims_read or turn.claims_read
             return written
         self._looked(lanes, decision, ())
@@ -208,35 +221,110 @@ class Cycle:
         *,
         arrivals: int = 0,
         refusal: StoreRejected | None = None,
+        runs: int = 0,
+        whole: bool = False,
     ) -> Turn:
         turn = Turn()
         self.snapshot.touched.update(self.agenda.due(self.clock.now()))
-        with self.session.begin() as tx:
+        wanted = None if whole or arrivals else self._wanted(facts, dead)
+        asked = None if wanted is None else self._appetite.choose(wanted)
+        relations = self.snapshot.relations
+        with self.session.begin(asked, runs=runs + self._new_runs(facts)) as tx:
+            held = tx.held
+            if asked is not None and held is not None:
+                self._appetite.learn(asked, held)
             turn.claims_read = self.mirror.refresh(tx)
-            writer = Writer(tx, self.mirror)
-            ids = writer.ids()
-            if arrivals:
-                facts = [arrived(request, refusal) for request in tx.arrivals(limit=arrivals)]
-            self._arrivals_wait = self._may_pick_up(tx)
-            self.mirror.read_for(facts, tx)
-            # What others changed is read before anything is written: after that it takes a write to read past.
-            self.mirror.load_lanes(self._lanes_to_look_at(), tx)
-            now = self.clock.now()  # read after the lock: whoever waited for it must not act on an older instant
-            self._apply(facts, now, ids, writer, turn)
+            is_regrouped = held is not None and self.snapshot.relations is not relations
+            if not is_regrouped:
+                writer = Writer(tx, self.mirror)
+                if arrivals:
+                    facts = [arrived(request, refusal) for request in tx.arrivals(limit=arrivals)]
+                    tx.expect(len(facts))
+                lanes, decision, started = self._write(facts, dead, writer, tx, turn)
+        if is_regrouped:  # somebody declared meanwhile: what belongs together is not what was asked for
+            return self._write_turn(facts, dead, runs=runs, whole=True)
+        turn.events.extend(writer.events)
+        turn.again = self._looked(lanes, decision, started, held) or bool(turn.missed)
+        return turn
+
+    def _write(
+        self, facts: Sequence[Fact], dead: Collection[str] | None, writer: Writer, tx: Transaction, turn: Turn
+    ) -> tuple[Collection[str], Decision | None, list[Launchable]]:
+        """Everything between the beginning of the transaction and its commit."""
+        held = tx.held
+        ids = writer.ids()
+        self._arrivals_wait = self._may_pick_up(tx)
+        facts, turn.missed = self._those_held(facts, held)
+        self.mirror.read_for(facts, tx)
+        # What others changed is read before anything is written: after that it takes a write to read past.
+        self.mirror.load_lanes(self._lanes_to_look_at(held), tx)
+        now = self.clock.now()  # read after the lock: whoever waited for it must not act on an older instant
+        self._apply(facts, now, ids, writer, turn)
+        if held is None:
             self._apply_time(now, ids, writer, tx)
             self._rescue(now, dead, ids, writer, tx)
-            self.snapshot.touched.update(self.agenda.due(now))  # a full reading fills the agenda anew
-            lanes = self._lanes_to_look_at()
-            if self.mirror.missing(lanes):
-                writer.flush()
-                self.mirror.load_lanes(lanes, tx)
-            decision = self._decide(now, lanes)
-            started = self._claim(decision, now, ids, writer, tx)
+        self.snapshot.touched.update(self.agenda.due(now))  # a full reading fills the agenda anew
+        lanes = self._lanes_to_look_at(held)
+        if self.mirror.missing(lanes):
             writer.flush()
-            turn.starts = self._with_payloads(started, tx)
-        turn.events.extend(writer.events)
-        turn.again = self._looked(lanes, decision, started)
-        return turn
+            self.mirror.load_lanes(lanes, tx)
+        decision = self._decide(now, lanes)
+        started = self._claim(decision, now, ids, writer, tx)
+        writer.flush()
+        turn.starts = self._with_payloads(started, tx)
+        return lanes, decision, started
+
+    # ── parts of the store ───────────────────────────────────────────────────────────────────────────────────────
+
+    def _wanted(self, facts: Sequence[Fact], dead: Collection[str] | None) -> set[int] | None:
+        """The parts that a turn is about; None: all of the store."""
+        if not self.session.has_parts or not self.mirror.is_read or dead is not None or self._something_is_due():
+            return None
+        wanted: set[int | None] = set()
+        parts = self.snapshot.relations.parts
+        for fact in facts:
+            name = self._worker_of(fact)
+            if name != NO_WORKER:
+                wanted.add(None if name is None else parts.get(name))
+        if self.node is not None and (not facts or self._appetite.is_alone):
+            wanted.update(parts[name] for name in self.snapshot.touched if name in parts)
+            wanted.update(parts[name] for name in self.agenda.starved if facts and name in parts)
+        return None if None in wanted else {part for part in wanted if part is not None}
+
+    def _those_held(self, facts: Sequence[Fact], held: frozenset[int] | None) -> tuple[Sequence[Fact], list[Fact]]:
+        """Those of *facts* that can be applied now, and the others."""
+        if held is None:
+            return facts, []
+        parts = self.snapshot.relations.parts
+        mine: list[Fact] = []
+        missed: list[Fact] = []
+        for fact in facts:
+            name = self._worker_of(fact)
+            is_held = name == NO_WORKER or (name is not None and parts.get(name) in held)
+            (mine if is_held and len(mine) < MAX_FACTS else missed).append(fact)
+        return mine, missed
+
+    def _worker_of(self, fact: Fact) -> str | None:
+        """Whose component a fact stays within; None: it may concern anybody."""
+        if fact.worker is not None or fact.run is None:
+            return fact.worker
+        run = self.snapshot.running.get(fact.run)
+        return run.worker if run is not None else NO_WORKER  # a stale report changes nothing (C5)
+
+    def _new_runs(self, facts: Sequence[Fact]) -> int:
+        """About how many runs *facts* will make; asked only where ids come from afar."""
+        if not self.session.has_parts:
+            return 0
+        expected = 0
+        for fact in facts:
+            if fact.adds_work:
+                expected += 1
+            elif fact.report is not None:
+                run = self.snapshot.running.get(fact.report.run)
+                if run is not None:
+                    expected += len(self.snapshot.relations.after.get(run.worker, ()))
+                    expected += run.origin is Origin.ITERATION
+        return expected
 
     # ── parts of a turn ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -319,8 +407,8 @@ class Cycle:
                 self.mirror.load_lanes(lanes, tx)
             writer.take(rescue(self.snapshot, now, ids=ids, node=node, by=me.id)[0])
 
-    def _lanes_to_look_at(self) -> set[str]:
-        """Whole components of whatever was touched; lanes that starved, when a slot is free."""
+    def _lanes_to_look_at(self, held: frozenset[int] | None = None) -> set[str]:
+        """Whole components of whatever was touched; lanes that starved, when a slot is free.  Of the *held* parts."""
         if self.node is None:
             return set()
         nodes = {node.id: (node.mode, node.shed) for node in self.snapshot.nodes.values()}
@@ -329,13 +417,10 @@ class Cycle:
             self.snapshot.touched.update(self.agenda.held_by_nodes & self.snapshot.workers.keys())
         relations = self.snapshot.relations
         lanes: set[str] = set()
-        for name in self.snapshot.touched:
-            if name not in lanes:
+        starved = self.agenda.starved if self._starved_may_start() else ()
+        for name in chain(self.snapshot.touched, starved):
+            if name not in lanes and (held is None or relations.parts.get(name) in held):
                 lanes.update(relations.component(name))
-        if self.agenda.starved and self._free_slots() > 0:
-            for name in self.agenda.starved:
-                if name not in lanes:
-                    lanes.update(relations.component(name))
         return lanes
 
     def _starved_may_start(self) -> bool:
@@ -367,6 +452,7 @@ class Cycle:
         started: list[Launchable] = []
         if decision is None or self.node is None:
             return started
+        tx.expect(_successors(decision))
         for run in decision.skips:
             writer.take(skip_for_dependency(self.snapshot, now, ids=ids, run=run)[0])
         for grant in decision.grants:
@@ -386,16 +472,37 @@ class Cycle:
             for s in started
         ]
 
-    def _looked(self, lanes: Collection[str], decision: Decision | None, started: Collection[Launchable]) -> bool:
+    def _looked(
+        self,
+        lanes: Collection[str],
+        decision: Decision | None,
+        started: Collection[Launchable],
+        held: frozenset[int] | None = None,
+    ) -> bool:
         """Note on the agenda when to look again; True when that is at once."""
         self.mirror.trim()
+        elsewhere = self._waiting_elsewhere(held)
         self.snapshot.touched.clear()
         if self.node is None:
             return False
         self.agenda.looked(lanes)
+        self._note_look(lanes, decision, started)
+        self.snapshot.touched.update(elsewhere)
+        self.owes_look = bool(elsewhere)
+        return bool(self.snapshot.touched)
+
+    def _waiting_elsewhere(self, held: frozenset[int] | None) -> set[str]:
+        """What was touched, or lacks nothing but a slot that is free now, in parts that were not held."""
+        if held is None:
+            return set()
+        starved = self.agenda.starved if self._starved_may_start() else ()
+        parts = self.snapshot.relations.parts
+        return {name for name in chain(self.snapshot.touched, starved) if name in parts and parts[name] not in held}
+
+    def _note_look(self, lanes: Collection[str], decision: Decision | None, started: Collection[Launchable]) -> None:
         if decision is None:
             self.agenda.starved.update(lanes)
-            return False
+            return
         for looked, at in decision.look_at.items():
             self.agenda.look_at(looked, at)
         self.agenda.starved.update(decision.starved)
@@ -411,7 +518,11 @@ class Cycle:
         dropped = [grant.run for grant in decision.grants if grant.run.id not in ids]
         for run in (*decision.skips, *dropped):
             self.snapshot.touched.add(run.worker)  # others were held by what is not there after all
-        return bool(self.snapshot.touched)
+
+
+def _successors(decision: Decision) -> int:
+    """How many occurrences are written by those that start (M3)."""
+    return sum(1 for grant in decision.grants if grant.run.origin is Origin.OCCURRENCE)
 
 
 def _has_unasked(lane: Lane, now: datetime, decision: Decision) -> bool:

@@ -271,10 +271,14 @@ class Engine:
             if self._node is not None and self._lease.renew_in_s <= 0.0:
                 self._renew()
             dead = self._tick()
-            facts = self._admitted(self._inbox.take())
+            facts = [] if self._cycle.owes_look else self._admitted(self._inbox.take())
             began_s = self._clock.monotonic_s()
             turn = self._cycle.turn(facts, dead=dead)
             self._measured(self._clock.monotonic_s() - began_s)
+            if turn.missed:
+                missed = set(turn.missed)
+                self._inbox.put_back(turn.missed)
+                facts = [fact for fact in facts if fact not in missed]
             self._take(turn, facts)
             self._recovered()
             if not turn.again and not len(self._inbox) and not self._is_over():
@@ -469,7 +473,7 @@ class Engine:
             report.waiting, report.lost = self._account()
             if self._node is not None and (self._owns_process or not abandoned):
                 facts.append(left(self._node, report))
-            self._take(self._cycle.turn(facts), facts)
+            self._take(self._cycle.turn(facts, whole=True), facts)
         except OperatorError as error:
             self._count_error(error)
             report.store_reached = False

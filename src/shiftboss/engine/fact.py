@@ -48,6 +48,7 @@ class Needs(NamedTuple):
 
 
 NO_NEEDS = Needs()
+NO_WORKER = ""  # of a fact that is about its own node alone, or only reads
 
 
 class Answer(Protocol):
@@ -69,6 +70,8 @@ class Fact(msgspec.Struct, frozen=True, eq=False):
     needs: Needs = NO_NEEDS
     answer: Answer | None = None
     report: Report | None = None
+    worker: str | None = None  # it reads and writes nothing beyond the component of that worker …
+    run: int | None = None  # … or of that running run's; neither: it may concern anybody
     adds_work: bool = False  # refused while the store is tight (W3)
     refused: Callable[[datetime, CallerError], Event] | None = None  # for nobody waits: what is said instead
 
@@ -143,11 +146,11 @@ def _settle_one(told: Told) -> None:
 
 
 def reported(report: Report) -> Fact:
-    return Fact(partial(settle, report=report), report=report)
+    return Fact(partial(settle, report=report), report=report, run=report.run)
 
 
 def noted(said: Note) -> Fact:
-    return Fact(partial(_note, said=said))
+    return Fact(partial(_note, said=said), run=said.run)
 
 
 def _note(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], said: Note) -> tuple[Change, None]:
@@ -155,7 +158,7 @@ def _note(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], said: Note) 
 
 
 def logged(node: str, lines: tuple[LogLine, ...]) -> Fact:
-    return Fact(partial(_keep_lines, node=node, lines=lines))
+    return Fact(partial(_keep_lines, node=node, lines=lines), run=lines[0].run if lines else None)
 
 
 def _keep_lines(
@@ -166,7 +169,7 @@ def _keep_lines(
 
 def triggered(request: Request, answer: Answer) -> Fact:
     needs = NO_NEEDS if request.key is None else Needs(keys=((request.worker, request.key),))
-    return Fact(partial(control.trigger, request=request), needs, answer, adds_work=True)
+    return Fact(partial(control.trigger, request=request), needs, answer, worker=request.worker, adds_work=True)
 
 
 def arrived(request: Request, refusal: StoreRejected | None = None) -> Fact:
@@ -188,11 +191,11 @@ def cancelled(run_id: int, *, by: str, reason: str, answer: Answer) -> Fact:
 
 
 def disabled(name: str, *, by: str, reason: str, answer: Answer) -> Fact:
-    return Fact(partial(control.disable, name=name, by=by, reason=reason), NO_NEEDS, answer)
+    return Fact(partial(control.disable, name=name, by=by, reason=reason), NO_NEEDS, answer, worker=name)
 
 
 def enabled(name: str, *, by: str, answer: Answer) -> Fact:
-    return Fact(partial(control.enable, name=name, by=by), Needs(lanes=(name,)), answer)
+    return Fact(partial(control.enable, name=name, by=by), Needs(lanes=(name,)), answer, worker=name)
 
 
 def replayed(run_id: int, *, by: str, delay_s: float, answer: Answer) -> Fact:

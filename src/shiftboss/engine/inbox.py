@@ -24,6 +24,7 @@ class Inbox:
         self._ring = ring
         self._facts: deque[Fact] = deque()
         self._heard = False  # somebody has rung since the last take
+        self._came_back = 0  # of those that wait; only the engine's thread counts
         self._closed = False
 
     def put(self, fact: Fact) -> None:
@@ -42,14 +43,16 @@ class Inbox:
             raise NotStarted("the orchestrator has stopped; start it, or open a client, before you call it")
 
     def take(self) -> list[Fact]:
-        """The oldest facts, at most a cycle's batch."""
+        """The oldest facts, at most a cycle's batch beside those that were put back."""
         self._heard = False
         facts = self._facts
-        return [facts.popleft() for _ in range(min(MAX_FACTS, len(facts)))]
+        most, self._came_back = MAX_FACTS + self._came_back, 0
+        return [facts.popleft() for _ in range(min(most, len(facts)))]
 
     def put_back(self, facts: list[Fact]) -> None:
-        """Facts that could not be applied yet go first again."""
+        """Facts that could not be applied yet go first again, and take nobody's place."""
         self._facts.extendleft(reversed(facts))
+        self._came_back += len(facts)
 
     def close(self) -> list[Fact]:
         """Take nothing in any more; what was still waiting is handed over."""

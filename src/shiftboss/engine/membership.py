@@ -1,6 +1,7 @@
 """A node's own facts: it joins, renews its lease, sheds, leaves.
 
 Rules of this file
+- Only the node itself writes its row beside others; who writes another's has the whole store.
 - The lease clock is read inside the transaction: who waited for the lock must not be given time that has passed.
 """
 
@@ -16,7 +17,7 @@ from shiftboss.core.events import NodeDrained
 from shiftboss.core.model import Node, Shed
 from shiftboss.core.snapshot import NOTHING, Change, Snapshot
 from shiftboss.core.value import replace
-from shiftboss.engine.fact import Fact
+from shiftboss.engine.fact import NO_WORKER, Fact
 from shiftboss.engine.shutdown import ShutdownReport
 
 
@@ -25,11 +26,11 @@ def joined(node: Node, clock: Clock) -> Fact:
 
 
 def renewed(node: Node, clock: Clock) -> Fact:
-    return Fact(partial(_renew, node=node, clock=clock))
+    return Fact(partial(_renew, node=node, clock=clock), worker=NO_WORKER)
 
 
 def shedding(node_id: str, level: Shed, reason: str) -> Fact:
-    return Fact(partial(_shed, node_id=node_id, level=level, reason=reason))
+    return Fact(partial(_shed, node_id=node_id, level=level, reason=reason), worker=NO_WORKER)
 
 
 def left(node: Node, report: ShutdownReport) -> Fact:

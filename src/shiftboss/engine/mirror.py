@@ -30,11 +30,13 @@ class Mirror:
         self.agenda = agenda
         self._lane_limit = LANE_LIMIT if starts_runs else 0  # of lanes that others changed: who starts looks at them
         self.next_give_up_at: datetime | None = None
+        self.is_read = False  # since it was forgotten
 
     def forget(self) -> None:
         """Trust nothing: the next refresh is a full reading."""
         self.snapshot = Snapshot()
         self.agenda.clear()
+        self.is_read = False
 
     # what others changed
 
@@ -53,6 +55,7 @@ class Mirror:
     def _read_everything(self, delta: Delta, reader: Reader) -> None:
         self.forget()
         self._take_in(delta)
+        self.is_read = True
         self.snapshot.touched.clear()
         for name, at in (delta.waiting or {}).items():
             self.agenda.look_at(name, at)

@@ -16,7 +16,7 @@ from shiftboss.core.control import found
 from shiftboss.core.events import Event, RunEnded, RunSkipped
 from shiftboss.core.model import Run
 from shiftboss.core.snapshot import NOTHING, Change, Snapshot
-from shiftboss.engine.fact import Answer, Fact, Needs, Told, tell
+from shiftboss.engine.fact import NO_WORKER, Answer, Fact, Needs, Told, tell
 from shiftboss.ports import Session
 
 
@@ -26,7 +26,8 @@ class Waiters:
 
     def fact(self, run_id: int, answer: Answer) -> Fact:
         """Answers at once when the run has ended, else when it does.  Raises UnknownRun."""
-        return Fact(partial(_look, run_id=run_id), Needs(runs=(run_id,)), _Registration(self, run_id, answer))
+        registration = _Registration(self, run_id, answer)
+        return Fact(partial(_look, run_id=run_id), Needs(runs=(run_id,)), registration, worker=NO_WORKER)
 
     def add(self, run_id: int, answer: Answer) -> None:
         self._waiting.setdefault(run_id, []).append(answer)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -30,8 +30,12 @@ class MemoryStore:
     url = "memory:"
     tight = False
 
-    def __init__(self, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self, *, clock: Clock | None = None, to_be_had: Callable[[Collection[int]], Collection[int]] | None = None
+    ) -> None:
+        """With *to_be_had* parts can be held alone, and it says which of those that are wanted can be had just now."""
         self.clock = clock or SystemClock()
+        self.to_be_had = to_be_had
         self.tables = Tables()
         self.lock = threading.RLock()  # protects the tables: a transaction or a view holds it from begin to end
         self.is_busy = False
@@ -83,6 +87,7 @@ class MemoryStore:
 class MemorySession:
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
+        self.has_parts = store.to_be_had is not None
         self._tables = store.tables
         self.seen: int | None = None  # the last commit that `changes` told of; None: tell everything
         self._heard: int | None = None  # the last commit that `wait` need not return for
@@ -91,12 +96,15 @@ class MemorySession:
         self._is_open = True
 
     @contextmanager
-    def begin(self) -> Iterator[MemoryTransaction]:
+    def begin(self, wanted: Collection[int] | None = None, *, runs: int = 0) -> Iterator[MemoryTransaction]:
         self._check()
         tables = self._tables
+        to_be_had = self._store.to_be_had
+        is_whole = wanted is None or to_be_had is None or self.seen is None
+        held = None if is_whole or wanted is None or to_be_had is None else frozenset(to_be_had(wanted))
         with self._alone():
             before = self.seen
-            tx = MemoryTransaction(self, tables, self._store.clock)
+            tx = MemoryTransaction(self, tables, self._store.clock, held=held)
             try:
                 yield tx
                 if tx.failure is not None:

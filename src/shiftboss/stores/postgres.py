@@ -1,7 +1,7 @@
 """A fleet: everything in one schema of a PostgreSQL database, for any number of nodes on any number of machines.
 
 Rules of this file
-- All that writes is serialised by one row (postgres_session.py), so a fleet keeps the very rules of one process.
+- What could contradict itself is serialised (postgres_locks.py), so a fleet keeps the very rules of one process.
 - A store has a connection for each session, opened at its first use, and one for the bell: a node has two, and one
   more for each thread of its faces that looks.
 - Nobody can tell here whether a node's process is dead: leases decide (C4).
@@ -25,9 +25,8 @@ from shiftboss.stores.postgres_bell import Bell
 from shiftboss.stores.postgres_clock import DatabaseClock
 from shiftboss.stores.postgres_connection import Database
 from shiftboss.stores.postgres_deadline import Deadlines
-from shiftboss.stores.postgres_epoch import Newest
+from shiftboss.stores.postgres_epoch import Counted, Newest
 from shiftboss.stores.postgres_session import PostgresSession
-from shiftboss.stores.writing import Meta
 
 
 class PostgresStore:
@@ -115,13 +114,13 @@ class PostgresStore:
                 self._bell = Bell(self._address, self._deadlines, self._heard)
             return self._bell
 
-    def committed(self, meta: Meta, *, by: PostgresSession) -> None:
+    def committed(self, counted: Counted, *, by: PostgresSession) -> None:
         """Neighbours in this process hear of it at once, other nodes by the bell."""
-        self.newest.saw(meta)
+        self.newest.saw(counted)
         for session in self._sessions:
             if session is not by:
                 session.ring()
-        self.bell().announce(meta.number)
+        self.bell().announce(counted.number)
 
     def closed(self, session: PostgresSession) -> None:
         with self._lock:

@@ -4,7 +4,7 @@ Rules of this file
 - Every transaction begins with its own settings, and nothing is kept in the server's session: so PgBouncer in
   transaction mode will do, and a node that stands still or is cut off holds no lock for long.
 - Statements that nobody needs an answer of wait for the next question or for the commit, and travel with it.  A cycle
-  is three round trips: lock, questions, writes with commit.  The end of a view is sent and not waited for.
+  is three round trips: locks, questions, writes with commit.  The end of a view is sent and not waited for.
 - After a failed statement a transaction can only be rolled back: a COMMIT would be taken, and keep nothing.
 """
 
@@ -52,7 +52,12 @@ LONG_SETTINGS = Statement(
     TEXT,
 )
 LONG_CALL_S = 3600.0
-NUMBER_SEEN = Statement("SELECT number, EXISTS (SELECT FROM arrival)::int, next_run FROM meta WHERE id = 1")
+NUMBER_SEEN = Statement(
+    """
+SELECT number, EXISTS (SELECT FROM arrival)::int, (SELECT number FROM committed ORDER BY number LIMIT 1)
+FROM meta WHERE id = 1
+"""
+)
 Call = tuple[Statement, Values]
 
 _clock = SystemClock()  # waiting for a server happens in real time, whatever clock the rules live by
@@ -95,13 +100,13 @@ class Database:
         self._open(BEGIN_READING)
         self._queue.append((NUMBER_SEEN, ()))
 
-    def opening(self) -> tuple[int, bool, int]:
-        """In the view: the last commit, whether something arrived, the next run's id."""
+    def opening(self) -> tuple[int, bool, int | None]:
+        """In the view: the last commit, whether something arrived, the oldest commit that `committed` knows."""
         if self.opened is None:
             self.exchange()
         if self.opened is None or self.opened.is_empty:
             raise postgres_errors.missing(self.address)
-        return self.opened.number(0, 0), bool(self.opened.number(0, 1)), self.opened.number(0, 2)
+        return self.opened.number(0, 0), bool(self.opened.number(0, 1)), self.opened.number_or_none(0, 2)
 
     def _open(self, statement: Statement) -> None:
         self._queue = [(statement, ()), self._settings]
@@ -109,8 +114,11 @@ class Database:
         self._failure = None
         self.opened = None
 
-    def commit(self) -> None:
-        """Send what waits, and COMMIT, in one go.  StoreUnavailable says when nobody knows whether it came through."""
+    def commit(self) -> list[Answer]:
+        """Send what waits, and COMMIT, in one go; the results of what waited.
+
+        StoreUnavailable says when nobody knows whether it came through.
+        """
         if self._failure is not None:
             raise self._failure
         calls = [*self._queue, (COMMIT, ())]
@@ -119,6 +127,7 @@ class Database:
         self._is_begun = False
         if results[-1].command != b"COMMIT":
             raise InternalError(f"{self.address.url}: the transaction had failed before its commit")
+        return results[:-1]
 
     def rollback(self) -> None:
         """End a transaction or a view without a trace.  Nothing is waited for."""

@@ -20,12 +20,14 @@ from shiftboss.errors import (
     StoreUnavailable,
 )
 from shiftboss.stores.postgres_address import Address
+from shiftboss.stores.postgres_wire import Refused
 
 # By SQLSTATE, or by its first two characters, the class.
 REJECTED = ("SB", "22", "23", "54")  # ours (0001_first.sql); what a column cannot hold; constraints; limits
 DAMAGED = ("XX001", "XX002")  # data_corrupted, index_corrupted
 FULL = ("53100",)
 BUSY = ("55P03", "57014")  # the lock was not to be had in time; the statement took too long
+WAITED = "55P03"  # lock_not_available
 AGAIN = ("40", "08", "53", "57", "25P03", "58", "XX000")
 LOGIN = ("28",)
 NO_DATABASE = ("3D000",)
@@ -63,11 +65,17 @@ def refused(address: Address, state: str, said: str, *, maybe_stored: bool = Fal
     if state in NOT_ALLOWED:
         return StoreReadOnly(
             f"{url}: {said}; as the owner of schema {schema} let this role use it: "
-            f"GRANT USAGE ON SCHEMA {schema} TO …; GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO …"
+            f"GRANT USAGE ON SCHEMA {schema} TO …; GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO …; "
+            f"GRANT ALL ON ALL SEQUENCES IN SCHEMA {schema} TO …"
         )
     if state.startswith(AGAIN):
         return StoreUnavailable(f"{url} cannot be used just now: {said}; it is tried again", maybe_stored=maybe_stored)
     return InternalError(f"{url}: a statement of ours failed: {said} ({state})")
+
+
+def waited_in_vain(error: ShiftbossError) -> bool:
+    """Whether a lock was not to be had in time."""
+    return isinstance(error.__cause__, Refused) and error.__cause__.state == WAITED
 
 
 def broken(address: Address, fact: object, *, maybe_stored: bool = False) -> StoreUnavailable:

@@ -171,7 +171,14 @@ PAGES = Pages(
     letter_counts=LETTER_COUNTS,
 )
 
-META = Statement("SELECT schema, number, next_run, next_event, store FROM meta WHERE id = 1", prepare=False)
+META = Statement("SELECT schema, number, next_event, store FROM meta WHERE id = 1", prepare=False)
+LAST = Statement(
+    """
+SELECT CASE WHEN stamp.is_called THEN stamp.last_value ELSE 0 END,
+  CASE WHEN run_id.is_called THEN run_id.last_value ELSE run_id.last_value - 1 END
+FROM stamp, run_id
+"""
+)
 FACTS = Statement(
     """
 SELECT current_setting('server_version'), current_database(), current_user, current_setting('synchronous_commit'),
@@ -227,11 +234,11 @@ class Queries(browsing.Queries[Statement]):
 
     def last_event(self) -> int:
         (meta,) = self._db.exchange((META, ()))
-        return meta.number(0, 3) - 1
+        return meta.number(0, 2) - 1
 
     def info(self) -> dict[str, Any]:
-        meta, facts = self._db.exchange((META, ()), (FACTS, ()))
-        schema, number, next_run, next_event = (meta.number(0, column) for column in range(4))
+        meta, last, facts = self._db.exchange((META, ()), (LAST, ()), (FACTS, ()))
+        schema, number, next_event = (meta.number(0, column) for column in range(3))
         version, database, role, synchronous, fsync = (facts.text(0, column) for column in range(5))
         return {
             "engine": f"PostgreSQL {version} by psycopg",
@@ -240,7 +247,7 @@ class Queries(browsing.Queries[Statement]):
             "schema_name": self._db.address.schema,
             "schema": schema,
             "commits": number,
-            "next_run": next_run,
+            "next_run": last.number(0, 1) + 1,
             "next_event": next_event,
             "size_bytes": facts.number(0, 5),
             "synchronous_commit": synchronous,

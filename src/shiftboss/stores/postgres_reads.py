@@ -16,7 +16,7 @@ from shiftboss.core.lane import QUEUES
 from shiftboss.core.model import Run
 from shiftboss.ports import Delta, Past
 from shiftboss.stores import reading, rows
-from shiftboss.stores.postgres_queries import Queries
+from shiftboss.stores.postgres_queries import LAST, Queries
 from shiftboss.stores.postgres_wire import KEYS, NUMBER, NUMBERS, TEXT, TEXTS, Statement
 from shiftboss.stores.reading import Seen
 from shiftboss.stores.statements import Readings
@@ -29,8 +29,12 @@ if TYPE_CHECKING:
 # A row of workers is ["name", state or null, record or null].
 WORKER_ROW = "'[' || to_json(name)::text || ',' || coalesce(state, 'null') || ',' || coalesce(record, 'null') || ']'"
 
+# Rows bear the stamp of the commit that changed them last; which stamps are later than a commit, `committed` knows.
+# Everything is later than -1.
+SINCE = "ANY (ARRAY(SELECT stamp FROM committed WHERE number > $1))"
+
 CHANGED_WORKERS = Statement(
-    f"SELECT '[' || string_agg({WORKER_ROW}, ',') || ']' FROM worker WHERE number > $1",  # noqa: S608
+    f"SELECT '[' || string_agg({WORKER_ROW}, ',') || ']' FROM worker WHERE number = {SINCE}",  # noqa: S608
     NUMBER,
 )
 ALL_WORKERS = Statement(
@@ -41,15 +45,18 @@ FROM (SELECT name, state, record FROM worker WHERE name > $1 AND state IS NOT NU
     TEXT,
     NUMBER,
 )
-CHANGED_BREAKERS = Statement("SELECT '[' || string_agg(data, ',') || ']' FROM breaker WHERE number > $1", NUMBER)
+CHANGED_BREAKERS = Statement(
+    f"SELECT '[' || string_agg(data, ',') || ']' FROM breaker WHERE $1 < 0 OR number = {SINCE}",  # noqa: S608
+    NUMBER,
+)
 RESOURCES = Statement("SELECT '{' || string_agg(to_json(name)::text || ':' || size, ',') || '}' FROM resource")
 NODES = Statement("SELECT '[' || string_agg(data, ',') || ']' FROM (SELECT data FROM node ORDER BY id) AS all_of_them")
 CLAIMS = Statement(
-    """
+    f"""
 SELECT '[[' || coalesce(string_agg(id::text, ','), '') || '],['
-  || coalesce(string_agg(data, ',') FILTER (WHERE number > $1), '') || ']]'
+  || coalesce(string_agg(data, ',') FILTER (WHERE $1 < 0 OR number = {SINCE}), '') || ']]'
 FROM (SELECT id, number, data FROM run WHERE queue IS NULL ORDER BY id) AS claimed
-""",
+""",  # noqa: S608
     NUMBER,
 )
 
@@ -105,7 +112,11 @@ FROM {names} AS asked(name)
 
 
 LANES = Statement(_lanes("unnest($1)"), TEXTS, NUMBER)
-CHANGED_LANES = Statement(_lanes("(SELECT name FROM worker WHERE number > $1 AND state IS NOT NULL)"), NUMBER, NUMBER)
+CHANGED_LANES = Statement(
+    _lanes(f"(SELECT name FROM worker WHERE number = {SINCE} AND state IS NOT NULL)"),  # noqa: S608
+    NUMBER,
+    NUMBER,
+)
 
 LIVE_RUNS = Statement("SELECT '[' || string_agg(data, ',') || ']' FROM run WHERE id = ANY ($1)", NUMBERS)
 FINISHED_RUNS = Statement("SELECT '[' || string_agg(data, ',') || ']' FROM history WHERE id = ANY ($1)", NUMBERS)
@@ -181,21 +192,22 @@ class Reads(Queries, reading.Reads[Statement]):
         seen: Seen,
         *,
         number: int,
-        next_run: int,
+        oldest: int | None,
         has_arrivals: bool,
         ahead: Collection[Answer] = (),
     ) -> None:
         super().__init__(db, clock)
         self._seen = seen
         self._last = number
-        self._next_run_read = next_run
+        self._oldest = oldest
         self.has_arrivals = has_arrivals
         self._ahead = [answer.blob(0, 0) for answer in ahead]  # to `calls_ahead`, asked with the beginning …
         self._lanes_ahead = seen.lanes  # … for as many
         self._give_up: tuple[bytes | None] | None = None  # the answer to `next_give_up`, until something is written
 
     def past(self) -> Past:
-        return Past(self._last, self._next_run_read - 1)
+        (last,) = self._db.exchange((LAST, ()))
+        return Past(last.number(0, 0), last.number(0, 1))
 
     @classmethod
     def calls_ahead(cls, seen: int, lanes: int) -> list[Call]:
@@ -203,6 +215,8 @@ class Reads(Queries, reading.Reads[Statement]):
         return [(NEXT_GIVE_UP, ()), *cls.delta_calls(seen, lanes)]
 
     def _delta(self, seen: int, lanes: int) -> Delta:
+        if self._oldest is None or seen < self._oldest - 1:  # `committed` has forgotten what came after
+            return self._everything()
         if not self._ahead or lanes != self._lanes_ahead:
             self._ahead = self._db.ask(*self.calls_ahead(seen, lanes))
         give_up, *answers = self._ahead
@@ -232,7 +246,7 @@ class View(Reads):
     """A view that opens with its first question; what it opens with comes with that question's answer."""
 
     def __init__(self, db: Database, clock: Clock, seen: Seen) -> None:
-        super().__init__(db, clock, seen, number=0, next_run=0, has_arrivals=False)
+        super().__init__(db, clock, seen, number=0, oldest=None, has_arrivals=False)
 
     def changes(self, *, lanes: int = 0) -> Delta:
         seen = self._seen.number
@@ -241,9 +255,5 @@ class View(Reads):
         self._look()
         return super().changes(lanes=lanes)
 
-    def past(self) -> Past:
-        self._look()
-        return super().past()
-
     def _look(self) -> None:
-        self._last, self.has_arrivals, self._next_run_read = self._db.opening()
+        self._last, self.has_arrivals, self._oldest = self._db.opening()

@@ -3,7 +3,8 @@
 Rules of this file
 - A session knows the number of the last commit it has seen; its own commits count as seen, so they never come back.
 - A transaction that failed leaves nothing behind, also not in what the session believes.
-- Taking the lock is in one place, `_locked`; whatever is read in a transaction is read after it, and therefore current.
+- Taking locks is in one place, `_locked`; whatever is read in a transaction is read after it, and therefore current as
+  far as it is held.
 - Nothing survives a fork: in another process every use is refused before it touches the connection.
 """
 
@@ -11,16 +12,16 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from shiftboss.errors import Forked, NotStarted, ShiftbossError
-from shiftboss.stores import postgres_errors, postgres_schema
+from shiftboss.errors import Forked, NotStarted, ShiftbossError, StoreUnavailable
+from shiftboss.stores import postgres_errors, postgres_locks, postgres_schema
 from shiftboss.stores.postgres_clock import DatabaseClock
 from shiftboss.stores.postgres_connection import Database
-from shiftboss.stores.postgres_epoch import LOCK, Locked, jump, lost_past
+from shiftboss.stores.postgres_epoch import OPEN, Counted, Opened, jump, lost_past
 from shiftboss.stores.postgres_prune import PRUNINGS
 from shiftboss.stores.postgres_reads import View
 from shiftboss.stores.postgres_writes import PostgresTransaction
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 
 class PostgresSession:
+    has_parts = True
+
     def __init__(self, store: PostgresStore, db: Database) -> None:
         self._store = store
         self._db = db
@@ -46,21 +49,22 @@ class PostgresSession:
     # ── transactions and views ───────────────────────────────────────────────────────────────────────────────────
 
     @contextmanager
-    def begin(self) -> Iterator[PostgresTransaction]:
+    def begin(self, wanted: Collection[int] | None = None, *, runs: int = 0) -> Iterator[PostgresTransaction]:
         self._check()
         db = self._db
         before = self._seen.number
+        if before is None:
+            wanted = None  # a full reading is of a store that stands still
         try:
-            locked, ahead = self._locked(ask_ahead=True)
-            number = locked.meta.number
-            self._has_neighbours = before is not None and before != number
-            tx = PostgresTransaction(db, self._store.clock, self._seen, locked=locked, ahead=ahead)
+            opened, held, ahead = self._locked(wanted, runs=runs, ask_ahead=True)
+            self._has_neighbours = before is not None and before != opened.number
+            tx = PostgresTransaction(db, self._store.clock, self._seen, opened=opened, held=held, ahead=ahead)
             yield tx
             if tx.failure is not None:
                 raise tx.failure  # somebody caught it and went on: what came before it must not be kept alone
             if not tx.has_written:
                 db.rollback()
-                self._heard = number
+                self._heard = opened.number
                 return
             tx.finish()
         except BaseException:
@@ -72,51 +76,79 @@ class PostgresSession:
     def _commit(self, tx: PostgresTransaction, before: int | None) -> None:
         """The writes are sent here, so this is also where they are refused."""
         try:
-            self._db.commit()
+            *_, finished = self._db.commit()
         except BaseException as error:
             self._db.rollback()
             was_refused = isinstance(error, ShiftbossError) and not getattr(error, "maybe_stored", False)
             self._seen.number = before if was_refused else None  # it may be stored all the same
             raise
-        if self._seen.number == tx.number - 1:
-            self._seen.number = tx.number
-        self._heard = tx.number
-        self._store.committed(tx.meta, by=self)
+        counted = tx.counted(finished)
+        if self._seen.number == counted.number - 1:
+            self._seen.number = counted.number
+            self._heard = counted.number
+        self._store.committed(counted, by=self)
 
-    def _locked(self, *, ask_ahead: bool) -> tuple[Locked, list[Answer]]:
-        """Begin a transaction that is alone in the whole fleet until it ends."""
-        db, store = self._db, self._store
+    def _locked(
+        self, wanted: Collection[int] | None, *, runs: int = 0, ask_ahead: bool = False
+    ) -> tuple[Opened, frozenset[int] | None, list[Answer]]:
+        """Begin a transaction that has what it holds to itself until it ends."""
+        waits = True
         while True:
-            seen = self._seen.number
-            is_worth_it = ask_ahead and self._has_neighbours and seen is not None
-            ahead = View.calls_ahead(seen, self._seen.lanes) if is_worth_it and seen is not None else []
-            asked_s = store.clock.elapsed_s()
-            answer, *answers = db.begin((LOCK, ()), *ahead)
-            answered_s = store.clock.elapsed_s()
-            if answer.is_empty:
-                raise postgres_errors.missing(db.address)
-            locked = Locked.of(answer)
-            if locked.schema > postgres_schema.latest():
-                raise postgres_errors.too_new(db.address, locked.schema, postgres_schema.latest())
-            if isinstance(store.clock, DatabaseClock):
-                store.clock.correct(locked.at_us / 1e6, asked_s=asked_s, answered_s=answered_s)
-            if not self._jumped(locked):
-                store.newest.saw(locked.meta)
-                return locked, answers
+            newest = self._store.newest.counted  # before: what others of this process commit meanwhile is no loss
+            try:
+                opened, held, ahead = self._opened(wanted, runs=runs, waits=waits, ask_ahead=ask_ahead)
+            except StoreUnavailable as error:
+                if not (waits and wanted and len(wanted) == 1 and postgres_errors.waited_in_vain(error)):
+                    raise
+                self._db.rollback()
+                waits = False
+                continue
+            if not self._may_have_lost(opened, newest):
+                return opened, held, ahead
+            if wanted is None:
+                self._jump_if_lost(opened, newest)
+            else:
+                self._db.rollback()
+                wanted = None  # to be looked at, and mended, alone
 
-    def _jumped(self, locked: Locked) -> bool:
-        """Whether the store had lost its past and goes on beyond it; then the lock was let go."""
-        db, newest = self._db, self._store.newest.meta
-        if not lost_past(locked, db.link.origin, newest):
-            return False
+    def _opened(
+        self, wanted: Collection[int] | None, *, runs: int, waits: bool, ask_ahead: bool
+    ) -> tuple[Opened, frozenset[int] | None, list[Answer]]:
+        db, store = self._db, self._store
+        seen = self._seen.number
+        is_worth_it = ask_ahead and self._has_neighbours and seen is not None
+        ahead = View.calls_ahead(seen, self._seen.lanes) if is_worth_it and seen is not None else []
+        locks = postgres_locks.calls_for(db.address.schema, wanted, waits=waits)
+        asked_s = store.clock.elapsed_s()
+        answers = db.begin(*locks, (OPEN, (runs,)), *ahead)
+        answered_s = store.clock.elapsed_s()
+        answer = answers[len(locks)]
+        if answer.is_empty:
+            raise postgres_errors.missing(db.address)
+        opened = Opened.of(answer)
+        if opened.schema > postgres_schema.latest():
+            raise postgres_errors.too_new(db.address, opened.schema, postgres_schema.latest())
+        if isinstance(store.clock, DatabaseClock):
+            store.clock.correct(opened.at_us / 1e6, asked_s=asked_s, answered_s=answered_s)
+        return opened, postgres_locks.held(answers[: len(locks)], wanted), answers[len(locks) + 1 :]
+
+    def _may_have_lost(self, opened: Opened, newest: Counted) -> bool:
+        if lost_past(opened, self._db.link.origin, newest):
+            return True
+        self._store.newest.saw(opened.counted)
+        return False
+
+    def _jump_if_lost(self, opened: Opened, newest: Counted) -> None:
+        """Whether or not the store had lost its past, the lock is let go."""
+        db = self._db
         db.look_where()  # a pooler may have led this connection elsewhere since it was opened
-        why = lost_past(locked, db.link.origin, newest)
+        why = lost_past(opened, db.link.origin, newest)
         if not why:
-            return False
-        meta = jump(db, self._store.clock, locked, newest=newest, why=why)
+            db.rollback()
+            return
+        counted = jump(db, self._store.clock, opened, newest=newest, why=why)
         db.commit()
-        self._store.committed(meta, by=self)
-        return True
+        self._store.committed(counted, by=self)
 
     @contextmanager
     def read(self) -> Iterator[View]:
@@ -173,7 +205,7 @@ class PostgresSession:
         self._check()
         db = self._db
         try:
-            self._locked(ask_ahead=False)
+            self._locked(None)
             gone = prune(
                 db,
                 PRUNINGS,

@@ -7,13 +7,17 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import deque
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from shiftboss.core.control import Request
+from shiftboss.core.events import Event
 from shiftboss.core.snapshot import Change
 from shiftboss.errors import ShiftbossError
+from shiftboss.ports import Past
 from shiftboss.stores import rows
+from shiftboss.stores.postgres_epoch import CONTINUE, Counted
 from shiftboss.stores.postgres_reads import Reads
 from shiftboss.stores.postgres_wire import BLOBS, KEYS, NUMBER, NUMBERS, TEXTS, Rows, Statement
 from shiftboss.stores.reading import Seen
@@ -23,7 +27,7 @@ from shiftboss.stores.writing import Writes
 if TYPE_CHECKING:
     from shiftboss.clock import Clock
     from shiftboss.stores.postgres_connection import Database
-    from shiftboss.stores.postgres_epoch import Locked
+    from shiftboss.stores.postgres_epoch import Opened
     from shiftboss.stores.postgres_wire import Answer
 
 MAX_TAKEN_BYTES = 16 * 1024 * 1024  # of arrivals' payloads at once: they come and go within the deadline of a call
@@ -153,9 +157,6 @@ ON CONFLICT (run) DO UPDATE SET state = excluded.state, closed_at = excluded.clo
     NUMBERS,
     TEXTS,
 )
-INSERT_EVENTS = Rows(
-    "INSERT INTO event (id, at, worker, data) SELECT * FROM unnest($1, $2, $3, $4)", NUMBERS, NUMBERS, TEXTS, TEXTS
-)
 INSERT_LINES = Rows(
     """INSERT INTO log (run, fence, number, data) SELECT * FROM unnest($1, $2, $3, $4) ON CONFLICT DO NOTHING""",
     NUMBERS,
@@ -184,9 +185,30 @@ SELECT data, payload FROM taken ORDER BY id
     NUMBER,
 )
 MORE_ARRIVALS = Statement("SELECT EXISTS (SELECT FROM arrival)::int")
-WRITE_META = Statement(
-    "UPDATE meta SET number = $1, next_run = $2, next_event = $3 WHERE id = 1", NUMBER, NUMBER, NUMBER
+# The place among all commits, and the numbers of the events: held from here to the end of the COMMIT that travels with
+# it, so that commits stand in the order in which they are seen, and nothing that was slow is done meanwhile.
+FINISH = Statement(
+    """
+WITH ordered AS (
+  UPDATE meta SET number = number + 1, next_event = next_event + coalesce(array_length($2, 1), 0) WHERE id = 1
+  RETURNING number, next_event),
+placed AS (INSERT INTO committed (number, stamp) SELECT number, $1 FROM ordered),
+told AS (
+  INSERT INTO event (id, at, worker, data)
+  SELECT next_event - array_length($2, 1) + place - 1, at, worker, data
+  FROM ordered, unnest($2, $3, $4) WITH ORDINALITY AS told(at, worker, data, place))
+SELECT number, next_event FROM ordered
+""",
+    NUMBER,
+    NUMBERS,
+    TEXTS,
+    TEXTS,
 )
+KEPT_COMMITS = 10_000  # who has not looked for longer than that reads everything
+FORGET_COMMITS = Statement("DELETE FROM committed WHERE number < (SELECT number FROM meta WHERE id = 1) - $1", NUMBER)
+FORGET_EVERY = 1000
+DRAW_IDS = Statement("SELECT string_agg(nextval('run_id')::text, ',') FROM generate_series(1, $1)", NUMBER)
+DRAW_STAMP = Statement("SELECT nextval('stamp')")
 
 WRITINGS = Writings(
     insert_runs=INSERT_RUNS,
@@ -202,7 +224,6 @@ WRITINGS = Writings(
     put_nodes=PUT_NODES,
     delete_nodes=DELETE_NODES,
     put_letters=PUT_LETTERS,
-    insert_events=INSERT_EVENTS,
     insert_lines=INSERT_LINES,
     trim_lines=TRIM_LINES,
 )
@@ -215,21 +236,50 @@ class PostgresTransaction(Reads, Writes["Database"]):
     _db: Database
 
     def __init__(
-        self, db: Database, clock: Clock, seen: Seen, *, locked: Locked, ahead: Collection[Answer] = ()
+        self,
+        db: Database,
+        clock: Clock,
+        seen: Seen,
+        *,
+        opened: Opened,
+        held: frozenset[int] | None,
+        ahead: Collection[Answer] = (),
     ) -> None:
-        meta = locked.meta
         Reads.__init__(
             self,
             db,
             clock,
             seen,
-            number=meta.number,
-            next_run=meta.next_run,
-            has_arrivals=locked.has_arrivals,
+            number=opened.number,
+            oldest=opened.oldest,
+            has_arrivals=opened.has_arrivals,
             ahead=ahead,
         )
-        Writes.__init__(self, meta)
+        Writes.__init__(self, opened.stamp)
+        self.held = held
         self._place = db.address.url
+        self._ids = deque(opened.ids)
+        self._more_ids = 1
+        self._last_id = 0  # that was handed out
+        self._events: list[Event] = []
+
+    def expect(self, runs: int) -> None:
+        self._more_ids = max(1, runs)
+
+    def ids(self) -> Iterator[int]:
+        while True:
+            if not self._ids:
+                (drawn,) = self._db.ask((DRAW_IDS, (self._more_ids,)))
+                self._ids.extend(int(run_id) for run_id in (drawn or b"").split(b","))
+                self._more_ids *= 2
+            self._last_id = self._ids.popleft()
+            yield self._last_id
+
+    def continue_after(self, past: Past) -> None:
+        self._db.do(CONTINUE, (max(past.number, 1), max(past.run_id, 1)))
+        (stamp,) = self._db.exchange((DRAW_STAMP, ()))
+        self.number = stamp.number(0, 0)
+        self._ids.clear()
 
     def arrivals(self, *, limit: int) -> list[Request]:
         found, more = self._db.exchange((TAKE_ARRIVALS, (limit, MAX_TAKEN_BYTES)), (MORE_ARRIVALS, ()))
@@ -252,8 +302,26 @@ class PostgresTransaction(Reads, Writes["Database"]):
             raise
 
     def finish(self) -> None:
-        """The last statement before the commit."""
-        self._db.do(WRITE_META, self.meta)
+        """The last statements before the commit."""
+        if self.number % FORGET_EVERY == 0:
+            self._db.do(FORGET_COMMITS, (KEPT_COMMITS,))
+        events = self._events
+        self._db.do(
+            FINISH,
+            (
+                self.number,
+                [rows.micros(event.at) for event in events],
+                [event.worker for event in events],
+                [rows.text_of(event) for event in events],
+            ),
+        )
+
+    def counted(self, finished: Answer) -> Counted:
+        """How far the store has come with this commit."""
+        return Counted(finished.number(0, 0), self.number, self._last_id, finished.number(0, 1) - 1)
+
+    def _tell(self, events: Collection[Event]) -> None:
+        self._events += events
 
     def _must_not_have_fired(self, occurrences: list[tuple[str, int]]) -> None:
         MUST_NOT_HAVE_FIRED.run(self._db, occurrences)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -21,8 +21,7 @@ from shiftboss.stores.pruning import prune
 from shiftboss.stores.reading import Seen
 from shiftboss.stores.sqlite_prune import PRUNINGS
 from shiftboss.stores.sqlite_reads import Reads
-from shiftboss.stores.sqlite_writes import SqliteTransaction
-from shiftboss.stores.writing import Meta
+from shiftboss.stores.sqlite_writes import Meta, SqliteTransaction
 
 if TYPE_CHECKING:
     from shiftboss.clock import Clock
@@ -38,6 +37,8 @@ _clock = SystemClock()  # waiting for other processes happens in real time, what
 
 
 class SqliteSession:
+    has_parts = False  # a file has one writer at a time
+
     def __init__(self, store: SqliteStore, db: Database, clock: Clock) -> None:
         self._store = store
         self._db = db
@@ -51,7 +52,7 @@ class SqliteSession:
     # ── transactions and views ───────────────────────────────────────────────────────────────────────────────────
 
     @contextmanager
-    def begin(self) -> Iterator[SqliteTransaction]:
+    def begin(self, wanted: Collection[int] | None = None, *, runs: int = 0) -> Iterator[SqliteTransaction]:
         self._check()
         db = self._db
         db.checkpoint_if_due(disk_is_full=self._store.tight)

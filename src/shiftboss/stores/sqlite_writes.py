@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterator
+from itertools import count
+from typing import TYPE_CHECKING, NamedTuple
 
 from shiftboss.core.control import Request
+from shiftboss.core.events import Event
 from shiftboss.errors import StoreRejected
+from shiftboss.ports import Past
 from shiftboss.stores import rows
 from shiftboss.stores.reading import Seen
 from shiftboss.stores.sqlite_batch import Batch, Ids, Single
 from shiftboss.stores.sqlite_reads import Reads
 from shiftboss.stores.statements import Writings
-from shiftboss.stores.writing import Meta, Writes
+from shiftboss.stores.writing import Writes
 
 if TYPE_CHECKING:
     from shiftboss.clock import Clock
@@ -115,22 +119,51 @@ WRITINGS = Writings(
     put_nodes=PUT_NODES,
     delete_nodes=DELETE_NODES,
     put_letters=PUT_LETTERS,
-    insert_events=INSERT_EVENTS,
     insert_lines=INSERT_LINES,
     trim_lines=TRIM_LINES,
 )
 
 
+class Meta(NamedTuple):
+    """What the one row of `meta` counts."""
+
+    number: int  # of the last commit
+    next_run: int
+    next_event: int
+
+
 class SqliteTransaction(Reads, Writes["Database"]):
     """Opened and ended by its session."""
 
+    held = None  # it has the whole file
     writings = WRITINGS
     _db: Database
 
     def __init__(self, db: Database, clock: Clock, seen: Seen, *, meta: Meta) -> None:
         Reads.__init__(self, db, clock, seen, number=meta.number)
-        Writes.__init__(self, meta)
+        Writes.__init__(self, meta.number + 1)
+        self._next_run = meta.next_run
+        self._next_event = meta.next_event
         self._place = str(db.path)
+
+    @property
+    def meta(self) -> Meta:
+        """What the row is to be after this transaction."""
+        return Meta(self.number, self._next_run, self._next_event)
+
+    def continue_after(self, past: Past) -> None:
+        self.number = max(self.number, past.number + 1)
+        self._next_run = max(self._next_run, past.run_id + 1)
+
+    def expect(self, runs: int) -> None:
+        """Counting costs nothing here."""
+
+    def ids(self) -> Iterator[int]:
+        for run_id in count(self._next_run):
+            if run_id < self._next_run:
+                continue  # another iterator of this transaction has handed it out meanwhile
+            self._next_run = run_id + 1
+            yield run_id
 
     def arrivals(self, *, limit: int) -> list[Request]:
         return []
@@ -138,6 +171,16 @@ class SqliteTransaction(Reads, Writes["Database"]):
     def finish(self) -> None:
         """The last statement before the commit."""
         self._db.run(WRITE_META, self.meta)
+
+    def _tell(self, events: Collection[Event]) -> None:
+        INSERT_EVENTS.run(
+            self._db,
+            [
+                (number, rows.micros(event.at), event.worker, rows.text_of(event))
+                for number, event in enumerate(events, self._next_event)
+            ],
+        )
+        self._next_event += len(events)
 
     def _must_not_have_fired(self, occurrences: list[tuple[str, int]]) -> None:
         fired = rows.names_of(self._db.text(FIRED_BEFORE, (rows.json_of(occurrences),)))

@@ -60,10 +60,10 @@ class Readings(Generic[S]):
 
     changed_workers: S  # (number) → [[name, state, record], …]
     all_workers: S  # (after, limit) → the same, by name
-    changed_breakers: S  # (number)
+    changed_breakers: S  # (number); all of them since -1
     resources: S
     nodes: S
-    claims: S  # (number) → [[id of every claim, …], [run changed since, …]]
+    claims: S  # (number) → [[id of every claim, …], [run changed since, …]]; likewise
     waiting: S  # → [[worker, due_at], …]
     # (names, limit) → [[name, [[run, …]]], …] where that is all; else [[name, [[queue 0], …, [standing], [least]]], …]
     lanes: S
@@ -106,7 +106,6 @@ class Writings(Generic[C]):
     put_nodes: Batch[C]
     delete_nodes: Batch[C]
     put_letters: Batch[C]
-    insert_events: Batch[C]
     insert_lines: Batch[C]
     trim_lines: Batch[C]
 

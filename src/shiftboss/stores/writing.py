@@ -6,12 +6,12 @@ Rules of this file
 - A row is inserted or updated because somebody knew which; a number of changed rows that does not fit is refused,
   never papered over: no run ends twice, none rises from the history.
 - Payloads are written once, with the run; nothing later touches them.
+- Which number a commit, a run and an event get is each database's own affair.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
-from itertools import count
+from collections.abc import Collection, Iterable
 from typing import Generic, NamedTuple
 
 from shiftboss.core.events import Event
@@ -19,17 +19,8 @@ from shiftboss.core.lane import queue_of
 from shiftboss.core.model import MAX_LINES, DeadLetter, LogLine, Origin, Run, Status
 from shiftboss.core.snapshot import Change
 from shiftboss.errors import ShiftbossError, StoreRejected
-from shiftboss.ports import Past
 from shiftboss.stores import rows
 from shiftboss.stores.statements import C, Values, Writings
-
-
-class Meta(NamedTuple):
-    """What the one row of `meta` counts."""
-
-    number: int  # of the last commit
-    next_run: int
-    next_event: int
 
 
 class Moves(NamedTuple):
@@ -64,28 +55,10 @@ class Writes(Generic[C]):
     _db: C
     _place: str  # what messages call the store
 
-    def __init__(self, meta: Meta) -> None:
-        self.number = meta.number + 1
-        self._next_run = meta.next_run
-        self._next_event = meta.next_event
+    def __init__(self, number: int) -> None:
+        self.number = number
         self.has_written = False
         self.failure: ShiftbossError | None = None  # of a write: the transaction can only be rolled back
-
-    @property
-    def meta(self) -> Meta:
-        """What the row is to be after this transaction."""
-        return Meta(self.number, self._next_run, self._next_event)
-
-    def continue_after(self, past: Past) -> None:
-        self.number = max(self.number, past.number + 1)
-        self._next_run = max(self._next_run, past.run_id + 1)
-
-    def ids(self) -> Iterator[int]:
-        for run_id in count(self._next_run):
-            if run_id < self._next_run:
-                continue  # another iterator of this transaction has handed it out meanwhile
-            self._next_run = run_id + 1
-            yield run_id
 
     def write(self, change: Change, *, new: Collection[int]) -> None:
         self.has_written = True
@@ -173,13 +146,13 @@ class Writes(Generic[C]):
             self.writings.trim_lines.run(self._db, too_old)
 
     def _write_events(self, events: Iterable[Event]) -> None:
-        stored: list[Values] = []
-        for event in events:
-            if event.STORED:
-                stored.append((self._next_event, rows.micros(event.at), event.worker, rows.text_of(event)))
-                self._next_event += 1
+        stored = [event for event in events if event.STORED]
         if stored:
-            self.writings.insert_events.run(self._db, stored)
+            self._tell(stored)
+
+    def _tell(self, events: Collection[Event]) -> None:
+        """Store *events* behind those of all earlier commits."""
+        raise NotImplementedError
 
 
 # ── rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────

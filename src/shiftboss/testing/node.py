@@ -173,7 +173,8 @@ class SimNode:
             asked_s = self.clock.elapsed_s()
             facts = [renewed(self._me(), self.clock)]
         else:
-            facts, self.inbox = self.inbox[:MAX_FACTS], self.inbox[MAX_FACTS:]
+            if not self.cycle.owes_look:
+                facts, self.inbox = self.inbox[:MAX_FACTS], self.inbox[MAX_FACTS:]
             dead = self._lost()
         self.delivering = [fact.report for fact in facts if fact.report is not None]
         try:
@@ -181,6 +182,9 @@ class SimNode:
         except OperatorError as error:
             self._store_failed([] if asked_s is not None else facts, error)
             return
+        if turn.missed:
+            self.inbox = turn.missed + self.inbox
+            facts = [fact for fact in facts if fact not in turn.missed]
         if self.state is State.PAUSED:  # between the commit and what it decided
             self.unfinished = lambda: self._finish(turn, facts, asked_s)
         else:
@@ -284,7 +288,7 @@ class SimNode:
             facts.append(left(self.node, ShutdownReport()))
         self.delivering = [fact.report for fact in facts if fact.report is not None]
         try:
-            turn = self.cycle.turn(facts)
+            turn = self.cycle.turn(facts, whole=True)
             tell(turn.answers)
             self.flights.refuse(turn.starts)
             self._sim.publish(turn.events)

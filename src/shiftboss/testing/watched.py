@@ -40,14 +40,18 @@ class WatchedSession:
         self.loss: Loss | None = None  # of the next transaction
         self.is_cut = False  # until it is mended
 
+    @property
+    def has_parts(self) -> bool:
+        return self._inner.has_parts
+
     @contextmanager
-    def begin(self) -> Iterator[Transaction]:
+    def begin(self, wanted: Collection[int] | None = None, *, runs: int = 0) -> Iterator[Transaction]:
         loss, self.loss = self.loss, None
         if self.is_cut or loss is Loss.BEGIN:
             raise StoreUnavailable("simulated: the store does not answer")
         changes: list[Change] = []
         try:
-            with self._inner.begin() as tx:
+            with self._inner.begin(wanted, runs=runs) as tx:
                 watched = WatchedTransaction(tx, changes)
                 yield cast("Transaction", watched)  # it passes everything on
                 if loss is Loss.COMMIT:

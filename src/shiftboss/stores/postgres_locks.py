@@ -1,0 +1,54 @@
+"""Which transactions exclude each other: a lock for each part of the store, and one for all of it.
+
+Rules of this file
+- Workers that have to do with each other lie in one part (core/graph.py).  A transaction shares the whole and has its
+  parts alone, or it has the whole alone: declaring, joining, rescuing, everything that may concern anybody.
+- While something is held nothing is waited for, but for one part alone, and not for long: so nobody stands in a circle,
+  and a node that stands still keeps its own parts and no others from going on.
+- Locks end with the transaction, also behind a pooler; what is read afterwards is what the last holder committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from shiftboss.stores.postgres_connection import Call
+from shiftboss.stores.postgres_wire import NUMBER, NUMBERS, TEXT, Answer, Statement
+
+WHOLE = Statement("SELECT pg_advisory_xact_lock(hashtext($1), 0)", TEXT)
+SHARE = Statement("SELECT pg_advisory_xact_lock_shared(hashtext($1), 0)", TEXT)
+TRY_PARTS = Statement(
+    """
+SELECT string_agg(part::text, ',') FILTER (WHERE is_ours)
+FROM (SELECT part, pg_try_advisory_xact_lock(hashtext($1), part::int + 1) AS is_ours
+      FROM unnest($2) AS asked(part)) AS tried
+""",
+    TEXT,
+    NUMBERS,
+)
+WAIT_FOR_PART = Statement("SELECT pg_advisory_xact_lock(hashtext($1), $2::int + 1)", TEXT, NUMBER)
+A_MOMENT = Statement("SELECT set_config('lock_timeout', '100', true)")  # some commits of a busy neighbour
+AS_LONG_AS_BEFORE = Statement("SELECT set_config('lock_timeout', '4000', true)")
+
+
+def calls_for(schema: str, wanted: Collection[int] | None, *, waits: bool) -> list[Call]:
+    """What takes the locks; *wanted* is None for the whole, and one part alone is waited for if it *waits*."""
+    if wanted is None:
+        return [(WHOLE, (schema,))]
+    share: Call = SHARE, (schema,)
+    if not wanted:
+        return [share]
+    if waits and len(wanted) == 1:
+        return [share, (A_MOMENT, ()), (WAIT_FOR_PART, (schema, *wanted)), (AS_LONG_AS_BEFORE, ())]
+    return [share, (TRY_PARTS, (schema, list(wanted)))]
+
+
+def held(answers: Collection[Answer], wanted: Collection[int] | None) -> frozenset[int] | None:
+    """The parts that were to be had, from the answers to `calls_for`; None for the whole."""
+    if wanted is None:
+        return None
+    if len(answers) != 2:
+        return frozenset(wanted)
+    *_, tried = answers
+    got = tried.blob(0, 0)
+    return frozenset(int(part) for part in got.split(b",")) if got else frozenset()
