@@ -1,10 +1,11 @@
 """Durable runs a second on PostgreSQL, from trigger to stored success, beside the raw limit of the same server.
 
-    python benchmarks/postgres_runs.py [--runs 30000] [--rounds 3] [--nodes 1 2] [--url postgresql://…] [--json]
+    python benchmarks/postgres_runs.py [--runs 30000] [--rounds 3] [--nodes 1 2] [--workers 1 8] [--url …] [--json]
 
 Ours: 1,000 producers trigger a no-op coroutine; a run counts when its success is committed (`synchronous_commit` on,
 the server on this machine), in a process that collects garbage as `boss.run()` does.  With two nodes there are two such
-processes on one store, and both of their runs count.
+processes on one store, and both of their runs count; with eight workers each process triggers all of them, and none has
+to do with another.
 Raw: the same rows inserted, claimed, deleted and written to a history by pipelined statements, 1,000 rows a
 transaction, nothing else done: no rules, no bodies, no answers.  Also: trigger to start when idle, beside one commit.
 Without --url a server of the tests is started, with fsync on.  Medians are printed; ratios are what to compare.
@@ -93,9 +94,9 @@ def an_empty_schema(url: str) -> Iterator[str]:
         connection.execute(drop)
 
 
-def by_processes(url: str, runs: int, nodes: int) -> float:
+def by_processes(url: str, runs: int, nodes: int, workers: int) -> float:
     """All runs over the time from the first trigger to the last success, whichever node ran them."""
-    command = [sys.executable, __file__, "--node", url, "--runs", str(runs)]
+    command = [sys.executable, __file__, "--node", url, "--runs", str(runs), "--workers", str(workers)]
     processes = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(nodes)
     ]
@@ -131,27 +132,28 @@ def say(process: subprocess.Popen[str], word: str) -> None:
     process.stdin.flush()
 
 
-async def run_node(url: str, runs: int) -> None:
+async def run_node(url: str, runs: int, workers: int) -> None:
     """Ready, trigger when told to, say how many have ended each time some have, stop when told to."""
     boss = Orchestrator(url, max_concurrency=PRODUCERS * 2)
 
-    @boss.worker()
     async def noop() -> None: ...
+
+    handles = [boss.worker(name=f"noop-{n}")(noop) for n in range(workers)]
 
     def count(events: Any) -> None:
         ended = sum(1 for event in events if type(event) is RunEnded)
         if ended:
             print(ended, flush=True)
 
-    async def producer() -> None:
+    async def producer(handle: Any) -> None:
         for _ in range(runs // PRODUCERS):
-            await noop.trigger()
+            await handle.trigger()
 
     boss.on_events(count)
     async with boss:
         print(0, flush=True)
         await asyncio.to_thread(sys.stdin.readline)
-        await asyncio.gather(*(producer() for _ in range(PRODUCERS)))
+        await asyncio.gather(*(producer(handles[n % workers]) for n in range(PRODUCERS)))
         await asyncio.to_thread(sys.stdin.readline)
 
 
@@ -159,27 +161,30 @@ def measured(url: str, options: argparse.Namespace) -> dict[str, Any]:
     raw: list[float] = []
     commit_ms: list[float] = []
     start_ms: list[float] = []
-    ours: dict[int, list[float]] = {nodes: [] for nodes in options.nodes}
+    ours: dict[tuple[int, int], list[float]] = {(n, w): [] for w in options.workers for n in options.nodes}
     for _ in range(options.rounds):
         raw.append(raw_runs_a_second(url, options.runs))
         commit_ms += raw_commit_ms(url)
-        for nodes in options.nodes:
+        for nodes, workers in ours:
             with an_empty_schema(url) as place:
-                if nodes == 1:
+                if nodes == workers == 1:
                     rate, taken = asyncio.run(our_runs_a_second(place, options.runs))
                     start_ms += taken
                 else:
-                    rate = by_processes(place, options.runs, nodes)
-                ours[nodes].append(rate)
+                    rate = by_processes(place, options.runs, nodes, workers)
+                ours[nodes, workers].append(rate)
     return {
         "raw_runs_per_s": round(statistics.median(raw)),
-        **{f"runs_per_s_{nodes}_nodes": round(statistics.median(rates)) for nodes, rates in ours.items()},
-        "share_of_raw": round(statistics.median(ours[options.nodes[0]]) / statistics.median(raw), 3),
+        **{f"runs_per_s_{n}_nodes_{w}_workers": round(statistics.median(rates)) for (n, w), rates in ours.items()},
+        "share_of_raw": round(statistics.median(next(iter(ours.values()))) / statistics.median(raw), 3),
         "commit_ms_p50": round(quantile(commit_ms, 0.5), 3),
         "commit_ms_p99": round(quantile(commit_ms, 0.99), 3),
         "trigger_to_start_ms_p50": round(quantile(start_ms, 0.5), 3) if start_ms else None,
         "trigger_to_start_ms_p99": round(quantile(start_ms, 0.99), 3) if start_ms else None,
-        "rounds": {"raw": [round(r) for r in raw], **{str(n): [round(r) for r in rates] for n, rates in ours.items()}},
+        "rounds": {
+            "raw": [round(r) for r in raw],
+            **{f"{n}x{w}": [round(r) for r in rates] for (n, w), rates in ours.items()},
+        },
     }
 
 
@@ -188,13 +193,14 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=30_000, help="runs a round and node (a multiple of 1,000)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--nodes", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 8], help="divisors of 1,000")
     parser.add_argument("--url", help="a server to use instead of one of our own; it gets tables raw_… and a schema")
     parser.add_argument("--node", help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     collect_seldom()
     if options.node:
-        asyncio.run(run_node(options.node, options.runs))
+        asyncio.run(run_node(options.node, options.runs, options.workers[0]))
         return
     if options.url:
         figures = measured(options.url, options)
@@ -205,7 +211,7 @@ def main() -> None:
         print(json.dumps(figures))
         return
     for name, value in figures.items():
-        print(f"{name:<26} {value}")
+        print(f"{name:<28} {value}")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from store_values import (
     NOON,
     a_claim,
     a_run,
+    a_worker,
     abandon,
     at,
     change_runs,

@@ -24,17 +24,18 @@ from shiftboss.stores.statements import Readings
 if TYPE_CHECKING:
     from shiftboss.clock import Clock
     from shiftboss.stores.postgres_connection import Call, Database
-    from shiftboss.stores.postgres_wire import Answer
+    from shiftboss.stores.postgres_wire import Answer, Values
 
 # A row of workers is ["name", state or null, record or null].
 WORKER_ROW = "'[' || to_json(name)::text || ',' || coalesce(state, 'null') || ',' || coalesce(record, 'null') || ']'"
 
 # Rows bear the stamp of the commit that changed them last; which stamps are later than a commit, `committed` knows.
-# Everything is later than -1.
-SINCE = "ANY (ARRAY(SELECT stamp FROM committed WHERE number > $1))"
+# Everything is later than -1.  $2 is the stamp of the session's own last commit: what that left it knows.
+SINCE = "ANY (ARRAY(SELECT stamp FROM committed WHERE number > $1 AND stamp <> $2))"
 
 CHANGED_WORKERS = Statement(
     f"SELECT '[' || string_agg({WORKER_ROW}, ',') || ']' FROM worker WHERE number = {SINCE}",  # noqa: S608
+    NUMBER,
     NUMBER,
 )
 ALL_WORKERS = Statement(
@@ -48,6 +49,7 @@ FROM (SELECT name, state, record FROM worker WHERE name > $1 AND state IS NOT NU
 CHANGED_BREAKERS = Statement(
     f"SELECT '[' || string_agg(data, ',') || ']' FROM breaker WHERE $1 < 0 OR number = {SINCE}",  # noqa: S608
     NUMBER,
+    NUMBER,
 )
 RESOURCES = Statement("SELECT '{' || string_agg(to_json(name)::text || ':' || size, ',') || '}' FROM resource")
 NODES = Statement("SELECT '[' || string_agg(data, ',') || ']' FROM (SELECT data FROM node ORDER BY id) AS all_of_them")
@@ -57,6 +59,7 @@ SELECT '[[' || coalesce(string_agg(id::text, ','), '') || '],['
   || coalesce(string_agg(data, ',') FILTER (WHERE $1 < 0 OR number = {SINCE}), '') || ']]'
 FROM (SELECT id, number, data FROM run WHERE queue IS NULL ORDER BY id) AS claimed
 """,  # noqa: S608
+    NUMBER,
     NUMBER,
 )
 
@@ -82,9 +85,10 @@ SELECT '[' || string_agg('[' || to_json(worker)::text || ',' || due_at || ']', '
 )
 
 
-def _queue(number: int) -> str:
+def _queue(number: int, limit: str) -> str:
     return f"""(SELECT string_agg(data, ',') FROM (
-      SELECT data FROM run WHERE worker = name AND queue = {number} ORDER BY due_at, id LIMIT $2) AS first)"""  # noqa: S608
+      SELECT data FROM run WHERE worker = name AND queue = {number}
+      ORDER BY due_at, id LIMIT {limit}) AS first)"""  # noqa: S608
 
 
 STANDING = """(SELECT string_agg(data, ',') FROM (
@@ -92,28 +96,32 @@ STANDING = """(SELECT string_agg(data, ',') FROM (
 
 LEAST = """(SELECT data FROM run WHERE worker = name AND queue IS NOT NULL ORDER BY occurs_at, id LIMIT 1)"""
 
-ALL = """(SELECT string_agg(data, ',') FROM (
-      SELECT data FROM run WHERE worker = name AND queue IS NOT NULL ORDER BY queue, due_at, id LIMIT $2) AS waiting)"""
+
+def _all(limit: str) -> str:
+    return f"""(SELECT string_agg(data, ',') FROM (
+      SELECT data FROM run WHERE worker = name AND queue IS NOT NULL
+      ORDER BY queue, due_at, id LIMIT {limit}) AS waiting)"""  # noqa: S608
 
 
-def _lanes(names: str) -> str:
+def _lanes(names: str, *, limit: str) -> str:
     """Whoever has fewer than the limit in all queues together is told in full, in one list."""
     parts = " || '],[' || ".join(
-        f"coalesce({part}, '')" for part in (*(_queue(number) for number in range(QUEUES)), STANDING, LEAST)
+        f"coalesce({part}, '')" for part in (*(_queue(number, limit) for number in range(QUEUES)), STANDING, LEAST)
     )
     return f"""
 SELECT '[' || string_agg('[' || to_json(name)::text || ',[[' || CASE
     WHEN (SELECT id FROM run WHERE worker = name AND queue IS NOT NULL
-          ORDER BY queue, due_at, id LIMIT 1 OFFSET $2 - 1) IS NULL
-    THEN coalesce({ALL}, '')
+          ORDER BY queue, due_at, id LIMIT 1 OFFSET {limit} - 1) IS NULL
+    THEN coalesce({_all(limit)}, '')
     ELSE {parts} END || ']]]', ',') || ']'
 FROM {names} AS asked(name)
 """  # noqa: S608
 
 
-LANES = Statement(_lanes("unnest($1)"), TEXTS, NUMBER)
+LANES = Statement(_lanes("unnest($1)", limit="$2"), TEXTS, NUMBER)
 CHANGED_LANES = Statement(
-    _lanes(f"(SELECT name FROM worker WHERE number = {SINCE} AND state IS NOT NULL)"),  # noqa: S608
+    _lanes(f"(SELECT name FROM worker WHERE number = {SINCE} AND state IS NOT NULL)", limit="$3"),  # noqa: S608
+    NUMBER,
     NUMBER,
     NUMBER,
 )
@@ -183,6 +191,7 @@ class Reads(Queries, reading.Reads[Statement]):
     """Within a transaction whose number is known."""
 
     readings = READINGS
+    always = (-1, 0)
     _db: Database
 
     def __init__(
@@ -210,15 +219,15 @@ class Reads(Queries, reading.Reads[Statement]):
         return Past(last.number(0, 0), last.number(0, 1))
 
     @classmethod
-    def calls_ahead(cls, seen: int, lanes: int) -> list[Call]:
+    def calls_ahead(cls, since: Values, lanes: int) -> list[Call]:
         """What `changes` asks, and what the mirror asks right after."""
-        return [(NEXT_GIVE_UP, ()), *cls.delta_calls(seen, lanes)]
+        return [(NEXT_GIVE_UP, ()), *cls.delta_calls(since, lanes)]
 
     def _delta(self, seen: int, lanes: int) -> Delta:
         if self._oldest is None or seen < self._oldest - 1:  # `committed` has forgotten what came after
             return self._everything()
         if not self._ahead or lanes != self._lanes_ahead:
-            self._ahead = self._db.ask(*self.calls_ahead(seen, lanes))
+            self._ahead = self._db.ask(*self.calls_ahead((seen, self._seen.own), lanes))
         give_up, *answers = self._ahead
         self._give_up = (give_up,)
         return self._told(*answers, lanes=lanes)
@@ -226,6 +235,11 @@ class Reads(Queries, reading.Reads[Statement]):
     def next_give_up(self) -> datetime | None:
         known = self._give_up
         return rows.instant_or_none(known[0]) if known is not None else super().next_give_up()
+
+    def changes(self, *, lanes: int = 0) -> Delta:
+        delta = super().changes(lanes=lanes)
+        self._seen.own = 0
+        return delta
 
     def runs(self, ids: Collection[int]) -> list[Run]:
         if not ids:
@@ -251,7 +265,8 @@ class View(Reads):
     def changes(self, *, lanes: int = 0) -> Delta:
         seen = self._seen.number
         if self._db.opened is None and seen is not None:
-            self._ahead, self._lanes_ahead = self._db.ask(*self.calls_ahead(seen, lanes)), lanes
+            since = seen, self._seen.own
+            self._ahead, self._lanes_ahead = self._db.ask(*self.calls_ahead(since, lanes)), lanes
         self._look()
         return super().changes(lanes=lanes)
 

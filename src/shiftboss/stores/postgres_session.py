@@ -86,6 +86,8 @@ class PostgresSession:
         if self._seen.number == counted.number - 1:
             self._seen.number = counted.number
             self._heard = counted.number
+        elif self._seen.number == tx.seen_at:  # what it wrote stands on what `changes` told
+            self._seen.own = counted.stamp
         self._store.committed(counted, by=self)
 
     def _locked(
@@ -117,7 +119,8 @@ class PostgresSession:
         db, store = self._db, self._store
         seen = self._seen.number
         is_worth_it = ask_ahead and self._has_neighbours and seen is not None
-        ahead = View.calls_ahead(seen, self._seen.lanes) if is_worth_it and seen is not None else []
+        since = seen, self._seen.own
+        ahead = View.calls_ahead(since, self._seen.lanes) if is_worth_it else []
         locks = postgres_locks.calls_for(db.address.schema, wanted, waits=waits)
         asked_s = store.clock.elapsed_s()
         answers = db.begin(*locks, (OPEN, (runs,)), *ahead)

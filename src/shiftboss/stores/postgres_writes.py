@@ -257,6 +257,7 @@ class PostgresTransaction(Reads, Writes["Database"]):
         )
         Writes.__init__(self, opened.stamp)
         self.held = held
+        self.seen_at = opened.number  # what `changes` tells of
         self._place = db.address.url
         self._ids = deque(opened.ids)
         self._more_ids = 1

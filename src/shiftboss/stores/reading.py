@@ -29,6 +29,7 @@ class Seen:
     """The number of the last commit that the session was told of; None before the first, and after `forget`."""
 
     number: int | None = None
+    own: int = 0  # what the session's own rows are marked with, if it committed after that, and not at once
     lanes: int = 0  # the limit that `changes` was last asked for, and so probably will be again
 
 
@@ -36,6 +37,7 @@ class Reads(Queries[S], Generic[S]):
     """A view of the store; as long as it is open, nothing in it changes but by its own writes."""
 
     readings: Readings[S]  # set by each store
+    always: Values = (-1,)  # since which everything was changed
     _db: Connection[S]
     _seen: Seen
     _last: int  # the number of the last commit in this view
@@ -52,19 +54,19 @@ class Reads(Queries[S], Generic[S]):
         return self._delta(seen, lanes)
 
     def _delta(self, seen: int, lanes: int) -> Delta:
-        return self._told(*self._db.ask(*self.delta_calls(seen, lanes)), lanes=lanes)
+        return self._told(*self._db.ask(*self.delta_calls((seen,), lanes)), lanes=lanes)
 
     @classmethod
-    def delta_calls(cls, seen: int, lanes: int) -> list[tuple[S, Values]]:
-        """What `changes` asks when others may have committed since *seen*."""
+    def delta_calls(cls, since: Values, lanes: int) -> list[tuple[S, Values]]:
+        """What `changes` asks when others may have committed."""
         sql = cls.readings
         return [
-            (sql.changed_workers, (seen,)),
-            (sql.changed_breakers, (seen,)),
+            (sql.changed_workers, since),
+            (sql.changed_breakers, since),
             (sql.resources, ()),
             (sql.nodes, ()),
-            (sql.claims, (seen,)),
-            *([(sql.changed_lanes, (seen, lanes))] if lanes else []),
+            (sql.claims, since),
+            *([(sql.changed_lanes, (*since, lanes))] if lanes else []),
         ]
 
     @staticmethod
@@ -87,7 +89,11 @@ class Reads(Queries[S], Generic[S]):
     def _everything(self) -> Delta:
         sql = self.readings
         breakers, resources, nodes, claims, waiting = self._db.ask(
-            (sql.changed_breakers, (-1,)), (sql.resources, ()), (sql.nodes, ()), (sql.claims, (-1,)), (sql.waiting, ())
+            (sql.changed_breakers, self.always),
+            (sql.resources, ()),
+            (sql.nodes, ()),
+            (sql.claims, self.always),
+            (sql.waiting, ()),
         )
         claimed, running = rows.claims_of(claims)
         return Delta(
