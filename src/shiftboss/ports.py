@@ -48,13 +48,15 @@ class Delta(NamedTuple):
     breakers: Sequence[BreakerState] = ()
     resources: Mapping[str, int] | None = None  # all of them, when anything changed at all
     nodes: Sequence[Node] | None = None  # all of them, likewise
-    claimed: Sequence[int] | None = None  # the ids of all claims, likewise
+    claimed: Sequence[int] | None = None  # the ids of all claims, likewise …
+    of: Sequence[str] | None = None  # … or of those of these workers alone, whom the whole delta is about
     running: Sequence[Run] = ()  # those claims that are new or changed; all of them in a full reading
     lanes: Mapping[str, Lane] = {}  # of the changed workers, where they were asked for; none in a full reading
     waiting: Mapping[str, datetime] | None = None  # a full reading only: worker → earliest due instant in its lane
 
 
 NO_DELTA = Delta()
+Wanted = Mapping[int, Sequence[str]]  # parts of a store, and the workers in each
 
 
 class Past(NamedTuple):
@@ -113,6 +115,8 @@ class Reader(Protocol):
 
     def changes(self, *, lanes: int = 0) -> Delta:
         """What others committed since this session's last call; everything at first or after `forget`.
+
+        In a transaction that holds some parts it may be about those alone; the rest comes with a later call.
 
         With *lanes* also the lanes of the workers they changed, each queue up to that limit.
         """
@@ -246,7 +250,7 @@ class Session(Protocol):
         """Whether transactions of several sessions can be open at once, each with parts of the store to itself."""
         ...
 
-    def begin(self, wanted: Collection[int] | None = None, *, runs: int = 0) -> AbstractContextManager[Transaction]:
+    def begin(self, wanted: Wanted | None = None, *, runs: int = 0) -> AbstractContextManager[Transaction]:
         """With the whole store to itself, or with those *wanted* parts that are free: `held` says which.
 
         Of several parts none is waited for; one alone is, but not for long.  A session that must read everything gets

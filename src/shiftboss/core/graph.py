@@ -35,6 +35,7 @@ class Relations(Value, frozen=True):
     members: dict[str, tuple[str, ...]] = {}  # worker → its component, only where that is larger than itself
     free: frozenset[str] = frozenset()  # workers whose runs ask nobody: no relation, no limit, no breaker
     parts: dict[str, int] = {}  # worker → the part that its component lies in
+    in_part: dict[int, tuple[str, ...]] = {}  # part → the workers in it
 
     @classmethod
     def of(cls, definitions: Iterable[Definition]) -> Relations:
@@ -67,15 +68,21 @@ class Relations(Value, frozen=True):
             *((a, b) for graph in (after, dependents) for a, bs in graph.items() for b in bs if a in known),
             *((names[0], other) for names in (*breakers.values(), *users.values()) for other in names[1:]),
         ]
+        members = _components(edges, known)
+        parts = {name: part_of(members[name][0] if name in members else name) for name in known}
+        in_part: dict[int, list[str]] = defaultdict(list)
+        for name, part in parts.items():
+            in_part[part].append(name)
         return cls(
             words=words,
             marks=marks,
             after={name: tuple(others) for name, others in after.items()},
             dependents={name: tuple(others) for name, others in dependents.items()},
             breakers={name: tuple(others) for name, others in breakers.items()},
-            members=(members := _components(edges, known)),
+            members=members,
             free=frozenset(name for name, definition in known.items() if name not in members and _is_free(definition)),
-            parts={name: part_of(members[name][0] if name in members else name) for name in known},
+            parts=parts,
+            in_part={part: tuple(names) for part, names in in_part.items()},
         )
 
     def may_block(self, name: str) -> bool:

@@ -41,6 +41,7 @@ log = logging.getLogger("shiftboss.engine")
 ARRIVALS_BACK_OFF_S = 1.0  # after a failure: by then something has changed, and everything else goes on meanwhile
 MAX_ARRIVALS = 1000  # triggers of callers' own transactions, in one transaction of ours
 MAX_EXPIRED = 1000  # runs that expire in one cycle; the rest in the next
+LOOK_GAP_S = 0.020  # between two looks at what a busy node's turns do not hold
 STEP_S = 2.0  # O4: wall and elapsed time that differ by more than this have been set, not slewed
 
 
@@ -86,6 +87,7 @@ class Cycle:
         self.agenda = Agenda()
         self.mirror = Mirror(self.agenda, starts_runs=node is not None)
         self.owes_look = False  # the next turn is to have no facts
+        self._look_after_s = float("-inf")
         self._appetite = Appetite(clock.elapsed_s)
         self.may_start: Callable[[], bool] = lambda: True  # the lease is trusted (C3)
         self._wall_minus_monotonic: float | None = None
@@ -196,6 +198,7 @@ class Cycle:
         if not self.snapshot.touched and not self.session.changed_elsewhere() and not self._starved_may_start():
             return turn
         self.owes_look = False
+        self._look_after_s = self.clock.elapsed_s() + LOOK_GAP_S
         with self.session.read() as reader:
             turn.claims_read = self.mirror.refresh(reader)
             self._arrivals_wait = self._may_pick_up(reader)
@@ -227,8 +230,10 @@ class Cycle:
         turn = Turn()
         self.snapshot.touched.update(self.agenda.due(self.clock.now()))
         wanted = None if whole or arrivals else self._wanted(facts, dead)
-        asked = None if wanted is None else self._appetite.choose(wanted)
         relations = self.snapshot.relations
+        asked = None
+        if wanted is not None:
+            asked = {part: relations.in_part.get(part, ()) for part in self._appetite.choose(wanted)}
         with self.session.begin(asked, runs=runs + self._new_runs(facts)) as tx:
             held = tx.held
             if asked is not None and held is not None:
@@ -488,7 +493,7 @@ class Cycle:
         self.agenda.looked(lanes)
         self._note_look(lanes, decision, started)
         self.snapshot.touched.update(elsewhere)
-        self.owes_look = bool(elsewhere)
+        self.owes_look = bool(elsewhere) and self.clock.elapsed_s() >= self._look_after_s
         return bool(self.snapshot.touched)
 
     def _waiting_elsewhere(self, held: frozenset[int] | None) -> set[str]:

@@ -86,17 +86,18 @@ class Mirror:
         if delta.nodes is not None:
             snapshot.nodes = {node.id: node for node in delta.nodes}
         if delta.claimed is not None:
-            self._take_in_claims(delta.claimed, delta.running)
+            self._take_in_claims(delta.claimed, delta.running, delta.of)
 
-    def _take_in_claims(self, claimed: Collection[int], changed: Iterable[Run]) -> None:
+    def _take_in_claims(self, claimed: Collection[int], changed: Iterable[Run], of: Collection[str] | None) -> None:
         running, running_by = self.snapshot.running, self.snapshot.running_by
-        for run_id in running.keys() - set(claimed):
+        known = set(running) if of is None else {run_id for name in of for run_id in running_by.get(name, ())}
+        for run_id in known.difference(claimed):
             del running_by[running.pop(run_id).worker][run_id]
         for run in changed:
             running[run.id] = run
             running_by.setdefault(run.worker, {})[run.id] = run
-        if len(running) != len(claimed):
-            raise InternalError(f"{len(claimed)} runs are claimed and {len(running)} are known; all is read anew")
+        if not running.keys() >= set(claimed):
+            raise InternalError("a run is claimed that nobody told of; all is read anew")
 
     # what the rules will ask for
 

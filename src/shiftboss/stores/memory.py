@@ -17,7 +17,7 @@ from datetime import datetime
 from shiftboss.clock import Clock, SystemClock
 from shiftboss.core.control import Request
 from shiftboss.errors import ConfigurationError, Forked, InternalError, NotStarted
-from shiftboss.ports import NO_SERVER, Arrival, Schema
+from shiftboss.ports import NO_SERVER, Arrival, Schema, Wanted
 from shiftboss.stores.memory_reads import MemoryReader, MemoryTransaction
 from shiftboss.stores.memory_tables import Tables
 
@@ -96,12 +96,14 @@ class MemorySession:
         self._is_open = True
 
     @contextmanager
-    def begin(self, wanted: Collection[int] | None = None, *, runs: int = 0) -> Iterator[MemoryTransaction]:
+    def begin(self, wanted: Wanted | None = None, *, runs: int = 0) -> Iterator[MemoryTransaction]:
         self._check()
         tables = self._tables
         to_be_had = self._store.to_be_had
         is_whole = wanted is None or to_be_had is None or self.seen is None
-        held = None if is_whole or wanted is None or to_be_had is None else frozenset(to_be_had(wanted))
+        held = None
+        if not (is_whole or wanted is None or to_be_had is None):
+            held = {part: wanted[part] for part in to_be_had(wanted)}
         with self._alone():
             before = self.seen
             tx = MemoryTransaction(self, tables, self._store.clock, held=held)

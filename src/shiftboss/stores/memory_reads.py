@@ -20,7 +20,7 @@ from shiftboss.core.lane import Lane
 from shiftboss.core.model import MAX_LINES, DeadLetter, LogLine, Record, Run, WorkerState
 from shiftboss.core.snapshot import NO_RECORD, Change
 from shiftboss.errors import ShiftbossError
-from shiftboss.ports import NO_DELTA, Delta, HistoryFilter, LetterFilter, Past
+from shiftboss.ports import NO_DELTA, Delta, HistoryFilter, LetterFilter, Past, Wanted
 from shiftboss.stores.memory_tables import Tables
 
 if TYPE_CHECKING:
@@ -39,10 +39,11 @@ class MemoryReader:
     # ── what others did ──────────────────────────────────────────────────────────────────────────────────────────
 
     def changes(self, *, lanes: int = 0) -> Delta:
+        seen, self._session.seen = self._session.seen, self._tables.number
+        return NO_DELTA if seen == self._tables.number else self._changes(seen, lanes)
+
+    def _changes(self, seen: int | None, lanes: int) -> Delta:
         tables = self._tables
-        seen, self._session.seen = self._session.seen, tables.number
-        if seen == tables.number:
-            return NO_DELTA
         since = -1 if seen is None else seen
         names = _since(tables.worker_numbers, since)
         breakers = _since(tables.breaker_numbers, since)
@@ -171,11 +172,10 @@ class MemoryReader:
 
 
 class MemoryTransaction(MemoryReader):
-    def __init__(
-        self, session: MemorySession, tables: Tables, clock: Clock, *, held: frozenset[int] | None = None
-    ) -> None:
+    def __init__(self, session: MemorySession, tables: Tables, clock: Clock, *, held: Wanted | None = None) -> None:
         super().__init__(session, tables, clock)
-        self.held = held
+        self.held = None if held is None else frozenset(held)
+        self._names = None if held is None else [name for names in held.values() for name in names]
         self.number = tables.number + 1
         self.has_written = False
         self.failure: ShiftbossError | None = None
@@ -190,6 +190,15 @@ class MemoryTransaction(MemoryReader):
     def continue_after(self, past: Past) -> None:
         self.number = max(self.number, past.number + 1)
         self._next_run = max(self._next_run, past.run_id + 1)
+
+    def changes(self, *, lanes: int = 0) -> Delta:
+        """As PostgreSQL does: of what it holds alone, unless somebody has had the whole since."""
+        seen, names = self._session.seen, self._names
+        if names is None or seen is None or self._tables.alone > seen:
+            return super().changes(lanes=lanes)
+        if seen == self._tables.number:
+            return NO_DELTA
+        return only_of(self._changes(seen, lanes), names, self._tables)
 
     def expect(self, runs: int) -> None:
         """Counting costs nothing here."""
@@ -212,6 +221,8 @@ class MemoryTransaction(MemoryReader):
     def finish(self) -> None:
         """What only a commit changes."""
         tables = self._tables
+        if self.held is None:
+            tables.alone = self.number
         tables.number, tables.next_run, tables.next_event = self.number, self._next_run, self._next_event
         for numbers, touched in (
             (tables.worker_numbers, self._touched),
@@ -257,6 +268,19 @@ class MemoryTransaction(MemoryReader):
             if event.STORED:
                 tables.append(tables.events, (self._next_event, event))
                 self._next_event += 1
+
+
+def only_of(delta: Delta, names: Collection[str], tables: Tables) -> Delta:
+    """That part of *delta* which is about *names*."""
+    them = frozenset(names)
+    return Delta(
+        workers=[pair for pair in delta.workers if pair[0].name in them],
+        breakers=delta.breakers,
+        claimed=[run_id for run_id in delta.claimed or () if tables.live[run_id].worker in them],
+        running=[run for run in delta.running if run.worker in them],
+        lanes={name: lane for name, lane in delta.lanes.items() if name in them},
+        of=list(names),
+    )
 
 
 def _since(numbers: dict[str, int], seen: int) -> list[str]:

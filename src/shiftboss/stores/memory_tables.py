@@ -59,6 +59,7 @@ class Tables:
 
     def __init__(self) -> None:
         self.number = 0
+        self.alone = 0  # the last commit of a transaction that had the whole store to itself
         self.next_run = 1
         self.next_event = 1
         self.live: dict[int, Run] = {}

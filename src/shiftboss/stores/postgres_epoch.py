@@ -35,14 +35,15 @@ OPEN = Statement(
 SELECT number, next_event, schema, cluster, timeline, place, tableoid::bigint,
   (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, EXISTS (SELECT FROM arrival)::int, nextval('stamp'),
   (SELECT string_agg(nextval('run_id')::text, ',') FROM generate_series(1, $1)),
-  (SELECT number FROM committed ORDER BY number LIMIT 1)
+  (SELECT number FROM committed ORDER BY number LIMIT 1), alone
 FROM meta WHERE id = 1
 """,
     NUMBER,
 )
 JUMP = Statement(
     """
-UPDATE meta SET number = $1, next_event = $2, cluster = $3, timeline = $4, place = tableoid::bigint WHERE id = 1
+UPDATE meta SET number = $1, alone = $1, next_event = $2, cluster = $3, timeline = $4, place = tableoid::bigint
+WHERE id = 1
 """,
     *([NUMBER] * 4),
 )
@@ -81,6 +82,7 @@ class Opened(NamedTuple):
     stamp: int  # of this transaction
     ids: list[int]  # of new runs
     oldest: int | None  # commit that `committed` still knows
+    alone: int  # the last commit of a transaction that had the whole store to itself
 
     @classmethod
     def of(cls, answer: Answer) -> Opened:
@@ -99,6 +101,7 @@ class Opened(NamedTuple):
             number(0, 9),
             [int(run_id) for run_id in ids.split(b",")] if ids else [],
             optional(0, 11),
+            number(0, 12),
         )
 
     @property

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from shiftboss.ports import Wanted
 from shiftboss.stores.postgres_connection import Call
 from shiftboss.stores.postgres_wire import NUMBER, NUMBERS, TEXT, Answer, Statement
 
@@ -31,7 +32,7 @@ A_MOMENT = Statement("SELECT set_config('lock_timeout', '100', true)")  # some c
 AS_LONG_AS_BEFORE = Statement("SELECT set_config('lock_timeout', '4000', true)")
 
 
-def calls_for(schema: str, wanted: Collection[int] | None, *, waits: bool) -> list[Call]:
+def calls_for(schema: str, wanted: Wanted | None, *, waits: bool) -> list[Call]:
     """What takes the locks; *wanted* is None for the whole, and one part alone is waited for if it *waits*."""
     if wanted is None:
         return [(WHOLE, (schema,))]
@@ -43,12 +44,12 @@ def calls_for(schema: str, wanted: Collection[int] | None, *, waits: bool) -> li
     return [share, (TRY_PARTS, (schema, list(wanted)))]
 
 
-def held(answers: Collection[Answer], wanted: Collection[int] | None) -> frozenset[int] | None:
+def held(answers: Collection[Answer], wanted: Wanted | None) -> Wanted | None:
     """The parts that were to be had, from the answers to `calls_for`; None for the whole."""
     if wanted is None:
         return None
     if len(answers) != 2:
-        return frozenset(wanted)
+        return wanted
     *_, tried = answers
     got = tried.blob(0, 0)
-    return frozenset(int(part) for part in got.split(b",")) if got else frozenset()
+    return {part: wanted[part] for part in map(int, got.split(b","))} if got else {}

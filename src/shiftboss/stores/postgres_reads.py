@@ -8,9 +8,10 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from shiftboss.core.lane import QUEUES
 from shiftboss.core.model import Run
@@ -24,20 +25,22 @@ from shiftboss.stores.statements import Readings
 if TYPE_CHECKING:
     from shiftboss.clock import Clock
     from shiftboss.stores.postgres_connection import Call, Database
-    from shiftboss.stores.postgres_wire import Answer, Values
 
 # A row of workers is ["name", state or null, record or null].
 WORKER_ROW = "'[' || to_json(name)::text || ',' || coalesce(state, 'null') || ',' || coalesce(record, 'null') || ']'"
 
 # Rows bear the stamp of the commit that changed them last; which stamps are later than a commit, `committed` knows.
-# Everything is later than -1.  $2 is the stamp of the session's own last commit: what that left it knows.
-SINCE = "ANY (ARRAY(SELECT stamp FROM committed WHERE number > $1 AND stamp <> $2))"
+# Everything is later than -1.  $2 are the stamps of the session's own commits: what those left it knows.
+SINCE = "ANY (ARRAY(SELECT stamp FROM committed WHERE number > $1 AND stamp <> ALL ($2)))"
 
-CHANGED_WORKERS = Statement(
-    f"SELECT '[' || string_agg({WORKER_ROW}, ',') || ']' FROM worker WHERE number = {SINCE}",  # noqa: S608
-    NUMBER,
-    NUMBER,
-)
+
+def _changed_workers(which: str) -> str:
+    return f"SELECT '[' || string_agg({WORKER_ROW}, ',') || ']' FROM worker WHERE number = {SINCE}{which}"  # noqa: S608
+
+
+AMONG_THEM = " AND name = ANY ($3)"
+CHANGED_WORKERS = Statement(_changed_workers(""), NUMBER, NUMBERS)
+CHANGED_OF_THEM = Statement(_changed_workers(AMONG_THEM), NUMBER, NUMBERS, TEXTS)
 ALL_WORKERS = Statement(
     f"""
 SELECT '[' || string_agg({WORKER_ROW}, ',') || ']'
@@ -49,19 +52,22 @@ FROM (SELECT name, state, record FROM worker WHERE name > $1 AND state IS NOT NU
 CHANGED_BREAKERS = Statement(
     f"SELECT '[' || string_agg(data, ',') || ']' FROM breaker WHERE $1 < 0 OR number = {SINCE}",  # noqa: S608
     NUMBER,
-    NUMBER,
+    NUMBERS,
 )
 RESOURCES = Statement("SELECT '{' || string_agg(to_json(name)::text || ':' || size, ',') || '}' FROM resource")
 NODES = Statement("SELECT '[' || string_agg(data, ',') || ']' FROM (SELECT data FROM node ORDER BY id) AS all_of_them")
-CLAIMS = Statement(
-    f"""
+
+
+def _claims(which: str) -> str:
+    return f"""
 SELECT '[[' || coalesce(string_agg(id::text, ','), '') || '],['
   || coalesce(string_agg(data, ',') FILTER (WHERE $1 < 0 OR number = {SINCE}), '') || ']]'
-FROM (SELECT id, number, data FROM run WHERE queue IS NULL ORDER BY id) AS claimed
-""",  # noqa: S608
-    NUMBER,
-    NUMBER,
-)
+FROM (SELECT id, number, data FROM run{which} WHERE queue IS NULL ORDER BY id) AS claimed
+"""  # noqa: S608
+
+
+CLAIMS = Statement(_claims(""), NUMBER, NUMBERS)
+CLAIMS_OF_THEM = Statement(_claims(" JOIN unnest($3) AS them(name) ON worker = name"), NUMBER, NUMBERS, TEXTS)
 
 # From one worker with waiting runs to the next, and in each from queue to queue: the backlog is never walked.
 WAITING = Statement(
@@ -119,12 +125,9 @@ FROM {names} AS asked(name)
 
 
 LANES = Statement(_lanes("unnest($1)", limit="$2"), TEXTS, NUMBER)
-CHANGED_LANES = Statement(
-    _lanes(f"(SELECT name FROM worker WHERE number = {SINCE} AND state IS NOT NULL)", limit="$3"),  # noqa: S608
-    NUMBER,
-    NUMBER,
-    NUMBER,
-)
+WHOSE = f"(SELECT name FROM worker WHERE number = {SINCE} AND state IS NOT NULL%s)"  # noqa: S608
+CHANGED_LANES = Statement(_lanes(WHOSE % "", limit="$3"), NUMBER, NUMBERS, NUMBER)
+CHANGED_LANES_OF_THEM = Statement(_lanes(WHOSE % AMONG_THEM, limit="$4"), NUMBER, NUMBERS, TEXTS, NUMBER)
 
 LIVE_RUNS = Statement("SELECT '[' || string_agg(data, ',') || ']' FROM run WHERE id = ANY ($1)", NUMBERS)
 FINISHED_RUNS = Statement("SELECT '[' || string_agg(data, ',') || ']' FROM history WHERE id = ANY ($1)", NUMBERS)
@@ -187,31 +190,85 @@ READINGS = Readings(
 )
 
 
+@dataclass(slots=True)
+class SeenParts(Seen):
+    """Beyond that commit it knows its own, and of the parts that it held all that came before those."""
+
+    parts: dict[int, int] = field(default_factory=dict)  # part → the number of the last commit that is known of it
+    own: list[int] = field(default_factory=list)  # stamps
+
+    def copy(self) -> SeenParts:
+        return SeenParts(self.number, self.lanes, dict(self.parts), list(self.own))
+
+    def since(self, parts: Iterable[int]) -> int:
+        """The commit up to which all of *parts* are known."""
+        number = self.number or 0
+        return min((self.parts.get(part, number) for part in parts), default=number)
+
+    def saw_all(self, number: int | None) -> None:
+        self.number = number
+        self.parts.clear()
+        self.own.clear()
+
+    def wrote(self, number: int, stamp: int, *, held: Collection[int] | None) -> None:
+        """A commit of its own; with *held* on top of all that is in those parts."""
+        if self.number == number - 1:
+            self.saw_all(number)
+        elif held is not None:
+            self.parts.update(dict.fromkeys(held, number))
+            self.own.append(stamp)
+
+
+class Asked(NamedTuple):
+    """What a delta is asked about."""
+
+    since: int
+    own: Sequence[int]
+    names: Sequence[str] | None  # of the workers; None: all of them, nodes and resources as well
+    lanes: int
+
+    def answers(self, other: Asked) -> bool:
+        """Whether this answers that as well: more than is asked for does no harm."""
+        if self.names is None or other.names is None:
+            return self == other
+        return self.since <= other.since and self.lanes == other.lanes and set(self.names) >= set(other.names)
+
+
+Ahead = tuple[Asked, "list[bytes | None]"]  # what was asked with the beginning of a transaction, and the answers
+MAX_NAMES = 2000  # of workers that a delta is narrowed to; with more of them it is about all
+
+
+def narrowed(seen: SeenParts, held: Collection[int], names: Sequence[str], lanes: int) -> Asked | None:
+    """What a delta of *held*, in which lie *names*, is asked about; None where it is about everything."""
+    if seen.number is None or len(names) > MAX_NAMES:
+        return None
+    return Asked(seen.since(held), list(seen.own), names, lanes)
+
+
 class Reads(Queries, reading.Reads[Statement]):
     """Within a transaction whose number is known."""
 
     readings = READINGS
-    always = (-1, 0)
+    always = (-1, ())
     _db: Database
+    _seen: SeenParts
 
     def __init__(
         self,
         db: Database,
         clock: Clock,
-        seen: Seen,
+        seen: SeenParts,
         *,
         number: int,
         oldest: int | None,
         has_arrivals: bool,
-        ahead: Collection[Answer] = (),
     ) -> None:
         super().__init__(db, clock)
         self._seen = seen
         self._last = number
         self._oldest = oldest
         self.has_arrivals = has_arrivals
-        self._ahead = [answer.blob(0, 0) for answer in ahead]  # to `calls_ahead`, asked with the beginning …
-        self._lanes_ahead = seen.lanes  # … for as many
+        self._ahead: Ahead | None = None
         self._give_up: tuple[bytes | None] | None = None  # the answer to `next_give_up`, until something is written
 
     def past(self) -> Past:
@@ -219,27 +276,46 @@ class Reads(Queries, reading.Reads[Statement]):
         return Past(last.number(0, 0), last.number(0, 1))
 
     @classmethod
-    def calls_ahead(cls, since: Values, lanes: int) -> list[Call]:
+    def calls_ahead(cls, asked: Asked) -> list[Call]:
         """What `changes` asks, and what the mirror asks right after."""
-        return [(NEXT_GIVE_UP, ()), *cls.delta_calls(since, lanes)]
+        since, own, names, lanes = asked
+        if names is None:
+            return [(NEXT_GIVE_UP, ()), *cls.delta_calls((since, own), lanes)]
+        return [
+            (NEXT_GIVE_UP, ()),
+            (CHANGED_OF_THEM, (since, own, names)),
+            (CHANGED_BREAKERS, (since, own)),
+            (CLAIMS_OF_THEM, (since, own, names)),
+            *([(CHANGED_LANES_OF_THEM, (since, own, names, lanes))] if lanes else []),
+        ]
+
+    def changes(self, *, lanes: int = 0) -> Delta:
+        delta = super().changes(lanes=lanes)
+        self._seen.saw_all(self._last)
+        return delta
 
     def _delta(self, seen: int, lanes: int) -> Delta:
-        if self._oldest is None or seen < self._oldest - 1:  # `committed` has forgotten what came after
+        if self._has_forgotten(seen):
             return self._everything()
-        if not self._ahead or lanes != self._lanes_ahead:
-            self._ahead = self._db.ask(*self.calls_ahead((seen, self._seen.own), lanes))
-        give_up, *answers = self._ahead
+        return self._asked(Asked(seen, list(self._seen.own), None, lanes))
+
+    def _has_forgotten(self, seen: int) -> bool:
+        """Whether `committed` does not go back that far any more."""
+        return self._oldest is None or seen < self._oldest - 1
+
+    def _asked(self, asked: Asked) -> Delta:
+        if self._ahead is None or not self._ahead[0].answers(asked):
+            self._ahead = asked, self._db.ask(*self.calls_ahead(asked))
+        asked, (give_up, *answers) = self._ahead
+        self._ahead = None
         self._give_up = (give_up,)
-        return self._told(*answers, lanes=lanes)
+        if asked.names is None:
+            return self._told(*answers, lanes=asked.lanes)
+        return self._told_of_workers(*answers, lanes=asked.lanes)._replace(of=asked.names)
 
     def next_give_up(self) -> datetime | None:
         known = self._give_up
         return rows.instant_or_none(known[0]) if known is not None else super().next_give_up()
-
-    def changes(self, *, lanes: int = 0) -> Delta:
-        delta = super().changes(lanes=lanes)
-        self._seen.own = 0
-        return delta
 
     def runs(self, ids: Collection[int]) -> list[Run]:
         if not ids:
@@ -259,14 +335,14 @@ class Reads(Queries, reading.Reads[Statement]):
 class View(Reads):
     """A view that opens with its first question; what it opens with comes with that question's answer."""
 
-    def __init__(self, db: Database, clock: Clock, seen: Seen) -> None:
+    def __init__(self, db: Database, clock: Clock, seen: SeenParts) -> None:
         super().__init__(db, clock, seen, number=0, oldest=None, has_arrivals=False)
 
     def changes(self, *, lanes: int = 0) -> Delta:
         seen = self._seen.number
         if self._db.opened is None and seen is not None:
-            since = seen, self._seen.own
-            self._ahead, self._lanes_ahead = self._db.ask(*self.calls_ahead(since, lanes)), lanes
+            asked = Asked(seen, list(self._seen.own), None, lanes)
+            self._ahead = asked, self._db.ask(*self.calls_ahead(asked))
         self._look()
         return super().changes(lanes=lanes)
 

@@ -12,25 +12,24 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from shiftboss.errors import Forked, NotStarted, ShiftbossError, StoreUnavailable
+from shiftboss.ports import Wanted
 from shiftboss.stores import postgres_errors, postgres_locks, postgres_schema
 from shiftboss.stores.postgres_clock import DatabaseClock
 from shiftboss.stores.postgres_connection import Database
 from shiftboss.stores.postgres_epoch import OPEN, Counted, Opened, jump, lost_past
 from shiftboss.stores.postgres_prune import PRUNINGS
-from shiftboss.stores.postgres_reads import View
+from shiftboss.stores.postgres_reads import Ahead, Asked, SeenParts, View, narrowed
 from shiftboss.stores.postgres_writes import PostgresTransaction
 from shiftboss.stores.pruning import prune
-from shiftboss.stores.reading import Seen
 
 if TYPE_CHECKING:
     from shiftboss.stores.postgres import PostgresStore
-    from shiftboss.stores.postgres_wire import Answer
 
 
 class PostgresSession:
@@ -39,7 +38,7 @@ class PostgresSession:
     def __init__(self, store: PostgresStore, db: Database) -> None:
         self._store = store
         self._db = db
-        self._seen = Seen()
+        self._seen = SeenParts()
         self._heard = -1  # the last commit that `wait` need not return for
         self._has_neighbours = False  # the last transaction found commits of others; so probably will the next
         self._bell = threading.Event()
@@ -49,15 +48,14 @@ class PostgresSession:
     # ── transactions and views ───────────────────────────────────────────────────────────────────────────────────
 
     @contextmanager
-    def begin(self, wanted: Collection[int] | None = None, *, runs: int = 0) -> Iterator[PostgresTransaction]:
+    def begin(self, wanted: Wanted | None = None, *, runs: int = 0) -> Iterator[PostgresTransaction]:
         self._check()
         db = self._db
-        before = self._seen.number
-        if before is None:
+        before = self._seen.copy()
+        if before.number is None:
             wanted = None  # a full reading is of a store that stands still
         try:
             opened, held, ahead = self._locked(wanted, runs=runs, ask_ahead=True)
-            self._has_neighbours = before is not None and before != opened.number
             tx = PostgresTransaction(db, self._store.clock, self._seen, opened=opened, held=held, ahead=ahead)
             yield tx
             if tx.failure is not None:
@@ -68,31 +66,29 @@ class PostgresSession:
                 return
             tx.finish()
         except BaseException:
-            self._seen.number = before
+            self._seen = before
             db.rollback()
             raise
         self._commit(tx, before)
 
-    def _commit(self, tx: PostgresTransaction, before: int | None) -> None:
+    def _commit(self, tx: PostgresTransaction, before: SeenParts) -> None:
         """The writes are sent here, so this is also where they are refused."""
         try:
             *_, finished = self._db.commit()
         except BaseException as error:
             self._db.rollback()
             was_refused = isinstance(error, ShiftbossError) and not getattr(error, "maybe_stored", False)
-            self._seen.number = before if was_refused else None  # it may be stored all the same
+            self._seen = before if was_refused else SeenParts()  # it may be stored all the same
             raise
         counted = tx.counted(finished)
-        if self._seen.number == counted.number - 1:
-            self._seen.number = counted.number
+        self._seen.wrote(counted.number, counted.stamp, held=tx.held if tx.has_looked else None)
+        if self._seen.number == counted.number:
             self._heard = counted.number
-        elif self._seen.number == tx.seen_at:  # what it wrote stands on what `changes` told
-            self._seen.own = counted.stamp
         self._store.committed(counted, by=self)
 
     def _locked(
-        self, wanted: Collection[int] | None, *, runs: int = 0, ask_ahead: bool = False
-    ) -> tuple[Opened, frozenset[int] | None, list[Answer]]:
+        self, wanted: Wanted | None, *, runs: int = 0, ask_ahead: bool = False
+    ) -> tuple[Opened, Wanted | None, Ahead | None]:
         """Begin a transaction that has what it holds to itself until it ends."""
         waits = True
         while True:
@@ -114,13 +110,11 @@ class PostgresSession:
                 wanted = None  # to be looked at, and mended, alone
 
     def _opened(
-        self, wanted: Collection[int] | None, *, runs: int, waits: bool, ask_ahead: bool
-    ) -> tuple[Opened, frozenset[int] | None, list[Answer]]:
+        self, wanted: Wanted | None, *, runs: int, waits: bool, ask_ahead: bool
+    ) -> tuple[Opened, Wanted | None, Ahead | None]:
         db, store = self._db, self._store
-        seen = self._seen.number
-        is_worth_it = ask_ahead and self._has_neighbours and seen is not None
-        since = seen, self._seen.own
-        ahead = View.calls_ahead(since, self._seen.lanes) if is_worth_it else []
+        asked = self._ahead_of(wanted) if ask_ahead and self._has_neighbours else None
+        ahead = [] if asked is None else View.calls_ahead(asked)
         locks = postgres_locks.calls_for(db.address.schema, wanted, waits=waits)
         asked_s = store.clock.elapsed_s()
         answers = db.begin(*locks, (OPEN, (runs,)), *ahead)
@@ -133,7 +127,22 @@ class PostgresSession:
             raise postgres_errors.too_new(db.address, opened.schema, postgres_schema.latest())
         if isinstance(store.clock, DatabaseClock):
             store.clock.correct(opened.at_us / 1e6, asked_s=asked_s, answered_s=answered_s)
-        return opened, postgres_locks.held(answers[: len(locks)], wanted), answers[len(locks) + 1 :]
+        self._has_neighbours = self._seen.number is not None and self._seen.number != opened.number
+        held = postgres_locks.held(answers[: len(locks)], wanted)
+        told = [each.blob(0, 0) for each in answers[len(locks) + 1 :]]
+        return opened, held, None if asked is None else (asked, told)
+
+    def _ahead_of(self, wanted: Wanted | None) -> Asked | None:
+        """What the transaction will probably ask about first; None where everything is to be read."""
+        seen = self._seen
+        if seen.number is None:
+            return None
+        if wanted is not None:
+            names = [name for names in wanted.values() for name in names]
+            asked = narrowed(seen, wanted, names, seen.lanes)
+            if asked is not None:
+                return asked
+        return Asked(seen.number, list(seen.own), None, seen.lanes)
 
     def _may_have_lost(self, opened: Opened, newest: Counted) -> bool:
         if lost_past(opened, self._db.link.origin, newest):
@@ -157,20 +166,20 @@ class PostgresSession:
     def read(self) -> Iterator[View]:
         self._check()
         db = self._db
-        before = self._seen.number
+        before = self._seen.copy()
         db.begin_reading()
         try:
             yield View(db, self._store.clock, self._seen)
             if db.opened is not None:
                 self._heard = db.opened.number(0, 0)
         except BaseException:
-            self._seen.number = before
+            self._seen = before
             raise
         finally:
             db.rollback()
 
     def forget(self) -> None:
-        self._seen.number = None
+        self._seen = SeenParts()
 
     # ── the bell ─────────────────────────────────────────────────────────────────────────────────────────────────
 

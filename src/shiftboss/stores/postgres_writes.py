@@ -15,12 +15,11 @@ from shiftboss.core.control import Request
 from shiftboss.core.events import Event
 from shiftboss.core.snapshot import Change
 from shiftboss.errors import ShiftbossError
-from shiftboss.ports import Past
+from shiftboss.ports import NO_DELTA, Delta, Past, Wanted
 from shiftboss.stores import rows
 from shiftboss.stores.postgres_epoch import CONTINUE, Counted
-from shiftboss.stores.postgres_reads import Reads
+from shiftboss.stores.postgres_reads import Ahead, Reads, SeenParts, narrowed
 from shiftboss.stores.postgres_wire import BLOBS, KEYS, NUMBER, NUMBERS, TEXTS, Rows, Statement
-from shiftboss.stores.reading import Seen
 from shiftboss.stores.statements import Writings
 from shiftboss.stores.writing import Writes
 
@@ -190,7 +189,9 @@ MORE_ARRIVALS = Statement("SELECT EXISTS (SELECT FROM arrival)::int")
 FINISH = Statement(
     """
 WITH ordered AS (
-  UPDATE meta SET number = number + 1, next_event = next_event + coalesce(array_length($2, 1), 0) WHERE id = 1
+  UPDATE meta SET number = number + 1, alone = CASE WHEN $5 = 1 THEN number + 1 ELSE alone END,
+    next_event = next_event + coalesce(array_length($2, 1), 0)
+  WHERE id = 1
   RETURNING number, next_event),
 placed AS (INSERT INTO committed (number, stamp) SELECT number, $1 FROM ordered),
 told AS (
@@ -203,6 +204,7 @@ SELECT number, next_event FROM ordered
     NUMBERS,
     TEXTS,
     TEXTS,
+    NUMBER,
 )
 KEPT_COMMITS = 10_000  # who has not looked for longer than that reads everything
 FORGET_COMMITS = Statement("DELETE FROM committed WHERE number < (SELECT number FROM meta WHERE id = 1) - $1", NUMBER)
@@ -239,11 +241,11 @@ class PostgresTransaction(Reads, Writes["Database"]):
         self,
         db: Database,
         clock: Clock,
-        seen: Seen,
+        seen: SeenParts,
         *,
         opened: Opened,
-        held: frozenset[int] | None,
-        ahead: Collection[Answer] = (),
+        held: Wanted | None,
+        ahead: Ahead | None,
     ) -> None:
         Reads.__init__(
             self,
@@ -253,16 +255,29 @@ class PostgresTransaction(Reads, Writes["Database"]):
             number=opened.number,
             oldest=opened.oldest,
             has_arrivals=opened.has_arrivals,
-            ahead=ahead,
         )
         Writes.__init__(self, opened.stamp)
-        self.held = held
-        self.seen_at = opened.number  # what `changes` tells of
+        self.held = None if held is None else frozenset(held)
+        self._names = [] if held is None else [name for names in held.values() for name in names]
+        self._ahead = ahead
+        self.has_looked = False
+        self._alone = opened.alone
         self._place = db.address.url
         self._ids = deque(opened.ids)
         self._more_ids = 1
         self._last_id = 0  # that was handed out
         self._events: list[Event] = []
+
+    def changes(self, *, lanes: int = 0) -> Delta:
+        """Of parts that are held only what concerns them, unless somebody has had the whole store since."""
+        self.has_looked = True
+        seen, held = self._seen, self.held
+        asked = None if held is None else narrowed(seen, held, self._names, lanes)
+        if held is None or asked is None or self._alone > (seen.number or 0) or self._has_forgotten(asked.since):
+            return super().changes(lanes=lanes)
+        seen.lanes = lanes
+        seen.parts.update(dict.fromkeys(held, self._last))
+        return NO_DELTA if asked.since == self._last else self._asked(asked)
 
     def expect(self, runs: int) -> None:
         self._more_ids = max(1, runs)
@@ -314,6 +329,7 @@ class PostgresTransaction(Reads, Writes["Database"]):
                 [rows.micros(event.at) for event in events],
                 [event.worker for event in events],
                 [rows.text_of(event) for event in events],
+                int(self.held is None),
             ),
         )
 

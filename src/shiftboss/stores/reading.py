@@ -29,7 +29,6 @@ class Seen:
     """The number of the last commit that the session was told of; None before the first, and after `forget`."""
 
     number: int | None = None
-    own: int = 0  # what the session's own rows are marked with, if it committed after that, and not at once
     lanes: int = 0  # the limit that `changes` was last asked for, and so probably will be again
 
 
@@ -61,26 +60,28 @@ class Reads(Queries[S], Generic[S]):
         """What `changes` asks when others may have committed."""
         sql = cls.readings
         return [
-            (sql.changed_workers, since),
-            (sql.changed_breakers, since),
             (sql.resources, ()),
             (sql.nodes, ()),
+            (sql.changed_workers, since),
+            (sql.changed_breakers, since),
             (sql.claims, since),
             *([(sql.changed_lanes, (*since, lanes))] if lanes else []),
         ]
 
+    @classmethod
+    def _told(cls, resources: Text, nodes: Text, *changed: Text, lanes: int) -> Delta:
+        return cls._told_of_workers(*changed, lanes=lanes)._replace(
+            resources=rows.sizes_of(resources), nodes=rows.nodes_of(nodes)
+        )
+
     @staticmethod
-    def _told(
-        workers: Text, breakers: Text, resources: Text, nodes: Text, claims: Text, of_lanes: Text = None, *, lanes: int
-    ) -> Delta:
+    def _told_of_workers(workers: Text, breakers: Text, claims: Text, of_lanes: Text = None, *, lanes: int) -> Delta:
         changed = rows.workers_of(workers)
         claimed, running = rows.claims_of(claims)
         return Delta(
             workers=_declared(changed),
             forgotten=[name for name, state, _ in changed if state is None],
             breakers=rows.breakers_of(breakers),
-            resources=rows.sizes_of(resources),
-            nodes=rows.nodes_of(nodes),
             claimed=claimed,
             running=running,
             lanes=_lanes_of(of_lanes, lanes),

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from shiftboss.clock import SystemClock
 from shiftboss.errors import Forked, NotStarted, ShiftbossError
+from shiftboss.ports import Wanted
 from shiftboss.stores.pruning import prune
 from shiftboss.stores.reading import Seen
 from shiftboss.stores.sqlite_prune import PRUNINGS
@@ -52,7 +53,7 @@ class SqliteSession:
     # ── transactions and views ───────────────────────────────────────────────────────────────────────────────────
 
     @contextmanager
-    def begin(self, wanted: Collection[int] | None = None, *, runs: int = 0) -> Iterator[SqliteTransaction]:
+    def begin(self, wanted: Wanted | None = None, *, runs: int = 0) -> Iterator[SqliteTransaction]:
         self._check()
         db = self._db
         db.checkpoint_if_due(disk_is_full=self._store.tight)

@@ -17,7 +17,7 @@ from shiftboss.ports import Reader
 
 if TYPE_CHECKING:
     from shiftboss.core.snapshot import Change
-    from shiftboss.ports import Session, Transaction
+    from shiftboss.ports import Session, Transaction, Wanted
 
 OnCommit = Callable[[int, Sequence["Change"]], None]  # number, what was written
 
@@ -45,7 +45,7 @@ class WatchedSession:
         return self._inner.has_parts
 
     @contextmanager
-    def begin(self, wanted: Collection[int] | None = None, *, runs: int = 0) -> Iterator[Transaction]:
+    def begin(self, wanted: Wanted | None = None, *, runs: int = 0) -> Iterator[Transaction]:
         loss, self.loss = self.loss, None
         if self.is_cut or loss is Loss.BEGIN:
             raise StoreUnavailable("simulated: the store does not answer")

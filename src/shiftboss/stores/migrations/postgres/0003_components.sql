@@ -9,6 +9,9 @@ CREATE TABLE committed (
   number bigint PRIMARY KEY,
   stamp bigint NOT NULL
 );
+-- The last commit of a transaction that had the whole store to itself: whoever has not seen it must look at everything.
+ALTER TABLE meta ADD COLUMN alone bigint NOT NULL DEFAULT 0;
+UPDATE meta SET alone = number;
 
 -- Ids of runs are drawn in the same way.  `next_run` of `meta` stays for older versions, which read it before they learn
 -- that this schema is none of theirs; nobody counts it any more.
