@@ -250,11 +250,13 @@ class Session(Protocol):
         """Whether transactions of several sessions can be open at once, each with parts of the store to itself."""
         ...
 
-    def begin(self, wanted: Wanted | None = None, *, runs: int = 0) -> AbstractContextManager[Transaction]:
+    def begin(
+        self, wanted: Wanted | None = None, *, waits: bool = False, runs: int = 0
+    ) -> AbstractContextManager[Transaction]:
         """With the whole store to itself, or with those *wanted* parts that are free: `held` says which.
 
-        Of several parts none is waited for; one alone is, but not for long.  A session that must read everything gets
-        the whole.  *runs* is a hint like that of `expect`.
+        None of them is waited for, but the first if it *waits*, and not for long.  A session that must read everything
+        gets the whole.  *runs* is a hint like that of `expect`.
 
         Raises StoreUnavailable, StoreFull, StoreReadOnly, StoreDamaged or StoreRejected, here or at its end.
         """

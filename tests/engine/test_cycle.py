@@ -75,7 +75,7 @@ def test_a_failed_commit_changes_nothing_and_the_next_turn_knows_everything_agai
     world = World(MAIL, TICK)
     begin = world.session.begin
 
-    def broken(wanted, *, runs):
+    def broken(wanted, *, waits, runs):
         raise StoreUnavailable("away")
 
     monkeypatch.setattr(world.session, "begin", broken)

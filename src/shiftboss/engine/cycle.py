@@ -231,13 +231,13 @@ class Cycle:
         self.snapshot.touched.update(self.agenda.due(self.clock.now()))
         wanted = None if whole or arrivals else self._wanted(facts, dead)
         relations = self.snapshot.relations
-        asked = None
-        if wanted is not None:
-            asked = {part: relations.in_part.get(part, ()) for part in self._appetite.choose(wanted)}
-        with self.session.begin(asked, runs=runs + self._new_runs(facts)) as tx:
+        choice = None if wanted is None else self._appetite.choose(wanted)
+        asked = None if choice is None else {part: relations.in_part.get(part, ()) for part in choice.parts}
+        waits = choice is not None and choice.waits
+        with self.session.begin(asked, waits=waits, runs=runs + self._new_runs(facts)) as tx:
             held = tx.held
-            if asked is not None and held is not None:
-                self._appetite.learn(asked, held)
+            if choice is not None and held is not None:
+                self._appetite.learn(choice, held)
             turn.claims_read = self.mirror.refresh(tx)
             is_regrouped = held is not None and self.snapshot.relations is not relations
             if not is_regrouped:

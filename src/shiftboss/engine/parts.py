@@ -1,19 +1,27 @@
 """Which parts of a shared store the next transaction asks for.
 
 Rules of this file
-- Alone, a node takes everything it could use.  Where it meets others it takes fewer at a time, another choice each
-  turn, and so several nodes work beside each other instead of taking turns.
-- A part that was missed three times is waited for, alone and not for long; then it is left in peace for a second.
+- Alone, a node takes everything it could use.  Where it meets others it takes fewer at a time, and first what it has
+  wanted longest: so none starves, and nodes swap their parts instead of taking turns with all of them.
+- The first of what is asked for is waited for when it was missed before, or is the only one; but not for long, and one
+  that was waited for in vain is left in peace for a while: somebody stands still with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from typing import NamedTuple
 
 from shiftboss.core.graph import PARTS
 
-MISSES = 3  # in a row, before a part is waited for
-LEFT_IN_PEACE_S = 1.0  # a part that was waited for in vain: somebody stands still with it
+LEFT_IN_PEACE_S = 1.0
+
+
+class Choice(NamedTuple):
+    """What to ask for, in this order, and whether to wait for the first of it."""
+
+    parts: list[int]
+    waits: bool
 
 
 class Appetite:
@@ -22,37 +30,39 @@ class Appetite:
     def __init__(self, elapsed_s: Callable[[], float]) -> None:
         self._elapsed_s = elapsed_s
         self._most = PARTS
-        self._missed: dict[int, int] = {}
         self._turn = 0
-        self._waits_after_s = float("-inf")
+        self._wanted_since: dict[int, int] = {}  # part → the turn
+        self._missed: set[int] = set()  # asked for, and not to be had
+        self._peace_until_s: dict[int, float] = {}
 
     @property
     def is_alone(self) -> bool:
         """Whether nobody was met of late."""
         return self._most == PARTS
 
-    def choose(self, wanted: Collection[int]) -> list[int]:
-        """Those of *wanted* to ask for now; a single one is waited for."""
+    def choose(self, wanted: Collection[int]) -> Choice:
+        """Those of *wanted* to ask for now."""
         self._turn += 1
-        longest = max(wanted, key=self._misses, default=None)
-        if longest is not None and self._misses(longest) >= MISSES and self._elapsed_s() >= self._waits_after_s:
-            return [longest]
-        return sorted(wanted, key=lambda part: (-self._misses(part), (part * 31 + self._turn) % PARTS))[: self._most]
+        now_s = self._elapsed_s()
+        self._peace_until_s = {part: until_s for part, until_s in self._peace_until_s.items() if until_s > now_s}
+        stuck = [part for part in wanted if part in self._peace_until_s]
+        since = {part: self._wanted_since.setdefault(part, self._turn) for part in wanted}
+        parts = sorted(since.keys() - set(stuck), key=lambda part: (since[part], part not in self._missed, part))
+        parts = parts[: self._most]
+        waits = bool(parts) and (parts[0] in self._missed or len(parts) == 1)
+        return Choice(parts + stuck, waits)
 
-    def learn(self, asked: Collection[int], held: Collection[int]) -> None:
-        """What was to be had of what was asked for."""
-        missed = [part for part in asked if part not in held]
+    def learn(self, choice: Choice, held: Collection[int]) -> None:
+        """What was to be had of it."""
+        missed = [part for part in choice.parts if part not in held]
         for part in held:
-            self._missed.pop(part, None)
-        for part in missed:
-            self._missed[part] = self._misses(part) + 1
-        if not missed:
-            self._most = min(PARTS, 2 * self._most)
-        elif len(asked) > 1:
-            self._most = max(1, len(asked) // 2)
+            self._wanted_since.pop(part, None)
+            self._peace_until_s.pop(part, None)
+        self._missed.difference_update(held)
+        self._missed.update(missed)
+        if choice.waits and choice.parts[0] not in held:
+            self._peace_until_s[choice.parts[0]] = self._elapsed_s() + LEFT_IN_PEACE_S
+        if missed:
+            self._most = max(1, (len(choice.parts) + 1) // 2)
         else:
-            self._missed[missed[0]] = 0
-            self._waits_after_s = self._elapsed_s() + LEFT_IN_PEACE_S
-
-    def _misses(self, part: int) -> int:
-        return self._missed.get(part, 0)
+            self._most = min(PARTS, self._most + 1)

@@ -96,7 +96,7 @@ class MemorySession:
         self._is_open = True
 
     @contextmanager
-    def begin(self, wanted: Wanted | None = None, *, runs: int = 0) -> Iterator[MemoryTransaction]:
+    def begin(self, wanted: Wanted | None = None, *, waits: bool = False, runs: int = 0) -> Iterator[MemoryTransaction]:
         self._check()
         tables = self._tables
         to_be_had = self._store.to_be_had

@@ -10,7 +10,7 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 
 from shiftboss.ports import Wanted
 from shiftboss.stores.postgres_connection import Call
@@ -28,28 +28,27 @@ FROM (SELECT part, pg_try_advisory_xact_lock(hashtext($1), part::int + 1) AS is_
     NUMBERS,
 )
 WAIT_FOR_PART = Statement("SELECT pg_advisory_xact_lock(hashtext($1), $2::int + 1)", TEXT, NUMBER)
-A_MOMENT = Statement("SELECT set_config('lock_timeout', '100', true)")  # some commits of a busy neighbour
+# Long enough for many busy neighbours, who come in turn; short beside the 5 s in which one that stands still is ended.
+A_MOMENT = Statement("SELECT set_config('lock_timeout', '500', true)")
 AS_LONG_AS_BEFORE = Statement("SELECT set_config('lock_timeout', '4000', true)")
 
 
 def calls_for(schema: str, wanted: Wanted | None, *, waits: bool) -> list[Call]:
-    """What takes the locks; *wanted* is None for the whole, and one part alone is waited for if it *waits*."""
+    """What takes the locks: the whole without *wanted*, else those of the parts that are free, the last call of all.
+
+    The first of them is waited for if it *waits*; when all others are tried, what its holder held is free as well.
+    """
     if wanted is None:
         return [(WHOLE, (schema,))]
-    share: Call = SHARE, (schema,)
-    if not wanted:
-        return [share]
-    if waits and len(wanted) == 1:
-        return [share, (A_MOMENT, ()), (WAIT_FOR_PART, (schema, *wanted)), (AS_LONG_AS_BEFORE, ())]
-    return [share, (TRY_PARTS, (schema, list(wanted)))]
+    calls: list[Call] = [(SHARE, (schema,))]
+    if waits and wanted:
+        calls += [(A_MOMENT, ()), (WAIT_FOR_PART, (schema, next(iter(wanted)))), (AS_LONG_AS_BEFORE, ())]
+    return [*calls, (TRY_PARTS, (schema, list(wanted)))]  # who has a lock already gets it again
 
 
-def held(answers: Collection[Answer], wanted: Wanted | None) -> Wanted | None:
+def held(answers: Sequence[Answer], wanted: Wanted | None) -> Wanted | None:
     """The parts that were to be had, from the answers to `calls_for`; None for the whole."""
     if wanted is None:
         return None
-    if len(answers) != 2:
-        return wanted
-    *_, tried = answers
-    got = tried.blob(0, 0)
+    got = answers[-1].blob(0, 0)
     return {part: wanted[part] for part in map(int, got.split(b","))} if got else {}

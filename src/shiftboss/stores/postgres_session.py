@@ -48,14 +48,16 @@ class PostgresSession:
     # ── transactions and views ───────────────────────────────────────────────────────────────────────────────────
 
     @contextmanager
-    def begin(self, wanted: Wanted | None = None, *, runs: int = 0) -> Iterator[PostgresTransaction]:
+    def begin(
+        self, wanted: Wanted | None = None, *, waits: bool = False, runs: int = 0
+    ) -> Iterator[PostgresTransaction]:
         self._check()
         db = self._db
         before = self._seen.copy()
         if before.number is None:
-            wanted = None  # a full reading is of a store that stands still
+            wanted, waits = None, False  # a full reading is of a store that stands still
         try:
-            opened, held, ahead = self._locked(wanted, runs=runs, ask_ahead=True)
+            opened, held, ahead = self._locked(wanted, waits=waits, runs=runs, ask_ahead=True)
             tx = PostgresTransaction(db, self._store.clock, self._seen, opened=opened, held=held, ahead=ahead)
             yield tx
             if tx.failure is not None:
@@ -87,16 +89,15 @@ class PostgresSession:
         self._store.committed(counted, by=self)
 
     def _locked(
-        self, wanted: Wanted | None, *, runs: int = 0, ask_ahead: bool = False
+        self, wanted: Wanted | None, *, waits: bool = False, runs: int = 0, ask_ahead: bool = False
     ) -> tuple[Opened, Wanted | None, Ahead | None]:
         """Begin a transaction that has what it holds to itself until it ends."""
-        waits = True
         while True:
             newest = self._store.newest.counted  # before: what others of this process commit meanwhile is no loss
             try:
                 opened, held, ahead = self._opened(wanted, runs=runs, waits=waits, ask_ahead=ask_ahead)
             except StoreUnavailable as error:
-                if not (waits and wanted and len(wanted) == 1 and postgres_errors.waited_in_vain(error)):
+                if not (waits and postgres_errors.waited_in_vain(error)):
                     raise
                 self._db.rollback()
                 waits = False

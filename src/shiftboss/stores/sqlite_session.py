@@ -53,7 +53,7 @@ class SqliteSession:
     # ── transactions and views ───────────────────────────────────────────────────────────────────────────────────
 
     @contextmanager
-    def begin(self, wanted: Wanted | None = None, *, runs: int = 0) -> Iterator[SqliteTransaction]:
+    def begin(self, wanted: Wanted | None = None, *, waits: bool = False, runs: int = 0) -> Iterator[SqliteTransaction]:
         self._check()
         db = self._db
         db.checkpoint_if_due(disk_is_full=self._store.tight)

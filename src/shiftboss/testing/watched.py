@@ -45,13 +45,13 @@ class WatchedSession:
         return self._inner.has_parts
 
     @contextmanager
-    def begin(self, wanted: Wanted | None = None, *, runs: int = 0) -> Iterator[Transaction]:
+    def begin(self, wanted: Wanted | None = None, *, waits: bool = False, runs: int = 0) -> Iterator[Transaction]:
         loss, self.loss = self.loss, None
         if self.is_cut or loss is Loss.BEGIN:
             raise StoreUnavailable("simulated: the store does not answer")
         changes: list[Change] = []
         try:
-            with self._inner.begin(wanted, runs=runs) as tx:
+            with self._inner.begin(wanted, waits=waits, runs=runs) as tx:
                 watched = WatchedTransaction(tx, changes)
                 yield cast("Transaction", watched)  # it passes everything on
                 if loss is Loss.COMMIT:
