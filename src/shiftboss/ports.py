@@ -49,14 +49,23 @@ class Delta(NamedTuple):
     resources: Mapping[str, int] | None = None  # all of them, when anything changed at all
     nodes: Sequence[Node] | None = None  # all of them, likewise
     claimed: Sequence[int] | None = None  # the ids of all claims, likewise …
-    of: Sequence[str] | None = None  # … or of those of these workers alone, whom the whole delta is about
+    of: Sequence[str] | None = None  # … or of the claims of these workers alone
     running: Sequence[Run] = ()  # those claims that are new or changed; all of them in a full reading
     lanes: Mapping[str, Lane] = {}  # of the changed workers, where they were asked for; none in a full reading
     waiting: Mapping[str, datetime] | None = None  # a full reading only: worker → earliest due instant in its lane
 
 
 NO_DELTA = Delta()
-Wanted = Mapping[int, Sequence[str]]  # parts of a store, and the workers in each
+
+
+class Part(NamedTuple):
+    """The workers that lie in a part of a store, and those of them by whose claims others are held."""
+
+    names: Sequence[str] = ()
+    bound: Sequence[str] = ()
+
+
+Wanted = Mapping[int, Part]
 
 
 class Past(NamedTuple):
@@ -116,7 +125,8 @@ class Reader(Protocol):
     def changes(self, *, lanes: int = 0) -> Delta:
         """What others committed since this session's last call; everything at first or after `forget`.
 
-        In a transaction that holds some parts it may be about those alone; the rest comes with a later call.
+        In a transaction that holds some parts it may be about those alone, and about claims of bound workers alone;
+        the rest comes with a later call.
 
         With *lanes* also the lanes of the workers they changed, each queue up to that limit.
         """

@@ -34,7 +34,7 @@ from shiftboss.engine.inbox import MAX_FACTS
 from shiftboss.engine.mirror import Mirror
 from shiftboss.engine.parts import Appetite
 from shiftboss.errors import CallerError, OperatorError, StoreRejected
-from shiftboss.ports import Reader, Session, Transaction
+from shiftboss.ports import Part, Reader, Session, Transaction
 
 log = logging.getLogger("shiftboss.engine")
 
@@ -232,7 +232,7 @@ class Cycle:
         wanted = None if whole or arrivals else self._wanted(facts, dead)
         relations = self.snapshot.relations
         choice = None if wanted is None else self._appetite.choose(wanted)
-        asked = None if choice is None else {part: relations.in_part.get(part, ()) for part in choice.parts}
+        asked = None if choice is None else {part: self._part(part) for part in choice.parts}
         waits = choice is not None and choice.waits
         with self.session.begin(asked, waits=waits, runs=runs + self._new_runs(facts)) as tx:
             held = tx.held
@@ -295,6 +295,12 @@ class Cycle:
             wanted.update(parts[name] for name in self.snapshot.touched if name in parts)
             wanted.update(parts[name] for name in self.agenda.starved if facts and name in parts)
         return None if None in wanted else {part for part in wanted if part is not None}
+
+    def _part(self, number: int) -> Part:
+        """Who lies in it; free workers hold nobody while they are not disabled: then one run may probe (K5)."""
+        workers, relations = self.snapshot.workers, self.snapshot.relations
+        names = relations.in_part.get(number, ())
+        return Part(names, [n for n in names if n not in relations.free or workers[n].disabled is not None])
 
     def _those_held(self, facts: Sequence[Fact], held: frozenset[int] | None) -> tuple[Sequence[Fact], list[Fact]]:
         """Those of *facts* that can be applied now, and the others."""

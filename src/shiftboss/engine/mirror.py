@@ -14,9 +14,9 @@ from datetime import datetime
 from shiftboss.core.lane import Lane
 from shiftboss.core.model import Run, Status
 from shiftboss.core.snapshot import Snapshot
+from shiftboss.core.value import replace
 from shiftboss.engine.agenda import Agenda
 from shiftboss.engine.fact import NO_NEEDS, Fact
-from shiftboss.errors import InternalError
 from shiftboss.ports import Delta, LetterFilter, Reader
 
 LANE_LIMIT = 256  # runs of a queue that are read at once; more than a node starts in a cycle
@@ -49,8 +49,16 @@ class Mirror:
         if delta.claimed is None and not delta.workers and not delta.breakers and delta.nodes is None:
             return False
         self._take_in(delta)
+        self._learn_of(delta.claimed or (), reader)
         self.next_give_up_at = reader.next_give_up()
         return True
+
+    def _learn_of(self, claimed: Collection[int], reader: Reader) -> None:
+        """Claims of a worker that was free when they were made, and is disabled now: nobody had told of them."""
+        running = self.snapshot.running
+        unknown = [run_id for run_id in claimed if run_id not in running]
+        if unknown:
+            self._add_claims(replace(run, payload=None) for run in reader.runs(unknown))
 
     def _read_everything(self, delta: Delta, reader: Reader) -> None:
         self.forget()
@@ -93,11 +101,13 @@ class Mirror:
         known = set(running) if of is None else {run_id for name in of for run_id in running_by.get(name, ())}
         for run_id in known.difference(claimed):
             del running_by[running.pop(run_id).worker][run_id]
-        for run in changed:
+        self._add_claims(changed)
+
+    def _add_claims(self, runs: Iterable[Run]) -> None:
+        running, running_by = self.snapshot.running, self.snapshot.running_by
+        for run in runs:
             running[run.id] = run
             running_by.setdefault(run.worker, {})[run.id] = run
-        if not running.keys() >= set(claimed):
-            raise InternalError("a run is claimed that nobody told of; all is read anew")
 
     # what the rules will ask for
 

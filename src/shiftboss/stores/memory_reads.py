@@ -175,7 +175,7 @@ class MemoryTransaction(MemoryReader):
     def __init__(self, session: MemorySession, tables: Tables, clock: Clock, *, held: Wanted | None = None) -> None:
         super().__init__(session, tables, clock)
         self.held = None if held is None else frozenset(held)
-        self._names = None if held is None else [name for names in held.values() for name in names]
+        self._wanted = held
         self.number = tables.number + 1
         self.has_written = False
         self.failure: ShiftbossError | None = None
@@ -193,12 +193,12 @@ class MemoryTransaction(MemoryReader):
 
     def changes(self, *, lanes: int = 0) -> Delta:
         """As PostgreSQL does: of what it holds alone, unless somebody has had the whole since."""
-        seen, names = self._session.seen, self._names
-        if names is None or seen is None or self._tables.alone > seen:
+        seen, wanted = self._session.seen, self._wanted
+        if wanted is None or seen is None or self._tables.alone > seen:
             return super().changes(lanes=lanes)
         if seen == self._tables.number:
             return NO_DELTA
-        return only_of(self._changes(seen, lanes), names, self._tables)
+        return only_of(self._changes(seen, lanes), wanted, self._tables)
 
     def expect(self, runs: int) -> None:
         """Counting costs nothing here."""
@@ -270,16 +270,17 @@ class MemoryTransaction(MemoryReader):
                 self._next_event += 1
 
 
-def only_of(delta: Delta, names: Collection[str], tables: Tables) -> Delta:
-    """That part of *delta* which is about *names*."""
-    them = frozenset(names)
+def only_of(delta: Delta, held: Wanted, tables: Tables) -> Delta:
+    """What of *delta* is about the parts that are held."""
+    them = frozenset(name for part in held.values() for name in part.names)
+    bound = frozenset(name for part in held.values() for name in part.bound)
     return Delta(
         workers=[pair for pair in delta.workers if pair[0].name in them],
         breakers=delta.breakers,
-        claimed=[run_id for run_id in delta.claimed or () if tables.live[run_id].worker in them],
-        running=[run for run in delta.running if run.worker in them],
+        claimed=[run_id for run_id in delta.claimed or () if tables.live[run_id].worker in bound],
+        running=[run for run in delta.running if run.worker in bound],
         lanes={name: lane for name, lane in delta.lanes.items() if name in them},
-        of=list(names),
+        of=sorted(bound),
     )
 
 

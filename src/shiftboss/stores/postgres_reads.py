@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from shiftboss.core.lane import QUEUES
 from shiftboss.core.model import Run
-from shiftboss.ports import Delta, Past
+from shiftboss.ports import Delta, Past, Wanted
 from shiftboss.stores import reading, rows
 from shiftboss.stores.postgres_queries import LAST, Queries
 from shiftboss.stores.postgres_wire import KEYS, NUMBER, NUMBERS, TEXT, TEXTS, Statement
@@ -224,8 +224,9 @@ class Asked(NamedTuple):
 
     since: int
     own: Sequence[int]
-    names: Sequence[str] | None  # of the workers; None: all of them, nodes and resources as well
     lanes: int
+    names: Sequence[str] | None = None  # of the workers; None: all of them, nodes and resources as well
+    bound: Sequence[str] = ()  # those whose claims are asked for
 
     def answers(self, other: Asked) -> bool:
         """Whether this answers that as well: more than is asked for does no harm."""
@@ -238,11 +239,14 @@ Ahead = tuple[Asked, "list[bytes | None]"]  # what was asked with the beginning 
 MAX_NAMES = 2000  # of workers that a delta is narrowed to; with more of them it is about all
 
 
-def narrowed(seen: SeenParts, held: Collection[int], names: Sequence[str], lanes: int) -> Asked | None:
-    """What a delta of *held*, in which lie *names*, is asked about; None where it is about everything."""
+def narrowed(seen: SeenParts, held: Wanted, lanes: int) -> Asked | None:
+    """What a delta of *held* is asked about; None where it is about everything."""
+    names = [name for part in held.values() for name in part.names]
     if seen.number is None or len(names) > MAX_NAMES:
         return None
-    return Asked(seen.since(held), list(seen.own), names, lanes)
+    return Asked(
+        seen.since(held), list(seen.own), lanes, names, [name for part in held.values() for name in part.bound]
+    )
 
 
 class Reads(Queries, reading.Reads[Statement]):
@@ -278,14 +282,14 @@ class Reads(Queries, reading.Reads[Statement]):
     @classmethod
     def calls_ahead(cls, asked: Asked) -> list[Call]:
         """What `changes` asks, and what the mirror asks right after."""
-        since, own, names, lanes = asked
+        since, own, lanes, names, bound = asked
         if names is None:
             return [(NEXT_GIVE_UP, ()), *cls.delta_calls((since, own), lanes)]
         return [
             (NEXT_GIVE_UP, ()),
             (CHANGED_OF_THEM, (since, own, names)),
             (CHANGED_BREAKERS, (since, own)),
-            (CLAIMS_OF_THEM, (since, own, names)),
+            (CLAIMS_OF_THEM, (since, own, bound)),
             *([(CHANGED_LANES_OF_THEM, (since, own, names, lanes))] if lanes else []),
         ]
 
@@ -297,7 +301,7 @@ class Reads(Queries, reading.Reads[Statement]):
     def _delta(self, seen: int, lanes: int) -> Delta:
         if self._has_forgotten(seen):
             return self._everything()
-        return self._asked(Asked(seen, list(self._seen.own), None, lanes))
+        return self._asked(Asked(seen, list(self._seen.own), lanes))
 
     def _has_forgotten(self, seen: int) -> bool:
         """Whether `committed` does not go back that far any more."""
@@ -311,7 +315,7 @@ class Reads(Queries, reading.Reads[Statement]):
         self._give_up = (give_up,)
         if asked.names is None:
             return self._told(*answers, lanes=asked.lanes)
-        return self._told_of_workers(*answers, lanes=asked.lanes)._replace(of=asked.names)
+        return self._told_of_workers(*answers, lanes=asked.lanes)._replace(of=asked.bound)
 
     def next_give_up(self) -> datetime | None:
         known = self._give_up
@@ -341,7 +345,7 @@ class View(Reads):
     def changes(self, *, lanes: int = 0) -> Delta:
         seen = self._seen.number
         if self._db.opened is None and seen is not None:
-            asked = Asked(seen, list(self._seen.own), None, lanes)
+            asked = Asked(seen, list(self._seen.own), lanes)
             self._ahead = asked, self._db.ask(*self.calls_ahead(asked))
         self._look()
         return super().changes(lanes=lanes)

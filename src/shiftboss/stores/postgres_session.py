@@ -139,11 +139,10 @@ class PostgresSession:
         if seen.number is None:
             return None
         if wanted is not None:
-            names = [name for names in wanted.values() for name in names]
-            asked = narrowed(seen, wanted, names, seen.lanes)
+            asked = narrowed(seen, wanted, seen.lanes)
             if asked is not None:
                 return asked
-        return Asked(seen.number, list(seen.own), None, seen.lanes)
+        return Asked(seen.number, list(seen.own), seen.lanes)
 
     def _may_have_lost(self, opened: Opened, newest: Counted) -> bool:
         if lost_past(opened, self._db.link.origin, newest):

@@ -258,7 +258,7 @@ class PostgresTransaction(Reads, Writes["Database"]):
         )
         Writes.__init__(self, opened.stamp)
         self.held = None if held is None else frozenset(held)
-        self._names = [] if held is None else [name for names in held.values() for name in names]
+        self._wanted = held
         self._ahead = ahead
         self.has_looked = False
         self._alone = opened.alone
@@ -271,8 +271,8 @@ class PostgresTransaction(Reads, Writes["Database"]):
     def changes(self, *, lanes: int = 0) -> Delta:
         """Of parts that are held only what concerns them, unless somebody has had the whole store since."""
         self.has_looked = True
-        seen, held = self._seen, self.held
-        asked = None if held is None else narrowed(seen, held, self._names, lanes)
+        seen, held = self._seen, self._wanted
+        asked = None if held is None else narrowed(seen, held, lanes)
         if held is None or asked is None or self._alone > (seen.number or 0) or self._has_forgotten(asked.since):
             return super().changes(lanes=lanes)
         seen.lanes = lanes
