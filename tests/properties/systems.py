@@ -194,8 +194,11 @@ class Play:
         return self.sim.history.marks
 
 
-def play(seed: int, *, system: System | None = None) -> Play:
-    """Run one system: a part with faults, then one without, at whose end nothing may be left over."""
+def play(seed: int, *, system: System | None = None, parts_held: float | None = None) -> Play:
+    """Run one system: a time with faults, then one without, at whose end nothing may be left over.
+
+    With *parts_held* as on a store that many use at once: each part is somebody else's with that probability.
+    """
     rng = random.Random(seed)
     system = system or random_system(rng)
     bodies = RandomBodies(system, rng)
@@ -205,6 +208,7 @@ def play(seed: int, *, system: System | None = None) -> Play:
         leaps=system.leaps,
         bell_s=rng.choice((0.0, 0.02)),
         bells_lost=0.1 if "bells" in system.faults else 0.0,
+        parts_held=parts_held,
     )
     played = Play(seed, system, sim, bodies, rng)
     watch = Watch(sim)

@@ -61,12 +61,15 @@ class Simulator:
         leaps: bool = True,
         bell_s: float = 0.0,
         bells_lost: float = 0.0,
+        parts_held: float | None = None,
         predicates: Sequence[Predicate] = PREDICATES,
     ) -> None:
         self.clock = VirtualClock(start)
         self.random = random.Random(seed)  # noqa: S311  # chance that can be repeated is the point
         self.model: Model = model or AlwaysSucceeds()
-        self.store: Store = MemoryStore(clock=self.clock)
+        self._chance_of_parts = random.Random(seed)  # noqa: S311  # its own: without parts nothing else is different
+        self._parts_held = parts_held
+        self.store: Store = MemoryStore(clock=self.clock, to_be_had=self._free_parts if parts_held is not None else None)
         self.history = History(self.clock, predicates)
         self.leaps = leaps
         self.bell_s = bell_s
@@ -81,6 +84,11 @@ class Simulator:
         self._client = Cycle(self._session(""), self.clock, None)
         self._environment = self._session(ENVIRONMENT)
         self.views = Views(self.store, self.clock)
+
+    def _free_parts(self, wanted: Collection[int]) -> list[int]:
+        """Those that nobody else holds just now."""
+        held = self._parts_held or 0.0
+        return [part for part in wanted if self._chance_of_parts.random() >= held]
 
     # ── nodes ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -203,7 +211,11 @@ class Simulator:
     def ask(self, make: Callable[..., Fact]) -> Any:
         """Apply a fact through a client and give its answer.  Raises what the rule raises."""
         answer = Kept()
-        tell(self._client.turn([make(answer=answer)]).answers)
+        facts = [make(answer=answer)]
+        while facts:
+            turn = self._client.turn(facts)
+            tell(turn.answers)
+            facts = turn.missed
         return answer.get()
 
     def ask_at(self, node: SimNode, make: Callable[..., Fact]) -> Kept:
