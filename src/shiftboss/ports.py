@@ -50,6 +50,7 @@ class Delta(NamedTuple):
     nodes: Sequence[Node] | None = None  # all of them, likewise
     claimed: Sequence[int] | None = None  # the ids of all claims, likewise …
     of: Sequence[str] | None = None  # … or of the claims of these workers alone
+    more: bool = False  # others have committed what this is not about: look before you wait
     running: Sequence[Run] = ()  # those claims that are new or changed; all of them in a full reading
     lanes: Mapping[str, Lane] = {}  # of the changed workers, where they were asked for; none in a full reading
     waiting: Mapping[str, datetime] | None = None  # a full reading only: worker → earliest due instant in its lane

@@ -20,7 +20,16 @@ NOTHING = Counted()
 
 def opened(number: int = 5, **facts: int | None) -> Opened:
     where: dict[str, int | None] = {"cluster": 77, "timeline": 3, "place": 4000, "table": 4000}
-    others = {"next_event": 20, "schema": 3, "at_us": 0, "has_arrivals": False, "stamp": 8, "ids": [], "oldest": 1, "alone": 0}
+    others = {
+        "next_event": 20,
+        "schema": 3,
+        "at_us": 0,
+        "has_arrivals": False,
+        "stamp": 8,
+        "ids": [],
+        "oldest": 1,
+        "alone": 0,
+    }
     return Opened(number, **(others | where | facts))  # type: ignore[arg-type]
 
 

@@ -41,7 +41,7 @@ log = logging.getLogger("shiftboss.engine")
 ARRIVALS_BACK_OFF_S = 1.0  # after a failure: by then something has changed, and everything else goes on meanwhile
 MAX_ARRIVALS = 1000  # triggers of callers' own transactions, in one transaction of ours
 MAX_EXPIRED = 1000  # runs that expire in one cycle; the rest in the next
-LOOK_GAP_S = 0.020  # between two looks at what a busy node's turns do not hold
+LOOK_GAP_S = 0.050  # between two looks at what a busy node's turns do not hold
 STEP_S = 2.0  # O4: wall and elapsed time that differ by more than this have been set, not slewed
 
 
@@ -495,12 +495,13 @@ class Cycle:
         elsewhere = self._waiting_elsewhere(held)
         self.snapshot.touched.clear()
         if self.node is None:
-            return False
+            return self.mirror.is_behind
         self.agenda.looked(lanes)
         self._note_look(lanes, decision, started)
         self.snapshot.touched.update(elsewhere)
-        self.owes_look = bool(elsewhere) and self.clock.elapsed_s() >= self._look_after_s
-        return bool(self.snapshot.touched)
+        must_look = bool(elsewhere) or self.mirror.is_behind
+        self.owes_look = must_look and self.clock.elapsed_s() >= self._look_after_s
+        return bool(self.snapshot.touched) or must_look
 
     def _waiting_elsewhere(self, held: frozenset[int] | None) -> set[str]:
         """What was touched, or lacks nothing but a slot that is free now, in parts that were not held."""

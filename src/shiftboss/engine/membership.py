@@ -30,7 +30,7 @@ def renewed(node: Node, clock: Clock) -> Fact:
 
 
 def shedding(node_id: str, level: Shed, reason: str) -> Fact:
-    return Fact(partial(_shed, node_id=node_id, level=level, reason=reason), worker=NO_WORKER)
+    return Fact(partial(_shed, node_id=node_id, level=level, reason=reason))
 
 
 def left(node: Node, report: ShutdownReport) -> Fact:

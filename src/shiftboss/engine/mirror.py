@@ -31,6 +31,7 @@ class Mirror:
         self._lane_limit = LANE_LIMIT if starts_runs else 0  # of lanes that others changed: who starts looks at them
         self.next_give_up_at: datetime | None = None
         self.is_read = False  # since it was forgotten
+        self.is_behind = False  # others committed, and not all of it was taken in
 
     def forget(self) -> None:
         """Trust nothing: the next refresh is a full reading."""
@@ -43,6 +44,7 @@ class Mirror:
     def refresh(self, reader: Reader) -> bool:
         """Take in what others committed.  True when claims or nodes may have changed under us."""
         delta = reader.changes(lanes=self._lane_limit)
+        self.is_behind = delta.more
         if delta.everything:
             self._read_everything(delta, reader)
             return True

@@ -281,6 +281,7 @@ def only_of(delta: Delta, held: Wanted, tables: Tables) -> Delta:
         running=[run for run in delta.running if run.worker in bound],
         lanes={name: lane for name, lane in delta.lanes.items() if name in them},
         of=sorted(bound),
+        more=True,
     )
 
 

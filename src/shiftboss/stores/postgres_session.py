@@ -64,7 +64,8 @@ class PostgresSession:
                 raise tx.failure  # somebody caught it and went on: what came before it must not be kept alone
             if not tx.has_written:
                 db.rollback()
-                self._heard = opened.number
+                if self._seen.number == opened.number:
+                    self._heard = opened.number
                 return
             tx.finish()
         except BaseException:

@@ -277,7 +277,8 @@ class PostgresTransaction(Reads, Writes["Database"]):
             return super().changes(lanes=lanes)
         seen.lanes = lanes
         seen.parts.update(dict.fromkeys(held, self._last))
-        return NO_DELTA if asked.since == self._last else self._asked(asked)
+        delta = NO_DELTA if asked.since == self._last else self._asked(asked)
+        return delta._replace(more=self._last - (seen.number or 0) > len(seen.own))
 
     def expect(self, runs: int) -> None:
         self._more_ids = max(1, runs)

@@ -97,7 +97,8 @@ Predicate = Callable[["History", Commit], Iterator[Violation]]
 class History:
     """The world as the commits made it.  `violations` grows as they are found."""
 
-    def __init__(self, clock: VirtualClock, predicates: Iterable[Predicate] = ()) -> None:
+    def __init__(self, clock: VirtualClock, predicates: Iterable[Predicate] = (), *, has_parts: bool = False) -> None:
+        self.has_parts = has_parts  # transactions may hold a part of the store alone
         self._clock = clock
         self._predicates = tuple(predicates)
         self.violations: list[Violation] = []

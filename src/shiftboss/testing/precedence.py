@@ -8,10 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from shiftboss.core.graph import Relations
 from shiftboss.core.model import Node, Run
 from shiftboss.core.policy import Priority
 from shiftboss.testing.history import Commit, History, Violation
 from shiftboss.testing.judge import KEPT_OF, Judge
+
+
+def _in_one_part(history: History, run: Run, other: Run) -> bool:
+    parts = Relations.of(state.definition for state in history.workers.values()).parts
+    return parts.get(run.worker) == parts.get(other.worker)
 
 
 def slots(history: History, told: Commit) -> Iterator[Violation]:
@@ -34,7 +40,7 @@ def slots(history: History, told: Commit) -> Iterator[Violation]:
 
 
 def priorities(history: History, told: Commit) -> Iterator[Violation]:
-    """P2: what starts is not outranked by a run that could have had its slot."""
+    """P2: what starts is not outranked by a run that could have had its slot.  With parts: by one of its own."""
     node = history.nodes.get(told.by)
     if not told.starts or node is None or told.skips:
         return
@@ -53,6 +59,8 @@ def priorities(history: History, told: Commit) -> Iterator[Violation]:
             is_fit = other.priority >= Priority.HIGH or run.priority < Priority.HIGH  # P3 keeps some slots
             if not is_fit or not _same_executor(history, run, other) or after.rank(other) > after.rank(run):
                 continue
+            if history.has_parts and not _in_one_part(history, run, other):
+                continue  # who held this one's part alone had not looked at the other's, or could not
             if before.lent(run) == run.priority and not before.is_reserved_against(other):
                 yield Violation("P2", told.at, f"run {run.id} took the slot of run {other.id}, which outranks it")
 

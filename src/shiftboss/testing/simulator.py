@@ -69,8 +69,10 @@ class Simulator:
         self.model: Model = model or AlwaysSucceeds()
         self._chance_of_parts = random.Random(seed)  # noqa: S311  # its own: without parts nothing else is different
         self._parts_held = parts_held
-        self.store: Store = MemoryStore(clock=self.clock, to_be_had=self._free_parts if parts_held is not None else None)
-        self.history = History(self.clock, predicates)
+        self.store: Store = MemoryStore(
+            clock=self.clock, to_be_had=self._free_parts if parts_held is not None else None
+        )
+        self.history = History(self.clock, predicates, has_parts=parts_held is not None)
         self.leaps = leaps
         self.bell_s = bell_s
         self.bells_lost = bells_lost
