@@ -29,10 +29,10 @@ class Hang:
         session = boss._engine._session  # type: ignore[union-attr]
         begin = session.begin
 
-        def hanging():
+        def hanging(*args, **options):
             self.hangs.set()
             self.let_go.wait(30)
-            return begin()
+            return begin(*args, **options)
 
         monkeypatch.setattr(session, "begin", hanging)
 

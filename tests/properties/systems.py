@@ -1,8 +1,9 @@
 """Small systems by chance: workers with relations, a fleet with faults, people who interfere; all of one seed.
 
-`play(seed)` runs one through the real rules and returns what was seen.  To look at a seed that failed:
+`play(seed)` runs one through the real rules and returns what was seen.  To look at a seed that failed (behind a colon:
+the share of the store's parts that others hold):
 
-    .venv/bin/python tests/properties/systems.py 1234
+    .venv/bin/python tests/properties/systems.py 1234 1235:0.4
 """
 
 from __future__ import annotations
@@ -182,6 +183,7 @@ class Play:
     sim: Simulator
     bodies: RandomBodies
     rng: random.Random
+    parts_held: float | None = None
     accepted: set[int] = field(default_factory=set)  # runs whose trigger was answered
     log: list[str] = field(default_factory=list)
 
@@ -210,7 +212,7 @@ def play(seed: int, *, system: System | None = None, parts_held: float | None = 
         bells_lost=0.1 if "bells" in system.faults else 0.0,
         parts_held=parts_held,
     )
-    played = Play(seed, system, sim, bodies, rng)
+    played = Play(seed, system, sim, bodies, rng, parts_held)
     watch = Watch(sim)
     for _ in range(system.nodes):
         add_node(played, system.definitions)
@@ -456,10 +458,12 @@ def report(played: Play, *, log: int = 60) -> str:
     """What somebody needs who looks at a seed that failed."""
     lines = [f"seed {played.seed}: {len(played.violations)} violations", str(played.system), "", *played.log[-log:], ""]
     lines += [str(violation) for violation in played.violations[:10]]
-    lines.append(f"reproduce: .venv/bin/python tests/properties/systems.py {played.seed}")
+    held = "" if played.parts_held is None else f":{played.parts_held:g}"
+    lines.append(f"reproduce: .venv/bin/python tests/properties/systems.py {played.seed}{held}")
     return "\n".join(lines)
 
 
 if __name__ == "__main__":
     for argument in sys.argv[1:]:
-        print(report(play(int(argument))))
+        seed, _, held = argument.partition(":")
+        print(report(play(int(seed), parts_held=float(held) if held else None)))

@@ -16,10 +16,11 @@ from systems import play
 from shiftboss.core import claim, decide, fleet, gates, occurrence, settle, snapshot
 from shiftboss.core.model import Run, Status
 from shiftboss.core.value import replace
-from shiftboss.engine import agenda, cycle, flight, lease
+from shiftboss.engine import agenda, cycle, flight, lease, mirror
 from shiftboss.errors import ShiftbossError
 
 SEEDS = (*range(90_090, 90_150), *range(60))  # each mistake shows in one of them; the rarest in one of two hundred
+PARTS_SEEDS = range(80_100, 80_300)
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -179,6 +180,21 @@ def relations_of_yesterday(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(snapshot.Snapshot, "rebuild", lambda self: None if self.relations.members else real(self))
 
 
+def parts_not_heeded(patch: pytest.MonkeyPatch) -> None:
+    real = cycle.Cycle._lanes_to_look_at
+    patch.setattr(cycle.Cycle, "_lanes_to_look_at", lambda self, held=None: real(self))
+
+
+def news_of_parts_forgotten(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(cycle.Cycle, "_waiting_elsewhere", lambda self, held: set())
+
+
+def news_of_others_forgotten(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(mirror.Mirror, "is_behind", property(lambda self: False, nothing), raising=False)
+
+
+WITH_PARTS: tuple[Plant, ...] = (parts_not_heeded, news_of_parts_forgotten, news_of_others_forgotten)
+
 MISTAKES: tuple[Plant, ...] = (
     no_crash_loop,
     no_upstream,
@@ -218,9 +234,16 @@ def test_a_planted_mistake_is_noticed(plant, monkeypatch):
     assert any(goes_wrong(seed) for seed in SEEDS)
 
 
-def goes_wrong(seed: int) -> bool:
+@pytest.mark.parametrize("plant", WITH_PARTS, ids=lambda plant: plant.__name__)
+def test_a_mistake_with_parts_is_noticed(plant, monkeypatch):
+    plant(monkeypatch)
+
+    assert any(goes_wrong(seed, parts_held=0.5) for seed in PARTS_SEEDS)
+
+
+def goes_wrong(seed: int, *, parts_held: float | None = None) -> bool:
     try:
-        return bool(play(seed).violations)
+        return bool(play(seed, parts_held=parts_held).violations)
     except (ShiftbossError, AssertionError, KeyError):
         return True  # the walls of the store, or the checker's own bookkeeping, noticed it first
 

@@ -13,7 +13,14 @@ import pytest
 from store_values import FrozenClock, a_run, ended, started, write
 
 from postgres_server import Cluster, a_place
-from shiftboss.stores import postgres_prune, postgres_queries, postgres_reads, postgres_writes
+from shiftboss.stores import (
+    postgres_connection,
+    postgres_epoch,
+    postgres_prune,
+    postgres_queries,
+    postgres_reads,
+    postgres_writes,
+)
 from shiftboss.stores.postgres import PostgresStore
 from shiftboss.stores.postgres_connection import SETTINGS
 from shiftboss.stores.postgres_wire import Rows, Statement
@@ -28,7 +35,9 @@ SELECT i, 'w' || (i % 5), 2, 1000000 + i, 'k', 2000000 + i, '{}' FROM generate_s
 PROBES: dict[str, Statement | Rows] = {
     "lanes": postgres_reads.LANES,
     "changed lanes": postgres_reads.CHANGED_LANES,
+    "changed lanes of them": postgres_reads.CHANGED_LANES_OF_THEM,
     "claims": postgres_reads.CLAIMS,
+    "claims of them": postgres_reads.CLAIMS_OF_THEM,
     "waiting": postgres_reads.WAITING,
     "expiring": postgres_reads.EXPIRING,
     "next give up": postgres_reads.NEXT_GIVE_UP,
@@ -37,6 +46,9 @@ PROBES: dict[str, Statement | Rows] = {
     "finished runs": postgres_reads.FINISHED_RUNS,
     "payloads": postgres_reads.PAYLOADS,
     "changed workers": postgres_reads.CHANGED_WORKERS,
+    "changed of them": postgres_reads.CHANGED_OF_THEM,
+    "opening": postgres_epoch.OPEN,
+    "seen": postgres_connection.NUMBER_SEEN,
     "counts": postgres_queries.WAITING_COUNTS,
     "running counts": postgres_queries.RUNNING_COUNTS,
     "prunable runs": postgres_prune.PRUNABLE_RUNS,
