@@ -58,6 +58,7 @@ PROBES: dict[str, Statement | Rows] = {
 }
 MAY_SORT = {
     "running counts",  # claims are few
+    "claims of them",
     "fired before",  # so are occurrences of one commit
     "keyed",  # and runs of one key
 }

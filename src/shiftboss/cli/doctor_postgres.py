@@ -164,7 +164,8 @@ def _rights(facts: Facts) -> Iterator[Finding]:
             "privileges",
             f"{role} lacks {first.lacks} on {schema}.{first.table}"
             + (f" and more on {words.plural(len(lacking) - 1, 'other table')}" if len(lacking) > 1 else ""),
-            f'as {first.owner}: GRANT {NEEDS} ON ALL TABLES IN SCHEMA {schema} TO "{role}"',
+            f'as {first.owner}: GRANT {NEEDS} ON ALL TABLES IN SCHEMA {schema} TO "{role}"; '
+            f'GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA {schema} TO "{role}"',
         )
     elif facts.may_enter and facts.rights:
         owner = facts.rights[0].owner

@@ -60,8 +60,9 @@ held AS (
     AND granted AND pid <> pg_backend_pid()
   GROUP BY pid),
 waiting AS (
-  SELECT DISTINCT pid FROM pg_locks WHERE NOT granted AND pid IN (
-    SELECT pid FROM pg_locks JOIN ours ON relation = ours.oid)),
+  SELECT DISTINCT pid FROM pg_locks WHERE NOT granted AND (
+    pid IN (SELECT pid FROM pg_locks JOIN ours ON relation = ours.oid)
+    OR locktype = 'advisory' AND classid::bigint = hashtext(%(schema)s::text)::bigint & 4294967295)),
 blocking AS (
   SELECT blocker, count(*) AS waiters FROM waiting, unnest(pg_blocking_pids(pid)) AS blocker GROUP BY blocker)
 SELECT pid, coalesce(usename::text, ''), coalesce(application_name, ''), coalesce(state, ''), tables,
@@ -97,13 +98,20 @@ SLOTS = """
 SELECT slot_name::text, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint
 FROM pg_replication_slots WHERE NOT active AND restart_lsn IS NOT NULL ORDER BY slot_name LIMIT %(limit)s
 """
-# Each table with the first right on it that is missing, and who owns it.
+# Each table and sequence with the first right on it that is missing, and who owns it.
 RIGHTS = """
 SELECT relname::text, coalesce((
     SELECT wanted FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) WITH ORDINALITY AS rights(wanted, place)
     WHERE NOT has_table_privilege(oid, wanted) ORDER BY place LIMIT 1), ''),
   pg_get_userbyid(relowner)::text, pg_has_role(relowner, 'USAGE')
-FROM pg_class WHERE relnamespace = %(schema)s::text::regnamespace AND relkind = 'r' ORDER BY relname
+FROM pg_class WHERE relnamespace = %(schema)s::text::regnamespace AND relkind = 'r'
+UNION ALL
+SELECT relname::text, coalesce((
+    SELECT wanted FROM unnest(ARRAY['USAGE', 'SELECT', 'UPDATE']) WITH ORDINALITY AS rights(wanted, place)
+    WHERE NOT has_sequence_privilege(oid, wanted) ORDER BY place LIMIT 1), ''),
+  pg_get_userbyid(relowner)::text, pg_has_role(relowner, 'USAGE')
+FROM pg_class WHERE relnamespace = %(schema)s::text::regnamespace AND relname IN ('stamp', 'run_id') AND relkind = 'S'
+ORDER BY 1
 """
 ENTERS = "SELECT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = %(schema)s"
 
