@@ -144,6 +144,8 @@ def test_privileges_that_are_missing_come_with_their_grant(cli, store, place: Pl
         place.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA {place.schema} TO clerk")
         inside = cli("doctor", "--json", "--store", url).json["findings"]
         place.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA {place.schema} TO clerk")
+        without_ids = cli("doctor", "--json", "--store", url).json["findings"]
+        place.execute(f"GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA {place.schema} TO clerk")
         at_last = cli("doctor", "--json", "--store", url).json
     finally:
         place.drop()
@@ -153,6 +155,10 @@ def test_privileges_that_are_missing_come_with_their_grant(cli, store, place: Pl
     lacks = next(each for each in inside if "clerk lacks" in each["text"])
     assert "lacks INSERT on" in lacks["text"]
     assert lacks["remedy"].startswith("as postgres: GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES")
+    lacks = next(each for each in without_ids if "clerk lacks" in each["text"])
+    assert "lacks USAGE on" in lacks["text"]
+    assert "run_id" in lacks["text"]
+    assert "ON ALL SEQUENCES" in lacks["remedy"]
     assert at_last["problems"] == 0
 
 

@@ -110,9 +110,9 @@ def test_migrate_knows_the_schema_of_a_store_on_postgresql(cli, empty, place):
     first, again = cli("migrate", "--store", place.url), cli("migrate", "--store", place.url)
     found = cli("migrate", "--store", place.url, "--json").json
 
-    assert "with schema 2" in first.err
+    assert "with schema 3" in first.err
     assert "the newest; nothing to do" in again.err
-    assert (found["from"], found["to"]) == (2, 2)
+    assert (found["from"], found["to"]) == (3, 3)
 
 
 @pytest.mark.parametrize(

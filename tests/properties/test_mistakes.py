@@ -150,7 +150,7 @@ def never_disabled(patch: pytest.MonkeyPatch) -> None:
 
 
 def nothing_expires(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(cycle, "expire", lambda snapshot, now, *, ids, run: (cycle.NOTHING, None))
+    patch.setattr(cycle, "expire", lambda snapshot, now, *, ids, run: (snapshot.NOTHING, None))
 
 
 def rescued_at_once(patch: pytest.MonkeyPatch) -> None:

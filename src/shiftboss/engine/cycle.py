@@ -25,16 +25,17 @@ from shiftboss.core.lane import QUEUES, Lane
 from shiftboss.core.model import Node, NodeMode, Origin, Run, Shed
 from shiftboss.core.reconcile import clock_went_back
 from shiftboss.core.settle import expire, rescue
-from shiftboss.core.snapshot import NOTHING, Change, Pile, Snapshot
+from shiftboss.core.snapshot import Change, Snapshot
 from shiftboss.core.value import Value, replace
 from shiftboss.core.worker import Mode
+from shiftboss.engine import parts
 from shiftboss.engine.agenda import Agenda
-from shiftboss.engine.fact import NO_WORKER, Fact, Told, arrived
-from shiftboss.engine.inbox import MAX_FACTS
+from shiftboss.engine.appetite import Appetite
+from shiftboss.engine.fact import Fact, Told, arrived
 from shiftboss.engine.mirror import Mirror
-from shiftboss.engine.parts import Appetite
+from shiftboss.engine.writer import Writer
 from shiftboss.errors import CallerError, OperatorError, StoreRejected
-from shiftboss.ports import Part, Reader, Session, Transaction
+from shiftboss.ports import Reader, Session, Transaction
 
 log = logging.getLogger("shiftboss.engine")
 
@@ -229,12 +230,13 @@ class Cycle:
     ) -> Turn:
         turn = Turn()
         self.snapshot.touched.update(self.agenda.due(self.clock.now()))
-        wanted = None if whole or arrivals else self._wanted(facts, dead)
-        relations = self.snapshot.relations
+        wanted = None if whole or arrivals or dead is not None else self._wanted(facts)
+        snapshot, relations = self.snapshot, self.snapshot.relations
         choice = None if wanted is None else self._appetite.choose(wanted)
-        asked = None if choice is None else {part: self._part(part) for part in choice.parts}
+        asked = None if choice is None else {number: parts.part(snapshot, number) for number in choice.parts}
         waits = choice is not None and choice.waits
-        with self.session.begin(asked, waits=waits, runs=runs + self._new_runs(facts)) as tx:
+        runs += parts.new_runs(snapshot, facts) if self.session.has_parts else 0
+        with self.session.begin(asked, waits=waits, runs=runs) as tx:
             held = tx.held
             if choice is not None and held is not None:
                 self._appetite.learn(choice, held)
@@ -259,7 +261,7 @@ class Cycle:
         held = tx.held
         ids = writer.ids()
         self._arrivals_wait = self._may_pick_up(tx)
-        facts, turn.missed = self._those_held(facts, held)
+        facts, turn.missed = parts.those_held(self.snapshot, facts, held)
         self.mirror.read_for(facts, tx)
         # What others changed is read before anything is written: after that it takes a write to read past.
         self.mirror.load_lanes(self._lanes_to_look_at(held), tx)
@@ -279,63 +281,15 @@ class Cycle:
         turn.starts = self._with_payloads(started, tx)
         return lanes, decision, started
 
-    # ── parts of the store ───────────────────────────────────────────────────────────────────────────────────────
-
-    def _wanted(self, facts: Sequence[Fact], dead: Collection[str] | None) -> set[int] | None:
+    def _wanted(self, facts: Sequence[Fact]) -> set[int] | None:
         """The parts that a turn is about; None: all of the store."""
-        if not self.session.has_parts or not self.mirror.is_read or dead is not None or self._something_is_due():
+        if not self.session.has_parts or not self.mirror.is_read or self._something_is_due():
             return None
-        wanted: set[int | None] = set()
-        parts = self.snapshot.relations.parts
-        for fact in facts:
-            name = self._worker_of(fact)
-            if name != NO_WORKER:
-                wanted.add(None if name is None else parts.get(name))
-        if self.node is not None and (not facts or self._appetite.is_alone):
-            wanted.update(parts[name] for name in self.snapshot.touched if name in parts)
-            wanted.update(parts[name] for name in self.agenda.starved if facts and name in parts)
-        return None if None in wanted else {part for part in wanted if part is not None}
-
-    def _part(self, number: int) -> Part:
-        """Who lies in it; free workers hold nobody while they are not disabled: then one run may probe (K5)."""
-        workers, relations = self.snapshot.workers, self.snapshot.relations
-        names = relations.in_part.get(number, ())
-        return Part(names, [n for n in names if n not in relations.free or workers[n].disabled is not None])
-
-    def _those_held(self, facts: Sequence[Fact], held: frozenset[int] | None) -> tuple[Sequence[Fact], list[Fact]]:
-        """Those of *facts* that can be applied now, and the others."""
-        if held is None:
-            return facts, []
-        parts = self.snapshot.relations.parts
-        mine: list[Fact] = []
-        missed: list[Fact] = []
-        for fact in facts:
-            name = self._worker_of(fact)
-            is_held = name == NO_WORKER or (name is not None and parts.get(name) in held)
-            (mine if is_held and len(mine) < MAX_FACTS else missed).append(fact)
-        return mine, missed
-
-    def _worker_of(self, fact: Fact) -> str | None:
-        """Whose component a fact stays within; None: it may concern anybody."""
-        if fact.worker is not None or fact.run is None:
-            return fact.worker
-        run = self.snapshot.running.get(fact.run)
-        return run.worker if run is not None else NO_WORKER  # a stale report changes nothing (C5)
-
-    def _new_runs(self, facts: Sequence[Fact]) -> int:
-        """About how many runs *facts* will make; asked only where ids come from afar."""
-        if not self.session.has_parts:
-            return 0
-        expected = 0
-        for fact in facts:
-            if fact.adds_work:
-                expected += 1
-            elif fact.report is not None:
-                run = self.snapshot.running.get(fact.report.run)
-                if run is not None:
-                    expected += len(self.snapshot.relations.after.get(run.worker, ()))
-                    expected += run.origin is Origin.ITERATION
-        return expected
+        wanted = parts.parts_of(self.snapshot, facts)
+        if wanted is None or self.node is None or (facts and not self._appetite.is_alone):
+            return wanted  # beside others due lanes have their own turn, which knows what may start
+        wanted |= parts.parts_of_lanes(self.snapshot, self.snapshot.touched)
+        return wanted | parts.parts_of_lanes(self.snapshot, self.agenda.starved) if facts else wanted
 
     # ── parts of a turn ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -508,8 +462,8 @@ class Cycle:
         if held is None:
             return set()
         starved = self.agenda.starved if self._starved_may_start() else ()
-        parts = self.snapshot.relations.parts
-        return {name for name in chain(self.snapshot.touched, starved) if name in parts and parts[name] not in held}
+        lies_in = self.snapshot.relations.parts
+        return {name for name in chain(self.snapshot.touched, starved) if lies_in.get(name, -1) not in {-1, *held}}
 
     def _note_look(self, lanes: Collection[str], decision: Decision | None, started: Collection[Launchable]) -> None:
         if decision is None:
@@ -540,37 +494,3 @@ def _successors(decision: Decision) -> int:
 def _has_unasked(lane: Lane, now: datetime, decision: Decision) -> bool:
     heads = (next(lane.heads(number), None) for number in range(QUEUES))
     return any(head is not None and head.due_at <= now and head.id not in decision.holds for head in heads)
-
-
-class Writer:
-    """Collects the changes of a turn; writes them when somebody must read past them, and at the end."""
-
-    def __init__(self, tx: Transaction, mirror: Mirror) -> None:
-        self._tx = tx
-        self._mirror = mirror
-        self._pile = Pile()
-        self._fresh: set[int] = set()  # ids handed out since the last flush: no row exists of them
-        self.events: list[Event] = []
-
-    def ids(self) -> Iterator[int]:
-        """Ids for new runs; which ones were handed out is remembered for the write."""
-        for run_id in self._tx.ids():
-            self._fresh.add(run_id)
-            yield run_id
-
-    def take(self, change: Change) -> None:
-        """Apply to the snapshot, write later."""
-        if change is NOTHING:
-            return
-        self._pile.add(change)
-        self._mirror.snapshot.apply(change)
-        for run in change.runs:
-            if run.give_up_at is not None:
-                self._mirror.note_give_up(run)
-        self.events += change.events
-
-    def flush(self) -> None:
-        if not self._pile.is_empty:
-            self._tx.write(self._pile.change(), new=self._fresh)
-            self._pile = Pile()
-            self._fresh = set()

@@ -1,68 +1,81 @@
-"""Which parts of a shared store the next transaction asks for.
+"""What a turn is about, where a store has parts: which of them, who lies there, which facts can be applied.
 
 Rules of this file
-- Alone, a node takes everything it could use.  Where it meets others it takes fewer at a time, and first what it has
-  wanted longest: so none starves, and nodes swap their parts instead of taking turns with all of them.
-- The first of what is asked for is waited for when it was missed before, or is the only one; but not for long, and one
-  that was waited for in vain is left in peace for a while: somebody stands still with it.
+- A fact that does not say within which worker's component it stays is about the whole store.
+- It reads the snapshot, and changes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
 
-from shiftboss.core.graph import PARTS
-
-LEFT_IN_PEACE_S = 1.0
-
-
-class Choice(NamedTuple):
-    """What to ask for, in this order, and whether to wait for the first of it."""
-
-    parts: list[int]
-    waits: bool
+from shiftboss.core.model import Origin
+from shiftboss.core.snapshot import Snapshot
+from shiftboss.engine.fact import NO_WORKER, Fact
+from shiftboss.engine.inbox import MAX_FACTS
+from shiftboss.ports import Part
 
 
-class Appetite:
-    """How much to take, learnt from what could be had."""
+def worker_of(snapshot: Snapshot, fact: Fact) -> str | None:
+    """Within whose component a fact stays; None: it may concern anybody."""
+    if fact.worker is not None or fact.run is None:
+        return fact.worker
+    run = snapshot.running.get(fact.run)
+    return run.worker if run is not None else NO_WORKER  # a stale report changes nothing (C5)
 
-    def __init__(self, elapsed_s: Callable[[], float]) -> None:
-        self._elapsed_s = elapsed_s
-        self._most = PARTS
-        self._turn = 0
-        self._wanted_since: dict[int, int] = {}  # part → the turn
-        self._missed: set[int] = set()  # asked for, and not to be had
-        self._peace_until_s: dict[int, float] = {}
 
-    @property
-    def is_alone(self) -> bool:
-        """Whether nobody was met of late."""
-        return self._most == PARTS
+def parts_of(snapshot: Snapshot, facts: Iterable[Fact]) -> set[int] | None:
+    """The parts that *facts* are about; None: all of the store."""
+    wanted: set[int] = set()
+    for fact in facts:
+        name = worker_of(snapshot, fact)
+        if name == NO_WORKER:
+            continue
+        part = snapshot.relations.parts.get(name) if name is not None else None
+        if part is None:
+            return None
+        wanted.add(part)
+    return wanted
 
-    def choose(self, wanted: Collection[int]) -> Choice:
-        """Those of *wanted* to ask for now."""
-        self._turn += 1
-        now_s = self._elapsed_s()
-        self._peace_until_s = {part: until_s for part, until_s in self._peace_until_s.items() if until_s > now_s}
-        stuck = [part for part in wanted if part in self._peace_until_s]
-        since = {part: self._wanted_since.setdefault(part, self._turn) for part in wanted}
-        parts = sorted(since.keys() - set(stuck), key=lambda part: (since[part], part not in self._missed, part))
-        parts = parts[: self._most]
-        waits = bool(parts) and (parts[0] in self._missed or len(parts) == 1)
-        return Choice(parts + stuck, waits)
 
-    def learn(self, choice: Choice, held: Collection[int]) -> None:
-        """What was to be had of it."""
-        missed = [part for part in choice.parts if part not in held]
-        for part in held:
-            self._wanted_since.pop(part, None)
-            self._peace_until_s.pop(part, None)
-        self._missed.difference_update(held)
-        self._missed.update(missed)
-        if choice.waits and choice.parts[0] not in held:
-            self._peace_until_s[choice.parts[0]] = self._elapsed_s() + LEFT_IN_PEACE_S
-        if missed:
-            self._most = max(1, (len(choice.parts) + 1) // 2)
-        else:
-            self._most = min(PARTS, self._most + 1)
+def parts_of_lanes(snapshot: Snapshot, names: Iterable[str]) -> set[int]:
+    """The parts in which the workers *names* lie, as far as they are known."""
+    parts = snapshot.relations.parts
+    return {parts[name] for name in names if name in parts}
+
+
+def part(snapshot: Snapshot, number: int) -> Part:
+    """Who lies in it.  Free workers hold nobody, but when they are disabled: then one run may probe (K5)."""
+    workers, relations = snapshot.workers, snapshot.relations
+    names = relations.in_part.get(number, ())
+    return Part(names, [name for name in names if name not in relations.free or workers[name].disabled is not None])
+
+
+def those_held(
+    snapshot: Snapshot, facts: Sequence[Fact], held: frozenset[int] | None
+) -> tuple[Sequence[Fact], list[Fact]]:
+    """Those of *facts* that can be applied in a transaction which holds *held*, and the others."""
+    if held is None:
+        return facts, []
+    parts = snapshot.relations.parts
+    mine: list[Fact] = []
+    missed: list[Fact] = []
+    for fact in facts:
+        name = worker_of(snapshot, fact)
+        is_held = name == NO_WORKER or (name is not None and parts.get(name) in held)
+        (mine if is_held and len(mine) < MAX_FACTS else missed).append(fact)
+    return mine, missed
+
+
+def new_runs(snapshot: Snapshot, facts: Iterable[Fact]) -> int:
+    """About how many runs *facts* will make."""
+    expected = 0
+    for fact in facts:
+        if fact.adds_work:
+            expected += 1
+        elif fact.report is not None:
+            run = snapshot.running.get(fact.report.run)
+            if run is not None:
+                expected += len(snapshot.relations.after.get(run.worker, ()))
+                expected += run.origin is Origin.ITERATION
+    return expected

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shiftboss.core.graph import PARTS
-from shiftboss.engine.parts import LEFT_IN_PEACE_S, Appetite
+from shiftboss.engine.appetite import LEFT_IN_PEACE_S, Appetite
 
 
 class Clock:

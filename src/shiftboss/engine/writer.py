@@ -1,0 +1,49 @@
+"""Collects the changes of a turn; writes them when somebody must read past them, and at the end.
+
+Rules of this file
+- What is taken is true in the snapshot at once, and in the store with the next flush.
+- It remembers which ids were handed out: of those runs no row exists yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from shiftboss.core.events import Event
+from shiftboss.core.snapshot import NOTHING, Change, Pile
+from shiftboss.engine.mirror import Mirror
+from shiftboss.ports import Transaction
+
+
+class Writer:
+    """Of one transaction."""
+
+    def __init__(self, tx: Transaction, mirror: Mirror) -> None:
+        self._tx = tx
+        self._mirror = mirror
+        self._pile = Pile()
+        self._fresh: set[int] = set()  # ids handed out since the last flush: no row exists of them
+        self.events: list[Event] = []
+
+    def ids(self) -> Iterator[int]:
+        """Ids for new runs; which ones were handed out is remembered for the write."""
+        for run_id in self._tx.ids():
+            self._fresh.add(run_id)
+            yield run_id
+
+    def take(self, change: Change) -> None:
+        """Apply to the snapshot, write later."""
+        if change is NOTHING:
+            return
+        self._pile.add(change)
+        self._mirror.snapshot.apply(change)
+        for run in change.runs:
+            if run.give_up_at is not None:
+                self._mirror.note_give_up(run)
+        self.events += change.events
+
+    def flush(self) -> None:
+        if not self._pile.is_empty:
+            self._tx.write(self._pile.change(), new=self._fresh)
+            self._pile = Pile()
+            self._fresh = set()

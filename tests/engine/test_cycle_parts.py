@@ -1,0 +1,137 @@
+"""A cycle on a store that it shares: it applies and starts what it holds, and nothing of the rest is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import pytest
+from worlds import World
+
+from shiftboss.core.graph import part_of
+from shiftboss.core.worker import Definition, Mode
+from shiftboss.stores.memory import MemoryStore
+from shiftboss.testing.clock import VirtualClock
+
+MAIL = Definition("mail", mode=Mode.TRIGGERED, concurrency=None)
+BACKUP = Definition("backup", mode=Mode.TRIGGERED, concurrency=1)
+ARCHIVE = Definition("archive", mode=Mode.TRIGGERED, concurrency=1, blocks=("backup",))
+
+
+class Shared:
+    """A store whose parts others hold: those in `held`."""
+
+    def __init__(self) -> None:
+        self.clock = VirtualClock()
+        self.held: set[int] = set()
+        self.asked: list[set[int]] = []
+        self.store = MemoryStore(clock=self.clock, to_be_had=self.to_be_had)
+
+    def to_be_had(self, wanted: Collection[int]) -> list[int]:
+        self.asked.append(set(wanted))
+        return [part for part in wanted if part not in self.held]
+
+    def world(self, *definitions: Definition, name: str = "one", slots: int = 10) -> World:
+        world = World(*definitions, store=self.store, clock=self.clock, name=name, slots=slots)
+        world.turn()
+        return world
+
+
+@pytest.fixture
+def shared() -> Shared:
+    return Shared()
+
+
+def test_a_turn_asks_for_the_parts_of_its_facts_and_no_others(shared):
+    world = shared.world(MAIL, BACKUP, ARCHIVE)
+    shared.asked.clear()
+    world.turn(world.trigger("mail")[0])
+    world.turn(world.trigger("backup")[0])
+
+    assert shared.asked == [{part_of("mail")}, {part_of("archive")}]  # the first of the component gives it its place
+
+
+def test_facts_whose_part_others_hold_come_back_and_the_others_are_applied(shared):
+    world = shared.world(MAIL, BACKUP)
+    shared.held = {part_of("backup")}
+    mail, mail_answer = world.trigger("mail")
+    backup, backup_answer = world.trigger("backup")
+    turn = world.turn(backup, mail)
+
+    assert [start.run.worker for start in turn.starts] == ["mail"]
+    assert mail_answer.value is not None
+    assert (turn.missed, backup_answer.value, turn.again) == ([backup], None, True)
+    shared.held = set()
+    turn = world.turn(*turn.missed)
+    assert ([start.run.worker for start in turn.starts], turn.missed) == (["backup"], [])
+
+
+def test_beside_others_due_lanes_of_other_parts_have_a_turn_of_their_own(shared):
+    world = shared.world(MAIL, BACKUP, slots=1)
+    (running,) = world.turn(world.trigger("mail")[0]).starts
+    world.turn(world.trigger("backup")[0])  # it starves: there is one slot
+    shared.held = {part_of("backup")}
+    turn = world.turn(world.done(running), world.trigger("backup")[0])
+
+    assert (turn.starts, len(turn.missed), turn.again) == ([], 1, True)
+    shared.held = set()
+    starts = world.turn().starts or world.turn().starts
+    assert [start.run.worker for start in starts] == ["backup"]
+
+
+def test_what_others_committed_elsewhere_is_looked_at_before_a_wait(shared):
+    """A2: the narrow news of a turn are not all the news."""
+    one, two = shared.world(MAIL, BACKUP), shared.world(MAIL, BACKUP, name="two", slots=0)
+    one.turn()
+    two.turn(two.trigger("backup")[0])
+    turn = one.turn(one.trigger("mail")[0])
+
+    assert ([start.run.worker for start in turn.starts], turn.again) == (["mail"], True)
+    assert [start.run.worker for start in one.turn().starts] == ["backup"]
+    assert not one.turn().again
+
+
+def test_after_a_declaration_a_turn_has_the_whole_store_once(shared):
+    """Two nodes never hold different parts for one component."""
+    one = shared.world(MAIL, BACKUP)
+    two = shared.world(MAIL, BACKUP, ARCHIVE, name="two")
+    shared.asked.clear()
+    turn = one.turn(one.trigger("backup")[0])
+    assert [start.run.worker for start in turn.starts] == ["backup"]
+    assert shared.asked == [{part_of("backup")}]  # then it saw, and began again with all of it
+    blocked = two.turn(two.trigger("archive")[0])
+
+    assert blocked.starts == []
+    one.turn(one.trigger("backup")[0])
+    assert shared.asked[-1] == {part_of("archive")}
+
+
+def test_who_leaves_misses_nothing(shared):
+    """G2: a report at the end is not put off."""
+    world = shared.world(MAIL)
+    (start,) = world.turn(world.trigger("mail")[0]).starts
+    shared.held = {part_of("mail")}
+    turn = world.turn(world.done(start), whole=True)
+
+    assert turn.missed == []
+    assert world.cycle.snapshot.running == {}
+
+
+def test_a_disabled_worker_was_free_and_its_claims_are_learnt_all_the_same(shared):
+    """K5: a probe of a neighbour is seen, although nobody had told of it."""
+    one, two = shared.world(MAIL), shared.world(MAIL, name="two")
+    one.turn()
+    (start,) = two.turn(two.trigger("mail")[0]).starts
+    one.turn(one.trigger("mail")[0])
+    assert start.run.id not in one.cycle.snapshot.running
+    one.cycle.mirror._learn_of([start.run.id], _Reader(one))
+
+    assert start.run.id in one.cycle.snapshot.running
+
+
+class _Reader:
+    def __init__(self, world: World) -> None:
+        self._session = world.session
+
+    def runs(self, ids):
+        with self._session.read() as reader:
+            return reader.runs(ids)
