@@ -1,8 +1,8 @@
-"""How far does one database go when one row serialises all writers, and what do several bring?
+"""How far does one database go when one lock serialises the writers of a component, and what do several bring?
 
     python benchmarks/beyond_one_database.py [--seconds 2] [--writers 1 2 4] [--url postgresql://…] [--json]
 
-Measured: writers (processes) that take the lock of one row, insert, claim, complete and record a batch of runs, and
+Measured: writers (processes) that take one lock, insert, claim, complete and record a batch of runs, and
 commit; two such transactions a run, as a cycle's are, without rules or bodies.  Without --url a server of the tests is
 started, with fsync on.  From these a straight line: a transaction holds the lock for `fixed + batch * each`.
 

@@ -20,7 +20,6 @@ def test_alone_it_takes_everything_and_waits_for_nothing():
 
     assert choice == (list(range(8)), False)
     assert appetite.is_alone
-    assert appetite.choose([3]) == ([3], True)  # a single one: there is nothing else to do
 
 
 def test_who_misses_something_takes_half_and_first_what_it_missed():

@@ -79,6 +79,23 @@ def test_the_whole_is_waited_for_and_keeps_everybody_out(session: Session, neigh
     assert held == [None]
 
 
+def test_no_part_is_held_while_the_whole_is_waited_for(session: Session, neighbour: Session, place: Place):
+    """Else a third one, who shares the whole and waits for that part, would close a circle."""
+    held: list[object] = []
+    with session.begin():
+        thread = in_a_thread(lambda: held.append(held_while(neighbour, BOTH)))
+        granted: list[tuple[object, ...]] = []
+        deadline = time.monotonic() + PATIENCE_S
+        while not any(not row[1] for row in granted) and time.monotonic() < deadline:
+            granted = place.execute(
+                "SELECT objid, granted FROM pg_locks WHERE locktype = 'advisory' "
+                "AND classid::bigint = hashtext(current_schema())::bigint & 4294967295"
+            )
+        assert sorted(granted) == [(0, False), (0, True)]
+    thread.join(PATIENCE_S)
+    assert held == [{1, 2}]
+
+
 def test_a_part_is_waited_for_and_what_its_holder_lets_go_is_taken_too(session: Session, neighbour: Session):
     held: list[object] = []
     with session.begin(BOTH):

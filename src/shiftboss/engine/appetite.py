@@ -3,8 +3,8 @@
 Rules of this file
 - Alone, a node takes everything it could use.  Where it meets others it takes fewer at a time, and first what it has
   wanted longest: so none starves, and nodes swap their parts instead of taking turns with all of them.
-- The first of what is asked for is waited for when it was missed before, or is the only one; but not for long, and one
-  that was waited for in vain is left in peace for a while: somebody stands still with it.
+- The first of what is asked for is waited for when it was missed before, or is the only one while others are about; but
+  not for long, and one that was waited for in vain is left in peace for a while: somebody stands still with it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Appetite:
         since = {part: self._wanted_since.setdefault(part, self._turn) for part in wanted}
         parts = sorted(since.keys() - set(stuck), key=lambda part: (since[part], part not in self._missed, part))
         parts = parts[: self._most]
-        waits = bool(parts) and (parts[0] in self._missed or len(parts) == 1)
+        waits = bool(parts) and (parts[0] in self._missed or (len(parts) == 1 and not self.is_alone))
         return Choice(parts + stuck, waits)
 
     def learn(self, choice: Choice, held: Collection[int]) -> None:

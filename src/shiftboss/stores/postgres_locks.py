@@ -18,11 +18,13 @@ from shiftboss.stores.postgres_wire import NUMBER, NUMBERS, TEXT, Answer, Statem
 
 WHOLE = Statement("SELECT pg_advisory_xact_lock(hashtext($1), 0)", TEXT)
 SHARE = Statement("SELECT pg_advisory_xact_lock_shared(hashtext($1), 0)", TEXT)
-TRY_PARTS = Statement(
+# In this order: a part must not be held while the whole is waited for.  Who has one of these locks gets it again.
+SHARE_AND_TRY_PARTS = Statement(
     """
-SELECT string_agg(part::text, ',') FILTER (WHERE is_ours)
-FROM (SELECT part, pg_try_advisory_xact_lock(hashtext($1), part::int + 1) AS is_ours
-      FROM unnest($2) AS asked(part)) AS tried
+SELECT pg_advisory_xact_lock_shared(hashtext($1), 0),
+  (SELECT string_agg(part::text, ',') FILTER (WHERE is_ours)
+   FROM (SELECT part, pg_try_advisory_xact_lock(hashtext($1), part::int + 1) AS is_ours
+         FROM unnest($2) AS asked(part)) AS tried)
 """,
     TEXT,
     NUMBERS,
@@ -40,15 +42,22 @@ def calls_for(schema: str, wanted: Wanted | None, *, waits: bool) -> list[Call]:
     """
     if wanted is None:
         return [(WHOLE, (schema,))]
-    calls: list[Call] = [(SHARE, (schema,))]
-    if waits and wanted:
-        calls += [(A_MOMENT, ()), (WAIT_FOR_PART, (schema, next(iter(wanted)))), (AS_LONG_AS_BEFORE, ())]
-    return [*calls, (TRY_PARTS, (schema, list(wanted)))]  # who has a lock already gets it again
+    tries: Call = SHARE_AND_TRY_PARTS, (schema, list(wanted))
+    if not (waits and wanted):
+        return [tries]
+    first = next(iter(wanted))
+    return [
+        (SHARE, (schema,)),
+        (A_MOMENT, ()),
+        (WAIT_FOR_PART, (schema, first)),
+        (AS_LONG_AS_BEFORE, ()),
+        tries,
+    ]
 
 
 def held(answers: Sequence[Answer], wanted: Wanted | None) -> Wanted | None:
     """The parts that were to be had, from the answers to `calls_for`; None for the whole."""
     if wanted is None:
         return None
-    got = answers[-1].blob(0, 0)
+    got = answers[-1].blob(0, 1)
     return {part: wanted[part] for part in map(int, got.split(b","))} if got else {}

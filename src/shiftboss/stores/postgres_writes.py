@@ -184,27 +184,36 @@ SELECT data, payload FROM taken ORDER BY id
     NUMBER,
 )
 MORE_ARRIVALS = Statement("SELECT EXISTS (SELECT FROM arrival)::int")
+
+
 # The place among all commits, and the numbers of the events: held from here to the end of the COMMIT that travels with
 # it, so that commits stand in the order in which they are seen, and nothing that was slow is done meanwhile.
-FINISH = Statement(
-    """
+def _finish(events: str, *, told: str = "") -> str:
+    return f"""
 WITH ordered AS (
-  UPDATE meta SET number = number + 1, alone = CASE WHEN $5 = 1 THEN number + 1 ELSE alone END,
-    next_event = next_event + coalesce(array_length($2, 1), 0)
+  UPDATE meta SET number = number + 1, alone = CASE WHEN $2 = 1 THEN number + 1 ELSE alone END{events}
   WHERE id = 1
   RETURNING number, next_event),
-placed AS (INSERT INTO committed (number, stamp) SELECT number, $1 FROM ordered),
+placed AS (INSERT INTO committed (number, stamp) SELECT number, $1 FROM ordered){told}
+SELECT number, next_event FROM ordered
+"""  # noqa: S608
+
+
+FINISH = Statement(_finish(""), NUMBER, NUMBER)
+FINISH_AND_TELL = Statement(
+    _finish(
+        ", next_event = next_event + array_length($3, 1)",
+        told=""",
 told AS (
   INSERT INTO event (id, at, worker, data)
-  SELECT next_event - array_length($2, 1) + place - 1, at, worker, data
-  FROM ordered, unnest($2, $3, $4) WITH ORDINALITY AS told(at, worker, data, place))
-SELECT number, next_event FROM ordered
-""",
+  SELECT next_event - array_length($3, 1) + place - 1, at, worker, data
+  FROM ordered, unnest($3, $4, $5) WITH ORDINALITY AS told(at, worker, data, place))""",
+    ),
+    NUMBER,
     NUMBER,
     NUMBERS,
     TEXTS,
     TEXTS,
-    NUMBER,
 )
 KEPT_COMMITS = 10_000  # who has not looked for longer than that reads everything
 FORGET_COMMITS = Statement("DELETE FROM committed WHERE number < (SELECT number FROM meta WHERE id = 1) - $1", NUMBER)
@@ -322,17 +331,13 @@ class PostgresTransaction(Reads, Writes["Database"]):
         """The last statements before the commit."""
         if self.number % FORGET_EVERY == 0:
             self._db.do(FORGET_COMMITS, (KEPT_COMMITS,))
+        values = self.number, int(self.held is None)
         events = self._events
-        self._db.do(
-            FINISH,
-            (
-                self.number,
-                [rows.micros(event.at) for event in events],
-                [event.worker for event in events],
-                [rows.text_of(event) for event in events],
-                int(self.held is None),
-            ),
-        )
+        if not events:
+            self._db.do(FINISH, values)
+            return
+        told = [(rows.micros(event.at), event.worker, rows.text_of(event)) for event in events]
+        self._db.do(FINISH_AND_TELL, (*values, *zip(*told, strict=True)))
 
     def counted(self, finished: Answer) -> Counted:
         """How far the store has come with this commit."""
