@@ -74,7 +74,7 @@ bench: $(VENV)/.dev ## measure beside a limit of this machine (BENCH=durable_run
 
 .PHONY: chaos
 chaos: $(VENV)/.dev ## the long tests: processes killed, disks filled, systems made up at random
-	@$(BIN)/python -m pytest tests/chaos tests/properties tests/executors $(ARGS)
+	@$(BIN)/python -m pytest tests/chaos tests/properties tests/executors tests/stores $(ARGS)
 
 # ── the room ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
