@@ -15,6 +15,7 @@ from systems import play
 
 from shiftboss.core import claim, decide, fleet, gates, occurrence, settle, snapshot
 from shiftboss.core.model import Run, Status
+from shiftboss.core.snapshot import NOTHING
 from shiftboss.core.value import replace
 from shiftboss.engine import agenda, cycle, flight, lease, mirror
 from shiftboss.errors import ShiftbossError
@@ -150,7 +151,7 @@ def never_disabled(patch: pytest.MonkeyPatch) -> None:
 
 
 def nothing_expires(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(cycle, "expire", lambda snapshot, now, *, ids, run: (snapshot.NOTHING, None))
+    patch.setattr(cycle, "expire", lambda snapshot, now, *, ids, run: (NOTHING, None))
 
 
 def rescued_at_once(patch: pytest.MonkeyPatch) -> None:
