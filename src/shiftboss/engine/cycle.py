@@ -194,11 +194,11 @@ class Cycle:
     def _look_turn(self) -> Turn:
         """Nothing arrived: look at what is due or was changed by others, and lock only if something may start."""
         turn = Turn()
+        self.owes_look = False  # also when there is nothing to see: else no turn would have facts again
         now = self.clock.now()
         self.snapshot.touched.update(self.agenda.due(now))
         if not self.snapshot.touched and not self.session.changed_elsewhere() and not self._starved_may_start():
             return turn
-        self.owes_look = False
         self._look_after_s = self.clock.elapsed_s() + LOOK_GAP_S
         with self.session.read() as reader:
             turn.claims_read = self.mirror.refresh(reader)
