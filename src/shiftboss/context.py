@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 from collections.abc import MutableMapping
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -22,11 +23,13 @@ from shiftboss.clock import Clock
 from shiftboss.core import policy
 from shiftboss.core.model import LogLine, Progress
 from shiftboss.core.policy import Duration
+from shiftboss.logs import get_logger
 from shiftboss.ports import Launch
 
 SAY_EVERY_S = 1.0  # a person reads progress; more often would only write rows
 MAX_LINE_CHARS = 2000  # of a log line; a traceback's tail is in the error anyhow
 MAX_MESSAGE_CHARS = 500  # one line in a table
+KEPT_FROM = logging.INFO  # of what is said by `ctx.log`
 
 
 # ── outcomes that a body can choose ──────────────────────────────────────────────────────────────────────────────
@@ -192,11 +195,12 @@ class Context:
 
     @property
     def log(self) -> RunLogger:
-        """The logger `shiftboss.worker.NAME`; its records carry worker, run and attempt."""
+        """The logger `shiftboss.worker.NAME`; its records carry worker, run and attempt.
+
+        What it says is kept with the attempt from INFO up, also where the host's loggers say less.
+        """
         if self._log is None:
-            run = self._launch.run
-            tags = {"worker": run.worker, "run": run.id, "attempt": run.attempt}
-            self._log = RunLogger(logging.getLogger(f"shiftboss.worker.{run.worker}"), tags)
+            self._log = RunLogger(self)
         return self._log
 
     def __repr__(self) -> str:
@@ -242,24 +246,56 @@ current: ContextVar[Context | None] = ContextVar("shiftboss_context", default=No
 
 
 class RunLogger(logging.LoggerAdapter[logging.Logger]):
-    """A logger that tags its records; the caller's own `extra` stays (the standard adapter drops it before 3.13)."""
+    """A logger that tags its records; the caller's own `extra` stays (the standard adapter drops it before 3.13).
+
+    What it says is kept with the attempt from INFO up, whatever levels the host has set, and below that where the
+    logger's level lets it through.
+    """
+
+    def __init__(self, context: Context) -> None:
+        run = context._launch.run
+        tags = {"worker": run.worker, "run": run.id, "attempt": run.attempt}
+        super().__init__(get_logger(f"shiftboss.worker.{run.worker}"), tags)
+        self._context = context
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
         kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
         return msg, kwargs
 
-
-class RunHandler(logging.Handler):
-    """Put on the root logger, keeps the records made inside a body with its attempt (the last 1,000 lines)."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        context = current.get()
-        if context is None:
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        is_enabled = self.isEnabledFor(level)
+        if is_enabled or level >= KEPT_FROM:
+            record = logging.LogRecord(self.logger.name, level, "", 0, msg, args, _exc_info(kwargs.get("exc_info")))
+            self._context.keep_line(record.levelname, text_of(record))
+        if not is_enabled:
             return
+        kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1  # the body's line, not this one
+        outer = current.set(None)  # it is kept already
         try:
-            context.keep_line(record.levelname, self.format(record))
-        except Exception:  # noqa: BLE001  # as every handler: a log line must not end a body
-            self.handleError(record)
+            super().log(level, msg, *args, **kwargs)
+        finally:
+            current.reset(outer)
+
+
+def _exc_info(given: Any) -> Any:
+    """As `Logger` reads it."""
+    if isinstance(given, BaseException):
+        return type(given), given, given.__traceback__
+    return given if not given or isinstance(given, tuple) else sys.exc_info()
+
+
+def text_of(record: logging.LogRecord) -> str:
+    """What it says, with its exception.  Arguments that do not fit are left out: its handlers say so."""
+    try:
+        text = record.getMessage()
+        if record.exc_info:
+            text = f"{text}\n{_FORMATTER.formatException(record.exc_info)}"
+    except Exception:  # noqa: BLE001  # arguments and exceptions are the user's: a log line must not end a body
+        text = repr(record.msg)[:MAX_LINE_CHARS] if isinstance(record.msg, str) else type(record.msg).__name__
+    return text
+
+
+_FORMATTER = logging.Formatter()
 
 
 class RunFilter(logging.Filter):

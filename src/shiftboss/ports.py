@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import AbstractContextManager
 from datetime import datetime
 from enum import StrEnum
+from types import TracebackType
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -398,6 +399,9 @@ class Span(Protocol):
         ...
 
 
+Raised = tuple[type[BaseException], BaseException, TracebackType | None]  # as `exc_info=` takes it
+
+
 class Launch(msgspec.Struct, eq=False):
     """Everything an executor needs to start one attempt.  `report` may be called from any thread, once."""
 
@@ -409,6 +413,7 @@ class Launch(msgspec.Struct, eq=False):
     timeout_s: float | None
     last_success_at: datetime | None = None  # of the worker, for the context
     span: Span | None = None  # where it is traced
+    raised: Raised | None = None  # what its body raised in this process, for the log; nothing else may be about it
 
     @property
     def traceparent(self) -> str | None:
@@ -467,6 +472,7 @@ __all__ = [
     "Launch",
     "LetterFilter",
     "Past",
+    "Raised",
     "Reader",
     "Schema",
     "Session",

@@ -11,20 +11,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import socket
 import uuid
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from shiftboss.context import RunHandler
+from shiftboss import body_lines
 from shiftboss.core.model import Node
 from shiftboss.engine.engine import Engine, Meter, Subscriber
 from shiftboss.engine.pressure import memory_share, resident_bytes
 from shiftboss.engine.watchdog import Watchdog
 from shiftboss.executors.coroutine import CoroutineExecutor
 from shiftboss.executors.thread import ThreadExecutor
+from shiftboss.observe.log import log_events
 from shiftboss.observe.tracing import Tracing
 from shiftboss.ports import Executor, Store
 
@@ -60,7 +60,7 @@ class NodeParts:
             self.node = self._make_node()
             self._hold = self._stack.enter_context(contextlib.ExitStack())
             self._hold.enter_context(store.hold(self.node.id))
-            self._keep_lines()
+            self._stack.enter_context(body_lines.kept())
 
     def _open_executors(self, loop: asyncio.AbstractEventLoop | None) -> None:
         boss = self._boss
@@ -91,13 +91,6 @@ class NodeParts:
             executor.open()
             self._stack.callback(executor.close, CLOSE_WITHIN_S)
 
-    def _keep_lines(self) -> None:
-        """What bodies log is kept with their attempts, beside wherever else it goes."""
-        handler = RunHandler()
-        root = logging.getLogger()
-        root.addHandler(handler)
-        self._stack.callback(root.removeHandler, handler)
-
     def _make_node(self) -> Node:
         boss = self._boss
         host = socket.gethostname()
@@ -126,6 +119,7 @@ class NodeParts:
             resources=boss.resources,
             bodies=boss.bodies,
             executors=self.executors,
+            logger=log_events,
             subscribers=subscribers,
             meters=meters,
             traced=Tracing(package_version()).begin,

@@ -36,7 +36,6 @@ from shiftboss.errors import (
 )
 from shiftboss.executors import place
 from shiftboss.executors.command import Command
-from shiftboss.observe.log import log_events
 from shiftboss.ports import Body, Store
 
 if TYPE_CHECKING:  # 15 ms of import, which is for the start and the first question
@@ -117,7 +116,7 @@ class Orchestrator(Operations):
         self.definitions: dict[str, Definition] = {}
         self.bodies: dict[str, Body] = {}
         self.only: Callable[[str], bool] = lambda name: True  # the command's --only and --except
-        self._subscribers: list[Subscriber] = [log_events]
+        self._subscribers: list[Subscriber] = []
         self._meters: list[Meter] = []
         self._engine: Engine | None = None
         self._parts: NodeParts | None = None

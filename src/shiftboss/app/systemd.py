@@ -12,19 +12,19 @@ change to the protocol (sdnotify, 2017) or bring libsystemd along (systemd-pytho
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import socket
 
 from shiftboss.clock import Clock
 from shiftboss.engine.engine import MAX_WAIT_S, Engine
 from shiftboss.errors import OperatorError
+from shiftboss.logs import get_logger
 
 SPEAK_EVERY_S = 1.0
 LEAST_WATCHDOG_S = 3 * MAX_WAIT_S  # an idle engine turns every five seconds
 SPARE_S = 5.0  # of the time asked for at the end: for the loop and the store to close
 
-log = logging.getLogger("shiftboss.node")
+log = get_logger("shiftboss.node")
 
 
 class Unit:

@@ -63,7 +63,14 @@ def say_what_happens(boss: Orchestrator, *, log_format: str | None, log_level: s
     root.setLevel((log_level or "info").upper())
 
 
-class PlainLines(logging.Formatter):
+class OneLine(logging.Formatter):
+    """A failure that is an event is one line: its traceback is kept with the run, for `shiftboss show`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return record.getMessage() if record.name == "shiftboss.run" else super().format(record)
+
+
+class PlainLines(OneLine):
     """ "2027-03-28 14:00:02 INFO fetch-data run 12 started"."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -72,7 +79,7 @@ class PlainLines(logging.Formatter):
         return f"{when:%Y-%m-%d %H:%M:%S} {record.levelname} {_tagged(record, text)}"
 
 
-class TerminalLines(logging.Formatter):
+class TerminalLines(OneLine):
     """The time, the worker in a column of its own, the rest; coloured by level."""
 
     def __init__(self, width: int) -> None:

@@ -14,7 +14,6 @@ backup        every 20 s, command   copies the archive; blocks the pruning, or i
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import sys
 import time
@@ -28,11 +27,12 @@ from shiftboss.demo import backup
 from shiftboss.demo.archive import FIELDS, FOLDER, Archive
 from shiftboss.demo.endpoint import Endpoint
 from shiftboss.demo.outlook import outlook
+from shiftboss.logs import get_logger
 
 KEEP_S = 300.0  # of samples
 MISSING_EVERY = 6  # every so many reports one asks for a sensor that this machine lacks
 
-log = logging.getLogger("shiftboss.demo")
+log = get_logger("shiftboss.demo")
 
 
 def observatory(store: str, endpoint: Endpoint) -> Orchestrator:
@@ -92,9 +92,8 @@ def observatory(store: str, endpoint: Endpoint) -> Orchestrator:
     def minute() -> str:
         """Say how it went."""
         counts = archive.counts()
-        text = f"{counts['samples']} samples, {counts['summaries']} summaries, {counts['reports']} reports so far"
-        log.info("%s", text)
-        return text
+        log.info("%(samples)s samples, %(summaries)s summaries, %(reports)s reports so far", counts)
+        return f"{counts['samples']} samples, {counts['summaries']} summaries, {counts['reports']} reports so far"
 
     boss.register(
         "outlook", outlook, every="15s", depends_on=[sample], executor="process", timeout="1m", max_memory="200MB"

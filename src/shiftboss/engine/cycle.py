@@ -10,7 +10,6 @@ Rules of this file
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -35,9 +34,10 @@ from shiftboss.engine.fact import Fact, Told, arrived
 from shiftboss.engine.mirror import Mirror
 from shiftboss.engine.writer import Writer
 from shiftboss.errors import CallerError, OperatorError, StoreRejected
+from shiftboss.logs import get_logger
 from shiftboss.ports import Reader, Session, Transaction
 
-log = logging.getLogger("shiftboss.engine")
+log = get_logger("shiftboss.engine")
 
 ARRIVALS_BACK_OFF_S = 1.0  # after a failure: by then something has changed, and everything else goes on meanwhile
 MAX_ARRIVALS = 1000  # triggers of callers' own transactions, in one transaction of ours

@@ -8,7 +8,6 @@ Rules of this file
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
@@ -34,9 +33,10 @@ from shiftboss.engine.shutdown import Phase, Shutdown, ShutdownReport
 from shiftboss.engine.waiters import Waiters
 from shiftboss.engine.watchdog import Watchdog
 from shiftboss.errors import OperatorError, ShiftbossError, StoreFull, StoreUnavailable
-from shiftboss.ports import Body, Executor, Launch, Session, StopReason, Store
+from shiftboss.logs import get_logger
+from shiftboss.ports import Body, Executor, Launch, Raised, Session, StopReason, Store
 
-log = logging.getLogger("shiftboss.engine")
+log = get_logger("shiftboss.engine")
 
 MAX_WAIT_S = 5.0  # wall clocks jump; after each wait we look again
 TICK_S = 1.0  # neighbours' pulse, loop lag, memory: nothing that an instant is known for
@@ -44,6 +44,7 @@ FIRST_BACK_OFF_S = 0.05
 MAX_BACK_OFF_S = 2.0
 
 Subscriber = Callable[[Sequence[Event]], None]
+Logger = Callable[[Sequence[Event], Mapping[int, Raised]], None]  # by run: what its body raised here
 
 
 class Meter(Protocol):
@@ -66,6 +67,7 @@ class Engine:
         resources: Mapping[str, int] | None = None,
         bodies: Mapping[str, Body] | None = None,
         executors: Mapping[str, Executor] | None = None,
+        logger: Logger = lambda events, raised: None,
         subscribers: Sequence[Subscriber] = (),
         meters: Sequence[Meter] = (),
         traced: Callable[[Launch], None] = lambda launch: None,
@@ -81,6 +83,7 @@ class Engine:
         self._definitions = definitions
         self._resources = resources or {}
         self._executors = executors or {}
+        self._logger = logger
         self._subscribers = list(subscribers)
         self._meters = list(meters)
         self._watchdog = watchdog
@@ -330,9 +333,10 @@ class Engine:
     def _publish(self, turn: Turn) -> None:
         for error in turn.put_off:
             self._count_error(error)
+        raised = self._flights.take_raised()
         if not turn.events:
             return
-        for subscriber in self._subscribers:
+        for subscriber in (lambda events: self._logger(events, raised), *self._subscribers):
             try:
                 subscriber(turn.events)
             except Exception:  # whatever a subscriber does, it must not stop the engine
@@ -394,7 +398,7 @@ class Engine:
         if self._watchdog is not None:
             blocked = self._watchdog.check(now_s)
             if blocked is not None:
-                log.warning("%s", blocked)
+                log.warning(*blocked.worded())
         node = self._cycle.snapshot.nodes.get(self._node.id) if self._node is not None else None
         if node is None:
             return
@@ -479,7 +483,7 @@ class Engine:
             report.store_reached = False
             report.unreported = sum(1 for fact in facts if fact.report is not None)
             log.error("the store does not answer at the end: %s; what is claimed is rescued later", error)  # noqa: TRY400  # expected at an outage, the trace says nothing more
-        log.info("%s", report)
+        log.info("stopped %s", str(report).removeprefix("stopped "))
 
     def _account(self) -> tuple[int, int]:
         """How many runs wait in the store, and how many of those in flight it does not know."""

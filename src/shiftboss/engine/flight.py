@@ -22,7 +22,7 @@ from shiftboss.core.value import seconds_between
 from shiftboss.engine.cycle import Launchable
 from shiftboss.engine.fact import Fact, logged, noted, reported
 from shiftboss.engine.redacting import redacted, said_without_secrets
-from shiftboss.ports import Body, Executor, Launch, StopReason
+from shiftboss.ports import Body, Executor, Launch, Raised, StopReason
 
 
 class Flights:
@@ -50,6 +50,7 @@ class Flights:
         self._lines: dict[tuple[int, int], deque[LogLine]] = {}  # by (run, fence): logged and not put yet
         self._notes: dict[tuple[int, int], Note] = {}  # likewise: the newest progress or heartbeat
         self._told: dict[int, StopReason] = {}  # those that were told to stop
+        self._raised: dict[int, Raised] = {}  # by run: of those that landed, until it is taken
         self._unentered: set[tuple[int, int]] = set()  # (run, fence) of claims that are being handed back
 
     def __len__(self) -> int:
@@ -107,8 +108,15 @@ class Flights:
             if launch is not None and _fence(launch.run) == report.fence:
                 del self._flights[report.run]
                 self._told.pop(report.run, None)
+                if launch.raised is not None:
+                    self._raised[report.run], launch.raised = launch.raised, None
                 landed.append(report)
         return landed
+
+    def take_raised(self) -> Mapping[int, Raised]:
+        """What the bodies of those that landed since the last call had raised.  It holds their frames: keep it not."""
+        taken, self._raised = self._raised, {}
+        return taken
 
     def look(self, snapshot: Snapshot) -> None:
         """Tell those whose claim is gone or whose end was asked for; hand back claims of ours that nobody flies.
@@ -155,7 +163,10 @@ class Flights:
 
     def _report(self, run_id: int, fence: int, outcome: Outcome, duration_s: float) -> None:
         launch = self._flights.get(run_id)
+        said = outcome
         outcome = redacted(launch, outcome)
+        if launch is not None and launch.raised is not None and outcome != said:
+            launch.raised = None  # there is a secret in it
         traceparent = None
         if launch is not None and launch.span is not None and _fence(launch.run) == fence:
             traceparent = launch.span.traceparent

@@ -19,6 +19,11 @@ from shiftboss.core.value import Value
 THRESHOLD_S = 0.5  # a web request would notice; with a tick a second, whatever lasts two is surely seen
 MAX_FRAMES = 20  # the innermost ones: enough to see what blocks
 
+BLOCKED = (
+    "the event loop has not answered for %.1f s: %s blocks it; make it a plain function, which runs in a thread, or "
+    "await asyncio.to_thread(...)%s"
+)
+
 
 class Blocked(Value, frozen=True):
     """The loop has not answered for *lag_s*.  `worker` is None where other code than a body runs there."""
@@ -28,12 +33,14 @@ class Blocked(Value, frozen=True):
     lag_s: float
     stack: str
 
-    def __str__(self) -> str:
+    def worded(self) -> tuple[str, *tuple[object, ...]]:
+        """A log line's template and its arguments."""
         who = "code outside of any worker" if self.worker is None else f"worker {self.worker!r} (run {self.run})"
-        remedy = "make it a plain function, which runs in a thread, or await asyncio.to_thread(...)"
-        return (
-            f"the event loop has not answered for {self.lag_s:.1f} s: {who} blocks it; {remedy}\n{self.stack}".rstrip()
-        )
+        return BLOCKED, self.lag_s, who, f"\n{self.stack}".rstrip()
+
+    def __str__(self) -> str:
+        template, *arguments = self.worded()
+        return template % tuple(arguments)
 
 
 class Watchdog:

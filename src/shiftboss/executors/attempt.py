@@ -15,7 +15,7 @@ from typing import Any
 
 from shiftboss.context import Context, Fatal, Retry
 from shiftboss.core.model import Cancelled, Error, Interrupted, Outcome, TimedOut
-from shiftboss.executors.failure import arose_from, traceback_of
+from shiftboss.executors.failure import arose_from, raised, traceback_of
 from shiftboss.ports import Launch, StopReason
 
 TIMEOUT = "timeout"  # the reason to stop that comes from the executor itself
@@ -106,7 +106,9 @@ class Attempt:
             return Cancelled()
         if self._gives_the_run_back(error):
             return Interrupted(reason=str(self.told or StopReason.SHUTDOWN))
-        return self.launch.body.failed(error)
+        outcome = self.launch.body.failed(error)
+        self.launch.raised = raised(error)
+        return outcome
 
     def _gives_the_run_back(self, error: BaseException) -> bool:
         """Whether the node's end is the reason for *error*.

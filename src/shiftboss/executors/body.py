@@ -8,7 +8,6 @@ Rules of this file
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, NamedTuple
@@ -21,12 +20,13 @@ from shiftboss.errors import ConfigurationError, WrongPayload
 from shiftboss.executors.failure import class_name, error_of, leaves
 from shiftboss.executors.parameters import EMPTY, Parameters
 from shiftboss.executors.signature import check_callable, read_signature, runs_as_coroutine
+from shiftboss.logs import get_logger
 
 MAX_RESULT_BYTES = 64 * 1024  # rows stay small; larger things belong into a store of the user's own
 MAX_PAYLOAD_BYTES = 1 << 20  # as `Definition.max_payload_bytes`
 NOTHING_TO_KEEP = Succeeded()
 
-log = logging.getLogger("shiftboss.body")
+log = get_logger("shiftboss.body")
 
 
 class Parts(NamedTuple):

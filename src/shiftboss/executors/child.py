@@ -27,6 +27,7 @@ from collections.abc import Coroutine
 from types import FrameType, TracebackType
 from typing import Any
 
+from shiftboss.body_lines import kept
 from shiftboss.clock import SystemClock
 from shiftboss.context import SAY_EVERY_S, Announcement, Context, current
 from shiftboss.core.model import Failed, Outcome
@@ -38,7 +39,20 @@ from shiftboss.executors.entry import Entry, body_of
 from shiftboss.executors.failure import error_of, stack_of
 from shiftboss.executors.guard import MARK, Process, relatives, send
 from shiftboss.executors.place import Script
-from shiftboss.executors.wire import Announce, Begun, ChildEnd, Ended, Hello, Line, Said, Tell, ToNode, Where, Work
+from shiftboss.executors.wire import (
+    Announce,
+    Begun,
+    ChildEnd,
+    Ended,
+    Hello,
+    Kept,
+    Line,
+    Said,
+    Tell,
+    ToNode,
+    Where,
+    Work,
+)
 from shiftboss.ports import Launch
 from shiftboss.trace import VARIABLE, RemoteSpan
 
@@ -79,6 +93,7 @@ class _Child:
         self._clock = SystemClock()
         self._announcement = Announcement()
         self._script = Script()
+        self._levels: dict[str, int] = {}  # of the node's loggers
         self._bodies: dict[Entry, FunctionBody] = {}
         self._works: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._main = threading.get_ident()
@@ -91,9 +106,10 @@ class _Child:
         signal.signal(signal.SIGTERM, self._terminated)
         logging.getLogger().addHandler(_Sender(self))
         threading.Thread(target=self._listen, name="shiftboss-node", daemon=True).start()
-        while (work := self._works.get()) is not None:
-            self._work(work)
-            del work
+        with kept():
+            while (work := self._works.get()) is not None:
+                self._work(work)
+                del work
 
     def send(self, message: ToNode) -> None:
         self._end.send(message)
@@ -129,6 +145,7 @@ class _Child:
                 sys.argv[:] = message.argv
                 self._script = message.script
                 logging.getLogger().setLevel(message.level)
+                self._levels = message.levels
             case Work():
                 self._announcement.made = message.stopping
                 self._attempt = self._made(message)
@@ -168,7 +185,13 @@ class _Child:
         return Attempt(launch, Context(launch, self._clock, self._announcement))
 
     def _say(self, kind: str, value: Any) -> None:
-        self.send(Said(progress=value) if kind == "progress" else Said(beat_at=value))
+        match kind:
+            case "progress":
+                self.send(Said(progress=value))
+            case "log":
+                self.send(Kept(value.level, value.text))
+            case _:
+                self.send(Said(beat_at=value))
 
     def _work(self, work: Work) -> None:
         attempt = self._attempt
@@ -193,6 +216,8 @@ class _Child:
         body = self._bodies.get(entry)
         if body is None:
             body = body_of(entry, self._script, work.run.worker)
+            for name, level in self._levels.items():  # not before: a module's `dictConfig` disables loggers that exist
+                logging.getLogger(name).setLevel(level)
             self._bodies[entry] = body
         return body
 
@@ -286,7 +311,10 @@ def _below() -> list[Process]:
 
 
 class _Sender(logging.Handler):
-    """Sends log records to the node, which words and keeps them as its own."""
+    """Sends log records to the node, which handles them as its own.
+
+    A `dictConfig` in a module of the body's removes it: then the handlers that it names have the records themselves.
+    """
 
     def __init__(self, child: _Child) -> None:
         super().__init__()

@@ -30,12 +30,13 @@ from shiftboss.executors.guard import MARK
 from shiftboss.executors.lifeline import Lifeline
 from shiftboss.executors.place import this_script
 from shiftboss.executors.wire import MAX_READ_BYTES, Hello, Inbox, ToChild, ToNode, framed, from_child
+from shiftboss.logs import get_logger
 
 SOURCES = str(Path(__file__).resolve().parents[2])
 PROGRAM = "import sys; sys.path.append({path!r}); from shiftboss.executors.child import main; main({fd}, {parent})"
 REAP_S = 5.0  # from the closing of a child's socket to its end; a core dump takes a while
 
-log = logging.getLogger("shiftboss.executors")
+log = get_logger("shiftboss.executors")
 
 
 def require_psutil(why: str) -> Any:
@@ -73,7 +74,7 @@ class Child:
         self.pidfd = _pidfd(self.pid)
         lifeline.hold(self.pid)
         level = logging.getLogger().getEffectiveLevel()
-        self.send(Hello(path=list(sys.path), argv=list(sys.argv), script=this_script(), level=level))
+        self.send(Hello(path=list(sys.path), argv=list(sys.argv), script=this_script(), level=level, levels=_levels()))
 
     # talking
 
@@ -171,6 +172,12 @@ def _spawn(fd: int, *, mark: str) -> subprocess.Popen[bytes]:
         env={**os.environ, MARK: mark},
         start_new_session=True,
     )
+
+
+def _levels() -> dict[str, int]:
+    """What loggers of this process were set to."""
+    found = dict(logging.Logger.manager.loggerDict)  # others may add to it meanwhile
+    return {name: each.level for name, each in found.items() if isinstance(each, logging.Logger) and each.level}
 
 
 def _output() -> int:

@@ -9,7 +9,6 @@ Rules of this file
 from __future__ import annotations
 
 import contextlib
-import logging
 import subprocess
 import threading
 from collections import deque
@@ -24,11 +23,12 @@ from shiftboss.executors.failure import error_of
 from shiftboss.executors.family import Family
 from shiftboss.executors.lifeline import Lifeline
 from shiftboss.executors.program import Program
+from shiftboss.logs import get_logger
 from shiftboss.ports import Launch, StopReason
 
 SLOTS = 20  # each is a thread, seven open files and the program itself
 
-log = logging.getLogger("shiftboss.executors")
+log = get_logger("shiftboss.executors")
 
 
 class CommandExecutor:

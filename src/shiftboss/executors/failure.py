@@ -14,6 +14,7 @@ from types import FrameType, TracebackType
 
 from shiftboss.context import storable
 from shiftboss.core.model import Error
+from shiftboss.ports import Raised
 
 MAX_MESSAGE_CHARS = 2_000  # enough for a database's complaint with its statement; lists show the first line
 MAX_TRACEBACK_CHARS = 16_000  # some 150 frames; an attempt is kept in its run's row, up to a few of them
@@ -25,6 +26,11 @@ OUR_MODULES = "shiftboss.executors."
 def error_of(error: BaseException) -> Error:
     """*error* with its class, message and traceback."""
     return Error(type=class_name(type(error)), message=_message(error), traceback=traceback_of(error))
+
+
+def raised(error: BaseException) -> Raised:
+    """*error* with its traceback from the body's first frame on, for a log record."""
+    return type(error), error, _from_the_body(error.__traceback__)
 
 
 def class_name(cls: type) -> str:

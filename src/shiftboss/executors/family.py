@@ -12,7 +12,6 @@ Rules of this file
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import signal
 import subprocess
@@ -21,13 +20,14 @@ import time
 
 from shiftboss.clock import Clock
 from shiftboss.executors.guard import Born, Look, Process, can_see, relatives, row, send
+from shiftboss.logs import get_logger
 
 FIRST_WAIT_S = 0.005  # a sleep told to end is gone by then
 LONGEST_WAIT_S = 0.1  # between two looks at what was told to end: a look costs 4 ms
 MAX_LOOKS = 10  # until one is sure: on a machine where processes come and go all the time none may ever be
 KILL_WITHIN_S = 5.0  # what a KILL has not ended by then is stuck in the kernel, or another user's
 
-log = logging.getLogger("shiftboss.executors")
+log = get_logger("shiftboss.executors")
 _said_blind = threading.Event()
 
 

@@ -9,7 +9,6 @@ Rules of this file
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import secrets
 import subprocess
@@ -17,9 +16,11 @@ import sys
 import threading
 from pathlib import Path
 
+from shiftboss.logs import get_logger
+
 PROGRAM = Path(__file__).with_name("guard.py")
 
-log = logging.getLogger("shiftboss.executors")
+log = get_logger("shiftboss.executors")
 
 
 class Lifeline:

@@ -13,7 +13,6 @@ Rules of this file
 from __future__ import annotations
 
 import importlib
-import logging
 import math
 import sys
 import threading
@@ -29,6 +28,7 @@ from shiftboss.errors import ConfigurationError
 from shiftboss.executors.attempt import CLOSED, MAX_WAIT_S, TIMEOUT, Attempt, Key
 from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.failure import error_of
+from shiftboss.logs import get_logger
 from shiftboss.ports import Launch, StopReason
 
 SLOTS = 20  # of a pool that does not say how many workers it has
@@ -37,7 +37,7 @@ CANCELLED = "concurrent.futures.CancelledError"
 
 Pool = Executor | Callable[[], Executor]
 
-log = logging.getLogger("shiftboss.executors")
+log = get_logger("shiftboss.executors")
 
 
 class Call:

@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
 import math
 import os
 import selectors
@@ -46,7 +45,8 @@ from shiftboss.executors.guard import can_see
 from shiftboss.executors.lifeline import Lifeline
 from shiftboss.executors.orders import Orders
 from shiftboss.executors.relay import log_again
-from shiftboss.executors.wire import Announce, Begun, Ended, Line, Said, Tell, ToNode, Where, Work
+from shiftboss.executors.wire import Announce, Begun, Ended, Kept, Line, Said, Tell, ToNode, Where, Work
+from shiftboss.logs import get_logger
 from shiftboss.ports import Launch, StopReason
 
 MEMORY_LOOK_S = 0.1  # between looks at a child with a ceiling: a loop that allocates takes some 100 MB meanwhile
@@ -55,7 +55,7 @@ SILENT_S = 1.0  # a process closes its sockets a moment before its end
 CLOSE_WITHIN_S = 5.0  # for the warden to look once more; it takes some 30 ms
 BEGIN_WITHIN_S = 60.0  # from its start until a child enters its first body; imports of large libraries take 10
 
-log = logging.getLogger("shiftboss.executors")
+log = get_logger("shiftboss.executors")
 
 
 class ProcessExecutor:
@@ -275,6 +275,8 @@ class ProcessExecutor:
                 attempt.launch.signal(kind, value)
             case Where() if attempt is not None:
                 attempt.stack = message.stack
+            case Kept() if attempt is not None:
+                attempt.context.keep_line(message.level, message.text)
             case Line():
                 log_again(message, attempt.context if attempt is not None else None)
             case Ended() if attempt is not None:

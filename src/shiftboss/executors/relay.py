@@ -1,18 +1,18 @@
 """Log records of children, as records of this process: its handlers, levels and filters decide about them.
 
 Rules of this file
-- A record made inside a body carries worker, run and attempt, and is kept with its attempt as any other.
+- A record made inside a body carries worker, run and attempt.  That it is kept with its attempt is said apart.
 """
 
 from __future__ import annotations
 
-import contextvars
 import logging
 
-from shiftboss.context import Context, current
+from shiftboss.context import Context
 from shiftboss.executors.wire import Line
+from shiftboss.logs import get_logger
 
-log = logging.getLogger("shiftboss.executors")
+log = get_logger("shiftboss.executors")
 
 
 def log_again(line: Line, context: Context | None) -> None:
@@ -28,11 +28,6 @@ def log_again(line: Line, context: Context | None) -> None:
     if inside is not None:
         record.worker, record.run, record.attempt = inside.worker, inside.run_id, inside.attempt
     try:
-        contextvars.copy_context().run(_handle, logger, record, inside)
+        logger.handle(record)
     except Exception:
         log.exception("a log record of a child could not be handled")
-
-
-def _handle(logger: logging.Logger, record: logging.LogRecord, context: Context | None) -> None:
-    current.set(context)
-    logger.handle(record)

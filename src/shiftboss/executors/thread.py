@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextvars
 import inspect
-import logging
 import math
 import sys
 import threading
@@ -28,11 +27,12 @@ from shiftboss.context import Announcement, Context, current
 from shiftboss.core.model import Failed, Interrupted, Outcome
 from shiftboss.executors.attempt import CLOSED, MAX_WAIT_S, TIMEOUT, Attempt, Key
 from shiftboss.executors.failure import error_of, stack_of
+from shiftboss.logs import get_logger
 from shiftboss.ports import Launch, StopReason
 
 IDLE_NAME = "shiftboss-idle"
 
-log = logging.getLogger("shiftboss.executors")
+log = get_logger("shiftboss.executors")
 
 
 class ThreadExecutor:

@@ -28,12 +28,13 @@ MAX_READ_BYTES = 1 << 18
 
 
 class Hello(msgspec.Struct, tag="hello"):
-    """The first message: how the node's interpreter finds modules, and what it logs."""
+    """The first message: how the node's interpreter finds modules, and what it logs: the levels of its loggers."""
 
     path: list[str]
     argv: list[str]
     script: Script
     level: int
+    levels: dict[str, int] = {}
 
 
 class Work(msgspec.Struct, tag="work"):
@@ -79,8 +80,15 @@ class Where(msgspec.Struct, tag="where"):
     stack: str
 
 
+class Kept(msgspec.Struct, tag="kept"):
+    """A line that the body logged, to be kept with its attempt."""
+
+    level: str
+    text: str
+
+
 class Line(msgspec.Struct, tag="line"):
-    """A log record."""
+    """A log record, for the node's handlers."""
 
     name: str
     level: int
@@ -101,7 +109,7 @@ class Ended(msgspec.Struct, tag="ended"):
     leaves_processes: bool = False
 
 
-ToNode = Begun | Said | Where | Line | Ended
+ToNode = Begun | Said | Where | Kept | Line | Ended
 
 _to_child: msgspec.msgpack.Decoder[ToChild] = msgspec.msgpack.Decoder(ToChild)
 _to_node: msgspec.msgpack.Decoder[ToNode] = msgspec.msgpack.Decoder(ToNode)

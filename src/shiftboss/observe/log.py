@@ -2,147 +2,186 @@
 
 Rules of this file
 - A line names the thing, the fact, and for a warning what happens next.
+- Each kind of line has one template, and what varies is an argument: whoever groups by the template has one group.
+- A failure carries what the body raised (`exc_info`): the exception itself where it was raised in this process and
+  holds no secret, else a stand-in of the same name whose cause is the traceback as it is stored.
 - Loggers are `shiftboss.run`, `shiftboss.worker`, `shiftboss.node`, `shiftboss.audit`; extras carry worker, run, node.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from shiftboss.core import events as ev
-from shiftboss.core.model import Cause, Status
+from shiftboss.core.model import Cause, Error, Status
+from shiftboss.logs import get_logger
+from shiftboss.ports import Raised
 
-runs = logging.getLogger("shiftboss.run")
-workers = logging.getLogger("shiftboss.worker")
-nodes = logging.getLogger("shiftboss.node")
-audit = logging.getLogger("shiftboss.audit")
+runs = get_logger("shiftboss.run")
+workers = get_logger("shiftboss.worker")
+nodes = get_logger("shiftboss.node")
+audit = get_logger("shiftboss.audit")
 
 
-def log_events(events: Sequence[ev.Event]) -> None:
-    """Subscriber of the engine."""
+class Line(NamedTuple):
+    logger: logging.Logger
+    level: int
+    template: str
+    arguments: tuple[object, ...] = ()
+
+
+def log_events(events: Sequence[ev.Event], raised: Mapping[int, Raised]) -> None:
+    """Say what was committed; *raised*: by run, what its body raised in this process."""
     if not runs.isEnabledFor(logging.INFO):  # a busy node makes thousands a second that nobody wants to read
         events = [event for event in events if event.STORED or _is_trouble(event)]
     for event in events:
-        worded = word(event)
-        if worded is not None:
-            logger, level, text = worded
-            logger.log(level, "%s", text, extra={"worker": event.worker, "run": event.run, "node": event.node})
+        line = word(event)
+        if line is None or not line.logger.isEnabledFor(line.level):
+            continue
+        extra = {"worker": event.worker, "run": event.run, "node": event.node}
+        exc_info = exception_of(event, raised) if _is_trouble(event) else None
+        line.logger.log(line.level, line.template, *line.arguments, exc_info=exc_info, extra=extra)
 
 
 def _is_trouble(event: ev.Event) -> bool:
     return type(event) is ev.AttemptEnded or (type(event) is ev.RunEnded and event.status is Status.DEAD)
 
 
-def word(event: ev.Event) -> tuple[logging.Logger, int, str] | None:
+# ── exceptions ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class BodyFailed(Exception):
+    """Stands in for what a body raised elsewhere: in a child process, or on another node."""
+
+
+class StoredTraceback(Exception):
+    """The cause of a stand-in: the traceback as text."""
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.args[0]}"""'
+
+
+def exception_of(event: ev.Event, raised: Mapping[int, Raised]) -> Raised | None:
+    """What the run's body raised; None where it ended for another reason."""
+    error = event.error if isinstance(event, ev.AttemptEnded | ev.RunEnded) else None
+    if error is None or event.run is None:
+        return None
+    return raised.get(event.run) or stand_in(error)
+
+
+def stand_in(error: Error) -> Raised:
+    module, _, name = error.type.rpartition(".")
+    made: BaseException = type(name, (BodyFailed,), {"__module__": module or "builtins"})(error.message)
+    if error.traceback:
+        made.__cause__ = StoredTraceback(error.traceback)
+    return type(made), made, None
+
+
+# ── words ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def word(event: ev.Event) -> Line | None:
     """The line of one event; None for what nobody wants to read."""
     name, run = event.worker, event.run
     match event:
         case ev.RunStored():
-            return runs, logging.DEBUG, f"{name} run {run} stored ({event.origin})"
+            return Line(runs, logging.DEBUG, "%s run %s stored (%s)", (name, run, event.origin))
         case ev.ArrivalRefused():
             key = f" with key {event.key}" if event.key else ""
-            return (
-                runs,
-                logging.WARNING,
-                f"{name}: a trigger{key} that a transaction had committed becomes no run: {event.reason}",
-            )
+            refused = "%s: a trigger%s that a transaction had committed becomes no run: %s"
+            return Line(runs, logging.WARNING, refused, (name, key, event.reason))
+        case ev.RunStarted(attempt=1):
+            return Line(runs, logging.INFO, "%s run %s started", (name, run))
         case ev.RunStarted():
-            again = f", attempt {event.attempt}" if event.attempt > 1 else ""
-            return runs, logging.INFO, f"{name} run {run} started{again}"
+            return Line(runs, logging.INFO, "%s run %s started, attempt %s", (name, run, event.attempt))
         case ev.AttemptEnded(cause=Cause.INTERRUPTED):
-            return runs, logging.INFO, f"{name} run {run} attempt {event.attempt} was cut short; it is due again"
+            cut = "%s run %s attempt %s was cut short; it is due again"
+            return Line(runs, logging.INFO, cut, (name, run, event.attempt))
         case ev.AttemptEnded():
-            why = _error(event.error)
-            return (
-                runs,
-                logging.WARNING,
-                (
-                    f"{name} run {run} attempt {event.attempt} failed ({event.cause}{why}); "
-                    f"it is tried again at {_clock(event.retry_at)}"
-                ),
+            failed = "%s run %s attempt %s failed (%s%s); it is tried again at %s"
+            again = _clock(event.retry_at)
+            return Line(
+                runs, logging.WARNING, failed, (name, run, event.attempt, event.cause, _error(event.error), again)
             )
         case ev.RunEnded(status=Status.DEAD):
-            why = _error(event.error)
-            return runs, logging.ERROR, f"{name} run {run} is dead ({event.cause}{why}); it waits as a dead letter"
+            dead = "%s run %s is dead (%s%s); it waits as a dead letter"
+            return Line(runs, logging.ERROR, dead, (name, run, event.cause, _error(event.error)))
         case ev.RunEnded():
-            return runs, logging.INFO, f"{name} run {run} {event.status} after {_span(event.duration_s)}"
+            return Line(runs, logging.INFO, "%s run %s %s after %s", (name, run, event.status, _span(event.duration_s)))
+        case ev.RunSkipped(count=1):
+            skipped = "%s skipped the instant %s (%s)"
+            return Line(runs, logging.WARNING, skipped, (name, _clock(event.first), event.reason))
         case ev.RunSkipped():
-            span = f"{event.count} instants from {_clock(event.first)} to {_clock(event.last)}"
-            what = span if event.count > 1 else f"the instant {_clock(event.first)}"
-            return runs, logging.WARNING, f"{name} skipped {what} ({event.reason})"
+            skipped = "%s skipped %s instants from %s to %s (%s)"
+            first, last = _clock(event.first), _clock(event.last)
+            return Line(runs, logging.WARNING, skipped, (name, event.count, first, last, event.reason))
         case ev.RunRescued():
-            return (
-                runs,
-                logging.WARNING,
-                (f"{name} run {run} was rescued from node {event.lost_node}, gone; due {_clock(event.due_at)}"),
-            )
+            rescued = "%s run %s was rescued from node %s, gone; due %s"
+            return Line(runs, logging.WARNING, rescued, (name, run, event.lost_node, _clock(event.due_at)))
         case ev.StaleReport():
-            return runs, logging.WARNING, f"run {run}: a report with the old fence {event.fence} changed nothing"
+            stale = "run %s: a report with the old fence %s changed nothing"
+            return Line(runs, logging.WARNING, stale, (run, event.fence))
         case ev.DeadLettered():
             return None  # said by RunEnded
         case ev.WorkerDeclared():
             what = f"changed: {', '.join(event.changed)}" if event.changed else "new"
-            return workers, logging.INFO, f"{name} declared ({what})"
+            return Line(workers, logging.INFO, "%s declared (%s)", (name, what))
         case ev.WorkerDisabled():
             starves = f"; waiting for it: {', '.join(event.starves)}" if event.starves else ""
-            return workers, logging.ERROR, f"{name} disabled by {event.by}: {event.reason}{starves}"
+            return Line(workers, logging.ERROR, "%s disabled by %s: %s%s", (name, event.by, event.reason, starves))
         case ev.WorkerEnabled():
-            return workers, logging.INFO, f"{name} enabled by {event.by}"
+            return Line(workers, logging.INFO, "%s enabled by %s", (name, event.by))
         case ev.WorkerForgotten():
-            return workers, logging.INFO, f"{name} forgotten by {event.by}"
+            return Line(workers, logging.INFO, "%s forgotten by %s", (name, event.by))
         case ev.BreakerOpened():
-            return workers, logging.WARNING, f"breaker {event.breaker} opened; one probe at {_clock(event.until)}"
+            opened = "breaker %s opened; one probe at %s"
+            return Line(workers, logging.WARNING, opened, (event.breaker, _clock(event.until)))
         case ev.BreakerHalfOpen():
-            return workers, logging.INFO, f"breaker {event.breaker} is half-open; a run probes it"
+            return Line(workers, logging.INFO, "breaker %s is half-open; a run probes it", (event.breaker,))
         case ev.BreakerClosed():
-            return workers, logging.INFO, f"breaker {event.breaker} closed"
+            return Line(workers, logging.INFO, "breaker %s closed", (event.breaker,))
         case _:
             return _word_of_node(event)
 
 
-def _word_of_node(event: ev.Event) -> tuple[logging.Logger, int, str] | None:
+def _word_of_node(event: ev.Event) -> Line | None:
     match event:
         case ev.NodeJoined():
-            return nodes, logging.INFO, f"node {event.name} joined"
+            return Line(nodes, logging.INFO, "node %s joined", (event.name,))
         case ev.NodeLeft(lost=True):
-            return nodes, logging.WARNING, f"node {event.name} is gone; its runs are rescued"
+            return Line(nodes, logging.WARNING, "node %s is gone; its runs are rescued", (event.name,))
         case ev.NodeLeft():
-            return nodes, logging.INFO, f"node {event.name} left"
+            return Line(nodes, logging.INFO, "node %s left", (event.name,))
         case ev.NodeShedding(level="nothing"):
-            return nodes, logging.WARNING, "the shortage is over; nothing is held back any more"
+            return Line(nodes, logging.WARNING, "the shortage is over; nothing is held back any more")
         case ev.NodeShedding():
             held = "low" if event.level == "low" else "low and normal"
-            return (
-                nodes,
-                logging.WARNING,
-                f"short of something ({event.reason}); {held} runs are held back until it is over",
-            )
+            short = "short of something (%s); %s runs are held back until it is over"
+            return Line(nodes, logging.WARNING, short, (event.reason, held))
         case ev.ClockStepped():
-            return nodes, logging.WARNING, f"the wall clock was set by {event.step_s:+.1f} s; schedules follow it"
-        case ev.StoreRestored():
-            return nodes, logging.WARNING, f"the store lost a part of its past: {event.reason}; all is read anew"
-        case ev.NodeDrained():
-            return (
-                nodes,
-                logging.INFO,
-                (
-                    f"drained {event.drained}, interrupted {event.interrupted}, "
-                    f"waiting {event.waiting}, lost {event.lost}"
-                ),
+            return Line(
+                nodes, logging.WARNING, "the wall clock was set by %+.1f s; schedules follow it", (event.step_s,)
             )
+        case ev.StoreRestored():
+            restored = "the store lost a part of its past: %s; all is read anew"
+            return Line(nodes, logging.WARNING, restored, (event.reason,))
+        case ev.NodeDrained():
+            drained = "drained %s, interrupted %s, waiting %s, lost %s"
+            return Line(nodes, logging.INFO, drained, (event.drained, event.interrupted, event.waiting, event.lost))
         case ev.Audit():
-            thing = event.worker or event.node
             run = f" run {event.run}" if event.run is not None else ""
-            return audit, logging.INFO, f"{event.by}: {event.action} {thing}{run} ({event.before} → {event.after})"
+            thing = event.worker or event.node
+            did = "%s: %s %s%s (%s → %s)"
+            return Line(audit, logging.INFO, did, (event.by, event.action, thing, run, event.before, event.after))
         case _:
             return None
 
 
-def _error(error: object) -> str:
-    kind, message = getattr(error, "type", ""), getattr(error, "message", "")
-    return f": {kind}: {message}"[:300] if kind else ""
+def _error(error: Error | None) -> str:
+    return "" if error is None else f": {error.type}: {error.message}"[:300]
 
 
 def _span(seconds: float) -> str:

@@ -10,11 +10,11 @@ Rules of this file
 
 from __future__ import annotations
 
-import logging
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 from shiftboss.core.events import StoreRestored
+from shiftboss.logs import get_logger
 from shiftboss.stores import rows
 from shiftboss.stores.postgres_queries import LAST
 from shiftboss.stores.postgres_wire import NUMBER, TEXT, Answer, Statement
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from shiftboss.stores.postgres_connection import Database
     from shiftboss.stores.postgres_link import Origin
 
-log = logging.getLogger("shiftboss.store")
+log = get_logger("shiftboss.store")
 
 LOST_IDS = 1_000_000  # more than a store gives between a backup and its restore, beyond what was seen
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import inspect
-import logging
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, NamedTuple, Protocol
@@ -23,11 +22,12 @@ from starlette.requests import HTTPConnection, Request
 from shiftboss.app.who import who
 from shiftboss.clock import Clock
 from shiftboss.errors import ConfigurationError, did_you_mean
+from shiftboss.logs import get_logger
 from shiftboss.web.guesses import Guesses
 from shiftboss.web.problems import Problem
 from shiftboss.web.session import COOKIE, Sessions
 
-log = logging.getLogger("shiftboss.web")
+log = get_logger("shiftboss.web")
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 MAX_NAME_CHARS = 200
@@ -95,7 +95,7 @@ class Mounted:
         try:
             return None if said is None or said is False else granted(said)
         except ConfigurationError as error:
-            log.error("%s", error)  # noqa: TRY400  # a mistake of the host's; its place says nothing
+            log.error("authorize= answered no role, and the request is refused: %s", error)  # noqa: TRY400  # a mistake of the host's; its place says nothing
             raise Problem(
                 500, "wrong-authorize", "The host's authorize= answered no role; its log says more."
             ) from error

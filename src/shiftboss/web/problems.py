@@ -8,7 +8,6 @@ Rules of this file
 
 from __future__ import annotations
 
-import logging
 import re
 from typing import Any
 
@@ -16,8 +15,9 @@ import msgspec
 from starlette.responses import Response
 
 from shiftboss import errors
+from shiftboss.logs import get_logger
 
-log = logging.getLogger("shiftboss.web")
+log = get_logger("shiftboss.web")
 
 TYPE = "urn:shiftboss:problem:"
 RETRY_AFTER_S = 2

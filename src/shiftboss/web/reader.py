@@ -9,7 +9,6 @@ Rules of this file
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import deque
 from collections.abc import Iterable
@@ -19,6 +18,7 @@ from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.app.views import SystemStatus, Views
 from shiftboss.core.events import Event
 from shiftboss.errors import NotStarted, OperatorError
+from shiftboss.logs import get_logger
 from shiftboss.web import frames
 from shiftboss.web.changes import LineChanges, RunChanges
 from shiftboss.web.frames import LOG, RUN, Frame
@@ -26,7 +26,7 @@ from shiftboss.web.frames import LOG, RUN, Frame
 if TYPE_CHECKING:
     from shiftboss.web.hub import Hub, Stream, Wanted
 
-log = logging.getLogger("shiftboss.web")
+log = get_logger("shiftboss.web")
 
 LOOK_EVERY_S = 0.25  # four frames a second are as live as eyes are
 TURN_S = 5.0  # what changes by time alone: a run becomes due, a lease ends

@@ -16,6 +16,7 @@ from collections import OrderedDict
 from starlette.types import Scope
 
 from shiftboss.clock import Clock
+from shiftboss.logs import get_logger
 from shiftboss.web.problems import Problem
 
 ACCESS = frozenset({401, 403, 421, 429})
@@ -25,7 +26,7 @@ MAX_LINES = 60  # a minute, for all addresses
 MAX_KNOWN = 1024
 MAX_PATH_CHARS = 200
 
-log = logging.getLogger("shiftboss.web.access")
+log = get_logger("shiftboss.web.access")
 
 
 class Refusals:
