@@ -17,6 +17,7 @@ import msgspec
 from shiftboss.context import Fatal, Idle, Retry, UnfitPayload
 from shiftboss.core.model import Failed, Outcome, Succeeded, Unfit
 from shiftboss.errors import ConfigurationError, WrongPayload
+from shiftboss.executors import connections
 from shiftboss.executors.failure import class_name, error_of, leaves
 from shiftboss.executors.parameters import EMPTY, Parameters
 from shiftboss.executors.signature import check_callable, read_signature, runs_as_coroutine
@@ -141,6 +142,15 @@ class FunctionBody:
 
     def call(self, context: Any, payload: bytes | None, *, fallback: bool) -> Any:
         """Call the function: its value, or a coroutine.  Raises UnfitPayload, and whatever the function raises."""
+        if self.is_async:
+            return self._called(context, payload, fallback=fallback)
+        connections.give_back()
+        try:
+            return self._called(context, payload, fallback=fallback)
+        finally:
+            connections.give_back()
+
+    def _called(self, context: Any, payload: bytes | None, *, fallback: bool) -> Any:
         if fallback and self._fallback is not None:
             return self._fallback.call(context, self._arguments(payload))
         arguments = self._arguments(payload) if payload is not None or self._takes.required else {}

@@ -23,6 +23,7 @@ from typing import Any
 from shiftboss.clock import Clock
 from shiftboss.context import Announcement, Context, current
 from shiftboss.core.model import Outcome
+from shiftboss.executors import connections
 from shiftboss.executors.attempt import CLOSED, MAX_WAIT_S, TIMEOUT, Attempt, Key
 from shiftboss.ports import Launch, StopReason
 
@@ -172,6 +173,7 @@ class CoroutineExecutor:
             attempt.ended(self._clock.monotonic_s())
             # A coroutine left over on a closed loop is unwound when it is collected: that is no failure of the body.
             outcome = attempt.broken_off(LOOP_CLOSED) if self._loop.is_closed() else attempt.raised(error)
+            connections.after_a_failure_on_the_loop()
         self._end(attempt, outcome)
 
     def _end(self, attempt: Attempt, outcome: Outcome) -> None:

@@ -25,6 +25,7 @@ from shiftboss.clock import Clock
 from shiftboss.context import Announcement, Context
 from shiftboss.core.model import Error, Failed, Interrupted, Outcome
 from shiftboss.errors import ConfigurationError
+from shiftboss.executors import connections
 from shiftboss.executors.attempt import CLOSED, MAX_WAIT_S, TIMEOUT, Attempt, Key
 from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.failure import error_of
@@ -53,7 +54,11 @@ class Call:
         self.arguments = arguments
 
     def __call__(self) -> Any:
-        return self.function(**self.arguments)
+        connections.give_back()
+        try:
+            return self.function(**self.arguments)
+        finally:
+            connections.give_back()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _made, (_reference(self.function), self.arguments)

@@ -25,6 +25,7 @@ from collections.abc import Iterable, Sequence
 from shiftboss.clock import Clock
 from shiftboss.context import Announcement, Context, current
 from shiftboss.core.model import Failed, Interrupted, Outcome
+from shiftboss.executors import connections
 from shiftboss.executors.attempt import CLOSED, MAX_WAIT_S, TIMEOUT, Attempt, Key
 from shiftboss.executors.failure import error_of, stack_of
 from shiftboss.logs import get_logger
@@ -156,6 +157,7 @@ class ThreadExecutor:
             self._base.copy().run(self._run, attempt)
             me.name = IDLE_NAME
             del attempt  # an idle thread keeps nobody's objects alive
+        connections.close_all()
 
     def _next(self, me: threading.Thread) -> Attempt | None:
         """The next attempt, begun; None at the end."""
