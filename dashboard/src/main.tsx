@@ -1,5 +1,6 @@
 /* The dashboard's beginning: who are we, how is it, then live. */
 
+import "./language";
 import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/shell.css";

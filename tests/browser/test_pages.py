@@ -96,3 +96,13 @@ def test_the_graph_as_text_has_its_relations(open_page):
     expect(entry).to_contain_text("is followed by send-receipts")
 
     assert findings(page) == []
+
+
+def test_a_browser_without_a_proper_language_shows_the_page(open_page):
+    """Chromium calls its language "en-US@posix" where there is no locale; no number can be formatted by that."""
+    page = open_page("#/")
+    page.add_init_script("Object.defineProperty(navigator, 'language', { value: 'en-US@posix', configurable: true })")
+    page.reload()
+
+    expect(page.locator("main h1")).to_be_visible()
+    assert page.evaluate("navigator.language") == "en"
