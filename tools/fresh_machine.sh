@@ -42,8 +42,8 @@ say "a minimal $suite"
 packages=python3,python3-venv,make,git,ca-certificates
 debootstrap --variant=minbase --include=$packages "$suite" "$folder/base" >"$folder/debootstrap.log" ||
 	{ tail -20 "$folder/debootstrap.log" >&2 && exit 2; }
-for path in /etc/ssl/certs /etc/pip.conf /etc/npmrc /etc/hosts /etc/resolv.conf; do
-	if [ -e "$path" ]; then mkdir -p "$folder/base$(dirname "$path")" && cp -rL "$path" "$folder/base$(dirname "$path")"; fi
+for path in /etc/ssl/certs/ca-certificates.crt /etc/pip.conf /etc/npmrc /etc/hosts /etc/resolv.conf; do
+	if [ -e "$path" ]; then cp -L --remove-destination "$path" "$folder/base$path"; fi
 done
 chroot "$folder/base" useradd --create-home user
 
@@ -58,7 +58,7 @@ for user in $users; do
 	home=/root && [ "$user" = root ] || home=/home/$user
 	for settings in .npmrc .config/pip; do
 		if [ -e "$HOME/$settings" ]; then
-			mkdir -p "$machine$home/$(dirname "$settings")" && cp -rL "$HOME/$settings" "$machine$home/$(dirname "$settings")"
+			mkdir -p "$machine$home/$(dirname "$settings")" && cp -r "$HOME/$settings" "$machine$home/$(dirname "$settings")"
 		fi
 	done
 	git clone --quiet --no-hardlinks "$checkout" "$machine$home/shiftboss"
