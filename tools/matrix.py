@@ -5,7 +5,7 @@
 Rules of this file
 - A Python is tried by running it: a version manager's stand-in may name one that is not there.
 - Each has an environment of its own below the workshop's, installed from the same pins.
-- A Python that is promised and not found is said, not passed over in silence; one that is asked for and not found fails.
+- A Python that is promised and not found is said, not passed over; one that is asked for and not found fails.
 """
 
 from __future__ import annotations
