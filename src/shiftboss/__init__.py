@@ -21,6 +21,7 @@ from shiftboss.errors import (
     WaitTimeout,
     WorkerDisabled,
     WrongPayload,
+    WrongResult,
 )
 from shiftboss.executors.command import command
 
@@ -54,6 +55,7 @@ __all__ = [
     "Worker",
     "WorkerDisabled",
     "WrongPayload",
+    "WrongResult",
     "command",
 ]
 

@@ -47,6 +47,10 @@ class WrongPayload(CallerError, ValueError):
     """The payload does not fit the parameters of the worker's function."""
 
 
+class WrongResult(CallerError, ValueError):
+    """The run succeeded, but `result()` cannot give back what its body returned; the message says why."""
+
+
 class DuplicateKey(CallerError):
     """The key was used before with another payload."""
 

@@ -49,8 +49,8 @@ async def on_a_loop(ctx: Context) -> str:
     return ctx.worker
 
 
-def fallback(ctx: Context, to: str) -> str:
-    return f"later, {to}"
+def fallback(ctx: Context, to: str) -> list[object]:
+    return ["later", to]
 
 
 def facts(ctx: Context) -> list[object]:

@@ -25,8 +25,9 @@ from shiftboss import context as context_module
 from shiftboss.context import Context, Fatal, Idle, Retry, UnfitPayload
 from shiftboss.core.model import Failed, Succeeded, Unfit
 from shiftboss.errors import ConfigurationError, WrongPayload
-from shiftboss.executors.body import MAX_RESULT_BYTES, FunctionBody
+from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.failure import MAX_TRACEBACK_CHARS
+from shiftboss.executors.results import MAX_RESULT_BYTES
 from shiftboss.ports import Body
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def test_a_default_that_json_cannot_carry_is_given_to_the_function_all_the_same(
         (("ada", 1, True), {}, "it was given 3 positional arguments and takes 2"),
         (("ada",), {"copy": 1}, "it has no parameter 'copy'; did you mean 'copies'?"),
         (("ada",), {"to": "bob"}, "parameter 'to' was given twice"),
-        ((object(),), {}, "Encoding objects of type object is unsupported"),
+        ((object(),), {}, "JSON has no object; give it a hint that says the type, or give"),
         (("\ud800",), {}, "surrogates not allowed"),
     ],
 )
@@ -369,7 +370,7 @@ def test_a_context_may_be_positional_only_as_it_is_no_part_of_the_payload():
     assert call(a_body(body), b'{"to":"ada"}', "the context") == ("the context", "ada")
 
 
-@pytest.mark.parametrize("hint", [Path, Callable[[], None], list[Path], complex, Item | Address])
+@pytest.mark.parametrize("hint", [Path | str, Callable[[], None], list[range], complex, Item | Address])
 def test_a_hint_that_json_cannot_carry_is_refused_by_its_parameter(hint):
     def body(to: str, it: Any) -> None: ...
 
@@ -503,8 +504,6 @@ class NumpyLike:
 @pytest.mark.parametrize(
     ("value", "result"),
     [
-        (0, b"0"),
-        ("", b'""'),
         (Item("pen", Decimal(1)), b'{"name":"pen","price":"1"}'),
         (Path("/tmp/x"), b'"/tmp/x"'),  # noqa: S108  # not opened
         ({"at": datetime(2026, 1, 1, tzinfo=UTC)}, b'{"at":"2026-01-01T00:00:00Z"}'),
@@ -514,7 +513,16 @@ class NumpyLike:
         (range(3), b"[0,1,2]"),
     ],
 )
-def test_a_result_is_kept_as_json(value, result):
+def test_a_result_that_no_annotation_explains_is_kept_as_json_with_what_to_do(value, result):
+    """W6: for people to see; `result()` raises."""
+    outcome = a_body(send).succeeded(value)
+
+    assert outcome.result == result
+    assert "; annotate the function with what it returns" in outcome.result_error
+
+
+@pytest.mark.parametrize(("value", "result"), [(0, b"0"), ("", b'""'), ([1, {"a": None}], b'[1,{"a":null}]')])
+def test_a_result_that_is_json_needs_no_annotation(value, result):
     assert a_body(send).succeeded(value) == Succeeded(result=result)
 
 
@@ -540,8 +548,10 @@ def endless() -> Any:
 def test_a_result_that_cannot_be_kept_is_not_and_that_is_said_once(value, caplog):
     body = a_body(send)
 
-    assert body.succeeded(value) == Succeeded()
-    assert body.succeeded(value) == Succeeded()
+    for _ in range(2):
+        outcome = body.succeeded(value)
+        assert outcome.result is None
+        assert outcome.result_error.startswith(("it has more than 65,536 bytes", "it cannot be encoded ("))
     (record,) = [each for each in caplog.records if each.name == "shiftboss.body"]
     assert record.levelno == logging.WARNING
     assert record.worker == "send-mail"

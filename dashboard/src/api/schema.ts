@@ -643,6 +643,7 @@ export interface Run {
   cause: Cause | null;
   error: Error | null;
   result: unknown;
+  result_error: string | null;
   interruptions: number;
   rescues: number;
   cancel: CancelRequest | null;

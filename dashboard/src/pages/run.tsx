@@ -67,6 +67,7 @@ export function RunPage({ id }: { id: string }) {
         </Section>
         <Section title="Result">
           <Value value={run.result} what="the result" none={FINAL.has(run.status) ? "It returned nothing that is kept." : "Not yet."} />
+          {run.result_error && <p>Not what its body returned: {run.result_error}</p>}
         </Section>
       </div>
       <Section title="Log">

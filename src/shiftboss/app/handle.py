@@ -32,9 +32,12 @@ from shiftboss.context import Context
 from shiftboss.core.control import Request
 from shiftboss.core.model import Run, Status
 from shiftboss.core.policy import Duration, Priority, duration, priority
+from shiftboss.core.redact import MASK
 from shiftboss.core.value import replace
-from shiftboss.errors import ConfigurationError, RunFailed, did_you_mean
+from shiftboss.errors import ConfigurationError, RunFailed, WrongResult, did_you_mean
+from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.command import Command
+from shiftboss.ports import Body
 
 if TYPE_CHECKING:
     from shiftboss.app.declaration import PriorityName
@@ -151,11 +154,13 @@ class RunHandle(Generic[R]):
         return await self._boss.wait_for(self.id, timeout=timeout)
 
     async def result(self, *, timeout: Duration | None = None) -> R:
-        """What the body returned, as JSON values; None when nothing was kept.
+        """What the body returned: of the annotated type where its worker is declared, plain JSON elsewhere (W6).
 
-        Raises RunFailed when it ended otherwise, WaitTimeout when it takes longer.
+        Raises RunFailed when it ended otherwise, WaitTimeout when it takes longer, WrongResult when it succeeded and
+        what it returned cannot be given back.
         """
-        return cast("R", result_of(await self.wait(timeout=timeout)))
+        run = await self.wait(timeout=timeout)
+        return cast("R", result_of(run, self._boss.bodies.get(run.worker)))
 
     async def cancel(self, *, reason: str = "") -> Run:
         return await self._boss.cancel(self.id, reason=reason)
@@ -223,8 +228,11 @@ class PromisedRun(RunHandle[R]):
         return f"<Run with key {self.key!r} of {self.worker!r}>"
 
 
-def result_of(run: Run) -> Any:
-    """The result of a run that has ended.  Raises RunFailed when it did not succeed."""
+def result_of(run: Run, body: Body | None) -> Any:
+    """The result of a run that has ended: as *body*, of its worker, says; plain JSON where that is not declared here.
+
+    Raises RunFailed when it did not succeed, WrongResult when it is not what was returned (W6).
+    """
     if run.status is not Status.SUCCEEDED:
         detail = f": {run.error.type}: {run.error.message}" if run.error is not None else ""
         cause = f" ({run.cause})" if run.cause is not None else ""
@@ -233,7 +241,22 @@ def result_of(run: Run) -> Any:
             status=run.status.value,
             cause=run.cause.value if run.cause is not None else None,
         )
-    return None if run.result is None else msgspec.json.decode(run.result)
+    if run.result_error is not None:
+        raise _wrong(run, run.result_error)
+    if run.result is None:
+        return None
+    try:
+        return body.read_result(run.result) if isinstance(body, FunctionBody) else msgspec.json.decode(run.result)
+    except ValueError as error:
+        masked = f"; a secret in it was masked before it was stored ({MASK})" if MASK.encode() in run.result else ""
+        raise _wrong(run, f"{error}{masked}") from error
+
+
+def _wrong(run: Run, why: str) -> WrongResult:
+    kept = "what was kept of it as JSON is Run.result" if run.result is not None else "nothing of it was kept"
+    return WrongResult(
+        f"run {run.id} of {run.worker!r} has succeeded, and its result cannot be given back: {why}; {kept}"
+    )
 
 
 class Decorate(Protocol):

@@ -15,8 +15,6 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
-import msgspec
-
 from shiftboss.app import call
 from shiftboss.app.declaration import Named, name_of
 from shiftboss.app.handle import Promise, PromisedRun, RunHandle, TriggerOptions, with_options
@@ -28,9 +26,10 @@ from shiftboss.core.model import DeadLetter, LogLine, Node, Run, WorkerState
 from shiftboss.core.policy import Duration, duration
 from shiftboss.core.value import replace
 from shiftboss.engine import fact
-from shiftboss.errors import WaitTimeout, WrongPayload
+from shiftboss.errors import WaitTimeout
 from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.command import CommandBody
+from shiftboss.executors.parameters import plain_payload
 from shiftboss.ports import Arrival, Body, HistoryFilter, LetterFilter, Store
 from shiftboss.trace import current_traceparent
 
@@ -93,17 +92,14 @@ class Operations:
     def encode(self, worker: Named, payload: Mapping[str, Any] | None) -> bytes | None:
         """The payload as it would be stored, checked by the worker's type hints where it is declared here.
 
-        Raises WrongPayload.  A worker that only other processes declare takes any JSON; they check it.
+        Raises WrongPayload.  A worker that only other processes declare takes JSON as it is; they check it.
         """
         body = self.bodies.get(name_of(worker))
         if isinstance(body, FunctionBody | CommandBody):
             return body.encode_payload((), payload or {})
         if not payload:
             return None
-        try:
-            return msgspec.json.encode(payload)
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise WrongPayload(f"worker {name_of(worker)!r}: the payload cannot be written as JSON: {error}") from error
+        return plain_payload(name_of(worker), payload, "declare the worker here too, so that its hints are known")
 
     def _put_cancel(self, run_id: int, reason: str) -> call.Put:
         engine = self._require()

@@ -186,8 +186,9 @@ class SyncFace:
         return run
 
     def result(self, run_id: int, *, timeout: Duration | None = None) -> Any:
-        """What the body of a run returned.  Raises RunFailed, WaitTimeout."""
-        return result_of(self.wait_for(run_id, timeout=timeout))
+        """What the body of a run returned.  Raises RunFailed, WaitTimeout, WrongResult."""
+        run = self.wait_for(run_id, timeout=timeout)
+        return result_of(run, self._boss.bodies.get(run.worker))
 
     # ── asking ───────────────────────────────────────────────────────────────────────────────────────────────────
 

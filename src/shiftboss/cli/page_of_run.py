@@ -53,6 +53,8 @@ def show(page: PageOfRun) -> None:
     _show_log(page)
     _show_data("payload", run.payload)
     _show_data("result", run.result)
+    if run.result_error is not None:
+        talk.note(f"its result cannot be given back: {talk.one_line(run.result_error)}")
     _hint(page)
 
 

@@ -160,6 +160,7 @@ class Run(Value, frozen=True):
     cause: Cause | None = None
     error: Error | None = None  # of the last failed attempt
     result: bytes | None = None  # JSON; kept in a column of its own
+    result_error: str | None = None  # W6: why it is not what the body returned
     interruptions: int = 0
     rescues: int = 0  # in a row, without a finished attempt (C8)
     cancel: CancelRequest | None = None
@@ -311,10 +312,14 @@ class Node(Value, frozen=True):
 
 
 class Succeeded(Value, frozen=True, tag="succeeded"):
-    """The body returned.  `result` is JSON or None; `idle_s` is what a continuous body asked for (M5)."""
+    """The body returned.  `result` is JSON or None; `idle_s` is what a continuous body asked for (M5).
+
+    `result_error` says why what it returned cannot be given back (W6).
+    """
 
     result: bytes | None = None
     idle_s: float | None = None
+    result_error: str | None = None
 
 
 class Failed(Value, frozen=True, tag="failed"):

@@ -116,7 +116,8 @@ def _succeed(draft: Draft, run: Run, outcome: Succeeded, *, traceparent: str | N
     )
     _supersede(draft, run.worker)
     enable_again(draft, run)
-    ended = move(run, Status.SUCCEEDED, claim=None, finished_at=draft.now, result=outcome.result, cause=None)
+    kept = {"result": outcome.result, "result_error": outcome.result_error}
+    ended = move(run, Status.SUCCEEDED, claim=None, finished_at=draft.now, cause=None, **kept)
     pause_s = definition.pause_s if outcome.idle_s is None else outcome.idle_s
     _end(draft, ended, pause_s=pause_s)
     runs_after(draft, run, traceparent=traceparent)

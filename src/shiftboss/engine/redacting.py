@@ -30,7 +30,9 @@ def redacted(launch: Launch | None, outcome: Outcome) -> Outcome:
     """The outcome as it may be stored."""
     match outcome:
         case Succeeded():
-            return outcome if outcome.result is None else _succeeded(_of(launch), outcome, outcome.result)
+            if outcome.result is None and outcome.result_error is None:
+                return outcome
+            return _succeeded(_of(launch), outcome)
         case Cancelled() | Interrupted():
             return outcome
         case Failed() | TimedOut() | Unfit():
@@ -56,9 +58,11 @@ def _of(launch: Launch | None) -> Redaction:
     return redaction(launch.definition.redact).knowing(launch.run.payload)
 
 
-def _succeeded(mask: Redaction, outcome: Succeeded, result: bytes) -> Succeeded:
-    kept = mask.json(result)
-    return outcome if kept is result else replace(outcome, result=kept)
+def _succeeded(mask: Redaction, outcome: Succeeded) -> Succeeded:
+    result, error = outcome.result, outcome.result_error
+    kept = None if result is None else mask.json(result)
+    said = None if error is None else mask.text(error)
+    return outcome if kept is result and said == error else replace(outcome, result=kept, result_error=said)
 
 
 def _error(mask: Redaction, error: Error) -> Error:

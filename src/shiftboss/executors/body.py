@@ -3,16 +3,13 @@
 Rules of this file
 - What the function takes is read and checked once, where it is declared: `signature.py`, `parameters.py`.
 - Whatever it raises is an outcome, SystemExit and KeyboardInterrupt as well: no body ends the process.
-- A result that cannot be kept is not kept, and the run has succeeded all the same.
+- A result that cannot be kept, or not be given back as it was, is no failure: the run has succeeded, and says why.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
-
-import msgspec
 
 from shiftboss.context import Fatal, Idle, Retry, UnfitPayload
 from shiftboss.core.model import Failed, Outcome, Succeeded, Unfit
@@ -20,10 +17,10 @@ from shiftboss.errors import ConfigurationError, WrongPayload
 from shiftboss.executors import connections
 from shiftboss.executors.failure import class_name, error_of, leaves
 from shiftboss.executors.parameters import EMPTY, Parameters
+from shiftboss.executors.results import Results
 from shiftboss.executors.signature import check_callable, read_signature, runs_as_coroutine
 from shiftboss.logs import get_logger
 
-MAX_RESULT_BYTES = 64 * 1024  # rows stay small; larger things belong into a store of the user's own
 MAX_PAYLOAD_BYTES = 1 << 20  # as `Definition.max_payload_bytes`
 NOTHING_TO_KEEP = Succeeded()
 
@@ -52,6 +49,7 @@ class FunctionBody:
         "_max_payload_bytes",
         "_never",
         "_only",
+        "_results",
         "_said_unkept",
         "_takes",
         "_wants_context",
@@ -82,6 +80,7 @@ class FunctionBody:
             *_exceptions(no_retry_on, option="no_retry_on", worker=worker),
         )
         self._max_payload_bytes = max_payload_bytes
+        self._results = Results(fn, worker)
         self._said_unkept = False
         self._fallback = None if fallback is None else _Fallback(fallback, self, worker)
 
@@ -158,10 +157,22 @@ class FunctionBody:
 
     def succeeded(self, value: Any) -> Outcome:
         if value is None:
-            return NOTHING_TO_KEEP
+            why = self._results.nothing()
+            return NOTHING_TO_KEEP if why is None else Succeeded(result_error=why)
         if isinstance(value, Idle):
             return Succeeded(idle_s=value.idle_s)
-        return Succeeded(self._encoded(value))
+        kept = self._results.keep(value)
+        if kept.data is None and not self._said_unkept:  # once a worker and process: a busy one would fill the log
+            self._said_unkept = True
+            log.warning(
+                "worker %s: its result of type %s is not kept, as %s; its runs succeed all the same. Said once.",
+                self._worker, class_name(type(value)), kept.error, extra={"worker": self._worker},
+            )  # fmt: skip
+        return Succeeded(kept.data, result_error=kept.error)
+
+    def read_result(self, data: bytes) -> Any:
+        """A result that was kept, as what the function says it returns.  Raises ValueError when it does not fit."""
+        return self._results.read(data)
 
     def failed(self, error: BaseException) -> Outcome:
         if isinstance(error, UnfitPayload):
@@ -187,24 +198,6 @@ class FunctionBody:
             raise UnfitPayload(
                 f"the payload does not fit worker {self._worker!r}, which takes {self._takes.text}: {error}"
             ) from error
-
-    def _encoded(self, value: Any) -> bytes | None:
-        size = _least_size(value)
-        try:
-            if size <= MAX_RESULT_BYTES:
-                result = msgspec.json.encode(value, enc_hook=_plain_value)
-                if len(result) <= MAX_RESULT_BYTES:
-                    return result
-            why = f"it has more than {MAX_RESULT_BYTES:,} bytes"
-        except Exception as error:  # noqa: BLE001  # values are the user's, and so is what encoding them can raise
-            why = f"it cannot be encoded ({class_name(type(error))})"
-        if not self._said_unkept:  # once a worker and process: a busy one would fill the log
-            self._said_unkept = True
-            log.warning(
-                "worker %s: its result of type %s is not kept, as %s; its runs succeed all the same. Said once.",
-                self._worker, class_name(type(value)), why, extra={"worker": self._worker},
-            )  # fmt: skip
-        return None
 
 
 class _Fallback:
@@ -242,24 +235,3 @@ def _exceptions(given: object, *, option: str, worker: str) -> tuple[type[BaseEx
             raise ConfigurationError(f"worker {worker!r}: {option}= takes exception classes, and {kind!r} is none")
         kinds.append(kind)
     return tuple(kinds)
-
-
-def _least_size(value: Any) -> int:
-    """How many bytes *value* has in JSON at the very least: what is surely too large is not even encoded."""
-    return len(value) if isinstance(value, (str, bytes, bytearray, list, tuple, dict, set, frozenset)) else 0
-
-
-def _plain_value(value: Any) -> Any:
-    """What stands in for a value that msgspec does not know: pydantic's models, numpy's numbers, paths, mappings."""
-    for method, options in (("model_dump", {"mode": "json"}), ("tolist", {})):
-        if callable(found := getattr(value, method, None)):
-            return found(**options)
-    match value:
-        case os.PathLike():
-            return os.fspath(value)
-        case Mapping():
-            return dict(value)
-        case Set() | Sequence():
-            return list(value)
-        case _:
-            raise NotImplementedError(f"{class_name(type(value))} has no JSON")

@@ -9,7 +9,6 @@ Rules of this file
 from __future__ import annotations
 
 import errno
-import math
 import os
 import shlex
 import signal
@@ -22,10 +21,12 @@ import msgspec
 from shiftboss.context import UnfitPayload, storable
 from shiftboss.core.model import Error, Failed, Outcome, Run, Succeeded, TimedOut, Unfit
 from shiftboss.errors import ConfigurationError, WrongPayload
-from shiftboss.executors.body import MAX_PAYLOAD_BYTES, MAX_RESULT_BYTES
+from shiftboss.executors.body import MAX_PAYLOAD_BYTES
 from shiftboss.executors.capture import Capture
 from shiftboss.executors.failure import MAX_MESSAGE_CHARS, cut, error_of
 from shiftboss.executors.guard import MARK
+from shiftboss.executors.parameters import plain_payload
+from shiftboss.executors.results import MAX_RESULT_BYTES
 from shiftboss.trace import VARIABLE
 
 FAILED = "shiftboss.CommandFailed"
@@ -200,13 +201,7 @@ class CommandBody:
             return None
         if self.command.stdin is None:
             raise WrongPayload(f"worker {self._worker!r}: this command takes no payload (stdin=None)")
-        for name, value in kwargs.items():
-            if isinstance(value, float) and not math.isfinite(value):
-                raise WrongPayload(f"worker {self._worker!r}: parameter {name!r}: JSON has no {value!r}")
-        try:
-            payload = _encode(dict(kwargs))
-        except (TypeError, ValueError, OverflowError, NotImplementedError) as error:
-            raise WrongPayload(f"worker {self._worker!r}: the payload cannot be written as JSON: {error}") from error
+        payload = plain_payload(self._worker, kwargs, "a command reads JSON: write it as that")
         if len(payload) > self._max_payload_bytes:
             raise WrongPayload(
                 f"worker {self._worker!r}: the payload has {len(payload):,} bytes, allowed are "

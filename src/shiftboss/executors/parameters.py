@@ -2,6 +2,8 @@
 
 Rules of this file
 - What the hints cannot carry through JSON is refused at the declaration, with worker, parameter and remedy.
+- What would not come back as it was given, with its type, is refused at the trigger (W5); where a hint says a type, the
+  JSON that spells a value of it is taken as well.
 - A payload holds what its caller gave and no defaults: those are the function's, when it runs.
 - The same arguments give the same bytes in every process, since a key is compared with their digest (O5).
 """
@@ -16,6 +18,8 @@ from typing import Any, NoReturn
 import msgspec
 
 from shiftboss.errors import ConfigurationError, WrongPayload, did_you_mean
+from shiftboss.executors.difference import EXACT, Difference, difference, is_json
+from shiftboss.executors.json_types import JsonType, encoder, schema_of
 from shiftboss.executors.signature import Parameter
 
 MAX_SHOWN_CHARS = 80  # of a value in a message
@@ -23,22 +27,22 @@ EMPTY = b"{}"
 SHOWN_DEFAULTS = (type(None), bool, int, float, str)  # in a form
 WORDS_ONLY = ("title", "description", "default")  # parts of a schema that do not change which payloads fit
 
-_encode = msgspec.json.Encoder(order="deterministic").encode  # sets have another order in each process
+_HINT = "give it a hint that says the type"
+_encode = encoder()
 
 
 class Parameters:
     """The payload of one worker's function."""
 
-    __slots__ = ("_decode", "_positional", "_struct", "_worker", "fingerprint", "names", "required", "text")
+    __slots__ = ("_decode", "_hints", "_positional", "_struct", "_worker", "fingerprint", "names", "required", "text")
 
     def __init__(self, worker: str, found: Sequence[Parameter]) -> None:
         self._worker = worker
         self.names = tuple(each.name for each in found)
         self._positional = sum(each.positional for each in found)
-        self._struct = _struct(worker, found) if found else _Nothing
-        self._decode: Callable[[bytes], msgspec.Struct] = (
-            msgspec.json.Decoder(self._struct).decode if found else _no_thing
-        )
+        self._hints = {each.name: _json_type(worker, each) for each in found}
+        self._struct = _struct(found) if found else _Nothing
+        self._decode: Callable[[bytes], msgspec.Struct] = JsonType(self._struct).decode if found else _no_thing
         self.required = tuple(each.name for each in found if each.is_required)
         self.text = f"({', '.join(each.text for each in found)})"
         self.fingerprint = self._fingerprint() if found else ""
@@ -54,17 +58,22 @@ class Parameters:
         arguments = self._bound(args, kwargs)
         try:
             payload = _encode(arguments)
-            self._decode(payload)  # what the run will do
+            arrived = self._decode(payload)  # what the run will do
+            for name, value in arguments.items():
+                found = getattr(arrived, name)
+                if type(value) is type(found) and type(value) in EXACT and value == found:
+                    continue
+                if (changed := difference(value, found)) is not None:
+                    self._changed(name, changed)
+        except WrongPayload:
+            raise
         except Exception as error:  # noqa: BLE001  # the values are the user's, with their own __post_init__ and so on
             self._blame(arguments, error)
-        for name, value in arguments.items():
-            if isinstance(value, float) and not math.isfinite(value):  # became null, which an optional one would take
-                self._refuse(f"parameter {name!r}: JSON has no {value!r}")
         return payload
 
     def schema(self) -> dict[str, Any]:
         """The payload as JSON schema."""
-        return msgspec.json.schema(self._struct)
+        return schema_of(self._struct)
 
     def _bound(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         if len(args) > self._positional:
@@ -83,14 +92,24 @@ class Parameters:
 
     def _blame(self, arguments: Mapping[str, Any], error: Exception) -> NoReturn:
         """Name the parameter that does not fit: the first that does not do so alone."""
-        hints = {each.name: each.type for each in msgspec.structs.fields(self._struct)}
         for name, value in arguments.items():
+            given = f"{_shown(value)} ({type(value).__name__})"
             try:
-                msgspec.json.decode(_encode(value), type=hints[name])
+                data = _encode(value)
             except Exception as culprit:  # noqa: BLE001  # as in `encode`
-                given = f"{_shown(value)} ({type(value).__name__})"
+                has_no_json = isinstance(culprit, (TypeError, NotImplementedError))
+                remedy = f"; {Difference('', value, None).remedy(_HINT)}" if has_no_json else ""
+                self._refuse(f"parameter {name!r} does not take {given}: {culprit}{remedy}", culprit)
+            try:
+                self._hints[name].decode(data)
+            except Exception as culprit:  # noqa: BLE001  # as in `encode`
+                if isinstance(value, float) and not math.isfinite(value):  # it was null by then
+                    self._changed(name, Difference("", value, None))
                 self._refuse(f"parameter {name!r} does not take {given}: {culprit}", culprit)
         self._refuse(str(error), error)
+
+    def _changed(self, name: str, changed: Difference) -> NoReturn:
+        self._refuse(f"parameter {name!r}: {changed}; {changed.remedy(_HINT)}")
 
     def _refuse(self, what: str, cause: BaseException | None = None) -> NoReturn:
         raise WrongPayload(f"worker {self._worker!r}: {what}; it takes {self.text}") from cause
@@ -105,21 +124,37 @@ class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
     """The payload of a function without parameters."""
 
 
+def plain_payload(worker: str, given: Mapping[str, Any], why: str) -> bytes:
+    """A payload that no hint describes: JSON as it is.  *why* says so, as a remedy.  Raises WrongPayload."""
+    try:
+        payload = _encode(dict(given))
+        if is_json(given):
+            return payload
+        for name, value in msgspec.json.decode(payload).items():
+            if (changed := difference(given.get(name), value)) is not None:
+                what = f"parameter {name!r}: {changed}; {changed.remedy(why)}"
+                raise WrongPayload(f"worker {worker!r}: {what}")
+    except WrongPayload:
+        raise
+    except Exception as error:
+        raise WrongPayload(f"worker {worker!r}: the payload cannot be written as JSON: {error}") from error
+    return payload
+
+
 _no_thing = msgspec.json.Decoder(_Nothing).decode  # shared: most scheduled workers take nothing
 
 
-def _struct(worker: str, found: Sequence[Parameter]) -> type[msgspec.Struct]:
-    for each in found:
-        try:
-            msgspec.json.Decoder(each.hint)
-            msgspec.json.schema(
-                each.hint
-            )  # the decoder puts off what it cannot do until a value comes; the schema does not
-        except Exception as error:
-            raise ConfigurationError(
-                f"worker {worker!r}: no JSON payload can carry its parameter '{each.text}' "
-                f"({_last_line(error)}); take a str, a dataclass or a msgspec.Struct instead"
-            ) from error
+def _json_type(worker: str, parameter: Parameter) -> JsonType:
+    try:
+        return JsonType(parameter.hint)
+    except Exception as error:
+        raise ConfigurationError(
+            f"worker {worker!r}: no JSON payload can carry its parameter '{parameter.text}' "
+            f"({_last_line(error)}); take a str, a dataclass or a msgspec.Struct instead"
+        ) from error
+
+
+def _struct(found: Sequence[Parameter]) -> type[msgspec.Struct]:
     fields = [(each.name, each.hint, _default(each)) for each in found]
     return msgspec.defstruct("Parameters", fields, kw_only=True, forbid_unknown_fields=True)
 

@@ -56,6 +56,21 @@ def read_signature(fn: Callable[..., Any], worker: str) -> tuple[Sequence[Parame
     ], wants_context
 
 
+def read_return(fn: Callable[..., Any], worker: str) -> tuple[str, Any, str | None]:
+    """What *fn* says it returns, in words and as a hint ("Any" where it says nothing), and why that cannot be told."""
+    try:
+        annotation = _signature(fn, worker).return_annotation
+    except ConfigurationError:
+        return "Any", Any, None
+    if annotation is inspect.Signature.empty:
+        return "Any", Any, None
+    text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+    try:
+        return text, _Scope(fn).resolve(annotation), None
+    except Exception as error:  # noqa: BLE001  # evaluating a hint can raise anything
+        return text, Any, str(error)
+
+
 def runs_as_coroutine(fn: Any) -> bool:
     """Whether calling *fn* gives a coroutine.  A decorator that keeps `__wrapped__` is taken to pass it on."""
     return any(

@@ -82,6 +82,8 @@ def _tell_end(run: Run, *, as_json: bool) -> int:
         dump.one(run)
     elif run.status is Status.SUCCEEDED:
         print(run.result.decode() if run.result is not None else "null")
+        if run.result_error is not None:
+            talk.note(f"this is not what the body returned: {talk.one_line(run.result_error)}")
     if run.status is Status.SUCCEEDED:
         return Exit.DONE
     why = f": {words.error(run.error.type, run.error.message)}" if run.error is not None else ""

@@ -1,0 +1,104 @@
+"""What JSON carries by a type hint: all that msgspec knows, and beside it paths and pydantic's models.
+
+Rules of this file
+- A model is known by what it can do (`model_validate_json` and `model_dump`; `parse_raw` and `json` of pydantic 1):
+  nothing is imported for it.
+- The same value gives the same bytes in every process: sets and dicts are written in one order.
+- Whether a value comes back as it was is for the caller to ask: `difference.py`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import PurePath
+from typing import Any
+
+import msgspec
+
+from shiftboss.executors.failure import class_name
+
+
+class JsonType:
+    """A hint, ready to decode what it says.  Raises whatever says that JSON cannot carry it."""
+
+    __slots__ = ("decode",)
+
+    def __init__(self, hint: Any) -> None:
+        self.decode: Callable[[bytes], Any] = msgspec.json.Decoder(hint, dec_hook=_read).decode
+        schema_of(hint)  # the decoder puts off what it cannot do until a value comes; the schema does not
+
+
+def encoder(otherwise: Callable[[Any], Any] | None = None) -> Callable[[Any], bytes]:
+    """Writes values as JSON; *otherwise* says what stands in for one of an unknown type."""
+
+    def hook(value: Any) -> Any:
+        if isinstance(value, PurePath):
+            return os.fspath(value)
+        if is_model(type(value)):
+            return _dumped(value)
+        if otherwise is None:
+            raise NotImplementedError(f"JSON has no {class_name(type(value))}")
+        return otherwise(value)
+
+    in_order = msgspec.json.Encoder(order="deterministic", enc_hook=hook).encode
+
+    def encode(value: Any) -> bytes:
+        try:
+            return in_order(value)
+        except TypeError:  # in this order it takes no dict whose keys are numbers, dates and the like
+            keyed_by_text = msgspec.to_builtins(value, order="deterministic", str_keys=True, enc_hook=hook)
+            return in_order(keyed_by_text)
+
+    return encode
+
+
+def schema_of(hint: Any) -> dict[str, Any]:
+    """The JSON schema of a hint.  Raises whatever says that JSON cannot carry it."""
+    definitions: dict[str, Any] = {}
+
+    def hook(kind: Any) -> dict[str, Any]:
+        schema = _schema(kind)
+        for word in ("$defs", "definitions"):  # a model's own: references begin at the root
+            definitions.update(schema.pop(word, {}))
+        return schema
+
+    schema = msgspec.json.schema(hint, schema_hook=hook)
+    return {**schema, "$defs": {**definitions, **schema.get("$defs", {})}} if definitions else schema
+
+
+def is_model(kind: type) -> bool:
+    """Whether it is a model of pydantic's."""
+    return _is_new_model(kind) or (callable(getattr(kind, "parse_raw", None)) and callable(getattr(kind, "json", None)))
+
+
+def _is_new_model(kind: type) -> bool:
+    return callable(getattr(kind, "model_validate_json", None))
+
+
+def _dumped(model: Any) -> Any:
+    if _is_new_model(type(model)):
+        return model.model_dump(mode="json", by_alias=True, round_trip=True)
+    return msgspec.json.decode(model.json(by_alias=True))
+
+
+def _read(kind: Any, found: Any) -> Any:
+    """A value of a type that msgspec does not know, from its JSON."""
+    if kind is object:
+        return found
+    if issubclass(kind, PurePath):
+        return kind(found)
+    data = msgspec.json.encode(found)
+    return kind.model_validate_json(data) if _is_new_model(kind) else kind.parse_raw(data)
+
+
+def _schema(kind: Any) -> dict[str, Any]:
+    if kind is object:
+        return {"title": "any JSON"}
+    if isinstance(kind, type) and issubclass(kind, PurePath):
+        return {"type": "string", "format": "path"}
+    if isinstance(kind, type) and is_model(kind):
+        made = kind.model_json_schema if _is_new_model(kind) else kind.schema  # type: ignore[attr-defined]  # as `is_model` says
+        schema: dict[str, Any] = dict(made(ref_template="#/$defs/{model}"))
+        return schema
+    raise NotImplementedError(f"type {kind!r} is not supported")

@@ -1,0 +1,149 @@
+"""What a function returns: kept as JSON, and given back as what its return annotation says (W6).
+
+Rules of this file
+- A result that would come back otherwise is kept as JSON all the same, with the reason why it cannot be given back.
+- An annotation that cannot be resolved, or that JSON cannot carry, says nothing; the reason then names it.
+- Everything is made at its first use: most bodies return nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence, Set
+from types import NoneType, UnionType
+from typing import Any, NamedTuple, Union, get_args, get_origin
+
+import msgspec
+
+from shiftboss.context import Idle
+from shiftboss.executors.difference import EXACT, difference
+from shiftboss.executors.failure import class_name
+from shiftboss.executors.json_types import JsonType, encoder
+from shiftboss.executors.signature import read_return
+
+MAX_RESULT_BYTES = 64 * 1024  # rows stay small; larger things belong into a store of the user's own
+MAX_REASON_CHARS = 500
+
+
+class Kept(NamedTuple):
+    """What is kept of a result: its JSON, and why it cannot be given back as it was."""
+
+    data: bytes | None
+    error: str | None = None
+
+
+class Results:
+    """What the function of one worker returns."""
+
+    __slots__ = ("_fn", "_known", "_worker")
+
+    def __init__(self, fn: Callable[..., Any], worker: str) -> None:
+        self._fn = fn
+        self._worker = worker
+        self._known: _Annotation | None = None
+
+    def nothing(self) -> str | None:
+        """Why a return of None does not fit; None where it does."""
+        annotation = self._annotation
+        return None if annotation.takes_none else f"it is None, and the function says -> {annotation.text}"
+
+    def keep(self, value: Any) -> Kept:
+        """What is to be kept of *value*."""
+        try:
+            if _least_size(value) > MAX_RESULT_BYTES:
+                return TOO_LARGE
+            data = _encode(value)
+        except Exception as error:  # noqa: BLE001  # values are the user's, and so is what encoding them can raise
+            return Kept(None, f"it cannot be encoded ({class_name(type(error))}: {error})"[:MAX_REASON_CHARS])
+        return TOO_LARGE if len(data) > MAX_RESULT_BYTES else Kept(data, self._reason(value, data))
+
+    def read(self, data: bytes) -> Any:
+        """The value that was kept.  Raises ValueError, with a message, when it does not fit the annotation."""
+        annotation = self._annotation
+        try:
+            return annotation.decode(data)
+        except Exception as error:
+            raise ValueError(f"it does not fit -> {annotation.text}: {error}") from error
+
+    def _reason(self, value: Any, data: bytes) -> str | None:
+        annotation = self._annotation
+        try:
+            arrived = annotation.decode(data)
+            if type(value) is type(arrived) and type(value) in EXACT and value == arrived:
+                return None
+            changed = difference(value, arrived)
+        except Exception as error:  # noqa: BLE001  # its types are the user's
+            return f"it does not fit -> {annotation.text}: {error}"[:MAX_REASON_CHARS]
+        if changed is None:
+            return None
+        return f"{changed}; {changed.remedy(annotation.remedy)}"[:MAX_REASON_CHARS]
+
+    @property
+    def _annotation(self) -> _Annotation:
+        if self._known is None:
+            self._known = _annotation_of(self._fn, self._worker)
+        return self._known
+
+
+class _Annotation(NamedTuple):
+    text: str
+    decode: Callable[[bytes], Any]
+    takes_none: bool
+    remedy: str
+
+
+def _annotation_of(fn: Callable[..., Any], worker: str) -> _Annotation:
+    text, hint, problem = read_return(fn, worker)
+    if problem is None:
+        try:
+            decode = JsonType(_returned(hint)).decode
+        except Exception as error:  # noqa: BLE001  # types are the user's
+            problem = str(error).strip().rpartition("\n")[2] or class_name(type(error))
+        else:
+            remedy = "annotate the function with what it returns"
+            if text != "Any":
+                remedy += f", which -> {text} does not say"
+            return _Annotation(text, decode, _takes_none(decode), remedy)
+    remedy = f"annotate the function so that it can be told (-> {text}: {problem})"
+    return _Annotation(text, msgspec.json.decode, True, remedy)
+
+
+def _takes_none(decode: Callable[[bytes], Any]) -> bool:
+    try:
+        return decode(b"null") is None
+    except Exception:  # noqa: BLE001  # types are the user's
+        return False
+
+
+def _returned(hint: Any) -> Any:
+    """What comes of *hint* once it is awaited, without Idle, which is no result."""
+    if get_origin(hint) in (Awaitable, Coroutine):
+        return _returned(get_args(hint)[-1])
+    if hint is Idle:
+        return NoneType
+    if get_origin(hint) in (Union, UnionType) and Idle in get_args(hint):
+        left = tuple(each for each in get_args(hint) if each is not Idle)
+        return Union[(*left, NoneType)]  # of a tuple
+    return hint
+
+
+def _least_size(value: Any) -> int:
+    """How many bytes *value* has in JSON at the very least: what is surely too large is not even encoded."""
+    return len(value) if isinstance(value, (str, bytes, bytearray, list, tuple, dict, set, frozenset)) else 0
+
+
+def _plain_value(value: Any) -> Any:
+    """What is shown for a value that JSON lacks: numpy's numbers, mappings, sequences."""
+    for method, options in (("model_dump", {"mode": "json"}), ("tolist", {})):
+        if callable(found := getattr(value, method, None)):
+            return found(**options)
+    match value:
+        case Mapping():
+            return dict(value)
+        case Set() | Sequence():
+            return list(value)
+        case _:
+            raise NotImplementedError(f"{class_name(type(value))} has no JSON")
+
+
+TOO_LARGE = Kept(None, f"it has more than {MAX_RESULT_BYTES:,} bytes")
+_encode = encoder(_plain_value)
