@@ -100,7 +100,7 @@ class StoreUnavailable(OperatorError):
 
 
 class StoreMissing(OperatorError):
-    """There is no store at that address, and reading never creates one."""
+    """There is no store at that address: only a node makes one, or a client that was told to (`create=True`)."""
 
 
 class StoreDamaged(OperatorError):

@@ -444,7 +444,7 @@ def test_sync_code_has_the_same_methods_and_opens_a_client_by_itself(tmp_path):
         return 2 * number
 
     with pytest.raises(StoreMissing):
-        boss.sync.trigger("double", {"number": 1})  # a client never creates a store
+        boss.sync.open(wait=0)  # a client creates no store that it was not told to
     boss.sync.start()
     outside = Orchestrator(url)
     run = outside.sync.trigger("double", {"number": 21})

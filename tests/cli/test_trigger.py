@@ -117,3 +117,15 @@ def test_an_unknown_worker_is_no_such_thing(cli, shop):
 
 def test_the_run_id_alone_is_on_stdout(cli, shop):
     assert json.loads(cli("trigger", "send-mail", "to=ada").out) > 0
+
+
+def test_a_store_that_is_missing_is_made_where_that_is_asked_for(cli, shop):
+    words = ("trigger", "send-mail", "to=ada", "-s", "new.db", "-a", "app.py")
+
+    missing = cli(*words)
+    made = cli(*words, "--create")
+
+    assert (missing.code, (shop / "new.db").exists()) == (4, True)
+    assert "start an application on it first" in missing.err
+    assert (made.code, made.err) == (0, "")
+    assert cli("show", made.out.strip(), "-s", "new.db", "--json").json["run"]["status"] == "pending"

@@ -126,6 +126,26 @@ def test_web_serves_a_store_and_runs_nothing(folder):
     assert ended == 0
 
 
+def test_web_makes_the_store_where_that_is_asked_for_and_waits_for_it_otherwise(folder):
+    early = subprocess.Popen(
+        [sys.executable, "-m", "shiftboss", "web", "-s", "shop.db", "--http", "127.0.0.1:0"],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert "there is no store" in early.stderr.readline()
+        with Running(
+            "web", "-s", "shop.db", "-a", "app.py", "--create", "--http", "127.0.0.1:0", cwd=folder
+        ) as running:
+            code, _ = running.ask("api/v1/workers/greet/trigger", payload={"name": "ada"})
+        assert "dashboard and API: http://127.0.0.1:" in early.stderr.readline()
+    finally:
+        early.kill()
+        early.communicate()
+    assert code == 202
+
+
 def test_another_address_needs_a_token_and_then_asks_for_it(folder):
     refused = subprocess.run(
         [sys.executable, "-m", "shiftboss", "run", "app.py", "--http", "0.0.0.0:0"],

@@ -46,8 +46,15 @@ def package_version() -> str:
 
 class NodeParts:
     def __init__(
-        self, boss: Orchestrator, store: Store, loop: asyncio.AbstractEventLoop | None, *, is_client: bool
+        self,
+        boss: Orchestrator,
+        store: Store,
+        loop: asyncio.AbstractEventLoop | None,
+        *,
+        is_client: bool,
+        declares_new: bool = False,
     ) -> None:
+        self._declares_new = declares_new
         self.store = store
         self._boss = boss
         self._stack = contextlib.ExitStack()
@@ -117,6 +124,7 @@ class NodeParts:
             node=self.node,
             definitions=tuple(boss.definitions.values()),  # also of those that other nodes run (--only)
             resources=boss.resources,
+            declares_new=self._declares_new,
             bodies=boss.bodies,
             executors=self.executors,
             logger=log_events,

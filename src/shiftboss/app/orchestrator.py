@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from shiftboss.app.declaration import WorkerOptions, declare
+from shiftboss.app.first_node import LOOK_EVERY_S, WAIT_S, Absence
 from shiftboss.app.handle import Decorate, Worker
 from shiftboss.app.operations import Operations
 from shiftboss.app.sync import SyncFace
@@ -33,6 +34,7 @@ from shiftboss.errors import (
     ConfigurationError,
     Forked,
     NotStarted,
+    StoreMissing,
 )
 from shiftboss.executors import place
 from shiftboss.executors.command import Command
@@ -123,6 +125,7 @@ class Orchestrator(Operations):
         self._views: Views | None = None
         self._views_lock = threading.Lock()  # protects the views' session: one thread at a time
         self._forks = 0
+        self._absence = Absence(self._given_clock)
         self.sync = SyncFace(self)
         """The same methods for code without a loop; opens a client at its first use."""
 
@@ -201,10 +204,17 @@ class Orchestrator(Operations):
         await self.stop()
 
     @contextlib.asynccontextmanager
-    async def client(self) -> AsyncIterator[Orchestrator]:
-        """Trigger and operate, run nothing.  Raises StoreMissing: a client never creates a store."""
-        await self._open(asyncio.get_running_loop(), is_client=True)
+    async def client(self, *, create: bool = False, wait: Duration = WAIT_S) -> AsyncIterator[Orchestrator]:
+        """Trigger and operate, run nothing.
+
+        Where there is no store yet it is waited for, up to *wait* (10 s; 0 looks once), since its first node may be
+        about to start: then StoreMissing.  With *create* it is made, and the workers that are declared here and unknown
+        there are declared, so that they can be triggered before the first node comes.
+        """
+        wait_s = duration(wait, name="wait")
+        await self._open_client(asyncio.get_running_loop(), create=create, wait_s=wait_s)
         try:
+            await self._await_workers(create=create, wait_s=wait_s)
             yield self
         finally:
             await self.stop()
@@ -241,8 +251,25 @@ class Orchestrator(Operations):
 
         return serve(self)
 
-    async def _open(self, loop: asyncio.AbstractEventLoop, *, is_client: bool) -> None:
-        engine = self._make_engine(loop, is_client=is_client)
+    async def _open_client(self, loop: asyncio.AbstractEventLoop, *, create: bool, wait_s: float) -> None:
+        while True:
+            try:
+                await self._open(loop, is_client=True, create=create)
+                break
+            except StoreMissing as missing:
+                await asyncio.sleep(self._absence.pause_s(missing, wait_s))
+
+    async def _await_workers(self, *, create: bool, wait_s: float) -> None:
+        """After a wait for the store: its first node has made it, and declares its workers a moment later."""
+        while not (create or self._absence.is_over(wait_s) or await asyncio.to_thread(self._has_workers)):
+            await asyncio.sleep(LOOK_EVERY_S)
+        self._absence.ended()
+
+    def _has_workers(self) -> bool:
+        return bool(self._read(lambda views: views.status()).workers)
+
+    async def _open(self, loop: asyncio.AbstractEventLoop, *, is_client: bool, create: bool = False) -> None:
+        engine = self._make_engine(loop, is_client=is_client, create=create)
         try:
             await asyncio.shield(asyncio.wrap_future(engine.ready))
         except BaseException:
@@ -250,7 +277,8 @@ class Orchestrator(Operations):
             await asyncio.to_thread(self._close)
             raise
 
-    def _make_engine(self, loop: asyncio.AbstractEventLoop | None, *, is_client: bool) -> Engine:
+    def _make_engine(self, loop: asyncio.AbstractEventLoop | None, *, is_client: bool, create: bool = False) -> Engine:
+        """*create*: a client makes the store where there is none; a node always does."""
         from shiftboss.app.node import NodeParts  # with the engine
         from shiftboss.stores.urls import open_store
 
@@ -262,8 +290,13 @@ class Orchestrator(Operations):
                 'put the start of the orchestrator under if __name__ == "__main__":'
             )
         store = open_store(self.store_url, clock=self._given_clock, durability=self.durability)
-        store.open(create=not is_client)
-        parts = NodeParts(self, store, loop, is_client=is_client)
+        try:
+            store.open(create=not is_client)
+        except StoreMissing:
+            if not create:
+                raise
+            store.open(create=True)  # only now: a client does not migrate what others run on (W4)
+        parts = NodeParts(self, store, loop, is_client=is_client, declares_new=create)
         self._parts = parts
         self._engine = parts.engine(self._subscribers, self._meters)
         self._forks = _forks[0]

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from shiftboss.app import call
 from shiftboss.app.declaration import Named, name_of
+from shiftboss.app.first_node import LOOK_EVERY_S, WAIT_S
 from shiftboss.app.handle import TriggerOptions, result_of
 from shiftboss.app.within import Within, insert
 from shiftboss.core.model import DeadLetter, LogLine, Node, Run, WorkerState
 from shiftboss.core.policy import Duration, duration
-from shiftboss.errors import ConfigurationError
+from shiftboss.errors import ConfigurationError, StoreMissing
 from shiftboss.ports import HistoryFilter, LetterFilter
 
 if TYPE_CHECKING:
@@ -68,17 +69,34 @@ class SyncFace:
         self._end_loop()
         return report
 
-    def open(self) -> None:
-        """Open a client, if nothing is open yet.  Raises StoreMissing."""
+    def open(self, *, create: bool = False, wait: Duration = WAIT_S) -> None:
+        """Open a client, if nothing is open yet.
+
+        *create* and *wait* are those of `Orchestrator.client`: a store that is missing is made, or waited for.  Raises
+        StoreMissing.
+        """
+        wait_s = duration(wait, name="wait")
+        boss = self._boss
         with self._lock:
-            if self._boss._engine is not None:
+            if boss._engine is not None:
                 return
-            engine = self._boss._make_engine(None, is_client=True)
-            try:
-                engine.ready.result()
-            except BaseException:
-                self._boss._close()
-                raise
+            while True:
+                try:
+                    self._open_client(create=create)
+                    break
+                except StoreMissing as missing:
+                    threading.Event().wait(boss._absence.pause_s(missing, wait_s))
+            while not (create or boss._absence.is_over(wait_s) or boss._has_workers()):
+                threading.Event().wait(LOOK_EVERY_S)
+            boss._absence.ended()
+
+    def _open_client(self, *, create: bool) -> None:
+        engine = self._boss._make_engine(None, is_client=True, create=create)
+        try:
+            engine.ready.result()
+        except BaseException:
+            self._boss._close()
+            raise
 
     def close(self) -> None:
         """Close what is open; nothing to do otherwise."""

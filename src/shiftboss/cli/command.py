@@ -98,6 +98,11 @@ def store_option(fn: F) -> F:
     return store(app(debug_option(fn)))
 
 
+def create_option(fn: F) -> F:
+    text = "Make the store if there is none, and declare the workers of --app in it."
+    return click.option("--create", is_flag=True, help=text)(fn)
+
+
 def json_option(fn: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON with stable fields.")(fn)
 

@@ -3,7 +3,7 @@
 Rules of this file
 - --store, else SHIFTBOSS_STORE, else the settings, else that of the app, else ./shiftboss.db: the library's own order.
 - Reading imports no app that nobody named, unless there is no ./shiftboss.db and one lies here; and it says so.
-- Neither way creates a store.
+- Neither way creates a store, unless it is told to.
 """
 
 from __future__ import annotations
@@ -86,14 +86,19 @@ def asking(boss: Orchestrator) -> Iterator[Views]:
 
 
 @contextmanager
-def operating(store: str | None, app: str | None) -> Iterator[Orchestrator]:
-    """A client of the store: it triggers and operates, and runs nothing.  The app's declarations check payloads."""
+def operating(
+    store: str | None, app: str | None, *, create: bool = False, wait_s: float = 0.0
+) -> Iterator[Orchestrator]:
+    """A client of the store: it triggers and operates, and runs nothing.  The app's declarations check payloads.
+
+    A store that is missing is made (*create*), or waited for.
+    """
     os.environ.setdefault("SHIFTBOSS_USER", user())
     boss = Orchestrator()
     if app is not None:
         boss = load_app(app).boss
     boss.store_override = store_url(store, app) if store is not None or app is None else _readable(boss.store_url)
-    boss.sync.open()
+    boss.sync.open(create=create, wait=wait_s)
     try:
         yield boss
     finally:

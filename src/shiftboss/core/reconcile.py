@@ -44,6 +44,24 @@ def declare(
     return replace(change, resources=new_sizes), changed
 
 
+def declare_new(
+    snapshot: Snapshot,
+    now: datetime,
+    *,
+    ids: Iterator[int],
+    definitions: Iterable[Definition],
+    resources: Mapping[str, int],
+) -> tuple[Change, tuple[str, ...]]:
+    """Like `declare`, for a client that comes before the first node: what is stored already stays as it is."""
+    return declare(
+        snapshot,
+        now,
+        ids=ids,
+        definitions=[definition for definition in definitions if definition.name not in snapshot.workers],
+        resources={name: size for name, size in resources.items() if name not in snapshot.resources},
+    )
+
+
 def _without_lost_names(together: dict[str, Definition], declared: dict[str, Definition]) -> list[Definition]:
     """What is declared, and the stored rest without the edges that lead nowhere.
 

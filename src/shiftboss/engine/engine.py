@@ -12,13 +12,13 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from shiftboss.clock import Clock
 from shiftboss.core import fleet
 from shiftboss.core.events import Event
 from shiftboss.core.model import Interrupted, Node, NodeMode, Report
-from shiftboss.core.reconcile import declare
+from shiftboss.core.reconcile import declare, declare_new
 from shiftboss.core.shed import Pressures, shed_level
 from shiftboss.core.value import replace, seconds_between
 from shiftboss.core.worker import Definition
@@ -55,7 +55,10 @@ class Meter(Protocol):
 
 
 class Engine:
-    """A node: a session of the store, the cycle, and what is in the air.  A client has no *node*."""
+    """A node: a session of the store, the cycle, and what is in the air.  A client has no *node*.
+
+    *declares_new*: a client declares what nobody has declared yet (M7).
+    """
 
     def __init__(
         self,
@@ -65,6 +68,7 @@ class Engine:
         node: Node | None,
         definitions: Sequence[Definition] = (),
         resources: Mapping[str, int] | None = None,
+        declares_new: bool = False,
         bodies: Mapping[str, Body] | None = None,
         executors: Mapping[str, Executor] | None = None,
         logger: Logger = lambda events, raised: None,
@@ -82,6 +86,7 @@ class Engine:
         self._node = node
         self._definitions = definitions
         self._resources = resources or {}
+        self._declares_new = declares_new
         self._executors = executors or {}
         self._logger = logger
         self._subscribers = list(subscribers)
@@ -220,15 +225,17 @@ class Engine:
         self._retention = Retention(self._session, self._clock, self._keep)
         if self._node is None:
             self._cycle.turn()
+            if self._declares_new:
+                self._declare(declare_new)
             return
         self._cycle.may_start = lambda: self._lease.is_trusted and not self._store.tight
-        self._declare()
+        self._declare(declare)
         self._renew(joining=True)
 
-    def _declare(self) -> None:
+    def _declare(self, how: Callable[..., Any]) -> None:
         names = tuple(definition.name for definition in self._definitions)
         answer = _Kept()
-        rule = partial(declare, definitions=self._definitions, resources=self._resources)
+        rule = partial(how, definitions=self._definitions, resources=self._resources)
         turn = self._cycle.turn([Fact(rule, Needs(lanes=names), answer)])
         tell(turn.answers)
         answer.get()

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from shiftboss.cli import dump, place, talk, waiting, words
-from shiftboss.cli.command import Command, examples, json_option, store_option
+from shiftboss.cli.command import Command, create_option, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.naming import worker_name
 from shiftboss.cli.parameters import INSTANT, SECONDS
@@ -35,6 +35,7 @@ from shiftboss.core.model import Run, Status
 @click.option("--force", is_flag=True, help="Also when the worker is disabled.")
 @click.option("--wait", is_flag=True, help="Wait for the end; prints the result.")
 @click.option("--timeout", type=SECONDS, help="Wait no longer than that; the run goes on.")
+@create_option
 @json_option
 @store_option
 def trigger(
@@ -47,6 +48,7 @@ def trigger(
     force: bool,
     wait: bool,
     timeout: float | None,
+    create: bool,
     as_json: bool,
     store: str | None,
     app: str | None,
@@ -67,7 +69,7 @@ def trigger(
     options: dict[str, Any] = {"key": key, "at": at, "priority": priority, "force": force}
     if delay is not None:
         options["delay"] = delay
-    with place.operating(store, app) as boss:
+    with place.operating(store, app, create=create) as boss:
         run = boss.sync.trigger(name, given, **options)
         if not wait:
             dump.one(run) if as_json else print(run.id)
