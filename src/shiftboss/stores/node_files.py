@@ -1,10 +1,10 @@
 """A locked file for each node, so that its neighbours on this machine know at once when its process is gone (C4).
 
 Rules of this file
-- The lock is a POSIX record lock: the kernel drops it with the process, however that ends, and a forked child does not
-  inherit it (flock would live on in the child).
-- Closing any descriptor of a file drops this process's locks on it: own files are never opened a second time, and
-  questions about own nodes are answered from a registry of the whole process.
+- The kernel drops the lock with the process, however that ends; a forked child closes it (file_locks.py), and a body
+  that reads or copies these files does it no harm.
+- Where there are only POSIX locks (macOS), a body that does so drops it.  Ourselves we never open an own file a second
+  time: questions about own nodes are answered from a registry of the whole process.
 - No file means "cannot tell", never "dead": somebody may have deleted the folder under living nodes.
 - A dead node's file stays until its row is gone: whoever asks, and however often, gets the same answer.  Files without
   a row are swept when the next node starts.
@@ -19,12 +19,11 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-try:
-    import fcntl
+from shiftboss.stores import file_locks
+from shiftboss.stores.file_locks import HAS_LOCKS, HAS_OFD, WHOLE
 
-    HAS_LOCKS = True
-except ImportError:  # Windows: nobody can tell, leases decide
-    HAS_LOCKS = False
+if HAS_LOCKS:  # not on Windows: nobody can tell there, leases decide
+    import fcntl
 
 UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
@@ -69,16 +68,16 @@ class NodeFiles:
         path = self._path(node)
         draft = self._folder / f".{path.name}.{os.urandom(4).hex()}"
         with _lock:
-            descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            descriptor = file_locks.open_file(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL)
             try:
-                fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _lock_it(descriptor)
                 with suppress(OSError):  # for people; a full disk must not keep a node from starting
                     os.write(descriptor, f"{os.getpid()}\n".encode())
                 key = _key(os.fstat(descriptor))
                 draft.rename(path)
             except BaseException:
                 draft.unlink(missing_ok=True)
-                os.close(descriptor)
+                file_locks.close_file(descriptor)
                 raise
             _held[key] = node
         return path, descriptor, key
@@ -90,7 +89,8 @@ class NodeFiles:
             path.unlink(missing_ok=True)
         with _lock:
             _held.pop(key, None)
-            os.close(descriptor)
+            file_locks.give_back(descriptor, WHOLE)  # a child that C code forked may have it too
+            file_locks.close_file(descriptor)
 
     def _has_row(self, node: str) -> bool:
         try:
@@ -112,21 +112,35 @@ class NodeFiles:
 
 
 def _is_free(path: Path) -> bool:
-    """Whether the file exists and nobody holds its lock.  A shared lock: two who ask at once both get the answer."""
+    """Whether the file exists and nobody holds its lock."""
     with _lock:
         try:
             if _key(path.stat()) in _held:
                 return False
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = file_locks.open_file(path, os.O_RDONLY)
         except OSError:
             return False
         try:
-            fcntl.lockf(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return _is_unlocked(descriptor)
         except OSError:
             return False
         finally:
-            os.close(descriptor)
-        return True
+            file_locks.close_file(descriptor)
+
+
+def _lock_it(descriptor: int) -> None:
+    if HAS_OFD:
+        file_locks.take(descriptor, WHOLE)
+    else:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _is_unlocked(descriptor: int) -> bool:
+    """A shared lock, where one has to be taken to know: two who ask at once both get the answer."""
+    if HAS_OFD:
+        return not file_locks.is_taken(descriptor, WHOLE)
+    fcntl.lockf(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    return True
 
 
 def _key(facts: os.stat_result) -> tuple[int, int, int]:

@@ -23,7 +23,7 @@ from shiftboss.ports import NO_SERVER, Arrival, Schema
 from shiftboss.stores import rows, sqlite_errors, sqlite_schema
 from shiftboss.stores.node_files import NodeFiles
 from shiftboss.stores.reserve import Reserve
-from shiftboss.stores.sqlite_file import Database, Durability, Headings
+from shiftboss.stores.sqlite_file import Database, Durability
 from shiftboss.stores.sqlite_session import SqliteSession
 
 NODE_IDS = "SELECT '[' || group_concat(json_quote(id)) || ']' FROM node"
@@ -71,7 +71,7 @@ class SqliteStore:
     def schema(self) -> Schema:
         """None too for an empty file, which is no store: opening it says so.  Raises StoreDamaged."""
         is_there = self._path.exists() and self._path.stat().st_size
-        return Schema(Headings(self._path).version if is_there else None, sqlite_schema.latest())
+        return Schema(sqlite_schema.version_of(self._path) if is_there else None, sqlite_schema.latest())
 
     def session(self) -> SqliteSession:
         self._check()

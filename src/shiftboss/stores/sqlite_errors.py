@@ -7,6 +7,7 @@ Rules of this file
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -30,6 +31,8 @@ REJECTED = frozenset({apsw.SQLITE_CONSTRAINT, apsw.SQLITE_MISMATCH, apsw.SQLITE_
 OUTSIDE = frozenset({apsw.SQLITE_IOERR, apsw.SQLITE_CANTOPEN})
 NO_CODE = -1  # apsw itself refuses a call: it was used wrongly
 OURS = frozenset({NO_CODE, apsw.SQLITE_ERROR, apsw.SQLITE_MISUSE, apsw.SQLITE_SCHEMA, apsw.SQLITE_LOCKED})
+NO_LOCKS = frozenset({errno.ENOLCK, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 MOVED = "was moved, deleted or replaced while it was in use"
 
 
@@ -68,6 +71,17 @@ def busy(path: Path, waited_s: float) -> StoreUnavailable:
         f"{path} was kept busy by another process for {waited_s:.1f} s; look for one that is stopped (SIGSTOP, a "
         "debugger) or holds a transaction open"
     )
+
+
+def outside(path: Path, error: OSError) -> ShiftbossError:
+    """What the system says when we open the file, or lock it, ourselves."""
+    if error.errno in NO_LOCKS:
+        return StoreUnavailable(f"the file system of {path} keeps no locks ({error}); keep the store on a local disk")
+    if error.errno in FORBIDDEN:
+        return read_only(path, str(error))
+    if error.errno == errno.ENOSPC:
+        return full(path)
+    return StoreUnavailable(f"{path} cannot be used: {error}; look at the disk and at the system's log")
 
 
 def full(path: Path) -> StoreFull:

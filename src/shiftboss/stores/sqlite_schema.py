@@ -10,28 +10,29 @@ Rules of this file
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 
 from shiftboss.errors import ConfigurationError, StoreDamaged, StoreMissing, StoreReadOnly, StoreTooNew, StoreTooOld
 from shiftboss.stores import migrating, sqlite_errors
-from shiftboss.stores.sqlite_file import Database, Durability, Headings
+from shiftboss.stores.sqlite_file import Database, Durability
+from shiftboss.stores.sqlite_header import Header, header_of
 
 APPLICATION_ID = 0x53424F53  # "SBOS"
 
 
 def prepare(path: Path, *, create: bool, durability: Durability) -> None:
     """Make sure that *path* is a store of this version: check it, make it (with *create*), migrate it."""
-    _check_place(path)
-    if not path.exists():
+    if not is_there(path):
         _check_missing(path, create=create)
         _make(path, durability)
-    _check_file(path)
+    if not _checked(path).has_log:
+        _use_wal(path, durability)
     db = Database(path, durability=durability)
     try:
         if db.is_read_only:
             raise sqlite_errors.read_only(path, "it was opened for reading only")
-        _use_wal(db)
         if create:
             migrate(db)
         else:
@@ -44,11 +45,25 @@ def prepare(path: Path, *, create: bool, durability: Durability) -> None:
 # ── checks, before anything is written ───────────────────────────────────────────────────────────────────────────
 
 
-def _check_place(path: Path) -> None:
-    if path.is_dir():
+def is_there(path: Path) -> bool:
+    """Whether there is a file at *path*; raises for what can never be one."""
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        if not path.parent.is_dir():
+            raise StoreMissing(
+                f"{path} cannot be opened: there is no folder {path.parent}; make it, or name another file"
+            ) from None
+        if path.is_symlink():
+            raise StoreMissing(f"{path} is a link to {path.readlink()}, which is not there; mend it") from None
+        return False
+    except (OSError, ValueError) as error:  # ValueError: a NUL in it
+        raise ConfigurationError(f"{path} cannot be looked at: {error}; change that, or name another file") from error
+    if stat.S_ISDIR(mode):
         raise ConfigurationError(f"{path} is a folder; name a file in it, {path / 'shiftboss.db'} for example")
-    if not path.parent.is_dir():
-        raise StoreMissing(f"{path} cannot be opened: there is no folder {path.parent}; make it, or name another file")
+    if not stat.S_ISREG(mode):
+        raise ConfigurationError(f"{path} is a pipe, a socket or a device; name a file")
+    return True
 
 
 def _check_missing(path: Path, *, create: bool) -> None:
@@ -64,24 +79,43 @@ def _check_missing(path: Path, *, create: bool) -> None:
         raise StoreReadOnly(f"{path} cannot be made, its folder cannot be written; change that, or name another file")
 
 
-def _check_file(path: Path) -> None:
+def _checked(path: Path) -> Header:
     if path.stat().st_size == 0:
         raise StoreDamaged(
             f"{path} is empty, and a store never is.  Restore a backup; if nothing of worth was in it, delete it"
         )
-    found = Headings(path)
-    if found.application_id != APPLICATION_ID:
+    header = header_of(path)
+    if header.application_id != APPLICATION_ID:
         raise StoreDamaged(f"{path} is an SQLite file of another program; name another file")
-    if found.version > latest():
-        raise _too_new(path, found.version)
+    if header.version > latest():
+        raise _too_new(path, header.version)
     for place in (path, path.parent):
         if not os.access(place, os.W_OK):
             raise sqlite_errors.read_only(path, f"{place} is read-only")
+    return header
+
+
+def version_of(path: Path) -> int:
+    """The version of the schema, also where only the log knows it yet; of a store that nobody here may open, as far as
+    the file itself says."""
+    header = header_of(path)
+    if header.application_id != APPLICATION_ID or header.version > latest() or not header.has_log:
+        return header.version
+    try:
+        db = Database(path)
+    except StoreReadOnly:
+        return header.version
+    try:
+        return db.number("PRAGMA user_version")
+    finally:
+        db.close()
 
 
 def _check_current(db: Database) -> None:
     """Who only reads or triggers leaves the schema alone: a glance at `status` must not migrate under older nodes."""
     version = db.number("PRAGMA user_version")
+    if version > latest():  # the log knew it, the file not yet
+        raise _too_new(db.path, version)
     if version < latest():
         raise StoreTooOld(
             f"{db.path} has schema {version}, this shiftboss knows {latest()}; nothing was touched: start a node of "
@@ -114,7 +148,7 @@ def _make(path: Path, durability: Durability) -> None:
     try:
         db = Database(draft, durability=durability, create=True)
         try:
-            _use_wal(db)
+            db.run("PRAGMA journal_mode = WAL")
             migrate(db)
         finally:
             db.close()
@@ -147,10 +181,13 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _use_wal(db: Database) -> None:
+def _use_wal(path: Path, durability: Durability) -> None:
     """Ours are born with it; a copy made by VACUUM INTO or by a tool may have lost it."""
-    if db.row("PRAGMA journal_mode")[0] != "wal":
+    db = Database(path, durability=durability, create=True)  # opened as a new one is: alone, as this demands
+    try:
         db.run("PRAGMA journal_mode = WAL")
+    finally:
+        db.close()
 
 
 def latest() -> int:
