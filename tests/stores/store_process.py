@@ -5,18 +5,29 @@ ready → (a line on stdin) → … ; whatever a task acknowledges stands on a l
 
 from __future__ import annotations
 
+import fcntl
+import multiprocessing
 import os
+import shutil
+import sqlite3
+import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import apsw
 from store_values import NODE, a_node, a_run, ended, started
 
 from shiftboss.clock import SystemClock
 from shiftboss.core.snapshot import Change
+from shiftboss.ports import HistoryFilter
 from shiftboss.stores.sqlite import SqliteStore
+from shiftboss.stores.sqlite_file import Database
 
 
 def say(*words: object) -> None:
@@ -125,9 +136,161 @@ def fork_and_go_on(path: str) -> None:
     store.close()
 
 
+def count(path: str) -> None:
+    store = opened(path)
+    with store.session().read() as reader:
+        say(len(reader.history(HistoryFilter(limit=1 << 30))))
+    store.close()
+
+
+# ── looking at the files of a store ──────────────────────────────────────────────────────────────────────────────
+
+
+def hammer_and_look(path: str, times: str, batch: str, look: str) -> None:
+    """As a body does that reads or copies the folder of its store, again and again."""
+    folder = Path(path).parent
+    is_over = threading.Event()
+
+    def look_all_the_time() -> None:
+        while not is_over.is_set():
+            LOOKS[look](folder)
+
+    thread = threading.Thread(target=look_all_the_time)
+    thread.start()
+    try:
+        hammer(path, times, batch)
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def read_all(folder: Path) -> None:
+    for file in folder.rglob("*"):
+        with suppress(OSError):  # it came and went
+            file.read_bytes()
+
+
+def copy_all(folder: Path) -> None:
+    with suppress(shutil.Error, OSError):
+        shutil.copytree(folder, folder.parent / "copy of all", dirs_exist_ok=True)
+
+
+def look_with_another_sqlite(folder: Path) -> None:
+    connection = sqlite3.connect(folder / "boss.db")
+    with suppress(sqlite3.OperationalError):  # it meets a lock
+        connection.execute("SELECT count(*) FROM run").fetchall()
+    connection.close()
+
+
+LOOKS = {look.__name__: look for look in (read_all, copy_all, look_with_another_sqlite)}
+
+
+def try_to_write(path: str) -> None:
+    _try(path, lambda database: database._locks.try_writer())
+
+
+def try_to_move_the_log(path: str) -> None:
+    _try(path, lambda database: database.checkpoint())
+
+
+def _try(path: str, action: Callable[[Database], bool]) -> None:
+    database = Database(Path(path))
+    for _ in range(2):
+        ready()
+        say(action(database))
+    database.close()
+
+
+# ── children ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def hold_with_a_child(path: str, way: str) -> None:
+    """Says the child's process id; the child would outlive everything."""
+    store = opened(path)
+    with store.session().begin() as tx:
+        tx.write(Change(nodes=(a_node(NODE),)), new=())
+    with store.hold(NODE), store.session().begin():
+        say(_a_child(way))
+        ready()
+
+
+def _a_child(way: str) -> int:
+    if way == "fork":
+        child = os.fork()
+        if child == 0:
+            _stay()
+        return child
+    if way == "program":
+        return subprocess.Popen([sys.executable, __file__, "stay", ""], close_fds=False, stdin=subprocess.DEVNULL).pid
+    process = multiprocessing.get_context(way.split()[1]).Process(target=_stay)
+    process.start()
+    return process.pid or 0
+
+
+def _stay() -> None:
+    for descriptor in (0, 1, 2):  # so that nobody waits for its lines
+        os.close(descriptor)
+    while True:
+        time.sleep(60)
+
+
+def stay(_: str) -> None:
+    _stay()
+
+
+# ── the version before, and SQLite alone ─────────────────────────────────────────────────────────────────────────
+
+
+def hold_as_before(path: str, node: str) -> None:
+    """What a node of the version before does with its file: a POSIX lock on all of it."""
+    folder = Path(f"{path}.nodes")
+    folder.mkdir(exist_ok=True)
+    with (folder / node).open("w") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        ready()
+
+
+def is_dead_as_before(path: str, node: str) -> None:
+    with Path(f"{path}.nodes", node).open() as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            say(False)
+        else:
+            say(True)
+
+
+def begin_as_sqlite_does(path: str) -> None:
+    connection = apsw.Connection(path)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        say("begun")
+    except apsw.BusyError as error:
+        say(type(error).__name__)
+    connection.close()
+
+
+def write_and_close_as_sqlite_does(path: str, run: str) -> None:
+    connection = apsw.Connection(path)
+    connection.set_busy_timeout(60_000)
+    with connection:
+        columns = "worker, queue, due_at, occurs_at, origin, key, give_up_at, replay_of, caused_by, data"
+        connection.execute(
+            f"INSERT INTO run (id, {columns}) SELECT ?, {columns} FROM run WHERE id = 1",  # noqa: S608
+            (int(run),),
+        )
+    connection.pragma("wal_checkpoint(PASSIVE)")
+    connection.close()
+    say("done")
+
+
 TASKS: dict[str, Callable[..., None]] = {
     task.__name__: task
-    for task in (start, open_and_close, hammer, write_until_killed, hold, is_dead, commit_once, fork_and_go_on)
+    for task in (
+        *(start, open_and_close, hammer, write_until_killed, hold, is_dead, commit_once, fork_and_go_on, count),
+        *(hammer_and_look, try_to_write, try_to_move_the_log, hold_with_a_child, stay),
+        *(hold_as_before, is_dead_as_before, begin_as_sqlite_does, write_and_close_as_sqlite_does),
+    )
 }
 
 if __name__ == "__main__":

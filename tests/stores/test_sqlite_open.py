@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -210,6 +212,84 @@ def test_a_missing_file_whose_log_is_there_is_not_made_anew(path: Path, create: 
     path.with_name("log").rename(f"{path}-wal")
 
     assert_refused(path, StoreDamaged, "is missing, but boss.db-wal is there", create=create)
+
+
+@pytest.mark.parametrize("create", [True, False])
+def test_a_newer_schema_in_the_log_is_refused_by_who_only_reads_too(path: Path, create: bool):
+    """W4"""
+    store = a_store(made(path))
+    store.open(create=True)
+    session = store.session()
+    connection = apsw.Connection(str(path))
+    connection.wal_autocheckpoint(0)
+    connection.pragma("user_version", sqlite_schema.latest() + 1)
+    with pytest.raises(StoreTooNew):
+        a_store(path).open(create=create)
+
+    assert a_store(path).schema() == (sqlite_schema.latest() + 1, sqlite_schema.latest())
+    session.close()
+    connection.close()
+
+
+# ── whose file is it? ────────────────────────────────────────────────────────────────────────────────────────────
+
+IN_USE = """
+import sys, apsw
+connection = apsw.Connection(sys.argv[1])
+connection.execute("PRAGMA journal_mode = WAL; CREATE TABLE theirs (x); PRAGMA wal_autocheckpoint = 0").fetchall()
+connection.execute("INSERT INTO theirs VALUES (1)")
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_another_programs_database_is_refused_while_that_program_writes_and_after_its_crash(
+    path: Path, is_killed: bool
+):
+    process = subprocess.Popen(
+        [sys.executable, "-c", IN_USE, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    if is_killed:
+        process.kill()
+        process.wait()
+    assert_refused(path, StoreDamaged, "another program")
+    process.kill()
+    process.communicate()
+
+
+def test_another_programs_database_in_a_folder_without_rights_is_refused_as_that(path: Path):
+    connection = apsw.Connection(str(path))
+    connection.execute("PRAGMA journal_mode = WAL; CREATE TABLE theirs (x)")
+    connection.close()
+    os.utime(path, (1, 1))
+    path.chmod(0o444)
+    path.parent.chmod(0o555)
+    try:
+        assert_refused(path, StoreDamaged, "another program")
+        assert path.stat().st_mtime == 1
+    finally:
+        path.parent.chmod(0o755)
+
+
+def test_what_is_no_file_is_named_and_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe.db")
+    (tmp_path / "link.db").symlink_to(tmp_path / "nowhere")
+    for name, error, match in (
+        ("pipe.db", ConfigurationError, "is a pipe"),
+        ("/dev/null", ConfigurationError, "a device"),
+        ("link.db", StoreMissing, "is a link to"),
+        ("x" * 300, ConfigurationError, "cannot be looked at"),
+        ("nul\0.db", ConfigurationError, "cannot be looked at"),
+    ):
+        for create in (True, False):
+            with pytest.raises(error, match=match):
+                a_store(tmp_path / name).open(create=create)
+            with pytest.raises(error, match=match):
+                a_store(tmp_path / name).schema()
+    assert sorted(os.listdir(tmp_path)) == ["link.db", "pipe.db"]
 
 
 # ── damage ───────────────────────────────────────────────────────────────────────────────────────────────────────

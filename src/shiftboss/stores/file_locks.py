@@ -42,7 +42,8 @@ class Span:
         self.start = start
         if HAS_LOCKS:
             self.shared, self.alone, self.free = (
-                FLOCK.pack(kind, os.SEEK_SET, start, length, 0) for kind in (fcntl.F_RDLCK, fcntl.F_WRLCK, fcntl.F_UNLCK)
+                FLOCK.pack(kind, os.SEEK_SET, start, length, 0)
+                for kind in (fcntl.F_RDLCK, fcntl.F_WRLCK, fcntl.F_UNLCK)
             )
 
 

@@ -70,7 +70,7 @@ class SqliteStore:
 
     def schema(self) -> Schema:
         """None too for an empty file, which is no store: opening it says so.  Raises StoreDamaged."""
-        is_there = self._path.exists() and self._path.stat().st_size
+        is_there = sqlite_schema.is_there(self._path) and self._path.stat().st_size
         return Schema(sqlite_schema.version_of(self._path) if is_there else None, sqlite_schema.latest())
 
     def session(self) -> SqliteSession:

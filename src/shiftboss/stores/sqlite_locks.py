@@ -160,7 +160,7 @@ def opening(path: Path) -> Iterator[Locks]:
     Raises OSError where the file cannot be opened or its file system keeps no locks, StoreUnavailable after MAX_BUSY_S.
     """
     with _registry:
-        file = _file_at(path, os.O_RDWR)
+        file = _file_at(path)
         file.guests += 1
     try:
         with file.lock:
@@ -233,26 +233,15 @@ def _leave(file: _File) -> None:
 # ── descriptors ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def read_header(path: Path, length: int) -> bytes:
-    """The first bytes of a file, without dropping a lock of this process and without touching anything beside it."""
-    with _registry:
-        file = _file_at(path, os.O_RDONLY | os.O_NONBLOCK)
-        try:
-            return os.pread(file.anchor, length, 0)
-        finally:
-            file.guests += 1
-            _leave(file)
-
-
-def _file_at(path: Path, flags: int) -> _File:
+def _file_at(path: Path) -> _File:
     """The one that this process has open, or a new one; under _registry."""
     facts = os.stat(path)
-    return _files.get((facts.st_dev, facts.st_ino)) or _opened_at(path, flags)
+    return _files.get((facts.st_dev, facts.st_ino)) or _opened_at(path)
 
 
 def _another(file: _File, path: Path) -> int:
     with _registry:
-        found = _opened_at(path, os.O_RDWR)
+        found = _opened_at(path)
         if found is file:
             return file.idle.pop()
         found.guests += 1
@@ -260,15 +249,14 @@ def _another(file: _File, path: Path) -> int:
     raise sqlite_errors.damaged(path, sqlite_errors.MOVED)
 
 
-def _opened_at(path: Path, flags: int) -> _File:
+def _opened_at(path: Path) -> _File:
     """A new descriptor, with the file to which it belongs: *path* may have been given to another one meanwhile."""
-    descriptor = file_locks.open_file(path, flags)
+    descriptor = file_locks.open_file(path, os.O_RDWR)
     facts = os.fstat(descriptor)
     key = (facts.st_dev, facts.st_ino)
     file = _files.setdefault(key, _File(key))
     file.descriptors.append(descriptor)
-    if flags & os.O_RDWR:
-        file.idle.append(descriptor)
+    file.idle.append(descriptor)
     return file
 
 
