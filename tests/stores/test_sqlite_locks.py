@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -10,9 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from store_values import NODE, a_run, fetch, store_runs
+from store_values import NODE, FrozenClock, a_run, fetch, store_runs
 from test_sqlite_processes import PATIENCE_S, Spawn, all_ready, integrity, let_go, lines_of, next_line, path, spawn
 
+from shiftboss.errors import StoreUnavailable
 from shiftboss.ports import HistoryFilter
 from shiftboss.stores import file_locks
 from shiftboss.stores.sqlite import SqliteStore
@@ -50,7 +52,7 @@ Look = Callable[[Path], None]
 
 @LOOKS
 def test_a_node_whose_files_are_read_in_its_own_process_lives(spawn: Spawn, sqlite: SqliteStore, look: Look):
-    """C4"""
+    """C4, W7"""
     with sqlite.hold(NODE):
         look(sqlite.path.parent)
         said = lines_of(spawn("is_dead", NODE))
@@ -244,3 +246,37 @@ def test_a_store_that_is_opened_by_many_threads_at_once_is_opened(sqlite: Sqlite
         done = list(pool.map(use, range(1, 81)))
 
     assert len(fetch(sqlite.session(), *done)) == 80
+
+
+# ── where there are no such locks ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_where_there_are_posix_locks_only_opening_warns_and_work_goes_on(
+    spawn: Spawn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """W7"""
+    monkeypatch.setattr(file_locks, "HAS_OFD", False)
+    store = SqliteStore(tmp_path / "boss.db", clock=FrozenClock())
+    store.open(create=True)
+    with store.hold(NODE):
+        store_runs(store.session(), a_run(1))
+        said = [store.is_dead(NODE), *lines_of(spawn("is_dead", NODE))]
+    store.close()
+
+    assert said == [False, "False"]
+    assert ["no body may open the files" in line for line in caplog.messages] == [True]
+
+
+def test_a_file_system_that_keeps_no_locks_is_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """W7"""
+
+    def refused(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(file_locks.fcntl, "fcntl", refused)
+    with pytest.raises(StoreUnavailable, match=r"keeps no locks .* local disk"):
+        SqliteStore(tmp_path / "boss.db", clock=FrozenClock()).open(create=True)
+
+    assert list(tmp_path.iterdir()) == []

@@ -1,8 +1,8 @@
 """Locks that belong to an open file and fall with nothing else: open file description locks, where the system has them.
 
 Rules of this file
-- A POSIX lock falls at any close() of its file anywhere in the process: a body that merely reads or copies the folder of
-  the store takes it away.  One of these falls when it is given back, or with the last descriptor of its open file
+- A POSIX lock falls at any close() of its file anywhere in the process: a body that merely reads or copies the folder
+  of the store takes it away.  One of these falls when it is given back, or with the last descriptor of its open file
   (fcntl(2), "Open file description locks"; Linux 3.15).
 - A forked child inherits the descriptors, and would keep the lock of a parent that is gone: what was opened here is
   closed in forked children, and in programs that are started (O_CLOEXEC).
@@ -64,6 +64,15 @@ def close_file(descriptor: int) -> None:
         if descriptor in _opened:
             _opened.discard(descriptor)
             os.close(descriptor)
+
+
+def check(folder: str | os.PathLike[str]) -> None:
+    """Raises OSError where the file system keeps no such locks."""
+    descriptor = open_file(folder, os.O_RDONLY)
+    try:
+        share(descriptor, WHOLE)
+    finally:
+        close_file(descriptor)
 
 
 def share(descriptor: int, span: Span) -> bool:

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from shiftboss.stores import file_locks
-from shiftboss.stores.file_locks import HAS_LOCKS, HAS_OFD, WHOLE
+from shiftboss.stores.file_locks import HAS_LOCKS, WHOLE
 
 if HAS_LOCKS:  # not on Windows: nobody can tell there, leases decide
     import fcntl
@@ -129,7 +129,7 @@ def _is_free(path: Path) -> bool:
 
 
 def _lock_it(descriptor: int) -> None:
-    if HAS_OFD:
+    if file_locks.HAS_OFD:
         file_locks.take(descriptor, WHOLE)
     else:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -137,7 +137,7 @@ def _lock_it(descriptor: int) -> None:
 
 def _is_unlocked(descriptor: int) -> bool:
     """A shared lock, where one has to be taken to know: two who ask at once both get the answer."""
-    if HAS_OFD:
+    if file_locks.HAS_OFD:
         return not file_locks.is_taken(descriptor, WHOLE)
     fcntl.lockf(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     return True
@@ -145,3 +145,14 @@ def _is_unlocked(descriptor: int) -> bool:
 
 def _key(facts: os.stat_result) -> tuple[int, int, int]:
     return os.getpid(), facts.st_dev, facts.st_ino
+
+
+def _in_child() -> None:
+    """None of them is the child's; somebody may have held the lock at the fork."""
+    global _lock
+    _held.clear()
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)

@@ -10,6 +10,7 @@ Rules of this file
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import threading
 from collections.abc import Collection, Iterator
@@ -20,13 +21,20 @@ from shiftboss.clock import Clock
 from shiftboss.core.control import Request
 from shiftboss.errors import ConfigurationError, Forked, NotStarted, StoreReadOnly
 from shiftboss.ports import NO_SERVER, Arrival, Schema
-from shiftboss.stores import rows, sqlite_errors, sqlite_schema
+from shiftboss.stores import file_locks, rows, sqlite_errors, sqlite_schema
 from shiftboss.stores.node_files import NodeFiles
 from shiftboss.stores.reserve import Reserve
 from shiftboss.stores.sqlite_file import Database, Durability
 from shiftboss.stores.sqlite_session import SqliteSession
 
+POSIX_ONLY = (
+    "%s: this system keeps no locks that belong to an open file; no body may open the files of the store, to copy them "
+    "for instance: it would drop the locks, and with them what keeps processes apart"
+)
+
 NODE_IDS = "SELECT '[' || group_concat(json_quote(id)) || ']' FROM node"
+
+log = logging.getLogger("shiftboss.store")
 
 
 class SqliteStore:
@@ -62,6 +70,8 @@ class SqliteStore:
 
     def open(self, *, create: bool) -> None:
         self._pid = os.getpid()
+        if not file_locks.HAS_OFD:
+            log.warning(POSIX_ONLY, self._path)
         sqlite_schema.prepare(self._path, create=create, durability=self._durability)
         facts = self._path.stat()
         self._place = facts.st_dev, facts.st_ino

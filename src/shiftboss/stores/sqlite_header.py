@@ -2,8 +2,8 @@
 
 Rules of this file
 - They are read as bytes: nothing is locked, nothing is made or changed beside a file that may be another program's, and
-  who writes to it just now is neither waited for nor mistaken for damage.  (Asked by PRAGMA, with immutable=1, a healthy
-  file was called malformed about once in twenty crowded openings.)
+  who writes to it just now is neither waited for nor mistaken for damage.  (Asked by PRAGMA, with immutable=1, a
+  healthy file was called malformed about once in twenty crowded openings.)
 - They are read through SQLite's own door all the same: a close() of ours would drop the locks of this process.
 - The log may hold a newer first page: what stands here was true once.  Whose file it is never changes.
 """

@@ -1,4 +1,4 @@
-"""Locks beside SQLite's own, which fall at any close() of its files in this process (sqlite.org/howtocorrupt.html, 2.2).
+"""Locks beside SQLite's own, which fall at any close() of its files in the process (sqlite.org/howtocorrupt.html).
 
 Rules of this file
 - As long as this process has the file open it shares two spans that SQLite locks for the same reason: IN_USE in the

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from shiftboss.errors import ConfigurationError, StoreDamaged, StoreMissing, StoreReadOnly, StoreTooNew, StoreTooOld
-from shiftboss.stores import migrating, sqlite_errors
+from shiftboss.stores import file_locks, migrating, sqlite_errors
 from shiftboss.stores.sqlite_file import Database, Durability
 from shiftboss.stores.sqlite_header import Header, header_of
 
@@ -77,6 +77,10 @@ def _check_missing(path: Path, *, create: bool) -> None:
         raise StoreMissing(f"there is no store at {path}; start an application on it first, or name another file")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise StoreReadOnly(f"{path} cannot be made, its folder cannot be written; change that, or name another file")
+    try:
+        file_locks.check(path.parent)
+    except OSError as error:
+        raise sqlite_errors.outside(path, error) from error
 
 
 def _checked(path: Path) -> Header:
