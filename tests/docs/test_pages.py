@@ -1,4 +1,4 @@
-"""Whatever the documents show is true: their programs run, their output is that, their commands exist.
+"""Whatever the documents show is true: their programs run, their output is that.
 
 A page is one program.  Its Python blocks are run in order, in one namespace, in an empty folder; one that awaits at its
 top level is run while the page's orchestrator, `boss`, is started.  `<!-- not run: why -->` above a block leaves it at
@@ -11,7 +11,6 @@ import ast
 import asyncio
 import os
 import re
-import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,17 +19,15 @@ from pathlib import Path
 from types import CodeType
 from typing import Any, NamedTuple
 
-import click
 import pytest
 
-from shiftboss.cli.root import ENTRIES, root
+from shiftboss.cli.root import ENTRIES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 BLOCK = re.compile(
     r"^(?:<!-- not run: (?P<why>[^\n]+) -->\n)?```(?P<language>\w+)\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL
 )
-COMMAND = re.compile(r"^\$ (?:\w+=\S+ )*(shiftboss .+)$", re.MULTILINE)
 
 
 class Block(NamedTuple):
@@ -50,10 +47,6 @@ def all_blocks(page: Path) -> Iterator[Block]:
     for found in BLOCK.finditer(text):
         line = text.count("\n", 0, found.start("text")) + 1
         yield Block(page, line, found["language"], found["text"], found["why"])
-
-
-def commands_of(page: Path) -> list[str]:
-    return [line for block in blocks_of(page, "console") for line in COMMAND.findall(block.text)]
 
 
 def name_of(page: Path) -> str:
@@ -113,37 +106,7 @@ def test_the_first_program_of_the_readme_prints_what_it_says():
     assert done.stdout.splitlines() == said
 
 
-# ── commands ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize("page", [page for page in PAGES if commands_of(page)], ids=name_of)
-def test_the_commands_of_a_page_exist_with_these_options(page: Path):
-    for line in commands_of(page):
-        words = shlex.split(line.partition(" #")[0].removesuffix("&"))[1:]
-        command, rest = follow(words)
-        known = options_of(command)
-        unknown = [word for word in rest if word.startswith("-") and word.partition("=")[0] not in known]
-
-        assert command is not root or rest == ["--help"], f"there is no such command: {line}"
-        assert not unknown, f"no such option: {line}"
-
-
-def follow(words: list[str]) -> tuple[click.Command, list[str]]:
-    """The command that the words lead to, and what is left of them."""
-    command: click.Command = root
-    while isinstance(command, click.Group) and words:
-        inner = command.get_command(click.Context(root), words[0])
-        if inner is None:
-            break
-        command, words = inner, words[1:]
-    return command, words
-
-
-def options_of(command: click.Command) -> set[str]:
-    """The options of a command; a group may pass them on to its default command."""
-    inner = command.commands.values() if isinstance(command, click.Group) and command is not root else ()
-    params = [param for each in (command, *inner) for param in each.params]
-    return {option for param in params for option in (*param.opts, *param.secondary_opts)} | {"--help", "-"}
+# ── commands (their lines: test_command_lines.py) ────────────────────────────────────────────────────────────────────
 
 
 def test_the_reference_has_a_section_for_each_command():
