@@ -23,6 +23,14 @@ ANSWER_WITHIN_S = 5.0  # long enough for a slow disk, short enough for a web req
 Put = Callable[[Answer], None]
 
 
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """The event loop that runs in this thread."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
 def _unanswered() -> StoreUnavailable:
     return StoreUnavailable(
         f"the store did not answer within {ANSWER_WITHIN_S:g} s; whether it was stored is not known, "

@@ -61,6 +61,8 @@ class NodeParts:
         self._stack.callback(store.close)
         self.node: Node | None = None
         self.executors: dict[str, Executor] = {}
+        self._coroutines: CoroutineExecutor | None = None
+        self._close_within_s = CLOSE_WITHIN_S
         self.watchdog: Watchdog | None = None
         if not is_client:
             self._open_executors(loop)
@@ -91,12 +93,17 @@ class NodeParts:
                     kind = boss.definitions[name].executor
                     self.executors[kind] = PoolExecutor(kind, body.pool, self.store.clock, slots=body.pool_slots)
         if loop is not None:
-            coroutines = CoroutineExecutor(loop, boss.max_concurrency, self.store.clock)
-            self.executors["coroutine"] = coroutines
+            coroutines = CoroutineExecutor(
+                loop, boss.max_concurrency, self.store.clock, needs_loop="coroutine" in kinds
+            )
+            self.executors["coroutine"] = self._coroutines = coroutines
             self.watchdog = Watchdog(loop, self.store.clock, running=coroutines.running)
         for executor in self.executors.values():
             executor.open()
-            self._stack.callback(executor.close, CLOSE_WITHIN_S)
+            self._stack.callback(self._close_executor, executor)
+
+    def _close_executor(self, executor: Executor) -> None:
+        executor.close(self._close_within_s)
 
     def _make_node(self) -> Node:
         boss = self._boss
@@ -118,7 +125,7 @@ class NodeParts:
 
     def engine(self, subscribers: Sequence[Subscriber], meters: Sequence[Meter]) -> Engine:
         boss = self._boss
-        return Engine(
+        engine = Engine(
             self.store,
             self.store.clock,
             node=self.node,
@@ -137,12 +144,26 @@ class NodeParts:
             shutdown_timeout_s=boss.shutdown_timeout_s,
             keep=boss.keep,
         )
+        if self._coroutines is not None:
+            self._coroutines.on_loop_lost = engine.end
+        return engine
+
+    def is_on_loop(self) -> bool:
+        """Whether the caller blocks the loop on which bodies run."""
+        return self._coroutines is not None and self._coroutines.is_on_loop()
+
+    def main_is_over(self) -> None:
+        """Nobody runs a loop that stands still now."""
+        if self._coroutines is not None:
+            self._coroutines.main_is_over()
 
     def attach(self, close: Callable[[], None]) -> None:
         """Close that first: it reads the store."""
         self._stack.callback(close)
 
     def close(self, *, has_stuck_bodies: bool) -> None:
+        if has_stuck_bodies:  # their time is over
+            self._close_within_s = 0.0
         if has_stuck_bodies and self.node is not None:
             _held_to_the_end.append(self._hold.pop_all())
         self._stack.close()

@@ -14,8 +14,10 @@ import importlib
 import os
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import TimeoutError as FutureTimeout
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
+from shiftboss.app import process_end
 from shiftboss.app.declaration import WorkerOptions, declare
 from shiftboss.app.first_node import LOOK_EVERY_S, WAIT_S, Absence
 from shiftboss.app.handle import Decorate, Worker
@@ -45,10 +47,6 @@ if TYPE_CHECKING:  # 15 ms of import, which is for the start and the first quest
     from shiftboss.app.views import Views
     from shiftboss.engine.engine import Engine, Meter, Subscriber
     from shiftboss.engine.shutdown import ShutdownReport
-
-_forks = [0]  # how often this process was forked off; asked at every call, where getpid would be a system call
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: _forks.__setitem__(0, _forks[0] + 1))
 
 Authorize = Callable[[Any], Any]
 ASGIApplication = Callable[[Any, Any, Any], Awaitable[None]]
@@ -124,7 +122,8 @@ class Orchestrator(Operations):
         self._parts: NodeParts | None = None
         self._views: Views | None = None
         self._views_lock = threading.Lock()  # protects the views' session: one thread at a time
-        self._forks = 0
+        self._was_forked = False  # this process is a child of the one in which it was opened
+        self._pid = 0  # the process in which it was opened
         self._absence = Absence(self._given_clock)
         self.sync = SyncFace(self)
         """The same methods for code without a loop; opens a client at its first use."""
@@ -282,6 +281,8 @@ class Orchestrator(Operations):
         from shiftboss.app.node import NodeParts  # with the engine
         from shiftboss.stores.urls import open_store
 
+        if self._engine is not None and self._engine.over.done():
+            self._close()  # a node that has ended by itself: its loop was closed (G5)
         if self._engine is not None:
             raise AlreadyStarted("the orchestrator runs already; stop it before it is started again")
         if place.in_child and not is_client:
@@ -289,19 +290,26 @@ class Orchestrator(Operations):
                 "this is a child of executor='process', which imports the module of its function and starts nothing; "
                 'put the start of the orchestrator under if __name__ == "__main__":'
             )
-        store = open_store(self.store_url, clock=self._given_clock, durability=self.durability)
+        if not is_client:
+            process_end.must_have_threads()
+        process_end.opens(self)
         try:
-            store.open(create=not is_client)
-        except StoreMissing:
-            if not create:
-                raise
-            store.open(create=True)  # only now: a client does not migrate what others run on (W4)
-        parts = NodeParts(self, store, loop, is_client=is_client, declares_new=create)
-        self._parts = parts
-        self._engine = parts.engine(self._subscribers, self._meters)
-        self._forks = _forks[0]
-        self._engine.start()
-        return self._engine
+            store = open_store(self.store_url, clock=self._given_clock, durability=self.durability)
+            try:
+                store.open(create=not is_client)
+            except StoreMissing:
+                if not create:
+                    raise
+                store.open(create=True)  # only now: a client does not migrate what others run on (W4)
+            self._parts = NodeParts(self, store, loop, is_client=is_client, declares_new=create)
+            engine = self._parts.engine(self._subscribers, self._meters)
+            self._was_forked, self._pid = False, os.getpid()
+            self._engine = engine
+            engine.start()
+        except BaseException:
+            self._close()
+            raise
+        return engine
 
     def _close(self) -> None:
         engine, parts = self._engine, self._parts
@@ -316,6 +324,41 @@ class Orchestrator(Operations):
             # an engine that did not get ready has no report
             report = engine.over.result() if engine is not None and engine.over.done() else None
             parts.close(has_stuck_bodies=report is not None and report.stuck > 0)
+        process_end.closed(self)
+
+    # ── without a stop (process_end.py) ──────────────────────────────────────────────────────────────────────────
+
+    def _end_with_process(self, *, owns_process: bool) -> None:
+        """The main thread is over: begin to stop; a loop that stands still is not run any more."""
+        engine, parts = self._engine, self._parts
+        if engine is not None:
+            engine.end(owns_process=owns_process)
+        if parts is not None:
+            parts.main_is_over()
+
+    def _close_with_process(self, timeout_s: float) -> None:
+        """Wait until it has stopped, and close it; one that does not in time is left to the end of the process."""
+        engine = self._engine
+        if engine is not None:
+            with contextlib.suppress(FutureTimeout):
+                engine.over.result(timeout_s)
+                self._close()
+                self.sync._end_loop()
+
+    def _is_on_loop(self) -> bool:
+        return self._parts is not None and self._parts.is_on_loop()
+
+    def _end_sooner(self) -> None:
+        if self._engine is not None:
+            self._engine.stop()
+
+    def _leave_to_parent(self) -> None:
+        """In a forked child: forget what is the parent's, without closing it."""
+        process_end.keep_for_ever((self._engine, self._parts, self._views))
+        self._engine = self._parts = self._views = None
+        self._views_lock = threading.Lock()  # another thread may have held it
+        self._was_forked = True
+        self.sync._leave_to_parent()
 
     @property
     def clock(self) -> Clock:
@@ -324,17 +367,18 @@ class Orchestrator(Operations):
 
     def _require(self) -> Engine:
         engine = self._engine
-        if engine is None:
-            raise NotStarted(
-                "the orchestrator is not started; use `async with boss`, `await boss.start()`, "
-                "`async with boss.client()` or boss.sync"
-            )
-        if self._forks != _forks[0]:
+        if engine is not None:
+            return engine
+        if self._was_forked:
             raise Forked(
-                "this process was forked after the orchestrator was started; start it in the child instead "
-                "(gunicorn: post_fork, or lifespan)"
+                "this process was forked after the orchestrator was started or opened, and has none of its threads and "
+                "connections; open it here: `await boss.start()`, `async with boss.client()`, boss.sync.start() (in "
+                "gunicorn's post_fork, or a lifespan), or boss.sync.trigger(…), which opens a client by itself"
             )
-        return engine
+        raise NotStarted(
+            "the orchestrator is not started; use `async with boss`, `await boss.start()`, "
+            "`async with boss.client()` or boss.sync"
+        )
 
     @property
     def store(self) -> Store:

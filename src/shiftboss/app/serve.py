@@ -13,6 +13,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from shiftboss.app.call import running_loop
+from shiftboss.app.own_loop import close_loop, new_loop
 from shiftboss.app.signals import heard, leave_at_once
 from shiftboss.app.systemd import unit_of_environment
 from shiftboss.engine.engine import Engine
@@ -22,7 +24,7 @@ from shiftboss.errors import NotAllowed
 if TYPE_CHECKING:
     from shiftboss.app.orchestrator import Orchestrator
 
-TIDY_S = 1.0  # after the report: for the loop to close; then the process ends all the same
+CLOSE_WITHIN_S = 6.0  # after the report: for the loop, the store and idle threads; other code may block the loop
 # Objects made before the collector looks at the youngest: Python's 700 are far fewer than one cycle of the engine
 # makes, and a fifth of the processor went into looking (measured: 67 µs a run became 54).  20,000 are a few MiB.
 COLLECT_AFTER = (20_000, 20, 20)
@@ -36,19 +38,31 @@ def serve(boss: Orchestrator, *, until: Callable[[Engine], None] | None = None) 
     """
     if threading.current_thread() is not threading.main_thread():
         raise NotAllowed("run() owns the process and its signals: call it from the main thread, or use start and stop")
+    if running_loop() is not None:
+        raise NotAllowed(
+            "run() has an event loop of its own, and one runs in this thread already (a notebook, an async main): "
+            "write `async with boss:` or `await boss.start()` there; in a notebook boss.sync.start() does as well"
+        )
     collect_seldom()
-    loop = asyncio.new_event_loop()
+    loop = new_loop()
     asyncio.set_event_loop(loop)
     unit = unit_of_environment(boss.clock)
-    engine = boss._make_engine(loop, is_client=False)
+    try:
+        engine = boss._make_engine(loop, is_client=False)
+    except BaseException:
+        close_loop(loop)
+        raise
     ending: list[int] = []
+    has_ended = threading.Event()
 
     def on_end(number: int) -> None:
         ending.append(number)
         engine.stop(owns_process=True)
 
     with heard(on_end):
-        watcher = threading.Thread(target=_end_in_time, args=(engine, ending), name="shiftboss-exit", daemon=True)
+        watcher = threading.Thread(
+            target=_end_in_time, args=(engine, ending, has_ended), name="shiftboss-exit", daemon=True
+        )
         try:
             loop.run_until_complete(asyncio.wrap_future(engine.ready, loop=loop))
         except BaseException:
@@ -62,7 +76,8 @@ def serve(boss: Orchestrator, *, until: Callable[[Engine], None] | None = None) 
             unit.ready(engine)
         report = loop.run_until_complete(asyncio.wrap_future(engine.over, loop=loop))
         boss._close()
-        _close_loop(loop)
+        close_loop(loop)
+        has_ended.set()
         if unit is not None:
             unit.close()
         report.signal = ending[-1] if ending else None
@@ -76,13 +91,11 @@ def collect_seldom() -> None:
         gc.set_threshold(*COLLECT_AFTER)
 
 
-def _end_in_time(engine: Engine, ending: list[int]) -> None:
-    """Whatever the main thread is doing: soon after the report the process is over."""
+def _end_in_time(engine: Engine, ending: list[int], has_ended: threading.Event) -> None:
+    """Whatever the loop is doing: soon after the report it is over, or the process is."""
     report = engine.over.result()
-    if report.stuck:
+    if report.stuck or not has_ended.wait(CLOSE_WITHIN_S):
         leave_at_once(exit_code(report, ending))
-    main = threading.main_thread()
-    main.join(TIDY_S + 5.0)
 
 
 def exit_code(report: ShutdownReport, ending: list[int]) -> int:
@@ -90,15 +103,3 @@ def exit_code(report: ShutdownReport, ending: list[int]) -> int:
     if report.forced and (report.interrupted or report.stuck) and ending:
         return FORCED + ending[-1]
     return report.exit_code
-
-
-def _close_loop(loop: asyncio.AbstractEventLoop) -> None:
-    """Cancel what is left on the loop and give it a moment; nothing of ours is among it."""
-    tasks = asyncio.all_tasks(loop)
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        loop.run_until_complete(asyncio.wait(tasks, timeout=TIDY_S))
-    loop.run_until_complete(loop.shutdown_asyncgens())
-    asyncio.set_event_loop(None)
-    loop.close()

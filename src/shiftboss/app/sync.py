@@ -3,25 +3,27 @@
 Rules of this file
 - At its first use it opens a client, unless the orchestrator is started.
 - `start` runs workers, coroutines on a loop in a thread of its own.
-- Never call it from a coroutine: it blocks.
+- Never call it from a coroutine: it blocks.  Where it would wait there for the very loop that it blocks, it raises.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
-from shiftboss.app import call
+from shiftboss.app import call, process_end
 from shiftboss.app.declaration import Named, name_of
 from shiftboss.app.first_node import LOOK_EVERY_S, WAIT_S
 from shiftboss.app.handle import TriggerOptions, result_of
+from shiftboss.app.own_loop import new_loop
 from shiftboss.app.within import Within, insert
 from shiftboss.core.model import DeadLetter, LogLine, Node, Run, WorkerState
 from shiftboss.core.policy import Duration, duration
-from shiftboss.errors import ConfigurationError, StoreMissing
+from shiftboss.errors import ConfigurationError, NotAllowed, StoreMissing
 from shiftboss.ports import HistoryFilter, LetterFilter
 
 if TYPE_CHECKING:
@@ -48,12 +50,16 @@ class SyncFace:
 
     def start(self) -> None:
         """Run workers; coroutines on a loop in a thread of its own."""
-        loop = asyncio.new_event_loop()
+        loop = new_loop()
         thread = threading.Thread(target=loop.run_forever, name="shiftboss-loop", daemon=True)
-        engine = self._boss._make_engine(loop, is_client=False)
-        thread.start()
+        try:
+            engine = self._boss._make_engine(loop, is_client=False)
+        except BaseException:
+            loop.close()
+            raise
         self._loop, self._loop_thread = loop, thread
         try:
+            thread.start()
             engine.ready.result()
         except BaseException:
             self._boss._close()
@@ -61,8 +67,14 @@ class SyncFace:
             raise
 
     def stop(self) -> ShutdownReport:
-        """Drain and stop, whether this was started or only a client."""
+        """Drain and stop, whether this was started or only a client.  Raises NotAllowed on the loop of its bodies."""
         engine = self._boss._require()
+        engine.must_be_another_thread()
+        if self._boss._is_on_loop():
+            raise NotAllowed(
+                "boss.sync.stop() would block the event loop whose bodies it waits for; await boss.stop() there, or "
+                "call it from another thread"
+            )
         engine.stop()
         report = engine.over.result()
         self._boss._close()
@@ -77,8 +89,10 @@ class SyncFace:
         """
         wait_s = duration(wait, name="wait")
         boss = self._boss
+        if boss._engine is not None and boss._pid != os.getpid():
+            process_end.forget_parent()  # by a server that calls no hooks of Python's
         with self._lock:
-            if boss._engine is not None:
+            if boss._engine is not None and not boss._engine.over.done():
                 return
             while True:
                 try:
@@ -110,13 +124,19 @@ class SyncFace:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _leave_to_parent(self) -> None:
+        """In a forked child."""
+        self._lock = threading.Lock()  # another thread may have held it
+        self._loop = self._loop_thread = None
+
     def _end_loop(self) -> None:
         loop, thread = self._loop, self._loop_thread
         self._loop = self._loop_thread = None
         if loop is None or thread is None:
             return
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(5.0)
+        if thread.ident is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(5.0)
         if not thread.is_alive():
             loop.close()
 
@@ -196,7 +216,12 @@ class SyncFace:
         return letter
 
     def wait_for(self, run_id: int, *, timeout: Duration | None = None) -> Run:
-        """Wait until a run has ended, here or on any node."""
+        """Wait until a run has ended, here or on any node.  Raises WaitTimeout, NotAllowed on a loop with bodies."""
+        if process_end.blocks_bodies():
+            raise NotAllowed(
+                f"to wait for run {run_id} here would block the event loop on which bodies run, perhaps its own, for "
+                "ever; write await boss.wait_for(…), or run = await worker.trigger(…) and await run.result()"
+            )
         self.open()
         timeout_s = None if timeout is None else duration(timeout, name="timeout")
         put = self._boss._put_watch(run_id)
@@ -204,7 +229,7 @@ class SyncFace:
         return run
 
     def result(self, run_id: int, *, timeout: Duration | None = None) -> Any:
-        """What the body of a run returned.  Raises RunFailed, WaitTimeout, WrongResult."""
+        """What the body of a run returned.  Raises RunFailed, WaitTimeout, WrongResult, NotAllowed as `wait_for` does."""
         run = self.wait_for(run_id, timeout=timeout)
         return result_of(run, self._boss.bodies.get(run.worker))
 

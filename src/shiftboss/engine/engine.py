@@ -32,7 +32,7 @@ from shiftboss.engine.retention import KEEP, Keep, Retention
 from shiftboss.engine.shutdown import Phase, Shutdown, ShutdownReport
 from shiftboss.engine.waiters import Waiters
 from shiftboss.engine.watchdog import Watchdog
-from shiftboss.errors import OperatorError, ShiftbossError, StoreFull, StoreUnavailable
+from shiftboss.errors import NotAllowed, OperatorError, ShiftbossError, StoreFull, StoreUnavailable
 from shiftboss.logs import get_logger
 from shiftboss.ports import Body, Executor, Launch, Raised, Session, StopReason, Store
 
@@ -124,29 +124,50 @@ class Engine:
         self._back_off_s = 0.0
         self._trouble: str | None = None
         self._dead: set[str] = set()
-        self._thread = threading.Thread(target=self._run, name="shiftboss-engine", daemon=False)
+        self._thread = threading.Thread(target=self._run, name="shiftboss-engine", daemon=True)
         self.ready: Future[None] = Future()  # the store is open, the workers are declared, the lease is held
         self.over: Future[ShutdownReport] = Future()
 
     # ── from any thread ──────────────────────────────────────────────────────────────────────────────────────────
 
     def start(self) -> None:
-        """Start the thread; `ready` tells how that went."""
-        self._thread.start()
+        """Start the thread; `ready` tells how that went.  Raises NotAllowed where there can be no threads."""
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            raise NotAllowed(f"no thread can be started here ({error}), and the orchestrator needs some") from error
 
     def put(self, fact: Fact) -> None:
-        """Raises NotStarted once the engine has stopped."""
+        """Raises NotStarted once the engine has stopped, NotAllowed in its own thread."""
+        self.must_be_another_thread()
         self._inbox.put(fact)
 
     def watch(self, run_id: int, answer: Answer) -> None:
-        """Answer with the run when it has ended, here or elsewhere.  Raises NotStarted."""
+        """Answer with the run when it has ended, here or elsewhere.  Raises what `put` raises."""
+        self.must_be_another_thread()
         self._inbox.put(self._waiters.fact(run_id, answer))
+
+    def must_be_another_thread(self) -> None:
+        """Raises NotAllowed where the caller would wait for itself."""
+        if threading.get_ident() == self._thread.ident:
+            raise NotAllowed(
+                "this was called in the engine's own thread (by what on_events or measure calls), which would have to "
+                "answer it: hand it to another thread, or to your loop by asyncio.run_coroutine_threadsafe(…)"
+            )
 
     def stop(self, *, owns_process: bool = False) -> None:
         """Ask for a graceful end; again for a quicker one (G3).  Returns at once; `over` has the report."""
         self._owns_process = self._owns_process or owns_process
         self._shutdown.request(self._clock.monotonic_s(), timeout_s=self._shutdown_timeout_s)
         self._ring()
+
+    def end(self, why: str = "", *, owns_process: bool = False) -> None:
+        """Ask for a graceful end, unless that was asked for already: nobody else will (G5)."""
+        self._owns_process = self._owns_process or owns_process
+        if self._shutdown.requests == 0:
+            if why:
+                log.error("%s; this node stops, other nodes go on with its runs", why)
+            self.stop()
 
     def measure(self, meter: Meter) -> None:
         """From the next cycle on."""
@@ -176,7 +197,8 @@ class Engine:
         return self._thread.is_alive()
 
     def join(self, timeout_s: float | None = None) -> None:
-        self._thread.join(timeout_s)
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
 
     def _ring(self) -> None:
         self._wake.set()

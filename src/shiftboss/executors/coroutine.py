@@ -6,7 +6,9 @@ Rules of this file
   reports it, so each is reported once.
 - A body is told to stop by cancelling its task, again after each grace while it does not end (T2); it keeps its slot
   until it really does.
-- A loop that is gone never raises into the engine: what ran on it was interrupted.
+- A loop that is gone never raises into the engine: what ran on it was interrupted, and the engine is told, once.
+- Whoever ends a loop cancels all that is on it (`asyncio.run` does, when its main is over or failed): a task of ours
+  that only waits is among that, and tells it from the cancellation of one body.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import contextvars
 import math
 import threading
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from inspect import isawaitable
 from typing import Any
 
@@ -29,6 +31,7 @@ from shiftboss.ports import Launch, StopReason
 
 MAX_BEGUN_AT_ONCE = 200  # tasks made before the loop serves others: about 1 ms
 LOOP_CLOSED = "the event loop was closed"
+LOOP_ENDS = "the event loop was ended: everything on it was cancelled"
 MIN_LOOK_GAP_S = 0.01  # a look goes through all attempts; with 10,000 of them it takes a millisecond
 
 
@@ -37,8 +40,14 @@ class CoroutineExecutor:
 
     kind = "coroutine"
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, slots: int, clock: Clock) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, slots: int, clock: Clock, *, needs_loop: bool = True) -> None:
+        """*needs_loop*: some worker of this node is a coroutine; else the node lives on without its loop."""
         self.slots = slots
+        self.on_loop_lost: Callable[[str], None] = lambda why: None
+        self._needs_loop = needs_loop
+        self._standing: asyncio.Task[None] | None = None  # cancelled with all that is on the loop
+        self._is_lost = False
+        self._thread: int | None = None  # in which the loop runs
         self._loop = loop
         self._clock = clock
         self._base = contextvars.copy_context()
@@ -52,7 +61,9 @@ class CoroutineExecutor:
 
     def open(self) -> None:
         self._announcement = Announcement()
-        self._is_closed = False
+        self._is_closed = self._is_lost = False
+        self._standing = None
+        self._on_loop(self._stand)
 
     # ── called by the engine's thread ────────────────────────────────────────────────────────────────────────────
 
@@ -73,6 +84,13 @@ class CoroutineExecutor:
 
     def announce(self) -> None:
         self._announcement.made = True
+        if self._loop.is_closed():
+            self._gone()
+
+    def main_is_over(self) -> None:
+        """The process ends: a loop that stands still now is not run any more."""
+        if not self._loop.is_running():
+            self._gone()
 
     def kill(self) -> None:
         """There is no force against a coroutine: all are cancelled at once, those in their grace again."""
@@ -103,9 +121,11 @@ class CoroutineExecutor:
     def close(self, timeout_s: float) -> None:
         """Wait for the last attempts, not longer than *timeout_s*; a body that still runs keeps its attempt."""
         self._is_closed = True
+        if self._standing is not None and not self._loop.is_closed():
+            self._on_loop(self._standing.cancel)
         if not self._loop.is_running():
             self._gone()
-        elif not self._is_on_loop():
+        elif not self.is_on_loop():
             self._emptied = threading.Event()
             if self._attempts:
                 self._emptied.wait(timeout_s)
@@ -116,22 +136,53 @@ class CoroutineExecutor:
         except RuntimeError:  # it is closed
             self._gone()
 
-    def _is_on_loop(self) -> bool:
+    def is_on_loop(self) -> bool:
+        """Whether the caller blocks the loop.  With gevent all greenlets of a thread see its loop run."""
         try:
-            return asyncio.get_running_loop() is self._loop
+            return asyncio.get_running_loop() is self._loop and self._thread == threading.get_ident()
         except RuntimeError:
             return False
 
     def _gone(self) -> None:
         """The loop stands still for good: nothing that was on it goes on."""
         for attempt in list(self._attempts.values()):
-            if attempt.has_begun and not self._loop.is_closed():
-                attempt.place.cancel(LOOP_CLOSED)  # should it be run once more, the body ends
+            if attempt.has_begun:
+                _say_nothing(attempt.place)
+                if not self._loop.is_closed():
+                    attempt.place.cancel(LOOP_CLOSED)  # should it be run once more, the body ends
             self._end(attempt, attempt.broken_off(LOOP_CLOSED))
+        self._lost(LOOP_CLOSED)
+
+    def _lost(self, why: str) -> None:
+        """Nothing can run on it any more: said once, and not when we are the ones who end."""
+        if self._needs_loop and not self._is_lost and not self._is_closed:
+            self._is_lost = True
+            self.on_loop_lost(why)
 
     # ── on the loop ──────────────────────────────────────────────────────────────────────────────────────────────
 
+    def _stand(self) -> None:
+        self._thread = threading.get_ident()
+        if self._needs_loop and not self._is_closed:
+            self._standing = self._loop.create_task(self._stand_by(), name="shiftboss")
+            _say_nothing(self._standing)
+
+    async def _stand_by(self) -> None:
+        try:
+            await self._loop.create_future()
+        except asyncio.CancelledError:
+            self._lost(LOOP_ENDS)
+
+    @property
+    def _is_ending(self) -> bool:
+        """Whether somebody has cancelled whatever is on the loop; known before any of it hears."""
+        return self._is_lost or (self._standing is not None and self._standing.cancelling() > 0)
+
     def _begin(self, started: Sequence[Attempt]) -> None:
+        if self._is_ending:
+            for attempt in started:
+                self._end(attempt, attempt.broken_off(LOOP_ENDS))
+            return
         self._waiting.extend(started)
         if len(self._waiting) == len(started):  # else a hop is under way already
             self._begin_some()
@@ -171,6 +222,8 @@ class CoroutineExecutor:
             outcome = attempt.returned(value)
         except BaseException as error:  # noqa: BLE001  # the boundary around a handler: whatever it raises is an outcome
             attempt.ended(self._clock.monotonic_s())
+            if attempt.told is None and self._is_ending:
+                attempt.heed(StopReason.SHUTDOWN)
             # A coroutine left over on a closed loop is unwound when it is collected: that is no failure of the body.
             outcome = attempt.broken_off(LOOP_CLOSED) if self._loop.is_closed() else attempt.raised(error)
             connections.after_a_failure_on_the_loop()
@@ -233,3 +286,8 @@ class CoroutineExecutor:
             attempt.zombie = True
             attempt.launch.signal("zombie", self._clock.now())
         self._tell(attempt, attempt.told or TIMEOUT, now_s)
+
+
+def _say_nothing(task: asyncio.Task[Any]) -> None:
+    """A loop that is closed, or never run again, leaves its tasks pending: no mistake of the application's."""
+    task._log_destroy_pending = False  # type: ignore[attr-defined]  # as asyncio.gather does

@@ -8,8 +8,8 @@ Rules of this file
 
 The threads are daemons, unlike those of `concurrent.futures`, which the interpreter joins at its exit: there a body
 that never ends keeps the process for ever, against G3.  A daemon is frozen wherever it is when the interpreter goes
-down.  Here that meets only bodies that were given up: the engine's own thread, which is no daemon and is joined before
-that, drains and closes this pool first.
+down.  Here that meets only bodies that were given up: before that the engine drains and closes this pool, also where
+nobody stopped it (`app/process_end.py`).
 """
 
 from __future__ import annotations

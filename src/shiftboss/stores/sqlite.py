@@ -21,7 +21,7 @@ from shiftboss.clock import Clock
 from shiftboss.core.control import Request
 from shiftboss.errors import ConfigurationError, Forked, NotStarted, StoreReadOnly
 from shiftboss.ports import NO_SERVER, Arrival, Schema
-from shiftboss.stores import file_locks, rows, sqlite_errors, sqlite_schema
+from shiftboss.stores import file_locks, fork_gate, rows, sqlite_errors, sqlite_schema
 from shiftboss.stores.node_files import NodeFiles
 from shiftboss.stores.reserve import Reserve
 from shiftboss.stores.sqlite_file import Database, Durability
@@ -69,6 +69,11 @@ class SqliteStore:
         return self._reserve.is_tight
 
     def open(self, *, create: bool) -> None:
+        if fork_gate.is_torn():
+            raise Forked(
+                f"this process was forked in the middle of a transaction, and SQLite can open no file here that its "
+                f"parent had open; start it afresh (spawn, or exec) to use {self.url}"
+            )
         self._pid = os.getpid()
         if not file_locks.HAS_OFD:
             log.warning(POSIX_ONLY, self._path)

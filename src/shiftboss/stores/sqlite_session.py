@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from shiftboss.clock import SystemClock
 from shiftboss.errors import Forked, NotStarted, ShiftbossError
 from shiftboss.ports import Wanted
+from shiftboss.stores.fork_gate import Gate
 from shiftboss.stores.pruning import prune
 from shiftboss.stores.reading import Seen
 from shiftboss.stores.sqlite_prune import PRUNINGS
@@ -49,11 +50,16 @@ class SqliteSession:
         self._bell = threading.Event()
         self._pid = os.getpid()
         self._is_open = True
+        self._gate = Gate()
 
     # ── transactions and views ───────────────────────────────────────────────────────────────────────────────────
 
     @contextmanager
     def begin(self, wanted: Wanted | None = None, *, waits: bool = False, runs: int = 0) -> Iterator[SqliteTransaction]:
+        with self._gate:
+            yield from self._begun()
+
+    def _begun(self) -> Iterator[SqliteTransaction]:
         self._check()
         db = self._db
         db.checkpoint_if_due(disk_is_full=self._store.tight)
@@ -88,6 +94,10 @@ class SqliteSession:
 
     @contextmanager
     def read(self) -> Iterator[Reads]:
+        with self._gate:
+            yield from self._viewed()
+
+    def _viewed(self) -> Iterator[Reads]:
         self._check()
         db = self._db
         before = self._seen.number
@@ -109,11 +119,13 @@ class SqliteSession:
 
     def changed_elsewhere(self) -> bool:
         self._check()
-        return self._db.number(NUMBER) != self._seen.number
+        with self._gate:
+            return self._db.number(NUMBER) != self._seen.number
 
     def wait(self, timeout_s: float) -> None:
         self._check()
-        self._db.checkpoint_if_due(disk_is_full=self._store.tight)
+        with self._gate:
+            self._db.checkpoint_if_due(disk_is_full=self._store.tight)
         until_s = _clock.monotonic_s() + timeout_s
         while not self._bell.is_set() and not self._hears_of_a_commit():
             left_s = until_s - _clock.monotonic_s()
@@ -125,7 +137,8 @@ class SqliteSession:
     def _hears_of_a_commit(self) -> bool:
         """Whether anybody committed since the last view, transaction or wait; each commit rings once."""
         try:
-            number = self._db.number(NUMBER)
+            with self._gate:
+                number = self._db.number(NUMBER)
         except ShiftbossError:
             return False  # whoever waits must not be told of it here; the next transaction is
         before, self._heard = self._heard, number
@@ -137,6 +150,10 @@ class SqliteSession:
     # ── the rest ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def prune(self, *, runs_before: datetime, letters_before: datetime, events_before: datetime, limit: int) -> int:
+        with self._gate:
+            return self._pruned(runs_before, letters_before, events_before, limit)
+
+    def _pruned(self, runs_before: datetime, letters_before: datetime, events_before: datetime, limit: int) -> int:
         self._check()
         db = self._db
         db.checkpoint_if_due(disk_is_full=self._store.tight)
@@ -164,7 +181,8 @@ class SqliteSession:
         if self._is_open and os.getpid() == self._pid:
             self._is_open = False
             self._store.closed(self)
-            self._db.close()
+            with self._gate:
+                self._db.close()
 
     def _check(self) -> None:
         if os.getpid() != self._pid:

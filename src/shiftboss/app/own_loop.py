@@ -1,0 +1,109 @@
+"""An event loop of ours, for `boss.run()` and `boss.sync.start()`: nothing that ran on it keeps the process.
+
+Rules of this file
+- What a coroutine gives to a thread (`asyncio.to_thread`) runs in daemon threads.  Those of `concurrent.futures`, which
+  a loop has otherwise, are joined when the interpreter ends, for as long as they take: against G3.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+THREADS = min(32, (os.cpu_count() or 1) + 4)  # as many as a loop has otherwise
+TIDY_S = 1.0  # for what is left on a loop that is closed
+
+Work = tuple[Future[Any], Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    loop.set_default_executor(DaemonThreads())
+    return loop
+
+
+def close_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancel what is left on a loop that stands still, and give it a moment; nothing of ours is among it."""
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        loop.run_until_complete(asyncio.wait(tasks, timeout=TIDY_S))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    asyncio.set_event_loop(None)
+    loop.close()
+
+
+class DaemonThreads(ThreadPoolExecutor):
+    """The same to its callers, and to a loop, which takes no other kind."""
+
+    def __init__(self, slots: int = THREADS) -> None:
+        super().__init__(slots)
+        self._slots = slots
+        self._guard = threading.Lock()  # protects the four below
+        self._is_closed = False
+        self._staff: set[threading.Thread] = set()
+        self._idle = 0  # threads that wait for work
+        self._backlog = 0  # work that waits for a thread
+        self._work: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        with self._guard:
+            if self._is_closed:
+                raise RuntimeError("cannot schedule new futures after shutdown")
+            if self._idle > 0:
+                self._idle -= 1
+            elif not self._hire():
+                self._backlog += 1
+            self._work.put((future, fn, args, kwargs))
+        return future
+
+    def _hire(self) -> bool:
+        """One more thread for the next work.  Raises RuntimeError when there is none at all.  Holds the lock."""
+        if len(self._staff) >= self._slots:
+            return False
+        thread = threading.Thread(target=self._serve, name="shiftboss-to-thread", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the system gives no more, or the interpreter ends
+            if not self._staff:
+                raise
+            return False
+        self._staff.add(thread)
+        return True
+
+    def _serve(self) -> None:
+        while (work := self._work.get()) is not None:
+            future, fn, args, kwargs = work
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(fn(*args, **kwargs))
+                except BaseException as error:  # noqa: BLE001  # as in every pool: it is the caller's
+                    future.set_exception(error)
+            del work, future, fn, args, kwargs  # an idle thread keeps nobody's objects alive
+            with self._guard:
+                if self._backlog > 0:
+                    self._backlog -= 1
+                else:
+                    self._idle += 1
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        with self._guard:
+            self._is_closed = True
+            staff = list(self._staff)
+        if cancel_futures:
+            with contextlib.suppress(queue.Empty):
+                while (work := self._work.get_nowait()) is not None:
+                    work[0].cancel()
+        for _ in staff:
+            self._work.put(None)
+        if wait:
+            for thread in staff:
+                thread.join()

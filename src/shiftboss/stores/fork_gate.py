@@ -1,0 +1,73 @@
+"""No fork in the middle of what SQLite does: its child could never open the same file.
+
+SQLite keeps the locks of a process in the memory of that process.  What another thread held at the moment of a fork is
+held for ever in the child, by nobody: its first transaction finds the file busy, or its mutexes taken.
+
+Rules of this file
+- Sessions do their work within their gate; a fork waits until all are free.  A transaction takes milliseconds.
+- One that lasts longer (it waits for another process) does not keep a fork: then the child may open no file.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from types import TracebackType
+
+from shiftboss.clock import SystemClock
+
+MAX_WAIT_S = 2.0
+
+_gates: weakref.WeakSet[Gate] = weakref.WeakSet()
+_held: list[Gate] = []  # by who forks
+_forking = threading.Lock()  # one fork at a time; protects `_held`
+_is_torn = False
+
+
+class Gate:
+    """One for each session.  Entered again by its own thread it is open."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        _gates.add(self)
+
+    def __enter__(self) -> None:
+        self.lock.acquire()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.lock.release()
+
+
+def is_torn() -> bool:
+    """Whether this process was forked in the middle of a transaction."""
+    return _is_torn
+
+
+def _before() -> None:
+    global _is_torn
+    _forking.acquire()
+    clock = SystemClock()
+    until_s = clock.monotonic_s() + MAX_WAIT_S
+    for gate in list(_gates):
+        if gate.lock.acquire(timeout=max(0.0, until_s - clock.monotonic_s())):
+            _held.append(gate)
+        else:
+            _is_torn = True
+
+
+def _after(*, in_child: bool) -> None:
+    global _is_torn
+    if not in_child:
+        _is_torn = False
+    while _held:
+        _held.pop().lock.release()
+    _forking.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before,
+        after_in_parent=lambda: _after(in_child=False),
+        after_in_child=lambda: _after(in_child=True),
+    )
