@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from ends import end_of
 
-from cases.ends import end_of
 from shiftboss import Orchestrator
 from shiftboss.core.model import Run, Status
 

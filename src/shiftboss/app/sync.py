@@ -229,7 +229,7 @@ class SyncFace:
         return run
 
     def result(self, run_id: int, *, timeout: Duration | None = None) -> Any:
-        """What the body of a run returned.  Raises RunFailed, WaitTimeout, WrongResult, NotAllowed as `wait_for` does."""
+        """What the body of a run returned.  Raises RunFailed, WrongResult, and what `wait_for` raises."""
         run = self.wait_for(run_id, timeout=timeout)
         return result_of(run, self._boss.bodies.get(run.worker))
 
