@@ -6,13 +6,16 @@ import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 import value_bodies as bodies
 from value_bodies import INVOICE, KEYED, Invoice
 
 from shiftboss import Idle, Orchestrator, Status, WrongPayload, WrongResult, command
+from shiftboss.cli.payload import read_payload
 from shiftboss.errors import CallerError
+from shiftboss.executors.parameters import plain_payload
 
 CANARY = "canary-3f9a1c77"
 
@@ -174,3 +177,25 @@ async def test_a_model_of_pydantic_goes_in_and_comes_out(boss):
             await (await boss.trigger("ship", {"order": order.model_dump(mode="json")})).result(timeout=10)
             == [order] * 2
         )
+
+
+async def test_a_number_keeps_its_digits_until_a_hint_reads_it(boss, url):
+    """W5: as it came over HTTP or from the command, declared here or not."""
+
+    @boss.worker()
+    def pay(price: Decimal, share: float, note) -> list[str]:
+        return [repr(price), repr(share), repr(note)]
+
+    given = '{"price": 0.12345678901234567890, "share": 0.12345678901234567890, "note": [1.10]}'
+    kept = ["Decimal('0.12345678901234567890')", "0.12345678901234568", "[1.1]"]
+    async with boss:
+        here = await boss.trigger("pay", read_payload((given,)))
+        assert await here.result(timeout=10) == kept
+        async with Orchestrator(url).client() as elsewhere:
+            there = await elsewhere.trigger("pay", read_payload((given,)))
+        assert await asyncio.to_thread(boss.sync.result, there.id, timeout=10) == kept
+        for number in ("1e400", "-1e400"):
+            with pytest.raises(WrongPayload, match=r"parameter 'note': JSON has no -?inf"):
+                await boss.trigger("pay", read_payload(("price=1", "share=1", f"note={number}")))
+            with pytest.raises(WrongPayload, match="Number out of range"):
+                plain_payload("pay", read_payload((f"note={number}",)), "why")

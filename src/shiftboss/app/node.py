@@ -77,8 +77,12 @@ class NodeParts:
         if "thread" in kinds:
             self.executors["thread"] = ThreadExecutor(boss.max_concurrency, self.store.clock)
         if "process" in kinds:
+            from shiftboss.executors.interpreter import require_interpreter
             from shiftboss.executors.process import ProcessExecutor  # 15 ms of import, for who asks only
 
+            require_interpreter(
+                n for n, each in boss.definitions.items() if each.executor == "process" and boss.only(n)
+            )
             measures = any(each.max_memory_bytes is not None for each in boss.definitions.values())
             self.executors["process"] = ProcessExecutor(boss.process_slots, self.store.clock, measures=measures)
         if "command" in kinds:

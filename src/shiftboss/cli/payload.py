@@ -9,6 +9,8 @@ from typing import Any
 import click
 import msgspec
 
+from shiftboss.executors.json_types import read_json
+
 
 def read_payload(words: tuple[str, ...]) -> dict[str, Any] | None:
     """A JSON object, @file, - (stdin) or key=value pairs; None for nothing.  Raises UsageError."""
@@ -36,7 +38,7 @@ def _source(word: str) -> tuple[bytes, str]:
 
 def _object(data: bytes, source: str) -> dict[str, Any]:
     try:
-        found = msgspec.json.decode(data)
+        found = read_json(data)
     except (msgspec.DecodeError, UnicodeError) as error:
         raise click.UsageError(f"{source} is no JSON: {error}.") from error
     if not isinstance(found, dict):
@@ -51,6 +53,6 @@ def _pair(word: str) -> tuple[str, Any]:
     if not equals or not key:
         raise click.UsageError(f"{word!r} is neither a JSON object nor key=value.")
     try:
-        return key, msgspec.json.decode(text.encode())
+        return key, read_json(text.encode())
     except (msgspec.DecodeError, UnicodeError):
         return key, text

@@ -27,6 +27,7 @@ from shiftboss.executors.attempt import Attempt
 from shiftboss.executors.entry import Entry
 from shiftboss.executors.family import Family, code_of, has_ended
 from shiftboss.executors.guard import MARK
+from shiftboss.executors.interpreter import interpreter
 from shiftboss.executors.lifeline import Lifeline
 from shiftboss.executors.place import this_script
 from shiftboss.executors.wire import MAX_READ_BYTES, Hello, Inbox, ToChild, ToNode, framed, from_child
@@ -161,10 +162,13 @@ class Child:
 
 def _spawn(fd: int, *, mark: str) -> subprocess.Popen[bytes]:
     """A fresh interpreter with the options of this one, in a session of its own."""
+    python = interpreter()
+    if python is None:
+        raise OSError("there is no Python to run a child on")
     options = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # as multiprocessing does
     output = _output()
     return subprocess.Popen(  # noqa: S603  # our own interpreter
-        [sys.executable, *options, "-P", "-c", PROGRAM.format(path=SOURCES, fd=fd, parent=os.getpid())],
+        [python, *options, "-P", "-c", PROGRAM.format(path=SOURCES, fd=fd, parent=os.getpid())],
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from shiftboss.executors.failure import class_name
-from shiftboss.executors.json_types import is_model
+from shiftboss.executors.json_types import WrittenNumber, is_model
 
 EXACT: tuple[type, ...] = (str, int, bool, type(None))  # equal is the same
 ABSENT = object()
@@ -105,7 +105,7 @@ def is_json(value: Any) -> bool:
         return all(type(key) is str and is_json(each) for key, each in value.items())
     if kind is list:
         return all(map(is_json, value))
-    return kind in EXACT or (kind is float and math.isfinite(value))
+    return kind in EXACT or (kind in (float, WrittenNumber) and math.isfinite(value))
 
 
 # ── of one type ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -189,6 +189,8 @@ def _zone(at: datetime | time) -> Any:
 def _read(given: Any, arrived: Any) -> Difference | None:
     kind, becomes = type(given), type(arrived)
     changed = Difference("", given, arrived)
+    if kind is WrittenNumber:
+        return None if becomes is not float or given == arrived else changed
     if kind is float and not math.isfinite(given):
         return changed
     if kind in (int, float) and becomes in (int, float):

@@ -3,6 +3,7 @@
 Rules of this file
 - A model is known by what it can do (`model_validate_json` and `model_dump`; `parse_raw` and `json` of pydantic 1):
   nothing is imported for it.
+- A number that came as JSON keeps its digits until a hint reads it: a `Decimal` has more of them than a float.
 - The same value gives the same bytes in every process: sets and dicts are written in one order.
 - Whether a value comes back as it was is for the caller to ask: `difference.py`.
 """
@@ -19,6 +20,22 @@ import msgspec
 from shiftboss.executors.failure import class_name
 
 
+class WrittenNumber(float):
+    """A float as it stood in JSON."""
+
+    __slots__ = ("text",)
+    text: str
+
+    def __new__(cls, text: str) -> WrittenNumber:
+        made = super().__new__(cls, text)
+        made.text = text
+        return made
+
+
+read_json = msgspec.json.Decoder(float_hook=WrittenNumber).decode
+"""Any JSON, its numbers with their digits.  Raises msgspec.DecodeError, UnicodeDecodeError, RecursionError."""
+
+
 class JsonType:
     """A hint, ready to decode what it says.  Raises whatever says that JSON cannot carry it."""
 
@@ -33,6 +50,8 @@ def encoder(otherwise: Callable[[Any], Any] | None = None) -> Callable[[Any], by
     """Writes values as JSON; *otherwise* says what stands in for one of an unknown type."""
 
     def hook(value: Any) -> Any:
+        if type(value) is WrittenNumber:
+            return msgspec.Raw(value.text.encode())
         if isinstance(value, PurePath):
             return os.fspath(value)
         if is_model(type(value)):
@@ -47,8 +66,7 @@ def encoder(otherwise: Callable[[Any], Any] | None = None) -> Callable[[Any], by
         try:
             return in_order(value)
         except TypeError:  # in this order it takes no dict whose keys are numbers, dates and the like
-            keyed_by_text = msgspec.to_builtins(value, order="deterministic", str_keys=True, enc_hook=hook)
-            return in_order(keyed_by_text)
+            return in_order(msgspec.to_builtins(value, order="deterministic", str_keys=True, enc_hook=hook))
 
     return encode
 

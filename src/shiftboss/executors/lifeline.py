@@ -12,10 +12,10 @@ import contextlib
 import os
 import secrets
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
+from shiftboss.executors.interpreter import interpreter
 from shiftboss.logs import get_logger
 
 PROGRAM = Path(__file__).with_name("guard.py")
@@ -75,8 +75,11 @@ class Lifeline:
 
     def _start(self) -> None:
         try:
+            python = interpreter()
+            if python is None:
+                raise OSError("there is no Python to run it on")
             self._warden = subprocess.Popen(  # noqa: S603  # our own program
-                [sys.executable, "-I", "-S", str(PROGRAM), str(os.getpid()), self.mark],
+                [python, "-I", "-S", str(PROGRAM), str(os.getpid()), self.mark],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -3,7 +3,8 @@
 Rules of this file
 - What cannot be found again by name is refused where it is declared: a lambda, a local function, a partial, a method.
 - A script that was started as `__main__` is imported as `__mp_main__`, as multiprocessing does, so that what stands
-  under `if __name__ == "__main__"` is not run.
+  under `if __name__ == "__main__"` is not run; also that of an archive (zipapp) or a folder.  One that cannot be read a
+  second time (an interactive session, a pipe) is refused like a lambda.
 - A module is imported by its name; where that finds nothing or another file, by its file.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import runpy
 import sys
 from pathlib import Path
@@ -23,6 +25,11 @@ from shiftboss.errors import ConfigurationError
 
 MAIN = "__main__"
 IMPORTED_MAIN = "__mp_main__"
+
+try:
+    STARTED_IN = os.getcwd()  # where a relative path of the script leads from, whatever the working directory is later
+except OSError:  # it was removed
+    STARTED_IN = ""
 
 in_child = False
 """Whether this process is a child of an executor: its main says so, and an orchestrator does not start in one."""
@@ -37,7 +44,7 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Script(msgspec.Struct, frozen=True):
-    """What `__main__` is: a module (python -m) or a file."""
+    """What `__main__` is: a module (python -m), or a file, an archive, a folder."""
 
     module: str | None = None
     file: str | None = None
@@ -56,6 +63,11 @@ def place_of(found: Any, worker: str) -> Place:
             f"worker {worker!r}: a child process cannot import {name!r}; define it with def at the top of its module, "
             "or use executor='thread'"
         )
+    if module == MAIN and this_script() == Script():
+        raise ConfigurationError(
+            f"worker {worker!r}: a child process cannot read the program again that {name!r} stands in (an interactive "
+            "session, or a pipe); put it into a module, or use executor='thread'"
+        )
     return Place(module, name, getattr(sys.modules.get(module), "__file__", None))
 
 
@@ -63,10 +75,15 @@ def this_script() -> Script:
     """What was started as `__main__` here."""
     main = sys.modules.get(MAIN)
     spec = getattr(main, "__spec__", None)
-    if spec is not None:
+    if spec is not None and spec.name != MAIN:
         return Script(module=spec.name)
-    file = getattr(main, "__file__", None)
-    return Script(file=None if file is None else str(Path(file).resolve()))
+    given = getattr(main, "__file__", None)
+    if given is None:
+        return Script()
+    file = Path(STARTED_IN, given)
+    if spec is not None:  # found within an archive or a folder
+        return Script(file=str(file.parent))
+    return Script(file=str(file.resolve())) if file.is_file() else Script()
 
 
 def find(place: Place, script: Script) -> Any:
@@ -96,7 +113,7 @@ def _main(script: Script) -> ModuleType:
         elif script.file is not None:
             content = runpy.run_path(script.file, run_name=IMPORTED_MAIN)
         else:
-            raise ImportError("the function stands in an interactive session; put it into a module")
+            raise ImportError("the program that the function stands in cannot be read again; put it into a module")
         module.__dict__.update(content)
         sys.modules[IMPORTED_MAIN] = sys.modules[MAIN] = module
     return sys.modules[IMPORTED_MAIN]

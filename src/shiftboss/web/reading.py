@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 
 from shiftboss.errors import did_you_mean
+from shiftboss.executors.json_types import WrittenNumber
 from shiftboss.web.problems import Problem
 
 BODY_WITHIN_S = 10.0  # a client that dribbles holds a connection no longer than that
@@ -62,9 +64,15 @@ async def read_body(kind: type[S], request: Request, *, limit: int) -> S:
         if name not in known:
             raise Problem(400, "unknown-field", f"the body has no field {_short(name)!r}; {_hint(name, known)}")
     try:
-        return msgspec.convert(found, kind)
-    except (msgspec.ValidationError, ValueError, OverflowError) as error:
+        body: S = _body_decoder(kind).decode(data)
+        return body
+    except (msgspec.DecodeError, ValueError, OverflowError) as error:
         raise Problem(400, "wrong-body", _said(error, "body")) from error
+
+
+@cache
+def _body_decoder(kind: type[msgspec.Struct]) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind, float_hook=WrittenNumber)  # a payload's numbers keep their digits
 
 
 def is_list(kind: Any) -> bool:

@@ -1,0 +1,57 @@
+"""The Python that children and the warden run on, where there is one to start.
+
+Rules of this file
+- What is no interpreter is never started: in a frozen application and in a host that embeds Python `sys.executable` is
+  that program, which would begin once more.
+- A host says which one to take as it does to multiprocessing: `multiprocessing.set_executable`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from shiftboss.errors import ConfigurationError
+
+NAMES = ("python", "pypy", "graalpy")
+
+
+def interpreter() -> str | None:
+    """Its path; None where there is none."""
+    if is_frozen():
+        return None
+    spawn = sys.modules.get("multiprocessing.spawn")
+    told = None if spawn is None else spawn.get_executable()
+    found = os.fsdecode(told or sys.executable or "")
+    folder = Path(sys.exec_prefix, "bin")
+    beside = [str(folder / f"python{sys.version_info[0]}.{sys.version_info[1]}"), str(folder / "python3")]
+    candidates = [found] if told and told != sys.executable else [found if _is_python(found) else "", *beside]
+    return next((each for each in candidates if each and os.access(each, os.X_OK)), None)
+
+
+def require_interpreter(workers: Iterable[str]) -> None:
+    """For *workers* of executor='process'.  Raises ConfigurationError where a child would be this program once more."""
+    if interpreter() is not None:
+        return
+    if is_frozen():
+        what = "this is a frozen application, in which a child would be the application once more"
+        remedy = "pool=ProcessPoolExecutor with multiprocessing.freeze_support()"
+    else:
+        what = f"sys.executable is {sys.executable!r}, which is no Python to run a child on"
+        remedy = "name one to multiprocessing.set_executable"
+    names = ", ".join(map(repr, workers))
+    raise ConfigurationError(
+        f"executor='process' of {names} cannot run here: {what}; use executor='thread', or {remedy}"
+    )
+
+
+def is_frozen() -> bool:
+    """Whether PyInstaller, cx_Freeze, py2exe, Nuitka or PyOxidizer has made this program."""
+    main = sys.modules.get("__main__")
+    return bool(getattr(sys, "frozen", False)) or hasattr(sys, "oxidized") or "__compiled__" in vars(main or sys)
+
+
+def _is_python(path: str) -> bool:
+    return any(name in os.path.basename(path).lower() for name in NAMES)
