@@ -92,6 +92,7 @@ def test_a_host_that_embeds_python_is_not_taken_for_one(monkeypatch, tmp_path):
     host = tmp_path / "uwsgi"
     host.touch(0o755)
     monkeypatch.setattr(sys, "executable", str(host))
+    monkeypatch.setattr(multiprocessing.spawn, "get_executable", lambda: str(host).encode())
     found = interpreter.interpreter()
     assert found is None or Path(found).name.startswith("python")
 
@@ -102,8 +103,7 @@ def test_a_host_that_embeds_python_is_not_taken_for_one(monkeypatch, tmp_path):
     ):
         interpreter.require_interpreter(["count"])
 
-    monkeypatch.setattr(multiprocessing.spawn, "get_executable", lambda: str(host).encode())
-    monkeypatch.setattr(sys, "executable", "")
+    monkeypatch.setattr(sys, "executable", "")  # and the host has named one
     assert interpreter.interpreter() == str(host)
 
 

@@ -23,11 +23,13 @@ def interpreter() -> str | None:
     if is_frozen():
         return None
     spawn = sys.modules.get("multiprocessing.spawn")
-    told = None if spawn is None else spawn.get_executable()
-    found = os.fsdecode(told or sys.executable or "")
-    folder = Path(sys.exec_prefix, "bin")
-    beside = [str(folder / f"python{sys.version_info[0]}.{sys.version_info[1]}"), str(folder / "python3")]
-    candidates = [found] if told and told != sys.executable else [found if _is_python(found) else "", *beside]
+    named = os.fsdecode((None if spawn is None else spawn.get_executable()) or "")
+    if named and named != sys.executable:
+        candidates = [named]
+    else:
+        folder = Path(sys.exec_prefix, "bin")
+        names = (f"python{sys.version_info[0]}.{sys.version_info[1]}", "python3")
+        candidates = [sys.executable or ""] if _is_python(sys.executable or "") else [str(folder / n) for n in names]
     return next((each for each in candidates if each and os.access(each, os.X_OK)), None)
 
 
