@@ -18,6 +18,7 @@ from typing import Any, get_args
 import click
 import msgspec
 
+import python_reference
 from shiftboss import errors
 from shiftboss.app.declaration import WorkerOptions
 from shiftboss.app.handle import TriggerOptions
@@ -25,7 +26,7 @@ from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.root import SECTIONS, root
 from shiftboss.context import Context
-from shiftboss.core import events, holds, lifecycle
+from shiftboss.core import events, holds, lifecycle, schedule
 from shiftboss.core.model import Cause, Status
 from shiftboss.web import bulk, frames
 from shiftboss.web.operation import Nothing
@@ -271,6 +272,18 @@ def http_problems() -> str:
     return "\n".join(rows)
 
 
+def cron_fields() -> str:
+    """The fields of an expression, and its nicknames."""
+    rows = [
+        "| field | takes |",
+        "|---|---|",
+        *(f"| {name} | {cell(takes)} |" for name, takes in schedule.FIELDS.items()),
+    ]
+    rows += ["", "| nickname | is |", "|---|---|"]
+    rows += [f"| `{name}` | `{expression}` |" for name, expression in schedule.NICKNAMES.items()]
+    return "\n".join(rows)
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "statuses": statuses,
     "events": event_table,
@@ -282,6 +295,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "http-bodies": http_bodies,
     "http-frames": http_frames,
     "http-problems": http_problems,
+    "python": python_reference.page,
+    "cron": cron_fields,
 }
 
 

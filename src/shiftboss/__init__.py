@@ -24,6 +24,7 @@ from shiftboss.errors import (
     WrongResult,
 )
 from shiftboss.executors.command import command
+from shiftboss.ports import HistoryFilter, LetterFilter
 
 if TYPE_CHECKING:
     from shiftboss.engine.shutdown import ShutdownReport
@@ -37,7 +38,9 @@ __all__ = [
     "DuplicateKey",
     "Fatal",
     "HealthPolicy",
+    "HistoryFilter",
     "Idle",
+    "LetterFilter",
     "NotStarted",
     "Orchestrator",
     "Retry",

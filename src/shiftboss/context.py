@@ -60,7 +60,7 @@ class Fatal(Exception):
 class Idle:
     """Returned by a continuous body: there was nothing to do, come again after *seconds* (or "30s")."""
 
-    idle_s: float
+    idle_s: float  # how long
 
     def __init__(self, seconds: Duration) -> None:
         object.__setattr__(self, "idle_s", policy.duration(seconds, name="Idle"))
@@ -117,10 +117,12 @@ class Context:
 
     @property
     def run_id(self) -> int:
+        """Of this run."""
         return self._launch.run.id
 
     @property
     def worker(self) -> str:
+        """Its worker's name."""
         return self._launch.run.worker
 
     @property

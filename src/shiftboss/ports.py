@@ -100,25 +100,25 @@ class Schema(NamedTuple):
 class HistoryFilter(NamedTuple):
     """Which finished or live runs to list, newest first.  `before` is a run id: the cursor of the page."""
 
-    worker: str | None = None
-    status: Collection[Status] = ()
-    since: datetime | None = None
-    key: str | None = None
-    error_type: str | None = None
+    worker: str | None = None  # its name; None: of all
+    status: Collection[Status] = ()  # one of these; empty: any
+    since: datetime | None = None  # live, or ended at this aware instant or later
+    key: str | None = None  # triggered with this key
+    error_type: str | None = None  # ended with this error: the qualified name of its class
     before: int | None = None
-    limit: int = 50
+    limit: int = 50  # at most so many
 
 
 class LetterFilter(NamedTuple):
     """Which dead letters."""
 
-    ids: Collection[int] = ()
-    worker: str | None = None
-    error_type: str | None = None
-    since: datetime | None = None
+    ids: Collection[int] = ()  # of these runs; empty: any
+    worker: str | None = None  # its name; None: of all
+    error_type: str | None = None  # died with this error: the qualified name of its class
+    since: datetime | None = None  # entered at this aware instant or later
     state: str | None = "open"  # None: all
-    before: int | None = None
-    limit: int = 1000
+    before: int | None = None  # a run id: the cursor of the page
+    limit: int = 1000  # at most so many
 
 
 class Reader(Protocol):

@@ -44,9 +44,9 @@ class Breaker(NamedTuple):
     rate: float | None = None
     window: int = 20
     min_calls: int = 10
-    cooldown: Duration = 30.0
-    max_cooldown: Duration = 600.0
-    successes: int = 1
+    cooldown: Duration = 30.0  # how long it stays open before a probe
+    max_cooldown: Duration = 600.0  # doubled at each failed probe up to this
+    successes: int = 1  # probes in a row that close it
 
     def policy(self) -> BreakerPolicy:
         return BreakerPolicy(
@@ -67,8 +67,8 @@ class Dependency(NamedTuple):
     success must not be older than that.  `on_failure`: "wait" (default), "skip" or "run".
     """
 
-    worker: Named
-    fresh: bool | Duration = False
+    worker: Named  # the upstream: its name or its function
+    fresh: bool | Duration = False  # whether its success must be new, or how old it may be
     on_failure: Literal["wait", "skip", "run"] = "wait"
 
 

@@ -97,6 +97,7 @@ class Worker(Generic[P, R]):
 
     @property
     def name(self) -> str:
+        """Of the worker."""
         return self.definition.name
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -147,6 +148,7 @@ class RunHandle(Generic[R]):
         return await self._boss.run_info(self.id)
 
     async def status(self) -> Status:
+        """Where it stands now.  Raises UnknownRun."""
         return (await self.info()).status
 
     async def wait(self, *, timeout: Duration | None = None) -> Run:  # the users' word
@@ -163,6 +165,7 @@ class RunHandle(Generic[R]):
         return cast("R", result_of(run, self._boss.bodies.get(run.worker)))
 
     async def cancel(self, *, reason: str = "") -> Run:
+        """End it: at once while it waits, by asking its body while it runs.  Raises UnknownRun, NotAllowed."""
         return await self._boss.cancel(self.id, reason=reason)
 
     def __repr__(self) -> str:
@@ -205,11 +208,13 @@ class PromisedRun(RunHandle[R]):
         return run
 
     async def info(self) -> Run:
+        """The run as the store has it now.  Raises WaitTimeout while it is not there, NotAllowed if it was refused."""
         if not self.id:
             await self.find(timeout=0)
         return await super().info()
 
     async def wait(self, *, timeout: Duration | None = None) -> Run:
+        """Wait until it is there and has ended.  Raises WaitTimeout, NotAllowed."""
         if self.id:
             return await super().wait(timeout=timeout)
         if timeout is None:
@@ -220,6 +225,7 @@ class PromisedRun(RunHandle[R]):
         return await super().wait(timeout=max(0.0, until_s - self._boss.clock.monotonic_s()))
 
     async def cancel(self, *, reason: str = "") -> Run:
+        """End it, once it is there.  Raises WaitTimeout while it is not, NotAllowed."""
         if not self.id:
             await self.find(timeout=0)
         return await super().cancel(reason=reason)

@@ -251,9 +251,11 @@ class Operations:
         return await asyncio.to_thread(self._read, lambda views: views.status())
 
     async def health(self) -> SystemHealth:
+        """How well the whole is and each worker, with the reasons, worst first (H1 to H3)."""
         return await asyncio.to_thread(self._read, lambda views: views.health())
 
     async def nodes(self) -> tuple[NodeStatus, ...]:
+        """The nodes that the store knows, those whose lease has ended among them until they are forgotten."""
         return await asyncio.to_thread(self._read, lambda views: views.nodes())
 
     async def why(self, worker: Named) -> Explanation | None:
@@ -262,13 +264,18 @@ class Operations:
         return await asyncio.to_thread(self._read, lambda views: views.why(name))
 
     async def why_run(self, run_id: int) -> Explanation:
+        """Every hold of one run; none where it runs, has ended or is about to start.  Raises UnknownRun."""
         return await asyncio.to_thread(self._read, lambda views: views.why_run(run_id))
 
     async def run_info(self, run_id: int) -> Run:
+        """A run as the store has it now, with payload, result and attempts.  Raises UnknownRun."""
         return await asyncio.to_thread(self._read, lambda views: views.run(run_id))
 
     async def runs(self, wanted: HistoryFilter = HistoryFilter()) -> list[Run]:  # noqa: B008  # immutable
-        """Runs, newest first, without payloads."""
+        """Runs, live and finished, newest first, without payloads: the newest 50, or as *wanted* says.
+
+        The next page begins `before` the id of the last one.
+        """
         return await asyncio.to_thread(self._read, lambda views: views.history(wanted))
 
     async def lines(self, run_id: int) -> list[LogLine]:
@@ -276,4 +283,5 @@ class Operations:
         return await asyncio.to_thread(self._read, lambda views: views.lines(run_id))
 
     async def dead_letters(self, wanted: LetterFilter = LetterFilter()) -> list[DeadLetter]:  # noqa: B008  # immutable
+        """Dead letters, newest first: the newest 1,000 open ones, or as *wanted* says; `state=None` is all of them."""
         return await asyncio.to_thread(self._read, lambda views: views.letters(wanted))

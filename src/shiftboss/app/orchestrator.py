@@ -178,6 +178,7 @@ class Orchestrator(Operations):
 
     @property
     def is_started(self) -> bool:
+        """Whether it is open, as a node or as a client."""
         return self._engine is not None and self._engine.is_alive
 
     async def start(self) -> None:

@@ -177,40 +177,48 @@ class SyncFace:
         return promise.key
 
     def cancel(self, run_id: int, *, reason: str = "") -> Run:
+        """End a run: at once while it waits, by asking its body while it runs.  Raises UnknownRun, NotAllowed."""
         self.open()
         run: Run = call.in_thread(self._boss._put_cancel(run_id, reason))
         return run
 
     def disable(self, worker: Named, *, reason: str = "") -> WorkerState:
+        """Start nothing new of it; what runs goes on.  Raises UnknownWorker."""
         self.open()
         state: WorkerState = call.in_thread(self._boss._put_disable(worker, reason))
         return state
 
     def enable(self, worker: Named) -> WorkerState:
+        """Start again; resets the streak and the breaker.  Raises UnknownWorker."""
         self.open()
         state: WorkerState = call.in_thread(self._boss._put_enable(worker))
         return state
 
     def forget(self, worker: Named) -> None:
+        """Remove a worker that no live node declares.  Raises UnknownWorker, NotAllowed."""
         self.open()
         call.in_thread(self._boss._put_forget(worker))
 
     def drain(self, node: str) -> Node:
+        """Let a node (its id or its name) finish what runs and start nothing new.  Raises UnknownNode."""
         self.open()
         drained: Node = call.in_thread(self._boss._put_drain(node))
         return drained
 
     def replay(self, run_id: int, *, delay: Duration = 0.0) -> Run:
+        """A new run of a dead letter, with the same payload, due after *delay*.  Raises UnknownRun, NotAllowed."""
         self.open()
         run: Run = call.in_thread(self._boss._put_replay(run_id, duration(delay, name="delay")))
         return run
 
     def resolve(self, run_id: int, *, note: str = "") -> DeadLetter:
+        """Close a dead letter with a note.  Raises UnknownRun, NotAllowed."""
         self.open()
         letter: DeadLetter = call.in_thread(self._boss._put_resolve(run_id, note))
         return letter
 
     def discard(self, run_id: int, *, note: str = "") -> DeadLetter:
+        """Close a dead letter as not worth anything.  Raises UnknownRun, NotAllowed."""
         self.open()
         letter: DeadLetter = call.in_thread(self._boss._put_discard(run_id, note))
         return letter
@@ -236,38 +244,47 @@ class SyncFace:
     # ── asking ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def status(self) -> SystemStatus:
+        """The state of everything; disabled workers first."""
         self.open()
         return self._boss._read(lambda views: views.status())
 
     def health(self) -> SystemHealth:
+        """How well the whole is and each worker, with the reasons, worst first."""
         self.open()
         return self._boss._read(lambda views: views.health())
 
     def nodes(self) -> tuple[NodeStatus, ...]:
+        """The nodes that the store knows."""
         self.open()
         return self._boss._read(lambda views: views.nodes())
 
     def why(self, worker: Named) -> Explanation | None:
+        """Every hold of the worker's next run; None when nothing waits.  Raises UnknownWorker."""
         self.open()
         name = name_of(worker)
         return self._boss._read(lambda views: views.why(name))
 
     def why_run(self, run_id: int) -> Explanation:
+        """Every hold of one run.  Raises UnknownRun."""
         self.open()
         return self._boss._read(lambda views: views.why_run(run_id))
 
     def run_info(self, run_id: int) -> Run:
+        """A run as the store has it now, with payload, result and attempts.  Raises UnknownRun."""
         self.open()
         return self._boss._read(lambda views: views.run(run_id))
 
     def runs(self, wanted: HistoryFilter = DEFAULT_RUNS) -> list[Run]:
+        """Runs, live and finished, newest first, without payloads: the newest 50, or as *wanted* says."""
         self.open()
         return self._boss._read(lambda views: views.history(wanted))
 
     def lines(self, run_id: int) -> list[LogLine]:
+        """What the attempts of a run logged, the last 1,000 lines of each.  Raises UnknownRun."""
         self.open()
         return self._boss._read(lambda views: views.lines(run_id))
 
     def dead_letters(self, wanted: LetterFilter = DEFAULT_LETTERS) -> list[DeadLetter]:
+        """Dead letters, newest first: the newest 1,000 open ones, or as *wanted* says."""
         self.open()
         return self._boss._read(lambda views: views.letters(wanted))

@@ -44,14 +44,14 @@ if TYPE_CHECKING:
 class RunningRun(Value, frozen=True, omit_defaults=False):
     """A run in progress, for lists."""
 
-    run: int
-    worker: str
-    node: str
-    since: datetime
-    attempt: int
-    progress: Progress | None = None
-    zombie: bool = False
-    cancelling: bool = False
+    run: int  # its id
+    worker: str  # its name
+    node: str  # the id of its node
+    since: datetime  # when this attempt was claimed
+    attempt: int  # its number
+    progress: Progress | None = None  # what it said last
+    zombie: bool = False  # it was told to end, past its grace, and goes on (B6)
+    cancelling: bool = False  # an operator wants it to end
 
 
 class WorkerStatus(Value, frozen=True, omit_defaults=False):
@@ -59,64 +59,64 @@ class WorkerStatus(Value, frozen=True, omit_defaults=False):
 
     IS_KEPT: ClassVar = True
 
-    name: str
-    mode: str
-    schedule: str
-    priority: str
-    enabled: bool
-    disabled: Disabled | None
-    health: str
-    reasons: tuple[HealthReason, ...]
-    running: int
+    name: str  # the worker's
+    mode: str  # scheduled, continuous or triggered
+    schedule: str  # in words; empty without one
+    priority: str  # of its runs, where a trigger says nothing else
+    enabled: bool  # whether anything new starts
+    disabled: Disabled | None  # by whom and why; None while it is enabled
+    health: str  # healthy, degraded, unhealthy, offline, disabled or unknown (H1)
+    reasons: tuple[HealthReason, ...]  # why, the gravest first
+    running: int  # attempts in the whole fleet
     pending: int  # counted to 1,001
-    due: int
-    dead_letters: int
-    consecutive_failures: int
-    last_run_at: datetime | None
-    last_success_at: datetime | None
-    last_error: Error | None
-    last_error_at: datetime | None
-    latest: Verdict | None
-    next_due_at: datetime | None
-    breaker: str | None
-    breaker_until: datetime | None
-    next_run: int | None
+    due: int  # of these, how many could start now; counted to 1,001
+    dead_letters: int  # open ones
+    consecutive_failures: int  # dead runs in a row (K4)
+    last_run_at: datetime | None  # start of the latest attempt
+    last_success_at: datetime | None  # end of the latest success
+    last_error: Error | None  # of the latest failed attempt, without traceback
+    last_error_at: datetime | None  # when that was
+    latest: Verdict | None  # how the latest run ended, for `depends_on`
+    next_due_at: datetime | None  # of the first run that waits
+    breaker: str | None  # its breaker's state: closed, open or half_open; None without one
+    breaker_until: datetime | None  # while it is open: when it is probed
+    next_run: int | None  # the id of the run that is next
     holds: tuple[Hold, ...]  # of its next run, when that is due
-    doc: str = ""
+    doc: str = ""  # the first line of the function's docstring
 
 
 class NodeStatus(Value, frozen=True, omit_defaults=False):
     """One node as `nodes` shows it."""
 
-    id: str
-    name: str
-    live: bool
-    mode: str
-    slots: int
-    used: int
-    workers: int
-    shed: str
-    shed_reason: str
-    lag_s: float
+    id: str  # made at its start
+    name: str  # host:pid, for people
+    live: bool  # whether its lease is good
+    mode: str  # running, draining or client
+    slots: int  # attempts at once
+    used: int  # attempts that run there now
+    workers: int  # how many it can run
+    shed: str  # what it holds back while it is short of something (H4)
+    shed_reason: str  # and why
+    lag_s: float  # how late its event loop is
     memory_bytes: int  # resident, as of its last renewal; 0: not known
-    lease_left_s: float
-    started_at: datetime
-    version: str
-    code_version: str
-    pid: int
-    host: str
+    lease_left_s: float  # until its lease ends unless it is renewed; negative: since when
+    started_at: datetime  # when it joined
+    version: str  # of shiftboss
+    code_version: str  # of the application
+    pid: int  # of its process
+    host: str  # its machine's name
 
 
 class SystemStatus(Value, frozen=True, omit_defaults=False):
     """Everything at a glance; disabled workers first, then the worst (K6)."""
 
-    at: datetime
-    health: str
-    reasons: tuple[HealthReason, ...]
-    nodes: tuple[NodeStatus, ...]
-    running: tuple[RunningRun, ...]
-    workers: tuple[WorkerStatus, ...]
-    store: str
+    at: datetime  # when this was true
+    health: str  # healthy, degraded or unhealthy (H3)
+    reasons: tuple[HealthReason, ...]  # why, the gravest first
+    nodes: tuple[NodeStatus, ...]  # those that the store knows
+    running: tuple[RunningRun, ...]  # every run in progress
+    workers: tuple[WorkerStatus, ...]  # disabled ones first, then the worst
+    store: str  # its address, without a password
 
     def worker(self, name: str) -> WorkerStatus:
         """One of them.  Raises KeyError."""

@@ -24,8 +24,8 @@ class Explanation(Value, frozen=True):
     With no hold the run is running, has ended, or is about to start (`behind` names the run ahead of it in its lane).
     """
 
-    run: Run
-    holds: tuple[Hold, ...] = ()
+    run: Run  # the run that was asked about
+    holds: tuple[Hold, ...] = ()  # what keeps it from starting: [holds](holds.md)
     earliest: datetime | None = None
     behind: int | None = None
 

@@ -40,9 +40,9 @@ GRAVE = frozenset({Health.UNHEALTHY, Health.OFFLINE})
 class HealthReason(Value, frozen=True, omit_defaults=False):
     """One fact that makes something other than healthy; `worker` is empty where it is about the whole."""
 
-    severity: Health
+    severity: Health  # what it makes of it
     fact: str  # failure_rate, slow, backlog, stuck, no_success, breaker, zombie, offline, draining, disabled, store, …
-    text: str
+    text: str  # the sentence
     worker: str = ""
 
     def __str__(self) -> str:
@@ -54,15 +54,15 @@ class WorkerHealth(Value, frozen=True, omit_defaults=False):
 
     IS_KEPT: ClassVar = True  # encoded once (app/facts.py)
 
-    status: Health
-    reasons: tuple[HealthReason, ...] = ()
+    status: Health  # healthy, degraded, unhealthy, offline, disabled or unknown
+    reasons: tuple[HealthReason, ...] = ()  # worst first
 
 
 class SystemHealth(Value, frozen=True, omit_defaults=False):
     """H3: the whole; `status` is healthy, degraded or unhealthy.  `workers` has the disabled first, then the worst."""
 
     status: Health
-    reasons: tuple[HealthReason, ...] = ()
+    reasons: tuple[HealthReason, ...] = ()  # worst first
     workers: dict[str, WorkerHealth] = {}
 
 

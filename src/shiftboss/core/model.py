@@ -33,6 +33,7 @@ class Status(Word):
 
     @property
     def is_final(self) -> bool:
+        """Whether it never changes again."""
         return self not in (Status.PENDING, Status.RUNNING)
 
 
@@ -71,8 +72,8 @@ class Error(Value, frozen=True):
     """What a body raised.  `type` is the qualified class name; the traceback is cut to a bound by who recorded it."""
 
     type: str
-    message: str = ""
-    traceback: str = ""
+    message: str = ""  # its text, at most 2,000 characters
+    traceback: str = ""  # from the body's first frame on; empty in rows of lists
 
     def short(self) -> Error:
         """For the worker's row: who and what, without the traceback."""
@@ -82,22 +83,22 @@ class Error(Value, frozen=True):
 class Attempt(Value, frozen=True):
     """One finished try of a run (Q2).  `cause` is None when it succeeded."""
 
-    number: int
-    node: str
-    started_at: datetime
-    ended_at: datetime
-    duration_s: float
+    number: int  # 1 for the first that counts
+    node: str  # the id of the node it ran on
+    started_at: datetime  # of its claim
+    ended_at: datetime  # as reported
+    duration_s: float  # by the monotonic clock
     cause: Cause | None = None
-    error: Error | None = None
-    code_version: str = ""
+    error: Error | None = None  # what it raised
+    code_version: str = ""  # of its node
 
 
 class Claim(Value, frozen=True):
     """The mark of the node that executes an attempt.  `fence` grows with every claim in the store (C5, C7)."""
 
-    node: str
+    node: str  # its id
     fence: int
-    at: datetime
+    at: datetime  # when it was claimed
     probe: bool = False  # of a half-open breaker (K2) or of probation (K5)
     fallback: bool = False  # the fallback runs in the body's place (K3)
     zombie_since: datetime | None = None  # timed out, but its thread still runs (B6)
@@ -106,41 +107,41 @@ class Claim(Value, frozen=True):
 class CancelRequest(Value, frozen=True):
     """An operator wants this run to end (T4)."""
 
-    by: str
-    at: datetime
-    reason: str = ""
+    by: str  # who
+    at: datetime  # when
+    reason: str = ""  # in their words
 
 
 class Progress(Value, frozen=True):
     """What a body last said about how far it is."""
 
-    done: float
-    total: float | None = None
-    message: str = ""
-    at: datetime | None = None
+    done: float  # how much
+    total: float | None = None  # of how much; None: not known
+    message: str = ""  # a line, at most 500 characters
+    at: datetime | None = None  # when it was said
 
 
 class LogLine(Value, frozen=True):
     """What a body logged: the `number`-th line of the attempt under that fence."""
 
-    run: int
-    fence: int
+    run: int  # its id
+    fence: int  # of the attempt's claim
     number: int
-    attempt: int
-    at: datetime
-    level: str
-    text: str
+    attempt: int  # its number
+    at: datetime  # when it was logged
+    level: str  # the name of its level
+    text: str  # at most 2,000 characters, secrets masked
 
 
 class Run(Value, frozen=True):
     """One request to execute a worker, from pending to its end."""
 
-    id: int
-    worker: str
-    origin: Origin
-    status: Status
-    priority: Priority
-    created_at: datetime
+    id: int  # grows with every run of the store
+    worker: str  # its name
+    origin: Origin  # why it exists
+    status: Status  # where it stands
+    priority: Priority  # low, normal, high or critical
+    created_at: datetime  # when it was stored
     occurs_at: datetime  # D1: the logical instant, never changed
     due_at: datetime  # not before this instant; moved by retries and back-off
     attempt: int = 0  # counted attempts begun so far; an interrupted one is given back
@@ -148,25 +149,25 @@ class Run(Value, frozen=True):
     claim: Claim | None = None  # while running
     covers_until: datetime | None = None  # O2: the last instant taken up
     missed: int = 0  # instants taken up beside its own
-    key: str | None = None
+    key: str | None = None  # which makes its trigger idempotent (O5)
     digest: str | None = None  # sha256 of the payload
     payload: bytes | None = None  # kept in a column of its own; None in rows read without it
     forced: bool = False  # passes the gate of a disabled worker (K5)
     degraded: bool = False  # ran although an upstream had failed, or by its fallback (D5, K3)
     give_up_at: datetime | None = None  # dead as expired when it has not started by then, or not ended (T1)
-    deadline_at: datetime | None = None
-    first_started_at: datetime | None = None
-    finished_at: datetime | None = None
-    cause: Cause | None = None
+    deadline_at: datetime | None = None  # it is dead as expired when it has not ended by then
+    first_started_at: datetime | None = None  # when its first attempt was claimed
+    finished_at: datetime | None = None  # when it got its final status
+    cause: Cause | None = None  # why it ended so; None for a success
     error: Error | None = None  # of the last failed attempt
     result: bytes | None = None  # JSON; kept in a column of its own
     result_error: str | None = None  # W6: why it is not what the body returned
-    interruptions: int = 0
+    interruptions: int = 0  # attempts that were cut short and handed back (R2)
     rescues: int = 0  # in a row, without a finished attempt (C8)
-    cancel: CancelRequest | None = None
-    progress: Progress | None = None
-    heartbeat_at: datetime | None = None
-    replay_of: int | None = None
+    cancel: CancelRequest | None = None  # somebody wants it to end
+    progress: Progress | None = None  # what its body said last
+    heartbeat_at: datetime | None = None  # when its body last showed life
+    replay_of: int | None = None  # the dead run that it repeats (Q3)
     caused_by: int | None = None  # the upstream run whose success made it (M6)
     by: str = ""  # who asked for it
     traceparent: str | None = None  # W3C's, of the span that triggered it; its attempts link to that
@@ -192,28 +193,30 @@ class Run(Value, frozen=True):
 class Disabled(Value, frozen=True):
     """K4, K5: who switched the worker off and why.  `probation_until` is None when only a person switches it on."""
 
-    by: str
-    reason: str
-    since: datetime
-    error: Error | None = None
-    run: int | None = None
-    probation_s: float | None = None
+    by: str  # who; "auto": too many failures in a row (K4)
+    reason: str  # in their words
+    since: datetime  # when
+    error: Error | None = None  # the last one, when it was automatic
+    run: int | None = None  # the run that did it, when it was automatic
+    probation_s: float | None = None  # how long until one run may probe
     probation_until: datetime | None = None
 
     @property
     def automatic(self) -> bool:
+        """Whether failures did it, and not a person."""
         return self.by == "auto"
 
 
 class WorkerState(Value, frozen=True):
     """A worker as the store keeps it: the newest declaration and what people and failures decided about it."""
 
-    definition: Definition
-    declared_at: datetime
-    disabled: Disabled | None = None
+    definition: Definition  # its newest declaration
+    declared_at: datetime  # when that was stored
+    disabled: Disabled | None = None  # by whom and why; None while it is enabled
 
     @property
     def name(self) -> str:
+        """Of the worker."""
         return self.definition.name
 
 
@@ -221,8 +224,8 @@ class Verdict(Value, frozen=True):
     """How the latest run (by `occurs_at`, then id) ended, for depends_on (D2)."""
 
     occurs_at: datetime
-    run: int
-    ok: bool
+    run: int  # its id
+    ok: bool  # whether it succeeded
 
 
 class Sample(Value, frozen=True, array_like=True):
@@ -288,24 +291,24 @@ class Shed(Word):
 class Node(Value, frozen=True):
     """One process with an engine, by an identity made at its start (C2)."""
 
-    id: str
+    id: str  # made at its start
     name: str  # host:pid, for people
     boot: str  # of the lease clock: a reboot ends all leases
-    lease_until_s: float
-    started_at: datetime
+    lease_until_s: float  # on the store's lease clock (C2)
+    started_at: datetime  # when it joined
     held_since_s: float = 0.0  # since when it has held its lease without a gap (C4)
-    mode: NodeMode = NodeMode.RUNNING
-    slots: int = 100
-    executors: dict[str, int] = {}
+    mode: NodeMode = NodeMode.RUNNING  # running, draining or client
+    slots: int = 100  # attempts at once
+    executors: dict[str, int] = {}  # kind → its slots
     workers: dict[str, str] = {}  # name → parameters, of what it can run
-    shed: Shed = Shed.NOTHING
-    shed_reason: str = ""
-    lag_s: float = 0.0
+    shed: Shed = Shed.NOTHING  # what it holds back (H4)
+    shed_reason: str = ""  # and why
+    lag_s: float = 0.0  # how late its event loop is
     memory_bytes: int = 0  # resident, of its process; 0 where nobody can tell
-    pid: int = 0
-    host: str = ""
-    version: str = ""
-    code_version: str = ""
+    pid: int = 0  # of its process
+    host: str = ""  # its machine's name
+    version: str = ""  # of shiftboss
+    code_version: str = ""  # of the application
 
 
 # ── what an executor says ────────────────────────────────────────────────────────────────────────────────────────
@@ -375,14 +378,14 @@ class Report(Value, frozen=True):
 class DeadLetter(Value, frozen=True):
     """Q: the card of a dead run; the run itself, with payload and attempts, lies in the history."""
 
-    run: int
-    worker: str
-    cause: Cause
-    error_type: str
-    entered_at: datetime
-    has_payload: bool
+    run: int  # the id of the dead run
+    worker: str  # its name
+    cause: Cause  # why it died
+    error_type: str  # the qualified class name of its last error; empty without one
+    entered_at: datetime  # when it died
+    has_payload: bool  # whether it was triggered with one
     state: str = "open"  # open | replayed | resolved | discarded | superseded
-    closed_at: datetime | None = None
-    closed_by: str = ""
-    note: str = ""
-    replayed_as: int | None = None
+    closed_at: datetime | None = None  # when it was replayed, resolved, discarded or superseded
+    closed_by: str = ""  # by whom
+    note: str = ""  # in their words
+    replayed_as: int | None = None  # the id of the run that repeats it

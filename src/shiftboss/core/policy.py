@@ -32,6 +32,7 @@ class Priority(IntEnum):
 
     @property
     def label(self) -> str:
+        """Its name as people write it: "high"."""
         return self.name.lower()
 
 
@@ -78,9 +79,9 @@ class RetryPolicy(Value, frozen=True):
     """R1: `max_retries` beside the first attempt (None: without end); full jitter below min(cap, first × factor^n)."""
 
     max_retries: int | None = 3
-    first_s: float = 1.0
-    factor: float = 2.0
-    cap_s: float = 300.0
+    first_s: float = 1.0  # the first pause, in seconds
+    factor: float = 2.0  # what each further pause is multiplied by, from 1 up
+    cap_s: float = 300.0  # no pause is longer
 
     def __post_init__(self) -> None:
         if self.max_retries is not None and self.max_retries < 0:
@@ -136,12 +137,12 @@ class Rate(Value, frozen=True):
 class HealthPolicy(Value, frozen=True):
     """H2: the thresholds of a worker's health.  None switches a question off."""
 
-    degraded_rate: float | None = 0.05
-    unhealthy_rate: float | None = 0.15
-    min_attempts: int = 20
-    expected_duration_s: float | None = None
-    slow_factor: float = 1.5
-    very_slow_factor: float = 3.0
-    max_due: int | None = 100
-    heartbeat_timeout_s: float | None = 60.0
-    expect_success_within_s: float | None = None
+    degraded_rate: float | None = 0.05  # share of failed attempts, 0 to 1, from which it is degraded
+    unhealthy_rate: float | None = 0.15  # and unhealthy
+    min_attempts: int = 20  # with fewer among the last 100 neither shares nor durations are judged
+    expected_duration_s: float | None = None  # in seconds; what the two factors multiply
+    slow_factor: float = 1.5  # attempts that take so many times that on average: degraded
+    very_slow_factor: float = 3.0  # and unhealthy
+    max_due: int | None = 100  # more due runs than that: degraded
+    heartbeat_timeout_s: float | None = 60.0  # silence of a body that has beaten before: unhealthy
+    expect_success_within_s: float | None = None  # no success for longer: unhealthy

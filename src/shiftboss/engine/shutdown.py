@@ -78,10 +78,10 @@ class ShutdownReport:
     stuck: int = 0  # bodies that still run: threads that cannot be stopped
     unreported: int = 0  # ends that the store did not take: their claims are rescued later
     lost: int = 0  # of what was in flight: runs that the store does not know at the end; anything but 0 is a mistake
-    store_reached: bool = True
+    store_reached: bool = True  # False: what could not be written is rescued later
     forced: bool = False  # by a second or third request
     signal: int | None = None  # the last one that asked for the end
-    duration_s: float = 0.0
+    duration_s: float = 0.0  # from the request to the end
 
     @property
     def exit_code(self) -> int:
