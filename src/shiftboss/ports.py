@@ -35,6 +35,7 @@ from shiftboss.core.model import (
     WorkerState,
 )
 from shiftboss.core.snapshot import Change
+from shiftboss.core.unreadable import SetAside, Unreadable
 from shiftboss.core.worker import Definition
 
 # ── stores ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -122,7 +123,10 @@ class LetterFilter(NamedTuple):
 
 
 class Reader(Protocol):
-    """Bounded reads within one consistent view of the store."""
+    """Bounded reads within one consistent view of the store.
+
+    A row that cannot be read harms itself alone (W7): in its place comes what could be told of it, with `unreadable`.
+    """
 
     def changes(self, *, lanes: int = 0) -> Delta:
         """What others committed since this session's last call; everything at first or after `forget`.
@@ -154,11 +158,11 @@ class Reader(Protocol):
         ...
 
     def expiring(self, now: datetime, *, limit: int) -> list[Run]:
-        """Pending runs whose `give_up_at` has come, earliest first."""
+        """Pending runs whose `give_up_at` has come, earliest first; none that cannot be read."""
         ...
 
-    def next_give_up(self) -> datetime | None:
-        """The earliest `give_up_at` of any pending run."""
+    def next_give_up(self, after: datetime | None = None) -> datetime | None:
+        """The earliest `give_up_at` of any pending run, or the earliest after that instant."""
         ...
 
     def letters(self, wanted: LetterFilter) -> list[DeadLetter]:
@@ -196,6 +200,14 @@ class Reader(Protocol):
 
     def lines(self, run: int, *, after: tuple[int, int] = (0, 0), limit: int = MAX_LINES) -> list[LogLine]:
         """What attempts of a run logged, in order, from the line after *after* (fence, number)."""
+        ...
+
+    def unreadable(self, places: Collection[tuple[str, str]] | None = None) -> list[Unreadable]:
+        """W7: every row that cannot be read, or those of *places* (table, id) that cannot.  All of them takes a while."""
+        ...
+
+    def set_aside(self, *, after: int, limit: int) -> list[tuple[int, SetAside]]:
+        """What was set aside, in order, from the one after number *after*."""
         ...
 
     def past(self) -> Past:

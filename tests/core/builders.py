@@ -41,6 +41,7 @@ from shiftboss.core.reconcile import declare
 from shiftboss.core.schedule import Cron, Every
 from shiftboss.core.settle import settle
 from shiftboss.core.snapshot import Change, Snapshot
+from shiftboss.core.unreadable import Unreadable
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition, Mode, Start, Upstream
 
@@ -256,14 +257,29 @@ def a_snapshot(
     }
     world.lanes = {name: Lane() for name in states}
     for run in numbered:
-        if run.status is Status.PENDING:
+        if run.unreadable is not None:
+            world.suspect(run.worker)
+        if run.unreadable is not None and run.status is Status.PENDING:
+            world.lanes[run.worker].seal([run])
+        elif run.status is Status.PENDING:
             world.lanes[run.worker].put(run)
         elif run.status is Status.RUNNING:
             world.running[run.id] = run
             world.running_by.setdefault(run.worker, {})[run.id] = run
         else:
             world.found[run.id] = run
+    for name, state in states.items():
+        if state.unreadable is not None or world.record(name).unreadable is not None:
+            world.suspect(name)
+    for breaker in world.breakers.values():
+        if breaker.unreadable is not None:
+            world.suspects.update(world.relations.sharing_breaker(breaker.name))
     return world
+
+
+def unreadable(value: Any, table: str, id: str = "1", *, fields: tuple[str, ...] = ()) -> Any:
+    """*value* as a store tells it when its row cannot be read."""
+    return replace(value, unreadable=Unreadable(table, id, getattr(value, "worker", ""), reason="?", fields=fields))
 
 
 def starts(decision: Decision) -> list[int]:

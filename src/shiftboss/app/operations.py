@@ -12,7 +12,7 @@ import asyncio
 import hashlib
 import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from shiftboss.app import call
@@ -24,6 +24,7 @@ from shiftboss.clock import Clock
 from shiftboss.core.control import Request
 from shiftboss.core.model import DeadLetter, LogLine, Node, Run, WorkerState
 from shiftboss.core.policy import Duration, duration
+from shiftboss.core.unreadable import Unreadable
 from shiftboss.core.value import replace
 from shiftboss.engine import fact
 from shiftboss.errors import WaitTimeout
@@ -41,6 +42,7 @@ if TYPE_CHECKING:  # 15 ms of import, which is for the start and the first quest
 
 # Until what was triggered within a transaction is there; nobody rings for one run, and thousands may be waited for.
 MIN_PROMISE_POLL_S, MAX_PROMISE_POLL_S = 0.05, 1.0
+MAX_SET_ASIDE = 200  # rows in one transaction, which nobody else can write beside
 T = TypeVar("T")
 
 
@@ -133,6 +135,16 @@ class Operations:
     def _put_discard(self, run_id: int, note: str) -> call.Put:
         engine = self._require()
         return lambda answer: engine.put(fact.discarded(run_id, by=who(), note=note, answer=answer))
+
+    def _put_set_aside(self, rows: Sequence[Unreadable], note: str) -> call.Put:
+        engine, clock, places = self._require(), self.clock, tuple(row.place for row in rows)
+        return lambda answer: engine.put(fact.set_aside(places, clock=clock, by=who(), note=note, answer=answer))
+
+    def _to_set_aside(self, rows: Collection[Unreadable] | None) -> Iterator[Sequence[Unreadable]]:
+        """A few at a time, for each batch is one transaction."""
+        found = list(self._read(lambda views: views.unreadable()) if rows is None else rows)
+        for first in range(0, len(found), MAX_SET_ASIDE):
+            yield found[first : first + MAX_SET_ASIDE]
 
     def _put_watch(self, run_id: int) -> call.Put:
         engine = self._require()
@@ -235,6 +247,20 @@ class Operations:
         """Close a dead letter as not worth anything.  Raises UnknownRun, NotAllowed."""
         letter: DeadLetter = await call.on_loop(self._put_discard(run_id, note))
         return letter
+
+    async def unreadable(self) -> list[Unreadable]:
+        """Every stored row that cannot be read, with the reason (W7).  All of the store is looked through."""
+        return await asyncio.to_thread(self._read, lambda views: views.unreadable())
+
+    async def set_aside(self, rows: Collection[Unreadable] | None = None, *, note: str = "") -> list[Unreadable]:
+        """Move rows that cannot be read into the table `set_aside`: those that `unreadable` named, or all there are.
+
+        The answer is what was moved: a row that can be read by now, or is not there any more, is left alone.
+        """
+        moved: list[Unreadable] = []
+        for batch in await asyncio.to_thread(lambda: list(self._to_set_aside(rows))):
+            moved += await call.on_loop(self._put_set_aside(batch, note))
+        return moved
 
     async def wait_for(self, run_id: int, *, timeout: Duration | None = None) -> Run:
         """Wait until a run has ended, here or on any node.  Raises UnknownRun, WaitTimeout."""

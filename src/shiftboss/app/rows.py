@@ -65,6 +65,7 @@ class Rows(Generic[R]):
                 and known.letters == letters.get(name, 0)
                 and (known.breaker_name is None or known.breaker is breakers.get(known.breaker_name))
                 and name not in snapshot.running_by
+                and name not in snapshot.suspects
             ):
                 continue
             made = self._made(snapshot, now, name, live, letters.get(name, 0), known)

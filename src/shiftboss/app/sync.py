@@ -12,7 +12,7 @@ import asyncio
 import inspect
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
 from shiftboss.app import call, process_end
@@ -23,6 +23,7 @@ from shiftboss.app.own_loop import new_loop
 from shiftboss.app.within import Within, insert
 from shiftboss.core.model import DeadLetter, LogLine, Node, Run, WorkerState
 from shiftboss.core.policy import Duration, duration
+from shiftboss.core.unreadable import Unreadable
 from shiftboss.errors import ConfigurationError, NotAllowed, StoreMissing
 from shiftboss.ports import HistoryFilter, LetterFilter
 
@@ -222,6 +223,17 @@ class SyncFace:
         self.open()
         letter: DeadLetter = call.in_thread(self._boss._put_discard(run_id, note))
         return letter
+
+    def unreadable(self) -> list[Unreadable]:
+        self.open()
+        return self._boss._read(lambda views: views.unreadable())
+
+    def set_aside(self, rows: Collection[Unreadable] | None = None, *, note: str = "") -> list[Unreadable]:
+        self.open()
+        moved: list[Unreadable] = []
+        for batch in self._boss._to_set_aside(rows):
+            moved += call.in_thread(self._boss._put_set_aside(batch, note))
+        return moved
 
     def wait_for(self, run_id: int, *, timeout: Duration | None = None) -> Run:
         """Wait until a run has ended, here or on any node.  Raises WaitTimeout, NotAllowed on a loop with bodies."""

@@ -30,6 +30,7 @@ from shiftboss.core.health import (
 from shiftboss.core.holds import Hold
 from shiftboss.core.model import MAX_LINES, DeadLetter, Disabled, Error, LogLine, Node, Progress, Run, Verdict
 from shiftboss.core.snapshot import Snapshot
+from shiftboss.core.unreadable import SetAside, Unreadable
 from shiftboss.core.value import Value
 from shiftboss.engine.agenda import Agenda
 from shiftboss.engine.fact import arrived
@@ -52,6 +53,7 @@ class RunningRun(Value, frozen=True, omit_defaults=False):
     progress: Progress | None = None  # what it said last
     zombie: bool = False  # it was told to end, past its grace, and goes on (B6)
     cancelling: bool = False  # an operator wants it to end
+    unreadable: str = ""  # why its row cannot be read (W7)
 
 
 class WorkerStatus(Value, frozen=True, omit_defaults=False):
@@ -83,6 +85,7 @@ class WorkerStatus(Value, frozen=True, omit_defaults=False):
     next_run: int | None  # the id of the run that is next
     holds: tuple[Hold, ...]  # of its next run, when that is due
     doc: str = ""  # the first line of the function's docstring
+    unreadable: tuple[Unreadable, ...] = ()  # rows of it that cannot be read, as far as they were met (W7)
 
 
 class NodeStatus(Value, frozen=True, omit_defaults=False):
@@ -105,6 +108,7 @@ class NodeStatus(Value, frozen=True, omit_defaults=False):
     code_version: str  # of the application
     pid: int  # of its process
     host: str  # its machine's name
+    unreadable: str = ""  # why its row cannot be read (W7)
 
 
 class SystemStatus(Value, frozen=True, omit_defaults=False):
@@ -303,6 +307,16 @@ class Views:
                 _one(reader, run_id)
             return lines
 
+    def unreadable(self) -> list[Unreadable]:
+        """Every row that cannot be read (W7); all of the store is looked through."""
+        with self._session.read() as reader:
+            return reader.unreadable()
+
+    def set_aside(self, *, after: int = 0, limit: int = 1000) -> list[tuple[int, SetAside]]:
+        """What was set aside, in order (A5)."""
+        with self._session.read() as reader:
+            return reader.set_aside(after=after, limit=limit)
+
     def info(self) -> dict[str, Any]:
         with self._session.read() as reader:
             return reader.info()
@@ -401,6 +415,7 @@ class Views:
             code_version=node.code_version,
             pid=node.pid,
             host=node.host,
+            unreadable=str(node.unreadable) if node.unreadable is not None else "",
         )
 
     def _worker(
@@ -444,21 +459,23 @@ class Views:
             next_run=next_run.id if next_run is not None else None,
             holds=explained.holds if explained is not None else (),
             doc=definition.doc,
+            unreadable=tuple(snapshot.unreadable_of(name)) if name in snapshot.suspects else (),
         )
 
     def _waiting(self, snapshot: Snapshot, now: datetime, name: str) -> tuple[int, int]:
         """How many of its runs are pending, and how many of those are due; both counted to 1,001."""
         lane = snapshot.lane(name)
         if lane.is_whole:
-            due = sum(run.due_at <= now for run in lane)
-            return min(len(lane), MAX_COUNTED), min(due, MAX_COUNTED)
+            due = sum(run.due_at <= now for run in (*lane, *lane.sealed.values()))
+            return min(len(lane) + len(lane.sealed), MAX_COUNTED), min(due, MAX_COUNTED)
         counts = self._counts.get(name, {})
         return counts.get("pending", 0), counts.get("due", 0)
 
 
 def _next_run(snapshot: Snapshot, name: str) -> Run | None:
     """The run of a lane that would come first by due instant."""
-    return min(snapshot.lane(name), key=lambda run: (run.due_at, run.id), default=None)
+    lane = snapshot.lane(name)
+    return min(lane or lane.sealed.values(), key=lambda run: (run.due_at, run.id), default=None)
 
 
 def _one(reader: Reader, run_id: int) -> Run:
@@ -480,4 +497,5 @@ def _running(snapshot: Snapshot, run: Run) -> RunningRun:
         progress=run.progress,
         zombie=claim is not None and claim.zombie_since is not None,
         cancelling=run.cancel is not None,
+        unreadable=str(run.unreadable) if run.unreadable is not None else "",
     )

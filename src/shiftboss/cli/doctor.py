@@ -35,6 +35,7 @@ LITTLE_BYTES = 256 * 1024 * 1024  # of free disk: a day of a busy fleet
 ALMOST_NOTHING_BYTES = 16 * 1024 * 1024
 LONG_WAL_BYTES = 128 * 1024 * 1024  # twice what a checkpoint cuts it to: somebody keeps it from being reused
 CLOCKS_AGREE_S = 5.0
+MAX_ASIDE = 1000  # counted
 ONE_NODE = 100  # slots, where no node lives to be asked
 REMEDIES = {
     "disabled": "see to the cause, then: shiftboss enable {worker}",
@@ -42,6 +43,7 @@ REMEDIES = {
     "stuck": "shiftboss show {worker}, then cancel the run, or restart its node",
     "zombie": "it ends by itself or with its process; a body that must end in time needs executor='process'",
     "breaker": "nothing: it is probed when its cooldown ends; shiftboss enable {worker} closes it",
+    "unreadable": "look below, then: shiftboss doctor --set-aside",
     "failure_rate": "shiftboss runs --worker {worker} --status dead",
     "backlog": "shiftboss why {worker}",
     "dead_letters": "shiftboss dead",
@@ -285,6 +287,20 @@ def _health(found: SystemStatus) -> Iterator[Finding]:
             str(reason),
             remedy.format(worker=reason.worker),
         )
+
+
+def unreadable(views: Views) -> Iterator[Finding]:
+    """Rows that nobody can read, one by one (W7), and those that were set aside (A5)."""
+    found = views.unreadable()
+    for row in found:
+        yield Finding(Severity.PROBLEM, "unreadable", str(row), "shiftboss doctor --set-aside")
+    if not found:
+        yield Finding(Severity.GOOD, "rows", "every stored row can be read")
+    aside = views.set_aside(limit=MAX_ASIDE)
+    if aside:
+        more = " or more" if len(aside) == MAX_ASIDE else ""
+        text = f"{words.plural(len(aside), 'row')}{more} lie in the table set_aside, the last by {aside[-1][1].by}"
+        yield Finding(Severity.GOOD, "set aside", text)
 
 
 def relations(views: Views) -> Iterator[Finding]:

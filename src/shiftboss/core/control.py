@@ -30,6 +30,7 @@ from shiftboss.core.occurrence import give_up_at, skip_what_passed
 from shiftboss.core.policy import Priority
 from shiftboss.core.settle import end_pending
 from shiftboss.core.snapshot import NOTHING, Change, Draft, Snapshot
+from shiftboss.core.unreadable import REMEDY
 from shiftboss.core.value import Value, later, replace, seconds_between
 from shiftboss.errors import DuplicateKey, NotAllowed, UnknownNode, UnknownRun, WrongPayload
 from shiftboss.errors import WorkerDisabled as RefusedDisabled
@@ -55,7 +56,7 @@ def trigger(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], request: R
 
     Raises UnknownWorker, WorkerDisabled, DuplicateKey, WrongPayload.
     """
-    state = snapshot.worker(request.worker)
+    state = _readable(snapshot, request.worker)
     definition = state.definition
     if request.key is not None:
         earlier = _earlier(snapshot, now, request, key_ttl_s=definition.key_ttl_s)
@@ -101,6 +102,8 @@ def trigger(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], request: R
 def _earlier(snapshot: Snapshot, now: datetime, request: Request, *, key_ttl_s: float) -> Run | None:
     """O5: the run that this key made, while it is unfinished or for `key_ttl` after its success."""
     run = snapshot.keyed.get((request.worker, request.key or ""))
+    if run is not None and run.unreadable is not None:
+        raise NotAllowed(f"key {request.key!r} of worker {request.worker!r} is taken: {run.unreadable}; {REMEDY}")
     if run is None or not keeps_its_key(run, now, key_ttl_s=key_ttl_s):
         return None
     if run.digest != request.digest:
@@ -142,11 +145,21 @@ def cancel(
     return change, next(changed for changed in change.runs if changed.id == run_id)
 
 
+def _readable(snapshot: Snapshot, name: str) -> WorkerState:
+    """The worker.  Raises UnknownWorker, and NotAllowed where its row cannot be read (W7)."""
+    state = snapshot.worker(name)
+    if state.unreadable is not None:
+        raise NotAllowed(f"{state.unreadable}; {REMEDY}, or start the application again: it declares it anew")
+    return state
+
+
 def found(snapshot: Snapshot, run_id: int) -> Run:
-    """The run that was read by id.  Raises UnknownRun."""
+    """The run that was read by id.  Raises UnknownRun, and NotAllowed where it cannot be read (W7)."""
     run = snapshot.run(run_id)
     if run is None:
         raise UnknownRun(f"no run {run_id} is stored; it may have been pruned, or the id belongs to another store")
+    if run.unreadable is not None:
+        raise NotAllowed(f"{run.unreadable}; {REMEDY}")
     return run
 
 
@@ -160,7 +173,7 @@ def disable(
 
     A worker that failures had disabled stays disabled by the person from then on, without probation.
     """
-    state = snapshot.worker(name)
+    state = _readable(snapshot, name)
     if state.disabled is not None and not state.disabled.automatic:
         return NOTHING, state
     disabled = replace(state, disabled=Disabled(by=by, reason=reason, since=now))
@@ -176,7 +189,7 @@ def disable(
 
 def enable(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], name: str, by: str) -> tuple[Change, WorkerState]:
     """K5: start again; resets streak and breaker, records the instants that passed as one skipped range."""
-    state = snapshot.worker(name)
+    state = _readable(snapshot, name)
     draft = Draft(snapshot, now, ids)
     enabled = replace(state, disabled=None)
     definition = state.definition
@@ -208,13 +221,15 @@ def forget(
 
     Raises NotAllowed while a node declares it, a run of it runs, or more of its runs wait than one change may cancel.
     """
-    snapshot.worker(name)
+    _readable(snapshot, name)
     declaring = sorted(n.name for n in snapshot.nodes.values() if n.id in live and name in n.workers)
     if declaring:
         raise NotAllowed(f"worker {name!r} is declared by node {', '.join(declaring)}; stop or redeploy it first")
     if snapshot.running_of(name):
         raise NotAllowed(f"worker {name!r} has running runs; they must end first")
     lane = snapshot.lane(name)
+    if lane.sealed:
+        raise NotAllowed(f"{next(iter(lane.sealed.values())).unreadable}; {REMEDY}")
     if not lane.is_whole:
         raise NotAllowed(f"more than {len(lane)} runs of {name!r} wait; cancel them first")
     cancelled = tuple(
@@ -247,6 +262,8 @@ def drain(snapshot: Snapshot, now: datetime, *, wanted: str, by: str) -> tuple[C
             known = ", ".join(sorted(each.name for each in snapshot.nodes.values())) or "none"
             raise UnknownNode(f"no node {wanted!r} is known; known: {known}")
         node = named[0]
+    if node.unreadable is not None:
+        raise NotAllowed(f"{node.unreadable}: if it lives it writes that row anew within 10 s; else {REMEDY}")
     if node.mode is NodeMode.DRAINING:
         return NOTHING, node
     drained = replace(node, mode=NodeMode.DRAINING)
@@ -265,7 +282,7 @@ def replay(
     if letter.state not in ("open", "superseded"):
         became = f" as run {letter.replayed_as}" if letter.replayed_as else ""
         raise NotAllowed(f"dead letter {run_id} is {letter.state}{became}; only an open one is replayed")
-    definition = snapshot.worker(dead.worker).definition
+    definition = _readable(snapshot, dead.worker).definition
     due_at = later(now, delay_s)
     deadline_at = None if definition.deadline_s is None else later(due_at, definition.deadline_s)
     run = Run(
@@ -320,4 +337,6 @@ def _letter(snapshot: Snapshot, run_id: int) -> tuple[Run, DeadLetter]:
     letter = snapshot.letters.get(run_id)
     if letter is None:
         raise NotAllowed(f"run {run_id} of {run.worker!r} is no dead letter (it is {run.status})")
+    if letter.unreadable is not None:
+        raise NotAllowed(f"{letter.unreadable}; {REMEDY}")
     return run, letter

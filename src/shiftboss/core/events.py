@@ -165,6 +165,12 @@ class NodeDrained(Event, frozen=True, tag="node_drained"):
     lost: int = 0
 
 
+class UnreadableEvent(Event, frozen=True, tag="unreadable"):
+    """Stands where a stored event cannot be read (W7)."""
+
+    reason: str = ""
+
+
 class Audit(Event, frozen=True, tag="audit"):
     """A1: who did what; `before` and `after` in words."""
 
@@ -197,5 +203,6 @@ AnyEvent = (
     | ClockStepped
     | StoreRestored
     | NodeDrained
+    | UnreadableEvent
     | Audit
 )

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from shiftboss.core.decide import Walk, room_of
 from shiftboss.core.gates import View, ask, ask_node
-from shiftboss.core.holds import Hold, NotHere
+from shiftboss.core.holds import Hold, IsUnreadable, NotHere
 from shiftboss.core.model import Node, NodeMode, Run, Status
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.value import Value
@@ -32,6 +32,8 @@ class Explanation(Value, frozen=True):
 
 def explain(snapshot: Snapshot, now: datetime, *, run: Run, live: Collection[str]) -> Explanation:
     """Ask every gate about *run*.  The lanes of its whole component must have been read."""
+    if run.unreadable is not None:
+        return Explanation(run, (IsUnreadable.of(run.unreadable, since=run.due_at),))
     if run.status is not Status.PENDING:
         return Explanation(run)
     able = [

@@ -36,7 +36,7 @@ def join(snapshot: Snapshot, now: datetime, *, node: Node, lease_s: float) -> tu
 def renew(snapshot: Snapshot, now: datetime, *, node: Node, lease_s: float) -> tuple[Change, Node]:
     """Extend the lease; a node that was rescued meanwhile holds a new one from now on, its old claims are gone."""
     stored = snapshot.nodes.get(node.id)
-    is_gapless = stored is not None and stored.boot == node.boot and stored.lease_until_s >= lease_s
+    is_gapless = stored is not None and stored.unreadable is None and stored.boot == node.boot and stored.lease_until_s >= lease_s
     held_since_s = stored.held_since_s if stored is not None and is_gapless else lease_s
     renewed = replace(node, lease_until_s=lease_s + LEASE_S, held_since_s=held_since_s)
     if stored is not None and stored.mode is NodeMode.DRAINING:  # drained from elsewhere
@@ -59,8 +59,8 @@ def shed(snapshot: Snapshot, now: datetime, *, node: Node, level: Shed, reason: 
 
 
 def is_live(node: Node, *, boot: str, lease_s: float) -> bool:
-    """Whether its lease is good now."""
-    return node.boot == boot and node.lease_until_s > lease_s
+    """Whether its lease is good now; nobody waits for a node whose row cannot be read (W7)."""
+    return node.boot == boot and node.lease_until_s > lease_s and node.unreadable is None
 
 
 def live_nodes(snapshot: Snapshot, *, boot: str, lease_s: float) -> frozenset[str]:
@@ -71,12 +71,14 @@ def lost_nodes(snapshot: Snapshot, *, me: Node, lease_s: float, dead: Collection
     """C4: the nodes whose runs *me* may rescue now.
 
     *dead* are those whose process is surely gone, and another boot's leases ended with it; the rest only 5 s after
-    their lease, by a node that has itself held a lease for 30 s.
+    their lease, by a node that has itself held a lease for 30 s.  Of one whose row cannot be read nobody knows when its
+    lease ends (W7): it may live, and write that row anew with its next renewal.
     """
     settled_in = lease_s - me.held_since_s >= LEASE_S
-    return tuple(
-        node
-        for node in snapshot.nodes.values()
-        if node.id != me.id
-        and (node.id in dead or node.boot != me.boot or (settled_in and node.lease_until_s + RESCUE_GRACE_S < lease_s))
-    )
+
+    def is_lost(node: Node) -> bool:
+        if node.id in dead or node.unreadable is not None or me.unreadable is not None:
+            return node.id in dead
+        return node.boot != me.boot or (settled_in and node.lease_until_s + RESCUE_GRACE_S < lease_s)
+
+    return tuple(node for node in snapshot.nodes.values() if node.id != me.id and is_lost(node))

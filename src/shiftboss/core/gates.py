@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import islice
 
 from shiftboss.core.holds import (
     BreakerIsOpen,
@@ -19,6 +20,7 @@ from shiftboss.core.holds import (
     IsDraining,
     IsFull,
     IsShed,
+    IsUnreadable,
     NoPermit,
     NotDue,
     NotHere,
@@ -42,6 +44,7 @@ from shiftboss.core.model import (
 )
 from shiftboss.core.policy import Priority, Rate
 from shiftboss.core.snapshot import Snapshot
+from shiftboss.core.unreadable import Unreadable
 from shiftboss.core.value import later, seconds_between
 from shiftboss.core.worker import OnFailure, Upstream
 
@@ -103,6 +106,8 @@ def ask(view: View, run: Run) -> Ask:
     answer = Ask(run, state)
     if run.due_at > view.now:
         answer.hold(NotDue(until=run.due_at, attempt=run.attempt, since=run.created_at))
+    if view.snapshot.suspects:
+        _ask_unreadable(view, answer)
     if state.disabled is not None:
         _ask_disabled(view, answer)
     if definition.concurrency is not None:
@@ -147,6 +152,44 @@ def sheds(level: Shed, priority: Priority) -> bool:
 
 
 # ── one gate each ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+MAX_ROWS = 5  # that one run's holds name: whoever sets those aside learns of the next
+
+
+def _ask_unreadable(view: View, ask: Ask) -> None:
+    """W7: its worker's own row, and every row with which it shares what only one may have, or comes after."""
+    for row in islice(unreadable_beside(view.snapshot, ask.state), MAX_ROWS):
+        ask.hold(IsUnreadable.of(row, since=ask.run.due_at))
+
+
+def unreadable_beside(snapshot: Snapshot, state: WorkerState) -> Iterator[Unreadable]:
+    """The rows that hold every run of that worker.
+
+    Its own live runs only where it has a limit of how many run at once: without one they have nothing in common.
+    """
+    definition, relations = state.definition, snapshot.relations
+    for row in snapshot.unreadable_of(state.name) if state.name in snapshot.suspects else ():
+        if row.table != "run" or definition.concurrency is not None:
+            yield row
+    breaker = None if definition.breaker is None else snapshot.breakers.get(definition.breaker)
+    if breaker is not None and breaker.unreadable is not None:
+        yield breaker.unreadable
+    component = relations.component(state.name)
+    if len(component) == 1 or snapshot.suspects.isdisjoint(component):
+        return
+    before = {*definition.after, *(edge.worker for edge in definition.depends_on)}
+    for other in component:
+        if other == state.name or other not in snapshot.suspects:
+            continue
+        theirs = snapshot.workers[other].definition
+        if (
+            other in before
+            or relations.conflict(state.name, other)
+            or not definition.uses.keys().isdisjoint(theirs.uses)
+            or (definition.breaker is not None and definition.breaker == theirs.breaker)
+        ):
+            yield from snapshot.unreadable_of(other)
 
 
 def _ask_disabled(view: View, ask: Ask) -> None:

@@ -11,13 +11,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
+from itertools import islice
 from typing import ClassVar
 
-from shiftboss.core.model import BreakerMode, NodeMode, Shed, WorkerState
+from shiftboss.core.model import BreakerMode, BreakerState, Node, NodeMode, Shed, WorkerState
 from shiftboss.core.policy import HealthPolicy, Priority
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.value import Value, seconds_between
 
+MAX_ROWS = 5  # that cannot be read: named one by one; doctor names them all
 MAX_DEAD_LETTERS = 10_000  # Q4: beyond that nobody reads them one by one any more
 
 
@@ -108,7 +110,7 @@ def health_of_all(
 ) -> SystemHealth:
     """H3, from *workers* that were judged, in their order."""
     store = [] if store_trouble is None else [HealthReason(Health.UNHEALTHY, "store", store_trouble)]
-    others = [*_letters(letters, max_dead_letters), *_shedding(snapshot, live)]
+    others = [*_letters(letters, max_dead_letters), *_shedding(snapshot, live), *_unreadable(snapshot)]
     reasons = (*store, *(reason for health in workers.values() for reason in health.reasons), *others)
     if store or any(w.status in GRAVE and _priority(snapshot, name) >= Priority.HIGH for name, w in workers.items()):
         return SystemHealth(Health.UNHEALTHY, reasons, workers)
@@ -160,8 +162,10 @@ def _offline(snapshot: Snapshot, state: WorkerState, live: Collection[str]) -> I
 
 
 def _troubles(snapshot: Snapshot, now: datetime, state: WorkerState, *, due: int) -> Iterator[HealthReason]:
-    """H2, in the order of the rule."""
+    """H2, in the order of the rule; before it what nobody can read (W7)."""
     name, policy = state.name, state.definition.health
+    for row in islice(snapshot.unreadable_of(name), MAX_ROWS) if name in snapshot.suspects else ():
+        yield HealthReason(Health.UNHEALTHY, "unreadable", str(row), name)
     yield from _attempts(snapshot, name, policy)
     if policy.max_due is not None and due > policy.max_due:
         said = f"{due} runs are due and wait, more than {policy.max_due}"
@@ -233,6 +237,13 @@ def _shedding(snapshot: Snapshot, live: Collection[str]) -> Iterator[HealthReaso
             held = "low" if node.shed is Shed.LOW else "low and normal"
             said = f"node {node.name} holds back {held} runs: {node.shed_reason}"
             yield HealthReason(Health.DEGRADED, "shedding", said)
+
+
+def _unreadable(snapshot: Snapshot) -> Iterator[HealthReason]:
+    """W7: rows that are no worker's own."""
+    values: tuple[Node | BreakerState, ...] = (*snapshot.nodes.values(), *snapshot.breakers.values())
+    for row in islice((value.unreadable for value in values if value.unreadable is not None), MAX_ROWS):
+        yield HealthReason(Health.DEGRADED, "unreadable", str(row))
 
 
 def _gravity(status: Health) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from shiftboss.core.policy import Priority
+from shiftboss.core.unreadable import REMEDY, Unreadable
 from shiftboss.core.value import Value
 
 
@@ -32,6 +33,23 @@ class NotDue(Hold, frozen=True, tag="not_due"):
 
     def __str__(self) -> str:
         return f"in back-off after attempt {self.attempt}" if self.attempt else "not due yet"
+
+
+class IsUnreadable(Hold, frozen=True, tag="unreadable"):
+    """W7: a row that this run has to do with cannot be read, so nobody knows what it may do beside it."""
+
+    table: str = ""
+    id: str = ""
+    worker: str = ""
+    reason: str = ""
+
+    @classmethod
+    def of(cls, row: Unreadable, *, since: datetime) -> IsUnreadable:
+        return cls(table=row.table, id=row.id, worker=row.worker, reason=row.reason, since=since)
+
+    def __str__(self) -> str:
+        row = Unreadable(table=self.table, id=self.id, worker=self.worker, reason=self.reason)
+        return f"{row}; {REMEDY}"
 
 
 class IsDisabled(Hold, frozen=True, tag="disabled"):
@@ -185,6 +203,7 @@ class OtherVersion(Hold, frozen=True, tag="version"):
 
 AnyHold = (
     NotDue
+    | IsUnreadable
     | IsDisabled
     | BreakerIsOpen
     | IsFull

@@ -28,12 +28,13 @@ def queue_of(run: Run) -> int:
 class Lane:
     """Pending runs of one worker.  Mutable, owned by a snapshot."""
 
-    __slots__ = ("_keys", "_least", "_runs", "standing", "whole")
+    __slots__ = ("_keys", "_least", "_runs", "sealed", "standing", "whole")
 
     def __init__(self, runs: Iterable[Run] = (), *, whole: bool = True, wholes: Iterable[bool] | None = None) -> None:
         self._keys: tuple[list[tuple[datetime, int]], ...] = tuple([] for _ in range(QUEUES))
         self._runs: dict[int, Run] = {}
         self.standing: dict[int, Run] = {}
+        self.sealed: dict[int, Run] = {}  # those found that cannot be read: never candidates, and never among the rest
         self.whole = list(wholes) if wholes is not None else [whole] * QUEUES
         self._least: Run | None = None  # a cache; None: unknown or nothing waits
         for run in runs:
@@ -67,8 +68,16 @@ class Lane:
         if self._least is not None and _earlier(run, self._least):
             self._least = run
 
+    def seal(self, runs: Iterable[Run]) -> None:
+        """Runs that cannot be read.  Of what can, the least that is loaded stands for the least (W7 holds who asks)."""
+        self.sealed.update((run.id, run) for run in runs)
+        if self._least is None and self._runs:
+            self._least = min(self._runs.values(), key=lambda run: (run.occurs_at, run.id))
+
     def take(self, run_id: int) -> None:
         """Remove a run, wherever it stands; unknown ones are none of ours."""
+        if self.sealed:
+            self.sealed.pop(run_id, None)
         if self.standing:
             self.standing.pop(run_id, None)
         run = self._runs.pop(run_id, None)

@@ -71,7 +71,7 @@ def first_occurrence(draft: Draft, definition: Definition) -> None:
     runs once (O1).
     """
     rule = definition.schedule
-    if rule is None:
+    if rule is None or _is_sealed(draft, definition.name):
         return
     record = draft.record(definition.name)
     covered = record.last_instant
@@ -85,7 +85,7 @@ def first_occurrence(draft: Draft, definition: Definition) -> None:
 
 def next_occurrence(draft: Draft, definition: Definition) -> None:
     """Store the successor, unless one waits already or `concurrency` of them are unfinished (M3)."""
-    if definition.mode is not Mode.SCHEDULED or definition.schedule is None:
+    if definition.mode is not Mode.SCHEDULED or definition.schedule is None or _is_sealed(draft, definition.name):
         return
     waiting = [run for run in draft.standing_of(definition.name) if run.origin is Origin.OCCURRENCE]
     if any(not run.has_started for run in waiting):
@@ -99,6 +99,16 @@ def next_occurrence(draft: Draft, definition: Definition) -> None:
         return
     at = schedule.next_after(definition.schedule, record.last_instant, anchor=record.anchor_at)
     _store_occurrence(draft, definition, at)
+
+
+def _is_sealed(draft: Draft, name: str) -> bool:
+    """W7: whether its record, or a run that rules made for it, cannot be read.
+
+    Which instant comes next is not known then, and that one's may be taken; what follows is made when it is set aside.
+    """
+    if draft.record(name).unreadable is not None:
+        return True
+    return name in draft.snapshot.suspects and any(run.is_standing for run in draft.sealed_of(name))
 
 
 def _store_occurrence(draft: Draft, definition: Definition, at: datetime) -> None:
@@ -188,7 +198,7 @@ def _offset_s(definition: Definition) -> float:
 
 def next_iteration(draft: Draft, definition: Definition, *, pause_s: float, last_start: datetime | None) -> None:
     """M5: store the next iteration, due after *pause_s*, unless one is unfinished."""
-    if definition.mode is not Mode.CONTINUOUS:
+    if definition.mode is not Mode.CONTINUOUS or _is_sealed(draft, definition.name):
         return
     name = definition.name
     unfinished = [*draft.standing_of(name), *draft.running_of(name)]

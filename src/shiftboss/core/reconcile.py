@@ -17,6 +17,7 @@ from shiftboss.core.lifecycle import move
 from shiftboss.core.model import BreakerState, Cause, Origin, Run, Status, WorkerState
 from shiftboss.core.occurrence import first_occurrence, next_iteration, next_occurrence
 from shiftboss.core.snapshot import Change, Draft, Snapshot
+from shiftboss.core.unreadable import SetAside, Unreadable
 from shiftboss.core.value import later, replace
 from shiftboss.core.worker import TAG_PREFIX, Definition, Mode
 
@@ -96,8 +97,11 @@ def _declare(draft: Draft, definition: Definition) -> bool:
         return True
     _count_from_now(draft, name)  # the clock may have been set back while nobody looked
     stored = draft.worker(name)
-    if stored.definition == definition:
-        _mend(draft, definition)
+    if stored.unreadable is not None:  # W7: the newest declaration takes its place; what people decided is kept
+        draft.set_aside(_declared_anew(draft, stored.unreadable))
+        stored = replace(stored, unreadable=None)
+    elif stored.definition == definition:
+        mend(draft, definition)
         return False
     draft.put_worker(replace(stored, definition=definition, declared_at=draft.now))
     changed = tuple(
@@ -112,9 +116,13 @@ def _declare(draft: Draft, definition: Definition) -> bool:
         _first_run(draft, definition)
     else:
         _move_due(draft, definition)
-        _mend(draft, definition)
+        mend(draft, definition)
     draft.emit(WorkerDeclared(at=draft.now, worker=name, changed=changed))
     return True
+
+
+def _declared_anew(draft: Draft, row: Unreadable) -> SetAside:
+    return SetAside.of(row, at=draft.now, by="auto", note="declared anew", leaves=False)
 
 
 def _first_run(draft: Draft, definition: Definition) -> None:
@@ -127,7 +135,7 @@ def _first_run(draft: Draft, definition: Definition) -> None:
             pass
 
 
-def _mend(draft: Draft, definition: Definition) -> None:
+def mend(draft: Draft, definition: Definition) -> None:
     """A worker whose next run is missing (a forgotten one that came back, a higher concurrency) gets it."""
     match definition.mode:
         case Mode.SCHEDULED:
@@ -168,6 +176,9 @@ def _keep_breaker(draft: Draft, definition: Definition) -> None:
     if stored is None:
         fresh = BreakerState(name=definition.breaker)
         draft.put_breaker(fresh if policy is None else replace(fresh, policy=policy))
+    elif policy is not None and stored.unreadable is not None and stored.unreadable.fields == ("policy",):
+        draft.set_aside(_declared_anew(draft, stored.unreadable))  # only what is declared could not be read
+        draft.put_breaker(replace(stored, policy=policy, unreadable=None))
     elif policy is not None and stored.policy != policy:
         draft.put_breaker(replace(stored, policy=policy))
 

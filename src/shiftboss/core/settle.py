@@ -49,6 +49,7 @@ from shiftboss.core.model import (
 from shiftboss.core.occurrence import end_unstarted, next_iteration, next_occurrence, runs_after
 from shiftboss.core.policy import RetryPolicy
 from shiftboss.core.snapshot import Change, Draft, Snapshot
+from shiftboss.core.unreadable import SetAside
 from shiftboss.core.value import later, replace
 from shiftboss.core.worker import Definition
 
@@ -306,7 +307,9 @@ def rescue(
 ) -> tuple[Change, tuple[Run, ...]]:
     """C4, C8: give back every claim of a node that is gone, and forget the node."""
     draft = Draft(snapshot, now, ids)
-    runs = tuple(snapshot.running_on(node.id))
+    runs = tuple(run for run in snapshot.running_on(node.id) if run.unreadable is None)
+    if node.unreadable is not None:
+        draft.set_aside(SetAside.of(node.unreadable, at=now, by=by, note="its process is gone", leaves=False))
     for run in runs:
         _rescue(draft, run, node)
     draft.emit(NodeLeft(at=now, node=node.id, name=node.name, lost=True))

@@ -16,6 +16,7 @@ from shiftboss.core.events import Event
 from shiftboss.core.graph import Relations
 from shiftboss.core.lane import Lane
 from shiftboss.core.model import BreakerState, DeadLetter, LogLine, Node, Record, Run, Status, WorkerState
+from shiftboss.core.unreadable import SetAside, Unreadable
 from shiftboss.core.value import Value
 from shiftboss.errors import NotLoaded, UnknownWorker, did_you_mean
 
@@ -36,6 +37,7 @@ class Change(Value, frozen=True):
     letters: tuple[DeadLetter, ...] = ()
     lines: tuple[LogLine, ...] = ()
     events: tuple[Event, ...] = ()
+    set_aside: tuple[SetAside, ...] = ()  # before anything else: rows that leave, or give way
 
 
 NOTHING = Change()
@@ -57,6 +59,8 @@ class Snapshot:
         self.keyed: dict[tuple[str, str], Run] = {}  # by idempotency key, read for the facts of this cycle
         self.letters: dict[int, DeadLetter] = {}  # read for the facts of this cycle
         self.relations: Relations = Relations.of(())
+        self.unreadable: dict[tuple[str, str], Unreadable] = {}  # read for the facts of this cycle
+        self.suspects: set[str] = set()  # workers of which a row could not be read, now or before (see unreadable_of)
         self.touched: set[str] = set()  # workers in which something changed since the cycle last asked
 
     # what rules ask
@@ -91,10 +95,29 @@ class Snapshot:
     def running_on(self, node: str) -> Iterator[Run]:
         return (run for run in self.running.values() if run.claim is not None and run.claim.node == node)
 
+    def unreadable_of(self, name: str) -> Iterator[Unreadable]:
+        """The rows of that worker that cannot be read, as far as they were met: its own, and its live runs."""
+        state, record, lane = self.workers.get(name), self.records.get(name), self.lanes.get(name)
+        if state is not None and state.unreadable is not None:
+            yield state.unreadable
+        if record is not None and record.unreadable is not None:
+            yield record.unreadable
+        for run in (*self.running_of(name), *(lane.sealed.values() if lane is not None else ())):
+            if run.unreadable is not None:
+                yield run.unreadable
+
     # what the cycle does
+
+    def suspect(self, name: str) -> None:
+        """A row of that worker could not be read."""
+        self.suspects.add(name)
+        self.touched.add(name)
 
     def apply(self, change: Change) -> None:
         """Make *change* true here.  Called by the cycle and the simulator only."""
+        for row in change.set_aside:
+            if row.leaves:
+                self._apply_set_aside(row)
         for run in change.runs:
             self._apply_run(run)
         for name, record in change.records:
@@ -104,6 +127,24 @@ class Snapshot:
             self._apply_workers(change)
         if change.breakers or change.nodes or change.gone_nodes or change.letters or change.resources:
             self._apply_the_rest(change)
+
+    def _apply_set_aside(self, row: SetAside) -> None:
+        name = row.worker
+        self.touched.update(self.relations.component(name) if name else self.workers)
+        if row.table == "run":
+            run_id = int(row.id)
+            self.running.pop(run_id, None)
+            self.running_by.get(name, {}).pop(run_id, None)
+            if name in self.lanes:
+                self.lanes[name].take(run_id)
+        elif row.table == "worker":
+            for known in (self.workers, self.records, self.lanes):
+                known.pop(name, None)
+            self.rebuild()
+        elif row.table == "record":
+            self.records.pop(name, None)
+        elif row.table == "node":
+            self.nodes.pop(row.id, None)
 
     def _apply_the_rest(self, change: Change) -> None:
         for breaker in change.breakers:
@@ -167,7 +208,7 @@ class Snapshot:
 class Draft:
     """A change in the making.  `ids` hands out the ids of new runs."""
 
-    __slots__ = ("_breakers", "_events", "_ids", "_letters", "_records", "_runs", "_workers", "now", "snapshot")
+    __slots__ = ("_breakers", "_events", "_ids", "_letters", "_records", "_runs", "_set_aside", "_workers", "now", "snapshot")
 
     def __init__(self, snapshot: Snapshot, now: datetime, ids: Iterator[int] | None = None) -> None:
         self.snapshot = snapshot
@@ -179,6 +220,7 @@ class Draft:
         self._breakers: dict[str, BreakerState] = {}
         self._letters: dict[int, DeadLetter] = {}
         self._events: list[Event] = []
+        self._set_aside: dict[tuple[str, str], SetAside] = {}
 
     def new_id(self) -> int:
         if self._ids is None:
@@ -191,6 +233,8 @@ class Draft:
         return self._workers.get(name) or self.snapshot.worker(name)
 
     def record(self, name: str) -> Record:
+        if ("record", name) in self._set_aside:
+            return self._records.get(name, NO_RECORD)
         return self._records.get(name) or self.snapshot.record(name)
 
     def breaker(self, name: str) -> BreakerState | None:
@@ -199,7 +243,7 @@ class Draft:
     def running_of(self, name: str) -> list[Run]:
         """Running runs of a worker, this draft's decisions included."""
         drafted = self._runs
-        runs = [run for run in self.snapshot.running_of(name) if run.id not in drafted]
+        runs = [run for run in self.snapshot.running_of(name) if run.id not in drafted and not self._is_aside(run)]
         return runs + [run for run in drafted.values() if run.worker == name and run.status is Status.RUNNING]
 
     def standing_of(self, name: str) -> list[Run]:
@@ -210,23 +254,38 @@ class Draft:
             run for run in drafted.values() if run.worker == name and run.is_standing and run.status is Status.PENDING
         ]
 
-    # writing
+    def sealed_of(self, name: str) -> list[Run]:
+        """Waiting runs of a worker that cannot be read."""
+        return [run for run in self.snapshot.lane(name).sealed.values() if not self._is_aside(run)]
+
+    def _is_aside(self, run: Run) -> bool:
+        return bool(self._set_aside) and ("run", str(run.id)) in self._set_aside
+
+    # writing; what was made from a row that cannot be read still bears its mark, and is not written (W7)
 
     def put(self, run: Run) -> Run:
-        self._runs[run.id] = run
+        if run.unreadable is None:
+            self._runs[run.id] = run
         return run
 
     def put_worker(self, state: WorkerState) -> None:
-        self._workers[state.name] = state
+        if state.unreadable is None:
+            self._workers[state.name] = state
 
     def put_record(self, name: str, record: Record) -> None:
-        self._records[name] = record
+        if record.unreadable is None:
+            self._records[name] = record
 
     def put_breaker(self, breaker: BreakerState) -> None:
-        self._breakers[breaker.name] = breaker
+        if breaker.unreadable is None:
+            self._breakers[breaker.name] = breaker
 
     def put_letter(self, letter: DeadLetter) -> None:
-        self._letters[letter.run] = letter
+        if letter.unreadable is None:
+            self._letters[letter.run] = letter
+
+    def set_aside(self, row: SetAside) -> None:
+        self._set_aside[row.table, row.id] = row
 
     def emit(self, *events: Event) -> None:
         self._events.extend(events)
@@ -239,6 +298,7 @@ class Draft:
             breakers=tuple(self._breakers.values()) if self._breakers else (),
             letters=tuple(self._letters.values()) if self._letters else (),
             events=tuple(self._events),
+            set_aside=tuple(self._set_aside.values()) if self._set_aside else (),
         )
 
 
@@ -256,6 +316,7 @@ class Pile:
         "_records",
         "_resources",
         "_runs",
+        "_set_aside",
         "_workers",
         "is_empty",
     )
@@ -273,6 +334,7 @@ class Pile:
         self._gone: dict[str, None] = {}
         self._forgotten: dict[str, None] = {}
         self._events: list[Event] = []
+        self._set_aside: list[SetAside] = []
 
     def add(self, change: Change) -> None:
         """The common kinds first, the rare ones together: a busy cycle adds three changes for each run."""
@@ -297,6 +359,8 @@ class Pile:
             self._resources.update(change.resources)
         if change.lines:
             self._lines += change.lines
+        if change.set_aside:
+            self._set_aside += change.set_aside
 
     def _add_workers(self, change: Change) -> None:
         for state in change.workers:
@@ -320,6 +384,7 @@ class Pile:
             letters=tuple(self._letters.values()),
             lines=tuple(self._lines),
             events=tuple(self._events),
+            set_aside=tuple(self._set_aside),
         )
 
 

@@ -345,7 +345,10 @@ class Cycle:
                 writer.take(expire(self.snapshot, now, ids=ids, run=run)[0])
             if not known:
                 break
-        self.mirror.next_give_up_at = tx.next_give_up()
+        next_at = tx.next_give_up()
+        if next_at is not None and next_at <= now and left > 0:
+            next_at = tx.next_give_up(now)  # what is late and still there is nobody's to end: it cannot be read, say
+        self.mirror.next_give_up_at = next_at
 
     def _clock_step_s(self) -> float:
         """How far the wall clock was set since the last turn; 0.0 when it was not."""
@@ -398,7 +401,8 @@ class Cycle:
         return node.slots - sum(1 for _ in self.snapshot.running_on(node.id))
 
     def _me(self) -> Node | None:
-        return None if self.node is None else self.snapshot.nodes.get(self.node.id)
+        stored = None if self.node is None else self.snapshot.nodes.get(self.node.id)
+        return self.node if stored is not None and stored.unreadable is not None else stored
 
     def _decide(self, now: datetime, lanes: Collection[str]) -> Decision | None:
         """None when this node may start nothing now, whatever is due."""

@@ -25,8 +25,10 @@ from shiftboss.core.events import ArrivalRefused, Event
 from shiftboss.core.fleet import live_nodes
 from shiftboss.core.model import LogLine, Report
 from shiftboss.core.note import Note, keep_lines, note
+from shiftboss.core.set_aside import set_aside as set_rows_aside
 from shiftboss.core.settle import settle
 from shiftboss.core.snapshot import Change, Snapshot
+from shiftboss.core.unreadable import Unreadable
 from shiftboss.errors import CallerError, ShiftbossError, StoreRejected
 
 MAX_REASON_CHARS = 500  # of a refusal, in an event
@@ -45,6 +47,7 @@ class Needs(NamedTuple):
     keys: tuple[tuple[str, str], ...] = ()
     lanes: tuple[str, ...] = ()
     letters: tuple[int, ...] = ()
+    unreadable: tuple[tuple[str, str], ...] = ()  # table and id
 
 
 NO_NEEDS = Needs()
@@ -222,6 +225,25 @@ def _forget(
 ) -> tuple[Change, None]:
     live = live_nodes(snapshot, boot=clock.boot, lease_s=clock.lease_s())
     return control.forget(snapshot, now, ids=ids, name=name, live=live, by=by)
+
+
+def set_aside(places: tuple[tuple[str, str], ...], *, clock: Clock, by: str, note: str, answer: Answer) -> Fact:
+    rule = partial(_set_aside, places=places, clock=clock, by=by, note=note)
+    return Fact(rule, Needs(unreadable=places), answer)
+
+
+def _set_aside(
+    snapshot: Snapshot,
+    now: datetime,
+    *,
+    ids: Iterator[int],
+    places: tuple[tuple[str, str], ...],
+    clock: Clock,
+    by: str,
+    note: str,
+) -> tuple[Change, tuple[Unreadable, ...]]:
+    boot, lease_s = clock.boot, clock.lease_s()
+    return set_rows_aside(snapshot, now, ids=ids, places=places, by=by, note=note, boot=boot, lease_s=lease_s)
 
 
 def drained(wanted: str, *, by: str, answer: Answer) -> Fact:

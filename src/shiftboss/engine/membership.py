@@ -49,7 +49,7 @@ def _shed(
     snapshot: Snapshot, now: datetime, *, ids: Iterator[int], node_id: str, level: Shed, reason: str
 ) -> tuple[Change, None]:
     node = snapshot.nodes.get(node_id)
-    if node is None:
+    if node is None or node.unreadable is not None:  # the next renewal writes it anew
         return NOTHING, None
     return fleet.shed(snapshot, now, node=node, level=level, reason=reason)[0], None
 

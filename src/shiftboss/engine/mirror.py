@@ -8,7 +8,7 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from shiftboss.core.lane import Lane
@@ -81,7 +81,9 @@ class Mirror:
             snapshot.records[state.name] = record
             snapshot.lanes.pop(state.name, None)
             snapshot.touched.add(state.name)
-        snapshot.lanes.update(delta.lanes)
+            if state.unreadable is not None or record.unreadable is not None:
+                snapshot.suspect(state.name)
+        self._add_lanes(delta.lanes)
         for name in delta.forgotten:
             for known in (snapshot.workers, snapshot.records, snapshot.lanes):
                 known.pop(name, None)
@@ -90,6 +92,8 @@ class Mirror:
         for breaker in delta.breakers:
             snapshot.breakers[breaker.name] = breaker
             snapshot.touched.update(snapshot.relations.sharing_breaker(breaker.name))
+            if breaker.unreadable is not None:
+                snapshot.suspects.update(snapshot.relations.sharing_breaker(breaker.name))
         if delta.resources is not None and dict(delta.resources) != snapshot.resources:
             snapshot.resources = dict(delta.resources)
             snapshot.touched.update(snapshot.workers)
@@ -110,6 +114,14 @@ class Mirror:
         for run in runs:
             running[run.id] = run
             running_by.setdefault(run.worker, {})[run.id] = run
+            if run.unreadable is not None:
+                self.snapshot.suspect(run.worker)
+
+    def _add_lanes(self, lanes: Mapping[str, Lane]) -> None:
+        self.snapshot.lanes.update(lanes)
+        for name, lane in lanes.items():
+            if lane.sealed:
+                self.snapshot.suspects.add(name)
 
     # what the rules will ask for
 
@@ -119,10 +131,12 @@ class Mirror:
         snapshot.found.clear()
         snapshot.keyed.clear()
         snapshot.letters.clear()
+        snapshot.unreadable.clear()
         ids: set[int] = set()
         keys: set[tuple[str, str]] = set()
         lanes: set[str] = set()
         letters: set[int] = set()
+        places: set[tuple[str, str]] = set()
         superseding: set[str] = set()
         for fact in facts:
             needs = fact.needs
@@ -131,6 +145,7 @@ class Mirror:
                 keys.update(needs.keys)
                 lanes.update(needs.lanes)
                 letters.update(needs.letters)
+                places.update(needs.unreadable)
             if fact.report is not None:
                 run = snapshot.running.get(fact.report.run)
                 if run is not None and (run.is_standing or run.worker not in superseding):
@@ -143,6 +158,9 @@ class Mirror:
                     lanes.update(self.lanes_of_end(run.worker, is_standing=True))
         if keys:
             snapshot.keyed.update(((run.worker, run.key or ""), run) for run in reader.keyed(keys))
+        if places:
+            snapshot.unreadable.update((row.place, row) for row in reader.unreadable(places))
+            lanes.update(row.worker for row in snapshot.unreadable.values() if row.worker)
         if letters:
             snapshot.letters.update(
                 (letter.run, letter) for letter in reader.letters(LetterFilter(letters, state=None))
@@ -180,7 +198,7 @@ class Mirror:
         missing = self.missing(names)
         if missing:
             found = reader.lanes(missing, limit=LANE_LIMIT)
-            self.snapshot.lanes.update((name, found.get(name) or Lane()) for name in missing)
+            self._add_lanes({name: found[name] if name in found else Lane() for name in missing})
 
     def trim(self) -> None:
         """Lanes that have grown beyond what is worth keeping are read afresh next time."""

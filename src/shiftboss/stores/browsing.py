@@ -7,24 +7,46 @@ Rules of this file
 from __future__ import annotations
 
 import heapq
-from typing import TYPE_CHECKING, Generic
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from shiftboss.core.events import Event
 from shiftboss.core.model import MAX_LINES, LogLine, Run, Status
+from shiftboss.core.unreadable import SetAside, Unreadable
 from shiftboss.ports import MAX_COUNTED, HistoryFilter
-from shiftboss.stores import rows
-from shiftboss.stores.statements import Connection, Pages, S
+from shiftboss.stores import rows, shapes
+from shiftboss.stores.rows import Text
+from shiftboss.stores.salvage import FAILURES
+from shiftboss.stores.shapes import Shape
+from shiftboss.stores.statements import Connection, Pages, Question, S, Values
+from shiftboss.stores.unreadable import Walk, kept, unreadable
 
 if TYPE_CHECKING:
     from shiftboss.clock import Clock
 
 
+T = TypeVar("T")
+
+
 class Queries(Generic[S]):
     """The reader's half for people; the half for the cycle builds on it."""
 
-    pages: Pages[S]  # set by each store
+    pages: Pages[S]  # set by each store, and so is the walk
+    walk: Walk
     _db: Connection[S]
     _clock: Clock
+
+    # ── asking ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _ask(self, shape: Shape[T], question: Question[S], values: Values) -> T:
+        return self._read(shape, question, values, self._db.ask((question.plain, values))[0])
+
+    def _read(self, shape: Shape[T], question: Question[S], values: Values, text: Text) -> T:
+        """What *text* says, the answer to the plain form; asked again carefully where it cannot be read (W7)."""
+        try:
+            return shape.read(text)
+        except FAILURES:
+            return shape.read_carefully(self._db.ask((question.careful, values))[0])
 
     # ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -55,35 +77,48 @@ class Queries(Generic[S]):
 
     def events(self, *, after: int, limit: int, worker: str | None = None) -> list[tuple[int, Event]]:
         if worker is None:
-            return rows.events_of(self._db.ask((self.pages.events, (after, limit)))[0])
-        return rows.events_of(self._db.ask((self.pages.events_of_worker, (worker, after, limit)))[0])
+            return self._ask(shapes.EVENTS, self.pages.events, (after, limit))
+        return self._ask(shapes.EVENTS, self.pages.events_of_worker, (worker, after, limit))
 
     def lines(self, run: int, *, after: tuple[int, int] = (0, 0), limit: int = MAX_LINES) -> list[LogLine]:
-        return rows.lines_of(self._db.ask((self.pages.lines, (run, *after, limit)))[0])
+        return self._ask(shapes.LINES, self.pages.lines, (run, *after, limit))
+
+    # ── what cannot be read ──────────────────────────────────────────────────────────────────────────────────────
+
+    def unreadable(self, places: Collection[tuple[str, str]] | None = None) -> list[Unreadable]:
+        return [row for _, row in unreadable(self._db, self.walk, places)]
+
+    def set_aside(self, *, after: int, limit: int) -> list[tuple[int, SetAside]]:
+        return kept(self._db.ask((self.walk.kept, (after, limit)))[0])
 
     # ── counts ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Every stored worker has an entry, and so has every other name that live runs or open letters bear."""
         pages = self.pages
-        names, waiting, claims, letters = self._db.ask(
+        asked: list[tuple[Question[S], Values]] = [
             (pages.worker_names, ()),
             (pages.waiting_counts, (MAX_COUNTED, rows.micros(self._clock.now()))),
             (pages.running_counts, ()),
             (pages.letter_counts, ()),
+        ]
+        texts = self._db.ask(*((question.plain, values) for question, values in asked))
+        counts = {name: _no_counts() for name in self._read(shapes.NAMES, *asked[0], texts[0])}
+        waiting, claims, letters = (
+            self._read(shapes.COUNTS, question, values, text)
+            for (question, values), text in zip(asked[1:], texts[1:], strict=True)
         )
-        counts = {name: _no_counts() for name in rows.names_of(names)}
-        for name, pending, due in rows.counts_of(waiting):
+        for name, pending, due in waiting:
             found = counts.setdefault(name, _no_counts())
             found["pending"], found["due"] = pending, min(due, MAX_COUNTED)
-        for name, running, _ in rows.counts_of(claims):
+        for name, running, _ in claims:
             counts.setdefault(name, _no_counts())["running"] = running
-        for name, open_letters, _ in rows.counts_of(letters):
+        for name, open_letters, _ in letters:
             counts.setdefault(name, _no_counts())["dead_letters"] = open_letters
         return counts
 
     def letter_counts(self) -> dict[str, int]:
-        return {name: found for name, found, _ in rows.counts_of(self._db.ask((self.pages.letter_counts, ()))[0])}
+        return {name: found for name, found, _ in self._ask(shapes.COUNTS, self.pages.letter_counts, ())}
 
 
 _ALL = frozenset(Status)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Collection, Iterator
 from datetime import datetime
-from itertools import count, islice
+from itertools import chain, count, islice
 from typing import TYPE_CHECKING, Any
 
 from shiftboss.clock import Clock
@@ -19,7 +19,8 @@ from shiftboss.core.events import Event
 from shiftboss.core.lane import Lane
 from shiftboss.core.model import MAX_LINES, DeadLetter, LogLine, Record, Run, WorkerState
 from shiftboss.core.snapshot import NO_RECORD, Change
-from shiftboss.errors import ShiftbossError
+from shiftboss.core.unreadable import REMEDY, SetAside, Unreadable
+from shiftboss.errors import ShiftbossError, StoreRejected
 from shiftboss.ports import NO_DELTA, Delta, HistoryFilter, LetterFilter, Past, Wanted
 from shiftboss.stores.memory_tables import Tables
 
@@ -97,10 +98,11 @@ class MemoryReader:
 
     def expiring(self, now: datetime, *, limit: int) -> list[Run]:
         tables = self._tables
-        return [tables.live[run_id] for at, run_id in tables.give_ups[:limit] if at <= now]
+        late = (tables.live[run_id] for at, run_id in tables.give_ups if at <= now)
+        return list(islice((run for run in late if run.unreadable is None), limit))
 
-    def next_give_up(self) -> datetime | None:
-        return self._tables.give_ups[0][0] if self._tables.give_ups else None
+    def next_give_up(self, after: datetime | None = None) -> datetime | None:
+        return next((at for at, _ in self._tables.give_ups if after is None or at > after), None)
 
     def open_letters(self, worker: str, *, without_payload_only: bool, limit: int) -> list[DeadLetter]:
         letters = [self._tables.letters[run_id] for run_id in self._tables.open_letters.get(worker, ())]
@@ -151,6 +153,13 @@ class MemoryReader:
     def lines(self, run: int, *, after: tuple[int, int] = (0, 0), limit: int = MAX_LINES) -> list[LogLine]:
         found = self._tables.lines.get(run, ())
         return [line for line in found if (line.fence, line.number) > after][:limit]
+
+    def unreadable(self, places: Collection[tuple[str, str]] | None = None) -> list[Unreadable]:
+        found = self._tables.unreadable()
+        return [row for row in found if places is None or row.place in places]
+
+    def set_aside(self, *, after: int, limit: int) -> list[tuple[int, SetAside]]:
+        return list(enumerate(self._tables.aside, 1))[after : after + limit]
 
     has_arrivals = False  # nobody else has transactions in here
 
@@ -235,6 +244,17 @@ class MemoryTransaction(MemoryReader):
 
     def _write(self, change: Change, new: Collection[int]) -> None:
         tables = self._tables
+        records = (record for _, record in change.records)
+        values: chain[Any] = chain(
+            change.runs, change.workers, records, change.breakers, change.nodes, change.letters
+        )
+        for value in values:
+            if value.unreadable is not None:
+                raise StoreRejected(f"{value.unreadable}, and is not overwritten; {REMEDY}")
+        for row in change.set_aside:
+            tables.set_aside(row)
+            if row.worker:
+                self._touched[row.worker] = None
         if change.runs:
             fresh = new if isinstance(new, set | frozenset) else frozenset(new)
             tables.write_runs(change.runs, fresh, number=self.number)

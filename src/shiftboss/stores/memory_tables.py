@@ -28,6 +28,7 @@ from shiftboss.core.model import (
     Status,
     WorkerState,
 )
+from shiftboss.core.unreadable import SetAside, Unreadable
 from shiftboss.core.value import replace
 from shiftboss.errors import StoreRejected
 
@@ -85,6 +86,7 @@ class Tables:
         self.resources: dict[str, int] = {}
         self.nodes: dict[str, Node] = {}
         self.events: list[tuple[int, Event]] = []
+        self.aside: list[SetAside] = []
         self._undo: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
 
     # ── changing, and taking it back ─────────────────────────────────────────────────────────────────────────────
@@ -208,18 +210,60 @@ class Tables:
         if waiting is None or not waiting.least:
             return Lane()
         live = self.live
-        return Lane.read(
-            (
-                (number, [live[run_id] for _, run_id in queue[:limit]], len(queue) < limit)
-                for number, queue in enumerate(waiting.queues)
-            ),
-            standing=[live[run_id] for run_id in waiting.standing],
-            least=live[waiting.least[0][1]],
+        queues = [[live[run_id] for _, run_id in queue[:limit]] for queue in waiting.queues]
+        standing = [live[run_id] for run_id in waiting.standing]
+        least = live[waiting.least[0][1]]
+        lane = Lane.read(
+            ((number, _readable(queue), len(queue) < limit) for number, queue in enumerate(queues)),
+            standing=_readable(standing),
+            least=least if least.unreadable is None else None,
         )
+        lane.seal(run for runs in (*queues, standing, [least]) for run in runs if run.unreadable is not None)
+        return lane
 
     def with_bytes(self, run: Run) -> Run:
         payload, result = self.payloads.get(run.id), self.results.get(run.id)
         return run if payload is None and result is None else replace(run, payload=payload, result=result)
+
+    # ── what cannot be read: here only what a test has marked ────────────────────────────────────────────────────
+
+    def unreadable(self) -> list[Unreadable]:
+        values: tuple[Any, ...] = (
+            *self.live.values(),
+            *self.history.values(),
+            *self.letters.values(),
+            *self.workers.values(),
+            *self.records.values(),
+            *self.breakers.values(),
+            *self.nodes.values(),
+        )
+        return [value.unreadable for value in values if value.unreadable is not None]
+
+    def set_aside(self, row: SetAside) -> None:
+        if row.table in ("worker", "record", "breaker", "node"):
+            named: dict[str, MutableMapping[str, Any]] = {
+                "worker": self.workers,
+                "record": self.records,
+                "breaker": self.breakers,
+                "node": self.nodes,
+            }
+            table: MutableMapping[Any, Any] = named[row.table]
+            key: Any = row.id
+        else:
+            table, key = {"run": self.live, "history": self.history, "dead_letter": self.letters}[row.table], int(row.id)  # type: ignore[assignment]  # each by its number
+        self.append(self.aside, replace(row, data=repr(table.get(key))))
+        if not row.leaves:
+            return
+        if row.table == "run":
+            self._leave(key)
+        elif row.table == "history":
+            self._forget_run(table[key])
+        else:
+            self.drop(table, key)
+            if row.table == "worker":
+                self.drop(self.records, key)
+            elif row.table == "dead_letter":
+                self.drop(self.open_letters.get(row.worker, {}), key)
 
     def put_line(self, line: LogLine) -> None:
         """In order; of each attempt the last MAX_LINES stay."""
@@ -289,6 +333,10 @@ class Tables:
             self.remove(self.succeeded_keys[run.worker, run.key], run.id)
         if self.fired.get((run.worker, run.occurs_at)) == run.id:
             self.drop(self.fired, (run.worker, run.occurs_at))
+
+
+def _readable(runs: list[Run]) -> list[Run]:
+    return [run for run in runs if run.unreadable is None]
 
 
 def _without_bytes(run: Run) -> Run:

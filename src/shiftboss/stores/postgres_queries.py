@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from shiftboss.core.model import DeadLetter, Run, Status
 from shiftboss.ports import HistoryFilter, LetterFilter
-from shiftboss.stores import browsing, rows
+from shiftboss.stores import browsing, postgres_unreadable, rows, shapes
+from shiftboss.stores.postgres_sealing import question
 from shiftboss.stores.postgres_wire import KEY, NUMBER, NUMBERS, TEXT, Statement
-from shiftboss.stores.statements import Pages
+from shiftboss.stores.statements import Pages, Question
 
 if TYPE_CHECKING:
     from shiftboss.clock import Clock
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
 
 PLAN_FOR_VALUES = Statement("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)")
 
-PENDING = Statement(
+PENDING = question(
     """
 SELECT '[' || string_agg(data, ',') || ']' FROM (
-  SELECT data FROM run
+  SELECT <run> AS data FROM run
   WHERE queue IS NOT NULL AND ($1 IS NULL OR worker = $1) AND ($2 IS NULL OR key = $2) AND ($3 IS NULL OR id < $3)
   ORDER BY id DESC LIMIT $4) AS page
 """,
@@ -35,10 +36,10 @@ SELECT '[' || string_agg(data, ',') || ']' FROM (
     NUMBER,
     prepare=False,
 )
-RUNNING = Statement(
+RUNNING = question(
     """
 SELECT '[' || string_agg(data, ',') || ']' FROM (
-  SELECT data FROM run
+  SELECT <run> AS data FROM run
   WHERE queue IS NULL AND ($1 IS NULL OR worker = $1) AND ($2 IS NULL OR key = $2) AND ($3 IS NULL OR id < $3)
   ORDER BY id DESC LIMIT $4) AS page
 """,
@@ -50,7 +51,7 @@ SELECT '[' || string_agg(data, ',') || ']' FROM (
 )
 _FINISHED = """
 SELECT '[' || string_agg(data, ',') || ']' FROM (
-  SELECT data FROM {rows}
+  SELECT <history> AS data FROM {rows}
   WHERE ($1 IS NULL OR worker = $1) AND ($2 IS NULL OR key = $2) AND ($3 IS NULL OR id < $3)
     AND ($5 IS NULL OR error_type = $5) AND ($6 IS NULL OR finished_at >= $6)
     AND ({status})
@@ -58,14 +59,14 @@ SELECT '[' || string_agg(data, ',') || ']' FROM (
 """
 _ANY_STATUS = "$7::bigint[] IS NULL OR status = ANY ($7::smallint[])"
 _TYPES = (TEXT, KEY, NUMBER, NUMBER, TEXT, NUMBER)
-FINISHED = Statement(_FINISHED.format(rows="history", status=_ANY_STATUS), *_TYPES, NUMBERS, prepare=False)
+FINISHED = question(_FINISHED.format(rows="history", status=_ANY_STATUS), *_TYPES, NUMBERS, prepare=False)
 # One that went wrong has an index in the order of the page; of several, or without saying which, the planner walks the
 # ids of all that succeeded (without statistics: 70 ms for 200,000).
-FINISHED_WRONG = Statement(
+FINISHED_WRONG = question(
     _FINISHED.format(rows="history", status="status = $7::smallint AND status <> 2"), *_TYPES, NUMBER, prepare=False
 )
 # Runs of one key are few; for the same reason they are gathered first.
-FINISHED_KEYED = Statement(
+FINISHED_KEYED = question(
     """
 WITH keyed AS MATERIALIZED (
   SELECT id, worker, status, finished_at, error_type, key, data FROM history WHERE key = $2)"""  # noqa: S608  # put together from constants
@@ -74,10 +75,10 @@ WITH keyed AS MATERIALIZED (
     NUMBERS,
     prepare=False,
 )
-LETTERS = Statement(
+LETTERS = question(
     """
 SELECT '[' || string_agg(data, ',') || ']' FROM (
-  SELECT data FROM dead_letter
+  SELECT <dead_letter> AS data FROM dead_letter
   WHERE ($1 IS NULL OR worker = $1) AND ($2 IS NULL OR error_type = $2) AND ($3 IS NULL OR entered_at >= $3)
     AND ($4 IS NULL OR state = $4) AND ($5 IS NULL OR run < $5) AND ($6::bigint[] IS NULL OR run = ANY ($6))
   ORDER BY run DESC LIMIT $7) AS page
@@ -92,39 +93,39 @@ SELECT '[' || string_agg(data, ',') || ']' FROM (
     prepare=False,
 )
 
-EVENTS = Statement(
+EVENTS = question(
     """
 SELECT '[' || string_agg('[' || id || ',' || data || ']', ',') || ']'
-FROM (SELECT id, data FROM event WHERE id > $1 ORDER BY id LIMIT $2) AS page
+FROM (SELECT id, <event> AS data FROM event WHERE id > $1 ORDER BY id LIMIT $2) AS page
 """,
     NUMBER,
     NUMBER,
 )
-EVENTS_OF_WORKER = Statement(
+EVENTS_OF_WORKER = question(
     """
 SELECT '[' || string_agg('[' || id || ',' || data || ']', ',') || ']'
-FROM (SELECT id, data FROM event WHERE worker = $1 AND worker <> '' AND id > $2 ORDER BY id LIMIT $3) AS page
+FROM (SELECT id, <event> AS data FROM event WHERE worker = $1 AND worker <> '' AND id > $2 ORDER BY id LIMIT $3) AS page
 """,
     TEXT,
     NUMBER,
     NUMBER,
 )
-LINES = Statement(
+LINES = question(
     """
 SELECT '[' || string_agg(data, ',') || ']' FROM (
-  SELECT data FROM log WHERE run = $1 AND (fence, number) > ($2, $3) ORDER BY fence, number LIMIT $4) AS page
+  SELECT <log> AS data FROM log WHERE run = $1 AND (fence, number) > ($2, $3) ORDER BY fence, number LIMIT $4) AS page
 """,
     NUMBER,
     NUMBER,
     NUMBER,
     NUMBER,
 )
-WORKER_NAMES = Statement(
+WORKER_NAMES = question(
     "SELECT '[' || string_agg(to_json(name)::text, ',') || ']' FROM worker WHERE state IS NOT NULL"
 )
 
 # ["name", pending, due] for each worker with waiting runs, counted as far as the limit.
-WAITING_COUNTS = Statement(
+WAITING_COUNTS = question(
     """
 WITH RECURSIVE waiting(worker) AS (
   (SELECT worker FROM run WHERE queue IS NOT NULL ORDER BY worker, queue, due_at, id LIMIT 1)
@@ -148,13 +149,13 @@ SELECT '[' || string_agg('[' || to_json(worker)::text || ',' || pending || ',' |
     NUMBER,
     NUMBER,
 )
-RUNNING_COUNTS = Statement(
+RUNNING_COUNTS = question(
     """
 SELECT '[' || string_agg('[' || to_json(worker)::text || ',' || found || ',0]', ',') || ']'
 FROM (SELECT worker, count(*) AS found FROM run WHERE queue IS NULL GROUP BY worker) AS counted
 """
 )
-LETTER_COUNTS = Statement(
+LETTER_COUNTS = question(
     """
 SELECT '[' || string_agg('[' || to_json(worker)::text || ',' || found || ',0]', ',') || ']'
 FROM (SELECT worker, count(*) AS found FROM dead_letter WHERE state = 'open' GROUP BY worker) AS counted
@@ -194,6 +195,7 @@ class Queries(browsing.Queries[Statement]):
     """The reader's half for people; the half for the cycle builds on it."""
 
     pages = PAGES
+    walk = postgres_unreadable.WALK
     _db: Database
 
     def __init__(self, db: Database, clock: Clock) -> None:
@@ -206,10 +208,10 @@ class Queries(browsing.Queries[Statement]):
     def _running(self, wanted: HistoryFilter) -> list[Run]:
         return self._page(RUNNING, wanted)
 
-    def _page(self, statement: Statement, wanted: HistoryFilter, *more: Any) -> list[Run]:
+    def _page(self, asked: Question[Statement], wanted: HistoryFilter, *more: Any) -> list[Run]:
         values = (wanted.worker, wanted.key, wanted.before, wanted.limit, *more)
         self._db.do(PLAN_FOR_VALUES, ())
-        return rows.runs_of(self._db.ask((statement, values))[0])
+        return self._ask(shapes.RUNS, asked, values)
 
     def _finished(self, wanted: HistoryFilter, codes: list[int]) -> list[Run]:
         said = (wanted.error_type, rows.micros_or_none(wanted.since))
@@ -230,7 +232,7 @@ class Queries(browsing.Queries[Statement]):
             wanted.limit,
         )
         self._db.do(PLAN_FOR_VALUES, ())
-        return rows.letters_of(self._db.ask((LETTERS, values))[0])
+        return self._ask(shapes.LETTERS, LETTERS, values)
 
     def last_event(self) -> int:
         (meta,) = self._db.exchange((META, ()))

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from shiftboss.core.lane import QUEUES
 from shiftboss.core.model import Run
 from shiftboss.ports import Delta, Past, Wanted
-from shiftboss.stores import reading, rows
+from shiftboss.stores import reading, rows, shapes
 from shiftboss.stores.postgres_queries import LAST, Queries
+from shiftboss.stores.postgres_sealing import question
 from shiftboss.stores.postgres_wire import KEYS, NUMBER, NUMBERS, TEXT, TEXTS, Statement
-from shiftboss.stores.reading import Seen
+from shiftboss.stores.reading import LONG_AGO, Seen
 from shiftboss.stores.statements import Readings
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from shiftboss.stores.postgres_connection import Call, Database
 
 # A row of workers is ["name", state or null, record or null].
-WORKER_ROW = "'[' || to_json(name)::text || ',' || coalesce(state, 'null') || ',' || coalesce(record, 'null') || ']'"
+WORKER_ROW = "'[' || to_json(name)::text || ',' || coalesce(<worker>, 'null') || ',' || coalesce(<record>, 'null') || ']'"
 
 # Rows bear the stamp of the commit that changed them last; which stamps are later than a commit, `committed` knows.
 # Everything is later than -1.  $2 are the stamps of the session's own commits: what those left it knows.
@@ -39,9 +40,9 @@ def _changed_workers(which: str) -> str:
 
 
 AMONG_THEM = " AND name = ANY ($3)"
-CHANGED_WORKERS = Statement(_changed_workers(""), NUMBER, NUMBERS)
-CHANGED_OF_THEM = Statement(_changed_workers(AMONG_THEM), NUMBER, NUMBERS, TEXTS)
-ALL_WORKERS = Statement(
+CHANGED_WORKERS = question(_changed_workers(""), NUMBER, NUMBERS)
+CHANGED_OF_THEM = question(_changed_workers(AMONG_THEM), NUMBER, NUMBERS, TEXTS)
+ALL_WORKERS = question(
     f"""
 SELECT '[' || string_agg({WORKER_ROW}, ',') || ']'
 FROM (SELECT name, state, record FROM worker WHERE name > $1 AND state IS NOT NULL ORDER BY name LIMIT $2) AS page
@@ -49,28 +50,28 @@ FROM (SELECT name, state, record FROM worker WHERE name > $1 AND state IS NOT NU
     TEXT,
     NUMBER,
 )
-CHANGED_BREAKERS = Statement(
-    f"SELECT '[' || string_agg(data, ',') || ']' FROM breaker WHERE $1 < 0 OR number = {SINCE}",  # noqa: S608
+CHANGED_BREAKERS = question(
+    f"SELECT '[' || string_agg(<breaker>, ',') || ']' FROM breaker WHERE $1 < 0 OR number = {SINCE}",  # noqa: S608
     NUMBER,
     NUMBERS,
 )
-RESOURCES = Statement("SELECT '{' || string_agg(to_json(name)::text || ':' || size, ',') || '}' FROM resource")
-NODES = Statement("SELECT '[' || string_agg(data, ',') || ']' FROM (SELECT data FROM node ORDER BY id) AS all_of_them")
+RESOURCES = question("SELECT '{' || string_agg(to_json(name)::text || ':' || size, ',') || '}' FROM resource")
+NODES = question("SELECT '[' || string_agg(data, ',') || ']' FROM (SELECT <node> AS data FROM node ORDER BY id) AS all_of_them")
 
 
 def _claims(which: str) -> str:
     return f"""
 SELECT '[[' || coalesce(string_agg(id::text, ','), '') || '],['
   || coalesce(string_agg(data, ',') FILTER (WHERE $1 < 0 OR number = {SINCE}), '') || ']]'
-FROM (SELECT id, number, data FROM run{which} WHERE queue IS NULL ORDER BY id) AS claimed
+FROM (SELECT id, number, <run> AS data FROM run{which} WHERE queue IS NULL ORDER BY id) AS claimed
 """  # noqa: S608
 
 
-CLAIMS = Statement(_claims(""), NUMBER, NUMBERS)
-CLAIMS_OF_THEM = Statement(_claims(" JOIN unnest($3) AS them(name) ON worker = name"), NUMBER, NUMBERS, TEXTS)
+CLAIMS = question(_claims(""), NUMBER, NUMBERS)
+CLAIMS_OF_THEM = question(_claims(" JOIN unnest($3) AS them(name) ON worker = name"), NUMBER, NUMBERS, TEXTS)
 
 # From one worker with waiting runs to the next, and in each from queue to queue: the backlog is never walked.
-WAITING = Statement(
+WAITING = question(
     """
 WITH RECURSIVE waiting(worker) AS (
   (SELECT worker FROM run WHERE queue IS NOT NULL ORDER BY worker, queue, due_at, id LIMIT 1)
@@ -93,19 +94,19 @@ SELECT '[' || string_agg('[' || to_json(worker)::text || ',' || due_at || ']', '
 
 def _queue(number: int, limit: str) -> str:
     return f"""(SELECT string_agg(data, ',') FROM (
-      SELECT data FROM run WHERE worker = name AND queue = {number}
+      SELECT <run> AS data FROM run WHERE worker = name AND queue = {number}
       ORDER BY due_at, id LIMIT {limit}) AS first)"""  # noqa: S608
 
 
 STANDING = """(SELECT string_agg(data, ',') FROM (
-      SELECT data FROM run WHERE worker = name AND queue IS NOT NULL AND origin <= 2 ORDER BY id) AS standing)"""
+      SELECT <run> AS data FROM run WHERE worker = name AND queue IS NOT NULL AND origin <= 2 ORDER BY id) AS standing)"""
 
-LEAST = """(SELECT data FROM run WHERE worker = name AND queue IS NOT NULL ORDER BY occurs_at, id LIMIT 1)"""
+LEAST = """(SELECT <run> AS data FROM run WHERE worker = name AND queue IS NOT NULL ORDER BY occurs_at, id LIMIT 1)"""
 
 
 def _all(limit: str) -> str:
     return f"""(SELECT string_agg(data, ',') FROM (
-      SELECT data FROM run WHERE worker = name AND queue IS NOT NULL
+      SELECT <run> AS data FROM run WHERE worker = name AND queue IS NOT NULL
       ORDER BY queue, due_at, id LIMIT {limit}) AS waiting)"""  # noqa: S608
 
 
@@ -124,21 +125,21 @@ FROM {names} AS asked(name)
 """  # noqa: S608
 
 
-LANES = Statement(_lanes("unnest($1)", limit="$2"), TEXTS, NUMBER)
+LANES = question(_lanes("unnest($1)", limit="$2"), TEXTS, NUMBER)
 WHOSE = f"(SELECT name FROM worker WHERE number = {SINCE} AND state IS NOT NULL%s)"  # noqa: S608
-CHANGED_LANES = Statement(_lanes(WHOSE % "", limit="$3"), NUMBER, NUMBERS, NUMBER)
-CHANGED_LANES_OF_THEM = Statement(_lanes(WHOSE % AMONG_THEM, limit="$4"), NUMBER, NUMBERS, TEXTS, NUMBER)
+CHANGED_LANES = question(_lanes(WHOSE % "", limit="$3"), NUMBER, NUMBERS, NUMBER)
+CHANGED_LANES_OF_THEM = question(_lanes(WHOSE % AMONG_THEM, limit="$4"), NUMBER, NUMBERS, TEXTS, NUMBER)
 
-LIVE_RUNS = Statement("SELECT '[' || string_agg(data, ',') || ']' FROM run WHERE id = ANY ($1)", NUMBERS)
-FINISHED_RUNS = Statement("SELECT '[' || string_agg(data, ',') || ']' FROM history WHERE id = ANY ($1)", NUMBERS)
+LIVE_RUNS = question("SELECT '[' || string_agg(<run>, ',') || ']' FROM run WHERE id = ANY ($1)", NUMBERS)
+FINISHED_RUNS = question("SELECT '[' || string_agg(<history>, ',') || ']' FROM history WHERE id = ANY ($1)", NUMBERS)
 PAYLOADS = Statement("SELECT run, bytes FROM payload WHERE run = ANY ($1)", NUMBERS)
 RESULTS = Statement("SELECT id, result FROM history WHERE id = ANY ($1) AND result IS NOT NULL", NUMBERS)
 
-KEYED = Statement(
+KEYED = question(
     """
 SELECT '[' || string_agg(coalesce(
-    (SELECT data FROM run WHERE run.key = pair.key AND run.worker = pair.worker),
-    (SELECT data FROM history WHERE history.key = pair.key AND history.worker = pair.worker AND status = 2
+    (SELECT <run> AS data FROM run WHERE run.key = pair.key AND run.worker = pair.worker),
+    (SELECT <history> AS data FROM history WHERE history.key = pair.key AND history.worker = pair.worker AND status = 2
      ORDER BY id DESC LIMIT 1)
   ), ',') || ']'
 FROM unnest($1, $2) AS pair(worker, key)
@@ -146,24 +147,25 @@ FROM unnest($1, $2) AS pair(worker, key)
     TEXTS,
     KEYS,
 )
-EXPIRING = Statement(
+EXPIRING = question(
     """
 SELECT '[' || string_agg(data, ',') || ']' FROM (
-  SELECT data FROM run WHERE queue IS NOT NULL AND give_up_at <= $1 ORDER BY give_up_at, id LIMIT $2) AS late
+  SELECT <run> AS data FROM run WHERE queue IS NOT NULL AND give_up_at <= $1 ORDER BY give_up_at, id LIMIT $2) AS late
 """,
     NUMBER,
     NUMBER,
 )
 NEXT_GIVE_UP = Statement(
     """
-SELECT (SELECT give_up_at FROM run WHERE queue IS NOT NULL AND give_up_at IS NOT NULL
+SELECT (SELECT give_up_at FROM run WHERE queue IS NOT NULL AND give_up_at > $1
         ORDER BY give_up_at, id LIMIT 1)::text
-"""
+""",
+    NUMBER,
 )
-OPEN_LETTERS = Statement(
+OPEN_LETTERS = question(
     """
 SELECT '[' || string_agg(data, ',') || ']' FROM (
-  SELECT data FROM dead_letter
+  SELECT <dead_letter> AS data FROM dead_letter
   WHERE state = 'open' AND worker = $1 AND has_payload <= $2 ORDER BY has_payload, run LIMIT $3) AS unresolved
 """,
     TEXT,
@@ -281,12 +283,16 @@ class Reads(Queries, reading.Reads[Statement]):
 
     @classmethod
     def calls_ahead(cls, asked: Asked) -> list[Call]:
-        """What `changes` asks, and what the mirror asks right after."""
+        """What the mirror asks right after `changes`, and what that asks."""
+        return [(NEXT_GIVE_UP, (LONG_AGO,)), *reading.plainly(cls.questions_about(asked))]
+
+    @classmethod
+    def questions_about(cls, asked: Asked) -> list[reading.Call[Statement]]:
+        """What `changes` asks."""
         since, own, lanes, names, bound = asked
         if names is None:
-            return [(NEXT_GIVE_UP, ()), *cls.delta_calls((since, own), lanes)]
+            return cls.delta_calls((since, own), lanes)
         return [
-            (NEXT_GIVE_UP, ()),
             (CHANGED_OF_THEM, (since, own, names)),
             (CHANGED_BREAKERS, (since, own)),
             (CLAIMS_OF_THEM, (since, own, bound)),
@@ -313,22 +319,26 @@ class Reads(Queries, reading.Reads[Statement]):
         asked, (give_up, *answers) = self._ahead
         self._ahead = None
         self._give_up = (give_up,)
+        calls = self.questions_about(asked)
         if asked.names is None:
-            return self._told(*answers, lanes=asked.lanes)
-        return self._told_of_workers(*answers, lanes=asked.lanes)._replace(of=asked.bound)
+            return self._told(calls, answers, lanes=asked.lanes)
+        return self._told_of_workers(calls, answers, lanes=asked.lanes)._replace(of=asked.bound)
 
-    def next_give_up(self) -> datetime | None:
-        known = self._give_up
-        return rows.instant_or_none(known[0]) if known is not None else super().next_give_up()
+    def next_give_up(self, after: datetime | None = None) -> datetime | None:
+        known = self._give_up if after is None else None
+        return rows.instant_or_none(known[0]) if known is not None else super().next_give_up(after)
 
     def runs(self, ids: Collection[int]) -> list[Run]:
         if not ids:
             return []
         wanted = (self._db.numbers(ids),)
         live, finished, payloads, results = self._db.exchange(
-            (LIVE_RUNS, wanted), (FINISHED_RUNS, wanted), (PAYLOADS, wanted), (RESULTS, wanted)
+            (LIVE_RUNS.plain, wanted), (FINISHED_RUNS.plain, wanted), (PAYLOADS, wanted), (RESULTS, wanted)
         )
-        runs = [*rows.runs_of(live.blob(0, 0)), *rows.runs_of(finished.blob(0, 0))]
+        runs = [
+            *self._read(shapes.RUNS, LIVE_RUNS, wanted, live.blob(0, 0)),
+            *self._read(shapes.RUNS, FINISHED_RUNS, wanted, finished.blob(0, 0)),
+        ]
         runs.sort(key=lambda run: run.id)
         return rows.with_bytes(runs, payloads=payloads.blobs(), results=results.blobs())
 

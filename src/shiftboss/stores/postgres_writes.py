@@ -7,6 +7,7 @@ Rules of this file
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
@@ -14,12 +15,16 @@ from typing import TYPE_CHECKING
 from shiftboss.core.control import Request
 from shiftboss.core.events import Event
 from shiftboss.core.snapshot import Change
+from shiftboss.core.unreadable import REMEDY, SetAside
+from shiftboss.core.value import replace
 from shiftboss.errors import ShiftbossError
 from shiftboss.ports import NO_DELTA, Delta, Past, Wanted
-from shiftboss.stores import rows
+from shiftboss.stores import postgres_unreadable, rows, shapes
 from shiftboss.stores.postgres_epoch import CONTINUE, Counted
 from shiftboss.stores.postgres_reads import Ahead, Reads, SeenParts, narrowed
-from shiftboss.stores.postgres_wire import BLOBS, KEYS, NUMBER, NUMBERS, TEXTS, Rows, Statement
+from shiftboss.stores.postgres_wire import BLOBS, KEYS, NUMBER, NUMBERS, TEXT, TEXTS, Rows, Statement
+from shiftboss.stores.salvage import Sealed
+from shiftboss.stores.sealing import NULLABLE
 from shiftboss.stores.statements import Writings
 from shiftboss.stores.writing import Writes
 
@@ -28,6 +33,8 @@ if TYPE_CHECKING:
     from shiftboss.stores.postgres_connection import Database
     from shiftboss.stores.postgres_epoch import Opened
     from shiftboss.stores.postgres_wire import Answer
+
+log = logging.getLogger("shiftboss.store")
 
 MAX_TAKEN_BYTES = 16 * 1024 * 1024  # of arrivals' payloads at once: they come and go within the deadline of a call
 
@@ -141,8 +148,8 @@ PUT_LETTERS = Rows(
     """INSERT INTO dead_letter
   (run, worker, state, error_type, entered_at, closed_at, has_payload, replay_of, caused_by, data)
 SELECT letter.run, letter.worker, state, letter.error_type, entered_at, closed_at, has_payload,
-  substring(history.data FROM '"replay_of":([0-9]+)')::bigint,
-  substring(history.data FROM '"caused_by":([0-9]+)')::bigint, letter.data
+  substring(history.data FROM '"replay_of":([0-9]{1,18})[,}]')::bigint,
+  substring(history.data FROM '"caused_by":([0-9]{1,18})[,}]')::bigint, letter.data
 FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)
   AS letter(run, worker, state, error_type, entered_at, closed_at, has_payload, data)
 LEFT JOIN history ON history.id = letter.run
@@ -171,19 +178,20 @@ WHERE log.run = old.run AND log.fence = old.fence AND log.number <= old.number""
     NUMBERS,
     NUMBERS,
 )
-TAKE_ARRIVALS = Statement(
+FIND_ARRIVALS = Statement(
     """
 WITH first AS (
   SELECT id, sum(octet_length(payload)) OVER (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
-  FROM (SELECT id, payload FROM arrival ORDER BY id LIMIT $1) AS oldest),
-taken AS (
-  DELETE FROM arrival WHERE id IN (SELECT id FROM first WHERE coalesce(before, 0) < $2) RETURNING id, data, payload)
-SELECT data, payload FROM taken ORDER BY id
+  FROM (SELECT id, payload FROM arrival WHERE NOT is_unreadable ORDER BY id LIMIT $1) AS oldest)
+SELECT id, data, payload FROM arrival
+WHERE id IN (SELECT id FROM first WHERE coalesce(before, 0) < $2) ORDER BY id
 """,
     NUMBER,
     NUMBER,
 )
-MORE_ARRIVALS = Statement("SELECT EXISTS (SELECT FROM arrival)::int")
+TAKE_ARRIVALS = Statement("DELETE FROM arrival WHERE id = ANY ($1)", NUMBERS)
+PASS_BY_ARRIVALS = Statement("UPDATE arrival SET is_unreadable = true WHERE id = ANY ($1)", NUMBERS)
+MORE_ARRIVALS = Statement("SELECT EXISTS (SELECT FROM arrival WHERE NOT is_unreadable)::int")
 
 
 # The place among all commits, and the numbers of the events: held from here to the end of the COMMIT that travels with
@@ -220,6 +228,30 @@ FORGET_COMMITS = Statement("DELETE FROM committed WHERE number < (SELECT number 
 FORGET_EVERY = 1000
 DRAW_IDS = Statement("SELECT string_agg(nextval('run_id')::text, ',') FROM generate_series(1, $1)", NUMBER)
 DRAW_STAMP = Statement("SELECT nextval('stamp')")
+
+
+
+def _set_aside(name: str) -> tuple[Statement, Statement]:
+    """What keeps a row of that kind, and what takes it from its place."""
+    kinds = postgres_unreadable.KEYS_OF[name]
+    table = postgres_unreadable.table_of(name)
+    keep = Statement(
+        f"""INSERT INTO set_aside (place, row_id, worker, at, by, reason, note, data)
+SELECT '{name}', ({postgres_unreadable.id_of(name)})::text, $1, $2, $3, $4, $5, row_to_json({table})::text
+FROM {table} WHERE {postgres_unreadable.is_row(name, first=6)}""",  # noqa: S608  # constants
+        *(TEXT, NUMBER, TEXT, TEXT, TEXT),
+        *kinds,
+        prepare=False,
+    )
+    if name in NULLABLE:
+        columns = "state = NULL, record = NULL" if name == "worker" else "record = NULL"
+        text = f"UPDATE worker SET number = $1, {columns} WHERE {postgres_unreadable.is_row(name, first=2)}"  # noqa: S608
+        return keep, Statement(text, NUMBER, *kinds, prepare=False)
+    text = f"DELETE FROM {table} WHERE {postgres_unreadable.is_row(name, first=1)}"  # noqa: S608
+    return keep, Statement(text, *kinds, prepare=False)
+
+
+SET_ASIDE = {name: _set_aside(name) for name in postgres_unreadable.KEYS_OF}
 
 WRITINGS = Writings(
     insert_runs=INSERT_RUNS,
@@ -308,10 +340,26 @@ class PostgresTransaction(Reads, Writes["Database"]):
         self._ids.clear()
 
     def arrivals(self, *, limit: int) -> list[Request]:
-        found, more = self._db.exchange((TAKE_ARRIVALS, (limit, MAX_TAKEN_BYTES)), (MORE_ARRIVALS, ()))
+        (found,) = self._db.exchange((FIND_ARRIVALS, (limit, MAX_TAKEN_BYTES)))
+        taken: dict[int, Request] = {}
+        passed_by: list[int] = []
+        for row in range(len(found)):
+            arrival, data = found.number(row, 0), found.blob(row, 1) or b""
+            sealed = Sealed("arrival", str(arrival), "", {}, data.hex())
+            why_not = shapes.REQUEST.why_not(sealed)
+            if why_not is None:
+                taken[arrival] = replace(shapes.REQUEST.open(sealed), payload=found.blob(row, 2))
+            else:
+                passed_by.append(arrival)
+                log.warning("%s: %s; the others go on.  %s", self._place, why_not, REMEDY)
+        if taken:
+            self._db.do(TAKE_ARRIVALS, (list(taken),))
+        if passed_by:
+            self._db.do(PASS_BY_ARRIVALS, (passed_by,))
+        (more,) = self._db.exchange((MORE_ARRIVALS, ()))
         self.has_arrivals = bool(more.number(0, 0))
         self.has_written = self.has_written or not found.is_empty
-        return [rows.request_of(found.text(row, 0), found.blob(row, 1)) for row in range(len(found))]
+        return list(taken.values())
 
     def write(self, change: Change, *, new: Collection[int]) -> None:
         self._give_up = None
@@ -342,6 +390,14 @@ class PostgresTransaction(Reads, Writes["Database"]):
     def counted(self, finished: Answer) -> Counted:
         """How far the store has come with this commit."""
         return Counted(finished.number(0, 0), self.number, self._last_id, finished.number(0, 1) - 1)
+
+    def _set_aside(self, row: SetAside) -> None:
+        keep, leave = SET_ASIDE[row.table]
+        key = postgres_unreadable.key_of(row.table, row.id)
+        about = row.worker, rows.micros(row.at), row.by, row.reason, row.note
+        self._db.do(keep, (*about, *key))
+        if row.leaves:
+            self._db.do(leave, (*((self.number,) if row.table in NULLABLE else ()), *key))
 
     def _tell(self, events: Collection[Event]) -> None:
         self._events += events

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from shiftboss.stores import rows
+from shiftboss.stores import rows, shapes
 from shiftboss.stores.statements import Connection, Prunings, S
 
 
@@ -33,7 +33,7 @@ def prune(
 def _prune(db: Connection[S], prunable: S, before: datetime, limit: int, *deletions: S) -> int:
     if limit <= 0:
         return 0
-    found = rows.numbers_of(db.ask((prunable, (rows.micros(before), limit)))[0])
+    found = shapes.NUMBERS.read(db.ask((prunable, (rows.micros(before), limit)))[0])
     for deletion in deletions if found else ():
         db.do(deletion, (db.numbers(found),))
     return len(found)

@@ -7,7 +7,7 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic
@@ -15,13 +15,19 @@ from typing import Generic
 from shiftboss.core.lane import QUEUES, Lane, queue_of
 from shiftboss.core.model import DeadLetter, Record, Run, WorkerState
 from shiftboss.ports import NO_DELTA, Delta
-from shiftboss.stores import rows
+from shiftboss.stores import rows, shapes
 from shiftboss.stores.browsing import Queries
 from shiftboss.stores.rows import Text
-from shiftboss.stores.statements import Connection, Readings, S, Values
+from shiftboss.stores.salvage import FAILURES
+from shiftboss.stores.statements import Connection, Question, Readings, S, Values
 
 PAGE = 5000  # workers in one text: a few MiB
+WIDENED = 64  # times the limit of a queue: so far is looked behind runs that cannot be read
+LONG_AGO = -(1 << 62)
 EPOCH = 1 << 40  # numbers of one life of a store; after a restore they go on in the next (SEMANTICS C, fences)
+
+
+Call = tuple[Question[S], Values]
 
 
 @dataclass(slots=True)
@@ -53,10 +59,11 @@ class Reads(Queries[S], Generic[S]):
         return self._delta(seen, lanes)
 
     def _delta(self, seen: int, lanes: int) -> Delta:
-        return self._told(*self._db.ask(*self.delta_calls((seen,), lanes)), lanes=lanes)
+        calls = self.delta_calls((seen,), lanes)
+        return self._told(calls, self._db.ask(*plainly(calls)), lanes=lanes)
 
     @classmethod
-    def delta_calls(cls, since: Values, lanes: int) -> list[tuple[S, Values]]:
+    def delta_calls(cls, since: Values, lanes: int) -> list[Call[S]]:
         """What `changes` asks when others may have committed."""
         sql = cls.readings
         return [
@@ -68,97 +75,149 @@ class Reads(Queries[S], Generic[S]):
             *([(sql.changed_lanes, (*since, lanes))] if lanes else []),
         ]
 
-    @classmethod
-    def _told(cls, resources: Text, nodes: Text, *changed: Text, lanes: int) -> Delta:
-        return cls._told_of_workers(*changed, lanes=lanes)._replace(
-            resources=rows.sizes_of(resources), nodes=rows.nodes_of(nodes)
-        )
+    def _told(self, calls: Sequence[Call[S]], texts: Sequence[Text], *, lanes: int) -> Delta:
+        resources, nodes = self._read(shapes.SIZES, *calls[0], texts[0]), self._read(shapes.NODES, *calls[1], texts[1])
+        delta = self._told_of_workers(calls[2:], texts[2:], lanes=lanes)
+        return delta._replace(resources=resources, nodes=nodes)
 
-    @staticmethod
-    def _told_of_workers(workers: Text, breakers: Text, claims: Text, of_lanes: Text = None, *, lanes: int) -> Delta:
-        changed = rows.workers_of(workers)
-        claimed, running = rows.claims_of(claims)
+    def _told_of_workers(self, calls: Sequence[Call[S]], texts: Sequence[Text], *, lanes: int) -> Delta:
+        changed = self._read(shapes.WORKERS, *calls[0], texts[0])
+        claimed, running = self._read(shapes.CLAIMS, *calls[2], texts[2])
+        broken = self._read(shapes.BREAKERS, *calls[1], texts[1])
         return Delta(
             workers=_declared(changed),
             forgotten=[name for name, state, _ in changed if state is None],
-            breakers=rows.breakers_of(breakers),
+            breakers=broken,
             claimed=claimed,
             running=running,
-            lanes=_lanes_of(of_lanes, lanes),
+            lanes=self._read_lanes(*calls[3], texts[3], limit=lanes) if lanes else {},
         )
 
     def _everything(self) -> Delta:
         sql = self.readings
-        breakers, resources, nodes, claims, waiting = self._db.ask(
+        calls: list[Call[S]] = [
             (sql.changed_breakers, self.always),
             (sql.resources, ()),
             (sql.nodes, ()),
             (sql.claims, self.always),
             (sql.waiting, ()),
-        )
-        claimed, running = rows.claims_of(claims)
+        ]
+        breakers, resources, nodes, claims, waiting = self._db.ask(*plainly(calls))
+        claimed, running = self._read(shapes.CLAIMS, *calls[3], claims)
+        told = self._read(shapes.BREAKERS, *calls[0], breakers)
+        due = self._read(shapes.INSTANTS, *calls[4], waiting)
         return Delta(
             everything=True,
             workers=self._all_workers(),
-            breakers=rows.breakers_of(breakers),
-            resources=rows.sizes_of(resources),
-            nodes=rows.nodes_of(nodes),
+            breakers=told,
+            resources=self._read(shapes.SIZES, *calls[1], resources),
+            nodes=self._read(shapes.NODES, *calls[2], nodes),
             claimed=claimed,
             running=running,
-            waiting=rows.instants_of(waiting),
+            waiting={name: rows.instant_of(number) for name, number in due},
         )
 
     def _all_workers(self) -> list[tuple[WorkerState, Record]]:
         found: list[tuple[WorkerState, Record]] = []
         after = ""
-        while page := rows.workers_of(self._db.ask((self.readings.all_workers, (after, PAGE)))[0]):
+        while page := self._ask(shapes.WORKERS, self.readings.all_workers, (after, PAGE)):
             found.extend(_declared(page))
             after = page[-1][0]
+            if len(page) < PAGE:
+                break
         return found
 
     # ── lanes ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def lanes(self, names: Collection[str], *, limit: int) -> dict[str, Lane]:
-        return _lanes_of(self._db.ask((self.readings.lanes, (self._db.names(names), limit)))[0], limit) if names else {}
+        if not names:
+            return {}
+        question, values = self.readings.lanes, (self._db.names(names), limit)
+        return self._read_lanes(question, values, self._db.ask((question.plain, values))[0], limit=limit)
+
+    def _read_lanes(self, question: Question[S], values: Values, text: Text, *, limit: int) -> dict[str, Lane]:
+        """*values* end with the limit.  Behind runs that cannot be read is looked further than that, but not for ever."""
+        try:
+            return {name: _lane(parts, limit) for name, parts in shapes.LANES.read(text)}
+        except FAILURES:
+            pass
+        for wide in _wider(limit):
+            found = shapes.LANES.read_carefully(self._db.ask((question.careful, (*values[:-1], wide)))[0])
+            is_last = wide >= limit * WIDENED
+            if is_last or not any(_is_hidden(part, wide) for _, parts in found for part in parts[:QUEUES]):
+                break
+        return {name: _lane(parts, wide, is_last=is_last) for name, parts in found}
 
     # ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def keyed(self, pairs: Collection[tuple[str, str]]) -> list[Run]:
-        return rows.runs_of(self._db.ask((self.readings.keyed, self._db.pairs(pairs)))[0]) if pairs else []
+        return self._ask(shapes.RUNS, self.readings.keyed, self._db.pairs(pairs)) if pairs else []
 
     def expiring(self, now: datetime, *, limit: int) -> list[Run]:
-        return rows.runs_of(self._db.ask((self.readings.expiring, (rows.micros(now), limit)))[0])
+        """Those that can be read: the others are nobody's to end (W7)."""
+        for wide in (limit, *_wider(limit)):
+            found = self._ask(shapes.RUNS, self.readings.expiring, (rows.micros(now), wide))
+            readable = [run for run in found if run.unreadable is None]
+            if readable or len(found) < wide:
+                break
+        return readable[:limit]
 
-    def next_give_up(self) -> datetime | None:
-        return rows.instant_or_none(self._db.ask((self.readings.next_give_up, ()))[0])
+    def next_give_up(self, after: datetime | None = None) -> datetime | None:
+        at = LONG_AGO if after is None else rows.micros(after)
+        return rows.instant_or_none(self._db.ask((self.readings.next_give_up, (at,)))[0])
 
     def open_letters(self, worker: str, *, without_payload_only: bool, limit: int) -> list[DeadLetter]:
         most = 0 if without_payload_only else 1
-        return rows.letters_of(self._db.ask((self.readings.open_letters, (worker, most, limit)))[0])
+        return self._ask(shapes.LETTERS, self.readings.open_letters, (worker, most, limit))
 
 
-def _declared(found: Iterable[rows.WorkerRow]) -> list[tuple[WorkerState, Record]]:
+def plainly(calls: Iterable[Call[S]]) -> list[tuple[S, Values]]:
+    return [(question.plain, values) for question, values in calls]
+
+
+def _wider(limit: int) -> Iterator[int]:
+    wide = limit
+    while wide < limit * WIDENED:
+        wide *= 4
+        yield wide
+
+
+def _is_hidden(part: list[Run], limit: int) -> bool:
+    """Whether there may be runs that can be read behind those of a queue, none of which can."""
+    return len(part) == limit and all(run.unreadable is not None for run in part)
+
+
+def _declared(found: Iterable[shapes.WorkerRow]) -> list[tuple[WorkerState, Record]]:
     return [(state, record or Record()) for _, state, record in found if state is not None]
 
 
-def _lanes_of(text: Text, limit: int) -> dict[str, Lane]:
-    lanes: dict[str, Lane] = {}
-    for name, parts in rows.lane_rows_of(text):
-        if len(parts) == 1:
-            lanes[name] = _whole_lane(parts[0])
-            continue
-        *queues, standing, least = parts
-        lanes[name] = Lane.read(
-            ((number, queue, len(queue) < limit) for number, queue in enumerate(queues)),
-            standing=standing,
-            least=least[0] if least else None,
-        )
-    return lanes
+def _lane(parts: list[list[Run]], limit: int, *, is_last: bool = False) -> Lane:
+    """With *is_last* what lies behind a queue of runs none of which can be read waits until those are set aside."""
+    if len(parts) == 1:
+        return _whole_lane(parts[0])
+    *queues, standing, least = parts
+    lane = Lane.read(
+        (
+            (number, readable(queue), len(queue) < limit or (is_last and _is_hidden(queue, limit)))
+            for number, queue in enumerate(queues)
+        ),
+        standing=readable(standing),
+        least=least[0] if least and least[0].unreadable is None else None,
+    )
+    lane.seal(run for part in parts for run in part if run.unreadable is not None)
+    return lane
+
+
+def readable(runs: list[Run]) -> list[Run]:
+    return [run for run in runs if run.unreadable is None]
 
 
 def _whole_lane(runs: list[Run]) -> Lane:
     queues: list[list[Run]] = [[] for _ in range(QUEUES)]
     for run in runs:
-        queues[queue_of(run)].append(run)
-    standing = [run for run in runs if run.is_standing]
-    return Lane.read(((number, queue, True) for number, queue in enumerate(queues)), standing=standing, least=None)
+        if run.unreadable is None:
+            queues[queue_of(run)].append(run)
+    standing = [run for run in runs if run.is_standing and run.unreadable is None]
+    lane = Lane.read(((number, queue, True) for number, queue in enumerate(queues)), standing=standing, least=None)
+    lane.seal(run for run in runs if run.unreadable is not None)
+    return lane

@@ -21,7 +21,7 @@ from shiftboss.clock import Clock
 from shiftboss.core.control import Request
 from shiftboss.errors import ConfigurationError, Forked, NotStarted, StoreReadOnly
 from shiftboss.ports import NO_SERVER, Arrival, Schema
-from shiftboss.stores import file_locks, fork_gate, rows, sqlite_errors, sqlite_schema
+from shiftboss.stores import file_locks, fork_gate, shapes, sqlite_errors, sqlite_schema
 from shiftboss.stores.node_files import NodeFiles
 from shiftboss.stores.reserve import Reserve
 from shiftboss.stores.sqlite_file import Database, Durability
@@ -128,7 +128,7 @@ class SqliteStore:
     def _node_ids(self) -> Collection[str]:
         db = self._database()
         try:
-            return rows.names_of(db.text(NODE_IDS))
+            return shapes.NAMES.read(db.text(NODE_IDS))
         finally:
             db.close()
 

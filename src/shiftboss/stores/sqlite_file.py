@@ -19,6 +19,7 @@ from pathlib import Path
 import apsw
 
 from shiftboss.clock import SystemClock
+from shiftboss.core.unreadable import REMEDY
 from shiftboss.errors import StoreFull, StoreRejected
 from shiftboss.stores import sqlite_errors, sqlite_locks
 from shiftboss.stores.rows import json_of
@@ -34,6 +35,13 @@ WAL_LIMIT_BYTES = 64 * 1024 * 1024  # what a swollen file is cut to when it is r
 MAX_GATE_S = 0.05  # views of a page or of a status end sooner; a long one is not worth keeping everybody out
 
 _clock = SystemClock()  # how long a lock is waited for is real time, whatever clock the rules live by
+
+
+GARBLED = b"\xff"
+
+
+class NotUtf8(StoreRejected):
+    """A text that was read is none."""
 
 
 class Durability(StrEnum):
@@ -121,6 +129,8 @@ class Database:
         except apsw.Error as error:
             if not sqlite_errors.is_busy(error):
                 raise self._translated(error) from error
+        except UnicodeDecodeError as error:
+            raise NotUtf8(f"{self.path} holds a text that is none: {error}; {REMEDY}") from error
         except (UnicodeError, OverflowError) as error:  # half a surrogate pair, a number beyond 64 bits
             raise StoreRejected(f"{self.path} can neither keep nor look for such a value: {error}") from error
         return self._again(statement, values)
@@ -129,12 +139,18 @@ class Database:
         """The one row of a statement that always has one."""
         return self.run(statement, values)[0]
 
-    def text(self, statement: str, values: Sequence[Scalar] = ()) -> str | None:
-        """The one text of a statement that gathers its rows into it, a list in JSON; None where there are none."""
-        text = self.run(statement, values)[0][0]
-        return text if isinstance(text, str) else None
+    def text(self, statement: str, values: Sequence[Scalar] = ()) -> str | bytes | None:
+        """The one text of a statement that gathers its rows into it, a list in JSON; None where there are none.
 
-    def ask(self, *questions: tuple[str, Sequence[Scalar]]) -> list[str | None]:
+        Bytes that nobody reads where some row is not UTF-8: whoever asked then asks carefully.
+        """
+        try:
+            text = self.run(statement, values)[0][0]
+        except NotUtf8:
+            return GARBLED
+        return text if isinstance(text, str | bytes) else None
+
+    def ask(self, *questions: tuple[str, Sequence[Scalar]]) -> list[str | bytes | None]:
         """The one text of each question."""
         return [self.text(statement, values) for statement, values in questions]
 

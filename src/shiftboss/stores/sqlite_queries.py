@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from shiftboss.core.model import DeadLetter, Run, Status
 from shiftboss.ports import HistoryFilter, LetterFilter, Past
-from shiftboss.stores import browsing, rows, sqlite_file
+from shiftboss.stores import browsing, rows, shapes, sqlite_file, sqlite_unreadable
 from shiftboss.stores.reserve import RESERVE_BYTES
-from shiftboss.stores.statements import Pages
+from shiftboss.stores.sqlite_sealing import question
+from shiftboss.stores.statements import Pages, Question
 
 if TYPE_CHECKING:
     from shiftboss.clock import Clock
@@ -26,7 +27,7 @@ NEAR = 5000  # newest ids that are looked through where more have ended since
 # The ids come from an index alone; only the rows of the page are looked up.
 HISTORY = """
 SELECT '[' || group_concat(data) || ']' FROM (
-  SELECT data FROM history
+  SELECT <history> AS data FROM history
   WHERE id IN (SELECT id FROM history{where} ORDER BY id DESC LIMIT ?) ORDER BY id DESC)
 """
 # Whether more than so many ended since; no more of the index is read than that.
@@ -35,24 +36,24 @@ SELECT count(*) FROM (SELECT 1 FROM history INDEXED BY history_finished WHERE fi
 """
 LIVE = """
 SELECT '[' || group_concat(data) || ']' FROM (
-  SELECT data FROM run WHERE id IN (SELECT id FROM run{where} ORDER BY id DESC LIMIT ?) ORDER BY id DESC)
+  SELECT <run> AS data FROM run WHERE id IN (SELECT id FROM run{where} ORDER BY id DESC LIMIT ?) ORDER BY id DESC)
 """
 
-LETTERS = "SELECT '[' || group_concat(data) || ']' FROM (SELECT data FROM dead_letter{where} ORDER BY run DESC LIMIT ?)"
+LETTERS = "SELECT '[' || group_concat(data) || ']' FROM (SELECT <dead_letter> AS data FROM dead_letter{where} ORDER BY run DESC LIMIT ?)"
 
 EVENTS = """
 SELECT '[' || group_concat('[' || id || ',' || data || ']') || ']'
-FROM (SELECT id, data FROM event WHERE id > ? ORDER BY id LIMIT ?)
+FROM (SELECT id, <event> AS data FROM event WHERE id > ? ORDER BY id LIMIT ?)
 """
 EVENTS_OF_WORKER = """
 SELECT '[' || group_concat('[' || id || ',' || data || ']') || ']'
-FROM (SELECT id, data FROM event INDEXED BY event_worker
+FROM (SELECT id, <event> AS data FROM event INDEXED BY event_worker
       WHERE worker = ? AND worker <> '' AND id > ? ORDER BY id LIMIT ?)
 """
 
 LINES = """
 SELECT '[' || group_concat(data) || ']' FROM (
-  SELECT data FROM log WHERE run = ? AND (fence, number) > (?, ?) ORDER BY fence, number LIMIT ?)
+  SELECT <log> AS data FROM log WHERE run = ? AND (fence, number) > (?, ?) ORDER BY fence, number LIMIT ?)
 """
 
 WORKER_NAMES = "SELECT '[' || group_concat(json_quote(name)) || ']' FROM worker WHERE state IS NOT NULL"
@@ -95,13 +96,13 @@ FROM (SELECT worker, count(*) AS found FROM dead_letter INDEXED BY dead_letter_o
 
 
 PAGES = Pages(
-    events=EVENTS,
-    events_of_worker=EVENTS_OF_WORKER,
-    lines=LINES,
-    worker_names=WORKER_NAMES,
-    waiting_counts=WAITING_COUNTS,
-    running_counts=RUNNING_COUNTS,
-    letter_counts=LETTER_COUNTS,
+    events=question(EVENTS),
+    events_of_worker=question(EVENTS_OF_WORKER),
+    lines=question(LINES),
+    worker_names=question(WORKER_NAMES),
+    waiting_counts=question(WAITING_COUNTS),
+    running_counts=question(RUNNING_COUNTS),
+    letter_counts=question(LETTER_COUNTS),
 )
 
 
@@ -116,14 +117,15 @@ class Conditions:
         self._texts.append(text)
         self.values.extend(values)
 
-    def in_(self, statement: str, *, hint: str = "") -> str:
-        return statement.format(where=hint + (" WHERE " + " AND ".join(self._texts) if self._texts else ""))
+    def in_(self, statement: str, *, hint: str = "") -> Question[str]:
+        return question(statement.format(where=hint + (" WHERE " + " AND ".join(self._texts) if self._texts else "")))
 
 
 class Queries(browsing.Queries[str]):
     """The reader's half for people; the half for the cycle builds on it."""
 
     pages = PAGES
+    walk = sqlite_unreadable.WALK
     _db: Database
 
     def __init__(self, db: Database, clock: Clock) -> None:
@@ -147,7 +149,7 @@ class Queries(browsing.Queries[str]):
             where.add("key = ?", wanted.key)
         if wanted.before is not None:
             where.add("id < ?", wanted.before)
-        return rows.runs_of(self._db.text(where.in_(LIVE), [*where.values, wanted.limit]))
+        return self._ask(shapes.RUNS, where.in_(LIVE), (*where.values, wanted.limit))
 
     def _finished(self, wanted: HistoryFilter, codes: list[int]) -> list[Run]:
         """Newest ids first.  By `since` alone they come from the index of ends, which a wide one makes long.
@@ -184,7 +186,7 @@ class Queries(browsing.Queries[str]):
         if near:
             where.add(near, wanted.before, NEAR)
             hint = " NOT INDEXED"  # along the ids
-        return rows.runs_of(self._db.text(where.in_(HISTORY, hint=hint), [*where.values, wanted.limit]))
+        return self._ask(shapes.RUNS, where.in_(HISTORY, hint=hint), (*where.values, wanted.limit))
 
     # ── letters, facts ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -202,7 +204,7 @@ class Queries(browsing.Queries[str]):
             where.add("state = ?", wanted.state)
         if wanted.before is not None:
             where.add("run < ?", wanted.before)
-        return rows.letters_of(self._db.text(where.in_(LETTERS), [*where.values, wanted.limit]))
+        return self._ask(shapes.LETTERS, where.in_(LETTERS), (*where.values, wanted.limit))
 
     def last_event(self) -> int:
         return self._db.number("SELECT next_event - 1 FROM meta WHERE id = 1")

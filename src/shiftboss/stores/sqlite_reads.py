@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 from shiftboss.core.lane import QUEUES
 from shiftboss.core.model import Run
-from shiftboss.stores import reading, rows
+from shiftboss.stores import reading, rows, shapes
 from shiftboss.stores.reading import Seen
 from shiftboss.stores.sqlite_batch import Wide
 from shiftboss.stores.sqlite_queries import Queries
+from shiftboss.stores.sqlite_sealing import question
 from shiftboss.stores.statements import Readings
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from shiftboss.stores.sqlite_file import Database
 
 # A row of workers is '["name", state or null, record or null]'.
-WORKER_ROW = "'[' || json_quote(name) || ',' || coalesce(state, 'null') || ',' || coalesce(record, 'null') || ']'"
+WORKER_ROW = "'[' || json_quote(name) || ',' || coalesce(<worker>, 'null') || ',' || coalesce(<record>, 'null') || ']'"
 
 CHANGED_WORKERS = f"SELECT '[' || group_concat({WORKER_ROW}) || ']' FROM worker WHERE number > ?"  # noqa: S608
 
@@ -34,16 +35,16 @@ SELECT '[' || group_concat({WORKER_ROW}) || ']'
 FROM (SELECT name, state, record FROM worker WHERE name > ? AND state IS NOT NULL ORDER BY name LIMIT ?)
 """  # noqa: S608
 
-CHANGED_BREAKERS = "SELECT '[' || group_concat(data) || ']' FROM breaker WHERE number > ?"
+CHANGED_BREAKERS = "SELECT '[' || group_concat(<breaker>) || ']' FROM breaker WHERE number > ?"
 
 RESOURCES = "SELECT '{' || group_concat(json_quote(name) || ':' || size) || '}' FROM resource"
 
-NODES = "SELECT '[' || group_concat(data) || ']' FROM (SELECT data FROM node ORDER BY id)"
+NODES = "SELECT '[' || group_concat(data) || ']' FROM (SELECT <node> AS data FROM node ORDER BY id)"
 
 CLAIMS = """
 SELECT '[[' || coalesce(group_concat(id), '') || '],['
   || coalesce(group_concat(data) FILTER (WHERE number > ?), '') || ']]'
-FROM (SELECT id, number, data FROM run INDEXED BY run_running WHERE queue IS NULL ORDER BY id)
+FROM (SELECT id, number, <run> AS data FROM run INDEXED BY run_running WHERE queue IS NULL ORDER BY id)
 """
 
 # From one worker with waiting runs to the next, and in each from queue to queue: the backlog is never walked.
@@ -70,19 +71,19 @@ SELECT '[' || group_concat('[' || json_quote(worker) || ',' || due_at || ']') ||
 
 def _queue(number: int) -> str:
     return f"""(SELECT group_concat(data) FROM (
-      SELECT data FROM run INDEXED BY run_lane
+      SELECT <run> AS data FROM run INDEXED BY run_lane
       WHERE worker = names.value AND queue = {number} ORDER BY due_at, id LIMIT ?2))"""  # noqa: S608
 
 
 STANDING = """(SELECT group_concat(data) FROM (
-      SELECT data FROM run INDEXED BY run_standing
+      SELECT <run> AS data FROM run INDEXED BY run_standing
       WHERE worker = names.value AND queue IS NOT NULL AND origin <= 2 ORDER BY id))"""
 
-LEAST = """(SELECT data FROM run INDEXED BY run_least
+LEAST = """(SELECT <run> AS data FROM run INDEXED BY run_least
       WHERE worker = names.value AND queue IS NOT NULL ORDER BY occurs_at, id LIMIT 1)"""
 
 ALL = """(SELECT group_concat(data) FROM (
-      SELECT data FROM run INDEXED BY run_lane
+      SELECT <run> AS data FROM run INDEXED BY run_lane
       WHERE worker = names.value AND queue IS NOT NULL ORDER BY queue, due_at, id LIMIT ?2))"""
 
 
@@ -105,18 +106,18 @@ LANES = _lanes("json_each(?1)")
 CHANGED_LANES = _lanes("(SELECT name AS value FROM worker WHERE number > ?1 AND state IS NOT NULL)")
 
 LIVE_RUNS = """
-SELECT '[' || group_concat(data) || ']' FROM run WHERE id IN (SELECT value FROM json_each(?))
+SELECT '[' || group_concat(<run>) || ']' FROM run WHERE id IN (SELECT value FROM json_each(?))
 """
 FINISHED_RUNS = """
-SELECT '[' || group_concat(data) || ']' FROM history WHERE id IN (SELECT value FROM json_each(?))
+SELECT '[' || group_concat(<history>) || ']' FROM history WHERE id IN (SELECT value FROM json_each(?))
 """
 PAYLOADS = Wide("(SELECT bytes FROM payload WHERE run = ?)")
 RESULTS = Wide("(SELECT result FROM history WHERE id = ?)")
 
 KEYED = """
 SELECT '[' || group_concat(coalesce(
-    (SELECT data FROM run INDEXED BY run_key WHERE key = pairs.value ->> 1 AND worker = pairs.value ->> 0),
-    (SELECT data FROM history INDEXED BY history_key
+    (SELECT <run> AS data FROM run INDEXED BY run_key WHERE key = pairs.value ->> 1 AND worker = pairs.value ->> 0),
+    (SELECT <history> AS data FROM history INDEXED BY history_key
      WHERE key = pairs.value ->> 1 AND worker = pairs.value ->> 0 AND status = 2 ORDER BY id DESC LIMIT 1)
   )) || ']'
 FROM json_each(?) AS pairs
@@ -124,38 +125,38 @@ FROM json_each(?) AS pairs
 
 EXPIRING = """
 SELECT '[' || group_concat(data) || ']' FROM (
-  SELECT data FROM run INDEXED BY run_give_up
+  SELECT <run> AS data FROM run INDEXED BY run_give_up
   WHERE queue IS NOT NULL AND give_up_at <= ? ORDER BY give_up_at, id LIMIT ?)
 """
 
 NEXT_GIVE_UP = """
 SELECT CAST((
   SELECT give_up_at FROM run INDEXED BY run_give_up
-  WHERE queue IS NOT NULL AND give_up_at IS NOT NULL ORDER BY give_up_at, id LIMIT 1) AS TEXT)
+  WHERE queue IS NOT NULL AND give_up_at > ? ORDER BY give_up_at, id LIMIT 1) AS TEXT)
 """
 
 OPEN_LETTERS = """
 SELECT '[' || group_concat(data) || ']' FROM (
-  SELECT data FROM dead_letter INDEXED BY dead_letter_open
+  SELECT <dead_letter> AS data FROM dead_letter INDEXED BY dead_letter_open
   WHERE state = 'open' AND worker = ? AND has_payload <= ? ORDER BY has_payload, run LIMIT ?)
 """
 
 READINGS = Readings(
-    changed_workers=CHANGED_WORKERS,
-    all_workers=ALL_WORKERS,
-    changed_breakers=CHANGED_BREAKERS,
-    resources=RESOURCES,
-    nodes=NODES,
-    claims=CLAIMS,
-    waiting=WAITING,
-    lanes=LANES,
-    changed_lanes=CHANGED_LANES,
-    live_runs=LIVE_RUNS,
-    finished_runs=FINISHED_RUNS,
-    keyed=KEYED,
-    expiring=EXPIRING,
+    changed_workers=question(CHANGED_WORKERS),
+    all_workers=question(ALL_WORKERS),
+    changed_breakers=question(CHANGED_BREAKERS),
+    resources=question(RESOURCES),
+    nodes=question(NODES),
+    claims=question(CLAIMS),
+    waiting=question(WAITING),
+    lanes=question(LANES),
+    changed_lanes=question(CHANGED_LANES),
+    live_runs=question(LIVE_RUNS),
+    finished_runs=question(FINISHED_RUNS),
+    keyed=question(KEYED),
+    expiring=question(EXPIRING),
     next_give_up=NEXT_GIVE_UP,
-    open_letters=OPEN_LETTERS,
+    open_letters=question(OPEN_LETTERS),
 )
 
 
@@ -171,9 +172,9 @@ class Reads(Queries, reading.Reads[str]):
     def runs(self, ids: Collection[int]) -> list[Run]:
         if not ids:
             return []
-        wanted = self._db.numbers(ids)
-        live = rows.runs_of(self._db.text(LIVE_RUNS, (wanted,)))
-        finished = rows.runs_of(self._db.text(FINISHED_RUNS, (wanted,))) if len(live) < len(ids) else []
+        wanted, sql = (self._db.numbers(ids),), self.readings
+        live = self._ask(shapes.RUNS, sql.live_runs, wanted)
+        finished = self._ask(shapes.RUNS, sql.finished_runs, wanted) if len(live) < len(ids) else []
         runs = sorted([*live, *finished], key=lambda run: run.id)
         return rows.with_bytes(
             runs,

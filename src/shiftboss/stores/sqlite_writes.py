@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from shiftboss.core.control import Request
 from shiftboss.core.events import Event
+from shiftboss.core.unreadable import SetAside
 from shiftboss.errors import StoreRejected
 from shiftboss.ports import Past
-from shiftboss.stores import rows
+from shiftboss.stores import rows, shapes, sqlite_unreadable
 from shiftboss.stores.reading import Seen
 from shiftboss.stores.sqlite_batch import Batch, Ids, Single
 from shiftboss.stores.sqlite_reads import Reads
 from shiftboss.stores.statements import Writings
+from shiftboss.stores.unreadable import unreadable
 from shiftboss.stores.writing import Writes
 
 if TYPE_CHECKING:
@@ -86,8 +88,8 @@ PUT_LETTERS = Batch(
     """INSERT INTO dead_letter
   (run, worker, state, error_type, entered_at, closed_at, has_payload, replay_of, caused_by, data)
 SELECT column1, column2, column3, column4, column5, column6, column7,
-  (SELECT data ->> 'replay_of' FROM history WHERE id = column1),
-  (SELECT data ->> 'caused_by' FROM history WHERE id = column1), column8
+  (SELECT CASE WHEN json_valid(data) THEN data ->> 'replay_of' END FROM history WHERE id = column1),
+  (SELECT CASE WHEN json_valid(data) THEN data ->> 'caused_by' END FROM history WHERE id = column1), column8
 FROM $rows WHERE column1 IS NOT NULL
 ON CONFLICT (run) DO UPDATE SET state = excluded.state, closed_at = excluded.closed_at, data = excluded.data""",
     columns=8,
@@ -172,6 +174,12 @@ class SqliteTransaction(Reads, Writes["Database"]):
         """The last statement before the commit."""
         self._db.run(WRITE_META, self.meta)
 
+    def _set_aside(self, row: SetAside) -> None:
+        found = unreadable(self._db, sqlite_unreadable.WALK, [(row.table, row.id)])
+        if not found:
+            raise StoreRejected(f"{self._place}: row {row.id} of {row.table} can be read, or is not there any more")
+        sqlite_unreadable.set_aside(self._db, row, found[0][0], self.number)
+
     def _tell(self, events: Collection[Event]) -> None:
         INSERT_EVENTS.run(
             self._db,
@@ -183,6 +191,6 @@ class SqliteTransaction(Reads, Writes["Database"]):
         self._next_event += len(events)
 
     def _must_not_have_fired(self, occurrences: list[tuple[str, int]]) -> None:
-        fired = rows.names_of(self._db.text(FIRED_BEFORE, (rows.json_of(occurrences),)))
+        fired = shapes.NAMES.read(self._db.text(FIRED_BEFORE, (rows.json_of(occurrences),)))
         if fired:
             raise StoreRejected(f"{self._place}: an occurrence of {fired[0]!r} at that instant has run before (O1)")

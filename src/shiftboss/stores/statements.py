@@ -46,6 +46,14 @@ class Connection(Protocol[S_contra]):
         ...
 
 
+@dataclass(frozen=True)
+class Question(Generic[S]):
+    """A question with one text for an answer, and its careful form (shapes.py)."""
+
+    plain: S
+    careful: S
+
+
 class Batch(Protocol[C_contra]):
     """A statement that takes many rows at once."""
 
@@ -58,35 +66,35 @@ class Batch(Protocol[C_contra]):
 class Readings(Generic[S]):
     """The questions of the cycle (ports.Reader)."""
 
-    changed_workers: S  # (number) → [[name, state, record], …]
-    all_workers: S  # (after, limit) → the same, by name
-    changed_breakers: S  # (number); all of them since -1
-    resources: S
-    nodes: S
-    claims: S  # (number) → [[id of every claim, …], [run changed since, …]]; likewise
-    waiting: S  # → [[worker, due_at], …]
+    changed_workers: Question[S]  # (number) → [[name, state, record], …]
+    all_workers: Question[S]  # (after, limit) → the same, by name
+    changed_breakers: Question[S]  # (number); all of them since -1
+    resources: Question[S]
+    nodes: Question[S]
+    claims: Question[S]  # (number) → [[id of every claim, …], [run changed since, …]]; likewise
+    waiting: Question[S]  # → [[worker, due_at], …]
     # (names, limit) → [[name, [[run, …]]], …] where that is all; else [[name, [[queue 0], …, [standing], [least]]], …]
-    lanes: S
-    changed_lanes: S  # (number, limit) → the same, of workers changed since
-    live_runs: S  # (ids)
-    finished_runs: S  # (ids)
-    keyed: S  # (pairs)
-    expiring: S  # (now, limit)
-    next_give_up: S
-    open_letters: S  # (worker, has payload at most, limit)
+    lanes: Question[S]
+    changed_lanes: Question[S]  # (number, limit) → the same, of workers changed since
+    live_runs: Question[S]  # (ids)
+    finished_runs: Question[S]  # (ids)
+    keyed: Question[S]  # (pairs)
+    expiring: Question[S]  # (now, limit)
+    next_give_up: S  # (after) → microseconds
+    open_letters: Question[S]  # (worker, has payload at most, limit)
 
 
 @dataclass(frozen=True)
 class Pages(Generic[S]):
     """Those questions of the faces that have one form only."""
 
-    events: S  # (after, limit) → [[number, event], …]
-    events_of_worker: S  # (worker, after, limit)
-    lines: S  # (run, fence, number, limit)
-    worker_names: S
-    waiting_counts: S  # (most, now) → [[worker, pending, due], …]
-    running_counts: S  # → [[worker, running, 0], …]
-    letter_counts: S  # → [[worker, letters, 0], …]
+    events: Question[S]  # (after, limit) → [[number, event], …]
+    events_of_worker: Question[S]  # (worker, after, limit)
+    lines: Question[S]  # (run, fence, number, limit)
+    worker_names: Question[S]
+    waiting_counts: Question[S]  # (most, now) → [[worker, pending, due], …]
+    running_counts: Question[S]  # → [[worker, running, 0], …]
+    letter_counts: Question[S]  # → [[worker, letters, 0], …]
 
 
 @dataclass(frozen=True)

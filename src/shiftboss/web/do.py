@@ -15,12 +15,14 @@ from starlette.responses import Response
 
 from shiftboss.app.pages import listed
 from shiftboss.core.model import DeadLetter, Node, NodeMode, Run
+from shiftboss.core.unreadable import Unreadable
 from shiftboss.core.value import Value
 from shiftboss.web import session as sessions
 from shiftboss.web.access import WithToken
 from shiftboss.web.asked import Instant, RunAsked, Text, WorkerNamed
 from shiftboss.web.operation import Call, Nothing
 from shiftboss.web.problems import Problem
+from shiftboss.web.see import UnreadableRows, unreadable_row
 
 Note = Annotated[str, Meta(max_length=2000, pattern=r"^[^\x00]*$")]
 Seconds = Annotated[float, Meta(ge=0, le=10 * 366 * 86400)]
@@ -157,6 +159,30 @@ async def resolve(call: Call, params: RunAsked, body: NoteBody) -> DeadLetter:
 async def discard(call: Call, params: RunAsked, body: NoteBody) -> DeadLetter:
     """Close a dead letter as worth nothing; retention takes it later, payload and all."""
     return await call.boss.discard(params.run, note=body.note)
+
+
+# ── rows that cannot be read ─────────────────────────────────────────────────────────────────────────────────────
+
+
+class RowNamed(msgspec.Struct, frozen=True):
+    """A row as `GET /unreadable` names it."""
+
+    table: Text
+    id: Text
+
+
+class SetAsideBody(msgspec.Struct, frozen=True):
+    """Those `rows`, or all that cannot be read; `note` for the audit."""
+
+    rows: Annotated[list[RowNamed], Meta(max_length=1000)] | None = None
+    note: Note = ""
+
+
+async def set_aside(call: Call, body: SetAsideBody) -> UnreadableRows:
+    """Move rows that cannot be read out of the way, into a table of their own; the answer names those moved."""
+    rows = None if body.rows is None else [Unreadable(row.table, row.id) for row in body.rows]
+    moved = await call.boss.set_aside(rows, note=body.note)
+    return UnreadableRows(tuple(unreadable_row(row) for row in moved))
 
 
 # ── oneself ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -17,6 +17,7 @@ from shiftboss.app.node import package_version
 from shiftboss.app.pages import PageOfWorker, page_of_worker
 from shiftboss.app.views import NodeStatus, SystemStatus, Views, WorkerStatus
 from shiftboss.core.health import Health, SystemHealth
+from shiftboss.core.unreadable import Unreadable
 from shiftboss.core.value import Value
 from shiftboss.core.worker import Mode
 from shiftboss.web import frames
@@ -52,6 +53,31 @@ class Nodes(Value, frozen=True, omit_defaults=False):
 async def nodes(call: Call) -> Nodes:
     """Which processes run workers on this store?"""
     return Nodes(await call.ask(Views.nodes))
+
+
+class UnreadableRow(Value, frozen=True, omit_defaults=False):
+    """Which row; `text` says it in a sentence."""
+
+    table: str
+    id: str
+    worker: str
+    reason: str
+    text: str
+
+
+class UnreadableRows(Value, frozen=True, omit_defaults=False):
+    """Stored rows that cannot be read, with the reason."""
+
+    rows: tuple[UnreadableRow, ...]
+
+
+def unreadable_row(row: Unreadable) -> UnreadableRow:
+    return UnreadableRow(row.table, row.id, row.worker, row.reason, str(row))
+
+
+async def unreadable(call: Call) -> UnreadableRows:
+    """Which stored rows can nobody read?  All of the store is looked through."""
+    return UnreadableRows(tuple(unreadable_row(row) for row in await call.ask(Views.unreadable)))
 
 
 async def graph_(call: Call) -> Graph:

@@ -56,6 +56,9 @@ OPERATIONS: Final = (
     Operation("GET",    "/nodes",                           VIEWER,    see.nodes),
     Operation("POST",   "/nodes/{node}/drain",              ADMIN,     do.drain),
 
+    Operation("GET",    "/unreadable",                      VIEWER,    see.unreadable),
+    Operation("POST",   "/unreadable/set-aside",            ADMIN,     do.set_aside),
+
     Operation("GET",    "/session",                         EVERYBODY, see.session),
     Operation("POST",   "/session",                         EVERYBODY, do.log_in, status=204),
     Operation("DELETE", "/session",                         EVERYBODY, do.log_out, status=204),

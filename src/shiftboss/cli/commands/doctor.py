@@ -29,16 +29,25 @@ COLUMNS = (table.Column(""), table.Column(""), table.Column("", wraps=True, give
 
 @click.command(
     cls=Command,
-    epilog=examples("shiftboss doctor", "shiftboss doctor --json | jq '.findings[] | select(.remedy != \"\")'"),
+    epilog=examples("shiftboss doctor", "shiftboss doctor --set-aside", "shiftboss doctor --json | jq '.findings[] | select(.remedy != \"\")'"),
 )
+@click.option("--set-aside", is_flag=True, help="Move rows that cannot be read out of the way, into a table of their own.")
+@click.option("--note", default="", metavar="TEXT", help="With --set-aside: why, for the audit.")
 @json_option
 @store_option
 @click.pass_context
-def doctor(ctx: click.Context, as_json: bool, store: str | None, app: str | None) -> int:
+def doctor(
+    ctx: click.Context, set_aside: bool, note: str, as_json: bool, store: str | None, app: str | None
+) -> int:
     """Examine store, machine and fleet; each finding with its remedy.
 
-    Exits with 3 when there is a problem; warnings alone are 0.
+    Exits with 3 when there is a problem; warnings alone are 0.  With --set-aside rows that cannot be read are moved into
+    the table `set_aside`, whole, and what they held goes on: on a running store as well as on a stopped one.
     """
+    if set_aside:
+        return _set_aside(note, as_json=as_json, store=store, app=app)
+    if note:
+        raise click.UsageError("--note goes with --set-aside")
     findings = [*examine.machine(), *_settings(ctx), *_store(place.store_url(store, app))]
     problems = sum(1 for each in findings if each.severity is Severity.PROBLEM)
     warnings = sum(1 for each in findings if each.severity is Severity.WARNING)
@@ -48,6 +57,21 @@ def doctor(ctx: click.Context, as_json: bool, store: str | None, app: str | None
         _print(findings)
         talk.note(f"{words.plural(problems, 'problem')}, {words.plural(warnings, 'warning')}")
     return Exit.FALSE if problems else Exit.DONE
+
+
+def _set_aside(note: str, *, as_json: bool, store: str | None, app: str | None) -> int:
+    with place.operating(store, app) as boss:
+        moved = boss.sync.set_aside(note=note)
+    if as_json:
+        dump.one({"set_aside": moved})
+        return Exit.DONE
+    for row in moved:
+        talk.note(f"set aside: {row}")
+    if not moved:
+        talk.note("every stored row can be read; nothing was set aside")
+    if any(row.table == "worker" for row in moved):
+        talk.hint("start the application again: it declares its workers anew")
+    return Exit.DONE
 
 
 def _store(url: str) -> Iterator[Finding]:
@@ -66,6 +90,7 @@ def _store(url: str) -> Iterator[Finding]:
         views = Views(found, found.clock)
         yield from examine.store(views.info())
         yield from examine.fleet(views.status(), is_dead=found.is_dead)
+        yield from examine.unreadable(views)
         yield from examine.relations(views)
     except ShiftbossError as error:
         yield examine.failed("store", error)
