@@ -203,7 +203,7 @@ class Reader(Protocol):
         ...
 
     def unreadable(self, places: Collection[tuple[str, str]] | None = None) -> list[Unreadable]:
-        """W7: every row that cannot be read, or those of *places* (table, id) that cannot.  All of them takes a while."""
+        """W7: every row that cannot be read, or those of *places* (table, id) that cannot.  All takes a while."""
         ...
 
     def set_aside(self, *, after: int, limit: int) -> list[tuple[int, SetAside]]:

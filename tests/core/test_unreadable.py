@@ -138,7 +138,9 @@ def test_one_that_runs_still_excludes_and_counts():
 def test_no_successor_is_made_beside_an_occurrence_that_cannot_be_read():
     """W7, O1: its instant may be the one that would come next."""
     world = a_snapshot(
-        unreadable(an_occurrence("a"), "run"), workers=[a_worker("a", **HOURLY)], records={"a": a_record(anchor_at=NOON)}
+        unreadable(an_occurrence("a"), "run"),
+        workers=[a_worker("a", **HOURLY)],
+        records={"a": a_record(anchor_at=NOON)},
     )
     world.declare(a_definition("a", **HOURLY))
 
@@ -156,7 +158,7 @@ class TestRefusals:
             lambda: world.does(control.enable, name="a", by="ada"),
             lambda: world.does(control.forget, name="a", live=(), by="ada"),
         ):
-            with pytest.raises(NotAllowed, match="worker a cannot be read.*doctor --set-aside"):
+            with pytest.raises(NotAllowed, match=r"worker a cannot be read.*doctor --set-aside"):
                 ask()
 
     def test_a_run(self):
@@ -276,7 +278,10 @@ class TestSetAside:
     def test_what_it_held_goes_on(self):
         run = unreadable(a_run("a"), "run")
         world = a_snapshot(
-            run, a_run("a", id=2), a_run("b", id=3), workers=[a_worker("a", concurrency=1), a_worker("b", blocks=("a",))]
+            run,
+            a_run("a", id=2),
+            a_run("b", id=3),
+            workers=[a_worker("a", concurrency=1), a_worker("b", blocks=("a",))],
         )
         assert starts(world.decide()) == []
         change, found = self.put_aside(world, run.unreadable)

@@ -1,4 +1,4 @@
-"""Rows as no version writes them: planted by SQL, in a file from a process of its own, in PostgreSQL by another connection.
+"""Rows as no version writes them: planted by SQL, in a file from another process, in PostgreSQL by a connection.
 
 Rules of this file
 - In a file by another process: a second SQLite in this one would drop our locks at its close.
@@ -25,7 +25,7 @@ def damaged(text: str, how: str) -> bytes:
     """*text*, the JSON of a row, made unreadable."""
     match how:
         case "wrong type":
-            return json.dumps(dict.fromkeys(json.loads(text), [[]])).encode()
+            return json.dumps({name: [[]] for name in json.loads(text)}).encode()
         case "missing":
             return b"{}"
         case "not json":

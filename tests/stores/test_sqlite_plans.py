@@ -126,7 +126,9 @@ def test_no_question_walks_a_table_or_sorts(stores: list[apsw.Connection], name:
     ids=["page of a backlog", "page since"],
 )
 def test_lists_that_must_sort_read_ids_from_an_index_alone(stores: list[apsw.Connection], where: str):
-    statement = question((sqlite_queries.LIVE if "queue" in where else sqlite_queries.HISTORY).format(where=where)).plain
+    statement = question(
+        (sqlite_queries.LIVE if "queue" in where else sqlite_queries.HISTORY).format(where=where)
+    ).plain
     plan = [str(row[3]) for row in stores[1].execute(f"EXPLAIN QUERY PLAN {statement}", ("w1", 5))]
 
     assert [line for line in plan if "COVERING INDEX" in line]

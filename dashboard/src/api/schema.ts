@@ -192,6 +192,7 @@ export interface DeadLetter {
   closed_by: string;
   note: string;
   replayed_as: number | null;
+  unreadable: Unreadable | null;
 }
 
 
@@ -494,6 +495,7 @@ export interface NodeStatus {
   code_version: string;
   pid: number;
   host: string;
+  unreadable: string;
 }
 
 /** The processes on this store, the oldest first. */
@@ -653,6 +655,7 @@ export interface Run {
   caused_by: number | null;
   by: string;
   traceparent: string | null;
+  unreadable: Unreadable | null;
 }
 
 /** `attempt` is the one that ended with it, and `attempt_cause` how; 0 where it ended without one. */
@@ -732,6 +735,7 @@ export interface RunningRun {
   progress: Progress | null;
   zombie: boolean;
   cancelling: boolean;
+  unreadable: string;
 }
 
 /** A page, newest first. `next`: the cursor of the next one; None at the end. */
@@ -746,6 +750,12 @@ export interface SessionInfo {
   name: string;
   asks_for_token: boolean;
   version: string;
+}
+
+/** Those `rows`, each as "table/id", or all that cannot be read; `note` for the audit. */
+export interface SetAsideBody {
+  rows?: Array<string> | null;
+  note?: string;
 }
 
 /** The store does not answer: what is shown is old until the next status. */
@@ -797,7 +807,7 @@ export interface StoreRestored {
 /** An event and its number, which is its id in a stream. */
 export interface StoredEvent {
   number: number;
-  event: RunStored | ArrivalRefused | RunStarted | AttemptEnded | RunEnded | RunSkipped | RunRescued | StaleReport | DeadLettered | WorkerDeclared | WorkerDisabled | WorkerEnabled | WorkerForgotten | BreakerOpened | BreakerHalfOpen | BreakerClosed | NodeJoined | NodeLeft | NodeShedding | ClockStepped | StoreRestored | NodeDrained | Audit;
+  event: RunStored | ArrivalRefused | RunStarted | AttemptEnded | RunEnded | RunSkipped | RunRescued | StaleReport | DeadLettered | WorkerDeclared | WorkerDisabled | WorkerEnabled | WorkerForgotten | BreakerOpened | BreakerHalfOpen | BreakerClosed | NodeJoined | NodeLeft | NodeShedding | ClockStepped | StoreRestored | NodeDrained | UnreadableEvent | Audit;
 }
 
 /** A worker as it is switched now. */
@@ -853,6 +863,39 @@ export interface TriggerBody {
   at?: string | null;
   priority?: string | null;
   force?: boolean;
+}
+
+/** Which row, and what the reader said of it. `fields` are those that could not be taken; none: not even JSON. */
+export interface Unreadable {
+  table: string;
+  id: string;
+  worker: string;
+  reason: string;
+  fields: Array<string>;
+}
+
+/** Stands where a stored event cannot be read (W7). */
+export interface UnreadableEvent {
+  type: "unreadable";
+  at: string;
+  worker: string;
+  run: number | null;
+  node: string;
+  reason: string;
+}
+
+/** Which row; `text` says it in a sentence. */
+export interface UnreadableRow {
+  table: string;
+  id: string;
+  worker: string;
+  reason: string;
+  text: string;
+}
+
+/** Stored rows that cannot be read, with the reason. */
+export interface UnreadableRows {
+  rows: Array<UnreadableRow>;
 }
 
 /** One edge of depends_on (D2, D4, D5). `max_age_s` bounds the age of the upstream's last success. */
@@ -944,6 +987,7 @@ export interface WorkerStatus {
   next_run: number | null;
   holds: Array<Hold>;
   doc: string;
+  unreadable: Array<Unreadable>;
 }
 
 /** Disabled ones first, then the worst. */
@@ -975,6 +1019,7 @@ export type AnyEvent =
   | ClockStepped
   | StoreRestored
   | NodeDrained
+  | UnreadableEvent
   | Audit;
 
 /** What the `data` of a frame of the stream is, by its `event`. */

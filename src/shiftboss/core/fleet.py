@@ -36,7 +36,12 @@ def join(snapshot: Snapshot, now: datetime, *, node: Node, lease_s: float) -> tu
 def renew(snapshot: Snapshot, now: datetime, *, node: Node, lease_s: float) -> tuple[Change, Node]:
     """Extend the lease; a node that was rescued meanwhile holds a new one from now on, its old claims are gone."""
     stored = snapshot.nodes.get(node.id)
-    is_gapless = stored is not None and stored.unreadable is None and stored.boot == node.boot and stored.lease_until_s >= lease_s
+    is_gapless = (
+        stored is not None
+        and stored.unreadable is None
+        and stored.boot == node.boot
+        and stored.lease_until_s >= lease_s
+    )
     held_since_s = stored.held_since_s if stored is not None and is_gapless else lease_s
     renewed = replace(node, lease_until_s=lease_s + LEASE_S, held_since_s=held_since_s)
     if stored is not None and stored.mode is NodeMode.DRAINING:  # drained from elsewhere

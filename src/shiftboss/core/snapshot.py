@@ -208,7 +208,18 @@ class Snapshot:
 class Draft:
     """A change in the making.  `ids` hands out the ids of new runs."""
 
-    __slots__ = ("_breakers", "_events", "_ids", "_letters", "_records", "_runs", "_set_aside", "_workers", "now", "snapshot")
+    __slots__ = (
+        "_breakers",
+        "_events",
+        "_ids",
+        "_letters",
+        "_records",
+        "_runs",
+        "_set_aside",
+        "_workers",
+        "now",
+        "snapshot",
+    )
 
     def __init__(self, snapshot: Snapshot, now: datetime, ids: Iterator[int] | None = None) -> None:
         self.snapshot = snapshot

@@ -48,7 +48,8 @@ class Unreadable(Value, frozen=True):
 class SetAside(Value, frozen=True):
     """A row that was moved out of the way, by whom and why.
 
-    `data` is the whole row as JSON, which the store fills in.  One that does not leave is written anew by the same change.
+    `data` is the whole row as JSON, which the store fills in.  One that does not leave is written anew by the same
+    change.
     """
 
     table: str

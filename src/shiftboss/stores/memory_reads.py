@@ -245,9 +245,7 @@ class MemoryTransaction(MemoryReader):
     def _write(self, change: Change, new: Collection[int]) -> None:
         tables = self._tables
         records = (record for _, record in change.records)
-        values: chain[Any] = chain(
-            change.runs, change.workers, records, change.breakers, change.nodes, change.letters
-        )
+        values: chain[Any] = chain(change.runs, change.workers, records, change.breakers, change.nodes, change.letters)
         for value in values:
             if value.unreadable is not None:
                 raise StoreRejected(f"{value.unreadable}, and is not overwritten; {REMEDY}")

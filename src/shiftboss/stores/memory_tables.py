@@ -240,17 +240,17 @@ class Tables:
         return [value.unreadable for value in values if value.unreadable is not None]
 
     def set_aside(self, row: SetAside) -> None:
-        if row.table in ("worker", "record", "breaker", "node"):
-            named: dict[str, MutableMapping[str, Any]] = {
-                "worker": self.workers,
-                "record": self.records,
-                "breaker": self.breakers,
-                "node": self.nodes,
-            }
-            table: MutableMapping[Any, Any] = named[row.table]
-            key: Any = row.id
-        else:
-            table, key = {"run": self.live, "history": self.history, "dead_letter": self.letters}[row.table], int(row.id)  # type: ignore[assignment]  # each by its number
+        named: dict[str, MutableMapping[Any, Any]] = {
+            "worker": self.workers,
+            "record": self.records,
+            "breaker": self.breakers,
+            "node": self.nodes,
+            "run": self.live,
+            "history": self.history,
+            "dead_letter": self.letters,
+        }
+        table = named[row.table]
+        key: Any = int(row.id) if row.table in ("run", "history", "dead_letter") else row.id
         self.append(self.aside, replace(row, data=repr(table.get(key))))
         if not row.leaves:
             return

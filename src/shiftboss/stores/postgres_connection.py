@@ -54,7 +54,8 @@ LONG_SETTINGS = Statement(
 LONG_CALL_S = 3600.0
 NUMBER_SEEN = Statement(
     """
-SELECT number, EXISTS (SELECT FROM arrival WHERE NOT is_unreadable)::int, (SELECT number FROM committed ORDER BY number LIMIT 1)
+SELECT number, EXISTS (SELECT FROM arrival WHERE NOT is_unreadable)::int,
+  (SELECT number FROM committed ORDER BY number LIMIT 1)
 FROM meta WHERE id = 1
 """
 )

@@ -33,7 +33,8 @@ LOST_IDS = 1_000_000  # more than a store gives between a backup and its restore
 OPEN = Statement(
     """
 SELECT number, next_event, schema, cluster, timeline, place, tableoid::bigint,
-  (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, EXISTS (SELECT FROM arrival WHERE NOT is_unreadable)::int, nextval('stamp'),
+  (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, EXISTS (SELECT FROM arrival WHERE NOT is_unreadable)::int,
+  nextval('stamp'),
   (SELECT string_agg(nextval('run_id')::text, ',') FROM generate_series(1, $1)),
   (SELECT number FROM committed ORDER BY number LIMIT 1), alone
 FROM meta WHERE id = 1

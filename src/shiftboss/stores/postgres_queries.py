@@ -120,9 +120,7 @@ SELECT '[' || string_agg(data, ',') || ']' FROM (
     NUMBER,
     NUMBER,
 )
-WORKER_NAMES = question(
-    "SELECT '[' || string_agg(to_json(name)::text, ',') || ']' FROM worker WHERE state IS NOT NULL"
-)
+WORKER_NAMES = question("SELECT '[' || string_agg(to_json(name)::text, ',') || ']' FROM worker WHERE state IS NOT NULL")
 
 # ["name", pending, due] for each worker with waiting runs, counted as far as the limit.
 WAITING_COUNTS = question(

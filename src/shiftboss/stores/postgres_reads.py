@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from shiftboss.stores.postgres_connection import Call, Database
 
 # A row of workers is ["name", state or null, record or null].
-WORKER_ROW = "'[' || to_json(name)::text || ',' || coalesce(<worker>, 'null') || ',' || coalesce(<record>, 'null') || ']'"
+WORKER_ROW = (
+    "'[' || to_json(name)::text || ',' || coalesce(<worker>, 'null') || ',' || coalesce(<record>, 'null') || ']'"
+)
 
 # Rows bear the stamp of the commit that changed them last; which stamps are later than a commit, `committed` knows.
 # Everything is later than -1.  $2 are the stamps of the session's own commits: what those left it knows.
@@ -56,7 +58,9 @@ CHANGED_BREAKERS = question(
     NUMBERS,
 )
 RESOURCES = question("SELECT '{' || string_agg(to_json(name)::text || ':' || size, ',') || '}' FROM resource")
-NODES = question("SELECT '[' || string_agg(data, ',') || ']' FROM (SELECT <node> AS data FROM node ORDER BY id) AS all_of_them")
+NODES = question(
+    "SELECT '[' || string_agg(data, ',') || ']' FROM (SELECT <node> AS data FROM node ORDER BY id) AS all_of_them"
+)
 
 
 def _claims(which: str) -> str:
@@ -99,7 +103,8 @@ def _queue(number: int, limit: str) -> str:
 
 
 STANDING = """(SELECT string_agg(data, ',') FROM (
-      SELECT <run> AS data FROM run WHERE worker = name AND queue IS NOT NULL AND origin <= 2 ORDER BY id) AS standing)"""
+      SELECT <run> AS data FROM run
+      WHERE worker = name AND queue IS NOT NULL AND origin <= 2 ORDER BY id) AS standing)"""
 
 LEAST = """(SELECT <run> AS data FROM run WHERE worker = name AND queue IS NOT NULL ORDER BY occurs_at, id LIMIT 1)"""
 

@@ -76,8 +76,8 @@ def _one(name: str) -> Question[Statement]:
     columns = columns_of(name)
     return question(
         f"""
-SELECT '[' || string_agg('[' || json_build_array({", ".join(columns)})::text || ',' || coalesce(<{name}>, 'null') || ']',
-  ',') || ']'
+SELECT '[' || string_agg('[' || json_build_array({", ".join(columns)})::text || ','
+  || coalesce(<{name}>, 'null') || ']', ',') || ']'
 FROM {table_of(name)} WHERE {is_row(name, first=1)}
 """,  # noqa: S608  # constants
         *KEYS_OF[name],

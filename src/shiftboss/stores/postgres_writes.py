@@ -230,7 +230,6 @@ DRAW_IDS = Statement("SELECT string_agg(nextval('run_id')::text, ',') FROM gener
 DRAW_STAMP = Statement("SELECT nextval('stamp')")
 
 
-
 def _set_aside(name: str) -> tuple[Statement, Statement]:
     """What keeps a row of that kind, and what takes it from its place."""
     kinds = postgres_unreadable.KEYS_OF[name]

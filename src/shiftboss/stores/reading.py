@@ -136,7 +136,7 @@ class Reads(Queries[S], Generic[S]):
         return self._read_lanes(question, values, self._db.ask((question.plain, values))[0], limit=limit)
 
     def _read_lanes(self, question: Question[S], values: Values, text: Text, *, limit: int) -> dict[str, Lane]:
-        """*values* end with the limit.  Behind runs that cannot be read is looked further than that, but not for ever."""
+        """*values* end with the limit.  Behind runs that cannot be read it looks further, to a bound."""
         try:
             return {name: _lane(parts, limit) for name, parts in shapes.LANES.read(text)}
         except FAILURES:

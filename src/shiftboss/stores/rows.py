@@ -37,6 +37,8 @@ STATUSES = {  # of the history
 
 Text = str | bytes | None
 
+FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
 _encoder = msgspec.json.Encoder()
 
 
@@ -58,7 +60,7 @@ def instant_of(number: int) -> datetime:
     try:
         return EPOCH + timedelta(microseconds=number)
     except OverflowError:
-        return (datetime.max if number > 0 else datetime.min).replace(tzinfo=UTC)
+        return LAST if number > 0 else FIRST
 
 
 def instant_or_none(text: Text) -> datetime | None:

@@ -150,7 +150,9 @@ def _definition(name: str, found: Any) -> Definition:
     """Where the fields do not go together either, those of its relations alone."""
     fields, _ = _fields(Definition, found if isinstance(found, dict) else {})
     fields["name"] = name
-    related: dict[str, Any] = {key: fields[key] for key in ("depends_on", "after", "blocks", "tags", "uses", "breaker") if key in fields}
+    related: dict[str, Any] = {
+        key: fields[key] for key in ("depends_on", "after", "blocks", "tags", "uses", "breaker") if key in fields
+    }
     least: dict[str, Any] = {**related, "name": name, "mode": Mode.TRIGGERED}
     for attempt in (fields, least):
         try:

@@ -1,8 +1,8 @@
 """Which columns go with a row where it is brought sealed (salvage.Sealed), and which statements ask for which rows.
 
 Rules of this file
-- `<run>` in a statement stands for the text of such a row: its `data` in the plain form, all of it sealed in the careful
-  one.
+- `<run>` in a statement stands for the text of such a row: its `data` in the plain form, all of it sealed in the
+  careful one.
 - Only constants of ours become part of a statement.
 """
 

@@ -39,7 +39,10 @@ SELECT '[' || group_concat(data) || ']' FROM (
   SELECT <run> AS data FROM run WHERE id IN (SELECT id FROM run{where} ORDER BY id DESC LIMIT ?) ORDER BY id DESC)
 """
 
-LETTERS = "SELECT '[' || group_concat(data) || ']' FROM (SELECT <dead_letter> AS data FROM dead_letter{where} ORDER BY run DESC LIMIT ?)"
+LETTERS = """
+SELECT '[' || group_concat(data) || ']' FROM (
+  SELECT <dead_letter> AS data FROM dead_letter{where} ORDER BY run DESC LIMIT ?)
+"""
 
 EVENTS = """
 SELECT '[' || group_concat('[' || id || ',' || data || ']') || ']'

@@ -38,7 +38,9 @@ class Walk(NamedTuple):
     by_scan: Collection[str] = ()  # kinds whose ids are no keys: they are few, and looked through
 
 
-def unreadable(db: Connection[S], walk: Walk, places: Collection[tuple[str, str]] | None) -> list[tuple[Key, Unreadable]]:
+def unreadable(
+    db: Connection[S], walk: Walk, places: Collection[tuple[str, str]] | None
+) -> list[tuple[Key, Unreadable]]:
     """Every row that cannot be read, or those of *places* (table, id) that cannot; each with its key."""
     if places is None:
         return [found for name in walk.scan for found in _all(db, walk, name)]

@@ -26,6 +26,7 @@ from shiftboss.web.see import UnreadableRows, unreadable_row
 
 Note = Annotated[str, Meta(max_length=2000, pattern=r"^[^\x00]*$")]
 Seconds = Annotated[float, Meta(ge=0, le=10 * 366 * 86400)]
+RowName = Annotated[str, Meta(pattern=r"^[a-z_]+/[^\x00]+$", max_length=500)]
 PriorityWord = Annotated[str, Meta(pattern=r"^(low|normal|high|critical)$")]
 
 
@@ -164,23 +165,21 @@ async def discard(call: Call, params: RunAsked, body: NoteBody) -> DeadLetter:
 # ── rows that cannot be read ─────────────────────────────────────────────────────────────────────────────────────
 
 
-class RowNamed(msgspec.Struct, frozen=True):
-    """A row as `GET /unreadable` names it."""
-
-    table: Text
-    id: Text
-
-
 class SetAsideBody(msgspec.Struct, frozen=True):
-    """Those `rows`, or all that cannot be read; `note` for the audit."""
+    """Those `rows`, each as "table/id", or all that cannot be read; `note` for the audit."""
 
-    rows: Annotated[list[RowNamed], Meta(max_length=1000)] | None = None
+    rows: Annotated[list[RowName], Meta(max_length=1000)] | None = None
     note: Note = ""
+
+
+def _row(name: str) -> Unreadable:
+    table, _, row_id = name.partition("/")
+    return Unreadable(table, row_id)
 
 
 async def set_aside(call: Call, body: SetAsideBody) -> UnreadableRows:
     """Move rows that cannot be read out of the way, into a table of their own; the answer names those moved."""
-    rows = None if body.rows is None else [Unreadable(row.table, row.id) for row in body.rows]
+    rows = None if body.rows is None else [_row(name) for name in body.rows]
     moved = await call.boss.set_aside(rows, note=body.note)
     return UnreadableRows(tuple(unreadable_row(row) for row in moved))
 

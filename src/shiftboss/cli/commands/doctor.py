@@ -29,20 +29,24 @@ COLUMNS = (table.Column(""), table.Column(""), table.Column("", wraps=True, give
 
 @click.command(
     cls=Command,
-    epilog=examples("shiftboss doctor", "shiftboss doctor --set-aside", "shiftboss doctor --json | jq '.findings[] | select(.remedy != \"\")'"),
+    epilog=examples(
+        "shiftboss doctor",
+        "shiftboss doctor --set-aside",
+        "shiftboss doctor --json | jq '.findings[] | select(.remedy != \"\")'",
+    ),
 )
-@click.option("--set-aside", is_flag=True, help="Move rows that cannot be read out of the way, into a table of their own.")
+@click.option("--set-aside", is_flag=True, help="Move rows that cannot be read out of the way.")
 @click.option("--note", default="", metavar="TEXT", help="With --set-aside: why, for the audit.")
 @json_option
 @store_option
 @click.pass_context
-def doctor(
-    ctx: click.Context, set_aside: bool, note: str, as_json: bool, store: str | None, app: str | None
-) -> int:
+def doctor(ctx: click.Context, set_aside: bool, note: str, as_json: bool, store: str | None, app: str | None) -> int:
     """Examine store, machine and fleet; each finding with its remedy.
 
-    Exits with 3 when there is a problem; warnings alone are 0.  With --set-aside rows that cannot be read are moved into
-    the table `set_aside`, whole, and what they held goes on: on a running store as well as on a stopped one.
+    Exits with 3 when there is a problem; warnings alone are 0.
+
+    With --set-aside rows that cannot be read are moved into the table `set_aside`, whole, and what they held goes on:
+    on a running store as well as on a stopped one.
     """
     if set_aside:
         return _set_aside(note, as_json=as_json, store=store, app=app)
