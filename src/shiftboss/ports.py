@@ -125,7 +125,7 @@ class LetterFilter(NamedTuple):
 class Reader(Protocol):
     """Bounded reads within one consistent view of the store.
 
-    A row that cannot be read harms itself alone (W7): in its place comes what could be told of it, with `unreadable`.
+    A row that cannot be read harms itself alone (W8): in its place comes what could be told of it, with `unreadable`.
     """
 
     def changes(self, *, lanes: int = 0) -> Delta:
@@ -203,7 +203,7 @@ class Reader(Protocol):
         ...
 
     def unreadable(self, places: Collection[tuple[str, str]] | None = None) -> list[Unreadable]:
-        """W7: every row that cannot be read, or those of *places* (table, id) that cannot.  All takes a while."""
+        """W8: every row that cannot be read, or those of *places* (table, id) that cannot.  All takes a while."""
         ...
 
     def set_aside(self, *, after: int, limit: int) -> list[tuple[int, SetAside]]:

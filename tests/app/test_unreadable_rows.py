@@ -1,4 +1,4 @@
-"""Rows that an older version left and nobody can read: a node starts beside them, and runs what it may (W7)."""
+"""Rows that an older version left and nobody can read: a node starts beside them, and runs what it may (W8)."""
 # ruff: noqa: S608  # statements are put together from the constants and ids of the tests
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ async def held(app: App, run_id: int) -> list[str]:
 
 
 async def test_a_key_that_was_stored_as_a_number(store: tuple[str, Sql]):
-    """W7, A5: the row harms itself, and those who could meet it wait until it is set aside."""
+    """W8, A5: the row harms itself, and those who could meet it wait until it is set aside."""
     url, sql = store
     async with running(url) as app:
         free = await app.mail.options(delay="1h").trigger(1)
@@ -152,7 +152,7 @@ DECLARED = {
 
 
 async def test_a_mended_application_replaces_a_declaration_that_cannot_be_read(store: tuple[str, Sql]):
-    """W7, M7: for every option that an older version took as it was given."""
+    """W8, M7: for every option that an older version took as it was given."""
     url, sql = store
     async with running(url) as app:
         pass
@@ -175,7 +175,7 @@ async def test_a_mended_application_replaces_a_declaration_that_cannot_be_read(s
 
 
 async def test_who_was_disabled_with_a_number_for_a_reason_stays_it(store: tuple[str, Sql]):
-    """W7, K5"""
+    """W8, K5"""
     url, sql = store
     async with running(url) as app:
         await app.boss.disable("mail", reason="7")
@@ -192,7 +192,7 @@ async def test_who_was_disabled_with_a_number_for_a_reason_stays_it(store: tuple
 
 
 async def test_a_breaker_whose_numbers_cannot_be_read_is_declared_anew(store: tuple[str, Sql]):
-    """W7, K1"""
+    """W8, K1"""
     url, sql = store
     async with running(url) as app:
         pass
@@ -203,7 +203,7 @@ async def test_a_breaker_whose_numbers_cannot_be_read_is_declared_anew(store: tu
 
 
 async def test_a_breaker_whose_state_cannot_be_read_holds_until_it_is_set_aside(store: tuple[str, Sql]):
-    """W7, A5"""
+    """W8, A5"""
     url, sql = store
     async with running(url) as app:
         pass
@@ -216,7 +216,7 @@ async def test_a_breaker_whose_state_cannot_be_read_holds_until_it_is_set_aside(
 
 
 async def test_a_running_node_goes_on_when_a_row_becomes_unreadable_under_it(store: tuple[str, Sql]):
-    """W7: rows of every kind, all at once; a worker that has none of them runs on."""
+    """W8: rows of every kind, all at once; a worker that has none of them runs on."""
     url, sql = store
     async with running(url) as app:
         boss = app.boss
@@ -259,7 +259,7 @@ async def test_a_running_node_goes_on_when_a_row_becomes_unreadable_under_it(sto
 
 
 async def test_a_nodes_own_row_is_written_anew_with_its_next_renewal(store: tuple[str, Sql]):
-    """W7, C2: nobody stops, neither it nor its neighbour."""
+    """W8, C2: nobody stops, neither it nor its neighbour."""
     url, sql = store
     async with running(url) as app, running(url) as neighbour:
         sql(("UPDATE node SET data = '{\"id\": 3}'", ()))
@@ -278,7 +278,7 @@ async def test_a_nodes_own_row_is_written_anew_with_its_next_renewal(store: tupl
 
 
 async def test_a_waiting_run_that_gives_up_and_cannot_be_read_keeps_nobody_busy(store: tuple[str, Sql]):
-    """W7, T1: its instant has come, and nobody can end it."""
+    """W8, T1: its instant has come, and nobody can end it."""
     url, sql = store
     async with running(url) as app:
         bad = await app.mail.options(delay="1h").trigger(1)

@@ -1,4 +1,4 @@
-"""Rows that nobody can read: whom they hold, what is never made of them, and how they are set aside (W7, A5)."""
+"""Rows that nobody can read: whom they hold, what is never made of them, and how they are set aside (W8, A5)."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def a_world(row: str, *runs: Any, **workers: dict[str, Any]) -> World:
     ids=["depends on it", "comes after it", "excludes it", "shares permits"],
 )
 def test_what_could_meet_it_is_held_and_nothing_else(row: str, relation: dict[str, Any]):
-    """W7: and the hold names the row."""
+    """W8: and the hold names the row."""
     world = a_world(row, a_run("near", id=8), a_run("far", id=9), near=relation, far={})
     decision = world.decide()
 
@@ -79,14 +79,14 @@ def test_what_could_meet_it_is_held_and_nothing_else(row: str, relation: dict[st
 
 
 def test_who_shares_its_breaker_is_held():
-    """W7: the breaker of a worker whose run cannot be read may be about to open."""
+    """W8: the breaker of a worker whose run cannot be read may be about to open."""
     world = a_world("waits", a_run("near", id=8), near={"breaker": "shared"})
 
     assert gates(world.decide(), 8) == ["unreadable"]
 
 
 def test_other_runs_of_its_worker_are_held_where_few_may_run_at_once():
-    """W7: without a limit they have nothing in common."""
+    """W8: without a limit they have nothing in common."""
     limited = a_snapshot(unreadable(a_run(), "run"), a_run(id=2), workers=[a_worker(concurrency=1)])
     free = a_snapshot(unreadable(a_run(), "run"), a_run(id=2), workers=[a_worker()])
 
@@ -96,14 +96,14 @@ def test_other_runs_of_its_worker_are_held_where_few_may_run_at_once():
 
 @pytest.mark.parametrize("row", ["its worker's", "its record"])
 def test_every_run_of_a_worker_whose_own_row_cannot_be_read_is_held(row: str):
-    """W7"""
+    """W8"""
     world = a_world(row, a_run("bad", id=8))
 
     assert gates(world.decide(), 8) == ["unreadable"]
 
 
 def test_everybody_is_held_by_the_breaker_that_they_share():
-    """W7"""
+    """W8"""
     world = a_snapshot(
         a_run("a"),
         a_run("b"),
@@ -117,7 +117,7 @@ def test_everybody_is_held_by_the_breaker_that_they_share():
 
 
 def test_why_of_the_row_itself_says_that_it_cannot_be_read():
-    """W7, A3"""
+    """W8, A3"""
     run = unreadable(a_run(id=1), "run")
     world = a_snapshot(run)
 
@@ -127,7 +127,7 @@ def test_why_of_the_row_itself_says_that_it_cannot_be_read():
 
 
 def test_one_that_runs_still_excludes_and_counts():
-    """W7, B1: it may be running."""
+    """W8, B1: it may be running."""
     world = a_snapshot(
         unreadable(a_run("a", RUNNING), "run"), a_run("b"), workers=[a_worker("a"), a_worker("b", blocks=("a",))]
     )
@@ -136,7 +136,7 @@ def test_one_that_runs_still_excludes_and_counts():
 
 
 def test_no_successor_is_made_beside_an_occurrence_that_cannot_be_read():
-    """W7, O1: its instant may be the one that would come next."""
+    """W8, O1: its instant may be the one that would come next."""
     world = a_snapshot(
         unreadable(an_occurrence("a"), "run"),
         workers=[a_worker("a", **HOURLY)],
@@ -148,7 +148,7 @@ def test_no_successor_is_made_beside_an_occurrence_that_cannot_be_read():
 
 
 class TestRefusals:
-    """W7: what is asked of a row that cannot be read is refused with the remedy."""
+    """W8: what is asked of a row that cannot be read is refused with the remedy."""
 
     def test_a_worker(self):
         world = a_snapshot(workers=[unreadable(a_worker("a"), "worker", "a")])
@@ -181,7 +181,7 @@ class TestRefusals:
 
 
 class TestDeclaration:
-    """W7, M7: a mended application starts."""
+    """W8, M7: a mended application starts."""
 
     def test_a_new_one_takes_the_place_of_one_that_cannot_be_read(self):
         old = unreadable(a_worker("a"), "worker", "a")
@@ -231,7 +231,7 @@ def world_change(world: World, *definitions: Any) -> Any:
 
 
 class TestNodes:
-    """W7, C4: of a node whose row cannot be read nobody knows when its lease ends."""
+    """W8, C4: of a node whose row cannot be read nobody knows when its lease ends."""
 
     def test_it_is_not_waited_for_and_its_lease_is_nobodys_to_judge(self):
         me, other = a_node("me"), unreadable(a_node("n2", boot="", lease_until_s=0.0), "node", "n2")
@@ -365,7 +365,7 @@ class TestSetAside:
 
 
 def test_the_end_of_a_run_is_kept_although_its_workers_row_cannot_be_read():
-    """W2, W7: what is known of the run is written; the rest stays as it is."""
+    """W2, W8: what is known of the run is written; the rest stays as it is."""
     world = a_snapshot(
         a_run("a", RUNNING),
         workers=[unreadable(a_worker("a"), "worker", "a")],

@@ -324,7 +324,7 @@ def use(path: Path) -> None:
 
 
 def test_a_row_that_cannot_be_read_is_no_damage_of_the_store(path: Path):
-    """W7: only that row is lost to its readers (test_unreadable_rows.py)."""
+    """W8: only that row is lost to its readers (test_unreadable_rows.py)."""
     connection = apsw.Connection(str(made(path)))
     connection.execute("UPDATE run SET data = substr(data, 1, 40)")
     connection.close()

@@ -1,5 +1,5 @@
 # ruff: noqa: S608  # statements are put together from the constants here
-"""W7: a row that cannot be read harms itself alone, whatever is wrong with it and wherever it lies."""
+"""W8: a row that cannot be read harms itself alone, whatever is wrong with it and wherever it lies."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def ways(store: Store, kind: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("kind", ROWS)
 def test_it_is_shown_as_such_and_every_other_row_as_it_is(filled: tuple[Store, Sql], kind: str):
-    """W7."""
+    """W8."""
     store, sql = filled
     table, column, where, row_id = ROWS[kind]
     ((before,),) = sql((f"SELECT {column} FROM {table} WHERE {where}", ()))
@@ -215,7 +215,7 @@ def test_a_row_that_can_be_read_or_is_not_there_is_not_named(filled: tuple[Store
 
 @pytest.mark.parametrize("kind", ["run", "worker", "breaker", "dead_letter", "node"])
 def test_what_could_be_told_of_it_is_never_written(filled: tuple[Store, Sql], kind: str):
-    """W7: the row stays as it is; nothing takes its place by accident."""
+    """W8: the row stays as it is; nothing takes its place by accident."""
     store, sql = filled
     value = plant(sql, kind, "wrong type")
     session = store.session()

@@ -874,7 +874,7 @@ export interface Unreadable {
   fields: Array<string>;
 }
 
-/** Stands where a stored event cannot be read (W7). */
+/** Stands where a stored event cannot be read (W8). */
 export interface UnreadableEvent {
   type: "unreadable";
   at: string;

@@ -249,7 +249,7 @@ class Operations:
         return letter
 
     async def unreadable(self) -> list[Unreadable]:
-        """Every stored row that cannot be read, with the reason (W7).  All of the store is looked through."""
+        """Every stored row that cannot be read, with the reason (W8).  All of the store is looked through."""
         return await asyncio.to_thread(self._read, lambda views: views.unreadable())
 
     async def set_aside(self, rows: Collection[Unreadable] | None = None, *, note: str = "") -> list[Unreadable]:

@@ -225,10 +225,12 @@ class SyncFace:
         return letter
 
     def unreadable(self) -> list[Unreadable]:
+        """Every stored row that cannot be read, with the reason."""
         self.open()
         return self._boss._read(lambda views: views.unreadable())
 
     def set_aside(self, rows: Collection[Unreadable] | None = None, *, note: str = "") -> list[Unreadable]:
+        """Move rows that cannot be read, those or all, into the table `set_aside`; what was moved."""
         self.open()
         moved: list[Unreadable] = []
         for batch in self._boss._to_set_aside(rows):

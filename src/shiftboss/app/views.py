@@ -53,7 +53,7 @@ class RunningRun(Value, frozen=True, omit_defaults=False):
     progress: Progress | None = None  # what it said last
     zombie: bool = False  # it was told to end, past its grace, and goes on (B6)
     cancelling: bool = False  # an operator wants it to end
-    unreadable: str = ""  # why its row cannot be read (W7)
+    unreadable: str = ""  # why its row cannot be read (W8)
 
 
 class WorkerStatus(Value, frozen=True, omit_defaults=False):
@@ -85,7 +85,7 @@ class WorkerStatus(Value, frozen=True, omit_defaults=False):
     next_run: int | None  # the id of the run that is next
     holds: tuple[Hold, ...]  # of its next run, when that is due
     doc: str = ""  # the first line of the function's docstring
-    unreadable: tuple[Unreadable, ...] = ()  # rows of it that cannot be read, as far as they were met (W7)
+    unreadable: tuple[Unreadable, ...] = ()  # rows of it that cannot be read, as far as they were met (W8)
 
 
 class NodeStatus(Value, frozen=True, omit_defaults=False):
@@ -108,7 +108,7 @@ class NodeStatus(Value, frozen=True, omit_defaults=False):
     code_version: str  # of the application
     pid: int  # of its process
     host: str  # its machine's name
-    unreadable: str = ""  # why its row cannot be read (W7)
+    unreadable: str = ""  # why its row cannot be read (W8)
 
 
 class SystemStatus(Value, frozen=True, omit_defaults=False):
@@ -308,7 +308,7 @@ class Views:
             return lines
 
     def unreadable(self) -> list[Unreadable]:
-        """Every row that cannot be read (W7); all of the store is looked through."""
+        """Every row that cannot be read (W8); all of the store is looked through."""
         with self._session.read() as reader:
             return reader.unreadable()
 

@@ -290,7 +290,7 @@ def _health(found: SystemStatus) -> Iterator[Finding]:
 
 
 def unreadable(views: Views) -> Iterator[Finding]:
-    """Rows that nobody can read, one by one (W7), and those that were set aside (A5)."""
+    """Rows that nobody can read, one by one (W8), and those that were set aside (A5)."""
     found = views.unreadable()
     for row in found:
         yield Finding(Severity.PROBLEM, "unreadable", str(row), "shiftboss doctor --set-aside")

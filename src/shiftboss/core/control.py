@@ -146,7 +146,7 @@ def cancel(
 
 
 def _readable(snapshot: Snapshot, name: str) -> WorkerState:
-    """The worker.  Raises UnknownWorker, and NotAllowed where its row cannot be read (W7)."""
+    """The worker.  Raises UnknownWorker, and NotAllowed where its row cannot be read (W8)."""
     state = snapshot.worker(name)
     if state.unreadable is not None:
         raise NotAllowed(f"{state.unreadable}; {REMEDY}, or start the application again: it declares it anew")
@@ -154,7 +154,7 @@ def _readable(snapshot: Snapshot, name: str) -> WorkerState:
 
 
 def found(snapshot: Snapshot, run_id: int) -> Run:
-    """The run that was read by id.  Raises UnknownRun, and NotAllowed where it cannot be read (W7)."""
+    """The run that was read by id.  Raises UnknownRun, and NotAllowed where it cannot be read (W8)."""
     run = snapshot.run(run_id)
     if run is None:
         raise UnknownRun(f"no run {run_id} is stored; it may have been pruned, or the id belongs to another store")

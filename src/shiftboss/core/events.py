@@ -166,7 +166,7 @@ class NodeDrained(Event, frozen=True, tag="node_drained"):
 
 
 class UnreadableEvent(Event, frozen=True, tag="unreadable"):
-    """Stands where a stored event cannot be read (W7)."""
+    """Stands where a stored event cannot be read (W8)."""
 
     reason: str = ""
 

@@ -64,7 +64,7 @@ def shed(snapshot: Snapshot, now: datetime, *, node: Node, level: Shed, reason: 
 
 
 def is_live(node: Node, *, boot: str, lease_s: float) -> bool:
-    """Whether its lease is good now; nobody waits for a node whose row cannot be read (W7)."""
+    """Whether its lease is good now; nobody waits for a node whose row cannot be read (W8)."""
     return node.boot == boot and node.lease_until_s > lease_s and node.unreadable is None
 
 
@@ -77,7 +77,7 @@ def lost_nodes(snapshot: Snapshot, *, me: Node, lease_s: float, dead: Collection
 
     *dead* are those whose process is surely gone, and another boot's leases ended with it; the rest only 5 s after
     their lease, by a node that has itself held a lease for 30 s.  Of one whose row cannot be read nobody knows when its
-    lease ends (W7): it may live, and write that row anew with its next renewal.
+    lease ends (W8): it may live, and write that row anew with its next renewal.
     """
     settled_in = lease_s - me.held_since_s >= LEASE_S
 

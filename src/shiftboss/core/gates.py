@@ -158,7 +158,7 @@ MAX_ROWS = 5  # that one run's holds name: whoever sets those aside learns of th
 
 
 def _ask_unreadable(view: View, ask: Ask) -> None:
-    """W7: its worker's own row, and every row with which it shares what only one may have, or comes after."""
+    """W8: its worker's own row, and every row with which it shares what only one may have, or comes after."""
     for row in islice(unreadable_beside(view.snapshot, ask.state), MAX_ROWS):
         ask.hold(IsUnreadable.of(row, since=ask.run.due_at))
 

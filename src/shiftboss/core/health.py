@@ -162,7 +162,7 @@ def _offline(snapshot: Snapshot, state: WorkerState, live: Collection[str]) -> I
 
 
 def _troubles(snapshot: Snapshot, now: datetime, state: WorkerState, *, due: int) -> Iterator[HealthReason]:
-    """H2, in the order of the rule; before it what nobody can read (W7)."""
+    """H2, in the order of the rule; before it what nobody can read (W8)."""
     name, policy = state.name, state.definition.health
     for row in islice(snapshot.unreadable_of(name), MAX_ROWS) if name in snapshot.suspects else ():
         yield HealthReason(Health.UNHEALTHY, "unreadable", str(row), name)
@@ -240,7 +240,7 @@ def _shedding(snapshot: Snapshot, live: Collection[str]) -> Iterator[HealthReaso
 
 
 def _unreadable(snapshot: Snapshot) -> Iterator[HealthReason]:
-    """W7: rows that are no worker's own."""
+    """W8: rows that are no worker's own."""
     values: tuple[Node | BreakerState, ...] = (*snapshot.nodes.values(), *snapshot.breakers.values())
     for row in islice((value.unreadable for value in values if value.unreadable is not None), MAX_ROWS):
         yield HealthReason(Health.DEGRADED, "unreadable", str(row))

@@ -36,7 +36,7 @@ class NotDue(Hold, frozen=True, tag="not_due"):
 
 
 class IsUnreadable(Hold, frozen=True, tag="unreadable"):
-    """W7: a row that this run has to do with cannot be read, so nobody knows what it may do beside it."""
+    """W8: a row that this run has to do with cannot be read, so nobody knows what it may do beside it."""
 
     table: str = ""
     id: str = ""

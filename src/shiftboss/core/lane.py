@@ -69,7 +69,7 @@ class Lane:
             self._least = run
 
     def seal(self, runs: Iterable[Run]) -> None:
-        """Runs that cannot be read.  Of what can, the least that is loaded stands for the least (W7 holds who asks)."""
+        """Runs that cannot be read.  Of what can, the least that is loaded stands for the least (W8 holds who asks)."""
         self.sealed.update((run.id, run) for run in runs)
         if self._least is None and self._runs:
             self._least = min(self._runs.values(), key=lambda run: (run.occurs_at, run.id))

@@ -172,7 +172,7 @@ class Run(Value, frozen=True):
     caused_by: int | None = None  # the upstream run whose success made it (M6)
     by: str = ""  # who asked for it
     traceparent: str | None = None  # W3C's, of the span that triggered it; its attempts link to that
-    unreadable: Unreadable | None = None  # W7: only what could be told of its row
+    unreadable: Unreadable | None = None  # W8: only what could be told of its row
 
     def held_by(self, node: str, fence: int) -> bool:
         """C5: whether *node* still holds the claim it was given."""
@@ -216,7 +216,7 @@ class WorkerState(Value, frozen=True):
     definition: Definition  # its newest declaration
     declared_at: datetime  # when that was stored
     disabled: Disabled | None = None  # by whom and why; None while it is enabled
-    unreadable: Unreadable | None = None  # W7: only what could be told of its row
+    unreadable: Unreadable | None = None  # W8: only what could be told of its row
 
     @property
     def name(self) -> str:
@@ -256,7 +256,7 @@ class Record(Value, frozen=True):
     owes_letters: bool = False  # dead letters without payload wait for a success (Q5)
     tokens: float | None = None  # B8; None: a full bucket
     tokens_at: datetime | None = None
-    unreadable: Unreadable | None = None  # W7: only what could be told of its row
+    unreadable: Unreadable | None = None  # W8: only what could be told of its row
 
 
 class BreakerMode(Word):
@@ -277,7 +277,7 @@ class BreakerState(Value, frozen=True):
     until: datetime | None = None
     cooldown_s: float | None = None  # of the current opening
     successes: int = 0  # probes that succeeded since it opened
-    unreadable: Unreadable | None = None  # W7: only what could be told of its row
+    unreadable: Unreadable | None = None  # W8: only what could be told of its row
 
 
 class NodeMode(Word):
@@ -315,7 +315,7 @@ class Node(Value, frozen=True):
     host: str = ""  # its machine's name
     version: str = ""  # of shiftboss
     code_version: str = ""  # of the application
-    unreadable: Unreadable | None = None  # W7: only what could be told of its row
+    unreadable: Unreadable | None = None  # W8: only what could be told of its row
 
 
 # ── what an executor says ────────────────────────────────────────────────────────────────────────────────────────
@@ -396,4 +396,4 @@ class DeadLetter(Value, frozen=True):
     closed_by: str = ""  # by whom
     note: str = ""  # in their words
     replayed_as: int | None = None  # the id of the run that repeats it
-    unreadable: Unreadable | None = None  # W7: only what could be told of its row
+    unreadable: Unreadable | None = None  # W8: only what could be told of its row

@@ -102,7 +102,7 @@ def next_occurrence(draft: Draft, definition: Definition) -> None:
 
 
 def _is_sealed(draft: Draft, name: str) -> bool:
-    """W7: whether its record, or a run that rules made for it, cannot be read.
+    """W8: whether its record, or a run that rules made for it, cannot be read.
 
     Which instant comes next is not known then, and that one's may be taken; what follows is made when it is set aside.
     """

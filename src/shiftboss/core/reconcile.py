@@ -97,7 +97,7 @@ def _declare(draft: Draft, definition: Definition) -> bool:
         return True
     _count_from_now(draft, name)  # the clock may have been set back while nobody looked
     stored = draft.worker(name)
-    if stored.unreadable is not None:  # W7: the newest declaration takes its place; what people decided is kept
+    if stored.unreadable is not None:  # W8: the newest declaration takes its place; what people decided is kept
         draft.set_aside(_declared_anew(draft, stored.unreadable))
         stored = replace(stored, unreadable=None)
     elif stored.definition == definition:

@@ -272,7 +272,7 @@ class Draft:
     def _is_aside(self, run: Run) -> bool:
         return bool(self._set_aside) and ("run", str(run.id)) in self._set_aside
 
-    # writing; what was made from a row that cannot be read still bears its mark, and is not written (W7)
+    # writing; what was made from a row that cannot be read still bears its mark, and is not written (W8)
 
     def put(self, run: Run) -> Run:
         if run.unreadable is None:

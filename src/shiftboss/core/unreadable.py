@@ -1,7 +1,7 @@
 """A stored row that nobody can read: which it is, why, and what holds until somebody decides about it.
 
 Rules of this file
-- It stands beside what could still be told of the row; a value that bears one is never written (W7).
+- It stands beside what could still be told of the row; a value that bears one is never written (W8).
 - Only what might run, or be counted among what runs, holds others: the row of a worker, its record, its live runs, its
   breaker.
 """

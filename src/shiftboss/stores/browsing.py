@@ -42,7 +42,7 @@ class Queries(Generic[S]):
         return self._read(shape, question, values, self._db.ask((question.plain, values))[0])
 
     def _read(self, shape: Shape[T], question: Question[S], values: Values, text: Text) -> T:
-        """What *text* says, the answer to the plain form; asked again carefully where it cannot be read (W7)."""
+        """What *text* says, the answer to the plain form; asked again carefully where it cannot be read (W8)."""
         try:
             return shape.read(text)
         except FAILURES:

@@ -154,7 +154,7 @@ class Reads(Queries[S], Generic[S]):
         return self._ask(shapes.RUNS, self.readings.keyed, self._db.pairs(pairs)) if pairs else []
 
     def expiring(self, now: datetime, *, limit: int) -> list[Run]:
-        """Those that can be read: the others are nobody's to end (W7)."""
+        """Those that can be read: the others are nobody's to end (W8)."""
         for wide in (limit, *_wider(limit)):
             found = self._ask(shapes.RUNS, self.readings.expiring, (rows.micros(now), wide))
             readable = [run for run in found if run.unreadable is None]

@@ -74,7 +74,7 @@ def text_of(value: object) -> str:
     """The JSON of any value.
 
     Raises StoreRejected for what JSON cannot hold (half a surrogate pair, say), and for what could be told of a row
-    that cannot be read: that row is never overwritten (W7).
+    that cannot be read: that row is never overwritten (W8).
     """
     row = getattr(value, "unreadable", None)
     if row is not None:

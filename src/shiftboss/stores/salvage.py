@@ -2,7 +2,7 @@
 
 Rules of this file
 - It never fails: a field that cannot be taken is what the type has by default, or the nearest thing that it may hold.
-- What comes out bears its `Unreadable`, and so is shown and counted, and never written (W7).
+- What comes out bears its `Unreadable`, and so is shown and counted, and never written (W8).
 - Columns speak before the JSON: they are what SQL finds the row by.
 """
 

@@ -1,4 +1,4 @@
-"""How the one text of a question becomes values: all at once, or row by row where that fails (W7).
+"""How the one text of a question becomes values: all at once, or row by row where that fails (W8).
 
 Rules of this file
 - A question has two forms.  The plain one gathers the rows as they are, and one decoding reads them all.  The careful

@@ -1,4 +1,4 @@
-"""Which rows of a store cannot be read: all of them, or those among the ones that are asked about (W7).
+"""Which rows of a store cannot be read: all of them, or those among the ones that are asked about (W8).
 
 Rules of this file
 - A page is read in one decoding; row by row only where that fails.
