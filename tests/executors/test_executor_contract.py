@@ -138,7 +138,10 @@ def test_an_exception_that_cannot_be_shown_is_still_a_failure(bench):
 
 
 def test_a_result_that_cannot_be_encoded_does_not_spoil_the_run(bench):
-    assert bench.run(lambda: threading.Lock()) == Succeeded()
+    """W6."""
+    outcome = bench.run(lambda: threading.Lock())
+
+    assert outcome == Succeeded(result_error="it cannot be encoded (NotImplementedError: _thread.lock has no JSON)")
 
 
 def test_the_fallback_runs_in_the_bodys_place_when_the_claim_says_so(bench):
