@@ -92,11 +92,15 @@ class OperatorError(ShiftbossError):
 
 
 class StoreUnavailable(OperatorError):
-    """The store did not answer in time.  `maybe_stored` says whether the commit is in doubt: repeat it with a `key`."""
+    """The store cannot be used just now.  `maybe_stored` says whether the commit is in doubt: repeat it with a `key`.
 
-    def __init__(self, message: str, *, maybe_stored: bool = False) -> None:
+    `answers`: whether it said so itself (a lock that others hold, an error of its disk), or was silent.
+    """
+
+    def __init__(self, message: str, *, maybe_stored: bool = False, answers: bool = False) -> None:
         super().__init__(message)
         self.maybe_stored = maybe_stored
+        self.answers = answers
 
 
 class StoreMissing(OperatorError):
@@ -113,6 +117,9 @@ class StoreReadOnly(OperatorError):
 
 class StoreFull(StoreUnavailable):
     """The disk is full: nothing new is accepted until there is room."""
+
+    def __init__(self, message: str, *, maybe_stored: bool = False) -> None:
+        super().__init__(message, maybe_stored=maybe_stored, answers=True)
 
 
 class StoreTooNew(OperatorError):

@@ -306,6 +306,14 @@ class Session(Protocol):
         """Wake this session's `wait`, also when it is not waiting yet.  From any thread."""
         ...
 
+    def try_lock(self, within_s: float) -> None:
+        """Begin a write and roll it back.  Raises what `begin` raises, StoreUnavailable after that time."""
+        ...
+
+    def try_write(self) -> None:
+        """Commit a write that changes nothing: what has failed before is known to work again.  Raises as `begin`."""
+        ...
+
     def take_time(self) -> None:
         """From now on no call of this session is given up for being slow: for moves, which hold a store for long."""
         ...
@@ -354,6 +362,20 @@ class Store(Protocol):
     @property
     def tight(self) -> bool:
         """W3: the disk is full and only a reserve is left, for the ends of running attempts; no new work."""
+        ...
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps it from taking new work, as far as this process sees without asking it; None when nothing does."""
+        ...
+
+    @property
+    def concern(self) -> str | None:
+        """What it will not go on well with; None when nothing is known."""
+        ...
+
+    def end_by(self, seconds: float) -> None:
+        """Give up every call that has not ended so many seconds from now, also those under way.  From any thread."""
         ...
 
     def is_dead(self, node: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from builders import NOON, a_breaker, a_node, a_record, a_run, a_snapshot, a_worker, after, an_occurrence, at, gates
 
 from shiftboss.core.explain import Explanation, explain
+from shiftboss.core.health import StoreTrouble
 from shiftboss.core.holds import IsReserved, NotDue
 from shiftboss.core.model import NodeMode, Shed, Status
 from shiftboss.core.worker import OnFailure, Upstream
@@ -144,3 +145,25 @@ class TestNodes:
 
         assert words(world.why(world.pending()[0])) == ["all 1 slots of node host:n1 are in use"]
         assert gates(world.decide(), 2) == ["slots"]
+
+
+class TestStore:
+    """A3, W3: a store that takes no work holds whatever the gates say."""
+
+    TROUBLE = StoreTrouble("its disk is full", since=NOON)
+
+    def test_it_stands_first_and_no_instant_is_known(self):
+        world = a_snapshot(a_run("a", due_at=after(60)), workers=[a_worker("a")])
+        run = world.pending("a")[0]
+
+        found = explain(world, NOON, run=run, live=world.nodes, trouble=self.TROUBLE)
+
+        assert [(hold.gate, hold.since) for hold in found.holds] == [("store", NOON), ("not_due", run.created_at)]
+        assert words(found)[0] == "the store takes no new work: its disk is full"
+        assert found.earliest is None
+
+    def test_a_run_that_runs_is_not_held(self):
+        run = a_run("a", RUNNING)
+        world = a_snapshot(run, workers=[a_worker("a")])
+
+        assert explain(world, NOON, run=run, live=world.nodes, trouble=self.TROUBLE).holds == ()

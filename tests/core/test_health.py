@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 from builders import NOON, a_breaker, a_node, a_record, a_run, a_snapshot, a_worker, after, at
 
-from shiftboss.core.health import Health, HealthReason, in_a_word, system_health, worker_health
+from shiftboss.core.health import (
+    Health,
+    HealthReason,
+    StoreTrouble,
+    health_of_all,
+    in_a_word,
+    system_health,
+    trouble_of_store,
+    worker_health,
+)
 from shiftboss.core.model import BreakerMode, NodeMode, Sample, Shed, Status
 from shiftboss.core.policy import HealthPolicy
 from shiftboss.core.value import replace
@@ -230,6 +239,15 @@ class TestSystem:
         assert health.status is Health.UNHEALTHY
         assert str(health.reasons[0]) == "no answer for 5 s"
 
+    def test_a_concern_about_the_store_degrades(self):
+        health = self.whole(a_worker("a", disabled="ada"), store_concern="its log has grown")
+
+        assert (health.status, health.reasons[-1].fact, health.reasons[-1].text) == (
+            "degraded",
+            "store",
+            "its log has grown",
+        )
+
     def test_disabled_workers_stand_first_then_the_worst(self):
         """K6"""
         workers = [
@@ -267,3 +285,41 @@ class TestSystem:
         assert [str(reason) for reason in health.reasons] == [
             "node host:n1 holds back low runs: 92% of the memory is in use"
         ]
+
+
+class TestSilentNodes:
+    """H3: what others can tell of a store that takes no writes, or of a node that stands still."""
+
+    LEASE_S = 100.0  # now, by the lease clock: a node that renewed at 85 has a lease until 115
+
+    def silent(self, *nodes, known=None):
+        world = a_snapshot(workers=[a_worker("a")], nodes=nodes)
+        live = list(world.nodes)
+        trouble = trouble_of_store(world, live=live, lease_s=self.LEASE_S, known=known)
+        whole = health_of_all(world, {}, live=live, letters={}, lease_s=self.LEASE_S)
+        return trouble, [(reason.severity, reason.fact) for reason in whole.reasons]
+
+    def test_a_lease_that_was_renewed_within_15_s_is_nothing(self):
+        assert self.silent(a_node("n1", lease_until_s=115.0)) == (None, [])
+
+    def test_one_of_two_nodes_degrades_and_says_nothing_of_the_store(self):
+        assert self.silent(a_node("n1", lease_until_s=114.0), a_node("n2", lease_until_s=125.0)) == (
+            None,
+            [("degraded", "silent")],
+        )
+
+    def test_all_of_them_are_trouble_of_the_store(self):
+        trouble, _ = self.silent(a_node("n1", lease_until_s=114.0), a_node("n2", lease_until_s=101.0))
+
+        assert str(trouble) == (
+            "the store seems to take no work: no live node has renewed its lease for more than 15 s, so they stand "
+            "still or cannot write"
+        )
+
+    def test_a_client_that_holds_no_lease_for_long_says_nothing(self):
+        assert self.silent(a_node("n1", lease_until_s=101.0, mode=NodeMode.CLIENT)) == (None, [])
+
+    def test_what_is_known_goes_first(self):
+        known = StoreTrouble("full")
+
+        assert self.silent(a_node("n1", lease_until_s=101.0), known=known)[0] is known

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from builders import (
     FAILED,
     NOON,
@@ -16,15 +17,17 @@ from builders import (
     at,
 )
 
-from shiftboss.core.events import NodeLeft, RunRescued
+from shiftboss.core.events import NodeLeft, RunEnded, RunRescued
 from shiftboss.core.model import (
     CancelRequest,
     Cause,
+    Claim,
     Sample,
     Status,
 )
 from shiftboss.core.policy import RetryPolicy
 from shiftboss.core.settle import back_off_s, rescue
+from shiftboss.core.value import replace
 
 RUNNING = Status.RUNNING
 CANCEL = CancelRequest(by="ada", at=NOON)
@@ -33,9 +36,9 @@ CANCEL = CancelRequest(by="ada", at=NOON)
 class TestRescue:
     """C4: the claims of a node that is gone are given back."""
 
-    def rescued(self, run, *, now=NOON, **facts):
+    def rescued(self, run, *, now=NOON, process_is_gone=False, **facts):
         world = a_snapshot(run, nodes=[a_node("n1"), a_node("n2")], **facts)
-        world.does(rescue, now, node=world.nodes["n1"], by="n2")
+        world.does(rescue, now, node=world.nodes["n1"], by="n2", process_is_gone=process_is_gone)
         return world
 
     def test_the_first_time_at_once(self):
@@ -51,6 +54,36 @@ class TestRescue:
 
         assert list(world.nodes) == ["n2"]
         assert world.said(NodeLeft) == [NodeLeft(at=NOON, node="n1", name="host:n1", lost=True)]
+
+    def test_it_says_what_is_known_of_the_node_and_no_more(self):
+        """C8"""
+        said = [
+            self.rescued(a_run(status=RUNNING), **facts).pending()[0].attempts[-1].error.message
+            for facts in ({}, {"process_is_gone": True})
+        ]
+
+        assert said == [
+            "the lease of node host:n1 ended: its process ended, stood still, or was cut off from the store",
+            "node host:n1 ended without handing the run back",
+        ]
+
+    @pytest.mark.parametrize(
+        ("ends", "said"),
+        [
+            ((True,) * 5, "it seems to end its process"),
+            ((False,) * 5, "each time a lease ended, of a node that stood still"),
+            ((True, False, True, False, True), "2 of these times a lease ended"),
+        ],
+    )
+    def test_a_loop_of_rescues_does_not_blame_the_body_for_a_network(self, ends, said):
+        """C8: five cuts of the network are no sign that a body ends its process."""
+        run = a_run(status=RUNNING)
+        for process_is_gone in ends:
+            world = self.rescued(run, process_is_gone=process_is_gone)
+            for waiting in world.pending():
+                run = replace(waiting, status=RUNNING, attempt=1, claim=Claim("n1", 1, NOON))
+
+        assert said in world.said(RunEnded)[0].error.message
 
     def test_runs_of_other_nodes_stay(self):
         world = self.rescued(a_run(status=RUNNING, node="n2"))

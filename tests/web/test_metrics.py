@@ -23,7 +23,8 @@ NAMES = {
     "shiftboss_last_success_timestamp_seconds", "shiftboss_breaker_state", "shiftboss_worker_health",
     "shiftboss_node_slots", "shiftboss_worker_enabled", "shiftboss_node_slots_used",
     "shiftboss_event_loop_lag_seconds", "shiftboss_build_info",
-    "shiftboss_cycle_duration_seconds", "shiftboss_store_errors",
+    "shiftboss_cycle_duration_seconds", "shiftboss_store_errors", "shiftboss_store_up",
+    "shiftboss_store_contact_age_seconds",
 }  # fmt: skip
 
 
@@ -58,6 +59,8 @@ async def test_the_promised_names_are_there_with_true_values(shop):
     assert found["shiftboss_breaker_state", "closed", "send"] == 1
     assert found["shiftboss_cycle_duration_seconds_count",] > 0
     assert found["shiftboss_store_errors_total",] == 0
+    assert found["shiftboss_store_up",] == 1
+    assert found["shiftboss_store_contact_age_seconds",] < PATIENCE_S
 
 
 async def test_every_count_is_a_count_of_rows(shop):

@@ -96,7 +96,9 @@ def folder(tmp_path) -> Path:
 
 def test_run_with_http_serves_beside_the_workers_and_ends_with_a_stream_open(folder):
     with Running("run", "app.py", "--http", "127.0.0.1:0", cwd=folder) as running:
-        assert running.ready() == (200, {"status": "ready", "reasons": []})
+        status, told = running.ready()
+        assert (status, told["status"], told["reasons"]) == (200, "ready", [])
+        assert told["last_contact_age_s"] < PATIENCE_S
         code, stored = running.ask("api/v1/workers/greet/trigger", payload={"name": "ada"})
         with Sse(running.address) as sse:
             sse.until("status")

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from shiftboss import body_lines
+from shiftboss.clock import SystemClock
 from shiftboss.core.model import Node
 from shiftboss.engine.engine import Engine, Meter, Subscriber
 from shiftboss.engine.pressure import memory_share, resident_bytes
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 _held_to_the_end: list[contextlib.ExitStack] = []  # never closed: the kernel lets go of it with the process
 CLOSE_WITHIN_S = 1.0  # for executors to let go of idle threads
+
+_clock = SystemClock()  # threads end in real time, whatever clock the rules live by
 
 
 def package_version() -> str:
@@ -58,11 +61,11 @@ class NodeParts:
         self.store = store
         self._boss = boss
         self._stack = contextlib.ExitStack()
+        self._closes_by_s = float("inf")
         self._stack.callback(store.close)
         self.node: Node | None = None
         self.executors: dict[str, Executor] = {}
         self._coroutines: CoroutineExecutor | None = None
-        self._close_within_s = CLOSE_WITHIN_S
         self.watchdog: Watchdog | None = None
         if not is_client:
             self._open_executors(loop)
@@ -107,7 +110,7 @@ class NodeParts:
             self._stack.callback(self._close_executor, executor)
 
     def _close_executor(self, executor: Executor) -> None:
-        executor.close(self._close_within_s)
+        executor.close(max(0.0, min(CLOSE_WITHIN_S, self._closes_by_s - _clock.monotonic_s())))
 
     def _make_node(self) -> Node:
         boss = self._boss
@@ -165,9 +168,11 @@ class NodeParts:
         """Close that first: it reads the store."""
         self._stack.callback(close)
 
-    def close(self, *, has_stuck_bodies: bool) -> None:
+    def close(self, *, has_stuck_bodies: bool, within_s: float) -> None:
+        """Nothing is waited for beyond *within_s*, but for the moment in which an idle thread ends."""
+        self._closes_by_s = _clock.monotonic_s() + within_s
         if has_stuck_bodies:  # their time is over
-            self._close_within_s = 0.0
+            self._closes_by_s = float("-inf")
         if has_stuck_bodies and self.node is not None:
             _held_to_the_end.append(self._hold.pop_all())
         self._stack.close()

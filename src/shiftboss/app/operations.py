@@ -62,6 +62,10 @@ class Operations:
     def clock(self) -> Clock:
         raise NotImplementedError
 
+    def new_views(self) -> Views:
+        """Questions to the open store, for one thread; whoever has them closes them.  Raises NotStarted."""
+        raise NotImplementedError
+
     @property
     def store(self) -> Store:
         raise NotImplementedError
@@ -155,9 +159,7 @@ class Operations:
         self._require()
         with self._views_lock:
             if self._views is None:
-                from shiftboss.app.views import Views
-
-                self._views = Views(self.store, self.clock, max_dead_letters=self.max_dead_letters)
+                self._views = self.new_views()
             return question(self._views)
 
     # ── operating, from a loop ───────────────────────────────────────────────────────────────────────────────────

@@ -15,6 +15,7 @@ import os
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
+from math import inf
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from shiftboss.app import process_end
@@ -45,6 +46,7 @@ from shiftboss.ports import Body, Store
 if TYPE_CHECKING:  # 15 ms of import, which is for the start and the first question
     from shiftboss.app.node import NodeParts
     from shiftboss.app.views import Views
+    from shiftboss.core.health import StoreTrouble
     from shiftboss.engine.engine import Engine, Meter, Subscriber
     from shiftboss.engine.shutdown import ShutdownReport
 
@@ -324,7 +326,8 @@ class Orchestrator(Operations):
         if parts is not None:
             # an engine that did not get ready has no report
             report = engine.over.result() if engine is not None and engine.over.done() else None
-            parts.close(has_stuck_bodies=report is not None and report.stuck > 0)
+            has_stuck_bodies = report is not None and report.stuck > 0
+            parts.close(has_stuck_bodies=has_stuck_bodies, within_s=inf if engine is None else engine.left_s)
         process_end.closed(self)
 
     # ── without a stop (process_end.py) ──────────────────────────────────────────────────────────────────────────
@@ -396,8 +399,34 @@ class Orchestrator(Operations):
 
     @property
     def trouble(self) -> str | None:
-        """What keeps it from working just now, in words; None when nothing does."""
-        return None if self._engine is None else self._engine.trouble
+        """What keeps it from starting work just now, in words; None when nothing does."""
+        trouble = self.store_trouble()
+        return None if trouble is None else str(trouble)
+
+    def new_views(self) -> Views:
+        """Questions to the open store, for one thread; whoever has them closes them.  Raises NotStarted."""
+        from shiftboss.app.views import Views  # 15 ms of import, for who asks only
+
+        return Views(self.store, self.clock, max_dead_letters=self.max_dead_letters, trouble=self.store_trouble)
+
+    def store_trouble(self) -> StoreTrouble | None:
+        """The same as a value; nothing is asked for it."""
+        return None if self._engine is None else self._engine.store_trouble()
+
+    @property
+    def contact_age_s(self) -> float | None:
+        """For how long the store has not answered this process; None while it is not started."""
+        return None if self._engine is None else self._engine.contact.age_s
+
+    @property
+    def shutdown_left_s(self) -> float:
+        """Seconds until a stop that was asked for has to be over; infinite while none was."""
+        return inf if self._engine is None else self._engine.left_s
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the engine has ended on a mistake of ours: only a new process goes on."""
+        return self._engine is not None and self._engine.has_failed
 
     def attach(self, close: Callable[[], None]) -> None:
         """Call *close* before the store is closed: for whatever else reads it.  Raises NotStarted."""

@@ -44,6 +44,10 @@ class Rows(Generic[R]):
         self._order: list[str] = []
         self._nodes: frozenset[tuple[str, NodeMode, bool]] = frozenset()
 
+    def forget(self) -> None:
+        """Make all rows anew: something has changed that stands in all of them."""
+        self._kept.clear()
+
     def of(
         self, snapshot: Snapshot, now: datetime, *, live: Collection[str], letters: Mapping[str, int]
     ) -> tuple[dict[str, WorkerHealth], list[R]]:

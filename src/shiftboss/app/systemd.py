@@ -105,7 +105,8 @@ def unit_of_environment(clock: Clock) -> Unit | None:
 
 
 def _status(engine: Engine) -> str:
-    if engine.trouble is not None:
-        return f"the store does not answer: {engine.trouble}".replace("\n", " ")[:200]
+    trouble = engine.store_trouble()
+    if trouble is not None:
+        return str(trouble).replace("\n", " ")[:200]
     running = f"{engine.in_flight} attempt{'' if engine.in_flight == 1 else 's'}"
     return f"draining, waiting for {running}" if engine.is_stopping else f"running {running}"

@@ -13,6 +13,7 @@ from itertools import count, islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from shiftboss.app.rows import Rows
+from shiftboss.app.store_trial import StoreTrial
 from shiftboss.clock import Clock
 from shiftboss.core import control, schedule
 from shiftboss.core.control import Request, keeps_its_key
@@ -22,9 +23,11 @@ from shiftboss.core.fleet import is_live, live_nodes
 from shiftboss.core.health import (
     MAX_DEAD_LETTERS,
     HealthReason,
+    StoreTrouble,
     SystemHealth,
     WorkerHealth,
     health_of_all,
+    trouble_of_store,
     worker_health,
 )
 from shiftboss.core.holds import Hold
@@ -134,9 +137,19 @@ def _missing(name: str) -> WorkerStatus:
 class Views:
     """Questions answered from one session, kept warm between them.  One thread at a time."""
 
-    def __init__(self, store: Store, clock: Clock, *, max_dead_letters: int = MAX_DEAD_LETTERS) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        max_dead_letters: int = MAX_DEAD_LETTERS,
+        trouble: Callable[[], StoreTrouble | None] | None = None,
+    ) -> None:
+        """*trouble*: what this process knows of the store already; without it the store is tried."""
         self._store = store
         self._session = store.session()
+        self._known_trouble = trouble or StoreTrial(store, self._session).trouble
+        self._trouble: StoreTrouble | None = None  # as of the last question that needed it
         self._clock = clock
         self._max_dead_letters = max_dead_letters
         self._mirror = Mirror(Agenda())
@@ -211,7 +224,10 @@ class Views:
             snapshot.worker(name)
             self._mirror.load_lanes(snapshot.relations.component(name), reader)
             self._count(snapshot, (name,), reader)
-        return self._worker(snapshot, self._clock.now(), name, self._live(snapshot))[1]
+        live = self._live(snapshot)
+        if self._look_for_trouble(snapshot, live):
+            self._rows.forget()
+        return self._worker(snapshot, self._clock.now(), name, live)[1]
 
     def live_nodes(self) -> frozenset[str]:
         """The ids of nodes with a good lease."""
@@ -229,7 +245,7 @@ class Views:
             snapshot.worker(name)
             self._mirror.load_lanes(snapshot.relations.component(name), reader)
         run = _next_run(snapshot, name)
-        return None if run is None else explain(snapshot, self._clock.now(), run=run, live=self._live(snapshot))
+        return None if run is None else self._explained(snapshot, run)
 
     def why_run(self, run_id: int) -> Explanation:
         """Every hold of one run.  Raises UnknownRun."""
@@ -238,7 +254,12 @@ class Views:
             run = _one(reader, run_id)
             if run.worker in snapshot.workers:
                 self._mirror.load_lanes(snapshot.relations.component(run.worker), reader)
-        return explain(snapshot, self._clock.now(), run=run, live=self._live(snapshot))
+        return self._explained(snapshot, run)
+
+    def _explained(self, snapshot: Snapshot, run: Run) -> Explanation:
+        live = self._live(snapshot)
+        self._look_for_trouble(snapshot, live)
+        return explain(snapshot, self._clock.now(), run=run, live=live, trouble=self._trouble)
 
     def run(self, run_id: int) -> Run:
         """A run with payload, result and attempts.  Raises UnknownRun."""
@@ -379,11 +400,27 @@ class Views:
             self._count(snapshot, names, reader)
         self._judged_at = now = self._clock.now()
         live = self._live(snapshot)
+        if self._look_for_trouble(snapshot, live):
+            self._rows.forget()
         workers, rows = self._rows.of(snapshot, now, live=live, letters=self._letters)
         health = health_of_all(
-            snapshot, workers, live=live, letters=self._letters, max_dead_letters=self._max_dead_letters
+            snapshot,
+            workers,
+            live=live,
+            letters=self._letters,
+            max_dead_letters=self._max_dead_letters,
+            store_trouble=None if self._trouble is None else str(self._trouble),
+            store_concern=self._store.concern,
+            lease_s=self._clock.lease_s(),
         )
         return snapshot, health, rows
+
+    def _look_for_trouble(self, snapshot: Snapshot, live: Collection[str]) -> bool:
+        """What keeps the store from taking work; whether that is another than before."""
+        before = self._trouble
+        known = self._known_trouble()
+        self._trouble = trouble_of_store(snapshot, live=live, lease_s=self._clock.lease_s(), known=known)
+        return self._trouble != before
 
     def _count(self, snapshot: Snapshot, names: Collection[str], reader: Reader) -> None:
         """Open letters, and what waits where a lane was too long to be read."""
@@ -433,7 +470,9 @@ class Views:
         breaker = snapshot.breakers.get(definition.breaker) if definition.breaker else None
         next_run = _next_run(snapshot, name)
         is_due = next_run is not None and next_run.due_at <= now
-        explained = explain(snapshot, now, run=next_run, live=live) if next_run is not None and is_due else None
+        explained = None
+        if next_run is not None and is_due:
+            explained = explain(snapshot, now, run=next_run, live=live, trouble=self._trouble)
         return judged, WorkerStatus(
             name=name,
             mode=definition.mode.value,

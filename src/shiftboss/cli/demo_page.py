@@ -17,7 +17,6 @@ from importlib.util import find_spec
 
 from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.app.serve import exit_code, serve
-from shiftboss.app.views import Views
 from shiftboss.cli import run_until, run_words, serving, table, talk, watch
 from shiftboss.demo.archive import FOLDER, Archive
 from shiftboss.demo.endpoint import Endpoint
@@ -105,7 +104,7 @@ def _show(boss: Orchestrator, engine: Engine, address: str | None) -> None:
     if console is None:
         return
     with (
-        contextlib.closing(Views(boss.store, boss.clock)) as views,
+        contextlib.closing(boss.new_views()) as views,
         contextlib.suppress(NotStarted),
     ):  # closed at the end
         watch.show_live(console, views, until=engine.over.done, foot=f"dashboard: {address}   " if address else "")

@@ -9,6 +9,7 @@ Rules of this file
 from __future__ import annotations
 
 import getpass
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,7 +79,7 @@ def opened(url: str) -> Iterator[tuple[Store, Clock]]:
 @contextmanager
 def asking(boss: Orchestrator) -> Iterator[Views]:
     """Questions to the store of an orchestrator that is open."""
-    views = Views(boss.store, boss.clock)
+    views = boss.new_views()
     try:
         yield views
     finally:
@@ -97,6 +98,8 @@ def operating(
     boss = Orchestrator()
     if app is not None:
         boss = load_app(app).boss
+    # What the store says is the command's own message; without a handler Python would print it beside that.
+    logging.getLogger("shiftboss.engine").addHandler(logging.NullHandler())
     boss.store_override = store_url(store, app) if store is not None or app is None else _readable(boss.store_url)
     boss.sync.open(create=create, wait=wait_s)
     try:

@@ -47,7 +47,7 @@ def conditions(boss: Orchestrator, *, for_s: float | None, burst: bool) -> Itera
                 stack.callback(timer.cancel)
                 timer.start()
             if burst:
-                views = Views(boss.store, boss.clock)
+                views = boss.new_views()
                 watcher = threading.Thread(
                     target=_stop_when_idle, args=(boss, engine, views), name="shiftboss-burst", daemon=True
                 )

@@ -12,10 +12,11 @@ from datetime import datetime
 
 from shiftboss.core.decide import Walk, room_of
 from shiftboss.core.gates import View, ask, ask_node
-from shiftboss.core.holds import Hold, IsUnreadable, NotHere
+from shiftboss.core.health import StoreTrouble
+from shiftboss.core.holds import Hold, IsUnreadable, NotHere, StoreTakesNothing
 from shiftboss.core.model import Node, NodeMode, Run, Status
 from shiftboss.core.snapshot import Snapshot
-from shiftboss.core.value import Value
+from shiftboss.core.value import Value, replace
 
 
 class Explanation(Value, frozen=True):
@@ -30,12 +31,25 @@ class Explanation(Value, frozen=True):
     behind: int | None = None
 
 
-def explain(snapshot: Snapshot, now: datetime, *, run: Run, live: Collection[str]) -> Explanation:
-    """Ask every gate about *run*.  The lanes of its whole component must have been read."""
+def explain(
+    snapshot: Snapshot, now: datetime, *, run: Run, live: Collection[str], trouble: StoreTrouble | None = None
+) -> Explanation:
+    """Ask every gate about *run*.  The lanes of its whole component must have been read.
+
+    *trouble* is what keeps the store from taking work: it holds whatever the gates say.
+    """
     if run.unreadable is not None:
         return Explanation(run, (IsUnreadable.of(run.unreadable, since=run.due_at),))
     if run.status is not Status.PENDING:
         return Explanation(run)
+    explained = _by_the_gates(snapshot, now, run, live)
+    if trouble is None:
+        return explained
+    hold = StoreTakesNothing(reason=str(trouble), since=trouble.since)
+    return replace(explained, holds=(hold, *explained.holds), earliest=None)
+
+
+def _by_the_gates(snapshot: Snapshot, now: datetime, run: Run, live: Collection[str]) -> Explanation:
     able = [
         node
         for node in snapshot.nodes.values()

@@ -17,6 +17,7 @@ from shiftboss.core.value import replace
 
 LEASE_S = 30.0  # C2: three missed beats of 10 s; shorter made slow disks look dead
 RENEW_S = 10.0
+SILENT_S = 15.0  # one renewal was missed, and half the lease is gone: no busy moment explains that
 TRUST_MARGIN_S = 3.0  # C3: stop before others may think so
 RESCUE_GRACE_S = 5.0  # C4: clocks and slow commits of the one that is thought dead
 KILL_S = 1.0  # B7: so long before a rescue bodies are killed that can be; to find a tree takes some 50 ms
@@ -70,6 +71,15 @@ def is_live(node: Node, *, boot: str, lease_s: float) -> bool:
 
 def live_nodes(snapshot: Snapshot, *, boot: str, lease_s: float) -> frozenset[str]:
     return frozenset(node.id for node in snapshot.nodes.values() if is_live(node, boot=boot, lease_s=lease_s))
+
+
+def silent_nodes(snapshot: Snapshot, *, live: Collection[str], lease_s: float) -> tuple[Node, ...]:
+    """The live nodes that have not renewed their lease for 15 s: they stand still, or cannot write."""
+    return tuple(
+        node
+        for node in snapshot.nodes.values()
+        if node.id in live and node.mode is not NodeMode.CLIENT and node.lease_until_s - lease_s < LEASE_S - SILENT_S
+    )
 
 
 def lost_nodes(snapshot: Snapshot, *, me: Node, lease_s: float, dead: Collection[str]) -> tuple[Node, ...]:

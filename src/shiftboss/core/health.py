@@ -14,10 +14,12 @@ from enum import StrEnum
 from itertools import islice
 from typing import ClassVar
 
+from shiftboss.core.fleet import SILENT_S, silent_nodes
 from shiftboss.core.model import BreakerMode, BreakerState, Node, NodeMode, Shed, WorkerState
 from shiftboss.core.policy import HealthPolicy, Priority
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.value import Value, seconds_between
+from shiftboss.errors import OperatorError, StoreUnavailable
 
 MAX_ROWS = 5  # that cannot be read: named one by one; doctor names them all
 MAX_DEAD_LETTERS = 10_000  # Q4: beyond that nobody reads them one by one any more
@@ -36,6 +38,7 @@ class Health(StrEnum):
 
 WORST_FIRST = (Health.DISABLED, Health.UNHEALTHY, Health.OFFLINE, Health.DEGRADED, Health.UNKNOWN, Health.HEALTHY)
 DRAINING = "draining"  # the fact of a worker whose nodes end on purpose
+DOES_NOT_ANSWER, TAKES_NO_WORK = "does not answer", "takes no new work"
 GRAVE = frozenset({Health.UNHEALTHY, Health.OFFLINE})
 
 
@@ -49,6 +52,23 @@ class HealthReason(Value, frozen=True, omit_defaults=False):
 
     def __str__(self) -> str:
         return f"{self.worker}: {self.text}" if self.worker else self.text
+
+
+class StoreTrouble(Value, frozen=True):
+    """Why the store takes no new work just now; `fact` is what is known of it, `text` by what."""
+
+    text: str
+    since: datetime | None = None
+    fact: str = TAKES_NO_WORK
+
+    def __str__(self) -> str:
+        return f"the store {self.fact}: {self.text}"
+
+    @classmethod
+    def of(cls, error: OperatorError, *, since: datetime | None = None) -> StoreTrouble:
+        """What an error of the store says about it, and no more than that."""
+        is_silent = isinstance(error, StoreUnavailable) and not error.answers
+        return cls(str(error), since=since, fact=DOES_NOT_ANSWER if is_silent else TAKES_NO_WORK)
 
 
 class WorkerHealth(Value, frozen=True, omit_defaults=False):
@@ -77,10 +97,12 @@ def system_health(
     letters: Mapping[str, int],
     max_dead_letters: int = MAX_DEAD_LETTERS,
     store_trouble: str | None = None,
+    store_concern: str | None = None,
 ) -> SystemHealth:
     """H3.  *due* and *letters* count due runs and open dead letters by worker; *live* are nodes with a good lease.
 
-    *store_trouble* says why the store cannot be reached; the snapshot is then the last one known.
+    *store_trouble* says why the store takes no work; the snapshot may then be the last one known.  *store_concern* is
+    what it will not go on well with.
     """
     judged = {name: worker_health(snapshot, now, name, due=due.get(name, 0), live=live) for name in snapshot.workers}
     workers = {name: judged[name] for name in in_order(snapshot, judged)}
@@ -91,6 +113,7 @@ def system_health(
         letters=letters,
         max_dead_letters=max_dead_letters,
         store_trouble=store_trouble,
+        store_concern=store_concern,
     )
 
 
@@ -107,15 +130,36 @@ def health_of_all(
     letters: Mapping[str, int],
     max_dead_letters: int = MAX_DEAD_LETTERS,
     store_trouble: str | None = None,
+    store_concern: str | None = None,
+    lease_s: float | None = None,
 ) -> SystemHealth:
-    """H3, from *workers* that were judged, in their order."""
+    """H3, from *workers* that were judged, in their order; at *lease_s* of the lease clock, where nodes are judged."""
     store = [] if store_trouble is None else [HealthReason(Health.UNHEALTHY, "store", store_trouble)]
     others = [*_letters(letters, max_dead_letters), *_shedding(snapshot, live), *_unreadable(snapshot)]
+    if store_concern is not None:
+        others.append(HealthReason(Health.DEGRADED, "store", store_concern))
+    if lease_s is not None:
+        others += _silent(snapshot, live, lease_s)
     reasons = (*store, *(reason for health in workers.values() for reason in health.reasons), *others)
     if store or any(w.status in GRAVE and _priority(snapshot, name) >= Priority.HIGH for name, w in workers.items()):
         return SystemHealth(Health.UNHEALTHY, reasons, workers)
     is_well = all(health.status in (Health.HEALTHY, Health.UNKNOWN) for health in workers.values()) and not others
     return SystemHealth(Health.HEALTHY if is_well else Health.DEGRADED, reasons, workers)
+
+
+def trouble_of_store(
+    snapshot: Snapshot, *, live: Collection[str], lease_s: float, known: StoreTrouble | None
+) -> StoreTrouble | None:
+    """What is *known* to keep the store from taking work; else what its nodes show, where none of them has written."""
+    if known is not None:
+        return known
+    nodes = [node for node in snapshot.nodes.values() if node.id in live and node.mode is not NodeMode.CLIENT]
+    if not nodes or len(silent_nodes(snapshot, live=live, lease_s=lease_s)) < len(nodes):
+        return None
+    return StoreTrouble(
+        f"no live node has renewed its lease for more than {SILENT_S:g} s, so they stand still or cannot write",
+        fact="seems to take no work",
+    )
 
 
 def in_a_word(status: str, reasons: Iterable[HealthReason]) -> str:
@@ -244,6 +288,14 @@ def _unreadable(snapshot: Snapshot) -> Iterator[HealthReason]:
     values: tuple[Node | BreakerState, ...] = (*snapshot.nodes.values(), *snapshot.breakers.values())
     for row in islice((value.unreadable for value in values if value.unreadable is not None), MAX_ROWS):
         yield HealthReason(Health.DEGRADED, "unreadable", str(row))
+
+
+def _silent(snapshot: Snapshot, live: Collection[str], lease_s: float) -> Iterator[HealthReason]:
+    for node in silent_nodes(snapshot, live=live, lease_s=lease_s):
+        said = (
+            f"node {node.name} has not renewed its lease for more than {SILENT_S:g} s: it stands still or cannot write"
+        )
+        yield HealthReason(Health.DEGRADED, "silent", said)
 
 
 def _gravity(status: Health) -> int:

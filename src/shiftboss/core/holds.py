@@ -201,6 +201,15 @@ class OtherVersion(Hold, frozen=True, tag="version"):
         return f"node {self.node} declares other parameters than the newest declaration"
 
 
+class StoreTakesNothing(Hold, frozen=True, tag="store"):
+    """The store takes no new work (W3, H5), or nobody has renewed a lease there for too long."""
+
+    reason: str = ""
+
+    def __str__(self) -> str:
+        return self.reason
+
+
 AnyHold = (
     NotDue
     | IsUnreadable
@@ -219,4 +228,5 @@ AnyHold = (
     | IsDraining
     | NotHere
     | OtherVersion
+    | StoreTakesNothing
 )

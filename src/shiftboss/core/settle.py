@@ -303,28 +303,31 @@ def end_pending(draft: Draft, run: Run) -> None:
 
 
 def rescue(
-    snapshot: Snapshot, now: datetime, *, ids: Iterator[int], node: Node, by: str
+    snapshot: Snapshot, now: datetime, *, ids: Iterator[int], node: Node, by: str, process_is_gone: bool = False
 ) -> tuple[Change, tuple[Run, ...]]:
-    """C4, C8: give back every claim of a node that is gone, and forget the node."""
+    """C4, C8: give back every claim of a node that is gone, and forget the node.
+
+    *process_is_gone*: that is known; else only that its lease has ended.
+    """
     draft = Draft(snapshot, now, ids)
     runs = tuple(run for run in snapshot.running_on(node.id) if run.unreadable is None)
     if node.unreadable is not None:
         draft.set_aside(SetAside.of(node.unreadable, at=now, by=by, note="its process is gone", leaves=False))
     for run in runs:
-        _rescue(draft, run, node)
+        _rescue(draft, run, node, process_is_gone=process_is_gone)
     draft.emit(NodeLeft(at=now, node=node.id, name=node.name, lost=True))
     change = draft.change()
     return replace(change, gone_nodes=(node.id,)), runs
 
 
-def _rescue(draft: Draft, run: Run, node: Node) -> None:
+def _rescue(draft: Draft, run: Run, node: Node, *, process_is_gone: bool) -> None:
     definition = draft.worker(run.worker).definition
     claim = run.claim
     timed_out = claim is not None and claim.zombie_since is not None
     cause = Cause.TIMEOUT if timed_out else Cause.RESCUED
     started_at = claim.at if claim is not None else draft.now
     duration_s = max(0.0, (draft.now - started_at).total_seconds())
-    error = Error(type="NodeLost", message=f"node {node.name} ended without handing the run back")
+    error = _lost(node, process_is_gone=process_is_gone)
     run = _with_attempt(draft, run, duration_s, cause, error, node.code_version)
     if timed_out:  # B6: only now is it settled
         _fail(draft, run, Cause.TIMEOUT, error)
@@ -337,13 +340,33 @@ def _rescue(draft: Draft, run: Run, node: Node) -> None:
         return
     rescues = run.rescues + 1
     if rescues >= MAX_RESCUES:
-        said = f"rescued {rescues} times in a row without finishing an attempt: it seems to end its process"
-        _die(draft, run, Cause.CRASH_LOOP, Error(type="CrashLoop", message=said))
+        _die(draft, run, Cause.CRASH_LOOP, Error(type="CrashLoop", message=_rescue_loop(run, rescues)))
         return
     delay_s = 0.0 if rescues == 1 else back_off_s(definition.retry, run.id, rescues - 1)
     due_at = later(draft.now, delay_s)
     draft.put(_pending_again(draft, run, due_at=due_at, rescues=rescues))
     draft.emit(RunRescued(at=draft.now, worker=run.worker, run=run.id, lost_node=node.name, due_at=due_at))
+
+
+def _lost(node: Node, *, process_is_gone: bool) -> Error:
+    if process_is_gone:
+        return Error(type="NodeLost", message=f"node {node.name} ended without handing the run back")
+    said = f"the lease of node {node.name} ended: its process ended, stood still, or was cut off from the store"
+    return Error(type="LeaseEnded", message=said)
+
+
+def _rescue_loop(run: Run, rescues: int) -> str:
+    """C8: what is known of the ends that its nodes came to."""
+    said = f"rescued {rescues} times in a row without finishing an attempt"
+    rescued = [attempt for attempt in run.attempts if attempt.cause is Cause.RESCUED][-rescues:]
+    unknown = sum(attempt.error is not None and attempt.error.type == "LeaseEnded" for attempt in rescued)
+    if not unknown:
+        return f"{said}: it seems to end its process"
+    often = "each time" if unknown == len(rescued) else f"{unknown} of these times"
+    return (
+        f"{said}; {often} a lease ended, of a node that stood still, was cut off from the store, or had ended: look at "
+        "the nodes and at the way to the store first, then at the body"
+    )
 
 
 # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -60,6 +60,7 @@ class Turn:
     answers: list[Told] = field(default_factory=list)
     starts: list[Launchable] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    wrote: bool = False  # the store took a write
     again: bool = False  # there is more that could start at once
     claims_read: bool = False  # others may have changed our claims
     missed: list[Fact] = field(default_factory=list)  # not applied: others hold what these are about
@@ -71,6 +72,7 @@ class Turn:
             answers=self.answers + other.answers,
             starts=self.starts + other.starts,
             events=self.events + other.events,
+            wrote=self.wrote or other.wrote,
             again=self.again or other.again,
             claims_read=self.claims_read or other.claims_read,
             missed=self.missed + other.missed,
@@ -251,6 +253,7 @@ class Cycle:
         if is_regrouped:  # somebody declared meanwhile: what belongs together is not what was asked for
             return self._write_turn(facts, dead, runs=runs, whole=True)
         turn.events.extend(writer.events)
+        turn.wrote = writer.has_written
         turn.again = self._looked(lanes, decision, started, held) or bool(turn.missed)
         return turn
 
@@ -373,7 +376,9 @@ class Cycle:
             if self.mirror.missing(lanes):
                 writer.flush()
                 self.mirror.load_lanes(lanes, tx)
-            writer.take(rescue(self.snapshot, now, ids=ids, node=node, by=me.id)[0])
+            is_gone = node.id in dead or node.boot != me.boot  # else only that its lease has ended is known
+            change, _ = rescue(self.snapshot, now, ids=ids, node=node, by=me.id, process_is_gone=is_gone)
+            writer.take(change)
 
     def _lanes_to_look_at(self, held: frozenset[int] | None = None) -> set[str]:
         """Whole components of whatever was touched; lanes that starved, when a slot is free.  Of the *held* parts."""

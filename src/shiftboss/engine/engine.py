@@ -16,12 +16,14 @@ from typing import Any, Protocol
 
 from shiftboss.clock import Clock
 from shiftboss.core import fleet
-from shiftboss.core.events import Event
-from shiftboss.core.model import Interrupted, Node, NodeMode, Report
+from shiftboss.core.events import AttemptEnded, Event, RunEnded, StaleReport
+from shiftboss.core.health import StoreTrouble
+from shiftboss.core.model import Node, NodeMode, Report
 from shiftboss.core.reconcile import declare, declare_new
 from shiftboss.core.shed import Pressures, shed_level
 from shiftboss.core.value import replace, seconds_between
 from shiftboss.core.worker import Definition
+from shiftboss.engine.contact import Contact
 from shiftboss.engine.cycle import Cycle, Turn
 from shiftboss.engine.fact import Answer, Fact, Needs, reported, tell
 from shiftboss.engine.flight import Flights
@@ -42,6 +44,7 @@ MAX_WAIT_S = 5.0  # wall clocks jump; after each wait we look again
 TICK_S = 1.0  # neighbours' pulse, loop lag, memory: nothing that an instant is known for
 FIRST_BACK_OFF_S = 0.05
 MAX_BACK_OFF_S = 2.0
+TRY_WITHIN_S = 2.0  # for the lock of a store, to see whether it takes writes: a busy one gives it within 0.1
 
 Subscriber = Callable[[Sequence[Event]], None]
 Logger = Callable[[Sequence[Event], Mapping[int, Raised]], None]  # by run: what its body raised here
@@ -122,7 +125,8 @@ class Engine:
         self._ticked_s = float("-inf")
         self._slowest_turn_s = 0.0
         self._back_off_s = 0.0
-        self._trouble: str | None = None
+        self.contact = Contact(store, clock)
+        self._mistake: str | None = None  # of ours, which the engine has ended on
         self._dead: set[str] = set()
         self._thread = threading.Thread(target=self._run, name="shiftboss-engine", daemon=True)
         self.ready: Future[None] = Future()  # the store is open, the workers are declared, the lease is held
@@ -159,6 +163,7 @@ class Engine:
         """Ask for a graceful end; again for a quicker one (G3).  Returns at once; `over` has the report."""
         self._owns_process = self._owns_process or owns_process
         self._shutdown.request(self._clock.monotonic_s(), timeout_s=self._shutdown_timeout_s)
+        self._limit_calls()
         self._ring()
 
     def end(self, why: str = "", *, owns_process: bool = False) -> None:
@@ -183,9 +188,26 @@ class Engine:
         return self._shutdown_timeout_s
 
     @property
+    def left_s(self) -> float:
+        """Seconds until it has to be over; infinite while no stop was asked for."""
+        return self._shutdown.left_s(self._clock.monotonic_s())
+
+    @property
     def trouble(self) -> str | None:
-        """What keeps the engine from working just now; None when nothing does."""
-        return self._trouble
+        """What keeps the engine from working just now, in its own words; None when nothing does."""
+        trouble = self.store_trouble()
+        return None if trouble is None else trouble.text
+
+    def store_trouble(self) -> StoreTrouble | None:
+        """The same, with what is known of it and since when; from any thread, and without asking the store."""
+        if self._mistake is not None:
+            return StoreTrouble(self._mistake, fact="is not used, for the engine has ended")
+        return self.contact.trouble
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it ended on a mistake of ours: only a new process goes on."""
+        return self._mistake is not None
 
     @property
     def is_stopping(self) -> bool:
@@ -232,7 +254,7 @@ class Engine:
             log.critical(
                 "the engine ends on a mistake of ours; its runs are rescued when its lease ends", exc_info=True
             )
-            self._trouble = f"{type(error).__name__}: {error}"
+            self._mistake = f"{type(error).__name__}: {error}"
             raise
         finally:
             self._lease_watch.stop()
@@ -250,7 +272,7 @@ class Engine:
             if self._declares_new:
                 self._declare(declare_new)
             return
-        self._cycle.may_start = lambda: self._lease.is_trusted and not self._store.tight
+        self._cycle.may_start = lambda: self._lease.is_trusted and self._store.trouble is None
         self._declare(declare)
         self._renew(joining=True)
 
@@ -291,6 +313,7 @@ class Engine:
         else:
             turn = self._cycle.turn([renewed(node, self._clock)])
         self._lease.renewed(asked_s)
+        self.contact.wrote()
         for executor in self._executors.values():
             executor.trust(fleet.bodies_end_s(asked_s))
         self._take(turn, ())
@@ -299,9 +322,9 @@ class Engine:
         """One turn, and the wait for the next."""
         facts: list[Fact] = []
         try:
+            self.contact.asks()
             self._serve_shutdown()
-            if self._node is not None and self._lease.renew_in_s <= 0.0:
-                self._renew()
+            self._write_if_due()
             dead = self._tick()
             facts = [] if self._cycle.owes_look else self._admitted(self._inbox.take())
             began_s = self._clock.monotonic_s()
@@ -312,23 +335,49 @@ class Engine:
                 self._inbox.put_back(turn.missed)
                 facts = [fact for fact in facts if fact not in missed]
             self._take(turn, facts)
-            self._recovered()
+            self._went_well(turn)
             if not turn.again and not len(self._inbox) and not self._is_over():
                 self._wake.clear()
                 if self._node is not None and self._announced is Phase.RUNNING:
                     self._retention.prune_if_due()
                 self._session.wait(self._wait_s())
         except OperatorError as error:
+            self.contact.failed(error)
             self._store_failed(facts, error)
         except Exception as error:  # no silent death: say it, give the facts another chance
-            log.exception("a turn failed on a mistake of ours; it is tried again in %.2f s", self._back_off_s)
-            self._store_failed(facts, StoreUnavailable(f"the engine failed: {error}", maybe_stored=False))
+            log.exception("a turn failed on a mistake of ours; it is tried again")
+            failure = StoreUnavailable(f"the engine failed: {error}", maybe_stored=False)
+            self.contact.failed(failure, fact="is not used")
+            self._store_failed(facts, failure)
+
+    def _write_if_due(self) -> None:
+        """Whether the store takes writes is known only from writing: a node renews its lease, a client begins one.
+
+        After a failure it is written to before anything is read: that a full disk can be read proves nothing.
+        """
+        if self._node is not None:
+            if self._lease.renew_in_s <= 0.0 or self.contact.write_in_s <= 0.0:
+                self._renew()
+        elif self.contact.write_in_s <= 0.0 and not len(self._inbox):  # what waits is a write of its own
+            if self.contact.has_failed:
+                self._session.try_write()
+            else:
+                self._session.try_lock(TRY_WITHIN_S)
+            self.contact.wrote()
+
+    def _went_well(self, turn: Turn) -> None:
+        """The turn is committed and told."""
+        if turn.wrote:
+            self.contact.wrote()
+        self.contact.answered()
+        self.contact.tell()
+        self._back_off_s = 0.0
 
     def _admitted(self, facts: list[Fact]) -> list[Fact]:
         """W3: on a full disk the reserve is for what runs already; new work is refused before it takes room."""
         if not self._store.tight:
             return facts
-        full = StoreFull(f"the disk of {self._store.url} is full; nothing new is accepted until there is room")
+        full = StoreFull(self._store.trouble or f"the disk of {self._store.url} is full")
         tell([(fact.answer, None, full) for fact in facts if fact.adds_work and fact.answer is not None])
         return [fact for fact in facts if not fact.adds_work]
 
@@ -337,7 +386,7 @@ class Engine:
         tell(turn.answers)
         reports = [fact.report for fact in facts if fact.report is not None]
         if reports:
-            self._count_landed(reports)
+            self._count_landed(reports, turn.events)
         if turn.starts:
             if self._lease.is_trusted and self._shutdown.requests == 0:
                 self._flights.start(self._cycle.snapshot, turn.starts)
@@ -371,22 +420,21 @@ class Engine:
             except Exception:  # whatever a subscriber does, it must not stop the engine
                 log.exception("a subscriber failed; the events are committed all the same")
 
-    def _count_landed(self, reports: Sequence[Report]) -> None:
+    def _count_landed(self, reports: Sequence[Report], events: Sequence[Event]) -> None:
+        """G4: each run once, by what the store says became of it."""
         landed = self._flights.landed(reports)
-        if self._announced is Phase.RUNNING:
+        if self._announced is Phase.RUNNING or not landed:
             return
+        fates = {event.run: event for event in events if isinstance(event, AttemptEnded | RunEnded | StaleReport)}
         for report in landed:
-            if isinstance(report.outcome, Interrupted):
-                self._report.interrupted += 1
-            else:
-                self._report.drained += 1
+            self._report.count(report, fates.get(report.run))
 
     # ── waiting ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _wait_s(self) -> float:
         """Seconds until the next instant that is known; the bell ends the wait earlier."""
         now, now_s = self._clock.now(), self._clock.monotonic_s()
-        waits = [MAX_WAIT_S, self._shutdown.next_s(now_s)]
+        waits = [MAX_WAIT_S, self._shutdown.next_s(now_s), self.contact.write_in_s]
         if self._node is not None:
             waits += (self._lease.renew_in_s, self._retention.due_in_s)
             if self._needs_ticks():
@@ -445,28 +493,28 @@ class Engine:
 
     def _store_failed(self, facts: Sequence[Fact], error: OperatorError) -> None:
         """H5: refuse those who wait, keep the reports, try again later."""
+        facts = facts or self._inbox.take()
         unavailable = _as_unavailable(error)
         tell([(fact.answer, None, unavailable) for fact in facts if fact.answer is not None])
         self._inbox.put_back([fact for fact in facts if fact.answer is None])
         self._back_off_s = min(MAX_BACK_OFF_S, max(FIRST_BACK_OFF_S, 2 * self._back_off_s))
-        if self._trouble is None:
-            log.error("the store does not answer: %s; nothing new starts, tried again until it does", error)
-        self._trouble = str(error)
+        self.contact.tell()
         self._count_error(error)
         if not self._lease.is_trusted:
             self._flights.stop_all(StopReason.LEASE)
         self._wake.wait(min(self._back_off_s, max(0.01, self._shutdown.next_s(self._clock.monotonic_s()))))
         self._wake.clear()
 
-    def _recovered(self) -> None:
-        if self._trouble is not None:
-            log.warning("the store answers again; work goes on")
-        self._trouble = None
-        self._back_off_s = 0.0
-
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────
 
+    def _limit_calls(self) -> None:
+        """G3: a store that is silent makes neither a phase nor the end late.  Also for a call that is under way."""
+        now_s = self._clock.monotonic_s()
+        self._store.end_by(self._shutdown.call_s(now_s, timeout_s=self._shutdown_timeout_s))
+
     def _serve_shutdown(self) -> None:
+        if self._shutdown.requests:
+            self._limit_calls()
         phase = self._shutdown.phase(self._clock.monotonic_s())
         if phase <= self._announced:
             return
@@ -493,26 +541,52 @@ class Engine:
 
     def _leave(self) -> None:
         """The last act: what cannot be stopped is handed back if the process ends too, and the lease is let go."""
+        self._limit_calls()
         report = self._report
         report.duration_s = self._clock.monotonic_s() - self._shutdown.drain_at_s
         report.forced = self._shutdown.requests > 1
-        facts = self._inbox.take()
-        abandoned = self._flights.abandoned()
-        report.stuck = len(abandoned)
+        abandoned = {
+            each.run: each for each in self._flights.abandoned()
+        }  # first: one that ends now is counted as ended
+        facts = self._rest()
+        ended = {fact.report.run for fact in facts if fact.report is not None}
+        stuck = [each for run, each in abandoned.items() if run not in ended]
+        report.stuck = len(stuck)
+        facts += [reported(each) for each in stuck] if self._owns_process else []
         try:
-            if self._owns_process:
-                facts += [reported(r) for r in abandoned]
-                report.interrupted += len(abandoned)
-            report.waiting, report.lost = self._account()
-            if self._node is not None and (self._owns_process or not abandoned):
-                facts.append(left(self._node, report))
-            self._take(self._cycle.turn(facts, whole=True), facts)
+            self._write_last(facts, stuck)
         except OperatorError as error:
+            self.contact.failed(error)
             self._count_error(error)
             report.store_reached = False
-            report.unreported = sum(1 for fact in facts if fact.report is not None)
-            log.error("the store does not answer at the end: %s; what is claimed is rescued later", error)  # noqa: TRY400  # expected at an outage, the trace says nothing more
+            log.error("%s, at the end; what is still claimed is rescued later", self.contact.trouble)  # noqa: TRY400  # expected at an outage, the trace says nothing more
         log.info("stopped %s", str(report).removeprefix("stopped "))
+
+    def _rest(self) -> list[Fact]:
+        """All that waits, however much it is."""
+        facts: list[Fact] = []
+        while batch := self._inbox.take():
+            facts += batch
+        return facts
+
+    def _write_last(self, facts: Sequence[Fact], stuck: Sequence[Report]) -> None:
+        """First what became of the runs, then the report about them.  Raises OperatorError."""
+        report, stuck_runs = self._report, {each.run for each in stuck}
+        if facts:
+            try:
+                turn = self._cycle.turn(facts, whole=True)
+            except OperatorError:
+                report.unreported += sum(
+                    fact.report is not None and fact.report.run not in stuck_runs for fact in facts
+                )
+                raise
+            if self._owns_process:  # counted as stuck, and as nothing else
+                self._flights.landed(stuck)
+                report.handed_back = bool(stuck)
+            self._take(turn, facts)
+        report.waiting, report.lost = self._account()
+        if self._node is not None and (self._owns_process or not stuck):
+            self._take(self._cycle.turn([left(self._node, report)], whole=True), ())
 
     def _account(self) -> tuple[int, int]:
         """How many runs wait in the store, and how many of those in flight it does not know."""

@@ -52,6 +52,7 @@ class Flights:
         self._told: dict[int, StopReason] = {}  # those that were told to stop
         self._raised: dict[int, Raised] = {}  # by run: of those that landed, until it is taken
         self._unentered: set[tuple[int, int]] = set()  # (run, fence) of claims that are being handed back
+        self._ended: set[tuple[int, int]] = set()  # likewise: bodies that have ended, and whose report is on its way
 
     def __len__(self) -> int:
         return len(self._flights)
@@ -104,6 +105,7 @@ class Flights:
         landed = []
         for report in reports:
             self._unentered.discard((report.run, report.fence))
+            self._ended.discard((report.run, report.fence))
             launch = self._flights.get(report.run)
             if launch is not None and _fence(launch.run) == report.fence:
                 del self._flights[report.run]
@@ -174,6 +176,7 @@ class Flights:
         report = Report(run_id, self._node, fence, outcome, duration_s, self._code_version, traceparent)
         with self._saying:
             self._put_said((run_id, fence))
+            self._ended.add((run_id, fence))
             self._put(reported(report))
 
     def _signal(self, run_id: int, fence: int, kind: str, value: Any) -> None:
@@ -192,14 +195,14 @@ class Flights:
                 self._notes.setdefault(key, Note(run_id, self._node, fence))
 
     def abandoned(self) -> list[Report]:
-        """Reports for what is still in the air, as the last act of the process (G2)."""
+        """Reports for the bodies that have not ended, as the last act of the process (G2)."""
         ended = Interrupted(reason="its process ended")
-        for launch in self._flights.values():
+        stuck = [each for each in self._flights.values() if (each.run.id, _fence(each.run)) not in self._ended]
+        for launch in stuck:
             if launch.span is not None:
                 launch.span.end(ended)
         return [
-            Report(launch.run.id, self._node, _fence(launch.run), ended, 0.0, self._code_version)
-            for launch in self._flights.values()
+            Report(launch.run.id, self._node, _fence(launch.run), ended, 0.0, self._code_version) for launch in stuck
         ]
 
 

@@ -2,7 +2,8 @@
 
 Rules of this file
 - Drain until 5 s before the end, then cancel what is left, then kill; every phase has its instant from the start.
-- A further request goes one phase ahead.  The end comes in any case.
+- A further request goes one phase ahead.  The end comes in any case, and the last writes are made before it.
+- The report counts each run once, and says of it only what is known to be so.
 """
 
 from __future__ import annotations
@@ -10,8 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from shiftboss.core.events import AttemptEnded, RunEnded, StaleReport
+from shiftboss.core.model import Cause, Interrupted, Report
+
 CANCEL_S = 5.0  # G1: the last seconds, for bodies that tidy up when they are cancelled
-KILL_S = 1.0  # for writing the last reports
+KILL_S = 1.5  # for what is killed to be gone, and to say so
+LEAVE_S = 1.0  # for the last writes: a store that is silent must not make the end late
+MIN_CALL_S = 1.0  # a call of the store is not cut at a phase that comes sooner
 
 
 class Phase(IntEnum):
@@ -30,26 +36,29 @@ class Shutdown:
     cancel_at_s: float = float("inf")
     kill_at_s: float = float("inf")
     over_at_s: float = float("inf")
+    ends_at_s: float = float("inf")
     requests: int = 0
 
     def request(self, now_s: float, *, timeout_s: float) -> None:
         """The first starts the drain, the second cancels, the third kills (G3)."""
         self.requests += 1
         if self.requests == 1:
-            cancel_s = min(CANCEL_S, timeout_s / 2)
-            kill_s = min(KILL_S, timeout_s / 4)
             self.drain_at_s = now_s
-            self.over_at_s = now_s + timeout_s
-            self.cancel_at_s = self.over_at_s - cancel_s
-            self.kill_at_s = self.over_at_s - kill_s
+            self._end(now_s + timeout_s, timeout_s)
         elif self.requests == 2:
             self.cancel_at_s = min(self.cancel_at_s, now_s)
-            self.kill_at_s = min(self.kill_at_s, now_s + CANCEL_S - KILL_S)
-            self.over_at_s = min(self.over_at_s, now_s + CANCEL_S)
+            self._end(now_s + CANCEL_S, timeout_s)
         else:
             self.cancel_at_s = min(self.cancel_at_s, now_s)
             self.kill_at_s = min(self.kill_at_s, now_s)
-            self.over_at_s = min(self.over_at_s, now_s + KILL_S)
+            self._end(now_s + KILL_S, timeout_s)
+
+    def _end(self, at_s: float, timeout_s: float) -> None:
+        """End at that instant, or before."""
+        self.ends_at_s = min(self.ends_at_s, at_s)
+        self.cancel_at_s = min(self.cancel_at_s, self.ends_at_s - min(CANCEL_S, timeout_s / 2))
+        self.kill_at_s = min(self.kill_at_s, self.ends_at_s - min(KILL_S, timeout_s / 4))
+        self.over_at_s = min(self.over_at_s, self.ends_at_s - min(LEAVE_S, timeout_s / 8))
 
     def phase(self, now_s: float) -> Phase:
         for at_s, phase in (
@@ -67,6 +76,15 @@ class Shutdown:
         instants = (self.drain_at_s, self.cancel_at_s, self.kill_at_s, self.over_at_s)
         return min((at_s - now_s for at_s in instants if at_s > now_s), default=float("inf"))
 
+    def left_s(self, now_s: float) -> float:
+        """Seconds until the end; infinite before the first request."""
+        return max(0.0, self.ends_at_s - now_s)
+
+    def call_s(self, now_s: float, *, timeout_s: float) -> float:
+        """How long a call of the store may last: until the next phase, or a little longer; never beyond the end."""
+        least_s = min(MIN_CALL_S, timeout_s / 4)
+        return min(self.left_s(now_s), max(self.next_s(now_s), least_s))
+
 
 @dataclass(slots=True)
 class ShutdownReport:
@@ -74,31 +92,52 @@ class ShutdownReport:
 
     drained: int = 0  # finished by themselves after the stop was asked for
     interrupted: int = 0  # cut short and handed back, no attempt used
-    waiting: int = 0  # due or later in the store, for the next start
+    given_up: int = 0  # cut short for good: at_most_once forbids a repetition, they are dead letters
+    waiting: int = 0  # due or later in the store, for the next start; not known where the store was not reached
     stuck: int = 0  # bodies that still run: threads that cannot be stopped
-    unreported: int = 0  # ends that the store did not take: their claims are rescued later
+    handed_back: bool = False  # whether the runs of those are due again: the process ends with them
+    unreported: int = 0  # bodies that ended, and the store did not take it: their claims are rescued later
     lost: int = 0  # of what was in flight: runs that the store does not know at the end; anything but 0 is a mistake
     store_reached: bool = True  # False: what could not be written is rescued later
     forced: bool = False  # by a second or third request
     signal: int | None = None  # the last one that asked for the end
     duration_s: float = 0.0  # from the request to the end
 
+    def count(self, report: Report, fate: AttemptEnded | RunEnded | StaleReport | None) -> None:
+        """Count the end of a body that the store has taken, by what it says became of the run."""
+        was_cut = isinstance(report.outcome, Interrupted)
+        match fate:
+            case AttemptEnded(cause=Cause.INTERRUPTED):
+                self.interrupted += 1
+            case RunEnded(cause=Cause.LOST) if was_cut:
+                self.given_up += 1
+            case StaleReport() if was_cut:  # rescued by another node, which has it due again
+                self.interrupted += 1
+            case StaleReport():
+                self.unreported += 1
+            case _:
+                self.drained += 1
+
     @property
     def exit_code(self) -> int:
         """0 when every run finished or was handed back, 1 when a body was left, 75 without the store."""
         if not self.store_reached:
             return 75
-        return 1 if self.stuck or self.unreported or self.lost else 0
+        return 1 if self.stuck or self.unreported or self.given_up or self.lost else 0
 
     def __str__(self) -> str:
-        parts = [
-            f"drained {self.drained}",
-            f"interrupted {self.interrupted} (requeued)",
-            f"waiting {self.waiting}",
-            f"lost {self.lost}",
-        ]
+        parts = [f"drained {self.drained}", f"interrupted {self.interrupted} (requeued)"]
+        if self.store_reached:
+            parts += [f"waiting {self.waiting}", f"lost {self.lost}"]
+        if self.given_up:
+            parts.append(f"given up {self.given_up} (at_most_once: dead letters)")
         if self.stuck:
-            parts.append(f"stuck {self.stuck} (their bodies cannot be stopped)")
+            then = (
+                "their runs are due again" if self.handed_back else "their runs are rescued when this process is gone"
+            )
+            parts.append(f"stuck {self.stuck} (their bodies still run; {then})")
         if self.unreported:
-            parts.append(f"unreported {self.unreported} (rescued when the lease ends)")
+            parts.append(f"unreported {self.unreported} (ended, but not stored: their runs are rescued)")
+        if not self.store_reached:
+            parts.append("and what waits is not known, for the store was out of reach")
         return f"stopped in {self.duration_s:.1f} s: " + ", ".join(parts)

@@ -24,6 +24,7 @@ class Writer:
         self._pile = Pile()
         self._fresh: set[int] = set()  # ids handed out since the last flush: no row exists of them
         self.events: list[Event] = []
+        self.has_written = False
 
     def ids(self) -> Iterator[int]:
         """Ids for new runs; which ones were handed out is remembered for the write."""
@@ -45,5 +46,6 @@ class Writer:
     def flush(self) -> None:
         if not self._pile.is_empty:
             self._tx.write(self._pile.change(), new=self._fresh)
+            self.has_written = True
             self._pile = Pile()
             self._fresh = set()

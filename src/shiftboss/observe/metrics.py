@@ -98,11 +98,16 @@ class Counted:
                     pass
 
 
-def exposition(status: Status, counted: Counted, *, version: str) -> tuple[bytes, str]:
-    """Text for Prometheus, and its content type."""
+def exposition(
+    status: Status | None, counted: Counted, *, version: str, is_store_up: bool, contact_age_s: float | None
+) -> tuple[bytes, str]:
+    """Text for Prometheus, and its content type.  Without a *status*, of a store that is away, nothing of the fleet."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_WithoutCreated(counted.registry))
-    fleet = "".join(family.text() for family in (*_of_workers(status), *_of_nodes(status), _built(version)))
+    families = [*_of_store(contact_age_s, is_up=is_store_up), _built(version)]
+    if status is not None:
+        families = [*_of_workers(status), *_of_nodes(status), *families]
+    fleet = "".join(family.text() for family in families)
     return fleet.encode() + generate_latest(registry), CONTENT_TYPE_LATEST
 
 
@@ -130,7 +135,7 @@ class _Gauge:
 
     def add(self, labels: str, value: float) -> None:
         """*labels*: as `_label` wrote them."""
-        self._lines.append(f"{self._name}{{{labels}}} {value!r}\n")
+        self._lines.append(f"{self._name}{{{labels}}} {value!r}\n" if labels else f"{self._name} {value!r}\n")
 
     def text(self) -> str:
         return "".join(self._lines)
@@ -184,6 +189,15 @@ def _of_nodes(status: Status) -> Iterator[_Gauge]:
             used.add(name, node.used)
             lag.add(name, node.lag_s)
     return iter((slots, used, lag))
+
+
+def _of_store(contact_age_s: float | None, *, is_up: bool) -> Iterator[_Gauge]:
+    up = _Gauge("shiftboss_store_up", "1 while the store takes work of this process, else 0.")
+    up.add("", int(is_up))
+    age = _Gauge("shiftboss_store_contact_age_seconds", "For how long the store has not answered this process.")
+    if contact_age_s is not None:
+        age.add("", round(contact_age_s, 3))
+    return iter((up, age))
 
 
 def _built(version: str) -> _Gauge:

@@ -29,6 +29,8 @@ class MemoryStore:
 
     url = "memory:"
     tight = False
+    trouble: str | None = None
+    concern: str | None = None
 
     def __init__(
         self, *, clock: Clock | None = None, to_be_had: Callable[[Collection[int]], Collection[int]] | None = None
@@ -71,6 +73,9 @@ class MemoryStore:
 
     def is_dead(self, node: str) -> bool:
         return node in self._dead
+
+    def end_by(self, seconds: float) -> None:
+        """No call lasts."""
 
     # ── for its sessions ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -180,6 +185,12 @@ class MemorySession:
             )
             self._tables.keep()
             return gone
+
+    def try_lock(self, within_s: float) -> None:
+        self._check()
+
+    def try_write(self) -> None:
+        self._check()
 
     def take_time(self) -> None:
         """Nothing here is ever given up."""

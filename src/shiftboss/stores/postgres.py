@@ -33,6 +33,8 @@ class PostgresStore:
     """Used from any thread; each session by one at a time."""
 
     tight = False  # a full disk is the server's to notice: StoreFull
+    trouble: str | None = None  # so is everything else
+    concern: str | None = None
 
     def __init__(self, url: str, *, clock: Clock) -> None:
         self._address = address_of(url)
@@ -63,6 +65,9 @@ class PostgresStore:
             self._pid = os.getpid()
         postgres_schema.prepare(self._address, self._deadlines, self._clock, create=create)
         self._is_open = True
+
+    def end_by(self, seconds: float) -> None:
+        self._deadlines.end_by(seconds)
 
     def schema(self) -> Schema:
         deadlines = Deadlines()  # its own: nothing is open yet

@@ -32,6 +32,8 @@ GAP_S = 0.020  # between two announcements: each is a commit of the server
 # A look costs 40 µs of a core here and 40 of the server's (measured): five a second are 0.02 % of a core for each node.
 LOOK_S = 0.2
 MIN_BACK_OFF_S, MAX_BACK_OFF_S = 0.1, 2.0
+CLOSE_WITHIN_S = 0.5  # for the last announcement; other nodes look by themselves five times a second
+CUT_WITHIN_S = 0.2  # for the thread to see that its connection was cut; one that connects is left to its own end
 
 # The announcement is no fact that anybody needs after a crash: it must not wait for the disk.
 NOT_DURABLE = Statement("SELECT set_config('synchronous_commit', 'off', true)")
@@ -62,6 +64,7 @@ class Bell:
         self._is_closed = False
         self.is_listening = threading.Event()
         self._thread: threading.Thread | None = None
+        self._link: Link | None = None  # of the thread
         self._reading, self._writing = os.pipe()
         os.set_blocking(self._reading, False)
         os.set_blocking(self._writing, False)
@@ -86,15 +89,20 @@ class Bell:
             self.start()
 
     def close(self) -> None:
-        """What waits to be announced still is, if the server answers."""
+        """What waits to be announced still is, if the server answers within a moment."""
         with self._lock:
             self._is_closed = True
             thread = self._thread
         self._wake()
         if thread is not None:
-            thread.join()
-        os.close(self._reading)
-        os.close(self._writing)
+            thread.join(self._deadlines.left_s(CLOSE_WITHIN_S))
+            link = self._link
+            if thread.is_alive() and link is not None:
+                link.line.cut()  # its call ends with that
+                thread.join(CUT_WITHIN_S)
+        if thread is None or not thread.is_alive():
+            os.close(self._reading)
+            os.close(self._writing)
 
     def _wake(self) -> None:
         with suppress(BlockingIOError):  # the pipe is full of wake-ups
@@ -113,6 +121,7 @@ class Bell:
                 self._pause(random.uniform(0.0, back_off_s))  # noqa: S311  # jitter, no secret
                 back_off_s = min(MAX_BACK_OFF_S, 2 * back_off_s)
                 continue
+            self._link = link
             try:
                 self._serve(link)
                 back_off_s = MIN_BACK_OFF_S
@@ -122,6 +131,7 @@ class Bell:
                 self._pause(random.uniform(0.0, back_off_s))  # noqa: S311  # jitter, no secret
                 back_off_s = min(MAX_BACK_OFF_S, 2 * back_off_s)
             finally:
+                self._link = None
                 self.is_listening.clear()
                 close_quietly(link)
 

@@ -240,6 +240,7 @@ class Database:
         return results
 
     def _send(self, link: Link, calls: Sequence[Call], *, maybe_stored: bool = False) -> list[Answer]:
+        began_s = _clock.monotonic_s()
         try:
             return self._round_trip(link, calls)
         except Refused as error:
@@ -255,7 +256,8 @@ class Database:
         except (Broken, psycopg.Error, OSError) as error:
             self._drop()
             if link.line.was_cut:
-                lost = postgres_errors.silent(self.address, self._call_s, maybe_stored=maybe_stored)
+                waited_s = _clock.monotonic_s() - began_s
+                lost = postgres_errors.silent(self.address, waited_s, maybe_stored=maybe_stored)
             else:
                 lost = postgres_errors.broken(self.address, error, maybe_stored=maybe_stored)
             self._failure = lost

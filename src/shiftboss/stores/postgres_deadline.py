@@ -18,6 +18,7 @@ from shiftboss.clock import SystemClock
 
 CALL_S = 5.0  # `trigger` gives up after 5 s
 CONNECT_S = 2  # libpq's own limit, for each address
+LOOK_AGAIN_S = 0.1  # whether the end came nearer, where nobody can ring
 
 _clock = SystemClock()  # a server is silent in real time, whatever clock the rules live by
 
@@ -47,12 +48,33 @@ class Deadlines:
         self._wakes_s = float("inf")
         self._thread: threading.Thread | None = None
         self._is_closed = False
+        self.ends_s = float("inf")  # no call lasts beyond that
+
+    def end_by(self, seconds: float) -> None:
+        """Cut every line whose call has not ended so many seconds from now; those under way too."""
+        with self._changed:
+            self.ends_s = _clock.monotonic_s() + seconds
+            self._until_s = {line: min(until_s, self.ends_s) for line, until_s in self._until_s.items()}
+            self._changed.notify()
+
+    def left_s(self, seconds: float) -> float:
+        """How long a call may last that would be given so many."""
+        return max(0.0, min(seconds, self.ends_s - _clock.monotonic_s()))
+
+    def wait(self, event: threading.Event, seconds: float) -> None:
+        """For *event*, as long as a call may last."""
+        until_s = _clock.monotonic_s() + seconds
+        while not event.is_set():
+            left_s = self.left_s(until_s - _clock.monotonic_s())
+            if left_s <= 0.0:
+                return
+            event.wait(min(left_s, LOOK_AGAIN_S))
 
     @contextmanager
     def limit(self, line: Line, seconds: float) -> Iterator[None]:
         """Cut *line* unless the block is left within that time."""
-        until_s = _clock.monotonic_s() + seconds
         with self._changed:
+            until_s = min(_clock.monotonic_s() + seconds, self.ends_s)
             self._until_s[line] = until_s
             if until_s < self._wakes_s:
                 self._wake()

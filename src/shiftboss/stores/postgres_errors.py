@@ -51,11 +51,14 @@ def refused(address: Address, state: str, said: str, *, maybe_stored: bool = Fal
         return StoreUnavailable(
             f"{url} was kept busy: {said}; look in pg_stat_activity for a transaction that stands still",
             maybe_stored=maybe_stored,
+            answers=True,
         )
     if state in DAMAGED:
         return StoreDamaged(f"{url} is damaged: {said}; look at the server's log, and restore a backup")
     if state.startswith(LOGIN):
-        return StoreUnavailable(f"{url} does not let us in: {said}; mend user and password, or pg_hba.conf")
+        return StoreUnavailable(
+            f"{url} does not let us in: {said}; mend user and password, or pg_hba.conf", answers=True
+        )
     if state in NO_DATABASE:
         return StoreMissing(f"{url}: {said}; make it (CREATE DATABASE), or name another one")
     if state in NO_TABLES:
@@ -69,7 +72,9 @@ def refused(address: Address, state: str, said: str, *, maybe_stored: bool = Fal
             f"GRANT ALL ON ALL SEQUENCES IN SCHEMA {schema} TO …"
         )
     if state.startswith(AGAIN):
-        return StoreUnavailable(f"{url} cannot be used just now: {said}; it is tried again", maybe_stored=maybe_stored)
+        return StoreUnavailable(
+            f"{url} cannot be used just now: {said}; it is tried again", maybe_stored=maybe_stored, answers=True
+        )
     return InternalError(f"{url}: a statement of ours failed: {said} ({state})")
 
 
@@ -83,9 +88,9 @@ def broken(address: Address, fact: object, *, maybe_stored: bool = False) -> Sto
     return StoreUnavailable(f"{address.url} cannot be reached: {said}; it is tried again", maybe_stored=maybe_stored)
 
 
-def silent(address: Address, limit_s: float, *, maybe_stored: bool = False) -> StoreUnavailable:
+def silent(address: Address, waited_s: float, *, maybe_stored: bool = False) -> StoreUnavailable:
     return StoreUnavailable(
-        f"{address.url} did not answer within {limit_s:.0f} s; the connection was given up, and it is tried again",
+        f"{address.url} did not answer within {waited_s:.2g} s; the connection was given up, and it is tried again",
         maybe_stored=maybe_stored,
     )
 

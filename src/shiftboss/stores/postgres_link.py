@@ -15,6 +15,7 @@ from typing import NamedTuple
 import psycopg
 from psycopg import conninfo
 
+from shiftboss.clock import SystemClock
 from shiftboss.errors import ConfigurationError, ShiftbossError, StoreMissing
 from shiftboss.stores import postgres_errors
 from shiftboss.stores.postgres_address import Address, Prepare
@@ -43,6 +44,9 @@ CLUSTER = Statement("SELECT system_identifier FROM pg_control_system()", prepare
 TIMELINE = Statement(
     "SELECT ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint", prepare=False
 )
+
+
+_clock = SystemClock()  # a server is silent in real time, whatever clock the rules live by
 
 
 class Origin(NamedTuple):
@@ -109,7 +113,7 @@ class Link:
 
 def link_to(address: Address, deadlines: Deadlines) -> Link:
     """A new connection.  Raises StoreUnavailable, StoreMissing, ConfigurationError."""
-    link = Link(connected(address), deadlines)
+    link = Link(connected(address, deadlines), deadlines)
     try:
         link.greet(address)
     except Refused as error:
@@ -147,21 +151,25 @@ class _Attempt:
         self.over.set()
 
 
-def connected(address: Address) -> psycopg.Connection:
+def connected(address: Address, deadlines: Deadlines | None = None) -> psycopg.Connection:
     """A connection of the driver, within its time.  Raises StoreUnavailable and StoreMissing."""
+    began_s = _clock.monotonic_s()
     attempt = _Attempt()
     text = conninfo.make_conninfo(**address.parameters)
     hosts = 1 + address.parameters.get("host", "").count(",")
     limit_s = hosts * float(address.parameters.get("connect_timeout", CONNECT_S)) + GRACE_S
     threading.Thread(target=attempt.run, args=(text,), name="shiftboss-connect", daemon=True).start()
-    attempt.over.wait(limit_s)
+    if deadlines is None:
+        attempt.over.wait(limit_s)
+    else:
+        deadlines.wait(attempt.over, limit_s)
     with attempt.lock:
         attempt.is_given_up = True
         if attempt.connection is not None:
             return attempt.connection
     error = attempt.error
     if error is None:
-        raise postgres_errors.silent(address, limit_s)
+        raise postgres_errors.silent(address, _clock.monotonic_s() - began_s)
     raise _cannot_connect(address, error) from error
 
 

@@ -32,6 +32,7 @@ SELECT pg_advisory_xact_lock_shared(hashtext($1), 0),
 WAIT_FOR_PART = Statement("SELECT pg_advisory_xact_lock(hashtext($1), $2::int + 1)", TEXT, NUMBER)
 # Long enough for many busy neighbours, who come in turn; short beside the 5 s in which one that stands still is ended.
 A_MOMENT = Statement("SELECT set_config('lock_timeout', '500', true)")
+WITHIN = Statement("SELECT set_config('lock_timeout', $1, true)", TEXT)
 AS_LONG_AS_BEFORE = Statement("SELECT set_config('lock_timeout', '4000', true)")
 
 
@@ -53,6 +54,11 @@ def calls_for(schema: str, wanted: Wanted | None, *, waits: bool) -> list[Call]:
         (AS_LONG_AS_BEFORE, ()),
         tries,
     ]
+
+
+def calls_to_try(schema: str, within_s: float) -> list[Call]:
+    """What finds out whether the whole store can be shared, and waits no longer than that."""
+    return [(WITHIN, (str(int(within_s * 1000)),)), (SHARE, (schema,))]
 
 
 def held(answers: Sequence[Answer], wanted: Wanted | None) -> Wanted | None:

@@ -25,11 +25,14 @@ from shiftboss.stores.postgres_connection import Database
 from shiftboss.stores.postgres_epoch import OPEN, Counted, Opened, jump, lost_past
 from shiftboss.stores.postgres_prune import PRUNINGS
 from shiftboss.stores.postgres_reads import Ahead, Asked, SeenParts, View, narrowed
+from shiftboss.stores.postgres_wire import Statement
 from shiftboss.stores.postgres_writes import PostgresTransaction
 from shiftboss.stores.pruning import prune
 
 if TYPE_CHECKING:
     from shiftboss.stores.postgres import PostgresStore
+
+SAME = Statement("UPDATE meta SET number = number WHERE id = 1")  # for the log of the server, and nobody reads it
 
 
 class PostgresSession:
@@ -208,6 +211,28 @@ class PostgresSession:
 
     def ring(self) -> None:
         self._bell.set()
+
+    def try_lock(self, within_s: float) -> None:
+        """A standby refuses to begin; who holds the whole for long is waited for no longer than that."""
+        self._check()
+        db = self._db
+        try:
+            locks = postgres_locks.calls_to_try(db.address.schema, within_s)
+            if db.begin(*locks, (OPEN, (0,)))[-1].is_empty:
+                raise postgres_errors.missing(db.address)
+        finally:
+            db.rollback()
+
+    def try_write(self) -> None:
+        self._check()
+        db = self._db
+        try:
+            self._locked(None)
+            db.do(SAME, ())
+            db.commit()
+        except BaseException:
+            db.rollback()
+            raise
 
     def take_time(self) -> None:
         self._db.take_time()

@@ -3,8 +3,10 @@
 Rules of this file
 - The reserve is a file of real blocks beside the store.  At the first "disk full" it is deleted: what it held is
   enough to record how running attempts ended, while new work is refused.
+- New work is refused before that, while less is free than the reserve holds: it must not take what that is for.
 - It is made again, and the store no longer tight, once there is clearly room.
-- Every process that uses the store looks for it once a second: where one met the full disk, all are tight.
+- Every process that uses the store looks for it once a second, clients too: where one met the full disk, all are
+  tight.  Only nodes make it.
 """
 
 from __future__ import annotations
@@ -27,22 +29,39 @@ class Reserve:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._is_kept = False  # by this process: readers neither make it nor look after it
+        self._is_kept = False  # by this process: clients do not make it
         self._is_tight = False
-        self._looked_s = 0.0
+        self._looked_s = float("-inf")
 
     @property
     def is_tight(self) -> bool:
-        """Whether the disk was full and has not been given enough room since; looks once a second."""
-        if (self._is_kept or self._is_tight) and _clock.monotonic_s() - self._looked_s >= LOOK_AGAIN_S:
-            self.keep()
+        """Whether the disk is full, or was and has not been given enough room since; looks once a second."""
+        if _clock.monotonic_s() - self._looked_s >= LOOK_AGAIN_S:
+            self._look()
         return self._is_tight
+
+    @property
+    def free_bytes(self) -> int:
+        """On its disk; as much as is enough where nobody can tell."""
+        try:
+            facts = os.statvfs(self._path.parent)
+        except (OSError, AttributeError):  # AttributeError: Windows has no statvfs
+            return ENOUGH_BYTES
+        return facts.f_bavail * facts.f_frsize
 
     def keep(self) -> None:
         """Make the reserve if it is not there, or be tight."""
         self._is_kept = True
+        self._look()
+
+    def _look(self) -> None:
         self._looked_s = _clock.monotonic_s()
-        self._is_tight = not (self._is_there() or self._make())
+        if self._is_there():
+            self._is_tight = self.free_bytes < (ENOUGH_BYTES if self._is_tight else RESERVE_BYTES)
+        elif self._is_kept:
+            self._is_tight = not self._make()
+        else:
+            self._is_tight = self.free_bytes < ENOUGH_BYTES
 
     def give_up(self) -> None:
         """The disk is full: let the store have these blocks."""
@@ -58,7 +77,7 @@ class Reserve:
             return False
 
     def _make(self) -> bool:
-        if self._free_bytes() < ENOUGH_BYTES:
+        if self.free_bytes < ENOUGH_BYTES:
             return False
         try:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -71,13 +90,6 @@ class Reserve:
                 self._path.unlink(missing_ok=True)
             return False
         return True
-
-    def _free_bytes(self) -> int:
-        try:
-            facts = os.statvfs(self._path.parent)
-        except (OSError, AttributeError):  # AttributeError: Windows has no statvfs
-            return ENOUGH_BYTES
-        return facts.f_bavail * facts.f_frsize
 
 
 def _allocate(descriptor: int) -> None:

@@ -17,13 +17,13 @@ from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from shiftboss.clock import Clock
+from shiftboss.clock import Clock, SystemClock
 from shiftboss.core.control import Request
-from shiftboss.errors import ConfigurationError, Forked, NotStarted, StoreReadOnly
+from shiftboss.errors import ConfigurationError, Forked, NotStarted, ShiftbossError, StoreReadOnly
 from shiftboss.ports import NO_SERVER, Arrival, Schema
 from shiftboss.stores import file_locks, fork_gate, shapes, sqlite_errors, sqlite_schema
 from shiftboss.stores.node_files import NodeFiles
-from shiftboss.stores.reserve import Reserve
+from shiftboss.stores.reserve import ENOUGH_BYTES, Reserve
 from shiftboss.stores.sqlite_file import Database, Durability
 from shiftboss.stores.sqlite_session import SqliteSession
 
@@ -31,6 +31,12 @@ POSIX_ONLY = (
     "%s: this system keeps no locks that belong to an open file; no body may open the files of the store, to copy them "
     "for instance: it would drop the locks, and with them what keeps processes apart"
 )
+CHECKPOINT_AGAIN_S = 1.0
+# A checkpoint cuts a swollen log to 64 MiB when it is used again (sqlite_file.py); beyond twice that it never is.
+LONG_LOG_BYTES = 128 * 1024 * 1024
+LOOK_AGAIN_S = 1.0  # at the size of the log
+
+_clock = SystemClock()  # how long a disk has been full is real time, whatever clock the rules live by
 
 NODE_IDS = "SELECT '[' || group_concat(json_quote(id)) || ']' FROM node"
 
@@ -49,6 +55,10 @@ class SqliteStore:
         self._sessions: list[SqliteSession] = []
         self._lock = threading.Lock()  # protects _sessions
         self._place: tuple[int, int] | None = None  # device and inode of the file that was opened
+        self._no_checkpoint: ShiftbossError | None = None  # why the last checkpoint of this process failed
+        self._checkpoint_at_s = 0.0  # when a failed one is tried again
+        self._log = Log(Path(f"{self._path}-wal"))
+        self._ends_s = float("inf")
         self._pid = os.getpid()
 
     @property
@@ -67,6 +77,32 @@ class SqliteStore:
     def tight(self) -> bool:
         """W3: the disk was full and has no room yet.  What runs can still be recorded; refuse what is new."""
         return self._reserve.is_tight
+
+    @property
+    def trouble(self) -> str | None:
+        if self.tight:
+            return sqlite_errors.tight(self._path, free=self._reserve.free_bytes, enough=ENOUGH_BYTES)
+        if is_mounted_read_only(self._path.parent):
+            return (
+                f"the file system of {self._path.parent} is mounted read-only; look at the system's log, mount it again"
+            )
+        failure = self._no_checkpoint
+        if failure is not None:
+            return f"its log cannot be moved into the file: {failure}"
+        return None
+
+    @property
+    def concern(self) -> str | None:
+        size = self._log.size_bytes
+        if size <= LONG_LOG_BYTES:
+            return None
+        return (
+            f"the write-ahead log of {self._path} has grown to more than {LONG_LOG_BYTES >> 20} MiB: a reader keeps it "
+            "from being used again, or it cannot be moved into the file; look for who holds the file open (lsof)"
+        )
+
+    def end_by(self, seconds: float) -> None:
+        self._ends_s = _clock.monotonic_s() + seconds
 
     def open(self, *, create: bool) -> None:
         if fork_gate.is_torn():
@@ -151,15 +187,63 @@ class SqliteStore:
             if session is not committed:
                 session.ring()
 
+    @property
+    def checkpoints_at_once(self) -> bool:
+        """On a full disk, and once a second after a failure: then the log is moved without waiting for more of it."""
+        if self.tight:
+            return True
+        now_s = _clock.monotonic_s()
+        if self._no_checkpoint is None or now_s < self._checkpoint_at_s:
+            return False
+        self._checkpoint_at_s = now_s + CHECKPOINT_AGAIN_S
+        return True
+
+    def _checkpointed(self, failure: ShiftbossError | None) -> None:
+        self._no_checkpoint = failure
+
     def closed(self, session: SqliteSession) -> None:
         with self._lock:
             self._sessions.remove(session)
 
     def _database(self) -> Database:
-        return Database(self._path, durability=self._durability, on_full=self._reserve.give_up)
+        return Database(
+            self._path,
+            durability=self._durability,
+            on_full=self._reserve.give_up,
+            checkpointed=self._checkpointed,
+            ends_s=lambda: self._ends_s,
+        )
 
     def _check(self) -> None:
         if os.getpid() != self._pid:
             raise Forked(f"{self.url} was opened by process {self._pid}, before the fork; open it again in this one")
         if self._place is None:
             raise NotStarted(f"{self.url} was not opened; call open() first")
+
+
+class Log:
+    """How large the write-ahead log is; looks once a second."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._size_bytes = 0
+        self._looked_s = float("-inf")
+
+    @property
+    def size_bytes(self) -> int:
+        now_s = _clock.monotonic_s()
+        if now_s - self._looked_s >= LOOK_AGAIN_S:
+            self._looked_s = now_s
+            try:
+                self._size_bytes = self._path.stat().st_size
+            except OSError:
+                self._size_bytes = 0
+        return self._size_bytes
+
+
+def is_mounted_read_only(folder: Path) -> bool:
+    """A file system that meets errors is mounted so by the kernel (ext4: errors=remount-ro)."""
+    try:
+        return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+    except (OSError, AttributeError):  # AttributeError: Windows has no statvfs
+        return False

@@ -58,18 +58,22 @@ def translated(error: apsw.Error, path: Path, *, maybe_stored: bool = False) -> 
         return StoreUnavailable(
             f"{path} cannot be used: {type(error).__name__}: {error}; look at the disk and at the system's log",
             maybe_stored=maybe_stored,
+            answers=True,
         )
     if code in OURS:
         return InternalError(f"{path}: a statement of ours failed: {type(error).__name__}: {error}")
     return StoreUnavailable(
-        f"{path} cannot be used just now: {type(error).__name__}: {error}; it is tried again", maybe_stored=maybe_stored
+        f"{path} cannot be used just now: {type(error).__name__}: {error}; it is tried again",
+        maybe_stored=maybe_stored,
+        answers=True,
     )
 
 
 def busy(path: Path, waited_s: float) -> StoreUnavailable:
     return StoreUnavailable(
         f"{path} was kept busy by another process for {waited_s:.1f} s; look for one that is stopped (SIGSTOP, a "
-        "debugger) or holds a transaction open"
+        "debugger) or holds a transaction open",
+        answers=True,
     )
 
 
@@ -87,6 +91,14 @@ def outside(path: Path, error: OSError) -> ShiftbossError:
 def full(path: Path) -> StoreFull:
     return StoreFull(
         f"{path} cannot grow, its disk is full; nothing new is accepted until there is room in {path.parent}"
+    )
+
+
+def tight(path: Path, *, free: int, enough: int) -> str:
+    """Said while the reserve alone is left, or less."""
+    return (
+        f"the disk of {path} is full but for {free / 1024 / 1024:.0f} MiB; running attempts can still be recorded, "
+        f"nothing new is accepted until {enough >> 20} MiB are free in {path.parent}"
     )
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 
@@ -20,7 +19,7 @@ import apsw
 
 from shiftboss.clock import SystemClock
 from shiftboss.core.unreadable import REMEDY
-from shiftboss.errors import StoreFull, StoreRejected
+from shiftboss.errors import ShiftbossError, StoreFull, StoreRejected
 from shiftboss.stores import sqlite_errors, sqlite_locks
 from shiftboss.stores.rows import json_of
 from shiftboss.stores.sqlite_locks import MAX_BUSY_S, Locks, patiently
@@ -61,9 +60,15 @@ class Database:
         durability: Durability = Durability.POWER,
         create: bool = False,
         on_full: Callable[[], None] = lambda: None,
+        checkpointed: Callable[[ShiftbossError | None], None] = lambda failure: None,
+        ends_s: Callable[[], float] = lambda: float("inf"),
     ) -> None:
+        """*checkpointed* is told how each checkpoint went; nothing is waited for beyond *ends_s*."""
         self.path = path
         self._on_full = on_full
+        self._checkpointed = checkpointed
+        self._ends_s = ends_s
+        self._busy_s = MAX_BUSY_S
         self._checkpointed_at = self._waited_at = 0
         self._locks = Locks()
         if create:
@@ -198,7 +203,7 @@ class Database:
     def _wait_for(self, ask: Callable[[], bool]) -> None:
         began_s = _clock.monotonic_s()
         try:
-            if not patiently(ask, MAX_BUSY_S):
+            if not patiently(ask, self._busy_s, self._ends_s):
                 raise sqlite_errors.busy(self.path, _clock.monotonic_s() - began_s)
         except OSError as error:
             raise sqlite_errors.outside(self.path, error) from error
@@ -220,6 +225,14 @@ class Database:
         except BaseException:
             self.rollback()
             raise
+
+    def begin_within(self, seconds: float) -> None:
+        """Take the write lock, or raise StoreUnavailable after that time."""
+        self._busy_s = seconds
+        try:
+            self.begin()
+        finally:
+            self._busy_s = MAX_BUSY_S
 
     def begin_reading(self) -> None:
         """A view; the first statement that reads pins it."""
@@ -258,13 +271,13 @@ class Database:
 
     # ── the write-ahead log ──────────────────────────────────────────────────────────────────────────────────────
 
-    def checkpoint_if_due(self, *, disk_is_full: bool = False) -> None:
+    def checkpoint_if_due(self, *, at_once: bool = False) -> None:
         """Move the log into the file once enough was written by this connection; hardly waits for anybody.
 
-        On a full disk at once: a log that is used again from its beginning need not grow.
+        On a full disk *at_once*, for a log that is used again from its beginning need not grow; after a failure too.
         """
         written = self._connection.status(apsw.SQLITE_DBSTATUS_CACHE_WRITE)[0]
-        if written - self._checkpointed_at < CHECKPOINT_PAGES and not disk_is_full:
+        if written - self._checkpointed_at < CHECKPOINT_PAGES and not at_once:
             return
         gate_s = 0.0  # views may always overlap: once the log is swollen, those to come wait until those that are end
         if written - self._checkpointed_at >= SWOLLEN_PAGES and written - self._waited_at >= CHECKPOINT_PAGES:
@@ -273,19 +286,31 @@ class Database:
             self._checkpointed_at = written
 
     def checkpoint(self, *, gate_s: float = 0.0) -> bool:
-        """Whether nobody was in the way.  What cannot be moved now stays in the log, where it is safe; so its failures
-        are no failures."""
-        with suppress(apsw.Error, OSError):
-            try:
-                if gate_s and not self._locks.try_gate():
-                    return False
-                if not patiently(self._locks.try_checkpoint, gate_s):
-                    return False
-                pages, moved = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-                if pages > SWOLLEN_PAGES and pages == moved and self._locks.try_writer():
-                    self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-            finally:
-                self._locks.release()
+        """Whether nobody was in the way.
+
+        What cannot be moved now stays in the log, where it is safe; but a log that only grows fills the disk: failures
+        are told.
+        """
+        try:
+            return self._checkpoint(gate_s)
+        except apsw.Error as error:
+            if not (sqlite_errors.is_busy(error) or isinstance(error, apsw.LockedError)):
+                self._checkpointed(sqlite_errors.translated(error, self.path))
+        except OSError as error:
+            self._checkpointed(sqlite_errors.outside(self.path, error))
+        finally:
+            self._locks.release()
+        return True
+
+    def _checkpoint(self, gate_s: float) -> bool:
+        if gate_s and not self._locks.try_gate():
+            return False
+        if not patiently(self._locks.try_checkpoint, gate_s):
+            return False
+        pages, moved = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        if pages > SWOLLEN_PAGES and pages == moved and self._locks.try_writer():
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        self._checkpointed(None)
         return True
 
     # ── facts ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -109,12 +109,12 @@ class SharedLocks(Locks):
         file_locks.give_back(self.descriptor, MINE)
 
 
-def patiently(ask: Callable[[], bool], limit_s: float) -> bool:
-    """Whether the answer was yes within *limit_s*."""
+def patiently(ask: Callable[[], bool], limit_s: float, ends_s: Callable[[], float] = lambda: float("inf")) -> bool:
+    """Whether the answer was yes within *limit_s*, and before *ends_s*, which may come nearer meanwhile."""
     if ask():
         return True
     until_s = _clock.monotonic_s() + limit_s
-    while _clock.monotonic_s() < until_s:
+    while _clock.monotonic_s() < min(until_s, ends_s()):
         time.sleep(random.uniform(MIN_PAUSE_S, MAX_PAUSE_S))  # noqa: S311  # jitter, no secret
         if ask():
             return True

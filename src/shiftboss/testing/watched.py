@@ -81,6 +81,12 @@ class WatchedSession:
     def ring(self) -> None:
         """The simulator rings."""
 
+    def try_lock(self, within_s: float) -> None:
+        self._inner.try_lock(within_s)
+
+    def try_write(self) -> None:
+        self._inner.try_write()
+
     def take_time(self) -> None:
         self._inner.take_time()
 

@@ -8,6 +8,8 @@ Rules of this file
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
@@ -15,13 +17,16 @@ from starlette.responses import Response
 
 from shiftboss.app.node import package_version
 from shiftboss.app.orchestrator import Orchestrator
-from shiftboss.app.views import Views
+from shiftboss.app.views import SystemStatus, Views
+from shiftboss.errors import OperatorError
 from shiftboss.web.access import Gate, Role
 from shiftboss.web.operation import admitted
 from shiftboss.web.problems import Problem
 
 if TYPE_CHECKING:
     from shiftboss.observe.metrics import Counted
+
+STATUS_WITHIN_S = 8.0  # Prometheus gives up after ten, and ten thousand workers take one
 
 
 class Metrics:
@@ -37,10 +42,20 @@ class Metrics:
             raise Problem(501, "no-metrics", "Metrics are not installed here; run: pip install 'shiftboss[metrics]'")
         from shiftboss.observe.metrics import exposition
 
-        def question(views: Views) -> tuple[bytes, str]:
-            return exposition(views.status(), counted, version=package_version())
-
-        data, content_type = await self._boss.ask(question)
+        boss = self._boss
+        status: SystemStatus | None = None
+        if boss.trouble is None:
+            with suppress(OperatorError, TimeoutError):  # what this process knows by itself is told all the same
+                async with asyncio.timeout(STATUS_WITHIN_S):
+                    status = await boss.ask(Views.status)
+        data, content_type = await asyncio.to_thread(
+            exposition,
+            status,
+            counted,
+            version=package_version(),
+            is_store_up=status is not None and boss.trouble is None,
+            contact_age_s=boss.contact_age_s,
+        )
         return Response(data, headers={"content-type": content_type})
 
 

@@ -1,82 +1,119 @@
 """Is it alive, is it ready, is it well: for whoever restarts, routes and alarms.
 
 Rules of this file
-- /livez never asks the store: a store that is away must not get processes killed.
-- /readyz is 503 as soon as a stop is asked for (G1), and while the store cannot be read.
+- /livez asks nobody, neither the store nor the host's `authorize`: what is away there must not get processes killed.
+- /readyz is 503 as soon as a stop is asked for (G1), and while the store takes no work; it asks no store either, for
+  the engine knows how that answers.
+- /readyz and /healthz answer within a second, whatever the store, another reader or `authorize` are doing.
 - They are for everybody whom the gate does not keep out altogether, and tell a word; reasons are for viewers.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import threading
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from shiftboss.app.orchestrator import Orchestrator
-from shiftboss.app.views import Views
 from shiftboss.core.health import Health, in_a_word
-from shiftboss.errors import ShiftbossError
-from shiftboss.web.access import Closed, Gate
+from shiftboss.errors import NotStarted, ShiftbossError
+from shiftboss.web.access import Access, Closed, Gate
+from shiftboss.web.judge import Judge
 from shiftboss.web.problems import RETRY_AFTER_S, Problem, harmless
 
-READY_WITHIN_S = 2.0
+log = logging.getLogger("shiftboss.web")
+
+JUDGED_WITHIN_S = 0.6  # with the next one still within the second that a probe waits by default
+ADMITTED_WITHIN_S = 0.2  # for the host to say whose request it is; after that it is nobody's
+READY_CONTACT_S = 15.0  # an idle engine asks the store every five seconds
 
 
-class Probe(msgspec.Struct, frozen=True):
-    """A word, and for viewers the reasons."""
+class Probe(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A word, and for viewers the reasons, and how old the last answer of the store to this process is."""
 
     status: str
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[str, ...]
+    last_contact_age_s: float | None = None
 
 
 class Probes:
     def __init__(self, boss: Orchestrator, gate: Gate) -> None:
         self._boss = boss
         self._gate = gate
+        self._lock = threading.Lock()  # protects the judge: servers in two threads may ask for it first
+        self._known: Judge | None = None
 
     async def livez(self, request: Request) -> Response:
-        """200 as long as this process answers."""
-        return await self._answer(request, 200, "alive", ())
+        """200 as long as this process answers and its engine has not ended on a mistake of ours."""
+        if isinstance(self._gate, Closed):  # mounted without authorize=: nothing is open
+            await self._gate.access(request)
+        if self._boss.has_failed:
+            return _response(503, Probe("failed", ()))
+        return _response(200, Probe("alive", ()))
 
     async def readyz(self, request: Request) -> Response:
-        """200 when it is started, its store can be read, and no stop was asked for."""
+        """200 when it is started, its store takes work, and no stop was asked for."""
         boss = self._boss
-        if boss.is_stopping:
+        age_s = boss.contact_age_s
+        if boss.is_stopping or age_s is None:
             return await self._answer(request, 503, "stopping", ("it is not started, or was told to stop",))
-        if boss.trouble is not None:
-            return await self._answer(request, 503, "store", (boss.trouble,))
-        try:
-            async with asyncio.timeout(READY_WITHIN_S):
-                await boss.ask(Views.last_event)
-        except TimeoutError:
-            return await self._answer(request, 503, "store", (f"no answer within {READY_WITHIN_S:g} s",))
-        except ShiftbossError as error:
-            return await self._answer(request, 503, "store", (str(error),))
+        trouble = boss.trouble
+        if trouble is not None:
+            return await self._answer(request, 503, "store", (trouble,))
+        if age_s > READY_CONTACT_S:
+            return await self._answer(request, 503, "store", (f"the engine has not asked the store for {age_s:.0f} s",))
         return await self._answer(request, 200, "ready", ())
 
     async def healthz(self, request: Request) -> Response:
         """200 when the system is healthy, degraded or draining, 503 when it is unhealthy (H3)."""
+        boss = self._boss
+        trouble = boss.trouble
+        if trouble is not None:
+            return await self._answer(request, 503, "unhealthy", (trouble,))
         try:
-            async with asyncio.timeout(READY_WITHIN_S):
-                health = await self._boss.ask(Views.health)
-        except TimeoutError:
-            return await self._answer(request, 503, "unhealthy", (f"no answer within {READY_WITHIN_S:g} s",))
+            health = await self._judge().health(JUDGED_WITHIN_S)
         except ShiftbossError as error:
-            word = "stopping" if self._boss.is_stopping else "unhealthy"
+            word = "stopping" if boss.is_stopping and isinstance(error, NotStarted) else "unhealthy"
             return await self._answer(request, 503, word, (str(error),))
+        if health is None:
+            return await self._answer(
+                request, 503, "unhealthy", (f"the store could not be read within {JUDGED_WITHIN_S:g} s",)
+            )
         code = 503 if health.status == Health.UNHEALTHY else 200
         word = in_a_word(health.status, health.reasons)
         return await self._answer(request, code, word, tuple(str(each) for each in health.reasons))
 
+    def _judge(self) -> Judge:
+        """Raises NotStarted."""
+        with self._lock:
+            if self._known is None or self._known.store is not self._boss.store:
+                self._known = Judge(self._boss)
+            return self._known
+
     async def _answer(self, request: Request, code: int, status: str, reasons: tuple[str, ...]) -> Response:
+        if await self._access(request) is None:
+            return _response(code, Probe(status, ()))
+        age_s = self._boss.contact_age_s
+        return _response(code, Probe(status, reasons, None if age_s is None else round(age_s, 1)))
+
+    async def _access(self, request: Request) -> Access | None:
+        """Raises Problem where nobody may see anything."""
         try:
-            access = await self._gate.access(request)
+            async with asyncio.timeout(ADMITTED_WITHIN_S):
+                return await self._gate.access(request)
         except Problem:
             if isinstance(self._gate, Closed):
                 raise
-            access = None
-        told = Probe(status, reasons if access is not None else ())
-        headers = {"retry-after": str(RETRY_AFTER_S)} if code == 503 else {}
-        return Response(harmless(msgspec.json.encode(told)), code, headers, media_type="application/json")
+            return None
+        except Exception as error:  # noqa: BLE001  # the host's own: a probe is answered all the same
+            log.debug("a probe is answered without reasons: authorize= failed: %s", error)
+            return None
+
+
+def _response(code: int, probe: Probe) -> Response:
+    headers = {"retry-after": str(RETRY_AFTER_S)} if code == 503 else {}
+    return Response(harmless(msgspec.json.encode(probe)), code, headers, media_type="application/json")

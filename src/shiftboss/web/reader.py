@@ -74,7 +74,7 @@ class Reader:
     def _run(self) -> None:
         try:
             boss = self._boss
-            views = self._hub.spare() or Views(boss.store, boss.clock, max_dead_letters=boss.max_dead_letters)
+            views = self._hub.spare() or boss.new_views()
             self._views = views
             try:
                 self._read(views)

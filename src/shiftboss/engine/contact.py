@@ -1,0 +1,112 @@
+"""How the store answers this process: what its faces must know without asking the store (C3, H3, H5).
+
+Rules of this file
+- The engine's thread writes, any thread reads; there is no lock, each field is replaced at once.
+- Trouble ends with a turn in which something was written: that a store answers questions proves nothing.
+- A turn that lasts is trouble before it has failed.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+from shiftboss.clock import Clock, SystemClock
+from shiftboss.core.health import DOES_NOT_ANSWER, StoreTrouble
+from shiftboss.core.value import replace
+from shiftboss.errors import OperatorError
+from shiftboss.ports import Store
+
+log = logging.getLogger("shiftboss.engine")
+
+SLOW_S = 3.0  # a turn takes milliseconds; two seconds before a call is given up
+WRITE_EVERY_S = 5.0  # so that a store that takes no writes is known of within ten seconds, also while nothing runs
+
+_clock = SystemClock()  # a store is silent in real time, whatever clock the rules live by
+
+
+class Contact:
+    """Of one engine with its store."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._turn_began_s: float | None = None
+        self._answered_s = _clock.monotonic_s()
+        self._wrote_s = float("-inf")
+        self._failure: StoreTrouble | None = None
+        self._refusal: tuple[str, datetime] | None = None  # what the store said of itself, and since when
+        self._told: StoreTrouble | None = None
+
+    # ── from the engine ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def asks(self) -> None:
+        """A turn with the store begins."""
+        self._turn_began_s = _clock.monotonic_s()
+
+    def answered(self) -> None:
+        """The turn is over, and went well."""
+        self._turn_began_s = None
+        self._answered_s = _clock.monotonic_s()
+        if self._wrote_s > float("-inf"):  # since the failure, if there was one
+            self._failure = None
+
+    def wrote(self) -> None:
+        """Something was committed."""
+        self._wrote_s = _clock.monotonic_s()
+
+    def failed(self, error: OperatorError, *, fact: str | None = None) -> None:
+        """A turn failed; that is the trouble until a whole turn has gone well, and something was written."""
+        self._turn_began_s = None
+        self._wrote_s = float("-inf")
+        before = self._failure
+        trouble = StoreTrouble.of(error, since=before.since if before is not None else self._clock.now())
+        self._failure = trouble if fact is None else replace(trouble, fact=fact)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the last that is known of writing is that it failed."""
+        return self._failure is not None
+
+    @property
+    def write_in_s(self) -> float:
+        """Seconds until something should be written, if only to know that it can be."""
+        return max(0.0, self._wrote_s + WRITE_EVERY_S - _clock.monotonic_s())
+
+    def tell(self) -> None:
+        """Say in the log what has begun, and what is over: each once."""
+        trouble, told = self.trouble, self._told
+        if trouble is not None and (told is None or trouble.fact != told.fact):
+            log.error("%s; nothing new starts, and it is tried again", trouble)
+        elif trouble is None and told is not None:
+            again = "answers again" if told.fact == DOES_NOT_ANSWER else "takes new work again"
+            log.warning("the store %s; work goes on", again)
+        self._told = trouble
+
+    # ── from any thread ──────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def age_s(self) -> float:
+        """For how long the store has not answered this process."""
+        return max(0.0, _clock.monotonic_s() - self._answered_s)
+
+    @property
+    def trouble(self) -> StoreTrouble | None:
+        """What keeps the store from taking new work of this process; None when nothing does."""
+        failure = self._failure
+        if failure is not None:
+            return failure
+        began_s = self._turn_began_s
+        if began_s is not None and _clock.monotonic_s() - began_s > SLOW_S:
+            return StoreTrouble(f"a turn with it has lasted longer than {SLOW_S:g} s", fact=DOES_NOT_ANSWER)
+        return self._trouble_of_store()
+
+    def _trouble_of_store(self) -> StoreTrouble | None:
+        said = self._store.trouble
+        if said is None:
+            self._refusal = None
+            return None
+        before = self._refusal
+        since = before[1] if before is not None else self._clock.now()
+        self._refusal = said, since
+        return StoreTrouble(said, since=since)

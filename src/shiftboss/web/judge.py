@@ -1,0 +1,93 @@
+"""The health of the whole for /healthz, judged in a thread of its own: a probe must not wait for whoever else reads.
+
+Rules of this file
+- One question at a time, however many ask: they share its answer.
+- Whoever has waited long enough is given the last answer, if that is not too old.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import Future
+
+from shiftboss.app.orchestrator import Orchestrator
+from shiftboss.app.views import Views
+from shiftboss.clock import SystemClock
+from shiftboss.core.health import SystemHealth
+from shiftboss.errors import NotStarted
+
+GOOD_FOR_S = 15.0  # as long as a node may be silent before that is trouble
+CLOSE_WITHIN_S = 1.0
+
+_clock = SystemClock()  # a probe waits in real time
+
+
+class Judge:
+    """Of one start of *boss*; `store` tells which."""
+
+    def __init__(self, boss: Orchestrator) -> None:
+        self.store = boss.store
+        self._boss = boss
+        self._lock = threading.Lock()  # protects the two below
+        self._asked: Future[SystemHealth] | None = None
+        self._is_closed = False
+        self._reading = threading.Lock()  # held while the views are used
+        self._views: Views | None = None
+        self._last: tuple[SystemHealth, float] | None = None
+        boss.attach(self.close)
+
+    async def health(self, within_s: float) -> SystemHealth | None:
+        """None when nobody knows in time.  Raises NotStarted, and what the store raises."""
+        asked = self._ask()
+        waiting = asyncio.wrap_future(asked)
+        waiting.add_done_callback(lambda future: future.cancelled() or future.exception())  # looked at, also if late
+        done, _ = await asyncio.wait([waiting], timeout=within_s)
+        if done:
+            return asked.result()
+        if self._last is None:
+            return None
+        health, at_s = self._last
+        return health if _clock.monotonic_s() - at_s < GOOD_FOR_S else None
+
+    def close(self) -> None:
+        """Before the store is closed.  A store that does not answer is not waited for."""
+        with self._lock:
+            self._is_closed = True
+        if self._reading.acquire(timeout=min(CLOSE_WITHIN_S, self._boss.shutdown_left_s)):
+            try:
+                if self._views is not None:
+                    self._views.close()
+                    self._views = None
+            finally:
+                self._reading.release()
+
+    def _ask(self) -> Future[SystemHealth]:
+        with self._lock:
+            if self._is_closed:
+                raise NotStarted("the orchestrator has stopped")
+            if self._asked is not None:
+                return self._asked
+            asked = self._asked = Future()
+        threading.Thread(target=self._judge, args=(asked,), name="shiftboss-health", daemon=True).start()
+        return asked
+
+    def _judge(self, asked: Future[SystemHealth]) -> None:
+        try:
+            with self._reading:
+                if self._is_closed:
+                    raise NotStarted("the orchestrator has stopped")
+                if self._views is None:
+                    self._views = self._boss.new_views()
+                health = self._views.health()
+            self._last = health, _clock.monotonic_s()
+        except BaseException as error:  # noqa: BLE001  # whoever asked is told
+            self._over()
+            asked.set_exception(error)
+        else:
+            self._over()
+            asked.set_result(health)
+
+    def _over(self) -> None:
+        with self._lock:
+            self._asked = None

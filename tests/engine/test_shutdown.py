@@ -1,0 +1,124 @@
+"""The phases of a shutdown, and what its report says of each run (G1 to G4)."""
+
+from __future__ import annotations
+
+import pytest
+from builders import NOON
+
+from shiftboss.core.events import AttemptEnded, RunEnded, StaleReport
+from shiftboss.core.model import Cause, Error, Failed, Interrupted, Report, Status, Succeeded
+from shiftboss.engine.shutdown import Phase, Shutdown, ShutdownReport
+
+CUT, DONE, FAILED = Interrupted(), Succeeded(), Failed(error=Error(type="E", message="m"))
+
+
+def asked(*instants: float, timeout_s: float = 25.0) -> Shutdown:
+    shutdown = Shutdown()
+    for at_s in instants:
+        shutdown.request(at_s, timeout_s=timeout_s)
+    return shutdown
+
+
+class TestPhases:
+    """G1, G3: every phase has its instant, and the last writes come before the end."""
+
+    @pytest.mark.parametrize(
+        ("now_s", "phase"),
+        [
+            (0.0, Phase.DRAIN),
+            (19.9, Phase.DRAIN),
+            (20.0, Phase.CANCEL),
+            (23.4, Phase.CANCEL),
+            (23.5, Phase.KILL),
+            (24.0, Phase.OVER),
+        ],
+    )
+    def test_of_25_seconds(self, now_s, phase):
+        assert asked(0.0).phase(now_s) is phase
+
+    def test_of_one_second_they_shrink(self):
+        shutdown = asked(0.0, timeout_s=1.0)
+
+        assert [shutdown.phase(at_s) for at_s in (0.4, 0.5, 0.75, 0.875)] == [
+            Phase.DRAIN,
+            Phase.CANCEL,
+            Phase.KILL,
+            Phase.OVER,
+        ]
+        assert shutdown.left_s(0.875) == pytest.approx(0.125)
+
+    def test_a_second_request_ends_it_within_5_s_and_a_third_within_2(self):
+        assert (asked(0.0, 3.0).phase(3.0), asked(0.0, 3.0).ends_at_s) == (Phase.CANCEL, 8.0)
+        assert (asked(0.0, 3.0, 4.0).phase(4.0), asked(0.0, 3.0, 4.0).ends_at_s) == (Phase.KILL, 5.5)
+
+    def test_a_later_request_never_makes_it_longer(self):
+        assert asked(0.0, 24.5).ends_at_s == 25.0
+
+
+class TestCalls:
+    """G3: how long a call of the store may last."""
+
+    def test_until_the_next_phase(self):
+        assert asked(0.0).call_s(2.0, timeout_s=25.0) == 18.0
+
+    def test_a_little_longer_where_that_is_near(self):
+        """A healthy commit must not be cut because a phase begins."""
+        assert asked(0.0).call_s(19.9, timeout_s=25.0) == 1.0
+
+    def test_never_beyond_the_end(self):
+        assert asked(0.0).call_s(24.8, timeout_s=25.0) == pytest.approx(0.2)
+        assert asked(0.0).call_s(26.0, timeout_s=25.0) == 0.0
+
+
+def counted(outcome, fate) -> ShutdownReport:
+    report = ShutdownReport()
+    report.count(Report(1, "n1", 1, outcome, 0.1), fate)
+    return report
+
+
+class TestReport:
+    """G4: each run once, and only what is known."""
+
+    def test_what_became_of_it_counts(self):
+        again = AttemptEnded(at=NOON, run=1, cause=Cause.INTERRUPTED)
+        dead = RunEnded(at=NOON, run=1, status=Status.DEAD, cause=Cause.LOST)
+        ended = RunEnded(at=NOON, run=1)
+        retried = AttemptEnded(at=NOON, run=1, cause=Cause.ERROR)
+        stale = StaleReport(at=NOON, run=1)
+
+        assert counted(CUT, again) == ShutdownReport(interrupted=1)
+        assert counted(CUT, dead) == ShutdownReport(given_up=1)
+        assert counted(CUT, stale) == ShutdownReport(interrupted=1)
+        assert counted(DONE, ended) == ShutdownReport(drained=1)
+        assert counted(FAILED, retried) == ShutdownReport(drained=1)
+        assert counted(DONE, stale) == ShutdownReport(unreported=1)
+
+    def test_a_quiet_end(self):
+        assert str(ShutdownReport(drained=4, interrupted=1, waiting=17, duration_s=3.2)) == (
+            "stopped in 3.2 s: drained 4, interrupted 1 (requeued), waiting 17, lost 0"
+        )
+
+    @pytest.mark.parametrize(
+        ("handed_back", "then"),
+        [(True, "their runs are due again"), (False, "their runs are rescued when this process is gone")],
+    )
+    def test_a_body_that_cannot_be_stopped(self, handed_back, then):
+        report = ShutdownReport(stuck=1, handed_back=handed_back, duration_s=25.0)
+
+        assert str(report).endswith(f"waiting 0, lost 0, stuck 1 (their bodies still run; {then})")
+        assert report.exit_code == 1
+
+    def test_without_the_store_it_claims_nothing_about_it(self):
+        report = ShutdownReport(drained=1, unreported=2, store_reached=False, duration_s=25.0)
+
+        assert str(report) == (
+            "stopped in 25.0 s: drained 1, interrupted 0 (requeued), unreported 2 (ended, but not stored: their runs "
+            "are rescued), and what waits is not known, for the store was out of reach"
+        )
+        assert report.exit_code == 75
+
+    def test_what_was_given_up_is_no_good_end(self):
+        report = ShutdownReport(given_up=1)
+
+        assert "given up 1 (at_most_once: dead letters)" in str(report)
+        assert report.exit_code == 1
