@@ -25,6 +25,7 @@ PATIENCE_S = 30.0
 HOLDER = """
 import apsw, sys
 connection = apsw.Connection(sys.argv[1])
+connection.set_busy_timeout(30_000)
 connection.execute("BEGIN IMMEDIATE")
 print("held", flush=True)
 sys.stdin.read()
