@@ -9,8 +9,11 @@ from collections.abc import Callable
 import pytest
 
 from shiftboss import Orchestrator
+from shiftboss.clock import SystemClock
 from shiftboss.core.model import Status
 from shiftboss.errors import StoreMissing, UnknownWorker
+from shiftboss.stores.sqlite import SqliteStore
+from shiftboss.stores.urls import open_store
 
 PATIENCE_S = 30
 
@@ -66,6 +69,36 @@ async def test_code_without_a_loop_waits_alike(url):
         run = await waiting
         assert await asyncio.to_thread(outside.sync.result, run.id, timeout=PATIENCE_S) == 42
     await asyncio.to_thread(outside.sync.close)
+
+
+async def test_a_store_in_which_nobody_has_declared_a_worker_is_waited_for_alike(url, caplog):
+    """`shiftboss migrate` came first, and then everything else at once."""
+    empty = open_store(url, clock=SystemClock())
+    empty.open(create=True)
+    empty.close()
+    early, late = Orchestrator(url), Orchestrator(url)
+
+    async with late.client(wait=0) as client:
+        with pytest.raises(UnknownWorker):
+            await client.trigger("double", {"number": 1})
+    waiting = asyncio.create_task(asyncio.to_thread(early.sync.trigger, "double", {"number": 21}))
+    while "no worker is declared in" not in caplog.text:
+        await asyncio.sleep(0)
+    async with shop(url):
+        run = await waiting
+        assert await asyncio.to_thread(early.sync.result, run.id, timeout=PATIENCE_S) == 42
+    await asyncio.to_thread(early.sync.close)
+
+
+async def test_a_store_that_stays_empty_is_opened_after_the_wait_and_at_once_from_then_on(tmp_path, caplog):
+    SqliteStore(tmp_path / "jobs.db", clock=SystemClock()).open(create=True)
+    boss = Orchestrator(f"sqlite:///{tmp_path / 'jobs.db'}")
+
+    for _ in range(2):
+        async with boss.client(wait=0.05) as client:
+            assert (await client.status()).workers == ()
+
+    assert caplog.text.count("it is waited for") == 1
 
 
 async def test_who_asks_again_after_the_wait_is_answered_at_once(tmp_path, caplog):

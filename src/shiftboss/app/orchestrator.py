@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from shiftboss.app import process_end
 from shiftboss.app.declaration import WorkerOptions, declare
-from shiftboss.app.first_node import LOOK_EVERY_S, WAIT_S, Absence
+from shiftboss.app.first_node import WAIT_S, FirstNode
 from shiftboss.app.handle import Decorate, Worker
 from shiftboss.app.operations import Operations
 from shiftboss.app.sync import SyncFace
@@ -126,7 +126,7 @@ class Orchestrator(Operations):
         self._views_lock = threading.Lock()  # protects the views' session: one thread at a time
         self._was_forked = False  # this process is a child of the one in which it was opened
         self._pid = 0  # the process in which it was opened
-        self._absence = Absence(self._given_clock)
+        self._first_node = FirstNode(self._given_clock)
         self.sync = SyncFace(self)
         """The same methods for code without a loop; opens a client at its first use."""
 
@@ -209,14 +209,15 @@ class Orchestrator(Operations):
     async def client(self, *, create: bool = False, wait: Duration = WAIT_S) -> AsyncIterator[Orchestrator]:
         """Trigger and operate, run nothing.
 
-        Where there is no store yet it is waited for, up to *wait* (10 s; 0 looks once), since its first node may be
-        about to start: then StoreMissing.  With *create* it is made, and the workers that are declared here and unknown
-        there are declared, so that they can be triggered before the first node comes.
+        Where there is no store yet, or no worker in it, the first node is waited for, up to *wait* (10 s; 0 looks
+        once); without a store that ends with StoreMissing.  With *create* the store is made, and the workers that are
+        declared here and unknown there are declared, so that they can be triggered before the first node comes.
         """
         wait_s = duration(wait, name="wait")
         await self._open_client(asyncio.get_running_loop(), create=create, wait_s=wait_s)
         try:
-            await self._await_workers(create=create, wait_s=wait_s)
+            if not create:
+                await self._await_workers(wait_s)
             yield self
         finally:
             await self.stop()
@@ -256,19 +257,23 @@ class Orchestrator(Operations):
     async def _open_client(self, loop: asyncio.AbstractEventLoop, *, create: bool, wait_s: float) -> None:
         while True:
             try:
-                await self._open(loop, is_client=True, create=create)
-                break
+                return await self._open(loop, is_client=True, create=create)
             except StoreMissing as missing:
-                await asyncio.sleep(self._absence.pause_s(missing, wait_s))
+                pause_s = self._first_node.pause_s(missing, wait_s)
+                if not pause_s:
+                    raise
+                await asyncio.sleep(pause_s)
 
-    async def _await_workers(self, *, create: bool, wait_s: float) -> None:
-        """After a wait for the store: its first node has made it, and declares its workers a moment later."""
-        while not (create or self._absence.is_over(wait_s) or await asyncio.to_thread(self._has_workers)):
-            await asyncio.sleep(LOOK_EVERY_S)
-        self._absence.ended()
+    async def _await_workers(self, wait_s: float) -> None:
+        while not await asyncio.to_thread(self._has_workers):
+            pause_s = self._first_node.pause_s(f"no worker is declared in {self.store.url} yet", wait_s)
+            if not pause_s:
+                return
+            await asyncio.sleep(pause_s)
+        self._first_node.came()
 
     def _has_workers(self) -> bool:
-        return bool(self._read(lambda views: views.status()).workers)
+        return self._require().knows_workers or bool(self._read(lambda views: views.status()).workers)
 
     async def _open(self, loop: asyncio.AbstractEventLoop, *, is_client: bool, create: bool = False) -> None:
         engine = self._make_engine(loop, is_client=is_client, create=create)

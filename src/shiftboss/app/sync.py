@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from shiftboss.app import call, process_end
 from shiftboss.app.declaration import Named, name_of
-from shiftboss.app.first_node import LOOK_EVERY_S, WAIT_S
+from shiftboss.app.first_node import WAIT_S
 from shiftboss.app.handle import TriggerOptions, result_of
 from shiftboss.app.own_loop import new_loop
 from shiftboss.app.within import Within, insert
@@ -100,10 +100,21 @@ class SyncFace:
                     self._open_client(create=create)
                     break
                 except StoreMissing as missing:
-                    threading.Event().wait(boss._absence.pause_s(missing, wait_s))
-            while not (create or boss._absence.is_over(wait_s) or boss._has_workers()):
-                threading.Event().wait(LOOK_EVERY_S)
-            boss._absence.ended()
+                    pause_s = boss._first_node.pause_s(missing, wait_s)
+                    if not pause_s:
+                        raise
+                    threading.Event().wait(pause_s)
+            if not create:
+                self._await_workers(wait_s)
+
+    def _await_workers(self, wait_s: float) -> None:
+        boss = self._boss
+        while not boss._has_workers():
+            pause_s = boss._first_node.pause_s(f"no worker is declared in {boss.store.url} yet", wait_s)
+            if not pause_s:
+                return
+            threading.Event().wait(pause_s)
+        boss._first_node.came()
 
     def _open_client(self, *, create: bool) -> None:
         engine = self._boss._make_engine(None, is_client=True, create=create)

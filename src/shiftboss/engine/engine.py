@@ -210,6 +210,11 @@ class Engine:
         return self._mistake is not None
 
     @property
+    def knows_workers(self) -> bool:
+        """Whether anybody has declared one, as of its last look.  From any thread, once it is ready."""
+        return bool(self._cycle.snapshot.workers)
+
+    @property
     def is_stopping(self) -> bool:
         """Whether a stop was asked for: it is not ready any more (G1)."""
         return self._shutdown.requests > 0
