@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from shiftboss.app.declaration import Breaker, Dependency
 from shiftboss.app.handle import RunHandle, Worker
+from shiftboss.app.options import Breaker, Dependency
 from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.context import Context, Fatal, Idle, Retry
 from shiftboss.core.model import Run, Status

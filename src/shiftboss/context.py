@@ -20,9 +20,9 @@ from itertools import count
 from typing import Any
 
 from shiftboss.clock import Clock
-from shiftboss.core import policy
+from shiftboss.core import kinds
+from shiftboss.core.kinds import Duration
 from shiftboss.core.model import LogLine, Progress
-from shiftboss.core.policy import Duration
 from shiftboss.logs import get_logger
 from shiftboss.ports import Launch
 
@@ -46,7 +46,7 @@ class Retry(Exception):
 
     def __init__(self, message: str = "", *, after: Duration | None = None) -> None:
         super().__init__(message)
-        self.after_s = None if after is None else policy.duration(after, name="after")
+        self.after_s = None if after is None else kinds.duration(after, name="after")
 
 
 class Fatal(Exception):
@@ -63,7 +63,7 @@ class Idle:
     idle_s: float  # how long
 
     def __init__(self, seconds: Duration) -> None:
-        object.__setattr__(self, "idle_s", policy.duration(seconds, name="Idle"))
+        object.__setattr__(self, "idle_s", kinds.duration(seconds, name="Idle"))
 
 
 class UnfitPayload(Exception):

@@ -13,13 +13,14 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from enum import StrEnum
 from types import TracebackType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
 from shiftboss.clock import Clock
 from shiftboss.core.control import Request
 from shiftboss.core.events import Event
+from shiftboss.core.kinds import Table, instant, many, one_of, optional, shown, text, whole, word
 from shiftboss.core.lane import Lane
 from shiftboss.core.model import (
     MAX_LINES,
@@ -37,6 +38,7 @@ from shiftboss.core.model import (
 from shiftboss.core.snapshot import Change
 from shiftboss.core.unreadable import SetAside, Unreadable
 from shiftboss.core.worker import Definition
+from shiftboss.errors import ConfigurationError
 
 # ── stores ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -109,6 +111,11 @@ class HistoryFilter(NamedTuple):
     before: int | None = None
     limit: int = 50  # at most so many
 
+    @classmethod
+    def read(cls, given: Any) -> HistoryFilter:
+        """*given* with every field in its type.  Raises ConfigurationError."""
+        return _filter(cls, given, OF_HISTORY)
+
 
 class LetterFilter(NamedTuple):
     """Which dead letters."""
@@ -120,6 +127,39 @@ class LetterFilter(NamedTuple):
     state: str | None = "open"  # None: all
     before: int | None = None  # a run id: the cursor of the page
     limit: int = 1000  # at most so many
+
+    @classmethod
+    def read(cls, given: Any) -> LetterFilter:
+        """*given* with every field in its type.  Raises ConfigurationError."""
+        return _filter(cls, given, OF_LETTERS)
+
+
+NUMBER = whole(0, (1 << 63) - 1)
+OF_HISTORY = Table(
+    worker=optional(text()),
+    status=many(one_of(Status)),
+    since=optional(instant),
+    key=optional(text()),
+    error_type=optional(text()),
+    before=optional(NUMBER),
+    limit=NUMBER,
+)
+OF_LETTERS = Table(
+    ids=many(NUMBER),
+    worker=optional(text()),
+    error_type=optional(text()),
+    since=optional(instant),
+    state=optional(word("open", "replayed", "resolved", "discarded", "superseded")),
+    before=optional(NUMBER),
+    limit=NUMBER,
+)
+F = TypeVar("F", HistoryFilter, LetterFilter)
+
+
+def _filter(kind: type[F], given: Any, fields: Table) -> F:
+    if not isinstance(given, kind):
+        raise ConfigurationError(f"{shown(given)} is no filter here; give a {kind.__name__}(…)")
+    return kind(**fields.read(given._asdict(), of=kind.__name__))
 
 
 class Reader(Protocol):

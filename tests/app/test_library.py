@@ -524,7 +524,7 @@ async def test_a_cycle_and_an_unknown_name_are_refused_at_the_start(boss):
         ({"mode": "continuous", "every": 5}, "does not go with"),
         ({"max_retries": -1}, "max_retries=-1"),
         ({"executor": "thread"}, "event loop"),
-        ({"uses": {"db": 0}}, "permit"),
+        ({"uses": {"db": 0}}, "at least 1"),
     ],
 )
 def test_a_declaration_that_cannot_work_names_the_worker_and_the_remedy(options, said):

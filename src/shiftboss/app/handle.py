@@ -21,20 +21,23 @@ from typing import (
     Protocol,
     TypedDict,
     TypeVar,
+    Unpack,
     cast,
     overload,
 )
 
 import msgspec
 
+from shiftboss.app.options import CALL, TRIGGER
 from shiftboss.app.within import Within
 from shiftboss.context import Context
 from shiftboss.core.control import Request
+from shiftboss.core.kinds import Duration
 from shiftboss.core.model import Run, Status
-from shiftboss.core.policy import Duration, Priority, duration, priority
+from shiftboss.core.policy import Priority
 from shiftboss.core.redact import MASK
 from shiftboss.core.value import replace
-from shiftboss.errors import ConfigurationError, RunFailed, WrongResult, did_you_mean
+from shiftboss.errors import ConfigurationError, RunFailed, WrongResult
 from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.command import Command
 from shiftboss.ports import Body
@@ -57,7 +60,7 @@ class TriggerOptions(TypedDict, total=False):
     """
 
     key: str | None
-    delay: Duration
+    delay: Duration | None
     at: datetime | None
     priority: PriorityName | Priority | None
     force: bool
@@ -66,23 +69,24 @@ class TriggerOptions(TypedDict, total=False):
 
 def with_options(request: Request, options: Mapping[str, Any]) -> Request:
     """The request as `options(…)` wants it.  Raises ConfigurationError."""
-    unknown = sorted(options.keys() - TriggerOptions.__annotations__.keys())
-    if unknown:
-        hint = did_you_mean(unknown[0], TriggerOptions.__annotations__)
-        raise ConfigurationError(f"a trigger has no option {unknown[0]!r}; {hint}")
-    at, delay, wanted = options.get("at"), options.get("delay"), options.get("priority")
-    if at is not None and delay is not None:
-        raise ConfigurationError("at= and delay= exclude each other")
-    if at is not None and at.tzinfo is None:
-        raise ConfigurationError("at= needs a time zone; use datetime.now(UTC) + …")
+    given = read_options(request.worker, options)
     return replace(
         request,
-        key=options.get("key"),
-        delay_s=0.0 if delay is None else duration(delay, name="delay"),
-        at=at,
-        priority=None if wanted is None else priority(wanted),
-        force=bool(options.get("force", False)),
+        key=given.get("key"),
+        delay_s=given.get("delay") or 0.0,
+        at=given.get("at"),
+        priority=given.get("priority"),
+        force=given.get("force", False),
     )
+
+
+def read_options(worker: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a trigger of *worker*, each in its type.  Raises ConfigurationError."""
+    of = f"trigger of worker {worker!r}"
+    given = TRIGGER.read(options, of=of)
+    if given.get("at") is not None and given.get("delay") is not None:
+        raise ConfigurationError(f"{of}: at= and delay= exclude each other; drop one of them")
+    return given
 
 
 class Worker(Generic[P, R]):
@@ -113,9 +117,9 @@ class Worker(Generic[P, R]):
         """
         return await self._boss._trigger_call(self.definition.name, args, kwargs, NO_OPTIONS)
 
-    def options(self, **options: Any) -> Trigger[P, R]:
-        """A trigger with options: key, delay, at, priority, force, within."""
-        return Trigger(self, options)
+    def options(self, **options: Unpack[TriggerOptions]) -> Trigger[P, R]:
+        """A trigger with options: key, delay, at, priority, force, within.  Raises ConfigurationError."""
+        return Trigger(self, read_options(self.name, options))
 
     def __repr__(self) -> str:
         return f"<Worker {self.name!r}>"
@@ -124,7 +128,7 @@ class Worker(Generic[P, R]):
 class Trigger(Generic[P, R]):
     """A worker together with options of its next triggers."""
 
-    def __init__(self, worker: Worker[P, R], options: dict[str, Any]) -> None:
+    def __init__(self, worker: Worker[P, R], options: Mapping[str, Any]) -> None:
         self._worker = worker
         self._options = options
 
@@ -164,7 +168,7 @@ class RunHandle(Generic[R]):
         run = await self.wait(timeout=timeout)
         return cast("R", result_of(run, self._boss.bodies.get(run.worker)))
 
-    async def cancel(self, *, reason: str = "") -> Run:
+    async def cancel(self, *, reason: str | None = None) -> Run:
         """End it: at once while it waits, by asking its body while it runs.  Raises UnknownRun, NotAllowed."""
         return await self._boss.cancel(self.id, reason=reason)
 
@@ -202,7 +206,7 @@ class PromisedRun(RunHandle[R]):
 
         Raises WaitTimeout, and NotAllowed when it was refused at its pick-up.
         """
-        timeout_s = None if timeout is None else duration(timeout, name="timeout")
+        timeout_s: float | None = CALL.read_one("timeout", timeout)
         run = await self._boss._promised(self.promise, timeout_s=timeout_s)
         self.id = run.id
         return run
@@ -220,11 +224,11 @@ class PromisedRun(RunHandle[R]):
         if timeout is None:
             await self.find()
             return await super().wait()
-        until_s = self._boss.clock.monotonic_s() + duration(timeout, name="timeout")
+        until_s: float = self._boss.clock.monotonic_s() + CALL.read_one("timeout", timeout)
         await self.find(timeout=timeout)
         return await super().wait(timeout=max(0.0, until_s - self._boss.clock.monotonic_s()))
 
-    async def cancel(self, *, reason: str = "") -> Run:
+    async def cancel(self, *, reason: str | None = None) -> Run:
         """End it, once it is there.  Raises WaitTimeout while it is not, NotAllowed."""
         if not self.id:
             await self.find(timeout=0)

@@ -16,18 +16,18 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from shiftboss.app import call
-from shiftboss.app.declaration import Named, name_of
 from shiftboss.app.handle import Promise, PromisedRun, RunHandle, TriggerOptions, with_options
+from shiftboss.app.options import CALL, Named, name_of
 from shiftboss.app.who import acting, who
 from shiftboss.app.within import insert
 from shiftboss.clock import Clock
 from shiftboss.core.control import Request
+from shiftboss.core.kinds import Duration, shown
 from shiftboss.core.model import DeadLetter, LogLine, Node, Run, WorkerState
-from shiftboss.core.policy import Duration, duration
 from shiftboss.core.unreadable import Unreadable
 from shiftboss.core.value import replace
 from shiftboss.engine import fact
-from shiftboss.errors import WaitTimeout
+from shiftboss.errors import WaitTimeout, WrongPayload
 from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.command import CommandBody
 from shiftboss.executors.parameters import plain_payload
@@ -100,20 +100,28 @@ class Operations:
 
         Raises WrongPayload.  A worker that only other processes declare takes JSON as it is; they check it.
         """
-        body = self.bodies.get(name_of(worker))
+        name = name_of(worker)
+        if payload is not None and not isinstance(payload, Mapping):
+            raise WrongPayload(
+                f"worker {name!r}: the payload {shown(payload)} is no mapping; give the parameters by name, as in "
+                "{'to': 'ada@example.org'}"
+            )
+        body = self.bodies.get(name)
         if isinstance(body, FunctionBody | CommandBody):
             return body.encode_payload((), payload or {})
         if not payload:
             return None
-        return plain_payload(name_of(worker), payload, "declare the worker here too, so that its hints are known")
+        return plain_payload(name, payload, "declare the worker here too, so that its hints are known")
 
-    def _put_cancel(self, run_id: int, reason: str) -> call.Put:
-        engine = self._require()
-        return lambda answer: engine.put(fact.cancelled(run_id, by=who(), reason=reason, answer=answer))
+    def _put_cancel(self, run_id: int, reason: str | None) -> call.Put:
+        engine, known = self._require(), known_run(run_id)
+        why: str = CALL.read_one("reason", reason, of=f"cancel of run {known}")
+        return lambda answer: engine.put(fact.cancelled(known, by=who(), reason=why, answer=answer))
 
-    def _put_disable(self, worker: Named, reason: str) -> call.Put:
+    def _put_disable(self, worker: Named, reason: str | None) -> call.Put:
         engine, name = self._require(), name_of(worker)
-        return lambda answer: engine.put(fact.disabled(name, by=who(), reason=reason, answer=answer))
+        why: str = CALL.read_one("reason", reason, of=f"disable of worker {name!r}")
+        return lambda answer: engine.put(fact.disabled(name, by=who(), reason=why, answer=answer))
 
     def _put_enable(self, worker: Named) -> call.Put:
         engine, name = self._require(), name_of(worker)
@@ -126,19 +134,23 @@ class Operations:
 
     def _put_drain(self, node: str) -> call.Put:
         engine = self._require()
-        return lambda answer: engine.put(fact.drained(node, by=who(), answer=answer))
+        wanted: str = CALL.read_one("node", node, of="drain")
+        return lambda answer: engine.put(fact.drained(wanted, by=who(), answer=answer))
 
-    def _put_replay(self, run_id: int, delay_s: float) -> call.Put:
-        engine = self._require()
-        return lambda answer: engine.put(fact.replayed(run_id, by=who(), delay_s=delay_s, answer=answer))
+    def _put_replay(self, run_id: int, delay: Duration) -> call.Put:
+        engine, known = self._require(), known_run(run_id)
+        delay_s: float = CALL.read_one("delay", delay, of=f"replay of run {known}")
+        return lambda answer: engine.put(fact.replayed(known, by=who(), delay_s=delay_s, answer=answer))
 
-    def _put_resolve(self, run_id: int, note: str) -> call.Put:
-        engine = self._require()
-        return lambda answer: engine.put(fact.resolved(run_id, by=who(), note=note, answer=answer))
+    def _put_resolve(self, run_id: int, note: str | None) -> call.Put:
+        engine, known = self._require(), known_run(run_id)
+        said: str = CALL.read_one("note", note, of=f"resolve of run {known}")
+        return lambda answer: engine.put(fact.resolved(known, by=who(), note=said, answer=answer))
 
-    def _put_discard(self, run_id: int, note: str) -> call.Put:
-        engine = self._require()
-        return lambda answer: engine.put(fact.discarded(run_id, by=who(), note=note, answer=answer))
+    def _put_discard(self, run_id: int, note: str | None) -> call.Put:
+        engine, known = self._require(), known_run(run_id)
+        said: str = CALL.read_one("note", note, of=f"discard of run {known}")
+        return lambda answer: engine.put(fact.discarded(known, by=who(), note=said, answer=answer))
 
     def _put_set_aside(self, rows: Sequence[Unreadable], note: str) -> call.Put:
         engine, clock, places = self._require(), self.clock, tuple(row.place for row in rows)
@@ -151,12 +163,13 @@ class Operations:
             yield found[first : first + MAX_SET_ASIDE]
 
     def _put_watch(self, run_id: int) -> call.Put:
-        engine = self._require()
-        return lambda answer: engine.watch(run_id, answer)
+        engine, known = self._require(), known_run(run_id)
+        return lambda answer: engine.watch(known, answer)
 
     def _read(self, question: Callable[[Views], T]) -> T:
         """Ask the store, in the calling thread."""
         self._require()
+        CALL.read_one("question", question)
         with self._views_lock:
             if self._views is None:
                 self._views = self.new_views()
@@ -209,12 +222,12 @@ class Operations:
             await asyncio.sleep(min(pause_s, left_s))
             pause_s = min(MAX_PROMISE_POLL_S, pause_s * 1.5)
 
-    async def cancel(self, run_id: int, *, reason: str = "") -> Run:
+    async def cancel(self, run_id: int, *, reason: str | None = None) -> Run:
         """End a run: at once while it waits, by asking its body while it runs.  Raises UnknownRun, NotAllowed."""
         run: Run = await call.on_loop(self._put_cancel(run_id, reason))
         return run
 
-    async def disable(self, worker: Named, *, reason: str = "") -> WorkerState:
+    async def disable(self, worker: Named, *, reason: str | None = None) -> WorkerState:
         """Start nothing new of it.  Raises UnknownWorker."""
         state: WorkerState = await call.on_loop(self._put_disable(worker, reason))
         return state
@@ -238,14 +251,14 @@ class Operations:
 
     async def replay(self, run_id: int, *, delay: Duration = 0.0) -> RunHandle[Any]:
         """A new run of a dead letter, with the same payload bytes.  Raises UnknownRun, NotAllowed."""
-        return RunHandle(self, await call.on_loop(self._put_replay(run_id, duration(delay, name="delay"))))
+        return RunHandle(self, await call.on_loop(self._put_replay(run_id, delay)))
 
-    async def resolve(self, run_id: int, *, note: str = "") -> DeadLetter:
+    async def resolve(self, run_id: int, *, note: str | None = None) -> DeadLetter:
         """Close a dead letter with a note.  Raises UnknownRun, NotAllowed."""
         letter: DeadLetter = await call.on_loop(self._put_resolve(run_id, note))
         return letter
 
-    async def discard(self, run_id: int, *, note: str = "") -> DeadLetter:
+    async def discard(self, run_id: int, *, note: str | None = None) -> DeadLetter:
         """Close a dead letter as not worth anything.  Raises UnknownRun, NotAllowed."""
         letter: DeadLetter = await call.on_loop(self._put_discard(run_id, note))
         return letter
@@ -266,7 +279,7 @@ class Operations:
 
     async def wait_for(self, run_id: int, *, timeout: Duration | None = None) -> Run:
         """Wait until a run has ended, here or on any node.  Raises UnknownRun, WaitTimeout."""
-        timeout_s = None if timeout is None else duration(timeout, name="timeout")
+        timeout_s: float | None = CALL.read_one("timeout", timeout)
         run: Run = await call.wait_on_loop(self._put_watch(run_id), timeout_s=timeout_s, what=f"run {run_id}")
         return run
 
@@ -293,11 +306,13 @@ class Operations:
 
     async def why_run(self, run_id: int) -> Explanation:
         """Every hold of one run; none where it runs, has ended or is about to start.  Raises UnknownRun."""
-        return await asyncio.to_thread(self._read, lambda views: views.why_run(run_id))
+        known = known_run(run_id)
+        return await asyncio.to_thread(self._read, lambda views: views.why_run(known))
 
     async def run_info(self, run_id: int) -> Run:
         """A run as the store has it now, with payload, result and attempts.  Raises UnknownRun."""
-        return await asyncio.to_thread(self._read, lambda views: views.run(run_id))
+        known = known_run(run_id)
+        return await asyncio.to_thread(self._read, lambda views: views.run(known))
 
     async def runs(self, wanted: HistoryFilter = HistoryFilter()) -> list[Run]:  # noqa: B008  # immutable
         """Runs, live and finished, newest first, without payloads: the newest 50, or as *wanted* says.
@@ -308,8 +323,15 @@ class Operations:
 
     async def lines(self, run_id: int) -> list[LogLine]:
         """What the attempts of a run logged, the last 1,000 lines of each.  Raises UnknownRun."""
-        return await asyncio.to_thread(self._read, lambda views: views.lines(run_id))
+        known = known_run(run_id)
+        return await asyncio.to_thread(self._read, lambda views: views.lines(known))
 
     async def dead_letters(self, wanted: LetterFilter = LetterFilter()) -> list[DeadLetter]:  # noqa: B008  # immutable
         """Dead letters, newest first: the newest 1,000 open ones, or as *wanted* says; `state=None` is all of them."""
         return await asyncio.to_thread(self._read, lambda views: views.letters(wanted))
+
+
+def known_run(given: Any) -> int:
+    """Raises ConfigurationError, UnknownRun."""
+    known: int = CALL.read_one("run_id", given)
+    return known

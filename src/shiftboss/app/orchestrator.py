@@ -16,18 +16,20 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
 from math import inf
-from typing import TYPE_CHECKING, Any, Unpack, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack, overload
 
 from shiftboss.app import process_end
 from shiftboss.app.declaration import WorkerOptions, declare
 from shiftboss.app.first_node import WAIT_S, FirstNode
 from shiftboss.app.handle import Decorate, Worker
 from shiftboss.app.operations import Operations
+from shiftboss.app.options import CALL, ORCHESTRATOR
 from shiftboss.app.sync import SyncFace
 from shiftboss.clock import Clock, SystemClock
+from shiftboss.context import Context, storable
 from shiftboss.core.events import Event
 from shiftboss.core.health import MAX_DEAD_LETTERS
-from shiftboss.core.policy import Duration, duration
+from shiftboss.core.kinds import MAX_REMARK_CHARS, Duration
 from shiftboss.core.redact import redaction
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition
@@ -52,6 +54,9 @@ if TYPE_CHECKING:  # 15 ms of import, which is for the start and the first quest
 
 Authorize = Callable[[Any], Any]
 ASGIApplication = Callable[[Any, Any, Any], Awaitable[None]]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 DEFAULT_STORE = "sqlite:///shiftboss.db"
 
@@ -86,34 +91,37 @@ class Orchestrator(Operations):
         redact: Sequence[str] = (),
         clock: Clock | None = None,
     ) -> None:
-        if max_concurrency < 1:
-            raise ConfigurationError(f"max_concurrency={max_concurrency} lets nothing run; give at least 1")
-        if process_slots is not None and process_slots < 1:
-            raise ConfigurationError(f"process_slots={process_slots} lets no child run; give at least 1")
-        if command_slots < 1:
-            raise ConfigurationError(f"command_slots={command_slots} lets no command run; give at least 1")
-        for resource, size in (resources or {}).items():
-            if size < 1:
-                raise ConfigurationError(f"resources: {resource!r} has size {size}; give at least 1")
-        if durability not in ("power", "process"):
-            raise ConfigurationError(f"durability={durability!r} is unknown; use 'power' or 'process'")
-        self._given_store = store
-        self.store_override: str | None = None  # the command's --store
-        self.max_concurrency = max_concurrency
-        self.process_slots = process_slots
-        self.command_slots = command_slots
-        self.resources = dict(resources or {})
-        self.shutdown_timeout_s = duration(shutdown_timeout, name="shutdown_timeout")
-        self.keep = Keep(
-            runs_s=duration(retention, name="retention"),
-            letters_s=duration(letter_retention, name="letter_retention"),
+        given = ORCHESTRATOR.read(
+            {
+                "store": store,
+                "max_concurrency": max_concurrency,
+                "process_slots": process_slots,
+                "command_slots": command_slots,
+                "resources": resources,
+                "shutdown_timeout": shutdown_timeout,
+                "retention": retention,
+                "letter_retention": letter_retention,
+                "max_dead_letters": max_dead_letters,
+                "durability": durability,
+                "code_version": code_version,
+                "redact": redact,
+                "clock": clock,
+            },
+            of="Orchestrator(…)",
         )
-        self.max_dead_letters = max_dead_letters
-        self.durability = durability
-        self.code_version = code_version or os.environ.get("SHIFTBOSS_CODE_VERSION", "")
-        if isinstance(redact, str):
-            raise ConfigurationError(f"redact= takes a list of names; write redact=[{redact!r}]")
-        self.redact = tuple(redact)
+        self._given_store: str | None = given["store"]
+        self.store_override: str | None = None  # the command's --store
+        self.max_concurrency: int = given["max_concurrency"]
+        self.process_slots: int | None = given["process_slots"]
+        self.command_slots: int = given["command_slots"]
+        self.resources: dict[str, int] = given["resources"] or {}
+        self.shutdown_timeout_s: float = given["shutdown_timeout"]
+        self.keep = Keep(runs_s=given["retention"], letters_s=given["letter_retention"])
+        self.max_dead_letters: int = given["max_dead_letters"]
+        self.durability: str = given["durability"]
+        version = given["code_version"] or os.environ.get("SHIFTBOSS_CODE_VERSION", "")
+        self.code_version = storable(version, MAX_REMARK_CHARS)
+        self.redact: tuple[str, ...] = given["redact"]
         self._given_clock: Clock = clock or SystemClock()
         self.definitions: dict[str, Definition] = {}
         self.bodies: dict[str, Body] = {}
@@ -135,7 +143,13 @@ class Orchestrator(Operations):
     @overload
     def worker(self, fn: None = None, /, **options: Unpack[WorkerOptions]) -> Decorate: ...
     @overload
-    def worker(self, fn: Callable[..., Any], /) -> Worker[..., Any]: ...
+    def worker(self, fn: Callable[Concatenate[Context, P], Awaitable[R]], /) -> Worker[P, R]: ...
+    @overload
+    def worker(self, fn: Callable[P, Awaitable[R]], /) -> Worker[P, R]: ...
+    @overload
+    def worker(self, fn: Callable[Concatenate[Context, P], R], /) -> Worker[P, R]: ...
+    @overload
+    def worker(self, fn: Callable[P, R], /) -> Worker[P, R]: ...
     def worker(self, fn: Callable[..., Any] | None = None, /, **options: Unpack[WorkerOptions]) -> Any:
         """Declare the decorated function as a worker; see `WorkerOptions`.  Raises ConfigurationError."""
         if fn is not None:
@@ -165,11 +179,11 @@ class Orchestrator(Operations):
 
     def on_events(self, subscriber: Callable[[Sequence[Event]], None]) -> None:
         """Call *subscriber* with the events of each commit, in the engine's thread: be quick, do not block."""
-        self._subscribers.append(subscriber)
+        self._subscribers.append(CALL.read_one("subscriber", subscriber, of="on_events"))
 
     def measure(self, meter: Meter) -> None:
         """Tell *meter* how long each cycle took, and what the store did not take; in the engine's thread."""
-        self._meters.append(meter)
+        self._meters.append(CALL.read_one("meter", meter, of="measure"))
 
     # ── living ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -213,7 +227,8 @@ class Orchestrator(Operations):
         once); without a store that ends with StoreMissing.  With *create* the store is made, and the workers that are
         declared here and unknown there are declared, so that they can be triggered before the first node comes.
         """
-        wait_s = duration(wait, name="wait")
+        create = CALL.read_one("create", create, of="client")
+        wait_s: float = CALL.read_one("wait", wait, of="client")
         await self._open_client(asyncio.get_running_loop(), create=create, wait_s=wait_s)
         try:
             if not create:
@@ -238,6 +253,7 @@ class Orchestrator(Operations):
 
             app.mount("/shiftboss", boss.asgi(lambda request: "admin" if request.user.is_admin else None))
         """
+        CALL.read_one("authorize", authorize, of="asgi")
         try:
             web = importlib.import_module("shiftboss.web.application")  # a layer above, which only some install
         except ImportError as error:

@@ -16,13 +16,14 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
 from shiftboss.app import call, process_end
-from shiftboss.app.declaration import Named, name_of
 from shiftboss.app.first_node import WAIT_S
 from shiftboss.app.handle import TriggerOptions, result_of
+from shiftboss.app.operations import known_run
+from shiftboss.app.options import CALL, Named, name_of
 from shiftboss.app.own_loop import new_loop
 from shiftboss.app.within import Within, insert
+from shiftboss.core.kinds import Duration
 from shiftboss.core.model import DeadLetter, LogLine, Node, Run, WorkerState
-from shiftboss.core.policy import Duration, duration
 from shiftboss.core.unreadable import Unreadable
 from shiftboss.errors import ConfigurationError, NotAllowed, StoreMissing
 from shiftboss.ports import HistoryFilter, LetterFilter
@@ -88,7 +89,8 @@ class SyncFace:
         *create* and *wait* are those of `Orchestrator.client`: a store that is missing is made, or waited for.  Raises
         StoreMissing.
         """
-        wait_s = duration(wait, name="wait")
+        create = CALL.read_one("create", create, of="client")
+        wait_s: float = CALL.read_one("wait", wait, of="client")
         boss = self._boss
         if boss._engine is not None and boss._pid != os.getpid():
             process_end.forget_parent()  # by a server that calls no hooks of Python's
@@ -188,13 +190,13 @@ class SyncFace:
             raise ConfigurationError("this connection is asynchronous; await boss.trigger(…, within=…) instead")
         return promise.key
 
-    def cancel(self, run_id: int, *, reason: str = "") -> Run:
+    def cancel(self, run_id: int, *, reason: str | None = None) -> Run:
         """End a run: at once while it waits, by asking its body while it runs.  Raises UnknownRun, NotAllowed."""
         self.open()
         run: Run = call.in_thread(self._boss._put_cancel(run_id, reason))
         return run
 
-    def disable(self, worker: Named, *, reason: str = "") -> WorkerState:
+    def disable(self, worker: Named, *, reason: str | None = None) -> WorkerState:
         """Start nothing new of it; what runs goes on.  Raises UnknownWorker."""
         self.open()
         state: WorkerState = call.in_thread(self._boss._put_disable(worker, reason))
@@ -220,16 +222,16 @@ class SyncFace:
     def replay(self, run_id: int, *, delay: Duration = 0.0) -> Run:
         """A new run of a dead letter, with the same payload, due after *delay*.  Raises UnknownRun, NotAllowed."""
         self.open()
-        run: Run = call.in_thread(self._boss._put_replay(run_id, duration(delay, name="delay")))
+        run: Run = call.in_thread(self._boss._put_replay(run_id, delay))
         return run
 
-    def resolve(self, run_id: int, *, note: str = "") -> DeadLetter:
+    def resolve(self, run_id: int, *, note: str | None = None) -> DeadLetter:
         """Close a dead letter with a note.  Raises UnknownRun, NotAllowed."""
         self.open()
         letter: DeadLetter = call.in_thread(self._boss._put_resolve(run_id, note))
         return letter
 
-    def discard(self, run_id: int, *, note: str = "") -> DeadLetter:
+    def discard(self, run_id: int, *, note: str | None = None) -> DeadLetter:
         """Close a dead letter as not worth anything.  Raises UnknownRun, NotAllowed."""
         self.open()
         letter: DeadLetter = call.in_thread(self._boss._put_discard(run_id, note))
@@ -256,7 +258,7 @@ class SyncFace:
                 "ever; write await boss.wait_for(…), or run = await worker.trigger(…) and await run.result()"
             )
         self.open()
-        timeout_s = None if timeout is None else duration(timeout, name="timeout")
+        timeout_s: float | None = CALL.read_one("timeout", timeout)
         put = self._boss._put_watch(run_id)
         run: Run = call.wait_in_thread(put, timeout_s=timeout_s, what=f"run {run_id}")
         return run
@@ -292,12 +294,14 @@ class SyncFace:
     def why_run(self, run_id: int) -> Explanation:
         """Every hold of one run.  Raises UnknownRun."""
         self.open()
-        return self._boss._read(lambda views: views.why_run(run_id))
+        known = known_run(run_id)
+        return self._boss._read(lambda views: views.why_run(known))
 
     def run_info(self, run_id: int) -> Run:
         """A run as the store has it now, with payload, result and attempts.  Raises UnknownRun."""
         self.open()
-        return self._boss._read(lambda views: views.run(run_id))
+        known = known_run(run_id)
+        return self._boss._read(lambda views: views.run(known))
 
     def runs(self, wanted: HistoryFilter = DEFAULT_RUNS) -> list[Run]:
         """Runs, live and finished, newest first, without payloads: the newest 50, or as *wanted* says."""
@@ -307,7 +311,8 @@ class SyncFace:
     def lines(self, run_id: int) -> list[LogLine]:
         """What the attempts of a run logged, the last 1,000 lines of each.  Raises UnknownRun."""
         self.open()
-        return self._boss._read(lambda views: views.lines(run_id))
+        known = known_run(run_id)
+        return self._boss._read(lambda views: views.lines(known))
 
     def dead_letters(self, wanted: LetterFilter = DEFAULT_LETTERS) -> list[DeadLetter]:
         """Dead letters, newest first: the newest 1,000 open ones, or as *wanted* says."""

@@ -306,12 +306,16 @@ class Views:
             return self._refreshed(reader)
 
     def history(self, wanted: HistoryFilter) -> list[Run]:
+        """Raises ConfigurationError for a filter with a field of another kind."""
+        asked = HistoryFilter.read(wanted)
         with self._session.read() as reader:
-            return reader.history(wanted)
+            return reader.history(asked)
 
     def letters(self, wanted: LetterFilter) -> list[DeadLetter]:
+        """Raises ConfigurationError for a filter with a field of another kind."""
+        asked = LetterFilter.read(wanted)
         with self._session.read() as reader:
-            return reader.letters(wanted)
+            return reader.letters(asked)
 
     def events(self, *, after: int, limit: int, worker: str | None = None) -> list[tuple[int, Event]]:
         with self._session.read() as reader:

@@ -2,6 +2,7 @@
 
 Rules of this file
 - `acting_as` holds for the task or thread that is within it, and for what that starts.
+- A name is kept as a store can: what an environment says need not be text.
 - Nobody in particular is the user of this process, as an operator would name them.
 """
 
@@ -12,13 +13,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from shiftboss.context import storable
+
+MAX_CHARS = 200  # of a name, in an audit
+
 acting: ContextVar[str] = ContextVar("shiftboss_acting", default="")
 
 
 @contextmanager
 def acting_as(name: str) -> Iterator[None]:
     """What is done within is done by *name*: a user of the web application around us, say."""
-    token = acting.set(name)
+    token = acting.set(storable(name, MAX_CHARS))
     try:
         yield
     finally:
@@ -27,5 +32,5 @@ def acting_as(name: str) -> Iterator[None]:
 
 def who() -> str:
     """Whoever acts here."""
-    said = acting.get()
-    return said or os.environ.get("SHIFTBOSS_USER") or os.environ.get("USER") or os.environ.get("LOGNAME") or "library"
+    variables = (os.environ.get(name) for name in ("SHIFTBOSS_USER", "USER", "LOGNAME"))
+    return acting.get() or storable(next(filter(None, variables), "library"), MAX_CHARS)

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from shiftboss.clock import SystemClock
-from shiftboss.core.policy import Rate, duration
+from shiftboss.core.kinds import duration
+from shiftboss.core.policy import Rate
 from shiftboss.errors import ConfigurationError
 
 
@@ -81,7 +82,7 @@ def _read_instant(value: Any) -> datetime | None:
     text = str(value).strip()
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):  # the first and the last hours of the calendar are in no other zone
         pass
     now = SystemClock().now().astimezone()
     for form in ("%H:%M", "%H:%M:%S"):

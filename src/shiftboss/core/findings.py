@@ -17,7 +17,7 @@ from statistics import fmean
 from shiftboss.core.graph import Relations
 from shiftboss.core.policy import BreakerPolicy, HealthPolicy, Priority
 from shiftboss.core.rank import OFFSET
-from shiftboss.core.schedule import Cron, Every, Schedule, next_after
+from shiftboss.core.schedule import Cron, Every, Schedule, next_after, steps
 from shiftboss.core.value import Value
 from shiftboss.core.worker import DEFAULT_TIMEOUT_S, Definition, Mode, OnFailure
 
@@ -183,6 +183,11 @@ def _own(one: Definition) -> Iterator[Finding]:
     gap_s = _shortest_gap_s(one.schedule)
     if gap_s is not None:
         yield from _cadence(one, gap_s)
+    if isinstance(one.schedule, Cron):
+        for step in steps(one.schedule.expression):
+            if step.never_comes or step.is_uneven:
+                severity = Severity.WARNING if step.never_comes else Severity.NOTE
+                yield Finding(severity, "O3", one.name, f"cron={one.schedule.expression!r}: {step.fact}", step.remedy)
     if one.at_most_once and one.retry.max_retries != 0:
         yield Finding(
             Severity.WARNING,

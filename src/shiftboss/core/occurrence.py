@@ -20,6 +20,7 @@ from shiftboss.core.value import later, replace
 from shiftboss.core.worker import Definition, Misfire, Mode, Start
 
 MAX_COUNTED = 10_000  # O2: missed instants are counted to here; the number is for people
+ON_TIME_S = 1.0  # O2: a node that is up and finds nothing in the way starts within this, and then nothing was missed
 MIN_SPACING_S = 0.010  # M5: between the starts of two iterations
 
 
@@ -130,7 +131,7 @@ def take_up(draft: Draft, definition: Definition, run: Run) -> Run | None:
         case Misfire.ONE:
             return _covering(draft, definition, run, until=until)
         case Misfire.SKIP:
-            first = later(until, -definition.grace_s)
+            first = later(until, -max(ON_TIME_S, definition.grace_s))
         case Misfire.ALL:
             first = schedule.newest(rule, until, first=run.occurs_at, anchor=anchor, limit=definition.misfire_limit)
     if run.occurs_at < first:

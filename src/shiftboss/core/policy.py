@@ -1,23 +1,32 @@
 """The knobs of a worker, checked once where they are declared.
 
 Rules of this file
-- All durations are seconds, here named with their unit; `duration` reads the spellings that people use.
-- A policy that cannot work raises `ConfigurationError` when it is made, never later.
+- All durations are seconds, here named with their unit.
+- A policy that cannot work, or of which a field is of the wrong kind, raises `ConfigurationError` when it is made, by
+  its constructor or by `replace`, never later.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import timedelta
 from enum import IntEnum
+from math import inf
+from typing import Any
 
-from shiftboss.core.value import Value
+from shiftboss.core.kinds import (
+    AT_LEAST_ONE,
+    MAX_DURATION_S,
+    RATE,
+    UNIT_S,
+    duration,
+    number,
+    optional,
+    read_fields,
+    shown,
+    whole,
+)
+from shiftboss.core.value import Value, replace
 from shiftboss.errors import ConfigurationError
-
-DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|m|h|d|w)", re.ASCII)
-UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-
-Duration = float | int | str | timedelta
 
 
 class Priority(IntEnum):
@@ -36,43 +45,15 @@ class Priority(IntEnum):
         return self.name.lower()
 
 
-def priority(value: str | int | Priority) -> Priority:
+def priority(value: Any, /, *, name: str = "priority") -> Priority:
     """A priority by its name.  Raises ConfigurationError."""
-    try:
-        return Priority[value.upper()] if isinstance(value, str) else Priority(value)
-    except (KeyError, ValueError):
-        raise ConfigurationError(f"priority={value!r} is unknown; use low, normal, high or critical") from None
-
-
-def duration(value: Duration, *, name: str) -> float:
-    """Seconds of a number, a `timedelta` or a text such as "1h30m", "90s", "250ms", "2d".
-
-    *name* is the option, for the message.  Raises ConfigurationError for anything negative, endless or unreadable.
-    """
-    match value:
-        case bool():
-            raise ConfigurationError(f"{name}={value!r} is no duration; give seconds, a timedelta or a text like '90s'")
-        case timedelta():
-            seconds = value.total_seconds()
-        case int() | float():
-            seconds = float(value)
-        case str():
-            seconds = _read_duration(value, name=name)
-        case _:
-            raise ConfigurationError(f"{name}={value!r} is no duration; give seconds, a timedelta or a text like '90s'")
-    if not 0 <= seconds < float("inf"):
-        raise ConfigurationError(f"{name}={value!r} is no usable duration; it must be finite and not negative")
-    return seconds
-
-
-def _read_duration(text: str, *, name: str) -> float:
-    compact = text.strip().lower()
-    if re.fullmatch(r"\d+(\.\d+)?", compact, re.ASCII):
-        return float(compact)
-    parts = list(DURATION.finditer(compact))
-    if not parts or "".join(part.group(0) for part in parts).replace(" ", "") != compact.replace(" ", ""):
-        raise ConfigurationError(f"{name}={text!r} is not understood; write it like '90s', '5m', '1h30m' or '2d'")
-    return sum(float(part["number"]) * UNIT_S[part["unit"]] for part in parts)
+    if isinstance(value, Priority):
+        return value
+    by_name = {member.label: member for member in Priority}
+    found = by_name.get(value.lower()) if isinstance(value, str) else None
+    if found is None:
+        raise ConfigurationError(f"{name}={shown(value)} is unknown; use low, normal, high or critical")
+    return found
 
 
 class RetryPolicy(Value, frozen=True):
@@ -84,10 +65,15 @@ class RetryPolicy(Value, frozen=True):
     cap_s: float = 300.0  # no pause is longer
 
     def __post_init__(self) -> None:
-        if self.max_retries is not None and self.max_retries < 0:
-            raise ConfigurationError(f"max_retries={self.max_retries} is negative; 0 means one attempt and no retry")
-        if self.first_s < 0 or self.factor < 1 or self.cap_s < 0:
-            raise ConfigurationError("retry back-off needs first ≥ 0, factor ≥ 1 and cap ≥ 0")
+        read_fields(self, RETRY)
+
+
+RETRY = {
+    "max_retries": optional(whole()),
+    "first_s": duration,
+    "factor": number(1, inf),
+    "cap_s": duration,
+}
 
 
 class BreakerPolicy(Value, frozen=True):
@@ -105,12 +91,28 @@ class BreakerPolicy(Value, frozen=True):
     successes: int = 1
 
     def __post_init__(self) -> None:
-        if self.failures < 1 or self.successes < 1 or not 1 <= self.min_calls <= self.window:
-            raise ConfigurationError("a breaker needs failures ≥ 1, successes ≥ 1 and 1 ≤ min_calls ≤ window")
-        if self.rate is not None and not 0 < self.rate <= 1:
-            raise ConfigurationError(f"breaker rate={self.rate} must be above 0 and at most 1")
+        read_fields(self, BREAKER)
+        if self.min_calls > self.window:
+            raise ConfigurationError(
+                f"a breaker with min_calls={self.min_calls} and window={self.window} never opens by its rate; "
+                "use min_calls ≤ window"
+            )
         if not 0 < self.cooldown_s <= self.max_cooldown_s:
-            raise ConfigurationError("a breaker needs 0 < cooldown ≤ max_cooldown")
+            raise ConfigurationError(
+                f"a breaker with cooldown={self.cooldown_s:g} s and max_cooldown={self.max_cooldown_s:g} s cannot be; "
+                "use 0 < cooldown ≤ max_cooldown"
+            )
+
+
+BREAKER = {
+    "failures": AT_LEAST_ONE,
+    "rate": optional(number(0, 1, above=True)),
+    "window": whole(1, 10_000),
+    "min_calls": AT_LEAST_ONE,
+    "cooldown_s": duration,
+    "max_cooldown_s": duration,
+    "successes": AT_LEAST_ONE,
+}
 
 
 class Rate(Value, frozen=True):
@@ -120,22 +122,26 @@ class Rate(Value, frozen=True):
     per_s: float
 
     def __post_init__(self) -> None:
-        if self.count < 1 or not 0 < self.per_s < float("inf"):
-            raise ConfigurationError(
-                f"a rate of {self.count} starts in {self.per_s:g} s cannot be kept; use ≥ 1 in > 0 s"
-            )
+        read_fields(self, PACE)
 
     @classmethod
-    def parse(cls, text: str) -> Rate:
+    def parse(cls, text: Any, /, *, name: str = "rate") -> Rate:
         """A rate from "10/m", "1/s", "100/h", "5/10s".  Raises ConfigurationError."""
-        found = re.fullmatch(r"\s*(\d+)\s*/\s*(\d+(?:\.\d+)?)?\s*(ms|s|m|h|d|w)\s*", text, re.ASCII)
+        pattern = r"\s*(\d{1,15})\s*/\s*(\d{1,15}(?:\.\d{1,15})?)?\s*(ms|s|m|h|d|w)\s*"
+        found = re.fullmatch(pattern, text, re.ASCII) if isinstance(text, str) else None
         if not found or int(found[1]) < 1 or float(found[2] or 1) == 0:
-            raise ConfigurationError(f"rate={text!r} is not understood; write it like '10/m', '1/s' or '5/10s'")
+            raise ConfigurationError(f"{name}={shown(text)} is not understood; write it like '10/m', '1/s' or '5/10s'")
         return cls(count=int(found[1]), per_s=float(found[2] or 1) * UNIT_S[found[3]])
 
 
+PACE = {"count": AT_LEAST_ONE, "per_s": number(0, MAX_DURATION_S, above=True)}
+
+
 class HealthPolicy(Value, frozen=True):
-    """H2: the thresholds of a worker's health.  None switches a question off."""
+    """H2: the thresholds of a worker's health.  None switches a question off.
+
+    Read by `health_policy` where it is given to a worker, and not before.
+    """
 
     degraded_rate: float | None = 0.05  # share of failed attempts, 0 to 1, from which it is degraded
     unhealthy_rate: float | None = 0.15  # and unhealthy
@@ -146,3 +152,28 @@ class HealthPolicy(Value, frozen=True):
     max_due: int | None = 100  # more due runs than that: degraded
     heartbeat_timeout_s: float | None = 60.0  # silence of a body that has beaten before: unhealthy
     expect_success_within_s: float | None = None  # no success for longer: unhealthy
+
+
+HEALTH = {
+    "degraded_rate": optional(RATE),
+    "unhealthy_rate": optional(RATE),
+    "min_attempts": AT_LEAST_ONE,
+    "expected_duration_s": optional(duration),
+    "slow_factor": number(0, inf, above=True),
+    "very_slow_factor": number(0, inf, above=True),
+    "max_due": optional(whole()),
+    "heartbeat_timeout_s": optional(duration),
+    "expect_success_within_s": optional(duration),
+}
+
+
+def health_policy(value: Any, /, *, name: str) -> HealthPolicy:
+    """The policy with each field in its type.  Raises ConfigurationError."""
+    if not isinstance(value, HealthPolicy):
+        raise ConfigurationError(f"{name}={shown(value)} is not understood; give HealthPolicy(…), or leave {name}= out")
+    policy = replace(value)
+    try:
+        read_fields(policy, HEALTH)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{name}=HealthPolicy(…): {error}") from error
+    return policy

@@ -15,13 +15,15 @@ to 10,000 minutes, 1.3 ms to 2,200 days; `newest` 2 µs an instant; a new expres
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
 from hashlib import sha256
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from shiftboss.core.kinds import shown, text
 from shiftboss.core.value import EPOCH, Value
 from shiftboss.errors import ConfigurationError, InternalError, did_you_mean
 
@@ -49,6 +51,16 @@ FIELDS = {
     "month": "1-12, JAN-DEC",
     "day-of-week": "0-7, SUN-SAT (0 and 7 are Sunday), 5L (last Friday), MON#2 (second Monday)",
 }
+STEP = re.compile(r"(?P<start>\*|\d+)(?:-(?P<end>\d+))?/(?P<step>\d+)", re.ASCII)  # "*/90", "10-20/3", "5/15"
+BOUNDS = {
+    "second": (0, 59),
+    "minute": (0, 59),
+    "hour": (0, 23),
+    "day-of-month": (1, 31),
+    "month": (1, 12),
+    "day-of-week": (0, 6),
+}
+UNITS = {"second": "s", "minute": "m", "hour": "h", "day-of-month": "d"}  # of every=, for the remedy
 NICKNAMES = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
@@ -97,6 +109,102 @@ class Cron(Value, frozen=True, tag="cron"):
 
 Schedule = Every | Cron
 
+
+# ── as it is declared ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def cron_expression(value: Any, /, *, name: str) -> str:
+    """A cron expression that means what it says.  Raises ConfigurationError for a step that never comes, as in */90.
+
+    Cron itself takes such a step and fires at the field's first value alone; rows of older versions may hold one.
+    """
+    if isinstance(value, (list, tuple, set, frozenset)):
+        raise ConfigurationError(
+            f"{name}={shown(value)} is a list, and a worker has one schedule; register the function once for each "
+            "expression, under a name of its own, or give several values in one field, as in '0 6,15,20 * * *'"
+        )
+    expression = _EXPRESSION(value, name=name)
+    for step in steps(expression):
+        if step.never_comes:
+            raise ConfigurationError(f"{name}={expression!r}: {step.fact}; {step.remedy}")
+    return expression
+
+
+class Step(NamedTuple):
+    """A step in an expression: `part` of `field`, over `span` values."""
+
+    field: str
+    part: str
+    size: int
+    span: int
+    is_of_all: bool  # of the whole field
+
+    @property
+    def never_comes(self) -> bool:
+        """Whether its first value is the only one."""
+        return self.size >= self.span
+
+    @property
+    def is_uneven(self) -> bool:
+        """Whether it looks like a fixed distance and is none."""
+        return self.is_of_all and self.field in UNITS and self.span % self.size > 0
+
+    @property
+    def fact(self) -> str:
+        if self.never_comes:
+            return f"the step of {self.part!r} is longer than its part of the {self.field} field, so it never comes"
+        return (
+            f"{self.part!r} in the {self.field} field begins anew with each turn of the field: its last step is "
+            f"{self.span % self.size} and not {self.size}"
+        )
+
+    @property
+    def remedy(self) -> str:
+        if self.field in UNITS:
+            return f'for a fixed distance use every="{self.size}{UNITS[self.field]}"'
+        return "name the values instead, as in '1,4'"
+
+
+def steps(expression: str) -> list[Step]:
+    """The steps in an expression, as */15 is one."""
+    fields = NICKNAMES.get(expression.lower(), expression).split()
+    if len(fields) not in (5, 6):
+        return []
+    return [
+        _step(name, found)
+        for name, field in zip(list(BOUNDS)[-len(fields) :], fields, strict=True)
+        for part in field.split(",")
+        if (found := STEP.fullmatch(part)) is not None
+    ]
+
+
+def _step(field: str, found: re.Match[str]) -> Step:
+    low, high = BOUNDS[field]
+    start = low if found["start"] == "*" else int(found["start"])
+    end = high if found["end"] is None else int(found["end"])
+    return Step(field, found[0], max(1, int(found["step"])), max(1, end - start + 1), (start, end) == (low, high))
+
+
+def timezone_name(value: Any, /, *, name: str) -> str:
+    """The IANA name of a time zone: given as it is, or by a ZoneInfo, a pytz zone, or datetime.UTC."""
+    if not isinstance(value, tzinfo):
+        return _ZONE_NAME(value, name=name)
+    own = getattr(value, "key", None) or getattr(value, "zone", None)
+    if isinstance(own, str):
+        return _ZONE_NAME(own, name=name)
+    offset = value.utcoffset(None)  # fixed ones answer, the others do not know without a day
+    if offset is None:
+        remedy = "give its IANA name, such as 'Europe/Berlin'"
+    elif not offset:
+        return "UTC"
+    else:
+        hours, rest = divmod(int(offset.total_seconds()), 3600)
+        named = f"Etc/GMT{-hours:+d}"
+        remedy = f"write {name}={named!r} (its sign is turned round)" if not rest else "give the IANA name of its place"
+    raise ConfigurationError(f"{name}={shown(value)} has no name that other processes know; {remedy}")
+
+
+_EXPRESSION, _ZONE_NAME = text(), text()
 
 # ── the questions ────────────────────────────────────────────────────────────────────────────────────────────────
 

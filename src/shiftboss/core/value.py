@@ -12,9 +12,10 @@ from enum import StrEnum
 import msgspec
 from msgspec.structs import replace
 
-__all__ = ["EPOCH", "Value", "Word", "later", "replace", "seconds_between"]
+__all__ = ["EPOCH", "FAR_END", "Value", "Word", "later", "replace", "seconds_between"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+FAR_END = datetime(9999, 12, 1, tzinfo=UTC)  # of what is ever due; the offset of a priority can still be added to it
 
 
 class Value(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -34,7 +35,7 @@ def later(instant: datetime, seconds: float) -> datetime:
     try:
         return instant + timedelta(seconds=seconds)
     except OverflowError:
-        return datetime.max.replace(tzinfo=UTC)
+        return FAR_END
 
 
 def seconds_between(start: datetime, end: datetime) -> float:

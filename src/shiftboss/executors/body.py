@@ -3,6 +3,7 @@
 Rules of this file
 - What the function takes is read and checked once, where it is declared: `signature.py`, `parameters.py`.
 - Whatever it raises is an outcome, SystemExit and KeyboardInterrupt as well: no body ends the process.
+- A coroutine or a generator that a body returns is work that nobody has done: a failure, and no retry helps.
 - A result that cannot be kept, or not be given back as it was, is no failure: the run has succeeded, and says why.
 """
 
@@ -12,13 +13,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from shiftboss.context import Fatal, Idle, Retry, UnfitPayload
-from shiftboss.core.model import Failed, Outcome, Succeeded, Unfit
+from shiftboss.core.model import Error, Failed, Outcome, Succeeded, Unfit
 from shiftboss.errors import ConfigurationError, WrongPayload
 from shiftboss.executors import connections
 from shiftboss.executors.failure import class_name, error_of, leaves
 from shiftboss.executors.parameters import EMPTY, Parameters
 from shiftboss.executors.results import Results
-from shiftboss.executors.signature import check_callable, read_signature, runs_as_coroutine
+from shiftboss.executors.signature import check_callable, read_signature, runs_as_coroutine, undone_work
 from shiftboss.logs import get_logger
 
 MAX_PAYLOAD_BYTES = 1 << 20  # as `Definition.max_payload_bytes`
@@ -159,6 +160,8 @@ class FunctionBody:
         if value is None:
             why = self._results.nothing()
             return NOTHING_TO_KEEP if why is None else Succeeded(result_error=why)
+        if (undone := undone_work(value)) is not None:
+            return Failed(Error("TypeError", undone), fatal=True)
         if isinstance(value, Idle):
             return Succeeded(idle_s=value.idle_s)
         kept = self._results.keep(value)

@@ -87,6 +87,27 @@ def check_callable(fn: Any, worker: str) -> None:
         raise ConfigurationError(f"worker {worker!r}: its function yields; a body returns, once a run")
 
 
+def undone_work(value: Any) -> str | None:
+    """What a body returned instead of doing it: a coroutine, a generator or another lazy iterator; None for a value.
+
+    A decorator without functools.wraps hides at the declaration that its function is one.
+    """
+    if inspect.isgenerator(value) or inspect.isasyncgen(value) or isinstance(value, (map, filter)):
+        kind = "an async generator" if inspect.isasyncgen(value) else f"a {type(value).__name__} object"
+        return (
+            f"the function returned {kind}, and nobody goes through it: its work was not done; do it in a loop "
+            "within the function, and let decorators use functools.wraps"
+        )
+    if inspect.isawaitable(value) and not hasattr(value, "add_done_callback"):  # a future's work is under way
+        if inspect.iscoroutine(value):
+            value.close()
+        return (
+            "the function returned a coroutine; declare it with async def, or executor='coroutine', and let decorators "
+            "use functools.wraps"
+        )
+    return None
+
+
 # ── parameters ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 

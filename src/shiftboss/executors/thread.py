@@ -15,7 +15,6 @@ nobody stopped it (`app/process_end.py`).
 from __future__ import annotations
 
 import contextvars
-import inspect
 import math
 import sys
 import threading
@@ -178,9 +177,6 @@ class ThreadExecutor:
         current.set(attempt.context)
         try:
             value = attempt.call()
-            if inspect.iscoroutine(value):
-                value.close()
-                raise TypeError("the function returned a coroutine; declare it with async def, or executor='coroutine'")
             self._take(attempt)
             outcome = attempt.returned(value)
         except BaseException as error:  # noqa: BLE001  # the boundary around a handler: whatever it raises is an outcome

@@ -18,16 +18,16 @@ from inspect import isawaitable
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
-from shiftboss.app.declaration import Named, name_of
-from shiftboss.app.handle import TriggerOptions
+from shiftboss.app.handle import TriggerOptions, with_options
+from shiftboss.app.options import CALL, Named, name_of
 from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.app.views import SystemStatus
 from shiftboss.context import Announcement, Context
 from shiftboss.core.control import Request
 from shiftboss.core.events import Event
 from shiftboss.core.explain import Explanation
+from shiftboss.core.kinds import Duration, duration
 from shiftboss.core.model import Outcome, Run, Status
-from shiftboss.core.policy import Duration, duration, priority
 from shiftboss.core.worker import Mode
 from shiftboss.engine import fact
 from shiftboss.errors import UnknownWorker, did_you_mean
@@ -155,28 +155,23 @@ class Simulation:
     ) -> Run:
         """Store a run, as `Orchestrator.trigger` does.  Raises what that raises."""
         encoded = self._boss.encode(worker, payload)
-        wanted = options.get("priority")
         request = Request(
             worker=name_of(worker),
             payload=encoded,
             digest=None if encoded is None else hashlib.sha256(encoded).hexdigest(),
-            key=options.get("key"),
-            delay_s=duration(options.get("delay", 0.0), name="delay"),
-            at=options.get("at"),
-            priority=None if wanted is None else priority(wanted),
-            force=options.get("force", False),
             by="simulation",
         )
-        run: Run = self._sim.ask(partial(fact.triggered, request))
+        run: Run = self._sim.ask(partial(fact.triggered, with_options(request, options)))
         return run
 
     def cancel(self, run: Run | int) -> None:
         """End a run (T4)."""
         self._sim.ask(partial(fact.cancelled, _id(run), by="simulation", reason=""))
 
-    def disable(self, worker: Named, *, reason: str = "") -> None:
+    def disable(self, worker: Named, *, reason: str | None = None) -> None:
         """Start nothing new of it (K5)."""
-        self._sim.ask(partial(fact.disabled, name_of(worker), by="simulation", reason=reason))
+        why = CALL.read_one("reason", reason)
+        self._sim.ask(partial(fact.disabled, name_of(worker), by="simulation", reason=why))
 
     def enable(self, worker: Named) -> None:
         """Start again (K5)."""

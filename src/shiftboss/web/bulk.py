@@ -55,7 +55,7 @@ class CancelMany(msgspec.Struct, frozen=True):
     filter: RunFilter
     expect: Annotated[int, Meta(ge=0)] | None = None
     dry_run: bool = False
-    reason: Note = ""
+    reason: Note | None = None
 
 
 class CloseMany(msgspec.Struct, frozen=True):
@@ -64,7 +64,7 @@ class CloseMany(msgspec.Struct, frozen=True):
     filter: LetterChoice
     expect: Annotated[int, Meta(ge=0)] | None = None
     dry_run: bool = False
-    note: Note = ""
+    note: Note | None = None
 
 
 class ReplayMany(msgspec.Struct, frozen=True):

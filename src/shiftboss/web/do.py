@@ -70,9 +70,9 @@ async def trigger(call: Call, params: WorkerNamed, body: TriggerBody) -> Accepte
 
 
 class Reason(msgspec.Struct, frozen=True):
-    """Why, for the audit."""
+    """Why, for the audit; null is no reason."""
 
-    reason: Note = ""
+    reason: Note | None = None
 
 
 async def cancel(call: Call, params: RunAsked, body: Reason) -> Run:
@@ -147,9 +147,9 @@ async def replay(call: Call, params: RunAsked, body: ReplayBody) -> Accepted:
 
 
 class NoteBody(msgspec.Struct, frozen=True):
-    """What was done about it, for the audit."""
+    """What was done about it, for the audit; null is no note."""
 
-    note: Note = ""
+    note: Note | None = None
 
 
 async def resolve(call: Call, params: RunAsked, body: NoteBody) -> DeadLetter:

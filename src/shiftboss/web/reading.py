@@ -15,12 +15,17 @@ from typing import Any, TypeVar
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 
-from shiftboss.errors import did_you_mean
+from shiftboss.app.options import CALL, TRIGGER
+from shiftboss.core.kinds import Table
+from shiftboss.errors import CallerError, did_you_mean
 from shiftboss.executors.json_types import WrittenNumber
 from shiftboss.web.problems import Problem
 
 BODY_WITHIN_S = 10.0  # a client that dribbles holds a connection no longer than that
 MAX_SHOWN_CHARS = 80  # of what a client sent, in a message
+SHARED = Table(  # the fields that are options of the library's calls; an instant is a text here
+    {**{name: TRIGGER[name] for name in ("key", "delay", "priority", "force")}, **CALL}
+)
 LISTS = (tuple, list, frozenset, set)
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -67,7 +72,7 @@ async def read_body(kind: type[S], request: Request, *, limit: int) -> S:
         body: S = _body_decoder(kind).decode(data)
         return body
     except (msgspec.DecodeError, ValueError, OverflowError) as error:
-        raise Problem(400, "wrong-body", _said(error, "body")) from error
+        raise Problem(400, "wrong-body", _as_the_library_says(found) or _said(error, "body")) from error
 
 
 @cache
@@ -105,6 +110,17 @@ async def _bytes(request: Request, limit: int) -> bytes:
 
 def _hint(name: str, known: Iterable[str]) -> str:
     return did_you_mean(name[:MAX_SHOWN_CHARS], known)
+
+
+def _as_the_library_says(found: dict[str, Any]) -> str:
+    """The sentence with which the library refuses one of these fields; empty where it is the API that does."""
+    for name, value in found.items():
+        if name in SHARED:
+            try:
+                SHARED[name](value, name=name)
+            except CallerError as error:
+                return str(error)
+    return ""
 
 
 def _said(error: Exception, what: str) -> str:

@@ -1,0 +1,308 @@
+"""The options of every call, and the kind of each: the one place where they are converted and validated.
+
+Rules of this file
+- The library, `boss.sync`, the command and the HTTP API all read their options by these tables.
+- An option that is not in a table does not exist; a test holds the tables to the signatures.
+- What takes several options to see (`every=` beside `cron=`) is judged by whoever puts them together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import PurePath
+from typing import Any, Literal, NamedTuple
+
+from msgspec import Struct
+
+from shiftboss.core.kinds import (
+    AT_LEAST_ONE,
+    NAME_TEXT,
+    Duration,
+    Kind,
+    Table,
+    callable_,
+    duration,
+    flag,
+    instant,
+    is_storable,
+    made_of,
+    many,
+    one_of,
+    optional,
+    remark,
+    run_id,
+    shown,
+    size,
+    sizes_by_name,
+    text,
+    whole,
+    word,
+)
+from shiftboss.core.policy import BreakerPolicy, Rate, RetryPolicy, health_policy, priority
+from shiftboss.core.schedule import cron_expression, timezone_name
+from shiftboss.core.worker import Misfire, Mode, OnFailure, Start, Upstream
+from shiftboss.errors import ConfigurationError, UnknownWorker
+from shiftboss.executors.command import Command
+
+Named = Any  # a worker by its name, its function, or what the decorator made of it
+
+
+# ── workers by whatever names them ───────────────────────────────────────────────────────────────────────────────
+
+
+def worker_name(fn: Callable[..., Any] | Command) -> str:
+    """The function's name with hyphens."""
+    name = getattr(fn, "__name__", None) or getattr(getattr(fn, "func", None), "__name__", None)
+    if not isinstance(name, str) or name == "<lambda>":
+        raise ConfigurationError(f"{shown(fn)} has no name of its own; give name='…'")
+    return name.strip("_").replace("_", "-")
+
+
+def named(value: Named, /, *, name: str) -> str:
+    """The worker's name of whatever people name it by.  Raises UnknownWorker for a text that no worker can have."""
+    if isinstance(value, str):
+        found = str.__str__(value)
+        if not is_storable(found) or len(found) > 2 * MAX_NAME_CHARS:
+            raise UnknownWorker(f"no worker can be named {shown(found)}")
+        return found
+    own = getattr(value, "name", None)
+    if isinstance(own, str) and (callable(value) or isinstance(value, Struct)):
+        return own
+    if callable(value):
+        return worker_name(value)
+    raise ConfigurationError(f"{name}={shown(value)} names no worker; give its name or its function")
+
+
+def name_of(value: Named) -> str:
+    """The name of a worker that a call is about.  Raises ConfigurationError, UnknownWorker."""
+    return named(value, name="worker")
+
+
+MAX_NAME_CHARS = 128
+
+
+# ── values that users build ──────────────────────────────────────────────────────────────────────────────────────
+
+
+class Breaker(NamedTuple):
+    """K1, K2: when a circuit breaker opens and how it closes.  Workers that give the same `name` share one.
+
+    Opens after `failures` failed attempts in a row, or when `rate` of the last `window` attempts failed (from
+    `min_calls` on).  Durations are seconds, a timedelta or a text like "30s".
+    """
+
+    name: str | None = None
+    failures: int = 5
+    rate: float | None = None
+    window: int = 20
+    min_calls: int = 10
+    cooldown: Duration = 30.0  # how long it stays open before a probe
+    max_cooldown: Duration = 600.0  # doubled at each failed probe up to this
+    successes: int = 1  # probes in a row that close it
+
+    def policy(self) -> BreakerPolicy:
+        """Raises ConfigurationError for a field of another kind."""
+        return BreakerPolicy(
+            failures=self.failures,
+            rate=self.rate,
+            window=self.window,
+            min_calls=self.min_calls,
+            cooldown_s=duration(self.cooldown, name="cooldown"),
+            max_cooldown_s=duration(self.max_cooldown, name="max_cooldown"),
+            successes=self.successes,
+        )
+
+
+class Dependency(NamedTuple):
+    """One edge of `depends_on` with conditions (D4, D5).
+
+    `fresh=True`: the upstream must have succeeded since this worker's last successful start; `fresh="1h"`: its last
+    success must not be older than that.  `on_failure`: "wait" (default), "skip" or "run".
+    """
+
+    worker: Named  # the upstream: its name or its function
+    fresh: bool | Duration = False  # whether its success must be new, or how old it may be
+    on_failure: Literal["wait", "skip", "run"] = "wait"
+
+
+class OwnBreaker(NamedTuple):
+    """`breaker=` as it was read: whose name it has (None: the worker's), and its policy where one was given."""
+
+    name: str | None
+    policy: BreakerPolicy | None
+
+
+# ── kinds of their own ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _breaker(value: Any, /, *, name: str) -> OwnBreaker | None:
+    match value:
+        case None | False:
+            return None
+        case True:
+            return OwnBreaker(None, BreakerPolicy())
+        case str():
+            return OwnBreaker(NAME_TEXT(value, name=name), None)
+        case Breaker():
+            try:
+                own = None if value.name is None else NAME_TEXT(value.name, name="name")
+                return OwnBreaker(own, value.policy())
+            except ConfigurationError as error:
+                raise ConfigurationError(f"{name}=Breaker(…): {error}") from error
+        case _:
+            raise ConfigurationError(f"{name}={shown(value)} is not understood; give True, a name or Breaker(…)")
+
+
+def _upstream(edge: Any, /, *, name: str) -> Upstream:
+    if not isinstance(edge, Dependency):
+        return Upstream(_declared(edge, name=name))
+    fresh, max_age_s = edge.fresh is True, None
+    if not isinstance(edge.fresh, bool):
+        max_age_s = duration(edge.fresh, name=f"{name}.fresh")
+    on_failure = one_of(OnFailure)(edge.on_failure, name=f"{name}.on_failure")
+    return Upstream(
+        _declared(edge.worker, name=f"{name}.worker"), fresh=fresh, max_age_s=max_age_s, on_failure=on_failure
+    )
+
+
+def _declared(value: Any, /, *, name: str) -> str:
+    """A worker in a declaration: what no worker can be named is a mistake there."""
+    try:
+        return NAME_TEXT(named(value, name=name), name=name)
+    except UnknownWorker as error:
+        raise ConfigurationError(f"{name}: {error}") from error
+
+
+def _workers(kind: Kind[Any]) -> Kind[tuple[Any, ...]]:
+    listed = many(kind)
+
+    def read(value: Any, /, *, name: str) -> tuple[Any, ...]:
+        is_one = isinstance(value, (str, Dependency)) or (callable(value) and not isinstance(value, Iterable))
+        if is_one:
+            only = _declared(getattr(value, "worker", value), name=name)
+            raise ConfigurationError(f"{name}= takes a list; write {name}=[{only!r}]")
+        return listed(value, name=name)
+
+    return read
+
+
+def _exceptions(value: Any, /, *, name: str) -> tuple[type[BaseException], ...]:
+    return (_exception(value, name=name),) if isinstance(value, type) else many(_exception)(value, name=name)
+
+
+def _exception(value: Any, /, *, name: str) -> type[BaseException]:
+    if not (isinstance(value, type) and issubclass(value, BaseException)):
+        raise ConfigurationError(f"{name}={shown(value)} is no exception class; give one, such as TimeoutError")
+    return value
+
+
+def _fallback(value: Any, /, *, name: str) -> Any:
+    return value if isinstance(value, Command) else callable_(value, name=name)
+
+
+def _store(value: Any, /, *, name: str) -> str:
+    return text(4096)(str(value) if isinstance(value, PurePath) else value, name=name)
+
+
+def _clock(value: Any, /, *, name: str) -> Any:
+    if not all(callable(getattr(value, method, None)) for method in ("now", "monotonic_s", "elapsed_s", "lease_s")):
+        raise ConfigurationError(f"{name}={shown(value)} is no clock; leave it out, or give one of shiftboss.testing")
+    return value
+
+
+def anything(value: Any, /, *, name: str) -> Any:
+    """What is judged by whom it is given to."""
+    return value
+
+
+# ── the tables ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+WORKER = Table(
+    name=NAME_TEXT,
+    mode=one_of(Mode),
+    every=duration,
+    cron=cron_expression,
+    timezone=timezone_name,
+    continuous=flag,
+    start=one_of(Start),
+    jitter=duration,
+    misfire=one_of(Misfire),
+    grace=duration,
+    misfire_limit=AT_LEAST_ONE,
+    pause=duration,
+    priority=priority,
+    timeout=optional(duration),
+    start_within=optional(duration),
+    deadline=optional(duration),
+    cancel_grace=duration,
+    concurrency=optional(AT_LEAST_ONE),
+    patience=duration,
+    max_retries=optional(whole()),
+    retry=made_of(RetryPolicy, remedy="give RetryPolicy(…), or leave it out"),
+    retry_on=_exceptions,
+    no_retry_on=_exceptions,
+    breaker=_breaker,
+    fallback=optional(_fallback),
+    max_consecutive_failures=optional(AT_LEAST_ONE),
+    probation=optional(duration),
+    depends_on=_workers(_upstream),
+    after=_workers(_declared),
+    blocks=_workers(_declared),
+    tags=many(NAME_TEXT),
+    uses=sizes_by_name,
+    rate=Rate.parse,
+    health=health_policy,
+    expected_duration=optional(duration),
+    heartbeat_timeout=optional(duration),
+    expect_success_within=optional(duration),
+    at_most_once=flag,
+    key_ttl=duration,
+    max_payload=size,
+    executor=text(),
+    pool=anything,  # by `PoolBody`: an Executor, or what makes one
+    pool_slots=optional(AT_LEAST_ONE),
+    max_runs_per_child=AT_LEAST_ONE,
+    max_memory=optional(size),
+)
+
+TRIGGER = Table(
+    key=optional(text()),
+    delay=optional(duration),
+    at=optional(instant),
+    priority=optional(priority),
+    force=flag,
+    within=anything,  # by `insert`: the connection of a driver
+)
+
+ORCHESTRATOR = Table(
+    store=optional(_store),
+    max_concurrency=AT_LEAST_ONE,
+    process_slots=optional(AT_LEAST_ONE),
+    command_slots=AT_LEAST_ONE,
+    resources=optional(sizes_by_name),
+    shutdown_timeout=duration,
+    retention=duration,
+    letter_retention=duration,
+    max_dead_letters=whole(),
+    durability=optional(word("power", "process")),
+    code_version=remark,
+    redact=many(NAME_TEXT),
+    clock=optional(_clock),
+)
+
+CALL = Table(
+    worker=named,
+    run_id=run_id,
+    node=text(),
+    reason=remark,
+    note=remark,
+    delay=duration,
+    timeout=optional(duration),
+    wait=duration,
+    create=flag,
+    question=callable_,
+    subscriber=callable_,
+    meter=callable_,
+    close=callable_,
+    authorize=optional(callable_),
+)
