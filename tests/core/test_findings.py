@@ -282,3 +282,25 @@ def test_warnings_come_first_and_then_the_order_of_declaration():
     ]
 
     assert [f.worker for f in findings(workers)] == ["second", "first", "late"]
+
+
+class TestSteps:
+    """O3: a step that does not divide its field is no distance."""
+
+    @pytest.mark.parametrize("cron", ["*/90 * * * *", "*/60 * * * *", "0 */25 * * *", "0 0 */32 * *", "50/15 * * * *"])
+    def test_a_step_that_never_comes_is_a_warning(self, cron):
+        assert found(a_definition("a", cron=cron, timeout_s=1.0)) == [("warning", "O3", "a")]
+
+    @pytest.mark.parametrize(
+        ("cron", "last", "every"), [("*/45 * * * *", 15, "45m"), ("0 */7 * * *", 3, "7h"), ("0 0 */2 * *", 1, "2d")]
+    )
+    def test_a_step_whose_last_is_shorter_is_a_note(self, cron, last, every):
+        (finding,) = findings([a_definition("a", cron=cron, timeout_s=1.0)])
+
+        assert (finding.severity, finding.rule) == (Severity.NOTE, "O3")
+        assert f"its last step is {last} and not" in finding.message
+        assert f'every="{every}"' in finding.remedy
+
+    @pytest.mark.parametrize("cron", ["*/15 * * * *", "0 */6 * * *", "0 0 1,15 * *", "0 8-18/2 * * MON-FRI", "@daily"])
+    def test_what_means_what_it_looks_like_is_none(self, cron):
+        assert found(a_definition("a", cron=cron, timeout_s=1.0)) == []

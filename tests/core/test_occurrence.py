@@ -207,6 +207,19 @@ class TestTakingUp:
 class TestMisfireSkip:
     """O2: misfire="skip" drops instants later than the grace."""
 
+    @pytest.mark.parametrize("grace_s", [0.0, 0.2])
+    def test_a_second_is_on_time_however_small_the_grace(self, grace_s):
+        world = a_world(every=10.0, misfire=Misfire.SKIP, grace_s=grace_s)
+        world.start(after(1))
+
+        assert (world.running[101].occurs_at, world.running[101].missed) == (NOON, 0)
+
+    def test_what_is_later_than_a_second_is_dropped_without_a_grace(self):
+        world = a_world(every=10.0, misfire=Misfire.SKIP, grace_s=0.0)
+
+        assert world.start(after(1.1)) == []
+        assert instants(world) == [after(10)]
+
     def test_within_the_grace_it_runs_alone(self):
         world = a_world(every=10.0, misfire=Misfire.SKIP, grace_s=60.0)
         assert world.start(after(60)) == [101]

@@ -6,7 +6,7 @@ does what cron(8) says: it looks at the clock once a minute and knows nothing of
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from itertools import pairwise
 from zoneinfo import ZoneInfo, available_timezones
@@ -23,12 +23,14 @@ from shiftboss.core.schedule import (
     Schedule,
     clock_changes,
     count_until,
+    cron_expression,
     first_instant,
     in_words,
     jitter_offset_s,
     last_until,
     newest,
     next_after,
+    timezone_name,
 )
 from shiftboss.errors import ConfigurationError, InternalError
 
@@ -673,3 +675,58 @@ def test_the_two_changes_that_lie_closest_are_both_found():
 def test_clock_changes_of_an_unknown_zone_are_refused():
     with pytest.raises(ConfigurationError, match="timezone='Mars/Base' is unknown"):
         clock_changes("Mars/Base", NOON, NOON + timedelta(days=1))
+
+
+# ── as they are declared ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["*/90 * * * *", "*/60 * * * *", "0 */25 * * *", "0 */24 * * *", "0 0 */32 * *", "0 0 1 */12 *", "0 0 * * */7",
+     "50/15 * * * *", "10-20/30 * * * *", "0,*/70 * * * *", "*/75 0 0 * * *"],
+)  # fmt: skip
+def test_a_step_that_never_comes_is_refused_where_it_is_declared(expression):
+    """O3: a store of an older version may hold one, so the schedule itself takes it."""
+    with pytest.raises(ConfigurationError, match="so it never comes; "):
+        cron_expression(expression, name="cron")
+    if not expression.startswith("0,"):
+        assert Cron(expression)
+
+
+@pytest.mark.parametrize(
+    "expression", ["*/59 * * * *", "0 */23 * * *", "5/15 * * * *", "0 0 * * 1-5/2", "@daily", "bad"]
+)
+def test_any_other_text_is_for_the_schedule_to_judge(expression):
+    assert cron_expression(expression, name="cron") == expression
+
+
+@pytest.mark.parametrize("expression", ["", " ", None, 5, ["0 6 * * *", "0 15 * * *"], ("0 6 * * *",), b"* * * * *"])
+def test_what_is_no_expression_is_refused(expression):
+    with pytest.raises(ConfigurationError, match=r"^cron="):
+        cron_expression(expression, name="cron")
+
+
+def test_a_zone_is_taken_by_its_name_or_as_an_object_that_has_one():
+    """O3"""
+
+    class OfPytz(tzinfo):
+        zone = "Europe/Berlin"
+
+    for zone in (BERLIN, ZoneInfo(BERLIN), OfPytz()):
+        assert timezone_name(zone, name="timezone") == BERLIN
+    for zone in ("UTC", UTC, timezone(timedelta(0)), ZoneInfo("UTC")):
+        assert timezone_name(zone, name="timezone") == "UTC"
+
+
+def test_a_fixed_offset_is_refused_with_its_name():
+    with pytest.raises(ConfigurationError, match=r"timezone=.* write timezone='Etc/GMT-2'"):
+        timezone_name(timezone(timedelta(hours=2)), name="timezone")
+    with pytest.raises(ConfigurationError, match=r"give the IANA name of its place"):
+        timezone_name(timezone(timedelta(hours=5, minutes=30)), name="timezone")
+    assert NOON.astimezone(ZoneInfo("Etc/GMT-2")).hour == 14
+
+
+@pytest.mark.parametrize("zone", ["", None, 2, object(), timezone])
+def test_what_names_no_zone_is_refused(zone):
+    with pytest.raises(ConfigurationError, match=r"^timezone="):
+        timezone_name(zone, name="timezone")

@@ -487,7 +487,7 @@ def plain() -> int:
         (with_context, {"pool": threads}, "cannot be given a context; drop that parameter"),
         (asynchronous, {"pool": threads}, "a pool runs plain functions"),
         (plain, {"pool": 4}, "pool=4 is no concurrent.futures.Executor"),
-        (plain, {"pool": threads, "pool_slots": 0}, "pool_slots=0 lets nothing run"),
+        (plain, {"pool": threads, "pool_slots": 0}, "pool_slots=0 is out of range"),
         (plain, {"pool_slots": 2}, "pool_slots= is for pool= only"),
         (plain, {"pool": threads, "executor": "thread"}, "exclude each other"),
     ],

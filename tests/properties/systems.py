@@ -103,7 +103,7 @@ def random_worker(
         start=rng.choice(list(Start)),
         jitter_s=rng.choice((0.0, 0.0, 3.0)),
         misfire=rng.choice((Misfire.ONE, Misfire.ONE, Misfire.SKIP, Misfire.ALL)),
-        grace_s=rng.choice((1.0, 20.0, 60.0)),
+        grace_s=rng.choice((0.0, 20.0, 60.0)),
         misfire_limit=rng.choice((1, 3, 100)),
         pause_s=rng.choice((0.0, 1.0, 10.0)),
         priority=rng.choice(list(Priority)),

@@ -127,6 +127,16 @@ def test_a_run_that_is_dropped_as_too_late_holds_nobody():
     assert started(sim, "b") == [at(50)]
 
 
+def test_without_any_grace_what_is_on_time_starts_and_what_is_late_does_not():
+    """O2: a second is on time, by a node that was up and with nothing in the way."""
+    sim = simulate(scheduled("a", Every(30.0), misfire=Misfire.SKIP, grace_s=0.0))
+    sim.run_for(35)
+    sim.pause(sim.nodes[0], 50.0)  # the instant at 60 passes
+    sim.run_for(90)
+
+    assert started(sim, "a") == [at(30), at(90), at(120)]
+
+
 def test_a_run_that_is_skipped_for_its_upstream_holds_nobody():
     """D5: b waited for what a owed."""
     sim = simulate(

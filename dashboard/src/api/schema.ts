@@ -114,7 +114,7 @@ export interface CancelMany {
   filter: RunFilter;
   expect?: number | null;
   dry_run?: boolean;
-  reason?: string;
+  reason?: string | null;
 }
 
 /** An operator wants this run to end (T4). */
@@ -158,7 +158,7 @@ export interface CloseMany {
   filter: LetterChoice;
   expect?: number | null;
   dry_run?: boolean;
-  note?: string;
+  note?: string | null;
 }
 
 /** O3: a cron expression in a time zone, by the Vixie rule. Five fields (minute hour day-of-month month day-of-week), six with seconds first, or a nickname such as @daily. If day-of-month or day-of-week starts with `*` both must match, else either. Raises ConfigurationError for what is not understood, for what never fires, and for an unknown zone. */
@@ -333,7 +333,7 @@ export interface Groups {
 /** H1. */
 export type Health = "degraded" | "disabled" | "healthy" | "offline" | "unhealthy" | "unknown";
 
-/** H2: the thresholds of a worker's health. None switches a question off. */
+/** H2: the thresholds of a worker's health. None switches a question off. Read by `health_policy` where it is given to a worker, and not before. */
 export interface HealthPolicy {
   degraded_rate: number | null;
   unhealthy_rate: number | null;
@@ -503,9 +503,9 @@ export interface Nodes {
   nodes: Array<NodeStatus>;
 }
 
-/** What was done about it, for the audit. */
+/** What was done about it, for the audit; null is no note. */
 export interface NoteBody {
-  note?: string;
+  note?: string | null;
 }
 
 /** D5: what a run does while its upstream's latest run has failed. */
@@ -579,9 +579,9 @@ export interface Rate {
   per_s: number;
 }
 
-/** Why, for the audit. */
+/** Why, for the audit; null is no reason. */
 export interface Reason {
-  reason?: string;
+  reason?: string | null;
 }
 
 /** One that was refused, and why. */

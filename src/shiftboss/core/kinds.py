@@ -101,9 +101,9 @@ def number(least: float, most: float, *, above: bool = False) -> Kind[float]:
         if found is None:
             raise ConfigurationError(f"{name}={shown(value)} is no number; give one, like {max(least, 1.0):g}")
         if not (least < found if above else least <= found) or not found <= most:
+            low, high = ("above", "and at most") if above else ("from", "to")
             raise ConfigurationError(
-                f"{name}={shown(value)} is out of range; it must be {'above' if above else 'from'} {least:g}"
-                + (f" {'and at most' if above else 'to'} {most:g}" if isfinite(most) else " and finite")
+                f"{name}={shown(value)} is out of range; it must be {low} {least:g} {high} {most:g}"
             )
         return found
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from enum import IntEnum
-from math import inf
 from typing import Any
 
 from shiftboss.core.kinds import (
@@ -27,6 +26,8 @@ from shiftboss.core.kinds import (
 )
 from shiftboss.core.value import Value, replace
 from shiftboss.errors import ConfigurationError
+
+MAX_FACTOR = 1e6  # of a back-off, of a duration beside the expected one: beyond it nothing differs
 
 
 class Priority(IntEnum):
@@ -71,7 +72,7 @@ class RetryPolicy(Value, frozen=True):
 RETRY = {
     "max_retries": optional(whole()),
     "first_s": duration,
-    "factor": number(1, inf),
+    "factor": number(1, MAX_FACTOR),
     "cap_s": duration,
 }
 
@@ -159,8 +160,8 @@ HEALTH = {
     "unhealthy_rate": optional(RATE),
     "min_attempts": AT_LEAST_ONE,
     "expected_duration_s": optional(duration),
-    "slow_factor": number(0, inf, above=True),
-    "very_slow_factor": number(0, inf, above=True),
+    "slow_factor": number(0, MAX_FACTOR, above=True),
+    "very_slow_factor": number(0, MAX_FACTOR, above=True),
     "max_due": optional(whole()),
     "heartbeat_timeout_s": optional(duration),
     "expect_success_within_s": optional(duration),

@@ -23,6 +23,7 @@ from typing import Any
 
 from shiftboss.clock import Clock
 from shiftboss.context import Announcement, Context
+from shiftboss.core.kinds import shown
 from shiftboss.core.model import Error, Failed, Interrupted, Outcome
 from shiftboss.errors import ConfigurationError
 from shiftboss.executors import connections
@@ -95,8 +96,8 @@ class PoolBody(FunctionBody):
         super().__init__(fn, worker=worker, **options)
         if not isinstance(pool, Executor) and not callable(pool):
             raise ConfigurationError(
-                f"worker {worker!r}: pool={pool!r} is no concurrent.futures.Executor and makes none; give a pool, or a "
-                "function that makes one at the start"
+                f"worker {worker!r}: pool={shown(pool)} is no concurrent.futures.Executor and makes none; give a pool, "
+                "or a function that makes one at the start"
             )
         if pool_slots is not None and pool_slots < 1:
             raise ConfigurationError(f"worker {worker!r}: pool_slots={pool_slots} lets nothing run; give at least 1")
@@ -138,9 +139,16 @@ class PoolExecutor:
         self._closed = False
 
     def open(self) -> None:
-        """Make the pool, where a factory was given.  Raises what the factory raises."""
+        """Make the pool, where a factory was given.  Raises ConfigurationError where that fails."""
         if self._made_by is not None:
-            self._pool = self._make()
+            try:
+                self._pool = self._make()
+            except ConfigurationError:
+                raise
+            except Exception as error:
+                raise ConfigurationError(
+                    f"{self.kind}: the factory given as pool= failed with {type(error).__name__}: {error}"
+                ) from error
         if self._given_slots is None:
             workers = getattr(self._pool, "_max_workers", None)
             self.slots = workers if isinstance(workers, int) and workers > 0 else SLOTS
@@ -151,7 +159,9 @@ class PoolExecutor:
     def _make(self) -> Executor:
         made = self._made_by() if self._made_by is not None else None
         if not isinstance(made, Executor):
-            raise ConfigurationError(f"{self.kind}: the factory given as pool= made {made!r}, which is no Executor")
+            raise ConfigurationError(
+                f"{self.kind}: the factory given as pool= made {shown(made)}, which is no Executor"
+            )
         return made
 
     # ── called by the engine's thread ────────────────────────────────────────────────────────────────────────────
