@@ -216,6 +216,7 @@ async def test_an_operators_call_is_carried_out_or_refused(url):
             "discard with": lambda value: boss.discard(done.id, note=value),
             "wait_for": lambda value: boss.wait_for(done.id, timeout=value),
             "wait": lambda value: done.wait(timeout=value),
+            "set_aside": lambda value: boss.set_aside(value),
             "why": lambda value: boss.why(value),
             "why_run": lambda value: boss.why_run(value),
             "run_info": lambda value: boss.run_info(value),

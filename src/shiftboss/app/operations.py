@@ -152,13 +152,15 @@ class Operations:
         said: str = CALL.read_one("note", note, of=f"discard of run {known}")
         return lambda answer: engine.put(fact.discarded(known, by=who(), note=said, answer=answer))
 
-    def _put_set_aside(self, rows: Sequence[Unreadable], note: str) -> call.Put:
+    def _put_set_aside(self, rows: Sequence[Unreadable], note: str | None) -> call.Put:
         engine, clock, places = self._require(), self.clock, tuple(row.place for row in rows)
-        return lambda answer: engine.put(fact.set_aside(places, clock=clock, by=who(), note=note, answer=answer))
+        said: str = CALL.read_one("note", note, of="set_aside")
+        return lambda answer: engine.put(fact.set_aside(places, clock=clock, by=who(), note=said, answer=answer))
 
     def _to_set_aside(self, rows: Collection[Unreadable] | None) -> Iterator[Sequence[Unreadable]]:
         """A few at a time, for each batch is one transaction."""
-        found = list(self._read(lambda views: views.unreadable()) if rows is None else rows)
+        given: tuple[Unreadable, ...] | None = CALL.read_one("rows", rows, of="set_aside")
+        found = list(self._read(lambda views: views.unreadable()) if given is None else given)
         for first in range(0, len(found), MAX_SET_ASIDE):
             yield found[first : first + MAX_SET_ASIDE]
 
@@ -267,7 +269,9 @@ class Operations:
         """Every stored row that cannot be read, with the reason (W8).  All of the store is looked through."""
         return await asyncio.to_thread(self._read, lambda views: views.unreadable())
 
-    async def set_aside(self, rows: Collection[Unreadable] | None = None, *, note: str = "") -> list[Unreadable]:
+    async def set_aside(
+        self, rows: Collection[Unreadable] | None = None, *, note: str | None = None
+    ) -> list[Unreadable]:
         """Move rows that cannot be read into the table `set_aside`: those that `unreadable` named, or all there are.
 
         The answer is what was moved: a row that can be read by now, or is not there any more, is left alone.

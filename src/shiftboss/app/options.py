@@ -40,6 +40,7 @@ from shiftboss.core.kinds import (
 )
 from shiftboss.core.policy import BreakerPolicy, Rate, RetryPolicy, health_policy, priority
 from shiftboss.core.schedule import cron_expression, timezone_name
+from shiftboss.core.unreadable import Unreadable
 from shiftboss.core.worker import Misfire, Mode, OnFailure, Start, Upstream
 from shiftboss.errors import ConfigurationError, UnknownWorker
 from shiftboss.executors.command import Command
@@ -294,6 +295,7 @@ CALL = Table(
     worker=named,
     run_id=run_id,
     node=text(),
+    rows=optional(many(made_of(Unreadable, remedy="give what `unreadable` named"), most=100_000)),
     reason=remark,
     note=remark,
     delay=duration,

@@ -242,7 +242,7 @@ class SyncFace:
         self.open()
         return self._boss._read(lambda views: views.unreadable())
 
-    def set_aside(self, rows: Collection[Unreadable] | None = None, *, note: str = "") -> list[Unreadable]:
+    def set_aside(self, rows: Collection[Unreadable] | None = None, *, note: str | None = None) -> list[Unreadable]:
         """Move rows that cannot be read, those or all, into the table `set_aside`; what was moved."""
         self.open()
         moved: list[Unreadable] = []
