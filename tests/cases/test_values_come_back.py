@@ -60,7 +60,7 @@ async def test_where_the_worker_is_not_declared_a_result_is_json_and_a_payload_m
         async with Orchestrator(url).client() as elsewhere:
             result = await asyncio.to_thread(elsewhere.sync.result, run.id, timeout=10)
             with pytest.raises(
-                WrongPayload, match=r"'invoice': JSON would change .*Invoice to dict; declare the worker"
+                WrongPayload, match=r"JSON would change .*Invoice at `\$\.invoice` to dict; declare the worker"
             ):
                 await elsewhere.trigger("thread", {"invoice": INVOICE})
             spelled = await elsewhere.trigger("thread", json.loads(run_payload(await run.info())))
@@ -151,7 +151,9 @@ async def test_results_of_continuous_bodies_of_fallbacks_and_of_commands(boss):
         await asyncio.wait_for(iterations.wait(), 10)
         run = await said.trigger(at="2026-01-01", n=[1, {"a": None}])
         result = await run.result(timeout=10)
-        with pytest.raises(WrongPayload, match=r"JSON would change datetime\.datetime to str; a command reads JSON"):
+        with pytest.raises(
+            WrongPayload, match=r"JSON would change datetime\.datetime at `\$\.at` to str; a command reads JSON"
+        ):
             await said.trigger(at=datetime(2026, 1, 1, tzinfo=UTC))
         with pytest.raises(WrongPayload, match="JSON has no nan"):
             await said.trigger(n=[{"a": float("nan")}])

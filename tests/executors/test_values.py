@@ -314,6 +314,8 @@ def test_a_payload_that_no_hint_describes_is_plain_json():
     for value in (NOW, (1,), {1: 2}, {"a": [math.nan]}, Path("a"), object(), "\ud800"):
         with pytest.raises(WrongPayload, match="worker 'w': "):
             plain_payload("w", {"value": value}, "why")
+    with pytest.raises(WrongPayload, match="the keys of dict"):
+        plain_payload("w", {1: 2}, "why")  # type: ignore[dict-item]  # what is tested
 
 
 def test_what_takes_itself_without_end_is_refused():
@@ -362,6 +364,7 @@ def test_a_result_that_would_come_back_otherwise_is_a_success_that_says_so(hint,
             NOW,
             "annotate the function so that it can be told (-> Elsewhere: name 'Elsewhere' is not defined)",
         ),
+        (Literal["a"], "a\0", r"it does not fit -> Literal['a']: Invalid enum value 'a\x00'"),
         (complex, 1j, "it cannot be encoded (NotImplementedError: complex has no JSON)"),
     ],
 )

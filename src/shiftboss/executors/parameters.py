@@ -127,17 +127,13 @@ class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
 def plain_payload(worker: str, given: Mapping[str, Any], why: str) -> bytes:
     """A payload that no hint describes: JSON as it is.  *why* says so, as a remedy.  Raises WrongPayload."""
     try:
-        payload = _encode(dict(given))
-        if is_json(given):
-            return payload
-        for name, value in msgspec.json.decode(payload).items():
-            if (changed := difference(given.get(name), value)) is not None:
-                what = f"parameter {name!r}: {changed}; {changed.remedy(why)}"
-                raise WrongPayload(f"worker {worker!r}: {what}")
-    except WrongPayload:
-        raise
+        arguments = dict(given)
+        payload = _encode(arguments)
+        changed = None if is_json(arguments) else difference(arguments, msgspec.json.decode(payload))
     except Exception as error:
         raise WrongPayload(f"worker {worker!r}: the payload cannot be written as JSON: {error}") from error
+    if changed is not None:
+        raise WrongPayload(f"worker {worker!r}: the payload: {changed}; {changed.remedy(why)}")
     return payload
 
 

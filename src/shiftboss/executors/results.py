@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Union, get_args, get_origin
 
 import msgspec
 
-from shiftboss.context import Idle
+from shiftboss.context import Idle, storable
 from shiftboss.executors.difference import EXACT, difference
 from shiftboss.executors.failure import class_name
 from shiftboss.executors.json_types import JsonType, encoder
@@ -44,7 +44,7 @@ class Results:
     def nothing(self) -> str | None:
         """Why a return of None does not fit; None where it does."""
         annotation = self._annotation
-        return None if annotation.takes_none else f"it is None, and the function says -> {annotation.text}"
+        return None if annotation.takes_none else _said(f"it is None, and the function says -> {annotation.text}")
 
     def keep(self, value: Any) -> Kept:
         """What is to be kept of *value*."""
@@ -53,7 +53,7 @@ class Results:
                 return TOO_LARGE
             data = _encode(value)
         except Exception as error:  # noqa: BLE001  # values are the user's, and so is what encoding them can raise
-            return Kept(None, f"it cannot be encoded ({class_name(type(error))}: {error})"[:MAX_REASON_CHARS])
+            return Kept(None, _said(f"it cannot be encoded ({class_name(type(error))}: {error})"))
         return TOO_LARGE if len(data) > MAX_RESULT_BYTES else Kept(data, self._reason(value, data))
 
     def read(self, data: bytes) -> Any:
@@ -72,10 +72,10 @@ class Results:
                 return None
             changed = difference(value, arrived)
         except Exception as error:  # noqa: BLE001  # its types are the user's
-            return f"it does not fit -> {annotation.text}: {error}"[:MAX_REASON_CHARS]
+            return _said(f"it does not fit -> {annotation.text}: {error}")
         if changed is None:
             return None
-        return f"{changed}; {changed.remedy(annotation.remedy)}"[:MAX_REASON_CHARS]
+        return _said(f"{changed}; {changed.remedy(annotation.remedy)}")
 
     @property
     def _annotation(self) -> _Annotation:
@@ -124,6 +124,10 @@ def _returned(hint: Any) -> Any:
         left = tuple(each for each in get_args(hint) if each is not Idle)
         return Union[(*left, NoneType)]  # of a tuple
     return hint
+
+
+def _said(reason: str) -> str:
+    return storable(reason, MAX_REASON_CHARS)
 
 
 def _least_size(value: Any) -> int:
