@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -22,7 +23,9 @@ from shiftboss.core.snapshot import Change
 from shiftboss.errors import NotAllowed, StoreDamaged
 from shiftboss.ports import HistoryFilter, LetterFilter, Store
 from shiftboss.stores import postgres_connection
-from shiftboss.stores.postgres_wire import TEXT, Statement
+from shiftboss.stores.postgres_wire import NUMBER, TEXT, Statement
+from shiftboss.stores.postgres_writes import PostgresTransaction
+from shiftboss.stores.sqlite_writes import SqliteTransaction
 from shiftboss.stores.urls import open_store
 from shiftboss.stores.writing import Writes
 
@@ -244,3 +247,36 @@ async def test_the_version_of_a_schema_is_known_before_and_after_it_is_made(hous
     after = open_store(url, SystemClock()).schema()
 
     assert (before.found, after.found, before.newest) == (None, after.newest, after.newest)
+
+
+async def test_rows_that_cannot_be_read_are_named_and_what_was_set_aside_is_moved(houses: tuple[str, str]):
+    """W8, A5: nothing stays behind without a word."""
+    old_url, new_url = houses
+    await filled(old_url)
+    with closing(opened(old_url, create=False)) as source, closing(opened(new_url, create=True)) as target:
+        session = source.session()
+        with session.read() as reader:
+            (letter, *_) = reader.letters(LetterFilter())
+        with session.begin() as tx:
+            spoil(tx, letter.run)
+        with pytest.raises(NotAllowed, match=rf"dead letter {letter.run} of broken cannot be read.*--set-aside"):
+            move(source, target)
+    async with Orchestrator(old_url).client() as client:
+        await client.set_aside(note="before the move")
+        aside = await client.ask(lambda views: views.set_aside())
+    with closing(opened(old_url, create=False)) as source, closing(opened(new_url, create=False)) as target:
+        moved = move(source, target)
+        with target.session().read() as reader:
+            found = reader.set_aside(after=0, limit=10)
+
+    assert moved.parts["set_aside"].count == 1
+    assert [row for _, row in found] == [row for _, row in aside]
+
+
+def spoil(tx: Any, run: int) -> None:
+    """Make the row of a dead letter one that cannot be read, through the store's own connection."""
+    if isinstance(tx, SqliteTransaction):
+        tx._db.run("UPDATE dead_letter SET data = '{' WHERE run = ?", (run,))
+    elif isinstance(tx, PostgresTransaction):
+        tx._db.do(Statement("UPDATE dead_letter SET data = '{' WHERE run = $1", NUMBER), (run,))
+    tx.has_written = True

@@ -3,6 +3,8 @@
 Rules of this file
 - Nothing lives in the source meanwhile: a live node refuses the move, and its lock keeps out who would write.  So do
   triggers that callers' transactions have left and no node has picked up: they would stay behind.
+- A row that cannot be read could not be compared: it refuses the move by its name, until it is set aside.  What was set
+  aside is moved as well.
 - The target gets all of it in one transaction, or nothing.
 - What is then read from the target is compared with what was read from the source, by count and by digest.
 - Ids, fences and bytes stay what they are; only events get new numbers.
@@ -20,12 +22,14 @@ import msgspec
 from shiftboss.core.fleet import is_live
 from shiftboss.core.model import MAX_LINES, LogLine
 from shiftboss.core.snapshot import Change
+from shiftboss.core.value import replace
 from shiftboss.errors import NotAllowed, StoreDamaged
 from shiftboss.ports import Delta, HistoryFilter, LetterFilter, Reader, Session, Store
 
 PAGE = 500  # of rows without payloads
 RUNS = 50  # with their payloads, results and lines: 50 MiB where each has as large a payload as is allowed by default
-PARTS = ("workers", "records", "breakers", "resources", "nodes", "runs", "lines", "letters", "events")
+SHOWN = 5  # rows that cannot be read, of many
+PARTS = ("workers", "records", "breakers", "resources", "nodes", "runs", "lines", "letters", "events", "set_aside")
 
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode  # bytes as bytes; the digest is of every field
 
@@ -94,6 +98,7 @@ def _copied(source: Store, target: Store, there: Session, here: Session, on_prog
         everything = old.changes()
         _refuse_the_living(source, everything)
         _refuse_what_waits(source, old)
+        _refuse_the_unreadable(source, old)
         with here.begin() as new:
             _refuse_a_full_one(target, new)
             new.continue_after(old.past())
@@ -118,6 +123,7 @@ def contents(reader: Reader, delta: Delta) -> Iterator[Change]:
     yield from _runs(reader)
     yield from _letters(reader)
     yield from _events(reader)
+    yield from _set_aside(reader)
 
 
 def _runs(reader: Reader) -> Iterator[Change]:
@@ -153,6 +159,24 @@ def _events(reader: Reader) -> Iterator[Change]:
     while page := reader.events(after=after, limit=PAGE):
         after = page[-1][0]
         yield Change(events=tuple(event for _, event in page))
+
+
+def _set_aside(reader: Reader) -> Iterator[Change]:
+    after = 0
+    while page := reader.set_aside(after=after, limit=PAGE):
+        after = page[-1][0]
+        yield Change(set_aside=tuple(replace(row, leaves=False) for _, row in page))
+
+
+def _refuse_the_unreadable(source: Store, reader: Reader) -> None:
+    rows = reader.unreadable()
+    if rows:
+        more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
+        shown = "; ".join(str(row) for row in rows[:SHOWN])
+        raise NotAllowed(
+            f"{source.url} holds rows that cannot be moved: {shown}{more}; set them aside first: "
+            f"shiftboss doctor --set-aside --store {source.url}"
+        )
 
 
 def _refuse_the_living(source: Store, delta: Delta) -> None:

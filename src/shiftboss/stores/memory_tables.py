@@ -240,6 +240,9 @@ class Tables:
         return [value.unreadable for value in values if value.unreadable is not None]
 
     def set_aside(self, row: SetAside) -> None:
+        if row.data:
+            self.append(self.aside, row)  # another store had it aside
+            return
         named: dict[str, MutableMapping[Any, Any]] = {
             "worker": self.workers,
             "record": self.records,

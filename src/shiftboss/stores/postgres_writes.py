@@ -250,6 +250,11 @@ FROM {table} WHERE {postgres_unreadable.is_row(name, first=6)}""",  # noqa: S608
     return keep, Statement(text, *kinds, prepare=False)
 
 
+KEEP_ASIDE = Statement(
+    """INSERT INTO set_aside (place, row_id, worker, at, by, reason, note, data)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)""",
+    *(TEXT, TEXT, TEXT, NUMBER, TEXT, TEXT, TEXT, TEXT),
+)
 SET_ASIDE = {name: _set_aside(name) for name in postgres_unreadable.KEYS_OF}
 
 WRITINGS = Writings(
@@ -397,6 +402,10 @@ class PostgresTransaction(Reads, Writes["Database"]):
         self._db.do(keep, (*about, *key))
         if row.leaves:
             self._db.do(leave, (*((self.number,) if row.table in NULLABLE else ()), *key))
+
+    def _keep_aside(self, row: SetAside) -> None:
+        about = row.table, row.id, row.worker, rows.micros(row.at), row.by, row.reason, row.note
+        self._db.do(KEEP_ASIDE, (*about, row.data))
 
     def _tell(self, events: Collection[Event]) -> None:
         self._events += events

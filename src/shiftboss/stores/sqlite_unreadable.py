@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from shiftboss.core.unreadable import SetAside
+from shiftboss.core.value import replace
 from shiftboss.errors import StoreRejected
 from shiftboss.stores import rows
 from shiftboss.stores.sealing import NULLABLE, PLACES
@@ -101,8 +102,7 @@ def set_aside(db: Database, row: SetAside, key: tuple[int, ...], number: int) ->
         raise StoreRejected(f"{db.path}: there is no row {row.id} of {table} any more")
     values = iter(found[0])
     data = {column: _told(kind, text) for column, kind, text in zip(columns, values, values, strict=True)}
-    about = name, row.id, row.worker, rows.micros(row.at), row.by, row.reason, row.note
-    db.run(KEEP, (*about, rows.text_of(data)))
+    keep(db, replace(row, data=rows.text_of(data)))
     if not row.leaves:
         return
     if name in NULLABLE:
@@ -110,6 +110,11 @@ def set_aside(db: Database, row: SetAside, key: tuple[int, ...], number: int) ->
         db.run(f"UPDATE worker SET number = ?, {emptied} WHERE {is_row}", (number, *key))  # noqa: S608
     else:
         db.run(f"DELETE FROM {table} WHERE {is_row}", key)  # noqa: S608
+
+
+def keep(db: Database, row: SetAside) -> None:
+    about = row.table, row.id, row.worker, rows.micros(row.at), row.by, row.reason, row.note
+    db.run(KEEP, (*about, row.data))
 
 
 def _told(kind: Any, text: Any) -> Any:

@@ -180,6 +180,9 @@ class SqliteTransaction(Reads, Writes["Database"]):
             raise StoreRejected(f"{self._place}: row {row.id} of {row.table} can be read, or is not there any more")
         sqlite_unreadable.set_aside(self._db, row, found[0][0], self.number)
 
+    def _keep_aside(self, row: SetAside) -> None:
+        sqlite_unreadable.keep(self._db, row)
+
     def _tell(self, events: Collection[Event]) -> None:
         INSERT_EVENTS.run(
             self._db,

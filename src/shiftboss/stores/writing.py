@@ -72,7 +72,10 @@ class Writes(Generic[C]):
     def _write(self, change: Change, new: Collection[int]) -> None:
         db, sql, number = self._db, self.writings, self.number
         for row in change.set_aside:
-            self._set_aside(row)
+            if row.data:
+                self._keep_aside(row)
+            else:
+                self._set_aside(row)
         if change.runs:
             self._write_runs(Moves.of(change.runs, new if isinstance(new, set | frozenset) else frozenset(new)))
         self._write_workers(change)
@@ -140,6 +143,10 @@ class Writes(Generic[C]):
 
     def _set_aside(self, row: SetAside) -> None:
         """Keep the whole row in `set_aside`; one that leaves is taken from its place, but for a worker's name."""
+        raise NotImplementedError
+
+    def _keep_aside(self, row: SetAside) -> None:
+        """One that another store had set aside: it is all there."""
         raise NotImplementedError
 
     # ── events, lines ────────────────────────────────────────────────────────────────────────────────────────────
