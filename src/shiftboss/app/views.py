@@ -291,7 +291,7 @@ class Views:
             yield after
         else:
             after = max(record.last_instant or self._clock.now(), self._clock.now())
-        while True:
+        while record.unreadable is None:  # else nobody knows from where they count
             after = schedule.next_after(rule, after, anchor=record.anchor_at)
             yield after
 

@@ -17,6 +17,7 @@ from shiftboss.app.pages import PageOfRun
 from shiftboss.cli import table, talk, times, words
 from shiftboss.cli.table import Cell, Column
 from shiftboss.core.model import MAX_LINES, Attempt, Cause, DeadLetter, Error, Run, Status
+from shiftboss.core.unreadable import REMEDY
 
 TRACEBACK_LINES = 12  # the innermost frames; --json has all that is kept
 OUTPUT_LINES = {"stderr": 12, "stdout": 4}  # of a program that failed: what it complained about, and where it was
@@ -42,6 +43,10 @@ def show(page: PageOfRun) -> None:
     run = page.run
     style = words.STATUS_STYLES[run.status]
     table.line(Cell(run.worker, "bold"), f"  run {run.id}  ", Cell(words.cause(run), f"bold {style}".strip()))
+    if run.unreadable is not None:
+        table.line("  ", Cell(f"{run.unreadable}: below is what could be told; {REMEDY}", "red"))
+    if page.letter is not None and page.letter.unreadable is not None:
+        table.line("  ", Cell(f"{page.letter.unreadable}; {REMEDY}", "red"))
     if run.error is not None and run.status is not Status.SUCCEEDED:
         table.line("  ", Cell(_headline(run.error), "red"))
     table.blank()

@@ -181,7 +181,7 @@ def _covering(draft: Draft, definition: Definition, run: Run, *, until: datetime
     rule = definition.schedule
     record = draft.record(definition.name)
     last, missed = run.occurs_at, 0
-    if rule is not None and until > run.occurs_at:
+    if rule is not None and until > run.occurs_at and record.unreadable is None:
         last = schedule.last_until(rule, until, first=run.occurs_at, anchor=record.anchor_at)
         count = schedule.count_until(rule, run.occurs_at, until, anchor=record.anchor_at, limit=MAX_COUNTED + 1)
         missed = count - 1

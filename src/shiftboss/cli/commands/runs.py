@@ -15,6 +15,7 @@ from shiftboss.cli.naming import worker_name
 from shiftboss.cli.parameters import SINCE
 from shiftboss.clock import SystemClock
 from shiftboss.core.model import Run, Status
+from shiftboss.core.unreadable import REMEDY
 from shiftboss.ports import HistoryFilter
 
 PAGE = 500
@@ -109,6 +110,8 @@ def _when(run: Run, now: datetime) -> str:
 
 def _why(run: Run) -> table.Cell:
     """Where it came from, or what went wrong."""
+    if run.unreadable is not None:
+        return table.Cell(talk.one_line(f"{run.unreadable} → {REMEDY}"), "red")
     if run.error is not None and run.status is not Status.SUCCEEDED:
         return table.Cell(words.error(run.error.type, run.error.message), "red" if run.status is Status.DEAD else "")
     if run.cause is not None:
