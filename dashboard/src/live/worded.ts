@@ -23,6 +23,8 @@ export function worded(event: AnyEvent): Worded {
       const change = [event.before, event.after].filter(Boolean).join(" → ");
       return told("running", "play", label(event.action), change, event.by);
     }
+    case "unreadable":
+      return told("warn", "clock", "an event that cannot be read", event.reason);
     case "worker_disabled":
       return told("off", "pause", "worker disabled", [event.reason, event.starves.length > 0 ? `now wait: ${event.starves.join(", ")}` : ""].filter(Boolean).join("; "), event.by);
     case "worker_enabled":

@@ -237,9 +237,9 @@ function Members({ filter, cause, errorType, newest, chosen, choose, changed, ch
                   <Ago at={letter.entered_at} />
                 </span>
               </td>
-              <td class="grow c-m">{!letter.has_payload && <span class="muted">it had no payload: its next run takes its place</span>}</td>
+              <td class="grow c-m">{letter.unreadable !== null ? <span class="bad">its row cannot be read</span> : !letter.has_payload && <span class="muted">it had no payload: its next run takes its place</span>}</td>
               <td class="fit row-actions">
-                <LetterButtons letter={letter} small changed={changed} />
+                {letter.unreadable === null && <LetterButtons letter={letter} small changed={changed} />}
               </td>
             </tr>
             );
@@ -365,6 +365,7 @@ function FlatRow({ letter }: { letter: DeadLetter }) {
         )}
         <span class="muted clip">
           {letter.closed_by && `by ${letter.closed_by}`} {letter.note}
+          {letter.unreadable !== null && <span class="bad">its row cannot be read</span>}
         </span>
       </td>
       <td class="fit number muted c-m">{letter.closed_at && <Ago at={letter.closed_at} />}</td>

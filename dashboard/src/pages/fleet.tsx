@@ -103,7 +103,7 @@ function Row({ node }: { node: NodeStatus }) {
         <Badge status={state} />
       </td>
       <th scope="row" class="fit">
-        <span class="name">{node.name}</span> <span class="muted c-l-inline">pid {node.pid}</span>
+        <span class="name">{node.name}</span> <span class="muted c-l-inline">{node.unreadable || `pid ${node.pid}`}</span>
       </th>
       <td class="slots">
         <a class="plain" href={href("runs", null, { status: "running" })} aria-label={`${node.used} of ${node.slots} slots used; the runs`}>

@@ -14,6 +14,7 @@ import { Badge, stateOf } from "../parts/status";
 import { Tree } from "../parts/tree";
 import { Ago, At, now, Since } from "../parts/time";
 import { spans as spansOf, type Span } from "../timeline/spans";
+import { UnreadableRow } from "../parts/unreadable";
 import { Log } from "./log";
 
 export function RunPage({ id }: { id: string }) {
@@ -44,10 +45,12 @@ export function RunPage({ id }: { id: string }) {
         }
         about={<About page={page} />}
       >
-        {!FINAL.has(run.status) && run.cancel === null && <CancelButton run={run.id} worker={run.worker} />}
-        {page.letter && <LetterButtons letter={page.letter} changed={asked.again} />}
+        {!FINAL.has(run.status) && run.cancel === null && run.unreadable === null && <CancelButton run={run.id} worker={run.worker} />}
+        {page.letter && page.letter.unreadable === null && run.unreadable === null && <LetterButtons letter={page.letter} changed={asked.again} />}
       </Head>
       {asked.error && <Trouble error={asked.error} />}
+      {run.unreadable && <UnreadableRow row={run.unreadable} />}
+      {page.letter?.unreadable && <UnreadableRow row={page.letter.unreadable} />}
       {page.letter && page.letter.state !== "open" && <Closed letter={page.letter} />}
       {run.cancel && (
         <p class="said">

@@ -18,6 +18,7 @@ import { Badge } from "../parts/status";
 import { Ago, At } from "../parts/time";
 import { href } from "../routes";
 import { Durations } from "../charts/durations";
+import { UnreadableRow } from "../parts/unreadable";
 
 const RUNS = 20;
 
@@ -146,6 +147,9 @@ function Condition({ it, page }: { it: WorkerStatus; page: PageOfWorker }) {
           </li>
         )}
       </ul>
+      {it.unreadable.map((row) => (
+        <UnreadableRow key={`${row.table}/${row.id}`} row={row} />
+      ))}
       {it.reasons.length > 0 && (
         <ul class="reasons">
           {it.reasons.map((reason) => (

@@ -43,7 +43,6 @@ REMEDIES = {
     "stuck": "shiftboss show {worker}, then cancel the run, or restart its node",
     "zombie": "it ends by itself or with its process; a body that must end in time needs executor='process'",
     "breaker": "nothing: it is probed when its cooldown ends; shiftboss enable {worker} closes it",
-    "unreadable": "look below, then: shiftboss doctor --set-aside",
     "failure_rate": "shiftboss runs --worker {worker} --status dead",
     "backlog": "shiftboss why {worker}",
     "dead_letters": "shiftboss dead",
@@ -279,6 +278,8 @@ def _health(found: SystemStatus) -> Iterator[Finding]:
     if found.workers and not found.reasons:
         yield Finding(Severity.GOOD, "workers", f"{words.plural(len(found.workers), 'worker')}, none of them ill")
     for reason in found.reasons:
+        if reason.fact == "unreadable":
+            continue  # named one by one below
         grave = reason.severity in (Health.UNHEALTHY, Health.DISABLED)
         remedy = REMEDIES.get(reason.fact, "shiftboss show {worker}" if reason.worker else "")
         yield Finding(

@@ -18,6 +18,7 @@ from shiftboss.core.fleet import SILENT_S, silent_nodes
 from shiftboss.core.model import BreakerMode, BreakerState, Node, NodeMode, Shed, WorkerState
 from shiftboss.core.policy import HealthPolicy, Priority
 from shiftboss.core.snapshot import Snapshot
+from shiftboss.core.unreadable import REMEDY
 from shiftboss.core.value import Value, seconds_between
 from shiftboss.errors import OperatorError, StoreUnavailable
 
@@ -209,7 +210,7 @@ def _troubles(snapshot: Snapshot, now: datetime, state: WorkerState, *, due: int
     """H2, in the order of the rule; before it what nobody can read (W8)."""
     name, policy = state.name, state.definition.health
     for row in islice(snapshot.unreadable_of(name), MAX_ROWS) if name in snapshot.suspects else ():
-        yield HealthReason(Health.UNHEALTHY, "unreadable", str(row), name)
+        yield HealthReason(Health.UNHEALTHY, "unreadable", f"{row}; {REMEDY}", name)
     yield from _attempts(snapshot, name, policy)
     if policy.max_due is not None and due > policy.max_due:
         said = f"{due} runs are due and wait, more than {policy.max_due}"
@@ -287,7 +288,7 @@ def _unreadable(snapshot: Snapshot) -> Iterator[HealthReason]:
     """W8: rows that are no worker's own."""
     values: tuple[Node | BreakerState, ...] = (*snapshot.nodes.values(), *snapshot.breakers.values())
     for row in islice((value.unreadable for value in values if value.unreadable is not None), MAX_ROWS):
-        yield HealthReason(Health.DEGRADED, "unreadable", str(row))
+        yield HealthReason(Health.DEGRADED, "unreadable", f"{row}; {REMEDY}")
 
 
 def _silent(snapshot: Snapshot, live: Collection[str], lease_s: float) -> Iterator[HealthReason]:

@@ -1,0 +1,14 @@
+/* A row that nobody can read: which, why, and what helps. */
+
+import type { Unreadable } from "../api/schema";
+
+export const REMEDY = "shiftboss doctor --set-aside";
+
+export function UnreadableRow({ row }: { row: Unreadable }) {
+  return (
+    <p class="said bad" role="note">
+      Row {row.id} of table {row.table} cannot be read: {row.reason}. What stands here is what could be told of it, and what could meet it is held.
+      To move it out of the way: <code>{REMEDY}</code>
+    </p>
+  );
+}
