@@ -13,6 +13,7 @@ from postgres_server import Cluster
 
 APP = """
 import asyncio, threading, time
+from concurrent.futures import ThreadPoolExecutor
 import django
 from django.conf import settings
 
@@ -72,6 +73,9 @@ async def on_the_loop() -> int:
 def in_a_child() -> int:
     return asks()
 
+two = lambda: ThreadPoolExecutor(2)
+in_a_pool = boss.register("in-a-pool", asks, pool=two, max_retries=0, max_consecutive_failures=None)
+
 async def run(worker):
     return await (await worker.trigger()).wait(timeout=40)
 
@@ -115,7 +119,7 @@ async def test():
     assert said == ["PIDS 10", "OPEN 0", "AFTER 0"]
 
 
-@pytest.mark.parametrize("worker", ["alone", "in_a_child"])
+@pytest.mark.parametrize("worker", ["alone", "in_a_child", "in_a_pool"])
 def test_a_body_goes_on_after_the_server_has_ended_its_connection(django, worker):
     said = django(f"""
 async def test():
@@ -125,6 +129,33 @@ async def test():
 """)
 
     assert said == ["succeeded", "succeeded", "succeeded", "AFTER 0"]
+
+
+def test_what_the_host_asks_to_authorize_a_request_gives_its_connection_back_as_well(django):
+    """The dashboard is mounted beside Django: no request of Django's tidies up there."""
+    said = django("""
+from starlette.requests import Request
+from shiftboss.web.access import Mounted
+
+def of_the_request(request):
+    return "viewer" if asks() else None
+
+async def of_a_coroutine(request):
+    return "viewer" if await sync_to_async(asks)() else None
+
+async def test():
+    request = Request({"type": "http", "headers": []})
+    print((await Mounted(of_the_request).access(request)).role.name, open_now())
+    end(await sync_to_async(asks)())
+    for _ in range(2):
+        try:
+            print((await Mounted(of_a_coroutine).access(request)).role.name)
+        except Exception as error:
+            print(type(error).__name__)
+    return 1
+""")
+
+    assert said == ["VIEWER 0", "OperationalError", "VIEWER", "AFTER 1"]
 
 
 def test_a_connection_that_may_live_longer_is_used_again_until_its_thread_ends(django):

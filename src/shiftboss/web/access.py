@@ -22,6 +22,7 @@ from starlette.requests import HTTPConnection, Request
 from shiftboss.app.who import who
 from shiftboss.clock import Clock
 from shiftboss.errors import ConfigurationError, did_you_mean
+from shiftboss.executors import connections
 from shiftboss.logs import get_logger
 from shiftboss.web.guesses import Guesses
 from shiftboss.web.problems import Problem
@@ -91,7 +92,7 @@ class Mounted:
         )
 
     async def access(self, request: Request) -> Access | None:
-        said = await self._authorize(request) if self._is_async else await run_in_threadpool(self._authorize, request)
+        said = await (self._awaited(request) if self._is_async else run_in_threadpool(self._called, request))
         try:
             return None if said is None or said is False else granted(said)
         except ConfigurationError as error:
@@ -99,6 +100,21 @@ class Mounted:
             raise Problem(
                 500, "wrong-authorize", "The host's authorize= answered no role; its log says more."
             ) from error
+
+    def _called(self, request: Request) -> Any:
+        """In a thread of the server's.  Where Django asks its database there, no request of its own tidies up."""
+        connections.give_back()
+        try:
+            return self._authorize(request)
+        finally:
+            connections.give_back()
+
+    async def _awaited(self, request: Request) -> Any:
+        try:
+            return await self._authorize(request)
+        except Exception:
+            connections.after_a_failure_on_the_loop()
+            raise
 
 
 class Local:
