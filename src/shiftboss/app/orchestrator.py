@@ -72,6 +72,8 @@ class Orchestrator(Operations):
     degraded.  *durability*: "power" survives a power cut, "process" only the end of the process, and is faster.
     *redact*: names of secrets, beside password, token, secret, authorization and their like: their values are masked in
     errors, results, log lines and progress before these are stored, and in payloads where they are shown.
+
+    Beside its methods, for tests and tools: `definitions` (name → declaration), `resources`, `max_concurrency`.
     """
 
     def __init__(
