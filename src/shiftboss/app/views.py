@@ -238,6 +238,14 @@ class Views:
         with self._session.read() as reader:
             return self._nodes(self._refreshed(reader))
 
+    def is_dead(self, node: str) -> bool:
+        """Whether the process of that node is surely gone; False when nobody can tell."""
+        return self._store.is_dead(node)
+
+    def try_write(self) -> None:
+        """Commit a write that changes nothing.  Raises what the store raises where it takes none."""
+        self._session.try_write()
+
     def why(self, name: str) -> Explanation | None:
         """Every hold of the worker's next run; None when nothing waits.  Raises UnknownWorker."""
         with self._session.read() as reader:

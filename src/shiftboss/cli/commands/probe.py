@@ -1,0 +1,109 @@
+"""`shiftboss probe`: does this one node live?  For whoever starts a process again that does not (G1, C2).
+
+Rules of this file
+- It is about one process, never about "some node": a neighbour that is well says nothing about it.
+- It fails only for what a new process would mend.  While the store cannot be asked, or takes no writes, a lease proves
+  nothing, and the process itself is looked at.
+"""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import click
+
+from shiftboss.app.views import NodeStatus, Views
+from shiftboss.cli import dump, place, talk
+from shiftboss.cli.command import Command, examples, json_option, store_option
+from shiftboss.cli.exits import Exit
+from shiftboss.core.fleet import LEASE_S, SILENT_S
+from shiftboss.core.value import Value
+from shiftboss.errors import ConfigurationError, OperatorError
+
+STOPPED = {"T": "stopped (SIGSTOP)", "t": "stopped by a debugger", "Z": "dead, and not reaped", "X": "dead"}
+
+
+class Answer(Value, frozen=True, omit_defaults=False):
+    """Whether it lives, as far as that is known, and by what."""
+
+    alive: bool
+    text: str
+
+
+@click.command(
+    cls=Command,
+    epilog=examples(
+        "shiftboss probe --pid 1                 in a container, where it is the first process",
+        "shiftboss probe --pid $(cat jobs.pid) || systemctl restart jobs",
+        "shiftboss probe --node web-1:4711       from another machine",
+    ),
+)
+@click.option("--pid", type=click.IntRange(min=1), help="The node of that process on this machine.")
+@click.option("--node", help="The node of that name or id.")
+@json_option
+@store_option
+def probe(pid: int | None, node: str | None, as_json: bool, store: str | None, app: str | None) -> int:
+    """Does this node live?  For a liveness probe.
+
+    It lives while its process runs and it renews its lease: a process that was stopped fails after 15 s at the latest,
+    whoever else lives.  While the store is away, only a process that is gone or stopped fails: starting it again would
+    bring no store back.  Exits with 0 when it lives, with 3 when it does not.
+    """
+    if (pid is None) == (node is None):
+        raise ConfigurationError("say which node: --pid 1, or --node NAME; `shiftboss nodes` shows their names")
+    answer = _of_process(pid)
+    if answer is None:
+        answer = _of_store(pid, node, store, app)
+    if as_json:
+        dump.one(answer)
+    else:
+        talk.note(answer.text)
+    return Exit.DONE if answer.alive else Exit.FALSE
+
+
+def _of_process(pid: int | None) -> Answer | None:
+    """What the system says of the process; None when that is nothing against it."""
+    if pid is None or not Path("/proc/self/stat").exists():
+        return None
+    try:
+        # the name in parentheses may hold anything, the state is the first letter behind it (proc_pid_stat(5))
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return Answer(False, f"there is no process {pid} here")
+    return Answer(False, f"process {pid} is {STOPPED[state]}") if state in STOPPED else None
+
+
+def _of_store(pid: int | None, name: str | None, store: str | None, app: str | None) -> Answer:
+    try:
+        with place.reading(store, app) as views:
+            found = _find(views.nodes(), pid, name)
+            if found is None:
+                whose = f"process {pid} on {socket.gethostname()}" if name is None else name
+                return Answer(False, f"no node of {whose} is there: it has not started, has left, or was given up")
+            return _judged(views, found)
+    except OperatorError as error:
+        return Answer(True, f"nothing is known against it, but the store cannot be asked: {talk.one_line(error)}")
+
+
+def _find(nodes: tuple[NodeStatus, ...], pid: int | None, name: str | None) -> NodeStatus | None:
+    """The newest one: a process that was started again may have the number of the one before."""
+    if name is not None:
+        found = [node for node in nodes if name in (node.id, node.name)]
+    else:
+        found = [node for node in nodes if node.pid == pid and node.host == socket.gethostname()]
+    return max(found, key=lambda node: node.started_at, default=None)
+
+
+def _judged(views: Views, node: NodeStatus) -> Answer:
+    renewed_s = LEASE_S - node.lease_left_s
+    if node.live and renewed_s < SILENT_S:
+        return Answer(True, f"node {node.name} lives; it renewed its lease {max(0.0, renewed_s):.0f} s ago")
+    if views.is_dead(node.id):
+        return Answer(False, f"node {node.name}: its process is gone")
+    try:
+        views.try_write()
+    except OperatorError as error:
+        said = f"node {node.name} cannot renew its lease, for the store takes no writes: {talk.one_line(error)}"
+        return Answer(True, said)
+    return Answer(False, f"node {node.name} does not renew its lease, although the store takes writes: it stands still")
