@@ -4,6 +4,7 @@
 #
 #     tools/fresh_machine.sh [--suite bookworm] [--user root|user] [--keep] [ARGS for pytest …]
 #     tools/fresh_machine.sh --user user -k gates        # a part of the tests, as an ordinary user only
+#     tools/fresh_machine.sh --suite forky               # a younger Debian, with a younger Python (3.14 in late 2026)
 #
 # The machine is a minimal Debian in a folder (debootstrap: needs root), with Python, its venv, make and git; each user gets
 # one of his own, or the first would install for the second.  How registries are reached (certificates, pip's and npm's
@@ -40,7 +41,10 @@ say() { printf '\n── %s (%s s)\n' "$1" "$SECONDS"; }
 
 say "a minimal $suite"
 packages=python3,python3-venv,make,git,ca-certificates
-debootstrap --variant=minbase --include=$packages "$suite" "$folder/base" >"$folder/debootstrap.log" ||
+script=/usr/share/debootstrap/scripts/$suite
+[ -e "$script" ] || script=/usr/share/debootstrap/scripts/sid  # a suite that is younger than this debootstrap
+mirror=http://deb.debian.org/debian
+debootstrap --variant=minbase --include=$packages "$suite" "$folder/base" "$mirror" "$script" >"$folder/debootstrap.log" ||
 	{ tail -20 "$folder/debootstrap.log" >&2 && exit 2; }
 for path in /etc/ssl/certs/ca-certificates.crt /etc/pip.conf /etc/npmrc /etc/hosts /etc/resolv.conf; do
 	if [ -e "$path" ]; then cp -L --remove-destination "$path" "$folder/base$path"; fi
