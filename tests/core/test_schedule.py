@@ -306,8 +306,9 @@ def test_a_gap_at_midnight_moves_a_daily_run_to_one_o_clock():
 
 
 def test_a_repeated_midnight_is_one_midnight():
-    expected = ["10-31 04:00", "11-01 04:00", "11-02 05:00"]
-    assert fires("0 0 * * *", "America/Havana", "2026-10-31", "2026-11-03") == expected
+    """In a year that is past: the rules of years to come change with the time zone data (Cuba's did for 2026)."""
+    expected = ["11-02 04:00", "11-03 04:00", "11-04 05:00"]
+    assert fires("0 0 * * *", "America/Havana", "2024-11-02", "2024-11-05") == expected
 
 
 def test_a_day_that_a_zone_skipped_fires_at_its_end():
