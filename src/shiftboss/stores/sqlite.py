@@ -27,10 +27,6 @@ from shiftboss.stores.reserve import ENOUGH_BYTES, Reserve
 from shiftboss.stores.sqlite_file import Database, Durability
 from shiftboss.stores.sqlite_session import SqliteSession
 
-POSIX_ONLY = (
-    "%s: this system keeps no locks that belong to an open file; no body may open the files of the store, to copy them "
-    "for instance: it would drop the locks, and with them what keeps processes apart"
-)
 CHECKPOINT_AGAIN_S = 1.0
 # A checkpoint cuts a swollen log to 64 MiB when it is used again (sqlite_file.py); beyond twice that it never is.
 LONG_LOG_BYTES = 128 * 1024 * 1024
@@ -112,7 +108,11 @@ class SqliteStore:
             )
         self._pid = os.getpid()
         if not file_locks.HAS_OFD:
-            log.warning(POSIX_ONLY, self._path)
+            log.warning(
+                "%s: this system keeps no locks that belong to an open file; no body may open the files of the store, "
+                "to copy them for instance: it would drop the locks, and with them what keeps processes apart",
+                self._path,
+            )
         sqlite_schema.prepare(self._path, create=create, durability=self._durability)
         facts = self._path.stat()
         self._place = facts.st_dev, facts.st_ino
