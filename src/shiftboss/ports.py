@@ -372,6 +372,11 @@ class Store(Protocol):
     def url(self) -> str: ...
 
     @property
+    def durability(self) -> str:
+        """What a commit survives (W1): "power", "process", or "server": as that is set; "memory": nothing."""
+        ...
+
+    @property
     def clock(self) -> Clock:
         """The clock that its rules live by: the one it was given, or its own where it is a server."""
         ...

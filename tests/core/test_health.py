@@ -276,6 +276,15 @@ class TestSystem:
             "10001 dead letters are open, more than 10000, most of 'a': replay, resolve or discard them"
         ]
 
+    def test_what_a_power_cut_may_take_is_said_and_makes_nothing_worse(self):
+        """W1"""
+        nodes = [a_node("n1", "a", durability="process"), a_node("n2", "a", durability="power")]
+        whole = self.whole(a_worker("a"), nodes=nodes)
+
+        assert whole.status is Health.HEALTHY
+        assert [(reason.fact, reason.severity) for reason in whole.reasons] == [("durability", "healthy")]
+        assert "durability='process' on host:n1: a power cut may take the last commits" in str(whole.reasons[0])
+
     def test_a_node_that_sheds_degrades(self):
         """H4"""
         node = a_node("n1", shed=Shed.LOW, shed_reason="92% of the memory is in use")

@@ -205,29 +205,27 @@ def _try(path: str, action: Callable[[Database], bool]) -> None:
 
 
 def hold_with_a_child(path: str, way: str) -> None:
-    """Says the child's process id; the child would outlive everything."""
+    """The child would outlive everything; it says its process id once it is there."""
     store = opened(path)
     with store.session().begin() as tx:
         tx.write(Change(nodes=(a_node(NODE),)), new=())
     with store.hold(NODE), store.session().begin():
-        say(_a_child(way))
-        ready()
+        _start_a_child(way)
+        sys.stdin.readline()
 
 
-def _a_child(way: str) -> int:
+def _start_a_child(way: str) -> None:
     if way == "fork":
-        child = os.fork()
-        if child == 0:
+        if os.fork() == 0:
             _stay()
-        return child
-    if way == "program":
-        return subprocess.Popen([sys.executable, __file__, "stay", ""], close_fds=False, stdin=subprocess.DEVNULL).pid
-    process = multiprocessing.get_context(way.split()[1]).Process(target=_stay)
-    process.start()
-    return process.pid or 0
+    elif way == "program":
+        subprocess.Popen([sys.executable, __file__, "stay", ""], close_fds=False, stdin=subprocess.DEVNULL)
+    else:
+        multiprocessing.get_context(way.split()[1]).Process(target=_stay).start()
 
 
 def _stay() -> None:
+    say(os.getpid())
     for descriptor in (0, 1, 2):  # so that nobody waits for its lines
         os.close(descriptor)
     while True:

@@ -219,7 +219,7 @@ def test_the_address_is_shown_without_its_password(url: str, shown: str):
         ("postgresql://ada:secret@db:port/jobs", "must be a number"),
         ("postgresql://ada:secret@db/jobs?schema=My-Schema", "no name for us"),
         ("postgresql://ada:secret@db/jobs?prepare=maybe", "auto, on or off"),
-        ("postgresql://ada:secret@db/jobs?colour=red", "not understood"),
+        ("postgresql://ada:secret@db/jobs?colour=red", "'colour' is unknown"),
     ],
 )
 def test_an_address_that_cannot_be_meant_is_refused_without_its_password(url: str, says: str):

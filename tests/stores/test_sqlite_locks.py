@@ -174,7 +174,6 @@ def test_a_child_that_outlives_a_killed_node_does_not_keep_it_alive(spawn: Spawn
     process = spawn("hold_with_a_child", way)
     child = int(next_line(process))
     try:
-        all_ready(process)
         alive = sqlite.is_dead(NODE)
         process.kill()
         process.wait(PATIENCE_S)

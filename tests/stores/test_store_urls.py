@@ -81,8 +81,40 @@ def test_nothing_is_made_or_opened_by_naming_it(tmp_path: Path):
         ("jobs", "not understood"),
         ("sqlite:///jobs.db?mode=ro", "'mode' is unknown"),
         ("sqlite:///jobs.db?durability=none", "'power'"),
+        ("sqlite:///jobs.db?durability=", "'power'"),
+        ("sqlite:///jobs.db?durability", "'power'"),
+        ("jobs.db?durabilty=process", "did you mean 'durability'"),
+        ("jobs.db?Durability=process", "did you mean 'durability'"),
+        ("sqlite:///jobs.db?durability=power&durability=process", "given twice"),
+        ("memory:?durability=process", "takes none"),
+        ("postgresql://localhost/jobs?durability=process", "synchronous_commit"),
+        ("postgresql://localhost/jobs?shema=jobs", "'shema' is unknown; did you mean 'schema'"),
+        ("postgresql://localhost/jobs?Schema=jobs", "did you mean 'schema'"),
+        ("postgresql://localhost/jobs?sslmod=require", "did you mean 'sslmode'"),
+        ("postgresql://localhost/jobs?pool_size=5", "'pool_size' is unknown; options are those of libpq"),
+        ("postgresql://localhost/jobs?schema=a&schema=b", "given twice"),
     ],
 )
 def test_what_is_not_understood_is_refused_with_what_is(url: str, says: str):
     with pytest.raises(ConfigurationError, match=says):
         open_store(url, FrozenClock())
+
+
+def test_the_address_and_the_caller_may_say_the_same_and_not_contradict_each_other():
+    """W1"""
+    process = "sqlite:///jobs.db?durability=process"
+
+    assert open_store(process, FrozenClock()).durability == "process"
+    assert open_store(process, FrozenClock(), durability="process").durability == "process"
+    assert open_store("sqlite:///jobs.db", FrozenClock(), durability="process").durability == "process"
+    assert open_store("sqlite:///jobs.db", FrozenClock()).durability == "power"
+    with pytest.raises(ConfigurationError, match="leave one out"):
+        open_store(process, FrozenClock(), durability="power")
+
+
+@pytest.mark.parametrize("option", ["pasword=geheim", "oauth_client_secret=geheim", "sslpassword=geheim&x=y"])
+def test_a_message_about_an_address_does_not_repeat_a_secret_also_where_its_name_is_misspelt(option: str):
+    with pytest.raises(ConfigurationError) as caught:
+        open_store(f"postgresql://localhost/jobs?{option}&prepare=sometimes", FrozenClock())
+
+    assert "geheim" not in str(caught.value)

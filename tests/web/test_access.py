@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 
 import httpx
 import pytest
@@ -373,6 +375,28 @@ async def test_probes_are_open_and_tell_reasons_to_viewers_alone():
 
     assert (stranger.status_code, stranger.json()) == (200, {"status": "degraded", "reasons": []})
     assert "moving house" in viewer.json()["reasons"][0]
+
+
+@pytest.mark.parametrize("way", ["address", "option"])
+async def test_durability_of_the_process_is_said_in_healthz_status_doctor_and_log(tmp_path, caplog, way):
+    """W1"""
+    url = f"sqlite:///{tmp_path}/jobs.db"
+    boss = Orchestrator(f"{url}?durability=process") if way == "address" else Orchestrator(url, durability="process")
+    said = "durability='process' on "
+
+    async def shiftboss(command: str) -> str:
+        words = [sys.executable, "-m", "shiftboss", command, "--store", url]
+        return (await asyncio.to_thread(subprocess.run, words, capture_output=True, text=True, check=False)).stdout
+
+    async with boss, a_client(Application(boss, Local())) as client:
+        health = (await client.get("/healthz")).json()
+        told = [await shiftboss(command) for command in ("status", "health", "doctor")]
+        status = await boss.status()
+
+    assert health["status"] == "healthy"
+    assert [said in each for each in (*health["reasons"], *told)] == [True] * 4
+    assert [node.durability for node in status.nodes] == ["process"]
+    assert sum("a power cut may take the last" in line for line in caplog.messages) == 1
 
 
 async def test_readyz_is_503_before_the_start_and_after_the_stop():

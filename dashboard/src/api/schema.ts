@@ -346,7 +346,7 @@ export interface HealthPolicy {
   expect_success_within_s: number | null;
 }
 
-/** One fact that makes something other than healthy; `worker` is empty where it is about the whole. */
+/** One fact that makes something other than healthy, or is good to know; about the whole where `worker` is empty. */
 export interface HealthReason {
   severity: Health;
   fact: string;
@@ -496,6 +496,7 @@ export interface NodeStatus {
   pid: number;
   host: string;
   unreadable: string;
+  durability: string;
 }
 
 /** The processes on this store, the oldest first. */

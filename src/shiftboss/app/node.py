@@ -128,6 +128,7 @@ class NodeParts:
             host=host,
             version=package_version(),
             code_version=boss.code_version,
+            durability=self.store.durability,
         )
 
     def engine(self, subscribers: Sequence[Subscriber], meters: Sequence[Meter]) -> Engine:

@@ -88,7 +88,7 @@ class Orchestrator(Operations):
         retention: Duration = "14d",
         letter_retention: Duration = "30d",
         max_dead_letters: int = MAX_DEAD_LETTERS,
-        durability: str = "power",
+        durability: str | None = None,
         code_version: str = "",
         redact: Sequence[str] = (),
         clock: Clock | None = None,
@@ -120,7 +120,7 @@ class Orchestrator(Operations):
         self.shutdown_timeout_s: float = given["shutdown_timeout"]
         self.keep = Keep(runs_s=given["retention"], letters_s=given["letter_retention"])
         self.max_dead_letters: int = given["max_dead_letters"]
-        self.durability: str = given["durability"]
+        self.durability: str | None = given["durability"]
         version = given["code_version"] or os.environ.get("SHIFTBOSS_CODE_VERSION", "")
         self.code_version = storable(version, MAX_REMARK_CHARS)
         self.redact: tuple[str, ...] = given["redact"]

@@ -112,6 +112,7 @@ class NodeStatus(Value, frozen=True, omit_defaults=False):
     pid: int  # of its process
     host: str  # its machine's name
     unreadable: str = ""  # why its row cannot be read (W8)
+    durability: str = ""  # what its commits survive (W1): power, process; "server": as that is set
 
 
 class SystemStatus(Value, frozen=True, omit_defaults=False):
@@ -465,6 +466,7 @@ class Views:
             pid=node.pid,
             host=node.host,
             unreadable=str(node.unreadable) if node.unreadable is not None else "",
+            durability=node.durability,
         )
 
     def _worker(

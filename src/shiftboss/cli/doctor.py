@@ -254,6 +254,16 @@ def fleet(found: SystemStatus, *, is_dead: Callable[[str], bool]) -> Iterator[Fi
             f"{node.name} is gone{held}",
             "any live node takes over within a minute" if live else "start a node: it takes over what is left",
         )
+    not_power = sorted(node.name for node in live if node.durability == "process")
+    if not_power:
+        yield Finding(
+            Severity.WARNING,
+            "durability",
+            f"durability='process' on {', '.join(not_power)}: a power cut may take the last commits",
+            "leave durability out where that matters",
+        )
+    elif any(node.durability == "power" for node in live):
+        yield Finding(Severity.GOOD, "durability", "commits of every node wait for the disk")
     versions = sorted({node.version for node in live})
     if len(versions) > 1:
         yield Finding(

@@ -2,7 +2,7 @@
 
 Rules of this file
 - It shows what `Views.status` answered and asks nothing itself.
-- Off a terminal there is the line and the table; why a run is held is then the last column.
+- Off a terminal there is the line and the table, whose last column is why a run is held, and what is about the whole.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from shiftboss.app.views import SystemStatus, WorkerStatus
-from shiftboss.cli import holding, table, times, words
+from shiftboss.cli import holding, table, talk, times, words
 from shiftboss.cli.table import Cell, Column, Row
 from shiftboss.core.health import in_a_word
 from shiftboss.core.value import replace
@@ -56,6 +56,9 @@ def print_status(found: SystemStatus, *, whole: bool) -> None:
             table.line(*headline(found))
         if found.workers:
             table.show(WITH_WHY, [[*_worker(worker, found.at), _why(worker, found)] for worker in found.workers])
+        for reason in found.reasons if whole else ():
+            if not reason.worker:
+                table.line(talk.one_line(reason.text))
         return
     if whole:
         table.headline(*headline(found))

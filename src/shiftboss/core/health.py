@@ -44,7 +44,7 @@ GRAVE = frozenset({Health.UNHEALTHY, Health.OFFLINE})
 
 
 class HealthReason(Value, frozen=True, omit_defaults=False):
-    """One fact that makes something other than healthy; `worker` is empty where it is about the whole."""
+    """One fact that makes something other than healthy, or is good to know; about the whole where `worker` is empty."""
 
     severity: Health  # what it makes of it
     fact: str  # failure_rate, slow, backlog, stuck, no_success, breaker, zombie, offline, draining, disabled, store, …
@@ -141,7 +141,8 @@ def health_of_all(
         others.append(HealthReason(Health.DEGRADED, "store", store_concern))
     if lease_s is not None:
         others += _silent(snapshot, live, lease_s)
-    reasons = (*store, *(reason for health in workers.values() for reason in health.reasons), *others)
+    of_workers = (reason for health in workers.values() for reason in health.reasons)
+    reasons = (*store, *of_workers, *others, *_durability(snapshot, live))
     if store or any(w.status in GRAVE and _priority(snapshot, name) >= Priority.HIGH for name, w in workers.items()):
         return SystemHealth(Health.UNHEALTHY, reasons, workers)
     is_well = all(health.status in (Health.HEALTHY, Health.UNKNOWN) for health in workers.values()) and not others
@@ -297,6 +298,15 @@ def _silent(snapshot: Snapshot, live: Collection[str], lease_s: float) -> Iterat
             f"node {node.name} has not renewed its lease for more than {SILENT_S:g} s: it stands still or cannot write"
         )
         yield HealthReason(Health.DEGRADED, "silent", said)
+
+
+def _durability(snapshot: Snapshot, live: Collection[str]) -> Iterator[HealthReason]:
+    """W1: chosen, so it makes nothing worse; and said."""
+    names = sorted(node.name for node in snapshot.nodes.values() if node.id in live and node.durability == "process")
+    if names:
+        shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        said = f"durability='process' on {shown}: a power cut may take the last commits"
+        yield HealthReason(Health.HEALTHY, "durability", said)
 
 
 def _gravity(status: Health) -> int:

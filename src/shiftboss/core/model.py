@@ -316,6 +316,7 @@ class Node(Value, frozen=True):
     version: str = ""  # of shiftboss
     code_version: str = ""  # of the application
     unreadable: Unreadable | None = None  # W8: only what could be told of its row
+    durability: str = ""  # what its commits survive (W1): power, process, or what the server says
 
 
 # ── what an executor says ────────────────────────────────────────────────────────────────────────────────────────

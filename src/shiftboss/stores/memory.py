@@ -32,6 +32,8 @@ class MemoryStore:
     trouble: str | None = None
     concern: str | None = None
 
+    durability = "memory"
+
     def __init__(
         self, *, clock: Clock | None = None, to_be_had: Callable[[Collection[int]], Collection[int]] | None = None
     ) -> None:

@@ -53,6 +53,10 @@ class PostgresStore:
         return self._address.url
 
     @property
+    def durability(self) -> str:
+        return "server"
+
+    @property
     def clock(self) -> Clock:
         """The database's, or the one that was given instead of this machine's."""
         return self._clock

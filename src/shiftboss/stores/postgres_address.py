@@ -12,15 +12,15 @@ from enum import StrEnum
 from typing import NamedTuple
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from psycopg import ProgrammingError, conninfo
+from psycopg import ProgrammingError, conninfo, pq
 
-from shiftboss.errors import ConfigurationError
+from shiftboss.errors import ConfigurationError, did_you_mean
 from shiftboss.stores.postgres_deadline import CONNECT_S
 
 SCHEMA = "shiftboss"
 NAME = re.compile(r"[a-z_][a-z0-9_]{0,47}")  # needs no quotes, and has room as a channel's name
 OURS = ("schema", "prepare")
-SECRETS = ("password", "sslpassword", "passfile")
+SECRETS = ("password", "sslpassword", "passfile", "oauth_client_secret", "scram_client_key", "scram_server_key")
 DEFAULTS = {  # a dead peer is noticed in seconds; the deadline of calls is the last resort, not the first
     "connect_timeout": str(CONNECT_S),
     "keepalives": "1",
@@ -53,6 +53,7 @@ def address_of(url: str) -> Address:
     parts = urlsplit(url)
     query = parse_qsl(parts.query, keep_blank_values=True)
     shown = _shown(url)
+    _check_names([name for name, _ in query], shown)
     ours = {name: value for name, value in query if name in OURS}
     theirs = urlencode([(name, value) for name, value in query if name not in OURS], quote_via=quote)
     try:
@@ -86,10 +87,32 @@ def address_of(url: str) -> Address:
     return Address(shown, defaults | parameters, schema, prepare)
 
 
+def _check_names(names: list[str], shown: str) -> None:
+    """libpq would not say which one it does not know, and takes the last of two."""
+    known = _known()
+    for name in names:
+        if name == "durability":
+            raise ConfigurationError(
+                f"store {shown!r}: durability is an option of SQLite; what a commit survives here is the server's "
+                "synchronous_commit (`shiftboss doctor` says how it is set)"
+            )
+        if name not in known:
+            near = did_you_mean(name.lower(), known)
+            hint = near if near.startswith("did") else "options are those of libpq, schema and prepare"
+            raise ConfigurationError(f"store {shown!r}: option {name!r} is unknown; {hint}")
+        if names.count(name) > 1:
+            raise ConfigurationError(f"store {shown!r}: option {name!r} is given twice; leave one out")
+
+
+def _known() -> set[str]:
+    return {*OURS, *(option.keyword.decode() for option in pq.Conninfo.get_defaults()), "ssl"}  # ssl=true: JDBC's word
+
+
 def _shown(url: str) -> str:
     parts = urlsplit(url)
     user, _, host = parts.netloc.rpartition("@")
     user = user.partition(":")[0]
-    kept = [(name, value) for name, value in parse_qsl(parts.query) if name not in SECRETS]
+    shown = _known().difference(SECRETS)  # a name that is unknown may be a secret's, misspelt
+    kept = [(name, value) for name, value in parse_qsl(parts.query) if name in shown]
     query = f"?{urlencode(kept, quote_via=quote)}" if kept else ""
     return f"postgresql://{user}@{host}{parts.path}{query}" if user else f"postgresql://{host}{parts.path}{query}"

@@ -62,6 +62,10 @@ class SqliteStore:
         return f"sqlite:///{self._path}"
 
     @property
+    def durability(self) -> str:
+        return self._durability.value
+
+    @property
     def clock(self) -> Clock:
         return self._clock
 
@@ -111,6 +115,12 @@ class SqliteStore:
             log.warning(
                 "%s: this system keeps no locks that belong to an open file; no body may open the files of the store, "
                 "to copy them for instance: it would drop the locks, and with them what keeps processes apart",
+                self._path,
+            )
+        if self._durability is Durability.PROCESS:
+            log.warning(
+                "%s: durability='process': commits do not wait for the disk; a power cut may take the last of them, "
+                "the end of the process does not",
                 self._path,
             )
         sqlite_schema.prepare(self._path, create=create, durability=self._durability)

@@ -3,11 +3,13 @@
 Rules of this file
 - As long as this process has the file open it shares two spans that SQLite locks for the same reason: IN_USE in the
   file, DMS in its -shm.  So nobody, of whatever version or program, takes itself for the only one, removes the log or
-  begins its index anew.  They are given back just before the last connection is closed, which may be the only one.
+  begins its index anew.  They are given back just before the last connection is closed, which may be the only one: its
+  SQLite finds nothing left to do where another one was faster.
 - Among ourselves WRITER says what SQLite's WRITE lock says; VIEW, shared by who reads and taken by who moves the log
   into the file, what its READ and CKPT locks say.  SQLite never looks at these bytes.
 - While it writes, a process shares RECOVER in -shm: nobody rebuilds the index under it.
-- DOOR is taken by the first opening and the last closing of each process: between SQLite's locks and ours is a moment.
+- DOOR is taken for the first opening in each process: between SQLite's DMS lock and ours is a moment.  It is short, and
+  no body is likely to look just then: whoever waited MAX_DOOR_S goes on without.
 - Each connection has a descriptor of its own, so its locks are its own too.  Closing one would drop SQLite's locks:
   it is kept for the next connection, and all are closed when this process has no connection left.
 """
@@ -27,7 +29,7 @@ from shiftboss.stores import file_locks, sqlite_errors
 from shiftboss.stores.file_locks import Span
 
 MAX_BUSY_S = 5.0  # `trigger` gives up after 5 s
-MAX_DOOR_S = 1.0  # for who leaves: whoever opens next tidies up
+MAX_DOOR_S = 1.0  # an opening takes a millisecond; one that is stopped in the middle must not keep everybody out
 MIN_PAUSE_S, MAX_PAUSE_S = 0.0002, 0.001
 
 PENDING = 0x40000000  # the page that SQLite keeps for locks (os.h)
@@ -175,12 +177,14 @@ def _opened(file: _File, path: Path) -> Iterator[Locks]:
     locks = SharedLocks(file, file.idle.pop() if file.idle else _another(file, path))
     try:
         if is_first:
-            _granted(lambda: file_locks.take(file.anchor, DOOR), path)
-            _granted(lambda: file_locks.share(file.anchor, IN_USE), path)
+            if not patiently(lambda: file_locks.share(file.anchor, IN_USE), MAX_BUSY_S):
+                raise sqlite_errors.busy(path, MAX_BUSY_S)
+            patiently(lambda: file_locks.take(file.anchor, DOOR), MAX_DOOR_S)
         yield locks
         if is_first:
             file.index = file_locks.open_file(f"{os.path.realpath(path)}-shm", os.O_RDWR)
-            _granted(lambda: file_locks.share(file.index, DMS), path)
+            if not patiently(lambda: file_locks.share(file.index, DMS), MAX_BUSY_S):
+                raise sqlite_errors.busy(path, MAX_BUSY_S)
             file_locks.give_back(file.anchor, DOOR)
     except BaseException:
         locks.release()
@@ -202,7 +206,7 @@ def closing(locks: Locks) -> Iterator[None]:
     try:
         with file.lock:
             locks.release()
-            if file.connections == 1 and patiently(lambda: file_locks.take(file.anchor, DOOR), MAX_DOOR_S):
+            if file.connections == 1:
                 file_locks.give_back(file.anchor, IN_USE)  # or SQLite could not be the last either
                 file_locks.give_back(file.index, DMS)
             try:
@@ -214,11 +218,6 @@ def closing(locks: Locks) -> Iterator[None]:
                     file.let_go()
     finally:
         _leave(file)
-
-
-def _granted(ask: Callable[[], bool], path: Path) -> None:
-    if not patiently(ask, MAX_BUSY_S):
-        raise sqlite_errors.busy(path, MAX_BUSY_S)
 
 
 def _leave(file: _File) -> None:

@@ -8,10 +8,11 @@ Rules of this file
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from urllib.parse import parse_qsl
 
 from shiftboss.clock import Clock, SystemClock
-from shiftboss.errors import ConfigurationError
+from shiftboss.errors import ConfigurationError, did_you_mean
 from shiftboss.ports import Store
 
 DEFAULT_URL = "sqlite:///shiftboss.db"
@@ -33,18 +34,13 @@ def open_store(url: str = DEFAULT_URL, clock: Clock | None = None, *, durability
     address, _, query = url.strip().partition("?")
     if address.startswith(POSTGRES):
         return _postgres(url.strip(), clock)
-    options = _options(query, url)
-    chosen = durability or options.get("durability") or "power"
-    if chosen not in ("power", "process"):
-        raise ConfigurationError(
-            f"durability={chosen!r} is unknown; use 'power' (every commit survives a loss of power) or 'process' "
-            "(faster, survives only the death of the process)"
-        )
     if address in (MEMORY, "memory://"):
+        _options(query, url, known=())
         from shiftboss.stores.memory import MemoryStore
 
         return MemoryStore(clock=clock)
     path = _path(address, url)
+    chosen = _durability(durability, _options(query, url, known=("durability",)), url)
     from shiftboss.stores.sqlite import SqliteStore
 
     return SqliteStore(path, clock=clock, durability=chosen)
@@ -84,9 +80,28 @@ def _looks_like_a_path(address: str) -> bool:
     return bool(name) and ":" not in name and (name != address or has_suffix)
 
 
-def _options(query: str, url: str) -> dict[str, str]:
-    options = dict(parse_qsl(query, keep_blank_values=True))
-    unknown = sorted(set(options) - {"durability"})
-    if unknown:
-        raise ConfigurationError(f"store {url!r}: option {unknown[0]!r} is unknown; known: durability")
+def _durability(given: str | None, options: dict[str, str], url: str) -> str:
+    """What the address and the caller say, who must not contradict each other."""
+    in_url = options.get("durability", given)
+    if given is not None and in_url != given:
+        raise ConfigurationError(f"store {url!r} says durability={in_url}, the orchestrator {given!r}; leave one out")
+    chosen = "power" if in_url is None else in_url
+    if chosen not in ("power", "process"):
+        raise ConfigurationError(
+            f"durability={chosen!r} is unknown; use 'power' (every commit survives a loss of power) or 'process' "
+            "(faster, survives only the death of the process)"
+        )
+    return chosen
+
+
+def _options(query: str, url: str, *, known: Collection[str]) -> dict[str, str]:
+    """Each once, by its exact name."""
+    options: dict[str, str] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name not in known:
+            hint = did_you_mean(name.lower(), known) if known else "such a store takes none"
+            raise ConfigurationError(f"store {url!r}: option {name!r} is unknown; {hint}")
+        if name in options:
+            raise ConfigurationError(f"store {url!r}: option {name!r} is given twice; leave one out")
+        options[name] = value
     return options
