@@ -5,10 +5,13 @@ Rules of this file
 - `lease_s` is what leases are written in: seconds of the store's own clock, or of this machine's, which count the time
   in which it was suspended, so that a sleeping node's lease ends (C2); `boot` names what they belong to.
 - `elapsed_s` is this machine's alone, suspension counted; a node trusts its own lease by it, whatever other clocks do.
+  A wall clock that was set is found out by it (O4), and `machine_boot` names what it counts from.
 """
 
 from __future__ import annotations
 
+import ctypes
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,13 +30,31 @@ class Clock(Protocol):
     def lease_s(self) -> float: ...
     @property
     def boot(self) -> str: ...
+    @property
+    def machine_boot(self) -> str: ...
+    @property
+    def leases_by_wall(self) -> bool:
+        """Whether `lease_s` follows the wall clock when that is set."""
+        ...
 
 
 class SystemClock:
     """The machine's clocks."""
 
+    leases_by_wall = False
+
     def __init__(self) -> None:
-        self.boot = _boot()
+        self._boot_id = _boot_id()
+
+    @property
+    def boot(self) -> str:
+        """The kernel's name for it; where it has none, the wall instant of the boot: it moves when the clock is set.
+
+        So two of these are compared with tolerance, and stored ones move along (core/fleet.py, core/clock_step.py).
+        """
+        return self._boot_id or f"booted-{round(time.time() - self.elapsed_s())}"
+
+    machine_boot = boot
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -47,9 +68,19 @@ class SystemClock:
     lease_s = elapsed_s
 
 
-def _boot() -> str:
+def _boot_id() -> str:
+    """Empty where the system does not say."""
     try:
         return BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:
-        # No boot id (macOS, BSD): the boot's wall instant to the minute tells boots apart well enough.
-        return f"booted-{int((time.time() - time.clock_gettime(LEASE_CLOCK)) // 60)}"
+        return _boot_session() if sys.platform == "darwin" else ""
+
+
+def _boot_session() -> str:
+    """macOS: sysctl kern.bootsessionuuid; a sandbox may refuse it."""
+    try:
+        size, value = ctypes.c_size_t(64), ctypes.create_string_buffer(64)
+        found: int = ctypes.CDLL(None).sysctlbyname(b"kern.bootsessionuuid", value, ctypes.byref(size), None, 0)
+    except (OSError, AttributeError):
+        return ""
+    return value.value.decode("ascii", "replace") if found == 0 else ""

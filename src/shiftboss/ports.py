@@ -25,6 +25,7 @@ from shiftboss.core.lane import Lane
 from shiftboss.core.model import (
     MAX_LINES,
     BreakerState,
+    ClockMark,
     DeadLetter,
     Error,
     LogLine,
@@ -191,6 +192,14 @@ class Reader(Protocol):
 
     def keyed(self, pairs: Collection[tuple[str, str]]) -> list[Run]:
         """For each (worker, key) the live run, else the newest finished one that succeeded."""
+        ...
+
+    def fired(self, names: Collection[str], *, after: datetime) -> dict[str, list[datetime]]:
+        """Of these workers the instants later than *after* that an ended run has as its own (O1, O4)."""
+        ...
+
+    def clock_mark(self) -> ClockMark | None:
+        """How the wall clock stood when somebody last looked (O4); None: nobody has."""
         ...
 
     def payloads(self, ids: Collection[int]) -> dict[int, bytes]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from builders import (
-    FAILED,
     NOON,
     OK,
     a_breaker,
@@ -22,9 +21,7 @@ from builders import (
 from shiftboss.core.events import RunEnded, WorkerDeclared
 from shiftboss.core.model import BreakerMode, BreakerState, Cause, Disabled, Origin, Status
 from shiftboss.core.policy import BreakerPolicy
-from shiftboss.core.reconcile import clock_went_back
 from shiftboss.core.schedule import jitter_offset_s
-from shiftboss.core.snapshot import NOTHING, Change
 from shiftboss.core.worker import Start
 from shiftboss.errors import ConfigurationError, CycleError
 
@@ -223,81 +220,3 @@ class TestRefusal:
         """B9"""
         with pytest.raises(ConfigurationError, match="'b' uses 2 permits of 'db', which has only 1"):
             a_snapshot().declare(a_definition("b", uses={"db": 2}), resources={"db": 1})
-
-
-class TestClock:
-    """O4: a backward step repeats nothing."""
-
-    def a_world(self, run, **record):
-        return a_snapshot(run, workers=[a_worker("a", **HOURLY)], records={"a": a_record(**record)})
-
-    def went_back(self, world, now):
-        change, moved = clock_went_back(world, now, ids=world.ids)
-        world.apply(change)
-        return moved
-
-    def test_what_was_covered_is_not_repeated(self):
-        world = self.a_world(an_occurrence(due_at=at("13:00")), anchor_at=at("06:00"), last_instant=at("12:00"))
-
-        assert self.went_back(world, at("09:30")) == 0
-        assert [run.due_at for run in world.pending()] == [at("13:00")]
-
-    def test_the_waiting_occurrence_moves_to_the_first_instant_after_now(self):
-        world = self.a_world(an_occurrence(due_at=at("13:00")), anchor_at=at("06:00"), last_instant=at("08:00"))
-
-        assert self.went_back(world, at("09:30")) == 1
-        (run,) = world.pending()
-        assert (run.id, run.occurs_at, run.due_at) == (1, at("10:00"), at("10:00"))
-
-    def test_and_not_before_the_last_one_that_was_covered(self):
-        world = self.a_world(an_occurrence(due_at=at("15:00")), anchor_at=at("06:00"), last_instant=at("10:00"))
-
-        assert self.went_back(world, at("09:30")) == 1
-        assert [run.due_at for run in world.pending()] == [at("11:00")]
-
-    def test_an_overdue_one_is_not_put_off(self):
-        world = self.a_world(an_occurrence(due_at=at("09:00")), anchor_at=at("06:00"), last_instant=at("08:00"))
-
-        assert self.went_back(world, at("09:30")) == 0
-
-    def test_one_that_has_started_stays(self):
-        world = self.a_world(an_occurrence(attempt=1, due_at=at("13:00")), anchor_at=at("06:00"))
-
-        assert self.went_back(world, at("09:30")) == 0
-
-    def test_the_first_one_moves_with_its_anchor(self):
-        world = self.a_world(an_occurrence(due_at=at("13:00")), anchor_at=at("13:00"))
-
-        assert self.went_back(world, at("09:30")) == 1
-        assert [run.due_at for run in world.pending()] == [at("10:30")]
-        assert world.record("a").anchor_at == at("10:30")
-
-    def test_jitter_is_kept(self):
-        run = an_occurrence(due_at=at("13:00"))
-        record = a_record(anchor_at=at("06:00"), last_instant=at("08:00"))
-        world = a_snapshot(run, workers=[a_worker("a", jitter_s=60.0, **HOURLY)], records={"a": record})
-        self.went_back(world, at("09:30"))
-
-        assert world.pending()[0].due_at == after(jitter_offset_s("a", 60.0), at("10:00"))
-
-    def test_a_bucket_refills_from_now_on(self):
-        """B8"""
-        world = self.a_world(an_occurrence(due_at=at("09:00")), anchor_at=at("06:00"), tokens=0.0, tokens_at=NOON)
-        self.went_back(world, at("09:30"))
-
-        assert world.record("a").tokens_at == at("09:30")
-
-    def test_where_nothing_moves_nothing_is_written(self):
-        world = a_snapshot(a_run(), workers=[a_worker("a")])
-
-        assert clock_went_back(world, NOON, ids=world.ids) == (Change(), 0)
-        assert Change() == NOTHING
-
-    def test_a_forward_step_is_one_catch_up(self):
-        """O2"""
-        world = self.a_world(an_occurrence(due_at=at("06:00")), anchor_at=at("06:00"))
-
-        assert world.start(at("18:30")) == [1]
-        assert (world.running[1].covers_until, world.running[1].missed) == (at("18:00"), 12)
-        world.settle(1, FAILED, at("18:31"))
-        assert [run.id for run in world.pending()] == [1]

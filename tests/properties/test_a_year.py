@@ -81,7 +81,7 @@ def test_a_wildcard_hour_follows_elapsed_time():
 
 @pytest.mark.parametrize("schedule", [Every(60.0), Cron("* * * * *")], ids=["every", "cron"])
 def test_a_clock_that_is_set_three_days_forward_is_one_catch_up(schedule):
-    """O4, O2: one run takes up 4,320 instants, and the schedule goes on."""
+    """O4, O2: one run takes up 4,320 instants of the calendar; an interval has not missed any."""
     sim = Simulator("2026-03-01")
     sim.add_node([scheduled("tick", schedule)])
     sim.run_for(600)
@@ -91,13 +91,14 @@ def test_a_clock_that_is_set_three_days_forward_is_one_catch_up(schedule):
     runs = [run for run in sim.history.runs.values() if run.status is Status.SUCCEEDED]
 
     assert sim.history.violations == []
-    assert len(instants(sim, "tick")) - before == 11
-    assert sorted(run.missed for run in runs)[-2:] == [0, 4319]
+    is_cron = isinstance(schedule, Cron)
+    assert len(instants(sim, "tick")) - before == (11 if is_cron else 10)
+    assert sorted(run.missed for run in runs)[-2:] == ([0, 4319] if is_cron else [0, 0])
 
 
 @pytest.mark.parametrize("schedule", [Every(60.0), Cron("* * * * *")], ids=["every", "cron"])
-def test_a_clock_that_is_set_three_days_back_repeats_nothing(schedule):
-    """O4: no instant runs twice; it goes on when the clock has passed the last one."""
+def test_a_clock_that_is_set_three_days_back_goes_on_at_once_and_repeats_nothing(schedule):
+    """O4, O1: a run a minute; only the ten instants that have run already are left out when they come again."""
     sim = Simulator("2026-03-10")
     sim.add_node([scheduled("tick", schedule)])
     sim.run_for(600)
@@ -108,4 +109,24 @@ def test_a_clock_that_is_set_three_days_back_repeats_nothing(schedule):
 
     assert sim.history.violations == []
     assert len(set(after)) == len(after)
-    assert len(after) - len(before) == 10
+    left_out = 10 if isinstance(schedule, Cron) else 0
+    assert len(after) - len(before) == pytest.approx(3 * 1440 + 10 - left_out, abs=1)
+
+
+@pytest.mark.parametrize("schedule", [Every(60.0), Cron("* * * * *")], ids=["every", "cron"])
+def test_three_days_forward_for_ten_minutes_cost_nothing_afterwards(schedule):
+    """O4, O1, O2: what the catch-up merely covered runs when its true time comes."""
+    sim = Simulator("2026-03-01")
+    sim.add_node([scheduled("tick", schedule)])
+    sim.run_for(590)
+    sim.step_wall(3 * 86_400.0)
+    sim.run_for(600)
+    sim.step_wall(-3 * 86_400.0)
+    before = len(instants(sim, "tick"))
+    sim.run_for(3 * 86_400.0 + 3600)
+    after = instants(sim, "tick")
+
+    assert sim.history.violations == []
+    assert len(set(after)) == len(after)
+    left_out = 10 if isinstance(schedule, Cron) else 0
+    assert len(after) - before == pytest.approx(3 * 1440 + 60 - left_out, abs=1)

@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 from systems import play
 
-from shiftboss.core import claim, decide, fleet, gates, occurrence, settle, snapshot
+from shiftboss.core import claim, clock_step, decide, fleet, gates, occurrence, settle, snapshot
 from shiftboss.core.model import Run, Status
 from shiftboss.core.snapshot import NOTHING
 from shiftboss.core.value import replace
-from shiftboss.engine import agenda, cycle, flight, lease, mirror
+from shiftboss.engine import agenda, clock_watch, cycle, flight, lease, mirror
 from shiftboss.errors import ShiftbossError
+from shiftboss.stores import memory_tables
 
 SEEDS = (*range(90_090, 90_150), *range(60))  # each mistake shows in one of them; the rarest in one of two hundred
 PARTS_SEEDS = range(80_100, 80_300)
@@ -118,7 +119,7 @@ def retries_without_end(patch: pytest.MonkeyPatch) -> None:
 
 def verdict_of_the_last_to_end(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
-        settle, "_latest", lambda record, run, *, ok: settle.Verdict(occurs_at=run.occurs_at, run=run.id, ok=ok)
+        settle, "_latest", lambda record, run, now, *, ok: settle.Verdict(occurs_at=run.occurs_at, run=run.id, ok=ok)
     )
 
 
@@ -194,6 +195,41 @@ def news_of_others_forgotten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(mirror.Mirror, "is_behind", property(lambda self: False, nothing), raising=False)
 
 
+def retries_not_shifted(patch: pytest.MonkeyPatch) -> None:
+    real = memory_tables.shifted
+    patch.setattr(memory_tables, "shifted", lambda run, shift: run if run.has_started else real(run, shift))
+
+
+def schedules_not_set(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(clock_step, "_set_schedule", nothing)
+
+
+def what_ran_comes_again(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(clock_step, "_stretches", lambda rule, instants, known: ())
+
+
+def intervals_on_old_instants(patch: pytest.MonkeyPatch) -> None:
+    real = clock_step._set_interval
+    patch.setattr(
+        clock_step,
+        "_set_interval",
+        lambda draft, definition, rule, record, shift, taken: real(draft, definition, rule, record, shift, ()),
+    )
+
+
+def clock_not_watched(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(clock_watch.ClockWatch, "step_us", lambda self, mark: 0)
+
+
+def every_node_shifts(patch: pytest.MonkeyPatch) -> None:
+    real = clock_watch.ClockWatch.saw
+
+    def saw(self: clock_watch.ClockWatch, mark: Any, *, step_us: int = 0) -> Any:
+        return replace(real(self, mark, step_us=step_us), set_us=0)
+
+    patch.setattr(clock_watch.ClockWatch, "saw", saw)
+
+
 WITH_PARTS: tuple[Plant, ...] = (parts_not_heeded, news_of_parts_forgotten, news_of_others_forgotten)
 
 MISTAKES: tuple[Plant, ...] = (
@@ -225,6 +261,12 @@ MISTAKES: tuple[Plant, ...] = (
     retries_without_end,
     verdict_of_the_last_to_end,
     no_runs_after,
+    retries_not_shifted,
+    schedules_not_set,
+    what_ran_comes_again,
+    intervals_on_old_instants,
+    clock_not_watched,
+    every_node_shifts,
 )
 
 

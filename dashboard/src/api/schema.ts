@@ -657,6 +657,8 @@ export interface Run {
   by: string;
   traceparent: string | null;
   unreadable: Unreadable | null;
+  by_calendar: boolean;
+  clock_set_us: number;
 }
 
 /** `attempt` is the one that ended with it, and `attempt_cause` how; 0 where it ended without one. */

@@ -119,6 +119,7 @@ def contents(reader: Reader, delta: Delta) -> Iterator[Change]:
         breakers=tuple(sorted(delta.breakers, key=lambda breaker: breaker.name)),
         resources=tuple(sorted((delta.resources or {}).items())),
         nodes=tuple(sorted(delta.nodes or (), key=lambda node: node.id)),
+        clock=reader.clock_mark(),
     )
     yield from _runs(reader)
     yield from _letters(reader)

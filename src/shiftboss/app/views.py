@@ -180,6 +180,7 @@ class Views:
             run = found[0] if found and found[0].digest == promise.digest else None
             if run is not None and run.id > promise.after_run:
                 return run
+            mark = reader.clock_mark()
             refusal = self._refusal(promise, reader)
         if refusal is not None:
             raise NotAllowed(
@@ -188,7 +189,8 @@ class Views:
         state = snapshot.workers.get(promise.worker)
         if run is None or state is None:
             return None
-        return run if keeps_its_key(run, self._clock.now(), key_ttl_s=state.definition.key_ttl_s) else None
+        ttl_s, now = state.definition.key_ttl_s, self._clock.now()
+        return run if keeps_its_key(run, now, key_ttl_s=ttl_s, clock_set_us=mark.set_us if mark else 0) else None
 
     def _refusal(self, promise: Promise, reader: Reader) -> ArrivalRefused | None:
         after = promise.after_event

@@ -72,9 +72,9 @@ def trigger(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], request: R
             f"the payload for {state.name!r} has {len(request.payload)} bytes, {definition.max_payload_bytes} are "
             "allowed; pass a reference to the data, or raise max_payload"
         )
-    due_at = now
+    due_at, by_calendar = now, False
     if request.at is not None:
-        due_at = max(request.at, now)
+        due_at, by_calendar = max(request.at, now), request.at > now
     elif request.delay_s:
         due_at = later(now, request.delay_s)
     deadline_at = None if definition.deadline_s is None else later(due_at, definition.deadline_s)
@@ -95,6 +95,7 @@ def trigger(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], request: R
         deadline_at=deadline_at,
         by=request.by,
         traceparent=request.traceparent,
+        by_calendar=by_calendar,
     )
     return Change(runs=(run,), events=(RunStored(at=now, worker=run.worker, run=run.id, origin="trigger"),)), run
 
@@ -104,7 +105,7 @@ def _earlier(snapshot: Snapshot, now: datetime, request: Request, *, key_ttl_s: 
     run = snapshot.keyed.get((request.worker, request.key or ""))
     if run is not None and run.unreadable is not None:
         raise NotAllowed(f"key {request.key!r} of worker {request.worker!r} is taken: {run.unreadable}; {REMEDY}")
-    if run is None or not keeps_its_key(run, now, key_ttl_s=key_ttl_s):
+    if run is None or not keeps_its_key(run, now, key_ttl_s=key_ttl_s, clock_set_us=snapshot.clock_set_us):
         return None
     if run.digest != request.digest:
         raise DuplicateKey(
@@ -114,12 +115,14 @@ def _earlier(snapshot: Snapshot, now: datetime, request: Request, *, key_ttl_s: 
     return run
 
 
-def keeps_its_key(run: Run, now: datetime, *, key_ttl_s: float) -> bool:
-    """O5: whether a trigger with its key means this very run."""
+def keeps_its_key(run: Run, now: datetime, *, key_ttl_s: float, clock_set_us: int) -> bool:
+    """O5: whether a trigger with its key means this very run.  *clock_set_us* is how far the clock was set in all."""
     if not run.status.is_final:
         return True
-    is_fresh = run.finished_at is not None and seconds_between(run.finished_at, now) < key_ttl_s
-    return run.status is Status.SUCCEEDED and is_fresh
+    if run.status is not Status.SUCCEEDED or run.finished_at is None:
+        return False
+    was_set_since_s = (clock_set_us - run.clock_set_us) / 1e6  # O4: no time passed by that
+    return seconds_between(run.finished_at, now) - was_set_since_s < key_ttl_s
 
 
 def cancel(

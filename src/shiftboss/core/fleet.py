@@ -7,6 +7,7 @@ Rules of this file
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from datetime import datetime
 
@@ -20,6 +21,8 @@ RENEW_S = 10.0
 SILENT_S = 15.0  # one renewal was missed, and half the lease is gone: no busy moment explains that
 TRUST_MARGIN_S = 3.0  # C3: stop before others may think so
 RESCUE_GRACE_S = 5.0  # C4: clocks and slow commits of the one that is thought dead
+BOOTED = re.compile(r"booted-(-?\d+)")  # the wall instant of a boot, in seconds since 1970
+BOOT_TOLERANCE_S = 20  # small corrections of the clock add up; no machine boots twice in so short a time
 KILL_S = 1.0  # B7: so long before a rescue bodies are killed that can be; to find a tree takes some 50 ms
 
 
@@ -40,7 +43,7 @@ def renew(snapshot: Snapshot, now: datetime, *, node: Node, lease_s: float) -> t
     is_gapless = (
         stored is not None
         and stored.unreadable is None
-        and stored.boot == node.boot
+        and is_same_boot(stored.boot, node.boot)
         and stored.lease_until_s >= lease_s
     )
     held_since_s = stored.held_since_s if stored is not None and is_gapless else lease_s
@@ -64,9 +67,20 @@ def shed(snapshot: Snapshot, now: datetime, *, node: Node, level: Shed, reason: 
     return Change(nodes=(changed,), events=(event,)), changed
 
 
+def is_same_boot(one: str, other: str) -> bool:
+    """Whether two nodes count elapsed time from one start of their machine.
+
+    Without a name of its own a boot is known by its wall instant (clock.py), which wanders a little with the clock.
+    """
+    if one == other:
+        return True
+    when, others = BOOTED.fullmatch(one), BOOTED.fullmatch(other)
+    return when is not None and others is not None and abs(int(when[1]) - int(others[1])) <= BOOT_TOLERANCE_S
+
+
 def is_live(node: Node, *, boot: str, lease_s: float) -> bool:
     """Whether its lease is good now; nobody waits for a node whose row cannot be read (W8)."""
-    return node.boot == boot and node.lease_until_s > lease_s and node.unreadable is None
+    return is_same_boot(node.boot, boot) and node.lease_until_s > lease_s and node.unreadable is None
 
 
 def live_nodes(snapshot: Snapshot, *, boot: str, lease_s: float) -> frozenset[str]:
@@ -94,6 +108,6 @@ def lost_nodes(snapshot: Snapshot, *, me: Node, lease_s: float, dead: Collection
     def is_lost(node: Node) -> bool:
         if node.id in dead or node.unreadable is not None or me.unreadable is not None:
             return node.id in dead
-        return node.boot != me.boot or (settled_in and node.lease_until_s + RESCUE_GRACE_S < lease_s)
+        return not is_same_boot(node.boot, me.boot) or (settled_in and node.lease_until_s + RESCUE_GRACE_S < lease_s)
 
     return tuple(node for node in snapshot.nodes.values() if node.id != me.id and is_lost(node))

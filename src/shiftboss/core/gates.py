@@ -242,7 +242,8 @@ def _ask_upstream(view: View, ask: Ask, edge: Upstream) -> None:
         return
     record = snapshot.record(edge.worker)
     broken = _why_broken(snapshot, upstream)
-    owed = owed_run(view, edge.worker, run.occurs_at, running_only=broken is not None)
+    occurs_at = min(run.occurs_at, max(run.due_at, view.now))  # a clock that was set back leaves it ahead (O4)
+    owed = owed_run(view, edge.worker, occurs_at, running_only=broken is not None)
     if owed is not None:
         ask.hold(
             UpstreamOwes(

@@ -173,6 +173,8 @@ class Run(Value, frozen=True):
     by: str = ""  # who asked for it
     traceparent: str | None = None  # W3C's, of the span that triggered it; its attempts link to that
     unreadable: Unreadable | None = None  # W8: only what could be told of its row
+    by_calendar: bool = False  # its first start is due at an instant of the wall clock (`at=`, cron), not after a while
+    clock_set_us: int = 0  # of a finished one: how far the wall clock had been set in all (ClockMark), for its age
 
     def held_by(self, node: str, fence: int) -> bool:
         """C5: whether *node* still holds the claim it was given."""
@@ -257,6 +259,7 @@ class Record(Value, frozen=True):
     tokens: float | None = None  # B8; None: a full bucket
     tokens_at: datetime | None = None
     unreadable: Unreadable | None = None  # W8: only what could be told of its row
+    ran_ahead: tuple[tuple[datetime, datetime], ...] = ()  # O1: stretches of instants to come that have runs already
 
 
 class BreakerMode(Word):
@@ -317,6 +320,17 @@ class Node(Value, frozen=True):
     code_version: str = ""  # of the application
     unreadable: Unreadable | None = None  # W8: only what could be told of its row
     durability: str = ""  # what its commits survive (W1): power, process, or what the server says
+
+
+class ClockMark(Value, frozen=True):
+    """O4: how the wall clock stood against elapsed time when somebody last looked.
+
+    `offset_us` is wall − elapsed − `set_us`: it stays what it is while the clock is set, once that was noticed.
+    """
+
+    boot: str  # which machine's elapsed time, since which start
+    offset_us: int
+    set_us: int = 0  # how far the wall clock has been set in all, since the store began
 
 
 # ── what an executor says ────────────────────────────────────────────────────────────────────────────────────────

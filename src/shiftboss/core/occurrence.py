@@ -8,12 +8,12 @@ Rules of this file
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shiftboss.core import schedule
 from shiftboss.core.events import RunSkipped
 from shiftboss.core.lifecycle import move
-from shiftboss.core.model import Cause, Origin, Run, Status
+from shiftboss.core.model import Cause, Origin, Record, Run, Status
 from shiftboss.core.policy import Priority
 from shiftboss.core.snapshot import Draft
 from shiftboss.core.value import later, replace
@@ -51,6 +51,7 @@ def new_run(
         deadline_at=deadline_at,
         give_up_at=give_up_at(definition, due_at, deadline_at),
         traceparent=traceparent,
+        by_calendar=origin is Origin.OCCURRENCE and isinstance(definition.schedule, schedule.Cron),
     )
 
 
@@ -68,8 +69,8 @@ def give_up_at(definition: Definition, due_at: datetime, deadline_at: datetime |
 def first_occurrence(draft: Draft, definition: Definition) -> None:
     """M3, M4: the first one of a new or changed schedule; it sets the anchor.
 
-    Not before what an earlier schedule has covered: that may lie ahead when the clock was set back (O4), and an instant
-    runs once (O1).
+    Not before what an earlier schedule has covered: that lies ahead where somebody cancelled what was to come, and an
+    instant runs once (O1).
     """
     rule = definition.schedule
     if rule is None or _is_sealed(draft, definition.name):
@@ -77,11 +78,30 @@ def first_occurrence(draft: Draft, definition: Definition) -> None:
     record = draft.record(definition.name)
     covered = record.last_instant
     if covered is not None and covered >= draft.now:
-        at = schedule.first_instant(rule, covered)
+        at = _first_instant(rule, covered, record)
     else:
-        at = draft.now if definition.start is Start.NOW else schedule.first_instant(rule, draft.now)
+        at = draft.now if definition.start is Start.NOW else _first_instant(rule, draft.now, record)
     draft.put_record(definition.name, replace(record, anchor_at=at))
     _store_occurrence(draft, definition, at)
+
+
+def _first_instant(rule: schedule.Schedule, after: datetime, record: Record) -> datetime:
+    """Of an interval: one of them later; there is no anchor yet."""
+    if isinstance(rule, schedule.Every):
+        beside = timedelta(microseconds=1 if record.ran_ahead else 0)  # whole seconds of a cron that it had before
+        return schedule.first_instant(rule, after) + beside
+    return first_free(rule, after, record)
+
+
+def first_free(rule: schedule.Schedule, after: datetime, record: Record) -> datetime:
+    """The first instant after *after* that no run has as its own (O1): after a step back some ahead have one (O4)."""
+    at = schedule.next_after(rule, after, anchor=record.anchor_at)
+    if isinstance(rule, schedule.Every):
+        return at  # it was moved beside all of them
+    for first, last in record.ran_ahead:
+        if first <= at <= last:
+            at = schedule.next_after(rule, last, anchor=record.anchor_at)
+    return at
 
 
 def next_occurrence(draft: Draft, definition: Definition) -> None:
@@ -98,7 +118,7 @@ def next_occurrence(draft: Draft, definition: Definition) -> None:
     if record.last_instant is None:
         first_occurrence(draft, definition)
         return
-    at = schedule.next_after(definition.schedule, record.last_instant, anchor=record.anchor_at)
+    at = first_free(definition.schedule, record.last_instant, record)
     _store_occurrence(draft, definition, at)
 
 
@@ -146,6 +166,10 @@ def end_unstarted(draft: Draft, definition: Definition, run: Run) -> Run:
     Under `misfire="all"` each instant has a run of its own, so it ends alone.
     """
     alone = definition.misfire is Misfire.ALL
+    if run.by_calendar and run.occurs_at > draft.now:  # somebody wants it not to run, also after a step back (O4)
+        record = draft.record(definition.name)
+        ahead = tuple(sorted({*record.ran_ahead, (run.occurs_at, run.occurs_at)}))
+        draft.put_record(definition.name, replace(record, ran_ahead=ahead))
     return _covering(draft, definition, run, until=run.occurs_at if alone else draft.now)
 
 
@@ -186,7 +210,8 @@ def _covering(draft: Draft, definition: Definition, run: Run, *, until: datetime
         count = schedule.count_until(rule, run.occurs_at, until, anchor=record.anchor_at, limit=MAX_COUNTED + 1)
         missed = count - 1
     if record.last_instant is None or last > record.last_instant:
-        draft.put_record(definition.name, replace(record, last_instant=last))
+        ahead = tuple(stretch for stretch in record.ran_ahead if stretch[1] > min(last, draft.now))
+        draft.put_record(definition.name, replace(record, last_instant=last, ran_ahead=ahead))
     return replace(run, covers_until=last, missed=missed)
 
 

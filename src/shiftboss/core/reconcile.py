@@ -15,7 +15,8 @@ from shiftboss.core import graph, schedule
 from shiftboss.core.events import RunEnded, WorkerDeclared
 from shiftboss.core.lifecycle import move
 from shiftboss.core.model import BreakerState, Cause, Origin, Run, Status, WorkerState
-from shiftboss.core.occurrence import first_occurrence, next_iteration, next_occurrence
+from shiftboss.core.occurrence import first_free, first_occurrence, next_iteration, next_occurrence
+from shiftboss.core.shift import Shift, shifted
 from shiftboss.core.snapshot import Change, Draft, Snapshot
 from shiftboss.core.unreadable import SetAside, Unreadable
 from shiftboss.core.value import later, replace
@@ -89,18 +90,16 @@ def _declare(draft: Draft, definition: Definition) -> bool:
     stored = draft.snapshot.workers.get(name)
     if definition.breaker is not None:
         _keep_breaker(draft, definition)
-        _cool_from_now(draft, definition.breaker)
     if stored is None:
         draft.put_worker(WorkerState(definition=definition, declared_at=draft.now))
         _first_run(draft, definition)
         draft.emit(WorkerDeclared(at=draft.now, worker=name))
         return True
-    _count_from_now(draft, name)  # the clock may have been set back while nobody looked
-    stored = draft.worker(name)
     if stored.unreadable is not None:  # W8: the newest declaration takes its place; what people decided is kept
         draft.set_aside(_declared_anew(draft, stored.unreadable))
         stored = replace(stored, unreadable=None)
     elif stored.definition == definition:
+        _follow_zone(draft, definition)
         mend(draft, definition)
         return False
     draft.put_worker(replace(stored, definition=definition, declared_at=draft.now))
@@ -115,6 +114,7 @@ def _declare(draft: Draft, definition: Definition) -> bool:
         _replace_standing(draft, name)
         _first_run(draft, definition)
     else:
+        _follow_zone(draft, definition)
         _move_due(draft, definition)
         mend(draft, definition)
     draft.emit(WorkerDeclared(at=draft.now, worker=name, changed=changed))
@@ -154,9 +154,26 @@ def _replace_standing(draft: Draft, name: str) -> None:
             draft.emit(RunEnded(at=draft.now, worker=name, run=run.id, status=skipped.status, cause=skipped.cause))
 
 
+def _follow_zone(draft: Draft, definition: Definition) -> None:
+    """O3: the rules of its zone may have changed since: what waits is to be an instant of today's."""
+    rule = definition.schedule
+    if not isinstance(rule, schedule.Cron):
+        return
+    record = draft.record(definition.name)
+    for run in draft.standing_of(definition.name):
+        if run.origin is not Origin.OCCURRENCE or run.has_started or run.occurs_at <= draft.now:
+            continue
+        if first_free(rule, run.occurs_at - schedule.SECOND, record) != run.occurs_at:
+            covered = record.last_instant
+            at = first_free(rule, draft.now if covered is None else max(draft.now, covered), record)
+            offset_s = schedule.jitter_offset_s(definition.name, definition.jitter_s)
+            moved = shifted(replace(run, occurs_at=at, by_calendar=True), Shift(0, draft.now), offset_s=offset_s)
+            draft.put(moved)
+
+
 def _move_due(draft: Draft, definition: Definition) -> None:
     """The waiting occurrence follows what else was declared anew: its priority and its jitter."""
-    for run in draft.snapshot.lane(definition.name).standing.values():
+    for run in draft.standing_of(definition.name):
         if run.has_started:
             continue
         moved: Run = replace(run, priority=definition.priority)
@@ -181,65 +198,3 @@ def _keep_breaker(draft: Draft, definition: Definition) -> None:
         draft.put_breaker(replace(stored, policy=policy, unreadable=None))
     elif policy is not None and stored.policy != policy:
         draft.put_breaker(replace(stored, policy=policy))
-
-
-def clock_went_back(snapshot: Snapshot, now: datetime, *, ids: Iterator[int]) -> tuple[Change, int]:
-    """O4: an occurrence that has not started moves to the first instant after both now and the last one covered."""
-    draft = Draft(snapshot, now, ids)
-    moved = 0
-    for name in snapshot.workers:
-        _count_from_now(draft, name)
-    for name in snapshot.breakers:
-        _cool_from_now(draft, name)
-    for name, lane in snapshot.lanes.items():
-        state = snapshot.workers.get(name)
-        rule = state.definition.schedule if state else None
-        if state is not None and state.definition.mode is Mode.CONTINUOUS:
-            _pause_from_now(draft, state.definition)
-        if state is None or rule is None:
-            continue
-        record = draft.record(name)
-        for run in lane.standing.values():
-            if run.origin is not Origin.OCCURRENCE or run.has_started:
-                continue
-            after = now if record.last_instant is None else max(now, record.last_instant)
-            at = schedule.next_after(rule, after, anchor=min(record.anchor_at or after, after))
-            if at < run.occurs_at:
-                if record.anchor_at is not None and at < record.anchor_at:
-                    draft.put_record(name, replace(record, anchor_at=at))
-                offset_s = schedule.jitter_offset_s(name, state.definition.jitter_s)
-                draft.put(replace(run, occurs_at=at, due_at=later(at, offset_s)))
-                moved += 1
-    return draft.change(), moved
-
-
-# What was measured by the clock that went back would else wait for it to come again: an hour, after an hour's step.
-
-
-def _count_from_now(draft: Draft, name: str) -> None:
-    """B8, K5: a bucket refills from now on, and a probation is not longer than it was."""
-    record, disabled = draft.record(name), draft.worker(name).disabled
-    if record.tokens_at is not None and record.tokens_at > draft.now:
-        draft.put_record(name, replace(record, tokens_at=draft.now))
-    if disabled is None or disabled.probation_s is None or disabled.probation_until is None:
-        return
-    until = later(draft.now, disabled.probation_s)
-    if disabled.probation_until > until:
-        draft.put_worker(replace(draft.worker(name), disabled=replace(disabled, probation_until=until)))
-
-
-def _cool_from_now(draft: Draft, name: str) -> None:
-    """K2: a cooldown is not longer than it was, and what begins from now on counts."""
-    breaker = draft.breaker(name)
-    if breaker is None or breaker.opened_at is None or breaker.opened_at <= draft.now:
-        return
-    until = None if breaker.cooldown_s is None else later(draft.now, breaker.cooldown_s)
-    draft.put_breaker(replace(breaker, opened_at=draft.now, until=None if breaker.until is None else until))
-
-
-def _pause_from_now(draft: Draft, definition: Definition) -> None:
-    """M5: an iteration is due not later than after the longest pause that the worker has of its own."""
-    latest = later(draft.now, max(definition.pause_s, definition.retry.cap_s))
-    for run in draft.standing_of(definition.name):
-        if run.origin is Origin.ITERATION and run.due_at > latest:
-            draft.put(replace(run, due_at=latest))

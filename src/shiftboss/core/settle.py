@@ -113,12 +113,13 @@ def _succeed(draft: Draft, run: Run, outcome: Succeeded, *, traceparent: str | N
         last_success_at=draft.now,
         last_success_started_at=started_at,
         streak=0,
-        latest=_latest(draft.record(run.worker), run, ok=True),
+        latest=_latest(draft.record(run.worker), run, draft.now, ok=True),
     )
     _supersede(draft, run.worker)
     enable_again(draft, run)
     kept = {"result": outcome.result, "result_error": outcome.result_error}
-    ended = move(run, Status.SUCCEEDED, claim=None, finished_at=draft.now, cause=None, **kept)
+    set_us = draft.snapshot.clock_set_us if run.key is not None else 0
+    ended = move(run, Status.SUCCEEDED, claim=None, finished_at=draft.now, cause=None, clock_set_us=set_us, **kept)
     pause_s = definition.pause_s if outcome.idle_s is None else outcome.idle_s
     _end(draft, ended, pause_s=pause_s)
     runs_after(draft, run, traceparent=traceparent)
@@ -214,7 +215,7 @@ def _end(draft: Draft, run: Run, *, pause_s: float | None = None) -> None:
     draft.put(run)
     if run.has_started:
         record = draft.record(name)
-        latest = _latest(record, run, ok=run.status is Status.SUCCEEDED)
+        latest = _latest(record, run, draft.now, ok=run.status is Status.SUCCEEDED)
         if latest is not record.latest:
             draft.put_record(name, replace(record, latest=latest))
     if run.origin is Origin.OCCURRENCE:
@@ -239,12 +240,12 @@ def _end(draft: Draft, run: Run, *, pause_s: float | None = None) -> None:
     )
 
 
-def _latest(record: Record, run: Run, *, ok: bool) -> Verdict:
-    """D2: the later verdict, by `occurs_at`, then id."""
-    latest = record.latest
-    if latest is not None and (latest.occurs_at, latest.run) >= (run.occurs_at, run.id):
+def _latest(record: Record, run: Run, now: datetime, *, ok: bool) -> Verdict:
+    """D2: the later verdict, by `occurs_at`, then id; one that a clock set back left ahead is now (O4)."""
+    latest, occurs_at = record.latest, min(run.occurs_at, now)
+    if latest is not None and (latest.occurs_at, latest.run) >= (occurs_at, run.id):
         return latest
-    return Verdict(occurs_at=run.occurs_at, run=run.id, ok=ok)
+    return Verdict(occurs_at=occurs_at, run=run.id, ok=ok)
 
 
 def _give_back(draft: Draft, run: Run, *, began: bool) -> None:

@@ -15,7 +15,8 @@ from datetime import datetime
 from shiftboss.core.events import Event
 from shiftboss.core.graph import Relations
 from shiftboss.core.lane import Lane
-from shiftboss.core.model import BreakerState, DeadLetter, LogLine, Node, Record, Run, Status, WorkerState
+from shiftboss.core.model import BreakerState, ClockMark, DeadLetter, LogLine, Node, Record, Run, Status, WorkerState
+from shiftboss.core.shift import Shift
 from shiftboss.core.unreadable import SetAside, Unreadable
 from shiftboss.core.value import Value
 from shiftboss.errors import NotLoaded, UnknownWorker, did_you_mean
@@ -38,6 +39,8 @@ class Change(Value, frozen=True):
     lines: tuple[LogLine, ...] = ()
     events: tuple[Event, ...] = ()
     set_aside: tuple[SetAside, ...] = ()  # before anything else: rows that leave, or give way
+    clock: ClockMark | None = None
+    shift: Shift | None = None  # O4: of all waiting runs but occurrences that have not begun
 
 
 NOTHING = Change()
@@ -58,6 +61,7 @@ class Snapshot:
         self.found: dict[int, Run] = {}  # runs read by id for the facts of this cycle, also finished ones
         self.keyed: dict[tuple[str, str], Run] = {}  # by idempotency key, read for the facts of this cycle
         self.letters: dict[int, DeadLetter] = {}  # read for the facts of this cycle
+        self.clock: ClockMark | None = None
         self.relations: Relations = Relations.of(())
         self.unreadable: dict[tuple[str, str], Unreadable] = {}  # read for the facts of this cycle
         self.suspects: set[str] = set()  # workers of which a row could not be read, now or before (see unreadable_of)
@@ -127,6 +131,16 @@ class Snapshot:
             self._apply_workers(change)
         if change.breakers or change.nodes or change.gone_nodes or change.letters or change.resources:
             self._apply_the_rest(change)
+        if change.clock is not None:
+            self.clock = change.clock
+        if change.shift is not None:
+            self.lanes.clear()  # to be read anew
+            self.touched.update(self.workers)
+
+    @property
+    def clock_set_us(self) -> int:
+        """O4: how far the wall clock has been set in all."""
+        return 0 if self.clock is None else self.clock.set_us
 
     def _apply_set_aside(self, row: SetAside) -> None:
         name = row.worker
@@ -318,6 +332,7 @@ class Pile:
 
     __slots__ = (
         "_breakers",
+        "_clock",
         "_events",
         "_forgotten",
         "_gone",
@@ -328,6 +343,7 @@ class Pile:
         "_resources",
         "_runs",
         "_set_aside",
+        "_shift",
         "_workers",
         "is_empty",
     )
@@ -346,6 +362,8 @@ class Pile:
         self._forgotten: dict[str, None] = {}
         self._events: list[Event] = []
         self._set_aside: list[SetAside] = []
+        self._clock: ClockMark | None = None
+        self._shift: Shift | None = None
 
     def add(self, change: Change) -> None:
         """The common kinds first, the rare ones together: a busy cycle adds three changes for each run."""
@@ -372,6 +390,8 @@ class Pile:
             self._lines += change.lines
         if change.set_aside:
             self._set_aside += change.set_aside
+        if change.clock is not None:
+            self._clock, self._shift = change.clock, change.shift  # a shift is written alone (engine/cycle.py)
 
     def _add_workers(self, change: Change) -> None:
         for state in change.workers:
@@ -396,6 +416,8 @@ class Pile:
             lines=tuple(self._lines),
             events=tuple(self._events),
             set_aside=tuple(self._set_aside),
+            clock=self._clock,
+            shift=self._shift,
         )
 
 

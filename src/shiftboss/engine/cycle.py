@@ -17,19 +17,20 @@ from itertools import chain
 
 from shiftboss.clock import Clock
 from shiftboss.core.claim import claim, skip_for_dependency
+from shiftboss.core.clock_step import STEP_US, US, clock_was_set, scheduled, went_back_unseen_us
 from shiftboss.core.decide import Decision, Grant, decide, room_of
-from shiftboss.core.events import ClockStepped, Event
+from shiftboss.core.events import Event
 from shiftboss.core.fleet import live_nodes, lost_nodes
 from shiftboss.core.lane import QUEUES, Lane
-from shiftboss.core.model import Node, NodeMode, Origin, Run, Shed
-from shiftboss.core.reconcile import clock_went_back
+from shiftboss.core.model import ClockMark, Node, NodeMode, Origin, Run, Shed
 from shiftboss.core.settle import expire, rescue
+from shiftboss.core.shift import Shift
 from shiftboss.core.snapshot import Change, Snapshot
 from shiftboss.core.value import Value, replace
-from shiftboss.core.worker import Mode
 from shiftboss.engine import parts
 from shiftboss.engine.agenda import Agenda
 from shiftboss.engine.appetite import Appetite
+from shiftboss.engine.clock_watch import ClockWatch, is_outdated
 from shiftboss.engine.fact import Fact, Told, arrived
 from shiftboss.engine.mirror import Mirror
 from shiftboss.engine.writer import Writer
@@ -43,7 +44,6 @@ ARRIVALS_BACK_OFF_S = 1.0  # after a failure: by then something has changed, and
 MAX_ARRIVALS = 1000  # triggers of callers' own transactions, in one transaction of ours
 MAX_EXPIRED = 1000  # runs that expire in one cycle; the rest in the next
 LOOK_GAP_S = 0.050  # between two looks at what a busy node's turns do not hold
-STEP_S = 2.0  # O4: wall and elapsed time that differ by more than this have been set, not slewed
 
 
 class Launchable(Value, frozen=True):
@@ -93,7 +93,7 @@ class Cycle:
         self._look_after_s = float("-inf")
         self._appetite = Appetite(clock.elapsed_s)
         self.may_start: Callable[[], bool] = lambda: True  # the lease is trusted (C3)
-        self._wall_minus_monotonic: float | None = None
+        self._watch = ClockWatch(clock)
         self._nodes_seen: dict[str, tuple[NodeMode, Shed]] = {}
         self._arrivals_wait = False
         self._arrivals_limit = MAX_ARRIVALS
@@ -128,6 +128,7 @@ class Cycle:
     def forget(self) -> None:
         self.session.forget()
         self.mirror.forget()
+        self._watch.doubt()
 
     def _halves(self, facts: Sequence[Fact], dead: Collection[str] | None, error: StoreRejected) -> Turn:
         """A batch that the store rejects is halved until the fact to blame stands alone; it alone is refused."""
@@ -191,7 +192,7 @@ class Cycle:
             return False
         now = self.clock.now()
         give_up_at = self.mirror.next_give_up_at
-        return (give_up_at is not None and give_up_at <= now) or self._clock_step_s() != 0.0
+        return (give_up_at is not None and give_up_at <= now) or self._watch.seems_set
 
     def _look_turn(self) -> Turn:
         """Nothing arrived: look at what is due or was changed by others, and lock only if something may start."""
@@ -243,14 +244,14 @@ class Cycle:
             if choice is not None and held is not None:
                 self._appetite.learn(choice, held)
             turn.claims_read = self.mirror.refresh(tx)
-            is_regrouped = held is not None and self.snapshot.relations is not relations
-            if not is_regrouped:
+            needs_whole = held is not None and (self.snapshot.relations is not relations or self._clock_was_set(tx))
+            if not needs_whole:
                 writer = Writer(tx, self.mirror)
                 if arrivals:
                     facts = [arrived(request, refusal) for request in tx.arrivals(limit=arrivals)]
                     tx.expect(len(facts))
                 lanes, decision, started = self._write(facts, dead, writer, tx, turn)
-        if is_regrouped:  # somebody declared meanwhile: what belongs together is not what was asked for
+        if needs_whole:  # what belongs together is not what was asked for, or the clock was set
             return self._write_turn(facts, dead, runs=runs, whole=True)
         turn.events.extend(writer.events)
         turn.wrote = writer.has_written
@@ -263,6 +264,9 @@ class Cycle:
         """Everything between the beginning of the transaction and its commit."""
         held = tx.held
         ids = writer.ids()
+        if held is None:
+            self._follow_clock(ids, writer, tx)
+        self.snapshot.clock = tx.clock_mark() if held is not None else self.snapshot.clock
         self._arrivals_wait = self._may_pick_up(tx)
         facts, turn.missed = parts.those_held(self.snapshot, facts, held)
         self.mirror.read_for(facts, tx)
@@ -312,23 +316,52 @@ class Cycle:
                 turn.answers.append((fact.answer, value, None))
 
     def _apply_time(self, now: datetime, ids: Iterator[int], writer: Writer, tx: Transaction) -> None:
-        """What the passing of time alone brings: runs that expire, a clock that was set."""
+        """What the passing of time alone brings: runs that expire."""
         give_up_at = self.mirror.next_give_up_at
         if give_up_at is not None and give_up_at <= now:
             self._expire(now, ids, writer, tx)
-        step_s = self._clock_step_s()
-        if step_s != 0.0:
-            self._wall_minus_monotonic = None
-            node_id = self.node.id if self.node is not None else ""
-            writer.take(Change(events=(ClockStepped(at=now, node=node_id, step_s=step_s),)))
-            if step_s < 0:
-                workers = self.snapshot.workers.items()
-                standing = [name for name, state in workers if state.definition.mode is not Mode.TRIGGERED]
-                writer.flush()
-                self.mirror.load_lanes(standing, tx)
-                writer.take(clock_went_back(self.snapshot, now, ids=ids)[0])
-                self.snapshot.touched.update(standing)
-        self._clock_step_s()
+
+    def _clock_was_set(self, tx: Transaction) -> bool:
+        step_us = self._watch.step_us(tx.clock_mark())
+        return step_us is None or abs(step_us) >= STEP_US
+
+    def _follow_clock(self, ids: Iterator[int], writer: Writer, tx: Transaction) -> None:
+        """O4: before anything else the store is put right by the clock as it is now."""
+        mark, now = tx.clock_mark(), self.clock.now()
+        step_us = self._watch.step_us(mark)
+        if step_us is None:
+            step_us = went_back_unseen_us(self.snapshot, now)
+        elif abs(step_us) < STEP_US:
+            step_us = None
+        seen = self._watch.saw(mark, step_us=step_us or 0)
+        self.snapshot.clock = seen
+        if step_us is not None:
+            self._shift(step_us, seen, now, ids, writer, tx)
+        elif is_outdated(mark, seen):
+            writer.take(Change(clock=seen))
+
+    def _shift(
+        self, step_us: int, mark: ClockMark, now: datetime, ids: Iterator[int], writer: Writer, tx: Transaction
+    ) -> None:
+        names, snapshot, shift = scheduled(self.snapshot), self.snapshot, Shift(step_us, now)
+        self.mirror.load_lanes(names, tx)
+        waiting = chain.from_iterable(snapshot.lanes[name].standing.values() for name in names)
+        after = min((now, *(shift.move(run.occurs_at) for run in waiting))) - US
+        fired = tx.fired(names, after=after)
+        change, _ = clock_was_set(
+            snapshot,
+            now,
+            ids=ids,
+            step_us=step_us,
+            mark=mark,
+            fired={name: fired.get(name, ()) for name in names},
+            node=self.node.id if self.node is not None else "",
+            leases_too=self.clock.leases_by_wall,
+        )
+        writer.take(change)
+        writer.flush()
+        self.agenda.clear()  # every lane is looked at anew
+        self.mirror.next_give_up_at = tx.next_give_up()
 
     def _expire(self, now: datetime, ids: Iterator[int], writer: Writer, tx: Transaction) -> None:
         """Runs whose time is up; their successors too, which may be late from the start (misfire="all")."""
@@ -352,17 +385,6 @@ class Cycle:
         if next_at is not None and next_at <= now and left > 0:
             next_at = tx.next_give_up(now)  # what is late and still there is nobody's to end: it cannot be read, say
         self.mirror.next_give_up_at = next_at
-
-    def _clock_step_s(self) -> float:
-        """How far the wall clock was set since the last turn; 0.0 when it was not."""
-        difference = self.clock.now().timestamp() - self.clock.monotonic_s()
-        if self._wall_minus_monotonic is None:
-            self._wall_minus_monotonic = difference
-        step_s = difference - self._wall_minus_monotonic
-        if abs(step_s) < STEP_S:
-            self._wall_minus_monotonic = difference  # slewing is followed
-            return 0.0
-        return step_s
 
     def _rescue(
         self, now: datetime, dead: Collection[str] | None, ids: Iterator[int], writer: Writer, tx: Transaction

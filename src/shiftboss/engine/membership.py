@@ -38,11 +38,11 @@ def left(node: Node, report: ShutdownReport) -> Fact:
 
 
 def _join(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], node: Node, clock: Clock) -> tuple[Change, Node]:
-    return fleet.join(snapshot, now, node=node, lease_s=clock.lease_s())
+    return fleet.join(snapshot, now, node=replace(node, boot=clock.boot), lease_s=clock.lease_s())
 
 
 def _renew(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], node: Node, clock: Clock) -> tuple[Change, Node]:
-    return fleet.renew(snapshot, now, node=node, lease_s=clock.lease_s())
+    return fleet.renew(snapshot, now, node=replace(node, boot=clock.boot), lease_s=clock.lease_s())
 
 
 def _shed(

@@ -17,7 +17,7 @@ from shiftboss.clock import Clock
 from shiftboss.core.control import Request
 from shiftboss.core.events import Event
 from shiftboss.core.lane import Lane
-from shiftboss.core.model import MAX_LINES, DeadLetter, LogLine, Record, Run, WorkerState
+from shiftboss.core.model import MAX_LINES, ClockMark, DeadLetter, LogLine, Record, Run, WorkerState
 from shiftboss.core.snapshot import NO_RECORD, Change
 from shiftboss.core.unreadable import REMEDY, SetAside, Unreadable
 from shiftboss.errors import ShiftbossError, StoreRejected
@@ -91,6 +91,17 @@ class MemoryReader:
             elif succeeded := tables.succeeded_keys.get(pair):
                 runs.append(tables.history[succeeded[-1]])
         return runs
+
+    def fired(self, names: Collection[str], *, after: datetime) -> dict[str, list[datetime]]:
+        found: dict[str, list[datetime]] = {}
+        wanted = set(names)
+        for name, at in self._tables.fired:
+            if name in wanted and at > after:
+                found.setdefault(name, []).append(at)
+        return found
+
+    def clock_mark(self) -> ClockMark | None:
+        return self._tables.clock.get("mark")
 
     def payloads(self, ids: Collection[int]) -> dict[int, bytes]:
         payloads = self._tables.payloads
@@ -282,6 +293,11 @@ class MemoryTransaction(MemoryReader):
             tables.put_letter(letter)
         for line in change.lines:
             tables.put_line(line)
+        if change.clock is not None:
+            tables.put(tables.clock, "mark", change.clock)
+        if change.shift is not None:
+            tables.shift_waiting(change.shift, number=self.number)
+            self._touched.update(dict.fromkeys(tables.workers))
         for event in change.events:
             if event.STORED:
                 tables.append(tables.events, (self._next_event, event))

@@ -19,6 +19,7 @@ from shiftboss.core.lane import QUEUES, Lane, queue_of
 from shiftboss.core.model import (
     MAX_LINES,
     BreakerState,
+    ClockMark,
     DeadLetter,
     LogLine,
     Node,
@@ -28,6 +29,7 @@ from shiftboss.core.model import (
     Status,
     WorkerState,
 )
+from shiftboss.core.shift import Shift, shifted
 from shiftboss.core.unreadable import SetAside, Unreadable
 from shiftboss.core.value import replace
 from shiftboss.errors import StoreRejected
@@ -85,6 +87,7 @@ class Tables:
         self.breaker_numbers: dict[str, int] = {}
         self.resources: dict[str, int] = {}
         self.nodes: dict[str, Node] = {}
+        self.clock: dict[str, ClockMark] = {}  # under "mark"
         self.events: list[tuple[int, Event]] = []
         self.aside: list[SetAside] = []
         self._undo: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
@@ -168,6 +171,14 @@ class Tables:
             self.put(waiting.standing, run.id, None)
         if run.give_up_at is not None:
             self.insort(self.give_ups, (run.give_up_at, run.id))
+
+    def shift_waiting(self, shift: Shift, *, number: int) -> None:
+        """O4: all but occurrences that have not begun."""
+        waiting = [run for run in self.live.values() if run.status is Status.PENDING and run.unreadable is None]
+        for run in waiting:
+            if run.origin is not Origin.OCCURRENCE or run.has_started:
+                self._leave(run.id)
+                self._enter(shifted(run, shift), number)
 
     def _take_wall(self, wall: dict[tuple[str, V], int], place: tuple[str, V], run: Run) -> None:
         if place in wall:

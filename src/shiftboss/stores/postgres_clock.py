@@ -19,11 +19,17 @@ from shiftboss.core.value import EPOCH
 class DatabaseClock:
     """Wraps the local clock.  Thread-safe: every session of a store corrects the one clock."""
 
+    leases_by_wall = True
+
     def __init__(self, local: Clock) -> None:
         self._local = local
         self._lock = threading.Lock()  # protects _ahead_s
         self._ahead_s = (local.now() - EPOCH).total_seconds() - local.elapsed_s()  # until the server was asked
         self.boot = ""  # of the store, once it is open: all its nodes share it
+
+    @property
+    def machine_boot(self) -> str:
+        return self._local.machine_boot
 
     def now(self) -> datetime:
         return EPOCH + timedelta(seconds=self.lease_s())

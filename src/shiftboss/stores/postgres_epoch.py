@@ -36,7 +36,7 @@ SELECT number, next_event, schema, cluster, timeline, place, tableoid::bigint,
   (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, EXISTS (SELECT FROM arrival WHERE NOT is_unreadable)::int,
   nextval('stamp'),
   (SELECT string_agg(nextval('run_id')::text, ',') FROM generate_series(1, $1)),
-  (SELECT number FROM committed ORDER BY number LIMIT 1), alone
+  (SELECT number FROM committed ORDER BY number LIMIT 1), alone, clock
 FROM meta WHERE id = 1
 """,
     NUMBER,
@@ -84,6 +84,7 @@ class Opened(NamedTuple):
     ids: list[int]  # of new runs
     oldest: int | None  # commit that `committed` still knows
     alone: int  # the last commit of a transaction that had the whole store to itself
+    clock: bytes | None  # how it stood: a ClockMark
 
     @classmethod
     def of(cls, answer: Answer) -> Opened:
@@ -103,6 +104,7 @@ class Opened(NamedTuple):
             [int(run_id) for run_id in ids.split(b",")] if ids else [],
             optional(0, 11),
             number(0, 12),
+            answer.blob(0, 13),
         )
 
     @property

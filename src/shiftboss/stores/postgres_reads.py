@@ -152,6 +152,15 @@ FROM unnest($1, $2) AS pair(worker, key)
     TEXTS,
     KEYS,
 )
+FIRED = Statement(
+    """
+SELECT '[' || string_agg('[' || to_json(worker)::text || ',' || fired_at || ']', ',') || ']'
+FROM unnest($1) AS names(name) JOIN history ON worker = name AND fired_at > $2
+""",
+    TEXTS,
+    NUMBER,
+)
+CLOCK = Statement("SELECT clock FROM meta WHERE id = 1")
 EXPIRING = question(
     """
 SELECT '[' || string_agg(data, ',') || ']' FROM (
@@ -191,6 +200,8 @@ READINGS = Readings(
     live_runs=LIVE_RUNS,
     finished_runs=FINISHED_RUNS,
     keyed=KEYED,
+    fired=FIRED,
+    clock=CLOCK,
     expiring=EXPIRING,
     next_give_up=NEXT_GIVE_UP,
     open_letters=OPEN_LETTERS,

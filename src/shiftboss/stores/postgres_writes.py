@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from shiftboss.core.control import Request
 from shiftboss.core.events import Event
+from shiftboss.core.model import ClockMark
+from shiftboss.core.shift import Shift
 from shiftboss.core.snapshot import Change
 from shiftboss.core.unreadable import REMEDY, SetAside
 from shiftboss.core.value import replace
@@ -40,11 +42,12 @@ MAX_TAKEN_BYTES = 16 * 1024 * 1024  # of arrivals' payloads at once: they come a
 
 INSERT_RUNS = Rows(
     """INSERT INTO run
-  (id, number, worker, queue, due_at, occurs_at, origin, key, give_up_at, replay_of, caused_by, data)
-SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)""",
+  (id, number, worker, queue, due_at, timed, occurs_at, origin, key, give_up_at, replay_of, caused_by, data)
+SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)""",
     NUMBERS,
     NUMBERS,
     TEXTS,
+    NUMBERS,
     NUMBERS,
     NUMBERS,
     NUMBERS,
@@ -57,11 +60,13 @@ SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)""",
 )
 UPDATE_RUNS = Rows(
     """WITH changed AS (
-  UPDATE run SET number = moved.number, queue = moved.queue, due_at = moved.due_at, occurs_at = moved.occurs_at,
-    give_up_at = moved.give_up_at, data = moved.data
-  FROM unnest($1, $2, $3, $4, $5, $6, $7) AS moved(id, number, queue, due_at, occurs_at, give_up_at, data)
+  UPDATE run SET number = moved.number, queue = moved.queue, due_at = moved.due_at, timed = moved.timed,
+    occurs_at = moved.occurs_at, give_up_at = moved.give_up_at, data = moved.data
+  FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)
+    AS moved(id, number, queue, due_at, timed, occurs_at, give_up_at, data)
   WHERE run.id = moved.id RETURNING 1)
-SELECT must_be_all(count(*), $8, 'changed') FROM changed""",
+SELECT must_be_all(count(*), $9, 'changed') FROM changed""",
+    NUMBERS,
     NUMBERS,
     NUMBERS,
     NUMBERS,
@@ -256,6 +261,65 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8)""",
     *(TEXT, TEXT, TEXT, NUMBER, TEXT, TEXT, TEXT, TEXT),
 )
 SET_ASIDE = {name: _set_aside(name) for name in postgres_unreadable.KEYS_OF}
+# O4.  Many rows at once, but not a million in one statement: each call has its deadline.
+SHIFTED_AT_ONCE = 20_000
+SHIFT_UNTIL = Statement(
+    """
+SELECT max(id)::text FROM (
+  SELECT id FROM run WHERE id > $1 AND queue IS NOT NULL AND (origin <> 0 OR timed = 1) ORDER BY id LIMIT $2) AS first
+""",
+    NUMBER,
+    NUMBER,
+)
+LAST_US = 253_402_300_799_999_999  # the end of the calendar
+
+
+def _moved(instant: str) -> str:
+    return f"least({instant} + by_us, {LAST_US})"
+
+
+def _in_json(data: str, name: str, instant: str) -> str:
+    """*data* with another instant, where it has one; within a string of JSON the quotes would be escaped."""
+    us = _moved(instant)
+    at = f"timestamp 'epoch' + ({us}) / 1000000 * interval '1 second' + ({us}) % 1000000 * interval '1 microsecond'"
+    text = f"""'"{name}":"' || to_char({at}, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') || '"'"""
+    return f"""regexp_replace({data}, '"{name}":"[^"]*"', coalesce({text}, ''))"""
+
+
+def _in_json_all(data: str, **instants: str) -> str:
+    for name, instant in instants.items():
+        data = _in_json(data, name, instant)
+    return data
+
+
+# $1 the step, $2 now, $3 and $4 the ids: core/shift.py in the words of PostgreSQL.
+SHIFT_WAITING = Statement(
+    f"""
+WITH waiting AS (
+  SELECT id AS run_id, (extract(epoch FROM substring(data FROM '"deadline_at":"([-0-9]+T[0-9:.]+Z)"')::timestamptz)
+      * 1000000)::bigint AS deadline_us, CASE
+      WHEN timed <> 2 THEN $1
+      WHEN occurs_at > $2 THEN occurs_at - due_at
+      ELSE least(due_at + $1, $2) - due_at END AS by_us
+  FROM run WHERE id > $3 AND id <= $4 AND queue IS NOT NULL AND (origin <> 0 OR timed = 1))
+UPDATE run SET
+  due_at = {_moved("due_at")},
+  give_up_at = CASE WHEN give_up_at IS NOT NULL THEN {_moved("give_up_at")} END,
+  occurs_at = CASE timed WHEN 0 THEN {_moved("occurs_at")} ELSE occurs_at END,
+  data = CASE timed
+    WHEN 0 THEN {
+        _in_json_all("data", due_at="due_at", give_up_at="give_up_at", deadline_at="deadline_us", occurs_at="occurs_at")
+    }
+    ELSE {_in_json_all("data", due_at="due_at", give_up_at="give_up_at", deadline_at="deadline_us")} END
+FROM waiting WHERE id = run_id
+""",  # noqa: S608
+    NUMBER,
+    NUMBER,
+    NUMBER,
+    NUMBER,
+)
+TOUCH_ALL = Statement("UPDATE worker SET number = $1 WHERE state IS NOT NULL", NUMBER)
+MARK_CLOCK = Statement("UPDATE meta SET clock = $1 WHERE id = 1", TEXT)
 
 WRITINGS = Writings(
     insert_runs=INSERT_RUNS,
@@ -307,6 +371,7 @@ class PostgresTransaction(Reads, Writes["Database"]):
         self._ahead = ahead
         self.has_looked = False
         self._alone = opened.alone
+        self._clock_mark = opened.clock
         self._place = db.address.url
         self._ids = deque(opened.ids)
         self._more_ids = 1
@@ -324,6 +389,9 @@ class PostgresTransaction(Reads, Writes["Database"]):
         seen.parts.update(dict.fromkeys(held, self._last))
         delta = NO_DELTA if asked.since == self._last else self._asked(asked)
         return delta._replace(more=self._last - (seen.number or 0) > len(seen.own))
+
+    def clock_mark(self) -> ClockMark | None:
+        return rows.clock_of(self._clock_mark)
 
     def expect(self, runs: int) -> None:
         self._more_ids = max(1, runs)
@@ -406,6 +474,16 @@ class PostgresTransaction(Reads, Writes["Database"]):
     def _keep_aside(self, row: SetAside) -> None:
         about = row.table, row.id, row.worker, rows.micros(row.at), row.by, row.reason, row.note
         self._db.do(KEEP_ASIDE, (*about, row.data))
+
+    def _mark_clock(self, text: str) -> None:
+        self._db.do(MARK_CLOCK, (text,))
+
+    def _shift(self, shift: Shift) -> None:
+        now_us, after = rows.micros(shift.now), 0
+        while (until := self._db.ask((SHIFT_UNTIL, (after, SHIFTED_AT_ONCE)))[0]) is not None:
+            self._db.do(SHIFT_WAITING, (shift.step_us, now_us, after, int(until)))
+            after = int(until)
+        self._db.do(TOUCH_ALL, (self.number,))
 
     def _tell(self, events: Collection[Event]) -> None:
         self._events += events

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Generic
 
 from shiftboss.core.lane import QUEUES, Lane, queue_of
-from shiftboss.core.model import DeadLetter, Record, Run, WorkerState
+from shiftboss.core.model import ClockMark, DeadLetter, Record, Run, WorkerState
 from shiftboss.ports import NO_DELTA, Delta
 from shiftboss.stores import rows, shapes
 from shiftboss.stores.browsing import Queries
@@ -152,6 +152,17 @@ class Reads(Queries[S], Generic[S]):
 
     def keyed(self, pairs: Collection[tuple[str, str]]) -> list[Run]:
         return self._ask(shapes.RUNS, self.readings.keyed, self._db.pairs(pairs)) if pairs else []
+
+    def fired(self, names: Collection[str], *, after: datetime) -> dict[str, list[datetime]]:
+        values = self._db.names(names), rows.micros(after)
+        found: dict[str, list[datetime]] = {}
+        text = self._db.ask((self.readings.fired, values))[0] if names else None
+        for name, number in shapes.INSTANTS.read(text):
+            found.setdefault(name, []).append(rows.instant_of(number))
+        return found
+
+    def clock_mark(self) -> ClockMark | None:
+        return rows.clock_of(self._db.ask((self.readings.clock, ()))[0])
 
     def expiring(self, now: datetime, *, limit: int) -> list[Run]:
         """Those that can be read: the others are nobody's to end (W8)."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from shiftboss.core.model import Origin, Run, Status
+from shiftboss.core.model import ClockMark, Origin, Run, Status
 from shiftboss.core.unreadable import REMEDY
 from shiftboss.core.value import EPOCH, replace
 from shiftboss.errors import StoreRejected
@@ -40,6 +40,7 @@ Text = str | bytes | None
 FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 _encoder = msgspec.json.Encoder()
+_clock = msgspec.json.Decoder(ClockMark)
 
 
 # ── instants ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -103,7 +104,22 @@ def fired_at(run: Run) -> int | None:
     return None
 
 
+def timed(run: Run) -> int:
+    """O4: by what a waiting run is timed: 0 elapsed time, 1 the same and it has begun, 2 the calendar."""
+    if run.first_started_at is not None:
+        return 1
+    return 2 if run.by_calendar else 0
+
+
 # ── from rows ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def clock_of(text: Text) -> ClockMark | None:
+    """One that cannot be read is none: the clock is then looked at anew."""
+    try:
+        return _clock.decode(text) if text else None
+    except (msgspec.DecodeError, UnicodeError):
+        return None
 
 
 def with_bytes(runs: Iterable[Run], *, payloads: dict[int, bytes], results: dict[int, bytes]) -> list[Run]:

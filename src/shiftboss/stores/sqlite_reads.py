@@ -123,6 +123,12 @@ SELECT '[' || group_concat(coalesce(
 FROM json_each(?) AS pairs
 """
 
+FIRED = """
+SELECT '[' || group_concat('[' || json_quote(worker) || ',' || fired_at || ']') || ']'
+FROM json_each(?) AS names JOIN history INDEXED BY history_fired ON worker = names.value AND fired_at > ?
+"""
+CLOCK = "SELECT clock FROM meta WHERE id = 1"
+
 EXPIRING = """
 SELECT '[' || group_concat(data) || ']' FROM (
   SELECT <run> AS data FROM run INDEXED BY run_give_up
@@ -154,6 +160,8 @@ READINGS = Readings(
     live_runs=question(LIVE_RUNS),
     finished_runs=question(FINISHED_RUNS),
     keyed=question(KEYED),
+    fired=FIRED,
+    clock=CLOCK,
     expiring=question(EXPIRING),
     next_give_up=NEXT_GIVE_UP,
     open_letters=question(OPEN_LETTERS),

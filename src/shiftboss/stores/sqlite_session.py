@@ -34,7 +34,7 @@ POLL_S = 0.020  # of another process's commits: 0.7 % of a core while idle; ever
 
 NUMBER = "SELECT number FROM meta WHERE id = 1"
 SAME = "UPDATE meta SET number = number WHERE id = 1"  # a page for the log, and nothing for anybody to read
-META = "SELECT number, next_run, next_event FROM meta WHERE id = 1"
+META = "SELECT number, next_run, next_event, clock FROM meta WHERE id = 1"
 
 _clock = SystemClock()  # waiting for other processes happens in real time, whatever clock the rules live by
 
@@ -67,8 +67,9 @@ class SqliteSession:
         before = self._seen.number
         db.begin()
         try:
-            meta = Meta._make(int(counter or 0) for counter in db.row(META))
-            tx = SqliteTransaction(db, self._clock, self._seen, meta=meta)
+            *counters, mark = db.row(META)
+            meta = Meta._make(int(counter or 0) for counter in counters)
+            tx = SqliteTransaction(db, self._clock, self._seen, meta=meta, mark=mark if isinstance(mark, str) else None)
             yield tx
             if tx.failure is not None:
                 raise tx.failure  # somebody caught it and went on: what came before it must not be kept alone

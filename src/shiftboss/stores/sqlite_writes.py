@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from shiftboss.core.control import Request
 from shiftboss.core.events import Event
+from shiftboss.core.model import ClockMark
+from shiftboss.core.shift import Shift
 from shiftboss.core.unreadable import SetAside
 from shiftboss.errors import StoreRejected
 from shiftboss.ports import Past
@@ -25,15 +27,15 @@ if TYPE_CHECKING:
 
 INSERT_RUNS = Batch(
     """INSERT INTO run
-  (id, number, worker, queue, due_at, occurs_at, origin, key, give_up_at, replay_of, caused_by, data)
+  (id, number, worker, queue, due_at, timed, occurs_at, origin, key, give_up_at, replay_of, caused_by, data)
 SELECT * FROM $rows WHERE column1 IS NOT NULL""",
-    columns=12,
+    columns=13,
 )
 UPDATE_RUNS = Batch(
-    """UPDATE run SET number = column2, queue = column3, due_at = column4, occurs_at = column5, give_up_at = column6,
-  data = column7
+    """UPDATE run SET number = column2, queue = column3, due_at = column4, timed = column5, occurs_at = column6,
+  give_up_at = column7, data = column8
 FROM $rows WHERE id = column1 AND column1 IS NOT NULL""",
-    columns=7,
+    columns=8,
 )
 INSERT_FINISHED = Batch(
     """INSERT INTO history (id, worker, status, finished_at, error_type, key, fired_at, data, result)
@@ -105,6 +107,53 @@ ON CONFLICT DO NOTHING""",
 )
 # Of each attempt the last MAX_LINES stay.
 TRIM_LINES = Single("DELETE FROM log WHERE run = ? AND fence = ? AND number <= ?")
+
+# O4.  Many rows at once, but not a million in one statement: the log of each is bounded.
+SHIFTED_AT_ONCE = 20_000
+SHIFT_UNTIL = """
+SELECT max(id) FROM (
+  SELECT id FROM run WHERE id > ? AND queue IS NOT NULL AND (origin <> 0 OR timed = 1) ORDER BY id LIMIT ?)
+"""
+LAST_US = 253_402_300_799_999_999  # the end of the calendar
+
+
+def _iso(us: str) -> str:
+    """An instant as JSON has it, from microseconds, also before 1970."""
+    rest = f"((({us}) % 1000000 + 1000000) % 1000000)"
+    second = f"((({us}) - {rest}) / 1000000)"
+    return f"strftime('%Y-%m-%dT%H:%M:%S', {second}, 'unixepoch') || printf('.%06dZ', {rest})"
+
+
+def _us(iso: str) -> str:
+    """The way back."""
+    return f"unixepoch(substr({iso}, 1, 19)) * 1000000 + CAST(substr({iso}, 21, 6) AS INTEGER)"
+
+
+def _moved(instant: str) -> str:
+    return f"min({instant} + by_us, {LAST_US})"
+
+
+# ?1 the step, ?2 now, ?3 and ?4 the ids: core/shift.py in the words of SQLite.
+SHIFT_WAITING = f"""
+WITH waiting AS (
+  SELECT id AS run_id, CASE WHEN json_valid(data) THEN data ->> 'deadline_at' END AS deadline, CASE
+      WHEN timed <> 2 THEN ?1
+      WHEN occurs_at > ?2 THEN occurs_at - due_at
+      ELSE min(due_at + ?1, ?2) - due_at END AS by_us
+  FROM run WHERE id > ?3 AND id <= ?4 AND queue IS NOT NULL AND (origin <> 0 OR timed = 1))
+UPDATE run SET
+  due_at = {_moved("due_at")},
+  give_up_at = {_moved("give_up_at")},
+  occurs_at = CASE timed WHEN 0 THEN {_moved("occurs_at")} ELSE occurs_at END,
+  data = CASE WHEN NOT json_valid(data) THEN data ELSE json_replace(data,
+    '$.due_at', {_iso(_moved("due_at"))},
+    '$.give_up_at', {_iso(_moved("give_up_at"))},
+    '$.deadline_at', {_iso(_moved(f"({_us('deadline')})"))},
+    '$.occurs_at', CASE timed WHEN 0 THEN {_iso(_moved("occurs_at"))} ELSE data ->> 'occurs_at' END) END
+FROM waiting WHERE id = run_id
+"""  # noqa: S608
+TOUCH_ALL = "UPDATE worker SET number = ? WHERE state IS NOT NULL"
+MARK_CLOCK = "UPDATE meta SET clock = ? WHERE id = 1"
 WRITE_META = "UPDATE meta SET number = ?, next_run = ?, next_event = ? WHERE id = 1"
 
 WRITINGS = Writings(
@@ -141,9 +190,10 @@ class SqliteTransaction(Reads, Writes["Database"]):
     writings = WRITINGS
     _db: Database
 
-    def __init__(self, db: Database, clock: Clock, seen: Seen, *, meta: Meta) -> None:
+    def __init__(self, db: Database, clock: Clock, seen: Seen, *, meta: Meta, mark: str | None) -> None:
         Reads.__init__(self, db, clock, seen, number=meta.number)
         Writes.__init__(self, meta.number + 1)
+        self._clock_mark = mark
         self._next_run = meta.next_run
         self._next_event = meta.next_event
         self._place = str(db.path)
@@ -152,6 +202,9 @@ class SqliteTransaction(Reads, Writes["Database"]):
     def meta(self) -> Meta:
         """What the row is to be after this transaction."""
         return Meta(self.number, self._next_run, self._next_event)
+
+    def clock_mark(self) -> ClockMark | None:
+        return rows.clock_of(self._clock_mark)
 
     def continue_after(self, past: Past) -> None:
         self.number = max(self.number, past.number + 1)
@@ -192,6 +245,16 @@ class SqliteTransaction(Reads, Writes["Database"]):
             ],
         )
         self._next_event += len(events)
+
+    def _mark_clock(self, text: str) -> None:
+        self._db.run(MARK_CLOCK, (text,))
+
+    def _shift(self, shift: Shift) -> None:
+        now_us, after = rows.micros(shift.now), 0
+        while (until := self._db.row(SHIFT_UNTIL, (after, SHIFTED_AT_ONCE))[0]) is not None:
+            self._db.run(SHIFT_WAITING, (shift.step_us, now_us, after, until))
+            after = int(until)
+        self._db.run(TOUCH_ALL, (self.number,))
 
     def _must_not_have_fired(self, occurrences: list[tuple[str, int]]) -> None:
         fired = shapes.NAMES.read(self._db.text(FIRED_BEFORE, (rows.json_of(occurrences),)))

@@ -79,6 +79,8 @@ class Readings(Generic[S]):
     live_runs: Question[S]  # (ids)
     finished_runs: Question[S]  # (ids)
     keyed: Question[S]  # (pairs)
+    fired: S  # (names, after) → [[worker, instant], …]
+    clock: S  # → a ClockMark
     expiring: Question[S]  # (now, limit)
     next_give_up: S  # (after) → microseconds
     open_letters: Question[S]  # (worker, has payload at most, limit)

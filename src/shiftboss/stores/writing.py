@@ -17,6 +17,7 @@ from typing import Generic, NamedTuple
 from shiftboss.core.events import Event
 from shiftboss.core.lane import queue_of
 from shiftboss.core.model import MAX_LINES, DeadLetter, LogLine, Origin, Run, Status
+from shiftboss.core.shift import Shift
 from shiftboss.core.snapshot import Change
 from shiftboss.core.unreadable import SetAside
 from shiftboss.errors import ShiftbossError, StoreRejected
@@ -91,6 +92,10 @@ class Writes(Generic[C]):
             sql.put_letters.run(db, [letter_row(letter) for letter in change.letters])
         if change.lines:
             self._write_lines(change.lines)
+        if change.clock is not None:
+            self._mark_clock(rows.text_of(change.clock))
+        if change.shift is not None:
+            self._shift(change.shift)
         self._write_events(change.events)
 
     # ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -149,6 +154,15 @@ class Writes(Generic[C]):
         """One that another store had set aside: it is all there."""
         raise NotImplementedError
 
+    # ── the clock ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _mark_clock(self, text: str) -> None:
+        raise NotImplementedError
+
+    def _shift(self, shift: Shift) -> None:
+        """O4: all waiting runs but occurrences that have not begun (core/shift.py); every worker counts as changed."""
+        raise NotImplementedError
+
     # ── events, lines ────────────────────────────────────────────────────────────────────────────────────────────
 
     def _write_lines(self, lines: Collection[LogLine]) -> None:
@@ -182,6 +196,7 @@ def new_row(run: Run, number: int) -> Values:
         run.worker,
         None if run.status is Status.RUNNING else queue_of(run),
         rows.micros(run.due_at),
+        rows.timed(run),
         rows.micros(run.occurs_at),
         rows.ORIGINS[run.origin],
         run.key,
@@ -198,6 +213,7 @@ def changed_row(run: Run, number: int) -> Values:
         number,
         None if run.status is Status.RUNNING else queue_of(run),
         rows.micros(run.due_at),
+        rows.timed(run),
         rows.micros(run.occurs_at),
         rows.micros_or_none(run.give_up_at),
         rows.text_of_run(run),

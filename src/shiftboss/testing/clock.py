@@ -19,8 +19,10 @@ class VirtualClock:
     clock.advance(90)
     """
 
+    leases_by_wall = False
+
     def __init__(self, start: datetime | str = "2026-03-01", *, boot: str = "virtual") -> None:
-        self.boot = boot
+        self.boot = self.machine_boot = boot
         self.elapsed_us = 0
         self._wall = instant(start)
 

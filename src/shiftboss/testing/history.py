@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from shiftboss.core.events import AttemptEnded, Audit, Event, RunEnded
 from shiftboss.core.model import (
+    BreakerMode,
     BreakerState,
     Cause,
     Claim,
@@ -28,6 +29,7 @@ from shiftboss.core.model import (
     Status,
     WorkerState,
 )
+from shiftboss.core.shift import Shift, shifted
 from shiftboss.core.snapshot import NO_RECORD, Change
 from shiftboss.testing.clock import US, VirtualClock
 
@@ -36,7 +38,7 @@ FAILURES = frozenset(
 )  # causes of attempts that count (R1)
 DEADLY = frozenset({Cause.ERROR, Cause.FATAL, Cause.TIMEOUT, Cause.LOST, Cause.CRASH, Cause.CRASH_LOOP})  # K4
 HANDED_BACK = frozenset({Cause.INTERRUPTED, Cause.RESCUED})  # R2
-VAGUE_S = 90.0  # a minute's bucket, and time for every node to have looked
+SAME_S = 0.001  # O4: an interval may move by microseconds, beside the instants that ran
 
 
 class Violation(NamedTuple):
@@ -84,6 +86,7 @@ class Commit:
     letters: list[DeadLetter] = field(default_factory=list)
     gone_nodes: list[str] = field(default_factory=list)
     breakers_before: dict[str, BreakerState | None] = field(default_factory=dict)
+    shifted: bool = False  # the wall clock was set, and this commit has put the store right
 
     @property
     def skips(self) -> bool:
@@ -107,7 +110,11 @@ class History:
         self.ends: list[End] = []
         self.dead: set[str] = set()  # nodes whose process is gone, as the kernel tells
         self.wall_steps = 0
-        self._wall_set_us = 0  # when the wall clock was set last
+        self.wall_set_s = -1e9  # when that was last
+        self.passed_over: set[tuple[str, datetime]] = set()  # instants to come of which somebody cancelled the run
+        self.fired: dict[str, set[datetime]] = defaultdict(set)  # worker → instants that have a run of their own (O1)
+        self._lasting: dict[object, datetime] = {}  # the same in wall time
+        self.ends_s: dict[object, float] = {}  # what lasts for a while → until when, in elapsed time (O4)
 
         self.runs: dict[int, Run] = {}
         self.unfinished: dict[str, dict[int, Run]] = defaultdict(dict)
@@ -145,6 +152,9 @@ class History:
         starts: list[tuple[Run | None, Run]] = []
         for change in changes:
             self._take_state(change, told)
+            if change.shift is not None:
+                told.shifted = True
+                self._shift(change.shift)
             for run in change.runs:
                 before = self.runs.get(run.id)
                 if before is not None and before.status.is_final:
@@ -158,6 +168,7 @@ class History:
         self._count_ends(told)
         for before, run in starts:
             self._start(before, run, told)
+        self._watch_durations(told)
         for predicate in self._predicates:
             for violation in predicate(self, told):
                 self.violations.append(violation)
@@ -188,19 +199,9 @@ class History:
         self.violations.append(Violation(rule, self._clock.now(), what))
 
     def wall_was_set(self) -> None:
-        """O4: what is counted by the wall clock begins anew."""
+        """O4: from here on instants may come again."""
         self.wall_steps += 1
-        self._wall_set_us = self._clock.elapsed_us
-        self.tokens.clear()
-
-    @property
-    def has_rates(self) -> bool:
-        return any(state.definition.rate is not None for state in self.workers.values())
-
-    @property
-    def rates_are_vague(self) -> bool:
-        """Whether the wall clock was set just now: nodes saw it at different instants, so buckets differ."""
-        return self.wall_steps > 0 and self._clock.elapsed_us - self._wall_set_us < VAGUE_S * US
+        self.wall_set_s = self._clock.elapsed_s()
 
     # ── what is asked ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -247,6 +248,47 @@ class History:
         told.letters.extend(change.letters)
         told.events.extend(change.events)
 
+    def _shift(self, shift: Shift) -> None:
+        """O4: what is counted here by the wall clock moves as the store's does."""
+        for runs in self.unfinished.values():
+            for run in list(runs.values()):
+                if run.status is Status.PENDING and (run.origin is not Origin.OCCURRENCE or run.has_started):
+                    self.runs[run.id] = runs[run.id] = shifted(run, shift)
+        move = shift.move
+        self.started = {name: move(at) for name, at in self.started.items()}
+        self.succeeded = {name: (move(at), move(began)) for name, (at, began) in self.succeeded.items()}
+        self.tokens = {name: (level, move(at)) for name, (level, at) in self.tokens.items()}
+        self.latest = {name: (min(at, shift.now), run, ok) for name, (at, run, ok) in self.latest.items()}
+
+    def _watch_durations(self, told: Commit) -> None:
+        """O4: when what lasts for a while ends, in elapsed time; a clock that is set changes none of it."""
+        lasting: dict[object, datetime] = {}
+        for runs in self.unfinished.values():
+            for run in runs.values():
+                if not run.has_started and (run.by_calendar or run.origin is Origin.AFTER):
+                    continue  # of the calendar; moved by every further success (M6)
+                if self.declared_s.get(run.worker) == told.elapsed_s:
+                    continue  # with another jitter, say
+                if run.status is Status.PENDING:
+                    lasting[waiting(run)] = run.due_at
+                if run.deadline_at is not None:
+                    lasting["deadline", run.id] = run.deadline_at
+        for name, breaker in self.breakers.items():
+            if breaker.until is not None and breaker.mode is not BreakerMode.CLOSED:
+                lasting["cooldown", name] = breaker.until
+        for name, state in self.workers.items():
+            if state.disabled is not None and state.disabled.probation_until is not None:
+                lasting["probation", name] = state.disabled.probation_until
+        before, self._lasting = self._lasting, lasting
+        ends_s, self.ends_s = self.ends_s, {}
+        for what, until in lasting.items():
+            at_s = told.elapsed_s + (until - told.at).total_seconds()
+            self.ends_s[what] = known_s = ends_s.get(what, at_s)
+            if told.shifted and abs(known_s - at_s) > SAME_S:
+                self.violate("O4", f"{what} ends {at_s - known_s:.3f} s later than it should")
+            elif not told.shifted and before.get(what) != until:
+                self.ends_s[what] = at_s
+
     def _move(self, before: Run | None, run: Run, told: Commit) -> None:
         """Anything but a start."""
         if before is None:
@@ -278,6 +320,9 @@ class History:
         if run.claim is None:
             self.violate("C1", f"run {run.id} runs without a claim")
             return
+        ends_s = None if before is None else self.ends_s.get(waiting(before))
+        if ends_s is not None and told.elapsed_s < ends_s - SAME_S:
+            self.violate("O4", f"run {run.id} of {run.worker} starts {ends_s - told.elapsed_s:.3f} s early")
         self.runs[run.id] = self.unfinished[run.worker][run.id] = self.running[run.id] = run
         start = Start(run, run.claim, before)
         told.starts.append(start)
@@ -295,6 +340,8 @@ class History:
             self._count_end(end, told)
         for run in told.finished:
             self._count_verdict(run)
+            if run.origin is Origin.OCCURRENCE and not run.has_started and run.occurs_at > told.at:
+                self.passed_over.add((run.worker, run.occurs_at))
         ended = {run.id: run for run in told.finished}
         for event in told.events:  # in the order of the facts, which a merged change does not keep
             if isinstance(event, RunEnded) and event.run in ended:
@@ -327,7 +374,7 @@ class History:
         """D2: by `occurs_at`, then id, among those that started or were skipped by D5."""
         if run.first_started_at is None and run.cause is not Cause.DEPENDENCY_FAILED:
             return
-        verdict = (run.occurs_at, run.id, run.status is Status.SUCCEEDED)
+        verdict = (min(run.occurs_at, self._clock.now()), run.id, run.status is Status.SUCCEEDED)
         latest = self.latest.get(run.worker)
         if latest is None or latest[:2] < verdict[:2]:
             self.latest[run.worker] = verdict
@@ -338,6 +385,11 @@ def _same_claim(before: Run | None, run: Run) -> bool:
     if before is None or before.claim is None or run.claim is None or before.status is not Status.RUNNING:
         return False
     return before.claim.fence == run.claim.fence
+
+
+def waiting(run: Run) -> tuple[str, int, int, int]:
+    """One wait of a run, for its first start or after an attempt."""
+    return "run", run.id, run.attempt, run.interruptions
 
 
 def is_new_occurrence(start: Start) -> bool:

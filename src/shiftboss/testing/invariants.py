@@ -120,13 +120,9 @@ def rates(history: History, told: Commit) -> Iterator[Violation]:
         if rate is None:
             continue
         level = Judge(history, told.at).tokens(start.run.worker, rate)
-        if level < 1 - FORGIVEN and not history.rates_are_vague:
+        if level < 1 - FORGIVEN:
             yield Violation("B8", told.at, f"run {start.run.id} of {start.run.worker} started with {level:.4f} tokens")
-        row = history.record(start.run.worker)
-        if history.rates_are_vague and row.tokens is not None and row.tokens_at is not None:
-            history.tokens[start.run.worker] = (row.tokens, row.tokens_at)
-        else:
-            history.tokens[start.run.worker] = (max(0.0, level - 1), told.at)
+        history.tokens[start.run.worker] = (max(0.0, level - 1), told.at)
 
 
 def breakers(history: History, told: Commit) -> Iterator[Violation]:

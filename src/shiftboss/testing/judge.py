@@ -54,9 +54,7 @@ class Judge:
         if definition.concurrency is not None and len(running) >= definition.concurrency:
             found.add("concurrency")
         rate = definition.rate
-        if rate is not None and (
-            self.history.rates_are_vague or self.tokens(definition.name, rate) < min(1 + FORGIVEN, rate.count)
-        ):
+        if rate is not None and self.tokens(definition.name, rate) < min(1 + FORGIVEN, rate.count):
             found.add("rate")
         found.update(
             word for word in (self._of_upstream(run, edge) for edge in definition.depends_on) if word is not None
@@ -105,7 +103,8 @@ class Judge:
         if upstream is None:
             return "depends_on"
         broken = self.is_broken(upstream)
-        if self.owes(edge.worker, run.occurs_at, running_only=broken):
+        occurs_at = min(run.occurs_at, max(self.now, run.due_at))  # a clock set back leaves it ahead (O4)
+        if self.owes(edge.worker, occurs_at, running_only=broken):
             return "depends_on"
         latest = history.latest.get(edge.worker)
         if latest is None and not broken:

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 
 from shiftboss.core.explain import explain
 from shiftboss.core.fleet import live_nodes
-from shiftboss.core.model import Run
+from shiftboss.core.model import Origin, Run
+from shiftboss.core.schedule import Cron, next_after
 from shiftboss.core.value import replace
 from shiftboss.engine.agenda import Agenda
 from shiftboss.engine.mirror import Mirror
+from shiftboss.testing.history import waiting
 from shiftboss.testing.judge import FORGIVEN, Judge
 from shiftboss.testing.node import SimNode
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 EVERY_S = 17.3
 AGAIN_S = 0.61
+SEEN_S = 6.0  # by then every node has looked at its clock
 LOOKS = 10  # times AGAIN_S is longer than a node waits when a bell was lost
 OF_THE_FLEET = {"disabled", "concurrency", "rate", "depends_on", "blocks", "uses", "breaker"}
 
@@ -52,6 +55,7 @@ class Watch:
                 self._sim.history.violate(
                     "A3", f"run {run.id} of {run.worker} waits, due since {run.due_at}, for nothing"
                 )
+        self._look_for_standstill()
         if not found:
             self._compare_with_why()
         self._sim.after(AGAIN_S if found else EVERY_S, self._look)
@@ -67,6 +71,24 @@ class Watch:
         due = [run for run in judge.due() if _may_go(judge.reasons(run))]
         due = [run for run in due if any(judge.has_room(row, run, priority=run.priority) for row in rows)]
         return [run for run in due if not judge.is_reserved_against(run)]
+
+    def _look_for_standstill(self) -> None:
+        """O4: whatever the clock was, nothing waits longer than it was to, and cron for its next instant only."""
+        sim = self._sim
+        history, now, elapsed_s = sim.history, sim.clock.now(), sim.clock.elapsed_s()
+        if not any(is_healthy(node) for node in sim.up) or elapsed_s < history.wall_set_s + SEEN_S:
+            return
+        for run in history.pending():
+            rule = history.workers[run.worker].definition.schedule
+            ends_s = history.ends_s.get(waiting(run))
+            if ends_s is not None and run.due_at > now and elapsed_s > ends_s + SEEN_S:
+                history.violate("O4", f"run {run.id} of {run.worker} waits {elapsed_s - ends_s:.0f} s too long")
+            if isinstance(rule, Cron) and run.origin is Origin.OCCURRENCE and not run.has_started:
+                at = next_after(rule, now, anchor=None)
+                while at in history.fired[run.worker] or (run.worker, at) in history.passed_over:
+                    at = next_after(rule, at, anchor=None)
+                if run.occurs_at > at:
+                    history.violate("O4", f"{run.worker} stands still until {run.occurs_at}, it is {now}")
 
     def _compare_with_why(self) -> None:
         """A3: every hold that `why` names is one that the judge sees, and none is left out."""
@@ -95,7 +117,7 @@ class Watch:
         rate = self._sim.history.workers[name].definition.rate
         if rate is None:
             return False
-        return self._sim.history.rates_are_vague or abs(judge.tokens(name, rate) - 1) < 2 * FORGIVEN
+        return abs(judge.tokens(name, rate) - 1) < 2 * FORGIVEN
 
     # ── at the end ───────────────────────────────────────────────────────────────────────────────────────────────
 

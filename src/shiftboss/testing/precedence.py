@@ -73,7 +73,7 @@ def reservations(history: History, told: Commit) -> Iterator[Violation]:
     """B4: nothing is taken from a run that has waited longer than its patience."""
     started = {start.run.id for start in told.starts}
     competing = {start.run.id for start in told.starts if history.may_compete(start.run.worker)}
-    if told.skips or not competing or (history.rates_are_vague and history.has_rates):
+    if told.skips or not competing:
         return
     made = {run.id for run in told.created if run.is_standing}  # by the starts themselves: nobody knew of them
     doubtful = Judge(history, told.at, waiting=competing)

@@ -18,16 +18,19 @@ SPACING = timedelta(milliseconds=10)  # M5
 
 
 def occurrences(history: History, told: Commit) -> Iterator[Violation]:
-    """M3, M4, O1: one waits to start, each instant starts once and in order, none is left out."""
+    """M3, M4, O1: one waits to start, each instant starts once, none is left out; in order, unless clocks are set."""
     for start in told.starts:
         if not is_new_occurrence(start):
             continue
         run = start.run
         covered = history.covered.get(run.worker)
-        if covered is not None and run.occurs_at <= covered:
+        if covered is not None and run.occurs_at <= covered and not history.wall_steps:
             yield Violation(
                 "O1", told.at, f"run {run.id} of {run.worker} repeats {run.occurs_at}: covered to {covered}"
             )
+        if run.occurs_at in history.fired[run.worker]:
+            yield Violation("O1", told.at, f"run {run.id} of {run.worker} repeats {run.occurs_at}")
+        history.fired[run.worker].add(run.occurs_at)
         _cover(history, told, run)
     for run in told.finished:
         if run.status is Status.SKIPPED and run.origin is Origin.OCCURRENCE and run.cause is not Cause.REPLACED:
