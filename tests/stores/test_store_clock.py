@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,10 +10,8 @@ from store_values import NOON, a_run, a_worker, abandon, at, store_runs, write
 from shiftboss.core.model import ClockMark, Origin, Run, Status
 from shiftboss.core.shift import Shift, shifted
 from shiftboss.core.snapshot import Change
-from shiftboss.core.value import replace
+from shiftboss.core.value import FAR_END, replace
 from shiftboss.ports import Session
-
-END = datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
 
 
 def an_occurrence(run_id: int, worker: str = "mail", **facts: Any) -> Run:
@@ -28,7 +25,7 @@ WAITING = [
     a_run(4, due_at=at(1800), occurs_at=at(1800), by_calendar=True, give_up_at=at(1900), deadline_at=at(2000.000007)),
     a_run(5, due_at=at(-5), occurs_at=at(-5), by_calendar=True, give_up_at=at(55)),
     a_run(6, due_at=at(2), by_calendar=True, attempt=1, first_started_at=at(-1), deadline_at=at(20)),
-    a_run(7, due_at=END, occurs_at=END),
+    a_run(7, due_at=FAR_END, occurs_at=FAR_END),
     a_run(8, due_at=at(0), key='quote " and "due_at":"2026-01-01T00:00:00Z"', by='{"due_at":"x"}'),
     an_occurrence(9, due_at=at(3), attempt=1, first_started_at=at(-1)),
     a_run(10, origin=Origin.ITERATION, due_at=at(30), occurs_at=at(30)),
@@ -57,7 +54,7 @@ def test_all_waiting_runs_move_at_once(session: Session, step_us: int):
     assert {run_id: found[run_id] for run_id in range(1, 11)} == {run.id: shifted(run, shift) for run in WAITING}
     assert [found[11], found[12].due_at] == [STANDS[0], STANDS[1].due_at]
     heads = [run.due_at for run in lane.heads(1)]
-    assert heads == sorted(run.due_at for run in found.values() if run.status is Status.PENDING)
+    assert heads == sorted(run.due_at for run in found.values() if run.status is Status.PFAR_ENDING)
 
 
 def test_neighbours_are_told_and_the_earliest_end_is_known(session: Session, neighbour: Session):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from shiftboss.core.model import Run
-from shiftboss.core.value import Value, later, replace
+from shiftboss.core.value import FAR_END, Value, later, replace
 
 
 class Shift(Value, frozen=True):
@@ -30,9 +30,9 @@ class Shift(Value, frozen=True):
 
     def move(self, instant: datetime) -> datetime:
         try:
-            return instant + timedelta(microseconds=self.step_us)
+            return min(instant + timedelta(microseconds=self.step_us), FAR_END)
         except OverflowError:
-            return later(instant, self.step_s) if self.step_us > 0 else instant
+            return FAR_END if self.step_us > 0 else instant
 
 
 def shifted(run: Run, shift: Shift, *, offset_s: float = 0.0) -> Run:

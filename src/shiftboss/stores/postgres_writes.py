@@ -271,7 +271,7 @@ SELECT max(id)::text FROM (
     NUMBER,
     NUMBER,
 )
-LAST_US = 253_402_300_799_999_999  # the end of the calendar
+LAST_US = rows.micros(FAR_END)
 
 
 def _moved(instant: str) -> str:

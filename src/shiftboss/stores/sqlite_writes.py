@@ -11,6 +11,7 @@ from shiftboss.core.events import Event
 from shiftboss.core.model import ClockMark
 from shiftboss.core.shift import Shift
 from shiftboss.core.unreadable import SetAside
+from shiftboss.core.value import FAR_END
 from shiftboss.errors import StoreRejected
 from shiftboss.ports import Past
 from shiftboss.stores import rows, shapes, sqlite_unreadable
@@ -114,7 +115,7 @@ SHIFT_UNTIL = """
 SELECT max(id) FROM (
   SELECT id FROM run WHERE id > ? AND queue IS NOT NULL AND (origin <> 0 OR timed = 1) ORDER BY id LIMIT ?)
 """
-LAST_US = 253_402_300_799_999_999  # the end of the calendar
+LAST_US = rows.micros(FAR_END)
 
 
 def _iso(us: str) -> str:
