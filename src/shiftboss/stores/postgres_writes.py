@@ -18,7 +18,7 @@ from shiftboss.core.model import ClockMark
 from shiftboss.core.shift import Shift
 from shiftboss.core.snapshot import Change
 from shiftboss.core.unreadable import REMEDY, SetAside
-from shiftboss.core.value import replace
+from shiftboss.core.value import FAR_END, replace
 from shiftboss.errors import ShiftbossError
 from shiftboss.ports import NO_DELTA, Delta, Past, Wanted
 from shiftboss.stores import postgres_unreadable, rows, shapes
