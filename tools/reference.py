@@ -105,12 +105,13 @@ def statuses() -> str:
 
 
 def event_table() -> str:
-    rows = ["| event | stored | says | carries |", "|---|---|---|---|"]
+    rows = ["| event | class | stored | says | carries |", "|---|---|---|---|---|"]
     for kind in get_args(events.AnyEvent):
         own = [field for field in kind.__struct_fields__ if field not in events.Event.__struct_fields__]
         shown = ", ".join(f"`{field}`" for field in own)
         stored = "yes" if kind.STORED else ""
-        rows.append(f"| `{kind.__struct_config__.tag}` | {stored} | {sentence(kind, events.Event)} | {shown} |")
+        names = f"`{kind.__struct_config__.tag}` | `{kind.__name__}`"
+        rows.append(f"| {names} | {stored} | {sentence(kind, events.Event)} | {shown} |")
     return "\n".join(rows)
 
 

@@ -66,6 +66,7 @@ def kept_of(out: str) -> list[str]:
 
 
 def test_without_any_configuration_pythons_last_resort_prints_warnings_and_nothing_else(tmp_path):
+    """A6"""
     done = run_program(tmp_path, APP)
 
     assert "ROOT []" in done.stdout
@@ -78,7 +79,7 @@ def test_without_any_configuration_pythons_last_resort_prints_warnings_and_nothi
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("how", ["basicConfig(level='INFO', force=False)", "config.dictConfig(CONFIG)"])
 def test_a_configuration_counts_whether_it_comes_before_the_start_or_after(tmp_path, when, how):
-    """`dictConfig` disables the loggers that exist, by its default: not ours, and the run keeps what it is told."""
+    """A6: `dictConfig` disables the loggers that exist, by its default: not ours, and the run keeps what it is told."""
     done = run_program(tmp_path, APP.replace("# here", f"def {when}(): logging.{how}"))
 
     assert "ROOT ['StreamHandler']" in done.stdout
@@ -134,6 +135,7 @@ def speaking(path: Path) -> Orchestrator:
 
 
 async def test_two_orchestrators_in_a_process_keep_each_its_own_lines_once(tmp_path):
+    """A6"""
     factory = logging.getLogRecordFactory()
     one, two = speaking(tmp_path / "one.db"), speaking(tmp_path / "two.db")
 
@@ -235,6 +237,7 @@ if __name__ == "__main__":
 
 
 def test_what_a_body_in_a_child_logs_is_kept_by_the_levels_of_its_node(tmp_path):
+    """A6"""
     done = run_program(tmp_path, CHILD)
 
     assert kept_of(done.stdout) == ["info by the context", "info by another", "warning by another"]
@@ -263,6 +266,7 @@ def of_runs(caplog) -> list[logging.LogRecord]:
 
 
 async def test_a_failure_carries_the_exception_and_its_stack_and_a_retry_is_a_warning(tmp_path, caplog):
+    """A6"""
     boss = Orchestrator(f"sqlite:///{tmp_path}/jobs.db")
     raised: list[Boom] = []
 
@@ -339,7 +343,7 @@ if __name__ == "__main__":
 
 
 def test_every_line_of_ours_has_words_in_its_template():
-    """Whoever groups by the template groups all that has none into one."""
+    """A6: whoever groups by the template groups all that has none into one."""
     wordless = [
         f"{path.name}:{call.lineno}"
         for path in sorted(SOURCES.rglob("*.py"))
@@ -348,6 +352,18 @@ def test_every_line_of_ours_has_words_in_its_template():
     ]
 
     assert wordless == []
+
+
+def test_every_logger_of_ours_stays_awake():
+    """A6: each is got by `get_logger`, or a `dictConfig` would silence it."""
+    asleep = [
+        f"{path.name}:{number}"
+        for path in sorted(SOURCES.rglob("*.py"))
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if 'logging.getLogger("shiftboss' in line and "addHandler" not in line
+    ]
+
+    assert asleep == []
 
 
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
@@ -368,5 +384,7 @@ def has_words(template: ast.expr) -> bool:
             return bool(text.replace("%s", "").strip())
         case ast.Starred():
             return True  # made by `worded`
+        case ast.Name(id=name):
+            return name.isupper()  # a constant
         case _:
             return False

@@ -8,16 +8,16 @@ Rules of this file
 
 from __future__ import annotations
 
-import logging
 from datetime import datetime
 
 from shiftboss.clock import Clock, SystemClock
 from shiftboss.core.health import DOES_NOT_ANSWER, StoreTrouble
 from shiftboss.core.value import replace
 from shiftboss.errors import OperatorError
+from shiftboss.logs import get_logger
 from shiftboss.ports import Store
 
-log = logging.getLogger("shiftboss.engine")
+log = get_logger("shiftboss.engine")
 
 SLOW_S = 3.0  # a turn takes milliseconds; two seconds before a call is given up
 WRITE_EVERY_S = 5.0  # so that a store that takes no writes is known of within ten seconds, also while nothing runs

@@ -7,7 +7,6 @@ Rules of this file
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from shiftboss.core.snapshot import Change
 from shiftboss.core.unreadable import REMEDY, SetAside
 from shiftboss.core.value import FAR_END, replace
 from shiftboss.errors import ShiftbossError
+from shiftboss.logs import get_logger
 from shiftboss.ports import NO_DELTA, Delta, Past, Wanted
 from shiftboss.stores import postgres_unreadable, rows, shapes
 from shiftboss.stores.postgres_epoch import CONTINUE, Counted
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from shiftboss.stores.postgres_epoch import Opened
     from shiftboss.stores.postgres_wire import Answer
 
-log = logging.getLogger("shiftboss.store")
+log = get_logger("shiftboss.store")
 
 MAX_TAKEN_BYTES = 16 * 1024 * 1024  # of arrivals' payloads at once: they come and go within the deadline of a call
 

@@ -10,7 +10,6 @@ Rules of this file
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import threading
 from collections.abc import Collection, Iterator
@@ -20,6 +19,7 @@ from pathlib import Path
 from shiftboss.clock import Clock, SystemClock
 from shiftboss.core.control import Request
 from shiftboss.errors import ConfigurationError, Forked, NotStarted, ShiftbossError, StoreReadOnly
+from shiftboss.logs import get_logger
 from shiftboss.ports import NO_SERVER, Arrival, Schema
 from shiftboss.stores import file_locks, fork_gate, shapes, sqlite_errors, sqlite_schema
 from shiftboss.stores.node_files import NodeFiles
@@ -36,7 +36,7 @@ _clock = SystemClock()  # how long a disk has been full is real time, whatever c
 
 NODE_IDS = "SELECT '[' || group_concat(json_quote(id)) || ']' FROM node"
 
-log = logging.getLogger("shiftboss.store")
+log = get_logger("shiftboss.store")
 
 
 class SqliteStore:

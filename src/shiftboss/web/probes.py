@@ -11,7 +11,6 @@ Rules of this file
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 
 import msgspec
@@ -21,11 +20,12 @@ from starlette.responses import Response
 from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.core.health import Health, in_a_word
 from shiftboss.errors import NotStarted, ShiftbossError
+from shiftboss.logs import get_logger
 from shiftboss.web.access import Access, Closed, Gate
 from shiftboss.web.judge import Judge
 from shiftboss.web.problems import RETRY_AFTER_S, Problem, harmless
 
-log = logging.getLogger("shiftboss.web")
+log = get_logger("shiftboss.web")
 
 JUDGED_WITHIN_S = 0.6  # with the next one still within the second that a probe waits by default
 ADMITTED_WITHIN_S = 0.2  # for the host to say whose request it is; after that it is nobody's
