@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import math
 import sys
+import threading
 from collections.abc import MutableMapping
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -76,10 +77,21 @@ class UnfitPayload(Exception):
 class Announcement:
     """Shared by all contexts of an executor: whether the node has begun to stop (G1)."""
 
-    __slots__ = ("made",)
+    __slots__ = ("_event",)
 
     def __init__(self) -> None:
-        self.made = False
+        self._event = threading.Event()
+
+    @property
+    def made(self) -> bool:
+        return self._event.is_set()
+
+    def make(self) -> None:
+        self._event.set()
+
+    def comes_within(self, seconds: float) -> bool:
+        """Wait for it that long at most."""
+        return self._event.wait(seconds)
 
 
 class Context:
@@ -234,6 +246,10 @@ class Context:
             text=storable(text, MAX_LINE_CHARS),
         )
         self._launch.signal("log", line)
+
+    def stops_within(self, seconds: float) -> bool:
+        """Whether the node stops, or begins to within that."""
+        return self.stopping or self._announcement.comes_within(seconds)
 
     def tell_to_end(self, *, stopping: bool) -> None:
         """Set `cancelled`, and `stopping` where it is the node that ends."""

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 WITHIN_S = 30.0  # one that hangs does not end at all
 
@@ -54,3 +59,50 @@ def end_of(folder: Path, text: str, *, head: str = HEAD, name: str = "app.py", p
         out, err = program.communicate()
         raise AssertionError(f"it did not end:\n{out}\n{err}") from None
     return Ended(program.returncode, out, err)
+
+
+class Node:
+    """`shiftboss run app.py` in *folder*, or *command* there."""
+
+    def __init__(self, folder: Path, text: str, *command: str, **options: Any) -> None:
+        self.folder = folder
+        (folder / "app.py").write_text(text, encoding="utf-8")
+        self._log = (folder / "log").open("w")
+        words = command or (sys.executable, "-m", "shiftboss", "run", "app.py")
+        options = {"stdout": self._log, "stderr": self._log, "start_new_session": True, **options}
+        self.process = subprocess.Popen(words, cwd=folder, **options)
+
+    def __enter__(self) -> Node:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self._log.close()
+
+    def waits_for(self, *files: str) -> None:
+        """Until bodies have made these files."""
+        self._until(lambda: all((self.folder / file).exists() for file in files), f"{files} are not there")
+
+    def says(self, text: str) -> None:
+        """Until the log has it."""
+        self._until(lambda: text in self.log, f"{text!r} was not said")
+
+    def ends(self) -> int:
+        """Its exit code."""
+        try:
+            return self.process.wait(WITHIN_S)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"it did not end:\n{self.log}") from None
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text(encoding="utf-8", errors="replace")
+
+    def _until(self, is_so: Callable[[], bool], else_: str) -> None:
+        until_s = time.monotonic() + WITHIN_S
+        while not is_so():
+            if self.process.poll() is not None or time.monotonic() > until_s:
+                raise AssertionError(f"{else_}; exit code {self.process.poll()}\n{self.log}")
+            time.sleep(0.02)

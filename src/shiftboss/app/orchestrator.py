@@ -16,9 +16,9 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
 from math import inf
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, Unpack, overload
 
-from shiftboss.app import process_end
+from shiftboss.app import process_end, twins
 from shiftboss.app.declaration import WorkerOptions, declare
 from shiftboss.app.first_node import WAIT_S, FirstNode
 from shiftboss.app.handle import Decorate, Worker
@@ -76,6 +76,10 @@ class Orchestrator(Operations):
     Beside its methods, for tests and tools: `definitions` (name → declaration), `resources`, `max_concurrency`.
     """
 
+    def __new__(cls, *args: Any, **options: Any) -> Self:
+        twin = twins.made_before(twins.caller(1))
+        return twin if type(twin) is cls else super().__new__(cls)
+
     def __init__(
         self,
         store: str | None = None,
@@ -93,6 +97,8 @@ class Orchestrator(Operations):
         redact: Sequence[str] = (),
         clock: Clock | None = None,
     ) -> None:
+        if hasattr(self, "sync"):  # made by this very line before: the file runs as __main__ as well
+            return
         given = ORCHESTRATOR.read(
             {
                 "store": store,
@@ -134,6 +140,8 @@ class Orchestrator(Operations):
         self._parts: NodeParts | None = None
         self._views: Views | None = None
         self._views_lock = threading.Lock()  # protects the views' session: one thread at a time
+        self._sites = twins.Sites()
+        twins.makes(twins.caller(1), self)
         self._was_forked = False  # this process is a child of the one in which it was opened
         self._pid = 0  # the process in which it was opened
         self._first_node = FirstNode(self._given_clock)
@@ -165,10 +173,13 @@ class Orchestrator(Operations):
         return self._declare(fn, {**options, "name": name})
 
     def _declare(self, fn: Callable[..., Any] | Command, options: Mapping[str, Any]) -> Worker[..., Any]:
-        if self._engine is not None:
+        site = twins.caller(2)
+        if self._engine is not None and not self._sites.is_twin(site):
             raise AlreadyStarted("workers are declared before the start; stop the orchestrator first")
         plain = fn.fn if isinstance(fn, Worker) else fn
         definition, body = declare(plain, options)
+        if self._sites.is_again(site, definition.name) and definition.name in self.definitions:
+            return Worker(self, self.definitions[definition.name], plain)
         if definition.name in self.definitions:
             raise ConfigurationError(f"worker {definition.name!r} is declared twice; give one of them another name")
         if self.redact:
@@ -181,7 +192,9 @@ class Orchestrator(Operations):
 
     def on_events(self, subscriber: Callable[[Sequence[Event]], None]) -> None:
         """Call *subscriber* with the events of each commit, in the engine's thread: be quick, do not block."""
-        self._subscribers.append(CALL.read_one("subscriber", subscriber, of="on_events"))
+        subscriber = CALL.read_one("subscriber", subscriber, of="on_events")
+        if not self._sites.is_again(twins.caller(1), "subscriber"):
+            self._subscribers.append(subscriber)
 
     def measure(self, meter: Meter) -> None:
         """Tell *meter* how long each cycle took, and what the store did not take; in the engine's thread."""
@@ -264,7 +277,7 @@ class Orchestrator(Operations):
         return application
 
     def run(self) -> ShutdownReport:
-        """Run in this process until SIGTERM or SIGINT; blocks.  A second signal cancels, a third leaves at once.
+        """Run in this process until TERM, INT or HUP; blocks.  A second signal cancels, a third leaves at once.
 
         Ends the process itself only when a body cannot be stopped: what it held is handed back first.
         """

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from shiftboss.app.call import running_loop
 from shiftboss.app.own_loop import close_loop, new_loop
-from shiftboss.app.signals import heard, leave_at_once
+from shiftboss.app.signals import Ears, heard, leave_at_once
 from shiftboss.app.systemd import unit_of_environment
 from shiftboss.engine.engine import Engine
 from shiftboss.engine.shutdown import ShutdownReport
@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from shiftboss.app.orchestrator import Orchestrator
 
 CLOSE_WITHIN_S = 6.0  # after the report: for the loop, the store and idle threads; other code may block the loop
+KEEP_EARS_S = 1.0  # how soon a handler that an application added, or removed, stands beside ours
 # Objects made before the collector looks at the youngest: Python's 700 are far fewer than one cycle of the engine
 # makes, and a fifth of the processor went into looking (measured: 67 µs a run became 54).  20,000 are a few MiB.
 COLLECT_AFTER = (20_000, 20, 20)
-FORCED = 128  # exit codes 130 and 143: forced out by a second signal
+FORCED = 128  # exit codes 129, 130 and 143: forced out by a second signal
 
 
 def serve(boss: Orchestrator, *, until: Callable[[Engine], None] | None = None) -> ShutdownReport:
@@ -59,7 +60,7 @@ def serve(boss: Orchestrator, *, until: Callable[[Engine], None] | None = None) 
         ending.append(number)
         engine.stop(owns_process=True)
 
-    with heard(on_end):
+    with heard(on_end) as ears:
         watcher = threading.Thread(
             target=_end_in_time, args=(engine, ending, has_ended), name="shiftboss-exit", daemon=True
         )
@@ -70,6 +71,7 @@ def serve(boss: Orchestrator, *, until: Callable[[Engine], None] | None = None) 
             loop.close()
             raise
         watcher.start()
+        _keep(ears, loop)
         if until is not None:
             until(engine)
         if unit is not None:
@@ -91,6 +93,12 @@ def collect_seldom() -> None:
         gc.set_threshold(*COLLECT_AFTER)
 
 
+def _keep(ears: Ears, loop: asyncio.AbstractEventLoop) -> None:
+    """In the main thread, where alone handlers can be set: the loop's."""
+    ears.keep()
+    loop.call_later(KEEP_EARS_S, _keep, ears, loop)
+
+
 def _end_in_time(engine: Engine, ending: list[int], has_ended: threading.Event) -> None:
     """Whatever the loop is doing: soon after the report it is over, or the process is."""
     report = engine.over.result()
@@ -99,7 +107,7 @@ def _end_in_time(engine: Engine, ending: list[int], has_ended: threading.Event) 
 
 
 def exit_code(report: ShutdownReport, ending: list[int]) -> int:
-    """G4: 130 or 143 when further signals forced it out and something was cut short for that."""
+    """G4: 129, 130 or 143 when further signals forced it out and something was cut short for that."""
     if report.forced and (report.interrupted or report.stuck) and ending:
         return FORCED + ending[-1]
     return report.exit_code

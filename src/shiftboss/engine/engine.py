@@ -244,13 +244,13 @@ class Engine:
     def _run(self) -> None:
         try:
             self._enter()
+            if self._node is not None:
+                self._lease_watch.start()  # before anybody may end the process: then no thread can be started
         except BaseException as error:  # noqa: BLE001  # whatever it is, the starter is the one to be told
             self._close_session()
             self.ready.set_exception(error)
             return
         self.ready.set_result(None)
-        if self._node is not None:
-            self._lease_watch.start()
         try:
             while not self._is_over():
                 self._step()

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import math
+import signal
 from typing import Any
 
 from shiftboss.context import Context, Fatal, Retry
-from shiftboss.core.model import Cancelled, Error, Interrupted, Outcome, TimedOut
-from shiftboss.executors.failure import arose_from, raised, traceback_of
+from shiftboss.core.model import Cancelled, Error, Failed, Interrupted, Outcome, TimedOut
+from shiftboss.executors.failure import arose_from, error_of, is_process_end, raised, traceback_of
 from shiftboss.ports import Launch, StopReason
 
 TIMEOUT = "timeout"  # the reason to stop that comes from the executor itself
@@ -23,7 +24,24 @@ CLOSED = "its executor is closed"
 MAX_WAIT_S = 60.0  # executors look at what is overdue again at the latest after this
 MIN_GRACE_S = 0.05  # cancel_grace=0 must not make the watch spin
 
+# Platforms and service managers send these to every process of a service.  Whether that is why a program or a child has
+# ended is known when the node, too, is told to end: a moment later at the latest, on a busy machine.
+SENT_TO_ALL = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name))
+DOUBT_S = 2.0
+
 Key = tuple[int, int]  # (run, fence)
+
+
+def may_be_sent_to_all(code: int) -> bool:
+    """Whether an exit code, as `subprocess` counts, or as a shell does, says that such a signal was the end."""
+    return -code in SENT_TO_ALL or code - 128 in SENT_TO_ALL
+
+
+def no_thread(error: RuntimeError) -> Outcome:
+    """The system gives no more: a failure, so that its back-off gives the machine time; or the process ends (G5)."""
+    if is_process_end(error):
+        return Interrupted(reason=str(StopReason.SHUTDOWN), began=False)
+    return Failed(error_of(error))
 
 
 class Attempt:
@@ -92,6 +110,10 @@ class Attempt:
         """What it ran on is gone."""
         return Interrupted(reason=reason, began=self.has_begun)
 
+    def ended_with_all(self) -> Outcome:
+        """G2: by a signal that the node got as well."""
+        return Interrupted(reason=str(StopReason.SHUTDOWN), began=self.has_begun)
+
     def returned(self, value: Any) -> Outcome:
         if self.told is None:
             return self.launch.body.succeeded(value)
@@ -117,6 +139,8 @@ class Attempt:
         stops, it is the cancellation itself (other code on the loop may be tidying up).  A Retry that names no instant
         is how a polite body hands its run back in either case.
         """
+        if is_process_end(error):
+            return True
         if self.told is None and not self.context.stopping:
             return False
         if isinstance(error, Retry):

@@ -37,6 +37,7 @@ from shiftboss.executors.attempt import Attempt
 from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.entry import Entry, body_of
 from shiftboss.executors.failure import error_of, stack_of
+from shiftboss.executors.forking import let_go_in_child
 from shiftboss.executors.guard import MARK, Process, relatives, send
 from shiftboss.executors.place import Script
 from shiftboss.executors.wire import (
@@ -104,12 +105,19 @@ class _Child:
 
     def serve(self) -> None:
         signal.signal(signal.SIGTERM, self._terminated)
+        let_go_in_child((signal.SIGTERM,), self._leave_to_parent, is_needed=lambda: True)
         logging.getLogger().addHandler(_Sender(self))
         threading.Thread(target=self._listen, name="shiftboss-node", daemon=True).start()
         with kept():
             while (work := self._works.get()) is not None:
                 self._work(work)
                 del work
+
+    def _leave_to_parent(self) -> None:
+        """In what a body forks (multiprocessing): a TERM ends it, as it would elsewhere."""
+        if signal.getsignal(signal.SIGTERM) == self._terminated:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        self._end.leave_to_parent()
 
     def send(self, message: ToNode) -> None:
         self._end.send(message)
@@ -147,7 +155,8 @@ class _Child:
                 logging.getLogger().setLevel(message.level)
                 self._levels = message.levels
             case Work():
-                self._announcement.made = message.stopping
+                if message.stopping:
+                    self._announcement.make()
                 self._attempt = self._made(message)
                 self._works.put(message)
             case Tell():
@@ -159,7 +168,7 @@ class _Child:
                     attempt.tell(message.reason, self._clock.monotonic_s())
                     signal.pthread_kill(self._main, signal.SIGTERM)  # the node's own may have come before its word
             case Announce():
-                self._announcement.made = True
+                self._announcement.make()
 
     def _orphaned(self) -> None:
         """The node has let go of this child, or has ended."""

@@ -16,10 +16,9 @@ from collections.abc import Iterable, Sequence
 
 from shiftboss.clock import Clock
 from shiftboss.context import Announcement, Context
-from shiftboss.core.model import Failed, Interrupted, Outcome
-from shiftboss.executors.attempt import CLOSED, Attempt, Key
+from shiftboss.core.model import Interrupted, Outcome
+from shiftboss.executors.attempt import CLOSED, Attempt, Key, no_thread
 from shiftboss.executors.command import Command, CommandBody, not_started
-from shiftboss.executors.failure import error_of
 from shiftboss.executors.family import Family
 from shiftboss.executors.lifeline import Lifeline
 from shiftboss.executors.program import Program
@@ -73,7 +72,7 @@ class CommandExecutor:
                         "no thread could be started (%s); commands wait for the threads there are, or fail", error
                     )
                     if not self._threads:
-                        refused, outcome = self._unbegun(), Failed(error_of(error))
+                        refused, outcome = self._unbegun(), no_thread(error)
         for attempt in refused:
             self._report(attempt, outcome)
 
@@ -89,7 +88,7 @@ class CommandExecutor:
         self._report(attempt, attempt.never_begun(reason))
 
     def announce(self) -> None:
-        self._announcement.made = True
+        self._announcement.make()
 
     def kill(self) -> None:
         """KILL, now, whatever grace is left."""

@@ -83,7 +83,7 @@ class CoroutineExecutor:
         self._on_loop(self._stop, (run_id, fence), reason)
 
     def announce(self) -> None:
-        self._announcement.made = True
+        self._announcement.make()
         if self._loop.is_closed():
             self._gone()
 

@@ -80,6 +80,21 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
             yield found
 
 
+def is_process_end(error: BaseException) -> bool:
+    """Whether it says that nothing can be started any more, as the interpreter ends (or was raised when that was said).
+
+    Since Python 3.12 neither threads nor forks, and never what goes to a pool of `concurrent.futures`.
+    """
+    found: BaseException | None = error
+    for _ in range(MAX_LEAVES):
+        if found is None:
+            return False
+        if isinstance(found, RuntimeError) and "interpreter shutdown" in str(found):
+            return True
+        found = found.__cause__ or found.__context__
+    return False
+
+
 def arose_from(error: BaseException, kind: type[BaseException]) -> bool:
     """Whether *error* is a *kind*, or was raised while one was handled."""
     found: BaseException | None = error

@@ -27,9 +27,8 @@ from shiftboss.core.kinds import shown
 from shiftboss.core.model import Error, Failed, Interrupted, Outcome
 from shiftboss.errors import ConfigurationError
 from shiftboss.executors import connections
-from shiftboss.executors.attempt import CLOSED, MAX_WAIT_S, TIMEOUT, Attempt, Key
+from shiftboss.executors.attempt import CLOSED, DOUBT_S, MAX_WAIT_S, TIMEOUT, Attempt, Key, no_thread
 from shiftboss.executors.body import FunctionBody
-from shiftboss.executors.failure import error_of
 from shiftboss.logs import get_logger
 from shiftboss.ports import Launch, StopReason
 
@@ -135,6 +134,7 @@ class PoolExecutor:
         self._attempts: dict[Key, Attempt] = {}
         self._waiting: deque[Attempt] = deque()
         self._thread: threading.Thread | None = None
+        self._doubtful: dict[Key, Outcome] = {}  # those whose pool broke a moment ago
         self._was_killed = False  # its processes, by us
         self._closed = False
 
@@ -180,7 +180,7 @@ class PoolExecutor:
                 try:
                     self._staff()
                 except RuntimeError as error:  # the system gives no more threads
-                    refused, outcome = self._unbegun(), Failed(error_of(error))
+                    refused, outcome = self._unbegun(), no_thread(error)
         for attempt in refused:
             self._report(attempt, outcome)
 
@@ -196,7 +196,9 @@ class PoolExecutor:
         self._report(attempt, attempt.never_begun(reason))
 
     def announce(self) -> None:
-        self._announcement.made = True
+        self._announcement.make()
+        for attempt in [each for each in list(self._attempts.values()) if each.key in self._doubtful]:
+            self._end(attempt, attempt.ended_with_all())
 
     def kill(self) -> None:
         """End the processes of a pool of our own, those without work too; against others there is no force."""
@@ -269,7 +271,9 @@ class PoolExecutor:
     def _serve(self) -> None:
         while (due := self._await_due()) is not None:
             for attempt in due:
-                if not attempt.has_begun:
+                if attempt.key in self._doubtful:
+                    self._decide(attempt)
+                elif not attempt.has_begun:
                     self._submit(attempt)
                 elif isinstance(attempt.place, Future):
                     self._withdraw(attempt, attempt.place)
@@ -355,9 +359,28 @@ class PoolExecutor:
             value = future.result(0)
         except BaseException as error:  # noqa: BLE001  # the boundary around a handler: whatever it raises is an outcome
             outcome = self._cancelled(attempt) if future.cancelled() else self._raised(attempt, error)
+            if isinstance(error, BrokenExecutor) and isinstance(outcome, Failed) and attempt.told is None:
+                self._doubt(attempt, outcome)
+                return
         else:
             outcome = attempt.returned(value)
         self._end(attempt, outcome)
+
+    def _doubt(self, attempt: Attempt, outcome: Outcome) -> None:
+        """G2: its processes have ended; a failure, unless by a signal that went to every process, the node too."""
+        with self._lock:
+            self._doubtful[attempt.key] = outcome
+            attempt.look_at_s = self._clock.monotonic_s() + DOUBT_S
+            self._changed.notify()
+        if self._announcement.made:
+            self._end(attempt, attempt.ended_with_all())
+
+    def _decide(self, attempt: Attempt) -> None:
+        """Nobody has told the node to end, or somebody has told the attempt to."""
+        told = attempt.told
+        outcome = self._doubtful.get(attempt.key)
+        if outcome is not None:
+            self._end(attempt, outcome if told is None else attempt.never_begun(told))
 
     def _cancelled(self, attempt: Attempt) -> Outcome:
         """It never began; or somebody else has cancelled it: a failure, so that its back-off gives the pool time."""
@@ -376,6 +399,7 @@ class PoolExecutor:
 
     def _end(self, attempt: Attempt, outcome: Outcome) -> None:
         with self._lock:
+            self._doubtful.pop(attempt.key, None)
             if self._attempts.pop(attempt.key, None) is None:
                 return
         self._report(attempt, outcome)

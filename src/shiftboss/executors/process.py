@@ -36,7 +36,16 @@ from shiftboss.clock import Clock
 from shiftboss.context import Announcement, Context
 from shiftboss.core.model import Cancelled, Failed, Interrupted, Outcome, TimedOut
 from shiftboss.core.value import replace
-from shiftboss.executors.attempt import CLOSED, MAX_WAIT_S, TIMEOUT, Attempt, Key
+from shiftboss.executors.attempt import (
+    CLOSED,
+    DOUBT_S,
+    MAX_WAIT_S,
+    TIMEOUT,
+    Attempt,
+    Key,
+    may_be_sent_to_all,
+    no_thread,
+)
 from shiftboss.executors.children import Child, require_psutil
 from shiftboss.executors.death import death, died, oom_kills
 from shiftboss.executors.entry import Entries, Entry
@@ -77,6 +86,7 @@ class ProcessExecutor:
         # of the serving thread alone
         self._waiting: deque[Attempt] = deque()
         self._children: list[Child] = []
+        self._doubtful: deque[tuple[float, Attempt, Outcome]] = deque()  # until when; the child got a TERM from others
         self._selector: selectors.BaseSelector
         self._entries = Entries()
         self._suspects: set[Entry] = set()  # bodies whose last run ended its child
@@ -99,28 +109,41 @@ class ProcessExecutor:
 
     def start(self, launches: Iterable[Launch]) -> None:
         started = [Attempt(launch, Context(launch, self._clock, self._announcement)) for launch in launches]
+        refused: Outcome | None = None
         with self._lock:
-            is_closed = self._is_closed
-            if not is_closed:
-                self._attempts.update((attempt.key, attempt) for attempt in started)
-                if self._thread is None:
-                    self._is_leaving = False
-                    self._orders = Orders()
-                    self._thread = threading.Thread(
-                        target=self._serve, args=(self._orders,), name="shiftboss-children", daemon=True
-                    )
-                    self._thread.start()
-                self._put(self._enqueue, started)
-        if is_closed:
+            if self._is_closed:
+                refused = Interrupted(reason=CLOSED, began=False)
+            else:
+                try:
+                    self._staff()
+                except RuntimeError as error:  # the system gives no more threads
+                    refused = no_thread(error)
+                else:
+                    self._attempts.update((attempt.key, attempt) for attempt in started)
+                    self._put(self._enqueue, started)
+        if refused is not None:
             for attempt in started:
-                attempt.report(Interrupted(reason=CLOSED, began=False), self._clock.monotonic_s())
+                attempt.report(refused, self._clock.monotonic_s())
+
+    def _staff(self) -> None:
+        """Holds the lock."""
+        if self._thread is None:
+            orders = Orders()
+            thread = threading.Thread(target=self._serve, args=(orders,), name="shiftboss-children", daemon=True)
+            self._is_leaving = False
+            try:
+                thread.start()
+            except RuntimeError:
+                orders.close()
+                raise
+            self._orders, self._thread = orders, thread
 
     def stop(self, run_id: int, fence: int, reason: StopReason) -> None:
         with self._lock:
             self._put(self._stop, (run_id, fence), reason)
 
     def announce(self) -> None:
-        self._announcement.made = True
+        self._announcement.make()
         with self._lock:
             self._put(self._announce)
 
@@ -318,8 +341,25 @@ class ProcessExecutor:
         attempt, child.attempt = child.attempt, None
         if attempt is not None:
             self._suspects.add(self._entries.of(attempt.launch.body))
-            self._finish(attempt, self._of_death(child, attempt, code))
+            outcome = self._of_death(child, attempt, code)
+            if (
+                attempt.told is None
+                and child.why is None
+                and code is not None
+                and code < 0
+                and may_be_sent_to_all(code)
+            ):
+                self._doubt(attempt, outcome)
+            else:
+                self._finish(attempt, outcome)
         self._dispatch()
+
+    def _doubt(self, attempt: Attempt, outcome: Outcome) -> None:
+        """G2: a failure, unless the node was told to end as well."""
+        if self._announcement.made:
+            self._finish(attempt, attempt.ended_with_all())
+        else:
+            self._doubtful.append((self._clock.monotonic_s() + DOUBT_S, attempt, outcome))
 
     def _of_death(self, child: Child, attempt: Attempt, code: int | None) -> Outcome:
         if attempt.told is not None:
@@ -356,6 +396,9 @@ class ProcessExecutor:
     def _announce(self) -> None:
         for child in self._children:
             self._send(child, Announce())
+        while self._doubtful:
+            _, attempt, _ = self._doubtful.popleft()
+            self._finish(attempt, attempt.ended_with_all())
 
     def _kill_all(self) -> None:
         for child in list(self._children):
@@ -368,6 +411,7 @@ class ProcessExecutor:
         for attempt in self._waiting:
             self._finish(attempt, attempt.never_begun(StopReason.SHUTDOWN))
         self._waiting.clear()
+        self._announce()
         self._kill_all()
         for child in self._children:
             if child.attempt is None:
@@ -376,7 +420,7 @@ class ProcessExecutor:
     # ── time and memory ──────────────────────────────────────────────────────────────────────────────────────────
 
     def _wait_s(self) -> float:
-        at_s, longest_s = math.inf, MAX_WAIT_S
+        at_s, longest_s = self._doubtful[0][0] if self._doubtful else math.inf, MAX_WAIT_S
         for child in self._children:
             at_s = min(at_s, child.until_s, math.inf if child.attempt is None else child.attempt.look_at_s)
             if child.attempt is not None and child.attempt.launch.definition.max_memory_bytes is not None:
@@ -387,6 +431,9 @@ class ProcessExecutor:
 
     def _look(self) -> None:
         now_s = self._clock.monotonic_s()
+        while self._doubtful and self._doubtful[0][0] <= now_s:
+            _, doubtful, outcome = self._doubtful.popleft()
+            self._finish(doubtful, outcome)
         for child in list(self._children):
             attempt = child.attempt
             if child.pidfd is None and child.ended():

@@ -20,7 +20,7 @@ import threading
 
 from shiftboss.clock import Clock
 from shiftboss.core.model import Cancelled, Error, Failed, Interrupted, Outcome
-from shiftboss.executors.attempt import MAX_WAIT_S, MIN_GRACE_S, TIMEOUT, Attempt
+from shiftboss.executors.attempt import DOUBT_S, MAX_WAIT_S, MIN_GRACE_S, TIMEOUT, Attempt, may_be_sent_to_all
 from shiftboss.executors.capture import Capture, Lines
 from shiftboss.executors.command import FAILED, Command, ended, named, timed_out
 from shiftboss.executors.family import Family, code_of, has_ended
@@ -221,6 +221,12 @@ class Program:
                 "its exit code was taken by other code in this process that waits for any child (SIGCHLD, waitpid -1)"
             )
             return Failed(Error(FAILED, message))
+        if (
+            not self.command.is_success(code)
+            and may_be_sent_to_all(code)
+            and self.attempt.context.stops_within(DOUBT_S)
+        ):
+            return self.attempt.ended_with_all()
         return ended(self.command, code, self._out, self._err)
 
 

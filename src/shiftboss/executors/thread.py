@@ -23,10 +23,10 @@ from collections.abc import Iterable, Sequence
 
 from shiftboss.clock import Clock
 from shiftboss.context import Announcement, Context, current
-from shiftboss.core.model import Failed, Interrupted, Outcome
+from shiftboss.core.model import Interrupted, Outcome
 from shiftboss.executors import connections
-from shiftboss.executors.attempt import CLOSED, MAX_WAIT_S, TIMEOUT, Attempt, Key
-from shiftboss.executors.failure import error_of, stack_of
+from shiftboss.executors.attempt import CLOSED, MAX_WAIT_S, TIMEOUT, Attempt, Key, no_thread
+from shiftboss.executors.failure import stack_of
 from shiftboss.logs import get_logger
 from shiftboss.ports import Launch, StopReason
 
@@ -78,7 +78,7 @@ class ThreadExecutor:
                 except RuntimeError as error:  # the system gives no more threads
                     shortage = error
                     if not self._threads:  # a failure, so that its back-off gives the machine time
-                        refused, outcome = self._unbegun(), Failed(error_of(error))
+                        refused, outcome = self._unbegun(), no_thread(error)
                 self._work.notify(len(started))
         if shortage is not None:
             log.warning("no thread could be started (%s); attempts wait for the threads there are, or fail", shortage)
@@ -97,7 +97,7 @@ class ThreadExecutor:
         self._report(attempt, attempt.never_begun(reason))
 
     def announce(self) -> None:
-        self._announcement.made = True
+        self._announcement.make()
 
     def kill(self) -> None:
         """There is no force against a thread: those that go on untold are told."""

@@ -161,6 +161,11 @@ class ChildEnd:
     def fileno(self) -> int:
         return self._socket.fileno()
 
+    def leave_to_parent(self) -> None:
+        """In a forked child: what it logs still goes to the node; another thread may have been sending at the fork."""
+        self._lock = threading.Lock()
+        self.sender = 0
+
     def send(self, message: ToNode) -> None:
         """Nothing when the node is gone: then this process ends anyway."""
         data = framed(message)

@@ -67,9 +67,9 @@ def run(
     APP is module:attr, file.py or file.py:attr; else [tool.shiftboss] app; else the one Orchestrator in app.py, main.py
     or workers.py here.  Any number of processes may run on one store.
 
-    SIGTERM or Ctrl-C drains, a second one cancels what runs, a third leaves at once; SIGQUIT prints all stacks.  Exits
-    with 0 when everything was finished or handed back, 1 when a body could not be stopped, 75 when the store could not
-    be reached, 130 or 143 when it was forced out.
+    SIGTERM, Ctrl-C or a closed terminal drains, a second one cancels what runs, a third leaves at once; SIGQUIT prints
+    all stacks.  Exits with 0 when everything was finished or handed back, 1 when a body could not be stopped, 75 when
+    the store could not be reached, 129, 130 or 143 when it was forced out.
     """
     found = place.given_app(app)
     boss = found.boss

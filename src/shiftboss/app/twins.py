@@ -1,0 +1,84 @@
+"""A file that runs as `__main__` and is imported again (`from app import boss`) has one orchestrator, not two.
+
+Rules of this file
+- The same line of the same file, run as `__main__` and as a module, makes the same thing; nothing else is taken for it.
+- Only what stands at the top of a module is: a function that makes orchestrators makes a new one at each call.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import weakref
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from shiftboss.app.orchestrator import Orchestrator
+
+MAINS = ("__main__", "__mp_main__")  # in a child process the latter (executors/place.py)
+
+
+class Site(NamedTuple):
+    """A line of code, and the name under which its module runs."""
+
+    file: str
+    line: int
+    module: str
+    is_at_top: bool
+
+    def is_twin_of(self, module: str) -> bool:
+        """Whether one of them is what was started, and the other its import."""
+        return module != self.module and (module in MAINS) != (self.module in MAINS)
+
+
+def caller(depth: int) -> Site | None:
+    """Who called the function that calls this, *depth* frames up; None where that is no file."""
+    frame = sys._getframe(depth + 1)
+    file, module = frame.f_globals.get("__file__"), frame.f_globals.get("__name__")
+    if not isinstance(file, str) or not isinstance(module, str) or frame.f_code.co_filename.startswith("<"):
+        return None
+    return Site(os.path.realpath(file), frame.f_lineno, module, frame.f_code.co_name == "<module>")
+
+
+class Sites:
+    """Where one orchestrator was spoken to."""
+
+    def __init__(self) -> None:
+        self._first: dict[tuple[str, int, object], str] = {}
+
+    def is_twin(self, site: Site | None) -> bool:
+        """Whether the twin of that line has spoken to it before."""
+        return site is not None and any(
+            (file, line) == (site.file, site.line) and site.is_twin_of(module)
+            for (file, line, _), module in self._first.items()
+        )
+
+    def is_again(self, site: Site | None, what: object) -> bool:
+        """Whether the twin of that line has said the same *what* before."""
+        if site is None:
+            return False
+        return site.is_twin_of(self._first.setdefault((site.file, site.line, what), site.module))
+
+
+_made: defaultdict[tuple[str, int], defaultdict[str, list[weakref.ref[Orchestrator]]]] = defaultdict(
+    lambda: defaultdict(list)
+)
+
+
+def made_before(site: Site | None) -> Orchestrator | None:
+    """What the twin of that line has made."""
+    if site is None or not site.is_at_top:
+        return None
+    by_module = _made[site.file, site.line]
+    number = len(by_module[site.module])
+    for module, made in by_module.items():
+        if site.is_twin_of(module) and number < len(made) and (found := made[number]()) is not None:
+            by_module[site.module].append(made[number])
+            return found
+    return None
+
+
+def makes(site: Site | None, boss: Orchestrator) -> None:
+    if site is not None and site.is_at_top:
+        _made[site.file, site.line][site.module].append(weakref.ref(boss))

@@ -1,0 +1,31 @@
+"""A forked child lets go of its parent's signal handlers, and no signal that comes meanwhile is lost or goes astray."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Collection
+
+
+def let_go_in_child(numbers: Collection[int], let_go: Callable[[], None], *, is_needed: Callable[[], bool]) -> None:
+    """At each fork from now on: block *numbers* before it, in the child call *let_go*, then let them come."""
+    if not hasattr(os, "register_at_fork"):
+        return
+    mask = threading.local()  # of the thread that forks, before it did
+
+    def before() -> None:
+        if is_needed():
+            mask.before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+
+    def after() -> None:
+        found = mask.__dict__.pop("before", None)
+        if found is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, found)
+
+    def after_in_child() -> None:
+        if is_needed():
+            let_go()
+        after()
+
+    os.register_at_fork(before=before, after_in_parent=after, after_in_child=after_in_child)
