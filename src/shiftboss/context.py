@@ -247,7 +247,7 @@ class Context:
         )
         self._launch.signal("log", line)
 
-    def stops_within(self, seconds: float) -> bool:
+    def _stops_within(self, seconds: float) -> bool:
         """Whether the node stops, or begins to within that."""
         return self.stopping or self._announcement.comes_within(seconds)
 

@@ -148,6 +148,8 @@ class Orchestrator(Operations):
         self.sync = SyncFace(self)
         """The same methods for code without a loop; opens a client at its first use."""
 
+    __new__.__wrapped__ = __init__  # type: ignore[attr-defined]  # for `inspect`: these are its arguments
+
     # ── declaring ────────────────────────────────────────────────────────────────────────────────────────────────
 
     @overload
