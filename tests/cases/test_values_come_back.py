@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Literal
 
 import pytest
 import value_bodies as bodies
@@ -201,3 +204,37 @@ async def test_a_number_keeps_its_digits_until_a_hint_reads_it(boss, url):
                 await boss.trigger("pay", read_payload(("price=1", "share=1", f"note={number}")))
             with pytest.raises(WrongPayload, match="Number out of range"):
                 plain_payload("pay", read_payload((f"note={number}",)), "why")
+
+
+async def test_postgresql_keeps_values_and_reasons_alike(place):
+    """W5, W6."""
+    boss = Orchestrator(place.url, shutdown_timeout=5)
+    whole = boss.register("whole", bodies.plain)
+
+    @boss.worker()
+    def breaks() -> Literal["a"]:
+        return "a\0"  # type: ignore[return-value]  # what is tested
+
+    async with boss:
+        run = await whole.trigger(INVOICE, keyed=KEYED)
+        assert await run.result(timeout=30) == (INVOICE, KEYED)
+        run = await breaks.trigger()
+        with pytest.raises(WrongResult, match="it does not fit -> Literal"):
+            await run.result(timeout=30)
+
+
+async def test_the_command_says_when_what_it_prints_is_not_what_was_returned(boss, url):
+    """W6."""
+    boss.register("pair", lambda: (1, "a"))
+    async with boss:
+        done = await asyncio.to_thread(shiftboss, "trigger", "pair", "--wait", "--timeout", "30s", "--store", url)
+        shown = await asyncio.to_thread(shiftboss, "show", "1", "--store", url)
+
+    assert (done.stdout, done.returncode) == ('[1,"a"]\n', 0)
+    assert "this is not what the body returned: JSON would change tuple to list" in done.stderr
+    assert "its result cannot be given back: JSON would change tuple to list" in shown.stderr
+
+
+def shiftboss(*words):
+    words = [sys.executable, "-m", "shiftboss", *words]
+    return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)

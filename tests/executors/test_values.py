@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import enum
+import functools
 import math
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -399,6 +400,45 @@ def test_a_result_is_read_by_the_annotation_of_a_coroutine_too():
     body = FunctionBody(fn, worker="w")
 
     assert body.read_result(body.succeeded((1, Path("a"))).result) == (1, Path("a"))
+
+
+def wrapped(fn: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(fn)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return fn(*args, **kwargs)
+
+    return call
+
+
+def numbers(count: int = 1) -> tuple[int, ...]:
+    return (count,)
+
+
+class Counter:
+    def method(self) -> tuple[int, ...]: ...  # type: ignore[empty-body]  # never called
+
+    async def later(self) -> tuple[int, ...]: ...  # type: ignore[empty-body]  # never called
+
+    def __call__(self) -> tuple[int, ...]: ...  # type: ignore[empty-body]  # never called
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [
+        numbers,
+        functools.partial(numbers, 1),
+        wrapped(numbers),
+        wrapped(functools.partial(numbers, 1)),
+        Counter().method,
+        Counter().later,
+        Counter(),
+    ],
+)
+def test_an_annotation_is_found_under_whatever_a_function_wears(fn):
+    """W6."""
+    body = FunctionBody(fn, worker="w")
+
+    assert body.read_result(body.succeeded((1,)).result) == (1,)
 
 
 # ── models of pydantic ───────────────────────────────────────────────────────────────────────────────────────────

@@ -5,10 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from starlette.requests import Request
 
 from shiftboss import Orchestrator
+from shiftboss.executors.parameters import plain_payload
 from shiftboss.web.access import Local
 from shiftboss.web.application import Application
+from shiftboss.web.do import TriggerBody
+from shiftboss.web.reading import read_body
 
 from .conftest import SAME_ORIGIN, Api, started
 
@@ -224,6 +228,20 @@ async def test_a_payload_that_does_not_fit_is_refused_with_what_it_takes(api):
 
     assert found["type"] == "urn:shiftboss:problem:wrong-payload"
     assert "did you mean 'to'?" in found["detail"]
+
+
+async def test_a_number_of_a_payload_keeps_its_digits_until_a_hint_reads_it():
+    """W5."""
+    sent = b'{"payload": {"price": 0.12345678901234567890, "n": [1.10, 2]}, "delay": 1.5}'
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": sent, "more_body": False}
+
+    request = Request({"type": "http", "method": "POST", "headers": [(b"content-type", b"application/json")]}, receive)
+    body = await read_body(TriggerBody, request, limit=1000)
+
+    assert plain_payload("pay", body.payload, "why") == b'{"n":[1.10,2],"price":0.12345678901234567890}'
+    assert body.delay == 1.5
 
 
 async def test_an_unknown_field_or_parameter_is_named_with_the_nearest(api):
