@@ -36,6 +36,12 @@ def shop(url: str, *, max_retries: int = 3) -> Orchestrator:
     return boss
 
 
+async def until_said(caplog: pytest.LogCaptureFixture, text: str) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while text not in caplog.text:
+            await asyncio.sleep(0)
+
+
 async def test_a_client_that_waits_for_nothing_is_told_so_at_once(url):
     boss = shop(url)
 
@@ -54,8 +60,7 @@ async def test_a_client_waits_for_the_store_and_for_what_its_first_node_declares
             return await run.result(timeout=PATIENCE_S)
 
     waiting = asyncio.create_task(triggers())
-    while "it is waited for" not in caplog.text:
-        await asyncio.sleep(0)
+    await until_said(caplog, "it is waited for")
     async with node:
         assert await waiting == 42
     assert caplog.text.count("it is waited for, up to 30 s") == 1
@@ -82,8 +87,7 @@ async def test_a_store_in_which_nobody_has_declared_a_worker_is_waited_for_alike
         with pytest.raises(UnknownWorker):
             await client.trigger("double", {"number": 1})
     waiting = asyncio.create_task(asyncio.to_thread(early.sync.trigger, "double", {"number": 21}))
-    while "no worker is declared in" not in caplog.text:
-        await asyncio.sleep(0)
+    await until_said(caplog, "no worker is declared in")
     async with shop(url):
         run = await waiting
         assert await asyncio.to_thread(early.sync.result, run.id, timeout=PATIENCE_S) == 42
