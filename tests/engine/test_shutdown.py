@@ -66,7 +66,8 @@ class TestCalls:
         assert asked(0.0).call_s(19.9, timeout_s=25.0) == 1.0
 
     def test_never_beyond_the_end(self):
-        assert asked(0.0).call_s(24.8, timeout_s=25.0) == pytest.approx(0.2)
+        assert asked(0.0).call_s(23.6, timeout_s=25.0) == pytest.approx(0.4)
+        assert asked(0.0).call_s(24.2, timeout_s=25.0) == pytest.approx(0.3)  # the last writes, and time to close
         assert asked(0.0).call_s(26.0, timeout_s=25.0) == 0.0
 
 

@@ -44,7 +44,7 @@ export function worded(event: AnyEvent): Worded {
     case "run_skipped":
       return told("off", "skip", `${plural(event.count, "instant")} skipped`, label(event.reason));
     case "run_rescued":
-      return told("warn", "cycle", "run rescued", "its node is gone");
+      return told("warn", "cycle", "run rescued", "its node was given up");
     case "stale_report":
       return told("warn", "bang", "late report ignored", `its claim (fence ${event.fence}) was no longer its own`);
     case "arrival_refused":

@@ -96,7 +96,7 @@ export function Fleet() {
 }
 
 function Row({ node }: { node: NodeStatus }) {
-  const state = !node.live ? "gone" : node.mode === "draining" ? "draining" : "live";
+  const state = !node.live ? "no lease" : node.mode === "draining" ? "draining" : "live";
   return (
     <tr data-row={node.id}>
       <td class="fit">

@@ -34,7 +34,7 @@ const LOOKS: Record<string, Look> = {
   live: ["ok", "check"],
   draining: ["warn", "pause"],
   client: ["off", "ring"],
-  gone: ["bad", "cross"],
+  "no lease": ["bad", "cross"],
   // dead letters
   replayed: ["running", "cycle"],
   resolved: ["ok", "check"],

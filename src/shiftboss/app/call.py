@@ -33,8 +33,7 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
 
 def _unanswered() -> StoreUnavailable:
     return StoreUnavailable(
-        f"the store did not answer within {ANSWER_WITHIN_S:g} s; whether it was stored is not known, "
-        "repeat the call with a key",
+        f"no answer came within {ANSWER_WITHIN_S:g} s; whether it was stored is not known, repeat the call with a key",
         maybe_stored=True,
     )
 

@@ -46,6 +46,8 @@ REMEDIES = {
     "failure_rate": "shiftboss runs --worker {worker} --status dead",
     "backlog": "shiftboss why {worker}",
     "dead_letters": "shiftboss dead",
+    "store": "see to the disk, to who holds the lock, or to the way to the database: docs/how-to/store.md",
+    "silent": "look at that process: stopped, starved of CPU, or cut off from the store",
 }
 
 
@@ -218,7 +220,8 @@ def _file_store(info: dict[str, Any]) -> Iterator[Finding]:
         yield Finding(
             Severity.WARNING,
             "log",
-            f"the write-ahead log has {words.in_bytes(info['wal_bytes'])}: some reader keeps it from being reused",
+            f"the write-ahead log has {words.in_bytes(info['wal_bytes'])}: a reader keeps it from being reused, or it "
+            "cannot be moved into the file",
             "look for a process that holds the file open for long (lsof), a backup or a database browser",
         )
     else:
@@ -228,7 +231,7 @@ def _file_store(info: dict[str, Any]) -> Iterator[Finding]:
             Severity.WARNING,
             "reserve",
             "the room for recording the end of runs on a full disk is not set aside",
-            "make room; the next start of a node sets it aside again",
+            "make room; a node that runs, or the next that starts, sets it aside again",
         )
 
 
@@ -251,7 +254,7 @@ def fleet(found: SystemStatus, *, is_dead: Callable[[str], bool]) -> Iterator[Fi
         yield Finding(
             Severity.PROBLEM if runs and not live else Severity.WARNING,
             "node",
-            f"{node.name} is gone{held}",
+            f"{node.name} {'is gone' if is_dead(node.id) else 'has no lease any more'}{held}",
             "any live node takes over within a minute" if live else "start a node: it takes over what is left",
         )
     not_power = sorted(node.name for node in live if node.durability == "process")

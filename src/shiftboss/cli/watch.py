@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from shiftboss.app.views import SystemStatus, Views, WorkerStatus
 from shiftboss.cli import dump, holding, overview, table, talk, times, words
 from shiftboss.cli.exits import Exit
+from shiftboss.core.health import StoreTrouble
 from shiftboss.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _answers(views: Views, names: tuple[str, ...]) -> Iterator[SystemStatus | st
             pause.wait(MIN_TURN_S)
             views.wait(TURN_S - MIN_TURN_S)
         except StoreUnavailable as error:
-            yield f"the store does not answer: {talk.one_line(error)}"
+            yield talk.one_line(StoreTrouble.of(error))
             pause.wait(ASK_AGAIN_S)
 
 

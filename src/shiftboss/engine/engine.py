@@ -163,7 +163,8 @@ class Engine:
         """Ask for a graceful end; again for a quicker one (G3).  Returns at once; `over` has the report."""
         self._owns_process = self._owns_process or owns_process
         self._shutdown.request(self._clock.monotonic_s(), timeout_s=self._shutdown_timeout_s)
-        self._limit_calls()
+        now_s = self._clock.monotonic_s()
+        self._store.end_by(self._shutdown.current_call_s(now_s, timeout_s=self._shutdown_timeout_s))
         self._ring()
 
     def end(self, why: str = "", *, owns_process: bool = False) -> None:
@@ -396,7 +397,9 @@ class Engine:
             if self._lease.is_trusted and self._shutdown.requests == 0:
                 self._flights.start(self._cycle.snapshot, turn.starts)
             else:
-                self._flights.refuse(turn.starts)
+                stops = self._shutdown.requests > 0
+                came_between = "the node was told to stop" if stops else "the lease ran out"
+                self._flights.refuse(turn.starts, f"{came_between} before the start")
         if turn.claims_read or any(fact.needs.runs for fact in facts):
             self._flights.look(self._cycle.snapshot)
             if self._node is not None and self._node.id not in self._cycle.snapshot.nodes:
@@ -513,7 +516,7 @@ class Engine:
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _limit_calls(self) -> None:
-        """G3: a store that is silent makes neither a phase nor the end late.  Also for a call that is under way."""
+        """G3: a store that is silent makes neither a phase nor the end late."""
         now_s = self._clock.monotonic_s()
         self._store.end_by(self._shutdown.call_s(now_s, timeout_s=self._shutdown_timeout_s))
 
@@ -529,12 +532,13 @@ class Engine:
             log.info("stopping; attempts in flight, waited for: %d", len(self._flights))
             for executor in self._executors.values():
                 executor.announce()
-            self._renew()  # says to everybody that this node starts nothing more
         if phase >= Phase.CANCEL:
             self._flights.stop_all(StopReason.SHUTDOWN)
         if phase >= Phase.KILL:
             for executor in self._executors.values():
                 executor.kill()
+        if began is Phase.RUNNING:  # last: a store that is silent keeps no body from being told
+            self._renew()  # says to everybody that this node starts nothing more
 
     def _is_over(self) -> bool:
         if self._shutdown.requests == 0:

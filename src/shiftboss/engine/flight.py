@@ -89,10 +89,10 @@ class Flights:
         for kind, launches in by_kind.items():
             self._executors[kind].start(launches)
 
-    def refuse(self, starts: Iterable[Launchable]) -> None:
-        """C3: the lease ran out between the commit and the starts; give the claims back unentered."""
+    def refuse(self, starts: Iterable[Launchable], reason: str = "the lease ran out before the start") -> None:
+        """C3, G1: something came between the commit and the starts; give the claims back unentered."""
         for start in starts:
-            self._hand_back(start.run, "the lease ran out before the start")
+            self._hand_back(start.run, reason)
 
     def _hand_back(self, run: Run, reason: str) -> None:
         key = (run.id, _fence(run))

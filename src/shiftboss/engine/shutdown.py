@@ -17,6 +17,7 @@ from shiftboss.core.model import Cause, Interrupted, Report
 CANCEL_S = 5.0  # G1: the last seconds, for bodies that tidy up when they are cancelled
 KILL_S = 1.5  # for what is killed to be gone, and to say so
 LEAVE_S = 1.0  # for the last writes: a store that is silent must not make the end late
+CLOSE_S = 0.5  # of that: for executors and connections to close, and the interpreter to end
 MIN_CALL_S = 1.0  # a call of the store is not cut at a phase that comes sooner
 
 
@@ -80,10 +81,16 @@ class Shutdown:
         """Seconds until the end; infinite before the first request."""
         return max(0.0, self.ends_at_s - now_s)
 
+    def current_call_s(self, now_s: float, *, timeout_s: float) -> float:
+        """How long the call may go on that is under way: it keeps the bodies from being told."""
+        return min(self.call_s(now_s, timeout_s=timeout_s), MIN_CALL_S, timeout_s / 4)
+
     def call_s(self, now_s: float, *, timeout_s: float) -> float:
-        """How long a call of the store may last: until the next phase, or a little longer; never beyond the end."""
+        """How long a call of the store may last: until the next phase, or a little longer; never beyond the last."""
         least_s = min(MIN_CALL_S, timeout_s / 4)
-        return min(self.left_s(now_s), max(self.next_s(now_s), least_s))
+        if now_s < self.over_at_s:
+            return min(self.over_at_s - now_s, max(self.next_s(now_s), least_s))
+        return max(0.0, self.left_s(now_s) - min(CLOSE_S, timeout_s / 16))
 
 
 @dataclass(slots=True)

@@ -119,7 +119,7 @@ def word(event: ev.Event) -> Line | None:
             first, last = _clock(event.first), _clock(event.last)
             return Line(runs, logging.WARNING, skipped, (name, event.count, first, last, event.reason))
         case ev.RunRescued():
-            rescued = "%s run %s was rescued from node %s, gone; due %s"
+            rescued = "%s run %s was rescued from node %s, which was given up; due %s"
             return Line(runs, logging.WARNING, rescued, (name, run, event.lost_node, _clock(event.due_at)))
         case ev.StaleReport():
             stale = "run %s: a report with the old fence %s changed nothing"
@@ -152,7 +152,12 @@ def _word_of_node(event: ev.Event) -> Line | None:
         case ev.NodeJoined():
             return Line(nodes, logging.INFO, "node %s joined", (event.name,))
         case ev.NodeLeft(lost=True):
-            return Line(nodes, logging.WARNING, "node %s is gone; its runs are rescued", (event.name,))
+            return Line(
+                nodes,
+                logging.WARNING,
+                "node %s was given up: its process is gone, or its lease has ended; its runs are rescued",
+                (event.name,),
+            )
         case ev.NodeLeft():
             return Line(nodes, logging.INFO, "node %s left", (event.name,))
         case ev.NodeShedding(level="nothing"):

@@ -10,6 +10,7 @@ from shiftboss.app.views import NodeStatus, Views
 from shiftboss.cli import dump, place, table, talk, times, words
 from shiftboss.cli.command import Command, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
+from shiftboss.core.fleet import LEASE_S, SILENT_S
 
 COLUMNS = (
     table.Column("NODE"),
@@ -51,11 +52,13 @@ def nodes(as_json: bool, store: str | None, app: str | None) -> int:
 
 def _row(node: NodeStatus, now: datetime, *, is_dead: bool) -> list[str | table.Cell]:
     is_there = node.live and not is_dead
-    state = node.mode if is_there else "gone"
+    state = node.mode if is_there else "gone" if is_dead else "no lease"
     version = f"{node.version} {node.code_version}".strip()
     shed = f"holds back {node.shed}: {node.shed_reason}" if node.shed != "nothing" else ""
     if is_dead:
         shed = "its process is gone; the next node takes over"
+    elif is_there and LEASE_S - node.lease_left_s >= SILENT_S:
+        shed = f"has not renewed its lease for {LEASE_S - node.lease_left_s:.0f} s: it stands still or cannot write"
     return [
         node.name,
         table.Cell(state, words.NODE_STYLES.get(state, "")),
