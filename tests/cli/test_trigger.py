@@ -129,3 +129,24 @@ def test_a_store_that_is_missing_is_made_where_that_is_asked_for(cli, shop):
     assert "start an application on it first" in missing.err
     assert (made.code, made.err) == (0, "")
     assert cli("show", made.out.strip(), "-s", "new.db", "--json").json["run"]["status"] == "pending"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("trigger", "send-mail", "to=x", "--key", ""), 2, "key='' is empty; give a text, or leave key= out"),
+        (("trigger", "send-mail", "to=x", "--key", "x" * 501), 2, "has 501 characters; allowed are 500"),
+        (("trigger", "send-mail", "to=x", "--in", "200000d"), 2, "is no usable duration"),
+        (("trigger", "send-mail", "to=x", "--at", "0001-01-01T00:00+14:00"), 2, "is no instant"),
+        (("disable", "send-mail", "--reason", "x" * 2001), 2, "has 2,001 characters; allowed are 2,000"),
+        (("cancel", "0"), 4, "no run 0 is stored"),
+        (("prune", "--older-than", "99999999d", "--yes"), 2, "is no usable duration"),
+        (("next", "*/90 * * * *"), 2, 'for a fixed distance use every="90m"'),
+        (("dead", "replay", "--all", "--rate", "1/999999999d"), 2, "rate='1/999999999d' cannot be kept"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_in_the_words_of_the_library(cli, shop, words, code, said):
+    found = cli(*words)
+
+    assert (found.code, found.out) == (code, "")
+    assert said in found.err

@@ -396,3 +396,36 @@ async def test_a_client_that_declares_nothing_takes_any_object(file_shop):
     assert not form["declared"]
     assert stored["worker"] == "send"
     assert unknown["type"] == "urn:shiftboss:problem:unknown-worker"
+
+
+# ── what is given wrongly ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("given", "detail"),
+    [
+        ({"key": 7}, 'key=7 is no text; write key="7"'),
+        ({"key": ""}, "key='' is empty; give a text, or leave key= out"),
+        ({"key": "a\0b"}, "key='a\\x00b' has a character that no store keeps"),
+        ({"delay": "soon"}, "delay='soon' is not understood; write it like '90s'"),
+        ({"delay": -1}, "delay=-1 is no usable duration"),
+        ({"delay": True}, "delay=True is no duration"),
+        ({"priority": "urgent"}, "priority='urgent' is unknown; use low, normal, high or critical"),
+        ({"priority": 2}, "priority=2 is unknown"),
+        ({"force": 1}, "force=1 is neither True nor False"),
+        ({"force": "yes"}, "force='yes' is neither True nor False"),
+    ],
+)
+async def test_an_option_is_refused_in_the_words_of_the_library(api, given, detail):
+    problem = await api.post("/workers/send/trigger", 400, payload={"to": "ada"}, **given)
+
+    assert detail in problem["detail"]
+
+
+async def test_a_delay_may_be_a_text_and_no_reason_null(api):
+    run = (await api.post("/workers/send/trigger", 202, payload={"to": "ada"}, delay="5m"))["run"]
+    cancelled = await api.post(f"/runs/{run}/cancel", reason=None)
+    refused = await api.post("/workers/send/disable", 400, reason=7)
+
+    assert cancelled["status"] == "cancelled"
+    assert refused["detail"] == 'reason=7 is no text; write reason="7"'

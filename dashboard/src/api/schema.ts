@@ -592,9 +592,9 @@ export interface Refusal {
   detail: string;
 }
 
-/** `delay` in seconds. */
+/** `delay` in seconds or as "5m". */
 export interface ReplayBody {
-  delay?: number;
+  delay?: number | string;
 }
 
 /** `rate`: how fast they become due, "10/s"; all at once without it. */
@@ -858,11 +858,11 @@ export interface Token {
   token: string;
 }
 
-/** `delay` in seconds, or `at`; `key` makes it idempotent, and so does the header Idempotency-Key. */
+/** `delay` in seconds or as "5m", or `at`; `key` makes it idempotent, and so does the header Idempotency-Key. */
 export interface TriggerBody {
   payload?: Record<string, unknown> | null;
   key?: string | null;
-  delay?: number | null;
+  delay?: number | string | null;
   at?: string | null;
   priority?: string | null;
   force?: boolean;

@@ -132,7 +132,10 @@ class Rate(Value, frozen=True):
         found = re.fullmatch(pattern, text, re.ASCII) if isinstance(text, str) else None
         if not found or int(found[1]) < 1 or float(found[2] or 1) == 0:
             raise ConfigurationError(f"{name}={shown(text)} is not understood; write it like '10/m', '1/s' or '5/10s'")
-        return cls(count=int(found[1]), per_s=float(found[2] or 1) * UNIT_S[found[3]])
+        try:
+            return cls(count=int(found[1]), per_s=float(found[2] or 1) * UNIT_S[found[3]])
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{name}={shown(text)} cannot be kept: {error}") from error
 
 
 PACE = {"count": AT_LEAST_ONE, "per_s": number(0, MAX_DURATION_S, above=True)}

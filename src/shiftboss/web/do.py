@@ -25,7 +25,7 @@ from shiftboss.web.problems import Problem
 from shiftboss.web.see import UnreadableRows, unreadable_row
 
 Note = Annotated[str, Meta(max_length=2000, pattern=r"^[^\x00]*$")]
-Seconds = Annotated[float, Meta(ge=0, le=10 * 366 * 86400)]
+Delay = Annotated[float, Meta(ge=0, le=10 * 366 * 86400)] | Annotated[str, Meta(min_length=1, max_length=50)]
 RowName = Annotated[str, Meta(pattern=r"^[a-z_]+/[^\x00]+$", max_length=500)]
 PriorityWord = Annotated[str, Meta(pattern=r"^(low|normal|high|critical)$")]
 
@@ -34,11 +34,11 @@ PriorityWord = Annotated[str, Meta(pattern=r"^(low|normal|high|critical)$")]
 
 
 class TriggerBody(msgspec.Struct, frozen=True):
-    """`delay` in seconds, or `at`; `key` makes it idempotent, and so does the header Idempotency-Key."""
+    """`delay` in seconds or as "5m", or `at`; `key` makes it idempotent, and so does the header Idempotency-Key."""
 
     payload: dict[str, Any] | None = None
     key: Text | None = None
-    delay: Seconds | None = None
+    delay: Delay | None = None
     at: Instant | None = None
     priority: PriorityWord | None = None
     force: bool = False
@@ -135,9 +135,9 @@ async def drain(call: Call, params: NodeNamed, body: Nothing) -> Drained:
 
 
 class ReplayBody(msgspec.Struct, frozen=True):
-    """`delay` in seconds."""
+    """`delay` in seconds or as "5m"."""
 
-    delay: Seconds = 0.0
+    delay: Delay = 0.0
 
 
 async def replay(call: Call, params: RunAsked, body: ReplayBody) -> Accepted:

@@ -14,7 +14,7 @@ from shiftboss.cli.exits import Exit
 from shiftboss.cli.naming import worker_name
 from shiftboss.clock import SystemClock
 from shiftboss.core import schedule
-from shiftboss.core.schedule import Cron, Every, Schedule
+from shiftboss.core.schedule import Cron, Every, Schedule, cron_expression
 
 INSTANTS = (table.Column("WHEN"), table.Column("IN"), table.Column("", wraps=True))
 A_MOMENT = timedelta(microseconds=1)
@@ -43,7 +43,7 @@ def next_(name: str, number: int, timezone: str, as_json: bool, store: str | Non
     rule: Schedule | None
     disabled = ""
     if " " in name or name.startswith("@"):
-        rule = Cron(name, timezone)
+        rule = Cron(cron_expression(name, name="cron"), timezone)
         instants = _of_rule(rule, now, number)
     else:
         with place.reading(store, app) as views:
