@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from strange_values import FOR_COLUMNS, VALUES
 
-from shiftboss import Breaker, HealthPolicy, Orchestrator, RetryPolicy, ShiftbossError
+from shiftboss import Breaker, HealthPolicy, Orchestrator, RetryPolicy, ShiftbossError, command
 from shiftboss.app.declaration import WorkerOptions
 from shiftboss.app.handle import TriggerOptions
 from shiftboss.app.operations import Operations
@@ -20,6 +20,7 @@ from shiftboss.app.sync import SyncFace
 from shiftboss.core.kinds import shown
 from shiftboss.core.worker import Definition
 from shiftboss.errors import CallerError, ConfigurationError, WaitTimeout
+from shiftboss.executors.command import OPTIONS as COMMAND
 from shiftboss.ports import HistoryFilter, LetterFilter
 
 NEEDS_OTHERS = ("depends_on", "after", "blocks", "uses", "pool")  # judged at the start, with all declarations in sight
@@ -152,6 +153,16 @@ async def test_an_orchestrator_is_made_or_refused(option, tmp_path, monkeypatch)
             await boss.status()
 
     await opens_lists_and_runs(url)
+
+
+@pytest.mark.parametrize("option", sorted(COMMAND))
+def test_a_command_is_made_or_refused(option):
+    for value in VALUES:
+        made: list[Any] = []
+        given = {"argv": ["true"], option: value}
+        if not refused(lambda made=made, given=given: made.append(command(**given))):
+            definition = Orchestrator("memory:").register("w", made[0]).definition
+            assert msgspec.json.decode(msgspec.json.encode(definition), type=Definition) == definition
 
 
 @pytest.mark.parametrize("kind", [RetryPolicy, HealthPolicy, Breaker])

@@ -19,6 +19,7 @@ from typing import Any, Literal
 import msgspec
 
 from shiftboss.context import UnfitPayload, storable
+from shiftboss.core.kinds import Table, many, optional, shown, size, whole, word
 from shiftboss.core.model import Error, Failed, Outcome, Run, Succeeded, TimedOut, Unfit
 from shiftboss.errors import ConfigurationError, WrongPayload
 from shiftboss.executors.body import MAX_PAYLOAD_BYTES
@@ -33,6 +34,7 @@ FAILED = "shiftboss.CommandFailed"
 NOT_STARTED = "shiftboss.CommandNotStarted"
 OUTPUT_BYTES = 64 * 1024  # of each stream: what a person reads; larger things belong into files
 MAX_OUTPUT_BYTES = 16 << 20  # of each stream, while it runs: 20 commands must not fill the memory
+MAX_WORDS = 100_000  # of a command line: more than any system takes
 SHOWN_LINES = 5  # of stderr, in the message of a failure
 HOPELESS = (errno.ENOENT, errno.EACCES, errno.ENOTDIR, errno.ENOEXEC, errno.E2BIG, errno.ELOOP, errno.EISDIR)
 SIGNALS = 64  # codes from -1 to -64 are signals, as in `subprocess`
@@ -86,57 +88,82 @@ def command(
     success_codes: Iterable[int] = (0,),
     retry_codes: Iterable[int] = (),
     fatal_codes: Iterable[int] = (),
-    output_bytes: int = OUTPUT_BYTES,
+    output_bytes: int | str = OUTPUT_BYTES,
 ) -> Command:
     """A program to be registered as a worker: `boss.register("backup", command(["pg_dump", "shop"]), cron="@daily")`.
 
     *argv* is the program and its arguments; there is no shell.  *env* is added to this process's environment, None
     removes a name.  *stdin*: "payload" gives the run's payload as JSON, None an empty stdin and refuses payloads.
     Codes that are neither success nor fatal are retried; with *retry_codes* only those are, and -9 stands for a death
-    by signal 9.  *output_bytes* of stdout and of stderr each are kept, head and tail.  Raises ConfigurationError.
+    by signal 9.  *output_bytes* (a number, or a text like "64KB") of stdout and of stderr each are kept,
+    head and tail.  Raises ConfigurationError.
     """
     if isinstance(argv, (str, bytes)):
         words = os.fsdecode(argv).split()
-        raise ConfigurationError(f"command({argv!r}): there is no shell; give a list, command({words!r})")
-    made = Command(
-        argv=tuple(_text(word, "every word of a command") for word in argv),
-        env={
-            _text(name, "env="): None if value is None else _text(value, "env=") for name, value in (env or {}).items()
+        raise ConfigurationError(f"command({shown(argv)}): there is no shell; give a list, command({shown(words)})")
+    given = OPTIONS.read(
+        {
+            "argv": argv,
+            "env": env,
+            "cwd": cwd,
+            "stdin": stdin,
+            "success_codes": success_codes,
+            "retry_codes": retry_codes,
+            "fatal_codes": fatal_codes,
+            "output_bytes": output_bytes,
         },
-        cwd=None if cwd is None else _text(cwd, "cwd="),
-        stdin=stdin,
-        success_codes=_codes(success_codes, "success_codes"),
-        retry_codes=_codes(retry_codes, "retry_codes"),
-        fatal_codes=_codes(fatal_codes, "fatal_codes"),
-        output_bytes=output_bytes,
+        of="command(…)",
     )
+    made = Command(**given)
     _check(made)
     return made
 
 
-def _text(given: object, what: str) -> str:
+def _path(value: Any, /, *, name: str) -> str:
     try:
-        text = os.fspath(given)  # type: ignore[call-overload]  # that is what is asked here
-    except TypeError:
-        raise ConfigurationError(f"{what} must be a str or a path, and {given!r} is none") from None
+        text = os.fspath(value)
+    except Exception:  # noqa: BLE001  # what has a path may be user code
+        text = None
     if not isinstance(text, str) or "\0" in text:
-        raise ConfigurationError(f"{what} must be a str or a path without NUL, and {given!r} is none")
-    return text
+        raise ConfigurationError(f"{name}={shown(value)} must be a str or a path without NUL; give one")
+    return str.__str__(text)
 
 
-def _codes(given: Iterable[int], option: str) -> frozenset[int]:
-    codes = frozenset((given,) if isinstance(given, int) else given)
-    for code in codes:
-        if not isinstance(code, int) or not -SIGNALS <= code <= 255:
-            raise ConfigurationError(f"{option}: {code!r} is no exit code; they go from 0 to 255, -9 is signal 9")
-    return codes
+def _environment(value: Any, /, *, name: str) -> dict[str, str | None]:
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"{name}={shown(value)} is no mapping; write {name}={{'LANG': 'C'}}")
+    named = {_path(key, name=f"a name in {name}"): each for key, each in value.items()}
+    return {key: None if each is None else _path(each, name=f"{name}[{key!r}]") for key, each in named.items()}
+
+
+def _codes(value: Any, /, *, name: str) -> frozenset[int]:
+    return frozenset((_code(value, name=name),) if isinstance(value, int) else many(_code)(value, name=name))
+
+
+def _code(value: Any, /, *, name: str) -> int:
+    try:
+        return whole(-SIGNALS, 255)(value, name=name)
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"{name}={shown(value)} is no exit code; they go from 0 to 255, -9 is signal 9"
+        ) from error
+
+
+OPTIONS = Table(
+    argv=many(_path, most=MAX_WORDS),
+    env=lambda value, /, *, name: {} if value is None else _environment(value, name=name),
+    cwd=optional(_path),
+    stdin=optional(word("payload")),
+    success_codes=_codes,
+    retry_codes=_codes,
+    fatal_codes=_codes,
+    output_bytes=size,
+)
 
 
 def _check(made: Command) -> None:
     if not made.argv or not made.argv[0]:
         raise ConfigurationError("command([]) names no program; give it and its arguments")
-    if made.stdin not in ("payload", None):
-        raise ConfigurationError(f"stdin={made.stdin!r} is not understood; give 'payload' or None")
     for name in made.env:
         if not name or "=" in name:
             raise ConfigurationError(f"env=: {name!r} is no name of an environment variable")

@@ -19,6 +19,7 @@ from types import CodeType, FunctionType, SimpleNamespace, UnionType
 from typing import Any, NamedTuple
 
 from shiftboss.context import Context
+from shiftboss.core.kinds import shown
 from shiftboss.errors import ConfigurationError
 
 CATCH_ALL = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
@@ -82,7 +83,7 @@ def runs_as_coroutine(fn: Any) -> bool:
 def check_callable(fn: Any, worker: str) -> None:
     """Refuse what is no body.  Raises ConfigurationError."""
     if not callable(fn):
-        raise ConfigurationError(f"worker {worker!r}: {fn!r} cannot be called; give a function")
+        raise ConfigurationError(f"worker {worker!r}: {shown(fn)} cannot be called; give a function")
     if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
         raise ConfigurationError(f"worker {worker!r}: its function yields; a body returns, once a run")
 
@@ -128,7 +129,7 @@ def _signature(fn: Callable[..., Any], worker: str) -> inspect.Signature:
         return inspect.signature(fn)
     except (TypeError, ValueError) as error:
         raise ConfigurationError(
-            f"worker {worker!r}: the parameters of {fn!r} cannot be read; wrap it in a function"
+            f"worker {worker!r}: the parameters of {shown(fn)} cannot be read; wrap it in a function"
         ) from error
 
 
