@@ -791,10 +791,20 @@ async def test_a_missing_program_is_a_dead_letter_at_once():
             await (await backup.trigger()).result(timeout=PATIENCE_S)
 
 
-@pytest.mark.parametrize("option", ["retry_on", "no_retry_on", "executor", "pool", "max_memory", "heartbeat_timeout"])
-def test_an_option_that_a_command_cannot_heed_is_refused(option):
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("retry_on", OSError),
+        ("no_retry_on", [OSError]),
+        ("executor", "thread"),
+        ("pool", "thread"),
+        ("max_memory", "1GB"),
+        ("heartbeat_timeout", "1m"),
+    ],
+)
+def test_an_option_that_a_command_cannot_heed_is_refused(option, value):
     with pytest.raises(ConfigurationError, match=f"worker 'backup': {option}= is not for commands"):
-        Orchestrator("memory:").register("backup", command(["true"]), **{option: "thread"})
+        Orchestrator("memory:").register("backup", command(["true"]), **{option: value})
 
 
 def test_a_command_worker_is_triggered_and_not_called():
