@@ -639,8 +639,8 @@ def test_what_no_child_could_import_is_refused_where_it_is_declared():
     ("options", "message"),
     [
         ({"max_memory": "much", "executor": "process"}, "max_memory='much' is not understood"),
-        ({"max_memory": 0, "executor": "process"}, "max_memory must be"),
-        ({"max_runs_per_child": 0, "executor": "process"}, "max_runs_per_child=0 must be"),
+        ({"max_memory": 0, "executor": "process"}, "max_memory=0 is out of range; it must be at least 1 byte"),
+        ({"max_runs_per_child": 0, "executor": "process"}, "max_runs_per_child=0 is out of range"),
         ({"max_memory": "1GB"}, "max_memory= is for executor='process' only"),
         ({"max_runs_per_child": 5}, "max_runs_per_child= is for executor='process' only"),
     ],
@@ -661,7 +661,7 @@ def test_a_ceiling_is_bytes_or_a_text(given, expected):
 
 
 def test_no_slots_are_refused():
-    with pytest.raises(ConfigurationError, match="process_slots=0 lets no child run"):
+    with pytest.raises(ConfigurationError, match="process_slots=0 is out of range"):
         Orchestrator("memory:", process_slots=0)
 
 

@@ -156,7 +156,8 @@ def size(value: Any, /, *, name: str) -> int:
         plain = int(plain) if isfinite(plain) else MAX_WHOLE + 1
     number = plain if type(plain) is int else _whole(plain, name=name, remedy="give bytes, or a text like '512MB'")
     if not 1 <= number <= MAX_WHOLE:
-        raise ConfigurationError(f"{name}={shown(value)} is out of range; it must be from 1 byte to {MAX_WHOLE} bytes")
+        bound = "at least 1 byte" if number < 1 else f"at most {MAX_WHOLE:,} bytes"
+        raise ConfigurationError(f"{name}={shown(value)} is out of range; it must be {bound}")
     return number
 
 
