@@ -156,7 +156,10 @@ class RunHandle(Generic[R]):
         return (await self.info()).status
 
     async def wait(self, *, timeout: Duration | None = None) -> Run:  # the users' word
-        """Wait until it has ended, here or on any other node.  Raises WaitTimeout; the run goes on."""
+        """Wait until it has ended, here or on any other node; *timeout* None waits without end.
+
+        Raises WaitTimeout when it takes longer; the run goes on.
+        """
         return await self._boss.wait_for(self.id, timeout=timeout)
 
     async def result(self, *, timeout: Duration | None = None) -> R:

@@ -184,6 +184,8 @@ class Operations:
     ) -> RunHandle[Any]:
         """Store a run of *worker* (a name or a function); returns after its commit.
 
+        *payload*: its parameters by name, None or empty where it takes none.  *options*: see `TriggerOptions`.
+
         With `within=` it returns after the insert, a `PromisedRun`: the commit is yours.  Raises UnknownWorker,
         WrongPayload, WorkerDisabled, DuplicateKey, NotStarted, StoreUnavailable.
         """
@@ -230,7 +232,7 @@ class Operations:
         return run
 
     async def disable(self, worker: Named, *, reason: str | None = None) -> WorkerState:
-        """Start nothing new of it.  Raises UnknownWorker."""
+        """Start nothing new of it; what runs goes on.  Twice is once: the first reason stays.  Raises UnknownWorker."""
         state: WorkerState = await call.on_loop(self._put_disable(worker, reason))
         return state
 
@@ -252,16 +254,19 @@ class Operations:
         return drained
 
     async def replay(self, run_id: int, *, delay: Duration = 0.0) -> RunHandle[Any]:
-        """A new run of a dead letter, with the same payload bytes.  Raises UnknownRun, NotAllowed."""
+        """A new run of a dead letter, with the same payload bytes, due after *delay*.
+
+        Raises UnknownRun, NotAllowed where it was closed already.
+        """
         return RunHandle(self, await call.on_loop(self._put_replay(run_id, delay)))
 
     async def resolve(self, run_id: int, *, note: str | None = None) -> DeadLetter:
-        """Close a dead letter with a note.  Raises UnknownRun, NotAllowed."""
+        """Close a dead letter with a note.  Raises UnknownRun, NotAllowed where it was closed otherwise."""
         letter: DeadLetter = await call.on_loop(self._put_resolve(run_id, note))
         return letter
 
     async def discard(self, run_id: int, *, note: str | None = None) -> DeadLetter:
-        """Close a dead letter as not worth anything.  Raises UnknownRun, NotAllowed."""
+        """Close a dead letter as not worth anything.  Raises UnknownRun, NotAllowed where it was closed otherwise."""
         letter: DeadLetter = await call.on_loop(self._put_discard(run_id, note))
         return letter
 
@@ -282,13 +287,16 @@ class Operations:
         return moved
 
     async def wait_for(self, run_id: int, *, timeout: Duration | None = None) -> Run:
-        """Wait until a run has ended, here or on any node.  Raises UnknownRun, WaitTimeout."""
+        """Wait until a run has ended, here or on any node; *timeout* None waits without end.
+
+        Raises UnknownRun, and WaitTimeout when it takes longer; the run goes on.
+        """
         timeout_s: float | None = CALL.read_one("timeout", timeout)
         run: Run = await call.wait_on_loop(self._put_watch(run_id), timeout_s=timeout_s, what=f"run {run_id}")
         return run
 
     async def ask(self, question: Callable[[Views], T]) -> T:
-        """Any question to the store, in a thread."""
+        """Any question to the store, in a thread: `await boss.ask(lambda views: views.next_instants("report", 5))`."""
         return await asyncio.to_thread(self._read, question)
 
     async def status(self) -> SystemStatus:

@@ -171,7 +171,10 @@ class Orchestrator(Operations):
     def register(
         self, name: str, fn: Callable[..., Any] | Command, /, **options: Unpack[WorkerOptions]
     ) -> Worker[..., Any]:
-        """Declare *fn*, or a `command([…])`, as the worker *name*, without a decorator.  Raises ConfigurationError."""
+        """Declare *fn*, or a `command([…])`, as the worker *name*, without a decorator.
+
+        *options*: see `WorkerOptions`.  Raises ConfigurationError, and AlreadyStarted after the start.
+        """
         return self._declare(fn, {**options, "name": name})
 
     def _declare(self, fn: Callable[..., Any] | Command, options: Mapping[str, Any]) -> Worker[..., Any]:
@@ -193,7 +196,10 @@ class Orchestrator(Operations):
         return Worker(self, definition, plain)
 
     def on_events(self, subscriber: Callable[[Sequence[Event]], None]) -> None:
-        """Call *subscriber* with the events of each commit, in the engine's thread: be quick, do not block."""
+        """Call *subscriber* with the events of each commit, in the engine's thread: be quick, do not block.
+
+        What it raises is logged and harms nobody.  A process is told of what it committed itself.
+        """
         subscriber = CALL.read_one("subscriber", subscriber, of="on_events")
         if not self._sites.is_again(twins.caller(1), "subscriber"):
             self._subscribers.append(subscriber)
@@ -222,7 +228,10 @@ class Orchestrator(Operations):
         await self._open(asyncio.get_running_loop(), is_client=False)
 
     async def stop(self) -> ShutdownReport:
-        """Drain, then cancel what is left, within `shutdown_timeout`; the report says what became of it (G1 to G4)."""
+        """Drain, then cancel what is left, within `shutdown_timeout`; the report says what became of it (G1 to G4).
+
+        Raises NotStarted.
+        """
         engine = self._require()
         engine.stop()
         report = await asyncio.shield(asyncio.wrap_future(engine.over))
