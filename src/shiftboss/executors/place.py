@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 
 from shiftboss.errors import ConfigurationError
+from shiftboss.executors.interpreter import is_frozen
 
 MAIN = "__main__"
 IMPORTED_MAIN = "__mp_main__"
@@ -63,7 +64,7 @@ def place_of(found: Any, worker: str) -> Place:
             f"worker {worker!r}: a child process cannot import {name!r}; define it with def at the top of its module, "
             "or use executor='thread'"
         )
-    if module == MAIN and this_script() == Script():
+    if module == MAIN and this_script() == Script() and not is_frozen():  # there the start says more
         raise ConfigurationError(
             f"worker {worker!r}: a child process cannot read the program again that {name!r} stands in (an interactive "
             "session, or a pipe); put it into a module, or use executor='thread'"
