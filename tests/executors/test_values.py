@@ -6,6 +6,9 @@ import collections
 import enum
 import functools
 import math
+import os
+import subprocess
+import sys
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -479,6 +482,34 @@ def test_a_part_of_a_model_that_would_be_lost_is_refused():
     for lost in (Account(secret="abc"), Account(hidden=2), Account(more=(1,)), Account(more=math.nan)):
         with pytest.raises(WrongPayload, match="JSON"):
             taking(Account).encode_payload((lost,))
+
+
+def test_the_sets_of_a_model_are_written_in_one_order_in_every_process():
+    """O5: a key is compared with the digest."""
+    pytest.importorskip("pydantic")
+    code = (
+        "import pydantic, pydantic.v1\n"
+        "from shiftboss.executors.body import FunctionBody\n"
+        "class New(pydantic.BaseModel):\n    names: set[str]; more: dict[str, list[set[str]]] = {}\n"
+        "class Old(pydantic.v1.BaseModel):\n    names: set[str]\n"
+        "def fn(new: New, old: Old): ...\n"
+        "given = New(names=set('xyzq'), more={'a': [set('xyzq')]}), Old(names=set('xyzq'))\n"
+        "print(FunctionBody(fn, worker='w').encode_payload(given))\n"
+    )
+
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+
+    (written,) = found
+    assert '"new":{"more":{"a":[["q","x","y","z"]]},"names":["q","x","y","z"]}' in written
 
 
 def test_a_model_of_pydantic_1_is_one_too():

@@ -96,8 +96,23 @@ def _is_new_model(kind: type) -> bool:
 
 def _dumped(model: Any) -> Any:
     if _is_new_model(type(model)):
-        return model.model_dump(mode="json", by_alias=True, round_trip=True)
-    return msgspec.json.decode(model.json(by_alias=True))
+        options = {"by_alias": True, "round_trip": True}
+        return _in_one_order(model.model_dump(mode="json", **options), model.model_dump(**options))
+    return _in_one_order(msgspec.json.decode(model.json(by_alias=True)), model.dict(by_alias=True))
+
+
+def _in_one_order(dumped: Any, plain: Any) -> Any:
+    """What pydantic made of a model, with its sets sorted: it writes them in another order in each process."""
+    match dumped, plain:
+        case list(), set() | frozenset():
+            return sorted(dumped, key=msgspec.json.encode)
+        case list(), list() | tuple() if len(dumped) == len(plain):
+            return [_in_one_order(each, other) for each, other in zip(dumped, plain, strict=True)]
+        case dict(), dict() if len(dumped) == len(plain):
+            pairs = zip(dumped.items(), plain.values(), strict=True)
+            return {key: _in_one_order(each, other) for (key, each), other in pairs}
+        case _:
+            return dumped
 
 
 def _read(kind: Any, found: Any) -> Any:
