@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import threading
 import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -138,6 +139,37 @@ def test_a_forked_child_opens_it_anew_and_harms_nobody(boss: Orchestrator):
         assert boss.sync.result(boss.sync.trigger("double", {"number": 5}).id, timeout=20) == 10
     finally:
         boss.sync.stop()
+
+
+def test_a_memory_store_is_not_opened_anew_in_a_child(tmp_path: Path):
+    """W4: it would be an empty one, and what is triggered there would be lost."""
+    boss = Orchestrator("memory:")
+    boss.sync.start()
+    told = in_a_fork(lambda: boss.sync.trigger("job"))
+    boss.sync.stop()
+
+    assert told.startswith(f"{Forked.__name__}: this process was forked, and a memory store")
+
+
+def test_a_fork_in_the_middle_of_a_transaction_waits_for_it(boss: Orchestrator):
+    """W4: SQLite keeps its locks in the memory of the process: the child had those of that moment, for ever."""
+    boss.sync.start()
+    over = threading.Event()
+
+    def busy() -> None:
+        while not over.is_set():
+            boss.sync.trigger("double", {"number": 1})
+
+    threads = [threading.Thread(target=busy) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    told = [in_a_fork(lambda: boss.sync.trigger("double", {"number": 1}).worker) for _ in range(15)]
+    over.set()
+    for thread in threads:
+        thread.join()
+    boss.sync.stop()
+
+    assert told == ["double"] * 15
 
 
 def test_uwsgi_without_threads_is_refused_and_a_client_is_not(boss: Orchestrator, monkeypatch: pytest.MonkeyPatch):

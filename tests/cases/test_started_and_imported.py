@@ -56,7 +56,7 @@ def both() -> int:
 @pytest.mark.parametrize("executor", ["thread", "process"])
 @pytest.mark.parametrize("words", [["app.py"], ["-m", "app"]], ids=["python app.py", "python -m app"])
 def test_a_file_that_is_run_and_imported_again_has_one_orchestrator(tmp_path: Path, words: list[str], executor: str):
-    """G5: there were two: one that ran, and one that was triggered and knew other workers."""
+    """W4: there were two: one that ran, and one that was triggered and knew other workers."""
     (tmp_path / "app.py").write_text(APP.replace("{executor}", executor), encoding="utf-8")
     (tmp_path / "tasks.py").write_text(TASKS, encoding="utf-8")
     done = subprocess.run(

@@ -342,6 +342,8 @@ class Orchestrator(Operations):
             )
         if not is_client:
             process_end.must_have_threads()
+        elif self._was_forked and self.store_url.startswith("memory:"):
+            raise Forked("this process was forked, and a memory store is its parent's alone; use a file: sqlite:///…")
         process_end.opens(self)
         try:
             store = open_store(self.store_url, clock=self._given_clock, durability=self.durability)
