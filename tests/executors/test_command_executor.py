@@ -496,18 +496,28 @@ if os.fork():
 os.setsid()
 if os.fork():
     os._exit(0)
-open(sys.argv[1], "w").write(f"{os.getpid()}\\n")
+open(sys.argv[1] + ".new", "w").write(f"{os.getpid()}\\n")
+os.rename(sys.argv[1] + ".new", sys.argv[1])
 for number in (0, 1, 2):
     os.close(number)
 time.sleep(1000)
 """
 
 
+# What it starts ends at its first fork: who ended now would not have left a daemon, but one that is on its way.
+STARTS_A_DAEMON = """
+import os, subprocess, sys, time
+subprocess.run(sys.argv[1:])
+while not os.path.exists("pid"):
+    time.sleep(0.01)
+"""
+
+
 def test_a_daemon_that_forked_twice_and_ignores_term_is_ended(bench):
     daemon = python(DAEMON, bench.folder / "pid")
-    program = python("import subprocess, sys; subprocess.run(sys.argv[1:]); open('pid').close()", *daemon)
+    program = python(STARTS_A_DAEMON, *daemon)
 
-    bench.run(command(program, cwd=bench.folder), grace_s=0.0)
+    assert isinstance(bench.run(command(program, cwd=bench.folder), grace_s=0.0), Succeeded)
 
     pid = int(bench.file("pid"))
     until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE, "its end")

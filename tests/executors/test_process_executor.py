@@ -6,6 +6,7 @@ again, with bodies from `process_bodies.py`.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import json
@@ -13,8 +14,9 @@ import logging
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +85,26 @@ class Processes:
     def stop(self, started: Any, reason: StopReason) -> None:
         run = started.launch.run
         self.executor.stop(run.id, run.claim.fence, reason)
+
+    def order(self, action: Callable[[], object]) -> None:
+        """Let the thread that serves the children do something, in its turn."""
+        with self.executor._lock:
+            self.executor._put(action)
+
+    @contextlib.contextmanager
+    def deaf(self) -> Iterator[None]:
+        """What is wanted of that thread meanwhile it does in one go, and hears no child before that."""
+        waits, goes_on = threading.Event(), threading.Event()
+        self.order(lambda: (waits.set(), goes_on.wait(PATIENCE_S)))
+        assert waits.wait(PATIENCE_S)
+        yield
+        goes_on.set()
+
+
+def until(fact: Callable[[], object]) -> None:
+    ends_at, pause = time.monotonic() + PATIENCE_S, threading.Event()
+    while not fact() and time.monotonic() < ends_at:
+        pause.wait(0.01)
 
 
 def wait_for(started: Any, condition: Any) -> None:
@@ -385,13 +407,27 @@ def test_an_operators_cancel_outranks_a_shutdown(processes):
     assert outcome(started) == Cancelled()
 
 
-def test_a_cancel_that_comes_when_the_body_has_ended_and_was_not_heard_of_still_cancels(processes):
+def test_a_cancel_that_comes_when_the_body_has_ended_and_was_not_heard_of_still_cancels(processes, tmp_path):
+    file = tmp_path / "ended"
+    started = processes.enter(bodies.returns_when_told, payload=f'{{"file":"{file}"}}'.encode())
+
+    with processes.deaf():  # or the end is heard between the two, and the cancel is too late
+        processes.stop(started, StopReason.SHUTDOWN)
+        processes.order(lambda: until(file.exists))
+        processes.stop(started, StopReason.CANCEL)
+
+    assert outcome(started) == Cancelled()
+
+
+def test_a_cancel_that_comes_when_the_end_was_heard_of_is_too_late(processes):
     started = processes.enter(bodies.waits_until_told)
 
     processes.stop(started, StopReason.SHUTDOWN)
+    assert outcome(started) == Succeeded(result=b'"just in time"')
     processes.stop(started, StopReason.CANCEL)
 
-    assert outcome(started) == Cancelled()
+    assert processes.run(bodies.nothing) == Succeeded()
+    assert len(started.reports) == 1
 
 
 def test_killing_ends_every_body_by_force(processes):
