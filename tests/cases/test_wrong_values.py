@@ -1,4 +1,4 @@
-"""Whatever is given for an option, it is taken rightly or refused by an error of ours; the store stays readable."""
+"""W9: whatever is given for an option, it is taken rightly or refused by an error of ours, and no store suffers."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_every_option_has_its_kind():
 
 @pytest.mark.parametrize("option", sorted(WORKER))
 def test_a_declaration_is_taken_in_its_types_or_refused_by_name(option):
-    """What is taken can be written and read again: nothing else is ever in a store."""
+    """W9: what is taken can be written and read again, so nothing else is ever in a store."""
     for value in VALUES:
         boss, said = Orchestrator("memory:"), ""
         try:

@@ -52,9 +52,9 @@ class Table(dict[str, Kind[Any]]):
 
     def read(self, given: Mapping[str, Any], *, of: str) -> dict[str, Any]:
         """*given*, each in its type.  *of* says whose options they are.  Raises ConfigurationError."""
-        unknown = sorted(name for name in given if name not in self)
-        if unknown:
-            raise ConfigurationError(f"{of}: there is no option {unknown[0]!r}; {did_you_mean(unknown[0], self)}")
+        if not given.keys() <= self.keys():
+            unknown = min(given.keys() - self.keys())
+            raise ConfigurationError(f"{of}: there is no option {unknown!r}; {did_you_mean(unknown, self)}")
         try:
             return {name: self[name](value, name=name) for name, value in given.items()}
         except ConfigurationError as error:
@@ -124,14 +124,17 @@ def duration(value: Any, /, *, name: str) -> float:
     *name* is the option, for the message.  Raises ConfigurationError for anything negative, endless or unreadable, and
     for what is longer than a century.
     """
-    plain = value if type(value) is float else _plain(value)
-    match plain:
-        case timedelta():
-            seconds: float | None = plain.total_seconds()
-        case str():
-            seconds = _read_duration(plain, name=name)
-        case _:
-            seconds = _float(plain)
+    if type(value) is float or (type(value) is int and -MAX_WHOLE <= value <= MAX_WHOLE):
+        seconds: float | None = float(value)
+    else:
+        plain = _plain(value)
+        match plain:
+            case timedelta():
+                seconds = plain.total_seconds()
+            case str():
+                seconds = _read_duration(plain, name=name)
+            case _:
+                seconds = _float(plain)
     if seconds is None:
         raise ConfigurationError(
             f"{name}={shown(value)} is no duration; give seconds, a timedelta or a text like '90s'"

@@ -46,12 +46,14 @@ class Priority(IntEnum):
         return self.name.lower()
 
 
+BY_LABEL = {member.label: member for member in Priority}
+
+
 def priority(value: Any, /, *, name: str = "priority") -> Priority:
     """A priority by its name.  Raises ConfigurationError."""
     if isinstance(value, Priority):
         return value
-    by_name = {member.label: member for member in Priority}
-    found = by_name.get(value.lower()) if isinstance(value, str) else None
+    found = BY_LABEL.get(value.lower()) if isinstance(value, str) else None
     if found is None:
         raise ConfigurationError(f"{name}={shown(value)} is unknown; use low, normal, high or critical")
     return found

@@ -297,4 +297,5 @@ async def _awaited(value: Any) -> Any:
 
 
 def _id(run: Run | int) -> int:
-    return run if isinstance(run, int) else run.id
+    known: int = CALL.read_one("run_id", run.id if isinstance(run, Run) else run)
+    return known
