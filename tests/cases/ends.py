@@ -31,6 +31,12 @@ async def aio(seconds: float = 0.0) -> float:
 
 
 @boss.worker(max_retries=0)
+async def blocks() -> None:
+    began.set()
+    time.sleep(600)
+
+
+@boss.worker(max_retries=0)
 def thread(seconds: float = 0.0) -> float:
     began.set()
     time.sleep(seconds)

@@ -79,6 +79,7 @@ RUNNING = {
     "a thread that ends in time": ("boss.sync.trigger('thread', {'seconds': 1.0})", "succeeded"),
     "a coroutine that ends in time": ("boss.sync.trigger('aio', {'seconds': 1.0})", "succeeded"),
     "a thread that does not": ("boss.sync.trigger('thread', {'seconds': 60.0})", "pending"),
+    "a coroutine that blocks its loop": ("boss.sync.trigger('blocks')", "pending"),
     "a coroutine that does not": ("boss.sync.trigger('aio', {'seconds': 60.0})", "pending"),
 }
 

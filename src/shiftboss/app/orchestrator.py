@@ -39,6 +39,7 @@ from shiftboss.errors import (
     ConfigurationError,
     Forked,
     NotStarted,
+    ShiftbossError,
     StoreMissing,
 )
 from shiftboss.executors import place
@@ -393,10 +394,10 @@ class Orchestrator(Operations):
         """Wait until it has stopped, and close it; one that does not in time is left to the end of the process."""
         engine = self._engine
         if engine is not None:
-            with contextlib.suppress(FutureTimeout):
-                engine.over.result(timeout_s)
+            with contextlib.suppress(FutureTimeout, ShiftbossError):
+                report = engine.over.result(timeout_s)
                 self._close()
-                self.sync._end_loop()
+                self.sync._end_loop(0.0 if report.stuck else 1.0)
 
     def _is_on_loop(self) -> bool:
         return self._parts is not None and self._parts.is_on_loop()

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from shiftboss.core.health import SystemHealth
     from shiftboss.engine.shutdown import ShutdownReport
 
+LOOP_ENDS_WITHIN_S = 5.0  # other code on it may block it; one whose body does is left, its thread is a daemon
 DEFAULT_RUNS = HistoryFilter()
 DEFAULT_LETTERS = LetterFilter()
 
@@ -80,7 +81,7 @@ class SyncFace:
         engine.stop()
         report = engine.over.result()
         self._boss._close()
-        self._end_loop()
+        self._end_loop(0.0 if report.stuck else LOOP_ENDS_WITHIN_S)
         return report
 
     def open(self, *, create: bool = False, wait: Duration = WAIT_S) -> None:
@@ -143,14 +144,14 @@ class SyncFace:
         self._lock = threading.Lock()  # another thread may have held it
         self._loop = self._loop_thread = None
 
-    def _end_loop(self) -> None:
+    def _end_loop(self, within_s: float = LOOP_ENDS_WITHIN_S) -> None:
         loop, thread = self._loop, self._loop_thread
         self._loop = self._loop_thread = None
         if loop is None or thread is None:
             return
         if thread.ident is not None:
             loop.call_soon_threadsafe(loop.stop)
-            thread.join(5.0)
+            thread.join(within_s)
         if not thread.is_alive():
             loop.close()
 
