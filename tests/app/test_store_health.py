@@ -22,6 +22,7 @@ from shiftboss.engine import contact, engine
 from shiftboss.errors import StoreFull
 from shiftboss.ports import LetterFilter
 from shiftboss.stores import reserve, sqlite, sqlite_file
+from shiftboss.stores.sqlite_session import SqliteSession
 from shiftboss.stores.urls import open_store
 
 PATIENCE_S = 30.0  # for a busy machine; nothing waits that long when all is well
@@ -315,3 +316,28 @@ async def test_a_turn_that_lasts_is_trouble_before_it_has_failed(tmp_path: Path)
         await until(lambda: boss.trouble is None)
 
     assert first == "the store does not answer: a turn with it has lasted longer than 0.2 s"
+
+
+def test_a_client_that_stops_does_not_ask_any_more_whether_a_busy_store_takes_writes(tmp_path, monkeypatch):
+    """A command that was refused ends at once: it waits for the lock with its own question, and not again."""
+    path = tmp_path / "jobs.db"
+    boss = a_boss(f"sqlite:///{path}")
+    boss.sync.open(create=True)
+    asked: list[bool] = []
+    for name in ("try_lock", "try_write"):
+        monkeypatch.setattr(SqliteSession, name, _noting(getattr(SqliteSession, name), asked, boss))
+
+    with held(path):
+        with pytest.raises(StoreUnavailable, match="kept busy by another process"):
+            boss.sync.trigger("job")
+        boss.sync.close()
+
+    assert True not in asked
+
+
+def _noting(method, asked: list[bool], boss: Orchestrator):
+    def noted(self, *arguments):
+        asked.append(boss.is_stopping)
+        return method(self, *arguments)
+
+    return noted

@@ -32,8 +32,7 @@ class Contact:
         self._store = store
         self._clock = clock
         self._turn_began_s: float | None = None
-        self._answered_s = _clock.monotonic_s()
-        self._wrote_s = float("-inf")
+        self._answered_s = self._wrote_s = _clock.monotonic_s()  # opening it went well: the first call is the caller's
         self._failure: StoreTrouble | None = None
         self._refusal: tuple[str, datetime] | None = None  # what the store said of itself, and since when
         self._told: StoreTrouble | None = None

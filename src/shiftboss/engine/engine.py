@@ -364,11 +364,11 @@ class Engine:
         if self._node is not None:
             if self._lease.renew_in_s <= 0.0 or self.contact.write_in_s <= 0.0:
                 self._renew()
-        elif self.contact.write_in_s <= 0.0 and not len(self._inbox):  # what waits is a write of its own
+        elif self.contact.write_in_s <= 0.0 and not len(self._inbox) and not self.is_stopping:
+            # What waits in the inbox is a write of its own; a client that stops need not know any more.
+            self._session.try_lock(TRY_WITHIN_S)
             if self.contact.has_failed:
                 self._session.try_write()
-            else:
-                self._session.try_lock(TRY_WITHIN_S)
             self.contact.wrote()
 
     def _went_well(self, turn: Turn) -> None:

@@ -28,7 +28,7 @@ from shiftboss.clock import SystemClock
 from shiftboss.stores import file_locks, sqlite_errors
 from shiftboss.stores.file_locks import Span
 
-MAX_BUSY_S = 5.0  # `trigger` gives up after 5 s
+MAX_BUSY_S = 4.5  # before `trigger` gives up after 5 s: so that it is told what was in the way
 MAX_DOOR_S = 1.0  # an opening takes a millisecond; one that is stopped in the middle must not keep everybody out
 MIN_PAUSE_S, MAX_PAUSE_S = 0.0002, 0.001
 
