@@ -186,6 +186,8 @@ class Play:
     parts_held: float | None = None
     accepted: set[int] = field(default_factory=set)  # runs whose trigger was answered
     log: list[str] = field(default_factory=list)
+    spoils: float = 0.0
+    chance_of_spoiling: random.Random = field(default_factory=random.Random)  # its own: the rest stays what it was
 
     @property
     def violations(self) -> list[Violation]:
@@ -196,10 +198,11 @@ class Play:
         return self.sim.history.marks
 
 
-def play(seed: int, *, system: System | None = None, parts_held: float | None = None) -> Play:
+def play(seed: int, *, system: System | None = None, parts_held: float | None = None, spoils: float = 0.0) -> Play:
     """Run one system: a time with faults, then one without, at whose end nothing may be left over.
 
-    With *parts_held* as on a store that many use at once: each part is somebody else's with that probability.
+    With *parts_held* as on a store that many use at once: each part is somebody else's with that probability.  With
+    *spoils* the row of a waiting run becomes one that nobody can read, with that probability after each happening (W8).
     """
     rng = random.Random(seed)
     system = system or random_system(rng)
@@ -212,7 +215,7 @@ def play(seed: int, *, system: System | None = None, parts_held: float | None = 
         bells_lost=0.1 if "bells" in system.faults else 0.0,
         parts_held=parts_held,
     )
-    played = Play(seed, system, sim, bodies, rng, parts_held)
+    played = Play(seed, system, sim, bodies, rng, parts_held, spoils=spoils, chance_of_spoiling=random.Random(seed))
     watch = Watch(sim)
     for _ in range(system.nodes):
         add_node(played, system.definitions)
@@ -240,6 +243,15 @@ def _run(played: Play, seconds: float, *, max_steps: int) -> None:
         sim.run_for(min(left_s, rng.expovariate(1 / played.system.every_s)), max_steps=last_step - sim.steps)
         if not played.bodies.is_healed:
             _happen(played)
+            _spoil(played)
+
+
+def _spoil(played: Play) -> None:
+    waiting = sorted(run.id for run in played.sim.history.pending() if run.id not in played.sim.history.sealed)
+    if waiting and played.spoils and played.chance_of_spoiling.random() < played.spoils:
+        run_id = played.chance_of_spoiling.choice(waiting)
+        _note(played, f"the row of run {run_id} is spoiled")
+        played.sim.spoil(run_id)
 
 
 def _heal(played: Play) -> None:
@@ -248,6 +260,9 @@ def _heal(played: Play) -> None:
     played.bodies.is_healed = True
     sim.bells_lost = 0.0
     sim.on_commit = lambda told: None
+    if sim.history.sealed:
+        places = tuple(("run", str(run_id)) for run_id in sim.history.sealed)
+        sim.ask(partial(fact.set_aside, places, clock=sim.clock, by="test", note=""))
     for node in sim.nodes:
         node.session.is_cut, node.session.loss = False, None
         sim.resume(node)

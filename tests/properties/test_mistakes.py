@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from systems import play
 
-from shiftboss.core import claim, clock_step, decide, fleet, gates, occurrence, settle, snapshot
+from shiftboss.core import claim, clock_step, decide, fleet, gates, occurrence, set_aside, settle, snapshot
 from shiftboss.core.model import Run, Status
 from shiftboss.core.snapshot import NOTHING
 from shiftboss.core.value import replace
@@ -232,6 +232,28 @@ def every_node_shifts(patch: pytest.MonkeyPatch) -> None:
 
 WITH_PARTS: tuple[Plant, ...] = (parts_not_heeded, news_of_parts_forgotten, news_of_others_forgotten)
 
+
+def held_by_nothing_unreadable(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(gates, "_ask_unreadable", nothing)
+
+
+def held_by_everything_unreadable(patch: pytest.MonkeyPatch) -> None:
+    def everything(snapshot: Any, state: Any) -> Any:
+        return (row for name in snapshot.suspects for row in snapshot.unreadable_of(name))
+
+    patch.setattr(gates, "unreadable_beside", everything)
+
+
+def nothing_made_after_setting_aside(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(set_aside, "mend", nothing)
+
+
+SPOILED: tuple[Plant, ...] = (
+    held_by_nothing_unreadable,
+    held_by_everything_unreadable,
+    nothing_made_after_setting_aside,
+)
+
 MISTAKES: tuple[Plant, ...] = (
     no_crash_loop,
     no_upstream,
@@ -277,6 +299,14 @@ def test_a_planted_mistake_is_noticed(plant, monkeypatch):
     assert any(goes_wrong(seed) for seed in SEEDS)
 
 
+@pytest.mark.parametrize("plant", SPOILED, ids=lambda plant: plant.__name__)
+def test_a_mistake_about_rows_that_cannot_be_read_is_noticed(plant, monkeypatch):
+    """W8"""
+    plant(monkeypatch)
+
+    assert any(goes_wrong(seed, spoils=0.3) for seed in SEEDS)
+
+
 @pytest.mark.parametrize("plant", WITH_PARTS, ids=lambda plant: plant.__name__)
 def test_a_mistake_with_parts_is_noticed(plant, monkeypatch):
     plant(monkeypatch)
@@ -284,9 +314,9 @@ def test_a_mistake_with_parts_is_noticed(plant, monkeypatch):
     assert any(goes_wrong(seed, parts_held=0.5) for seed in PARTS_SEEDS)
 
 
-def goes_wrong(seed: int, *, parts_held: float | None = None) -> bool:
+def goes_wrong(seed: int, *, parts_held: float | None = None, spoils: float = 0.0) -> bool:
     try:
-        return bool(play(seed, parts_held=parts_held).violations)
+        return bool(play(seed, parts_held=parts_held, spoils=spoils).violations)
     except (ShiftbossError, AssertionError, KeyError):
         return True  # the walls of the store, or the checker's own bookkeeping, noticed it first
 

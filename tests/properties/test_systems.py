@@ -31,6 +31,19 @@ def test_no_promise_is_broken_in_systems_made_up_at_random(group):
     assert failed == [], "\n\n".join(failed)
 
 
+def test_no_promise_is_broken_beside_rows_that_cannot_be_read():
+    """W8, A5: what could meet one is held, everything else goes on; at the end they are set aside."""
+    failed, aside = [], 0
+    for seed in range(60):
+        played = play(seed, parts_held=PARTS_HELD[seed % len(PARTS_HELD)], spoils=0.3)
+        aside += len(played.sim.history.aside)
+        if played.violations:
+            failed.append(report(played))
+
+    assert failed == [], "\n\n".join(failed)
+    assert aside > 60
+
+
 HAPPENS = {
     "end:success",
     "end:error",

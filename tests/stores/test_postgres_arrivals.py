@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import psycopg
-from store_values import a_run, abandon
+from store_values import NOON, a_run, abandon, write
 
 from postgres_server import Cluster
 from shiftboss.core.control import Request
 from shiftboss.core.snapshot import Change
+from shiftboss.core.unreadable import SetAside
 from shiftboss.ports import Arrival, Session
 from shiftboss.stores.postgres import PostgresStore
 
@@ -79,3 +81,32 @@ def test_of_large_payloads_few_are_taken_at_a_time_and_one_always_is(postgres: P
         insert(connection, postgres.arrival(Request(worker="mail")))
 
     assert [len(taken(session)) for _ in range(4)] == [2, 2, 1, 0]
+
+
+BAD = ("{", '{"worker": 5}', "null", '{"payload": null}')
+
+
+def test_those_that_cannot_be_read_hold_back_nobody_and_are_set_aside(postgres: PostgresStore, cluster: Cluster):
+    """W8, A5: they are passed by once, named, and moved when somebody says so."""
+    session, neighbour = postgres.session(), postgres.session()
+    with psycopg.connect(cluster.url) as connection:
+        for data in BAD:
+            insert(connection, postgres.arrival(ASKED)._replace(data=data))
+        insert(connection, postgres.arrival(ASKED))
+    with session.begin() as tx:
+        first = tx.arrivals(limit=3)
+        more = tx.has_arrivals
+        then = tx.arrivals(limit=3)
+        rest = tx.has_arrivals
+    with neighbour.read() as reader:
+        reader.changes()
+        named, waits = reader.unreadable(), reader.has_arrivals
+    write(session, set_aside=tuple(SetAside.of(row, at=NOON, by="ada") for row in named))
+    with neighbour.read() as reader:
+        left, aside = reader.unreadable(), reader.set_aside(after=0, limit=10)
+
+    assert (first, more, then, rest, waits) == ([], True, [ASKED], False, False)
+    assert [row.table for row in named] == ["arrival"] * len(BAD)
+    assert left == []
+    assert [msgspec.json.decode(row.data)["data"] for _, row in aside] == list(BAD)
+    assert [msgspec.json.decode(row.data)["payload"] for _, row in aside] == ["\\x007b7d"] * len(BAD)

@@ -207,7 +207,7 @@ class Walk:
 
     def _ask(self, run: Run) -> Ask:
         answer = ask(self.view, run)
-        if answer.skip and not _is_disabled(answer):
+        if answer.skip and not _must_not_be_skipped(answer):
             self.decision.skips.append(run)
             self.view.skipped[run.worker] = run
             answer.holds.clear()
@@ -308,8 +308,8 @@ def _of_fleet(holds: list[Hold]) -> tuple[Hold, ...]:
     return tuple(hold for hold in holds if not isinstance(hold, own))
 
 
-def _is_disabled(answer: Ask) -> bool:
-    return any(hold.gate in ("disabled", "not_due") for hold in answer.holds)
+def _must_not_be_skipped(answer: Ask) -> bool:
+    return any(hold.gate in ("disabled", "not_due", "unreadable") for hold in answer.holds)
 
 
 def _least_due(lane: Lane, least: Run, now: datetime) -> Run:

@@ -73,9 +73,10 @@ def first_occurrence(draft: Draft, definition: Definition) -> None:
     instant runs once (O1).
     """
     rule = definition.schedule
-    if rule is None or _is_sealed(draft, definition.name):
-        return
     record = draft.record(definition.name)
+    sealed = (run for run in draft.sealed_of(definition.name) if run.origin is Origin.OCCURRENCE)
+    if rule is None or record.unreadable is not None or any(not run.has_started for run in sealed):
+        return  # W8: it would be beside one that cannot be read, or of nobody knows which instant
     covered = record.last_instant
     if covered is not None and covered >= draft.now:
         at = _first_instant(rule, covered, record)
@@ -106,30 +107,23 @@ def first_free(rule: schedule.Schedule, after: datetime, record: Record) -> date
 
 def next_occurrence(draft: Draft, definition: Definition) -> None:
     """Store the successor, unless one waits already or `concurrency` of them are unfinished (M3)."""
-    if definition.mode is not Mode.SCHEDULED or definition.schedule is None or _is_sealed(draft, definition.name):
+    if definition.mode is not Mode.SCHEDULED or definition.schedule is None:
         return
-    waiting = [run for run in draft.standing_of(definition.name) if run.origin is Origin.OCCURRENCE]
+    record = draft.record(definition.name)
+    if record.unreadable is not None:  # W8: which instant comes next is not known
+        return
+    waiting = [*draft.standing_of(definition.name), *draft.sealed_of(definition.name)]  # and what those are, is
+    waiting = [run for run in waiting if run.origin is Origin.OCCURRENCE]
     if any(not run.has_started for run in waiting):
         return
     running = [run for run in draft.running_of(definition.name) if run.origin is Origin.OCCURRENCE]
     if definition.concurrency is not None and len(waiting) + len(running) >= definition.concurrency:
         return
-    record = draft.record(definition.name)
     if record.last_instant is None:
         first_occurrence(draft, definition)
         return
     at = first_free(definition.schedule, record.last_instant, record)
     _store_occurrence(draft, definition, at)
-
-
-def _is_sealed(draft: Draft, name: str) -> bool:
-    """W8: whether its record, or a run that rules made for it, cannot be read.
-
-    Which instant comes next is not known then, and that one's may be taken; what follows is made when it is set aside.
-    """
-    if draft.record(name).unreadable is not None:
-        return True
-    return name in draft.snapshot.suspects and any(run.is_standing for run in draft.sealed_of(name))
 
 
 def _store_occurrence(draft: Draft, definition: Definition, at: datetime) -> None:
@@ -224,10 +218,10 @@ def _offset_s(definition: Definition) -> float:
 
 def next_iteration(draft: Draft, definition: Definition, *, pause_s: float, last_start: datetime | None) -> None:
     """M5: store the next iteration, due after *pause_s*, unless one is unfinished."""
-    if definition.mode is not Mode.CONTINUOUS or _is_sealed(draft, definition.name):
+    if definition.mode is not Mode.CONTINUOUS:
         return
     name = definition.name
-    unfinished = [*draft.standing_of(name), *draft.running_of(name)]
+    unfinished = [*draft.standing_of(name), *draft.sealed_of(name), *draft.running_of(name)]
     if any(run.origin is Origin.ITERATION for run in unfinished):
         return
     at = later(draft.now, pause_s)

@@ -85,6 +85,7 @@ class Commit:
     events: list[Event] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
     gone_nodes: list[str] = field(default_factory=list)
+    set_aside: set[str] = field(default_factory=set)  # workers of which a run was (A5)
     breakers_before: dict[str, BreakerState | None] = field(default_factory=dict)
     shifted: bool = False  # the wall clock was set, and this commit has put the store right
 
@@ -126,6 +127,8 @@ class History:
         self.breakers: dict[str, BreakerState] = {}
         self.resources: dict[str, int] = {}
         self.nodes: dict[str, Node] = {}
+        self.sealed: dict[int, str] = {}  # runs whose rows nobody can read → their workers (W8)
+        self.aside: set[int] = set()  # those that were set aside (A5)
 
         # what follows from starts and ends, counted here once more
         self.failures: Counter[int] = Counter()  # run → attempts that count
@@ -232,6 +235,9 @@ class History:
             definitions = [state.definition for state in self.workers.values()]
             self.upstreams = {edge.worker for definition in definitions for edge in definition.depends_on}
             self.blocks = {word for definition in definitions for word in definition.blocks}
+        for row in change.set_aside:
+            self._leave(int(row.id), row.worker)
+            told.set_aside.add(row.worker)
         for name in change.forgotten:
             for known in (self.workers, self.records, self.covered, self.latest, self.succeeded, self.tokens):
                 known.pop(name, None)
@@ -288,6 +294,13 @@ class History:
                 self.violate("O4", f"{what} ends {at_s - known_s:.3f} s later than it should")
             elif not told.shifted and before.get(what) != until:
                 self.ends_s[what] = at_s
+
+    def _leave(self, run_id: int, worker: str) -> None:
+        """A5: the simulator spoils rows of runs alone."""
+        self.aside.add(run_id)
+        self.sealed.pop(run_id, None)
+        self.runs.pop(run_id, None)
+        self.unfinished[worker].pop(run_id, None)
 
     def _move(self, before: Run | None, run: Run, told: Commit) -> None:
         """Anything but a start."""

@@ -102,6 +102,7 @@ def gates(history: History, told: Commit) -> Iterator[Violation]:
 
 RULE_OF = {
     "not_due": "O1",
+    "unreadable": "W8",
     "disabled": "K5",
     "concurrency": "C1",
     "rate": "B8",

@@ -43,9 +43,13 @@ class Judge:
 
     def reasons(self, run: Run) -> set[str]:
         """Why *run* may not start on any node; empty when it may.  "skip": it is to be recorded as skipped (D5)."""
+        if run.id in self.history.sealed:
+            return {"unreadable"}
         state = self.history.workers[run.worker]
         definition = state.definition
         found: set[str] = set()
+        if any(self._meets(definition, self.history.workers[name].definition) for name in self.history.sealed.values()):
+            found.add("unreadable")
         if run.due_at > self.now:
             found.add("not_due")
         if not self._is_let_through(state, run):
@@ -79,6 +83,16 @@ class Judge:
             runs = (run for runs in self.history.unfinished.values() for run in runs.values())
             self._due = [run for run in runs if run.due_at <= self.now and self._is_pending(run)]
         return [run for run in self._due if self._is_pending(run)]
+
+    def _meets(self, mine: Definition, theirs: Definition) -> bool:
+        """W8: whether runs of one have to do with a run of the other that nobody can read."""
+        if mine.name == theirs.name:
+            return mine.concurrency is not None
+        comes_after = theirs.name in mine.after or any(edge.worker == theirs.name for edge in mine.depends_on)
+        shares = bool(mine.uses.keys() & theirs.uses.keys()) or (
+            mine.breaker is not None and mine.breaker == theirs.breaker
+        )
+        return comes_after or shares or conflict(mine, theirs)
 
     def _busy(self) -> Iterator[Definition]:
         for name, state in self.history.workers.items():
@@ -239,6 +253,8 @@ class Judge:
         return found
 
     def _is_pending(self, run: Run) -> bool:
+        if run.id in self.history.sealed:
+            return False
         return run.status is Status.PENDING or run.id in self._waiting
 
     def reserving(self, nodes: Collection[Node], *, surely: bool = True) -> Iterator[tuple[Run, list[Run]]]:

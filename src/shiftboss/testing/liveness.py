@@ -29,7 +29,7 @@ EVERY_S = 17.3
 AGAIN_S = 0.61
 SEEN_S = 6.0  # by then every node has looked at its clock
 LOOKS = 10  # times AGAIN_S is longer than a node waits when a bell was lost
-OF_THE_FLEET = {"disabled", "concurrency", "rate", "depends_on", "blocks", "uses", "breaker"}
+OF_THE_FLEET = {"disabled", "concurrency", "rate", "depends_on", "blocks", "uses", "breaker", "unreadable"}
 
 Seen = tuple[int, object, int, int]  # what is the same about a run that nothing happened to
 
@@ -109,6 +109,8 @@ class Watch:
             seen = judge.reasons(run)
             if "skip" in seen:
                 continue  # it is about to be skipped
+            if "unreadable" in said and "unreadable" in seen:
+                continue  # what else is said of it depends on a row that one can read and the other cannot
             if said != seen - (set() if "breaker" in said else {"breaker"}):
                 sim.history.violate("A3", f"run {run.id} of {name}: why says {sorted(said)}, the judge {sorted(seen)}")
 
@@ -130,7 +132,7 @@ class Watch:
             self._session.forget()
             fresh.refresh(reader)
             fresh.load_lanes(fresh.snapshot.workers, reader)
-        for run_id in sorted(accepted - stored.keys()):
+        for run_id in sorted(accepted - stored.keys() - sim.history.aside):
             sim.history.violate("W2", f"run {run_id} was accepted and is nowhere")
         for run_id, run in sim.history.runs.items():
             if run_id in stored and stored[run_id].status is not run.status:
@@ -170,7 +172,7 @@ class Watch:
 
 def _may_go(reasons: set[str]) -> bool:
     """Whether a run may start, or is to be skipped (D5)."""
-    return not reasons or ("skip" in reasons and reasons.isdisjoint({"disabled", "not_due"}))
+    return not reasons or ("skip" in reasons and reasons.isdisjoint({"disabled", "not_due", "unreadable"}))
 
 
 def _without_bytes(runs: Iterable[Run]) -> dict[int, Run]:

@@ -21,6 +21,7 @@ from shiftboss.core.events import Event
 from shiftboss.core.fleet import LEASE_S, RENEW_S, RESCUE_GRACE_S
 from shiftboss.core.model import Node
 from shiftboss.core.snapshot import Change
+from shiftboss.core.unreadable import Unreadable
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition
 from shiftboss.engine.cycle import Cycle
@@ -278,6 +279,17 @@ class Simulator:
         if node.wakes_us == at_us:
             node.wakes_us = None
             node.step()
+
+    def spoil(self, run_id: int) -> None:
+        """Make the row of a waiting run one that nobody can read (W8); everybody hears that something changed."""
+        assert isinstance(self.store, MemoryStore)  # noqa: S101  # it has no other
+        tables = self.store.tables
+        run = tables.live[run_id]
+        row = Unreadable("run", str(run_id), run.worker, reason="simulated")
+        tables.live[run_id] = replace(run, unreadable=row)
+        self.history.sealed[run_id] = run.worker
+        with self._environment.begin() as tx:
+            tx.write(Change(workers=(tables.workers[run.worker],)), new=())
 
     # ── the store's other side ───────────────────────────────────────────────────────────────────────────────────
 

@@ -63,7 +63,8 @@ def _gap(history: History, told: Commit, name: str, unstarted: list[Run]) -> Ite
         return  # the schedule is newer
     for run in unstarted:
         cancelled = any(r.worker == name and not r.has_started for r in told.finished if r.status is not Status.SKIPPED)
-        if run.occurs_at != covered + rule.step and not cancelled and run in told.created:
+        is_exempt = cancelled or name in told.set_aside  # as what was cancelled before it, for instance
+        if run.occurs_at != covered + rule.step and not is_exempt and run in told.created:
             yield Violation("M4", told.at, f"{name} waits for {run.occurs_at}, after {covered} comes another instant")
 
 
@@ -95,9 +96,8 @@ def afters(history: History, told: Commit) -> Iterator[Violation]:
             if not made:
                 yield Violation("M6", told.at, f"the success of run {run.id} of {run.worker} left no run of {name}")
     for name in {run.worker for run in told.created if run.origin is Origin.AFTER}:
-        waiting = [
-            run for run in history.unfinished[name].values() if run.origin is Origin.AFTER and not run.has_started
-        ]
+        unfinished = (run for run in history.unfinished[name].values() if run.id not in history.sealed)
+        waiting = [run for run in unfinished if run.origin is Origin.AFTER and not run.has_started]
         if len(waiting) > 2:
             yield Violation("M6", told.at, f"{len(waiting)} runs of {name} wait to start after another")
 
