@@ -25,7 +25,8 @@ def row_of_version_1(run: Run, queue: int | None) -> tuple[object, ...]:
     return run.id, run.worker, queue, rows.micros(run.due_at), rows.micros(run.occurs_at), 3, rows.text_of_run(run)
 
 
-ROWS = [row_of_version_1(WAITING, 1), row_of_version_1(RUNNING, None)]
+UNREADABLE = (9, "mail", 1, 5, 5, 3, "{")
+ROWS = [row_of_version_1(WAITING, 1), row_of_version_1(RUNNING, None), UNREADABLE]
 
 
 def check(store: Store) -> None:
@@ -36,12 +37,14 @@ def check(store: Store) -> None:
     with neighbour.read() as reader:
         delta = reader.changes()
         lane = reader.lanes(["mail"], limit=5)["mail"]
+        unreadable = [row.place for row in reader.unreadable()]
     change_runs(session, ended(RUNNING), started(WAITING))
     with neighbour.read() as reader:
         after = reader.changes()
     store.close()
 
     assert (delta.claimed, delta.running, list(lane)) == ([2], [RUNNING], [WAITING])
+    assert unreadable == [("run", "9")]
     assert (after.claimed, after.running) == ([1], [started(WAITING)])
 
 

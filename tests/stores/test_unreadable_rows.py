@@ -14,6 +14,7 @@ from store_values import NODE, NOON, a_run, a_worker, at, ended, started, write
 from postgres_server import Cluster, Place
 from shiftboss.core.events import Audit, UnreadableEvent
 from shiftboss.core.model import BreakerState, Cause, DeadLetter, LogLine, Node, Record, Status
+from shiftboss.core.shift import Shift
 from shiftboss.core.snapshot import Change
 from shiftboss.core.unreadable import SetAside
 from shiftboss.core.value import replace
@@ -272,6 +273,20 @@ def test_a_letter_about_a_run_that_cannot_be_read_is_closed(filled: tuple[Store,
     write(session, letters=(replace(letter, state="superseded"),))
     with session.read() as reader:
         assert [each.state for each in reader.letters(LetterFilter(ids=[5], state=None))] == ["superseded"]
+
+
+def test_a_clock_that_was_set_moves_what_waits_beside_them(filled: tuple[Store, Sql]):
+    """O4, W8"""
+    store, sql = filled
+    ((before,),) = sql(("SELECT data FROM run WHERE id = 1", ()))
+    for how in ways(store, "run"):
+        plant(sql, "run", how)
+        write(store.session(), shift=Shift(step_us=3_600_000_000, now=at(3600)))
+        sql(("UPDATE run SET data = ? WHERE id = 1", (before,)))
+    with store.session().read() as reader:
+        (other,) = reader.lanes(["post"], limit=5)["post"]
+
+    assert other.due_at == at(3600 * len(list(ways(store, "run"))))
 
 
 def test_retention_goes_on_beside_them(filled: tuple[Store, Sql]):

@@ -75,17 +75,7 @@ FROM (SELECT * FROM set_aside WHERE id > ? ORDER BY id LIMIT ?)
 
 WALK = Walk(SCAN, ONE, first_key, key_of, SET_ASIDE, by_scan=TEXT_KEYS)
 
-COLUMNS = {
-    "run": "id number worker queue due_at occurs_at origin key give_up_at replay_of caused_by data",
-    "history": "id worker status finished_at error_type key fired_at data result",
-    "dead_letter": "run worker state error_type entered_at closed_at has_payload replay_of caused_by data",
-    "worker": "name number state record",
-    "record": "name number state record",
-    "breaker": "name number data",
-    "node": "id data",
-    "event": "id at worker data",
-    "log": "run fence number data",
-}
+COLUMNS = "SELECT name FROM pragma_table_info(?) ORDER BY cid"
 KEEP = """
 INSERT INTO set_aside (place, row_id, worker, at, by, reason, note, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
@@ -95,8 +85,8 @@ def set_aside(db: Database, row: SetAside, key: tuple[int, ...], number: int) ->
     """Keep the whole row in `set_aside`, and take it from its place."""
     name, table = row.table, PLACES[row.table].table
     is_row = " AND ".join(f"{column} = ?" for column in columns_of(name))
-    columns = COLUMNS[name].split()
-    told = ", ".join(f"typeof({column}), hex({column})" for column in columns)
+    columns = [str(column) for (column,) in db.run(COLUMNS, (table,))]
+    told = ", ".join(f'typeof("{column}"), hex("{column}")' for column in columns)
     found = db.run(f"SELECT {told} FROM {table} WHERE {is_row}", key)  # noqa: S608  # constants
     if not found:
         raise StoreRejected(f"{db.path}: there is no row {row.id} of {table} any more")

@@ -3,4 +3,4 @@ ALTER TABLE meta ADD COLUMN clock TEXT;
 -- By what a waiting run is timed: 0 elapsed time, 1 the same and it has begun (its `occurs_at` stays), 2 the calendar.
 -- Of runs that were stored before, nobody knows whether they wait for an instant or for a while: for a while.
 ALTER TABLE run ADD COLUMN timed INTEGER NOT NULL DEFAULT 0;
-UPDATE run SET timed = 1 WHERE data ->> 'first_started_at' IS NOT NULL;
+UPDATE run SET timed = 1 WHERE CASE WHEN json_valid(data) THEN data ->> 'first_started_at' END IS NOT NULL;
