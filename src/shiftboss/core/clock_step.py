@@ -205,7 +205,7 @@ def _unstarted(draft: Draft, name: str) -> list[Run]:
 
 def _begun(draft: Draft, name: str) -> list[Run]:
     """Occurrences that have an instant as their own."""
-    runs = (*draft.standing_of(name), *draft.running_of(name))
+    runs = (*draft.standing_of(name), *draft.sealed_of(name), *draft.running_of(name))
     return [run for run in runs if run.origin is Origin.OCCURRENCE and run.has_started]
 
 

@@ -258,6 +258,8 @@ class History:
         """O4: what is counted here by the wall clock moves as the store's does."""
         for runs in self.unfinished.values():
             for run in list(runs.values()):
+                if run.id in self.sealed:
+                    continue
                 if run.status is Status.PENDING and (run.origin is not Origin.OCCURRENCE or run.has_started):
                     self.runs[run.id] = runs[run.id] = shifted(run, shift)
         move = shift.move
@@ -271,8 +273,8 @@ class History:
         lasting: dict[object, datetime] = {}
         for runs in self.unfinished.values():
             for run in runs.values():
-                if not run.has_started and (run.by_calendar or run.origin is Origin.AFTER):
-                    continue  # of the calendar; moved by every further success (M6)
+                if run.id in self.sealed or (not run.has_started and (run.by_calendar or run.origin is Origin.AFTER)):
+                    continue  # nobody can move it (W8); of the calendar; moved by every further success (M6)
                 if self.declared_s.get(run.worker) == told.elapsed_s:
                     continue  # with another jitter, say
                 if run.status is Status.PENDING:

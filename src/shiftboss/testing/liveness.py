@@ -79,6 +79,8 @@ class Watch:
         if not any(is_healthy(node) for node in sim.up) or elapsed_s < history.wall_set_s + SEEN_S:
             return
         for run in history.pending():
+            if run.id in history.sealed:
+                continue  # W8: nobody can move it
             rule = history.workers[run.worker].definition.schedule
             ends_s = history.ends_s.get(waiting(run))
             if ends_s is not None and run.due_at > now and elapsed_s > ends_s + SEEN_S:
