@@ -54,7 +54,7 @@ def test_all_waiting_runs_move_at_once(session: Session, step_us: int):
     assert {run_id: found[run_id] for run_id in range(1, 11)} == {run.id: shifted(run, shift) for run in WAITING}
     assert [found[11], found[12].due_at] == [STANDS[0], STANDS[1].due_at]
     heads = [run.due_at for run in lane.heads(1)]
-    assert heads == sorted(run.due_at for run in found.values() if run.status is Status.PFAR_ENDING)
+    assert heads == sorted(run.due_at for run in found.values() if run.status is Status.PENDING)
 
 
 def test_neighbours_are_told_and_the_earliest_end_is_known(session: Session, neighbour: Session):
