@@ -168,7 +168,7 @@ def _word_of_node(event: ev.Event) -> Line | None:
             return Line(nodes, logging.WARNING, short, (event.reason, held))
         case ev.ClockStepped():
             return Line(
-                nodes, logging.WARNING, "the wall clock was set by %+.1f s; schedules follow it", (event.step_s,)
+                nodes, logging.WARNING, "the wall clock was set by %+.1f s; cron and at= follow it, durations keep their length", (event.step_s,)
             )
         case ev.StoreRestored():
             restored = "the store lost a part of its past: %s; all is read anew"
