@@ -22,7 +22,7 @@ from builders import (
     at,
 )
 
-from shiftboss.core.clock_step import clock_was_set, scheduled, went_back_unseen_us
+from shiftboss.core.clock_step import clock_was_set, scheduled, since, went_back_unseen_us
 from shiftboss.core.control import Request, cancel, keeps_its_key, trigger
 from shiftboss.core.events import ClockStepped
 from shiftboss.core.fleet import is_live, is_same_boot
@@ -281,6 +281,34 @@ class TestNobodyWatched:
         set_clock(world, 0.0)
 
         assert [run.due_at for run in world.pending()] == [at("13:00")]
+
+
+class TestRetention:
+    """A4, O4: a clock that was wrong for a while takes nothing from the history."""
+
+    DAY_US = 86_400_000_000
+
+    def mark(self, *steps: float) -> ClockMark:
+        """Steps of so many days, each an hour before the next and the last an hour ago."""
+        set_us, now_us, found = 0, round(NOON.timestamp()) * 1_000_000, []
+        total_us = round(sum(steps)) * self.DAY_US
+        for left, step in zip(range(len(steps), 0, -1), steps, strict=True):
+            found.append((now_us - total_us - left * 3_600_000_000, set_us))
+            set_us += round(step) * self.DAY_US
+        return ClockMark("boot", 0, set_us, tuple(found))
+
+    @pytest.mark.parametrize(
+        ("steps", "days"),
+        [((), 14), ((365,), 14 + 365), ((365, -365), 14), ((-3, 3), 14 + 3), ((-3,), 14)],
+    )
+    def test_what_is_younger_than_it_is_to_be_kept_stays(self, steps: tuple[float, ...], days: int):
+        assert since(self.mark(*steps), NOON, 14 * DAY_S) == after(-days * DAY_S)
+
+    def test_after_that_time_a_step_is_forgotten(self):
+        assert since(self.mark(365), after(15 * DAY_S), 14 * DAY_S) == after(1 * DAY_S)
+
+    def test_without_steps_it_is_wall_time(self):
+        assert since(None, NOON, 60.0) == after(-60)
 
 
 class TestBoots:

@@ -13,7 +13,7 @@ from store_values import NODE, NOON, a_run, a_worker, at, ended, started, write
 
 from postgres_server import Cluster, Place
 from shiftboss.core.events import Audit, UnreadableEvent
-from shiftboss.core.model import BreakerState, Cause, DeadLetter, LogLine, Node, Record, Status
+from shiftboss.core.model import BreakerState, Cause, ClockMark, DeadLetter, LogLine, Node, Record, Status
 from shiftboss.core.shift import Shift
 from shiftboss.core.snapshot import Change
 from shiftboss.core.unreadable import SetAside
@@ -303,3 +303,19 @@ def test_a_change_with_nothing_set_aside_is_as_before(filled: tuple[Store, Sql])
     with store.session().read() as reader:
         assert reader.set_aside(after=0, limit=5) == []
     assert Change().set_aside == ()
+
+
+@pytest.mark.parametrize("how", IN_A_FILE)
+def test_a_clock_that_is_set_moves_what_can_be_read(filled: tuple[Store, Sql], place_of: str, how: str):
+    """O4, W8"""
+    if place_of == "postgres" and how not in EVERYWHERE:
+        pytest.skip("PostgreSQL cannot hold it")
+    store, sql = filled
+    plant(sql, "run", how)
+    session = store.session()
+    write(session, Change(clock=ClockMark("boot", 0, 60_000_000), shift=Shift(60_000_000, at(60))))
+    with session.read() as reader:
+        found = {run.id: run for run in reader.runs([1, 2])}
+
+    assert found[2].due_at == at(60)
+    assert found[1].unreadable is not None

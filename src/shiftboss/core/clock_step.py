@@ -22,7 +22,7 @@ from shiftboss.core.occurrence import first_free
 from shiftboss.core.schedule import Cron, Every, Schedule
 from shiftboss.core.shift import Shift, shifted
 from shiftboss.core.snapshot import Change, Draft, Snapshot
-from shiftboss.core.value import replace
+from shiftboss.core.value import EPOCH, later, replace
 from shiftboss.core.worker import Definition, Mode
 
 US = timedelta(microseconds=1)
@@ -114,6 +114,20 @@ def _set_record(draft: Draft, name: str, shift: Shift, fired: Fired) -> None:
     draft.put_record(name, moved)
     if name in fired:
         _set_schedule(draft, definition, shift, fired[name])
+
+
+def age_us(mark: ClockMark, now: datetime) -> int:
+    """The wall time without all that it was set by: it only passes."""
+    return (now - EPOCH) // US - mark.set_us
+
+
+def since(mark: ClockMark | None, now: datetime, keep_s: float) -> datetime:
+    """A4: an instant before which nothing was written in the last *keep_s* of elapsed time, whatever the clock was."""
+    if mark is None or not mark.steps:
+        return later(now, -keep_s)
+    began_us = age_us(mark, now) - round(keep_s * 1e6)
+    least_us = min((mark.set_us, *(before for at_us, before in mark.steps if at_us >= began_us)))
+    return later(now, -keep_s + (least_us - mark.set_us) / 1e6)
 
 
 def scheduled(snapshot: Snapshot) -> list[str]:

@@ -331,6 +331,7 @@ class ClockMark(Value, frozen=True):
     boot: str  # which machine's elapsed time, since which start
     offset_us: int
     set_us: int = 0  # how far the wall clock has been set in all, since the store began
+    steps: tuple[tuple[int, int], ...] = ()  # the last ones: wall − set_us then, and `set_us` before it
 
 
 # ── what an executor says ────────────────────────────────────────────────────────────────────────────────────────

@@ -9,11 +9,12 @@ Rules of this file
 from __future__ import annotations
 
 from shiftboss.clock import Clock
-from shiftboss.core.clock_step import STEP_US, US
+from shiftboss.core.clock_step import STEP_US, US, age_us
 from shiftboss.core.fleet import is_same_boot
 from shiftboss.core.model import ClockMark
-from shiftboss.core.value import EPOCH
+from shiftboss.core.value import EPOCH, replace
 
+MAX_STEPS = 20  # that are remembered, for what is kept a while (A4)
 DRIFT_US = STEP_US // 4  # the store is told anew, long before it could be taken for a step
 
 
@@ -49,7 +50,11 @@ class ClockWatch:
         self._is_in_doubt = False
         self._set_us = _set_us(mark) + step_us
         self._offset_us = self._now_us() - self._set_us
-        return ClockMark(self._clock.machine_boot, self._offset_us, self._set_us)
+        steps = () if mark is None else mark.steps
+        seen = ClockMark(self._clock.machine_boot, self._offset_us, self._set_us, steps)
+        if step_us:
+            steps = (*steps, (age_us(seen, self._clock.now()), _set_us(mark)))[-MAX_STEPS:]
+        return replace(seen, steps=steps)
 
     def _now_us(self) -> int:
         return (self._clock.now() - EPOCH) // US - round(self._clock.elapsed_s() * 1e6)

@@ -7,9 +7,8 @@ Rules of this file
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from shiftboss.clock import Clock
+from shiftboss.core.clock_step import since
 from shiftboss.core.value import Value
 from shiftboss.ports import Session
 
@@ -40,9 +39,10 @@ class Retention:
         now_s = self._clock.monotonic_s()
         if now_s < self._next_s:
             return
+        with self._session.read() as reader:
+            mark = reader.clock_mark()
         now = self._clock.now()
-        runs_before = now - timedelta(seconds=self._keep.runs_s)
-        letters_before = now - timedelta(seconds=self._keep.letters_s)
+        runs_before, letters_before = since(mark, now, self._keep.runs_s), since(mark, now, self._keep.letters_s)
         gone = self._session.prune(
             runs_before=runs_before, letters_before=letters_before, events_before=runs_before, limit=BATCH
         )

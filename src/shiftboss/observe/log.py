@@ -167,9 +167,8 @@ def _word_of_node(event: ev.Event) -> Line | None:
             short = "short of something (%s); %s runs are held back until it is over"
             return Line(nodes, logging.WARNING, short, (event.reason, held))
         case ev.ClockStepped():
-            return Line(
-                nodes, logging.WARNING, "the wall clock was set by %+.1f s; cron and at= follow it, durations keep their length", (event.step_s,)
-            )
+            stepped = "the wall clock was set by %+.1f s; cron and at= follow it, durations keep their length"
+            return Line(nodes, logging.WARNING, stepped, (event.step_s,))
         case ev.StoreRestored():
             restored = "the store lost a part of its past: %s; all is read anew"
             return Line(nodes, logging.WARNING, restored, (event.reason,))
