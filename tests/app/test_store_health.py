@@ -341,3 +341,17 @@ def _noting(method, asked: list[bool], boss: Orchestrator):
         return method(self, *arguments)
 
     return noted
+
+
+async def test_a_trigger_that_comes_while_a_client_tries_the_lock_has_its_own_time(tmp_path: Path, monkeypatch):
+    """H5: a lock that is let go within 5 s is no reason to refuse, whatever is tried for the sake of health."""
+    path = tmp_path / "boss.db"
+    url = f"sqlite:///{path}"
+    monkeypatch.setattr(sqlite_file, "MAX_BUSY_S", PATIENCE_S)
+    async with a_boss(url), Orchestrator(url).client() as client:
+        with held(path):
+            await until(lambda: client.trouble is not None)  # it has tried, and tries again
+            trigger = asyncio.create_task(client.trigger("job"))
+            await asyncio.sleep(0)
+        run = await trigger
+        await run.wait(timeout=PATIENCE_S)

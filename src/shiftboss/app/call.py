@@ -18,7 +18,7 @@ from typing import Any
 from shiftboss.engine.fact import Answer, LoopAnswer, ThreadAnswer
 from shiftboss.errors import StoreUnavailable, WaitTimeout
 
-ANSWER_WITHIN_S = 5.0  # long enough for a slow disk, short enough for a web request
+ANSWER_WITHIN_S = 6.0  # the store itself gives up after 5 s, and says why: that must come first
 
 Put = Callable[[Answer], None]
 

@@ -366,10 +366,20 @@ class Engine:
                 self._renew()
         elif self.contact.write_in_s <= 0.0 and not len(self._inbox) and not self.is_stopping:
             # What waits in the inbox is a write of its own; a client that stops need not know any more.
-            self._session.try_lock(TRY_WITHIN_S)
-            if self.contact.has_failed:
-                self._session.try_write()
-            self.contact.wrote()
+            try:
+                self._try_to_write()
+            except OperatorError as error:
+                if not len(self._inbox):
+                    raise
+                self.contact.failed(error)  # what came meanwhile has its own time to be written in
+                self.contact.tell()
+
+    def _try_to_write(self) -> None:
+        """A client's way, while nothing is there that is to be written."""
+        self._session.try_lock(TRY_WITHIN_S)
+        if self.contact.has_failed:
+            self._session.try_write()
+        self.contact.wrote()
 
     def _went_well(self, turn: Turn) -> None:
         """The turn is committed and told."""
