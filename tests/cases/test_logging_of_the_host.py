@@ -307,6 +307,33 @@ async def test_an_exception_with_a_secret_in_it_is_not_handed_on(tmp_path, caplo
     assert "is wrong" in str(dead.exc_info[1])
 
 
+class Hostile(Exception):
+    @property
+    def __cause__(self):
+        raise RuntimeError("no cause")
+
+
+@pytest.mark.parametrize("error", [Hostile("h"), Boom("x" * 5_000_000)])
+async def test_an_exception_that_no_handler_could_show_has_a_stand_in_within_bounds(tmp_path, caplog, error):
+    boss = Orchestrator(f"sqlite:///{tmp_path}/jobs.db")
+
+    @boss.worker(max_retries=0, executor="thread")
+    def in_a_thread() -> None:
+        raise error
+
+    @boss.worker(max_retries=0)
+    async def on_the_loop() -> None:
+        raise error
+
+    async with boss:
+        for worker in (in_a_thread, on_the_loop):
+            await (await worker.trigger()).wait(timeout=30)
+
+    records = of_runs(caplog)
+    assert [type(each.exc_info[1]).__name__ for each in records] == 2 * [type(error).__name__]
+    assert all(len(logging.Formatter().format(each)) < 40_000 for each in records)
+
+
 def test_what_failed_in_a_child_or_a_command_has_a_stand_in_with_its_traceback(tmp_path):
     app = """
 import asyncio, logging, sys

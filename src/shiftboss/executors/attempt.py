@@ -15,7 +15,7 @@ import signal
 from typing import Any
 
 from shiftboss.context import Context, Fatal, Retry
-from shiftboss.core.model import Cancelled, Error, Failed, Interrupted, Outcome, TimedOut
+from shiftboss.core.model import Cancelled, Error, Failed, Interrupted, Outcome, TimedOut, Unfit
 from shiftboss.executors.failure import arose_from, error_of, is_process_end, raised, traceback_of
 from shiftboss.ports import Launch, StopReason
 
@@ -129,7 +129,8 @@ class Attempt:
         if self._gives_the_run_back(error):
             return Interrupted(reason=str(self.told or StopReason.SHUTDOWN))
         outcome = self.launch.body.failed(error)
-        self.launch.raised = raised(error)
+        if isinstance(outcome, Failed | Unfit):
+            self.launch.raised = raised(error, outcome.error)
         return outcome
 
     def _gives_the_run_back(self, error: BaseException) -> bool:

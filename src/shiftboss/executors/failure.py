@@ -21,6 +21,7 @@ MAX_TRACEBACK_CHARS = 16_000  # some 150 frames; an attempt is kept in its run's
 HEAD_CHARS = 4_000  # of those: where it came from
 MAX_LEAVES = 100  # exceptions looked at in a group, and links in a chain
 OUR_MODULES = "shiftboss.executors."
+UNSHOWN = "(the traceback cannot be shown"
 
 
 def error_of(error: BaseException) -> Error:
@@ -28,8 +29,14 @@ def error_of(error: BaseException) -> Error:
     return Error(type=class_name(type(error)), message=_message(error), traceback=traceback_of(error))
 
 
-def raised(error: BaseException) -> Raised:
-    """*error* with its traceback from the body's first frame on, for a log record."""
+def raised(error: BaseException, stored: Error) -> Raised | None:
+    """*error* with its traceback from the body's first frame on, for a log record.
+
+    None where *stored* is less than all of it: a handler would write megabytes, or fail in code of the user's.
+    """
+    is_whole = len(stored.message) < MAX_MESSAGE_CHARS and len(stored.traceback) <= MAX_TRACEBACK_CHARS
+    if not is_whole or stored.traceback.startswith(UNSHOWN):
+        return None
     return type(error), error, _from_the_body(error.__traceback__)
 
 
@@ -44,7 +51,7 @@ def traceback_of(error: BaseException) -> str:
     try:
         text = "".join(traceback.format_exception(type(error), error, _from_the_body(error.__traceback__)))
     except BaseException as broken:  # noqa: BLE001  # notes, causes and frames are the user's objects
-        text = f"(the traceback cannot be shown: {class_name(type(broken))})"
+        text = f"{UNSHOWN}: {class_name(type(broken))})"
     return cut(text)
 
 
@@ -85,26 +92,25 @@ def is_process_end(error: BaseException) -> bool:
 
     Since Python 3.12 neither threads nor forks, and never what goes to a pool of `concurrent.futures`.
     """
-    found: BaseException | None = error
-    for _ in range(MAX_LEAVES):
-        if found is None:
-            return False
-        if isinstance(found, RuntimeError) and "interpreter shutdown" in str(found):
-            return True
-        found = found.__cause__ or found.__context__
-    return False
+    return any(isinstance(each, RuntimeError) and "interpreter shutdown" in _message(each) for each in _chain(error))
 
 
 def arose_from(error: BaseException, kind: type[BaseException]) -> bool:
     """Whether *error* is a *kind*, or was raised while one was handled."""
+    return any(isinstance(each, kind) for each in _chain(error))
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """*error*, and what it was raised from or during, as far as that can be seen: it is the user's object."""
     found: BaseException | None = error
     for _ in range(MAX_LEAVES):
-        if found is None:
-            return False
-        if isinstance(found, kind):
-            return True
-        found = found.__cause__ or found.__context__
-    return False
+        if not isinstance(found, BaseException):
+            return
+        yield found
+        try:
+            found = found.__context__ if found.__cause__ is None else found.__cause__
+        except BaseException:  # noqa: BLE001  # a property that raises
+            return
 
 
 def _message(error: BaseException) -> str:
