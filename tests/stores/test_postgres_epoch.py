@@ -29,6 +29,7 @@ def opened(number: int = 5, **facts: int | None) -> Opened:
         "ids": [],
         "oldest": 1,
         "alone": 0,
+        "clock": None,
     }
     return Opened(number, **(others | where | facts))  # type: ignore[arg-type]
 
