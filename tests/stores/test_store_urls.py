@@ -112,6 +112,16 @@ def test_the_address_and_the_caller_may_say_the_same_and_not_contradict_each_oth
         open_store(process, FrozenClock(), durability="power")
 
 
+@pytest.mark.parametrize("durability", ["power", "process"])
+@pytest.mark.parametrize(
+    ("url", "says"), [("postgresql://localhost/jobs", "synchronous_commit"), ("memory:", "survives nothing")]
+)
+def test_a_store_that_cannot_keep_a_durability_refuses_the_option_as_the_address_does(url, says, durability):
+    """W1"""
+    with pytest.raises(ConfigurationError, match=f"durability='{durability}' is an option of SQLite.*{says}"):
+        open_store(url, FrozenClock(), durability=durability)
+
+
 @pytest.mark.parametrize("option", ["pasword=geheim", "oauth_client_secret=geheim", "sslpassword=geheim&x=y"])
 def test_a_message_about_an_address_does_not_repeat_a_secret_also_where_its_name_is_misspelt(option: str):
     with pytest.raises(ConfigurationError) as caught:

@@ -319,3 +319,39 @@ def test_a_clock_that_is_set_moves_what_can_be_read(filled: tuple[Store, Sql], p
 
     assert found[2].due_at == at(60)
     assert found[1].unreadable is not None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"deadline_at": "2026-13-45T99:00:00Z"},
+        {"deadline_at": "2026-02-30T00:00:00Z"},
+        {"deadline_at": "0000-00-00T00:00:00Z"},
+        {"deadline_at": "soon"},
+        {"deadline_at": 5},
+        {"due_at": 5},
+        {"due_at": "2026-02-30T00:00:00Z"},
+        {"deadline_at": "2026-01-01T00:00:00Z", "key": 5},
+    ],
+    ids=str,
+)
+def test_a_clock_that_is_set_leaves_a_row_that_cannot_be_read_as_it_is(
+    filled: tuple[Store, Sql], wrong: dict[str, Any]
+):
+    """O4, W8: nor does an instant that is none keep it from moving the others."""
+    store, sql = filled
+    ((text,),) = sql(("SELECT data FROM run WHERE id = 1", ()))
+    sql(
+        (
+            "UPDATE run SET data = ? WHERE id = 1",
+            (msgspec.json.encode({**msgspec.json.decode(text), **wrong}).decode(),),
+        )
+    )
+    before = sql(("SELECT due_at, data FROM run WHERE id = 1", ()))
+    write(store.session(), Change(clock=ClockMark("boot", 0, 60_000_000), shift=Shift(60_000_000, at(60))))
+    with store.session().read() as reader:
+        found = {run.id: run for run in reader.runs([1, 2])}
+
+    assert sql(("SELECT due_at, data FROM run WHERE id = 1", ())) == before
+    assert found[1].unreadable is not None
+    assert found[2].due_at == at(60)

@@ -28,6 +28,7 @@ from shiftboss.stores.postgres_wire import BLOBS, KEYS, NUMBER, NUMBERS, TEXT, T
 from shiftboss.stores.salvage import Sealed
 from shiftboss.stores.sealing import NULLABLE
 from shiftboss.stores.statements import Writings
+from shiftboss.stores.unreadable import unreadable_of
 from shiftboss.stores.writing import Writes
 
 if TYPE_CHECKING:
@@ -292,7 +293,7 @@ def _in_json_all(data: str, **instants: str) -> str:
     return data
 
 
-# $1 the step, $2 now, $3 and $4 the ids: core/shift.py in the words of PostgreSQL.
+# $1 the step, $2 now, $3 and $4 the ids, $5 those that cannot be read (W8): core/shift.py in the words of PostgreSQL.
 SHIFT_WAITING = Statement(
     f"""
 WITH waiting AS (
@@ -301,7 +302,8 @@ WITH waiting AS (
       WHEN timed <> 2 THEN $1
       WHEN occurs_at > $2 THEN occurs_at - due_at
       ELSE least(due_at + $1, $2) - due_at END AS by_us
-  FROM run WHERE id > $3 AND id <= $4 AND queue IS NOT NULL AND (origin <> 0 OR timed = 1))
+  FROM run WHERE id > $3 AND id <= $4 AND queue IS NOT NULL AND (origin <> 0 OR timed = 1)
+    AND id <> ALL ($5))
 UPDATE run SET
   due_at = {_moved("due_at")},
   give_up_at = CASE WHEN give_up_at IS NOT NULL THEN {_moved("give_up_at")} END,
@@ -317,6 +319,7 @@ FROM waiting WHERE id = run_id
     NUMBER,
     NUMBER,
     NUMBER,
+    NUMBERS,
 )
 TOUCH_ALL = Statement("UPDATE worker SET number = $1 WHERE state IS NOT NULL", NUMBER)
 MARK_CLOCK = Statement("UPDATE meta SET clock = $1 WHERE id = 1", TEXT)
@@ -479,9 +482,10 @@ class PostgresTransaction(Reads, Writes["Database"]):
         self._db.do(MARK_CLOCK, (text,))
 
     def _shift(self, shift: Shift) -> None:
+        sealed = [int(row.id) for row in unreadable_of(self._db, postgres_unreadable.WALK, "run")]
         now_us, after = rows.micros(shift.now), 0
         while (until := self._db.ask((SHIFT_UNTIL, (after, SHIFTED_AT_ONCE)))[0]) is not None:
-            self._db.do(SHIFT_WAITING, (shift.step_us, now_us, after, int(until)))
+            self._db.do(SHIFT_WAITING, (shift.step_us, now_us, after, int(until), sealed))
             after = int(until)
         self._db.do(TOUCH_ALL, (self.number,))
 

@@ -19,7 +19,7 @@ from shiftboss.stores.reading import Seen
 from shiftboss.stores.sqlite_batch import Batch, Ids, Single
 from shiftboss.stores.sqlite_reads import Reads
 from shiftboss.stores.statements import Writings
-from shiftboss.stores.unreadable import unreadable
+from shiftboss.stores.unreadable import unreadable, unreadable_of
 from shiftboss.stores.writing import Writes
 
 if TYPE_CHECKING:
@@ -134,23 +134,24 @@ def _moved(instant: str) -> str:
     return f"min({instant} + by_us, {LAST_US})"
 
 
-# ?1 the step, ?2 now, ?3 and ?4 the ids: core/shift.py in the words of SQLite.
+# ?1 the step, ?2 now, ?3 and ?4 the ids, ?5 those that cannot be read (W8): core/shift.py in the words of SQLite.
 SHIFT_WAITING = f"""
 WITH waiting AS (
-  SELECT id AS run_id, CASE WHEN json_valid(data) THEN data ->> 'deadline_at' END AS deadline, CASE
+  SELECT id AS run_id, data ->> 'deadline_at' AS deadline, CASE
       WHEN timed <> 2 THEN ?1
       WHEN occurs_at > ?2 THEN occurs_at - due_at
       ELSE min(due_at + ?1, ?2) - due_at END AS by_us
-  FROM run WHERE id > ?3 AND id <= ?4 AND queue IS NOT NULL AND (origin <> 0 OR timed = 1))
+  FROM run WHERE id > ?3 AND id <= ?4 AND queue IS NOT NULL AND (origin <> 0 OR timed = 1)
+    AND id NOT IN (SELECT value FROM json_each(?5)))
 UPDATE run SET
   due_at = {_moved("due_at")},
   give_up_at = {_moved("give_up_at")},
   occurs_at = CASE timed WHEN 0 THEN {_moved("occurs_at")} ELSE occurs_at END,
-  data = CASE WHEN NOT json_valid(data) THEN data ELSE json_replace(data,
+  data = json_replace(data,
     '$.due_at', {_iso(_moved("due_at"))},
     '$.give_up_at', {_iso(_moved("give_up_at"))},
     '$.deadline_at', {_iso(_moved(f"({_us('deadline')})"))},
-    '$.occurs_at', CASE timed WHEN 0 THEN {_iso(_moved("occurs_at"))} ELSE data ->> 'occurs_at' END) END
+    '$.occurs_at', CASE timed WHEN 0 THEN {_iso(_moved("occurs_at"))} ELSE data ->> 'occurs_at' END)
 FROM waiting WHERE id = run_id
 """  # noqa: S608
 TOUCH_ALL = "UPDATE worker SET number = ? WHERE state IS NOT NULL"
@@ -251,9 +252,10 @@ class SqliteTransaction(Reads, Writes["Database"]):
         self._db.run(MARK_CLOCK, (text,))
 
     def _shift(self, shift: Shift) -> None:
+        sealed = rows.json_of([int(row.id) for row in unreadable_of(self._db, sqlite_unreadable.WALK, "run")])
         now_us, after = rows.micros(shift.now), 0
         while (until := self._db.row(SHIFT_UNTIL, (after, SHIFTED_AT_ONCE))[0]) is not None:
-            self._db.run(SHIFT_WAITING, (shift.step_us, now_us, after, until))
+            self._db.run(SHIFT_WAITING, (shift.step_us, now_us, after, until, sealed))
             after = int(until)
         self._db.run(TOUCH_ALL, (self.number,))
 

@@ -54,6 +54,11 @@ def unreadable(
     return found
 
 
+def unreadable_of(db: Connection[S], walk: Walk, name: str) -> list[Unreadable]:
+    """Every row of that kind that cannot be read."""
+    return [row for _, row in _all(db, walk, name)]
+
+
 def _among(db: Connection[S], walk: Walk, name: str, ids: Collection[str]) -> Iterator[tuple[Key, Unreadable]]:
     for row_id in sorted(ids):
         try:

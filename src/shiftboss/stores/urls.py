@@ -26,16 +26,22 @@ ACCEPTED = (
 
 
 def open_store(url: str = DEFAULT_URL, clock: Clock | None = None, *, durability: str | None = None) -> Store:
-    """The store at *url*, not yet opened.  `durability` is "power" (default) or "process" (W1), for SQLite.
+    """The store at *url*, not yet opened.  `durability` is "power" (default) or "process" (W1), for SQLite alone.
 
     It can also stand in the address: sqlite:///jobs.db?durability=process.  Raises ConfigurationError.
     """
     clock = clock or SystemClock()
     address, _, query = url.strip().partition("?")
     if address.startswith(POSTGRES):
-        return _postgres(url.strip(), clock)
+        store = _postgres(url.strip(), clock)
+        _takes_no(
+            durability,
+            "what a commit survives on PostgreSQL is the server's synchronous_commit (`shiftboss doctor` says how it is set)",
+        )
+        return store
     if address in (MEMORY, "memory://"):
         _options(query, url, known=())
+        _takes_no(durability, "what lives in memory survives nothing")
         from shiftboss.stores.memory import MemoryStore
 
         return MemoryStore(clock=clock)
@@ -44,6 +50,11 @@ def open_store(url: str = DEFAULT_URL, clock: Clock | None = None, *, durability
     from shiftboss.stores.sqlite import SqliteStore
 
     return SqliteStore(path, clock=clock, durability=chosen)
+
+
+def _takes_no(durability: str | None, fact: str) -> None:
+    if durability is not None:
+        raise ConfigurationError(f"durability={durability!r} is an option of SQLite; {fact}: leave durability= out")
 
 
 def _postgres(url: str, clock: Clock) -> Store:
