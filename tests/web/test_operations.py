@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import msgspec
 import pytest
 from starlette.requests import Request
 
@@ -13,6 +18,7 @@ from shiftboss.web.access import Local
 from shiftboss.web.application import Application
 from shiftboss.web.do import TriggerBody
 from shiftboss.web.reading import read_body
+from shiftboss.web.table import OPERATIONS
 
 from .conftest import SAME_ORIGIN, Api, started
 
@@ -384,6 +390,57 @@ async def test_an_unknown_word_in_a_filter_is_refused(api):
     found = await api.post("/runs/cancel", 400, filter={"wroker": "pick"}, expect=0)
 
     assert "wroker" in found["detail"]
+
+
+WRONG = (
+    7,
+    1.5,
+    True,
+    "",
+    "x",
+    "\0",
+    [],
+    [7],
+    [[]],
+    {},
+    {"a": 1},
+    None,
+    10**30,
+    -1,
+    0,
+    "7",
+    ["x"],
+    "x" * 3000,
+    "a\nb",
+    "\ud800",
+)
+
+
+def fields_of(kind: type[msgspec.Struct]) -> Iterator[tuple[str, Callable[[Any], dict[str, Any]]]]:
+    """Every field of a body, and of the filter in it, with what makes a body of one value."""
+    for field in msgspec.structs.fields(kind):
+        yield field.name, lambda value, name=field.name: {name: value}
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            for inner in msgspec.structs.fields(field.type):
+                yield inner.name, lambda value, outer=field.name, name=inner.name: {outer: {name: value}}
+
+
+@pytest.mark.parametrize("operation", [each for each in OPERATIONS if each.body], ids=lambda each: each.id)
+async def test_a_wrong_value_in_a_body_is_refused_with_field_value_and_remedy(api, operation):
+    """W9: also within a filter; the words are those of the library."""
+    path = "/api/v1" + operation.path.format(worker="pick", run=1, node="nobody")
+    headers = {**SAME_ORIGIN, "content-type": "application/json"}
+
+    given = {"filter": {}} if "filter" in dict(fields_of(operation.body)) else {}
+    for name, body_of in fields_of(operation.body):
+        for value in WRONG:
+            body = {**given, **body_of(value)}
+            answer = await api.http.request(operation.method, path, content=json.dumps(body), headers=headers)
+            assert answer.status_code < 500, (body, answer.text)
+            detail = answer.json()["detail"] if answer.status_code >= 400 else ""
+            assert "Expected" not in detail, (body, detail)
+            if detail and answer.json()["type"].endswith("wrong-body"):
+                assert re.match(rf"{name}(\[.+\])?=.*; ", detail), (body, detail)
 
 
 async def test_a_client_that_declares_nothing_takes_any_object(file_shop):

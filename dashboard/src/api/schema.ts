@@ -758,7 +758,7 @@ export interface SessionInfo {
 /** Those `rows`, each as "table/id", or all that cannot be read; `note` for the audit. */
 export interface SetAsideBody {
   rows?: Array<string> | null;
-  note?: string;
+  note?: string | null;
 }
 
 /** The store does not answer: what is shown is old until the next status. */

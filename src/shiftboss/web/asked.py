@@ -17,6 +17,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^\x00]*$")]
 RunId = Annotated[int, Meta(ge=1, lt=1 << 53)]
 Limit = Annotated[int, Meta(ge=1, le=500)]
 Instant = Annotated[datetime, Meta(tz=True)]
+ROW_NAME = r"^[a-z_]+/[^\x00]+$"
 LettersState = Annotated[str, Meta(pattern=r"^(open|replayed|resolved|discarded|superseded|all)$")]
 
 

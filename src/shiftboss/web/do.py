@@ -19,14 +19,14 @@ from shiftboss.core.unreadable import Unreadable
 from shiftboss.core.value import Value
 from shiftboss.web import session as sessions
 from shiftboss.web.access import WithToken
-from shiftboss.web.asked import Instant, RunAsked, Text, WorkerNamed
+from shiftboss.web.asked import ROW_NAME, Instant, RunAsked, Text, WorkerNamed
 from shiftboss.web.operation import Call, Nothing
 from shiftboss.web.problems import Problem
 from shiftboss.web.see import UnreadableRows, unreadable_row
 
 Note = Annotated[str, Meta(max_length=2000, pattern=r"^[^\x00]*$")]
 Delay = Annotated[float, Meta(ge=0, le=10 * 366 * 86400)] | Annotated[str, Meta(min_length=1, max_length=50)]
-RowName = Annotated[str, Meta(pattern=r"^[a-z_]+/[^\x00]+$", max_length=500)]
+RowName = Annotated[str, Meta(pattern=ROW_NAME, max_length=500)]
 PriorityWord = Annotated[str, Meta(pattern=r"^(low|normal|high|critical)$")]
 
 
@@ -169,7 +169,7 @@ class SetAsideBody(msgspec.Struct, frozen=True):
     """Those `rows`, each as "table/id", or all that cannot be read; `note` for the audit."""
 
     rows: Annotated[list[RowName], Meta(max_length=1000)] | None = None
-    note: Note = ""
+    note: Note | None = None
 
 
 def _row(name: str) -> Unreadable:

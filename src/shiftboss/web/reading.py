@@ -8,7 +8,9 @@ Rules of this file
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable
+from datetime import datetime
 from functools import cache
 from typing import Any, TypeVar
 
@@ -16,16 +18,15 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 
 from shiftboss.app.options import CALL, TRIGGER
-from shiftboss.core.kinds import Table
-from shiftboss.errors import CallerError, did_you_mean
+from shiftboss.core.kinds import Table, flag, many, optional, run_id, shown, text, whole, word
+from shiftboss.core.policy import Rate
+from shiftboss.errors import CallerError, ConfigurationError, did_you_mean
 from shiftboss.executors.json_types import WrittenNumber
+from shiftboss.web.asked import ROW_NAME
 from shiftboss.web.problems import Problem
 
 BODY_WITHIN_S = 10.0  # a client that dribbles holds a connection no longer than that
 MAX_SHOWN_CHARS = 80  # of what a client sent, in a message
-SHARED = Table(  # the fields that are options of the library's calls; an instant is a text here
-    {**{name: TRIGGER[name] for name in ("key", "delay", "priority", "force")}, **CALL}
-)
 LISTS = (tuple, list, frozenset, set)
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -64,15 +65,23 @@ async def read_body(kind: type[S], request: Request, *, limit: int) -> S:
         raise Problem(400, "no-json", f"The body is no JSON that can be read: {error}") from error
     if not isinstance(found, dict):
         raise Problem(400, "wrong-body", "The body must be a JSON object.")
-    known = [field.encode_name for field in msgspec.structs.fields(kind)]
-    for name in found:
-        if name not in known:
-            raise Problem(400, "unknown-field", f"the body has no field {_short(name)!r}; {_hint(name, known)}")
+    _must_know(kind, found, "the body")
     try:
         body: S = _body_decoder(kind).decode(data)
         return body
     except (msgspec.DecodeError, ValueError, OverflowError) as error:
         raise Problem(400, "wrong-body", _as_the_library_says(found) or _said(error, "body")) from error
+
+
+def _must_know(kind: type[msgspec.Struct], found: dict[str, Any], what: str) -> None:
+    """Raises Problem for a field that is none, also of what is nested."""
+    fields = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+    for name, value in found.items():
+        if name not in fields:
+            raise Problem(400, "unknown-field", f"{what} has no field {_short(name)!r}; {_hint(name, fields)}")
+        inner = fields[name]
+        if isinstance(value, dict) and isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+            _must_know(inner, value, f"`{name}`")
 
 
 @cache
@@ -115,12 +124,62 @@ def _hint(name: str, known: Iterable[str]) -> str:
 def _as_the_library_says(found: dict[str, Any]) -> str:
     """The sentence with which the library refuses one of these fields; empty where it is the API that does."""
     for name, value in found.items():
-        if name in SHARED:
-            try:
-                SHARED[name](value, name=name)
-            except CallerError as error:
-                return str(error)
+        try:
+            if name in FIELDS:
+                FIELDS[name](value, name=name)
+        except CallerError as error:
+            return str(error)
+        if name == "filter" and (sentence := _as_the_library_says(value)):
+            return sentence
     return ""
+
+
+def _as_text(value: Any, /, *, name: str) -> datetime:
+    """An instant, which JSON has as a text."""
+    try:
+        found = datetime.fromisoformat(value)
+        if found.tzinfo is not None:
+            return found
+    except (TypeError, ValueError):
+        pass
+    raise ConfigurationError(
+        f'{name}={shown(value)} is no instant; write it like "2030-01-31T12:00:00Z", with its zone'
+    )
+
+
+def _object(value: Any, /, *, name: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ConfigurationError(f"{name}={shown(value)} is no object; write it like {{…}}")
+    return value
+
+
+def _row(value: Any, /, *, name: str) -> str:
+    found = text(500)(value, name=name)
+    if not re.fullmatch(ROW_NAME, found):
+        raise ConfigurationError(f'{name}={shown(found)} names no row; write "table/id", as /unreadable lists it')
+    return found
+
+
+FIELDS = Table(  # of bodies and of what is nested in them, in the kinds that the library's own calls have
+    {
+        **TRIGGER,
+        **CALL,
+        "payload": optional(_object),
+        "filter": _object,
+        "at": optional(_as_text),
+        "since": optional(_as_text),
+        "due_before": optional(_as_text),
+        "worker": optional(text(128)),
+        "error": optional(text()),
+        "status": many(word("pending", "running")),
+        "runs": many(run_id, most=1000),
+        "rows": optional(many(_row, most=1000)),
+        "expect": optional(whole()),
+        "dry_run": flag,
+        "rate": optional(Rate.parse),
+        "token": text(4096),
+    }
+)
 
 
 def _said(error: Exception, what: str) -> str:
