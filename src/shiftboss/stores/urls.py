@@ -34,10 +34,7 @@ def open_store(url: str = DEFAULT_URL, clock: Clock | None = None, *, durability
     address, _, query = url.strip().partition("?")
     if address.startswith(POSTGRES):
         store = _postgres(url.strip(), clock)
-        _takes_no(
-            durability,
-            "what a commit survives on PostgreSQL is the server's synchronous_commit (`shiftboss doctor` says how it is set)",
-        )
+        _takes_no(durability, "what a commit survives on PostgreSQL is the server's synchronous_commit")
         return store
     if address in (MEMORY, "memory://"):
         _options(query, url, known=())
