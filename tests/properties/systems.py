@@ -9,7 +9,6 @@ the share of the store's parts that others hold):
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import random
 import sys
 from collections import Counter
@@ -207,8 +206,6 @@ def play(seed: int, *, system: System | None = None, parts_held: float | None = 
     """
     rng = random.Random(seed)
     system = system or random_system(rng)
-    if spoils:  # what a clock that is set does to an occurrence that nobody can move is not judged here
-        system = dataclasses.replace(system, faults=frozenset(system.faults) - {"clock"})
     bodies = RandomBodies(system, rng)
     sim = Simulator(
         seed=rng.getrandbits(32),

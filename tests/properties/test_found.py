@@ -292,3 +292,20 @@ def test_a_schedule_that_is_declared_anew_repeats_no_instant():
 
     assert len(set(instants)) == len(instants)
     assert sim.history.violations == []
+
+
+def test_an_interval_whose_row_was_unreadable_while_the_clock_was_set_goes_on_when_that_is_set_aside():
+    """O1, O4, A5: what ran since its last instant, whatever lies between, is no instant of the moved interval."""
+    sim = simulate(scheduled("a", Every(10.0), start=Start.NEXT))
+    sim.run_for(65)
+    (waiting,) = sim.history.pending()
+    sim.spoil(waiting.id)
+    sim.run_for(240)
+    sim.step_wall(-30.0)
+    sim.run_for(10)
+    sim.ask(partial(fact.set_aside, (("run", str(waiting.id)),), clock=sim.clock, by="ada", note=""))
+    before = len(started(sim, "a"))
+    sim.run_for(60)
+
+    assert len(started(sim, "a")) - before >= 5
+    assert sim.history.violations == []

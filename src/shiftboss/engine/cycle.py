@@ -346,7 +346,9 @@ class Cycle:
         names, snapshot, shift = scheduled(self.snapshot), self.snapshot, Shift(step_us, now)
         self.mirror.load_lanes(names, tx)
         waiting = chain.from_iterable(snapshot.lanes[name].standing.values() for name in names)
-        after = min((now, *(shift.move(run.occurs_at) for run in waiting))) - US
+        last = (snapshot.record(name).last_instant for name in names if snapshot.lanes[name].sealed)  # W8: for it waits
+        begin = (*(run.occurs_at for run in waiting), *(at for at in last if at is not None))
+        after = min((now, *map(shift.move, begin))) - US
         fired = tx.fired(names, after=after)
         change, _ = clock_was_set(
             snapshot,

@@ -25,7 +25,7 @@ from shiftboss.core.unreadable import Unreadable
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition
 from shiftboss.engine.cycle import Cycle
-from shiftboss.engine.fact import Fact, tell
+from shiftboss.engine.fact import Fact, set_aside, tell
 from shiftboss.errors import StoreRejected
 from shiftboss.ports import Body, Store
 from shiftboss.stores.memory import MemoryStore
@@ -283,6 +283,11 @@ class Simulator:
     def spoil(self, run_id: int) -> None:
         """Make the row of a waiting run one that nobody can read (W8); everybody hears that something changed."""
         assert isinstance(self.store, MemoryStore)  # noqa: S101  # it has no other
+        self.ask(
+            partial(set_aside, (), clock=self.clock, by="", note="")
+        )  # as every commit: after a clock that was set
+        if run_id not in self.store.tables.live or run_id in self.history.sealed:
+            return
         tables = self.store.tables
         run = tables.live[run_id]
         row = Unreadable("run", str(run_id), run.worker, reason="simulated")
