@@ -63,6 +63,25 @@ def test_runs_are_told_as_they_change_without_payloads(shop):
     assert told["error"]["traceback"] == ""
 
 
+def test_what_ends_right_after_the_hello_is_told(shop, monkeypatch):
+    """What a stream is compared with was read before it was greeted, however slow the store is."""
+    has_ended = threading.Event()
+
+    class Slow(reader.RunChanges):
+        def __init__(self, views: Views) -> None:
+            has_ended.wait(1)  # where the hello came too early
+            super().__init__(views)
+
+    monkeypatch.setattr(reader, "RunChanges", Slow)
+    with serving(shop) as address, Sse(address, "run", worker="send") as sse:
+        sse.until("hello")
+        run = shop.sync.trigger("send", {"to": "broken"})
+        shop.sync.wait_for(run.id, timeout=30)
+        has_ended.set()
+
+        assert sse.until("run", lambda each: each["status"] == "dead")["id"] == run.id
+
+
 def test_a_stream_narrowed_to_a_worker_hears_of_no_other(file_shop):
     with serving(file_shop) as address, Sse(address, "event", worker="send") as sse:
         sse.until("hello")

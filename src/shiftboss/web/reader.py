@@ -172,11 +172,15 @@ class Reader:
         if not arrived or self._status is None:
             return
         full = frames.status_frame(frames.full_status(self._status))
-        self._hub.tell_some((stream, [*self._welcome(stream), full]) for stream in arrived)
-        if self._runs is None and any(RUN in stream.wanted.topics for stream in arrived):
-            self._runs = RunChanges(views)
-        if any(LOG in stream.wanted.topics for stream in arrived):
-            self._hub.tell(self._new_lines(views, self._hub.wanted()))
+        lines: list[Frame] = []
+        try:  # first what is there already: whatever comes after the hello is told
+            if self._runs is None and any(RUN in stream.wanted.topics for stream in arrived):
+                self._runs = RunChanges(views)
+            if any(LOG in stream.wanted.topics for stream in arrived):
+                lines = self._new_lines(views, self._hub.wanted())
+        finally:
+            self._hub.tell_some((stream, [*self._welcome(stream), full]) for stream in arrived)
+        self._hub.tell(lines)
 
     def _welcome(self, stream: Stream) -> list[Frame]:
         after = stream.wanted.last_event
