@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { WorkerStatus } from "../src/api/schema";
 import { duration, relative, shortType } from "../src/format";
-import { attention } from "../src/live/attention";
+import { attention, remarks } from "../src/live/attention";
 import { window } from "../src/live/minutes";
 import { instantOf } from "../src/live/since";
 import type { Whole } from "../src/live/merge";
@@ -112,6 +112,21 @@ describe("attention", () => {
 
     expect(attention(aWhole(late), 59_000)).toEqual([]);
     expect(attention(aWhole(late), 61_000)[0]?.holds).toEqual(holds);
+  });
+
+  it("counts nothing that makes nothing worse, and says it apart", () => {
+    const reasons = [{ severity: "healthy", fact: "durability", text: "a power cut may take the last commits", worker: "" }];
+    const whole = { ...aWhole(aWorker("a", {})), reasons } as unknown as Whole;
+
+    expect(attention(whole, 0)).toEqual([]);
+    expect(remarks(whole)).toEqual(["a power cut may take the last commits"]);
+  });
+
+  it("puts a store that takes no work before everything else", () => {
+    const reasons = [{ severity: "unhealthy", fact: "store", text: "the store takes no new work", worker: "" }];
+    const whole = { ...aWhole(aWorker("store", { health: "unhealthy", reasons: [because("stuck")] })), reasons } as unknown as Whole;
+
+    expect(attention(whole, 0).map(({ worker }) => worker)).toEqual([null, "store"]);
   });
 
   it("tells of dead letters of workers that are well again", () => {

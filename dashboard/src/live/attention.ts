@@ -1,7 +1,8 @@
 /* What needs attention first, why, and what helps.  Pure.
 
    - One entry per worker, the worst first; what is only a consequence of another entry stands in its reasons.
-   - Every entry has something that helps: an action, or the place where the answer is. */
+   - Every entry has something that helps: an action, or the place where the answer is.
+   - What makes nothing less healthy needs no attention: `remarks`. */
 
 import type { HealthReason, Hold, WorkerStatus } from "../api/schema";
 import type { Whole } from "./merge";
@@ -33,15 +34,21 @@ const WEIGHT: Record<string, number> = { unhealthy: 0, offline: 1, degraded: 3, 
 
 export function attention(whole: Whole, now: number): Entry[] {
   const workers = [...whole.workers.values()];
-  const found = [...workers.flatMap((worker) => ofWorker(worker, whole, now)), ...whole.reasons.filter((reason) => reason.worker === "").map(ofWhole)];
+  const found = [...workers.flatMap((worker) => ofWorker(worker, whole, now)), ...whole.reasons.filter(({ worker, severity }) => worker === "" && severity !== "healthy").map(ofWhole)];
   const dead = workers.filter((worker) => worker.dead_letters > 0 && !found.some((entry) => entry.worker === worker.name));
   const letters = workers.reduce((sum, worker) => sum + worker.dead_letters, 0);
   if (dead.length > 0 && !found.some((entry) => entry.key === "dead_letters")) found.push(ofLetters(dead, letters));
   return found.sort((one, other) => weight(one) - weight(other));
 }
 
+/** What is only said. */
+export function remarks(whole: Whole): string[] {
+  return whole.reasons.filter(({ worker, severity }) => worker === "" && severity === "healthy").map(({ text }) => text);
+}
+
+/** A store that takes no work comes first: nothing else can be helped before it. */
 function weight(entry: Entry): number {
-  return WEIGHT[entry.status] ?? 4;
+  return entry.worker === null && entry.key === "store" ? -1 : (WEIGHT[entry.status] ?? 4);
 }
 
 function ofWorker(worker: WorkerStatus, whole: Whole, now: number): Entry[] {

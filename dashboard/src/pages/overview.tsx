@@ -2,7 +2,7 @@
 
 import type { RunningRun, WorkerStatus } from "../api/schema";
 import { capped, count, plural } from "../format";
-import { attention, type Entry, type Help } from "../live/attention";
+import { attention, remarks, type Entry, type Help } from "../live/attention";
 import type { Whole } from "../live/merge";
 import { whole } from "../live/whole";
 import { CancelButton, EnableButton, ResetButton, TriggerButton } from "../parts/actions";
@@ -28,6 +28,11 @@ export function Overview() {
       <Head title={title} about={<Live it={it} />} />
       {entries.length > 0 && <Attention entries={entries} />}
       <Counts it={it} />
+      {remarks(it).map((text) => (
+        <p key={text} class="quiet-line" role="note">
+          {text}
+        </p>
+      ))}
       <div class="beside">
         <Section title="Runs a minute" aside={<a href={href("timeline")}>timeline</a>}>
           <Pace />
