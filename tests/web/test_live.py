@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import threading
+from datetime import timedelta
 
 import pytest
 from postgres_proxy import Proxy
@@ -15,7 +16,7 @@ from shiftboss.app.views import Views
 from shiftboss.core.model import Status
 from shiftboss.stores import postgres_connection, postgres_link
 from shiftboss.stores.sqlite_session import SqliteSession
-from shiftboss.web import frames, hub, reader, stream
+from shiftboss.web import changes, frames, hub, reader, stream
 from shiftboss.web.changes import RunChanges
 from shiftboss.web.hub import Stream, Wanted
 
@@ -63,23 +64,35 @@ def test_runs_are_told_as_they_change_without_payloads(shop):
     assert told["error"]["traceback"] == ""
 
 
-def test_what_ends_right_after_the_hello_is_told(shop, monkeypatch):
-    """What a stream is compared with was read before it was greeted, however slow the store is."""
-    has_ended = threading.Event()
+def test_the_hello_comes_when_it_is_known_what_was_there_before(shop, monkeypatch):
+    """Else what happens right after it could be taken for old, on a slow store."""
+    was_greeted, is_known = threading.Event(), threading.Event()
 
     class Slow(reader.RunChanges):
         def __init__(self, views: Views) -> None:
-            has_ended.wait(1)  # where the hello came too early
+            was_greeted.wait(1)  # in vain, unless the hello comes too early
             super().__init__(views)
+            is_known.set()
 
     monkeypatch.setattr(reader, "RunChanges", Slow)
+    with serving(shop) as address, Sse(address, "run") as sse:
+        sse.until("hello")
+        was_known = is_known.is_set()
+        was_greeted.set()
+
+    assert was_known
+
+
+def test_an_end_that_was_committed_late_is_told_all_the_same(shop, monkeypatch):
+    """Its instant lies before what was looked at last."""
+    monkeypatch.setattr(changes, "SLACK", timedelta(hours=-1))
     with serving(shop) as address, Sse(address, "run", worker="send") as sse:
         sse.until("hello")
-        run = shop.sync.trigger("send", {"to": "broken"})
-        shop.sync.wait_for(run.id, timeout=30)
-        has_ended.set()
+        run = shop.sync.trigger("send", {"to": "ada"}, delay="1h")
+        sse.until("run", lambda each: each["status"] == "pending")
+        shop.sync.cancel(run.id)
 
-        assert sse.until("run", lambda each: each["status"] == "dead")["id"] == run.id
+        assert sse.until("run", lambda each: each["status"] == "cancelled")["id"] == run.id
 
 
 def test_a_stream_narrowed_to_a_worker_hears_of_no_other(file_shop):

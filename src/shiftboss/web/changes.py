@@ -2,6 +2,8 @@
 
 Rules of this file
 - What ended is found by when it ended, what waits by its id, what runs is known anyway: no question walks a backlog.
+- What was told as waiting or running and is neither any more has ended, whatever instant it bears: a commit can come
+  later than any slack.
 - Each state of a run is told once.  More than MAX_RUNS at a time are not told one by one: the list is to be read anew.
 """
 
@@ -35,9 +37,11 @@ class RunChanges:
     def look(self, views: Views) -> tuple[list[Run], bool]:
         """The runs that are new or changed, as lists show them; and whether these are all."""
         now = views.now()
+        known = self._waiting.keys() | self._running.keys()
         ended, all_ended = self._look_at_ended(views)
         waiting, all_waiting = self._look_at_waiting(views)
         running = {run.id: run for run in views.seen.running.values()}
+        ended += self._look_at_gone(views, known - self._waiting.keys() - running.keys() - self._ended.keys())
         started = [run for run in running.values() if self._running.get(run.id) != run]
         self._running = running
         self._since = now - SLACK
@@ -55,6 +59,12 @@ class RunChanges:
         while len(self._ended) > MAX_KNOWN:
             self._ended.popitem(last=False)
         return new, len(page) < MAX_LOOKED
+
+    def _look_at_gone(self, views: Views, ids: Collection[int]) -> list[Run]:
+        """Of those that are not where they were (or wait beneath the newest) the ones that have ended."""
+        ended = [run for run in views.runs(ids) if run.status.is_final] if ids else []
+        self._ended.update((run.id, None) for run in ended)
+        return ended
 
     def _look_at_waiting(self, views: Views) -> tuple[list[Run], bool]:
         """Of what waits the newest, and of those what is new or moved."""
