@@ -89,11 +89,11 @@ class Node:
 
     def waits_for(self, *files: str) -> None:
         """Until bodies have made these files."""
-        self._until(lambda: all((self.folder / file).exists() for file in files), f"{files} are not there")
+        self.until(lambda: all((self.folder / file).exists() for file in files), f"{files} are not there")
 
     def says(self, text: str) -> None:
         """Until the log has it."""
-        self._until(lambda: text in self.log, f"{text!r} was not said")
+        self.until(lambda: text in self.log, f"{text!r} was not said")
 
     def ends(self) -> int:
         """Its exit code."""
@@ -106,7 +106,7 @@ class Node:
     def log(self) -> str:
         return (self.folder / "log").read_text(encoding="utf-8", errors="replace")
 
-    def _until(self, is_so: Callable[[], bool], else_: str) -> None:
+    def until(self, is_so: Callable[[], bool], else_: str) -> None:
         until_s = time.monotonic() + WITHIN_S
         while not is_so():
             if self.process.poll() is not None or time.monotonic() > until_s:
