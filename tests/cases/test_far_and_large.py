@@ -154,7 +154,7 @@ def test_a_zone_without_a_name_is_refused():
 
 
 def test_a_clock_that_starts_in_1970_costs_one_catch_up_and_schedules_go_on():
-    """M2, O4: 57 years forward when the network is there; later twenty years ahead and back."""
+    """O2, O4: 57 years forward when the network is there; later twenty years ahead and back."""
     boss = Orchestrator("memory:")
     boss.register("minute", lambda: None, cron="* * * * *")
     boss.register("ten-seconds", lambda: None, every="10s")
