@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+from shutil import which
+
+import pytest
 
 WITHIN_S = 60
+
+OTHER = 65534  # a user who is not root
+# A Python that lies in root's home can be read by this; what that user may write stays as it is.
+_READS = ("--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search")
+AS_ANOTHER = ("setpriv", "--reuid", str(OTHER), "--regid", str(OTHER), "--clear-groups", *_READS)
+
+
+def skip_unless_there_is_another() -> None:
+    """Becoming another user needs root, and setpriv."""
+    if os.name != "posix" or os.getuid() != 0 or which("setpriv") is None:
+        pytest.skip("becoming another user needs root and setpriv")
+    if subprocess.run([*AS_ANOTHER, sys.executable, "-c", ""], capture_output=True, check=False).returncode:
+        pytest.skip("root may not become another user here")
+
+
+def open_the_way_to(folder: Path) -> None:
+    """pytest's folders are of their owner alone."""
+    for place in (folder, *folder.parents):
+        if place != Path("/") and place.stat().st_uid == 0 and place.is_relative_to("/tmp"):  # noqa: S108  # pytest's
+            place.chmod(0o755)
 
 
 def run_program(folder: Path, text: str, *arguments: str, name: str = "app.py") -> subprocess.CompletedProcess[str]:

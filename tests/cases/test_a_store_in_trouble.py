@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from programs import AS_ANOTHER, open_the_way_to, skip_unless_there_is_another
 
 APP = """
 import time
@@ -56,9 +56,9 @@ def until(what: str, is_true: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def shiftboss(folder: Path, *words: str, **options) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "shiftboss", *words]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=WITHIN_S, check=False, **options)
+def shiftboss(folder: Path, *words: str, who: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    command = [*who, sys.executable, "-m", "shiftboss", *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=WITHIN_S, check=False)
 
 
 @contextmanager
@@ -154,21 +154,14 @@ def test_a_file_that_is_moved_away_is_said_once_and_put_back_is_enough(folder: P
     assert "takes new work again" in said
 
 
-@pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="becoming another user needs root")
 @pytest.mark.cases
 def test_a_user_who_may_only_read_is_refused_clearly_and_keeps_nobody_out(folder: Path):
-    stranger = {"user": 12345, "group": 12345, "extra_groups": []}
-    try:
-        subprocess.run([sys.executable, "-c", "pass"], check=True, **stranger)
-    except (PermissionError, subprocess.CalledProcessError):
-        pytest.skip("this Python lies where another user may not run it")
-    for place in (folder, *folder.parents):
-        if place != Path("/") and place.stat().st_uid == 0 and place.is_relative_to("/tmp"):  # noqa: S108  # pytest's
-            place.chmod(0o755)
+    skip_unless_there_is_another()
+    open_the_way_to(folder)
     with a_node(folder) as node:
-        during = shiftboss(folder, "status", "-s", "jobs.db", **stranger)
+        during = shiftboss(folder, "status", "-s", "jobs.db", who=AS_ANOTHER)
         code = ended(node)
-    after = shiftboss(folder, "status", "-s", "jobs.db", **stranger)
+    after = shiftboss(folder, "status", "-s", "jobs.db", who=AS_ANOTHER)
     with a_node(folder, "again") as node:
         again = ended(node)
 

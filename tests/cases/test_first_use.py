@@ -9,35 +9,24 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from shutil import which
 
 import pytest
-from programs import run_program
+from programs import AS_ANOTHER, OTHER, open_the_way_to, run_program, skip_unless_there_is_another
 
 from shiftboss import Context, Orchestrator
 from shiftboss.errors import ConfigurationError, ShiftbossError
 
 WITHIN_S = 60.0
-SERVICE = 65534
-# A Python that lies in root's home is another user's by this; what that user may write stays as it is.
-READS = ("--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search")
-AS_SERVICE = ("setpriv", "--reuid", str(SERVICE), "--regid", str(SERVICE), "--clear-groups", *READS)
 
 
 @pytest.mark.cases
-@pytest.mark.skipif(
-    os.name != "posix" or os.getuid() != 0 or not which("setpriv"), reason="becoming another user needs root"
-)
 def test_what_root_did_once_keeps_the_user_of_the_service_not_out(tmp_path: Path):
     """Commands as root, then a whole run as root; the files stay those of the folder's owner."""
-    if subprocess.run([*AS_SERVICE, sys.executable, "-c", ""], capture_output=True, check=False).returncode:
-        pytest.skip("root may not become another user here")
+    skip_unless_there_is_another()
     folder = tmp_path / "data"
     folder.mkdir()
-    os.chown(folder, SERVICE, SERVICE)
-    for place in (tmp_path, *tmp_path.parents):
-        if place != Path("/") and place.stat().st_uid == 0 and place.is_relative_to("/tmp"):  # noqa: S108  # pytest's
-            place.chmod(0o755)
+    os.chown(folder, OTHER, OTHER)
+    open_the_way_to(tmp_path)
     (folder / "app.py").write_text(
         'from shiftboss import Orchestrator\nboss = Orchestrator("sqlite:///jobs.db")\n'
         '@boss.worker(every="100ms")\ndef tick() -> None: ...\n'
@@ -52,8 +41,9 @@ def test_what_root_did_once_keeps_the_user_of_the_service_not_out(tmp_path: Path
         return done.returncode, done.stderr
 
     def works() -> None:
-        code, said = shiftboss("run", "app.py", "--for", "1s", who=AS_SERVICE)
-        assert code == 0, said
+        code, said = shiftboss("run", "app.py", "--for", "1s", who=AS_ANOTHER)
+        owners = {path.name: path.stat().st_uid for path in folder.iterdir()}
+        assert code == 0, (said, owners)
 
     works()
     for words in (("status",), ("trigger", "tick"), ("doctor",), ("disable", "tick"), ("enable", "tick")):
@@ -162,7 +152,7 @@ def test_a_name_that_no_command_could_take_is_refused_with_what_is_allowed(name:
 
 
 async def test_keys_and_reasons_are_any_text(tmp_path: Path):
-    """K1: the same key is the same run; what is no text is refused, and so is what no store can hold."""
+    """O5: the same key is the same run; what is no text is refused, and so is what no store can hold."""
     boss = Orchestrator(f"sqlite:///{tmp_path / 'jobs.db'}")
 
     @boss.worker()

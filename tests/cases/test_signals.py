@@ -77,6 +77,7 @@ async def steals() -> None:
 """
     with Node(tmp_path, text) as node:
         node.waits_for("began", "stolen")
+        node.says("succeeded")  # what stole is recorded; only the other one is left
         node.process.send_signal(signal.SIGTERM)
         drains(node)
 
