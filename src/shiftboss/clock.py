@@ -13,9 +13,9 @@ from __future__ import annotations
 import ctypes
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 LEASE_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # macOS: its CLOCK_MONOTONIC counts sleep
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -36,6 +36,17 @@ class Clock(Protocol):
     def leases_by_wall(self) -> bool:
         """Whether `lease_s` follows the wall clock when that is set."""
         ...
+
+
+class Looked(NamedTuple):
+    """When somebody looked who asks for what is new since then."""
+
+    at: datetime
+    elapsed_s: float
+
+    def since(self, before: Looked) -> datetime:
+        """What was written between *before* and now has no earlier instant, also where the clock was set meanwhile."""
+        return min(before.at, self.at - timedelta(seconds=max(0.0, self.elapsed_s - before.elapsed_s)))
 
 
 class SystemClock:

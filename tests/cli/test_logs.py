@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from datetime import timedelta
 
 import pytest
 
 from shiftboss import Context, Orchestrator
+from shiftboss.app.views import Views
+from shiftboss.cli.commands.logs import Shown
+from shiftboss.clock import SystemClock
 
 
 @pytest.fixture
@@ -54,6 +59,36 @@ def test_following_a_run_ends_with_it(cli, chatty):
 
     assert shown.code == 0
     assert len(shown.out.splitlines()) == 2
+
+
+class ClockThatIsSet(SystemClock):
+    ahead = timedelta(0)
+
+    def now(self):
+        return super().now() + self.ahead
+
+
+@pytest.mark.parametrize("seconds", [3600, -3600])
+def test_following_a_worker_misses_nothing_when_the_clock_is_set(tmp_path, capsys, seconds):
+    """O4: the clock is the store's, not that of whoever looks."""
+    clock = ClockThatIsSet()
+    boss = Orchestrator(f"sqlite:///{tmp_path}/jobs.db", clock=clock)
+
+    @boss.worker
+    def talk(ctx: Context, number: int) -> None:
+        ctx.log.warning("number %d", number)
+
+    boss.sync.start()
+    with contextlib.closing(Views(boss.store, clock)) as views:
+        shown = Shown(views, "talk", None, as_json=False)
+        shown.show()
+        boss.sync.wait_for(boss.sync.trigger("talk", {"number": 1}).id, timeout=30)
+        clock.ahead = timedelta(seconds=seconds)
+        boss.sync.wait_for(boss.sync.trigger("talk", {"number": 2}).id, timeout=30)
+        seen = shown.show()
+    boss.sync.stop()
+
+    assert seen == 2
 
 
 def test_nothing_logged_is_said_and_an_unknown_name_is_4(cli, chatty):

@@ -221,14 +221,44 @@ async def test_a_session_ends_and_cannot_be_forged(boss):
     async with a_client(Application(boss, gate)) as client:
         await client.post(f"{PREFIX}/session", json={"token": TOKEN}, headers=SAME_ORIGIN)
         (name, cookie), *_ = client.cookies.items()
-        until, nonce, signature = cookie.split(".")
+        until, rest, signature = cookie.split(".", 1)[0], *cookie.split(".", 1)[1].rsplit(".", 1)
 
         assert gate.sessions.is_valid(cookie)
-        for forged in (f"{int(until) + 1}.{nonce}.{signature}", f"{until}.{nonce}.", "", "a.b.c", "٣.x.y"):
+        for forged in (f"{int(until) + 1}.{rest}.{signature}", f"{until}.{rest}.", "", "a.b.c", "٣.x.y"):
             assert not gate.sessions.is_valid(forged)
         clock.advance(13 * 3600)
         assert not gate.sessions.is_valid(cookie)
         assert name == "shiftboss_session"
+
+
+@pytest.mark.parametrize("seconds", [3 * 86_400, -3 * 86_400, 3600, -3600])
+async def test_a_session_lasts_as_long_when_the_clock_is_set(boss, seconds):
+    """O4"""
+    clock = VirtualClock("2026-03-01")
+    gate = WithToken(TOKEN, clock)
+    async with a_client(Application(boss, gate)) as client:
+        await client.post(f"{PREFIX}/session", json={"token": TOKEN}, headers=SAME_ORIGIN)
+        (_, cookie), *_ = client.cookies.items()
+    clock.step_wall(seconds)
+    clock.advance(11 * 3600)
+    held = gate.sessions.is_valid(cookie)
+    clock.advance(3600)
+
+    assert (held, gate.sessions.is_valid(cookie)) == (True, False)
+
+
+async def test_over_a_reboot_a_session_ends_by_the_wall_clock(boss):
+    """O4"""
+    clock = VirtualClock("2026-03-01")
+    async with a_client(Application(boss, WithToken(TOKEN, clock))) as client:
+        await client.post(f"{PREFIX}/session", json={"token": TOKEN}, headers=SAME_ORIGIN)
+        (_, cookie), *_ = client.cookies.items()
+    rebooted = VirtualClock("2026-03-01T11:59:59", boot="another")
+    gate = WithToken(TOKEN, rebooted)
+    held = gate.sessions.is_valid(cookie)
+    rebooted.advance(1)
+
+    assert (held, gate.sessions.is_valid(cookie)) == (True, False)
 
 
 async def test_guessing_is_slowed_per_address(client):

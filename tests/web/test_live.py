@@ -13,6 +13,7 @@ from postgres_proxy import Proxy
 
 from shiftboss import Orchestrator, StoreUnavailable
 from shiftboss.app.views import Views
+from shiftboss.clock import SystemClock
 from shiftboss.core.model import Status
 from shiftboss.stores import postgres_connection, postgres_link
 from shiftboss.stores.sqlite_session import SqliteSession
@@ -370,6 +371,34 @@ def test_each_state_of_a_run_is_told_once(file_shop):
     file_shop.sync.stop()
 
     assert told == [[(waiting, Status.PENDING)], [], [(waiting, Status.CANCELLED)], []]
+
+
+@pytest.mark.parametrize("seconds", [3 * 86_400, -3 * 86_400, 3600, -3600])
+def test_what_ends_while_the_clock_is_set_is_told(tmp_path, seconds):
+    """O4"""
+    clock = ClockThatIsSet()
+    shop = a_shop(f"sqlite:///{tmp_path / 'shop.db'}", clock=clock)
+    shop.sync.start()
+    with contextlib.closing(Views(shop.store, clock)) as views:
+        views.status()
+        changes = RunChanges(views)
+        before, after = (shop.sync.trigger("pick", delay=3600).id for _ in range(2))
+        changes.look(views)
+        shop.sync.cancel(before)
+        clock.ahead = timedelta(seconds=seconds)
+        shop.sync.cancel(after)
+        views.status()
+        told = {run.id: run.status for run in changes.look(views)[0] if run.worker == "pick"}
+    shop.sync.stop()
+
+    assert told == {before: Status.CANCELLED, after: Status.CANCELLED}
+
+
+class ClockThatIsSet(SystemClock):
+    ahead = timedelta(0)
+
+    def now(self):
+        return super().now() + self.ahead
 
 
 def test_more_runs_than_anybody_reads_are_not_told_one_by_one(file_shop, monkeypatch):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from shiftboss.app.rows import Rows
 from shiftboss.app.store_trial import StoreTrial
-from shiftboss.clock import Clock
+from shiftboss.clock import Clock, Looked
 from shiftboss.core import control, schedule
 from shiftboss.core.control import Request, keeps_its_key
 from shiftboss.core.events import ArrivalRefused, Event
@@ -369,6 +369,9 @@ class Views:
 
     def now(self) -> datetime:
         return self._clock.now()
+
+    def looked(self) -> Looked:
+        return Looked(self._clock.now(), self._clock.elapsed_s())
 
     def has_changed(self) -> bool:
         """Whether anybody committed since the last status; no lock, no wait."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from shiftboss.app.pages import listed
 from shiftboss.app.views import Views
@@ -28,7 +28,7 @@ WAITING = frozenset((Status.PENDING,))
 
 class RunChanges:
     def __init__(self, views: Views) -> None:
-        self._since = views.now()
+        self._looked = views.looked()
         self._ended: OrderedDict[int, None] = OrderedDict()
         self._waiting: dict[int, Run] = {}
         self._running: dict[int, Run] = {}
@@ -36,23 +36,23 @@ class RunChanges:
 
     def look(self, views: Views) -> tuple[list[Run], bool]:
         """The runs that are new or changed, as lists show them; and whether these are all."""
-        now = views.now()
+        looked = views.looked()
         known = self._waiting.keys() | self._running.keys()
-        ended, all_ended = self._look_at_ended(views)
+        ended, all_ended = self._look_at_ended(views, since=looked.since(self._looked) - SLACK)
         waiting, all_waiting = self._look_at_waiting(views)
         running = {run.id: run for run in views.seen.running.values()}
         ended += self._look_at_gone(views, known - self._waiting.keys() - running.keys() - self._ended.keys())
         started = [run for run in running.values() if self._running.get(run.id) != run]
         self._running = running
-        self._since = now - SLACK
+        self._looked = looked
         gone = {run.id for run in ended}
         changed = {run.id: run for run in (*waiting, *started) if run.id not in gone}
         changed.update((run.id, run) for run in ended)
         found = [listed(changed[run_id]) for run_id in sorted(changed)]
         return found[-MAX_RUNS:], all_ended and all_waiting and len(found) <= MAX_RUNS
 
-    def _look_at_ended(self, views: Views) -> tuple[list[Run], bool]:
-        page = views.history(HistoryFilter(status=ENDED, since=self._since, limit=MAX_LOOKED))
+    def _look_at_ended(self, views: Views, *, since: datetime) -> tuple[list[Run], bool]:
+        page = views.history(HistoryFilter(status=ENDED, since=since, limit=MAX_LOOKED))
         new = [run for run in page if run.id not in self._ended]
         for run in new:
             self._ended[run.id] = None

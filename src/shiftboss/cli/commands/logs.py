@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import click
 
@@ -12,14 +12,14 @@ from shiftboss.cli import dump, place, talk, times, words
 from shiftboss.cli.command import Command, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.naming import find, worker_or_run
-from shiftboss.clock import SystemClock
+from shiftboss.clock import Looked
 from shiftboss.core.model import MAX_LINES, LogLine, Run, Status
 from shiftboss.ports import HistoryFilter
 
 RUNS_OF_A_WORKER = 10  # the latest ones, whose lines are shown
 RUNS_IN_A_TURN = 500  # of those that run or have ended since the last look, while following
 TURN_S = 5.0  # the store's bell rings earlier; wall clocks jump
-SLACK = timedelta(seconds=10)  # between our clock and that of a node
+SLACK = timedelta(seconds=10)  # between the instant of a start or an end and its commit, on a slow disk
 BEGUN = frozenset(Status) - {Status.PENDING, Status.SKIPPED}
 
 
@@ -67,7 +67,7 @@ class Shown:
         self._as_json = as_json
         self._last: dict[int, tuple[int, int]] = {}  # run → the last line that was printed (fence, number)
         self._going_on: set[int] = set()  # runs that had not ended at the last look
-        self._looked_at: datetime | None = None
+        self._looked: Looked | None = None
 
     def has_ended(self) -> bool:
         """Whether nothing can come any more."""
@@ -99,13 +99,13 @@ class Shown:
         """Those that may have said something since the last look."""
         if self._run is not None:
             return [self._views.run(self._run)]
-        before, self._looked_at = self._looked_at, SystemClock().now()
+        before, self._looked = self._looked, self._views.looked()
         of_all = HistoryFilter(worker=self._worker, limit=RUNS_IN_A_TURN)
         if before is None:
             latest = self._views.history(of_all._replace(limit=RUNS_OF_A_WORKER))
             latest += self._views.history(of_all._replace(status={Status.RUNNING}))
         else:
-            latest = self._views.history(of_all._replace(status=BEGUN, since=before - SLACK))
+            latest = self._views.history(of_all._replace(status=BEGUN, since=self._looked.since(before) - SLACK))
         found = {run.id: run for run in latest}
         found |= {run_id: self._views.run(run_id) for run_id in self._going_on - found.keys()}
         self._going_on = {run.id for run in found.values() if not run.status.is_final}
