@@ -10,10 +10,13 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import cycle
 from pathlib import Path
 from struct import pack
+from typing import TextIO
 
 import pytest
 
@@ -21,6 +24,7 @@ from postgres_server import RELAXED, Cluster, a_cluster
 
 HOUR_S, DAY_S = 3600, 86_400
 WITHIN_S = 60.0
+ONCE = ("delayed", "retried")
 EXACT_S = 0.05  # wall and elapsed time are not read at one instant
 
 PROGRAM = '''
@@ -44,15 +48,16 @@ WAIT_S = int(sys.argv[2])
 
 
 def say(what, **more):
-    print(json.dumps({"what": what, "s": time.clock_gettime(time.CLOCK_BOOTTIME), **more}), flush=True)
+    line = json.dumps({"what": what, "s": time.clock_gettime(time.CLOCK_BOOTTIME), **more})
+    os.write(1, f"{line}\\n".encode())  # whole: several processes share the pipe
 
 
 @boss.worker(every="0.5s")
-async def interval(): say("interval")
+async def interval(ctx): say("interval", at=ctx.occurs_at.isoformat(), run=ctx.run_id)
 @boss.worker(cron="* * * * * *")
-async def cron(): say("cron")
+async def cron(ctx): say("cron", at=ctx.occurs_at.isoformat(), run=ctx.run_id)
 @boss.worker(continuous=True, pause="0.5s")
-async def pause(): say("pause")
+async def pause(ctx): say("pause", run=ctx.run_id)
 @boss.worker(start_within="30s", deadline="1m")
 async def delayed(n: int): say("delayed", n=n)
 @boss.worker(key_ttl="10m")
@@ -117,22 +122,22 @@ def wall(tmp_path_factory: pytest.TempPathFactory) -> Wall:
 
 
 class Program:
-    """The application, in a process of its own."""
+    """The application, in processes of its own; they are asked in turns, and say what they do by one pipe."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-        assert process.stdout is not None
-        self._lines = process.stdout
+    def __init__(self, processes: list[subprocess.Popen[str]], lines: TextIO) -> None:
+        self._in_turns = cycle(processes)
+        self._lines = lines
+        self.said: list[dict] = []  # all that was read
 
     def ask(self, line: str) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
+        process = next(self._in_turns)
+        assert process.stdin is not None
+        process.stdin.write(line + "\n")
+        process.stdin.flush()
 
     def rest(self) -> None:
         """What is still said, so that no pipe is full."""
-        for _ in self._lines:
-            pass
+        self.said += map(json.loads, self._lines)
 
     def until(self, *wanted: Callable[[dict], bool]) -> list[dict]:
         """Read on until each of *wanted* was said; what that was.  The watchdog of the test ends a wait in vain."""
@@ -141,6 +146,7 @@ class Program:
             line = self._lines.readline()
             assert line, "the application has ended"
             said = json.loads(line)
+            self.said.append(said)
             for place, fits in enumerate(wanted):
                 if place not in found and fits(said):
                     found[place] = said
@@ -153,28 +159,39 @@ def said(what: str, **more: object) -> Callable[[dict], bool]:
 
 
 @contextmanager
-def a_program(folder: Path, url: str, wall: Wall, *, wait_s: int = 2, is_killed: bool = False) -> Iterator[Program]:
+def a_program(
+    folder: Path, url: str, wall: Wall, *, wait_s: int = 2, is_killed: bool = False, nodes: int = 1
+) -> Iterator[Program]:
     (folder / "app.py").write_text(PROGRAM, encoding="utf-8")
-    process = subprocess.Popen(
+    reading, writing = os.pipe()
+    with ExitStack() as stack, open(reading, encoding="utf-8") as lines:
+        processes: list[subprocess.Popen[str]] = []
+        program = Program(processes, lines)
+        try:
+            for _ in range(nodes):
+                processes.append(stack.enter_context(_a_process(folder, url, wall, wait_s, writing)))
+                stack.callback(processes[-1].kill)
+        finally:
+            os.close(writing)  # they alone have it: it ends with them
+        program.until(*(said("ready") for _ in processes))
+        yield program
+        if not is_killed:
+            for process in processes:
+                assert process.stdin is not None
+                process.stdin.close()
+            program.rest()
+            assert [process.wait(WITHIN_S) for process in processes] == [0] * nodes
+
+
+def _a_process(folder: Path, url: str, wall: Wall, wait_s: int, writing: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
         [sys.executable, "app.py", url, str(wait_s)],
         cwd=folder,
         env={**os.environ, **wall.environment},
         stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        stdout=writing,
         text=True,
     )
-    with process:
-        try:
-            program = Program(process)
-            program.until(said("ready"))
-            yield program
-            if not is_killed:
-                assert process.stdin is not None
-                process.stdin.close()
-                program.rest()
-                assert process.wait(WITHIN_S) == 0
-        finally:
-            process.kill()
 
 
 def durations_keep_their_length(program: Program, wall: Wall, steps: list[int]) -> None:
@@ -198,6 +215,17 @@ def durations_keep_their_length(program: Program, wall: Wall, steps: list[int]) 
         program.ask(f"keyed {n}")
         (kept,) = program.until(said("kept", n=n))
         assert kept["id"] == first["id"]  # O5: ten minutes are not over
+
+
+def twice(program: Program) -> set[tuple]:
+    """Whatever began more than once: a run, an instant of a schedule, an attempt."""
+    by_run = [(line["what"], "run", line["run"]) for line in program.said if "run" in line]
+    by_instant = [(line["what"], line["at"]) for line in program.said if "at" in line]
+    attempts = [(line["what"], line["n"], line.get("attempt")) for line in program.said if line["what"] in ONCE]
+    assert by_run
+    assert by_instant
+    assert attempts
+    return {each for each, times in Counter((*by_run, *by_instant, *attempts)).items() if times > 1}
 
 
 def test_on_sqlite(tmp_path: Path, wall: Wall):
@@ -261,3 +289,26 @@ def test_on_postgresql_it_is_the_servers_clock(tmp_path: Path, wall: Wall):
         url = f"{cluster.url}?schema=clocks"
         with a_program(tmp_path, url, here) as program:
             durations_keep_their_length(program, wall, [3 * DAY_S, 0, -3 * DAY_S, 0, HOUR_S, -HOUR_S, 0])
+
+
+@pytest.mark.cases
+@pytest.mark.parametrize("steps", [[3 * DAY_S, 0, -3 * DAY_S, 0], [HOUR_S, 0, -HOUR_S, 0, HOUR_S, -HOUR_S]])
+def test_two_nodes_on_postgresql_do_everything_once(tmp_path: Path, wall: Wall, steps: list[int]):
+    """O1, O4, C1: both see the server's clock set, one of them moves everything, and nothing runs a second time."""
+    if "LD_PRELOAD" not in wall.environment:
+        pytest.skip("no C compiler: nothing can stand in front of the server's clock")
+    with a_server_with(wall) as cluster:
+        url = f"{cluster.url}?schema=clocks"
+        with a_program(tmp_path, url, Wall(tmp_path), nodes=2) as program:
+            durations_keep_their_length(program, wall, steps)
+
+    assert twice(program) == set()
+
+
+@pytest.mark.cases
+def test_two_nodes_on_one_file_do_everything_once(tmp_path: Path, wall: Wall):
+    """O1, O4, C1"""
+    with a_program(tmp_path, f"sqlite:///{tmp_path}/jobs.db", wall, nodes=2) as program:
+        durations_keep_their_length(program, wall, [3 * DAY_S, 0, -3 * DAY_S, 0, HOUR_S, -HOUR_S, 0])
+
+    assert twice(program) == set()
