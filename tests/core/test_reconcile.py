@@ -114,6 +114,27 @@ class TestSchedule:
         assert [run.occurs_at for run in world.pending()] == [at("15:30")]
         assert world.record("a").latest is None
 
+    @pytest.mark.parametrize(
+        ("rule", "instants"),
+        [
+            ({"cron": "0 */2 * * *"}, ["14:00", "18:00"]),
+            ({"every": 600.0}, ["12:00"]),
+        ],
+    )
+    def test_it_leaves_out_what_was_cancelled_ahead_and_waits_for_nothing_else(self, rule, instants):
+        """M4, O1: somebody cancelled 16:00 of a schedule that came once in a while."""
+        record = a_record(anchor_at=at("06:00"), last_instant=at("16:00"))
+        world = a_snapshot(workers=[a_worker("a", every=36_000.0)], records={"a": record})
+        world.declare(a_definition("a", **rule))
+        first = [run.occurs_at for run in world.pending()]
+        for instant in instants[1:]:
+            world.start(at("14:00"))
+            world.settle(next(iter(world.running)), OK, at("14:01"))
+            first += [run.occurs_at for run in world.pending()]
+            assert first[-1] == at(instant)
+
+        assert first == [at(instant) for instant in instants]
+
     def test_the_new_schedule_has_its_own_anchor(self):
         world = self.a_world(an_occurrence(due_at=at("13:00")))
         world.declare(a_definition("a", every=600.0), now=at("12:03"))

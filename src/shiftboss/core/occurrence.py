@@ -69,8 +69,8 @@ def give_up_at(definition: Definition, due_at: datetime, deadline_at: datetime |
 def first_occurrence(draft: Draft, definition: Definition) -> None:
     """M3, M4: the first one of a new or changed schedule; it sets the anchor.
 
-    Not before what an earlier schedule has covered: that lies ahead where somebody cancelled what was to come, and an
-    instant runs once (O1).
+    Where somebody cancelled what was to come, an earlier schedule has covered what lies ahead: that instant is left out
+    (O1), and the new schedule waits for nothing else of the old one.
     """
     rule = definition.schedule
     record = draft.record(definition.name)
@@ -78,10 +78,11 @@ def first_occurrence(draft: Draft, definition: Definition) -> None:
     if rule is None or record.unreadable is not None or any(not run.has_started for run in sealed):
         return  # W8: it would be beside one that cannot be read, or of nobody knows which instant
     covered = record.last_instant
-    if covered is not None and covered >= draft.now:
-        at = _first_instant(rule, covered, record)
-    else:
-        at = draft.now if definition.start is Start.NOW else _first_instant(rule, draft.now, record)
+    if covered is not None and covered > draft.now:
+        ahead = tuple(sorted({*record.ran_ahead, (covered, covered)}))
+        record = replace(record, last_instant=draft.now, ran_ahead=ahead)
+    starts_now = definition.start is Start.NOW and covered != draft.now
+    at = draft.now if starts_now else _first_instant(rule, draft.now, record)
     draft.put_record(definition.name, replace(record, anchor_at=at))
     _store_occurrence(draft, definition, at)
 

@@ -284,9 +284,13 @@ class History:
         for name, breaker in self.breakers.items():
             if breaker.until is not None and breaker.mode is not BreakerMode.CLOSED:
                 lasting["cooldown", name] = breaker.until
+                if breaker.opened_at == told.at:  # anew, perhaps in the commit that takes in the step
+                    self.ends_s.pop(("cooldown", name), None)
         for name, state in self.workers.items():
             if state.disabled is not None and state.disabled.probation_until is not None:
                 lasting["probation", name] = state.disabled.probation_until
+                if state.disabled.since == told.at:
+                    self.ends_s.pop(("probation", name), None)
         before, self._lasting = self._lasting, lasting
         ends_s, self.ends_s = self.ends_s, {}
         for what, until in lasting.items():
