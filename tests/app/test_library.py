@@ -387,6 +387,20 @@ async def test_a_second_start_is_refused(boss):
             boss.register("late", print)
 
 
+@pytest.mark.parametrize("block", [lambda boss: boss, lambda boss: boss.client(create=True)], ids=["node", "client"])
+async def test_a_block_in_which_it_was_stopped_ends_as_it_would(tmp_path, block):
+    """G1: what the block raises is not hidden behind a second stop."""
+    boss = Orchestrator(tmp_path / "jobs.db")
+    async with block(boss):
+        await boss.stop()
+    with pytest.raises(ValueError, match="mine"):
+        async with block(boss):
+            await boss.stop()
+            raise ValueError("mine")
+
+    assert not boss.is_started
+
+
 async def test_without_a_start_everything_says_how_to_start(boss):
     @boss.worker()
     async def job() -> None: ...

@@ -9,6 +9,7 @@ from shiftboss.core.model import Status
 from shiftboss.core.schedule import Every
 from shiftboss.core.worker import Definition, Mode, Start
 from shiftboss.engine.fact import disabled
+from shiftboss.engine.membership import renewed
 from shiftboss.errors import StoreRejected, StoreUnavailable, UnknownWorker
 from shiftboss.stores.memory import MemoryStore
 from shiftboss.testing.clock import VirtualClock
@@ -152,6 +153,34 @@ def test_runs_of_a_dead_node_start_elsewhere_at_once():
 
     assert [start.run.id for start in turn.starts] == [answer.value.id]
     assert (turn.starts[0].run.attempt, turn.starts[0].run.interruptions) == (1, 1)
+
+
+def test_nobody_is_taken_for_dead_who_could_not_renew_while_the_clock_was_followed(monkeypatch):
+    """O4, C4: to move millions of waiting runs takes longer than a lease has left, and the store is one node's alone."""
+    clock = VirtualClock()
+    store = MemoryStore(clock=clock)
+    one = World(MAIL, store=store, clock=clock, name="one")
+    two = World(Definition(name="other"), store=store, clock=clock, name="two")
+    fact, answer = one.trigger("mail")
+    one.turn(fact)
+    for world, at_s in ((one, 29), (two, 30)):
+        clock.advance(at_s - clock.elapsed_s())
+        world.turn(renewed(world.node, clock))
+    clock.advance(9)
+    two.turn(renewed(two.node, clock))
+    real = store.tables.shift_waiting
+
+    def slowly(*args, **options):
+        clock.advance(28)
+        real(*args, **options)
+
+    monkeypatch.setattr(store.tables, "shift_waiting", slowly)
+    clock.step_wall(3600)
+    two.turn(dead=())
+
+    assert clock.elapsed_s() == 67  # the lease of the one would have ended at 59
+    with two.session.read() as reader:
+        assert [run.status for run in reader.runs([answer.value.id])] == [Status.RUNNING]
 
 
 def test_a_million_waiting_runs_of_a_disabled_worker_are_not_read():

@@ -244,7 +244,7 @@ class Orchestrator(Operations):
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.stop()
+        await self._leave()
 
     @contextlib.asynccontextmanager
     async def client(self, *, create: bool = False, wait: Duration = WAIT_S) -> AsyncIterator[Orchestrator]:
@@ -262,6 +262,11 @@ class Orchestrator(Operations):
                 await self._await_workers(wait_s)
             yield self
         finally:
+            await self._leave()
+
+    async def _leave(self) -> None:
+        """A block is over, in which it may have been stopped, or which a forked child leaves."""
+        if self._engine is not None:
             await self.stop()
 
     @contextlib.asynccontextmanager

@@ -23,6 +23,7 @@ TRUST_MARGIN_S = 3.0  # C3: stop before others may think so
 RESCUE_GRACE_S = 5.0  # C4: clocks and slow commits of the one that is thought dead
 BOOTED = re.compile(r"booted-(-?\d+)")  # the wall instant of a boot, in seconds since 1970
 BOOT_TOLERANCE_S = 20  # small corrections of the clock add up; no machine boots twice in so short a time
+HELD_S = 1.0  # what takes less fits into the grace of a rescue
 KILL_S = 1.0  # B7: so long before a rescue bodies are killed that can be; to find a tree takes some 50 ms
 
 
@@ -51,6 +52,14 @@ def renew(snapshot: Snapshot, now: datetime, *, node: Node, lease_s: float) -> t
     if stored is not None and stored.mode is NodeMode.DRAINING:  # drained from elsewhere
         renewed = replace(renewed, mode=NodeMode.DRAINING)
     return Change(nodes=(renewed,)), renewed
+
+
+def leases_held(snapshot: Snapshot, *, lease_s: float, for_s: float) -> tuple[Change, None]:
+    """O4: while the store was put right, from *lease_s* on, nobody could renew: good leases last so much longer."""
+    if for_s < HELD_S:
+        return NOTHING, None
+    good = (node for node in snapshot.nodes.values() if node.unreadable is None and node.lease_until_s >= lease_s)
+    return Change(nodes=tuple(replace(node, lease_until_s=node.lease_until_s + for_s) for node in good)), None
 
 
 def leave(snapshot: Snapshot, now: datetime, *, node: Node) -> tuple[Change, None]:

@@ -20,7 +20,7 @@ from shiftboss.core.claim import claim, skip_for_dependency
 from shiftboss.core.clock_step import STEP_US, US, clock_was_set, scheduled, went_back_unseen_us
 from shiftboss.core.decide import Decision, Grant, decide, room_of
 from shiftboss.core.events import Event
-from shiftboss.core.fleet import live_nodes, lost_nodes
+from shiftboss.core.fleet import leases_held, live_nodes, lost_nodes
 from shiftboss.core.lane import QUEUES, Lane
 from shiftboss.core.model import ClockMark, Node, NodeMode, Origin, Run, Shed
 from shiftboss.core.settle import expire, rescue
@@ -360,8 +360,11 @@ class Cycle:
             node=self.node.id if self.node is not None else "",
             leases_too=self.clock.leases_by_wall,
         )
+        began_s, lease_s = self.clock.elapsed_s(), self.clock.lease_s()
         writer.take(change)
-        writer.flush()
+        writer.flush()  # a million waiting runs take SQLite some 13 s, in which nobody can renew a lease
+        change, _ = leases_held(snapshot, lease_s=lease_s, for_s=self.clock.elapsed_s() - began_s)
+        writer.take(change)
         self.agenda.clear()  # every lane is looked at anew
         self.mirror.next_give_up_at = tx.next_give_up()
 
