@@ -158,6 +158,7 @@ class History:
             if change.shift is not None:
                 told.shifted = True
                 self._shift(change.shift)
+                told.breakers_before.update(self.breakers)  # it only moves them, before anything else happens
             for run in change.runs:
                 before = self.runs.get(run.id)
                 if before is not None and before.status.is_final:
