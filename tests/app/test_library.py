@@ -391,12 +391,16 @@ async def test_a_second_start_is_refused(boss):
 async def test_a_block_in_which_it_was_stopped_ends_as_it_would(tmp_path, block):
     """G1: what the block raises is not hidden behind a second stop."""
     boss = Orchestrator(tmp_path / "jobs.db")
-    async with block(boss):
-        await boss.stop()
-    with pytest.raises(ValueError, match="mine"):
+
+    async def stopped(error):
         async with block(boss):
             await boss.stop()
-            raise ValueError("mine")
+            if error is not None:
+                raise error
+
+    await stopped(None)
+    with pytest.raises(ValueError, match="mine"):
+        await stopped(ValueError("mine"))
 
     assert not boss.is_started
 

@@ -156,7 +156,7 @@ def test_runs_of_a_dead_node_start_elsewhere_at_once():
 
 
 def test_nobody_is_taken_for_dead_who_could_not_renew_while_the_clock_was_followed(monkeypatch):
-    """O4, C4: to move millions of waiting runs takes longer than a lease has left, and the store is one node's alone."""
+    """O4, C4: millions of waiting runs take longer than a lease has left, and the store is one node's alone."""
     clock = VirtualClock()
     store = MemoryStore(clock=clock)
     one = World(MAIL, store=store, clock=clock, name="one")
