@@ -1,12 +1,15 @@
-"""Ctrl-C once and twice, and readers that go away: what a terminal or a pipe does to a whole program.
+"""Ctrl-C once and twice, and readers that go away: what a terminal, a pipe or a web server does to a whole program.
 
 No test waits for a time: each waits for what the program does, with a deadline.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -86,6 +89,52 @@ asyncio.run(main())
         node.ends()
     (run,) = started(tmp_path, "lasts")
     assert (run.status, run.attempt, run.interruptions) == (Status.PENDING, 0, 1)
+
+
+@pytest.mark.cases
+def test_a_second_ctrl_c_skips_the_end_of_the_lifespan_of_a_server_and_the_process_ends_all_the_same(tmp_path: Path):
+    """G2, G5: uvicorn with an open response waits for it; the second signal makes it leave its lifespan as it is."""
+    text = f"""{HEAD.replace("600", "5")}{LASTS}
+from starlette.applications import Starlette
+from starlette.responses import StreamingResponse
+from starlette.routing import Route
+
+@boss.worker(every="1h", max_retries=0, timeout="1h")
+def polite(ctx: Context) -> None:
+    Path("polite").touch()
+    while not ctx.stopping:
+        time.sleep(0.02)
+
+async def stream(request):
+    async def for_ever():
+        while True:
+            yield b"x"
+            await asyncio.sleep(0.05)
+    return StreamingResponse(for_ever())
+
+app = Starlette(lifespan=boss.lifespan, routes=[Route("/", stream)])
+"""
+    with Node(tmp_path, text, sys.executable, "-m", "uvicorn", "app:app", "--port", "0") as node:
+        node.waits_for("began", "polite")
+        node.says("Uvicorn running on")
+        port = int(re.findall(r"127\.0\.0\.1:(\d+)", node.log)[0])
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as browser:
+            browser.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert browser.recv(1)  # the response is open
+            node.process.send_signal(signal.SIGINT)
+            node.says("Waiting for")
+            assert node.process.poll() is None
+            for _ in range(3):  # uvicorn passes over one that comes within a moment of the first
+                node.process.send_signal(signal.SIGINT)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    node.process.wait(8)
+                    break
+
+            node.ends()
+    (run,) = started(tmp_path, "lasts")
+    assert (run.status, run.attempt, run.interruptions) == (Status.PENDING, 0, 1)
+    (run,) = started(tmp_path, "polite")
+    assert run.status in (Status.SUCCEEDED, Status.PENDING)
 
 
 def test_readers_of_its_output_that_go_away_take_no_node_with_them(tmp_path: Path):
