@@ -212,7 +212,7 @@ async def test_payloads_of_the_largest_size_and_texts_of_any_kind_are_moved(hous
         return text[:3]
 
     async with boss:
-        strange = await boss.trigger("keep", {"text": "\0\u2028ü"}, key="a\0b")
+        strange = await boss.trigger("keep", {"text": "\0\u2028ü"}, key="a\u2028ü")
         await strange.wait(timeout=20)
         for _ in range(60):
             await boss.trigger("keep", {"text": "x" * 1_000_000}, delay="1d")

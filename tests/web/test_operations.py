@@ -463,7 +463,7 @@ async def test_a_client_that_declares_nothing_takes_any_object(file_shop):
     [
         ({"key": 7}, 'key=7 is no text; write key="7"'),
         ({"key": ""}, "key='' is empty; give a text, or leave key= out"),
-        ({"key": "a\0b"}, "key='a\\x00b' has a character that no store keeps"),
+        ({"key": "a\0b"}, "key='a\\x00b' has a NUL or half a surrogate pair"),
         ({"delay": "soon"}, "delay='soon' is not understood; write it like '90s'"),
         ({"delay": -1}, "delay=-1 is no usable duration"),
         ({"delay": True}, "delay=True is no duration"),
