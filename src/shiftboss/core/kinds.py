@@ -383,7 +383,8 @@ def _text(value: Any, limit: int, *, name: str) -> str:
         raise ConfigurationError(f"{name}={shown(found)} has {len(found):,} characters; allowed are {limit:,}")
     if not is_storable(found):
         raise ConfigurationError(
-            f"{name}={shown(found)} has a NUL or half a surrogate pair, which not every store, log and terminal takes; remove it"
+            f"{name}={shown(found)} has a NUL or half a surrogate pair, which not every store and terminal takes; "
+            "remove it"
         )
     return found
 
