@@ -42,11 +42,22 @@ def test_axe_finds_nothing(open_page, places, name, theme):
     assert findings(page) == []
 
 
+TOO_WIDE = """width => document.documentElement.scrollWidth <= width ? [] :
+    [`the page: ${document.documentElement.scrollWidth}`, ...[...document.querySelectorAll("body *")]
+        .filter(each => each.getBoundingClientRect().right > width)
+        .map(each => `${each.tagName} ${each.getBoundingClientRect().right}: ${each.textContent.slice(0, 60)}`)]"""
+
+
+def too_wide(page):
+    """What reaches beyond the edge; nothing where the page as a whole does not."""
+    return page.evaluate(TOO_WIDE, PHONE["width"])
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_a_phone_shows_all_of_it(open_page, places, name):
     page = open_page(places[name], size=PHONE)
 
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert too_wide(page) == []
     assert findings(page) == []
 
 

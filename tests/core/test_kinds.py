@@ -25,6 +25,9 @@ class Indexed:
     def __index__(self) -> int:
         return self.number
 
+    def __repr__(self) -> str:
+        return f"Indexed({int(self)})"
+
 
 class Level(IntEnum):
     TWO = 2
