@@ -28,8 +28,8 @@ class TestPhases:
             (0.0, Phase.DRAIN),
             (19.9, Phase.DRAIN),
             (20.0, Phase.CANCEL),
-            (23.4, Phase.CANCEL),
-            (23.5, Phase.KILL),
+            (22.9, Phase.CANCEL),
+            (23.0, Phase.KILL),
             (24.0, Phase.OVER),
         ],
     )
@@ -49,7 +49,7 @@ class TestPhases:
 
     def test_a_second_request_ends_it_within_5_s_and_a_third_within_2(self):
         assert (asked(0.0, 3.0).phase(3.0), asked(0.0, 3.0).ends_at_s) == (Phase.CANCEL, 8.0)
-        assert (asked(0.0, 3.0, 4.0).phase(4.0), asked(0.0, 3.0, 4.0).ends_at_s) == (Phase.KILL, 5.5)
+        assert (asked(0.0, 3.0, 4.0).phase(4.0), asked(0.0, 3.0, 4.0).ends_at_s) == (Phase.KILL, 6.0)
 
     def test_a_later_request_never_makes_it_longer(self):
         assert asked(0.0, 24.5).ends_at_s == 25.0

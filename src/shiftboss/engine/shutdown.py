@@ -15,7 +15,7 @@ from shiftboss.core.events import AttemptEnded, RunEnded, StaleReport
 from shiftboss.core.model import Cause, Interrupted, Report
 
 CANCEL_S = 5.0  # G1: the last seconds, for bodies that tidy up when they are cancelled
-KILL_S = 1.5  # for what is killed to be gone, and to say so
+KILL_S = 2.0  # for what is killed to be gone, and to say so, before the last writes
 LEAVE_S = 1.0  # for the last writes: a store that is silent must not make the end late
 CLOSE_S = 0.5  # of that: for executors and connections to close, and the interpreter to end
 MIN_CALL_S = 1.0  # a call of the store is not cut at a phase that comes sooner
@@ -58,7 +58,7 @@ class Shutdown:
         """End at that instant, or before."""
         self.ends_at_s = min(self.ends_at_s, at_s)
         self.cancel_at_s = min(self.cancel_at_s, self.ends_at_s - min(CANCEL_S, timeout_s / 2))
-        self.kill_at_s = min(self.kill_at_s, self.ends_at_s - min(KILL_S, timeout_s / 4))
+        self.kill_at_s = min(self.kill_at_s, self.ends_at_s - min(KILL_S, timeout_s / 3))
         self.over_at_s = min(self.over_at_s, self.ends_at_s - min(LEAVE_S, timeout_s / 8))
 
     def phase(self, now_s: float) -> Phase:
