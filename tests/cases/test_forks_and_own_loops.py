@@ -62,6 +62,19 @@ async def test_it_is_refused_in_a_body_too_and_the_node_lives_on(boss: Orchestra
         assert await (await boss.trigger("double", {"number": 4})).result(timeout=10) == 8
 
 
+async def test_a_body_in_a_thread_cannot_wait_for_the_end_of_its_own_node(boss: Orchestrator):
+    @boss.worker(max_retries=0)
+    def stops() -> None:
+        boss.sync.stop()
+
+    async with boss:
+        info = await (await stops.trigger()).wait(timeout=10)
+
+        assert info.error is not None
+        assert "would wait for that body" in info.error.message
+        assert await (await boss.trigger("double", {"number": 4})).result(timeout=10) == 8
+
+
 async def test_on_another_loop_and_in_a_thread_it_may_wait(boss: Orchestrator, tmp_path: Path):
     outside = Orchestrator(f"sqlite:///{tmp_path / 'boss.db'}")
     await asyncio.to_thread(boss.sync.start)

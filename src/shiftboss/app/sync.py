@@ -22,6 +22,7 @@ from shiftboss.app.operations import known_run
 from shiftboss.app.options import CALL, Named, name_of
 from shiftboss.app.own_loop import new_loop
 from shiftboss.app.within import Within, insert
+from shiftboss.context import current
 from shiftboss.core.kinds import Duration
 from shiftboss.core.model import DeadLetter, LogLine, Node, Run, WorkerState
 from shiftboss.core.unreadable import Unreadable
@@ -70,13 +71,22 @@ class SyncFace:
             raise
 
     def stop(self) -> ShutdownReport:
-        """Drain and stop, whether this was started or only a client.  Raises NotAllowed on the loop of its bodies."""
+        """Drain and stop, whether this was started or only a client.
+
+        Raises NotAllowed on the loop of its bodies and in a body, which it would wait for.
+        """
         engine = self._boss._require()
         engine.must_be_another_thread()
         if self._boss._is_on_loop():
             raise NotAllowed(
                 "boss.sync.stop() would block the event loop whose bodies it waits for; await boss.stop() there, or "
                 "call it from another thread"
+            )
+        context = current.get()
+        if context is not None and engine.runs(context.run_id):
+            raise NotAllowed(
+                f"boss.sync.stop() in the body of run {context.run_id} would wait for that body; drain the node instead, "
+                "boss.sync.drain(name), or call it in a thread of its own"
             )
         engine.stop()
         report = engine.over.result()

@@ -184,6 +184,10 @@ class Engine:
         """How many attempts run here."""
         return len(self._flights)
 
+    def runs(self, run_id: int) -> bool:
+        """Whether an attempt of that run goes on here.  From any thread."""
+        return run_id in self._flights
+
     @property
     def shutdown_timeout_s(self) -> float:
         return self._shutdown_timeout_s

@@ -57,6 +57,9 @@ class Flights:
     def __len__(self) -> int:
         return len(self._flights)
 
+    def __contains__(self, run_id: int) -> bool:
+        return run_id in self._flights
+
     def ids(self) -> frozenset[int]:
         return frozenset(self._flights)
 
