@@ -9,6 +9,8 @@ ARGS ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 NO_PIP := { echo "pip could not install it (above is what pip says).  It needs PyPI, or an index or wheels named in pip's own" \
 	"settings (PIP_INDEX_URL, PIP_FIND_LINKS); then run the same command again." >&2; exit 1; }
+# Files of tests beside each other, one on each core; ARGS="-n 0" for one process.  Each has a PostgreSQL of its own.
+BESIDE := -n auto --maxprocesses 4 --dist loadfile
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 
@@ -28,7 +30,7 @@ demo: $(VENV)/.demo ## run the worked example on this machine's own telemetry (A
 .PHONY: test
 test: $(VENV)/.dev $(VENV)/.chromium dashboard ## run the tests, all but those marked cases, chaos or soak (ARGS="-k breaker")
 	@$(BIN)/python tools/dashboard.py test
-	@$(BIN)/python -m pytest -m "not cases and not chaos and not soak" $(ARGS)
+	@$(BIN)/python -m pytest $(BESIDE) -m "not cases and not chaos and not soak" $(ARGS)
 
 .PHONY: dashboard
 dashboard: $(VENV)/.node ## build the dashboard, where its sources have changed
