@@ -85,7 +85,7 @@ class SyncFace:
         context = current.get()
         if context is not None and engine.runs(context.run_id):
             raise NotAllowed(
-                f"boss.sync.stop() in the body of run {context.run_id} would wait for that body; drain the node instead, "
+                f"boss.sync.stop() in the body of run {context.run_id} would wait for it; drain the node instead, "
                 "boss.sync.drain(name), or call it in a thread of its own"
             )
         engine.stop()
