@@ -117,3 +117,14 @@ def test_a_browser_without_a_proper_language_shows_the_page(open_page):
 
     expect(page.locator("main h1")).to_be_visible()
     assert page.evaluate("navigator.language") == "en"
+
+
+@pytest.mark.parametrize("name", ["run", "timeline as a table", "overview", "workers", "fleet", "activity"])
+def test_a_wide_value_in_a_table_moves_the_table_and_not_the_page(open_page, places, name):
+    """How long ago is as wide as it happens to be."""
+    page = open_page(places[name], size=PHONE)
+    page.evaluate("document.querySelectorAll('.table td').forEach(cell => { cell.style.minWidth = '9rem' })")
+
+    assert page.locator(".table td").count() > 0
+    assert too_wide(page) == []
+    assert findings(page) == []

@@ -32,7 +32,7 @@ export function Fleet() {
         <Empty title="No process runs workers on this store" code="shiftboss run app.py" />
       ) : (
         <Section title="Nodes">
-          <div class="table">
+          <div class="table" role="group" aria-label="Nodes" tabIndex={0}>
             <table>
               <caption class="hide">Nodes, the oldest first</caption>
               <thead>

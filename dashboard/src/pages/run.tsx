@@ -155,7 +155,7 @@ function Attempts({ page }: { page: PageOfRun }) {
   return (
     <>
       <Bars spans={spans} />
-      <div class="table">
+      <div class="table" role="group" aria-label="Attempts" tabIndex={0}>
         <table>
           <caption class="hide">Attempts, the first one first</caption>
           <thead>
