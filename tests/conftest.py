@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+import warnings
 
+import pytest
 from postgres_server import cluster, place
 
 __all__ = ["cluster", "place"]  # fixtures, for every folder
@@ -21,3 +23,30 @@ def pytest_configure() -> None:
 
 def _quit(number: int, frame: object) -> None:
     raise KeyboardInterrupt
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable(report: object):
+    """What a test logged or printed reaches the controller of pytest-xdist as UTF-8, whatever text it was.
+
+    Half a surrogate pair would otherwise end the process that runs the tests, and all that it had still to run.
+    """
+    return as_utf8((yield))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_warning_recorded(warning_message: warnings.WarningMessage) -> None:
+    """The same for warnings, among them errors that nobody waited for."""
+    text = str(warning_message.message)
+    if as_utf8(text) != text:
+        warning_message.message = warning_message.category(as_utf8(text))
+
+
+def as_utf8(data):
+    if isinstance(data, str):
+        return data.encode("utf-8", "backslashreplace").decode()
+    if isinstance(data, dict):
+        return {as_utf8(key): as_utf8(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return type(data)(as_utf8(value) for value in data)
+    return data

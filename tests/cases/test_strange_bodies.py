@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
-import logging
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -31,9 +30,8 @@ def boss(tmp_path: Path) -> Orchestrator:
     return Orchestrator(f"sqlite:///{tmp_path / 'jobs.db'}", shutdown_timeout=5)
 
 
-async def test_whatever_a_body_raises_its_run_is_dead_by_that_name_and_the_node_lives(boss, tmp_path, caplog):
+async def test_whatever_a_body_raises_its_run_is_dead_by_that_name_and_the_node_lives(boss, tmp_path):
     """In a thread and on the loop; afterwards the command can print all of it."""
-    caplog.set_level(logging.CRITICAL + 1, "shiftboss")  # pytest-xdist cannot pass on what these say
     options: dict[str, Any] = {"max_retries": 0, "max_consecutive_failures": None}
     boss.register("thread", bodies.raises, **options)
     boss.register("loop", bodies.raises_on_the_loop, **options)
