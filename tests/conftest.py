@@ -6,6 +6,7 @@ import signal
 import warnings
 
 import pytest
+
 from postgres_server import cluster, place
 
 __all__ = ["cluster", "place"]  # fixtures, for every folder
