@@ -74,10 +74,12 @@ make demo ARGS="--for 10s"
 make test ARGS=$(printf '%q' "$tests")
 END
 	# shellcheck disable=SC2086  # words of the environment: one a line, none with spaces in it
-	if ! unshare --mount --pid --fork --kill-child sh -c '
+	# The first process of a machine takes in orphans; bash does, and buries them.
+	if ! unshare --mount --pid --fork --kill-child bash -c '
 		mount --make-rprivate / && mount -t proc proc "$1/proc" && mount -t devpts devpts "$1/dev/pts"
-		mkdir -p "$1/dev/shm" && mount -t tmpfs tmpfs "$1/dev/shm" && cd / && machine=$1 && shift && exec chroot "$machine" "$@"
-	' sh "$machine" su - "$user" -c "env $(printf '%s' "$registries" | tr '\n' ' ') bash /both" </dev/null; then
+		mkdir -p "$1/dev/shm" && mount -t tmpfs tmpfs "$1/dev/shm" && cd / && machine=$1 && shift && chroot "$machine" "$@"
+		exit $?
+	' bash "$machine" su - "$user" -c "env $(printf '%s' "$registries" | tr '\n' ' ') bash /both" </dev/null; then
 		echo "FAILED as $user" >&2
 		result=1
 	fi

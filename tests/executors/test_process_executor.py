@@ -23,6 +23,7 @@ from typing import Any
 import psutil
 import pytest
 
+from processes import gone
 from shiftboss import ConfigurationError, Orchestrator
 from shiftboss.context import RunFilter
 from shiftboss.core.model import Cancelled, Failed, Interrupted, Succeeded, TimedOut, Unfit
@@ -117,19 +118,6 @@ def outcome(started: Any) -> Any:
     with started.heard:
         assert started.heard.wait_for(lambda: started.reports, PATIENCE_S), "no report came"
     return started.reports[0][0]
-
-
-def gone(pids: Any) -> bool:
-    """Whether these processes end, within our patience."""
-    found = []
-    for pid in pids:
-        try:
-            found.append(psutil.Process(int(pid)))
-        except psutil.NoSuchProcess:
-            continue
-    living = [each for each in found if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
-    _, left = psutil.wait_procs(living, timeout=PATIENCE_S)
-    return not left
 
 
 def children() -> list[psutil.Process]:
