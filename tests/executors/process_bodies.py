@@ -211,8 +211,8 @@ async def swallows_on_a_loop(ctx: Context) -> None:
 
 def is_deaf_for_a_while(ctx: Context) -> str:
     """No other thread of its process gets the interpreter's lock, so nothing that the node says arrives."""
+    sys.setswitchinterval(1000)  # before anybody can answer the heartbeat
     ctx.heartbeat()
-    sys.setswitchinterval(1000)
     until_s = time.monotonic() + 1.5
     while time.monotonic() < until_s:
         pass

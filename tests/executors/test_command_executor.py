@@ -667,8 +667,8 @@ threading.Event().wait()
 
 
 def a_node(folder: Path, script: str = NODE) -> subprocess.Popen[bytes]:
-    here = os.path.dirname(__file__)
-    return subprocess.Popen([sys.executable, "-c", script, str(folder), here], cwd="/")
+    here = Path(__file__).parent
+    return subprocess.Popen([sys.executable, "-c", script, str(folder), f"{here}{os.pathsep}{here.parent}"], cwd="/")
 
 
 def test_a_node_that_is_killed_leaves_no_command_alive(tmp_path):
