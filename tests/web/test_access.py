@@ -14,7 +14,7 @@ from shiftboss.testing.clock import VirtualClock
 from shiftboss.web.access import Local, Mounted, Role, WithToken, granted
 from shiftboss.web.application import Application, application
 from shiftboss.web.guesses import FREE, MAX_ADDRESSES, Guesses
-from shiftboss.web.refusals import Refusals
+from shiftboss.web.seldom import Seldom
 from shiftboss.web.server import Address, Server, address_of, gate_of
 from shiftboss.web.table import EVERYBODY, OPERATIONS, PREFIX
 
@@ -301,7 +301,7 @@ def refusals(caplog) -> list[str]:
 async def test_the_first_refusal_is_said_and_the_next_within_a_minute_are_counted(boss, caplog):
     clock = VirtualClock("2026-03-01")
     app = Application(boss, WithToken(TOKEN, clock))
-    app._refusals._clock = clock
+    app._refusals._seldom._clock = clock
     async with a_client(app) as client:
         for _ in range(3):
             await client.get(f"{PREFIX}/status", headers={"authorization": "Bearer guess"})
@@ -337,9 +337,9 @@ async def test_no_request_writes_a_line_of_its_own(boss, caplog):
 
 
 def test_many_addresses_get_a_bounded_number_of_lines_and_room():
-    said = Refusals(VirtualClock("2026-03-01"))
+    said = Seldom(VirtualClock("2026-03-01"))
 
-    lines = sum(said._counted((f"address {number}", "wrong-host")) is not None for number in range(3000))
+    lines = sum(said.counted((f"address {number}", "wrong-host")) is not None for number in range(3000))
 
     assert lines == 60
     assert len(said._known) == 1024
@@ -348,14 +348,90 @@ def test_many_addresses_get_a_bounded_number_of_lines_and_room():
 # ── sites ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("site", ["cross-site", "same-site", "none", "", "Same-Origin"])
-@pytest.mark.parametrize("method", ["POST", "DELETE", "PUT", "PATCH", "QUERY"])
-async def test_what_changes_something_comes_from_this_site(boss, method, site):
-    headers = {"sec-fetch-site": site, "origin": "https://evil.example"} if site else {}
-    async with a_client(boss.asgi(lambda request: "admin")) as client:
-        found = await client.request(method, f"{PREFIX}/workers/pick/disable", headers=headers)
+HERE, SPELT, ELSEWHERE = "http://127.0.0.1:8420", "HTTP://127.0.0.1:8420", "https://evil.example"
+BEARER = {"authorization": f"Bearer {TOKEN}"}
+SITES = [  # Sec-Fetch-Site, Origin, whether a bearer was sent → whether it passes
+    ("same-origin", None, False, True),
+    ("same-origin", HERE, False, True),
+    ("same-origin", "https://jobs.example", False, True),  # through a proxy that sends a Host of its own
+    ("none", None, False, True),
+    ("none", HERE, False, True),
+    ("none", ELSEWHERE, False, False),
+    (None, HERE, False, True),  # plain http away from loopback
+    (None, SPELT, False, True),
+    (None, ELSEWHERE, False, False),
+    (None, "http://127.0.0.1:8421", False, False),
+    (None, "http://127.0.0.1", False, False),
+    (None, "http://127.0.0.1:8420.evil.example", False, False),
+    (None, "http://evil.example#127.0.0.1:8420", False, False),
+    (None, "ftp://127.0.0.1:8420", False, False),
+    (None, "127.0.0.1:8420", False, False),
+    (None, "null", False, False),
+    (None, "", False, False),
+    (None, None, False, False),
+    (None, None, True, True),
+    (None, HERE, True, True),
+    (None, ELSEWHERE, True, False),
+    (None, "null", True, False),
+    ("", None, False, False),
+    ("Same-Origin", HERE, False, False),
+    ("same-site", HERE, False, False),
+    ("same-site", None, True, False),
+    ("cross-site", HERE, False, False),
+    ("cross-site", ELSEWHERE, True, False),
+    ("cross-site", None, True, False),
+]
 
-    assert (found.status_code, found.json()["type"]) == (403, "urn:shiftboss:problem:cross-site")
+
+@pytest.mark.parametrize(("site", "origin", "has_bearer", "passes"), SITES)
+@pytest.mark.parametrize("method", ["POST", "DELETE", "PUT", "PATCH", "QUERY"])
+async def test_what_changes_something_comes_from_this_site(boss, method, site, origin, has_bearer, passes):
+    given = {"sec-fetch-site": site, "origin": origin, **(BEARER if has_bearer else {})}
+    headers = {name: value for name, value in given.items() if value is not None}
+    async with a_client(boss.asgi(lambda request: "admin")) as client:
+        found = await client.request(method, f"{PREFIX}/session", headers=headers)
+
+    is_refused = found.status_code == 403 and found.json()["type"] == "urn:shiftboss:problem:cross-site"
+    assert is_refused is not passes
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "passes"),
+    [
+        ("jobs.example", "http://jobs.example", True),
+        ("jobs.example:80", "http://jobs.example", True),
+        ("jobs.example", "https://jobs.example", True),  # a proxy has the TLS
+        ("jobs.example:443", "https://jobs.example", True),
+        ("jobs.example:8420", "http://jobs.example:8420", True),
+        ("[2001:db8::1]:8420", "http://[2001:db8::1]:8420", True),
+        ("Jobs.Example", "http://jobs.example", True),
+        ("jobs.example:443", "http://jobs.example", False),
+        ("jobs.example", "http://jobs.example:8420", False),
+        ("jobs.example", "http://sub.jobs.example", False),
+        ("", "http://", False),
+    ],
+)
+async def test_an_origin_is_the_host_and_its_port(boss, host, origin, passes):
+    async with a_client(Application(boss, WithToken(TOKEN, boss.clock))) as client:
+        found = await client.post(f"{PREFIX}/session", json={"token": TOKEN}, headers={"host": host, "origin": origin})
+
+    assert found.status_code == (204 if passes else 403)
+
+
+async def test_two_words_about_the_site_are_none(boss):
+    app = Application(boss, Mounted(lambda request: "admin"))
+    twice = [("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")]
+    origins = [("origin", HERE), ("origin", ELSEWHERE)]
+    async with a_client(app) as client:
+        for headers in (twice, origins, [*origins, *BEARER.items()]):
+            assert (await client.delete(f"{PREFIX}/session", headers=headers)).status_code == 403
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example:8420", "http://evil.example"])
+async def test_an_origin_that_matches_a_host_that_is_not_ours_is_refused_all_the_same(boss, origin):
+    async with a_client(Application(boss, Local())) as client:
+        headers = {"host": origin.removeprefix("http://"), "origin": origin}
+        assert (await client.post(f"{PREFIX}/workers/pick/disable", headers=headers)).status_code == 421
 
 
 async def test_a_form_of_another_site_is_no_json(boss):

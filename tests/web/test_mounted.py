@@ -94,16 +94,6 @@ async def test_any_prefix_will_do_and_links_are_relative(host, prefix):
     assert 'href="/' not in bare.text
 
 
-async def test_an_authorize_that_says_nonsense_lets_nobody_in():
-    boss = a_shop("memory:")
-    app = Starlette(routes=[Mount("/x", boss.asgi(lambda request: "root"))], lifespan=boss.lifespan)
-    async with living(app) as browser:
-        found = await browser.get("/x/api/v1/status")
-
-    assert found.status_code == 500
-    assert found.json()["type"] == "urn:shiftboss:problem:wrong-authorize"
-
-
 async def test_alone_behind_a_server_it_lives_by_its_lifespan():
     boss = a_shop("memory:")
     async with living(boss.asgi(lambda request: "viewer")) as browser:

@@ -18,7 +18,7 @@ import pytest
 from shiftboss.web import reading
 from shiftboss.web.server import Address
 
-from .conftest import PATIENCE_S, Sse, serving
+from .conftest import PATIENCE_S, Sse, a_shop, serving
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 
@@ -239,3 +239,28 @@ def test_a_body_that_says_no_length_is_counted(file_shop, monkeypatch):
         )
         with connection:
             assert answer_of(connection)[0] == 413
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+def test_who_has_shown_nothing_may_send_a_few_kilobytes(tmp_path, monkeypatch, method):
+    """Whatever the largest payload is."""
+    monkeypatch.setenv("SHIFTBOSS_AUTH_TOKEN", "a-secret-of-enough-length")
+    boss = a_shop(f"sqlite:///{tmp_path / 'shop.db'}")
+    boss.worker(max_payload=64 << 20)(large)
+    answers = []
+    with serving(boss) as address:
+        for head in ("Content-Length: 8193", "Transfer-Encoding: chunked"):
+            connection = socket.create_connection((address.host, address.port), timeout=PATIENCE_S)
+            connection.sendall(
+                f"{method} /api/v1/session HTTP/1.1\r\nHost: {address.host}\r\nSec-Fetch-Site: same-origin\r\n"
+                f"Content-Type: application/json\r\n{head}\r\n\r\n".encode()
+                + (b"2001\r\n" if "chunked" in head else b"")
+                + b" " * 8193
+            )
+            with connection:
+                answers.append(answer_of(connection)[0])
+
+    assert answers == [413, 413]
+
+
+def large(text: str) -> None: ...

@@ -11,24 +11,20 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import inspect
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, NamedTuple, Protocol
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection, Request
 
 from shiftboss.app.who import who
 from shiftboss.clock import Clock
+from shiftboss.core.kinds import shown
 from shiftboss.errors import ConfigurationError, did_you_mean
-from shiftboss.executors import connections
-from shiftboss.logs import get_logger
+from shiftboss.web.authorize import HostAuthorize
 from shiftboss.web.guesses import Guesses
 from shiftboss.web.problems import Problem
 from shiftboss.web.session import COOKIE, Sessions
-
-log = get_logger("shiftboss.web")
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 MAX_NAME_CHARS = 200
@@ -86,35 +82,10 @@ class Mounted:
     asks_for_token = False
 
     def __init__(self, authorize: Authorize) -> None:
-        self._authorize = authorize
-        self._is_async = inspect.iscoroutinefunction(authorize) or inspect.iscoroutinefunction(
-            getattr(type(authorize), "__call__", None)  # noqa: B004  # whether it is a coroutine's, not whether it is
-        )
+        self._host = HostAuthorize(authorize, granted)
 
     async def access(self, request: Request) -> Access | None:
-        said = await (self._awaited(request) if self._is_async else run_in_threadpool(self._called, request))
-        try:
-            return None if said is None or said is False else granted(said)
-        except ConfigurationError as error:
-            log.error("authorize= answered no role, and the request is refused: %s", error)  # noqa: TRY400  # a mistake of the host's; its place says nothing
-            raise Problem(
-                500, "wrong-authorize", "The host's authorize= answered no role; its log says more."
-            ) from error
-
-    def _called(self, request: Request) -> Any:
-        """In a thread of the server's.  Where Django asks its database there, no request of its own tidies up."""
-        connections.give_back()
-        try:
-            return self._authorize(request)
-        finally:
-            connections.give_back()
-
-    async def _awaited(self, request: Request) -> Any:
-        try:
-            return await self._authorize(request)
-        except Exception:
-            connections.after_a_failure_on_the_loop()
-            raise
+        return await self._host(request)
 
 
 class Local:
@@ -163,14 +134,18 @@ class WithToken:
         self._guesses.right(address)
 
 
-def granted(said: Any) -> Access:
+def granted(said: Any) -> Access | None:
     """What `authorize` answered, as access.  Raises ConfigurationError for what is no role."""
+    if said is None or said is False:
+        return None
     role, name = said if isinstance(said, tuple) and len(said) == 2 else (said, "")
     if isinstance(role, Role):
         return Access(role, _name(name) or role.name.lower())
     known = {each.name.lower(): each for each in Role}
     if not isinstance(role, str) or role not in known:
-        raise ConfigurationError(f"authorize= answered {role!r}, which is no role; {did_you_mean(str(role), known)}")
+        raise ConfigurationError(
+            f"authorize= answered {shown(role)}, which is no role; {did_you_mean(str(role)[:MAX_NAME_CHARS], known)}"
+        )
     return Access(known[role], _name(name) or role)
 
 

@@ -3,6 +3,9 @@
 Rules of this file
 - A `Host` that is not ours is refused first (DNS rebinding), then a method that changes something and comes from
   another site.  What a browser sends by itself across sites (a form, a cookie) never changes anything.
+- Which site that is: the browser's word (`Sec-Fetch-Site`), else `Origin` against `Host`, for no browser says the first
+  over plain http away from loopback.  (As Go's `http.CrossOriginProtection`; unlike there, who says neither shows a
+  bearer.)
 - No answer may be framed, sniffed or run inline script; data are stored by no cache.
 """
 
@@ -16,6 +19,7 @@ from shiftboss.web.problems import Problem
 from shiftboss.web.refusals import Refusals
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+DEFAULT_PORTS = {"http": ":80", "https": ":443"}  # which browsers leave out
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -61,16 +65,42 @@ class Guard:
             raise Problem(
                 421, "wrong-host", f"This server is called {', '.join(sorted(hosts))}; use one of these names."
             )
-        if method in SAFE:
-            return
-        if headers.get("sec-fetch-site") == "same-origin" or _has_bearer(headers):
+        if method in SAFE or _is_from_here(headers):
             return
         raise Problem(
             403,
             "cross-site",
-            "This changes something and does not come from this site.  A browser sends Sec-Fetch-Site: same-origin by "
-            "itself; other clients send Authorization: Bearer …, or that header.",
+            "This changes something and does not come from this site.  A browser says where it comes from by itself "
+            "(Sec-Fetch-Site, or an Origin that matches Host: a proxy must hand on both, and Host with its port); "
+            "other clients send Authorization: Bearer …, or Sec-Fetch-Site: same-origin.",
         )
+
+
+def _is_from_here(headers: Headers) -> bool:
+    """Whether no page of another site can have sent this.
+
+    Within same-origin a proxy may have changed `Host`; whatever else a browser says is held against `Origin`.
+    """
+    sites, origins, hosts = (headers.getlist(name) for name in ("sec-fetch-site", "origin", "host"))
+    match sites:
+        case ["same-origin"]:
+            return True
+        case [] | ["none"]:  # none: a person typed it, or chose a bookmark
+            pass
+        case _:
+            return False
+    if origins:
+        return len(origins) == len(hosts) == 1 and _is_at(origins[0], hosts[0])
+    return sites == ["none"] or _has_bearer(headers)
+
+
+def _is_at(origin: str, host: str) -> bool:
+    """Whether "https://example.org" is what a browser calls the site whose `Host` is "example.org:443"."""
+    scheme, _, place = origin.lower().partition("://")
+    if scheme not in DEFAULT_PORTS or not place:
+        return False
+    port = DEFAULT_PORTS[scheme]
+    return place.removesuffix(port) == host.lower().removesuffix(port)
 
 
 def _has_bearer(headers: Headers) -> bool:

@@ -32,6 +32,7 @@ from shiftboss.web.sharing import Sharing
 ASK_WITHIN_S = 10.0  # for a question to the store; its own limits are shorter
 BESIDE_PAYLOAD_BYTES = 64 * 1024  # what a body may have beside the largest payload
 MIN_BODY_BYTES = (1 << 20) + BESIDE_PAYLOAD_BYTES
+STRANGERS_BODY_BYTES = 8 * 1024  # of who has shown nothing: a token of 4,096 characters, and room for its JSON
 T = TypeVar("T")
 
 
@@ -100,7 +101,7 @@ class Operation:
         if self.params is not Nothing:
             given["params"] = given_params
         if self.body is not None:
-            given["body"] = await read_body(self.body, request, limit=_limit(boss))
+            given["body"] = await read_body(self.body, request, limit=self._limit(boss))
         if self.is_question and access is not None:
             question = self.id, access.role, given_params
             return _json(await sharing.answer(question, lambda: self._answer(call, given)), self.status)
@@ -109,6 +110,13 @@ class Operation:
         if isinstance(answer, Response):
             return answer
         return Response(status_code=204) if self.status == 204 else _json(harmless(encoded(answer)), self.status)
+
+    def _limit(self, boss: Orchestrator) -> int:
+        """Bytes of a body: the largest payload that any worker takes has room in it, once somebody was let in."""
+        if self.role is None:
+            return STRANGERS_BODY_BYTES
+        largest = max((each.max_payload_bytes for each in list(boss.definitions.values())), default=0)
+        return max(MIN_BODY_BYTES, largest + BESIDE_PAYLOAD_BYTES)
 
     async def _answer(self, call: Call, given: dict[str, Any]) -> bytes:
         return harmless(encoded(await self.act(call, **given)))
@@ -141,9 +149,3 @@ async def admitted(gate: Gate, request: Request, role: Role | None) -> Access | 
         )
 
     return access
-
-
-def _limit(boss: Orchestrator) -> int:
-    """Bytes of a body: the largest payload that any worker takes has room in it."""
-    largest = max((each.max_payload_bytes for each in list(boss.definitions.values())), default=0)
-    return max(MIN_BODY_BYTES, largest + BESIDE_PAYLOAD_BYTES)

@@ -97,24 +97,22 @@ def is_list(kind: Any) -> bool:
 async def _bytes(request: Request, limit: int) -> bytes:
     too_much = Problem(413, "too-large", f"The body may have {limit:,} bytes at most.")
     length = request.headers.get("content-length", "0")
-    if length.isdigit() and int(length[:20]) > limit:
+    if length.isascii() and length.isdigit() and int(length[:20]) > limit:
         raise too_much
-    parts: list[bytes] = []
-    size = 0
+    data = bytearray()  # parts may be of a byte each
     try:
         async with asyncio.timeout(BODY_WITHIN_S):
             async for part in request.stream():
-                parts.append(part)
-                size += len(part)
-                if size > limit:
+                if len(data) + len(part) > limit:
                     raise too_much
+                data += part
     except TimeoutError:
         raise Problem(
             408, "too-slow", f"The body did not come within {BODY_WITHIN_S:g} s.", headers={"connection": "close"}
         ) from None
     except ClientDisconnect:
         raise Problem(400, "gone", "The client has left.") from None
-    return b"".join(parts)
+    return bytes(data)
 
 
 def _hint(name: str, known: Iterable[str]) -> str:
