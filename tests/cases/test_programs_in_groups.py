@@ -137,6 +137,25 @@ app = Starlette(lifespan=boss.lifespan, routes=[Route("/", stream)])
     assert run.status in (Status.SUCCEEDED, Status.PENDING)
 
 
+@pytest.mark.parametrize("streams", [("stdout",), ("stderr",), ("stdout", "stderr")], ids="-".join)
+def test_a_node_whose_log_nobody_reads_ends_as_it_went(tmp_path: Path, streams: tuple[str, ...]):
+    """G1: lines that reached nobody are no failure; Python would say 120."""
+    text = f"""{HEAD}
+import logging
+
+@boss.worker(every="50ms", max_retries=0, max_consecutive_failures=None)
+def talks() -> None:
+    logging.getLogger("app").warning("x" * 3000)
+    print("y" * 3000)
+"""
+    read, write = os.pipe()
+    os.close(read)
+    command = (sys.executable, "-m", "shiftboss", "run", "app.py", "--for", "1s", "--log-level", "debug")
+    with Node(tmp_path, text, *command, **dict.fromkeys(streams, write)) as node:
+        os.close(write)
+        assert node.ends() == 0
+
+
 def test_readers_of_its_output_that_go_away_take_no_node_with_them(tmp_path: Path):
     """A supervisor that restarts, `| head`: what prints fails, everything else goes on, and TERM drains."""
     text = f"""{HEAD}

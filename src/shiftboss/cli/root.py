@@ -14,7 +14,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import IO, Any, NamedTuple, NoReturn
 
 import click
 
@@ -115,6 +115,8 @@ class Root(click.Group):
             code = Exit.FAILED
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # the one place where every error ends
             code = _tell(error)
+        for stream in (sys.stdout, sys.stderr):
+            _let_go(stream)
         sys.exit(int(code or 0))
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -133,9 +135,23 @@ def _accept_any_text() -> None:
 
 def _leave_the_pipe() -> Exit:
     """Whoever read our output has left; nothing is to be said, also not by Python at its exit."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _to_nowhere(sys.stdout)
     return Exit.BROKEN_PIPE
+
+
+def _let_go(stream: IO[str]) -> None:
+    """What waits in *stream* and can reach nobody is dropped: for that alone Python would end with 120."""
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        _to_nowhere(stream)
+
+
+def _to_nowhere(stream: IO[str]) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def _tell(error: BaseException) -> Exit:
