@@ -437,6 +437,29 @@ class Store(Protocol):
         ...
 
 
+class Codec(Protocol):
+    """Encryption at rest: what makes bytes unreadable before they are stored, and readable again.
+
+    It is called within transactions, from several threads: it must be quick, wait for nothing and keep no state.
+    """
+
+    @property
+    def key_ids(self) -> Sequence[str]:
+        """What its keys are called, that of the one it encodes with first.  They stand in the store in plain."""
+        ...
+
+    @property
+    def digest_keys(self) -> Sequence[bytes]:
+        """Secrets for the digests of payloads (O5), the newest first, each of 16 bytes or more; older ones stay."""
+        ...
+
+    def encode(self, data: bytes) -> bytes: ...
+
+    def decode(self, data: bytes) -> bytes:
+        """What `encode` was given, now or with one of the older keys.  Raises anything where it cannot tell."""
+        ...
+
+
 # ── executors ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -553,6 +576,7 @@ __all__ = [
     "NO_DELTA",
     "Arrival",
     "Body",
+    "Codec",
     "Delta",
     "Error",
     "Executor",

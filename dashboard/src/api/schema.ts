@@ -659,6 +659,7 @@ export interface Run {
   unreadable: Unreadable | null;
   by_calendar: boolean;
   clock_set_us: number;
+  encoded_by: string;
 }
 
 /** `attempt` is the one that ended with it, and `attempt_cause` how; 0 where it ended without one. */

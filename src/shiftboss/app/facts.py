@@ -4,6 +4,7 @@ Rules of this file
 - Every field is there, also where it has its default: whoever reads need not know our defaults.
 - A payload or result that is JSON stands as it was stored, digit for digit; other bytes are base64.
 - A type with `IS_KEPT` is a row that is shown again and again; it holds no bytes and no payload.
+- Bytes that cannot be decoded are an object with the one member "$encrypted": the key's id and the reason.
 - A hold says its gate and its sentence, an event and a schedule their type, a priority its name.
 """
 
@@ -16,6 +17,7 @@ from typing import Any
 import msgspec
 
 from shiftboss.core.holds import Hold
+from shiftboss.core.opaque import OpaqueBytes
 from shiftboss.core.policy import Priority
 
 _encoder = msgspec.json.Encoder()
@@ -46,6 +48,8 @@ def _facts(value: Any, *, keeps: bool) -> Any:
             if tag is None:
                 return _fields(value, keeps)
             return {value.__struct_config__.tag_field: tag, **_fields(value, keeps)}
+        case OpaqueBytes():
+            return {"$encrypted": {"key": value.key_id, "reason": value.why}}
         case bytes():
             return _json_or_base64(value)
         case Mapping():

@@ -34,6 +34,7 @@ from shiftboss.context import Context
 from shiftboss.core.control import Request
 from shiftboss.core.kinds import Duration
 from shiftboss.core.model import Run, Status
+from shiftboss.core.opaque import OpaqueBytes
 from shiftboss.core.policy import Priority
 from shiftboss.core.redact import MASK
 from shiftboss.core.value import replace
@@ -184,7 +185,7 @@ class Promise(NamedTuple):
 
     worker: str
     key: str
-    digest: str | None  # of its payload
+    digests: tuple[str, ...]  # that its payload may be stored with; none without a payload
     after_run: int  # the newest of the store before the trigger
     after_event: int
 
@@ -258,6 +259,8 @@ def result_of(run: Run, body: Body | None) -> Any:
         raise _wrong(run, run.result_error)
     if run.result is None:
         return None
+    if isinstance(run.result, OpaqueBytes):
+        raise _wrong(run, f"it is {run.result.why}")
     try:
         return body.read_result(run.result) if isinstance(body, FunctionBody) else msgspec.json.decode(run.result)
     except ValueError as error:

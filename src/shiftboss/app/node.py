@@ -28,6 +28,7 @@ from shiftboss.executors.thread import ThreadExecutor
 from shiftboss.observe.log import log_events
 from shiftboss.observe.tracing import Tracing
 from shiftboss.ports import Executor, Store
+from shiftboss.stores.encoded import cipher_of
 
 if TYPE_CHECKING:
     from shiftboss.app.orchestrator import Orchestrator
@@ -129,6 +130,7 @@ class NodeParts:
             version=package_version(),
             code_version=boss.code_version,
             durability=self.store.durability,
+            decodes=cipher_of(self.store).key_ids,
         )
 
     def engine(self, subscribers: Sequence[Subscriber], meters: Sequence[Meter]) -> Engine:
@@ -151,6 +153,7 @@ class NodeParts:
             resident_bytes=resident_bytes,
             shutdown_timeout_s=boss.shutdown_timeout_s,
             keep=boss.keep,
+            decodes=cipher_of(self.store).key_ids,
         )
         if self._coroutines is not None:
             self._coroutines.on_loop_lost = engine.end

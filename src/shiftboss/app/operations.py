@@ -32,6 +32,7 @@ from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.command import CommandBody
 from shiftboss.executors.parameters import plain_payload
 from shiftboss.ports import Arrival, Body, HistoryFilter, LetterFilter, Store
+from shiftboss.stores.encoded import cipher_of
 from shiftboss.trace import current_traceparent
 
 if TYPE_CHECKING:  # 15 ms of import, which is for the start and the first question
@@ -73,11 +74,21 @@ class Operations:
     # ── operations, written once ─────────────────────────────────────────────────────────────────────────────────
 
     def _asked(self, name: str, payload: bytes | None, options: Mapping[str, Any]) -> Request:
-        digest = None if payload is None else hashlib.sha256(payload).hexdigest()
+        digests = () if payload is None else self._digests(payload)
         request = Request(
-            worker=name, payload=payload, digest=digest, by=acting.get(), traceparent=current_traceparent()
+            worker=name,
+            payload=payload,
+            digest=digests[0] if digests else None,
+            by=acting.get(),
+            traceparent=current_traceparent(),
+            other_digests=digests[1:],
         )
         return with_options(request, options) if options else request
+
+    def _digests(self, payload: bytes) -> tuple[str, ...]:
+        """O5: the one it is stored with, then those that the same payload may have been stored with before."""
+        self._require()
+        return (*cipher_of(self.store).digests(payload), hashlib.sha256(payload).hexdigest())
 
     def _put_trigger(self, request: Request) -> call.Put:
         engine = self._require()
@@ -93,7 +104,8 @@ class Operations:
         named = replace(request, key=request.key or f"within-{uuid.uuid4().hex}", by=who())
         arrival = self.store.arrival(named)
         newest = self._read(lambda views: views.before_arrival(request))
-        return Promise(name, named.key or "", named.digest, *newest), arrival
+        digests = () if named.digest is None else (named.digest, *named.other_digests)
+        return Promise(name, named.key or "", digests, *newest), arrival
 
     def encode(self, worker: Named, payload: Mapping[str, Any] | None) -> bytes | None:
         """The payload as it would be stored, checked by the worker's type hints where it is declared here.

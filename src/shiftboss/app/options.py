@@ -8,7 +8,7 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePath
 from typing import Any, Literal, NamedTuple
 
@@ -38,6 +38,7 @@ from shiftboss.core.kinds import (
     whole,
     word,
 )
+from shiftboss.core.opaque import KEY_ID
 from shiftboss.core.policy import BreakerPolicy, Rate, RetryPolicy, health_policy, priority
 from shiftboss.core.schedule import cron_expression, timezone_name
 from shiftboss.core.unreadable import Unreadable
@@ -211,6 +212,46 @@ def _clock(value: Any, /, *, name: str) -> Any:
     return value
 
 
+MIN_DIGEST_KEY_BYTES = 16
+TRIAL = b"shiftboss: what was encoded must come back as it was"
+
+
+def _codec(value: Any, /, *, name: str) -> Any:
+    """It is tried once: one that does not work is found before anything is stored with it."""
+    methods = (getattr(value, method, None) for method in ("encode", "decode"))
+    if isinstance(value, type) or not all(callable(method) for method in methods):
+        raise ConfigurationError(f"{name}={shown(value)} is no codec; give shiftboss.codec.AesGcmCodec(…), or your own")
+    kind = type(value).__name__
+    key_ids, digest_keys = getattr(value, "key_ids", None), getattr(value, "digest_keys", None)
+    if not _all_are(key_ids, lambda each: isinstance(each, str) and KEY_ID.fullmatch(each) is not None):
+        raise ConfigurationError(
+            f"{name}={kind}: key_ids must be the ids of its keys, the newest first: at most 64 letters, digits, "
+            "'.', '_' and '-' each"
+        )
+    if not _all_are(digest_keys, lambda each: isinstance(each, bytes) and len(each) >= MIN_DIGEST_KEY_BYTES):
+        raise ConfigurationError(
+            f"{name}={kind}: digest_keys must be secrets of at least {MIN_DIGEST_KEY_BYTES} bytes, the newest first"
+        )
+    try:
+        encoded = value.encode(TRIAL)
+        decoded = value.decode(encoded) if isinstance(encoded, bytes) else None
+    except Exception as error:
+        raise ConfigurationError(f"{name}={kind} raised {type(error).__name__} when it was tried: {error}") from error
+    if not isinstance(encoded, bytes) or TRIAL in encoded or decoded != TRIAL:
+        found = "no bytes" if not isinstance(encoded, bytes) else "plain text" if TRIAL in encoded else "what is lost"
+        raise ConfigurationError(f"{name}={kind} made {found} of a text when it was tried; nothing is stored with it")
+    return value
+
+
+def _all_are(values: Any, is_one: Callable[[Any], bool]) -> bool:
+    return (
+        isinstance(values, Sequence)
+        and not isinstance(values, str | bytes)
+        and len(values) > 0
+        and all(map(is_one, values))
+    )
+
+
 def anything(value: Any, /, *, name: str) -> Any:
     """What is judged by whom it is given to."""
     return value
@@ -288,6 +329,7 @@ ORCHESTRATOR = Table(
     durability=optional(word("power", "process")),
     code_version=remark,
     redact=many(NAME_TEXT),
+    codec=optional(_codec),
     clock=optional(_clock),
 )
 

@@ -44,7 +44,7 @@ from shiftboss.errors import (
 )
 from shiftboss.executors import place
 from shiftboss.executors.command import Command
-from shiftboss.ports import Body, Store
+from shiftboss.ports import Body, Codec, Store
 
 if TYPE_CHECKING:  # 15 ms of import, which is for the start and the first question
     from shiftboss.app.node import NodeParts
@@ -73,6 +73,8 @@ class Orchestrator(Operations):
     degraded.  *durability*: "power" survives a power cut, "process" only the end of the process, and is faster.
     *redact*: names of secrets, beside password, token, secret, authorization and their like: their values are masked in
     errors, results, log lines and progress before these are stored, and in payloads where they are shown.
+    *codec*: encrypts payloads, results, errors, log lines and reasons before they are stored, such as
+    `shiftboss.codec.AesGcmCodec`.
 
     Beside its methods, for tests and tools: `definitions` (name → declaration), `resources`, `max_concurrency`.
     """
@@ -96,6 +98,7 @@ class Orchestrator(Operations):
         durability: str | None = None,
         code_version: str = "",
         redact: Sequence[str] = (),
+        codec: Codec | None = None,
         clock: Clock | None = None,
     ) -> None:
         if hasattr(self, "sync"):  # made by this very line before: the file runs as __main__ as well
@@ -114,6 +117,7 @@ class Orchestrator(Operations):
                 "durability": durability,
                 "code_version": code_version,
                 "redact": redact,
+                "codec": codec,
                 "clock": clock,
             },
             of="Orchestrator(…)",
@@ -131,6 +135,7 @@ class Orchestrator(Operations):
         version = given["code_version"] or os.environ.get("SHIFTBOSS_CODE_VERSION", "")
         self.code_version = storable(version, MAX_REMARK_CHARS)
         self.redact: tuple[str, ...] = given["redact"]
+        self.codec: Codec | None = given["codec"]
         self._given_clock: Clock = clock or SystemClock()
         self.definitions: dict[str, Definition] = {}
         self.bodies: dict[str, Body] = {}
@@ -335,6 +340,7 @@ class Orchestrator(Operations):
     def _make_engine(self, loop: asyncio.AbstractEventLoop | None, *, is_client: bool, create: bool = False) -> Engine:
         """*create*: a client makes the store where there is none; a node always does."""
         from shiftboss.app.node import NodeParts  # with the engine
+        from shiftboss.stores.encoded import encoded
         from shiftboss.stores.urls import open_store
 
         if self._engine is not None and self._engine.over.done():
@@ -353,6 +359,7 @@ class Orchestrator(Operations):
         process_end.opens(self)
         try:
             store = open_store(self.store_url, clock=self._given_clock, durability=self.durability)
+            store = encoded(store, self.codec)
             try:
                 store.open(create=not is_client)
             except StoreMissing:

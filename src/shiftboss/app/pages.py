@@ -16,6 +16,7 @@ from shiftboss.core import schedule
 from shiftboss.core.events import Event
 from shiftboss.core.explain import Explanation
 from shiftboss.core.model import Attempt, DeadLetter, LogLine, Run, Status
+from shiftboss.core.opaque import OpaqueBytes
 from shiftboss.core.redact import redaction
 from shiftboss.core.schedule import Cron
 from shiftboss.core.value import Value, replace
@@ -157,7 +158,7 @@ def _chain(views: Views, run: Run) -> Iterator[Run]:
 
 def shown(run: Run, definition: Definition | None) -> Run:
     """A run as people see it: secrets in its payload are masked."""
-    if run.payload is None:
+    if run.payload is None or isinstance(run.payload, OpaqueBytes):
         return run
     return replace(run, payload=redaction(definition.redact if definition is not None else ()).json(run.payload))
 

@@ -32,6 +32,7 @@ from shiftboss.core.health import (
 )
 from shiftboss.core.holds import Hold
 from shiftboss.core.model import MAX_LINES, DeadLetter, Disabled, Error, LogLine, Node, Progress, Run, Verdict
+from shiftboss.core.opaque import OpaqueBytes
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.unreadable import SetAside, Unreadable
 from shiftboss.core.value import Value
@@ -40,6 +41,7 @@ from shiftboss.engine.fact import arrived
 from shiftboss.engine.mirror import Mirror
 from shiftboss.errors import NotAllowed, UnknownRun
 from shiftboss.ports import MAX_COUNTED, HistoryFilter, LetterFilter, Reader, Store
+from shiftboss.stores.encoded import cipher_of, session_for_people
 
 if TYPE_CHECKING:
     from shiftboss.app.handle import Promise
@@ -148,9 +150,10 @@ class Views:
     ) -> None:
         """*trouble*: what this process knows of the store already; without it the store is tried."""
         self._store = store
-        self._session = store.session()
+        self._session = session_for_people(store)
         self._known_trouble = trouble or StoreTrial(store, self._session).trouble
         self._trouble: StoreTrouble | None = None  # as of the last question that needed it
+        self._key_ids = cipher_of(store).key_ids
         self._clock = clock
         self._max_dead_letters = max_dead_letters
         self._mirror = Mirror(Agenda())
@@ -177,7 +180,7 @@ class Views:
         with self._session.read() as reader:
             snapshot = self._refreshed(reader)
             found = reader.history(HistoryFilter(worker=promise.worker, key=promise.key, limit=1))
-            run = found[0] if found and found[0].digest == promise.digest else None
+            run = found[0] if found and _has_one_of(found[0].digest, promise.digests) else None
             if run is not None and run.id > promise.after_run:
                 return run
             mark = reader.clock_mark()
@@ -255,7 +258,9 @@ class Views:
             snapshot = self._refreshed(reader)
             snapshot.worker(name)
             self._mirror.load_lanes(snapshot.relations.component(name), reader)
-        run = _next_run(snapshot, name)
+            run = _next_run(snapshot, name)
+            if run is not None:
+                self._look_at_payload(snapshot, run, reader)
         return None if run is None else self._explained(snapshot, run)
 
     def why_run(self, run_id: int) -> Explanation:
@@ -265,7 +270,15 @@ class Views:
             run = _one(reader, run_id)
             if run.worker in snapshot.workers:
                 self._mirror.load_lanes(snapshot.relations.component(run.worker), reader)
+            self._look_at_payload(snapshot, run, reader)
         return self._explained(snapshot, run)
+
+    def _look_at_payload(self, snapshot: Snapshot, run: Run, reader: Reader) -> None:
+        """E3: whether it can be decoded here, where the keys say that it can."""
+        snapshot.undecodable.pop(run.id, None)
+        payload = run.payload or (reader.payloads((run.id,)).get(run.id) if run.encoded_by else None)
+        if isinstance(payload, OpaqueBytes) and payload.key_id in self._key_ids:
+            snapshot.undecodable[run.id] = payload.why
 
     def _explained(self, snapshot: Snapshot, run: Run) -> Explanation:
         live = self._live(snapshot)
@@ -534,6 +547,10 @@ def _next_run(snapshot: Snapshot, name: str) -> Run | None:
     """The run of a lane that would come first by due instant."""
     lane = snapshot.lane(name)
     return min(lane or lane.sealed.values(), key=lambda run: (run.due_at, run.id), default=None)
+
+
+def _has_one_of(digest: str | None, digests: Collection[str]) -> bool:
+    return digest in digests if digests else digest is None
 
 
 def _one(reader: Reader, run_id: int) -> Run:

@@ -27,6 +27,7 @@ from shiftboss.core.model import (
     WorkerState,
 )
 from shiftboss.core.occurrence import give_up_at, skip_what_passed
+from shiftboss.core.opaque import key_of
 from shiftboss.core.policy import Priority
 from shiftboss.core.settle import end_pending
 from shiftboss.core.snapshot import NOTHING, Change, Draft, Snapshot
@@ -37,7 +38,7 @@ from shiftboss.errors import WorkerDisabled as RefusedDisabled
 
 
 class Request(Value, frozen=True):
-    """A trigger as it was asked for.  `payload` is JSON; `digest` its sha256; both None for no payload."""
+    """A trigger as it was asked for.  `payload` is JSON; `digest` its sha256, or a keyed one; None for no payload."""
 
     worker: str
     payload: bytes | None = None
@@ -49,6 +50,7 @@ class Request(Value, frozen=True):
     force: bool = False
     by: str = ""
     traceparent: str | None = None
+    other_digests: tuple[str, ...] = ()  # that the same payload may have been stored with: by older keys, by none
 
 
 def trigger(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], request: Request) -> tuple[Change, Run]:
@@ -96,8 +98,16 @@ def trigger(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], request: R
         by=request.by,
         traceparent=request.traceparent,
         by_calendar=by_calendar,
+        encoded_by=encoded_by(snapshot, request.payload),
     )
     return Change(runs=(run,), events=(RunStored(at=now, worker=run.worker, run=run.id, origin="trigger"),)), run
+
+
+def encoded_by(snapshot: Snapshot, payload: bytes | None) -> str:
+    """The id of the key with which a new run's payload will lie in the store; empty for a plain one, and for none."""
+    if payload is None:
+        return ""
+    return key_of(payload) or snapshot.codec_key
 
 
 def _earlier(snapshot: Snapshot, now: datetime, request: Request, *, key_ttl_s: float) -> Run | None:
@@ -107,7 +117,7 @@ def _earlier(snapshot: Snapshot, now: datetime, request: Request, *, key_ttl_s: 
         raise NotAllowed(f"key {request.key!r} of worker {request.worker!r} is taken: {run.unreadable}; {REMEDY}")
     if run is None or not keeps_its_key(run, now, key_ttl_s=key_ttl_s, clock_set_us=snapshot.clock_set_us):
         return None
-    if run.digest != request.digest:
+    if run.digest != request.digest and run.digest not in request.other_digests:
         raise DuplicateKey(
             f"key {request.key!r} of worker {request.worker!r} belongs to run {run.id} with another payload; "
             "use another key, or the same payload"
@@ -304,6 +314,7 @@ def replay(
         deadline_at=deadline_at,
         by=by,
         traceparent=dead.traceparent,
+        encoded_by=encoded_by(snapshot, dead.payload),
     )
     closed = replace(letter, state="replayed", closed_at=now, closed_by=by, replayed_as=run.id)
     audit = Audit(

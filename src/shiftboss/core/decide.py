@@ -18,6 +18,7 @@ from shiftboss.core.holds import (
     Hold,
     IsBlocked,
     IsDraining,
+    IsEncoded,
     IsReserved,
     IsShed,
     NoPermit,
@@ -157,7 +158,7 @@ class Walk:
                 continue
             self._asked.add(run.id)
             answer = self._ask(run)
-            if not answer.holds and queue is not None:
+            if queue is not None and (not answer.holds or _holds_it_alone(answer)):
                 self._advance(number, queue)
             yield answer
 
@@ -285,6 +286,8 @@ class Walk:
                 continue
             if sheds(node.shed, answer.priority):
                 continue
+            if answer.run.encoded_by and answer.run.encoded_by not in node.decodes:
+                continue
             room = self.room if node.id == self.node.id else room_of(self.snapshot, node)
             if room.refusal(node, definition.executor, answer.priority) is None:
                 return True
@@ -304,8 +307,13 @@ def room_of(snapshot: Snapshot, node: Node) -> Room:
 
 def _of_fleet(holds: list[Hold]) -> tuple[Hold, ...]:
     """The holds that would hold on every node; what only this node says does not count against a reservation."""
-    own = (NoSlot, NotHere, OtherVersion, IsDraining, IsShed)
+    own = (NoSlot, NotHere, OtherVersion, IsEncoded, IsDraining, IsShed)
     return tuple(hold for hold in holds if not isinstance(hold, own))
+
+
+def _holds_it_alone(answer: Ask) -> bool:
+    """E3: the runs behind one that cannot be decoded are not held by that."""
+    return any(isinstance(hold, IsEncoded) for hold in answer.holds)
 
 
 def _must_not_be_skipped(answer: Ask) -> bool:

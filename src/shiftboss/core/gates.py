@@ -18,6 +18,7 @@ from shiftboss.core.holds import (
     IsBlocked,
     IsDisabled,
     IsDraining,
+    IsEncoded,
     IsFull,
     IsShed,
     IsUnreadable,
@@ -108,6 +109,8 @@ def ask(view: View, run: Run) -> Ask:
         answer.hold(NotDue(until=run.due_at, attempt=run.attempt, since=run.created_at))
     if view.snapshot.suspects:
         _ask_unreadable(view, answer)
+    if run.id in view.snapshot.undecodable:
+        answer.hold(IsEncoded(key=run.encoded_by, reason=view.snapshot.undecodable[run.id], since=run.due_at))
     if state.disabled is not None:
         _ask_disabled(view, answer)
     if definition.concurrency is not None:
@@ -127,13 +130,15 @@ def ask(view: View, run: Run) -> Ask:
 
 
 def ask_node(node: Node, ask: Ask) -> None:
-    """What this node itself says: it does not know the worker, drains, sheds."""
+    """What this node itself says: it does not know the worker, lacks the key of the payload, drains, sheds."""
     name = ask.run.worker
     parameters = node.workers.get(name)
     if parameters is None:
         ask.hold(NotHere(worker=name, node=node.name))
     elif parameters != ask.state.definition.parameters:
         ask.hold(OtherVersion(node=node.name))
+    if ask.run.encoded_by and ask.run.encoded_by not in node.decodes:
+        ask.hold(IsEncoded(key=ask.run.encoded_by, node=node.name, since=ask.run.due_at))
     if node.mode is not NodeMode.RUNNING:
         ask.hold(IsDraining(node=node.name))
     if sheds(node.shed, ask.priority):

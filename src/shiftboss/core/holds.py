@@ -52,6 +52,21 @@ class IsUnreadable(Hold, frozen=True, tag="unreadable"):
         return f"{row}; {REMEDY}"
 
 
+class IsEncoded(Hold, frozen=True, tag="codec"):
+    """E3: its payload cannot be decoded: the node lacks the key, or it is damaged."""
+
+    key: str = ""
+    node: str = ""
+    reason: str = ""
+
+    def __str__(self) -> str:
+        if self.reason:
+            return f"its payload is {self.reason}"
+        return (
+            f"its payload is encrypted with key {self.key!r}, which node {self.node} does not have; start one that has"
+        )
+
+
 class IsDisabled(Hold, frozen=True, tag="disabled"):
     by: str = ""
     reason: str = ""
@@ -213,6 +228,7 @@ class StoreTakesNothing(Hold, frozen=True, tag="store"):
 AnyHold = (
     NotDue
     | IsUnreadable
+    | IsEncoded
     | IsDisabled
     | BreakerIsOpen
     | IsFull

@@ -10,7 +10,7 @@ Rules of this file
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
 from shiftboss.core.model import Run
@@ -67,6 +67,13 @@ class Lane:
             self._runs[run.id] = run
         if self._least is not None and _earlier(run, self._least):
             self._least = run
+
+    def change(self, changed: Callable[[Run], Run]) -> None:
+        """Each run as *changed* makes it, which must leave it in its place."""
+        for runs in (self._runs, self.standing, self.sealed):
+            runs.update((run_id, changed(run)) for run_id, run in list(runs.items()))
+        if self._least is not None:
+            self._least = changed(self._least)
 
     def seal(self, runs: Iterable[Run]) -> None:
         """Runs that cannot be read.  Of what can, the least that is loaded stands for the least (W8 holds who asks)."""

@@ -151,7 +151,7 @@ class Run(Value, frozen=True):
     covers_until: datetime | None = None  # O2: the last instant taken up
     missed: int = 0  # instants taken up beside its own
     key: str | None = None  # which makes its trigger idempotent (O5)
-    digest: str | None = None  # sha256 of the payload
+    digest: str | None = None  # sha256 of the payload; with a codec a keyed one
     payload: bytes | None = None  # kept in a column of its own; None in rows read without it
     forced: bool = False  # passes the gate of a disabled worker (K5)
     degraded: bool = False  # ran although an upstream had failed, or by its fallback (D5, K3)
@@ -175,6 +175,7 @@ class Run(Value, frozen=True):
     unreadable: Unreadable | None = None  # W8: only what could be told of its row
     by_calendar: bool = False  # its first start is due at an instant of the wall clock (`at=`, cron), not after a while
     clock_set_us: int = 0  # of a finished one: how far the wall clock had been set in all (ClockMark), for its age
+    encoded_by: str = ""  # the id of the codec's key that its payload is encoded with; empty: it is plain
 
     def held_by(self, node: str, fence: int) -> bool:
         """C5: whether *node* still holds the claim it was given."""
@@ -320,6 +321,7 @@ class Node(Value, frozen=True):
     code_version: str = ""  # of the application
     unreadable: Unreadable | None = None  # W8: only what could be told of its row
     durability: str = ""  # what its commits survive (W1): power, process, or what the server says
+    decodes: tuple[str, ...] = ()  # the ids of its codec's keys; empty: it has none
 
 
 class ClockMark(Value, frozen=True):

@@ -49,7 +49,9 @@ NOTHING = Change()
 class Snapshot:
     """Workers, breakers, resources, nodes and claims in full; of the waiting runs, the lanes that were read."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, codec_key: str = "") -> None:
+        self.codec_key = codec_key  # the id of the key with which this process encodes payloads; empty: it does not
+        self.undecodable: dict[int, str] = {}  # runs whose payload this process could not decode, and why
         self.workers: dict[str, WorkerState] = {}
         self.records: dict[str, Record] = {}
         self.breakers: dict[str, BreakerState] = {}

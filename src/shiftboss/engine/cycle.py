@@ -23,6 +23,7 @@ from shiftboss.core.events import Event
 from shiftboss.core.fleet import leases_held, live_nodes, lost_nodes
 from shiftboss.core.lane import QUEUES, Lane
 from shiftboss.core.model import ClockMark, Node, NodeMode, Origin, Run, Shed
+from shiftboss.core.opaque import OpaqueBytes
 from shiftboss.core.settle import expire, rescue
 from shiftboss.core.shift import Shift
 from shiftboss.core.snapshot import Change, Snapshot
@@ -83,12 +84,12 @@ class Turn:
 class Cycle:
     """The state that lives from turn to turn: the mirror, the agenda, the clocks last seen."""
 
-    def __init__(self, session: Session, clock: Clock, node: Node | None) -> None:
+    def __init__(self, session: Session, clock: Clock, node: Node | None, *, decodes: Sequence[str] = ()) -> None:
         self.session = session
         self.clock = clock
         self.node = node  # None: a client, which applies facts and starts nothing
         self.agenda = Agenda()
-        self.mirror = Mirror(self.agenda, starts_runs=node is not None)
+        self.mirror = Mirror(self.agenda, starts_runs=node is not None, decodes=decodes)
         self.owes_look = False  # the next turn is to have no facts
         self._look_after_s = float("-inf")
         self._appetite = Appetite(clock.elapsed_s)
@@ -456,12 +457,33 @@ class Cycle:
         tx.expect(_successors(decision))
         for run in decision.skips:
             writer.take(skip_for_dependency(self.snapshot, now, ids=ids, run=run)[0])
+        payloads = self._decoded(decision.grants, writer, tx)
         for grant in decision.grants:
+            if grant.run.id in self.snapshot.undecodable:
+                continue
             change, run_or_none = claim(self.snapshot, now, ids=ids, grant=grant, node=self.node.id, fence=tx.number)
             writer.take(change)
             if run_or_none is not None:
-                started.append(Launchable(run_or_none, grant))
+                payload = payloads.get(run_or_none.id)
+                run = run_or_none if payload is None else replace(run_or_none, payload=payload)
+                started.append(Launchable(run, grant))
         return started
+
+    def _decoded(self, grants: Collection[Grant], writer: Writer, tx: Transaction) -> dict[int, bytes]:
+        """E3: what a codec has encoded is decoded before it is claimed; what cannot be is held from now on."""
+        encoded = [grant.run for grant in grants if grant.run.encoded_by]
+        if not encoded:
+            return {}
+        payloads = {run.id: run.payload for run in encoded if run.payload is not None}
+        payloads |= tx.payloads([run.id for run in encoded if run.payload is None])
+        for run in encoded:
+            payload = payloads.get(run.id)
+            if isinstance(payload, OpaqueBytes):
+                self.snapshot.undecodable[run.id] = payload.why
+                log.warning(
+                    "run %d of %s is held: its payload is %s", run.id, run.worker, payload.why, extra={"run": run.id}
+                )
+        return payloads
 
     def _with_payloads(self, started: list[Launchable], tx: Transaction) -> list[Launchable]:
         missing = [s.run.id for s in started if s.run.payload is None and s.run.digest is not None]

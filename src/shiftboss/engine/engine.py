@@ -60,7 +60,8 @@ class Meter(Protocol):
 class Engine:
     """A node: a session of the store, the cycle, and what is in the air.  A client has no *node*.
 
-    *declares_new*: a client declares what nobody has declared yet (M7).
+    *declares_new*: a client declares what nobody has declared yet (M7).  *decodes*: the ids of the codec's keys,
+    that with which it encodes first.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Engine:
         resident_bytes: Callable[[], int] = lambda: 0,
         shutdown_timeout_s: float = 25.0,
         keep: Keep = KEEP,
+        decodes: Sequence[str] = (),
     ) -> None:
         self._store = store
         self._clock = clock
@@ -90,6 +92,7 @@ class Engine:
         self._definitions = definitions
         self._resources = resources or {}
         self._declares_new = declares_new
+        self._decodes = decodes
         self._executors = executors or {}
         self._logger = logger
         self._subscribers = list(subscribers)
@@ -275,7 +278,7 @@ class Engine:
     def _enter(self) -> None:
         self._session = self._store.session()
         self._is_open = True
-        self._cycle = Cycle(self._session, self._clock, self._node)
+        self._cycle = Cycle(self._session, self._clock, self._node, decodes=self._decodes)
         self._retention = Retention(self._session, self._clock, self._keep)
         if self._node is None:
             self._cycle.turn()

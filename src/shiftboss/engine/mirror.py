@@ -8,7 +8,7 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from shiftboss.core.lane import Lane
@@ -19,14 +19,17 @@ from shiftboss.engine.agenda import Agenda
 from shiftboss.engine.fact import NO_NEEDS, Fact
 from shiftboss.ports import Delta, LetterFilter, Reader
 
+WIDE_LIMIT = 4096  # where none of the first ones can be decoded here (E3): so far is looked behind them
 LANE_LIMIT = 256  # runs of a queue that are read at once; more than a node starts in a cycle
 MAX_LANE = 10_000  # loaded runs of a lane, some 10 MB; beyond that it is read afresh as a prefix
 MAX_SUPERSEDED = 1000  # dead letters that one success answers (Q5); the next success takes the rest
 
 
 class Mirror:
-    def __init__(self, agenda: Agenda, *, starts_runs: bool = True) -> None:
-        self.snapshot = Snapshot()
+    def __init__(self, agenda: Agenda, *, starts_runs: bool = True, decodes: Sequence[str] = ()) -> None:
+        self._decodes = decodes
+        self._codec_key = decodes[0] if decodes else ""
+        self.snapshot = Snapshot(codec_key=self._codec_key)
         self.agenda = agenda
         self._lane_limit = LANE_LIMIT if starts_runs else 0  # of lanes that others changed: who starts looks at them
         self.next_give_up_at: datetime | None = None
@@ -35,7 +38,7 @@ class Mirror:
 
     def forget(self) -> None:
         """Trust nothing: the next refresh is a full reading."""
-        self.snapshot = Snapshot()
+        self.snapshot = Snapshot(codec_key=self._codec_key)
         self.agenda.clear()
         self.is_read = False
 
@@ -187,7 +190,7 @@ class Mirror:
 
     def _is_missing(self, name: str) -> bool:
         lane = self.snapshot.lanes.get(name)
-        if lane is None or lane.is_dry:
+        if lane is None or lane.is_dry or self._is_stuck(lane):
             return True
         if lane.knows_least:
             return False
@@ -197,8 +200,28 @@ class Mirror:
     def load_lanes(self, names: Iterable[str], reader: Reader) -> None:
         missing = self.missing(names)
         if missing:
-            found = reader.lanes(missing, limit=LANE_LIMIT)
-            self._add_lanes({name: found[name] if name in found else Lane() for name in missing})
+            self._read_lanes(missing, reader, limit=LANE_LIMIT)
+            stuck = [name for name in missing if self._is_stuck(self.snapshot.lanes[name])]
+            if stuck:
+                self._read_lanes(stuck, reader, limit=WIDE_LIMIT)
+
+    def _read_lanes(self, names: Sequence[str], reader: Reader, *, limit: int) -> None:
+        found = reader.lanes(names, limit=limit)
+        self._add_lanes({name: found[name] if name in found else Lane() for name in names})
+
+    def _is_stuck(self, lane: Lane) -> bool:
+        """Whether a queue goes on behind what was loaded of it, and nothing of that can be decoded here (E3)."""
+        return any(
+            not is_whole
+            and not any(self._can_be_decoded(run) for run in lane.heads(number))
+            and 0 < sum(1 for _ in lane.heads(number)) < WIDE_LIMIT
+            for number, is_whole in enumerate(lane.whole)
+        )
+
+    def _can_be_decoded(self, run: Run) -> bool:
+        if run.id in self.snapshot.undecodable:
+            return False
+        return not run.encoded_by or run.encoded_by in self._decodes
 
     def trim(self) -> None:
         """Lanes that have grown beyond what is worth keeping are read afresh next time."""

@@ -1,0 +1,80 @@
+"""What a codec has encoded, as it lies in a store; and what stands for it where it cannot be decoded.
+
+Rules of this file
+- An encoded part names the key it was encoded with.  No JSON begins like one, so no plain payload is taken for one.
+- A part that cannot be decoded is an `Opaque…`: it says why, and is written back exactly as it was stored.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import SupportsIndex
+
+KEY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_FRAME = re.compile(rb"\$sb1\$(" + KEY_ID.pattern.encode() + rb")\$", re.ASCII)
+
+
+class OpaqueText(str):
+    """A text that cannot be decoded here: it reads as the reason, and `stored` is what lies in the store."""
+
+    __slots__ = ("key_id", "stored")
+    key_id: str
+    stored: str
+
+    @classmethod
+    def of(cls, stored: str, key_id: str, why: str) -> OpaqueText:
+        made = cls(f"({why})")
+        made.stored, made.key_id = stored, key_id
+        return made
+
+    def __getitem__(self, _: SupportsIndex | slice) -> OpaqueText:
+        """The beginning of what cannot be read is all of it."""
+        return self
+
+
+class OpaqueBytes(bytes):
+    """Bytes that cannot be decoded here, as they lie in the store; `why` says why."""
+
+    key_id: str
+    why: str
+
+    @classmethod
+    def of(cls, stored: bytes, key_id: str, why: str) -> OpaqueBytes:
+        made = cls(stored)
+        made.key_id, made.why = key_id, why
+        return made
+
+
+def framed(data: bytes, key_id: str) -> bytes:
+    """What a codec made of some bytes, as it is stored."""
+    return b"$sb1$%s$%s" % (key_id.encode("ascii"), data)
+
+
+def framed_text(data: bytes, key_id: str) -> str:
+    """What a codec made of a text, as it is stored."""
+    return framed(base64.b64encode(data), key_id).decode("ascii")
+
+
+def key_of(data: bytes | None) -> str | None:
+    """The id of the key with which these bytes are encoded; None for plain ones."""
+    found = None if data is None else _FRAME.match(data)
+    return None if found is None else found[1].decode("ascii")
+
+
+def unframed(data: bytes) -> tuple[str, bytes] | None:
+    """The key's id, and what the codec made; None for plain bytes."""
+    found = _FRAME.match(data)
+    return None if found is None else (found[1].decode("ascii"), data[found.end() :])
+
+
+def unframed_text(text: str) -> tuple[str, bytes] | None:
+    """As `unframed`.  A text that only begins like an encoded one is plain."""
+    if not text.startswith("$sb1$") or not text.isascii():
+        return None
+    parts = unframed(text.encode("ascii"))
+    try:
+        return None if parts is None else (parts[0], base64.b64decode(parts[1], validate=True))
+    except binascii.Error:
+        return None

@@ -1,0 +1,349 @@
+"""Encryption at rest: a store behind a codec.  What goes in is encoded, what comes out is decoded.
+
+Rules of this file
+- It is the only place where a codec is called on the way to a store and back.  Every write is one of `write`,
+  every reading that brings people's texts passes `_opened` (core/encoded.py says which parts those are).
+- Nothing is ever stored plain because a codec failed: a payload is refused, anything else is left out and says so.
+- What cannot be decoded harms nobody: it says why, and goes back as it lay there.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar, cast
+
+from shiftboss.clock import SystemClock
+from shiftboss.core.control import Request
+from shiftboss.core.encoded import transformed
+from shiftboss.core.events import Event
+from shiftboss.core.lane import Lane
+from shiftboss.core.model import MAX_LINES, DeadLetter, LogLine, Run
+from shiftboss.core.opaque import OpaqueBytes, OpaqueText, framed, framed_text, key_of, unframed, unframed_text
+from shiftboss.core.snapshot import Change
+from shiftboss.core.unreadable import SetAside
+from shiftboss.core.value import replace
+from shiftboss.errors import StoreRejected
+from shiftboss.logs import get_logger
+from shiftboss.ports import (
+    Arrival,
+    Codec,
+    Delta,
+    HistoryFilter,
+    LetterFilter,
+    Reader,
+    Session,
+    Store,
+    Transaction,
+    Wanted,
+)
+
+log = get_logger("shiftboss.codec")
+
+SLOW_S = 1.0  # a codec is called within transactions: locks are held as long as it takes
+SAY_EVERY_S = 60.0
+KEYED = "hmac-sha256:"  # before a digest that takes a key to make
+
+V = TypeVar("V")
+_clock = SystemClock()
+
+
+class CodecFailed(Exception):
+    """A codec raised, or gave back what no codec may; the message has nothing of what it was given."""
+
+
+class Cipher:
+    """A codec, never trusted: what it gives back is looked at.  Without a codec everything encoded is opaque."""
+
+    def __init__(self, codec: Codec | None) -> None:
+        self._codec = codec
+        self.key_ids: tuple[str, ...] = () if codec is None else tuple(codec.key_ids)
+        self._digest_keys: tuple[bytes, ...] = () if codec is None else tuple(codec.digest_keys)
+        self._say_after_s = float("-inf")
+
+    @property
+    def key_id(self) -> str:
+        """Of the key with which it encodes; empty without a codec."""
+        return self.key_ids[0] if self.key_ids else ""
+
+    def digests(self, payload: bytes) -> tuple[str, ...]:
+        """The keyed digests of a payload, by the newest key first (O5); none without a codec."""
+        return tuple(KEYED + hmac.digest(key, payload, "sha256").hex() for key in self._digest_keys)
+
+    # ── to the store ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def payload(self, data: bytes) -> bytes:
+        """Encoded; what is encoded already stays.  Raises CodecFailed."""
+        return data if key_of(data) is not None else framed(self._encode(data), self.key_id)
+
+    def text(self, text: str) -> str:
+        """Encoded.  Where the codec fails, what it was is lost and the text says so."""
+        if isinstance(text, OpaqueText):
+            return text.stored
+        try:
+            return framed_text(self._encode(text.encode("utf-8", "backslashreplace")), self.key_id)
+        except CodecFailed as failure:
+            log.warning("a text is not stored, and a note of that stands in its place: %s", failure)
+            return f"(not stored: {failure})"
+
+    def _encode(self, data: bytes) -> bytes:
+        made = self._call("encode", data)
+        if made == data or (len(data) >= MIN_CHECKED_BYTES and data in made):
+            raise CodecFailed(f"the codec's encode gave back what it was given; {REMEDY}")
+        return made
+
+    # ── from the store ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def opened(self, data: bytes) -> bytes:
+        parts = unframed(data)
+        if parts is None:
+            return data
+        found = self._decoded(*parts)
+        return found if isinstance(found, bytes) else OpaqueBytes.of(data, parts[0], found)
+
+    def opened_text(self, text: str) -> str:
+        parts = unframed_text(text)
+        if parts is None:
+            return text
+        found = self._decoded(*parts)
+        if isinstance(found, bytes):
+            return found.decode("utf-8", "replace")
+        return OpaqueText.of(text, parts[0], found)
+
+    def _decoded(self, key_id: str, data: bytes) -> bytes | str:
+        """The plain bytes, or why there are none."""
+        if self._codec is None:
+            return f"encrypted with key {key_id!r}, and this process has no codec"
+        if key_id not in self.key_ids:
+            return f"encrypted with key {key_id!r}, which this process does not have"
+        try:
+            return self._call("decode", data)
+        except CodecFailed as failure:
+            return f"encrypted with key {key_id!r} and damaged, or that is another key here: {failure}"
+
+    def _call(self, name: str, data: bytes) -> bytes:
+        began_s = _clock.monotonic_s()
+        try:
+            made = getattr(self._codec, name)(data)
+        except Exception as error:  # noqa: BLE001  # whatever a codec of the user's raises, nothing plain is stored
+            raise CodecFailed(f"the codec's {name} raised {type(error).__qualname__}") from None
+        took_s = _clock.monotonic_s() - began_s
+        if took_s > SLOW_S and _clock.monotonic_s() >= self._say_after_s:
+            self._say_after_s = _clock.monotonic_s() + SAY_EVERY_S
+            log.warning(
+                "the codec's %s took %.1f s for %d bytes, and the store is locked meanwhile; a codec must not wait for "
+                "anything: fetch keys before the start",
+                name,
+                took_s,
+                len(data),
+            )
+        if not isinstance(made, bytes):
+            raise CodecFailed(f"the codec's {name} gave back {type(made).__name__}, no bytes; {REMEDY}")
+        return bytes(made)
+
+
+MIN_CHECKED_BYTES = 8  # shorter ones may stand in random bytes by chance
+REMEDY = "mend the codec"
+NO_CODEC = Cipher(None)
+
+
+# ── readers ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class EncodedReader:
+    """Implements `ports.Reader`: what brings no text of people passes through."""
+
+    def __init__(self, inner: Reader, cipher: Cipher, *, shows: bool) -> None:
+        self._inner = inner
+        self._cipher = cipher
+        # Shown, a text that cannot be decoded is the reason why; in an engine it can be written back as well.
+        self._text = _shown(cipher) if shows else cipher.opened_text
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def _opened(self, value: V) -> V:
+        return transformed(value, text=self._text, data=self._cipher.opened)
+
+    def changes(self, *, lanes: int = 0) -> Delta:
+        delta = self._inner.changes(lanes=lanes)
+        return delta._replace(
+            workers=[(self._opened(state), self._opened(record)) for state, record in delta.workers],
+            running=[self._opened(run) for run in delta.running],
+            lanes={name: self._lane(lane) for name, lane in delta.lanes.items()},
+        )
+
+    def lanes(self, names: Collection[str], *, limit: int) -> dict[str, Lane]:
+        return {name: self._lane(lane) for name, lane in self._inner.lanes(names, limit=limit).items()}
+
+    def _lane(self, lane: Lane) -> Lane:
+        lane.change(self._opened)
+        return lane
+
+    def runs(self, ids: Collection[int]) -> list[Run]:
+        return [self._opened(run) for run in self._inner.runs(ids)]
+
+    def keyed(self, pairs: Collection[tuple[str, str]]) -> list[Run]:
+        return [self._opened(run) for run in self._inner.keyed(pairs)]
+
+    def payloads(self, ids: Collection[int]) -> dict[int, bytes]:
+        return {run_id: self._cipher.opened(data) for run_id, data in self._inner.payloads(ids).items()}
+
+    def expiring(self, now: Any, *, limit: int) -> list[Run]:
+        return [self._opened(run) for run in self._inner.expiring(now, limit=limit)]
+
+    def letters(self, wanted: LetterFilter) -> list[DeadLetter]:
+        return [self._opened(letter) for letter in self._inner.letters(wanted)]
+
+    def open_letters(self, worker: str, *, without_payload_only: bool, limit: int) -> list[DeadLetter]:
+        found = self._inner.open_letters(worker, without_payload_only=without_payload_only, limit=limit)
+        return [self._opened(letter) for letter in found]
+
+    def history(self, wanted: HistoryFilter) -> list[Run]:
+        return [self._opened(run) for run in self._inner.history(wanted)]
+
+    def events(self, *, after: int, limit: int, worker: str | None = None) -> list[tuple[int, Event]]:
+        found = self._inner.events(after=after, limit=limit, worker=worker)
+        return [(number, self._opened(event)) for number, event in found]
+
+    def lines(self, run: int, *, after: tuple[int, int] = (0, 0), limit: int = MAX_LINES) -> list[LogLine]:
+        return [self._opened(line) for line in self._inner.lines(run, after=after, limit=limit)]
+
+    def set_aside(self, *, after: int, limit: int) -> list[tuple[int, SetAside]]:
+        found = self._inner.set_aside(after=after, limit=limit)
+        return [(number, self._opened(row)) for number, row in found]
+
+
+def _shown(cipher: Cipher) -> Callable[[str], str]:
+    def opened(text: str) -> str:
+        found = cipher.opened_text(text)
+        return str(found) if isinstance(found, OpaqueText) else found
+
+    return opened
+
+
+class EncodedTransaction(EncodedReader):
+    """Implements `ports.Transaction`."""
+
+    def __init__(self, inner: Transaction, cipher: Cipher) -> None:
+        super().__init__(inner, cipher, shows=False)
+        self._tx = inner
+
+    @property
+    def has_arrivals(self) -> bool:
+        return self._tx.has_arrivals
+
+    def runs(self, ids: Collection[int]) -> list[Run]:
+        """With a digest by the newest key, also of a run that was stored plain: what repeats it keeps that (Q3)."""
+        return [self._digested(run) for run in super().runs(ids)]
+
+    def _digested(self, run: Run) -> Run:
+        if run.payload is None or run.digest is None or isinstance(run.payload, OpaqueBytes):
+            return run
+        digests = self._cipher.digests(run.payload)
+        return replace(run, digest=digests[0]) if digests and run.digest not in digests else run
+
+    def arrivals(self, *, limit: int) -> list[Request]:
+        return [self._opened(request) for request in self._tx.arrivals(limit=limit)]
+
+    def write(self, change: Change, *, new: Collection[int]) -> None:
+        try:
+            encoded = self._encoded(change, new)
+        except CodecFailed as failure:
+            raise StoreRejected(f"{failure}; nothing was stored") from None
+        self._tx.write(encoded, new=new)
+
+    def _encoded(self, change: Change, new: Collection[int]) -> Change:
+        """Raises CodecFailed."""
+        close = self._closed
+        return replace(
+            change,
+            runs=tuple(self._closed_run(run, is_new=run.id in new) for run in change.runs),
+            workers=tuple(close(state) for state in change.workers),
+            records=tuple((name, close(record)) for name, record in change.records),
+            letters=tuple(close(letter) for letter in change.letters),
+            lines=tuple(close(line) for line in change.lines),
+            events=tuple(close(event) if event.STORED else event for event in change.events),
+            set_aside=tuple(close(row) for row in change.set_aside),
+        )
+
+    def _closed(self, value: V) -> V:
+        return transformed(value, text=self._cipher.text, data=self._cipher.payload)
+
+    def _closed_run(self, run: Run, *, is_new: bool) -> Run:
+        """The payload is written with a new run alone.  A result that cannot be encoded is left out: the run has
+        succeeded all the same (W6)."""
+        if run.payload is not None and not is_new:
+            run = replace(run, payload=None)
+        if run.result is not None:
+            try:
+                run = replace(run, result=self._cipher.payload(run.result))
+            except CodecFailed as failure:
+                run = replace(run, result=None, result_error=f"it was not stored: {failure}")
+        return self._closed(run)
+
+
+class EncodedSession:
+    """Implements `ports.Session`."""
+
+    def __init__(self, inner: Session, cipher: Cipher, *, shows: bool = False) -> None:
+        self._inner = inner
+        self._cipher = cipher
+        self._shows = shows
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    @contextmanager
+    def begin(self, wanted: Wanted | None = None, *, waits: bool = False, runs: int = 0) -> Iterator[Transaction]:
+        with self._inner.begin(wanted, waits=waits, runs=runs) as tx:
+            yield cast("Transaction", EncodedTransaction(tx, self._cipher))  # what it does not change it passes on
+
+    @contextmanager
+    def read(self) -> Iterator[Reader]:
+        with self._inner.read() as reader:
+            yield cast("Reader", EncodedReader(reader, self._cipher, shows=self._shows))  # likewise
+
+
+class EncodedStore:
+    """Implements `ports.Store`."""
+
+    def __init__(self, inner: Store, cipher: Cipher) -> None:
+        self._inner = inner
+        self.cipher = cipher
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def session(self) -> Session:
+        return cast("Session", EncodedSession(self._inner.session(), self.cipher))  # likewise
+
+    def showing(self) -> Session:
+        """A session for people: what cannot be decoded reads as the reason why."""
+        return cast("Session", EncodedSession(self._inner.session(), self.cipher, shows=True))
+
+    def arrival(self, request: Request) -> Arrival:
+        """The digest that takes no key stays here: it would tell a payload that can be guessed."""
+        keyed = tuple(digest for digest in request.other_digests if digest.startswith(KEYED))
+        try:
+            payload = None if request.payload is None else self.cipher.payload(request.payload)
+        except CodecFailed as failure:
+            raise StoreRejected(f"{failure}; nothing was stored") from None
+        return self._inner.arrival(replace(request, payload=payload, other_digests=keyed))
+
+
+def encoded(store: Store, codec: Codec | None) -> Store:
+    """*store* as an engine is to see it: behind the codec, or as it is where there is none."""
+    return store if codec is None else cast("Store", EncodedStore(store, Cipher(codec)))
+
+
+def session_for_people(store: Store) -> Session:
+    """Everything that can be decoded here; the rest says why it cannot."""
+    if isinstance(store, EncodedStore):
+        return store.showing()
+    return cast("Session", EncodedSession(store.session(), NO_CODEC, shows=True))
+
+
+def cipher_of(store: Store) -> Cipher:
+    return store.cipher if isinstance(store, EncodedStore) else NO_CODEC

@@ -1,0 +1,453 @@
+"""With a codec nothing that bodies and people say lies in the store as it was said, and everything runs as without."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from postgres_server import Cluster, Place
+from shiftboss import (
+    ConfigurationError,
+    Context,
+    DuplicateKey,
+    Fatal,
+    HistoryFilter,
+    LetterFilter,
+    Orchestrator,
+    Run,
+    Status,
+    WrongResult,
+)
+from shiftboss.codec import AesGcmCodec, new_key
+from shiftboss.core.holds import IsEncoded
+from shiftboss.core.opaque import OpaqueBytes
+from shiftboss.errors import StoreRejected
+
+CANARY = "canary-3f9a1c77-zoë"
+WAIT_S = 60
+OLD, NEW, OTHER = new_key(), new_key(), new_key()
+
+
+class Somewhere:
+    """A store, and everything that lies in it as raw bytes."""
+
+    def __init__(self, url: str, dump: Callable[[], bytes]) -> None:
+        self.url = url
+        self.dump = dump
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def at(request: pytest.FixtureRequest, tmp_path: Path) -> Somewhere:
+    if request.param == "sqlite":
+        return Somewhere(f"sqlite:///{tmp_path / 'boss.db'}", lambda: files(tmp_path))
+    place: Place = request.getfixturevalue("place")
+    cluster: Cluster = request.getfixturevalue("cluster")
+    return Somewhere(place.url, lambda: dumped(cluster, place))
+
+
+def files(folder: Path) -> bytes:
+    """The file, its log and whatever else lies there."""
+    return b"".join(file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file())
+
+
+def dumped(cluster: Cluster, place: Place) -> bytes:
+    """What pg_dump writes; bytes there are hexadecimal, so these are added as they are."""
+    text = cluster.run(
+        "pg_dump", "-h", "127.0.0.1", "-p", cluster.port, "-U", "postgres", "-n", place.schema, "postgres"
+    )
+    raw = [bytes.fromhex(word[3:]) for word in text.split() if word.startswith("\\\\x")]
+    return text.encode() + b"".join(raw)
+
+
+def spellings(secret: str) -> Iterator[bytes]:
+    """As people might find it: plain, escaped as JSON does, in base64 at each of the three offsets, hexadecimal."""
+    plain = secret.encode()
+    yield plain
+    yield secret.encode("ascii", "backslashreplace")
+    yield plain.hex().encode()
+    for offset in range(3):
+        yield base64.b64encode(b"x" * offset + plain)[offset and 4 : -4]
+
+
+def occurs(secret: str, data: bytes) -> bool:
+    return any(spelling in data for spelling in spellings(secret))
+
+
+def declared(url: str, codec: Any, ran: list[Any] | None = None, **options: Any) -> Orchestrator:
+    boss = Orchestrator(url, codec=codec, shutdown_timeout=5, **options)
+    seen: list[Any] = [] if ran is None else ran
+
+    @boss.worker(max_retries=0, max_consecutive_failures=1)
+    async def fails(ctx: Context, text: str) -> None:
+        ctx.log.warning("logged %s", text)
+        ctx.progress(1, 2, f"progress {text}")
+        raise Fatal(f"error {text}")
+
+    @boss.worker
+    async def echo(ctx: Context, text: str = "") -> str:
+        ctx.log.warning("logged %s", text)
+        ctx.progress(1, 2, f"progress {text}")
+        seen.append(text)
+        return text
+
+    return boss
+
+
+async def ended(boss: Orchestrator, worker: str, *args: Any, **options: Any) -> Run:
+    return await (await boss.trigger(worker, *args, **options)).wait(timeout=WAIT_S)
+
+
+# ── at rest ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def everything_is_said(boss: Orchestrator) -> None:
+    """By bodies and by people, in every place that takes their words."""
+    await ended(boss, "fails", {"text": CANARY})
+    await boss.enable("fails")
+    await ended(boss, "echo", {"text": CANARY}, key="k")
+    waits = await boss.trigger("echo", {"text": CANARY}, delay="1h")
+    await boss.cancel(waits.id, reason=f"cancelled for {CANARY}")
+    await boss.trigger("echo", {"text": CANARY}, delay="1h")
+    await boss.disable("echo", reason=f"disabled for {CANARY}")
+    await boss.enable("echo")
+    letter, *_ = await boss.dead_letters(LetterFilter())
+    await boss.resolve(letter.run, note=f"resolved for {CANARY}")
+
+
+async def test_what_was_said_stands_nowhere_in_the_store(at: Somewhere):
+    """E1: payload, result, error, traceback, log line, progress, reason, note, event, audit."""
+    boss = declared(at.url, AesGcmCodec({"k1": OLD}))
+    async with boss:
+        await everything_is_said(boss)
+        while_it_runs = at.dump()
+    afterwards = at.dump()
+
+    assert b"$sb1$k1$" in afterwards
+    assert not occurs(CANARY, while_it_runs)
+    assert not occurs(CANARY, afterwards)
+
+
+async def test_the_search_finds_it_where_there_is_no_codec(at: Somewhere):
+    """E1: or the test above would say nothing."""
+    boss = declared(at.url, None)
+    async with boss:
+        await everything_is_said(boss)
+
+        assert occurs(CANARY, at.dump())
+
+
+async def test_everything_reads_as_without_a_codec(at: Somewhere):
+    """E1."""
+    boss = declared(at.url, AesGcmCodec({"k1": OLD}))
+    async with boss:
+        failed = await ended(boss, "fails", {"text": CANARY})
+        status = (await boss.status()).worker("fails")
+        letter, *_ = await boss.dead_letters(LetterFilter())
+        handle = await boss.trigger("echo", {"text": CANARY})
+        result = await handle.result(timeout=WAIT_S)
+        info = await handle.info()
+        lines = await boss.lines(handle.id)
+        events = boss._read(lambda views: views.events(after=0, limit=100))
+
+    assert failed.error is not None
+    assert failed.error.message == f"error {CANARY}"
+    assert CANARY in failed.error.traceback
+    assert CANARY.encode() in (failed.payload or b"")
+    assert failed.attempts[0].error == failed.error
+    assert status.disabled is not None
+    assert status.disabled.error is not None
+    assert status.disabled.error.message == f"error {CANARY}"
+    assert status.last_error is not None
+    assert status.last_error.message == f"error {CANARY}"
+    assert (letter.run, letter.has_payload) == (failed.id, True)
+    assert result == CANARY
+    assert info.progress is not None
+    assert info.progress.message == f"progress {CANARY}"
+    assert [line.text for line in lines] == [f"logged {CANARY}"]
+    assert any(CANARY in str(event) for _, event in events)
+
+
+# ── keys ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_keys_rotate_and_plain_rows_stay_readable(at: Somewhere):
+    """E2: the newest key encodes, each decodes; what was stored before there was a codec is read as it is."""
+    ran: list[str] = []
+    ids = []
+    for codec in (None, AesGcmCodec({"k1": OLD}), AesGcmCodec({"k2": NEW, "k1": OLD})):
+        boss = declared(at.url, codec, ran)
+        async with boss:
+            ids.append((await ended(boss, "echo", {"text": "before"})).id)
+            ids.append((await boss.trigger("echo", {"text": "later"}, delay="1h")).id)
+    boss = declared(at.url, AesGcmCodec({"k2": NEW, "k1": OLD}))
+    async with boss:
+        runs = [await boss.run_info(run_id) for run_id in ids]
+
+    assert [run.encoded_by for run in runs] == ["", "", "k1", "k1", "k2", "k2"]
+    assert [run.payload for run in runs] == [b'{"text":"before"}', b'{"text":"later"}'] * 3
+    assert [run.result for run in runs[::2]] == [b'"before"'] * 3
+
+
+async def test_a_key_means_the_same_payload_whatever_key_encoded_it(at: Somewhere):
+    """O5, E4: the digest is a keyed one; by an older key, and from before there was a codec, it is known as well."""
+    runs = []
+    for codec in (None, AesGcmCodec({"k1": OLD}), AesGcmCodec({"k2": NEW, "k1": OLD})):
+        boss = declared(at.url, codec)
+        async with boss:
+            for key in ("a", "b")[: 1 + len(runs)]:
+                runs.append(await ended(boss, "echo", {"text": "same"}, key=key))
+            with pytest.raises(DuplicateKey):
+                await boss.trigger("echo", {"text": "other"}, key="a")
+
+    a0, a1, b1, a2, b2 = runs
+    assert a0.id == a1.id == a2.id
+    assert b1.id == b2.id
+    assert (a0.digest or "").startswith("hmac-sha256:") is False
+    assert (b1.digest or "").startswith("hmac-sha256:")
+
+
+async def test_a_replay_keeps_the_plain_bytes_and_is_encoded_with_the_newest_key(at: Somewhere):
+    """Q3, E4: also what was stored plain, whose digest would tell it to whoever guesses."""
+    for key, codec in (("", None), ("k1", AesGcmCodec({"k1": OLD}))):
+        boss = declared(at.url, codec)
+        async with boss:
+            dead = await ended(boss, "fails", {"text": CANARY})
+        assert (dead.status, dead.encoded_by) == (Status.DEAD, key)
+
+        boss = declared(at.url, AesGcmCodec({"k2": NEW, "k1": OLD}))
+        async with boss:
+            await boss.enable("fails")
+            again = await (await boss.replay(dead.id)).wait(timeout=WAIT_S)
+            await boss.enable("fails")
+
+        assert again.payload == dead.payload
+        assert again.encoded_by == "k2"
+        assert (again.digest or "").startswith("hmac-sha256:")
+
+
+# ── what cannot be read ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "lacking", [None, AesGcmCodec({"k9": OTHER}), AesGcmCodec({"k1": OTHER})], ids=["none", "another", "wrong"]
+)
+async def test_a_run_whose_payload_cannot_be_decoded_is_held_and_runs_where_it_can_be(at: Somewhere, lacking: Any):
+    """E3: nothing is lost, the hold says why, and others of its worker go on."""
+    ran: list[str] = []
+    boss = declared(at.url, AesGcmCodec({"k1": OLD}))
+    async with boss.client(create=True):
+        held = await boss.trigger("echo", {"text": CANARY})
+
+    boss = declared(at.url, lacking, ran)
+    async with boss:
+        why = await when(boss, held.id, lambda why: any(isinstance(hold, IsEncoded) for hold in why.holds))
+        others = await ended(boss, "echo", {"text": "plain"})
+        shown = await boss.run_info(held.id)
+
+    assert {hold.gate for hold in why.holds} == {"codec"}
+    assert "k1" in str(why.holds[0])
+    assert (others.status, ran) == (Status.SUCCEEDED, ["plain"])
+    assert (shown.status, shown.attempt) == (Status.PENDING, 0)
+    assert isinstance(shown.payload, OpaqueBytes)
+
+    boss = declared(at.url, AesGcmCodec({"k2": NEW, "k1": OLD}), ran)
+    async with boss:
+        done = await boss.wait_for(held.id, timeout=WAIT_S)
+
+    assert (done.status, done.attempt) == (Status.SUCCEEDED, 1)
+    assert ran == ["plain", CANARY]
+
+
+async def when(boss: Orchestrator, run_id: int, is_so: Callable[[Any], bool]) -> Any:
+    async with asyncio.timeout(WAIT_S):
+        while not is_so(why := await boss.why_run(run_id)):
+            await asyncio.sleep(0.05)
+    return why
+
+
+async def test_many_runs_that_cannot_be_decoded_do_not_starve_those_behind_them(at: Somewhere):
+    """E3: not even more than a node reads of a lane at once."""
+    boss = declared(at.url, AesGcmCodec({"k1": OLD}))
+    async with boss.client(create=True):
+        await asyncio.gather(*(boss.trigger("echo", {"text": "held"}) for _ in range(600)))
+
+    ran: list[str] = []
+    boss = declared(at.url, AesGcmCodec({"k9": OTHER}), ran)
+    async with boss:
+        assert (await ended(boss, "echo", {"text": "behind"})).status is Status.SUCCEEDED
+
+    boss = declared(at.url, AesGcmCodec({"k9": OTHER, "k1": OLD}), ran)
+    async with boss, asyncio.timeout(WAIT_S):
+        while await boss.runs(HistoryFilter(status=[Status.PENDING])):
+            await asyncio.sleep(0.05)
+
+    assert (ran[0], ran.count("held")) == ("behind", 600)
+
+
+async def test_texts_that_cannot_be_decoded_say_so_and_survive(at: Somewhere):
+    """E3: a node without the key changes rows around them, and gives them back as they lay there."""
+    boss = declared(at.url, AesGcmCodec({"k1": OLD}))
+    async with boss:
+        failed = await ended(boss, "fails", {"text": CANARY})
+
+    for codec in (None, AesGcmCodec({"k9": OTHER})):
+        boss = declared(at.url, codec)
+        async with boss:
+            shown = await boss.run_info(failed.id)
+            await boss.disable("fails", reason="looked at")
+            letters = await boss.dead_letters(LetterFilter(state=None))
+            history = await boss.runs(HistoryFilter())
+            lines = await boss.lines(failed.id)
+            status = (await boss.status()).worker("fails")
+        assert shown.error is not None
+        assert shown.error.type == "shiftboss.context.Fatal"
+        assert shown.error.message.startswith("(encrypted with key 'k1'")
+        assert isinstance(shown.payload, OpaqueBytes)
+        assert lines[0].text.startswith("(encrypted with key 'k1'")
+        assert status.last_error is not None
+        assert status.last_error.message.startswith("(encrypted with key 'k1'")
+        assert [letter.run for letter in letters] == [failed.id]
+        assert [run.id for run in history] == [failed.id]
+
+    boss = declared(at.url, AesGcmCodec({"k2": NEW, "k1": OLD}))
+    async with boss:
+        assert await boss.run_info(failed.id) == failed
+        assert (await boss.lines(failed.id))[0].text == f"logged {CANARY}"
+
+
+async def test_a_result_that_cannot_be_decoded_is_no_result(at: Somewhere):
+    """E3, W6."""
+    boss = declared(at.url, AesGcmCodec({"k1": OLD}))
+    async with boss:
+        done = await ended(boss, "echo", {"text": CANARY})
+
+    boss = declared(at.url, AesGcmCodec({"k9": OTHER}))
+    async with boss:
+        handle = await boss.trigger("echo", {"text": "x"})
+        handle.id = done.id
+        with pytest.raises(WrongResult, match="encrypted with key 'k1'"):
+            await handle.result(timeout=WAIT_S)
+
+
+# ── codecs that fail ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Faulty:
+    """Works until it is told what to do instead."""
+
+    key_ids = ("f1",)
+    digest_keys = (b"sixteen bytes or more",)
+
+    def __init__(self) -> None:
+        self.instead: Callable[[bytes], Any] | None = None
+
+    def encode(self, data: bytes) -> Any:
+        return bytes(255 - each for each in data) if self.instead is None else self.instead(data)
+
+    def decode(self, data: bytes) -> bytes:
+        return bytes(255 - each for each in data)
+
+
+def raises(data: bytes) -> bytes:
+    raise OSError(f"no key for {data!r}")
+
+
+FAULTS = {"raises": raises, "text": lambda data: data.decode(), "same": lambda data: data, "none": lambda data: None}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+async def test_a_codec_that_fails_stores_nothing_plain(at: Somewhere, fault: Callable[[bytes], Any]):
+    """E5: a payload is refused; what a body says is left out, and what became of its run is not."""
+    codec = Faulty()
+    boss = declared(at.url, codec)
+    async with boss:
+        codec.instead = fault
+        with pytest.raises(StoreRejected, match="codec's encode") as refused:
+            await boss.trigger("echo", {"text": CANARY})
+        codec.instead = None
+        dead = await boss.trigger("fails", {"text": CANARY}, delay=0.3)
+        codec.instead = fault
+        dead_run = await dead.wait(timeout=WAIT_S)
+        lines = await boss.lines(dead.id)
+        stored = at.dump()
+
+    assert CANARY not in str(refused.value)
+    assert not occurs(CANARY, stored)
+    assert dead_run.status is Status.DEAD
+    assert dead_run.error is not None
+    assert dead_run.error.type == "shiftboss.context.Fatal"
+    assert dead_run.error.message.startswith("(not stored: the codec's encode")
+    assert lines[0].text.startswith("(not stored: the codec's encode")
+
+
+async def test_a_result_that_cannot_be_encoded_is_a_success_without_one(at: Somewhere):
+    """E5, W6."""
+    codec = Faulty()
+    boss = declared(at.url, codec)
+    async with boss:
+        handle = await boss.trigger("echo", {"text": CANARY}, delay=0.3)
+        codec.instead = raises
+        done = await handle.wait(timeout=WAIT_S)
+        codec.instead = None
+        with pytest.raises(WrongResult, match=r"\(not stored: the codec's encode raised OSError\)"):
+            await handle.result(timeout=WAIT_S)
+
+    assert (done.status, done.result) == (Status.SUCCEEDED, None)
+
+
+@pytest.mark.parametrize(
+    ("codec", "why"),
+    [
+        (object(), "is no codec"),
+        (AesGcmCodec, "is no codec"),
+        ("k1", "is no codec"),
+        (type("NoIds", (Faulty,), {"key_ids": ()})(), "key_ids must be"),
+        (type("OneId", (Faulty,), {"key_ids": "k1"})(), "key_ids must be"),
+        (type("BadId", (Faulty,), {"key_ids": ("a b",)})(), "key_ids must be"),
+        (type("NoKeys", (Faulty,), {"digest_keys": ()})(), "digest_keys must be"),
+        (type("Short", (Faulty,), {"digest_keys": (b"short",)})(), "digest_keys must be"),
+        (type("Raises", (Faulty,), {"encode": lambda self, data: raises(b"")})(), "raised OSError when it was tried"),
+        (type("Same", (Faulty,), {"encode": lambda self, data: data})(), "made plain text of a text"),
+        (type("Text", (Faulty,), {"encode": lambda self, data: "text"})(), "made no bytes of a text"),
+        (type("Loses", (Faulty,), {"decode": lambda self, data: b""})(), "made what is lost of a text"),
+    ],
+)
+def test_a_codec_that_cannot_work_is_refused_before_anything_is_stored(codec: Any, why: str):
+    """E5."""
+    with pytest.raises(ConfigurationError, match=why):
+        Orchestrator("memory:", codec=codec)
+
+
+# ── what stays as it is ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_max_payload_is_about_the_plain_bytes(tmp_path: Path):
+    """E1: 1,000 bytes are 1,000, whatever a codec makes of them."""
+    boss = Orchestrator(f"sqlite:///{tmp_path / 'boss.db'}", codec=AesGcmCodec({"k1": OLD}))
+
+    @boss.worker(max_payload=1000)
+    async def echo(text: str) -> str:
+        return text
+
+    async with boss:
+        assert await (await echo.trigger("x" * (1000 - len('{"text":""}')))).result(timeout=WAIT_S)
+        with pytest.raises(ValueError, match="has 1,001 bytes, allowed are 1,000"):
+            await echo.trigger("x" * (1001 - len('{"text":""}')))
+
+
+def test_the_file_is_one_of_sqlite_all_the_same(tmp_path: Path):
+    """E1: names, keys and instants are plain: they are what lists and indexes are about."""
+    boss = declared(f"sqlite:///{tmp_path / 'boss.db'}", AesGcmCodec({"k1": OLD}))
+    boss.sync.start()
+    boss.sync.trigger("echo", {"text": CANARY}, key="order-7", delay="1h")
+    boss.sync.stop()
+
+    with sqlite3.connect(tmp_path / "boss.db") as db:
+        ((worker, key),) = db.execute("SELECT worker, key FROM run WHERE key IS NOT NULL")
+    assert (worker, key) == ("echo", "order-7")
