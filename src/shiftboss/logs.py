@@ -1,9 +1,13 @@
-"""Our loggers: a host that configures logging does not silence them by accident.
+"""Our loggers: no configuration of a host silences them by accident, and no text in a record can forge another one.
 
 Rules of this file
 - `dictConfig` and `fileConfig` disable every logger that exists and that they do not name, unless they are told not to
   (`disable_existing_loggers`): a failure would not be said any more.  Ours stay awake.
 - Whatever else a host sets holds, as for any logger: levels, filters, handlers, and `disabled`.
+- What a record says is one line, whatever a payload, an error or a body put into it: its message and its arguments are
+  escaped (`core/printable.py`) as it is made, and so any formatter of the host writes them.  A traceback, and a `Block`
+  behind the arguments, keep their lines, indented.
+- `as_given` has the message as it was: in JSON a line break is no danger.
 """
 
 from __future__ import annotations
@@ -11,21 +15,77 @@ from __future__ import annotations
 import functools
 import logging
 import sys
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from shiftboss.core import printable
+from shiftboss.core.printable import one_line
 
 Named = TypeVar("Named", bound=logging.Logger)
 
+_formatter = logging.Formatter()
+
+
+class Block(str):
+    """A text of several lines, given behind the arguments of a record: it stands below the message, indented."""
+
+    __slots__ = ()
+
+
+class _Shown(str):
+    """A text as it is shown, with what was given."""
+
+    __slots__ = ("given",)
+    given: object
+
+    def __repr__(self) -> str:
+        return one_line(repr(self.given))  # for %r
+
 
 def get_logger(name: str) -> logging.Logger:
-    """The logger of that name, awake."""
+    """The logger of that name, as one of ours."""
     logger = logging.getLogger(name)
-    if not isinstance(logger, _Awake):
-        logger.__class__ = _awake(type(logger))  # type: ignore[arg-type]  # a class is hashable
+    if not isinstance(logger, _Ours):
+        logger.__class__ = _ours(type(logger))  # type: ignore[arg-type]  # a class is hashable
     return logger
 
 
-class _Awake:
-    """Stays out of the sweep of `logging.config`."""
+# ── what a record says ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def message_of(record: logging.LogRecord) -> str:
+    """The message of a record of any logger, on one line."""
+    return one_line(record.getMessage())
+
+
+def blocks_of(record: logging.LogRecord) -> list[str]:
+    """What stands below the message: the traceback, the stack; indented."""
+    if record.exc_info and not record.exc_text:
+        record.exc_text = _traceback(record)
+    return [
+        each if isinstance(each, _Shown) else as_block(each) for each in (record.exc_text, record.stack_info) if each
+    ]
+
+
+def as_given(record: logging.LogRecord) -> str:
+    """The message of a record of any logger, before anything in it was escaped."""
+    template = str(given(record.msg))
+    match record.args:
+        case Mapping() as named if named:
+            return template % {name: given(each) for name, each in named.items()}
+        case tuple() as arguments if arguments:
+            return template % tuple(map(given, arguments))
+        case _:
+            return template
+
+
+def as_block(text: str) -> str:
+    """*text* as it may stand in the `exc_text` or `stack_info` of a record."""
+    return _shown_as(printable.block(text), text)
+
+
+class _Ours:
+    """Stays out of the sweep of `logging.config`, and escapes what its records say."""
 
     @property
     def disabled(self) -> bool:
@@ -36,8 +96,60 @@ class _Awake:
         if not value or sys._getframe(1).f_globals.get("__name__") != "logging.config":
             vars(self)["disabled"] = value
 
+    def makeRecord(self, *args: Any, **kwargs: Any) -> logging.LogRecord:  # its name in `logging`
+        # After the factory: who keeps the lines of bodies (body_lines.py) keeps them as they were said.
+        record: logging.LogRecord = super().makeRecord(*args, **kwargs)  # type: ignore[misc]  # that of a Logger
+        _escape(record)
+        return record
+
 
 @functools.cache
-def _awake(kind: type[Named]) -> type[Named]:
+def _ours(kind: type[Named]) -> type[Named]:
     """A class of the host's own (`logging.setLoggerClass`) stays beneath."""
-    return type(kind.__name__, (_Awake, kind), {"__module__": kind.__module__})
+    return type(kind.__name__, (_Ours, kind), {"__module__": kind.__module__})
+
+
+def _escape(record: logging.LogRecord) -> None:
+    arguments = record.args
+    if isinstance(arguments, tuple) and arguments and isinstance(arguments[-1], Block):
+        record.stack_info = as_block(arguments[-1])
+        arguments = arguments[:-1]
+    record.msg = _shown(record.msg)
+    if isinstance(arguments, Mapping):
+        record.args = {name: _shown(each) for name, each in arguments.items()}
+    elif arguments is not None:
+        record.args = tuple(map(_shown, arguments))
+    if record.exc_info and not record.exc_text:
+        record.exc_text = _traceback(record)  # `logging.Formatter` takes it where there is one
+    if record.stack_info and not isinstance(record.stack_info, _Shown):
+        record.stack_info = as_block(record.stack_info)
+
+
+def _traceback(record: logging.LogRecord) -> str | None:
+    try:
+        return as_block(_formatter.formatException(record.exc_info))  # type: ignore[arg-type]  # asked by the caller
+    except Exception:  # noqa: BLE001  # exceptions are the user's: a log line must not end a body
+        return None
+
+
+def _shown(value: Any) -> Any:
+    """The very same where nothing is to be escaped: a number stays one for `%d`."""
+    if value is None or isinstance(value, int | float):
+        return value
+    try:
+        text = str(value)
+        shown = one_line(text)
+    except Exception:  # noqa: BLE001  # as above; the handlers say so
+        return value
+    return value if shown == text else _shown_as(shown, value)
+
+
+def _shown_as(text: str, given: object) -> _Shown:
+    shown = _Shown(text)
+    shown.given = given
+    return shown
+
+
+def given(value: Any) -> Any:
+    """What stands behind a text that was escaped; anything else as it is."""
+    return value.given if isinstance(value, _Shown) else value

@@ -70,7 +70,7 @@ def test_without_any_configuration_pythons_last_resort_prints_warnings_and_nothi
     done = run_program(tmp_path, APP)
 
     assert "ROOT []" in done.stdout
-    assert "fails run 2 is dead (error: ValueError: boom); it waits as a dead letter\nTraceback" in done.stderr
+    assert "fails run 2 is dead (error: ValueError: boom); it waits as a dead letter\n    Traceback" in done.stderr
     assert "warning by another" in done.stderr
     assert "info by the context" not in done.stderr
     assert kept_of(done.stdout) == ["info by the context", "warning by another"]

@@ -37,12 +37,12 @@ def chatty(tmp_path, monkeypatch):
     return runs
 
 
-def test_the_lines_of_a_run_are_shown_in_order_and_cleaned(cli, chatty):
+def test_the_lines_of_a_run_are_shown_in_order_and_escaped(cli, chatty):
     shown = cli("logs", str(chatty[0]))
 
     assert shown.code == 0
     assert [line.split(" ", 2)[2] for line in shown.out.splitlines()] == [
-        f"{chatty[0]} WARNING number 1[31m",
+        f"{chatty[0]} WARNING number 1\\x1b[31m",
         f"{chatty[0]} ERROR from a library",
     ]
 

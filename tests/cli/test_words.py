@@ -35,7 +35,11 @@ def said(done, total=None, message="", at=NOON):
         (said(-1, 10), f"{EMPTY * 20}   0 %", "0 %"),
         (said(7), "7 done", "7 done"),
         (said(7, 0, "rows"), "7 done rows", "7 done rows"),
-        (said(1, 2, "evil \x1b[2J\nline"), f"{FULL * 10}{EMPTY * 10}  50 % evil [2J line", "50 % evil [2J line"),
+        (
+            said(1, 2, "evil \x1b[2J\nline"),
+            f"{FULL * 10}{EMPTY * 10}  50 % evil \\x1b[2J\\nline",
+            "50 % evil \\x1b[2J\\nline",
+        ),
     ],
 )
 def test_progress_is_a_bar_or_words(progress, drawn, in_words):
@@ -94,7 +98,7 @@ def test_a_cause_stands_beside_its_status_where_it_says_more(status, cause, text
         ("httpx.ReadTimeout", "no answer", "ReadTimeout: no answer"),
         ("KeyError", "", "KeyError"),
         ("shiftboss.ChildDied", "ChildDied: SIGSEGV", "ChildDied: SIGSEGV"),
-        ("x.Lines", "one\ntwo\x1b[0m", "Lines: one two[0m"),
+        ("x.Lines", "one\ntwo\x1b[0m", "Lines: one\\ntwo\\x1b[0m"),
     ],
 )
 def test_an_error_is_one_line_that_names_its_class_once(kind, message, text):

@@ -136,10 +136,8 @@ def _run(load: object, what: str) -> ModuleType:
     except ConfigurationError:
         raise  # a declaration that cannot work: the message says all
     except (Exception, SystemExit) as error:
-        talk.note(_their_traceback(error).rstrip())
-        raise ConfigurationError(
-            f"{what} cannot be imported: {type(error).__name__}: {talk.one_line(error)}"
-        ) from error
+        talk.block(_their_traceback(error))
+        raise ConfigurationError(f"{what} cannot be imported: {type(error).__name__}: {error}") from error
 
 
 def _their_traceback(error: BaseException) -> str:

@@ -52,8 +52,10 @@ def run_demo(*, for_s: float | None, store: str | None, http: str | None, live: 
         for page in pages:
             page.join()
     counts = archive.counts()
-    print(f"observed: {counts['samples']} samples, {counts['summaries']} summaries, {counts['reports']} reports kept")
-    print(report)
+    talk.say(
+        f"observed: {counts['samples']} samples, {counts['summaries']} summaries, {counts['reports']} reports kept"
+    )
+    talk.say(report)
     return exit_code(report, [report.signal] if report.signal is not None else [])
 
 

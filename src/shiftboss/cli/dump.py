@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from shiftboss.app.facts import encoded
-
-
-def text_of(value: Any) -> str:
-    return encoded(value).decode()
+from shiftboss.cli import talk
 
 
 def one(value: Any) -> None:
     """One object, indented for people where one looks."""
     data = encoded(value)
-    sys.stdout.write((msgspec.json.format(data, indent=2) if sys.stdout.isatty() else data).decode() + "\n")
+    talk.json((msgspec.json.format(data, indent=2) if talk.is_read_by_people() else data).decode())
 
 
 def lines(values: Iterable[Any]) -> None:
     """NDJSON: an object a line."""
     for value in values:
-        sys.stdout.write(text_of(value) + "\n")
+        line(value)
+
+
+def line(value: Any) -> None:
+    """One object on a line."""
+    talk.json(encoded(value).decode())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from shiftboss.cli import talk, times
+from shiftboss.cli import times
 from shiftboss.core import holds
 from shiftboss.core.holds import Hold
 
@@ -32,7 +32,7 @@ def thing(hold: Hold) -> str:
 
 def fact(hold: Hold, now: datetime) -> str:
     """What it is about the thing, and until when."""
-    return talk.one_line(_fact(hold)) + _until(hold, now)
+    return _fact(hold) + _until(hold, now)
 
 
 def sentence(hold: Hold, now: datetime) -> str:

@@ -6,7 +6,6 @@ Rules of this file
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -85,8 +84,6 @@ def do_all(
 
 def _show(number: int, total: int) -> None:
     """A bar, where one looks and there is something to see."""
-    if not talk.is_terminal(sys.stderr) or (total and total < AT_ONCE):
+    if total and total < AT_ONCE:
         return
-    bar = f"{words.bar(number / total)} {number:,}/{total:,}" if total else ""
-    sys.stderr.write(f"\r\x1b[2K{bar}")
-    sys.stderr.flush()
+    talk.overwrite(f"{words.bar(number / total)} {number:,}/{total:,}" if total else "")

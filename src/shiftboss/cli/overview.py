@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from shiftboss.app.views import SystemStatus, WorkerStatus
-from shiftboss.cli import holding, table, talk, times, words
+from shiftboss.cli import holding, table, times, words
 from shiftboss.cli.table import Cell, Column, Row
 from shiftboss.core.health import in_a_word
 from shiftboss.core.value import replace
@@ -58,7 +58,7 @@ def print_status(found: SystemStatus, *, whole: bool) -> None:
             table.show(WITH_WHY, [[*_worker(worker, found.at), _why(worker, found)] for worker in found.workers])
         for reason in found.reasons if whole else ():
             if not reason.worker:
-                table.line(talk.one_line(reason.text))
+                table.line(reason.text)
         return
     if whole:
         table.headline(*headline(found))

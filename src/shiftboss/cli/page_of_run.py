@@ -17,6 +17,7 @@ from shiftboss.app.pages import PageOfRun
 from shiftboss.cli import table, talk, times, words
 from shiftboss.cli.table import Cell, Column
 from shiftboss.core.model import MAX_LINES, Attempt, Cause, DeadLetter, Error, Run, Status
+from shiftboss.core.printable import lines_of
 from shiftboss.core.unreadable import REMEDY
 
 TRACEBACK_LINES = 12  # the innermost frames; --json has all that is kept
@@ -59,7 +60,7 @@ def show(page: PageOfRun) -> None:
     _show_data("payload", run.payload)
     _show_data("result", run.result)
     if run.result_error is not None:
-        talk.note(f"its result cannot be given back: {talk.one_line(run.result_error)}")
+        talk.note(f"its result cannot be given back: {run.result_error}")
     _hint(page)
 
 
@@ -105,7 +106,7 @@ def _facts(page: PageOfRun) -> list[tuple[str, str]]:
         ("dead letter", _letter(page.letter, now)),
         ("chain", _links(page)),
     ]
-    return [(key, talk.one_line(text)) for key, text in found if text]
+    return [fact for fact in found if fact[1]]
 
 
 def _origin(run: Run) -> str:
@@ -212,13 +213,13 @@ def _show_failure(run: Run) -> None:
     elif error.traceback:
         is_late = failed is not None and failed.cause is Cause.TIMEOUT
         title = "where it was when its time was up" if is_late else "where it failed"
-        _show_lines(title, error.traceback.splitlines(), TRACEBACK_LINES)
+        _show_lines(title, error.traceback.split("\n"), TRACEBACK_LINES)
 
 
 def _streams(text: str) -> list[tuple[str, list[str]]]:
     """What a program wrote, by stream."""
     found: list[tuple[str, list[str]]] = []
-    for line in text.splitlines():
+    for line in text.split("\n"):
         name = line.removeprefix(OUTPUT_MARK)
         if name != line and name in OUTPUT_LINES and name not in dict(found):
             found.append((name, []))
@@ -229,7 +230,7 @@ def _streams(text: str) -> list[tuple[str, list[str]]]:
 
 def _show_lines(title: str, lines: Sequence[str], most: int) -> None:
     """The last of them that say something."""
-    shown = talk.clean("\n".join(lines)).strip("\n").splitlines()
+    shown = lines_of("\n".join(lines).strip("\n"))
     if not shown:
         return
     left_out = f"  ({len(shown) - most:,} lines more above; --json has them)" if len(shown) > most else ""
@@ -251,7 +252,7 @@ def _show_log(page: PageOfRun) -> None:
     title = f"log of attempt {page.log[-1].attempt}" if page.log[-1].attempt > 1 else "log"
     table.line("  ", title, Cell(f"  ({more:,} lines more{kept}: shiftboss logs {run.id})" if more else "", "dim"))
     for line in page.log:
-        text = talk.one_line(line.text)
+        text = line.text
         level = "" if line.level == "INFO" else f"{line.level} "
         table.headline("    ", Cell(f"{times.clock(line.at, page.at)}  ", "dim"), f"{level}{text}")
 
@@ -269,7 +270,7 @@ def _show_data(title: str, data: bytes | None) -> None:
         text = short
     if len(text) > MAX_SHOWN_CHARS:
         text = f"{text[:MAX_SHOWN_CHARS]}\n… ({len(data):,} bytes in all; --json has them)"
-    first, *rest = talk.clean(text).splitlines() or [""]
+    first, *rest = lines_of(text) or [""]
     table.line("  ", Cell(title, "dim"), f"  {first}")
     for line in rest:
         table.line(f"  {' ' * len(title)}  {line}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shiftboss.app.pages import PageOfWorker
 from shiftboss.app.views import WorkerStatus
-from shiftboss.cli import holding, relations, table, talk, times, words
+from shiftboss.cli import holding, relations, table, times, words
 from shiftboss.cli.commands.runs import show_runs
 from shiftboss.cli.table import Cell, Column
 from shiftboss.core.policy import BreakerPolicy
@@ -21,7 +21,7 @@ def show(page: PageOfWorker) -> None:
     health = words.health(worker.health)
     table.line(Cell(worker.name, "bold"), "  ", health._replace(style=f"bold {health.style}".strip()))
     if worker.doc:
-        table.line("  ", Cell(talk.one_line(worker.doc), "italic"))
+        table.line("  ", Cell(" ".join(worker.doc.split()), "italic"))
     for title, facts in (("", _now(page)), ("Settings", _settings(page)), ("Relations", _relations(page))):
         if not facts:
             continue
@@ -56,7 +56,7 @@ def _now(page: PageOfWorker) -> list[tuple[str, str]]:
         instants = ", ".join(times.clock(at, now) for at in page.next)
         facts.append(("next", f"{instants}  ({times.relative(page.next[0], now)})"))
     facts.append(("nodes", ", ".join(page.nodes) or "none that lives"))
-    return [(key, talk.one_line(text)) for key, text in facts]
+    return [(key, text) for key, text in facts]
 
 
 def _settings(page: PageOfWorker) -> list[tuple[str, str]]:

@@ -11,7 +11,6 @@ import contextlib
 import importlib
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple, NoReturn
@@ -160,7 +159,7 @@ def _tell(error: BaseException) -> Exit:
     if isinstance(error, KeyboardInterrupt | click.Abort):
         return code
     if Debug.is_on():
-        traceback.print_exception(error)
+        talk.traceback_of(error)
     match error:
         case click.UsageError():
             talk.error(_small(error.format_message()))
@@ -169,9 +168,9 @@ def _tell(error: BaseException) -> Exit:
         case click.ClickException():
             talk.error(_small(error.format_message()))
         case _ if is_ours(error):
-            talk.error(talk.clean(str(error)))
+            talk.error(error)
         case _:
-            talk.error(f"{type(error).__name__}: {talk.one_line(error)}")
+            talk.error(f"{type(error).__name__}: {error}")
             if not Debug.is_on():
                 talk.note("This is a mistake in shiftboss.  Please report it with what --debug shows.")
     return code
@@ -186,7 +185,7 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
         from shiftboss.app.node import package_version
 
-        click.echo(f"shiftboss {package_version()}")
+        talk.say(f"shiftboss {package_version()}")
         ctx.exit()
 
 

@@ -18,6 +18,7 @@ import msgspec
 from shiftboss.app.node import package_version
 from shiftboss.cli import talk, words
 from shiftboss.context import RunFilter
+from shiftboss.logs import as_given, blocks_of, given, message_of
 
 if TYPE_CHECKING:
     from shiftboss.app.orchestrator import Orchestrator
@@ -34,15 +35,15 @@ def banner(app: App) -> None:
     chosen = {name: it for name, it in boss.definitions.items() if boss.only(name)}
     modes = Counter(it.mode.value for it in chosen.values())
     dot = f" {words.sign('·')} "
-    name = talk.styled(f"shiftboss {package_version()}", sys.stderr, bold=True)
     counts = ", ".join(f"{number} {mode}" for mode, number in sorted(modes.items()))
-    talk.note(dot.join((name, app.name, boss.store_url)))
+    talk.note(f"{dot}{app.name}{dot}{boss.store_url}", title=f"shiftboss {package_version()}")
     left = len(boss.definitions) - len(chosen)
     parts = [f"{words.plural(len(chosen), 'worker')}: {counts}", words.plural(boss.max_concurrency, "slot")]
     if left:
         parts.append(f"{left} left to other processes")
     talk.note(dot.join(parts))
-    talk.hint("Ctrl-C drains, a second one cancels, a third leaves at once\n")
+    talk.hint("Ctrl-C drains, a second one cancels, a third leaves at once")
+    talk.note()
 
 
 def say_what_happens(boss: Orchestrator, *, log_format: str | None, log_level: str | None) -> None:
@@ -63,32 +64,37 @@ def say_what_happens(boss: Orchestrator, *, log_format: str | None, log_level: s
     root.setLevel((log_level or "info").upper())
 
 
-class OneLine(logging.Formatter):
-    """A failure that is an event is one line: its traceback is kept with the run, for `shiftboss show`."""
+class TextLines(logging.Formatter):
+    """A line for each record, of whatever logger, and below it what keeps its lines, indented.
+
+    A failure that is an event is one line: its traceback is kept with the run, for `shiftboss show`.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
-        return record.getMessage() if record.name == "shiftboss.run" else super().format(record)
+        blocks = [] if record.name == "shiftboss.run" else blocks_of(record)
+        return "\n".join((self.line(record, message_of(record)), *blocks))
+
+    def line(self, record: logging.LogRecord, text: str) -> str:
+        raise NotImplementedError
 
 
-class PlainLines(OneLine):
+class PlainLines(TextLines):
     """ "2027-03-28 14:00:02 INFO fetch-data run 12 started"."""
 
-    def format(self, record: logging.LogRecord) -> str:
+    def line(self, record: logging.LogRecord, text: str) -> str:
         when = datetime.fromtimestamp(record.created).astimezone()
-        text = talk.clean(super().format(record))
         return f"{when:%Y-%m-%d %H:%M:%S} {record.levelname} {_tagged(record, text)}"
 
 
-class TerminalLines(OneLine):
+class TerminalLines(TextLines):
     """The time, the worker in a column of its own, the rest; coloured by level."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self._width = width
 
-    def format(self, record: logging.LogRecord) -> str:
+    def line(self, record: logging.LogRecord, text: str) -> str:
         when = datetime.fromtimestamp(record.created).astimezone()
-        text = talk.clean(super().format(record))
         worker = getattr(record, "worker", "") or ""
         if _is_of_a_body(record):
             text = f"run {record.run}: {text}"  # type: ignore[attr-defined]  # put there by the filter
@@ -115,11 +121,15 @@ class JsonLines(logging.Formatter):
             "at": datetime.fromtimestamp(record.created, UTC),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": as_given(record),
         }
         line |= {tag: getattr(record, tag) for tag in TAGS if getattr(record, tag, None) not in (None, "")}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
+        elif record.exc_text:  # of a child
+            line["exception"] = str(given(record.exc_text))
+        if record.stack_info:
+            line["stack"] = str(given(record.stack_info))
         return msgspec.json.encode(line, enc_hook=str).decode()
 
 

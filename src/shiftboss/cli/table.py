@@ -4,6 +4,7 @@ Rules of this file
 - Off a terminal nothing is cut or wrapped: one line a row, for `grep` and `awk`.
 - On a terminal a table is as wide as the window at most; one column gives way, the one that says `gives`.
 - Styles are named in `words.py`; a plain table has none.
+- What stands in a cell or a line was escaped here (`core/printable.py`): a row is one line, whatever it shows.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from shiftboss.cli import talk
+from shiftboss.core.printable import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -97,7 +99,7 @@ def line(*parts: str | Cell) -> None:
     """One line of parts, each with its style."""
     rich_console = console()
     if rich_console is None:
-        print("".join(part.text if isinstance(part, Cell) else part for part in parts).rstrip())
+        print("".join(_cell(part).text for part in parts).rstrip())
     else:
         rich_console.print(joined(*parts))
 
@@ -108,15 +110,16 @@ def headline(*parts: str | Cell) -> None:
     if rich_console is None:
         line(*parts)
     else:
-        rich_console.print(joined(*parts, one_line=True))
+        rich_console.print(joined(*parts, cut=True))
 
 
-def joined(*parts: str | Cell, one_line: bool = False) -> RenderableType:
+def joined(*parts: str | Cell, cut: bool = False) -> RenderableType:
+    """*cut*: where the window ends."""
     from rich.text import Text
 
-    text = Text(no_wrap=True, overflow="ellipsis") if one_line else Text()
-    for part in parts:
-        text.append(part.text, style=part.style) if isinstance(part, Cell) else text.append(part)
+    text = Text(no_wrap=True, overflow="ellipsis") if cut else Text()
+    for part in map(_cell, parts):
+        text.append(part.text, style=part.style)
     return text
 
 
@@ -125,7 +128,12 @@ def blank() -> None:
 
 
 def _cells(row: Row) -> list[Cell]:
-    return [cell if isinstance(cell, Cell) else Cell(cell) for cell in row]
+    return [_cell(each) for each in row]
+
+
+def _cell(part: str | Cell) -> Cell:
+    """A part of a line, without what would end it or act."""
+    return part._replace(text=one_line(part.text)) if isinstance(part, Cell) else Cell(one_line(part))
 
 
 def _plain_lines(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> Iterable[str]:

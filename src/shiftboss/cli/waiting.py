@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 
@@ -40,14 +39,9 @@ def _shown(boss: Orchestrator) -> Iterator[Show]:
         yield _changes()
         return
     try:
-        yield lambda run, held: _overwrite(_line(run, held, boss))
+        yield lambda run, held: talk.overwrite(_line(run, held, boss))
     finally:
-        _overwrite("")
-
-
-def _overwrite(text: str) -> None:
-    sys.stderr.write(f"\r\x1b[2K{text[: shutil.get_terminal_size().columns - 1]}")  # a wrapped line stays for ever
-    sys.stderr.flush()
+        talk.overwrite("")
 
 
 def _held(views: Views, run: Run) -> str:

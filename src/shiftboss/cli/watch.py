@@ -71,7 +71,7 @@ def _answers(views: Views, names: tuple[str, ...]) -> Iterator[SystemStatus | st
             pause.wait(MIN_TURN_S)
             views.wait(TURN_S - MIN_TURN_S)
         except StoreUnavailable as error:
-            yield talk.one_line(StoreTrouble.of(error))
+            yield str(StoreTrouble.of(error))
             pause.wait(ASK_AGAIN_S)
 
 
@@ -105,10 +105,10 @@ def _page(found: SystemStatus | None, trouble: str, console: Console, foot: str)
 
     parts: list[object] = []
     if trouble:
-        parts.append(Text(trouble, style="bold red"))
+        parts.append(table.joined(table.Cell(trouble, "bold red")))
     if found is not None:
         clock = table.Cell(f"{times.clock(found.at, found.at)}  ", "dim")
-        parts.append(table.joined(clock, *overview.headline(found), one_line=True))
+        parts.append(table.joined(clock, *overview.headline(found), cut=True))
         for section in overview.sections(found, height=console.height):
             parts += ["", table.rendered(*section, width=console.width)]
         if not found.workers:
@@ -135,7 +135,7 @@ def _print_changes(views: Views, names: tuple[str, ...], *, as_json: bool) -> No
             state = _state(worker)
             if known.get(worker.name) != state:
                 known[worker.name] = state
-                print(dump.text_of(worker) if as_json else _change(worker, answer), flush=True)
+                dump.line(worker) if as_json else talk.say(_change(worker, answer))
         for name in known.keys() - {worker.name for worker in answer.workers}:
             del known[name]
             talk.note(f"{name} was forgotten")

@@ -15,6 +15,7 @@ from shiftboss.cli import talk, times
 from shiftboss.cli.table import Cell
 from shiftboss.core.health import HealthReason
 from shiftboss.core.model import Disabled, Progress, Run, Status
+from shiftboss.core.printable import one_line
 
 HEALTH_STYLES = {
     "healthy": "green",
@@ -118,7 +119,7 @@ def _share(said: Progress) -> float | None:
 
 
 def _message(said: Progress) -> str:
-    return f" {talk.one_line(said.message)}" if said.message else ""
+    return f" {one_line(said.message)}" if said.message else ""
 
 
 def bar(share: float) -> str:
@@ -150,19 +151,19 @@ def reason(found: HealthReason, worker: WorkerStatus, now: datetime) -> str:
     """A reason beside its worker's name; of the disabled since when, as everything else here says it."""
     if found.fact == "disabled" and worker.disabled is not None:
         return disabled(worker.disabled, now)
-    return talk.one_line(found.text)
+    return found.text
 
 
 def disabled(found: Disabled, now: datetime) -> str:
     """ "disabled by ada 4 min ago: the gateway is being moved"."""
-    why = f": {talk.one_line(found.reason)}" if found.reason else ""
+    why = f": {found.reason}" if found.reason else ""
     return f"disabled by {found.by} {times.ago(found.since, now)}{why}"
 
 
 def error(kind: str, message: str) -> str:
     """ "ReadTimeout: no answer"; the class without its module."""
     short = kind.rpartition(".")[2]
-    said = talk.one_line(message).removeprefix(f"{short}: ")
+    said = one_line(message).removeprefix(f"{short}: ")
     return f"{short}: {said}" if said else short
 
 
@@ -180,12 +181,12 @@ def cause(run: Run) -> str:
 
 def with_remedy(text: str, remedy: str) -> list[Cell]:
     """The cells of a finding: what is, and below it what to do; in one line where nobody looks."""
-    arrow = f"{sign('→')} {talk.one_line(remedy)}"
+    arrow = f"{sign('→')} {remedy}"
     if not remedy:
-        return [Cell(talk.one_line(text))]
+        return [Cell(text)]
     if not talk.is_terminal(sys.stdout):
-        return [Cell(f"{talk.one_line(text)} {arrow}")]
-    return [Cell(talk.one_line(text)), Cell(arrow, "cyan")]
+        return [Cell(f"{text} {arrow}")]
+    return [Cell(text), Cell(arrow, "cyan")]
 
 
 def in_bytes(number: int) -> str:

@@ -15,13 +15,14 @@ from collections.abc import Callable
 
 from shiftboss.clock import Clock
 from shiftboss.core.value import Value
+from shiftboss.logs import Block
 
 THRESHOLD_S = 0.5  # a web request would notice; with a tick a second, whatever lasts two is surely seen
 MAX_FRAMES = 20  # the innermost ones: enough to see what blocks
 
 BLOCKED = (
     "the event loop has not answered for %.1f s: %s blocks it; make it a plain function, which runs in a thread, or "
-    "await asyncio.to_thread(...)%s"
+    "await asyncio.to_thread(...)"
 )
 
 
@@ -33,14 +34,14 @@ class Blocked(Value, frozen=True):
     lag_s: float
     stack: str
 
-    def worded(self) -> tuple[str, *tuple[object, ...]]:
-        """A log line's template and its arguments."""
+    def worded(self) -> tuple[str, float, str, Block]:
+        """A log line's template and its arguments; the last one stands below it."""
         who = "code outside of any worker" if self.worker is None else f"worker {self.worker!r} (run {self.run})"
-        return BLOCKED, self.lag_s, who, f"\n{self.stack}".rstrip()
+        return BLOCKED, self.lag_s, who, Block(self.stack)
 
     def __str__(self) -> str:
-        template, *arguments = self.worded()
-        return template % tuple(arguments)
+        template, lag_s, who, stack = self.worded()
+        return f"{template % (lag_s, who)}\n{stack}".rstrip()
 
 
 class Watchdog:

@@ -54,6 +54,7 @@ from shiftboss.executors.wire import (
     Where,
     Work,
 )
+from shiftboss.logs import as_given
 from shiftboss.ports import Launch
 from shiftboss.trace import VARIABLE, RemoteSpan
 
@@ -336,7 +337,7 @@ class _Sender(logging.Handler):
                 for name, value in vars(record).items()
                 if name not in STANDARD and isinstance(value, (str, int, float, bool, type(None)))
             }
-            text = record.getMessage()[:MAX_TEXT_CHARS]
+            text = as_given(record)[:MAX_TEXT_CHARS]
             shown = None if not record.exc_info else logging.Formatter().formatException(record.exc_info)
             line = Line(
                 name=record.name,

@@ -10,20 +10,22 @@ import logging
 
 from shiftboss.context import Context
 from shiftboss.executors.wire import Line
-from shiftboss.logs import get_logger
+from shiftboss.logs import as_block, get_logger
 
 log = get_logger("shiftboss.executors")
 
 
 def log_again(line: Line, context: Context | None) -> None:
     """Handle a child's record here."""
-    logger = logging.getLogger(line.name)
+    # What we say ourselves is escaped here, the rest is between the host's loggers and its handlers.
+    logger = get_logger(line.name) if line.name.startswith("shiftboss.") else logging.getLogger(line.name)
     if not logger.isEnabledFor(line.level):
         return
-    text = line.text if line.traceback is None else f"{line.text}\n{line.traceback}"
-    record = logger.makeRecord(line.name, line.level, line.file, line.line, text, (), None, line.function, None)
+    record = logger.makeRecord(line.name, line.level, line.file, line.line, line.text, (), None, line.function, None)
     vars(record).update(line.extra)
     record.created = line.created_s
+    if line.traceback is not None:
+        record.exc_text = as_block(line.traceback)
     inside = context if line.in_body else None
     if inside is not None:
         record.worker, record.run, record.attempt = inside.worker, inside.run_id, inside.attempt

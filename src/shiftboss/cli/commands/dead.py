@@ -80,7 +80,7 @@ def _row(group: DeadGroup, now: datetime) -> list[str | table.Cell]:
         table.Cell(f"{group.count:,}", "red"),
         group.worker,
         group.cause.replace("_", " "),
-        talk.one_line(group.error_type.rpartition(".")[2]),
+        group.error_type.rpartition(".")[2],
         times.ago(group.oldest_at, now),
         times.ago(group.newest_at, now),
         str(group.newest_run),
@@ -154,7 +154,7 @@ def replay(
             if as_json:
                 dump.lines([{"dead": letter.run, "run": run.id, "worker": run.worker, "due_at": run.due_at}])
             else:
-                print(letter.run, run.id)
+                talk.say(f"{letter.run} {run.id}")
 
         return letters.do_all(found, again, say)
 
@@ -246,7 +246,7 @@ def _only_say(found: list[DeadLetter], what: str, *, as_json: bool) -> int:
         dump.lines(found)
     else:
         for letter in found:
-            print(letter.run, letter.worker, letter.error_type or letter.cause.value)
+            talk.say(f"{letter.run} {letter.worker} {letter.error_type or letter.cause.value}")
         talk.note(f"would {what} {letters.in_words(found)}" if found else f"nothing to {what}")
     return Exit.DONE
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from shiftboss.cli import dump, place
+from shiftboss.cli import dump, place, talk
 from shiftboss.cli.app_file import load_app
 from shiftboss.cli.command import Command, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
@@ -39,7 +39,7 @@ def graph(target: str | None, form: str, as_json: bool, store: str | None, app: 
     if as_json:
         dump.one(drawn.edges())
     elif form == "mermaid":
-        print(drawn.mermaid())
+        talk.program(drawn.mermaid())
     else:
         drawn.show()
     return Exit.DONE

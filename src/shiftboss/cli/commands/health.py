@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from shiftboss.cli import dump, place, table, talk, words
+from shiftboss.cli import dump, place, table, words
 from shiftboss.cli.command import Command, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.core.health import in_a_word
@@ -27,7 +27,7 @@ def health(as_json: bool, store: str | None, app: str | None) -> int:
     else:
         word = words.health(in_a_word(found.status, found.reasons))
         table.line(word._replace(style=f"bold {word.style}"), f"  {words.plural(len(found.workers), 'worker')}")
-        rows = [(words.health(reason.severity), reason.worker, talk.one_line(reason.text)) for reason in found.reasons]
+        rows = [(words.health(reason.severity), reason.worker, reason.text) for reason in found.reasons]
         if rows:
             table.show(REASONS, rows, indent="  ", header=False)
     return Exit.DONE if found.status in words.GOOD else Exit.FALSE

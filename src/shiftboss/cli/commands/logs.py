@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from datetime import timedelta
 
 import click
@@ -93,7 +94,11 @@ class Shown:
                 f"{words.plural(missing, 'line')} of run {line.run} left out here: "
                 f"of each attempt the last {MAX_LINES:,} are kept"
             )
-        print(dump.text_of(line) if self._as_json else _text(line), flush=True)
+        if self._as_json:
+            dump.line(line)
+            sys.stdout.flush()
+        else:
+            talk.say(_text(line))
 
     def _runs(self) -> list[Run]:
         """Those that may have said something since the last look."""
@@ -114,4 +119,4 @@ class Shown:
 
 def _text(line: LogLine) -> str:
     again = f".{line.attempt}" if line.attempt > 1 else ""
-    return f"{times.stamp(line.at)} {line.run}{again} {line.level} {talk.clean(line.text)}"
+    return f"{times.stamp(line.at)} {line.run}{again} {line.level} {line.text}"

@@ -68,7 +68,7 @@ def _move(source: str, target: str, *, as_json: bool) -> int:
             try:
                 moved = move(old, new, on_progress=_show)
             finally:
-                _clear()
+                talk.overwrite()
     if as_json:
         dump.one(moved)
     else:
@@ -84,13 +84,6 @@ def _rows(moved: Moved) -> list[list[str | table.Cell]]:
 def _show(stage: Stage, runs: int) -> None:
     """A number that grows, where one looks; a line now and then, where it is kept."""
     if talk.is_terminal(sys.stderr):
-        sys.stderr.write(f"\r\x1b[2K{runs:,} runs {stage}")
-        sys.stderr.flush()
+        talk.overwrite(f"{runs:,} runs {stage}")
     elif runs and runs % LINE_RUNS == 0:
         talk.note(f"{runs:,} runs {stage}")
-
-
-def _clear() -> None:
-    if talk.is_terminal(sys.stderr):
-        sys.stderr.write("\r\x1b[2K")
-        sys.stderr.flush()

@@ -69,5 +69,5 @@ def _row(node: NodeStatus, now: datetime, *, is_dead: bool) -> list[str | table.
         f"{node.lease_left_s:.0f} s" if node.live else table.Cell("ended", "red"),
         times.rough((now - node.started_at).total_seconds()),
         version,
-        table.Cell(talk.one_line(shed), "yellow"),
+        table.Cell(shed, "yellow"),
     ]

@@ -83,7 +83,7 @@ def _of_store(pid: int | None, name: str | None, store: str | None, app: str | N
                 return Answer(False, f"no node of {whose} is there: it has not started, has left, or was given up")
             return _judged(views, found)
     except OperatorError as error:
-        return Answer(True, f"nothing is known against it, but the store cannot be asked: {talk.one_line(error)}")
+        return Answer(True, f"nothing is known against it, but the store cannot be asked: {error}")
 
 
 def _find(nodes: tuple[NodeStatus, ...], pid: int | None, name: str | None) -> NodeStatus | None:
@@ -104,6 +104,6 @@ def _judged(views: Views, node: NodeStatus) -> Answer:
     try:
         views.try_write()
     except OperatorError as error:
-        said = f"node {node.name} cannot renew its lease, for the store takes no writes: {talk.one_line(error)}"
+        said = f"node {node.name} cannot renew its lease, for the store takes no writes: {error}"
         return Answer(True, said)
     return Answer(False, f"node {node.name} does not renew its lease, although the store takes writes: it stands still")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import timedelta
 
 import click
@@ -39,16 +38,9 @@ def prune(older_than: float, letters_older_than: float, yes: bool, store: str | 
                 runs_before=before, letters_before=letters_before, events_before=before, limit=BATCH
             ):
                 total += gone
-                _show(total)
+                talk.overwrite(f"{total:,} deleted")
         finally:
             session.close()
-            _show(None)
+            talk.overwrite()
     talk.note(f"{words.plural(total, 'row')} deleted")
     return Exit.DONE
-
-
-def _show(total: int | None) -> None:
-    """A number that grows, where one looks."""
-    if talk.is_terminal(sys.stderr):
-        sys.stderr.write("\r\x1b[2K" if total is None else f"\r{total:,} deleted")
-        sys.stderr.flush()

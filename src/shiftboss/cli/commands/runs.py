@@ -111,7 +111,7 @@ def _when(run: Run, now: datetime) -> str:
 def _why(run: Run) -> table.Cell:
     """Where it came from, or what went wrong."""
     if run.unreadable is not None:
-        return table.Cell(talk.one_line(f"{run.unreadable} → {REMEDY}"), "red")
+        return table.Cell(f"{run.unreadable} → {REMEDY}", "red")
     if run.error is not None and run.status is not Status.SUCCEEDED:
         return table.Cell(words.error(run.error.type, run.error.message), "red" if run.status is Status.DEAD else "")
     if run.cause is not None:

@@ -40,7 +40,7 @@ def disable(names: tuple[str, ...], reason: str, store: str | None, app: str | N
         for name in names:
             state = boss.sync.disable(name, reason=reason)
             why = state.disabled.reason if state.disabled is not None else ""
-            talk.note(f"{state.name} is disabled{': ' if why else ''}{talk.one_line(why)}")
+            talk.note(f"{state.name} is disabled{': ' if why else ''}{why}")
     return Exit.DONE
 
 

@@ -72,7 +72,7 @@ def trigger(
     with place.operating(store, app, create=create) as boss:
         run = boss.sync.trigger(name, given, **options)
         if not wait:
-            dump.one(run) if as_json else print(run.id)
+            dump.one(run) if as_json else talk.say(run.id)
             return Exit.DONE
         talk.note(f"{run.worker} run {run.id}")
         run = waiting.wait_for(boss, run.id, timeout_s=timeout)
@@ -83,9 +83,9 @@ def _tell_end(run: Run, *, as_json: bool) -> int:
     if as_json:
         dump.one(run)
     elif run.status is Status.SUCCEEDED:
-        print(run.result.decode() if run.result is not None else "null")
+        talk.json(run.result.decode() if run.result is not None else "null")
         if run.result_error is not None:
-            talk.note(f"this is not what the body returned: {talk.one_line(run.result_error)}")
+            talk.note(f"this is not what the body returned: {run.result_error}")
     if run.status is Status.SUCCEEDED:
         return Exit.DONE
     why = f": {words.error(run.error.type, run.error.message)}" if run.error is not None else ""
