@@ -1,9 +1,8 @@
-"""One line is one line: in every command, whatever bodies, payloads and people have put into a store."""
+"""A7: one line is one line in every command, whatever bodies, payloads and people have put into a store."""
 
 from __future__ import annotations
 
 import ast
-import contextlib
 import json
 import logging
 import re
@@ -17,7 +16,6 @@ import shiftboss.cli
 from shiftboss import Context, Fatal, Orchestrator
 from shiftboss.cli.run_words import JsonLines, PlainLines, TerminalLines
 from shiftboss.core.printable import UNSEEN
-from shiftboss.errors import RunFailed
 
 from .conftest import process
 from .test_terminal import Terminal
@@ -63,8 +61,7 @@ def seeded(tmp_path_factory):
         good = boss.sync.trigger("evil", {"text": EVIL}, key=EVIL).id
         dead = boss.sync.trigger("evil", {"text": EVIL, "fails": True}).id
         for run in (good, dead):
-            with contextlib.suppress(RunFailed):
-                boss.sync.wait_for(run, timeout=20)
+            boss.sync.wait_for(run, timeout=20)
         waiting = boss.sync.trigger("evil", {"text": EVIL}, delay=3600).id
         boss.sync.disable("evil", reason=EVIL)
         boss.sync.stop()

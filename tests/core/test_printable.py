@@ -1,4 +1,4 @@
-"""What people may be shown of texts from anywhere."""
+"""A7: what people may be shown of texts from anywhere."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ def test_what_ends_a_line_acts_or_hides_is_escaped_and_the_rest_is_as_it_was(tex
 
 
 def test_no_character_that_acts_is_let_through_and_none_that_is_seen_is_changed():
+    """A7: of all of Unicode."""
     for character in EVERYTHING:
         kind = unicodedata.category(character)
         if kind in HARMFUL or (kind == "Cf" and ord(character) not in VISIBLE_FORMATS):
@@ -46,6 +47,7 @@ def test_no_character_that_acts_is_let_through_and_none_that_is_seen_is_changed(
 
 
 def test_a_block_keeps_its_lines_each_of_them_indented():
+    """A7: none of them can pass for a line of its own."""
     text = "Traceback:\n\tdeep\r\n2027-01-01 ERROR forged\x1b[1A\x85x\n\n"
 
     assert block(text) == "    Traceback:\n        deep\n    2027-01-01 ERROR forged\\x1b[1A\\x85x"
