@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
 
+from shiftboss.core import address
 from shiftboss.core.kinds import (
     AT_LEAST_ONE,
     NAME_TEXT,
@@ -203,7 +204,16 @@ def _fallback(value: Any, /, *, name: str) -> Any:
 
 
 def _store(value: Any, /, *, name: str) -> str:
-    return text(4096)(str(value) if isinstance(value, PurePath) else value, name=name)
+    given = str(value) if isinstance(value, PurePath) else value
+    try:
+        return text(4096)(given, name=name)
+    except ConfigurationError:
+        if isinstance(given, int | float):
+            raise
+        what = address.shown(given) if isinstance(given, str) else type(given).__name__  # never a password
+        raise ConfigurationError(
+            f"{name}={what!r} is no address; give a text such as sqlite:///jobs.db or postgresql://user@host/database"
+        ) from None
 
 
 def _clock(value: Any, /, *, name: str) -> Any:

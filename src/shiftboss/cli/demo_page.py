@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.app.serve import exit_code, serve
 from shiftboss.cli import run_until, run_words, serving, table, talk, watch
+from shiftboss.core.address import shown
 from shiftboss.demo.archive import FOLDER, Archive
 from shiftboss.demo.endpoint import Endpoint
 from shiftboss.demo.observatory import observatory
@@ -87,7 +88,7 @@ def _say_where(boss: Orchestrator, *, is_live: bool) -> None:
     command = os.path.relpath(sys.argv[0]) if os.path.sep in sys.argv[0] else sys.argv[0]
     if command.endswith("__main__.py"):
         command = "python -m shiftboss"
-    place = boss.store_url.removeprefix("sqlite:///")
+    place = shown(boss.store_url).removeprefix("sqlite:///")
     talk.note(f"the observatory keeps everything in {place}; Ctrl-C drains and says what became of it")
     talk.note("from a second terminal:")
     for what in ("status --watch", "why summarize", "trigger outlook sensor=cpu --wait", "logs backup", "dead"):

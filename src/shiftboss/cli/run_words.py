@@ -18,6 +18,7 @@ import msgspec
 from shiftboss.app.node import package_version
 from shiftboss.cli import talk, words
 from shiftboss.context import RunFilter
+from shiftboss.core import address
 from shiftboss.logs import as_given, blocks_of, given, message_of
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def banner(app: App) -> None:
     modes = Counter(it.mode.value for it in chosen.values())
     dot = f" {words.sign('·')} "
     counts = ", ".join(f"{number} {mode}" for mode, number in sorted(modes.items()))
-    talk.note(f"{dot}{app.name}{dot}{boss.store_url}", title=f"shiftboss {package_version()}")
+    talk.note(f"{dot}{app.name}{dot}{address.shown(boss.store_url)}", title=f"shiftboss {package_version()}")
     left = len(boss.definitions) - len(chosen)
     parts = [f"{words.plural(len(chosen), 'worker')}: {counts}", words.plural(boss.max_concurrency, "slot")]
     if left:

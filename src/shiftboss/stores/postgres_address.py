@@ -10,17 +10,19 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from typing import NamedTuple
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
 
 from psycopg import ProgrammingError, conninfo, pq
 
+from shiftboss.core import address
 from shiftboss.errors import ConfigurationError, did_you_mean
 from shiftboss.stores.postgres_deadline import CONNECT_S
 
 SCHEMA = "shiftboss"
 NAME = re.compile(r"[a-z_][a-z0-9_]{0,47}")  # needs no quotes, and has room as a channel's name
 OURS = ("schema", "prepare")
-SECRETS = ("password", "sslpassword", "passfile", "oauth_client_secret", "scram_client_key", "scram_server_key")
+SECRETS = frozenset(("password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"))
+OPTION = re.compile(r"\w+=")
 DEFAULTS = {  # a dead peer is noticed in seconds; the deadline of calls is the last resort, not the first
     "connect_timeout": str(CONNECT_S),
     "keepalives": "1",
@@ -50,9 +52,9 @@ class Address(NamedTuple):
 
 def address_of(url: str) -> Address:
     """Raises ConfigurationError, which never repeats the password."""
-    parts = urlsplit(url)
-    query = parse_qsl(parts.query, keep_blank_values=True)
     shown = _shown(url)
+    parts = _parts(url, shown)
+    query = parse_qsl(parts.query, keep_blank_values=True)
     _check_names([name for name, _ in query], shown)
     ours = {name: value for name, value in query if name in OURS}
     theirs = urlencode([(name, value) for name, value in query if name not in OURS], quote_via=quote)
@@ -61,10 +63,7 @@ def address_of(url: str) -> Address:
             f"postgresql://{parts.netloc}{parts.path}" + (f"?{theirs}" if theirs else "")
         )
     except (ProgrammingError, ValueError):  # what libpq says may quote the password
-        raise ConfigurationError(
-            f"store {shown!r} is not understood: write postgresql://user:password@host:port/database?schema=name, with "
-            "%-escapes in user and password where they have other characters; options are those of libpq"
-        ) from None
+        raise _not_understood(shown) from None
     parameters = {name: str(value) for name, value in parsed.items() if value is not None}
     if not all(port.isdigit() for port in parameters.get("port", "5432").split(",") if port):
         raise ConfigurationError(f"store {shown!r}: the port must be a number")
@@ -87,14 +86,40 @@ def address_of(url: str) -> Address:
     return Address(shown, defaults | parameters, schema, prepare)
 
 
+def _parts(url: str, shown: str) -> SplitResult:
+    """Raises ConfigurationError where a part of a password may have become another one's: it has /, ?, # or @ in it."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # which quotes what it does not like
+        raise _not_understood(shown) from None
+    options = parts.query.split("&") if parts.query else []
+    if "#" in url or "@" in parts.path or not all(OPTION.match(each) for each in options):
+        raise _not_understood(shown)
+    return parts
+
+
+def _not_understood(shown: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"store {shown!r} is not understood: write postgresql://user:password@host:port/database?schema=name, with "
+        "%-escapes in user and password where they have other characters (%2F for /, %3F for ?, %23 for #, %40 for "
+        "@); options are those of libpq"
+    )
+
+
 def _check_names(names: list[str], shown: str) -> None:
     """libpq would not say which one it does not know, and takes the last of two."""
     known = _known()
+    has_secret = not SECRETS.isdisjoint(names)  # with an & in it, say: what follows is no name then
     for name in names:
         if name == "durability":
             raise ConfigurationError(
                 f"store {shown!r}: durability is an option of SQLite; what a commit survives here is the server's "
                 "synchronous_commit (`shiftboss doctor` says how it is set)"
+            )
+        if name not in known and has_secret:
+            raise ConfigurationError(
+                f"store {shown!r}: an option is unknown, or an & in the password must be written as %26; options are "
+                "those of libpq, schema and prepare"
             )
         if name not in known:
             near = did_you_mean(name.lower(), known)
@@ -109,10 +134,4 @@ def _known() -> set[str]:
 
 
 def _shown(url: str) -> str:
-    parts = urlsplit(url)
-    user, _, host = parts.netloc.rpartition("@")
-    user = user.partition(":")[0]
-    shown = _known().difference(SECRETS)  # a name that is unknown may be a secret's, misspelt
-    kept = [(name, value) for name, value in parse_qsl(parts.query) if name in shown]
-    query = f"?{urlencode(kept, quote_via=quote)}" if kept else ""
-    return f"postgresql://{user}@{host}{parts.path}{query}" if user else f"postgresql://{host}{parts.path}{query}"
+    return address.shown(url).replace("postgres://", "postgresql://", 1)

@@ -2,7 +2,8 @@
 
 Rules of this file
 - An address that could mean two things is refused, with what is accepted: a store made in the wrong place is a store
-  whose work nobody does.
+  whose work nobody does.  What looks like the address of a server never becomes the name of a file.
+- No message repeats a password, however the address is misspelt (`core/address.py`).
 - A driver is imported when it is asked for, never before.
 """
 
@@ -12,6 +13,7 @@ from collections.abc import Collection
 from urllib.parse import parse_qsl
 
 from shiftboss.clock import Clock, SystemClock
+from shiftboss.core.address import is_of_server, shown
 from shiftboss.errors import ConfigurationError, did_you_mean
 from shiftboss.ports import Store
 
@@ -21,7 +23,7 @@ SQLITE = "sqlite:///"
 POSTGRES = ("postgresql://", "postgres://")
 ACCEPTED = (
     "use sqlite:///relative/path.db, sqlite:////absolute/path.db, postgresql://user@host/database, memory: for tests, "
-    "or the path of a file (with a slash or a suffix, like ./shiftboss.db)"
+    "or the path of a file (with a slash or a suffix, like ./shiftboss.db; ./ or / also before one with @ or = in it)"
 )
 
 
@@ -31,9 +33,10 @@ def open_store(url: str = DEFAULT_URL, clock: Clock | None = None, *, durability
     It can also stand in the address: sqlite:///jobs.db?durability=process.  Raises ConfigurationError.
     """
     clock = clock or SystemClock()
-    address, _, query = url.strip().partition("?")
+    url = url.strip()
+    address, _, query = url.partition("?")
     if address.startswith(POSTGRES):
-        store = _postgres(url.strip(), clock)
+        store = _postgres(url, clock)
         _takes_no(durability, "what a commit survives on PostgreSQL is the server's synchronous_commit")
         return store
     if address in (MEMORY, "memory://"):
@@ -68,18 +71,28 @@ def _path(address: str, url: str) -> str:
     """The path that an address of SQLite names."""
     if address.startswith(SQLITE):
         path = address[len(SQLITE) :]
+        if path != MEMORY and is_of_server(path):
+            raise _no_file(url)
         if path in ("", "/") or path.endswith("/"):
-            raise ConfigurationError(f"store {url!r} names no file; {ACCEPTED}")
+            raise ConfigurationError(f"store {shown(url)!r} names no file; {ACCEPTED}")
         if ":memory:" in path:
-            raise ConfigurationError(f"store {url!r}: what lives in memory is {MEMORY!r} here; {ACCEPTED}")
+            raise ConfigurationError(f"store {shown(url)!r}: what lives in memory is {MEMORY!r} here; {ACCEPTED}")
         return path
     if address.startswith("sqlite:"):
-        raise ConfigurationError(f"store {url!r} has too few slashes; {ACCEPTED}")
+        raise ConfigurationError(f"store {shown(url)!r} has too few slashes; {ACCEPTED}")
     if address.startswith(("postgresql:", "postgresql+", "postgres:")):
         raise ConfigurationError(f"this address of PostgreSQL lacks its slashes, or names a driver; {ACCEPTED}")
-    if "://" in address or not _looks_like_a_path(address):
-        raise ConfigurationError(f"store {url!r} is not understood; {ACCEPTED}")
+    if is_of_server(url):  # with its options, where one has a password
+        raise _no_file(url)
+    if not _looks_like_a_path(address):
+        raise ConfigurationError(f"store {shown(url)!r} is not understood; {ACCEPTED}")
     return address
+
+
+def _no_file(url: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"store {shown(url)!r} is not understood: it looks like the address of a server, and names no file; {ACCEPTED}"
+    )
 
 
 def _looks_like_a_path(address: str) -> bool:
@@ -92,7 +105,9 @@ def _durability(given: str | None, options: dict[str, str], url: str) -> str:
     """What the address and the caller say, who must not contradict each other."""
     in_url = options.get("durability", given)
     if given is not None and in_url != given:
-        raise ConfigurationError(f"store {url!r} says durability={in_url}, the orchestrator {given!r}; leave one out")
+        raise ConfigurationError(
+            f"store {shown(url)!r} says durability={in_url}, the orchestrator {given!r}; leave one out"
+        )
     chosen = "power" if in_url is None else in_url
     if chosen not in ("power", "process"):
         raise ConfigurationError(
@@ -108,8 +123,8 @@ def _options(query: str, url: str, *, known: Collection[str]) -> dict[str, str]:
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in known:
             hint = did_you_mean(name.lower(), known) if known else "such a store takes none"
-            raise ConfigurationError(f"store {url!r}: option {name!r} is unknown; {hint}")
+            raise ConfigurationError(f"store {shown(url)!r}: option {name!r} is unknown; {hint}")
         if name in options:
-            raise ConfigurationError(f"store {url!r}: option {name!r} is given twice; leave one out")
+            raise ConfigurationError(f"store {shown(url)!r}: option {name!r} is given twice; leave one out")
         options[name] = value
     return options

@@ -1,0 +1,79 @@
+"""Addresses of stores: how they may be shown, and whether one is meant for a server.
+
+Rules of this file
+- Shown is what can be nothing but harmless: scheme, user, host, port, path, options of known names.  Of an address that
+  cannot be told apart with certainty, for a character in the password that should be escaped say, only the scheme is.
+- What looks like the address of a server, however misspelt, is no file: its password would become the file's name.
+"""
+
+from __future__ import annotations
+
+import re
+
+HIDDEN = "…"
+# Of libpq, of ours and of other databases; the value of any other name may be a secret's, misspelt.
+HARMLESS = frozenset(
+    (
+        "application_name", "client_encoding", "connect_timeout", "database", "dbname", "durability",
+        "fallback_application_name", "gssencmode", "host", "hostaddr", "keepalives", "keepalives_count",
+        "keepalives_idle", "keepalives_interval", "load_balance_hosts", "max_protocol_version",
+        "min_protocol_version", "options", "port", "prepare", "require_auth", "schema", "service", "ssl",
+        "ssl_max_protocol_version", "ssl_min_protocol_version", "sslcompression", "sslmode", "sslnegotiation",
+        "sslrootcert", "target_session_attrs", "tcp_user_timeout", "user",
+    )
+)  # fmt: skip
+KEYWORDS = (
+    r"(?:host|hostaddr|port|dbname|database|user|username|uid|password|passwd|pwd|passfile|service|sslmode|server"
+    r"|data\s+source)"
+)
+
+_ADDRESS = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)"
+    r"(?:(?P<user>[\w.~%+-]*)(?P<password>:[^/?#@:\s]*)?@)?"
+    r"(?P<place>(?:[\w.,%-]|\[[0-9A-Fa-f:.%]*\]|:\d{0,5}(?=[,/?]|$))*(?:/[\w.,~%+-]*)*)"
+    r"(?:\?(?P<options>[^#\s]*))?"
+)
+_OPTION = re.compile(r"(?P<name>\w+)=(?P<value>[^@=?&]*)")
+_SCHEME = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]{0,30}:?//?")
+_PAIRS = re.compile(rf"[\s;'\"]{KEYWORDS}\s*=", re.IGNORECASE)
+_PAIR = re.compile(r"\s*['\"]?\w+(?:\s\w+)?\s*=")
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+_MISSPELT = re.compile(r"[^/\\]*:|[A-Za-z][A-Za-z0-9+.-]*//")  # postgres:/…, localhost:5432/…, postgres//…
+_EXPLICIT = ("./", "../", "/", "~")
+SQLITE = "sqlite:///"
+MEMORY = "memory:"
+
+
+def shown(address: str) -> str:
+    """*address* without what is, or could be, a secret in it."""
+    given = address.strip()
+    file, _, options = given.removeprefix(SQLITE).partition("?")
+    if file == MEMORY or not is_of_server(file):
+        place = f"{SQLITE}{file}" if given.startswith(SQLITE) else file
+    elif (found := _ADDRESS.fullmatch(given)) is not None:
+        options = found["options"] or ""
+        has_user = found["user"] and (found["password"] or found["scheme"].lower().startswith("postgres"))
+        user = f"{found['user']}@" if has_user else ""  # alone it may be a token
+        place = f"{found['scheme']}{user}{found['place']}"
+    else:
+        scheme = _SCHEME.match(given)
+        return f"{scheme[0].strip() if scheme else ''}{HIDDEN}"
+    asked = _harmless(options)
+    return f"{place}?{asked}" if asked else place
+
+
+def is_of_server(path: str) -> bool:
+    """Whether what should name a file looks like the address of a server, complete or not."""
+    if "://" in path or _PAIRS.search(path):
+        return True
+    if path.startswith(_EXPLICIT) or _DRIVE.match(path):
+        return False
+    return "@" in path or bool(_PAIR.match(path) or _MISSPELT.match(path))
+
+
+def _harmless(options: str) -> str:
+    """Those with a known name; none where they cannot be told apart."""
+    parts = [_OPTION.fullmatch(each) for each in options.split("&")]
+    if not options or None in parts:
+        return ""
+    return "&".join(part[0] for part in parts if part is not None and part["name"] in HARMLESS)
