@@ -134,4 +134,6 @@ def _known() -> set[str]:
 
 
 def _shown(url: str) -> str:
-    return address.shown(url).replace("postgres://", "postgresql://", 1)
+    place, _, options = address.shown(url).replace("postgres://", "postgresql://", 1).partition("?")
+    query = urlencode(parse_qsl(options, keep_blank_values=True), quote_via=quote)
+    return f"{place}?{query}" if query else place
