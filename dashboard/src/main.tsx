@@ -8,7 +8,7 @@ import "./styles/tables.css";
 import "./styles/controls.css";
 import "./styles/pages.css";
 import { render } from "preact";
-import { readSession } from "./api/session";
+import { logInByLink, readSession } from "./api/session";
 import { stream } from "./live/stream";
 import { keepFocus } from "./parts/focus";
 import { listen } from "./parts/keys";
@@ -19,6 +19,7 @@ import "./prefs";
 render(<Shell />, document.getElementById("app") as HTMLElement);
 keepFocus();
 listen({ help: openSheet, actions: openActions });
-void readSession()
+void logInByLink()
+  .then(readSession)
   .catch(() => undefined)
   .then(stream);

@@ -116,14 +116,20 @@ class Watched:
         self.forgiven: list[str] = []  # parts of what the test itself provokes
         self.wrong: list[str] = []
 
-    def page(self, url: str, *, theme: str = "light", size: dict[str, int] | None = None) -> Page:
-        """A new browser's first page, which has read what it shows."""
+    def page(
+        self, url: str, *, token: str | None = None, theme: str = "light", size: dict[str, int] | None = None
+    ) -> Page:
+        """A new browser's first page, which has read what it shows; logged in before, where *token* is given."""
         context = self._browser.new_context(
             viewport=size or DESK, color_scheme=theme, reduced_motion="reduce", service_workers="block"
         )
         context.set_default_timeout(PATIENCE_MS)
         self._contexts.append(context)
         self._hosts.add(url.split("/")[2])
+        if token is not None:
+            headers = {"sec-fetch-site": "same-origin"}
+            entered = context.request.post(f"{url.split('#')[0]}api/v1/session", data={"token": token}, headers=headers)
+            assert entered.status == 204, entered.text()
         page = context.new_page()
         page.on("console", self._said)
         page.on("pageerror", lambda error: self.wrong.append(f"uncaught: {error}"))
@@ -168,4 +174,4 @@ def watched(browser: Browser) -> Iterator[Watched]:
 @pytest.fixture
 def open_page(watched: Watched, world: World) -> Callable[..., Page]:
     """`open_page("#/runs", theme="dark")`"""
-    return lambda place="", **more: watched.page(f"{world.url}{place}", **more)
+    return lambda place="", **more: watched.page(f"{world.url}{place}", token=world.token, **more)

@@ -72,6 +72,26 @@ def test_who_has_no_token_is_asked_for_it(watched, guarded):
     expect(page.get_by_label("Token")).to_be_visible()
 
 
+def test_a_link_logs_in_once_and_leaves_no_code_in_the_address(watched, shop):
+    watched.forgiven.append("401 (Unauthorized)")  # Chromium says so of the used link
+    shop.serve()
+    link = shop.link
+    page = watched.page(link)
+    expect(page.get_by_role("button", name="Updates: live")).to_be_visible()
+    assert "code" not in page.url
+    again = watched.page(link)
+    expect(again.get_by_role("alert")).to_contain_text("This link was used before")
+    again.evaluate(f"location.hash = {shop.link.partition('#')[2]!r}")  # a fresh one, pasted into the open page
+
+    expect(again.get_by_role("button", name="Updates: live")).to_be_visible()
+    assert "code" not in again.url
+    again.go_back()
+    assert "code" not in again.url
+    for each in (page, again):
+        watched.leave(each)
+    shop.stop_serving()
+
+
 @pytest.mark.parametrize(
     "place", ["", "#/workers/charge-card", "#/runs", "#/dead", "#/fleet", "#/activity", "#/graph", "#/timeline"]
 )

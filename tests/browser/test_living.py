@@ -98,7 +98,7 @@ def test_the_timeline_shows_a_run_as_it_comes_and_tells_of_it(open_page, world):
 
 def test_the_stream_survives_a_restart_of_the_server(watched, world):
     watched.forgiven += ["ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION_RESET"]
-    page = watched.page(f"{world.url}#/runs?worker=count")
+    page = watched.page(f"{world.url}#/runs?worker=count", token=world.token)
     expect(page.get_by_role("button", name="Updates: live")).to_be_visible()
     world.stop_serving()
     expect(page.get_by_role("button", name="Updates: reconnecting")).to_be_visible()

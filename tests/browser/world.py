@@ -46,6 +46,19 @@ class World:
         self.address = self.server.address
         self.server.start()
 
+    @property
+    def token(self) -> str:
+        """What this server has made for itself."""
+        assert self.server is not None
+        assert self.server.token_file is not None
+        return self.server.token_file.read_text().strip()
+
+    @property
+    def link(self) -> str:
+        """To the page, by a code that logs in."""
+        assert self.server is not None
+        return self.server.login_link()
+
     def stop_serving(self) -> None:
         if self.server is not None:
             self.server.stop()

@@ -55,11 +55,15 @@ def start(home):
 
 
 def address_in(line: str) -> str:
+    """The address, and the file of its token."""
     return line.split("dashboard and API: ")[1].strip()
 
 
 def status_of(address: str) -> str:
-    with urllib.request.urlopen(f"{address}api/v1/status", timeout=PATIENCE_S) as answer:  # noqa: S310  # ours
+    url, _, file = address.strip(")").partition(" (token: ")
+    request = urllib.request.Request(f"{url}api/v1/status")  # noqa: S310  # ours
+    request.add_header("authorization", f"Bearer {Path(file).read_text().strip()}")
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:  # noqa: S310  # ours
         return answer.read().decode()
 
 
@@ -143,7 +147,7 @@ def test_the_app_does_not_outlive_what_started_it(home, start):
 def test_a_port_that_is_taken_is_refused_or_passed_over(home, start):
     write(home)
     first = start("app.py", "--http", "127.0.0.1:0")
-    taken = address_in(first.says("dashboard and API: ")).removeprefix("http://").strip("/")
+    taken = address_in(first.says("dashboard and API: ")).partition(" ")[0].removeprefix("http://").strip("/")
     second = start("app.py", "--http", taken)
 
     second.says("cannot be listened on")

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from shiftboss import Context, Fatal, Orchestrator
-from shiftboss.web.access import Local, Mounted
+from shiftboss.web.access import Mounted
 from shiftboss.web.application import Application
 from shiftboss.web.server import Address, Server
 
@@ -68,6 +68,21 @@ def file_shop(tmp_path) -> Orchestrator:
     return a_shop(f"sqlite:///{tmp_path / 'shop.db'}")
 
 
+def open_gate() -> Mounted:
+    """Whoever comes is an administrator."""
+
+    async def authorize(request):
+        return "admin"
+
+    return Mounted(authorize)
+
+
+class Served(Address):
+    """An address, and the token that opens it."""
+
+    token = ""
+
+
 class Api:
     """A client that speaks to the application without a socket."""
 
@@ -90,7 +105,7 @@ class Api:
 async def started(boss: Orchestrator, authorize=None, **headers: str) -> AsyncIterator[Api]:
     """*boss* running, and a client of its API; everybody is its administrator unless *authorize* says otherwise."""
     async with boss:
-        gate = Local() if authorize is None else Mounted(authorize)
+        gate = open_gate() if authorize is None else Mounted(authorize)
         api = Api(Application(boss, gate), **headers)
         async with api.http:
             yield api
@@ -104,7 +119,10 @@ def serving(boss: Orchestrator, **options):
         server = Server(boss, Address("127.0.0.1", options.pop("port", 0)))
         server.start()
         try:
-            yield server.address
+            address = Served(*server.address)
+            if server.token_file is not None:
+                address.token = server.token_file.read_text().strip()
+            yield address
         finally:
             server.stop()
     finally:
@@ -127,6 +145,8 @@ class Sse:
         self.last_id = last
         query = "&".join(f"{key}={value}" for key, value in {"topics": topics, **params}.items())
         head = f"GET {path}?{query} HTTP/1.1\r\nHost: {address.host}:{address.port}\r\n"
+        if token := getattr(address, "token", ""):
+            head += f"Authorization: Bearer {token}\r\n"
         if last is not None:
             head += f"Last-Event-ID: {last}\r\n"
         self._socket = socket.create_connection((address.host, address.port), timeout=PATIENCE_S)

@@ -17,11 +17,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shiftboss.web.access import Local
 from shiftboss.web.application import Application
 from shiftboss.web.table import OPERATIONS, PREFIX
 
-from .conftest import BASE, SAME_ORIGIN, a_shop
+from .conftest import BASE, SAME_ORIGIN, a_shop, open_gate
 
 FUZZED = [operation for operation in OPERATIONS if operation.id != "events"]  # a stream: its parameters below
 HOSTILE = (
@@ -46,7 +45,7 @@ class Fuzzed:
         self.loop = asyncio.new_event_loop()
         self.boss = a_shop(url, durability="process")
         self.loop.run_until_complete(self.boss.start())
-        transport = httpx.ASGITransport(Application(self.boss, Local()))
+        transport = httpx.ASGITransport(Application(self.boss, open_gate()))
         self.http = httpx.AsyncClient(transport=transport, base_url=BASE, headers=SAME_ORIGIN)
 
     def send(self, method: str, path: str, **kwargs) -> httpx.Response:

@@ -341,9 +341,10 @@ def test_a_client_that_never_reads_is_cut_off_and_holds_up_nobody(file_shop, mon
 
     monkeypatch.setattr(hub.Hub, "leave", noted)
     with serving(file_shop) as address:
+        credential = f"Authorization: Bearer {address.token}\r\n"
         deaf = socket.create_connection((address.host, address.port))
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        deaf.sendall(f"GET /api/v1/events HTTP/1.1\r\nHost: {address.host}\r\n\r\n".encode())
+        deaf.sendall(f"GET /api/v1/events HTTP/1.1\r\nHost: {address.host}\r\n{credential}\r\n".encode())
 
         assert left.wait(30)
         deaf.close()

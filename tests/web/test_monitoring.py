@@ -15,10 +15,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from shiftboss.core.health import Health
 from shiftboss.core.model import BreakerMode, Cause, Status
-from shiftboss.web.access import Local
 from shiftboss.web.application import Application
 
-from .conftest import BASE, PATIENCE_S, a_shop
+from .conftest import BASE, PATIENCE_S, a_shop, open_gate
 
 HERE = Path(__file__).parents[2] / "examples" / "monitoring"
 FROM_PROMETHEUS = {"instance", "job"}  # labels that every scraped series has
@@ -44,7 +43,7 @@ def panels() -> list[dict]:
 
 async def scraped() -> str:
     boss = a_shop("memory:")
-    app = Application(boss, Local())
+    app = Application(boss, open_gate())
     async with boss, httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE) as http:
         for to in ("ada", "broken"):
             await (await boss.trigger("send", {"to": to})).wait(timeout=PATIENCE_S)

@@ -13,10 +13,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from shiftboss import Orchestrator
 from shiftboss.engine import contact
 from shiftboss.web import probes
-from shiftboss.web.access import Local, Mounted
+from shiftboss.web.access import Mounted
 from shiftboss.web.application import Application
 
-from .conftest import BASE, PATIENCE_S, a_shop
+from .conftest import BASE, PATIENCE_S, a_shop, open_gate
 
 
 def a_client(app) -> httpx.AsyncClient:
@@ -66,7 +66,7 @@ async def test_an_authorize_that_hangs_or_fails_keeps_no_probe_waiting(monkeypat
 
 async def test_health_does_not_wait_for_another_reader():
     """An export or a chart that reads for long has the library's own reader."""
-    async with a_shop("memory:") as boss, a_client(Application(boss, Local())) as client:
+    async with a_shop("memory:") as boss, a_client(Application(boss, open_gate())) as client:
         reading, go_on = threading.Event(), threading.Event()
 
         def for_long(views) -> None:
@@ -88,7 +88,7 @@ async def test_health_does_not_wait_for_another_reader():
 async def test_health_that_nobody_can_judge_in_time_is_the_last_one_while_that_is_young(monkeypatch):
     monkeypatch.setattr(probes, "JUDGED_WITHIN_S", 0.05)
     async with a_shop("memory:") as boss:
-        app = Application(boss, Local())
+        app = Application(boss, open_gate())
         async with a_client(app) as client:
             await until_ok(client)
             with boss.store.lock:  # nobody reads the store
@@ -116,7 +116,7 @@ async def test_a_silent_server_is_red_at_once_while_the_engine_waits_for_it(far)
     """C3, H3, H5: nobody asks the server; the metrics of this process are there all the same."""
     boss = Orchestrator(far.url, shutdown_timeout=3)
     boss.register("tick", lambda: None, every="1h", start="next")
-    async with boss, a_client(Application(boss, Local())) as client:
+    async with boss, a_client(Application(boss, open_gate())) as client:
         green = [(await client.get(path)).status_code for path in ("/readyz", "/healthz")]
         far.fall_silent()
         await until(lambda: boss.trouble is not None)

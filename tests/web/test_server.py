@@ -18,7 +18,7 @@ import pytest
 from shiftboss.web import reading
 from shiftboss.web.server import Address
 
-from .conftest import PATIENCE_S, Sse, a_shop, serving
+from .conftest import PATIENCE_S, Served, Sse, a_shop, serving
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 
@@ -56,14 +56,16 @@ class Running:
         for line in self.process.stderr:
             self.said.append(line)
             if found := re.search(r"http://(.+):(\d+)/", line):
-                self.address = Address(found[1], int(found[2]))
+                self.address = Served(found[1], int(found[2]))
+                if file := re.search(r"\(token: (.+)\)", line):
+                    self.address.token = Path(file[1]).read_text().strip()
                 break
 
     def ask(self, path: str, *, token: str | None = None, **body):
         data = json.dumps(body).encode() if body else None
         request = urllib.request.Request(f"{self.address.url}{path}", data=data)  # noqa: S310  # our own address
         request.add_header("content-type", "application/json")
-        request.add_header("authorization", f"Bearer {token or 'x'}")
+        request.add_header("authorization", f"Bearer {token or self.address.token or 'x'}")
         try:
             with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:  # noqa: S310  # our own address
                 return answer.status, json.loads(answer.read() or b"null")
@@ -124,7 +126,7 @@ def test_web_serves_a_store_and_runs_nothing(folder):
             ended = running.ends()
 
     assert {worker["health"] for worker in status["workers"]} == {"offline"}
-    assert (run["run"]["status"], run["run"]["by"]) == ("pending", "ada")
+    assert (run["run"]["status"], run["run"]["by"]) == ("pending", "local")
     assert ended == 0
 
 
@@ -202,7 +204,8 @@ def begun(address: Address, length: int, sent: bytes) -> socket.socket:
     """A POST whose body of *length* bytes has come as far as *sent*."""
     connection = socket.create_connection((address.host, address.port), timeout=PATIENCE_S)
     connection.sendall(
-        f"POST /api/v1/workers/pick/trigger HTTP/1.1\r\nHost: {address.host}\r\nSec-Fetch-Site: same-origin\r\n"
+        f"POST /api/v1/workers/pick/trigger HTTP/1.1\r\nHost: {address.host}\r\n"
+        f"Authorization: Bearer {address.token}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n".encode()
         + sent
     )
@@ -229,7 +232,8 @@ def test_a_body_that_says_no_length_is_counted(file_shop, monkeypatch):
     with serving(file_shop) as address:
         connection = socket.create_connection((address.host, address.port), timeout=PATIENCE_S)
         connection.sendall(
-            f"POST /api/v1/workers/pick/trigger HTTP/1.1\r\nHost: {address.host}\r\nSec-Fetch-Site: same-origin\r\n"
+            f"POST /api/v1/workers/pick/trigger HTTP/1.1\r\nHost: {address.host}\r\n"
+            f"Authorization: Bearer {address.token}\r\n"
             "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
             + b"40\r\n"
             + b"x" * 64

@@ -6,10 +6,10 @@ import httpx
 import pytest
 
 from shiftboss.web import site
-from shiftboss.web.access import Local, Mounted
+from shiftboss.web.access import Mounted
 from shiftboss.web.application import Application
 
-from .conftest import BASE, a_shop
+from .conftest import BASE, a_shop, open_gate
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def a_browser(gate) -> httpx.AsyncClient:
 
 
 async def test_the_page_is_asked_for_anew_and_its_assets_are_kept(built):
-    async with a_browser(Local()) as browser:
+    async with a_browser(open_gate()) as browser:
         page = await browser.get("/")
         asset = await browser.get("/assets/main-1a2b.js")
 
@@ -39,7 +39,7 @@ async def test_the_page_is_asked_for_anew_and_its_assets_are_kept(built):
 
 @pytest.mark.parametrize("path", ["../secret", "%2e%2e/secret", "%2e%2e%2fsecret", "x/../../secret", "//secret", ""])
 async def test_nothing_outside_of_its_assets_is_served(built, path):
-    async with a_browser(Local()) as browser:
+    async with a_browser(open_gate()) as browser:
         assert (await browser.get(f"/assets/{path}")).status_code == 404
 
 
@@ -51,7 +51,7 @@ async def test_a_stranger_sees_no_page(built):
 
 async def test_where_it_is_not_built_a_page_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(site.Site.__init__, "__defaults__", (tmp_path,))
-    async with a_browser(Local()) as browser:
+    async with a_browser(open_gate()) as browser:
         page = await browser.get("/")
 
     assert page.status_code == 200

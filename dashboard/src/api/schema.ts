@@ -396,6 +396,12 @@ export interface Log {
   lines: Array<LogLine>;
 }
 
+/** `token`: one of this server's; or `code`: that of the link that it printed. */
+export interface LogIn {
+  token?: string | null;
+  code?: string | null;
+}
+
 /** What a body logged: the `number`-th line of the attempt under that fence. */
 export interface LogLine {
   run: number;
@@ -852,11 +858,6 @@ export interface TimelineRow {
   worker: string;
   runs: Array<Run>;
   planned: Array<string>;
-}
-
-/** The token of this server. */
-export interface Token {
-  token: string;
 }
 
 /** `delay` in seconds or as "5m", or `at`; `key` makes it idempotent, and so does the header Idempotency-Key. */

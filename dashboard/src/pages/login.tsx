@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { sentence } from "../api/client";
-import { logIn } from "../api/session";
+import { linkTrouble, logIn } from "../api/session";
 import { Trouble } from "../parts/bits";
 
 export function Login() {
@@ -25,7 +25,9 @@ export function Login() {
     <main class="login">
       <form onSubmit={(event) => void submit(event)}>
         <h1>shiftboss</h1>
-        <p class="about">This server asks for its token, once in twelve hours.</p>
+        <p class="about">
+          This server asks for a token, once in twelve hours. Started on a terminal, it prints a link that logs in without one.
+        </p>
         <div class="field">
           <label for="token">Token</label>
           <input
@@ -39,10 +41,11 @@ export function Login() {
             onInput={(event) => setToken(event.currentTarget.value)}
           />
           <p class="hint" id="token-hint">
-            What the process was given as <code>SHIFTBOSS_AUTH_TOKEN</code>.
+            Your own, the one that the process was given as <code>SHIFTBOSS_AUTH_TOKEN</code>, or what{" "}
+            <code>shiftboss token show</code> prints on its machine.
           </p>
         </div>
-        {trouble && <Trouble error={trouble} />}
+        {(trouble || linkTrouble.value) && <Trouble error={trouble || linkTrouble.value} />}
         <button type="submit" class="primary" disabled={busy || token === ""}>
           {busy ? "Working…" : "Log in"}
         </button>

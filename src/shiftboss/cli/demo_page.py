@@ -35,7 +35,7 @@ def run_demo(*, for_s: float | None, store: str | None, http: str | None, live: 
     with (
         _endpoint() as endpoint,
         run_until.conditions(_boss := _make(url, endpoint), for_s=for_s, burst=False) as until,
-        serving.page(_boss, http or _default_page(), or_free=http is None) as open_page,
+        serving.page(_boss, http or _default_page(), or_free=http is None) as served,
     ):
         boss = _boss
         _say_where(boss, is_live=is_live)
@@ -43,9 +43,9 @@ def run_demo(*, for_s: float | None, store: str | None, http: str | None, live: 
 
         def begin(engine: Engine) -> None:
             until(engine)
-            address = open_page()
+            served.open()
             if is_live:
-                page = threading.Thread(target=_show, args=(boss, engine, address), name="shiftboss-page", daemon=True)
+                page = threading.Thread(target=_show, args=(boss, engine, served), name="shiftboss-page", daemon=True)
                 page.start()
                 pages.append(page)
 
@@ -102,7 +102,7 @@ def _say_where(boss: Orchestrator, *, is_live: bool) -> None:
         run_words.say_what_happens(boss, log_format=None, log_level=None)
 
 
-def _show(boss: Orchestrator, engine: Engine, address: str | None) -> None:
+def _show(boss: Orchestrator, engine: Engine, served: serving.Page) -> None:
     console = table.console()
     if console is None:
         return
@@ -110,4 +110,9 @@ def _show(boss: Orchestrator, engine: Engine, address: str | None) -> None:
         contextlib.closing(boss.new_views()) as views,
         contextlib.suppress(NotStarted),
     ):  # closed at the end
-        watch.show_live(console, views, until=engine.over.done, foot=f"dashboard: {address}   " if address else "")
+        watch.show_live(console, views, until=engine.over.done, foot=lambda: _foot(served))
+
+
+def _foot(served: serving.Page) -> str:
+    link = served.link()
+    return "" if link is None else f"dashboard: {link}   "

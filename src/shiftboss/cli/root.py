@@ -64,6 +64,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "doctor": Entry("doctor", "doctor", "Examine store, machine and fleet; each finding with its remedy."),
         "migrate": Entry("migrate", "migrate", "Make the store, bring its schema up to date, or move it elsewhere."),
         "prune": Entry("prune", "prune", "Delete finished runs that are old enough."),
+        "token": Entry("token", "token", "Tokens of the dashboard and the HTTP API."),
         "completion": Entry("completion", "completion", "Print completion for bash, zsh or fish."),
     },
 }

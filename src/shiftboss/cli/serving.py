@@ -2,14 +2,19 @@
 
 Rules of this file
 - The port is taken before anything else is started: a wrong address fails at once, and nothing has happened.
+- On a terminal the page's address is a link that logs in once.  Elsewhere, where it would be kept in a log, it is the
+  address and the file that has the token.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
 
 from shiftboss.cli import place, talk
 from shiftboss.errors import ConfigurationError
@@ -18,28 +23,72 @@ if TYPE_CHECKING:
     from shiftboss.app.orchestrator import Orchestrator
 
 
+def http_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Who may come in over HTTP, and from behind which proxy."""
+    for option in (
+        click.option(
+            "--user-header",
+            metavar="NAME",
+            envvar="SHIFTBOSS_USER_HEADER",
+            help="Where a trusted proxy names the user, as X-Remote-User; the access file has their roles.",
+        ),
+        click.option(
+            "--trusted-proxy",
+            "trusted_proxies",
+            multiple=True,
+            metavar="ADDRESS",
+            envvar="SHIFTBOSS_TRUSTED_PROXY",
+            help="A proxy, or a network of them, whose X-Forwarded-… headers are believed.  Repeatable.",
+        ),
+        click.option(
+            "--access-file",
+            metavar="FILE",
+            envvar="SHIFTBOSS_ACCESS_FILE",
+            help="Named tokens and users with their roles.  [default: beside the store, as jobs.db.access]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+class Page(NamedTuple):
+    """A page that is served, once it was opened."""
+
+    open: Callable[[], None]
+    link: Callable[[], str | None]  # to it, for now: a code that logs in holds for minutes
+
+
 @contextlib.contextmanager
-def page(boss: Orchestrator, http: str | None, *, or_free: bool = False) -> Iterator[Callable[[], str | None]]:
-    """What to call once *boss* runs: it says where the page is; with None as the address there is none.
+def page(
+    boss: Orchestrator,
+    http: str | None,
+    *,
+    or_free: bool = False,
+    access_file: str | None = None,
+    trusted_proxies: tuple[str, ...] = (),
+    user_header: str | None = None,
+) -> Iterator[Page]:
+    """The page, to be opened once *boss* runs; with None as the address there is none.
 
     *or_free*: where the port is taken, any other.  Raises ConfigurationError.
     """
     if http is None:
-        yield lambda: None
+        yield Page(lambda: None, lambda: None)
         return
     try:
-        from shiftboss.web.server import Server, address_of  # 150 ms of import, for who asks only
+        from shiftboss.web.gates import Options  # 150 ms of import, for who asks only
+        from shiftboss.web.server import Server, address_of
     except ImportError as error:
         raise ConfigurationError(f"{error}; --http needs an extra: pip install 'shiftboss[web]'") from error
     os.environ.setdefault("SHIFTBOSS_USER", place.user())
-    server = Server(boss, address_of(http), or_free=or_free)
-    talk.note(f"dashboard and API: {server.address.url}")
-
-    def open_page() -> str:
-        server.start()
-        return server.address.url
-
+    options = Options(access_file, trusted_proxies, user_header)
+    server = Server(boss, address_of(http), or_free=or_free, options=options)
+    if talk.is_terminal(sys.stderr):
+        talk.note(f"dashboard and API: {server.login_link()}")
+    else:
+        token = f" (token: {server.token_file})" if server.token_file is not None else ""
+        talk.note(f"dashboard and API: {server.address.url}{token}")
     try:
-        yield open_page
+        yield Page(server.start, server.login_link)
     finally:
         server.stop()

@@ -84,7 +84,7 @@ def show_live(
     names: tuple[str, ...] = (),
     *,
     until: Callable[[], bool] = lambda: False,
-    foot: str = "",
+    foot: Callable[[], str] = str,
 ) -> None:
     """The live page, in a screen of its own that is given back; for ever, or until *until* says so."""
     from rich.live import Live
@@ -94,7 +94,7 @@ def show_live(
         for answer in _answers(views, names):
             trouble = answer if isinstance(answer, str) else ""
             last = last if isinstance(answer, str) else answer
-            live.update(_page(last, trouble, console, foot), refresh=True)
+            live.update(_page(last, trouble, console, foot()), refresh=True)
             if until():
                 return
 

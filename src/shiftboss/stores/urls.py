@@ -52,6 +52,12 @@ def open_store(url: str = DEFAULT_URL, clock: Clock | None = None, *, durability
     return SqliteStore(path, clock=clock, durability=chosen)
 
 
+def file_of(url: str) -> str | None:
+    """The file of a store in SQLite; None for the others.  Raises ConfigurationError."""
+    address = url.strip().partition("?")[0]
+    return None if address.startswith(POSTGRES) or address in (MEMORY, "memory://") else _path(address, url)
+
+
 def _takes_no(durability: str | None, fact: str) -> None:
     if durability is not None:
         raise ConfigurationError(f"durability={durability!r} is an option of SQLite; {fact}: leave durability= out")

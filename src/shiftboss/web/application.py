@@ -9,10 +9,8 @@ Rules of this file
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 
 import msgspec
 from starlette.requests import Request
@@ -21,15 +19,15 @@ from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from shiftboss.app.orchestrator import Orchestrator
-from shiftboss.errors import ConfigurationError
-from shiftboss.web import openapi
-from shiftboss.web.access import Authorize, Closed, Gate, Mounted, Role, WithToken
+from shiftboss.web import gates, openapi
+from shiftboss.web.access import Authorize, Closed, Gate, Mounted, Role
 from shiftboss.web.guard import Guard
 from shiftboss.web.hub import Hub
 from shiftboss.web.metrics import Metrics
 from shiftboss.web.operation import Operation, admitted
 from shiftboss.web.probes import Probes
 from shiftboss.web.problems import Problem, harmless, problem_of
+from shiftboss.web.proxy import Proxies
 from shiftboss.web.refusals import Refusals
 from shiftboss.web.sharing import Sharing
 from shiftboss.web.site import Site
@@ -39,38 +37,23 @@ Answer = Callable[[Request], Awaitable[Response]]
 
 
 def application(boss: Orchestrator, authorize: Authorize | None = None) -> Application:
-    """For `boss.asgi`: with *authorize*, else with the token of the environment, else closed."""
+    """For `boss.asgi`: with *authorize*, else with the tokens of the environment, else closed."""
     if authorize is not None:
         return Application(boss, Mounted(authorize))
-    token = token_of_environment()
-    return Application(boss, Closed() if token is None else WithToken(token, boss.clock))
-
-
-def token_of_environment() -> str | None:
-    """SHIFTBOSS_AUTH_TOKEN, or what stands in the file SHIFTBOSS_AUTH_TOKEN_FILE.  Raises ConfigurationError."""
-    if token := os.environ.get("SHIFTBOSS_AUTH_TOKEN"):
-        return token
-    file = os.environ.get("SHIFTBOSS_AUTH_TOKEN_FILE")
-    if not file:
-        return None
-    try:
-        found = Path(file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"SHIFTBOSS_AUTH_TOKEN_FILE={file} cannot be read: {error}") from error
-    if not found:
-        raise ConfigurationError(f"SHIFTBOSS_AUTH_TOKEN_FILE={file} is empty; put the token into it")
-    return found
+    return Application(boss, gates.mounted(boss) or Closed())
 
 
 class Application:
-    def __init__(self, boss: Orchestrator, gate: Gate) -> None:
+    def __init__(self, boss: Orchestrator, gate: Gate, proxies: Proxies | None = None) -> None:
+        """*proxies*: those before us; None where the host's server deals with them."""
         self._boss = boss
         self._gate = gate
         self._hub: Hub | None = None
         self._lock = threading.Lock()  # protects the hub: servers in two threads may ask for it first
         self._refusals = Refusals(boss.clock)
         self._sharing = Sharing()
-        self._guarded = Guard(Router(self._routes(), default=_unknown, redirect_slashes=False), gate, self._refusals)
+        router = Router(self._routes(), default=_unknown, redirect_slashes=False)
+        self._guarded = Guard(router, gate, self._refusals, proxies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         match scope["type"]:

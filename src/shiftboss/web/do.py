@@ -17,12 +17,12 @@ from shiftboss.app.pages import listed
 from shiftboss.core.model import DeadLetter, Node, NodeMode, Run
 from shiftboss.core.unreadable import Unreadable
 from shiftboss.core.value import Value
-from shiftboss.web import session as sessions
-from shiftboss.web.access import WithToken
 from shiftboss.web.asked import ROW_NAME, Instant, RunAsked, Text, WorkerNamed
 from shiftboss.web.operation import Call, Nothing
 from shiftboss.web.problems import Problem
 from shiftboss.web.see import UnreadableRows, unreadable_row
+from shiftboss.web.sign_in import logged_in, logged_out
+from shiftboss.web.tokens import WithTokens
 
 Note = Annotated[str, Meta(max_length=2000, pattern=r"^[^\x00]*$")]
 Delay = Annotated[float, Meta(ge=0, le=10 * 366 * 86400)] | Annotated[str, Meta(min_length=1, max_length=50)]
@@ -187,25 +187,31 @@ async def set_aside(call: Call, body: SetAsideBody) -> UnreadableRows:
 # ── oneself ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Token(msgspec.Struct, frozen=True):
-    """The token of this server."""
+class LogIn(msgspec.Struct, frozen=True):
+    """`token`: one of this server's; or `code`: that of the link that it printed."""
 
-    token: Annotated[str, Meta(max_length=4096)]
+    token: Annotated[str, Meta(max_length=4096)] | None = None
+    code: Annotated[str, Meta(max_length=200)] | None = None
 
 
-async def log_in(call: Call, body: Token) -> Response:
-    """Exchange the token for a session's cookie, which no script can read."""
+async def log_in(call: Call, body: LogIn) -> Response:
+    """Exchange a token, or a link's code, for a session's cookie, which no script can read."""
     gate = call.gate
-    if not isinstance(gate, WithToken):
+    if not isinstance(gate, WithTokens):
         raise Problem(409, "no-sessions", "This server gives no sessions: it asks for no token.")
-    gate.check(call.request, body.token)
+    if (body.token is None) == (body.code is None):
+        raise Problem(400, "wrong-body", "Send `token` or `code`.")
+    token = gate.token(body.token) if body.token is not None else gate.with_code(body.code or "")
     response = Response(status_code=204)
-    gate.sessions.begin(call.request, response)
+    logged_in(call.request.scope, gate.log_in(call.request, response, token))
     return response
 
 
 async def log_out(call: Call, body: Nothing) -> Response:
-    """End the session of this browser."""
+    """End the session of this browser, on the server as well."""
     response = Response(status_code=204)
-    sessions.end(call.request, response)
+    if isinstance(call.gate, WithTokens):
+        access = call.gate.log_out(call.request, response)
+        if access is not None:
+            logged_out(call.request.scope, access)
     return response

@@ -1,8 +1,9 @@
 """What every request passes before it is looked at, and what every answer carries.
 
 Rules of this file
-- A `Host` that is not ours is refused first (DNS rebinding), then a method that changes something and comes from
-  another site.  What a browser sends by itself across sites (a form, a cookie) never changes anything.
+- What a proxy says is believed or refused first (proxy.py); then a `Host` that is not ours is refused (DNS rebinding),
+  then a method that changes something and comes from another site.  What a browser sends by itself across sites (a
+  form, a cookie) never changes anything.
 - Which site that is: the browser's word (`Sec-Fetch-Site`), else `Origin` against `Host`, for no browser says the first
   over plain http away from loopback.  (As Go's `http.CrossOriginProtection`; unlike there, who says neither shows a
   bearer.)
@@ -16,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shiftboss.web.access import Gate
 from shiftboss.web.problems import Problem
+from shiftboss.web.proxy import Proxies
 from shiftboss.web.refusals import Refusals
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -36,10 +38,11 @@ HEADERS = {
 
 
 class Guard:
-    def __init__(self, app: ASGIApp, gate: Gate, refusals: Refusals) -> None:
+    def __init__(self, app: ASGIApp, gate: Gate, refusals: Refusals, proxies: Proxies | None = None) -> None:
         self._app = app
         self._gate = gate
         self._refusals = refusals
+        self._proxies = proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def protected(message: Message) -> None:
@@ -51,6 +54,8 @@ class Guard:
             await send(message)
 
         try:
+            if self._proxies is not None:
+                scope = self._proxies.arrived(scope)
             self._check(scope["method"], Headers(scope=scope))
         except Problem as problem:
             self._refusals.note(scope, problem)

@@ -1,7 +1,7 @@
 """/metrics: what `observe/metrics.py` has to say, in Prometheus's text format.
 
 Rules of this file
-- It needs the role of a viewer, like everything that tells something.
+- It needs a role: that of `metrics`, which opens nothing else, or any other.
 - What this process does is counted from when the application is made, which is before the orchestrator starts; where
   the extra is not installed nothing is counted, and the answer says what to install.
 """
@@ -36,7 +36,7 @@ class Metrics:
         self._counted = _counting(boss)
 
     async def answer(self, request: Request) -> Response:
-        await admitted(self._gate, request, Role.VIEWER)
+        await admitted(self._gate, request, Role.METRICS)
         counted = self._counted
         if counted is None:
             raise Problem(501, "no-metrics", "Metrics are not installed here; run: pip install 'shiftboss[metrics]'")

@@ -26,6 +26,7 @@ from shiftboss.errors import StoreUnavailable
 from shiftboss.web.access import Access, Gate, Role
 from shiftboss.web.hub import Hub
 from shiftboss.web.problems import Problem, harmless
+from shiftboss.web.proxy import user_of
 from shiftboss.web.reading import read_body, read_params
 from shiftboss.web.sharing import Sharing
 
@@ -56,6 +57,15 @@ class Call(NamedTuple):
                 return await self.boss.ask(question)
         except TimeoutError:
             raise StoreUnavailable(f"the store did not answer within {ASK_WITHIN_S:g} s") from None
+
+    async def may_still(self) -> bool:
+        """Whether the request would be let in now as it was: by the same name, with that role at least."""
+        was = self.access
+        try:
+            now = await self.gate.access(self.request)
+        except Problem:
+            return False
+        return was is None or (now is not None and now.name == was.name and now.role >= was.role)
 
 
 class Operation:
@@ -132,11 +142,17 @@ async def admitted(gate: Gate, request: Request, role: Role | None) -> Access | 
     if role is None:
         return access
     if access is None:
+        user = user_of(request.scope)
+        if user is not None:
+            raise Problem(
+                403, "no-role", "You are known here and have no role; an administrator gives you one.", by=user
+            )
         if gate.asks_for_token:
             raise Problem(
                 401,
                 "no-token",
-                "Send Authorization: Bearer with the token of this server (SHIFTBOSS_AUTH_TOKEN).",
+                "Send Authorization: Bearer with a token of this server.  If it was given none, it has made one at its "
+                "first start and keeps it beside the store (*.token): on its machine `shiftboss token show` prints it.",
                 headers={"www-authenticate": "Bearer"},
             )
         raise Problem(403, "no-access", "You have no access here.")

@@ -21,7 +21,7 @@ from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.core.health import Health, in_a_word
 from shiftboss.errors import NotStarted, ShiftbossError
 from shiftboss.logs import get_logger
-from shiftboss.web.access import Access, Closed, Gate
+from shiftboss.web.access import Access, Closed, Gate, Role
 from shiftboss.web.judge import Judge
 from shiftboss.web.problems import RETRY_AFTER_S, Problem, harmless
 
@@ -95,7 +95,8 @@ class Probes:
             return self._known
 
     async def _answer(self, request: Request, code: int, status: str, reasons: tuple[str, ...]) -> Response:
-        if await self._access(request) is None:
+        access = await self._access(request)
+        if access is None or access.role < Role.VIEWER:
             return _response(code, Probe(status, ()))
         age_s = self._boss.contact_age_s
         return _response(code, Probe(status, reasons, None if age_s is None else round(age_s, 1)))

@@ -176,6 +176,7 @@ FIELDS = Table(  # of bodies and of what is nested in them, in the kinds that th
         "dry_run": flag,
         "rate": optional(Rate.parse),
         "token": text(4096),
+        "code": text(200),
     }
 )
 

@@ -14,6 +14,7 @@ from starlette.types import Scope
 
 from shiftboss.clock import Clock
 from shiftboss.logs import get_logger
+from shiftboss.web.addresses import address_of
 from shiftboss.web.problems import Problem
 from shiftboss.web.seldom import Seldom, and_more
 
@@ -32,8 +33,7 @@ class Refusals:
         """Say it, if it is about access and has not been said a moment ago."""
         if problem.status not in ACCESS:
             return
-        client = scope.get("client")
-        address = str(client[0]) if client else "somewhere"
+        address = address_of(scope)
         unsaid = self._seldom.counted((address, problem.kind))
         if unsaid is None:
             return

@@ -25,6 +25,7 @@ from shiftboss.web.asked import Instant, Name, RunId, Text, WorkerNamed
 from shiftboss.web.hub import Wanted
 from shiftboss.web.operation import Call
 from shiftboss.web.problems import Problem
+from shiftboss.web.proxy import user_of
 from shiftboss.web.stream import EventStream
 
 WINDOW = timedelta(hours=1)
@@ -202,7 +203,7 @@ async def events(call: Call, params: EventsAsked) -> EventStream:
         raise Problem(400, "wrong-parameter", "the topic log needs a run: run=…")
     said = call.request.headers.get("last-event-id", "")
     last = int(said) if said.isascii() and said.isdigit() and len(said) < 17 else params.last_event_id
-    return EventStream(call.hub(), Wanted(topics, params.worker, params.run, last))
+    return EventStream(call.hub(), Wanted(topics, params.worker, params.run, last), call.may_still, call.gate.recheck_s)
 
 
 # ── oneself ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -223,6 +224,6 @@ async def session(call: Call) -> SessionInfo:
     return SessionInfo(
         role=None if access is None else access.role.name.lower(),
         name="" if access is None else access.name,
-        asks_for_token=call.gate.asks_for_token,
+        asks_for_token=call.gate.asks_for_token and user_of(call.request.scope) is None,
         version=package_version(),
     )

@@ -3,8 +3,7 @@
 Rules of this file
 - A body that blocks the node's loop does not block the page that shows so; a page that is slow delays no body.
 - The thread is a daemon without signal handlers: nothing here can keep the process from ending, and a stop has a bound.
-- An address that others can reach needs a token (`SHIFTBOSS_AUTH_TOKEN`): without one it is refused before anything
-  starts, and so is a port that is taken.
+- Every address has a credential (gates.py).  Without one, and where the port is taken, nothing starts.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ import uvicorn
 
 from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.errors import ConfigurationError
-from shiftboss.web.access import Gate, Local, WithToken, is_local
-from shiftboss.web.application import Application, token_of_environment
+from shiftboss.web import gates
+from shiftboss.web.application import Application
 
 DEFAULT_PORT = 8420
 STOP_WITHIN_S = 3.0
@@ -66,26 +65,21 @@ def free_address(address: Address, *, or_any: bool) -> Address:
         return address._replace(port=found.getsockname()[1])
 
 
-def gate_of(address: Address, boss: Orchestrator) -> Gate:
-    """Who may come in there.  Raises ConfigurationError where that would be anybody."""
-    token = token_of_environment()
-    if token is not None:
-        return WithToken(token, boss.clock)
-    if not is_local(address.host):
-        raise ConfigurationError(
-            f"{address.host}:{address.port} can be reached from other machines; set SHIFTBOSS_AUTH_TOKEN (or "
-            "SHIFTBOSS_AUTH_TOKEN_FILE) to a secret of at least 16 characters, or listen on 127.0.0.1"
-        )
-    return Local()
-
-
 class Server:
     """Listens from the first; answers from `start` on."""
 
-    def __init__(self, boss: Orchestrator, address: Address, *, or_free: bool = False) -> None:
+    def __init__(
+        self, boss: Orchestrator, address: Address, *, or_free: bool = False, options: gates.Options = gates.DEFAULT
+    ) -> None:
         """*or_free*: where the port is taken, any other.  Raises ConfigurationError."""
-        self._app = Application(boss, gate_of(address, boss))
+        gates.check_address(address.host, boss, options)
         self._socket = _listening(address, or_free=or_free)
+        try:
+            self._gate, self.token_file = gates.alone(address.host, boss, options)
+            self._app = Application(boss, self._gate, options.proxies())
+        except ConfigurationError:
+            self._socket.close()
+            raise
         host, port = self._socket.getsockname()[:2]
         self.address = Address(address.host if address.host == "localhost" else host, port)
         config = uvicorn.Config(
@@ -95,10 +89,12 @@ class Server:
             log_config=None,
             log_level="warning",
             access_log=False,
+            proxy_headers=False,  # it would believe whoever is on this machine; proxy.py does it
             server_header=False,
             limit_concurrency=MAX_CONNECTIONS,
             timeout_graceful_shutdown=GRACE_S,
         )
+        self._code = ""
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
             target=self._server.run, args=([self._socket],), name="shiftboss-http", daemon=True
@@ -106,6 +102,17 @@ class Server:
 
     def start(self) -> None:
         self._thread.start()
+
+    def login_link(self) -> str:
+        """The page's address with a code that logs in once; the address alone where no token opens everything.
+
+        The same one as before while it can be used.
+        """
+        if self._gate.own is None:
+            return self.address.url
+        if not self._gate.codes.holds(self._code):
+            self._code = self._gate.codes.new()
+        return f"{self.address.url}#code={self._code}"
 
     def stop(self) -> None:
         """End streams, then answers in progress, then whatever is left.  What never started only gives up its port."""

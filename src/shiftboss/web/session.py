@@ -1,10 +1,12 @@
-"""A browser's session: a cookie in exchange for the token, which no script can read and no other site can send.
+"""A browser's session: a cookie in exchange for a token, which no script can read and no other site can send.
 
 Rules of this file
-- Nothing is kept: the cookie says until when it holds and is signed with the token, so it survives a restart and ends
-  when the token is changed.
+- The cookie says whose it is and until when, and is signed by what the server keeps secret and by the token's digest:
+  it survives a restart, and ends when the token is changed or taken away.
+- Who logs out ends it here as well, for whoever has copied the cookie; that is remembered until it would have ended.
+- Browsers give a host's cookies to each of its ports: the name tells servers apart, and the signature holds for it.
 - A session lasts for elapsed time, whatever the wall clock is set to (O4); over a reboot, and for another machine that
-  has the same token, there is wall time alone.
+  has the same secret, there is wall time alone.
 """
 
 from __future__ import annotations
@@ -12,61 +14,104 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Callable
+from typing import NamedTuple
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from shiftboss.clock import Clock
 from shiftboss.core.fleet import is_same_boot
 from shiftboss.core.value import EPOCH
+from shiftboss.web.access import Token
+from shiftboss.web.ended_sessions import EndedSessions
 
-COOKIE = "shiftboss_session"
 HOLDS_S = 12 * 3600.0  # a working day
-PARTS = 4  # until when by wall and by elapsed time, which boot that counts from, chance
+PARTS = 5  # token's name, until when by wall and by elapsed time, which boot that counts from, id
+
+
+class Session(NamedTuple):
+    """*id* tells sessions of one token apart, also in the audit."""
+
+    token: Token
+    id: str
+    until_s: int  # by the wall
 
 
 class Sessions:
-    def __init__(self, token: str, clock: Clock) -> None:
-        self._key = hashlib.sha256(b"shiftboss session\0" + token.encode("utf-8", "surrogatepass")).digest()
+    def __init__(self, secret: str, clock: Clock, ended: EndedSessions, *, store: str = "") -> None:
+        self._key = hashlib.sha256(b"shiftboss session\0" + secret.encode("utf-8", "surrogatepass")).digest()
         self._clock = clock
+        self._ended = ended
+        self._store = store
 
-    def begin(self, request: Request, response: Response) -> None:
+    def begin(self, request: HTTPConnection, response: Response, token: Token) -> Session:
         """Give the browser its cookie."""
         until, elapsed_until = int(self._wall_s() + HOLDS_S), int(self._clock.elapsed_s() + HOLDS_S)
-        said = f"{until}.{elapsed_until}.{self._clock.machine_boot}.{secrets.token_urlsafe(16)}"
+        session = Session(token, secrets.token_hex(16), until)
+        name = self.cookie_name(request)
+        said = f"{token.name}.{until}.{elapsed_until}.{self._clock.machine_boot}.{session.id}"
         response.set_cookie(
-            COOKIE,
-            f"{said}.{self._signature(said)}",
+            name,
+            f"{said}.{self._signature(name, said, token)}",
             max_age=int(HOLDS_S),
             path=_path(request),
             httponly=True,
             samesite="strict",
-            secure=request.url.scheme == "https",
+            secure=_is_secure(request),
+        )
+        return session
+
+    def of(self, request: HTTPConnection, tokens: Callable[[str], Token | None]) -> Session | None:
+        """The session of a request, by the tokens that are good now."""
+        name = self.cookie_name(request)
+        return self.read(name, request.cookies.get(name, ""), tokens)
+
+    def read(self, name: str, cookie: str, tokens: Callable[[str], Token | None]) -> Session | None:
+        said, _, signature = cookie.rpartition(".")
+        parts = said.rsplit(".", PARTS - 1)
+        token = tokens(parts[0])
+        if token is None or len(parts) != PARTS:  # an older version's: one logs in again
+            return None
+        if not hmac.compare_digest(signature.encode("utf-8", "replace"), self._signature(name, said, token).encode()):
+            return None
+        _, until, elapsed_until, boot, id_ = parts
+        if is_same_boot(boot, self._clock.machine_boot):
+            holds = int(elapsed_until) > self._clock.elapsed_s()
+        else:
+            holds = int(until) > self._wall_s()
+        return Session(token, id_, int(until)) if holds and id_ not in self._ended else None
+
+    def end(self, request: HTTPConnection, response: Response, session: Session | None) -> None:
+        """Take the cookie back, and its copies with it."""
+        if session is not None:
+            self._ended.add(session.id, session.until_s)
+        response.delete_cookie(
+            self.cookie_name(request),
+            path=_path(request),
+            httponly=True,
+            samesite="strict",
+            secure=_is_secure(request),
         )
 
-    def is_valid(self, cookie: str) -> bool:
-        said, _, signature = cookie.rpartition(".")
-        if not said or not hmac.compare_digest(signature.encode(), self._signature(said).encode()):
-            return False
-        parts = said.split(".")
-        if len(parts) != PARTS:  # an older version signed it: one logs in again
-            return False
-        until, elapsed_until, boot, _ = parts
-        if is_same_boot(boot, self._clock.machine_boot):
-            return int(elapsed_until) > self._clock.elapsed_s()
-        return int(until) > self._wall_s()
+    def cookie_name(self, request: HTTPConnection) -> str:
+        """By what the browser calls us: its port is ours, or that of the proxy before us."""
+        host = request.headers.get("host", "").lower()
+        digest = hashlib.sha256(f"{self._store}\0{host.rpartition(':')[2]}".encode()).hexdigest()[:8]
+        is_bound = _is_secure(request) and _path(request) == "/"  # then no other host of the domain can set it
+        return f"{'__Host-' if is_bound else ''}shiftboss_session_{digest}"
 
     def _wall_s(self) -> float:
         return (self._clock.now() - EPOCH).total_seconds()
 
-    def _signature(self, said: str) -> str:
-        return hmac.new(self._key, said.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+    def _signature(self, name: str, said: str, token: Token) -> str:
+        key = hmac.new(self._key, token.digest, hashlib.sha256).digest()
+        return hmac.new(key, f"{name}\0{said}".encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
 
-def end(request: Request, response: Response) -> None:
-    """Take the cookie back."""
-    response.delete_cookie(COOKIE, path=_path(request), httponly=True, samesite="strict")
+def _is_secure(request: HTTPConnection) -> bool:
+    return request.url.scheme == "https"
 
 
-def _path(request: Request) -> str:
+def _path(request: HTTPConnection) -> str:
     return f"{request.scope.get('root_path', '')}/"

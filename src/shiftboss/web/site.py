@@ -15,7 +15,7 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 
-from shiftboss.web.access import Gate
+from shiftboss.web.access import Gate, Role
 from shiftboss.web.problems import Problem
 
 STATIC = Path(__file__).with_name("static")
@@ -58,5 +58,6 @@ class Site:
         """Raises Problem."""
         if self._gate.asks_for_token:
             return
-        if await self._gate.access(request) is None:
+        access = await self._gate.access(request)
+        if access is None or access.role < Role.VIEWER:
             raise Problem(403, "no-access", "You have no access here.")

@@ -2,6 +2,7 @@
 
 Rules of this file
 - Whoever does not take what is sent within SEND_WITHIN_S is cut off: a socket that is never read is no client.
+- Whose access is taken away, or whose session ends, is told nothing more: it is asked anew while the stream lasts.
 - A server that wants to end (uvicorn waits for open answers) is noticed within a second.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.responses import Response
@@ -29,8 +31,11 @@ HEADERS = {
 
 
 class EventStream(Response):
-    def __init__(self, hub: Hub, wanted: Wanted) -> None:
+    def __init__(self, hub: Hub, wanted: Wanted, may_still: Callable[[], Awaitable[bool]], recheck_s: float) -> None:
+        """*may_still*: whether its client may see this as before; asked every *recheck_s*."""
         self._hub = hub
+        self._may_still = may_still
+        self._recheck_s = recheck_s
         self._stream = hub.join(wanted)
         self.background = None
 
@@ -49,9 +54,15 @@ class EventStream(Response):
         await _body(send, frames.PREAMBLE)
         loop = asyncio.get_running_loop()
         beat_at = loop.time() + HEARTBEAT_S
+        recheck_at = loop.time() + self._recheck_s
         stream = self._stream
         while not gone.done():
             data = await stream.take(LOOK_S)
+            if loop.time() >= recheck_at:
+                if not await self._may_still():
+                    await _body(send, frames.written("bye", frames.Bye("your access has ended")))
+                    break
+                recheck_at = loop.time() + self._recheck_s
             if not data and loop.time() >= beat_at:
                 data = frames.HEARTBEAT
             if data:

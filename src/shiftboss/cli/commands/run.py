@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 @click.option("--burst", is_flag=True, help="End as soon as nothing is due and nothing runs.")
 @click.option("--for", "for_s", type=SECONDS, metavar="DURATION", help="End after that long.")
 @click.option("--http", metavar="HOST:PORT", help="Serve dashboard and API there: 127.0.0.1:8420.")
+@serving.http_options
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="[default: text]")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="[default: info]")
 @click.option(
@@ -58,6 +59,9 @@ def run(
     burst: bool,
     for_s: float | None,
     http: str | None,
+    access_file: str | None,
+    trusted_proxies: tuple[str, ...],
+    user_header: str | None,
     log_format: str | None,
     log_level: str | None,
     store: str | None,
@@ -85,11 +89,12 @@ def run(
         run_words.banner(found)
     elif app is None:
         talk.note(f"using {found.name}")
-    with serving.page(boss, http) as open_page, run_until.conditions(boss, for_s=for_s, burst=burst) as until:
+    served = serving.page(boss, http, access_file=access_file, trusted_proxies=trusted_proxies, user_header=user_header)
+    with served as page, run_until.conditions(boss, for_s=for_s, burst=burst) as until:
 
         def begin(engine: Engine) -> None:
             until(engine)
-            open_page()
+            page.open()
 
         report = serve(boss, until=begin)
     return exit_code(report, [report.signal] if report.signal is not None else [])

@@ -27,13 +27,24 @@ from shiftboss.cli.exits import Exit
     show_default=True,
     help="Where to listen; port 0: any free.",
 )
+@serving.http_options
 @create_option
 @store_option
-def web(http: str, create: bool, store: str | None, app: str | None) -> int:
+def web(
+    http: str,
+    access_file: str | None,
+    trusted_proxies: tuple[str, ...],
+    user_header: str | None,
+    create: bool,
+    store: str | None,
+    app: str | None,
+) -> int:
     """Serve the dashboard and the HTTP API of a store; runs no worker.
 
-    On this machine alone nothing is asked for.  Another address needs SHIFTBOSS_AUTH_TOKEN, or
-    SHIFTBOSS_AUTH_TOKEN_FILE with the token in it; with it everybody shows the token, also on this machine.
+    On a terminal it prints a link that logs a browser in.  Scripts send the token that it makes at its first start and
+    keeps beside the store (shop.db.token; `shiftboss token show`).  An address that other machines reach needs a
+    credential of your choice: SHIFTBOSS_AUTH_TOKEN, SHIFTBOSS_AUTH_TOKEN_FILE with it in a file, or named tokens
+    (`shiftboss token new ada --role admin`).  Behind a proxy it wants --trusted-proxy.
 
     A store that is not there yet is waited for, up to 10 s.  With --app payloads are checked as they are entered.
     SIGTERM or Ctrl-C ends it.
@@ -41,10 +52,12 @@ def web(http: str, create: bool, store: str | None, app: str | None) -> int:
     ended = threading.Event()
     with (
         place.operating(store, app, create=create, wait_s=WAIT_S) as boss,
-        serving.page(boss, http) as open_page,
+        serving.page(
+            boss, http, access_file=access_file, trusted_proxies=trusted_proxies, user_header=user_header
+        ) as page,
         heard(lambda _: ended.set()),
     ):
-        open_page()
+        page.open()
         ended.wait()
     talk.note("stopped")
     return Exit.DONE

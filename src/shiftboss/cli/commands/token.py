@@ -1,0 +1,159 @@
+"""The command that manages tokens: who may come in over HTTP, by name and role; and the server's own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from shiftboss.cli import place, table, talk
+from shiftboss.cli.command import Group, examples, store_option
+from shiftboss.cli.exits import Exit
+from shiftboss.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from shiftboss.web.access_file import Entries
+
+ROLES = ("metrics", "viewer", "operator", "admin")
+COLUMNS = (table.Column("NAME"), table.Column("ROLE"), table.Column("KNOWN BY"))
+file_option = click.option(
+    "--access-file",
+    metavar="FILE",
+    envvar="SHIFTBOSS_ACCESS_FILE",
+    help="The file of names and roles.  [default: beside the store, as jobs.db.access]",
+)
+
+
+@click.group(
+    cls=Group,
+    epilog=examples("shiftboss token new prometheus --role metrics", "shiftboss token list", "shiftboss token show"),
+)
+def token() -> None:
+    """Tokens of the dashboard and the HTTP API.
+
+    Named tokens stand in an access file, as digests, with a role: `metrics` reads /metrics and nothing else, `viewer`
+    sees, `operator` triggers, cancels, switches and replays, `admin` also discards, forgets and drains.  A server reads
+    the file again when it changes.
+    """
+
+
+@token.command(epilog=examples("shiftboss token show -s shop.db"))
+@store_option
+def show(store: str | None, app: str | None) -> int:
+    """Print the token that a server on this machine made for this store; it opens everything."""
+    _needs_web()
+    from shiftboss.web.own_token import place_of, read_token
+
+    file = place_of(place.store_url(store, app))
+    if not os.path.lexists(file):
+        raise ConfigurationError(f"there is no {file}; a server makes it at its first start, as in: shiftboss web")
+    click.echo(read_token(file))
+    return Exit.DONE
+
+
+@token.command(
+    epilog=examples("shiftboss token new prometheus --role metrics", "shiftboss token new ada --role admin -s shop.db"),
+)
+@click.argument("name")
+@click.option("--role", type=click.Choice(ROLES), required=True, help="What it may do.")
+@file_option
+@store_option
+def new(name: str, role: str, access_file: str | None, store: str | None, app: str | None) -> int:
+    """Make a token with a name, and print it, this once: the file keeps its digest."""
+    file, is_given = _file(access_file, store, app)
+    from shiftboss.web.access import Role
+    from shiftboss.web.access_file import line_of, parsed
+
+    secret = secrets.token_urlsafe(32)
+    text = _text(file, is_given=is_given)
+    changed = (
+        f"{text}{'' if not text or text.endswith(chr(10)) else chr(10)}{line_of(name, Role[role.upper()], secret)}\n"
+    )
+    parsed(changed)  # a name that is taken, or none
+    _replace(file, changed)
+    click.echo(secret)
+    talk.note(f"{name} is {role} by this token, which is shown only now; its digest stands in {file}")
+    return Exit.DONE
+
+
+@token.command("list", epilog=examples("shiftboss token list"))
+@file_option
+@store_option
+def list_(access_file: str | None, store: str | None, app: str | None) -> int:
+    """Which tokens and users have a role?"""
+    file, is_given = _file(access_file, store, app)
+    entries = _entries(file, is_given=is_given)
+    rows = [(each.name, each.role.name.lower(), "token") for each in entries.tokens]
+    rows += [(name, role.name.lower(), "user") for name, role in entries.users.items()]
+    table.show(COLUMNS, rows)
+    return Exit.DONE
+
+
+@token.command(epilog=examples("shiftboss token remove ada"))
+@click.argument("name")
+@file_option
+@store_option
+def remove(name: str, access_file: str | None, store: str | None, app: str | None) -> int:
+    """Take a token, or a user's role, away; sessions and streams of it end at once."""
+    file, is_given = _file(access_file, store, app)
+    lines = _text(file, is_given=is_given).splitlines(keepends=True)
+    kept = [line for line in lines if line.partition("#")[0].split()[:1] != [name]]
+    if len(kept) == len(lines):
+        raise ConfigurationError(f"{file} names no {name!r}; `shiftboss token list` shows whom it names")
+    _replace(file, "".join(kept))
+    talk.note(f"{name} has no role any more")
+    return Exit.DONE
+
+
+def _needs_web() -> None:
+    if find_spec("starlette") is None:
+        raise ConfigurationError("tokens are for the HTTP API, which needs an extra: pip install 'shiftboss[web]'")
+
+
+def _file(access_file: str | None, store: str | None, app: str | None) -> tuple[Path, bool]:
+    _needs_web()
+    from shiftboss.web.gates import access_file_of
+
+    if access_file is not None:
+        return Path(access_file), True
+    return access_file_of(place.store_url(store, app)), False
+
+
+def _entries(file: Path, *, is_given: bool) -> Entries:
+    from shiftboss.web.access_file import Entries, read_entries
+
+    return read_entries(file, is_given=is_given) if file.exists() else Entries()
+
+
+def _text(file: Path, *, is_given: bool) -> str:
+    """As it stands, and it is right."""
+    _entries(file, is_given=is_given)
+    return file.read_text(encoding="utf-8") if file.exists() else ""
+
+
+def _replace(file: Path, text: str) -> None:
+    """All at once: a server reads the old one or the new one."""
+    file = file.resolve()
+    try:
+        mode = file.stat().st_mode & 0o777 if file.exists() else 0o600
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor, draft = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+                opened.write(text)
+                opened.flush()
+                os.fsync(opened.fileno())
+            os.chmod(draft, mode)
+            os.replace(draft, file)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(draft)
+            raise
+    except OSError as error:
+        raise ConfigurationError(f"the access file {file} cannot be written: {error.strerror}") from error

@@ -1,0 +1,160 @@
+"""The access file: who may do what, by the names of tokens and of users.
+
+    # NAME        ROLE      how it is known
+    prometheus    metrics   sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+    ada           admin     user
+    *             viewer    user
+
+Rules of this file
+- It holds digests of tokens, never tokens: who reads it comes in by none of them.
+- It is read again when it changes.  What cannot be read, or is wrong in any line, changes nothing: the last good one
+  holds, and the log says so.  A file that is gone is such a thing; an empty one lets nobody in.
+- A file that others can write opens the door to them, and is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+import threading
+from pathlib import Path
+from typing import NamedTuple
+
+from shiftboss.errors import ConfigurationError, did_you_mean
+from shiftboss.logs import get_logger
+from shiftboss.web.access import Role, Token
+
+MAX_BYTES = 1 << 20  # ten thousand lines
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,99}")
+RESERVED = frozenset({"local", "token"})  # the server's own
+DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
+EVERYBODY = "*"
+
+log = get_logger("shiftboss.web.access")
+
+
+class Entries(NamedTuple):
+    tokens: tuple[Token, ...] = ()
+    users: dict[str, Role] = {}  # a NamedTuple's default, never changed
+
+    def user(self, name: str) -> Role | None:
+        return self.users.get(name, self.users.get(EVERYBODY))
+
+
+class AccessFile:
+    """*is_given*: somebody named it; else it may be missing, and is nobody else's."""
+
+    def __init__(self, path: Path, *, is_given: bool) -> None:
+        """Raises ConfigurationError for a file that is wrong now."""
+        self.path = path
+        self._is_given = is_given
+        self._lock = threading.Lock()  # protects the two below: loops in several threads may ask
+        self._entries = Entries()
+        self._seen: object = None
+        state = self._state()
+        self._entries, self._seen = self._read(state), state
+
+    @property
+    def entries(self) -> Entries:
+        """As the file is now, or was when it was last right."""
+        state = self._state()
+        with self._lock:
+            if state != self._seen:
+                self._seen = state
+                try:
+                    self._entries = self._read(state)
+                    log.info(
+                        "%s: read again; %d tokens and %d users",
+                        self.path,
+                        len(self._entries.tokens),
+                        len(self._entries.users),
+                    )
+                except ConfigurationError as error:
+                    log.error("%s; the last good one holds until it is mended", error)  # noqa: TRY400  # a file, no mistake of ours
+            return self._entries
+
+    def _state(self) -> object:
+        try:
+            facts = os.stat(self.path)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            return error.errno
+        return facts.st_mtime_ns, facts.st_ctime_ns, facts.st_size, facts.st_ino, facts.st_mode, facts.st_uid
+
+    def _read(self, state: object) -> Entries:
+        if state is None and not self._is_given and not self._entries.tokens and not self._entries.users:
+            return Entries()
+        return read_entries(self.path, is_given=self._is_given)
+
+
+def read_entries(path: Path, *, is_given: bool) -> Entries:
+    """Raises ConfigurationError."""
+    try:
+        with path.open("rb") as file:
+            facts = os.fstat(file.fileno())
+            _check(path, facts, is_given=is_given)
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigurationError(f"the access file {path} cannot be read: {error.strerror}") from error
+    if len(data) > MAX_BYTES:
+        raise ConfigurationError(f"the access file {path} is larger than {MAX_BYTES >> 20} MiB")
+    try:
+        return parsed(data.decode())
+    except (UnicodeDecodeError, ConfigurationError) as error:
+        raise ConfigurationError(f"the access file {path}: {error}") from error
+
+
+def _check(path: Path, facts: os.stat_result, *, is_given: bool) -> None:
+    if not stat.S_ISREG(facts.st_mode):
+        raise ConfigurationError(f"the access file {path} is no file")
+    if os.name == "nt":
+        return
+    if facts.st_mode & stat.S_IWOTH:
+        raise ConfigurationError(f"the access file {path} can be written by everybody; run: chmod o-w {path}")
+    if not is_given and facts.st_uid not in (0, os.geteuid()):
+        raise ConfigurationError(f"the access file {path} belongs to another user (uid {facts.st_uid})")
+
+
+def parsed(text: str) -> Entries:
+    """Raises ConfigurationError with the line."""
+    tokens: dict[str, Token] = {}
+    users: dict[str, Role] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.partition("#")[0].split()
+        if not words:
+            continue
+        try:
+            _take(words, tokens, users)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"line {number}: {error}") from error
+    return Entries(tuple(tokens.values()), users)
+
+
+def _take(words: list[str], tokens: dict[str, Token], users: dict[str, Role]) -> None:
+    if len(words) != 3:
+        raise ConfigurationError("a line is NAME ROLE sha256:…, or NAME ROLE user")
+    name, word, known_by = words
+    roles = {each.name.lower(): each for each in Role}
+    if word not in roles:
+        raise ConfigurationError(f"{word[:50]!r} is no role; {did_you_mean(word, roles)}")
+    if name in tokens or name in users:
+        raise ConfigurationError(f"{name[:100]} is named twice")
+    if known_by == "user":
+        users[name] = roles[word]
+        return
+    digest = DIGEST.fullmatch(known_by)
+    if digest is None:
+        raise ConfigurationError(
+            "the third word is `user` or sha256: with 64 digits; `shiftboss token new ada --role admin` makes one"
+        )
+    if NAME.fullmatch(name) is None or name in RESERVED:
+        raise ConfigurationError(f"{name[:100]!r} is no name for a token: letters, digits, and _ . @ + - within")
+    tokens[name] = Token(name, roles[word], bytes.fromhex(digest[1]))
+
+
+def line_of(name: str, role: Role, token: str) -> str:
+    """How a token stands in the file."""
+    return f"{name} {role.name.lower()} sha256:{hashlib.sha256(token.encode()).hexdigest()}"

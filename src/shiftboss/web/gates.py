@@ -1,0 +1,151 @@
+"""Which gate stands before a server: made from its address, its options and its environment.
+
+Rules of this file
+- There is a credential on every address.  On loopback the server makes one for itself; an address that others can reach
+  wants one that somebody chose, or it is refused before anything starts.
+- SHIFTBOSS_AUTH_TOKEN (or the file that SHIFTBOSS_AUTH_TOKEN_FILE names) is the one token of everything, and then the
+  server makes none.  An access file adds tokens and users with names and roles to either.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import secrets
+from pathlib import Path
+from typing import NamedTuple
+
+from shiftboss.app.orchestrator import Orchestrator
+from shiftboss.errors import ConfigurationError
+from shiftboss.logs import get_logger
+from shiftboss.web.access import Role, Token
+from shiftboss.web.access_file import AccessFile
+from shiftboss.web.ended_sessions import EndedSessions
+from shiftboss.web.login_codes import LoginCodes
+from shiftboss.web.own_token import own_token, place_of
+from shiftboss.web.proxy import Proxies
+from shiftboss.web.session import Sessions
+from shiftboss.web.tokens import WithTokens, digest_of, given_token
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+log = get_logger("shiftboss.web.access")
+
+
+class Options(NamedTuple):
+    """What is chosen for a server that stands alone."""
+
+    access_file: str | None = None  # else the one beside the store, if there is one
+    trusted_proxies: tuple[str, ...] = ()
+    user_header: str | None = None
+
+    def proxies(self) -> Proxies:
+        """Raises ConfigurationError."""
+        return Proxies(self.trusted_proxies, self.user_header)
+
+
+DEFAULT = Options()
+
+
+class Doors(NamedTuple):
+    """A gate, and the file of its own token if it has made one."""
+
+    gate: WithTokens
+    token_file: Path | None
+
+
+def check_address(host: str, boss: Orchestrator, options: Options) -> None:
+    """Before anything is made.  Raises ConfigurationError where nobody has chosen who may come in from elsewhere."""
+    file, proxies = _access_file(boss, options.access_file), options.proxies()
+    if is_local(host) or token_of_environment() is not None or _lets_in(file, proxies):
+        return
+    raise ConfigurationError(
+        f"{host} can be reached from other machines; set SHIFTBOSS_AUTH_TOKEN (or SHIFTBOSS_AUTH_TOKEN_FILE) to a "
+        "secret of at least 16 characters, make a named one (`shiftboss token new ada --role admin`), or listen on "
+        "127.0.0.1"
+    )
+
+
+def alone(host: str, boss: Orchestrator, options: Options) -> Doors:
+    """For a server that listens on *host*.  Raises ConfigurationError."""
+    check_address(host, boss, options)
+    token = token_of_environment()
+    hosts = None
+    if token is None and is_local(host) and not options.trusted_proxies:
+        hosts = LOOPBACK | {host.lower()}
+    return _doors(boss, token, _access_file(boss, options.access_file), hosts)
+
+
+def mounted(boss: Orchestrator) -> WithTokens | None:
+    """For `boss.asgi()` without authorize=: by the environment, or None.  Raises ConfigurationError."""
+    token, given = token_of_environment(), os.environ.get("SHIFTBOSS_ACCESS_FILE")
+    if token is None and not given:
+        return None
+    return _doors(boss, token, _access_file(boss, given or None), None).gate
+
+
+def token_of_environment() -> str | None:
+    """SHIFTBOSS_AUTH_TOKEN, or what stands in the file SHIFTBOSS_AUTH_TOKEN_FILE.  Raises ConfigurationError."""
+    if token := os.environ.get("SHIFTBOSS_AUTH_TOKEN"):
+        return token
+    file = os.environ.get("SHIFTBOSS_AUTH_TOKEN_FILE")
+    if not file:
+        return None
+    try:
+        found = Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"SHIFTBOSS_AUTH_TOKEN_FILE={file} cannot be read: {error}") from error
+    if not found:
+        raise ConfigurationError(f"SHIFTBOSS_AUTH_TOKEN_FILE={file} is empty; put the token into it")
+    return found
+
+
+def is_local(host: str) -> bool:
+    """Whether an address to listen on reaches this machine alone."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def access_file_of(store_url: str) -> Path:
+    """The one that is read where none is named.  Raises ConfigurationError."""
+    return place_of(store_url, ".access")
+
+
+def _access_file(boss: Orchestrator, given: str | None) -> AccessFile:
+    if given is not None:
+        return AccessFile(Path(given), is_given=True)
+    return AccessFile(access_file_of(boss.store_url), is_given=False)
+
+
+def _lets_in(file: AccessFile, proxies: Proxies) -> bool:
+    return bool(file.entries.tokens) or (bool(file.entries.users) and proxies.are_named)
+
+
+def _doors(boss: Orchestrator, token: str | None, file: AccessFile, hosts: frozenset[str] | None) -> Doors:
+    own, secret, place = None, token, None
+    if token is not None:
+        own = given_token(token)
+    else:
+        try:
+            secret, place = own_token(boss.store_url)
+            own = Token("local", Role.ADMIN, digest_of(secret), is_nameless=True)
+        except ConfigurationError as error:
+            if not file.entries.tokens and not file.entries.users:
+                raise
+            log.info("sessions end with this process, and there is no token of this server: %s", error)
+            secret = secrets.token_urlsafe(32)
+    ended = EndedSessions(boss.clock, _sessions_file(boss.store_url))
+    sessions = Sessions(secret or "", boss.clock, ended, store=boss.store_url)
+    return Doors(WithTokens(sessions, LoginCodes(boss.clock), own=own, file=file, hosts=hosts), place)
+
+
+def _sessions_file(store_url: str) -> Path | None:
+    with contextlib.suppress(OSError, RuntimeError):
+        place = place_of(store_url, ".sessions")
+        if not place.parent.is_dir():  # the state folder: the store's own is there, or will be
+            place.parent.mkdir(mode=0o700, parents=True)
+        return place
+    return None

@@ -1,0 +1,149 @@
+"""What a reverse proxy says of a request, and whom we believe it.
+
+Rules of this file
+- Headers of proxies are believed from the proxies that were named (`--trusted-proxy`).  A request that has them from
+  anybody else is refused: either a proxy stands here that nobody told us of, and everybody behind it would look like
+  this machine, or somebody makes them up.
+- The client is the last address in X-Forwarded-For that is no trusted proxy: those before it were said by the client.
+- Probes are answered to whoever asks: a load balancer that restarts us for want of an option helps nobody.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Network, IPv6Network
+
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
+from shiftboss.errors import ConfigurationError
+from shiftboss.web.addresses import UNKNOWN, address_of, parsed_address
+from shiftboss.web.problems import Problem
+
+FORWARDING = re.compile(r"forwarded|x-forwarded-.*|x-real-ip|x-original-.*|via|true-client-ip|cf-connecting-ip")
+HEADER = re.compile(r"[A-Za-z0-9-]{1,100}")
+OPEN = frozenset({"/livez", "/readyz"})
+USER = "shiftboss.user"  # in a scope: the user whom a trusted proxy names
+MAX_USER_CHARS = 200
+MAX_HOPS = 50
+FORWARDED_FOR = re.compile(r"for=(\"[^\"]*\"|[^;,\s]+)", re.IGNORECASE)
+
+
+class Proxies:
+    """Those that were named.  *user_header* is where they say who the user is, None where they do not."""
+
+    def __init__(self, trusted: Iterable[str] = (), user_header: str | None = None) -> None:
+        """Raises ConfigurationError."""
+        self._trusted = tuple(_network(each) for each in trusted)
+        self._user_header = None if user_header is None else _header(user_header)
+        if user_header is not None and not self._trusted:
+            raise ConfigurationError(
+                f"--user-header {user_header} is believed from a trusted proxy alone; name that as well, as in "
+                "--trusted-proxy 127.0.0.1"
+            )
+
+    @property
+    def are_named(self) -> bool:
+        return bool(self._trusted)
+
+    def arrived(self, scope: Scope) -> Scope:
+        """The request as its client made it.  Raises Problem for what no trusted proxy said."""
+        headers = Headers(scope=scope)
+        said = [name for name in headers if FORWARDING.fullmatch(name) or name == self._user_header]
+        if not said:
+            return scope
+        if not self._trusts(address_of(scope)):
+            if scope["path"] in OPEN:
+                return scope
+            raise Problem(
+                403,
+                "untrusted-proxy",
+                f"This request came through a proxy ({said[0]}), and none is trusted here.  Start the server with "
+                "--trusted-proxy and the address of that proxy, or ask the server directly.",
+            )
+        client = self._client(headers)
+        return {
+            **scope,
+            **({} if client is None else {"client": (client, 0)}),
+            "scheme": _scheme(headers) or scope["scheme"],
+            "headers": _with_host(scope["headers"], _last(headers, "x-forwarded-host")),
+            USER: self._user(headers),
+        }
+
+    def _client(self, headers: Headers) -> str | None:
+        hops = _listed(headers, "x-forwarded-for") or FORWARDED_FOR.findall(",".join(headers.getlist("forwarded")))
+        if not hops:
+            return None
+        for hop in reversed(hops[-MAX_HOPS:]):
+            address = parsed_address(hop)
+            if address is None:
+                return UNKNOWN
+            if not self._trusts(str(address)):
+                return str(address)
+        return str(parsed_address(hops[0]) or UNKNOWN)
+
+    def _user(self, headers: Headers) -> str | None:
+        """Raises Problem for what is no name: two of them, say, of which the client sent one."""
+        if self._user_header is None:
+            return None
+        values = headers.getlist(self._user_header)
+        if not values or not values[0].strip():
+            return None
+        try:
+            name = values[0].strip().encode("latin-1").decode("utf-8")
+        except UnicodeDecodeError:
+            name = ""
+        if len(values) > 1 or not name or len(name) > MAX_USER_CHARS or not name.isprintable():
+            raise Problem(400, "wrong-user", f"The header {self._user_header} names no user, or more than one.")
+        return name
+
+    def _trusts(self, address: str) -> bool:
+        parsed = parsed_address(address)
+        return parsed is not None and any(parsed in network for network in self._trusted)
+
+
+def user_of(scope: Scope) -> str | None:
+    """The user whom a trusted proxy named for this request."""
+    name = scope.get(USER)
+    return name if isinstance(name, str) else None
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    try:
+        found = ipaddress.ip_network(text.strip().strip("[]"), strict=False)
+    except ValueError:
+        raise ConfigurationError(
+            f"--trusted-proxy {text!r} is no address and no network; write it like 127.0.0.1 or 10.0.0.0/8"
+        ) from None
+    if found.prefixlen == 0:
+        raise ConfigurationError(f"--trusted-proxy {text} is everybody; name the proxy alone, like 127.0.0.1")
+    return found
+
+
+def _header(name: str) -> str:
+    if HEADER.fullmatch(name) is None or name.lower() in ("authorization", "cookie", "host"):
+        raise ConfigurationError(f"--user-header {name!r} is no header for that; write it like X-Remote-User")
+    return name.lower()
+
+
+def _listed(headers: Headers, name: str) -> list[str]:
+    return [each.strip() for each in ",".join(headers.getlist(name)).split(",") if each.strip()]
+
+
+def _last(headers: Headers, name: str) -> str | None:
+    """What the proxy beside us has added."""
+    values = _listed(headers, name)
+    return values[-1] if values else None
+
+
+def _scheme(headers: Headers) -> str | None:
+    said = (_last(headers, "x-forwarded-proto") or "").lower()
+    return said if said in ("http", "https") else None
+
+
+def _with_host(headers: Sequence[tuple[bytes, bytes]], host: str | None) -> Sequence[tuple[bytes, bytes]]:
+    if host is None:
+        return headers
+    return [*((name, value) for name, value in headers if name != b"host"), (b"host", host.encode("latin-1"))]
