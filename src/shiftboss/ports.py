@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import msgspec
 
 from shiftboss.clock import Clock
+from shiftboss.core.audit import AuditRow, Seal
 from shiftboss.core.control import Request
 from shiftboss.core.events import Event
 from shiftboss.core.kinds import Table, instant, many, one_of, optional, shown, text, whole, word
@@ -135,6 +136,22 @@ class LetterFilter(NamedTuple):
         return _filter(cls, given, OF_LETTERS)
 
 
+class AuditFilter(NamedTuple):
+    """Which acts of people, newest first.  `before` is the number of one: the cursor of the page."""
+
+    worker: str | None = None  # about this worker; None: about anything
+    by: str | None = None  # by whom, the whole name
+    action: str | None = None  # what: trigger, disable, refused …
+    since: datetime | None = None  # at this aware instant or later
+    before: int | None = None
+    limit: int = 50  # at most so many
+
+    @classmethod
+    def read(cls, given: Any) -> AuditFilter:
+        """*given* with every field in its type.  Raises ConfigurationError."""
+        return _filter(cls, given, OF_AUDIT)
+
+
 NUMBER = whole(0, (1 << 63) - 1)
 OF_HISTORY = Table(
     worker=optional(text()),
@@ -154,7 +171,15 @@ OF_LETTERS = Table(
     before=optional(NUMBER),
     limit=NUMBER,
 )
-F = TypeVar("F", HistoryFilter, LetterFilter)
+OF_AUDIT = Table(
+    worker=optional(text()),
+    by=optional(text()),
+    action=optional(text()),
+    since=optional(instant),
+    before=optional(NUMBER),
+    limit=NUMBER,
+)
+F = TypeVar("F", HistoryFilter, LetterFilter, AuditFilter)
 
 
 def _filter(kind: type[F], given: Any, fields: Table) -> F:
@@ -245,6 +270,22 @@ class Reader(Protocol):
 
     def last_event(self) -> int:
         """The number of the newest event ever stored; 0 before the first."""
+        ...
+
+    def audit(self, *, after: int, limit: int) -> list[AuditRow]:
+        """What people did (A7), in order, from the row after number *after*; each row as it lies there, unread."""
+        ...
+
+    def audit_before(self, before: int, *, limit: int) -> list[AuditRow]:
+        """The same, the newest first, from the row before that number."""
+        ...
+
+    def seals(self, *, after: int, limit: int) -> list[Seal]:
+        """Seals of the audit, in order, from the one after row *after*."""
+        ...
+
+    def last_seal(self) -> Seal | None:
+        """The newest of them."""
         ...
 
     def lines(self, run: int, *, after: tuple[int, int] = (0, 0), limit: int = MAX_LINES) -> list[LogLine]:
@@ -367,8 +408,26 @@ class Session(Protocol):
         """From now on no call of this session is given up for being slow: for moves, which hold a store for long."""
         ...
 
-    def prune(self, *, runs_before: datetime, letters_before: datetime, events_before: datetime, limit: int) -> int:
-        """A4: delete at most *limit* finished rows in a short transaction of its own; how many went."""
+    def prune(
+        self,
+        *,
+        runs_before: datetime,
+        letters_before: datetime,
+        events_before: datetime,
+        limit: int,
+        audit_before: datetime | None = None,
+    ) -> int:
+        """A4: delete at most *limit* finished rows in a short transaction of its own; how many went.
+
+        Of the audit (None: nothing) what is sealed, up to a seal, which stays.
+        """
+        ...
+
+    def seal(self, sealed: Callable[[Reader], Seal | None]) -> Seal | None:
+        """Keep what *sealed* makes of a view (A7), in a transaction of its own that no commit has to wait for.
+
+        One of the same row that is there already stays.
+        """
         ...
 
     def close(self) -> None: ...

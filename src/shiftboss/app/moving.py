@@ -7,7 +7,7 @@ Rules of this file
   aside is moved as well.
 - The target gets all of it in one transaction, or nothing.
 - What is then read from the target is compared with what was read from the source, by count and by digest.
-- Ids, fences and bytes stay what they are; only events get new numbers.
+- Ids, fences and bytes stay what they are, and so does the audit with its seals; only events get new numbers.
 """
 
 from __future__ import annotations
@@ -29,7 +29,20 @@ from shiftboss.ports import Delta, HistoryFilter, LetterFilter, Reader, Session,
 PAGE = 500  # of rows without payloads
 RUNS = 50  # with their payloads, results and lines: 50 MiB where each has as large a payload as is allowed by default
 SHOWN = 5  # rows that cannot be read, of many
-PARTS = ("workers", "records", "breakers", "resources", "nodes", "runs", "lines", "letters", "events", "set_aside")
+PARTS = (
+    "workers",
+    "records",
+    "breakers",
+    "resources",
+    "nodes",
+    "runs",
+    "lines",
+    "letters",
+    "events",
+    "audit",
+    "seals",
+    "set_aside",
+)
 
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode  # bytes as bytes; the digest is of every field
 
@@ -124,6 +137,7 @@ def contents(reader: Reader, delta: Delta) -> Iterator[Change]:
     yield from _runs(reader)
     yield from _letters(reader)
     yield from _events(reader)
+    yield from _audit(reader)
     yield from _set_aside(reader)
 
 
@@ -159,7 +173,19 @@ def _events(reader: Reader) -> Iterator[Change]:
     after = 0
     while page := reader.events(after=after, limit=PAGE):
         after = page[-1][0]
-        yield Change(events=tuple(event for _, event in page))
+        yield Change(events=tuple(event for _, event in page), audit=())
+
+
+def _audit(reader: Reader) -> Iterator[Change]:
+    """Under the numbers that it has: its seals are about these."""
+    after = 0
+    while rows := reader.audit(after=after, limit=PAGE):
+        after = rows[-1].id
+        yield Change(audit=tuple(rows))
+    after = 0
+    while seals := reader.seals(after=after, limit=PAGE):
+        after = seals[-1].id
+        yield Change(seals=tuple(seals))
 
 
 def _set_aside(reader: Reader) -> Iterator[Change]:
@@ -214,7 +240,7 @@ class Tally:
 
     def add(self, change: Change) -> None:
         for part in PARTS:
-            for value in getattr(change, part):
+            for value in getattr(change, part) or ():
                 self._counts[part] += 1
                 self._digests[part].update(_encode(value))
 

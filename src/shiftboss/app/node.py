@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from shiftboss import body_lines
+from shiftboss.app.audit_key import keys_of
 from shiftboss.clock import SystemClock
 from shiftboss.core.model import Node
 from shiftboss.engine.engine import Engine, Meter, Subscriber
@@ -154,6 +155,7 @@ class NodeParts:
             shutdown_timeout_s=boss.shutdown_timeout_s,
             keep=boss.keep,
             decodes=cipher_of(self.store).key_ids,
+            keyring=keys_of(self.store, create=self.node is not None),
         )
         if self._coroutines is not None:
             self._coroutines.on_loop_lost = engine.end

@@ -21,22 +21,25 @@ from shiftboss.app.options import CALL, Named, name_of
 from shiftboss.app.who import acting, who
 from shiftboss.app.within import insert
 from shiftboss.clock import Clock
+from shiftboss.core.audit import Head
 from shiftboss.core.control import Request
 from shiftboss.core.kinds import Duration, shown
 from shiftboss.core.model import DeadLetter, LogLine, Node, Run, WorkerState
+from shiftboss.core.redact import redaction
 from shiftboss.core.unreadable import Unreadable
 from shiftboss.core.value import replace
+from shiftboss.core.verify import AuditVerdict
 from shiftboss.engine import fact
 from shiftboss.errors import WaitTimeout, WrongPayload
 from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.command import CommandBody
 from shiftboss.executors.parameters import plain_payload
-from shiftboss.ports import Arrival, Body, HistoryFilter, LetterFilter, Store
+from shiftboss.ports import Arrival, AuditFilter, Body, HistoryFilter, LetterFilter, Store
 from shiftboss.stores.encoded import cipher_of
 from shiftboss.trace import current_traceparent
 
 if TYPE_CHECKING:  # 15 ms of import, which is for the start and the first question
-    from shiftboss.app.views import NodeStatus, SystemStatus, Views
+    from shiftboss.app.views import Act, NodeStatus, SystemStatus, Views
     from shiftboss.core.explain import Explanation
     from shiftboss.core.health import SystemHealth
     from shiftboss.engine.engine import Engine
@@ -51,6 +54,7 @@ class Operations:
     """The half of an orchestrator that acts on an open store; which one is open, and how, is the other half's."""
 
     bodies: dict[str, Body]
+    redact: tuple[str, ...]
     max_dead_letters: int
     _views: Views | None
     _views_lock: threading.Lock
@@ -83,7 +87,11 @@ class Operations:
             traceparent=current_traceparent(),
             other_digests=digests[1:],
         )
-        return with_options(request, options) if options else request
+        if options:
+            request = with_options(request, options)
+        if request.force and not request.by:  # code has no name, unless it forces something
+            request = replace(request, by=who())
+        return request
 
     def _digests(self, payload: bytes) -> tuple[str, ...]:
         """O5: the one it is stored with, then those that the same payload may have been stored with before."""
@@ -101,7 +109,7 @@ class Operations:
         none gets one.  Raises UnknownWorker, WorkerDisabled, DuplicateKey, ConfigurationError.
         """
         request = self._asked(name, payload, options)
-        named = replace(request, key=request.key or f"within-{uuid.uuid4().hex}", by=who())
+        named = replace(request, key=request.key or f"within-{uuid.uuid4().hex}")
         arrival = self.store.arrival(named)
         newest = self._read(lambda views: views.before_arrival(request))
         digests = () if named.digest is None else (named.digest, *named.other_digests)
@@ -127,12 +135,12 @@ class Operations:
 
     def _put_cancel(self, run_id: int, reason: str | None) -> call.Put:
         engine, known = self._require(), known_run(run_id)
-        why: str = CALL.read_one("reason", reason, of=f"cancel of run {known}")
+        why: str = self._said("reason", reason, of=f"cancel of run {known}")
         return lambda answer: engine.put(fact.cancelled(known, by=who(), reason=why, answer=answer))
 
     def _put_disable(self, worker: Named, reason: str | None) -> call.Put:
         engine, name = self._require(), name_of(worker)
-        why: str = CALL.read_one("reason", reason, of=f"disable of worker {name!r}")
+        why: str = self._said("reason", reason, of=f"disable of worker {name!r}")
         return lambda answer: engine.put(fact.disabled(name, by=who(), reason=why, answer=answer))
 
     def _put_enable(self, worker: Named) -> call.Put:
@@ -156,17 +164,17 @@ class Operations:
 
     def _put_resolve(self, run_id: int, note: str | None) -> call.Put:
         engine, known = self._require(), known_run(run_id)
-        said: str = CALL.read_one("note", note, of=f"resolve of run {known}")
+        said: str = self._said("note", note, of=f"resolve of run {known}")
         return lambda answer: engine.put(fact.resolved(known, by=who(), note=said, answer=answer))
 
     def _put_discard(self, run_id: int, note: str | None) -> call.Put:
         engine, known = self._require(), known_run(run_id)
-        said: str = CALL.read_one("note", note, of=f"discard of run {known}")
+        said: str = self._said("note", note, of=f"discard of run {known}")
         return lambda answer: engine.put(fact.discarded(known, by=who(), note=said, answer=answer))
 
     def _put_set_aside(self, rows: Sequence[Unreadable], note: str | None) -> call.Put:
         engine, clock, places = self._require(), self.clock, tuple(row.place for row in rows)
-        said: str = CALL.read_one("note", note, of="set_aside")
+        said: str = self._said("note", note, of="set_aside")
         return lambda answer: engine.put(fact.set_aside(places, clock=clock, by=who(), note=said, answer=answer))
 
     def _to_set_aside(self, rows: Collection[Unreadable] | None) -> Iterator[Sequence[Unreadable]]:
@@ -175,6 +183,24 @@ class Operations:
         found = list(self._read(lambda views: views.unreadable()) if given is None else given)
         for first in range(0, len(found), MAX_SET_ASIDE):
             yield found[first : first + MAX_SET_ASIDE]
+
+    def _put_record(self, action: str, about: str, before: str | None, after: str | None) -> call.Put:
+        engine = self._require()
+        given = CALL.read({"action": action, "about": about, "before": before, "after": after}, of="record")
+        facts = {
+            "by": who(),
+            "worker": given["about"],
+            "before": given["before"],
+            "after": self._masked(given["after"]),
+        }
+        return lambda answer: engine.put(fact.recorded(given["action"], **facts, answer=answer))
+
+    def _said(self, name: str, value: str | None, *, of: str) -> str:
+        """Why, or what was done: it is kept for long, so no secret stays in it."""
+        return self._masked(CALL.read_one(name, value, of=of))
+
+    def _masked(self, text: str) -> str:
+        return redaction(self.redact).text(text) if text else text
 
     def _put_watch(self, run_id: int) -> call.Put:
         engine, known = self._require(), known_run(run_id)
@@ -297,6 +323,33 @@ class Operations:
         for batch in await asyncio.to_thread(lambda: list(self._to_set_aside(rows))):
             moved += await call.on_loop(self._put_set_aside(batch, note))
         return moved
+
+    async def record(
+        self, action: str, *, about: str = "", before: str | None = None, after: str | None = None
+    ) -> None:
+        """Put into the audit what was done beside the store, a log-in to the application around us say (A7).
+
+        *action*: a word or two; *about*: a worker, where it is about one; *before* and *after*: what it changed.
+        """
+        await call.on_loop(self._put_record(action, about, before, after))
+
+    async def audit(self, wanted: AuditFilter = AuditFilter()) -> list[Act]:  # noqa: B008  # immutable
+        """What people did, the newest first: the newest 50, or as *wanted* says (A7).
+
+        The next page begins `before` the number of the last one.
+        """
+        return await asyncio.to_thread(self._read, lambda views: views.audit(wanted))
+
+    async def verify_audit(self, *heads: Head) -> AuditVerdict:
+        """Whether the audit says what was sealed, and what of it is proven; with *heads* that were kept elsewhere."""
+        return await asyncio.to_thread(self._verified, heads)
+
+    def _verified(self, heads: Sequence[Head]) -> AuditVerdict:
+        from shiftboss.app.audit_key import keys_of  # for who asks only
+
+        given: tuple[Head, ...] = CALL.read_one("heads", heads, of="verify_audit")
+        keys = keys_of(self.store, create=False)
+        return self._read(lambda views: views.verify_audit(keys, given))
 
     async def wait_for(self, run_id: int, *, timeout: Duration | None = None) -> Run:
         """Wait until a run has ended, here or on any node; *timeout* None waits without end.

@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 from msgspec import Struct
 
 from shiftboss.core import address
+from shiftboss.core.audit import Head
 from shiftboss.core.kinds import (
     AT_LEAST_ONE,
     NAME_TEXT,
@@ -335,6 +336,7 @@ ORCHESTRATOR = Table(
     shutdown_timeout=duration,
     retention=duration,
     letter_retention=duration,
+    audit_retention=duration,
     max_dead_letters=whole(),
     durability=optional(word("power", "process")),
     code_version=remark,
@@ -350,6 +352,11 @@ CALL = Table(
     rows=optional(many(made_of(Unreadable, remedy="give what `unreadable` named"), most=100_000)),
     reason=remark,
     note=remark,
+    heads=many(made_of(Head, remedy="give Head(digest), with its row where that is known")),
+    action=text(64),
+    about=text(128),
+    before=remark,
+    after=remark,
     delay=duration,
     timeout=optional(duration),
     wait=duration,

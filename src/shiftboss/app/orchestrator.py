@@ -70,11 +70,11 @@ class Orchestrator(Operations):
     executor="process", by default one for each core.  *command_slots*: commands at a time.  *resources*: name →
     fleet-wide permits.  *shutdown_timeout* (25 s): platforms kill at 30.  *retention* of finished runs (14 days) and
     *letter_retention* of closed dead letters (30 days); open ones are kept, and past *max_dead_letters* health is
-    degraded.  *durability*: "power" survives a power cut, "process" only the end of the process, and is faster.
-    *redact*: names of secrets, beside password, token, secret, authorization and their like: their values are masked in
-    errors, results, log lines and progress before these are stored, and in payloads where they are shown.
-    *codec*: encrypts payloads, results, errors, log lines and reasons before they are stored, such as
-    `shiftboss.codec.AesGcmCodec`.
+    degraded.  *audit_retention*: how long it is kept what people did (a year).  *durability*: "power" survives a power
+    cut, "process" only the end of the process, and is faster.  *redact*: names of secrets, beside password, token,
+    secret, authorization and their like: their values are masked in errors, results, log lines and progress before
+    these are stored, and in payloads where they are shown.  *codec*: encrypts payloads, results, errors, log lines and
+    reasons before they are stored, such as `shiftboss.codec.AesGcmCodec`.
 
     Beside its methods, for tests and tools: `definitions` (name → declaration), `resources`, `max_concurrency`.
     """
@@ -94,6 +94,7 @@ class Orchestrator(Operations):
         shutdown_timeout: Duration = 25.0,
         retention: Duration = "14d",
         letter_retention: Duration = "30d",
+        audit_retention: Duration = "365d",
         max_dead_letters: int = MAX_DEAD_LETTERS,
         durability: str | None = None,
         code_version: str = "",
@@ -113,6 +114,7 @@ class Orchestrator(Operations):
                 "shutdown_timeout": shutdown_timeout,
                 "retention": retention,
                 "letter_retention": letter_retention,
+                "audit_retention": audit_retention,
                 "max_dead_letters": max_dead_letters,
                 "durability": durability,
                 "code_version": code_version,
@@ -129,7 +131,9 @@ class Orchestrator(Operations):
         self.command_slots: int = given["command_slots"]
         self.resources: dict[str, int] = given["resources"] or {}
         self.shutdown_timeout_s: float = given["shutdown_timeout"]
-        self.keep = Keep(runs_s=given["retention"], letters_s=given["letter_retention"])
+        self.keep = Keep(
+            runs_s=given["retention"], letters_s=given["letter_retention"], audit_s=given["audit_retention"]
+        )
         self.max_dead_letters: int = given["max_dead_letters"]
         self.durability: str | None = given["durability"]
         version = given["code_version"] or os.environ.get("SHIFTBOSS_CODE_VERSION", "")

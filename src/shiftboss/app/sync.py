@@ -23,15 +23,17 @@ from shiftboss.app.options import CALL, Named, name_of
 from shiftboss.app.own_loop import new_loop
 from shiftboss.app.within import Within, insert
 from shiftboss.context import current
+from shiftboss.core.audit import Head
 from shiftboss.core.kinds import Duration
 from shiftboss.core.model import DeadLetter, LogLine, Node, Run, WorkerState
 from shiftboss.core.unreadable import Unreadable
+from shiftboss.core.verify import AuditVerdict
 from shiftboss.errors import ConfigurationError, NotAllowed, StoreMissing
-from shiftboss.ports import HistoryFilter, LetterFilter
+from shiftboss.ports import AuditFilter, HistoryFilter, LetterFilter
 
 if TYPE_CHECKING:
     from shiftboss.app.orchestrator import Orchestrator
-    from shiftboss.app.views import NodeStatus, SystemStatus
+    from shiftboss.app.views import Act, NodeStatus, SystemStatus
     from shiftboss.core.explain import Explanation
     from shiftboss.core.health import SystemHealth
     from shiftboss.engine.shutdown import ShutdownReport
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 LOOP_ENDS_WITHIN_S = 5.0  # other code on it may block it; one whose body does is left, its thread is a daemon
 DEFAULT_RUNS = HistoryFilter()
 DEFAULT_LETTERS = LetterFilter()
+DEFAULT_AUDIT = AuditFilter()
 
 
 class SyncFace:
@@ -260,6 +263,21 @@ class SyncFace:
         for batch in self._boss._to_set_aside(rows):
             moved += call.in_thread(self._boss._put_set_aside(batch, note))
         return moved
+
+    def record(self, action: str, *, about: str = "", before: str | None = None, after: str | None = None) -> None:
+        """Put into the audit what was done beside the store (A7); *about*: a worker, where it is about one."""
+        self.open()
+        call.in_thread(self._boss._put_record(action, about, before, after))
+
+    def audit(self, wanted: AuditFilter = DEFAULT_AUDIT) -> list[Act]:
+        """What people did, the newest first: the newest 50, or as *wanted* says (A7)."""
+        self.open()
+        return self._boss._read(lambda views: views.audit(wanted))
+
+    def verify_audit(self, *heads: Head) -> AuditVerdict:
+        """Whether the audit says what was sealed, and what of it is proven; with *heads* that were kept elsewhere."""
+        self.open()
+        return self._boss._verified(heads)
 
     def wait_for(self, run_id: int, *, timeout: Duration | None = None) -> Run:
         """Wait until a run has ended, here or on any node.  Raises WaitTimeout, NotAllowed on a loop with bodies."""

@@ -7,7 +7,7 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,8 +16,9 @@ from shiftboss.app.rows import Rows
 from shiftboss.app.store_trial import StoreTrial
 from shiftboss.clock import Clock, Looked
 from shiftboss.core import control, schedule
+from shiftboss.core.audit import AuditRow, Head, Seal
 from shiftboss.core.control import Request, keeps_its_key
-from shiftboss.core.events import ArrivalRefused, Event
+from shiftboss.core.events import ArrivalRefused, Event, UnreadableEvent
 from shiftboss.core.explain import Explanation, explain
 from shiftboss.core.fleet import is_live, live_nodes
 from shiftboss.core.health import (
@@ -36,14 +37,17 @@ from shiftboss.core.opaque import OpaqueBytes
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.unreadable import SetAside, Unreadable
 from shiftboss.core.value import Value
+from shiftboss.core.verify import AuditVerdict, verify
 from shiftboss.engine.agenda import Agenda
 from shiftboss.engine.fact import arrived
 from shiftboss.engine.mirror import Mirror
 from shiftboss.errors import NotAllowed, UnknownRun
-from shiftboss.ports import MAX_COUNTED, HistoryFilter, LetterFilter, Reader, Store
+from shiftboss.ports import MAX_COUNTED, AuditFilter, HistoryFilter, LetterFilter, Reader, Store
+from shiftboss.stores import shapes
 from shiftboss.stores.encoded import cipher_of, session_for_people
 
 if TYPE_CHECKING:
+    from shiftboss.app.audit_key import Keys
     from shiftboss.app.handle import Promise
 
 
@@ -135,6 +139,21 @@ class SystemStatus(Value, frozen=True, omit_defaults=False):
 
 def _missing(name: str) -> WorkerStatus:
     raise KeyError(name)
+
+
+class Act(Value, frozen=True, omit_defaults=False):
+    """What somebody did, as the audit has it."""
+
+    id: int  # its number, among all events
+    at: datetime
+    by: str  # who: the name of a token or of a user; empty: nobody who is known
+    action: str
+    worker: str  # empty where it is about none
+    run: int | None
+    node: str
+    before: str  # what was, and …
+    after: str  # … what is, in words
+    sealed: bool  # whether it can be changed no more without being found (A7)
 
 
 class Views:
@@ -344,6 +363,19 @@ class Views:
     def events(self, *, after: int, limit: int, worker: str | None = None) -> list[tuple[int, Event]]:
         with self._session.read() as reader:
             return reader.events(after=after, limit=limit, worker=worker)
+
+    def audit(self, wanted: AuditFilter) -> list[Act]:
+        """What people did, the newest first.  Raises ConfigurationError for a filter with a field of another kind."""
+        asked = AuditFilter.read(wanted)
+        with self._session.read() as reader:
+            return list(islice(_acts(reader, asked), asked.limit))
+
+    def verify_audit(self, keys: Keys | None, heads: Sequence[Head] = ()) -> AuditVerdict:
+        """Hold the audit against its seals, against *heads*, and against what this machine remembers (A7)."""
+        known = () if keys is None else keys.keys
+        remembered = () if keys is None else keys.heads
+        with self._session.read() as reader:
+            return verify(_seals(reader), _rows(reader), keys=known, heads=[*heads, *remembered], now=self._clock.now())
 
     def lines(self, run_id: int, *, after: tuple[int, int] = (0, 0)) -> list[LogLine]:
         """What attempts of a run logged.  Raises UnknownRun when there is neither a line nor a run."""
@@ -574,3 +606,66 @@ def _running(snapshot: Snapshot, run: Run) -> RunningRun:
         cancelling=run.cancel is not None,
         unreadable=str(run.unreadable) if run.unreadable is not None else "",
     )
+
+
+# ── the audit ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+LAST = (1 << 63) - 1
+AUDIT_PAGE = 1000
+MAX_LOOKED_THROUGH = 100_000  # rows for one question; a filter that few fit goes on from the last `before`
+
+
+def _acts(reader: Reader, wanted: AuditFilter) -> Iterator[Act]:
+    sealed = reader.last_seal()
+    sealed_to = 0 if sealed is None else sealed.id
+    before = LAST if wanted.before is None else wanted.before
+    for _ in range(0, MAX_LOOKED_THROUGH, AUDIT_PAGE):
+        page = reader.audit_before(before, limit=AUDIT_PAGE)
+        for row in page:
+            act = _act(row, is_sealed=row.id <= sealed_to)
+            if _fits(act, wanted):
+                yield act
+        if len(page) < AUDIT_PAGE or (wanted.since is not None and _act(page[-1], is_sealed=True).at < wanted.since):
+            return
+        before = page[-1].id
+
+
+def _act(row: AuditRow, *, is_sealed: bool) -> Act:
+    event = shapes.act(row)
+    if isinstance(event, UnreadableEvent):  # W8
+        return Act(row.id, event.at, "", "unreadable", "", None, "", "", event.reason, is_sealed)
+    return Act(
+        row.id,
+        event.at,
+        event.by,
+        event.action,
+        event.worker,
+        event.run,
+        event.node,
+        event.before,
+        event.after,
+        is_sealed,
+    )
+
+
+def _fits(act: Act, wanted: AuditFilter) -> bool:
+    return (
+        wanted.worker in (None, act.worker)
+        and wanted.by in (None, act.by)
+        and wanted.action in (None, act.action)
+        and (wanted.since is None or act.at >= wanted.since)
+    )
+
+
+def _rows(reader: Reader) -> Iterator[AuditRow]:
+    after = 0
+    while page := reader.audit(after=after, limit=AUDIT_PAGE):
+        yield from page
+        after = page[-1].id
+
+
+def _seals(reader: Reader) -> Iterator[Seal]:
+    after = 0
+    while page := reader.seals(after=after, limit=AUDIT_PAGE):
+        yield from page
+        after = page[-1].id

@@ -2,7 +2,7 @@
 
 Rules of this file
 - What is refused changes nothing and says what would be allowed.
-- Everything but a trigger is audited: who, what, before, after (A1).
+- Everything is audited: who, what, before, after (A1); of triggers those of people, and whatever is forced.
 - Doing a thing twice is no error where the second time changes nothing.
 """
 
@@ -100,7 +100,17 @@ def trigger(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], request: R
         by_calendar=by_calendar,
         encoded_by=encoded_by(snapshot, request.payload),
     )
-    return Change(runs=(run,), events=(RunStored(at=now, worker=run.worker, run=run.id, origin="trigger"),)), run
+    stored = RunStored(at=now, worker=run.worker, run=run.id, origin="trigger")
+    return Change(runs=(run,), events=(stored, *_audited(run, state, now))), run
+
+
+def _audited(run: Run, state: WorkerState, now: datetime) -> Iterator[Audit]:
+    """Code triggers without end; a person has a name."""
+    if run.by or run.forced:
+        due = f"due {run.due_at.isoformat()}" if run.due_at > now else ""
+        how = ", ".join(filter(None, ("forced" if run.forced else "", due)))
+        before = _state(state) if run.forced else ""
+        yield Audit(at=now, worker=run.worker, run=run.id, by=run.by, action="trigger", before=before, after=how)
 
 
 def encoded_by(snapshot: Snapshot, payload: bytes | None) -> str:
@@ -282,6 +292,13 @@ def drain(snapshot: Snapshot, now: datetime, *, wanted: str, by: str) -> tuple[C
     drained = replace(node, mode=NodeMode.DRAINING)
     audit = Audit(at=now, node=node.id, by=by, action="drain", before=node.mode, after=drained.mode)
     return Change(nodes=(drained,), events=(audit,)), drained
+
+
+def record(
+    snapshot: Snapshot, now: datetime, *, by: str, action: str, worker: str, before: str, after: str
+) -> tuple[Change, None]:
+    """Something that was done beside the store, a log-in or an export: it is audited like what is done to it."""
+    return Change(events=(Audit(at=now, worker=worker, by=by, action=action, before=before, after=after),)), None
 
 
 # ── dead letters ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -19,6 +19,7 @@ class Event(Value, frozen=True):
     """Something that happened.  `worker`, `run` and `node` are empty where they make no sense."""
 
     STORED: ClassVar[bool] = True
+    AUDITED: ClassVar[bool] = False  # kept in the audit as well (A7)
 
     at: datetime
     worker: str = ""
@@ -174,6 +175,7 @@ class UnreadableEvent(Event, frozen=True, tag="unreadable"):
 class Audit(Event, frozen=True, tag="audit"):
     """A1: who did what; `before` and `after` in words."""
 
+    AUDITED: ClassVar[bool] = True
     by: str = ""
     action: str = ""
     before: str = ""

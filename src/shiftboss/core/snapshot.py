@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 
+from shiftboss.core.audit import AuditRow, Seal
 from shiftboss.core.events import Event
 from shiftboss.core.graph import Relations
 from shiftboss.core.lane import Lane
@@ -38,6 +39,8 @@ class Change(Value, frozen=True):
     letters: tuple[DeadLetter, ...] = ()
     lines: tuple[LogLine, ...] = ()
     events: tuple[Event, ...] = ()
+    audit: tuple[AuditRow, ...] | None = None  # as another store has them; None: what people did among the events
+    seals: tuple[Seal, ...] = ()
     set_aside: tuple[SetAside, ...] = ()  # before anything else: rows that leave, or give way
     clock: ClockMark | None = None
     shift: Shift | None = None  # O4: of all waiting runs but occurrences that have not begun

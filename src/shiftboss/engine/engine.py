@@ -31,6 +31,7 @@ from shiftboss.engine.inbox import Inbox
 from shiftboss.engine.lease import Lease, Watch
 from shiftboss.engine.membership import joined, left, renewed, shedding
 from shiftboss.engine.retention import KEEP, Keep, Retention
+from shiftboss.engine.sealing import Keyring, Sealing
 from shiftboss.engine.shutdown import Phase, Shutdown, ShutdownReport
 from shiftboss.engine.waiters import Waiters
 from shiftboss.engine.watchdog import Watchdog
@@ -85,6 +86,7 @@ class Engine:
         shutdown_timeout_s: float = 25.0,
         keep: Keep = KEEP,
         decodes: Sequence[str] = (),
+        keyring: Keyring | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -102,6 +104,7 @@ class Engine:
         self._resident_bytes = resident_bytes
         self._shutdown_timeout_s = shutdown_timeout_s
         self._keep = keep
+        self._keyring = keyring
         self._shutdown = Shutdown()
         self._announced = Phase.RUNNING
         self._report = ShutdownReport()
@@ -112,6 +115,7 @@ class Engine:
         self._session: Session
         self._cycle: Cycle
         self._retention: Retention
+        self._sealing: Sealing
         self._inbox = Inbox(self._ring)
         self._flights = Flights(
             node.id if node is not None else "",
@@ -280,6 +284,7 @@ class Engine:
         self._is_open = True
         self._cycle = Cycle(self._session, self._clock, self._node, decodes=self._decodes)
         self._retention = Retention(self._session, self._clock, self._keep)
+        self._sealing = Sealing(self._session, self._clock, self._keyring, keep_s=self._keep.audit_s)
         if self._node is None:
             self._cycle.turn()
             if self._declares_new:
@@ -349,6 +354,7 @@ class Engine:
                 facts = [fact for fact in facts if fact not in missed]
             self._take(turn, facts)
             self._went_well(turn)
+            self._sealing.seal_if_due()
             if not turn.again and not len(self._inbox) and not self._is_over():
                 self._wake.clear()
                 if self._node is not None and self._announced is Phase.RUNNING:
@@ -439,6 +445,7 @@ class Engine:
         raised = self._flights.take_raised()
         if not turn.events:
             return
+        self._sealing.committed(turn.events)
         for subscriber in (lambda events: self._logger(events, raised), *self._subscribers):
             try:
                 subscriber(turn.events)
@@ -459,7 +466,7 @@ class Engine:
     def _wait_s(self) -> float:
         """Seconds until the next instant that is known; the bell ends the wait earlier."""
         now, now_s = self._clock.now(), self._clock.monotonic_s()
-        waits = [MAX_WAIT_S, self._shutdown.next_s(now_s), self.contact.write_in_s]
+        waits = [MAX_WAIT_S, self._shutdown.next_s(now_s), self.contact.write_in_s, self._sealing.due_in_s]
         if self._node is not None:
             waits += (self._lease.renew_in_s, self._retention.due_in_s)
             if self._needs_ticks():
@@ -586,6 +593,8 @@ class Engine:
             self._count_error(error)
             report.store_reached = False
             log.error("%s, at the end; what is still claimed is rescued later", self.contact.trouble)  # noqa: TRY400  # expected at an outage, the trace says nothing more
+        else:
+            self._sealing.seal_what_is_owed()
         log.info("stopped %s", str(report).removeprefix("stopped "))
 
     def _rest(self) -> list[Fact]:

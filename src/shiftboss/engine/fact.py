@@ -250,5 +250,10 @@ def drained(wanted: str, *, by: str, answer: Answer) -> Fact:
     return Fact(partial(_without_ids, control.drain, wanted=wanted, by=by), NO_NEEDS, answer)
 
 
+def recorded(action: str, *, by: str, worker: str, before: str, after: str, answer: Answer | None) -> Fact:
+    rule = partial(_without_ids, control.record, by=by, action=action, worker=worker, before=before, after=after)
+    return Fact(rule, answer=answer, worker=NO_WORKER)
+
+
 def _without_ids(rule: Any, snapshot: Snapshot, now: datetime, *, ids: Iterator[int], **facts: Any) -> Any:
     return rule(snapshot, now, **facts)

@@ -2,7 +2,8 @@
 
 Rules of this file
 - Only when the engine has nothing else to do, a bounded batch in a transaction of its own; what is left waits a second.
-- What may go is the store's to know: finished runs that nothing unresolved refers to, closed dead letters, old events.
+- What may go is the store's to know: finished runs that nothing unresolved refers to, closed dead letters, old events,
+  and of the audit what is sealed.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ AGAIN_S = 1.0  # after a full batch: there is more
 
 
 class Keep(Value, frozen=True):
-    """For how long: finished runs and events (14 days), closed dead letters (30 days)."""
+    """For how long: finished runs and events (14 days), closed dead letters (30 days), what people did (a year)."""
 
     runs_s: float = 14 * 86400.0
     letters_s: float = 30 * 86400.0
+    audit_s: float = 365 * 86400.0
 
 
 KEEP = Keep()
@@ -44,7 +46,11 @@ class Retention:
         now = self._clock.now()
         runs_before, letters_before = since(mark, now, self._keep.runs_s), since(mark, now, self._keep.letters_s)
         gone = self._session.prune(
-            runs_before=runs_before, letters_before=letters_before, events_before=runs_before, limit=BATCH
+            runs_before=runs_before,
+            letters_before=letters_before,
+            events_before=runs_before,
+            audit_before=since(mark, now, self._keep.audit_s),
+            limit=BATCH,
         )
         self._next_s = now_s + (AGAIN_S if gone >= BATCH else EVERY_S)
 

@@ -10,6 +10,7 @@ import heapq
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from shiftboss.core.audit import AuditRow, Seal
 from shiftboss.core.events import Event
 from shiftboss.core.model import MAX_LINES, LogLine, Run, Status
 from shiftboss.core.unreadable import SetAside, Unreadable
@@ -82,6 +83,20 @@ class Queries(Generic[S]):
 
     def lines(self, run: int, *, after: tuple[int, int] = (0, 0), limit: int = MAX_LINES) -> list[LogLine]:
         return self._ask(shapes.LINES, self.pages.lines, (run, *after, limit))
+
+    # ── the audit ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def audit(self, *, after: int, limit: int) -> list[AuditRow]:
+        return shapes.audit_rows(self._db.ask((self.pages.audit, (after, limit)))[0])
+
+    def audit_before(self, before: int, *, limit: int) -> list[AuditRow]:
+        return shapes.audit_rows(self._db.ask((self.pages.audit_before, (before, limit)))[0])
+
+    def seals(self, *, after: int, limit: int) -> list[Seal]:
+        return shapes.seals(self._db.ask((self.pages.seals, (after, limit)))[0])
+
+    def last_seal(self) -> Seal | None:
+        return next(iter(shapes.seals(self._db.ask((self.pages.last_seal, ()))[0])), None)
 
     # ── what cannot be read ──────────────────────────────────────────────────────────────────────────────────────
 

@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from shiftboss.clock import Clock, SystemClock
+from shiftboss.core.audit import Seal
 from shiftboss.core.control import Request
 from shiftboss.errors import ConfigurationError, Forked, InternalError, NotStarted
-from shiftboss.ports import NO_SERVER, Arrival, Schema, Wanted
+from shiftboss.ports import NO_SERVER, Arrival, Reader, Schema, Wanted
 from shiftboss.stores.memory_reads import MemoryReader, MemoryTransaction
 from shiftboss.stores.memory_tables import Tables
 
@@ -179,14 +180,32 @@ class MemorySession:
     def ring(self) -> None:
         self._bell.set()
 
-    def prune(self, *, runs_before: datetime, letters_before: datetime, events_before: datetime, limit: int) -> int:
+    def prune(
+        self,
+        *,
+        runs_before: datetime,
+        letters_before: datetime,
+        events_before: datetime,
+        limit: int,
+        audit_before: datetime | None = None,
+    ) -> int:
         self._check()
         with self._store.lock:
             gone = self._tables.prune(
                 runs_before=runs_before, letters_before=letters_before, events_before=events_before, limit=limit
             )
+            if audit_before is not None:
+                gone += self._tables.prune_audit(audit_before, limit - gone)
             self._tables.keep()
             return gone
+
+    def seal(self, sealed: Callable[[Reader], Seal | None]) -> Seal | None:
+        with self.read() as reader:
+            seal = sealed(reader)
+        if seal is not None:
+            with self._store.lock:
+                self._tables.seals.setdefault(seal.id, seal)
+        return seal
 
     def try_lock(self, within_s: float) -> None:
         self._check()

@@ -14,6 +14,7 @@ from itertools import chain, count, islice
 from typing import TYPE_CHECKING, Any
 
 from shiftboss.clock import Clock
+from shiftboss.core.audit import AuditRow, Seal
 from shiftboss.core.control import Request
 from shiftboss.core.events import Event
 from shiftboss.core.lane import Lane
@@ -22,6 +23,7 @@ from shiftboss.core.snapshot import NO_RECORD, Change
 from shiftboss.core.unreadable import REMEDY, SetAside, Unreadable
 from shiftboss.errors import ShiftbossError, StoreRejected
 from shiftboss.ports import NO_DELTA, Delta, HistoryFilter, LetterFilter, Past, Wanted
+from shiftboss.stores import rows
 from shiftboss.stores.memory_tables import Tables
 
 if TYPE_CHECKING:
@@ -160,6 +162,19 @@ class MemoryReader:
 
     def last_event(self) -> int:
         return self._tables.next_event - 1
+
+    def audit(self, *, after: int, limit: int) -> list[AuditRow]:
+        return list(islice((row for row in self._tables.audit if row.id > after), limit))
+
+    def audit_before(self, before: int, *, limit: int) -> list[AuditRow]:
+        return list(islice((row for row in reversed(self._tables.audit) if row.id < before), limit))
+
+    def seals(self, *, after: int, limit: int) -> list[Seal]:
+        seals = self._tables.seals
+        return [seals[number] for number in sorted(seals) if number > after][:limit]
+
+    def last_seal(self) -> Seal | None:
+        return self._tables.seals[max(self._tables.seals)] if self._tables.seals else None
 
     def lines(self, run: int, *, after: tuple[int, int] = (0, 0), limit: int = MAX_LINES) -> list[LogLine]:
         found = self._tables.lines.get(run, ())
@@ -301,7 +316,15 @@ class MemoryTransaction(MemoryReader):
         for event in change.events:
             if event.STORED:
                 tables.append(tables.events, (self._next_event, event))
+                if event.AUDITED and change.audit is None:
+                    act = AuditRow(self._next_event, rows.micros(event.at), rows.text_of(event).encode())
+                    tables.append(tables.audit, act)
                 self._next_event += 1
+        for act in change.audit or ():
+            tables.append(tables.audit, act)
+            self._next_event = max(self._next_event, act.id + 1)
+        for seal in change.seals:
+            tables.put(tables.seals, seal.id, seal)
 
 
 def only_of(delta: Delta, held: Wanted, tables: Tables) -> Delta:

@@ -12,8 +12,10 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, MutableMapping
 from datetime import datetime
+from itertools import takewhile
 from typing import Any, TypeVar
 
+from shiftboss.core.audit import AuditRow, Seal
 from shiftboss.core.events import Event
 from shiftboss.core.lane import QUEUES, Lane, queue_of
 from shiftboss.core.model import (
@@ -33,6 +35,7 @@ from shiftboss.core.shift import Shift, shifted
 from shiftboss.core.unreadable import SetAside, Unreadable
 from shiftboss.core.value import replace
 from shiftboss.errors import StoreRejected
+from shiftboss.stores.rows import micros
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -89,6 +92,8 @@ class Tables:
         self.nodes: dict[str, Node] = {}
         self.clock: dict[str, ClockMark] = {}  # under "mark"
         self.events: list[tuple[int, Event]] = []
+        self.audit: list[AuditRow] = []
+        self.seals: dict[int, Seal] = {}  # by the row
         self.aside: list[SetAside] = []
         self._undo: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
 
@@ -325,6 +330,18 @@ class Tables:
         gone_events = sum(1 for _, event in self.events[: max(0, room)] if event.at < events_before)
         self.events[: max(0, room)] = [pair for pair in self.events[: max(0, room)] if pair[1].at >= events_before]
         return len(gone_letters) + len(gone_runs) + gone_events
+
+    def prune_audit(self, before: datetime, limit: int) -> int:
+        """Whole seals, as in SQL."""
+        old = list(takewhile(lambda row: row.at_us < micros(before), self.audit[: max(0, limit)]))
+        until = max((row.id for row in old), default=0)
+        if self.seals:
+            until = max((number for number in self.seals if number <= until), default=0)
+        gone = sum(1 for row in old if row.id <= until)
+        del self.audit[:gone]
+        for number in [number for number in self.seals if gone and number < until]:
+            del self.seals[number]
+        return gone
 
     def _referred(self) -> set[int]:
         """Runs that something unresolved refers to (A4)."""

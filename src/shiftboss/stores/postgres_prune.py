@@ -43,6 +43,18 @@ SELECT to_json(array_agg(id))::text FROM (SELECT id, at FROM event ORDER BY id L
     NUMBER,
 )
 
+# Whole seals, so that the last of them says where the rest of the chain begins; without any, whatever is old.
+PRUNABLE_AUDIT = Statement(
+    """
+WITH oldest AS (SELECT id, at FROM audit ORDER BY id LIMIT $2),
+  old AS (SELECT id FROM oldest WHERE id < coalesce((SELECT min(id) FROM oldest WHERE at >= $1), 1::bigint << 62))
+SELECT to_json(array_agg(id))::text FROM old WHERE id <= CASE WHEN EXISTS (SELECT FROM audit_seal)
+  THEN (SELECT max(id) FROM audit_seal WHERE id <= (SELECT max(id) FROM old)) ELSE 1::bigint << 62 END
+""",
+    NUMBER,
+    NUMBER,
+)
+
 PRUNINGS = Prunings(
     letters=PRUNABLE_LETTERS,
     runs=PRUNABLE_RUNS,
@@ -52,4 +64,7 @@ PRUNINGS = Prunings(
     delete_payloads=Statement("DELETE FROM payload WHERE run = ANY ($1)", NUMBERS),
     delete_lines=Statement("DELETE FROM log WHERE run = ANY ($1)", NUMBERS),
     delete_events=Statement("DELETE FROM event WHERE id = ANY ($1)", NUMBERS),
+    audit=PRUNABLE_AUDIT,
+    delete_audit=Statement("DELETE FROM audit WHERE id = ANY ($1)", NUMBERS),
+    delete_seals=Statement("DELETE FROM audit_seal WHERE id < (SELECT max(id) FROM unnest($1) AS gone(id))", NUMBERS),
 )

@@ -110,6 +110,39 @@ FROM (SELECT id, <event> AS data FROM event WHERE worker = $1 AND worker <> '' A
     NUMBER,
     NUMBER,
 )
+# What is told is every byte of it.
+AUDIT_ROW = "json_build_array(id, at, encode(convert_to(data, 'UTF8'), 'hex'))::text"
+AUDIT = Statement(
+    f"""
+SELECT '[' || string_agg({AUDIT_ROW}, ',' ORDER BY id) || ']'
+FROM (SELECT id, at, data FROM audit WHERE id > $1 ORDER BY id LIMIT $2) AS page
+""",  # noqa: S608
+    NUMBER,
+    NUMBER,
+)
+AUDIT_BEFORE = Statement(
+    f"""
+SELECT '[' || string_agg({AUDIT_ROW}, ',' ORDER BY id DESC) || ']'
+FROM (SELECT id, at, data FROM audit WHERE id < $1 ORDER BY id DESC LIMIT $2) AS page
+""",  # noqa: S608
+    NUMBER,
+    NUMBER,
+)
+SEAL_ROW = "json_build_array(id, encode(convert_to(data, 'UTF8'), 'hex'))::text"
+SEALS = Statement(
+    f"""
+SELECT '[' || string_agg({SEAL_ROW}, ',' ORDER BY id) || ']'
+FROM (SELECT id, data FROM audit_seal WHERE id > $1 ORDER BY id LIMIT $2) AS page
+""",  # noqa: S608
+    NUMBER,
+    NUMBER,
+)
+LAST_SEAL = Statement(
+    f"""
+SELECT '[' || string_agg({SEAL_ROW}, ',') || ']'
+FROM (SELECT id, data FROM audit_seal ORDER BY id DESC LIMIT 1) AS newest
+"""  # noqa: S608
+)
 LINES = question(
     """
 SELECT '[' || string_agg(data, ',') || ']' FROM (
@@ -168,6 +201,10 @@ PAGES = Pages(
     waiting_counts=WAITING_COUNTS,
     running_counts=RUNNING_COUNTS,
     letter_counts=LETTER_COUNTS,
+    audit=AUDIT,
+    audit_before=AUDIT_BEFORE,
+    seals=SEALS,
+    last_seal=LAST_SEAL,
 )
 
 META = Statement("SELECT schema, number, next_event, store FROM meta WHERE id = 1", prepare=False)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -26,10 +26,13 @@ from shiftboss.stores.postgres_epoch import OPEN, Counted, Opened, jump, lost_pa
 from shiftboss.stores.postgres_prune import PRUNINGS
 from shiftboss.stores.postgres_reads import Ahead, Asked, SeenParts, View, narrowed
 from shiftboss.stores.postgres_wire import Statement
-from shiftboss.stores.postgres_writes import PostgresTransaction
+from shiftboss.stores.postgres_writes import INSERT_SEALS, PostgresTransaction
 from shiftboss.stores.pruning import prune
+from shiftboss.stores.writing import seal_row
 
 if TYPE_CHECKING:
+    from shiftboss.core.audit import Seal
+    from shiftboss.ports import Reader
     from shiftboss.stores.postgres import PostgresStore
 
 SAME = Statement("UPDATE meta SET number = number WHERE id = 1")  # for the log of the server, and nobody reads it
@@ -212,6 +215,21 @@ class PostgresSession:
     def ring(self) -> None:
         self._bell.set()
 
+    def seal(self, sealed: Callable[[Reader], Seal | None]) -> Seal | None:
+        with self.read() as reader:
+            seal = sealed(reader)
+        if seal is None:
+            return None
+        db = self._db
+        try:
+            db.begin()
+            INSERT_SEALS.run(db, [seal_row(seal)])
+            db.commit()
+        except BaseException:
+            db.rollback()
+            raise
+        return seal
+
     def try_lock(self, within_s: float) -> None:
         """A standby refuses to begin; who holds the whole for long is waited for no longer than that."""
         self._check()
@@ -239,7 +257,15 @@ class PostgresSession:
 
     # ── the rest ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def prune(self, *, runs_before: datetime, letters_before: datetime, events_before: datetime, limit: int) -> int:
+    def prune(
+        self,
+        *,
+        runs_before: datetime,
+        letters_before: datetime,
+        events_before: datetime,
+        limit: int,
+        audit_before: datetime | None = None,
+    ) -> int:
         self._check()
         db = self._db
         try:
@@ -250,6 +276,7 @@ class PostgresSession:
                 runs_before=runs_before,
                 letters_before=letters_before,
                 events_before=events_before,
+                audit_before=audit_before,
                 limit=limit,
             )
             db.commit()

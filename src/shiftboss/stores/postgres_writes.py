@@ -169,6 +169,11 @@ ON CONFLICT (run) DO UPDATE SET state = excluded.state, closed_at = excluded.clo
     NUMBERS,
     TEXTS,
 )
+INSERT_AUDIT = Rows("INSERT INTO audit (id, at, data) SELECT * FROM unnest($1, $2, $3)", NUMBERS, NUMBERS, TEXTS)
+INSERT_SEALS = Rows(
+    "INSERT INTO audit_seal (id, data) SELECT * FROM unnest($1, $2) ON CONFLICT DO NOTHING", NUMBERS, TEXTS
+)
+NUMBER_EVENTS_AFTER = Statement("UPDATE meta SET next_event = greatest(next_event, $1 + 1) WHERE id = 1", NUMBER)
 INSERT_LINES = Rows(
     """INSERT INTO log (run, fence, number, data) SELECT * FROM unnest($1, $2, $3, $4) ON CONFLICT DO NOTHING""",
     NUMBERS,
@@ -214,20 +219,21 @@ SELECT number, next_event FROM ordered
 
 
 FINISH = Statement(_finish(""), NUMBER, NUMBER)
-FINISH_AND_TELL = Statement(
-    _finish(
-        ", next_event = next_event + array_length($3, 1)",
-        told=""",
+TELL = """,
 told AS (
   INSERT INTO event (id, at, worker, data)
   SELECT next_event - array_length($3, 1) + place - 1, at, worker, data
-  FROM ordered, unnest($3, $4, $5) WITH ORDINALITY AS told(at, worker, data, place))""",
-    ),
-    NUMBER,
-    NUMBER,
-    NUMBERS,
-    TEXTS,
-    TEXTS,
+  FROM ordered, unnest($3, $4, $5) WITH ORDINALITY AS told(at, worker, data, place))"""
+COUNT_EVENTS = ", next_event = next_event + array_length($3, 1)"
+FINISH_AND_TELL = Statement(_finish(COUNT_EVENTS, told=TELL), NUMBER, NUMBER, NUMBERS, TEXTS, TEXTS)
+# Where people did something: those events, by their places among all, stand in the audit under the same numbers.
+KEEP = """,
+kept AS (
+  INSERT INTO audit (id, at, data)
+  SELECT next_event - array_length($3, 1) + place - 1, at, data
+  FROM ordered, unnest($3, $5) WITH ORDINALITY AS told(at, data, place) WHERE place = ANY ($6))"""
+FINISH_TELL_AND_KEEP = Statement(
+    _finish(COUNT_EVENTS, told=TELL + KEEP), NUMBER, NUMBER, NUMBERS, TEXTS, TEXTS, NUMBERS
 )
 KEPT_COMMITS = 10_000  # who has not looked for longer than that reads everything
 FORGET_COMMITS = Statement("DELETE FROM committed WHERE number < (SELECT number FROM meta WHERE id = 1) - $1", NUMBER)
@@ -339,6 +345,8 @@ WRITINGS = Writings(
     delete_nodes=DELETE_NODES,
     put_letters=PUT_LETTERS,
     insert_lines=INSERT_LINES,
+    insert_audit=INSERT_AUDIT,
+    insert_seals=INSERT_SEALS,
     trim_lines=TRIM_LINES,
 )
 
@@ -380,6 +388,7 @@ class PostgresTransaction(Reads, Writes["Database"]):
         self._more_ids = 1
         self._last_id = 0  # that was handed out
         self._events: list[Event] = []
+        self._keeps_audit = True
 
     def changes(self, *, lanes: int = 0) -> Delta:
         """Of parts that are held only what concerns them, unless somebody has had the whole store since."""
@@ -460,7 +469,11 @@ class PostgresTransaction(Reads, Writes["Database"]):
             self._db.do(FINISH, values)
             return
         told = [(rows.micros(event.at), event.worker, rows.text_of(event)) for event in events]
-        self._db.do(FINISH_AND_TELL, (*values, *zip(*told, strict=True)))
+        kept = [place for place, event in enumerate(events, 1) if event.AUDITED] if self._keeps_audit else []
+        if kept:
+            self._db.do(FINISH_TELL_AND_KEEP, (*values, *zip(*told, strict=True), kept))
+        else:
+            self._db.do(FINISH_AND_TELL, (*values, *zip(*told, strict=True)))
 
     def counted(self, finished: Answer) -> Counted:
         """How far the store has come with this commit."""
@@ -489,8 +502,12 @@ class PostgresTransaction(Reads, Writes["Database"]):
             after = int(until)
         self._db.do(TOUCH_ALL, (self.number,))
 
-    def _tell(self, events: Collection[Event]) -> None:
+    def _tell(self, events: Collection[Event], *, keeps_audit: bool) -> None:
         self._events += events
+        self._keeps_audit = self._keeps_audit and keeps_audit  # a move writes nothing else
+
+    def _number_events_after(self, number: int) -> None:
+        self._db.do(NUMBER_EVENTS_AFTER, (number,))
 
     def _must_not_have_fired(self, occurrences: list[tuple[str, int]]) -> None:
         MUST_NOT_HAVE_FIRED.run(self._db, occurrences)

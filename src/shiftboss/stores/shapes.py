@@ -13,11 +13,13 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from shiftboss.core.audit import AuditRow, Seal
 from shiftboss.core.control import Request
-from shiftboss.core.events import AnyEvent, Event
+from shiftboss.core.events import AnyEvent, Audit, Event, UnreadableEvent
 from shiftboss.core.model import BreakerState, DeadLetter, LogLine, Node, Record, Run, WorkerState
 from shiftboss.core.unreadable import Unreadable
-from shiftboss.stores import salvage
+from shiftboss.core.value import EPOCH, replace
+from shiftboss.stores import rows, salvage
 from shiftboss.stores.rows import Text
 from shiftboss.stores.salvage import FAILURES, Sealed
 
@@ -169,9 +171,45 @@ WORKERS: Shape[list[WorkerRow]] = Shape(
     lambda found: [_open_worker(row) for row in found],
     list,
 )
+AUDIT_ROWS: Shape[list[tuple[int, int, str]]] = _plain(list[tuple[int, int, str]], list)
+SEALS: Shape[list[tuple[int, str]]] = _plain(list[tuple[int, str]], list)
 SEALED: Shape[list[Sealed]] = _plain(list[Sealed], list)
 SIZES: Shape[dict[str, int]] = _plain(dict[str, int], dict)
 INSTANTS: Shape[list[tuple[str, int]]] = _plain(list[tuple[str, int]], list)
 NUMBERS: Shape[list[int]] = _plain(list[int], list)
 NAMES: Shape[list[str]] = _plain(list[str], list)
 COUNTS: Shape[list[tuple[str, int, int]]] = _plain(list[tuple[str, int, int]], list)
+
+
+# ── the audit ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_seal = msgspec.json.Decoder(Seal)
+
+
+def audit_rows(text: Text) -> list[AuditRow]:
+    return [AuditRow(number, at_us, bytes.fromhex(data)) for number, at_us, data in AUDIT_ROWS.read(text)]
+
+
+def seals(text: Text) -> list[Seal]:
+    """One that cannot be read, or stands at another row than it says, is nobody's seal: it vouches for nothing."""
+    return [_opened_seal(number, bytes.fromhex(data)) for number, data in SEALS.read(text)]
+
+
+def _opened_seal(number: int, data: bytes) -> Seal:
+    try:
+        seal = _seal.decode(data)
+    except FAILURES:
+        seal = NO_SEAL
+    return seal if seal.id == number else replace(NO_SEAL, id=number)
+
+
+NO_SEAL = Seal(id=0, rows=0, at=EPOCH, digest="", keep_s=0.0, key="unreadable")
+
+
+def act(row: AuditRow) -> Audit | UnreadableEvent:
+    """What somebody did, as that row tells it."""
+    try:
+        event = _events.decode(row.data.decode())
+    except FAILURES as error:
+        return UnreadableEvent(at=rows.instant_of(row.at_us), reason=f"{error}")
+    return event if isinstance(event, Audit) else UnreadableEvent(at=event.at, reason="this is no row of the audit")

@@ -32,6 +32,14 @@ PRUNABLE_EVENTS = """
 SELECT json_group_array(id) FROM (SELECT id, at FROM event ORDER BY id LIMIT ?2) WHERE at < ?1
 """
 
+# Whole seals, so that the last of them says where the rest of the chain begins; without any, whatever is old.
+PRUNABLE_AUDIT = """
+WITH oldest AS (SELECT id, at FROM audit ORDER BY id LIMIT ?2),
+  old AS (SELECT id FROM oldest WHERE id < coalesce((SELECT min(id) FROM oldest WHERE at >= ?1), 1 << 62))
+SELECT json_group_array(id) FROM old WHERE id <= CASE WHEN EXISTS (SELECT 1 FROM audit_seal)
+  THEN (SELECT max(id) FROM audit_seal WHERE id <= (SELECT max(id) FROM old)) ELSE 1 << 62 END
+"""
+
 PRUNINGS = Prunings(
     letters=PRUNABLE_LETTERS,
     runs=PRUNABLE_RUNS,
@@ -41,4 +49,7 @@ PRUNINGS = Prunings(
     delete_payloads="DELETE FROM payload WHERE run IN (SELECT value FROM json_each(?))",
     delete_lines="DELETE FROM log WHERE run IN (SELECT value FROM json_each(?))",
     delete_events="DELETE FROM event WHERE id IN (SELECT value FROM json_each(?))",
+    audit=PRUNABLE_AUDIT,
+    delete_audit="DELETE FROM audit WHERE id IN (SELECT value FROM json_each(?))",
+    delete_seals="DELETE FROM audit_seal WHERE id < (SELECT max(value) FROM json_each(?))",
 )

@@ -59,6 +59,24 @@ SELECT '[' || group_concat(data) || ']' FROM (
   SELECT <log> AS data FROM log WHERE run = ? AND (fence, number) > (?, ?) ORDER BY fence, number LIMIT ?)
 """
 
+# What is told is every byte of it, whatever somebody has put there.
+AUDIT_ROW = "json_array(id, at, hex(data))"
+AUDIT = f"""
+SELECT '[' || group_concat({AUDIT_ROW}) || ']' FROM (SELECT id, at, data FROM audit WHERE id > ? ORDER BY id LIMIT ?)
+"""  # noqa: S608
+AUDIT_BEFORE = f"""
+SELECT '[' || group_concat({AUDIT_ROW}) || ']'
+FROM (SELECT id, at, data FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?)
+"""  # noqa: S608
+SEALS = """
+SELECT '[' || group_concat(json_array(id, hex(data))) || ']'
+FROM (SELECT id, data FROM audit_seal WHERE id > ? ORDER BY id LIMIT ?)
+"""
+LAST_SEAL = """
+SELECT '[' || group_concat(json_array(id, hex(data))) || ']'
+FROM (SELECT id, data FROM audit_seal ORDER BY id DESC LIMIT 1)
+"""
+
 WORKER_NAMES = "SELECT '[' || group_concat(json_quote(name)) || ']' FROM worker WHERE state IS NOT NULL"
 
 # '["name", pending, due]' for each worker with waiting runs, counted as far as MAX_COUNTED.
@@ -106,6 +124,10 @@ PAGES = Pages(
     waiting_counts=question(WAITING_COUNTS),
     running_counts=question(RUNNING_COUNTS),
     letter_counts=question(LETTER_COUNTS),
+    audit=AUDIT,
+    audit_before=AUDIT_BEFORE,
+    seals=SEALS,
+    last_seal=LAST_SEAL,
 )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -23,10 +23,13 @@ from shiftboss.stores.pruning import prune
 from shiftboss.stores.reading import Seen
 from shiftboss.stores.sqlite_prune import PRUNINGS
 from shiftboss.stores.sqlite_reads import Reads
-from shiftboss.stores.sqlite_writes import Meta, SqliteTransaction
+from shiftboss.stores.sqlite_writes import INSERT_SEALS, Meta, SqliteTransaction
+from shiftboss.stores.writing import seal_row
 
 if TYPE_CHECKING:
     from shiftboss.clock import Clock
+    from shiftboss.core.audit import Seal
+    from shiftboss.ports import Reader
     from shiftboss.stores.sqlite import SqliteStore
     from shiftboss.stores.sqlite_file import Database
 
@@ -151,11 +154,26 @@ class SqliteSession:
 
     # ── the rest ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def prune(self, *, runs_before: datetime, letters_before: datetime, events_before: datetime, limit: int) -> int:
+    def prune(
+        self,
+        *,
+        runs_before: datetime,
+        letters_before: datetime,
+        events_before: datetime,
+        limit: int,
+        audit_before: datetime | None = None,
+    ) -> int:
         with self._gate:
-            return self._pruned(runs_before, letters_before, events_before, limit)
+            return self._pruned(runs_before, letters_before, events_before, audit_before, limit)
 
-    def _pruned(self, runs_before: datetime, letters_before: datetime, events_before: datetime, limit: int) -> int:
+    def _pruned(
+        self,
+        runs_before: datetime,
+        letters_before: datetime,
+        events_before: datetime,
+        audit_before: datetime | None,
+        limit: int,
+    ) -> int:
         self._check()
         db = self._db
         db.checkpoint_if_due(at_once=self._store.checkpoints_at_once)
@@ -167,6 +185,7 @@ class SqliteSession:
                 runs_before=runs_before,
                 letters_before=letters_before,
                 events_before=events_before,
+                audit_before=audit_before,
                 limit=limit,
             )
         except BaseException:
@@ -175,6 +194,26 @@ class SqliteSession:
         db.commit()
         return gone
 
+    def seal(self, sealed: Callable[[Reader], Seal | None]) -> Seal | None:
+        with self.read() as reader:
+            seal = sealed(reader)
+        if seal is not None:
+            with self._gate:
+                self._alone(lambda db: INSERT_SEALS.run(db, [seal_row(seal)]))
+        return seal
+
+    def _alone(self, write: Callable[[Database], object]) -> None:
+        """A transaction that is no commit for anybody's snapshot."""
+        self._check()
+        db = self._db
+        db.begin()
+        try:
+            write(db)
+        except BaseException:
+            db.rollback()
+            raise
+        db.commit()
+
     def try_lock(self, within_s: float) -> None:
         self._check()
         with self._gate:
@@ -182,16 +221,8 @@ class SqliteSession:
             self._db.rollback()
 
     def try_write(self) -> None:
-        self._check()
-        db = self._db
         with self._gate:
-            db.begin()
-            try:
-                db.run(SAME)
-            except BaseException:
-                db.rollback()
-                raise
-            db.commit()
+            self._alone(lambda db: db.run(SAME))
 
     def take_time(self) -> None:
         """Only the wait for the lock has a limit here, and there is one at the beginning alone."""

@@ -101,6 +101,14 @@ INSERT_EVENTS = Batch(
     "INSERT INTO event (id, at, worker, data) SELECT * FROM $rows WHERE column1 IS NOT NULL",
     columns=4,
 )
+INSERT_AUDIT = Batch(
+    "INSERT INTO audit (id, at, data) SELECT * FROM $rows WHERE column1 IS NOT NULL",
+    columns=3,
+)
+INSERT_SEALS = Batch(
+    "INSERT INTO audit_seal (id, data) SELECT * FROM $rows WHERE column1 IS NOT NULL ON CONFLICT DO NOTHING",
+    columns=2,
+)
 INSERT_LINES = Batch(
     """INSERT INTO log (run, fence, number, data) SELECT * FROM $rows WHERE column1 IS NOT NULL
 ON CONFLICT DO NOTHING""",
@@ -173,6 +181,8 @@ WRITINGS = Writings(
     delete_nodes=DELETE_NODES,
     put_letters=PUT_LETTERS,
     insert_lines=INSERT_LINES,
+    insert_audit=INSERT_AUDIT,
+    insert_seals=INSERT_SEALS,
     trim_lines=TRIM_LINES,
 )
 
@@ -238,15 +248,19 @@ class SqliteTransaction(Reads, Writes["Database"]):
     def _keep_aside(self, row: SetAside) -> None:
         sqlite_unreadable.keep(self._db, row)
 
-    def _tell(self, events: Collection[Event]) -> None:
-        INSERT_EVENTS.run(
-            self._db,
-            [
-                (number, rows.micros(event.at), event.worker, rows.text_of(event))
-                for number, event in enumerate(events, self._next_event)
-            ],
-        )
+    def _tell(self, events: Collection[Event], *, keeps_audit: bool) -> None:
+        told = [
+            (number, rows.micros(event.at), event.worker, rows.text_of(event))
+            for number, event in enumerate(events, self._next_event)
+        ]
+        INSERT_EVENTS.run(self._db, told)
+        kept = [(number, at, text) for event, (number, at, _, text) in zip(events, told, strict=True) if event.AUDITED]
+        if kept and keeps_audit:
+            INSERT_AUDIT.run(self._db, kept)
         self._next_event += len(events)
+
+    def _number_events_after(self, number: int) -> None:
+        self._next_event = max(self._next_event, number + 1)
 
     def _mark_clock(self, text: str) -> None:
         self._db.run(MARK_CLOCK, (text,))

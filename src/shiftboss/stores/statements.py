@@ -97,6 +97,11 @@ class Pages(Generic[S]):
     waiting_counts: Question[S]  # (most, now) → [[worker, pending, due], …]
     running_counts: Question[S]  # → [[worker, running, 0], …]
     letter_counts: Question[S]  # → [[worker, letters, 0], …]
+    # (after, limit) → [[id, at, data in hexadecimal], …], in order …
+    audit: S
+    audit_before: S  # … (before, limit) and the newest first
+    seals: S  # (after, limit) → [[id, data in hexadecimal], …]
+    last_seal: S  # the same, at most one
 
 
 @dataclass(frozen=True)
@@ -118,6 +123,8 @@ class Writings(Generic[C]):
     put_letters: Batch[C]
     insert_lines: Batch[C]
     trim_lines: Batch[C]
+    insert_audit: Batch[C]
+    insert_seals: Batch[C]  # one that is there already stays
 
 
 @dataclass(frozen=True)
@@ -132,3 +139,6 @@ class Prunings(Generic[S]):
     delete_payloads: S
     delete_lines: S
     delete_events: S
+    audit: S
+    delete_audit: S
+    delete_seals: S

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Generic, NamedTuple
 
+from shiftboss.core.audit import Seal
 from shiftboss.core.events import Event
 from shiftboss.core.lane import queue_of
 from shiftboss.core.model import MAX_LINES, DeadLetter, LogLine, Origin, Run, Status
@@ -96,7 +97,12 @@ class Writes(Generic[C]):
             self._mark_clock(rows.text_of(change.clock))
         if change.shift is not None:
             self._shift(change.shift)
-        self._write_events(change.events)
+        self._write_events(change.events, keeps_audit=change.audit is None)
+        if change.audit:
+            sql.insert_audit.run(db, [(row.id, row.at_us, row.data.decode()) for row in change.audit])
+            self._number_events_after(change.audit[-1].id)
+        if change.seals:
+            sql.insert_seals.run(db, [seal_row(seal) for seal in change.seals])
 
     # ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -176,13 +182,17 @@ class Writes(Generic[C]):
         if too_old:
             self.writings.trim_lines.run(self._db, too_old)
 
-    def _write_events(self, events: Iterable[Event]) -> None:
+    def _write_events(self, events: Iterable[Event], *, keeps_audit: bool) -> None:
         stored = [event for event in events if event.STORED]
         if stored:
-            self._tell(stored)
+            self._tell(stored, keeps_audit=keeps_audit)
 
-    def _tell(self, events: Collection[Event]) -> None:
-        """Store *events* behind those of all earlier commits."""
+    def _tell(self, events: Collection[Event], *, keeps_audit: bool) -> None:
+        """Store *events* behind those of all earlier commits; what people did stands in the audit under its number."""
+        raise NotImplementedError
+
+    def _number_events_after(self, number: int) -> None:
+        """The next event has a larger number."""
         raise NotImplementedError
 
 
@@ -233,6 +243,10 @@ def finished_row(run: Run) -> Values:
         rows.text_of_run(run),
         run.result,
     )
+
+
+def seal_row(seal: Seal) -> Values:
+    return seal.id, rows.text_of(seal)
 
 
 def letter_row(letter: DeadLetter) -> Values:

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, cast
 
+from shiftboss.core.audit import Seal
 from shiftboss.errors import StoreRejected, StoreUnavailable
 from shiftboss.ports import Reader
 
@@ -92,6 +93,11 @@ class WatchedSession:
 
     def prune(self, **bounds: Any) -> int:
         return self._inner.prune(**bounds)
+
+    def seal(self, sealed: Callable[[Reader], Seal | None]) -> Seal | None:
+        if self.is_cut:
+            raise StoreUnavailable("simulated: the store does not answer")
+        return self._inner.seal(sealed)
 
     def close(self) -> None:
         self._inner.close()

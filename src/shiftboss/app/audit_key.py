@@ -1,0 +1,155 @@
+"""The key that seals the audit, and the last seal as this machine remembers it: both outside the store (A7).
+
+Rules of this file
+- SHIFTBOSS_AUDIT_KEY, else the file SHIFTBOSS_AUDIT_KEY_FILE, else a file of mode 0600: beside a store that is a file,
+  in the user's state folder for others.  A node makes that file at its first start; a client takes what there is.
+- Lines behind the first are former keys: they verify, and seal nothing.
+- A key that cannot be had stops nothing: it is said, and other processes seal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from shiftboss.core.audit import Head, Key
+from shiftboss.errors import ConfigurationError
+from shiftboss.logs import get_logger
+from shiftboss.ports import Store
+
+log = get_logger("shiftboss.audit")
+
+MIN_CHARS = 16
+MAX_HEADS = 100  # seals that the store has lost; beyond that nothing new is learnt
+
+
+class Keys:
+    """`key` seals, all of them verify.  *memory*: the file that remembers the last seal; None: this process does."""
+
+    def __init__(self, keys: tuple[Key, ...], memory: Path | None) -> None:
+        self.key = keys[0]
+        self.keys = keys
+        self.memory = memory
+        self._heads = _read_heads(memory)
+
+    @property
+    def head(self) -> Head | None:
+        return self._heads[0] if self._heads and self._heads[0].id else None
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """All that must be in the store: the last one, and those that it was found to have lost."""
+        return tuple(head for head in self._heads if head.id)
+
+    def remember(self, head: Head) -> None:
+        self._keep([head, *self._heads[1:]])
+
+    def lose(self, head: Head) -> None:
+        self._keep([Head(""), head, *self._heads[1:MAX_HEADS]])
+
+    def _keep(self, heads: list[Head]) -> None:
+        self._heads = heads
+        if self.memory is not None:
+            with suppress(OSError):  # a folder that cannot be written: then it is known as long as this process lives
+                _write(self.memory, msgspec.json.encode(heads))
+
+
+def keys_of(store: Store, *, create: bool) -> Keys | None:
+    """The keys of that store; with *create* one is made where there is none.  Raises ConfigurationError."""
+    place, memory = _places(store)
+    if place is None:  # it lives and dies with this process, and so does its key
+        return Keys((Key(secrets.token_bytes(32)),), None)
+    if given := os.environ.get("SHIFTBOSS_AUDIT_KEY"):
+        return Keys((_key(given, "SHIFTBOSS_AUDIT_KEY"),), memory)
+    if named := os.environ.get("SHIFTBOSS_AUDIT_KEY_FILE"):
+        try:
+            return Keys(_read(Path(named)), memory)
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"SHIFTBOSS_AUDIT_KEY_FILE={named} cannot be read: {error}") from error
+    try:
+        return Keys(_read_or_make(place, create=create), memory)
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        log.warning(
+            "this process does not seal the audit: its key %s cannot be had: %s; make it readable, or name another by "
+            "SHIFTBOSS_AUDIT_KEY_FILE",
+            place,
+            error,
+        )
+        return None
+
+
+def _places(store: Store) -> tuple[Path | None, Path | None]:
+    """Of the key, and of what is remembered."""
+    if store.durability == "memory":
+        return None, None
+    path = getattr(store, "path", None)
+    if path is None:
+        state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+        path = Path(state, "shiftboss", hashlib.sha256(store.url.encode()).hexdigest()[:16])
+    return Path(f"{path}.audit-key"), Path(f"{path}.audit-head")
+
+
+def _read_or_make(place: Path, *, create: bool) -> tuple[Key, ...]:
+    try:
+        return _read(place)
+    except FileNotFoundError:
+        if not create:
+            raise
+    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = _draft(place, secrets.token_hex(32).encode() + b"\n")
+    try:
+        with suppress(FileExistsError):  # somebody was faster: it is theirs
+            os.link(draft, place)
+    finally:
+        draft.unlink(missing_ok=True)
+    return _read(place)
+
+
+def _read(place: Path) -> tuple[Key, ...]:
+    lines = [line for line in place.read_text(encoding="utf-8").split() if line]
+    if not lines:
+        raise ConfigurationError(f"{place} is empty; put the key of the audit into it, or delete the file")
+    return tuple(_key(line, str(place)) for line in lines)
+
+
+def _key(text: str, place: str) -> Key:
+    if len(text) < MIN_CHARS:
+        raise ConfigurationError(f"{place} holds a key of {len(text)} characters; use at least {MIN_CHARS}")
+    return Key(text.encode("utf-8", "surrogatepass"))
+
+
+def _read_heads(memory: Path | None) -> list[Head]:
+    """One that cannot be read is none."""
+    if memory is None:
+        return []
+    try:
+        return msgspec.json.decode(memory.read_bytes(), type=list[Head])
+    except (OSError, msgspec.DecodeError, UnicodeError):
+        return []
+
+
+def _write(place: Path, data: bytes) -> None:
+    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = _draft(place, data)
+    try:
+        os.replace(draft, place)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def _draft(place: Path, data: bytes) -> Path:
+    draft = place.with_name(f".{place.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    return draft
