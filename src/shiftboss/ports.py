@@ -273,7 +273,7 @@ class Reader(Protocol):
         ...
 
     def audit(self, *, after: int, limit: int) -> list[AuditRow]:
-        """What people did (A7), in order, from the row after number *after*; each row as it lies there, unread."""
+        """What people did (A8), in order, from the row after number *after*; each row as it lies there, unread."""
         ...
 
     def audit_before(self, before: int, *, limit: int) -> list[AuditRow]:
@@ -424,7 +424,7 @@ class Session(Protocol):
         ...
 
     def seal(self, sealed: Callable[[Reader], Seal | None]) -> Seal | None:
-        """Keep what *sealed* makes of a view (A7), in a transaction of its own that no commit has to wait for.
+        """Keep what *sealed* makes of a view (A8), in a transaction of its own that no commit has to wait for.
 
         One of the same row that is there already stays.
         """

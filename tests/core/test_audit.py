@@ -1,4 +1,4 @@
-"""A7: what rows and seals prove together, and what they cannot."""
+"""A8: what rows and seals prove together, and what they cannot."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def judged(
 
 
 def test_what_is_as_it_was_sealed_is_proven():
-    """A7."""
+    """A8."""
     verdict = judged([*ROWS, a_row(13)])
 
     assert (verdict.holds, verdict.is_proven) == (True, True)
@@ -76,7 +76,7 @@ FORGERIES = {
 
 @pytest.mark.parametrize("how", FORGERIES)
 def test_rows_that_are_not_those_that_were_sealed_are_named(how: str):
-    """A7: by the numbers between the seals around them; the rest is still proven."""
+    """A8: by the numbers between the seals around them; the rest is still proven."""
     rows, what = FORGERIES[how]
     verdict = judged(rows)
 
@@ -94,7 +94,7 @@ def test_behind_a_forged_row_the_rest_is_judged_by_the_next_seal():
 
 
 def test_a_seal_of_another_key_that_names_ours_is_forged():
-    """A7: whoever changes a row and makes its seal anew has not the key."""
+    """A8: whoever changes a row and makes its seal anew has not the key."""
     rows = [*ROWS[:3], a_row(8, "forged"), *ROWS[4:]]
     forged = replace(sealed(rows[3:], 3, key=OTHER, last=SEALS[1])[0], key=KEY.id)
     verdict = judged(rows, [*SEALS[:2], forged])
@@ -111,7 +111,7 @@ def test_no_part_of_a_seal_can_be_changed(change: dict[str, object]):
 
 
 def test_a_key_that_was_replaced_is_said_and_proves_nothing():
-    """A7: everything is sealed anew with another key."""
+    """A8: everything is sealed anew with another key."""
     verdict = judged(ROWS, sealed(ROWS, 6, key=OTHER))
 
     assert (verdict.holds, verdict.is_proven, verdict.proven) == (True, False, 0)
@@ -130,7 +130,7 @@ def test_a_head_that_was_kept_elsewhere_shows_a_replaced_key():
 
 
 def test_without_the_key_the_rows_are_held_against_each_other_all_the_same():
-    """A7: a lost key proves nothing, and hides nothing either."""
+    """A8: a lost key proves nothing, and hides nothing either."""
     lost, forged = judged(ROWS, keys=()), judged([ROWS[0], *ROWS[2:]], keys=())
 
     assert (lost.holds, lost.is_proven, lost.proven_to) == (True, False, 0)
@@ -147,7 +147,7 @@ def test_a_new_key_vouches_for_what_stood_there_when_it_began():
 
 
 def test_seals_of_several_nodes_stand_in_one_chain():
-    """A7: each with a key of its own; a row of one cannot take the place of another's."""
+    """A8: each with a key of its own; a row of one cannot take the place of another's."""
     first = sealed(ROWS, 2, 1)
     seals = [*first, *sealed(ROWS[3:], 3, key=OTHER, last=first[-1])]
     swapped = [*ROWS[:2], replace(ROWS[3], id=5), replace(ROWS[2], id=8), *ROWS[4:]]
@@ -157,7 +157,7 @@ def test_seals_of_several_nodes_stand_in_one_chain():
 
 
 def test_a_tail_that_was_cut_with_its_seals_is_seen_by_a_head_from_elsewhere_alone():
-    """A7: rows and seals that are left prove themselves."""
+    """A8: rows and seals that are left prove themselves."""
     rows, seals = ROWS[:3], SEALS[:2]
     whole, by_digest = Head(SEALS[2].digest, 12), Head(SEALS[2].digest)
 
@@ -177,7 +177,7 @@ def test_what_was_added_after_a_cut_does_not_hide_it():
 
 
 def test_that_nothing_is_sealed_any_more_is_seen_by_a_head():
-    """A7: seals that were all removed."""
+    """A8: seals that were all removed."""
     verdict = judged(ROWS, [], heads=[Head(SEALS[2].digest, 12)])
     forged = judged([a_row(2, "forged"), *ROWS[1:]], [], heads=[Head(SEALS[2].digest, 12)])
 
@@ -186,7 +186,7 @@ def test_that_nothing_is_sealed_any_more_is_seen_by_a_head():
 
 
 def test_after_retention_the_chain_begins_at_the_seal_that_is_left():
-    """A7: the last digest that was removed is the anchor."""
+    """A8: the last digest that was removed is the anchor."""
     late = NOON + timedelta(days=366)
     verdict = judged(ROWS[3:], SEALS[1:], now=late, heads=[Head(SEALS[0].digest, 3), Head(SEALS[1].digest, 5)])
 
@@ -195,7 +195,7 @@ def test_after_retention_the_chain_begins_at_the_seal_that_is_left():
 
 
 def test_rows_that_are_removed_before_their_time_look_like_retention_and_are_told_apart():
-    """A7: a seal says for how long the audit is kept."""
+    """A8: a seal says for how long the audit is kept."""
     verdict = judged(ROWS[3:], SEALS[1:], now=NOON + timedelta(days=300))
 
     assert [(doubt.what, doubt.last) for doubt in verdict.doubts] == [("retention", 5)]

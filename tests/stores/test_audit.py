@@ -1,4 +1,4 @@
-"""A7: what people did is kept under the numbers of its events, sealed in order, and removed by whole seals."""
+"""A8: what people did is kept under the numbers of its events, sealed in order, and removed by whole seals."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def prune(session: Session, *, audit_before: datetime | None, limit: int = 100) 
 
 
 def test_what_people_did_stands_in_the_audit_under_the_number_of_its_event(session: Session):
-    """A7."""
+    """A8."""
     write(session, events=(an_act(1), WorkerEnabled(at=at(2), worker="mail"), an_act(3)))
     write(session, events=(WorkerEnabled(at=at(4), worker="mail"),))
     write(session, events=(an_act(5),))
@@ -67,7 +67,7 @@ def test_a_row_is_the_bytes_of_its_event_at_its_instant(session: Session):
 
 
 def test_a_seal_goes_on_from_the_one_before(session: Session, neighbour: Session):
-    """A7: whoever seals, the digest runs through all rows in order."""
+    """A8: whoever seals, the digest runs through all rows in order."""
     write(session, events=(an_act(1), an_act(2)))
     first = seal(session)
     nothing = seal(neighbour)
@@ -85,7 +85,7 @@ def test_a_seal_goes_on_from_the_one_before(session: Session, neighbour: Session
 
 
 def test_two_that_seal_at_the_same_time_say_the_same_once(session: Session, neighbour: Session):
-    """A7: nobody waits for anybody, so the second is made from a view in which the first was not there yet."""
+    """A8: nobody waits for anybody, so the second is made from a view in which the first was not there yet."""
     write(session, events=(an_act(1),))
     with neighbour.read() as reader:
         late = seal_of(reader.last_seal(), reader.audit(after=0, limit=9), key=KEY, keep_s=1.0)
@@ -106,7 +106,7 @@ def test_a_seal_is_no_commit_that_others_must_read(session: Session, neighbour: 
 
 
 def test_retention_takes_whole_seals_and_leaves_the_last_of_them(session: Session):
-    """A7: the chain goes on from the digest that is left."""
+    """A8: the chain goes on from the digest that is left."""
     for number in range(1, 7):
         write(session, events=(an_act(number),))
         if number % 2 == 0:
@@ -130,7 +130,7 @@ def test_retention_leaves_what_is_not_sealed_and_what_it_was_not_told_about(sess
 
 
 def test_where_nobody_ever_sealed_what_is_old_goes(session: Session):
-    """A7: the audit of a store without a key does not grow for ever."""
+    """A8: the audit of a store without a key does not grow for ever."""
     write(session, events=(an_act(1), an_act(2), an_act(3)))
 
     assert prune(session, audit_before=at(3), limit=1) == 1
@@ -139,7 +139,7 @@ def test_where_nobody_ever_sealed_what_is_old_goes(session: Session):
 
 
 def test_the_audit_of_another_store_keeps_its_numbers_and_new_acts_come_after_it(session: Session):
-    """A7: a move brings rows and seals as they are; the events that it copies make no rows again."""
+    """A8: a move brings rows and seals as they are; the events that it copies make no rows again."""
     row = AuditRow(40, rows.micros(at(1)), rows.text_of(an_act(1)).encode())
     brought = seal_of(None, [row], key=KEY, keep_s=1.0)
     assert brought is not None

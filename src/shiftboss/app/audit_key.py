@@ -1,4 +1,4 @@
-"""The key that seals the audit, and the last seal as this machine remembers it: both outside the store (A7).
+"""The key that seals the audit, and the last seal as this machine remembers it: both outside the store (A8).
 
 Rules of this file
 - SHIFTBOSS_AUDIT_KEY, else the file SHIFTBOSS_AUDIT_KEY_FILE, else a file of mode 0600: beside a store that is a file,

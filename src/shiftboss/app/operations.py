@@ -184,12 +184,12 @@ class Operations:
         for first in range(0, len(found), MAX_SET_ASIDE):
             yield found[first : first + MAX_SET_ASIDE]
 
-    def _put_record(self, action: str, about: str, before: str | None, after: str | None) -> call.Put:
+    def _put_record(self, action: str, about: str | None, before: str | None, after: str | None) -> call.Put:
         engine = self._require()
         given = CALL.read({"action": action, "about": about, "before": before, "after": after}, of="record")
         facts = {
             "by": who(),
-            "worker": given["about"],
+            "worker": given["about"] or "",
             "before": given["before"],
             "after": self._masked(given["after"]),
         }
@@ -325,16 +325,16 @@ class Operations:
         return moved
 
     async def record(
-        self, action: str, *, about: str = "", before: str | None = None, after: str | None = None
+        self, action: str, *, about: str | None = None, before: str | None = None, after: str | None = None
     ) -> None:
-        """Put into the audit what was done beside the store, a log-in to the application around us say (A7).
+        """Put into the audit what was done beside the store, a log-in to the application around us say (A8).
 
         *action*: a word or two; *about*: a worker, where it is about one; *before* and *after*: what it changed.
         """
         await call.on_loop(self._put_record(action, about, before, after))
 
     async def audit(self, wanted: AuditFilter = AuditFilter()) -> list[Act]:  # noqa: B008  # immutable
-        """What people did, the newest first: the newest 50, or as *wanted* says (A7).
+        """What people did, the newest first: the newest 50, or as *wanted* says (A8).
 
         The next page begins `before` the number of the last one.
         """

@@ -354,7 +354,7 @@ CALL = Table(
     note=remark,
     heads=many(made_of(Head, remedy="give Head(digest), with its row where that is known")),
     action=text(64),
-    about=text(128),
+    about=optional(text(128)),
     before=remark,
     after=remark,
     delay=duration,

@@ -264,13 +264,15 @@ class SyncFace:
             moved += call.in_thread(self._boss._put_set_aside(batch, note))
         return moved
 
-    def record(self, action: str, *, about: str = "", before: str | None = None, after: str | None = None) -> None:
-        """Put into the audit what was done beside the store (A7); *about*: a worker, where it is about one."""
+    def record(
+        self, action: str, *, about: str | None = None, before: str | None = None, after: str | None = None
+    ) -> None:
+        """Put into the audit what was done beside the store (A8); *about*: a worker, where it is about one."""
         self.open()
         call.in_thread(self._boss._put_record(action, about, before, after))
 
     def audit(self, wanted: AuditFilter = DEFAULT_AUDIT) -> list[Act]:
-        """What people did, the newest first: the newest 50, or as *wanted* says (A7)."""
+        """What people did, the newest first: the newest 50, or as *wanted* says (A8)."""
         self.open()
         return self._boss._read(lambda views: views.audit(wanted))
 

@@ -153,7 +153,7 @@ class Act(Value, frozen=True, omit_defaults=False):
     node: str
     before: str  # what was, and …
     after: str  # … what is, in words
-    sealed: bool  # whether it can be changed no more without being found (A7)
+    sealed: bool  # whether it can be changed no more without being found (A8)
 
 
 class Views:
@@ -371,7 +371,7 @@ class Views:
             return list(islice(_acts(reader, asked), asked.limit))
 
     def verify_audit(self, keys: Keys | None, heads: Sequence[Head] = ()) -> AuditVerdict:
-        """Hold the audit against its seals, against *heads*, and against what this machine remembers (A7)."""
+        """Hold the audit against its seals, against *heads*, and against what this machine remembers (A8)."""
         known = () if keys is None else keys.keys
         remembered = () if keys is None else keys.heads
         with self._session.read() as reader:

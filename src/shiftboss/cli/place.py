@@ -17,10 +17,11 @@ from pathlib import Path
 
 from shiftboss.app.orchestrator import DEFAULT_STORE, Orchestrator
 from shiftboss.app.views import Views
+from shiftboss.app.who import acting_as, who
 from shiftboss.cli import talk
 from shiftboss.cli.app_file import App, find_app, likely_app, load_app
 from shiftboss.clock import Clock, SystemClock
-from shiftboss.errors import ConfigurationError
+from shiftboss.errors import ConfigurationError, OperatorError, StoreMissing
 from shiftboss.ports import Store
 from shiftboss.stores.urls import open_store
 
@@ -103,9 +104,21 @@ def operating(
     boss.store_override = store_url(store, app) if store is not None or app is None else _readable(boss.store_url)
     boss.sync.open(create=create, wait=wait_s)
     try:
-        yield boss
+        with acting_as(who()):  # a person: also what code does without a name, a trigger, is audited (A1)
+            yield boss
     finally:
         boss.sync.close()
+
+
+def recorded(store: str | None, app: str | None, action: str, *, about: str | None = None, after: str = "") -> None:
+    """Put what is about to be done into the audit.  Where the store does not take it, that is said."""
+    try:
+        with operating(store, app) as boss:
+            boss.sync.record(action, about=about, after=after)
+    except StoreMissing:
+        raise
+    except OperatorError as error:
+        talk.warn(f"the audit does not have this ({action}): {talk.one_line(error)}")
 
 
 def user() -> str:

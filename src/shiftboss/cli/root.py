@@ -48,6 +48,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "graph": Entry("graph", "graph", "Who waits for whom, who excludes whom."),
         "health": Entry("health", "health", "Is the system healthy, and if not, why?"),
         "probe": Entry("probe", "probe", "Does this node live?  For a liveness probe."),
+        "audit": Entry("audit", "audit", "Who did what, and whether that is what was done."),
         "nodes": Entry("nodes", "nodes", "Which processes run workers on this store?"),
     },
     "Act": {

@@ -1,4 +1,4 @@
-"""The audit as a chain: what is kept of each act, and what a seal says of all of them (A7).
+"""The audit as a chain: what is kept of each act, and what a seal says of all of them (A8).
 
 Rules of this file
 - Each row goes into one running digest, in the order of numbers.  A seal says how far that digest has come, under a key

@@ -19,7 +19,7 @@ class Event(Value, frozen=True):
     """Something that happened.  `worker`, `run` and `node` are empty where they make no sense."""
 
     STORED: ClassVar[bool] = True
-    AUDITED: ClassVar[bool] = False  # kept in the audit as well (A7)
+    AUDITED: ClassVar[bool] = False  # kept in the audit as well (A8)
 
     at: datetime
     worker: str = ""

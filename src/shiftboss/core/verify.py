@@ -1,4 +1,4 @@
-"""Does the audit say what was sealed, and what of it can be proven from here?  (A7)
+"""Does the audit say what was sealed, and what of it can be proven from here?  (A8)
 
 Rules of this file
 - It walks rows and seals once, in order, and goes on behind what does not fit: each doubt names the rows it is about.

@@ -1,4 +1,4 @@
-"""What people did is sealed soon after its commit, never within it (A7).
+"""What people did is sealed soon after its commit, never within it (A8).
 
 Rules of this file
 - No commit waits for a seal, and no node for another: two that seal the same rows say the same.

@@ -4,7 +4,7 @@ Rules of this file
 - A finished run stays while a dead letter about it does, and while a live run or the dead run of an open letter refers
   to it (replay_of, caused_by).
 - Only letters that are closed go; events go from the oldest on.
-- Of the audit whole seals go, and the last of them stays: the rest of the chain begins at its digest (A7).
+- Of the audit whole seals go, and the last of them stays: the rest of the chain begins at its digest (A8).
 - Pruning is no commit that anybody's snapshot could care about: it takes no number.
 """
 

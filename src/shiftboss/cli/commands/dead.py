@@ -233,8 +233,10 @@ def export(worker: str | None, error: str | None, since: datetime | None, store:
     """
     from shiftboss.cli import export as exporting
 
+    wanted = Choice(worker=worker, error=error, since=since)
+    asked = ", ".join(f"{name} {value}" for name, value in wanted._asdict().items() if value)
+    place.recorded(store, app, "export dead letters", about=worker, after=asked)
     with place.reading(store, app) as views:
-        wanted = Choice(worker=worker, error=error, since=since)
         for letter in list(open_letters(views, wanted))[::-1]:
             dump.lines([exporting.entry(letter, views.run(letter.run))])
     return Exit.DONE

@@ -23,14 +23,16 @@ DAY_S = 86_400
 def prune(older_than: float, letters_older_than: float, yes: bool, store: str | None, app: str | None) -> int:
     """Delete finished runs that are old enough.
 
-    And events, and closed dead letters.  In small batches, beside whatever runs.  Unresolved dead letters stay, and so
-    does what something unfinished refers to.
+    And events and closed dead letters; what people did stays in the audit.  In small batches, beside whatever runs.
+    Unresolved dead letters stay, and so does what something unfinished refers to.
     """
     with place.opened(place.store_url(store, app)) as (found, clock):
         now = clock.now()
         before = now - timedelta(seconds=older_than)
         letters_before = now - timedelta(seconds=letters_older_than)
         talk.confirm(f"Delete what ended before {times.stamp(before)} from {found.url}?", yes=yes)
+        bounds = f"what ended before {times.stamp(before)}, letters closed before {times.stamp(letters_before)}"
+        place.recorded(store, app, "prune", after=bounds)
         session = found.session()
         total = 0
         try:

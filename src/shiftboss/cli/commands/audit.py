@@ -1,0 +1,208 @@
+"""`shiftboss audit`: who did what, and whether that is what was done (A1, A8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import click
+import msgspec
+
+from shiftboss.app.audit_key import Keys, keys_of
+from shiftboss.app.views import Act, Views
+from shiftboss.cli import dump, place, table, talk, times, words
+from shiftboss.cli.command import Group, examples, json_option, store_option
+from shiftboss.cli.exits import Exit
+from shiftboss.cli.naming import worker_name
+from shiftboss.cli.parameters import SINCE
+from shiftboss.clock import SystemClock
+from shiftboss.core.audit import Head
+from shiftboss.core.verify import AuditVerdict
+from shiftboss.ports import AuditFilter
+
+PAGE = 500
+DIGEST_CHARS = 64
+COLUMNS = (
+    table.Column("WHEN"),
+    table.Column("WHO"),
+    table.Column("WHAT"),
+    table.Column("ABOUT"),
+    table.Column("MORE", gives=True),
+)
+
+
+class Audit(Group):
+    default = "list"
+
+
+@click.group(
+    cls=Audit,
+    invoke_without_command=False,
+    epilog=examples(
+        "shiftboss audit --since 1d --by ada",
+        "shiftboss audit --all --json > audit.jsonl",
+        "shiftboss audit verify --head heads.jsonl",
+    ),
+)
+def audit() -> None:
+    """Who did what, and whether that is what was done.
+
+    Without a command: the list.
+    """
+
+
+@audit.command("list", epilog=examples("shiftboss audit", "shiftboss audit --worker send-mail --action disable"))
+@click.option("--since", type=SINCE, help="Since then: 2h, 2027-03-28T18:00.")
+@click.option("--worker", type=worker_name, help="About this worker.")
+@click.option("--by", help="By this user or token.")
+@click.option("--action", help="Only this: trigger, disable, log in, refused …")
+@click.option("-n", "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many at most.")
+@click.option("--all", "everything", is_flag=True, help="All of them, whatever --limit says.")
+@json_option
+@store_option
+def list_(
+    since: datetime | None,
+    worker: str | None,
+    by: str | None,
+    action: str | None,
+    limit: int,
+    everything: bool,
+    as_json: bool,
+    store: str | None,
+    app: str | None,
+) -> int:
+    """What people did, newest first.
+
+    With --json one object a line: that is the export.
+    """
+    wanted = AuditFilter(worker=worker, by=by, action=action, since=since)
+    with place.reading(store, app) as views:
+        found = _pages(views, wanted, None if everything else limit)
+        if as_json:
+            dump.lines(found)
+            return Exit.DONE
+        _show(list(found))
+    return Exit.DONE
+
+
+def _pages(views: Views, wanted: AuditFilter, limit: int | None) -> Iterator[Act]:
+    left = limit
+    while left is None or left > 0:
+        size = PAGE if left is None else min(left, PAGE)
+        page = views.audit(wanted._replace(limit=size))
+        yield from page
+        if len(page) < size:
+            return
+        left = None if left is None else left - size
+        wanted = wanted._replace(before=page[-1].id)
+
+
+def _show(acts: Sequence[Act]) -> None:
+    if not acts:
+        talk.note("nobody did anything")
+        return
+    now = SystemClock().now()
+    table.show(COLUMNS, [_row(act, now) for act in acts])
+
+
+def _row(act: Act, now: datetime) -> list[str | table.Cell]:
+    run = f"run {act.run}" if act.run is not None else ""
+    about = " ".join(filter(None, (act.worker, run, act.node)))
+    changed = " → ".join(filter(None, (act.before, act.after)))
+    return [
+        times.ago(act.at, now),
+        talk.one_line(act.by) or table.Cell("nobody known", "dim"),
+        table.Cell(talk.one_line(act.action), "red" if act.action == "refused" else ""),
+        talk.one_line(about),
+        talk.one_line(changed),
+    ]
+
+
+# ── verifying ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@audit.command("head", epilog=examples("shiftboss audit head >> /elsewhere/heads.jsonl"))
+@store_option
+def head(store: str | None, app: str | None) -> int:
+    """The last seal, as JSON on one line, to be kept where nobody who can write to the store can write.
+
+    `shiftboss audit verify --head` compares with it.
+    """
+    with place.opened(place.store_url(store, app)) as (found, _):
+        session = found.session()
+        try:
+            with session.read() as reader:
+                seal = reader.last_seal()
+        finally:
+            session.close()
+    if seal is None:
+        talk.note("nothing is sealed yet")
+        return Exit.FALSE
+    dump.lines([seal])
+    return Exit.DONE
+
+
+@audit.command("verify", epilog=examples("shiftboss audit verify", "shiftboss audit verify --head heads.jsonl --json"))
+@click.option(
+    "--head", "given", multiple=True, metavar="FILE|DIGEST", help="What `shiftboss audit head` has said.  Repeatable."
+)
+@json_option
+@store_option
+def verify(given: tuple[str, ...], as_json: bool, store: str | None, app: str | None) -> int:
+    """Is the audit what was sealed?
+
+    Exit 0 when it is and the key is here; 3 when rows were changed, removed or added, or a head is not there; 1 when
+    nothing contradicts it but a key is missing, so that nothing is proven.
+
+    The key is that of the store's nodes: SHIFTBOSS_AUDIT_KEY, SHIFTBOSS_AUDIT_KEY_FILE, or the file beside the store.
+    """
+    heads = [each for text in given for each in _heads(text)]
+    with place.opened(place.store_url(store, app)) as (found, clock):
+        keys = keys_of(found, create=False)
+        views = Views(found, clock)
+        try:
+            verdict = views.verify_audit(keys, heads)
+        finally:
+            views.close()
+    if as_json:
+        dump.one(verdict)
+    else:
+        _say(verdict, keys)
+    if not verdict.holds:
+        return Exit.FALSE
+    return Exit.DONE if verdict.is_proven else Exit.FAILED
+
+
+def _heads(text: str) -> list[Head]:
+    """Raises UsageError."""
+    if len(text) == DIGEST_CHARS and all(each in "0123456789abcdef" for each in text):
+        return [Head(text)]
+    try:
+        lines = Path(text).read_bytes().splitlines()
+        found = [msgspec.json.decode(line, type=Head) for line in lines if line.strip()]
+    except (OSError, ValueError, msgspec.DecodeError) as error:
+        what = f"neither a digest nor a file of `shiftboss audit head`: {error}"
+        raise click.UsageError(f"--head {text} is {what}") from error
+    if not found:
+        raise click.UsageError(f"--head {text} is empty; `shiftboss audit head >> {text}` puts one there")
+    return found
+
+
+def _say(verdict: AuditVerdict, keys: Keys | None) -> None:
+    removed = f", {verdict.removed:,} before them taken by retention" if verdict.removed else ""
+    by = f" with key {keys.key.id}" if keys is not None else ""
+    print(f"{words.plural(verdict.rows, 'row')}{removed}; {verdict.proven:,} proven{by}")
+    for doubt in verdict.doubts:
+        talk.error(talk.one_line(doubt.text))
+    for limit in verdict.limits:
+        talk.note(limit)
+    if keys is None and verdict.head is not None:
+        talk.note("the key is not here: name it by SHIFTBOSS_AUDIT_KEY_FILE")
+    remembers = keys is not None and keys.memory is not None and bool(keys.heads)
+    if remembers and any(doubt.what == "head" for doubt in verdict.doubts):
+        talk.note(
+            f"{keys.memory} remembers what this machine had sealed; if a backup was put in place on purpose, delete it"  # type: ignore[union-attr]  # there are keys
+        )
+    if verdict.head is not None:
+        print(f"head: row {verdict.head.id} of {times.stamp(verdict.head.at)}, {verdict.head.digest}")
