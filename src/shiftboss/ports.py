@@ -20,7 +20,7 @@ import msgspec
 from shiftboss.clock import Clock
 from shiftboss.core.audit import AuditRow, Seal
 from shiftboss.core.control import Request
-from shiftboss.core.events import Event
+from shiftboss.core.events import Audit, Event, UnreadableEvent
 from shiftboss.core.kinds import Table, instant, many, one_of, optional, shown, text, whole, word
 from shiftboss.core.lane import Lane
 from shiftboss.core.model import (
@@ -276,8 +276,8 @@ class Reader(Protocol):
         """What people did (A8), in order, from the row after number *after*; each row as it lies there, unread."""
         ...
 
-    def audit_before(self, before: int, *, limit: int) -> list[AuditRow]:
-        """The same, the newest first, from the row before that number."""
+    def acts_before(self, before: int, *, limit: int) -> list[tuple[int, Audit | UnreadableEvent]]:
+        """The same, read, the newest first, from the row before that number."""
         ...
 
     def seals(self, *, after: int, limit: int) -> list[Seal]:

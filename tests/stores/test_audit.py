@@ -53,7 +53,7 @@ def test_what_people_did_stands_in_the_audit_under_the_number_of_its_event(sessi
 
     assert acts(session) == [(1, "number 1"), (3, "number 3"), (5, "number 5")]
     with session.read() as reader:
-        assert [row.id for row in reader.audit_before(5, limit=1)] == [3]
+        assert reader.acts_before(5, limit=1) == [(3, an_act(3))]
         assert [row.id for row in reader.audit(after=1, limit=1)] == [3]
         assert [number for number, _ in reader.events(after=0, limit=9)] == [1, 2, 3, 4, 5]
 

@@ -18,7 +18,7 @@ from shiftboss.clock import Clock, Looked
 from shiftboss.core import control, schedule
 from shiftboss.core.audit import AuditRow, Head, Seal
 from shiftboss.core.control import Request, keeps_its_key
-from shiftboss.core.events import ArrivalRefused, Event, UnreadableEvent
+from shiftboss.core.events import ArrivalRefused, Audit, Event, UnreadableEvent
 from shiftboss.core.explain import Explanation, explain
 from shiftboss.core.fleet import is_live, live_nodes
 from shiftboss.core.health import (
@@ -43,7 +43,6 @@ from shiftboss.engine.fact import arrived
 from shiftboss.engine.mirror import Mirror
 from shiftboss.errors import NotAllowed, UnknownRun
 from shiftboss.ports import MAX_COUNTED, AuditFilter, HistoryFilter, LetterFilter, Reader, Store
-from shiftboss.stores import shapes
 from shiftboss.stores.encoded import cipher_of, session_for_people
 
 if TYPE_CHECKING:
@@ -620,32 +619,19 @@ def _acts(reader: Reader, wanted: AuditFilter) -> Iterator[Act]:
     sealed_to = 0 if sealed is None else sealed.id
     before = LAST if wanted.before is None else wanted.before
     for _ in range(0, MAX_LOOKED_THROUGH, AUDIT_PAGE):
-        page = reader.audit_before(before, limit=AUDIT_PAGE)
-        for row in page:
-            act = _act(row, is_sealed=row.id <= sealed_to)
-            if _fits(act, wanted):
-                yield act
-        if len(page) < AUDIT_PAGE or (wanted.since is not None and _act(page[-1], is_sealed=True).at < wanted.since):
+        page = reader.acts_before(before, limit=AUDIT_PAGE)
+        acts = [_act(number, event, is_sealed=number <= sealed_to) for number, event in page]
+        yield from (act for act in acts if _fits(act, wanted))
+        if len(page) < AUDIT_PAGE or (wanted.since is not None and acts[-1].at < wanted.since):
             return
-        before = page[-1].id
+        before = acts[-1].id
 
 
-def _act(row: AuditRow, *, is_sealed: bool) -> Act:
-    event = shapes.act(row)
+def _act(number: int, event: Audit | UnreadableEvent, *, is_sealed: bool) -> Act:
     if isinstance(event, UnreadableEvent):  # W8
-        return Act(row.id, event.at, "", "unreadable", "", None, "", "", event.reason, is_sealed)
-    return Act(
-        row.id,
-        event.at,
-        event.by,
-        event.action,
-        event.worker,
-        event.run,
-        event.node,
-        event.before,
-        event.after,
-        is_sealed,
-    )
+        return Act(number, event.at, "", "unreadable", "", None, "", "", event.reason, is_sealed)
+    about = event.worker, event.run, event.node
+    return Act(number, event.at, event.by, event.action, *about, event.before, event.after, is_sealed)
 
 
 def _fits(act: Act, wanted: AuditFilter) -> bool:

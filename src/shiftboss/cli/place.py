@@ -118,7 +118,7 @@ def recorded(store: str | None, app: str | None, action: str, *, about: str | No
     except StoreMissing:
         raise
     except OperatorError as error:
-        talk.warn(f"the audit does not have this ({action}): {talk.one_line(error)}")
+        talk.warn(f"the audit does not have this ({action}): {error}")
 
 
 def user() -> str:

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from shiftboss.core.audit import AuditRow, Seal
-from shiftboss.core.events import Event
+from shiftboss.core.events import Audit, Event, UnreadableEvent
 from shiftboss.core.model import MAX_LINES, LogLine, Run, Status
 from shiftboss.core.unreadable import SetAside, Unreadable
 from shiftboss.ports import MAX_COUNTED, HistoryFilter
@@ -89,8 +89,9 @@ class Queries(Generic[S]):
     def audit(self, *, after: int, limit: int) -> list[AuditRow]:
         return shapes.audit_rows(self._db.ask((self.pages.audit, (after, limit)))[0])
 
-    def audit_before(self, before: int, *, limit: int) -> list[AuditRow]:
-        return shapes.audit_rows(self._db.ask((self.pages.audit_before, (before, limit)))[0])
+    def acts_before(self, before: int, *, limit: int) -> list[tuple[int, Audit | UnreadableEvent]]:
+        found = shapes.audit_rows(self._db.ask((self.pages.audit_before, (before, limit)))[0])
+        return [(row.id, shapes.act(row)) for row in found]
 
     def seals(self, *, after: int, limit: int) -> list[Seal]:
         return shapes.seals(self._db.ask((self.pages.seals, (after, limit)))[0])

@@ -17,7 +17,7 @@ from typing import Any, TypeVar, cast
 from shiftboss.clock import SystemClock
 from shiftboss.core.control import Request
 from shiftboss.core.encoded import transformed
-from shiftboss.core.events import Event
+from shiftboss.core.events import Audit, Event, UnreadableEvent
 from shiftboss.core.lane import Lane
 from shiftboss.core.model import MAX_LINES, DeadLetter, LogLine, Run
 from shiftboss.core.opaque import OpaqueBytes, OpaqueText, framed, framed_text, key_of, unframed, unframed_text
@@ -206,6 +206,9 @@ class EncodedReader:
     def events(self, *, after: int, limit: int, worker: str | None = None) -> list[tuple[int, Event]]:
         found = self._inner.events(after=after, limit=limit, worker=worker)
         return [(number, self._opened(event)) for number, event in found]
+
+    def acts_before(self, before: int, *, limit: int) -> list[tuple[int, Audit | UnreadableEvent]]:
+        return [(number, self._opened(act)) for number, act in self._inner.acts_before(before, limit=limit)]
 
     def lines(self, run: int, *, after: tuple[int, int] = (0, 0), limit: int = MAX_LINES) -> list[LogLine]:
         return [self._opened(line) for line in self._inner.lines(run, after=after, limit=limit)]

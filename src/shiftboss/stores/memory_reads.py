@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 from shiftboss.clock import Clock
 from shiftboss.core.audit import AuditRow, Seal
 from shiftboss.core.control import Request
-from shiftboss.core.events import Event
+from shiftboss.core.events import Audit, Event, UnreadableEvent
 from shiftboss.core.lane import Lane
 from shiftboss.core.model import MAX_LINES, ClockMark, DeadLetter, LogLine, Record, Run, WorkerState
 from shiftboss.core.snapshot import NO_RECORD, Change
 from shiftboss.core.unreadable import REMEDY, SetAside, Unreadable
 from shiftboss.errors import ShiftbossError, StoreRejected
 from shiftboss.ports import NO_DELTA, Delta, HistoryFilter, LetterFilter, Past, Wanted
-from shiftboss.stores import rows
+from shiftboss.stores import rows, shapes
 from shiftboss.stores.memory_tables import Tables
 
 if TYPE_CHECKING:
@@ -166,8 +166,9 @@ class MemoryReader:
     def audit(self, *, after: int, limit: int) -> list[AuditRow]:
         return list(islice((row for row in self._tables.audit if row.id > after), limit))
 
-    def audit_before(self, before: int, *, limit: int) -> list[AuditRow]:
-        return list(islice((row for row in reversed(self._tables.audit) if row.id < before), limit))
+    def acts_before(self, before: int, *, limit: int) -> list[tuple[int, Audit | UnreadableEvent]]:
+        newest_first = (row for row in reversed(self._tables.audit) if row.id < before)
+        return [(row.id, shapes.act(row)) for row in islice(newest_first, limit)]
 
     def seals(self, *, after: int, limit: int) -> list[Seal]:
         seals = self._tables.seals

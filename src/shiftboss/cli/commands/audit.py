@@ -112,10 +112,10 @@ def _row(act: Act, now: datetime) -> list[str | table.Cell]:
     changed = " → ".join(filter(None, (act.before, act.after)))
     return [
         times.ago(act.at, now),
-        talk.one_line(act.by) or table.Cell("nobody known", "dim"),
-        table.Cell(talk.one_line(act.action), "red" if act.action == "refused" else ""),
-        talk.one_line(about),
-        talk.one_line(changed),
+        act.by or table.Cell("nobody known", "dim"),
+        table.Cell(act.action, "red" if act.action == "refused" else ""),
+        about,
+        changed,
     ]
 
 
@@ -127,7 +127,7 @@ def _row(act: Act, now: datetime) -> list[str | table.Cell]:
 def head(store: str | None, app: str | None) -> int:
     """The last seal, as JSON on one line, to be kept where nobody who can write to the store can write.
 
-    `shiftboss audit verify --head` compares with it.
+    `shiftboss audit verify --head FILE` compares with it.
     """
     with place.opened(place.store_url(store, app)) as (found, _):
         session = found.session()
@@ -192,9 +192,9 @@ def _heads(text: str) -> list[Head]:
 def _say(verdict: AuditVerdict, keys: Keys | None) -> None:
     removed = f", {verdict.removed:,} before them taken by retention" if verdict.removed else ""
     by = f" with key {keys.key.id}" if keys is not None else ""
-    print(f"{words.plural(verdict.rows, 'row')}{removed}; {verdict.proven:,} proven{by}")
+    talk.say(f"{words.plural(verdict.rows, 'row')}{removed}; {verdict.proven:,} proven{by}")
     for doubt in verdict.doubts:
-        talk.error(talk.one_line(doubt.text))
+        talk.error(doubt.text)
     for limit in verdict.limits:
         talk.note(limit)
     if keys is None and verdict.head is not None:
@@ -205,4 +205,4 @@ def _say(verdict: AuditVerdict, keys: Keys | None) -> None:
             f"{keys.memory} remembers what this machine had sealed; if a backup was put in place on purpose, delete it"  # type: ignore[union-attr]  # there are keys
         )
     if verdict.head is not None:
-        print(f"head: row {verdict.head.id} of {times.stamp(verdict.head.at)}, {verdict.head.digest}")
+        talk.say(f"head: row {verdict.head.id} of {times.stamp(verdict.head.at)}, {verdict.head.digest}")
