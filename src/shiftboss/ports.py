@@ -37,6 +37,7 @@ from shiftboss.core.model import (
     Status,
     WorkerState,
 )
+from shiftboss.core.redact import Redaction
 from shiftboss.core.snapshot import Change
 from shiftboss.core.unreadable import SetAside, Unreadable
 from shiftboss.core.worker import Definition
@@ -583,6 +584,7 @@ class Launch(msgspec.Struct, eq=False):
     timeout_s: float | None
     last_success_at: datetime | None = None  # of the worker, for the context
     span: Span | None = None  # where it is traced
+    redaction: Redaction | None = None  # what must not be kept of what it says; None until it says something
     raised: Raised | None = None  # what its body raised in this process, for the log; nothing else may be about it
 
     @property

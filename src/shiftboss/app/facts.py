@@ -25,6 +25,10 @@ _AS_IT_IS: set[type] = {str, int, float, bool, type(None), datetime}  # and what
 MAX_ROWS = 50_000  # some 1 KiB each
 
 
+class Json(bytes):
+    """JSON, known to be some: a megabyte is not decoded to find out."""
+
+
 def facts(value: Any) -> Any:
     """*value* as what a JSON encoder takes."""
     return _facts(value, keeps=False)
@@ -50,6 +54,8 @@ def _facts(value: Any, *, keeps: bool) -> Any:
             return {value.__struct_config__.tag_field: tag, **_fields(value, keeps)}
         case OpaqueBytes():
             return {"$encrypted": {"key": value.key_id, "reason": value.why}}
+        case Json():
+            return msgspec.Raw(value)
         case bytes():
             return _json_or_base64(value)
         case Mapping():

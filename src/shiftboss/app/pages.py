@@ -2,22 +2,30 @@
 
 Rules of this file
 - The same values are printed by the command and sent by the HTTP API.
-- A payload is stored as it must be to run; shown, what is called like a secret in it is masked.
+- A payload is stored as it must be to run; shown, the secrets in it are masked.  That is done behind the question to
+  the store, which others wait for, one payload at a time and in slices: it takes nobody's time but the reader's.
 - Lists carry no traceback: of a run in a list there is its error's type and message, all of it on the run's own page.
 """
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
+from msgspec import DecodeError
+from msgspec.json import encode
+
+from shiftboss.app.facts import Json
 from shiftboss.app.views import Views, WorkerStatus
 from shiftboss.core import schedule
 from shiftboss.core.events import Event
 from shiftboss.core.explain import Explanation
 from shiftboss.core.model import Attempt, DeadLetter, LogLine, Run, Status
 from shiftboss.core.opaque import OpaqueBytes
-from shiftboss.core.redact import redaction
+from shiftboss.core.redact import Redaction, redaction
 from shiftboss.core.schedule import Cron
 from shiftboss.core.value import Value, replace
 from shiftboss.core.worker import Definition
@@ -26,7 +34,12 @@ from shiftboss.ports import HistoryFilter, LetterFilter
 
 MAX_CHAIN = 20  # runs that led to this one; a chain may be endless
 LOG_LINES = 8  # on the page of a run; its log has the others
+MAX_SHOWN_BYTES = 1 << 20  # of a payload: the largest that a worker takes unless it says otherwise
+PAUSE_S = 0.001  # between two slices of some 2 ms
 DURATIONS = 50  # of a worker's last attempts
+
+
+_one_at_a_time = threading.Lock()  # four readers would take four turns of 5 ms between two of an engine's
 
 
 # ── one worker ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -120,8 +133,42 @@ class PageOfRun(Value, frozen=True, omit_defaults=False):
     at: datetime
 
 
+class UnmaskedPage(NamedTuple):
+    """A page before anybody may see it."""
+
+    page: PageOfRun
+    redaction: Redaction
+
+    def shown(self) -> PageOfRun:
+        """The page as people see it.  Takes a while for a large payload: not for a loop."""
+        run = self.page.run
+        if run.payload is None or isinstance(run.payload, OpaqueBytes):
+            return self.page
+        return replace(self.page, run=_shown(run, run.payload, self.redaction))
+
+
+def _shown(run: Run, payload: bytes, mask: Redaction) -> Run:
+    if len(payload) > MAX_SHOWN_BYTES:
+        return replace(run, payload=encode(f"{len(payload):,} bytes are too many to be shown"))
+    with _one_at_a_time:
+        try:
+            return replace(run, payload=Json(mask.document(payload, pause=_let_others)))
+        except (DecodeError, UnicodeDecodeError):
+            return replace(run, payload=mask.json(payload, pause=_let_others))
+
+
+def _let_others() -> None:
+    """Python gives its lock to others every 5 ms, and to whoever gets it: an engine must not wait for readers."""
+    time.sleep(PAUSE_S)
+
+
 def page_of_run(views: Views, run_id: int) -> PageOfRun:
     """Raises UnknownRun."""
+    return read_page(views, run_id).shown()
+
+
+def read_page(views: Views, run_id: int) -> UnmaskedPage:
+    """What the store has for it; `shown` makes the page of that.  Raises UnknownRun."""
     run = views.run(run_id)
     letters = views.letters(LetterFilter(ids=(run_id,), state=None)) if run.status is Status.DEAD else []
     snapshot = views.snapshot()
@@ -130,8 +177,8 @@ def page_of_run(views: Views, run_id: int) -> PageOfRun:
     lines = views.lines(run_id)
     log = [line for line in lines if line.fence == lines[-1].fence]
     why = views.why_run(run_id) if run.status is Status.PENDING and definition is not None else None
-    return PageOfRun(
-        run=shown(run, definition),
+    page = PageOfRun(
+        run=run,
         letter=letters[0] if letters else None,
         why=None if why is None else replace(why, run=listed(why.run)),
         chain=tuple(reversed([listed(each) for each in _chain(views, run)])),
@@ -142,6 +189,7 @@ def page_of_run(views: Views, run_id: int) -> PageOfRun:
         logged=log[-1].number if log else 0,
         at=views.now(),
     )
+    return UnmaskedPage(page, redaction(definition.redact if definition is not None else ()))
 
 
 def _chain(views: Views, run: Run) -> Iterator[Run]:
@@ -154,13 +202,6 @@ def _chain(views: Views, run: Run) -> Iterator[Run]:
         except UnknownRun:  # pruned
             return
         yield run
-
-
-def shown(run: Run, definition: Definition | None) -> Run:
-    """A run as people see it: secrets in its payload are masked."""
-    if run.payload is None or isinstance(run.payload, OpaqueBytes):
-        return run
-    return replace(run, payload=redaction(definition.redact if definition is not None else ()).json(run.payload))
 
 
 def listed(run: Run) -> Run:

@@ -1,152 +1,167 @@
-"""What must be neither kept nor shown: the values of things that are called like secrets.
+"""What must be neither kept nor shown: the values of things that are called like secrets, or known to be some.
 
 Rules of this file
-- A name is compared word by word: `db_password`, `X-Auth-Token` and `clientSecret` are secrets, `tokenizer` and
-  `max_tokens` are not.  Names that a user adds count likewise.
-- In JSON the value under such a name is masked, whatever it is (True, False and null tell nothing and stay); in texts
-  what follows `name=` or `name:` (unless it is a type or nothing), the password in a URL, what follows `Bearer`.
-- A value that a payload has under such a name is masked wherever a text of that run repeats it.
-- Nothing here is slow for a hostile text: every repetition in a pattern is bounded or cannot overlap.
+- In JSON the value under a secret's name is masked, whatever it is (True, False and null tell nothing and stay); in
+  texts what follows such a name, passwords in addresses, what follows `Bearer`, and keys of a known shape.
+- A value that a payload has under such a name, and one that was named to us, is masked wherever it is repeated.
+- What was masked stays as it is when it is masked again.
+- Time grows with the text and no faster, whatever is in it; a long text is worked off in slices, between which others
+  get their turn.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from typing import Any
+from itertools import islice
 
 import msgspec
 
-MASK = "[redacted]"
-NAMES = (
-    "password", "passwords", "passwd", "passphrase", "pwd", "secret", "secrets", "token", "authorization", "apikey",
-    "api key", "access key", "private key", "secret key", "credential", "credentials", "cookie",
-)  # fmt: skip
-SAYS_NOTHING = frozenset(("str", "bytes", "int", "None", "True", "False", "null", "true", "false", "''", '""'))
-MIN_VALUE_CHARS = 6  # of a payload's secret that is looked for in texts: "12" would be found in every timestamp
-MAX_VALUES = 50  # of them
+from shiftboss.core import secret_json, secret_shapes
+from shiftboss.core.secret_json import MASK as MASK
+from shiftboss.core.secret_json import MIN_TEXT_CHARS, Pause, no_pause
+from shiftboss.core.secret_names import Names
+from shiftboss.core.secret_texts import MAX_FOUND, REACH_CHARS, SEPARATOR, Assignments, Span, addresses, bearers
+from shiftboss.core.secret_values import MIN_CHARS, Values
 
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_URL = re.compile(r"(://[^/\s:@]{0,200}):[^/\s@]{1,200}@")
-_BEARER = re.compile(r"\b(bearer|basic)\s{1,3}[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
-_VALUE = (
-    r"""(?P<value>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|(?:bearer|basic|token)\s{1,3}[^\s"',;]+|[^\s"',;&)\]}]+)"""
-)
+_WORDS = frozenset(("true", "false", "null", "none", "None", "True", "False"))  # would be masked in every sentence
+SLICE_CHARS = 32 * 1024  # some 2 ms of work
 
 
 class Redaction:
-    """Masks by NAMES and by the *names* that were added."""
+    """Masks by the usual names and by those that were *added*, by *patterns*, and by *values*."""
 
-    __slots__ = ("_assigned", "_hint", "_secrets", "_values")
+    __slots__ = ("_assignments", "_names", "_patterns", "_values")
 
-    def __init__(self, names: Iterable[str] = (), *, values: tuple[str, ...] = ()) -> None:
-        self._secrets = frozenset(words for name in (*NAMES, *names) if (words := _words(name)))
-        self._values = values
-        some = "|".join(sorted(map(_loosely, self._secrets), key=len, reverse=True))
-        self._hint = re.compile(some, re.IGNORECASE)
-        self._assigned = re.compile(
-            rf"""(?P<key>[\w-]{{0,40}}(?:{some})[\w-]{{0,40}})(?P<between>["']?\s{{0,3}}[:=]\s{{0,3}}){_VALUE}""",
-            re.IGNORECASE,
-        )
+    def __init__(self, added: Iterable[str] = (), *, patterns: Iterable[str] = (), values: Iterable[str] = ()) -> None:
+        self._names = Names(added)
+        self._assignments = Assignments(self._names)
+        self._patterns = tuple(map(re.compile, patterns))
+        self._values = Values(values)
 
     def is_secret(self, name: str) -> bool:
-        """Whether *name* has the words of a secret's name, one after another."""
-        words = _words(name)
-        return any(
-            words[first:last] in self._secrets
-            for first in range(len(words))
-            for last in range(first + 1, min(len(words), first + 4) + 1)
-        )
+        """Whether *name* is a secret's name."""
+        return self._names.is_secret(name)
 
-    def text(self, text: str) -> str:
-        """*text* without what it gives away."""
-        for value in self._values:
-            text = text.replace(value, MASK)
-        if self._hint.search(text):
-            text = self._assigned.sub(self._mask_assigned, text)
-        if "://" in text:
-            text = _URL.sub(rf"\1:{MASK}@", text)
-        return _BEARER.sub(rf"\1 {MASK}", text)
+    def text(self, text: str, *, pause: Pause = no_pause) -> str:
+        """*text* without what it gives away.  *pause* is called between two slices of a long one."""
+        return self._by_patterns(self._masked(text, pause))
 
-    def json(self, data: bytes) -> bytes:
-        """JSON with its secrets masked; the same bytes where there is none, or where it is no JSON."""
-        if not self._may_tell(data):
-            return data
+    def texts(self, texts: list[str], *, pause: Pause = no_pause) -> list[str]:
+        """Each of *texts* without what it gives away; many short ones cost as much as a long one."""
+        masked = self._masked(SEPARATOR.join(texts), pause).split(SEPARATOR) if texts else []
+        masked += [MASK] * (len(texts) - len(masked))  # what came after the last of MAX_FOUND
+        return list(map(self._by_patterns, masked)) if self._patterns else masked
+
+    def json(self, data: bytes, *, pause: Pause = no_pause) -> bytes:
+        """JSON with its secrets masked; the same bytes where there is none.  What is no JSON is taken for a text."""
         try:
-            return msgspec.json.encode(self._masked(msgspec.json.decode(data)))
+            return self.document(data, pause=pause)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return data
-        except (OverflowError, RecursionError):  # numbers and depths that JSON has and we cannot write
+            text = data.decode("utf-8", "replace")
+            masked = self.text(text, pause=pause)
+            return data if masked == text else masked.encode("utf-8", "replace")
+
+    def document(self, data: bytes, *, pause: Pause = no_pause) -> bytes:
+        """The same of JSON alone.  Raises msgspec.DecodeError, UnicodeDecodeError."""
+        try:
+            return secret_json.masked(
+                data,
+                self._names.is_secret,
+                lambda texts: self.texts(texts, pause=pause),
+                min_chars=min(MIN_TEXT_CHARS, self._values.min_chars),
+                numbers=self._values.numbers,
+                pause=pause,
+            )
+        except (OverflowError, RecursionError):  # numbers and depths that JSON has and we cannot read or write
             return msgspec.json.encode(MASK)
 
-    def knowing(self, payload: bytes | None) -> Redaction:
-        """The same for the texts of a run with that payload: they may repeat its secrets."""
-        if payload is None or not self._hint.search(payload.decode("utf-8", "replace")):
-            return self
-        try:
-            found = set(self._values_in(msgspec.json.decode(payload), is_secret=False))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    def knowing(self, values: Iterable[str]) -> Redaction:
+        """The same, which also masks *values* wherever they are repeated."""
+        added = tuple(values)
+        if not added:
             return self
         known = Redaction.__new__(Redaction)
-        known._secrets, known._hint, known._assigned = self._secrets, self._hint, self._assigned
-        known._values = tuple(sorted(found, key=lambda value: (-len(value), value))[:MAX_VALUES])
+        known._names, known._assignments, known._patterns = self._names, self._assignments, self._patterns
+        known._values = Values((*self._values.values, *added))
         return known
 
-    def _may_tell(self, data: bytes) -> bool:
-        text = data.decode("utf-8", "replace")
-        return bool(
-            self._hint.search(text)
-            or "://" in text
-            or _BEARER.search(text)
-            or any(value in text for value in self._values)
+    def secrets_in(self, payload: bytes) -> list[str]:
+        """The texts and numbers that *payload* has under a secret's name."""
+        try:
+            found = secret_json.secrets_in(payload, self._names.is_secret)
+            return [each for each in found if len(each) >= MIN_CHARS and each not in _WORDS]
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return []
+
+    def _by_patterns(self, text: str) -> str:
+        for pattern in self._patterns:
+            group = 1 if pattern.groups else 0
+            spans = [found.span(group) for found in pattern.finditer(text) if found.end(group) > found.start(group)]
+            text = _without(text, spans) if spans else text
+        return text
+
+    def _masked(self, text: str, pause: Pause) -> str:
+        spans = sorted(span for span in self._spans(text, pause) if span[0] < span[1])
+        return _without(text, spans) if spans else text
+
+    def _spans(self, text: str, pause: Pause) -> Iterator[Span]:
+        """Every kind is looked for by itself, so that none hides another."""
+        lowered = text.lower() if text.isascii() else _lowered(text)
+        kinds: tuple[Callable[[int, int, int], Iterator[Span]], ...] = (
+            lambda first, last, end: self._assignments.spans(text, lowered, first, last, end),
+            lambda first, last, end: addresses(text, first, last, end),
+            lambda first, last, end: bearers(text, lowered, first, last, end),
+            lambda first, last, end: secret_shapes.spans(text, first, last, end),
         )
-
-    def _masked(self, value: Any) -> Any:
-        match value:
-            case dict():
-                return {key: self._masked_under(key, each) for key, each in value.items()}
-            case list():
-                return [self._masked(each) for each in value]
-            case str():
-                return self.text(value)
-            case _:
-                return value
-
-    def _masked_under(self, key: str, value: Any) -> Any:
-        if value is None or isinstance(value, bool) or not self.is_secret(key):
-            return self._masked(value)
-        return MASK
-
-    def _values_in(self, value: Any, *, is_secret: bool) -> Iterator[str]:
-        match value:
-            case dict():
-                for key, each in value.items():
-                    yield from self._values_in(each, is_secret=is_secret or self.is_secret(key))
-            case list():
-                for each in value:
-                    yield from self._values_in(each, is_secret=is_secret)
-            case str() if is_secret and len(value) >= MIN_VALUE_CHARS:
-                yield value
-
-    def _mask_assigned(self, found: re.Match[str]) -> str:
-        if found["value"] in SAYS_NOTHING or not self.is_secret(found["key"]):
-            return found[0]
-        quote = found["value"][0] if found["value"][0] in "\"'" else ""
-        return f"{found['key']}{found['between']}{quote}{MASK}{quote}"
+        for kind in kinds:
+            yield from _bounded(_in_slices(kind, len(text), pause), text)
+        yield from _bounded(self._values.spans(text), text)
 
 
-@lru_cache(maxsize=256)  # one for each set of names that workers were declared with
-def redaction(names: tuple[str, ...]) -> Redaction:
-    """The redaction for *names*, made once."""
-    return Redaction(names)
+def _in_slices(kind: Callable[[int, int, int], Iterator[Span]], length: int, pause: Pause) -> Iterator[Span]:
+    done = 0
+    for first in range(0, length, SLICE_CHARS):
+        if first:
+            pause()
+        last = min(first + SLICE_CHARS, length)
+        start = max(first, done)  # what lies within a span is masked already
+        if start < last:
+            for span in kind(start, last, min(last + REACH_CHARS, length)):
+                yield span
+                done = max(done, span[1])
 
 
-@lru_cache(maxsize=4096)
-def _words(name: str) -> tuple[str, ...]:
-    """ "dbPassword" and "db_password" → ("db", "password")."""
-    return tuple(word.lower() for word in _WORD.findall(name[:200]))
+def _bounded(spans: Iterator[Span], text: str) -> Iterator[Span]:
+    """The first MAX_FOUND of *spans*; where there are more, everything from there on."""
+    last = 0
+    for last, span in enumerate(islice(spans, MAX_FOUND)):  # noqa: B007
+        yield span
+    rest = next(spans, None) if last == MAX_FOUND - 1 else None
+    if rest is not None:
+        yield rest[0], len(text)
 
 
-def _loosely(words: tuple[str, ...]) -> str:
-    return r"[ _.-]?".join(map(re.escape, words))
+def _lowered(text: str) -> str:
+    """In lower case, character by character: one letter has two of them there."""
+    return text.replace("\u0130", "i").lower()
+
+
+def _without(text: str, spans: Iterable[Span]) -> str:
+    """*text* with a mask in the place of each of *spans*, which are in order and may overlap."""
+    pieces: list[str] = []
+    shown = start = end = 0
+    for first, last in spans:
+        if first <= end and end:
+            end = max(end, last)
+            continue
+        pieces += (text[shown:start], MASK) if end else ()
+        shown, start, end = end, first, last
+    return "".join((*pieces, text[shown:start], MASK, text[end:]))
+
+
+@lru_cache(maxsize=256)  # one for each set of names and patterns that workers were declared with
+def redaction(names: tuple[str, ...], patterns: tuple[str, ...] = ()) -> Redaction:
+    """The redaction for *names* and *patterns*, made once."""
+    return Redaction(names, patterns=patterns)

@@ -3,6 +3,7 @@
 Rules of this file
 - Everything that a body says passes here, whatever executor it ran on.
 - A run that succeeds and returns nothing costs one comparison.
+- What has to be masked in what a run says is found out once, when it first says something, and kept with its launch.
 """
 
 from __future__ import annotations
@@ -55,7 +56,10 @@ def said_without_secrets(launch: Launch | None, value: Any) -> Any:
 def _of(launch: Launch | None) -> Redaction:
     if launch is None:
         return redaction(())
-    return redaction(launch.definition.redact).knowing(launch.run.payload)
+    if launch.redaction is None:  # two threads may both find it out; it is the same
+        names, payload = redaction(launch.definition.redact), launch.run.payload
+        launch.redaction = names if payload is None else names.knowing(names.secrets_in(payload))
+    return launch.redaction
 
 
 def _succeeded(mask: Redaction, outcome: Succeeded) -> Succeeded:

@@ -7,13 +7,14 @@ Rules of this file
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from shiftboss.app.letters import Choice, DeadGroup, fits, grouped, open_letters
-from shiftboss.app.pages import PageOfRun, listed, listed_event, page_of_run
+from shiftboss.app.pages import PageOfRun, listed, listed_event, read_page
 from shiftboss.app.views import Views
 from shiftboss.core.events import AnyEvent
 from shiftboss.core.model import DeadLetter, LogLine, Run, Status
@@ -66,7 +67,12 @@ async def runs(call: Call, params: RunsAsked) -> Runs:
 
 async def run(call: Call, params: RunAsked) -> PageOfRun:
     """All about one run: attempts with their errors, payload (secrets masked), result, chain, holds, last log lines."""
-    return await call.ask(lambda views: page_of_run(views, params.run))
+    return await _page(call, params.run)
+
+
+async def _page(call: Call, run_id: int) -> PageOfRun:
+    unmasked = await call.ask(lambda views: read_page(views, run_id))
+    return await asyncio.to_thread(unmasked.shown)
 
 
 class LogAsked(msgspec.Struct, frozen=True):
@@ -152,7 +158,7 @@ async def letter_groups(call: Call, params: GroupsAsked) -> Groups:
 
 async def letter(call: Call, params: RunAsked) -> PageOfRun:
     """One dead letter: its run with every attempt, and what became of it."""
-    page = await call.ask(lambda views: page_of_run(views, params.run))
+    page = await _page(call, params.run)
     if page.letter is None:
         raise NotAllowed(f"run {page.run.id} of {page.run.worker!r} is no dead letter, it is {page.run.status}")
     return page

@@ -1,0 +1,138 @@
+"""The secrets in a JSON document: what stands under a secret's name, and what its texts give away.
+
+Rules of this file
+- A secret's name is a key, the `name` beside a `value`, or the first of a pair, as headers are listed.
+- All texts of a document are looked at together: a million short ones cost no more than a long one.
+- Nothing here calls itself: a document may be as deep as it likes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
+
+import msgspec
+
+MASK = "[redacted]"
+MIN_TEXT_CHARS = 6  # "pwd=ab": what is shorter names no secret
+
+ITEMS_AT_ONCE = 4_000  # some 2 ms of work
+
+IsSecret = Callable[[str], bool]
+Pause = Callable[[], None]
+Place = tuple[Any, Any]  # a list or a dict, and the index or key of what it has there
+
+
+class Found:
+    """What a walk through a document comes by."""
+
+    __slots__ = ("keys", "mappings", "secrets", "texts")
+
+    def __init__(self) -> None:
+        self.secrets: list[Place] = []  # under a secret's name; not what lies below them
+        self.texts: list[Place] = []  # others
+        self.keys: set[str] = set()
+        self.mappings: list[dict[str, Any]] = []
+
+
+def no_pause() -> None:
+    """For documents that are small, or nobody waits."""
+
+
+def walk(
+    root: list[Any],
+    is_secret: IsSecret,
+    *,
+    min_chars: int = MIN_TEXT_CHARS,
+    numbers: Collection[str] = (),
+    pause: Pause = no_pause,
+) -> Found:
+    """Every place in *root* that may have to be masked; *numbers* are secrets wherever they stand."""
+    found = Found()
+    secrets, texts = found.secrets, found.texts
+    nodes: list[Any] = [root]
+    left = ITEMS_AT_ONCE
+    while nodes:
+        node = nodes.pop()
+        left -= len(node) + 1
+        if left < 0:
+            left = ITEMS_AT_ONCE
+            pause()
+        items: Any
+        under: str | int | None
+        if type(node) is dict:
+            found.mappings.append(node)
+            found.keys.update(node)
+            named = node.get("name", node.get("key"))
+            under = "value" if type(named) is str and is_secret(named) else None
+            items = node.items()
+        else:
+            is_pair = len(node) == 2 and type(node[0]) is str and type(node[1]) is str and is_secret(node[0])
+            under = 1 if is_pair else None
+            items = enumerate(node)
+        for key, each in items:
+            kind = type(each)
+            if key == under or (type(key) is str and is_secret(key)):
+                if kind is not bool and each is not None:
+                    secrets.append((node, key))
+            elif kind is str:
+                if len(each) >= min_chars:
+                    texts.append((node, key))
+            elif kind is dict or kind is list:
+                if each:
+                    nodes.append(each)
+            elif numbers and kind is not bool and each is not None and str(each) in numbers:
+                secrets.append((node, key))
+    return found
+
+
+def masked(
+    data: bytes,
+    is_secret: IsSecret,
+    mask_texts: Callable[[list[str]], list[str]],
+    *,
+    min_chars: int = MIN_TEXT_CHARS,
+    numbers: Collection[str] = (),
+    pause: Pause = no_pause,
+) -> bytes:
+    """*data* with its secrets masked; the same bytes where it has none.  Raises what decoding raises."""
+    root = [msgspec.json.decode(data)]
+    pause()
+    found = walk(root, is_secret, min_chars=min_chars, numbers=numbers, pause=pause)
+    pause()
+    changes = [(node, key, MASK) for node, key in found.secrets if node[key] != MASK]
+    texts = [node[key] for node, key in found.texts]
+    keys = [key for key in found.keys if len(key) >= min_chars]
+    pause()
+    masks = mask_texts(texts + keys)
+    pause()
+    changes += [(*place, mask) for place, text, mask in zip(found.texts, texts, masks, strict=False) if mask != text]
+    renamed = {key: mask for key, mask in zip(keys, masks[len(texts) :], strict=True) if mask != key}
+    pause()
+    if not changes and not renamed:
+        return data
+    for node, key, mask in changes:
+        node[key] = mask
+    for mapping in found.mappings if renamed else ():
+        items = [(renamed.get(key, key), each) for key, each in mapping.items()]
+        mapping.clear()
+        mapping.update(items)
+    return msgspec.json.encode(root[0])
+
+
+def secrets_in(data: bytes, is_secret: IsSecret) -> Iterator[str]:
+    """The texts and numbers that stand under a secret's name, at any depth.  Raises what decoding raises."""
+    nodes = [node[key] for node, key in walk([msgspec.json.decode(data)], is_secret).secrets]
+    while nodes:
+        node = nodes.pop()
+        match node:
+            case dict():
+                nodes.extend(node.values())
+            case list():
+                nodes.extend(node)
+            case str():
+                yield node
+            case bool() | None:
+                pass
+            case _:
+                yield str(node)

@@ -1,0 +1,232 @@
+"""Where does a text give a secret away?  What follows a secret's name, passwords in addresses, what follows `Bearer`.
+
+Rules of this file
+- A name is followed by its value after `=`, `:` or `>`, as an option of a command (`--password X`), or as its neighbour
+  in a pair; quotes, escaped as deep as they may be, brackets and blocks are followed to their end.
+- What has no end reaches to the end of the text: too much is masked rather than too little.
+- The value of a header that has blanks (`Authorization`, `Cookie`) reaches to the end of its line.
+- Each pattern takes time that grows with the text and not faster: what it repeats is bounded or possessive, and a text
+  in which more than MAX_FOUND secrets are named is masked from there on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+from shiftboss.core.secret_names import MAX_NAME_CHARS, Names, reaches_to_line_end
+
+MAX_FOUND = 5_000  # secrets of one kind in a text: what has more is no text
+MAX_TOKENS = 10_000  # quotes and brackets within one value
+SEPARATOR = "\ud800"  # between texts that are looked at together; half of a pair of surrogates is in no JSON
+REACH_CHARS = 1024  # no pattern looks further than this for where a value begins
+MIN_LONE_CHARS = 20  # of what stands alone before the @ of an address: shorter ones are users
+
+Span = tuple[int, int]
+
+_QUOTE = r"(?:\\{0,15}[\"']|%2[27]|&quot;|&#(?:3[49]|x27);)"
+_BLANKS = r"(?:\s|\\{1,8}[nrt]){0,4}+"  # also as `repr` writes them
+_ASSIGNS = rf"{_QUOTE}?+\]?{_BLANKS}(?:[:=]{{1,2}}>?|%3[ad]|>){_BLANKS}"
+_TYPE = re.compile(
+    r"""(?:[\w.]{0,40}\.)?(?:str|bytes|int|float|bool|None|Any|object|SecretStr|Optional|Annotated|Union|Literal)\b"""
+    r"""(?:\[[^\]=\n]{0,80}\])?(?:\s?\|\s?[\w.\[\]]{1,40}){0,3}(?P<default>\s{0,2}=\s{0,2}(?!=))?(?=[\s,;)\]}"'|]|$|(?<=\s)|(?<==))"""
+)
+_NOTHING = frozenset(("none", "true", "false", "null", "...", "…", "str", "bytes", "int"))
+
+_OPENING = re.compile(
+    r"""[bru]{0,2}(?P<slashes>\\{0,15}+)(?P<quote>\"{3}|'{3}|"|'|%2[27]|&quot;|&#(?:3[49]|x27);)""", re.I
+)
+_MAY_OPEN = frozenset("bruBRU\\\"'%&")
+_BRACKET = re.compile(r"""(?P<slashes>\\{0,15}+)(?P<quote>["'])|(?P<open>[\[({])|[\])}]""")
+_BLOCK = re.compile(r"[|>][+-]?\d?[ \t]*\n[ \t]+([^\n]*+(?:\n(?:[ \t]+[^\n]*+|(?=\n)))*+)")
+_BARE = re.compile(
+    r"""(?:(?:bearer|basic|digest|negotiate|token)\s{1,3})?"""
+    r"""(?:[^\s"',;&<]|[,;&](?!\s|$|[\w.-]{1,40}\s{0,2}[=:])|["'<](?=\w))++""",
+    re.I,
+)
+_LINE = re.compile(r"(?:(?!\\[rn])[^\r\n])*+")
+_QUOTED_LINE = {
+    '"': re.compile(r'(?:(?!\\[rn])(?:="[^"\r\n]*+"|[^"\r\n]))*+'),
+    "'": re.compile(r"(?:(?!\\[rn])(?:='[^'\r\n]*+'|[^'\r\n]))*+"),
+}
+_IN_FRONT = re.compile(rf"[\w-]{{0,{MAX_NAME_CHARS}}}+")
+
+_ADDRESS = re.compile(
+    r"""(?P<scheme>[a-z]{0,2}https?)?:\\?/\\?/(?P<user>[^\s/?#@:"'<>\\\ud800]{0,300}+)"""
+    r"""(?P<password>:[^\s/?#"'<>\\\ud800]{0,500}(?=@)|:(?!\d{1,5}(?:[/?#\s]|$))[^\s@"'<>\ud800]{0,100}+(?=@))?@""",
+    re.I,
+)
+_BEARER = re.compile(r"\b(?:bearer|basic|negotiate)(?:\s|%20|\+){1,3}+([\w.~+/=-]{8,})", re.I)
+_PLAIN_WORD = re.compile(r"[A-Za-z]?[a-z]+")
+
+
+class Assignments:
+    """Values that follow the names that *names* calls secret."""
+
+    __slots__ = ("_flagged", "_is_secret", "_named", "_paired")
+
+    def __init__(self, names: Names) -> None:
+        some = names.in_texts
+        name = rf"[\w-]{{0,{MAX_NAME_CHARS}}}?{some}[\w-]{{0,{MAX_NAME_CHARS}}}+"
+        self._is_secret = names.is_secret
+        self._named = re.compile(rf"{some}[\w-]{{0,{MAX_NAME_CHARS}}}+(?P<sign>{_ASSIGNS})")
+        self._flagged = re.compile(rf"(?<![\w-])--?(?=\w)(?P<name>{name})(?:[\"'],)?\s{{1,3}}(?!-)")
+        self._paired = re.compile(rf"[\[(]\s{{0,3}}+b?{_QUOTE}(?P<name>{name}){_QUOTE}\s{{0,3}},\s{{0,3}}(?=b?[\"'\\])")
+
+    def spans(self, text: str, lowered: str, first: int, last: int, end: int) -> Iterator[Span]:
+        """Those whose name begins within *first* and *last*; names and signs do not reach beyond *end*."""
+        if any(lowered.find(sign, first, end) >= 0 for sign in ":=>%"):
+            yield from self._after_signs(text, lowered, first, last, end)
+        if lowered.find("-", first, end) >= 0:
+            yield from self._in_order(self._flagged, text, lowered, first, last, end)
+        if lowered.find(",", first, end) >= 0:
+            yield from self._in_order(self._paired, text, lowered, first, last, end)
+
+    def _after_signs(self, text: str, lowered: str, first: int, last: int, end: int) -> Iterator[Span]:
+        at, ends = first, _Ends(text)
+        while (found := self._named.search(lowered, at, end)) is not None and found.start() < last:
+            start, sign_at = found.start(), found.start("sign")
+            before = _IN_FRONT.match(text[max(0, start - MAX_NAME_CHARS) : start][::-1])
+            name_at = start - (before.end() if before is not None else 0)
+            in_front = text[name_at - 1] if name_at else ""
+            at = found.end()
+            if found["sign"].strip() == ">":  # an element of XML, or a comparison
+                span = (at, _until(text, "<", at, ends.after(at))) if in_front and in_front in "<:" else (at, at)
+            elif self._is_secret(name := text[name_at:sign_at]):
+                span = _value(text, at, ends.after(at), name, in_front)
+            else:
+                continue
+            if span[0] < span[1]:
+                yield span
+                at = max(at, span[1])
+
+    def _in_order(
+        self, pattern: re.Pattern[str], text: str, lowered: str, first: int, last: int, end: int
+    ) -> Iterator[Span]:
+        at, ends = first, _Ends(text)
+        while (found := pattern.search(lowered, at, end)) is not None and found.start() < last:
+            at = found.end()
+            name = text[found.start("name") : found.end("name")]
+            if self._is_secret(name):
+                span = _value(text, at, ends.after(at), name, "'")
+                if span[0] < span[1]:
+                    yield span
+                    at = max(at, span[1])
+
+
+class _Ends:
+    """Where the part of a text ends that a position is in; asked in order, it looks at each character once."""
+
+    __slots__ = ("_end", "_text")
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._end = -1
+
+    def after(self, at: int) -> int:
+        if at > self._end:
+            self._end = _until(self._text, SEPARATOR, at, len(self._text))
+        return self._end
+
+
+def addresses(text: str, first: int, last: int, end: int) -> Iterator[Span]:
+    """Passwords before the @ of an address; of one of the web all that stands there."""
+    if text.find("@", first, end) < 0 or text.find("/", first, end) < 0:
+        return
+    for found in _ADDRESS.finditer(text, first, end):
+        if found.start() >= last:
+            return
+        user, password = found["user"], found["password"] or ""
+        if found["scheme"] and (user or len(password) > 1):
+            yield found.start("user"), found.end() - 1
+        elif len(password) > 1:
+            yield found.start("password") + 1, found.end() - 1
+        elif len(user) >= MIN_LONE_CHARS:
+            yield found.span("user")
+
+
+def bearers(text: str, lowered: str, first: int, last: int, end: int) -> Iterator[Span]:
+    """What follows the name of a scheme of authorization."""
+    if all(lowered.find(each, first, end) < 0 for each in ("bearer", "basic", "negotiate")):
+        return
+    for found in _BEARER.finditer(text, first, end):
+        if found.start() >= last:
+            return
+        if found[0][:6].lower() == "bearer" or not _PLAIN_WORD.fullmatch(found[1]):
+            yield found.span(1)
+
+
+# ── where a value begins and ends ────────────────────────────────────────────────────────────────────────────────
+
+
+def _value(text: str, at: int, end: int, name: str, in_front: str) -> Span:
+    """The value that begins at *at*; empty where it tells nothing.  *in_front*: what stands before its name."""
+    typed = _TYPE.match(text, at, end)
+    if typed is not None:
+        at = typed.end()
+        if typed["default"] is None:
+            return at, at
+    first = text[at : min(at + 1, end)]
+    opening = _OPENING.match(text, at, end) if first in _MAY_OPEN else None
+    if opening is not None:
+        found = _closing(len(opening["slashes"]), opening["quote"]).search(text, opening.end(), end)
+        return opening.end(), end if found is None else found.start()
+    if first and first in "[{(":
+        return at, _bracket(text, at, end)
+    if reaches_to_line_end(name):
+        line = _QUOTED_LINE.get(in_front, _LINE).match(text, at, end)
+        return _stripped(text, at, at if line is None else line.end(), ")]}")
+    block = _BLOCK.match(text, at, end) if first in "|>" else None
+    if block is not None:
+        return block.span(1)
+    bare = _BARE.match(text, at, end)
+    if bare is None or bare[0].rstrip(")]}>.").lower() in _NOTHING:
+        return at, at
+    return _stripped(text, at, bare.end(), ")]}>")
+
+
+def _stripped(text: str, start: int, end: int, brackets: str) -> Span:
+    while end > start and text[end - 1] in brackets:
+        end -= 1
+    return start, end
+
+
+def _until(text: str, mark: str, at: int, end: int) -> int:
+    found = text.find(mark, at, end)
+    return end if found < 0 else found
+
+
+@lru_cache(maxsize=256)
+def _closing(slashes: int, quote: str) -> re.Pattern[str]:
+    r"""What closes a value that *quote* opened behind so many *slashes*.
+
+    With more of them it belongs to the value, which is quoted in what is quoted.  That takes `"\\"` for no end: whether
+    it is one depends on what has been quoted how often, and a value must not end too early.
+    """
+    if len(quote) > 1:
+        return re.compile(re.escape(quote))
+    lead = "\\\\" * slashes
+    return re.compile(rf"{lead}{quote}(?<!\\{lead}{quote})")
+
+
+def _bracket(text: str, at: int, end: int) -> int:
+    """Behind the bracket that closes the one at *at*."""
+    depth = 0
+    for _ in range(MAX_TOKENS):
+        found = _BRACKET.search(text, at, end)
+        if found is None:
+            break
+        at = found.end()
+        if found["quote"] is not None:
+            closed = _closing(len(found["slashes"]), found["quote"]).search(text, at, end)
+            if closed is None:
+                break
+            at = closed.end()
+        elif found["open"] is not None:
+            depth += 1
+        else:
+            depth -= 1
+            if depth == 0:
+                return at
+    return end
