@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 
 import msgspec
@@ -22,11 +22,23 @@ from shiftboss.core import secret_json, secret_shapes
 from shiftboss.core.secret_json import MASK as MASK
 from shiftboss.core.secret_json import MIN_TEXT_CHARS, Pause, no_pause
 from shiftboss.core.secret_names import Names
-from shiftboss.core.secret_texts import MAX_FOUND, REACH_CHARS, SEPARATOR, Assignments, Span, addresses, bearers
+from shiftboss.core.secret_texts import (
+    MAX_FOUND,
+    REACH_CHARS,
+    SEPARATOR,
+    AfterSigns,
+    Assignments,
+    Span,
+    addresses,
+    bearers,
+    in_order,
+)
 from shiftboss.core.secret_values import MIN_CHARS, Values
 
 _WORDS = frozenset(("true", "false", "null", "none", "None", "True", "False"))  # would be masked in every sentence
 SLICE_CHARS = 32 * 1024  # some 2 ms of work
+
+Kind = Callable[[int, int, int], Iterator[Span]]  # spans that begin within the first two, seen up to the third
 
 
 class Redaction:
@@ -109,28 +121,28 @@ class Redaction:
     def _spans(self, text: str, pause: Pause) -> Iterator[Span]:
         """Every kind is looked for by itself, so that none hides another."""
         lowered = text.lower() if text.isascii() else _lowered(text)
-        kinds: tuple[Callable[[int, int, int], Iterator[Span]], ...] = (
-            lambda first, last, end: self._assignments.spans(text, lowered, first, last, end),
+        known = self._assignments
+        kinds: list[Kind] = [
+            AfterSigns(known, text, lowered).spans,
             lambda first, last, end: addresses(text, first, last, end),
             lambda first, last, end: bearers(text, lowered, first, last, end),
             lambda first, last, end: secret_shapes.spans(text, first, last, end),
-        )
+        ]
+        if "-" in text:
+            kinds.append(partial(in_order, known.flagged, known, text, lowered))
+        if "," in text:
+            kinds.append(partial(in_order, known.paired, known, text, lowered))
         for kind in kinds:
             yield from _bounded(_in_slices(kind, len(text), pause), text)
         yield from _bounded(self._values.spans(text), text)
 
 
-def _in_slices(kind: Callable[[int, int, int], Iterator[Span]], length: int, pause: Pause) -> Iterator[Span]:
-    done = 0
+def _in_slices(kind: Kind, length: int, pause: Pause) -> Iterator[Span]:
     for first in range(0, length, SLICE_CHARS):
         if first:
             pause()
         last = min(first + SLICE_CHARS, length)
-        start = max(first, done)  # what lies within a span is masked already
-        if start < last:
-            for span in kind(start, last, min(last + REACH_CHARS, length)):
-                yield span
-                done = max(done, span[1])
+        yield from kind(first, last, min(last + REACH_CHARS, length))
 
 
 def _bounded(spans: Iterator[Span], text: str) -> Iterator[Span]:

@@ -26,8 +26,8 @@ _TO_LINE_END = re.compile(r"(?:authorization|cookies?)$")
 KEYS_TO = (
     "api", "app", "application", "access", "private", "priv", "secret", "encryption", "encrypt", "decryption",
     "signing", "signature", "auth", "authentication", "service", "account", "client", "consumer", "db", "database",
-    "master", "shared", "symmetric", "aes", "rsa", "hmac", "ssh", "pgp", "gpg", "deploy", "license", "storage", "session", "jwt",
-    "webhook", "cipher", "crypto", "fernet", "subscription",
+    "master", "shared", "symmetric", "aes", "rsa", "hmac", "ssh", "pgp", "gpg", "deploy", "license", "storage",
+    "session", "jwt", "webhook", "cipher", "crypto", "fernet", "subscription",
 )  # fmt: skip
 TOKENS_OF = ("access", "refresh", "auth", "api", "bearer", "session", "id", "device", "csrf", "secret")
 OWN_PASS = ("db", "user", "my", "root", "admin", "smtp", "ftp", "ssh", "key", "store", "mysql", "pg", "redis")

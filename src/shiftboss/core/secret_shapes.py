@@ -43,7 +43,6 @@ SHAPES = tuple(
 
 
 SEPARATOR = "\ud800"  # as in `secret_texts.py`
-_KEY_END = re.compile(rf"-----END[A-Z0-9 ]{{0,60}}(?:-----)?|{SEPARATOR}")
 
 
 def spans(text: str, first: int, last: int, end: int) -> Iterator[Span]:
@@ -58,6 +57,11 @@ def spans(text: str, first: int, last: int, end: int) -> Iterator[Span]:
 
 
 def _end_of_key(text: str, at: int) -> int:
-    """Behind the line that ends a private key; of the text where it was cut."""
-    found = _KEY_END.search(text, at)
-    return len(text) if found is None else found.start() if found[0] == SEPARATOR else found.end()
+    """Behind the line that ends a private key; of its text where it was cut."""
+    text_end = text.find(SEPARATOR, at)
+    text_end = len(text) if text_end < 0 else text_end
+    last_line = text.find("-----END", at, text_end)
+    if last_line < 0:
+        return text_end
+    end = text.find("-----", last_line + len("-----END"), text_end)
+    return text_end if end < 0 else end + len("-----")

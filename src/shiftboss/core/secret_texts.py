@@ -64,55 +64,77 @@ _PLAIN_WORD = re.compile(r"[A-Za-z]?[a-z]+")
 class Assignments:
     """Values that follow the names that *names* calls secret."""
 
-    __slots__ = ("_flagged", "_is_secret", "_named", "_paired")
+    __slots__ = ("flagged", "is_secret", "named", "paired")
 
     def __init__(self, names: Names) -> None:
         some = names.in_texts
         name = rf"[\w-]{{0,{MAX_NAME_CHARS}}}?{some}[\w-]{{0,{MAX_NAME_CHARS}}}+"
-        self._is_secret = names.is_secret
-        self._named = re.compile(rf"{some}[\w-]{{0,{MAX_NAME_CHARS}}}+(?P<sign>{_ASSIGNS})")
-        self._flagged = re.compile(rf"(?<![\w-])--?(?=\w)(?P<name>{name})(?:[\"'],)?\s{{1,3}}(?!-)")
-        self._paired = re.compile(rf"[\[(]\s{{0,3}}+b?{_QUOTE}(?P<name>{name}){_QUOTE}\s{{0,3}},\s{{0,3}}(?=b?[\"'\\])")
+        self.is_secret = names.is_secret
+        self.named = re.compile(rf"{some}[\w-]{{0,{MAX_NAME_CHARS}}}+(?P<sign>{_ASSIGNS})")
+        self.flagged = re.compile(rf"(?<![\w-])--?(?=\w)(?P<name>{name})(?:[\"'],)?\s{{1,3}}(?!-)")
+        self.paired = re.compile(rf"[\[(]\s{{0,3}}+b?{_QUOTE}(?P<name>{name}){_QUOTE}\s{{0,3}},\s{{0,3}}(?=b?[\"'\\])")
 
-    def spans(self, text: str, lowered: str, first: int, last: int, end: int) -> Iterator[Span]:
+
+class AfterSigns:
+    """`name=value` and its like in one text, looked for slice by slice."""
+
+    __slots__ = ("_at", "_count", "_ends", "_known", "_lowered", "_open_end", "_text")
+
+    def __init__(self, known: Assignments, text: str, lowered: str) -> None:
+        self._known = known
+        self._text = text
+        self._lowered = lowered
+        self._ends = _Ends(text)
+        self._at = 0  # what lies before has been looked at
+        self._open_end = 0  # of the last value that no quote or bracket closes: within it others may begin and go on
+        self._count = 0
+
+    def spans(self, first: int, last: int, end: int) -> Iterator[Span]:
         """Those whose name begins within *first* and *last*; names and signs do not reach beyond *end*."""
-        if any(lowered.find(sign, first, end) >= 0 for sign in ":=>%"):
-            yield from self._after_signs(text, lowered, first, last, end)
-        if lowered.find("-", first, end) >= 0:
-            yield from self._in_order(self._flagged, text, lowered, first, last, end)
-        if lowered.find(",", first, end) >= 0:
-            yield from self._in_order(self._paired, text, lowered, first, last, end)
-
-    def _after_signs(self, text: str, lowered: str, first: int, last: int, end: int) -> Iterator[Span]:
-        at, ends = first, _Ends(text)
-        while (found := self._named.search(lowered, at, end)) is not None and found.start() < last:
-            start, sign_at = found.start(), found.start("sign")
+        text, lowered = self._text, self._lowered
+        if all(lowered.find(sign, first, end) < 0 for sign in ":=>%"):
+            return
+        at = max(first, self._at)
+        while at < last and (found := self._known.named.search(lowered, at, end)) is not None and found.start() < last:
+            start, sign_at, at = found.start(), found.start("sign"), found.end()
             before = _IN_FRONT.match(text[max(0, start - MAX_NAME_CHARS) : start][::-1])
             name_at = start - (before.end() if before is not None else 0)
             in_front = text[name_at - 1] if name_at else ""
-            at = found.end()
             if found["sign"].strip() == ">":  # an element of XML, or a comparison
-                span = (at, _until(text, "<", at, ends.after(at))) if in_front and in_front in "<:" else (at, at)
-            elif self._is_secret(name := text[name_at:sign_at]):
-                span = _value(text, at, ends.after(at), name, in_front)
-            else:
+                if in_front and in_front in "<:":
+                    yield at, _until(text, "<", at, self._ends.after(at))
                 continue
-            if span[0] < span[1]:
+            if not self._known.is_secret(name := text[name_at:sign_at]):
+                continue
+            self._count += 1
+            if self._count > MAX_FOUND:
+                yield at, len(text)
+                at = len(text)
+                break
+            value_end = self._ends.after(at)
+            span = _closed_value(text, at, value_end)
+            if span is not None:
                 yield span
                 at = max(at, span[1])
+            elif at >= self._open_end:
+                span = _open_value(text, at, value_end, name, in_front)
+                yield span
+                self._open_end = span[1]
+        self._at = at
 
-    def _in_order(
-        self, pattern: re.Pattern[str], text: str, lowered: str, first: int, last: int, end: int
-    ) -> Iterator[Span]:
-        at, ends = first, _Ends(text)
-        while (found := pattern.search(lowered, at, end)) is not None and found.start() < last:
-            at = found.end()
-            name = text[found.start("name") : found.end("name")]
-            if self._is_secret(name):
-                span = _value(text, at, ends.after(at), name, "'")
-                if span[0] < span[1]:
-                    yield span
-                    at = max(at, span[1])
+
+def in_order(
+    pattern: re.Pattern[str], known: Assignments, text: str, lowered: str, first: int, last: int, end: int
+) -> Iterator[Span]:
+    """Values that come after their names without a sign: of options, and in pairs."""
+    at, ends = first, _Ends(text)
+    while (found := pattern.search(lowered, at, end)) is not None and found.start() < last:
+        at = found.end()
+        name = text[found.start("name") : found.end("name")]
+        if known.is_secret(name):
+            span = _closed_value(text, at, ends.after(at)) or _open_value(text, at, ends.after(at), name, "'")
+            yield span
+            at = max(at, span[1])
 
 
 class _Ends:
@@ -160,8 +182,8 @@ def bearers(text: str, lowered: str, first: int, last: int, end: int) -> Iterato
 # ── where a value begins and ends ────────────────────────────────────────────────────────────────────────────────
 
 
-def _value(text: str, at: int, end: int, name: str, in_front: str) -> Span:
-    """The value that begins at *at*; empty where it tells nothing.  *in_front*: what stands before its name."""
+def _closed_value(text: str, at: int, end: int) -> Span | None:
+    """The value that begins at *at*, if a quote or a bracket closes it, or if it tells nothing."""
     typed = _TYPE.match(text, at, end)
     if typed is not None:
         at = typed.end()
@@ -174,12 +196,18 @@ def _value(text: str, at: int, end: int, name: str, in_front: str) -> Span:
         return opening.end(), end if found is None else found.start()
     if first and first in "[{(":
         return at, _bracket(text, at, end)
+    block = _BLOCK.match(text, at, end) if first and first in "|>" else None
+    return None if block is None else block.span(1)
+
+
+def _open_value(text: str, at: int, end: int, name: str, in_front: str) -> Span:
+    """The value that begins at *at* and ends with its line or its word.  *in_front*: what stands before its name."""
+    typed = _TYPE.match(text, at, end)
+    if typed is not None:
+        at = typed.end()
     if reaches_to_line_end(name):
         line = _QUOTED_LINE.get(in_front, _LINE).match(text, at, end)
         return _stripped(text, at, at if line is None else line.end(), ")]}")
-    block = _BLOCK.match(text, at, end) if first in "|>" else None
-    if block is not None:
-        return block.span(1)
     bare = _BARE.match(text, at, end)
     if bare is None or bare[0].rstrip(")]}>.").lower() in _NOTHING:
         return at, at
