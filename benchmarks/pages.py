@@ -227,12 +227,15 @@ class Served:
         self.boss = Orchestrator(url)
         self.boss.sync.open()
         self._server = Server(self.boss, Address("127.0.0.1", 0))
+        assert self._server.token_file is not None
+        self._headers = {"authorization": f"Bearer {self._server.token_file.read_text().strip()}"}
         self._server.start()
         self._http = http.client.HTTPConnection("127.0.0.1", self._server.address.port, timeout=120)
 
     def get(self, question: Question) -> bytes:
         path = quote(question.path, safe="/")
-        self._http.request("GET", f"{path}?{urlencode(question.params)}" if question.params else path)
+        asked = f"{path}?{urlencode(question.params)}" if question.params else path
+        self._http.request("GET", asked, headers=self._headers)
         answer = self._http.getresponse()
         data = answer.read()
         if answer.status != 200:
@@ -243,7 +246,8 @@ class Served:
         """A stream's first frames: hello, and the whole status."""
         address = self._server.address
         with socket.create_connection((address.host, address.port), timeout=120) as stream:
-            stream.sendall(f"GET {PREFIX}/events?topics=status HTTP/1.1\r\nHost: {address.host}\r\n\r\n".encode())
+            head = f"GET {PREFIX}/events?topics=status HTTP/1.1\r\nHost: {address.host}\r\n"
+            stream.sendall(f"{head}Authorization: {self._headers['authorization']}\r\n\r\n".encode())
             found = bytearray()
             while b"event: status" not in found[:4096] or not found.endswith((b"\n\n\r\n", b"\n\n")):
                 data = stream.recv(1 << 20)

@@ -288,9 +288,10 @@ class Orchestrator(Operations):
         """The dashboard and the JSON API as an ASGI application, to be mounted anywhere (extra `web`).
 
         *authorize* is given each request (a Starlette `HTTPConnection`: headers, cookies, session) and says the role:
-        "viewer", "operator", "admin" or None; or (role, the user's name for the audit); it may be a coroutine function.
-        Without it everything is denied, unless SHIFTBOSS_AUTH_TOKEN is set.  The host's lifespan starts the
-        orchestrator (`lifespan=boss.lifespan`); served alone the application does that itself.
+        "viewer", "operator", "admin" or None; or (role, the user's name for the audit); or (role, name, may), and then
+        may(action, worker) is asked before each action and refuses it by anything but True.  Both may be coroutine
+        functions.  Without it everything is denied, unless SHIFTBOSS_AUTH_TOKEN or SHIFTBOSS_ACCESS_FILE is set.  The
+        host's lifespan starts the orchestrator (`lifespan=boss.lifespan`); served alone the application does it itself.
 
             app.mount("/shiftboss", boss.asgi(lambda request: "admin" if request.user.is_admin else None))
         """

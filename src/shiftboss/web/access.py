@@ -19,7 +19,6 @@ from shiftboss.errors import ConfigurationError, did_you_mean
 from shiftboss.web.authorize import HostAuthorize
 from shiftboss.web.problems import Problem
 
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 MAX_NAME_CHARS = 200
 RECHECK_S = 15.0  # a stream asks the host again this often: 200 of them are 13 questions a second
 
@@ -33,11 +32,16 @@ class Role(IntEnum):
     ADMIN = 3  # discards, forgets, drains
 
 
+May = Callable[[str, str | None], Any]
+"""(action, worker) → whether this user may; actions are those of the API: "trigger", "cancel", "discard_many"."""
+
+
 class Access(NamedTuple):
-    """What a request may do, and the name that stands in the audit."""
+    """What a request may do, and the name that stands in the audit.  *may*: the host's word on each action."""
 
     role: Role
     name: str
+    may: May | None = None
 
 
 class Token(NamedTuple):
@@ -50,7 +54,10 @@ class Token(NamedTuple):
 
 
 Authorize = Callable[[HTTPConnection], Any]
-"""(request) → "viewer" | "operator" | "admin" | None, or (role, name of the user); may be a coroutine function."""
+"""(request) → "metrics" | "viewer" | "operator" | "admin" | None, or (role, name of the user), or (role, name, may).
+
+may(action, worker) refuses what it does not answer with True; both may be coroutine functions.
+"""
 
 
 class Gate(Protocol):
@@ -90,29 +97,44 @@ class Mounted:
 
     def __init__(self, authorize: Authorize) -> None:
         self._host = HostAuthorize(authorize, granted)
+        self._may = HostAuthorize(_Asked.answer, lambda answer: answer is True)  # anything else is no permission
 
     async def access(self, request: Request) -> Access | None:
-        return await self._host(request)
+        access = await self._host(request)
+        if access is None or access.may is None:
+            return access
+        may = access.may
+        return access._replace(may=lambda action, worker: self._may(_Asked(may, action, worker)))
+
+
+class _Asked(NamedTuple):
+    """One action, put to the host."""
+
+    may: May
+    action: str
+    worker: str | None
+
+    def answer(self) -> Any:
+        return self.may(self.action, self.worker)
 
 
 def granted(said: Any) -> Access | None:
     """What `authorize` answered, as access.  Raises ConfigurationError for what is no role."""
     if said is None or said is False:
         return None
-    role, name = said if isinstance(said, tuple) and len(said) == 2 else (said, "")
+    role, name, may = (*said, None)[:3] if isinstance(said, tuple) and len(said) in (2, 3) else (said, "", None)
+    if may is not None and not callable(may):
+        raise ConfigurationError(
+            f"authorize= answered {shown(may)} as what one may; give a function of action and worker"
+        )
     if isinstance(role, Role):
-        return Access(role, _name(name) or role.name.lower())
+        return Access(role, _name(name) or role.name.lower(), may)
     known = {each.name.lower(): each for each in Role}
     if not isinstance(role, str) or role not in known:
         raise ConfigurationError(
             f"authorize= answered {shown(role)}, which is no role; {did_you_mean(str(role)[:MAX_NAME_CHARS], known)}"
         )
-    return Access(known[role], _name(name) or role)
-
-
-def is_local(host: str) -> bool:
-    """Whether an address to listen on reaches this machine alone."""
-    return host == "localhost" or host == "::1" or host.startswith("127.")
+    return Access(known[role], _name(name) or role, may)
 
 
 def _name(name: object) -> str:

@@ -17,7 +17,6 @@ from weakref import WeakKeyDictionary
 
 import anyio
 import anyio.to_thread
-from starlette.requests import Request
 
 from shiftboss.clock import SystemClock
 from shiftboss.errors import ConfigurationError
@@ -48,7 +47,7 @@ class HostAuthorize(Generic[T]):
         self._asked: set[_Asked] = set()  # owns those that go on after their deadline
         self._seldom = Seldom(SystemClock())
 
-    async def __call__(self, request: Request) -> T:
+    async def __call__(self, request: Any) -> T:
         """Raises Problem."""
         asked = _Asked(self._answer, request)
         self._asked.add(asked)
@@ -78,7 +77,7 @@ class HostAuthorize(Generic[T]):
             self._places[loop] = asyncio.Semaphore(MAX_COROUTINES if self._is_async else MAX_THREADS)
         return self._places[loop]
 
-    def _in_thread(self, request: Request) -> Any:
+    def _in_thread(self, request: Any) -> Any:
         """Where Django asks its database in a thread of the server's, no request of its own tidies up."""
         connections.give_back()
         try:
@@ -126,7 +125,7 @@ class HostAuthorize(Generic[T]):
 class _Asked:
     """One question to the host."""
 
-    def __init__(self, answer: Callable[[_Asked], Coroutine[Any, Any, Any]], request: Request) -> None:
+    def __init__(self, answer: Callable[[_Asked], Coroutine[Any, Any, Any]], request: Any) -> None:
         self.request = request
         self.is_in_thread = False  # and cannot be cancelled
         self.task: asyncio.Task[Any] = asyncio.create_task(answer(self), name="shiftboss authorize")

@@ -2,6 +2,7 @@
 
 Rules of this file
 - It acts on the filter, not on a page of it, and only if it fits as many as the caller was shown (`expect`).
+- The host is asked for each worker that it would touch; where it refuses one, nothing is done.
 - Many go to the store together, for it commits them in groups; what is refused is told, the others go on.
 - No more than MAX at once: beyond that one narrows the filter, or comes again.
 """
@@ -98,6 +99,7 @@ async def cancel_many(call: Call, body: CancelMany) -> Done:
     """Cancel all unfinished runs that fit a filter."""
     wanted = body.filter
     found = await call.ask(lambda views: _runs(views, wanted))
+    await _must(call, "cancel", found)
     return await _all(
         found, [run.id for run in found], body, lambda _, run: call.boss.cancel(run.id, reason=body.reason)
     )
@@ -108,6 +110,7 @@ async def replay_many(call: Call, body: ReplayMany) -> Done:
     rate = None if body.rate is None else Rate.parse(body.rate)
     spacing_s = 0.0 if rate is None else rate.per_s / rate.count
     found = await call.ask(lambda views: _letters(views, body.filter))
+    await _must(call, "replay", found)
     return await _all(
         found,
         [each.run for each in found],
@@ -119,6 +122,7 @@ async def replay_many(call: Call, body: ReplayMany) -> Done:
 async def resolve_many(call: Call, body: CloseMany) -> Done:
     """Resolve all open dead letters that fit a filter."""
     found = await call.ask(lambda views: _letters(views, body.filter))
+    await _must(call, "resolve", found)
     ids = [each.run for each in found]
     return await _all(found, ids, body, lambda _, each: call.boss.resolve(each.run, note=body.note))
 
@@ -126,6 +130,7 @@ async def resolve_many(call: Call, body: CloseMany) -> Done:
 async def discard_many(call: Call, body: CloseMany) -> Done:
     """Discard all open dead letters that fit a filter."""
     found = await call.ask(lambda views: _letters(views, body.filter))
+    await _must(call, "discard", found)
     ids = [each.run for each in found]
     return await _all(found, ids, body, lambda _, each: call.boss.discard(each.run, note=body.note))
 
@@ -154,6 +159,13 @@ def _letters(views: Views, wanted: LetterChoice) -> list[DeadLetter]:
         if len(found) > MAX:
             break
     return found[::-1]
+
+
+async def _must(call: Call, action: str, found: Sequence[Run] | Sequence[DeadLetter]) -> None:
+    """All of them, or none.  Raises Problem."""
+    if call.access is not None and call.access.may is not None:
+        for worker in sorted({each.worker for each in found}):
+            await call.must(action, worker)
 
 
 # ── doing ────────────────────────────────────────────────────────────────────────────────────────────────────────

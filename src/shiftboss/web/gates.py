@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from shiftboss.app.orchestrator import Orchestrator
+from shiftboss.core.address import shown
 from shiftboss.errors import ConfigurationError
 from shiftboss.logs import get_logger
 from shiftboss.web.access import Role, Token
@@ -138,7 +139,7 @@ def _doors(boss: Orchestrator, token: str | None, file: AccessFile, hosts: froze
             log.info("sessions end with this process, and there is no token of this server: %s", error)
             secret = secrets.token_urlsafe(32)
     ended = EndedSessions(boss.clock, _sessions_file(boss.store_url))
-    sessions = Sessions(secret or "", boss.clock, ended, store=boss.store_url)
+    sessions = Sessions(secret or "", boss.clock, ended, store=shown(boss.store_url))
     return Doors(WithTokens(sessions, LoginCodes(boss.clock), own=own, file=file, hosts=hosts), place)
 
 

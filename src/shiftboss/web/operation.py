@@ -58,6 +58,14 @@ class Call(NamedTuple):
         except TimeoutError:
             raise StoreUnavailable(f"the store did not answer within {ASK_WITHIN_S:g} s") from None
 
+    async def must(self, action: str, worker: str | None) -> None:
+        """Raises Problem for what the host refuses to this user."""
+        access = self.access
+        if access is None or access.may is None or await access.may(action, worker):
+            return
+        what = action if worker is None else f"{action} {worker}"
+        raise Problem(403, "not-permitted", f"Your application does not let you do this: {what}.", by=access.name)
+
     async def may_still(self) -> bool:
         """Whether the request would be let in now as it was: by the same name, with that role at least."""
         was = self.access
@@ -100,6 +108,21 @@ class Operation:
         is_stream = isinstance(self.answer, type) and issubclass(self.answer, Response)
         return self.method == "GET" and self.role is not None and not is_stream
 
+    @property
+    def changes(self) -> bool:
+        """Whether it does something to somebody's work; a session is one's own."""
+        return self.method != "GET" and self.role is not None
+
+    async def _worker(self, call: Call, given: dict[str, Any]) -> str | None:
+        """Whose work it is about, where it is about one worker's."""
+        params, body = given.get("params"), given.get("body")
+        run = getattr(params, "run", None)
+        if run is not None:
+            found: str = (await call.ask(lambda views: views.run(run))).worker
+            return found
+        worker: str | None = getattr(params, "worker", None) or getattr(getattr(body, "filter", None), "worker", None)
+        return worker
+
     async def respond(
         self, boss: Orchestrator, hub: Callable[[], Hub], gate: Gate, sharing: Sharing, request: Request
     ) -> Response:
@@ -115,6 +138,8 @@ class Operation:
         if self.is_question and access is not None:
             question = self.id, access.role, given_params
             return _json(await sharing.answer(question, lambda: self._answer(call, given)), self.status)
+        if access is not None and access.may is not None and self.changes:
+            await call.must(self.id, await self._worker(call, given))
         with acting_as(access.name if access is not None else ""):
             answer = await self.act(call, **given)
         if isinstance(answer, Response):

@@ -18,8 +18,8 @@ import stat
 import sys
 import tempfile
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from shiftboss.core.address import shown
 from shiftboss.errors import ConfigurationError
 from shiftboss.stores.urls import file_of
 
@@ -38,7 +38,7 @@ def place_of(store_url: str, suffix: str = ".token") -> Path:
         if _is_ours_or_absent(beside):
             return beside
         return state_folder() / f"{_hash(str(beside))}{suffix}"
-    return state_folder() / f"{_hash(_without_password(store_url))}{suffix}"
+    return state_folder() / f"{_hash(shown(store_url))}{suffix}"
 
 
 def state_folder() -> Path:
@@ -141,15 +141,6 @@ def _is_ours_or_absent(place: Path) -> bool:
         return os.name == "nt" or place.lstat().st_uid == os.geteuid()
     except OSError:
         return True
-
-
-def _without_password(url: str) -> str:
-    """The same for every spelling of the password, and nothing that could be tried out against a digest."""
-    try:
-        parts = urlsplit(url)
-        return f"{parts.scheme.replace('postgresql', 'postgres')}://{parts.hostname}:{parts.port}{parts.path}?{parts.query}"
-    except ValueError:
-        return url.partition("@")[2]
 
 
 def _hash(text: str) -> str:

@@ -1,0 +1,410 @@
+"""Who may do what: names and roles from a file, sessions that end, what a host refuses."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+
+from shiftboss import ConfigurationError, Orchestrator
+from shiftboss.testing.clock import VirtualClock
+from shiftboss.web import gates
+from shiftboss.web.access import Mounted, Role
+from shiftboss.web.access_file import AccessFile, line_of, parsed
+from shiftboss.web.application import Application
+from shiftboss.web.login_codes import HOLDS_S, MAX_CODES, LoginCodes
+from shiftboss.web.server import Address
+from shiftboss.web.table import EVERYBODY, OPERATIONS, PREFIX
+
+from .conftest import PATIENCE_S, SAME_ORIGIN, Sse, a_shop, serving
+
+ADA, BOB, PROM = ("ada-has-a-token-of-her-own", "bob-has-a-token-of-his-own", "prometheus-has-one-as-well")
+
+
+@pytest.fixture(autouse=True)
+def _no_token(monkeypatch):
+    for name in ("SHIFTBOSS_AUTH_TOKEN", "SHIFTBOSS_AUTH_TOKEN_FILE", "SHIFTBOSS_ACCESS_FILE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def file(tmp_path) -> Path:
+    """Where the server looks for it by itself."""
+    found = tmp_path / "shop.db.access"
+    write(found, line_of("ada", Role.ADMIN, ADA), line_of("bob", Role.VIEWER, BOB), line_of("prom", Role.METRICS, PROM))
+    return found
+
+
+def write(file: Path, *lines: str) -> None:
+    draft = file.with_suffix(".draft")
+    draft.write_text("".join(f"{line}\n" for line in lines))
+    draft.replace(file)
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+def client_of(app, **options) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app, client=("127.0.0.1", 5))
+    return httpx.AsyncClient(transport=transport, base_url=options.pop("base", "http://127.0.0.1:8420"), **options)
+
+
+@contextlib.asynccontextmanager
+async def opened(boss: Orchestrator, **options):
+    """*boss* running, and a client of a server that stands alone on loopback."""
+    async with boss:
+        doors = gates.alone("127.0.0.1", boss, gates.Options(**options))
+        async with client_of(Application(boss, doors.gate, gates.Options(**options).proxies())) as client:
+            client.gate = doors.gate
+            yield client
+
+
+# ── roles ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_each_token_may_what_its_role_may_and_acts_by_its_name(file_shop, file):
+    async with opened(file_shop) as client:
+        for token, name, role in ((ADA, "ada", "admin"), (BOB, "bob", "viewer"), (PROM, "prom", "metrics")):
+            me = (await client.get(f"{PREFIX}/session", headers=bearer(token))).json()
+            assert (me["name"], me["role"]) == (name, role)
+        seen = [(await client.get(f"{PREFIX}/status", headers=bearer(token))).status_code for token in (ADA, BOB, PROM)]
+        done = [
+            (await client.post(f"{PREFIX}/workers/pick/trigger", headers=bearer(token), json={})).status_code
+            for token in (ADA, BOB, PROM)
+        ]
+        run = (await client.get(f"{PREFIX}/runs?worker=pick", headers=bearer(ADA))).json()["runs"][0]
+
+    assert (seen, done) == ([200, 200, 403], [202, 403, 403])
+    assert run["by"] == "ada"
+
+
+async def test_the_token_of_prometheus_opens_metrics_and_nothing_else(file_shop, file):
+    async with opened(file_shop) as client:
+        metrics = await client.get("/metrics", headers=bearer(PROM))
+        health = await client.get("/healthz", headers=bearer(PROM))
+        entered = await client.post(f"{PREFIX}/session", headers=SAME_ORIGIN, json={"token": PROM})
+        codes = {
+            operation.id: (
+                await client.request(
+                    operation.method,
+                    PREFIX + operation.path.format(worker="pick", run=1, node="x"),
+                    headers=bearer(PROM),
+                    json=None if operation.method == "GET" else {},
+                )
+            ).status_code
+            for operation in OPERATIONS
+            if operation.role is not EVERYBODY
+        }
+
+    assert metrics.status_code in (200, 501)  # 501: the extra is not installed
+    assert health.json().get("reasons") in (None, [])
+    assert set(codes.values()) == {403}, codes
+    assert entered.status_code == 403
+
+
+# ── the access file ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_who_is_taken_out_or_put_in_is_so_at_once(file_shop, file):
+    async with opened(file_shop) as client:
+        write(file, line_of("bob", Role.OPERATOR, ADA), line_of("eve", Role.VIEWER, BOB))
+        rotated = (await client.get(f"{PREFIX}/session", headers=bearer(ADA))).json()
+        new = (await client.get(f"{PREFIX}/session", headers=bearer(BOB))).json()
+        gone = await client.get(f"{PREFIX}/session", headers=bearer(PROM))
+
+    assert (rotated["name"], rotated["role"]) == ("bob", "operator")
+    assert (new["name"], new["role"]) == ("eve", "viewer")
+    assert gone.status_code == 401
+
+
+@pytest.mark.parametrize(
+    "break_it",
+    [
+        lambda file: write(file, line_of("ada", Role.ADMIN, ADA), "bob viewer"),
+        lambda file: write(file, "ada owner sha256:00"),
+        lambda file: file.write_bytes(b"\xff\xfe"),
+        lambda file: file.unlink(),
+        lambda file: (file.unlink(), file.mkdir()),
+        lambda file: file.chmod(0o666),
+        lambda file: write(file, "# " + "x" * (2 << 20)),
+    ],
+    ids=["half a line", "no role", "no text", "gone", "a folder", "everybody's", "too large"],
+)
+async def test_a_broken_file_changes_nothing_is_said_once_and_is_mended(file_shop, file, caplog, break_it):
+    async with opened(file_shop) as client:
+        break_it(file)
+        during = [
+            (await client.get(f"{PREFIX}/status", headers=bearer(each))).status_code for each in (ADA, BOB, "x" * 20)
+        ]
+        said = [record.getMessage() for record in caplog.records if "last good one holds" in record.getMessage()]
+        with contextlib.suppress(OSError):
+            file.rmdir()
+        write(file, line_of("bob", Role.VIEWER, BOB))
+        after = [(await client.get(f"{PREFIX}/status", headers=bearer(each))).status_code for each in (ADA, BOB)]
+
+    assert during == [200, 200, 401]
+    assert len(said) == 1
+    assert str(file) in said[0]
+    assert after == [401, 200]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ada admin", "line 1: a line is NAME ROLE"),
+        ("\nada owner user", "line 2: 'owner' is no role"),
+        ("ada admin sha256:12", "64 digits"),
+        (f"local admin sha256:{'0' * 64}", "no name for a token"),
+        (f"a/b admin sha256:{'0' * 64}", "no name for a token"),
+        ("ada admin user\nada viewer user", "named twice"),
+        (f"ada admin user\nada viewer sha256:{'0' * 64}", "named twice"),
+    ],
+)
+def test_a_wrong_line_is_named(text, message):
+    with pytest.raises(ConfigurationError, match=message):
+        parsed(text)
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="only root makes files of others")
+def test_a_file_of_somebody_elses_beside_the_store_lets_nobody_in(file_shop, file, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    os.chown(file, 12345, 12345)
+
+    assert gates.alone("127.0.0.1", file_shop, gates.DEFAULT).gate._tokens()[0].name == "local"
+    assert len(gates.alone("127.0.0.1", file_shop, gates.DEFAULT).gate._tokens()) == 1
+    with pytest.raises(ConfigurationError, match="another user"):
+        AccessFile(file, is_given=False)
+
+
+def test_a_named_file_must_be_there(tmp_path):
+    with pytest.raises(ConfigurationError, match="cannot be read: No such file"):
+        AccessFile(tmp_path / "nowhere", is_given=True)
+
+
+def test_a_token_that_is_taken_away_ends_its_stream(file_shop, file):
+    with serving(file_shop) as address:
+        address.token = BOB
+        with Sse(address) as sse:
+            sse.until("status")
+            write(file, line_of("ada", Role.ADMIN, ADA))
+
+            assert sse.until("bye")["reason"] == "your access has ended"
+            assert sse.frame() is None
+
+
+# ── sessions ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_logging_out_ends_a_session_for_its_copies_too_and_over_a_restart(file_shop):
+    async with opened(file_shop) as client:
+        token = (Path(file_shop.store_url.removeprefix("sqlite:///") + ".token")).read_text().strip()
+        entered = await client.post(f"{PREFIX}/session", headers=SAME_ORIGIN, json={"token": token})
+        copy = dict(client.cookies)
+        inside = (await client.get(f"{PREFIX}/session")).json()
+        await client.delete(f"{PREFIX}/session", headers=SAME_ORIGIN)
+        async with client_of(Application(file_shop, client.gate), cookies=copy) as thief:
+            stolen = await thief.get(f"{PREFIX}/status")
+        again = Application(file_shop, gates.alone("127.0.0.1", file_shop, gates.DEFAULT).gate)
+        async with client_of(again, cookies=copy) as thief:
+            restarted = await thief.get(f"{PREFIX}/status")
+
+    assert entered.status_code == 204
+    assert inside["name"].startswith("local/")
+    assert (stolen.status_code, restarted.status_code) == (401, 401)
+
+
+async def test_a_session_lasts_over_a_restart_and_ends_with_its_token(file_shop, file):
+    async with opened(file_shop) as client:
+        await client.post(f"{PREFIX}/session", headers=SAME_ORIGIN, json={"token": BOB})
+        cookies = dict(client.cookies)
+        app = Application(file_shop, gates.alone("127.0.0.1", file_shop, gates.DEFAULT).gate)
+        async with client_of(app, cookies=cookies) as client:
+            before = (await client.get(f"{PREFIX}/session")).json()
+            write(file, line_of("bob", Role.OPERATOR, BOB))
+            promoted = (await client.get(f"{PREFIX}/session")).json()
+            write(file, line_of("bob", Role.OPERATOR, "another-token-of-the-same-name"))
+            rotated = (await client.get(f"{PREFIX}/session")).json()
+
+    assert [each["role"] for each in (before, promoted, rotated)] == ["viewer", "operator", None]
+
+
+async def test_servers_on_one_host_do_not_share_a_session(tmp_path, monkeypatch):
+    """Browsers send a host's cookies to each of its ports; here they even have one token."""
+    monkeypatch.setenv("SHIFTBOSS_AUTH_TOKEN", ADA)
+    one, other = (a_shop(f"sqlite:///{tmp_path / name}.db") for name in ("one", "other"))
+    async with opened(one) as first, opened(other) as second:
+        for client in (first, second):
+            await client.post(f"{PREFIX}/session", headers=SAME_ORIGIN, json={"token": ADA})
+        (mine, mine_value), (theirs, theirs_value) = (*first.cookies.items(), *second.cookies.items())
+
+        async def status(client, base="http://127.0.0.1:8420", **cookies) -> int:
+            app = Application(boss=one if client is first else other, gate=client.gate)
+            async with client_of(app, base=base, cookies=cookies) as browser:
+                return (await browser.get(f"{PREFIX}/status")).status_code
+
+        assert mine != theirs
+        assert await status(first, **{mine: mine_value, theirs: theirs_value}) == 200
+        assert await status(second, **{mine: mine_value, theirs: theirs_value}) == 200
+        assert await status(second, **{mine: mine_value}) == 401
+        assert await status(second, **{theirs: mine_value}) == 401  # renamed by who has it
+        assert await status(first, base="http://127.0.0.1:9000", **{mine: mine_value}) == 401
+
+
+def test_a_log_out_ends_the_streams_of_the_session(file_shop):
+    with serving(file_shop) as address, httpx.Client(base_url=address.url, headers=SAME_ORIGIN) as client:
+        client.post(f"{PREFIX}/session", json={"token": address.token})
+        with client.stream("GET", f"{PREFIX}/events", timeout=PATIENCE_S) as stream:
+            lines = stream.iter_lines()
+            while "hello" not in next(lines):
+                pass
+            leaving = threading.Thread(target=client.delete, args=(f"{PREFIX}/session",))
+            leaving.start()
+
+            assert any("your access has ended" in line for line in lines)
+        leaving.join()
+
+
+# ── links that log in ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_code_is_taken_once_and_for_ten_minutes():
+    clock = VirtualClock("2026-03-01")
+    codes = LoginCodes(clock)
+    first, late = codes.new(), codes.new()
+
+    assert (codes.use(first), codes.use(first), codes.use("wrong")) == (True, False, False)
+    clock.advance(HOLDS_S)
+    assert (codes.holds(late), codes.use(late)) == (False, False)
+    for _ in range(3 * MAX_CODES):
+        codes.new()
+    assert len(codes._until) == MAX_CODES
+
+
+def test_of_many_who_use_a_code_at_once_one_comes_in():
+    codes = LoginCodes(VirtualClock("2026-03-01"))
+    code = codes.new()
+    came_in = []
+    threads = [threading.Thread(target=lambda: came_in.append(codes.use(code))) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(came_in) == [False] * 19 + [True]
+
+
+async def test_a_links_code_gives_a_session_and_no_bearer(file_shop):
+    async with opened(file_shop) as client:
+        code = client.gate.codes.new()
+        as_bearer = await client.get(f"{PREFIX}/status", headers=bearer(code))
+        as_token = await client.post(f"{PREFIX}/session", headers=SAME_ORIGIN, json={"token": code})
+        both = await client.post(f"{PREFIX}/session", headers=SAME_ORIGIN, json={"token": code, "code": code})
+        entered = await client.post(f"{PREFIX}/session", headers=SAME_ORIGIN, json={"code": code})
+        twice = await client.post(f"{PREFIX}/session", headers=SAME_ORIGIN, json={"code": code})
+        inside = await client.get(f"{PREFIX}/status")
+
+    codes = [each.status_code for each in (as_bearer, as_token, both, entered, twice, inside)]
+    assert codes == [401, 401, 400, 204, 401, 200]
+
+
+# ── what a host refuses ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _dead(boss: Orchestrator) -> None:
+    for to in ("nobody", "broken"):
+        handle = await boss.trigger("send", {"to": to})
+        with contextlib.suppress(Exception):
+            await boss.wait_for(handle.id, timeout=PATIENCE_S)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_host_refuses_by_action_and_worker_and_is_asked_about_each(shop, is_async):
+    asked = []
+
+    def may(action, worker):
+        asked.append((action, worker))
+        return (action, worker) == ("trigger", "pick")
+
+    async def may_later(action, worker):
+        return may(action, worker)
+
+    answer = ("admin", "ada", may_later if is_async else may)
+    async with shop, client_of(Application(shop, Mounted(lambda request: answer)), headers=SAME_ORIGIN) as client:
+        await _dead(shop)
+        run = (await shop.trigger("pick")).id
+        codes = {}
+        for operation in OPERATIONS:
+            if operation.method == "GET" or operation.role is EVERYBODY:
+                continue
+            path = PREFIX + operation.path.format(worker="send", run=run, node="x")
+            body = {"filter": {"worker": "send"}} if operation.id.endswith("_many") else {}
+            codes[operation.id] = (await client.post(path, json=body)).status_code
+        allowed = await client.post(f"{PREFIX}/workers/pick/trigger", json={})
+        seen = await client.get(f"{PREFIX}/runs")
+
+    assert set(codes.values()) == {403}, codes
+    assert {action for action, _ in asked} == set(codes)
+    assert {worker for action, worker in asked if action.endswith("_many")} == {"send"}
+    assert ("cancel", "pick") in asked
+    assert (allowed.status_code, seen.status_code) == (202, 200)
+
+
+async def test_bulk_is_refused_whole_where_it_would_touch_a_worker_that_is_refused(shop):
+    def may(action, worker):
+        return action == "cancel_many" or worker == "pick"
+
+    app = Application(shop, Mounted(lambda request: ("admin", "ada", may)))
+    async with shop, client_of(app, headers=SAME_ORIGIN) as client:
+        mine = (await shop.trigger("pick", delay=3600)).id
+        theirs = (await shop.trigger("send", {"to": "ada"}, delay=3600)).id
+        everything = {"filter": {"status": ["pending"]}}
+        dry = await client.post(f"{PREFIX}/runs/cancel", json={**everything, "dry_run": True})
+        all_ = await client.post(f"{PREFIX}/runs/cancel", json={**everything, "expect": 2})
+        before = [(await client.get(f"{PREFIX}/runs/{run}")).json()["run"]["status"] for run in (mine, theirs)]
+        own = await client.post(f"{PREFIX}/runs/cancel", json={"filter": {"worker": "pick"}, "expect": 1})
+
+    assert (dry.status_code, all_.status_code) == (403, 403)
+    assert before == ["pending", "pending"]
+    assert own.json()["done"] == 1
+
+
+@pytest.mark.parametrize("answer", [None, "yes", 1, (), "raises"])
+async def test_what_is_not_true_is_a_refusal(shop, answer):
+    def may(action, worker):
+        if answer == "raises":
+            raise LookupError("the host's own")
+        return answer
+
+    app = Application(shop, Mounted(lambda request: ("admin", "ada", may)))
+    async with shop, client_of(app, headers=SAME_ORIGIN) as client:
+        assert (await client.post(f"{PREFIX}/workers/pick/disable", json={})).status_code == 403
+
+
+def test_a_role_that_the_host_takes_away_ends_its_streams(monkeypatch):
+    monkeypatch.setattr(Mounted, "recheck_s", 0.0)
+    roles = ["viewer"]
+    boss = a_shop("memory:")
+    boss.sync.start()
+    app = boss.asgi(lambda request: roles[0])
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off", timeout_graceful_shutdown=1))
+    listening = server.config.bind_socket()
+    listening.listen()
+    thread = threading.Thread(target=server.run, args=([listening],))
+    thread.start()
+    try:
+        with Sse(Address("127.0.0.1", listening.getsockname()[1])) as sse:
+            sse.until("hello")
+            roles[0] = None
+
+            assert sse.until("bye")["reason"] == "your access has ended"
+    finally:
+        server.should_exit = True
+        thread.join(PATIENCE_S)
+        listening.close()
+        boss.sync.stop()
