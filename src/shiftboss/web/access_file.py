@@ -150,11 +150,17 @@ def _take(words: list[str], tokens: dict[str, Token], users: dict[str, Role]) ->
         raise ConfigurationError(
             "the third word is `user` or sha256: with 64 digits; `shiftboss token new ada --role admin` makes one"
         )
-    if NAME.fullmatch(name) is None or name in RESERVED:
-        raise ConfigurationError(f"{name[:100]!r} is no name for a token: letters, digits, and _ . @ + - within")
+    check_name(name)
     tokens[name] = Token(name, roles[word], bytes.fromhex(digest[1]))
 
 
+def check_name(name: str) -> None:
+    """Raises ConfigurationError."""
+    if NAME.fullmatch(name) is None or name in RESERVED:
+        raise ConfigurationError(f"{name[:100]!r} is no name for a token: letters, digits, and _ . @ + - within")
+
+
 def line_of(name: str, role: Role, token: str) -> str:
-    """How a token stands in the file."""
+    """How a token stands in the file.  Raises ConfigurationError for what is no name."""
+    check_name(name)
     return f"{name} {role.name.lower()} sha256:{hashlib.sha256(token.encode()).hexdigest()}"
