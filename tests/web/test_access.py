@@ -221,7 +221,9 @@ async def test_a_browser_exchanges_the_token_for_a_cookie_that_no_script_reads(c
 
 def a_gate(clock) -> WithTokens:
     """With the token of the environment, on a clock of the test's."""
-    return WithTokens(Sessions(TOKEN, clock, EndedSessions(clock)), LoginCodes(clock), own=given_token(TOKEN))
+    return WithTokens(
+        Sessions(lambda: TOKEN, clock, EndedSessions(clock)), LoginCodes(clock), own=lambda: given_token(TOKEN)
+    )
 
 
 def is_valid(gate: WithTokens, name: str, cookie: str) -> bool:

@@ -198,6 +198,49 @@ def test_a_token_that_is_taken_away_ends_its_stream(file_shop, file):
             assert sse.frame() is None
 
 
+async def test_the_file_of_the_one_token_is_read_again_and_a_wrong_one_changes_nothing(
+    file_shop, tmp_path, monkeypatch
+):
+    file = tmp_path / "one-token"
+    file.write_text(f"{ADA}\n")
+    monkeypatch.setenv("SHIFTBOSS_AUTH_TOKEN_FILE", str(file))
+    async with opened(file_shop) as client:
+
+        async def codes() -> list[int]:
+            return [(await client.get(f"{PREFIX}/status", headers=bearer(each))).status_code for each in (ADA, BOB)]
+
+        await client.post(f"{PREFIX}/session", headers=SAME_ORIGIN, json={"token": ADA})
+        first = [*await codes(), (await client.get(f"{PREFIX}/status")).status_code]
+        for wrong in ("short", "", "a" * 40):
+            file.write_text(wrong)
+            assert await codes() == [200, 401], wrong
+        file.unlink()
+        assert await codes() == [200, 401]
+        file.write_text(BOB)
+        rotated = [*await codes(), (await client.get(f"{PREFIX}/status")).status_code]
+        await client.post(f"{PREFIX}/session", headers=SAME_ORIGIN, json={"token": BOB})
+        again = gates.alone("127.0.0.1", file_shop, gates.DEFAULT).gate
+        async with client_of(Application(file_shop, again), cookies=dict(client.cookies)) as restarted:
+            after = (await restarted.get(f"{PREFIX}/status")).status_code
+
+    assert first == [200, 401, 200]
+    assert rotated == [401, 200, 401]
+    assert after == 200
+
+
+def test_a_user_without_a_home_needs_none_where_a_token_was_given(monkeypatch):
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.setattr(Path, "home", no_home)
+    with pytest.raises(ConfigurationError, match="SHIFTBOSS_AUTH_TOKEN"):
+        gates.alone("127.0.0.1", Orchestrator("memory:"), gates.DEFAULT)
+    monkeypatch.setenv("SHIFTBOSS_AUTH_TOKEN", ADA)
+
+    assert gates.alone("0.0.0.0", Orchestrator("memory:"), gates.DEFAULT).gate.own.name == "token"  # noqa: S104
+
+
 # ── sessions ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -18,21 +18,18 @@ import hashlib
 import os
 import re
 import stat
-import threading
 from pathlib import Path
 from typing import NamedTuple
 
 from shiftboss.errors import ConfigurationError, did_you_mean
-from shiftboss.logs import get_logger
 from shiftboss.web.access import Role, Token
+from shiftboss.web.watched_file import WatchedFile
 
 MAX_BYTES = 1 << 20  # ten thousand lines
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,99}")
 RESERVED = frozenset({"local", "token"})  # the server's own
 DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 EVERYBODY = "*"
-
-log = get_logger("shiftboss.web.access")
 
 
 class Entries(NamedTuple):
@@ -44,50 +41,33 @@ class Entries(NamedTuple):
 
 
 class AccessFile:
-    """*is_given*: somebody named it; else it may be missing, and is nobody else's."""
+    """*is_given*: somebody named it; else it may be missing, and is nobody else's.  *path* None: there can be none."""
 
-    def __init__(self, path: Path, *, is_given: bool) -> None:
+    def __init__(self, path: Path | None, *, is_given: bool) -> None:
         """Raises ConfigurationError for a file that is wrong now."""
-        self.path = path
         self._is_given = is_given
-        self._lock = threading.Lock()  # protects the two below: loops in several threads may ask
-        self._entries = Entries()
-        self._seen: object = None
-        state = self._state()
-        self._entries, self._seen = self._read(state), state
+        self._last = Entries()
+        self._file = None if path is None else WatchedFile(path, lambda: self._read(path))
 
     @property
     def entries(self) -> Entries:
         """As the file is now, or was when it was last right."""
-        state = self._state()
-        with self._lock:
-            if state != self._seen:
-                self._seen = state
-                try:
-                    self._entries = self._read(state)
-                    log.info(
-                        "%s: read again; %d tokens and %d users",
-                        self.path,
-                        len(self._entries.tokens),
-                        len(self._entries.users),
-                    )
-                except ConfigurationError as error:
-                    log.error("%s; the last good one holds until it is mended", error)  # noqa: TRY400  # a file, no mistake of ours
-            return self._entries
+        return Entries() if self._file is None else self._file.content()
 
-    def _state(self) -> object:
-        try:
-            facts = os.stat(self.path)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            return error.errno
-        return facts.st_mtime_ns, facts.st_ctime_ns, facts.st_size, facts.st_ino, facts.st_mode, facts.st_uid
-
-    def _read(self, state: object) -> Entries:
-        if state is None and not self._is_given and not self._entries.tokens and not self._entries.users:
+    def _read(self, path: Path) -> Entries:
+        if not self._is_given and self._last == Entries() and not _is_there(path):
             return Entries()
-        return read_entries(self.path, is_given=self._is_given)
+        self._last = read_entries(path, is_given=self._is_given)
+        return self._last
+
+
+def _is_there(path: Path) -> bool:
+    """False also in a folder that we may not look into: what is meant by default is not there for us."""
+    try:
+        path.lstat()
+    except OSError:
+        return False
+    return True
 
 
 def read_entries(path: Path, *, is_given: bool) -> Entries:

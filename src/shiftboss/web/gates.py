@@ -13,6 +13,7 @@ import contextlib
 import ipaddress
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +28,8 @@ from shiftboss.web.login_codes import LoginCodes
 from shiftboss.web.own_token import own_token, place_of
 from shiftboss.web.proxy import Proxies
 from shiftboss.web.session import Sessions
-from shiftboss.web.tokens import WithTokens, digest_of, given_token
+from shiftboss.web.tokens import WithTokens, checked, digest_of, given_token
+from shiftboss.web.watched_file import WatchedFile
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -86,19 +88,26 @@ def mounted(boss: Orchestrator) -> WithTokens | None:
     return _doors(boss, token, _access_file(boss, given or None), None).gate
 
 
-def token_of_environment() -> str | None:
-    """SHIFTBOSS_AUTH_TOKEN, or what stands in the file SHIFTBOSS_AUTH_TOKEN_FILE.  Raises ConfigurationError."""
+def token_of_environment() -> Callable[[], str] | None:
+    """SHIFTBOSS_AUTH_TOKEN, or what stands in the file SHIFTBOSS_AUTH_TOKEN_FILE, whenever it is asked for.
+
+    Raises ConfigurationError.
+    """
     if token := os.environ.get("SHIFTBOSS_AUTH_TOKEN"):
-        return token
+        checked(token)
+        return lambda: token
     file = os.environ.get("SHIFTBOSS_AUTH_TOKEN_FILE")
-    if not file:
-        return None
+    return WatchedFile(Path(file), lambda: _token_in(file)).content if file else None
+
+
+def _token_in(file: str) -> str:
     try:
         found = Path(file).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"SHIFTBOSS_AUTH_TOKEN_FILE={file} cannot be read: {error}") from error
     if not found:
         raise ConfigurationError(f"SHIFTBOSS_AUTH_TOKEN_FILE={file} is empty; put the token into it")
+    checked(found)
     return found
 
 
@@ -118,29 +127,37 @@ def access_file_of(store_url: str) -> Path:
 def _access_file(boss: Orchestrator, given: str | None) -> AccessFile:
     if given is not None:
         return AccessFile(Path(given), is_given=True)
-    return AccessFile(access_file_of(boss.store_url), is_given=False)
+    path = None
+    with contextlib.suppress(RuntimeError):  # no store in a file, and a user without a home, as in containers
+        path = access_file_of(boss.store_url)
+    return AccessFile(path, is_given=False)
 
 
 def _lets_in(file: AccessFile, proxies: Proxies) -> bool:
     return bool(file.entries.tokens) or (bool(file.entries.users) and proxies.are_named)
 
 
-def _doors(boss: Orchestrator, token: str | None, file: AccessFile, hosts: frozenset[str] | None) -> Doors:
-    own, secret, place = None, token, None
-    if token is not None:
-        own = given_token(token)
-    else:
-        try:
-            secret, place = own_token(boss.store_url)
-            own = Token("local", Role.ADMIN, digest_of(secret), is_nameless=True)
-        except ConfigurationError as error:
-            if not file.entries.tokens and not file.entries.users:
-                raise
-            log.info("sessions end with this process, and there is no token of this server: %s", error)
-            secret = secrets.token_urlsafe(32)
+def _doors(
+    boss: Orchestrator, token: Callable[[], str] | None, file: AccessFile, hosts: frozenset[str] | None
+) -> Doors:
     ended = EndedSessions(boss.clock, _sessions_file(boss.store_url))
-    sessions = Sessions(secret or "", boss.clock, ended, store=shown(boss.store_url))
-    return Doors(WithTokens(sessions, LoginCodes(boss.clock), own=own, file=file, hosts=hosts), place)
+
+    def gate(secret: Callable[[], str], own: Callable[[], Token | None]) -> WithTokens:
+        sessions = Sessions(secret, boss.clock, ended, store=shown(boss.store_url))
+        return WithTokens(sessions, LoginCodes(boss.clock), own=own, file=file, hosts=hosts)
+
+    if token is not None:
+        return Doors(gate(token, lambda: given_token(token())), None)
+    try:
+        made, place = own_token(boss.store_url)
+    except ConfigurationError as error:
+        if not file.entries.tokens and not file.entries.users:
+            raise
+        log.info("sessions end with this process, and there is no token of this server: %s", error)
+        chance = secrets.token_urlsafe(32)
+        return Doors(gate(lambda: chance, lambda: None), None)
+    local = Token("local", Role.ADMIN, digest_of(made), is_nameless=True)
+    return Doors(gate(lambda: made, lambda: local), place)
 
 
 def _sessions_file(store_url: str) -> Path | None:

@@ -39,8 +39,8 @@ class Session(NamedTuple):
 
 
 class Sessions:
-    def __init__(self, secret: str, clock: Clock, ended: EndedSessions, *, store: str = "") -> None:
-        self._key = hashlib.sha256(b"shiftboss session\0" + secret.encode("utf-8", "surrogatepass")).digest()
+    def __init__(self, secret: Callable[[], str], clock: Clock, ended: EndedSessions, *, store: str = "") -> None:
+        self._secret = secret
         self._clock = clock
         self._ended = ended
         self._store = store
@@ -105,7 +105,8 @@ class Sessions:
         return (self._clock.now() - EPOCH).total_seconds()
 
     def _signature(self, name: str, said: str, token: Token) -> str:
-        key = hmac.new(self._key, token.digest, hashlib.sha256).digest()
+        secret = b"shiftboss session\0" + self._secret().encode("utf-8", "surrogatepass")
+        key = hmac.new(secret, token.digest, hashlib.sha256).digest()
         return hmac.new(key, f"{name}\0{said}".encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
 

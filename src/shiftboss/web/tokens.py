@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Callable
 
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
@@ -30,7 +31,7 @@ SHOWN_ID = 6  # characters of a session's id: enough to tell a day's sessions ap
 
 
 class WithTokens:
-    """*own*: the token that opens everything, made by this server or given in its environment."""
+    """*own*: the token that opens everything, made by this server or given in its environment, as it is now."""
 
     asks_for_token = True
     recheck_s = 1.0
@@ -40,7 +41,7 @@ class WithTokens:
         sessions: Sessions,
         codes: LoginCodes,
         *,
-        own: Token | None,
+        own: Callable[[], Token | None],
         file: AccessFile | None = None,
         hosts: frozenset[str] | None = None,
     ) -> None:
@@ -48,8 +49,12 @@ class WithTokens:
         self.hosts = hosts
         self.sessions = sessions
         self.codes = codes
-        self.own = own
+        self._own = own
         self._file = file
+
+    @property
+    def own(self) -> Token | None:
+        return self._own()
 
     async def access(self, request: Request) -> Access | None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -91,17 +96,18 @@ class WithTokens:
 
     def with_code(self, code: str) -> Token:
         """The token whom a link's code logs in; it is used from now on.  Raises Problem."""
-        if self.own is None or not self.codes.use(code):
+        own = self.own
+        if own is None or not self.codes.use(code):
             raise Problem(
                 401,
                 "wrong-code",
                 "This link was used before, or is too old.  Log in with the token: `shiftboss token show` prints it.",
             )
-        return self.own
+        return own
 
     def _tokens(self) -> tuple[Token, ...]:
-        own = () if self.own is None else (self.own,)
-        return own + self._entries().tokens
+        own = self.own
+        return (() if own is None else (own,)) + self._entries().tokens
 
     def _named(self, name: str) -> Token | None:
         return next((each for each in self._tokens() if each.name == name), None)
@@ -117,12 +123,16 @@ def access_of(session: Session) -> Access:
 
 
 def given_token(secret: str) -> Token:
-    """The one of the environment.  Raises ConfigurationError for one that could be guessed."""
+    """The one of the environment."""
+    return Token("token", Role.ADMIN, digest_of(secret), is_nameless=True)
+
+
+def checked(secret: str) -> None:
+    """Raises ConfigurationError for one that could be guessed."""
     if len(secret) < MIN_CHARS or len(set(secret)) < MIN_DIFFERENT:
         raise ConfigurationError(
             f"SHIFTBOSS_AUTH_TOKEN is too short to be a secret; use at least {MIN_CHARS} characters that nobody guesses"
         )
-    return Token("token", Role.ADMIN, digest_of(secret), is_nameless=True)
 
 
 def digest_of(secret: str) -> bytes:
