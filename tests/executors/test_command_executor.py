@@ -23,7 +23,7 @@ from typing import Any
 import psutil
 import pytest
 
-from processes import gone
+from process_table import gone
 from shiftboss import Orchestrator, RetryPolicy, RunFailed
 from shiftboss.clock import SystemClock
 from shiftboss.core.model import (

@@ -23,7 +23,7 @@ from typing import Any
 import psutil
 import pytest
 
-from processes import gone
+from process_table import gone
 from shiftboss import ConfigurationError, Orchestrator
 from shiftboss.context import RunFilter
 from shiftboss.core.model import Cancelled, Failed, Interrupted, Succeeded, TimedOut, Unfit
