@@ -107,6 +107,7 @@ class History:
         self._predicates = tuple(predicates)
         self.violations: list[Violation] = []
         self.marks: Counter[str] = Counter()  # what has been seen to happen at all: coverage
+        self.acts: list[Audit] = []  # what people did
         self.starts: list[Start] = []
         self.ends: list[End] = []
         self.dead: set[str] = set()  # nodes whose process is gone, as the kernel tells
@@ -254,6 +255,7 @@ class History:
             told.gone_nodes.append(node_id)
         told.letters.extend(change.letters)
         told.events.extend(change.events)
+        self.acts += [event for event in change.events if isinstance(event, Audit)]
 
     def _shift(self, shift: Shift) -> None:
         """O4: what is counted here by the wall clock moves as the store's does."""

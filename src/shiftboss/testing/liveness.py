@@ -16,6 +16,7 @@ from shiftboss.core.fleet import live_nodes
 from shiftboss.core.model import Origin, Run
 from shiftboss.core.schedule import Cron, next_after
 from shiftboss.core.value import replace
+from shiftboss.core.verify import verify
 from shiftboss.engine.agenda import Agenda
 from shiftboss.engine.mirror import Mirror
 from shiftboss.testing.history import waiting
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 EVERY_S = 17.3
 AGAIN_S = 0.61
 SEEN_S = 6.0  # by then every node has looked at its clock
+MAX_ID = 1 << 62
 LOOKS = 10  # times AGAIN_S is longer than a node waits when a bell was lost
 OF_THE_FLEET = {"disabled", "concurrency", "rate", "depends_on", "blocks", "uses", "breaker", "unreadable"}
 
@@ -139,9 +141,26 @@ class Watch:
         for run_id, run in sim.history.runs.items():
             if run_id in stored and stored[run_id].status is not run.status:
                 sim.history.violate("W2", f"run {run_id} is {stored[run_id].status}, its last commit said {run.status}")
+        self._look_at_the_audit()
         for node in sim.up:
             self._compare_mirror(node, fresh)
             self._look_for_orphans(node)
+
+    def _look_at_the_audit(self) -> None:
+        """A1, A8: it has every act that was committed, and the seals of all nodes hold, whoever sealed what."""
+        sim = self._sim
+        with self._session.read() as reader:
+            kept = [act for _, act in reader.acts_before(MAX_ID, limit=len(sim.history.acts) + 1)][::-1]
+            keys = [key for each in sim.keys.values() for key in each.keys]
+            heads = [head for each in sim.keys.values() for head in each.heads]
+            rows, seals = reader.audit(after=0, limit=MAX_ID), reader.seals(after=0, limit=MAX_ID)
+            verdict = verify(seals, rows, keys=keys, heads=heads, now=sim.clock.now())
+        if kept != sim.history.acts:
+            sim.history.violate("A1", f"the audit has {len(kept)} acts, {len(sim.history.acts)} were committed")
+        if not verdict.is_proven:
+            sim.history.violate("A8", f"nobody forged anything: {'; '.join(doubt.text for doubt in verdict.doubts)}")
+        if verdict.proven:
+            sim.history.marks["audit:sealed"] += 1
 
     def _look_for_orphans(self, node: SimNode) -> None:
         """A claim of a node that lives has a body, or a report that is on its way."""

@@ -25,6 +25,8 @@ from shiftboss.engine.flight import Flights
 from shiftboss.engine.inbox import MAX_FACTS
 from shiftboss.engine.lease import Lease
 from shiftboss.engine.membership import joined, left, renewed
+from shiftboss.engine.retention import KEEP
+from shiftboss.engine.sealing import Sealing
 from shiftboss.engine.shutdown import Phase, Shutdown, ShutdownReport
 from shiftboss.errors import OperatorError
 from shiftboss.ports import Body, StopReason
@@ -96,6 +98,7 @@ class SimNode:
         self.lease = Lease(sim.clock)
         self.cycle = Cycle(session, sim.clock, node)
         self.cycle.may_start = lambda: self.lease.is_trusted
+        self.sealing = Sealing(session, sim.clock, sim.keys_of(node.id), keep_s=KEEP.audit_s)
         self.executors = {
             kind: SimExecutor(
                 kind, node.slots, self, sim.model, entered=lambda launch: sim.history.launched(launch.run)
@@ -209,6 +212,9 @@ class SimNode:
             if self.id not in self.cycle.snapshot.nodes:
                 self.lease.lost()
         self._sim.publish(turn.events)
+        self.sealing.committed(turn.events)
+        self.sealing.seal_what_is_owed()  # at once: nobody is woken for it
+        self.sealing.seal_if_due()
         if self._is_over():
             self._leave()
         elif turn.again or self.inbox or asked_s is not None or self.lease.renew_in_s <= 0.0:

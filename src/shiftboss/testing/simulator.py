@@ -16,7 +16,9 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from shiftboss.app.audit_key import Keys
 from shiftboss.app.views import Views
+from shiftboss.core.audit import Key
 from shiftboss.core.events import Event
 from shiftboss.core.fleet import LEASE_S, RENEW_S, RESCUE_GRACE_S
 from shiftboss.core.model import Node
@@ -80,6 +82,7 @@ class Simulator:
         self.nodes: list[SimNode] = []
         self.subscribers: list[Callable[[Sequence[Event]], None]] = []
         self.on_commit: Callable[[Commit], None] = lambda told: None
+        self.keys: dict[str, Keys] = {}  # of the audit, by node: each has its own and remembers its own seals
         self.steps = 0
         self._made = 0
         self._heap: list[tuple[int, float, int, SimNode | None, Then]] = []
@@ -87,6 +90,9 @@ class Simulator:
         self._client = Cycle(self._session(""), self.clock, None)
         self._environment = self._session(ENVIRONMENT)
         self.views = Views(self.store, self.clock)
+
+    def keys_of(self, node: str) -> Keys:
+        return self.keys.setdefault(node, Keys((Key(f"the key of {node}".encode()),), None))
 
     def _free_parts(self, wanted: Collection[int]) -> list[int]:
         """Those that nobody else holds just now."""
