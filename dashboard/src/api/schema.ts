@@ -6,9 +6,29 @@ export interface Accepted {
   worker: string;
 }
 
+/** What somebody did, as the audit has it. */
+export interface Act {
+  id: number;
+  at: string;
+  by: string;
+  action: string;
+  worker: string;
+  run: number | null;
+  node: string;
+  before: string;
+  after: string;
+  sealed: boolean;
+}
+
 /** Newest first. `next`: the cursor of the next page; None at the end. */
 export interface Activity {
   events: Array<StoredEvent>;
+  next: number | null;
+}
+
+/** Newest first. `next`: the cursor of the next page; None at the end. */
+export interface Acts {
+  acts: Array<Act>;
   next: number | null;
 }
 
@@ -60,6 +80,18 @@ export interface Audit {
   action: string;
   before: string;
   after: string;
+}
+
+/** What was found: `doubts` contradict the audit, `limits` are what cannot be proven from here. */
+export interface AuditVerdict {
+  rows: number;
+  removed: number;
+  proven_to: number;
+  proven: number;
+  unsealed: number;
+  doubts: Array<Doubt>;
+  limits: Array<string>;
+  head: Seal | null;
 }
 
 
@@ -266,6 +298,14 @@ export interface Done {
   dry_run: boolean;
   runs: Array<number>;
   refused: Array<Refusal>;
+}
+
+/** What is not as it was sealed, or as somebody remembers it. `what`: rows, seal, retention or head. */
+export interface Doubt {
+  what: string;
+  first: number;
+  last: number;
+  text: string;
 }
 
 /** A node that starts nothing new. */
@@ -752,6 +792,17 @@ export interface RunningRun {
 export interface Runs {
   runs: Array<Run>;
   next: number | null;
+}
+
+/** How far the chain has come with row `id`, said by whoever has the key. */
+export interface Seal {
+  id: number;
+  rows: number;
+  at: string;
+  digest: string;
+  keep_s: number;
+  key: string;
+  mac: string;
 }
 
 /** Who you are here. `role` is None for who must show a token first. */

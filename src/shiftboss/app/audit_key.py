@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -98,7 +99,7 @@ def _places(store: Store) -> tuple[Path | None, Path | None]:
 
 def _read_or_make(place: Path, *, create: bool) -> tuple[Key, ...]:
     try:
-        return _read(place)
+        return _read_own(place)
     except FileNotFoundError:
         if not create:
             raise
@@ -109,6 +110,13 @@ def _read_or_make(place: Path, *, create: bool) -> tuple[Key, ...]:
             os.link(draft, place)
     finally:
         draft.unlink(missing_ok=True)
+    return _read_own(place)
+
+
+def _read_own(place: Path) -> tuple[Key, ...]:
+    """Raises ConfigurationError for a file that everybody can read: with it everybody can seal."""
+    if os.name != "nt" and place.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
+        raise ConfigurationError(f"{place} can be read by everybody; run: chmod o= {place}, or make a new one")
     return _read(place)
 
 

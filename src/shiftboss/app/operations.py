@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 from shiftboss.app import call
 from shiftboss.app.handle import Promise, PromisedRun, RunHandle, TriggerOptions, with_options
 from shiftboss.app.options import CALL, Named, name_of
-from shiftboss.app.who import acting, who
+from shiftboss.app.who import MAX_CHARS, acting, who
 from shiftboss.app.within import insert
 from shiftboss.clock import Clock
+from shiftboss.context import storable
 from shiftboss.core.audit import Head
 from shiftboss.core.control import Request
 from shiftboss.core.kinds import Duration, shown
@@ -194,6 +195,11 @@ class Operations:
             "after": self._masked(given["after"]),
         }
         return lambda answer: engine.put(fact.recorded(given["action"], **facts, answer=answer))
+
+    def _note(self, action: str, *, by: str, before: str, after: str) -> None:
+        """The same with nobody waiting: what the store does not take is tried again (H5).  Raises NotStarted."""
+        facts = {"by": storable(by, MAX_CHARS), "worker": "", "before": before, "after": self._masked(after)}
+        self._require().put(fact.recorded(action, **facts, answer=None))
 
     def _said(self, name: str, value: str | None, *, of: str) -> str:
         """Why, or what was done: it is kept for long, so no secret stays in it."""

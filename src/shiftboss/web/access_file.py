@@ -18,6 +18,7 @@ import hashlib
 import os
 import re
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,99}")
 RESERVED = frozenset({"local", "token"})  # the server's own
 DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 EVERYBODY = "*"
+MAX_SHOWN = 1000  # characters of who changed, in the audit
 
 
 class Entries(NamedTuple):
@@ -47,6 +49,7 @@ class AccessFile:
         """Raises ConfigurationError for a file that is wrong now."""
         self._is_given = is_given
         self._last = Entries()
+        self.on_change: Callable[[str, str], None] = lambda before, after: None  # names with their roles
         self._file = None if path is None else WatchedFile(path, lambda: self._read(path))
 
     @property
@@ -57,7 +60,8 @@ class AccessFile:
     def _read(self, path: Path) -> Entries:
         if not self._is_given and self._last == Entries() and not _is_there(path):
             return Entries()
-        self._last = read_entries(path, is_given=self._is_given)
+        before, self._last = self._last, read_entries(path, is_given=self._is_given)
+        self.on_change(*difference(before, self._last))
         return self._last
 
 
@@ -138,6 +142,18 @@ def check_name(name: str) -> None:
     """Raises ConfigurationError."""
     if NAME.fullmatch(name) is None or name in RESERVED:
         raise ConfigurationError(f"{name[:100]!r} is no name for a token: letters, digits, and _ . @ + - within")
+
+
+def difference(before: Entries, after: Entries) -> tuple[str, str]:
+    """Whose line is another one now: as it was, and as it is."""
+    old, new = _lines_of(before), _lines_of(after)
+    changed = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    return tuple(", ".join(f"{name} {of[name][0]}" for name in changed if name in of)[:MAX_SHOWN] for of in (old, new))  # type: ignore[return-value]  # of two
+
+
+def _lines_of(entries: Entries) -> dict[str, tuple[str, bytes]]:
+    lines = {name: (role.name.lower(), b"") for name, role in entries.users.items()}
+    return lines | {each.name: (each.role.name.lower(), each.digest) for each in entries.tokens}
 
 
 def line_of(name: str, role: Role, token: str) -> str:

@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.web import gates, openapi
 from shiftboss.web.access import Authorize, Closed, Gate, Mounted, Role
+from shiftboss.web.acts import Acts
 from shiftboss.web.guard import Guard
 from shiftboss.web.hub import Hub
 from shiftboss.web.metrics import Metrics
@@ -32,6 +33,7 @@ from shiftboss.web.refusals import Refusals
 from shiftboss.web.sharing import Sharing
 from shiftboss.web.site import Site
 from shiftboss.web.table import OPERATIONS, PREFIX
+from shiftboss.web.tokens import WithTokens
 
 Answer = Callable[[Request], Awaitable[Response]]
 
@@ -50,7 +52,10 @@ class Application:
         self._gate = gate
         self._hub: Hub | None = None
         self._lock = threading.Lock()  # protects the hub: servers in two threads may ask for it first
-        self._refusals = Refusals(boss.clock)
+        self._acts = Acts(boss)
+        self._refusals = Refusals(boss.clock, self._acts.refusals)
+        if isinstance(gate, WithTokens):
+            gate.on_change(self._acts.access_changed)
         self._sharing = Sharing()
         router = Router(self._routes(), default=_unknown, redirect_slashes=False)
         self._guarded = Guard(router, gate, self._refusals, proxies)
@@ -74,7 +79,8 @@ class Application:
             return self._hub
 
     def end_streams(self) -> None:
-        """Say `bye` to everybody who listens; from any thread."""
+        """The server stops: say `bye` to everybody who listens, and note what was counted; from any thread."""
+        self._acts.refusals.write()
         with self._lock:
             hub = self._hub
         if hub is not None:
@@ -99,7 +105,7 @@ class Application:
 
     def _answer_of(self, operation: Operation) -> Answer:
         async def answer(request: Request) -> Response:
-            return await operation.respond(self._boss, lambda: self.hub, self._gate, self._sharing, request)
+            return await operation.respond(self._boss, lambda: self.hub, self._gate, self._acts, self._sharing, request)
 
         return answer
 
@@ -120,6 +126,7 @@ class Application:
             raise
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        self._acts.refusals.write()
         if is_ours:
             await self._boss.stop()
         await send({"type": "lifespan.shutdown.complete"})

@@ -8,19 +8,20 @@ Rules of this file
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from shiftboss.app.letters import Choice, DeadGroup, fits, grouped, open_letters
 from shiftboss.app.pages import PageOfRun, listed, listed_event, read_page
-from shiftboss.app.views import Views
+from shiftboss.app.views import Act, Views
 from shiftboss.core.events import AnyEvent
 from shiftboss.core.model import DeadLetter, LogLine, Run, Status
 from shiftboss.core.value import Value
+from shiftboss.core.verify import AuditVerdict
 from shiftboss.errors import NotAllowed
-from shiftboss.ports import HistoryFilter, LetterFilter
+from shiftboss.ports import AuditFilter, HistoryFilter, LetterFilter
 from shiftboss.web.asked import GroupsAsked, Instant, LettersState, Limit, Name, RunAsked, RunId, Text
 from shiftboss.web.operation import Call
 
@@ -168,11 +169,49 @@ async def letter(call: Call, params: RunAsked) -> PageOfRun:
 
 
 class ActivityAsked(msgspec.Struct, frozen=True):
-    """`cursor`: the number of an event; those before it."""
+    """`by`: what people did, or what came of itself; `cursor`: the number of an event; those before it."""
 
     worker: Name | None = None
+    by: Literal["people", "system"] | None = None
     cursor: RunId | None = None
     limit: Limit = 50
+
+
+class AuditAsked(msgspec.Struct, frozen=True):
+    """`by`: a whole name; `cursor`: the number of an act; those before it."""
+
+    worker: Name | None = None
+    by: Text | None = None
+    action: Text | None = None
+    since: Instant | None = None
+    cursor: RunId | None = None
+    limit: Limit = 50
+
+
+class Acts(Value, frozen=True, omit_defaults=False):
+    """Newest first.  `next`: the cursor of the next page; None at the end."""
+
+    acts: tuple[Act, ...]
+    next: int | None
+
+
+async def audit(call: Call, params: AuditAsked) -> Acts:
+    """What people did, newest first; kept for a year, where other events go with the history."""
+    wanted = AuditFilter(
+        worker=params.worker,
+        by=params.by,
+        action=params.action,
+        since=params.since,
+        before=params.cursor,
+        limit=params.limit,
+    )
+    found = await call.ask(lambda views: views.audit(wanted))
+    return Acts(tuple(found), found[-1].id if len(found) == params.limit else None)
+
+
+async def verify_audit(call: Call) -> AuditVerdict:
+    """Is the audit what was sealed, and what of it can this server prove?"""
+    return await call.boss.verify_audit()
 
 
 class StoredEvent(Value, frozen=True, omit_defaults=False):
@@ -202,7 +241,7 @@ def _activity(views: Views, params: ActivityAsked) -> Activity:
         page = views.events(after=first, limit=EVENTS_AT_ONCE)
         newest_first = [(number, event) for number, event in reversed(page) if number < before]
         for number, event in newest_first:
-            if params.worker in (None, event.worker):
+            if params.worker in (None, event.worker) and params.by in (None, "people" if event.AUDITED else "system"):
                 found.append(StoredEvent(number, listed_event(event)))  # type: ignore[arg-type]  # every stored event is one of them
             if len(found) == params.limit:
                 return Activity(tuple(found), number)

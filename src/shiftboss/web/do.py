@@ -203,7 +203,7 @@ async def log_in(call: Call, body: LogIn) -> Response:
         raise Problem(400, "wrong-body", "Send `token` or `code`.")
     token = gate.token(body.token) if body.token is not None else gate.with_code(body.code or "")
     response = Response(status_code=204)
-    logged_in(call.request.scope, gate.log_in(call.request, response, token))
+    logged_in(call.request.scope, gate.log_in(call.request, response, token), call.acts)
     return response
 
 
@@ -213,5 +213,5 @@ async def log_out(call: Call, body: Nothing) -> Response:
     if isinstance(call.gate, WithTokens):
         access = call.gate.log_out(call.request, response)
         if access is not None:
-            logged_out(call.request.scope, access)
+            logged_out(call.request.scope, access, call.acts)
     return response

@@ -24,6 +24,7 @@ from shiftboss.app.views import Views
 from shiftboss.app.who import acting_as
 from shiftboss.errors import StoreUnavailable
 from shiftboss.web.access import Access, Gate, Role
+from shiftboss.web.acts import Acts
 from shiftboss.web.hub import Hub
 from shiftboss.web.problems import Problem, harmless
 from shiftboss.web.proxy import user_of
@@ -49,6 +50,7 @@ class Call(NamedTuple):
     request: Request
     hub: Callable[[], Hub]
     gate: Gate
+    acts: Acts
 
     async def ask(self, question: Callable[[Views], T]) -> T:
         """A question to the store.  Raises what the question raises, StoreUnavailable when it takes too long."""
@@ -124,11 +126,11 @@ class Operation:
         return worker
 
     async def respond(
-        self, boss: Orchestrator, hub: Callable[[], Hub], gate: Gate, sharing: Sharing, request: Request
+        self, boss: Orchestrator, hub: Callable[[], Hub], gate: Gate, acts: Acts, sharing: Sharing, request: Request
     ) -> Response:
         """Let the request in, read it, act, answer.  Raises Problem and what the function raises."""
         access = await admitted(gate, request, self.role)
-        call = Call(boss, access, request, hub, gate)
+        call = Call(boss, access, request, hub, gate, acts)
         given: dict[str, Any] = {}
         given_params = read_params(self.params, request)
         if self.params is not Nothing:

@@ -1,4 +1,4 @@
-"""Who was refused, said in the log: a person finds out who tries doors, and nobody can fill a disk by trying.
+"""Who was refused, in the log and counted for the audit: a person finds out who tries doors, and nobody fills a disk.
 
 Rules of this file
 - The first refusal of its kind from an address is said at once, more of them once a minute with their number; lines and
@@ -14,6 +14,7 @@ from starlette.types import Scope
 
 from shiftboss.clock import Clock
 from shiftboss.logs import get_logger
+from shiftboss.web.acts import Refused
 from shiftboss.web.addresses import address_of
 from shiftboss.web.problems import Problem
 from shiftboss.web.seldom import Seldom, and_more
@@ -26,13 +27,15 @@ log = get_logger("shiftboss.web.access")
 
 
 class Refusals:
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, counts: Refused) -> None:
         self._seldom = Seldom(clock)
+        self._counts = counts
 
     def note(self, scope: Scope, problem: Problem) -> None:
         """Say it, if it is about access and has not been said a moment ago."""
         if problem.status not in ACCESS:
             return
+        self._counts.count(scope, problem)
         address = address_of(scope)
         unsaid = self._seldom.counted((address, problem.kind))
         if unsaid is None:

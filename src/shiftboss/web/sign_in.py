@@ -1,4 +1,4 @@
-"""Who came in and who left, said in the log: the one place each.
+"""Who came in and who left, said in the log and in the audit: the one place each.
 
 Rules of this file
 - A line has the name that the audit has, and a cleaned address; never a token, a code or a cookie.
@@ -10,14 +10,17 @@ from starlette.types import Scope
 
 from shiftboss.logs import get_logger
 from shiftboss.web.access import Access
+from shiftboss.web.acts import Acts
 from shiftboss.web.addresses import address_of
 
 log = get_logger("shiftboss.web.access")
 
 
-def logged_in(scope: Scope, access: Access) -> None:
+def logged_in(scope: Scope, access: Access, acts: Acts) -> None:
+    acts.logged_in(scope, access)
     log.info("%s logged in as %s from %s", access.name, access.role.name.lower(), address_of(scope))
 
 
-def logged_out(scope: Scope, access: Access) -> None:
+def logged_out(scope: Scope, access: Access, acts: Acts) -> None:
+    acts.logged_out(scope, access)
     log.info("%s logged out from %s", access.name, address_of(scope))

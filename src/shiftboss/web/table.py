@@ -25,6 +25,8 @@ OPERATIONS: Final = (
     Operation("GET",    "/health",                          VIEWER,    see.health),
     Operation("GET",    "/events",                          VIEWER,    see.events),
     Operation("GET",    "/activity",                        VIEWER,    browse.activity),
+    Operation("GET",    "/audit",                           VIEWER,    browse.audit),
+    Operation("GET",    "/audit/verify",                    ADMIN,     browse.verify_audit),
     Operation("GET",    "/graph",                           VIEWER,    see.graph_),
     Operation("GET",    "/timeline",                        VIEWER,    see.timeline_),
     Operation("GET",    "/minutes",                         VIEWER,    see.minutes_),

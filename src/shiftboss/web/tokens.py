@@ -50,11 +50,22 @@ class WithTokens:
         self.sessions = sessions
         self.codes = codes
         self._own = own
+        self._last_own = own()
+        self._tell: Callable[[str, str], None] = lambda before, after: None
         self._file = file
 
     @property
     def own(self) -> Token | None:
-        return self._own()
+        before, self._last_own = self._last_own, self._own()
+        if before is not None and before != self._last_own:
+            self._tell(f"{before.name} as it was", f"{before.name} with another secret")
+        return self._last_own
+
+    def on_change(self, tell: Callable[[str, str], None]) -> None:
+        """Be told when others are let in than before."""
+        self._tell = tell
+        if self._file is not None:
+            self._file.on_change = tell
 
     async def access(self, request: Request) -> Access | None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")

@@ -15,7 +15,7 @@ import click
 from shiftboss.cli import place, table, talk
 from shiftboss.cli.command import Group, examples, store_option
 from shiftboss.cli.exits import Exit
-from shiftboss.errors import ConfigurationError
+from shiftboss.errors import ConfigurationError, StoreMissing
 
 if TYPE_CHECKING:
     from shiftboss.web.access_file import Entries
@@ -77,6 +77,7 @@ def new(name: str, role: str, access_file: str | None, store: str | None, app: s
     )
     parsed(changed)  # a name that is taken, or none
     _replace(file, changed)
+    _recorded(store, app, "token new", f"{name} {role}")
     click.echo(secret)
     talk.note(f"{name} is {role} by this token, which is shown only now; its digest stands in {file}")
     return Exit.DONE
@@ -107,8 +108,14 @@ def remove(name: str, access_file: str | None, store: str | None, app: str | Non
     if len(kept) == len(lines):
         raise ConfigurationError(f"{file} names no {name!r}; `shiftboss token list` shows whom it names")
     _replace(file, "".join(kept))
+    _recorded(store, app, "token remove", name)
     talk.note(f"{name} has no role any more")
     return Exit.DONE
+
+
+def _recorded(store: str | None, app: str | None, action: str, who: str) -> None:
+    with contextlib.suppress(StoreMissing):  # there may be tokens before there is a store
+        place.recorded(store, app, action, after=who)
 
 
 def _needs_web() -> None:
