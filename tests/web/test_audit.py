@@ -215,3 +215,17 @@ async def test_what_was_counted_is_written_when_the_server_stops():
         "1 × wrong-token from 192.0.2.1 (1)",
         "2 × wrong-token from 192.0.2.1 (2)",
     ]
+
+
+def test_a_token_of_the_environment_that_is_another_one_now_is_noted(file_shop, tmp_path, monkeypatch):
+    file = tmp_path / "secret"
+    file.write_text("the first token of this server\n")
+    monkeypatch.setenv("SHIFTBOSS_AUTH_TOKEN_FILE", str(file))
+    with serving(file_shop) as address, httpx.Client(base_url=address.url) as client:
+        file.write_text("the second token of this server, which is longer\n")
+        second = {"authorization": "Bearer the second token of this server, which is longer"}
+        assert client.get("api/v1/status", headers=second).status_code == 200
+        file_shop.sync.disable("pick")
+        found = [(act.action, act.before, act.after) for act in file_shop.sync.audit()][::-1]
+
+    assert found[0] == ("access changed", "token as it was", "token with another secret")
