@@ -193,6 +193,18 @@ def test_doctor_warns_of_a_store_that_everybody_may_write(cli, shop):
     assert "chmod o-w" in cli("doctor").out
 
 
+@pytest.mark.skipif(os.name == "nt", reason="modes of POSIX")
+def test_doctor_says_who_may_read_a_store_and_warns_when_that_is_everybody(cli, shop):
+    file = shop / "shiftboss.db"
+    for mode, says, warns in ((0o600, "for its owner", False), (0o660, "and the group", False), (0o644, "", True)):
+        file.chmod(mode)
+        found = cli("doctor")
+
+        assert says in found.out
+        assert ("everybody on this machine may read" in found.out) is warns
+        assert (f"chmod o-rwx {file}" in found.out) is warns
+
+
 def test_check_lets_a_good_app_pass(cli, shop):
     found = cli("check", "app.py")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import stat
 import time  # only asks which clocks there are; clock.py reads them
 from collections.abc import Callable, Iterator
@@ -155,7 +156,7 @@ def _permissions(path: Path) -> Iterator[Finding]:
             Severity.WARNING,
             "permissions",
             f"everybody may write {path}, and so decide what your workers do",
-            f"chmod o-w {path}",
+            f"chmod o-w {shlex.quote(str(path))}",
         )
     locked = [place for place in (path, path.parent) if place.exists() and not os.access(place, os.W_OK)]
     for place in locked:
@@ -165,8 +166,32 @@ def _permissions(path: Path) -> Iterator[Finding]:
             f"{place} cannot be written by this user",
             f"run as its owner, or: chown {place}",
         )
+    readable = [place for place in (path, Path(f"{path}-wal"), Path(f"{path}-shm")) if _mode(place) & stat.S_IROTH]
+    if readable:
+        names = " ".join(map(str, readable))
+        yield Finding(
+            Severity.WARNING,
+            "permissions",
+            f"everybody on this machine may read {names}: payloads, results, errors and log lines stand there",
+            f"chmod o-rwx {shlex.join(map(str, readable))}",
+        )
     if not locked and path.exists():
-        yield Finding(Severity.GOOD, "permissions", f"{path.name} and its folder can be written")
+        yield Finding(Severity.GOOD, "permissions", f"{path.name} and its folder can be written; for {_readers(path)}")
+
+
+def _mode(path: Path) -> int:
+    try:
+        return path.stat().st_mode
+    except OSError:
+        return 0
+
+
+def _readers(path: Path) -> str:
+    """ "its owner ada and the group shop"."""
+    try:
+        return f"its owner {path.owner()}" + (f" and the group {path.group()}" if _mode(path) & stat.S_IRGRP else "")
+    except (KeyError, NotImplementedError, OSError):  # an id without a name; Windows
+        return f"mode {_mode(path) & 0o777:04o}"
 
 
 # ── the store ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -50,7 +50,7 @@ class Span:
 WHOLE = Span(0, 0)
 
 
-def open_file(path: str | os.PathLike[str], flags: int, mode: int = 0o644) -> int:
+def open_file(path: str | os.PathLike[str], flags: int, mode: int = 0o600) -> int:
     """A descriptor that no child keeps."""
     with _lock:
         descriptor = os.open(path, flags | os.O_CLOEXEC, mode)

@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from shiftboss.stores import file_locks
+from shiftboss.stores import file_locks, file_modes
 from shiftboss.stores.file_locks import HAS_LOCKS, WHOLE
 
 if HAS_LOCKS:  # not on Windows: nobody can tell there, leases decide
@@ -32,10 +32,11 @@ _lock = threading.Lock()  # protects _held, and makes "is it ours?" and opening 
 
 
 class NodeFiles:
-    """The files of one store.  *known* tells which nodes have a row."""
+    """The files of one store, in a folder beside it.  *known* tells which nodes have a row."""
 
-    def __init__(self, folder: Path, known: Callable[[], Collection[str]]) -> None:
-        self._folder = folder
+    def __init__(self, store: Path, known: Callable[[], Collection[str]]) -> None:
+        self._store = store
+        self._folder = Path(f"{store}.nodes")
         self._known = known
 
     @contextmanager
@@ -64,13 +65,14 @@ class NodeFiles:
 
     def _take(self, node: str) -> tuple[Path, int, tuple[int, int, int]]:
         """Lock first, give it its name afterwards: nobody ever sees a living node's file without its lock."""
-        self._folder.mkdir(exist_ok=True)
+        file_modes.make_folder(self._folder, self._store)
         path = self._path(node)
         draft = self._folder / f".{path.name}.{os.urandom(4).hex()}"
         with _lock:
             descriptor = file_locks.open_file(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL)
             try:
                 _lock_it(descriptor)
+                file_modes.share_like(descriptor, self._store)
                 with suppress(OSError):  # for people; a full disk must not keep a node from starting
                     os.write(descriptor, f"{os.getpid()}\n".encode())
                 key = _key(os.fstat(descriptor))

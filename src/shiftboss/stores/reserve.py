@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from shiftboss.clock import SystemClock
+from shiftboss.stores import file_modes
 
 RESERVE_BYTES = 2 * 1024 * 1024  # some 2,000 outcomes with their pages
 ENOUGH_BYTES = 4 * RESERVE_BYTES  # free, before the reserve is made (again): it must not fill the disk itself
@@ -27,8 +28,9 @@ _clock = SystemClock()
 class Reserve:
     """Used from the threads of all sessions of a store."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        self._path = Path(f"{store}.reserve")
         self._is_kept = False  # by this process: clients do not make it
         self._is_tight = False
         self._looked_s = float("-inf")
@@ -80,8 +82,9 @@ class Reserve:
         if self.free_bytes < ENOUGH_BYTES:
             return False
         try:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, file_modes.ALONE)
             try:
+                file_modes.share_like(descriptor, self._store)
                 _allocate(descriptor)
             finally:
                 os.close(descriptor)

@@ -1,7 +1,8 @@
 """One machine, any number of processes: everything in one SQLite file.
 
 Rules of this file
-- The file is ours alone; beside it lie its log (-wal, -shm), `.reserve` (W3) and `.nodes/`, the lock files of C4.
+- The file is ours alone; beside it lie its log (-wal, -shm), `.reserve` (W3) and `.nodes/`, the lock files of C4.  Who
+  may read them, `file_modes.py` says.
 - It is never opened but through apsw: closing any other descriptor of it would drop SQLite's locks in this process.
 - A file that was moved, deleted or replaced while in use is noticed before the next transaction: writing on into a
   file without a name would lose everything at the end of the process.
@@ -46,8 +47,8 @@ class SqliteStore:
         self._path = Path(os.path.abspath(path))  # not resolve(): links are the user's business
         self._clock = clock
         self._durability = Durability(durability)
-        self._reserve = Reserve(Path(f"{self._path}.reserve"))
-        self._nodes = NodeFiles(Path(f"{self._path}.nodes"), self._node_ids)
+        self._reserve = Reserve(self._path)
+        self._nodes = NodeFiles(self._path, self._node_ids)
         self._sessions: list[SqliteSession] = []
         self._lock = threading.Lock()  # protects _sessions
         self._place: tuple[int, int] | None = None  # device and inode of the file that was opened

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from shiftboss.errors import ConfigurationError, StoreDamaged, StoreMissing, StoreReadOnly, StoreTooNew, StoreTooOld
-from shiftboss.stores import file_locks, migrating, sqlite_errors
+from shiftboss.stores import file_locks, file_modes, migrating, sqlite_errors
 from shiftboss.stores.sqlite_file import Database, Durability
 from shiftboss.stores.sqlite_header import Header, header_of
 
@@ -150,6 +150,7 @@ def _make(path: Path, durability: Durability) -> None:
     """Make a whole store beside *path* and link it into place; whoever comes second throws its own away."""
     draft = path.with_name(f".{path.name}.new-{os.getpid()}-{os.urandom(4).hex()}")
     try:
+        file_modes.make_store_file(draft)
         db = Database(draft, durability=durability, create=True)
         try:
             db.run("PRAGMA journal_mode = WAL")
