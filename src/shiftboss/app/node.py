@@ -30,6 +30,7 @@ from shiftboss.observe.log import log_events
 from shiftboss.observe.tracing import Tracing
 from shiftboss.ports import Executor, Store
 from shiftboss.stores.encoded import cipher_of
+from shiftboss.stores.urls import elsewhere
 
 if TYPE_CHECKING:
     from shiftboss.app.orchestrator import Orchestrator
@@ -93,7 +94,9 @@ class NodeParts:
         if "command" in kinds:
             from shiftboss.executors.command_executor import CommandExecutor  # as above
 
-            self.executors["command"] = CommandExecutor(boss.command_slots, self.store.clock)
+            self.executors["command"] = CommandExecutor(
+                boss.command_slots, self.store.clock, store=elsewhere(boss.store_url)
+            )
         if any(kind.startswith("pool:") for kind in kinds):
             from shiftboss.executors.pool import PoolBody, PoolExecutor  # as above
 

@@ -42,7 +42,7 @@ from shiftboss.errors import (
     ShiftbossError,
     StoreMissing,
 )
-from shiftboss.executors import place
+from shiftboss.executors import environment, place
 from shiftboss.executors.command import Command
 from shiftboss.ports import Body, Codec, Store
 
@@ -223,7 +223,7 @@ class Orchestrator(Operations):
     @property
     def store_url(self) -> str:
         """The command's --store, else SHIFTBOSS_STORE, else the one given here, else ./shiftboss.db."""
-        return self.store_override or os.environ.get("SHIFTBOSS_STORE") or self._given_store or DEFAULT_STORE
+        return self.store_override or environment.store_address() or self._given_store or DEFAULT_STORE
 
     @property
     def is_started(self) -> bool:

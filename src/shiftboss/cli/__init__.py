@@ -9,6 +9,10 @@ Rules of this folder
 
 def main() -> None:
     """The entry point of the console script."""
+    from shiftboss.cli.own_arguments import take_arguments
+
+    arguments = take_arguments()  # before anything else: others can see them
+
     from shiftboss.cli.root import root
 
-    root.main(prog_name="shiftboss")
+    root.main(arguments, prog_name="shiftboss")

@@ -14,7 +14,7 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,19 +48,26 @@ Happening = Saved | Signalled | Ended
 def reload_on_save(app: str | None, *, http: str | None, store: str | None, shutdown_timeout_s: float) -> int:
     """Until a signal; the exit code is that of the last process.  Raises ConfigurationError for a wrong address."""
     address = free_address(DEFAULT, or_any=True) if http is None else free_address(address_of(http), or_any=False)
-    command = _command(app, address, store, shutdown_timeout_s)
+    command = _command(app, address, shutdown_timeout_s)
+    environment = {**os.environ, **({} if store is None else {"SHIFTBOSS_STORE": store})}  # arguments can be seen
     happenings: queue.SimpleQueue[Happening] = queue.SimpleQueue()
     folder = folder_of(app)
     with heard(lambda number: happenings.put(Signalled(number))), _watching(folder, happenings):
         talk.note(f"watching {folder} for changes of *.py; Ctrl-C ends")
-        return _Reloader(command, happenings, end_within_s=shutdown_timeout_s + KILL_AFTER_S).run()
+        return _Reloader(command, environment, happenings, end_within_s=shutdown_timeout_s + KILL_AFTER_S).run()
 
 
 class _Reloader:
     def __init__(
-        self, command: Sequence[str], happenings: queue.SimpleQueue[Happening], *, end_within_s: float
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        happenings: queue.SimpleQueue[Happening],
+        *,
+        end_within_s: float,
     ) -> None:
         self._command = command
+        self._environment = environment
         self._happenings = happenings
         self._end_within_s = end_within_s
         self._process: subprocess.Popen[bytes] | None = None  # None: waiting for a save
@@ -90,7 +97,9 @@ class _Reloader:
     def _start(self) -> None:
         self._wants_new = False
         # A group of its own, or Ctrl-C would reach it twice: from the terminal, and from here.
-        self._process = process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, process_group=0)  # noqa: S603  # ourselves
+        self._process = process = subprocess.Popen(  # noqa: S603  # ourselves
+            self._command, env=self._environment, stdin=subprocess.DEVNULL, process_group=0
+        )
         threading.Thread(target=self._await, args=(process,), name="shiftboss-app", daemon=True).start()
 
     def _await(self, process: subprocess.Popen[bytes]) -> None:
@@ -162,12 +171,11 @@ def folder_of(app: str | None) -> Path:
     return folder
 
 
-def _command(app: str | None, address: Address, store: str | None, shutdown_timeout_s: float) -> list[str]:
+def _command(app: str | None, address: Address, shutdown_timeout_s: float) -> list[str]:
     return [
         *(sys.executable, "-m", "shiftboss.cli.beneath", str(os.getpid()), "run"),
         *([] if app is None else [app]),
         *("--http", str(address), "--shutdown-timeout", f"{shutdown_timeout_s:g}s"),
-        *([] if store is None else ["--store", store]),
     ]
 
 

@@ -62,6 +62,11 @@ def shown(address: str) -> str:
     return f"{place}?{asked}" if asked else place
 
 
+def without_password(address: str) -> str:
+    """As it may be shown, where it is the address of a server; that of a file is what it is."""
+    return shown(address) if is_of_server(address.strip().removeprefix(SQLITE)) else address
+
+
 def is_of_server(path: str) -> bool:
     """Whether what should name a file looks like the address of a server, complete or not."""
     if "://" in path or _PAIRS.search(path):

@@ -32,7 +32,7 @@ from shiftboss.clock import SystemClock
 from shiftboss.context import SAY_EVERY_S, Announcement, Context, current
 from shiftboss.core.model import Failed, Outcome
 from shiftboss.core.worker import Definition
-from shiftboss.executors import place
+from shiftboss.executors import environment, place
 from shiftboss.executors.attempt import Attempt
 from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.entry import Entry, body_of
@@ -155,6 +155,7 @@ class _Child:
                 self._script = message.script
                 logging.getLogger().setLevel(message.level)
                 self._levels = message.levels
+                environment.take_from_node(message.store)
             case Work():
                 if message.stopping:
                     self._announcement.make()

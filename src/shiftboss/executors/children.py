@@ -23,6 +23,7 @@ from typing import Any
 from shiftboss.clock import Clock
 from shiftboss.core.model import Failed
 from shiftboss.errors import ConfigurationError
+from shiftboss.executors import environment
 from shiftboss.executors.attempt import Attempt
 from shiftboss.executors.entry import Entry
 from shiftboss.executors.family import Family, code_of, has_ended
@@ -75,7 +76,16 @@ class Child:
         self.pidfd = _pidfd(self.pid)
         lifeline.hold(self.pid)
         level = logging.getLogger().getEffectiveLevel()
-        self.send(Hello(path=list(sys.path), argv=list(sys.argv), script=this_script(), level=level, levels=_levels()))
+        self.send(
+            Hello(
+                path=list(sys.path),
+                argv=list(sys.argv),
+                script=this_script(),
+                level=level,
+                levels=_levels(),
+                store=environment.store_address(),
+            )
+        )
 
     # talking
 
@@ -173,7 +183,7 @@ def _spawn(fd: int, *, mark: str) -> subprocess.Popen[bytes]:
         stdout=output,
         stderr=output,
         pass_fds=(fd,),
-        env={**os.environ, MARK: mark},
+        env={**environment.of_child(), MARK: mark},
         start_new_session=True,
     )
 

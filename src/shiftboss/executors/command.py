@@ -19,9 +19,10 @@ from typing import Any, Literal
 import msgspec
 
 from shiftboss.context import UnfitPayload, storable
-from shiftboss.core.kinds import Table, many, optional, shown, size, whole, word
+from shiftboss.core.kinds import Table, flag, many, optional, shown, size, whole, word
 from shiftboss.core.model import Error, Failed, Outcome, Run, Succeeded, TimedOut, Unfit
 from shiftboss.errors import ConfigurationError, WrongPayload
+from shiftboss.executors import environment
 from shiftboss.executors.body import MAX_PAYLOAD_BYTES
 from shiftboss.executors.capture import Capture
 from shiftboss.executors.failure import MAX_MESSAGE_CHARS, cut, error_of
@@ -54,12 +55,13 @@ class Command:
     retry_codes: frozenset[int]
     fatal_codes: frozenset[int]
     output_bytes: int
+    store: bool = False
 
     def __str__(self) -> str:
         return shlex.join(self.argv)
 
-    def environment(self, run: Run, mark: str, traceparent: str | None) -> dict[str, str]:
-        """This process's environment, then `env`, then what the program may want to know of its run."""
+    def environment(self, run: Run, mark: str, traceparent: str | None, *, store: str) -> dict[str, str]:
+        """This process's environment without our secrets, then `env`, then what the program may want to know."""
         own = {
             "SHIFTBOSS_RUN_ID": str(run.id),
             "SHIFTBOSS_WORKER": run.worker,
@@ -69,7 +71,8 @@ class Command:
             MARK: mark,
             **({} if traceparent is None else {VARIABLE: traceparent}),
         }
-        given = {**os.environ, **self.env, **own}
+        handed_on = {environment.STORE: store} if self.store and store else {}
+        given = {**environment.of_program(), **handed_on, **self.env, **own}
         return {name: value for name, value in given.items() if value is not None}
 
     def is_success(self, code: int) -> bool:
@@ -89,14 +92,16 @@ def command(
     retry_codes: Iterable[int] = (),
     fatal_codes: Iterable[int] = (),
     output_bytes: int | str = OUTPUT_BYTES,
+    store: bool = False,
 ) -> Command:
     """A program to be registered as a worker: `boss.register("backup", command(["pg_dump", "shop"]), cron="@daily")`.
 
     *argv* is the program and its arguments; there is no shell.  *env* is added to this process's environment, None
-    removes a name.  *stdin*: "payload" gives the run's payload as JSON, None an empty stdin and refuses payloads.
-    Codes that are neither success nor fatal are retried; with *retry_codes* only those are, and -9 stands for a death
-    by signal 9.  *output_bytes* (a number, or a text like "64KB") of stdout and of stderr each are kept,
-    head and tail.  Raises ConfigurationError.
+    removes a name.  Of our own variables only harmless ones are in it; with *store* SHIFTBOSS_STORE is the address of
+    the node's store, with its password, for a program that calls `shiftboss`.  *stdin*: "payload" gives the run's
+    payload as JSON, None an empty stdin and refuses payloads.  Codes that are neither success nor fatal are retried;
+    with *retry_codes* only those are, and -9 stands for a death by signal 9.  *output_bytes* (a number, or a text like
+    "64KB") of stdout and of stderr each are kept, head and tail.  Raises ConfigurationError.
     """
     if isinstance(argv, (str, bytes)):
         words = os.fsdecode(argv).split()
@@ -111,6 +116,7 @@ def command(
             "retry_codes": retry_codes,
             "fatal_codes": fatal_codes,
             "output_bytes": output_bytes,
+            "store": store,
         },
         of="command(…)",
     )
@@ -158,6 +164,7 @@ OPTIONS = Table(
     retry_codes=_codes,
     fatal_codes=_codes,
     output_bytes=size,
+    store=flag,
 )
 
 

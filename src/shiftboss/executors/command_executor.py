@@ -35,8 +35,10 @@ class CommandExecutor:
 
     kind = "command"
 
-    def __init__(self, slots: int, clock: Clock) -> None:
+    def __init__(self, slots: int, clock: Clock, *, store: str = "") -> None:
+        """*store*: its address, for commands that are given it (`store=True`)."""
         self.slots = slots
+        self._store = store
         self._clock = clock
         self._announcement = Announcement()
         self._lifeline = Lifeline()
@@ -195,7 +197,7 @@ class CommandExecutor:
         mark = f"{self._lifeline.mark}.{run_id}.{fence}."
         wants_stdin = chosen.stdin == "payload" and payload is not None
         try:
-            environment = chosen.environment(attempt.launch.run, mark, attempt.launch.traceparent)
+            environment = chosen.environment(attempt.launch.run, mark, attempt.launch.traceparent, store=self._store)
             process = _popen(chosen, environment, wants_stdin=wants_stdin)
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             return not_started(chosen, error)

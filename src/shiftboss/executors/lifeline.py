@@ -15,6 +15,7 @@ import subprocess
 import threading
 from pathlib import Path
 
+from shiftboss.executors import environment
 from shiftboss.executors.interpreter import interpreter
 from shiftboss.logs import get_logger
 
@@ -84,6 +85,7 @@ class Lifeline:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 cwd="/",
+                env=environment.of_program(),
                 bufsize=0,
                 start_new_session=True,  # out of reach of what a terminal or a supervisor sends to our group
             )

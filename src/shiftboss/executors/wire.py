@@ -35,6 +35,7 @@ class Hello(msgspec.Struct, tag="hello"):
     script: Script
     level: int
     levels: dict[str, int] = {}
+    store: str | None = None  # SHIFTBOSS_STORE, whose password the child's environment lacks
 
 
 class Work(msgspec.Struct, tag="work"):

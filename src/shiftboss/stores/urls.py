@@ -9,6 +9,7 @@ Rules of this file
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from urllib.parse import parse_qsl
 
@@ -56,6 +57,12 @@ def file_of(url: str) -> str | None:
     """The file of a store in SQLite; None for the others.  Raises ConfigurationError."""
     address = url.strip().partition("?")[0]
     return None if address.startswith(POSTGRES) or address in (MEMORY, "memory://") else _path(address, url)
+
+
+def elsewhere(url: str) -> str:
+    """The same address for a process that stands in another folder.  Raises ConfigurationError."""
+    path, query = file_of(url), url.strip().partition("?")[1:]
+    return url if path is None else f"{SQLITE}{os.path.abspath(path)}{''.join(query)}"
 
 
 def _takes_no(durability: str | None, fact: str) -> None:
