@@ -1,5 +1,8 @@
 """From what is typed to an app."""
 
+import contextlib
+
+import apsw
 import pytest
 
 ONE = "from shiftboss import Orchestrator\nboss = Orchestrator()\n\n@boss.worker(every=60)\ndef tick(): ...\n"
@@ -138,19 +141,74 @@ def test_what_is_typed_goes_before_the_environment_and_both_before_the_app(cli, 
     assert cli("status", "--json").json["store"].endswith("/shiftboss.db")
 
 
-def test_the_store_of_an_app_that_lies_here_is_found_and_said(cli, empty):
-    write(empty, "app.py", ONE.replace("Orchestrator()", "Orchestrator('sqlite:///jobs.db')", 1))
+HOSTILE = """# shiftboss
+from pathlib import Path
+Path(__file__).with_name("ran").touch()
+from shiftboss import Orchestrator
+boss = Orchestrator("sqlite:///jobs.db")
+"""
+LOOKING = (
+    ("status",), ("status", "--json"), ("why", "tick"), ("show", "tick"), ("runs",), ("logs", "tick"), ("next", "tick"), ("graph",),
+    ("health",), ("probe",), ("nodes",), ("trigger", "tick"), ("cancel", "1"), ("enable", "tick"), ("disable", "tick"),
+    ("forget", "tick", "--yes"), ("dead",), ("dead", "replay", "1"), ("doctor",), ("migrate",), ("prune", "--yes"), ("audit",),
+    ("--help",), ("--version",), ("status", "--help"), ("completion", "bash"),
+)  # fmt: skip
 
-    found = cli("status")
 
-    assert "using the store of app.py:boss" in found.err
-    assert "jobs.db" in found.err.splitlines()[-1]
+@pytest.mark.parametrize("name", ["app.py", "main.py", "workers.py"])
+def test_nobody_runs_what_lies_in_a_folder_by_merely_standing_there(cli, empty, name):
+    """A12: looking, acting and completing import no app that nobody named."""
+    write(empty, name, HOSTILE)
+
+    for words in LOOKING:
+        cli(*words)
+        assert not (empty / "ran").exists(), words
+        (empty / "shiftboss.db").unlink(missing_ok=True)
 
 
-def test_a_file_that_does_not_speak_of_us_is_not_run_to_look_into_it(cli, empty):
-    write(empty, "app.py", "raise SystemExit('launched')\n")
+@pytest.mark.parametrize("settings", ["", "[tool.shiftboss]\napp = 'app.py'\n"])
+@pytest.mark.parametrize(
+    "typed", ["why ", "why t", "trigger ", "status -s x.db ", "show --app app.py ", "run ", "check ", "dead -"]
+)
+def test_a_shell_that_completes_runs_nothing_whatever_the_folder_says(cli, empty, typed, settings):
+    """A12: also no app that its settings name."""
+    write(empty, "app.py", HOSTILE)
+    write(empty, "pyproject.toml", settings)
+    words = f"shiftboss {typed}"
 
-    assert "launched" not in cli("status").err
+    found = cli(_SHIFTBOSS_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=str(len(words.split(" ")) - 1))
+
+    assert found.err == ""
+    assert not (empty / "ran").exists()
+
+
+def test_a_shell_is_offered_no_name_that_no_declaration_could_have(cli, shop):
+    with contextlib.closing(apsw.Connection("shiftboss.db")) as file:
+        file.execute("UPDATE worker SET name = 'p$(touch ran)' || char(10) || 'p' WHERE name = 'pick'")
+
+    found = cli(_SHIFTBOSS_COMPLETE="bash_complete", COMP_WORDS="shiftboss why p", COMP_CWORD="2")
+
+    assert "touch" not in found.out
+
+
+def test_where_an_app_lies_that_may_have_another_store_it_is_said_how_to_name_it(cli, empty):
+    write(empty, "app.py", HOSTILE)
+
+    for words in (("status",), ("trigger", "tick")):
+        found = cli(*words)
+        assert found.code == 4
+        assert "if app.py here has a store of its own, name the app: --app app.py" in found.err
+    assert not (empty / "ran").exists()
+    assert "--app" not in cli("status", "-s", "other.db").err
+
+
+def test_an_app_that_was_named_is_imported_for_its_store(cli, empty):
+    write(empty, "app.py", HOSTILE)
+
+    assert "jobs.db" in cli("status", "--app", "app.py").err
+    assert "jobs.db" in cli("status", SHIFTBOSS_APP="app.py").err
+    write(empty, "pyproject.toml", "[tool.shiftboss]\napp = 'app.py'\n")
+    assert "jobs.db" in cli("status").err
 
 
 def test_a_store_in_memory_is_not_looked_for_in_another_process(cli, empty):

@@ -3,7 +3,7 @@
 Rules of this file
 - A file is imported under the name that its package gives it, so that children and pickles find the same module.
 - What goes wrong in user code is shown as theirs: their traceback, without our frames.
-- Nothing is imported to look at it unless somebody asked to run it, or it says "shiftboss".
+- Nothing is imported but what somebody named, or asked to run or to check where it lies (`run`, `dev`, `check`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from shiftboss.app.orchestrator import Orchestrator
 
 CONVENTIONAL = ("app.py", "main.py", "workers.py")
+MAX_LOOK_BYTES = 1 << 20  # a file of code is shorter
 WAYS = "name it as module:attr, file.py or file.py:attr, or set [tool.shiftboss] app in pyproject.toml"
 
 
@@ -58,9 +59,19 @@ def find_app() -> App:
     raise ConfigurationError(f"which app?  {found}; {WAYS}")
 
 
-def likely_app() -> bool:
-    """Whether a conventional file lies here that speaks of us: others must not be run just to look."""
-    return any(file.is_file() and b"shiftboss" in file.read_bytes() for file in map(Path, CONVENTIONAL))
+def likely_app() -> str | None:
+    """A conventional file here that speaks of us; it is read, and not run."""
+    return next((name for name in CONVENTIONAL if _speaks_of_us(Path(name))), None)
+
+
+def _speaks_of_us(file: Path) -> bool:
+    if not file.is_file():  # a pipe would keep us waiting
+        return False
+    try:
+        with file.open("rb") as opened:
+            return b"shiftboss" in opened.read(MAX_LOOK_BYTES)
+    except OSError:
+        return False
 
 
 # ── importing ────────────────────────────────────────────────────────────────────────────────────────────────────

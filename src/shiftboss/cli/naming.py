@@ -2,7 +2,8 @@
 
 Rules of this file
 - A worker goes before a run: names may be digits.
-- Completion never complains: whatever goes wrong, nothing is offered.
+- Completion never complains: whatever goes wrong, nothing is offered.  It imports no app, named or not, and offers no
+  name that a declaration could not have: a shell would take it apart.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from shiftboss.app.views import Views
+from shiftboss.core.worker import NAME
 from shiftboss.errors import UnknownRun, UnknownWorker
 
 
@@ -57,7 +59,7 @@ class WorkerName(click.ParamType[str]):
                 names = sorted(views.snapshot().workers)
         except Exception:  # noqa: BLE001  # no store, a broken one, a busy one: a shell must not show that here
             return []
-        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+        return [CompletionItem(name) for name in names if name.startswith(incomplete) and NAME.fullmatch(name)]
 
 
 worker_name = WorkerName()

@@ -2,18 +2,19 @@
 
 Rules of this file
 - --store, else SHIFTBOSS_STORE, else the settings, else that of the app, else ./shiftboss.db: the library's own order.
-- Reading imports no app that nobody named, unless there is no ./shiftboss.db and one lies here; and it says so.
+- No app is imported that nobody named: who merely stands in a folder runs nothing that lies there.  Where its store may
+  be another one than ./shiftboss.db, the message says how to name it.
 - Neither way creates a store, unless it is told to.
 """
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from shiftboss.app.orchestrator import DEFAULT_STORE, Orchestrator
 from shiftboss.app.views import Views
@@ -41,11 +42,6 @@ def store_url(store: str | None, app: str | None) -> str:
         return _readable(store)
     if app is not None:
         return _readable(load_app(app).boss.store_url)
-    if not Path(DEFAULT_FILE).exists() and likely_app():
-        found = find_app()
-        if found.boss.store_url != DEFAULT_STORE:
-            talk.note(f"using the store of {found.name}: {found.boss.store_url}")
-            return _readable(found.boss.store_url)
     return DEFAULT_STORE
 
 
@@ -56,14 +52,24 @@ def _readable(url: str) -> str:
 
 
 @contextmanager
+def _saying_of_an_app(store: str | None, app: str | None) -> Iterator[None]:
+    """A store that is missing may be another one, which only an app that lies here can tell."""
+    try:
+        yield
+    except StoreMissing as error:
+        file = likely_app() if store is None and app is None else None
+        if file is None:
+            raise
+        raise StoreMissing(f"{error}; if {file} here has a store of its own, name the app: --app {file}") from error
+
+
+@contextmanager
 def reading(store: str | None, app: str | None) -> Iterator[Views]:
     """Questions to the store.  Raises StoreMissing and whatever else the store raises."""
-    with opened(store_url(store, app)) as (found, clock):
-        views = Views(found, clock)
-        try:
-            yield views
-        finally:
-            views.close()
+    with contextlib.ExitStack() as stack:
+        with _saying_of_an_app(store, app):
+            found, clock = stack.enter_context(opened(store_url(store, app)))
+        yield stack.enter_context(contextlib.closing(Views(found, clock)))
 
 
 @contextmanager
@@ -102,7 +108,8 @@ def operating(
     # What the store says is the command's own message; without a handler Python would print it beside that.
     logging.getLogger("shiftboss.engine").addHandler(logging.NullHandler())
     boss.store_override = store_url(store, app) if store is not None or app is None else _readable(boss.store_url)
-    boss.sync.open(create=create, wait=wait_s)
+    with _saying_of_an_app(store, app):
+        boss.sync.open(create=create, wait=wait_s)
     try:
         with acting_as(who()):  # a person: also what code does without a name, a trigger, is audited (A1)
             yield boss
