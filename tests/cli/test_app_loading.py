@@ -148,16 +148,17 @@ from shiftboss import Orchestrator
 boss = Orchestrator("sqlite:///jobs.db")
 """
 LOOKING = (
-    ("status",), ("status", "--json"), ("why", "tick"), ("show", "tick"), ("runs",), ("logs", "tick"), ("next", "tick"), ("graph",),
-    ("health",), ("probe",), ("nodes",), ("trigger", "tick"), ("cancel", "1"), ("enable", "tick"), ("disable", "tick"),
-    ("forget", "tick", "--yes"), ("dead",), ("dead", "replay", "1"), ("doctor",), ("migrate",), ("prune", "--yes"), ("audit",),
-    ("--help",), ("--version",), ("status", "--help"), ("completion", "bash"),
+    ("status",), ("status", "--json"), ("why", "tick"), ("show", "tick"), ("runs",), ("logs", "tick"), ("next", "tick"),
+    ("graph",), ("health",), ("probe",), ("nodes",), ("trigger", "tick"), ("cancel", "1"), ("enable", "tick"),
+    ("disable", "tick"), ("forget", "tick", "--yes"), ("dead",), ("dead", "replay", "1"), ("doctor",), ("migrate",),
+    ("prune", "--yes"), ("audit",), ("token", "list"), ("--help",), ("--version",), ("status", "--help"),
+    ("completion", "bash"),
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["app.py", "main.py", "workers.py"])
 def test_nobody_runs_what_lies_in_a_folder_by_merely_standing_there(cli, empty, name):
-    """A12: looking, acting and completing import no app that nobody named."""
+    """A11: looking, acting and completing import no app that nobody named."""
     write(empty, name, HOSTILE)
 
     for words in LOOKING:
@@ -171,7 +172,7 @@ def test_nobody_runs_what_lies_in_a_folder_by_merely_standing_there(cli, empty, 
     "typed", ["why ", "why t", "trigger ", "status -s x.db ", "show --app app.py ", "run ", "check ", "dead -"]
 )
 def test_a_shell_that_completes_runs_nothing_whatever_the_folder_says(cli, empty, typed, settings):
-    """A12: also no app that its settings name."""
+    """A11: also no app that its settings name."""
     write(empty, "app.py", HOSTILE)
     write(empty, "pyproject.toml", settings)
     words = f"shiftboss {typed}"

@@ -251,7 +251,8 @@ def test_log_records_are_those_of_the_node_and_carry_the_run(processes, caplog):
     assert (inside.getMessage(), inside.levelno, inside.page) == ("inside 5", logging.WARNING, 7)
     assert (inside.worker, inside.run, inside.attempt) == ("tester", started.launch.run.id, 2)
     assert inside.pathname.endswith("process_bodies.py")
-    assert caught.getMessage().startswith("caught\nTraceback")
+    assert caught.getMessage() == "caught"
+    assert caught.exc_text.startswith("    Traceback")
 
 
 def test_an_announced_shutdown_is_seen_by_running_bodies_and_later_ones(processes):

@@ -1,4 +1,4 @@
-"""Who may read what a store makes on a disk; real files, and real users where root runs this."""
+"""A9: who may read what a store makes on a disk; real files, and real users where root runs this."""
 
 from __future__ import annotations
 
@@ -54,11 +54,13 @@ def _umask(request):
 
 @pytest.mark.usefixtures("_umask")
 def test_a_new_store_and_all_beside_it_is_its_owners_alone_whatever_the_umask(folder):
+    """A9"""
     assert modes_while_it_runs(folder / "jobs.db") == {
         "jobs.db": 0o600,
         "jobs.db-wal": 0o600,
         "jobs.db-shm": 0o600,
         "jobs.db.reserve": 0o600,
+        "jobs.db.audit-key": 0o600,
         "jobs.db.nodes": 0o700,
         "node": 0o600,
     }
@@ -66,6 +68,7 @@ def test_a_new_store_and_all_beside_it_is_its_owners_alone_whatever_the_umask(fo
 
 @pytest.mark.usefixtures("_umask")
 def test_in_a_setgid_folder_it_is_the_groups_too(folder):
+    """A9"""
     folder.chmod(0o2775)
 
     found = modes_while_it_runs(folder / "jobs.db")
@@ -87,6 +90,7 @@ def test_in_a_setgid_folder_it_is_the_groups_too(folder):
     ],
 )
 def test_a_store_that_is_there_keeps_its_mode_and_so_does_its_log(folder, given, file, beside, nodes):
+    """A9"""
     store = folder / "jobs.db"
     modes_while_it_runs(store)
     for each in folder.iterdir():

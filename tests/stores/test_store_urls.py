@@ -165,6 +165,7 @@ PIECES = ("geheim", "heim", "eim")
 
 @pytest.mark.parametrize("secret", SECRETS)
 def test_no_message_about_an_address_has_its_password_or_a_piece_of_it_and_no_file_gets_its_name(secret, tmp_path):
+    """A10"""
     for form in WITH_SECRET:
         url = form.format(secret)
         try:
@@ -194,6 +195,7 @@ def test_no_message_about_an_address_has_its_password_or_a_piece_of_it_and_no_fi
     ],
 )
 def test_what_looks_like_the_address_of_a_server_is_no_file_and_the_message_says_what_is(url, says):
+    """A10"""
     with pytest.raises(ConfigurationError, match=re.escape(says)) as caught:
         open_store(url, FrozenClock())
 

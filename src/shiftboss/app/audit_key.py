@@ -1,8 +1,9 @@
 """The key that seals the audit, and the last seal as this machine remembers it: both outside the store (A8).
 
 Rules of this file
-- SHIFTBOSS_AUDIT_KEY, else the file SHIFTBOSS_AUDIT_KEY_FILE, else a file of mode 0600: beside a store that is a file,
-  in the user's state folder for others.  A node makes that file at its first start; a client takes what there is.
+- SHIFTBOSS_AUDIT_KEY, else the file SHIFTBOSS_AUDIT_KEY_FILE, else a file of mode 0600 (0660 in a setgid folder):
+  beside a store that is a file, in the user's state folder for others.  A node makes that file at its first start; a
+  client takes what there is.
 - Lines behind the first are former keys: they verify, and seal nothing.
 - A key that cannot be had stops nothing: it is said, and other processes seal.
 """
@@ -22,6 +23,7 @@ from shiftboss.core.audit import Head, Key
 from shiftboss.errors import ConfigurationError
 from shiftboss.logs import get_logger
 from shiftboss.ports import Store
+from shiftboss.stores import file_modes
 
 log = get_logger("shiftboss.audit")
 
@@ -155,8 +157,7 @@ def _write(place: Path, data: bytes) -> None:
 
 def _draft(place: Path, data: bytes) -> Path:
     draft = place.with_name(f".{place.name}.{os.getpid()}-{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
+    with os.fdopen(file_modes.new_file(draft), "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

@@ -1,7 +1,8 @@
 """Who may read what we make on a disk: its owner alone, unless the folder or the store says that a group shares it.
 
 Rules of this file
-- A new store is 0600, and 0660 in a setgid folder, whatever the umask says; SQLite gives its log the mode of the file.
+- A new store or key is 0600, and 0660 in a setgid folder, whatever the umask says; SQLite gives its log the mode of the
+  file.
 - What lies beside a store is for those who may write the store, and belongs to its owner where root makes it: root
   that ran it once locks nobody out.
 - Nothing is wider for a moment than it is in the end, and what is there already keeps its mode.
@@ -19,14 +20,16 @@ SHARED = 0o660
 FOLLOWS_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
-def make_store_file(path: Path) -> None:
-    """An empty file for a new store.  Raises OSError, also where there is one."""
+def new_file(path: Path) -> int:
+    """A descriptor of an empty file for a store or its keys.  Raises OSError, also where there is a file."""
     is_shared = path.parent.stat().st_mode & stat.S_ISGID
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | FOLLOWS_NO_LINK, ALONE)
     try:
         _set(descriptor, SHARED if is_shared else ALONE)
-    finally:
+    except BaseException:
         os.close(descriptor)
+        raise
+    return descriptor
 
 
 def make_folder(path: Path, store: Path) -> None:

@@ -150,7 +150,7 @@ def _make(path: Path, durability: Durability) -> None:
     """Make a whole store beside *path* and link it into place; whoever comes second throws its own away."""
     draft = path.with_name(f".{path.name}.new-{os.getpid()}-{os.urandom(4).hex()}")
     try:
-        file_modes.make_store_file(draft)
+        os.close(file_modes.new_file(draft))
         db = Database(draft, durability=durability, create=True)
         try:
             db.run("PRAGMA journal_mode = WAL")

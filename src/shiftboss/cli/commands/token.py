@@ -53,7 +53,7 @@ def show(store: str | None, app: str | None) -> int:
     file = place_of(place.store_url(store, app))
     if not os.path.lexists(file):
         raise ConfigurationError(f"there is no {file}; a server makes it at its first start, as in: shiftboss web")
-    click.echo(read_token(file))
+    talk.say(read_token(file))
     return Exit.DONE
 
 
@@ -78,7 +78,7 @@ def new(name: str, role: str, access_file: str | None, store: str | None, app: s
     parsed(changed)  # a name that is taken, or none
     _replace(file, changed)
     _recorded(store, app, "token new", f"{name} {role}")
-    click.echo(secret)
+    talk.say(secret)
     talk.note(f"{name} is {role} by this token, which is shown only now; its digest stands in {file}")
     return Exit.DONE
 
