@@ -48,6 +48,17 @@ def test_tokens_are_made_listed_and_removed_and_the_file_has_no_secret(cli, shop
     assert [each for each in os.listdir(shop) if "access" in each] == ["shiftboss.db.access"]
 
 
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="only root makes files for others")
+def test_what_root_writes_belongs_to_whose_folder_it_is(cli, shop):
+    os.chown(shop, 12345, 12345)
+    cli("token", "new", "ada", "--role", "admin")
+    assert (shop / "shiftboss.db.access").stat().st_uid == 12345
+    cli("token", "new", "bob", "--role", "admin")
+
+    assert (shop / "shiftboss.db.access").stat().st_uid == 12345
+    assert len(cli("token", "list").out.splitlines()) == 3
+
+
 def test_a_comment_and_a_mode_of_the_file_stay(cli, tmp_path, shop):
     file = tmp_path / "who"
     file.write_text("# the team\n*  viewer  user")

@@ -174,6 +174,15 @@ def test_another_users_file_is_left_to_him_and_ours_is_in_the_state_folder(url, 
     assert token != place.read_text().strip()
 
 
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="only root makes folders of others")
+def test_root_leaves_nothing_in_a_users_folder(url, place, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    os.chown(tmp_path, 12345, 12345)
+
+    assert own_token(url)[1].parent == tmp_path / "state" / "shiftboss"
+    assert not place.exists()
+
+
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="only root becomes somebody else")
 def test_a_folder_that_may_not_be_written_is_said_with_the_remedy(tmp_path):
     tmp_path.chmod(0o555)

@@ -84,7 +84,7 @@ async def test_a_proxy_that_was_named_is_let_through(boss, header):
 
 
 async def test_others_who_say_the_same_are_refused_also_where_a_proxy_was_named(boss):
-    async with a_client(boss, peer="192.0.2.9", trusted_proxies=("127.0.0.1", "10.0.0.0/8")) as client:
+    async with a_client(boss, peer="192.0.2.9", trusted_proxies=("127.0.0.1, 10.0.0.0/8",)) as client:
         assert (await client.get(f"{PREFIX}/status", headers={"x-forwarded-for": "127.0.0.1"})).status_code == 403
         assert (await client.get(f"{PREFIX}/status")).status_code == 200
 

@@ -20,6 +20,7 @@ from shiftboss.web.application import Application
 from shiftboss.web.login_codes import HOLDS_S, MAX_CODES, LoginCodes
 from shiftboss.web.server import Address
 from shiftboss.web.table import EVERYBODY, OPERATIONS, PREFIX
+from shiftboss.web.watched_file import WatchedFile
 
 from .conftest import PATIENCE_S, SAME_ORIGIN, Sse, a_shop, serving
 
@@ -172,14 +173,27 @@ def test_a_wrong_line_is_named(text, message):
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="only root makes files of others")
-def test_a_file_of_somebody_elses_beside_the_store_lets_nobody_in(file_shop, file, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+def test_a_file_that_somebody_else_put_beside_the_store_is_refused(file_shop, file):
     os.chown(file, 12345, 12345)
-
-    assert gates.alone("127.0.0.1", file_shop, gates.DEFAULT).gate._tokens()[0].name == "local"
-    assert len(gates.alone("127.0.0.1", file_shop, gates.DEFAULT).gate._tokens()) == 1
     with pytest.raises(ConfigurationError, match="another user"):
-        AccessFile(file, is_given=False)
+        gates.alone("127.0.0.1", file_shop, gates.DEFAULT)
+
+    os.chown(file.parent, 12345, 12345)  # whose folder it is, his store is it as well
+    assert [each.name for each in gates.alone("127.0.0.1", file_shop, gates.DEFAULT).gate._tokens()][1:] == [
+        "ada",
+        "bob",
+        "prom",
+    ]
+
+
+def test_a_change_of_the_same_size_within_a_tick_is_seen(tmp_path):
+    """In its place, so that only its times could tell; and they are as coarse as the file system's clock."""
+    file = tmp_path / "one-token"
+    file.write_text("00000")
+    watched = WatchedFile(file, file.read_text)
+    for number in range(2000):
+        file.write_text(f"{number:05}")
+        assert watched.content() == f"{number:05}"
 
 
 def test_a_named_file_must_be_there(tmp_path):
@@ -260,6 +274,27 @@ async def test_logging_out_ends_a_session_for_its_copies_too_and_over_a_restart(
     assert entered.status_code == 204
     assert inside["name"].startswith("local/")
     assert (stolen.status_code, restarted.status_code) == (401, 401)
+
+
+async def test_the_servers_own_token_is_read_again_too(file_shop):
+    async with opened(file_shop) as client:
+        file = Path(file_shop.store_url.removeprefix("sqlite:///") + ".token")
+        old = file.read_text().strip()
+        file.unlink()
+        gone = (await client.get(f"{PREFIX}/status", headers=bearer(old))).status_code
+        gates.alone("127.0.0.1", file_shop, gates.DEFAULT)  # another server makes it anew
+        new = file.read_text().strip()
+        codes = [(await client.get(f"{PREFIX}/status", headers=bearer(each))).status_code for each in (old, new)]
+
+    assert gone == 200
+    assert codes == [401, 200]
+
+
+async def test_a_secret_may_be_any_text(file_shop, monkeypatch):
+    monkeypatch.setenv("SHIFTBOSS_AUTH_TOKEN", "schöne-grüße-aus-köln")
+    async with opened(file_shop) as client:
+        sent = {"authorization": "Bearer schöne-grüße-aus-köln".encode()}
+        assert (await client.get(f"{PREFIX}/status", headers=sent)).status_code == 200
 
 
 async def test_a_session_lasts_over_a_restart_and_ends_with_its_token(file_shop, file):

@@ -86,7 +86,7 @@ def read_entries(path: Path, *, is_given: bool) -> Entries:
     if len(data) > MAX_BYTES:
         raise ConfigurationError(f"the access file {path} is larger than {MAX_BYTES >> 20} MiB")
     try:
-        return parsed(data.decode())
+        return parsed(data.decode("utf-8-sig"))
     except (UnicodeDecodeError, ConfigurationError) as error:
         raise ConfigurationError(f"the access file {path}: {error}") from error
 
@@ -98,8 +98,8 @@ def _check(path: Path, facts: os.stat_result, *, is_given: bool) -> None:
         return
     if facts.st_mode & stat.S_IWOTH:
         raise ConfigurationError(f"the access file {path} can be written by everybody; run: chmod o-w {path}")
-    if not is_given and facts.st_uid not in (0, os.geteuid()):
-        raise ConfigurationError(f"the access file {path} belongs to another user (uid {facts.st_uid})")
+    if not is_given and facts.st_uid not in (0, os.geteuid(), path.parent.stat().st_uid):
+        raise ConfigurationError(f"the access file {path} belongs to another user (uid {facts.st_uid}); remove it")
 
 
 def parsed(text: str) -> Entries:

@@ -21,11 +21,12 @@ from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.core.address import shown
 from shiftboss.errors import ConfigurationError
 from shiftboss.logs import get_logger
+from shiftboss.stores.urls import file_of
 from shiftboss.web.access import Role, Token
 from shiftboss.web.access_file import AccessFile
 from shiftboss.web.ended_sessions import EndedSessions
 from shiftboss.web.login_codes import LoginCodes
-from shiftboss.web.own_token import own_token, place_of
+from shiftboss.web.own_token import own_token, place_of, read_token, state_place_of
 from shiftboss.web.proxy import Proxies
 from shiftboss.web.session import Sessions
 from shiftboss.web.tokens import WithTokens, checked, digest_of, given_token
@@ -120,8 +121,9 @@ def is_local(host: str) -> bool:
 
 
 def access_file_of(store_url: str) -> Path:
-    """The one that is read where none is named.  Raises ConfigurationError."""
-    return place_of(store_url, ".access")
+    """The one that is read where none is named: beside the store, whoever's it is.  Raises ConfigurationError."""
+    file = file_of(store_url)
+    return state_place_of(store_url, ".access") if file is None else Path(os.path.abspath(f"{file}.access"))
 
 
 def _access_file(boss: Orchestrator, given: str | None) -> AccessFile:
@@ -149,15 +151,15 @@ def _doors(
     if token is not None:
         return Doors(gate(token, lambda: given_token(token())), None)
     try:
-        made, place = own_token(boss.store_url)
+        _, place = own_token(boss.store_url)
+        made = WatchedFile(place, lambda: read_token(place)).content
     except ConfigurationError as error:
         if not file.entries.tokens and not file.entries.users:
             raise
         log.info("sessions end with this process, and there is no token of this server: %s", error)
         chance = secrets.token_urlsafe(32)
         return Doors(gate(lambda: chance, lambda: None), None)
-    local = Token("local", Role.ADMIN, digest_of(made), is_nameless=True)
-    return Doors(gate(lambda: made, lambda: local), place)
+    return Doors(gate(made, lambda: Token("local", Role.ADMIN, digest_of(made()), is_nameless=True)), place)
 
 
 def _sessions_file(store_url: str) -> Path | None:

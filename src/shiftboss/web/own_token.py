@@ -1,8 +1,9 @@
 """The token that a server on this machine makes for itself at its first start, and the file that keeps it.
 
 Rules of this file
-- It stands beside the store (`jobs.db.token`); for stores that are no file, and where the file there is another user's,
-  in the user's state folder.  Who can read it may do everything: mode 0600, and nothing else is taken.
+- It stands beside the store (`jobs.db.token`); for stores that are no file, and where the file or, for root, the folder
+  there is another user's, in the user's state folder.
+- Who can read it may do everything: mode 0600, and nothing else is taken.
 - It appears whole and once: of two processes that make it at the same moment one makes it, and both have the same.
 - A file that anybody else could have put there, or can read, is refused with the remedy; it is never overwritten.
 """
@@ -35,9 +36,12 @@ def place_of(store_url: str, suffix: str = ".token") -> Path:
     file = file_of(store_url)
     if file is not None:
         beside = Path(os.path.abspath(f"{file}{suffix}"))
-        if _is_ours_or_absent(beside):
-            return beside
-        return state_folder() / f"{_hash(str(beside))}{suffix}"
+        return beside if _is_ours(beside) else state_folder() / f"{_hash(str(beside))}{suffix}"
+    return state_place_of(store_url, suffix)
+
+
+def state_place_of(store_url: str, suffix: str) -> Path:
+    """The same for a store that is no file."""
     return state_folder() / f"{_hash(shown(store_url))}{suffix}"
 
 
@@ -136,11 +140,16 @@ def _write(descriptor: int, token: str) -> None:
     os.fsync(descriptor)
 
 
-def _is_ours_or_absent(place: Path) -> bool:
-    try:
-        return os.name == "nt" or place.lstat().st_uid == os.geteuid()
-    except OSError:
+def _is_ours(place: Path) -> bool:
+    """Whether it is, or would be: root that runs it once leaves nothing in a folder of who cannot read it then."""
+    if os.name == "nt":
         return True
+    me = os.geteuid()
+    with contextlib.suppress(OSError):
+        return place.lstat().st_uid == me
+    with contextlib.suppress(OSError):
+        return me != 0 or place.parent.stat().st_uid == 0
+    return True
 
 
 def _hash(text: str) -> str:

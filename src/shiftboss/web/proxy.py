@@ -36,7 +36,7 @@ class Proxies:
 
     def __init__(self, trusted: Iterable[str] = (), user_header: str | None = None) -> None:
         """Raises ConfigurationError."""
-        self._trusted = tuple(_network(each) for each in trusted)
+        self._trusted = tuple(_network(one) for each in trusted for one in each.split(","))
         self._user_header = None if user_header is None else _header(user_header)
         if user_header is not None and not self._trusted:
             raise ConfigurationError(

@@ -70,7 +70,7 @@ class WithTokens:
     async def access(self, request: Request) -> Access | None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            found = self.token(token.strip())
+            found = self.token(_sent(token.strip()))
             return Access(found.role, found.name)
         user = user_of(request.scope)
         role = None if user is None else self._entries().user(user)
@@ -144,6 +144,14 @@ def checked(secret: str) -> None:
         raise ConfigurationError(
             f"SHIFTBOSS_AUTH_TOKEN is too short to be a secret; use at least {MIN_CHARS} characters that nobody guesses"
         )
+
+
+def _sent(header: str) -> str:
+    """What a client wrote into a header: bytes, which are UTF-8 for all that we know."""
+    try:
+        return header.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return header
 
 
 def digest_of(secret: str) -> bytes:

@@ -13,8 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from shiftboss.clock import SystemClock
 from shiftboss.errors import ConfigurationError
 from shiftboss.logs import get_logger
+
+SETTLED_AFTER_S = 1.0  # two changes within a tick of the file system's clock have the same instant
 
 T = TypeVar("T")
 
@@ -26,26 +29,36 @@ class WatchedFile(Generic[T]):
         """*read* raises ConfigurationError; so does this."""
         self.path = path
         self._read = read
-        self._lock = threading.Lock()  # protects the two below: loops in several threads may ask
-        self._seen = self._state()
+        self._clock = SystemClock()  # a file's times are the system's
+        self._lock = threading.Lock()  # protects the three below: loops in several threads may ask
+        self._seen, self._is_settled = self._state()
         self._content = read()
 
     def content(self) -> T:
         """As the file is now, or was when it was last right."""
-        state = self._state()
+        state, is_settled = self._state()
         with self._lock:
-            if state != self._seen:
-                self._seen = state
-                try:
-                    self._content = self._read()
-                    log.info("%s was read again", self.path)
-                except ConfigurationError as error:
-                    log.error("%s; the last good one holds until it is mended", error)  # noqa: TRY400  # a file, no mistake of ours
+            is_new = state != self._seen
+            if is_new or not self._is_settled:
+                self._seen, self._is_settled = state, is_settled
+                self._read_again(is_new=is_new)
             return self._content
 
-    def _state(self) -> object:
+    def _read_again(self, *, is_new: bool) -> None:
+        try:
+            self._content = self._read()
+        except ConfigurationError as error:
+            if is_new:
+                log.error("%s; the last good one holds until it is mended", error)  # noqa: TRY400  # a file, no mistake of ours
+        else:
+            if is_new:
+                log.info("%s was read again", self.path)
+
+    def _state(self) -> tuple[object, bool]:
+        """What tells one content from another, and whether the next one surely differs in it."""
         try:
             facts = os.stat(self.path)
         except OSError as error:
-            return error.errno
-        return facts.st_mtime_ns, facts.st_ctime_ns, facts.st_size, facts.st_ino
+            return error.errno, True
+        state = facts.st_mtime_ns, facts.st_ctime_ns, facts.st_size, facts.st_ino
+        return state, self._clock.now().timestamp() - facts.st_ctime > SETTLED_AFTER_S

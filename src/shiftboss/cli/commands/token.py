@@ -141,15 +141,16 @@ def _entries(file: Path, *, is_given: bool) -> Entries:
 def _text(file: Path, *, is_given: bool) -> str:
     """As it stands, and it is right."""
     _entries(file, is_given=is_given)
-    return file.read_text(encoding="utf-8") if file.exists() else ""
+    return file.read_text(encoding="utf-8-sig") if file.exists() else ""
 
 
 def _replace(file: Path, text: str) -> None:
     """All at once: a server reads the old one or the new one."""
     file = file.resolve()
     try:
-        mode = file.stat().st_mode & 0o777 if file.exists() else 0o600
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mode = file.stat().st_mode & 0o777 if file.exists() else 0o600
+        owner = (file if file.exists() else file.parent).stat()
         descriptor, draft = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
@@ -157,6 +158,8 @@ def _replace(file: Path, text: str) -> None:
                 opened.flush()
                 os.fsync(opened.fileno())
             os.chmod(draft, mode)
+            if os.name != "nt" and os.geteuid() == 0:  # or the server of that user could not read it
+                os.chown(draft, owner.st_uid, owner.st_gid)
             os.replace(draft, file)
         except BaseException:
             with contextlib.suppress(OSError):
