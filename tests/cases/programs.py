@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from shutil import which
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -26,11 +29,13 @@ def skip_unless_there_is_another() -> None:
         pytest.skip("root may not become another user here")
 
 
-def open_the_way_to(folder: Path) -> None:
-    """pytest's folders are of their owner alone."""
-    for place in (folder, *folder.parents):
-        if place != Path("/") and place.stat().st_uid == 0 and place.is_relative_to("/tmp"):  # noqa: S108  # pytest's
-            place.chmod(0o755)
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """A folder that every user can reach.  pytest's are of their owner alone: each session closes them anew."""
+    with TemporaryDirectory(prefix="shiftboss-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
 
 
 def run_program(folder: Path, text: str, *arguments: str, name: str = "app.py") -> subprocess.CompletedProcess[str]:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from programs import AS_ANOTHER, open_the_way_to, skip_unless_there_is_another
+from programs import AS_ANOTHER, open_folder, skip_unless_there_is_another
 
 APP = """
 import time
@@ -155,19 +155,19 @@ def test_a_file_that_is_moved_away_is_said_once_and_put_back_is_enough(folder: P
 
 
 @pytest.mark.cases
-def test_a_user_who_may_only_read_is_refused_clearly_and_keeps_nobody_out(folder: Path):
+def test_a_user_who_may_only_read_is_refused_clearly_and_keeps_nobody_out():
     skip_unless_there_is_another()
-    open_the_way_to(folder)
-    with a_node(folder) as node:
-        during = shiftboss(folder, "status", "-s", "jobs.db", who=AS_ANOTHER)
-        code = ended(node)
-    after = shiftboss(folder, "status", "-s", "jobs.db", who=AS_ANOTHER)
-    with a_node(folder, "again") as node:
-        again = ended(node)
+    with open_folder() as folder:
+        with a_node(folder) as node:
+            during = shiftboss(folder, "status", "-s", "jobs.db", who=AS_ANOTHER)
+            code = ended(node)
+        after = shiftboss(folder, "status", "-s", "jobs.db", who=AS_ANOTHER)
+        with a_node(folder, "again") as node:
+            again = ended(node)
 
-    for each in (during, after):
-        assert each.returncode in (0, 3) or ("jobs.db" in each.stderr and "Traceback" not in each.stderr), each
-    assert (code, again) == (0, 0)
+        for each in (during, after):
+            assert each.returncode in (0, 3) or ("jobs.db" in each.stderr and "Traceback" not in each.stderr), each
+        assert (code, again) == (0, 0)
 
 
 @pytest.mark.cases

@@ -155,7 +155,7 @@ async def test():
     return 1
 """)
 
-    assert said == ["VIEWER 0", "OperationalError", "VIEWER", "AFTER 1"]
+    assert said == ["VIEWER 0", "Problem", "VIEWER", "AFTER 1"]
 
 
 def test_a_connection_that_may_live_longer_is_used_again_until_its_thread_ends(django):

@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from programs import AS_ANOTHER, OTHER, open_the_way_to, run_program, skip_unless_there_is_another
+from programs import AS_ANOTHER, OTHER, open_folder, run_program, skip_unless_there_is_another
 
 from shiftboss import Context, Orchestrator
 from shiftboss.errors import ConfigurationError, ShiftbossError
@@ -20,38 +20,36 @@ WITHIN_S = 60.0
 
 
 @pytest.mark.cases
-def test_what_root_did_once_keeps_the_user_of_the_service_not_out(tmp_path: Path):
+def test_what_root_did_once_keeps_the_user_of_the_service_not_out():
     """Commands as root, then a whole run as root; the files stay those of the folder's owner."""
     skip_unless_there_is_another()
-    folder = tmp_path / "data"
-    folder.mkdir()
-    os.chown(folder, OTHER, OTHER)
-    open_the_way_to(tmp_path)
-    (folder / "app.py").write_text(
-        'from shiftboss import Orchestrator\nboss = Orchestrator("sqlite:///jobs.db")\n'
-        '@boss.worker(every="100ms")\ndef tick() -> None: ...\n'
-    )
-
-    def shiftboss(*words: str, who: tuple[str, ...] = ()) -> tuple[int, str]:
-        command = [*who, sys.executable, "-m", "shiftboss", *words]
-        env = {**os.environ, "HOME": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-        done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=WITHIN_S, env=env, check=False
+    with open_folder() as folder:
+        os.chown(folder, OTHER, OTHER)
+        (folder / "app.py").write_text(
+            'from shiftboss import Orchestrator\nboss = Orchestrator("sqlite:///jobs.db")\n'
+            '@boss.worker(every="100ms")\ndef tick() -> None: ...\n'
         )
-        return done.returncode, done.stderr
 
-    def works() -> None:
-        code, said = shiftboss("run", "app.py", "--for", "1s", who=AS_ANOTHER)
-        owners = {path.name: path.stat().st_uid for path in folder.iterdir()}
-        assert code == 0, (said, owners)
+        def shiftboss(*words: str, who: tuple[str, ...] = ()) -> tuple[int, str]:
+            command = [*who, sys.executable, "-m", "shiftboss", *words]
+            env = {**os.environ, "HOME": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+            done = subprocess.run(
+                command, cwd=folder, capture_output=True, text=True, timeout=WITHIN_S, env=env, check=False
+            )
+            return done.returncode, done.stderr
 
-    works()
-    for words in (("status",), ("trigger", "tick"), ("doctor",), ("disable", "tick"), ("enable", "tick")):
-        assert shiftboss(*words, "-s", "sqlite:///jobs.db")[0] in (0, 3), words
+        def works() -> None:
+            code, said = shiftboss("run", "app.py", "--for", "1s", who=AS_ANOTHER)
+            owners = {path.name: (path.stat().st_uid, oct(path.stat().st_mode)) for path in folder.iterdir()}
+            assert code == 0, f"{said}\n{owners}"
+
         works()
-    assert shiftboss("run", "app.py", "--for", "1s")[0] == 0
-    works()
-    assert [path.name for path in folder.rglob("*") if path.stat().st_uid == 0 and path.name != "app.py"] == []
+        for words in (("status",), ("trigger", "tick"), ("doctor",), ("disable", "tick"), ("enable", "tick")):
+            assert shiftboss(*words, "-s", "sqlite:///jobs.db")[0] in (0, 3), words
+            works()
+        assert shiftboss("run", "app.py", "--for", "1s")[0] == 0
+        works()
+        assert [path.name for path in folder.rglob("*") if path.stat().st_uid == 0 and path.name != "app.py"] == []
 
 
 def test_many_threads_use_it_first_at_once(tmp_path: Path):
