@@ -140,11 +140,12 @@ class Sse:
         *,
         last: int | None = None,
         path: str = "/api/v1/events",
+        headers: str = "",
         **params,
     ) -> None:
         self.last_id = last
         query = "&".join(f"{key}={value}" for key, value in {"topics": topics, **params}.items())
-        head = f"GET {path}?{query} HTTP/1.1\r\nHost: {address.host}:{address.port}\r\n"
+        head = f"GET {path}?{query} HTTP/1.1\r\nHost: {address.host}:{address.port}\r\n{headers}"
         if token := getattr(address, "token", ""):
             head += f"Authorization: Bearer {token}\r\n"
         if last is not None:

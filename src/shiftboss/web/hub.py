@@ -2,6 +2,8 @@
 
 Rules of this file
 - A queue has a bound; who reads too slowly is told to read the lists anew, and never holds up the others.
+- Queues share their frames: what a stream that does not read has of its own is one portion.
+- The last streams are for those who may do more: viewers cannot keep an administrator out.
 - While nobody listens nothing is read: the reader ends with the last stream; the next one goes on with what it knew.
 """
 
@@ -18,12 +20,16 @@ from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.app.views import Views
 from shiftboss.errors import NotStarted
 from shiftboss.web import frames
+from shiftboss.web.access import Role
 from shiftboss.web.frames import LOG, STATUS, Frame
 from shiftboss.web.problems import Problem
-from shiftboss.web.reader import Reader
+from shiftboss.web.reader import MAX_RING, Reader
 
 MAX_STREAMS = 200  # of a process; each costs a socket and a queue
-MAX_QUEUED = 1000  # frames for one stream that does not read
+STREAMS_KEPT = {Role.VIEWER: 40, Role.OPERATOR: 10, Role.ADMIN: 0}  # of these, for who may do more
+MAX_QUEUED = MAX_RING + 100  # frames for one stream that does not read; whoever comes back has missed up to MAX_RING
+MAX_QUEUED_BYTES = 4 << 20  # of them, beside the first: the status of ten thousand workers is as large
+PORTION_BYTES = 32 * 1024  # handed to the server at a time
 MAX_LOGS = 20  # runs whose lines are followed: each is a question of its own
 
 
@@ -55,31 +61,52 @@ class Stream:
         self.loop = loop
         self.is_over = False
         self._queue: deque[Frame] = deque()
+        self._queued_bytes = 0
+        self._rest = memoryview(b"")  # of a frame whose beginning was taken
         self._ready = asyncio.Event()
 
     def offer(self, told: Sequence[Frame], *, last: bool) -> None:
         """On its loop.  Too many at once: they go, and the client is told so."""
-        if len(self._queue) + len(told) > MAX_QUEUED:
+        if not self._has_room(told):
+            reason = "more was waiting for this client than is kept"
+            told = (frames.resync_frame(tuple(sorted(self.wanted.topics)), reason), *(told if last else ()))
             self._queue.clear()
-            reason = f"more than {MAX_QUEUED} frames were waiting for this client"
-            self._queue.append(frames.resync_frame(tuple(sorted(self.wanted.topics)), reason))
-        else:
-            self._queue.extend(told)
+            self._queued_bytes = 0
+        self._queue.extend(told)
+        self._queued_bytes += sum(len(frame.data) for frame in told)
         self.is_over = self.is_over or last
         self._ready.set()
 
+    def _has_room(self, told: Sequence[Frame]) -> bool:
+        size = sum(len(frame.data) for frame in told)
+        return len(self._queue) + len(told) <= MAX_QUEUED and (
+            not self._queue or self._queued_bytes + size <= MAX_QUEUED_BYTES
+        )
+
     async def take(self, timeout_s: float) -> bytes:
-        """Everything that waits, as one piece; empty when nothing came."""
-        if not self._queue and not self.is_over:
+        """The next portion of what waits; empty when nothing came."""
+        if not self.has_more and not self.is_over:
             try:
                 async with asyncio.timeout(timeout_s):
                     await self._ready.wait()
             except TimeoutError:
                 return b""
         self._ready.clear()
-        data = b"".join(frame.data for frame in self._queue)
-        self._queue.clear()
-        return data
+        pieces: list[memoryview] = []
+        room = PORTION_BYTES
+        while room and self.has_more:
+            if not self._rest:
+                frame = self._queue.popleft()
+                self._queued_bytes -= len(frame.data)
+                self._rest = memoryview(frame.data)
+            piece, self._rest = self._rest[:room], self._rest[room:]
+            pieces.append(piece)
+            room -= len(piece)
+        return b"".join(pieces)
+
+    @property
+    def has_more(self) -> bool:
+        return bool(self._rest or self._queue)
 
 
 class Hub:
@@ -99,15 +126,19 @@ class Hub:
     def count(self) -> int:
         return len(self._streams) + len(self._arriving)
 
-    def join(self, wanted: Wanted) -> Stream:
-        """A stream on the running loop.  Raises Problem when there are too many, NotStarted."""
+    def join(self, wanted: Wanted, role: Role) -> Stream:
+        """A stream on the running loop.  Raises Problem when there are too many for that role, NotStarted."""
+        most = MAX_STREAMS - STREAMS_KEPT[role]
         stream = Stream(wanted, asyncio.get_running_loop())
         with self._lock:
             if self._is_closed:
                 raise NotStarted("the orchestrator has stopped")
-            if self.count >= MAX_STREAMS:
+            if self.count >= most:
                 raise Problem(
-                    503, "too-many-streams", f"{MAX_STREAMS} streams are open here.", headers={"retry-after": "10"}
+                    503,
+                    "too-many-streams",
+                    f"{self.count} streams are open here; {most} are the most for the role {role.name.lower()}.",
+                    headers={"retry-after": "10"},
                 )
             if wanted.run is not None and LOG in wanted.topics and self._logs_with(wanted.run) > MAX_LOGS:
                 raise Problem(503, "too-many-logs", f"The logs of {MAX_LOGS} runs are followed here already.")

@@ -35,6 +35,7 @@ ASK_WITHIN_S = 10.0  # for a question to the store; its own limits are shorter
 BESIDE_PAYLOAD_BYTES = 64 * 1024  # what a body may have beside the largest payload
 MIN_BODY_BYTES = (1 << 20) + BESIDE_PAYLOAD_BYTES
 STRANGERS_BODY_BYTES = 8 * 1024  # of who has shown nothing: a token of 4,096 characters, and room for its JSON
+CONNECTION = "shiftboss.connection"  # extension of a scope: the connection, which is told who was let in
 T = TypeVar("T")
 
 
@@ -190,5 +191,12 @@ async def admitted(gate: Gate, request: Request, role: Role | None) -> Access | 
             f"This needs the role {role.name.lower()}; you are {access.role.name.lower()}.",
             by=access.name,
         )
-
+    _is_let_in(request)
     return access
+
+
+def _is_let_in(request: Request) -> None:
+    """Where the server is ours, its connection has other limits from now on."""
+    connection = request.scope.get("extensions", {}).get(CONNECTION)
+    if connection is not None:
+        connection.let_in()

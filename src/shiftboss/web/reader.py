@@ -47,8 +47,9 @@ class Reader:
         self._closing = False
         self._looked_s = float("-inf")
         self._last = 0  # the newest event that was told
-        self._ring: deque[tuple[int, Event]] = deque(maxlen=MAX_RING)
+        self._ring: deque[tuple[int, Frame]] = deque(maxlen=MAX_RING)
         self._status: SystemStatus | None = None
+        self._welcome_status: list[Frame] = []  # the status of some time ago, and what has changed since
         self._runs: RunChanges | None = None
         self._lines = LineChanges()
         self._is_stale = False
@@ -118,7 +119,7 @@ class Reader:
 
     def _begin(self, views: Views) -> None:
         self._last = views.last_event()
-        self._ring.extend(views.events(after=max(0, self._last - MAX_RING), limit=MAX_RING))
+        self._ring.extend(_numbered(views.events(after=max(0, self._last - MAX_RING), limit=MAX_RING)))
         if self._ring:
             self._last = max(self._last, self._ring[-1][0])
         self._status = views.status()
@@ -130,9 +131,11 @@ class Reader:
         told = list(self._new_events(views))
         before, self._status = self._status, now
         if self._is_stale or before is None:
-            told.append(frames.status_frame(frames.full_status(now)))
+            self._welcome_status = [frames.status_frame(frames.full_status(now))]
+            told += self._welcome_status
         elif (change := frames.status_change(before, now)) is not None:
             told.append(frames.status_frame(change))
+            self._add_to_welcome(told[-1])
         self._is_stale = False
         wanted = self._hub.wanted()
         told += self._new_runs(views, is_wanted=any(RUN in each.topics for each in wanted))
@@ -142,9 +145,10 @@ class Reader:
 
     def _new_events(self, views: Views) -> Iterable[Frame]:
         while page := views.events(after=self._last, limit=PAGE):
-            self._ring.extend(page)
+            numbered = _numbered(page)
+            self._ring.extend(numbered)
             self._last = page[-1][0]
-            yield from (frames.event_frame(number, event) for number, event in page)
+            yield from (frame for _, frame in numbered)
             if len(page) < PAGE:
                 return
 
@@ -171,7 +175,7 @@ class Reader:
         arrived = self._hub.arrived()
         if not arrived or self._status is None:
             return
-        full = frames.status_frame(frames.full_status(self._status))
+        status = self._status_for_those_who_come(self._status)
         lines: list[Frame] = []
         try:  # first what is there already: whatever comes after the hello is told
             if self._runs is None and any(RUN in stream.wanted.topics for stream in arrived):
@@ -179,8 +183,22 @@ class Reader:
             if any(LOG in stream.wanted.topics for stream in arrived):
                 lines = self._new_lines(views, self._hub.wanted())
         finally:
-            self._hub.tell_some((stream, [*self._welcome(stream), full]) for stream in arrived)
+            self._hub.tell_some((stream, [*self._welcome(stream), *status]) for stream in arrived)
         self._hub.tell(lines)
+
+    def _status_for_those_who_come(self, status: SystemStatus) -> list[Frame]:
+        """The same frames for all: streams that do not read share them."""
+        if not self._welcome_status:
+            self._welcome_status = [frames.status_frame(frames.full_status(status))]
+        return self._welcome_status
+
+    def _add_to_welcome(self, change: Frame) -> None:
+        """Until the changes are longer than the whole; then the next who comes has a new one made."""
+        if self._welcome_status:
+            self._welcome_status.append(change)
+            full, *changes = (len(frame.data) for frame in self._welcome_status)
+            if sum(changes) > full:
+                self._welcome_status = []
 
     def _welcome(self, stream: Stream) -> list[Frame]:
         after = stream.wanted.last_event
@@ -191,16 +209,16 @@ class Reader:
             told = [Frame(frames.written("hello", hello, number=self._last))]
             return told if after is None else [*told, frames.resync_frame(topics, "too much happened since")]
         # the id goes on with the events that follow, so that a stream that breaks off here goes on here
-        return [Frame(frames.written("hello", hello)), *(frames.event_frame(*each) for each in missed)]
+        return [Frame(frames.written("hello", hello)), *missed]
 
-    def _after(self, number: int) -> list[tuple[int, Event]] | None:
+    def _after(self, number: int) -> list[Frame] | None:
         """The events after that one; None when some of them are not kept here."""
         if number > self._last:  # of another store, or of one that was put back
             return None
         if number == self._last:
             return []
         first = self._ring[0][0] if self._ring else self._last + 1
-        return [each for each in self._ring if each[0] > number] if number >= first - 1 else None
+        return [frame for each, frame in self._ring if each > number] if number >= first - 1 else None
 
     def _store_failed(self, views: Views, error: OperatorError) -> None:
         views.forget()
@@ -213,3 +231,7 @@ class Reader:
     def _say_goodbye(self) -> None:
         bye = Frame(frames.written("bye", frames.Bye("this process is stopping")))
         self._hub.tell_some([(stream, [bye]) for stream in self._hub.ended(self)], last=True)
+
+
+def _numbered(events: Iterable[tuple[int, Event]]) -> list[tuple[int, Frame]]:
+    return [(number, frames.event_frame(number, event)) for number, event in events]

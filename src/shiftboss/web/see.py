@@ -21,6 +21,7 @@ from shiftboss.core.unreadable import Unreadable
 from shiftboss.core.value import Value
 from shiftboss.core.worker import Mode
 from shiftboss.web import frames
+from shiftboss.web.access import Role
 from shiftboss.web.asked import Instant, Name, RunId, Text, WorkerNamed
 from shiftboss.web.hub import Wanted
 from shiftboss.web.operation import Call
@@ -203,7 +204,9 @@ async def events(call: Call, params: EventsAsked) -> EventStream:
         raise Problem(400, "wrong-parameter", "the topic log needs a run: run=…")
     said = call.request.headers.get("last-event-id", "")
     last = int(said) if said.isascii() and said.isdigit() and len(said) < 17 else params.last_event_id
-    return EventStream(call.hub(), Wanted(topics, params.worker, params.run, last), call.may_still, call.gate.recheck_s)
+    role = call.access.role if call.access is not None else Role.VIEWER
+    wanted = Wanted(topics, params.worker, params.run, last)
+    return EventStream(call.hub(), wanted, role, call.may_still, call.gate.recheck_s)
 
 
 # ── oneself ──────────────────────────────────────────────────────────────────────────────────────────────────────────

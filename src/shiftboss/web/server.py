@@ -3,6 +3,7 @@
 Rules of this file
 - A body that blocks the node's loop does not block the page that shows so; a page that is slow delays no body.
 - The thread is a daemon without signal handlers: nothing here can keep the process from ending, and a stop has a bound.
+- Connections have deadlines and a bound (`connection.py`): who says or takes nothing keeps nobody out.
 - Every address has a credential (gates.py).  Without one, and where the port is taken, nothing starts.
 """
 
@@ -12,19 +13,26 @@ import errno
 import re
 import socket
 import threading
+from functools import partial
 from typing import NamedTuple
 
 import uvicorn
 
 from shiftboss.app.orchestrator import Orchestrator
+from shiftboss.clock import SystemClock
 from shiftboss.errors import ConfigurationError
 from shiftboss.web import gates
 from shiftboss.web.application import Application
+from shiftboss.web.connection import MAX_HEADER_BYTES, Connection
+from shiftboss.web.seldom import Seldom
 
 DEFAULT_PORT = 8420
 STOP_WITHIN_S = 3.0
 GRACE_S = 2  # for answers in progress; streams are ended before
-MAX_CONNECTIONS = 500  # beyond that 503: each is a socket and a task
+MAX_CONNECTIONS = 500  # each is a socket and a task; fewer where the process may open few files
+BACKLOG = 128  # accepted at a time, before anybody is asked to give up a place for them
+SEND_BUFFER_BYTES = 128 * 1024  # in the kernel: else up to 4 MB for each client that does not read
+RECEIVE_BUFFER_BYTES = 32 * 1024  # and what is read at a time: of a body that nobody wants that much is in memory
 ADDRESS = re.compile(
     r"(?:(?P<host>\[[0-9a-fA-F:.]+\]|[^:\s\[\]]+)?:)?(?P<port>\d{1,5})|(?P<alone>\[[0-9a-fA-F:.]+\]|[^:\s]+)"
 )
@@ -91,7 +99,9 @@ class Server:
             access_log=False,
             proxy_headers=False,  # it would believe whoever is on this machine; proxy.py does it
             server_header=False,
-            limit_concurrency=MAX_CONNECTIONS,
+            http=partial(Connection, most=_most_connections(), seldom=Seldom(SystemClock())),  # type: ignore[arg-type]  # it is called
+            h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+            backlog=BACKLOG,
             timeout_graceful_shutdown=GRACE_S,
         )
         self._code = ""
@@ -124,6 +134,16 @@ class Server:
         self._socket.close()
 
 
+def _most_connections() -> int:
+    """Half of the files that this process may open: the store and the host need some as well."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return MAX_CONNECTIONS
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MAX_CONNECTIONS if files == resource.RLIM_INFINITY else max(16, min(MAX_CONNECTIONS, files // 2))
+
+
 def _listening(address: Address, *, or_free: bool) -> socket.socket:
     try:
         return _bound(address)
@@ -141,8 +161,10 @@ def _bound(address: Address) -> socket.socket:
     found = socket.socket(family, kind, protocol)
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # those that are accepted inherit both
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         found.bind(place)
-        found.listen(2048)
+        found.listen(BACKLOG)
     except OSError:
         found.close()
         raise

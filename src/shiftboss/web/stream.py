@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from shiftboss.web import frames
+from shiftboss.web.access import Role
 from shiftboss.web.hub import Hub, Wanted
 
 HEARTBEAT_S = 15.0  # proxies cut what is silent for a minute
@@ -31,12 +32,14 @@ HEADERS = {
 
 
 class EventStream(Response):
-    def __init__(self, hub: Hub, wanted: Wanted, may_still: Callable[[], Awaitable[bool]], recheck_s: float) -> None:
+    def __init__(
+        self, hub: Hub, wanted: Wanted, role: Role, may_still: Callable[[], Awaitable[bool]], recheck_s: float
+    ) -> None:
         """*may_still*: whether its client may see this as before; asked every *recheck_s*."""
         self._hub = hub
         self._may_still = may_still
         self._recheck_s = recheck_s
-        self._stream = hub.join(wanted)
+        self._stream = hub.join(wanted, role)
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,7 +71,7 @@ class EventStream(Response):
             if data:
                 await _body(send, data)
                 beat_at = loop.time() + HEARTBEAT_S
-            if stream.is_over or _server_ends():
+            if (stream.is_over and not stream.has_more) or _server_ends():
                 break
         if not gone.done():
             await _body(send, b"", more=False)
