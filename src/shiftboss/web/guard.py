@@ -7,10 +7,14 @@ Rules of this file
 - Which site that is: the browser's word (`Sec-Fetch-Site`), else `Origin` against `Host`, for no browser says the first
   over plain http away from loopback.  (As Go's `http.CrossOriginProtection`; unlike there, who says neither shows a
   bearer.)
+- Whoever takes nothing of an answer for TAKE_WITHIN_S is cut off: under a host's server, which waits for ever, too.
 - No answer may be framed, sniffed or run inline script; data are stored by no cache.
 """
 
 from __future__ import annotations
+
+import asyncio
+import contextlib
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,6 +25,7 @@ from shiftboss.web.proxy import Proxies
 from shiftboss.web.refusals import Refusals
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+TAKE_WITHIN_S = 30.0  # for what a server buffers, 64 KiB as a rule
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}  # which browsers leave out
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -37,6 +42,10 @@ HEADERS = {
 }
 
 
+class NotTaken(OSError):
+    """The client does not read: as good as gone."""
+
+
 class Guard:
     def __init__(self, app: ASGIApp, gate: Gate, refusals: Refusals, proxies: Proxies | None = None) -> None:
         self._app = app
@@ -51,7 +60,11 @@ class Guard:
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
                 headers.setdefault("cache-control", "no-store")
-            await send(message)
+            try:
+                async with asyncio.timeout(TAKE_WITHIN_S):
+                    await send(message)
+            except TimeoutError:
+                raise NotTaken from None
 
         try:
             if self._proxies is not None:
@@ -61,7 +74,8 @@ class Guard:
             self._refusals.note(scope, problem)
             await problem.response()(scope, receive, protected)
             return
-        await self._app(scope, receive, protected)
+        with contextlib.suppress(NotTaken):
+            await self._app(scope, receive, protected)
 
     def _check(self, method: str, headers: Headers) -> None:
         """Raises Problem."""

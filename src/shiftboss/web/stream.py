@@ -1,7 +1,7 @@
 """A stream as an HTTP answer: server-sent events until the client leaves or the hub says bye.
 
 Rules of this file
-- Whoever does not take what is sent within SEND_WITHIN_S is cut off: a socket that is never read is no client.
+- A socket that is never read is no client: guard.py cuts it off.
 - Whose access is taken away, or whose session ends, is told nothing more: it is asked anew while the stream lasts.
 - A server that wants to end (uvicorn waits for open answers) is noticed within a second.
 """
@@ -23,7 +23,6 @@ from shiftboss.web.hub import Hub, Wanted
 
 HEARTBEAT_S = 15.0  # proxies cut what is silent for a minute
 LOOK_S = 1.0
-SEND_WITHIN_S = 30.0
 HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-store",
@@ -47,7 +46,7 @@ class EventStream(Response):
         try:
             head = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
             await send({"type": "http.response.start", "status": 200, "headers": head})
-            with contextlib.suppress(TimeoutError, OSError):
+            with contextlib.suppress(OSError):
                 await self._send_all(send, gone)
         finally:
             gone.cancel()
@@ -78,8 +77,7 @@ class EventStream(Response):
 
 
 async def _body(send: Send, data: bytes, *, more: bool = True) -> None:
-    async with asyncio.timeout(SEND_WITHIN_S):
-        await send({"type": "http.response.body", "body": data, "more_body": more})
+    await send({"type": "http.response.body", "body": data, "more_body": more})
 
 
 async def _disconnected(receive: Receive) -> None:
