@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import threading
 
 import httpx
@@ -224,3 +225,32 @@ def test_an_open_stream_does_not_keep_the_hosts_server_from_ending(tmp_path, mon
 
     assert not thread.is_alive()
     assert not boss.is_started
+
+
+def test_who_takes_no_answer_is_cut_off_under_a_hosts_server_too(tmp_path, monkeypatch):
+    """uvicorn waits for ever for a client that does not read."""
+    from shiftboss.web import site, stream
+
+    (tmp_path / "index.html").write_bytes(b"x" * (8 << 20))
+    monkeypatch.setattr(site.Site.__init__, "__defaults__", (tmp_path,))
+    monkeypatch.setattr(stream, "SEND_WITHIN_S", 0.2)
+    app = Starlette(routes=[Mount("/jobs", a_shop("memory:").asgi(lambda request: "viewer"))])
+    ended = threading.Event()
+
+    async def noted(scope, receive, send):
+        await app(scope, receive, send)
+        ended.set()
+
+    server = uvicorn.Server(uvicorn.Config(noted, port=0, log_config=None, lifespan="off", timeout_graceful_shutdown=1))
+    listening = server.config.bind_socket()
+    listening.listen()
+    thread = threading.Thread(target=server.run, args=([listening],))
+    thread.start()
+    try:
+        with socket.create_connection(("127.0.0.1", listening.getsockname()[1])) as deaf:
+            deaf.sendall(b"GET /jobs/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            assert ended.wait(30)
+    finally:
+        server.should_exit = True
+        thread.join(30)
+        listening.close()

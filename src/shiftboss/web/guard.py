@@ -7,7 +7,7 @@ Rules of this file
 - Which site that is: the browser's word (`Sec-Fetch-Site`), else `Origin` against `Host`, for no browser says the first
   over plain http away from loopback.  (As Go's `http.CrossOriginProtection`; unlike there, who says neither shows a
   bearer.)
-- Whoever takes nothing of an answer for TAKE_WITHIN_S is cut off: under a host's server, which waits for ever, too.
+- Whoever takes nothing of an answer for SEND_WITHIN_S is cut off: under a host's server, which waits for ever, too.
 - No answer may be framed, sniffed or run inline script; data are stored by no cache.
 """
 
@@ -19,13 +19,13 @@ import contextlib
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shiftboss.web import stream
 from shiftboss.web.access import Gate
 from shiftboss.web.problems import Problem
 from shiftboss.web.proxy import Proxies
 from shiftboss.web.refusals import Refusals
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-TAKE_WITHIN_S = 30.0  # for what a server buffers, 64 KiB as a rule
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}  # which browsers leave out
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -61,7 +61,7 @@ class Guard:
                     headers.setdefault(name, value)
                 headers.setdefault("cache-control", "no-store")
             try:
-                async with asyncio.timeout(TAKE_WITHIN_S):
+                async with asyncio.timeout(stream.SEND_WITHIN_S):
                     await send(message)
             except TimeoutError:
                 raise NotTaken from None

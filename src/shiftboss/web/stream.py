@@ -23,6 +23,7 @@ from shiftboss.web.hub import Hub, Wanted
 
 HEARTBEAT_S = 15.0  # proxies cut what is silent for a minute
 LOOK_S = 1.0
+SEND_WITHIN_S = 30.0  # for what a server buffers, 64 KiB as a rule; of every answer
 HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-store",
