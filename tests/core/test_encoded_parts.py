@@ -31,6 +31,7 @@ PLAIN = {
     "Run.by": NAMES,
     "Run.traceparent": NAMES,
     "Run.encoded_by": NAMES,
+    "Run.undecodable": "why, and nothing of what it was; never stored",
     "Disabled.by": NAMES,
     "BreakerState.name": NAMES,
     "Node.id": NAMES,

@@ -543,6 +543,7 @@ export interface NodeStatus {
   host: string;
   unreadable: string;
   durability: string;
+  decodes: Array<string>;
 }
 
 /** The processes on this store, the oldest first. */
@@ -705,6 +706,7 @@ export interface Run {
   unreadable: Unreadable | null;
   by_calendar: boolean;
   clock_set_us: number;
+  undecodable: string;
   encoded_by: string;
 }
 

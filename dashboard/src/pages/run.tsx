@@ -50,6 +50,11 @@ export function RunPage({ id }: { id: string }) {
       </Head>
       {asked.error && <Trouble error={asked.error} />}
       {run.unreadable && <UnreadableRow row={run.unreadable} />}
+      {run.undecodable && (
+        <p class="said">
+          <Badge status="dead" word="encrypted" /> Parts of it are {run.undecodable}.
+        </p>
+      )}
       {page.letter?.unreadable && <UnreadableRow row={page.letter.unreadable} />}
       {page.letter && page.letter.state !== "open" && <Closed letter={page.letter} />}
       {run.cancel && (
@@ -66,10 +71,10 @@ export function RunPage({ id }: { id: string }) {
       <Failure run={run} />
       <div class="beside even">
         <Section title="Payload">
-          <Value value={run.payload} what="the payload" none="It was started without one." />
+          <Value value={run.payload} what="the payload" none="It was started without one." isSealed={run.undecodable !== ""} />
         </Section>
         <Section title="Result">
-          <Value value={run.result} what="the result" none={FINAL.has(run.status) ? "It returned nothing that is kept." : "Not yet."} />
+          <Value value={run.result} what="the result" none={FINAL.has(run.status) ? "It returned nothing that is kept." : "Not yet."} isSealed={run.undecodable !== ""} />
           {run.result_error && <p>Not what its body returned: {run.result_error}</p>}
         </Section>
       </div>
@@ -291,7 +296,9 @@ function Failure({ run }: { run: Run }) {
   );
 }
 
-function Value({ value, what, none }: { value: unknown; what: string; none: string }) {
+function Value({ value, what, none, isSealed }: { value: unknown; what: string; none: string; isSealed: boolean }) {
+  const sealed = isSealed ? (value as { $encrypted?: { reason: string } } | null)?.$encrypted : undefined;
+  if (sealed) return <p class="quiet-line">It is {sealed.reason}.</p>;
   return value === null || value === undefined ? <p class="quiet-line">{none}</p> : <Tree value={value} what={what} />;
 }
 

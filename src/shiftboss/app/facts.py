@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from shiftboss.core.holds import Hold
-from shiftboss.core.opaque import OpaqueBytes
+from shiftboss.core.opaque import OpaqueBytes, OpaqueText
 from shiftboss.core.policy import Priority
 
 _encoder = msgspec.json.Encoder()
@@ -52,6 +52,8 @@ def _facts(value: Any, *, keeps: bool) -> Any:
             if tag is None:
                 return _fields(value, keeps)
             return {value.__struct_config__.tag_field: tag, **_fields(value, keeps)}
+        case OpaqueText():
+            return str(value)
         case OpaqueBytes():
             return {"$encrypted": {"key": value.key_id, "reason": value.why}}
         case Json():

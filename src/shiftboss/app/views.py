@@ -118,6 +118,7 @@ class NodeStatus(Value, frozen=True, omit_defaults=False):
     host: str  # its machine's name
     unreadable: str = ""  # why its row cannot be read (W8)
     durability: str = ""  # what its commits survive (W1): power, process; "server": as that is set
+    decodes: tuple[str, ...] = ()  # the ids of its codec's keys, that with which it encodes first; empty: it has none
 
 
 class SystemStatus(Value, frozen=True, omit_defaults=False):
@@ -516,6 +517,7 @@ class Views:
             host=node.host,
             unreadable=str(node.unreadable) if node.unreadable is not None else "",
             durability=node.durability,
+            decodes=node.decodes,
         )
 
     def _worker(

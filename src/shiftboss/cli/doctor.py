@@ -12,6 +12,7 @@ import platform
 import shlex
 import stat
 import time  # only asks which clocks there are; clock.py reads them
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from enum import StrEnum
@@ -26,8 +27,10 @@ from shiftboss.core import graph
 from shiftboss.core.findings import Severity as Grave
 from shiftboss.core.findings import findings
 from shiftboss.core.health import Health
+from shiftboss.core.model import NodeMode, Status
 from shiftboss.core.value import Value
 from shiftboss.errors import ConfigurationError, ShiftbossError
+from shiftboss.ports import HistoryFilter
 from shiftboss.stores import migrating
 
 NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "fuse.glusterfs", "ceph", "lustre", "afs")
@@ -37,6 +40,7 @@ ALMOST_NOTHING_BYTES = 16 * 1024 * 1024
 LONG_WAL_BYTES = 128 * 1024 * 1024  # twice what a checkpoint cuts it to: somebody keeps it from being reused
 CLOCKS_AGREE_S = 5.0
 MAX_ASIDE = 1000  # counted
+MAX_WAITING = 10_000  # unfinished runs whose keys are looked at, the newest: a second
 ONE_NODE = 100  # slots, where no node lives to be asked
 REMEDIES = {
     "disabled": "see to the cause, then: shiftboss enable {worker}",
@@ -340,6 +344,42 @@ def unreadable(views: Views) -> Iterator[Finding]:
         more = " or more" if len(aside) == MAX_ASIDE else ""
         text = f"{words.plural(len(aside), 'row')}{more} lie in the table set_aside, the last by {aside[-1][1].by}"
         yield Finding(Severity.GOOD, "set aside", text)
+
+
+def codecs(views: Views) -> Iterator[Finding]:
+    """E2, E3: who encrypts, and whether what waits can be decoded by somebody."""
+    live = [node for node in views.nodes() if node.live]
+    keys = {key for node in live for key in node.decodes}
+    waiting = views.history(HistoryFilter(status=(Status.PENDING, Status.RUNNING), limit=MAX_WAITING))
+    encoded = Counter(run.encoded_by for run in waiting if run.encoded_by)
+    if not keys and not encoded:
+        return
+    without = [node.name for node in live if not node.decodes and node.mode != NodeMode.CLIENT]
+    if keys and without:
+        yield Finding(
+            Severity.WARNING,
+            "codec",
+            f"{', '.join(without)} has no codec, and stores plain what other nodes encrypt",
+            "give every node the codec",
+        )
+    plain = sum(1 for run in waiting if run.digest is not None and not run.encoded_by)
+    if keys and plain:
+        yield Finding(
+            Severity.WARNING,
+            "codec",
+            f"the payload of {words.plural(plain, 'unfinished run')} lies there plain",
+            "stored before there was a codec, or by a client without one: give it the codec",
+        )
+    for key, count in sorted(encoded.items()):
+        said = f"the payload of {words.plural(count, 'unfinished run')} is encrypted with key {key!r}"
+        if live and key not in keys:
+            yield Finding(
+                Severity.PROBLEM, "codec", f"{said}, which no live node has", "start a node whose codec has that key"
+            )
+        else:
+            yield Finding(Severity.GOOD, "codec", said)
+    if keys and not encoded:
+        yield Finding(Severity.GOOD, "codec", f"nodes decrypt with {', '.join(sorted(keys))}")
 
 
 def relations(views: Views) -> Iterator[Finding]:

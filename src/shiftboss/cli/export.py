@@ -7,11 +7,13 @@ import hashlib
 from typing import Any
 
 from shiftboss.core.model import DeadLetter, Run
+from shiftboss.core.opaque import OpaqueBytes
 
 
 def entry(letter: DeadLetter, run: Run) -> dict[str, Any]:
     """Stable fields, all of them always there."""
     payload = run.payload
+    sealed = isinstance(payload, OpaqueBytes)
     return {
         "run": letter.run,
         "worker": letter.worker,
@@ -25,8 +27,9 @@ def entry(letter: DeadLetter, run: Run) -> dict[str, Any]:
         "key": run.key,
         "priority": run.priority,
         "payload_base64": None if payload is None else base64.b64encode(payload).decode(),
-        "payload_sha256": None if payload is None else hashlib.sha256(payload).hexdigest(),
-        "payload_text": _text(payload),
+        "payload_sha256": None if payload is None or sealed else hashlib.sha256(payload).hexdigest(),
+        "payload_text": None if sealed else _text(payload),
+        "payload_encrypted": payload.why if isinstance(payload, OpaqueBytes) else None,
         "attempts": run.attempts,
     }
 

@@ -17,6 +17,7 @@ from shiftboss.app.pages import PageOfRun
 from shiftboss.cli import table, talk, times, words
 from shiftboss.cli.table import Cell, Column
 from shiftboss.core.model import MAX_LINES, Attempt, Cause, DeadLetter, Error, Run, Status
+from shiftboss.core.opaque import OpaqueBytes
 from shiftboss.core.printable import lines_of
 from shiftboss.core.unreadable import REMEDY
 
@@ -48,6 +49,8 @@ def show(page: PageOfRun) -> None:
         table.line("  ", Cell(f"{run.unreadable}: below is what could be told; {REMEDY}", "red"))
     if page.letter is not None and page.letter.unreadable is not None:
         table.line("  ", Cell(f"{page.letter.unreadable}; {REMEDY}", "red"))
+    if run.undecodable:
+        table.line("  ", Cell(f"parts of it are {run.undecodable}", "red"))
     if run.error is not None and run.status is not Status.SUCCEEDED:
         table.line("  ", Cell(_headline(run.error), "red"))
     table.blank()
@@ -67,6 +70,8 @@ def show(page: PageOfRun) -> None:
 def _hint(page: PageOfRun) -> None:
     """What one might want to type next."""
     run = page.run
+    if run.undecodable:
+        talk.hint(f"with the key of an application: shiftboss show {run.id} --app APP")
     if page.letter is not None and page.letter.state == "open":
         talk.hint(f"again: shiftboss dead replay {run.id}    done with: shiftboss dead resolve {run.id} --note …")
     if run.status is Status.PENDING:
@@ -259,6 +264,10 @@ def _show_log(page: PageOfRun) -> None:
 
 def _show_data(title: str, data: bytes | None) -> None:
     if data is None:
+        return
+    if isinstance(data, OpaqueBytes):
+        table.blank()
+        table.line("  ", Cell(title, "dim"), f"  ({data.why})")
         return
     try:
         text = msgspec.json.format(data, indent=2).decode()

@@ -23,7 +23,8 @@ from shiftboss.cli import talk
 from shiftboss.cli.app_file import App, find_app, likely_app, load_app
 from shiftboss.clock import Clock, SystemClock
 from shiftboss.errors import ConfigurationError, OperatorError, StoreMissing
-from shiftboss.ports import Store
+from shiftboss.ports import Codec, Store
+from shiftboss.stores.encoded import encoded
 from shiftboss.stores.urls import open_store
 
 DEFAULT_FILE = DEFAULT_STORE.removeprefix("sqlite:///")
@@ -66,16 +67,17 @@ def _saying_of_an_app(store: str | None, app: str | None) -> Iterator[None]:
 @contextmanager
 def reading(store: str | None, app: str | None) -> Iterator[Views]:
     """Questions to the store.  Raises StoreMissing and whatever else the store raises."""
+    codec = load_app(app).boss.codec if app is not None else None
     with contextlib.ExitStack() as stack:
         with _saying_of_an_app(store, app):
-            found, clock = stack.enter_context(opened(store_url(store, app)))
+            found, clock = stack.enter_context(opened(store_url(store, app), codec))
         yield stack.enter_context(contextlib.closing(Views(found, clock)))
 
 
 @contextmanager
-def opened(url: str) -> Iterator[tuple[Store, Clock]]:
+def opened(url: str, codec: Codec | None = None) -> Iterator[tuple[Store, Clock]]:
     """The store itself, for what is no question."""
-    found = open_store(url, SystemClock())
+    found = encoded(open_store(url, SystemClock()), codec)
     found.open(create=False)
     try:
         yield found, found.clock

@@ -9,7 +9,8 @@ Rules of this file
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from operator import attrgetter
+from typing import Any, NamedTuple, TypeVar
 
 from shiftboss.core import events
 from shiftboss.core.control import Request
@@ -57,26 +58,50 @@ NESTED: dict[type, tuple[str, ...]] = {
 }
 
 
+class _Parts(NamedTuple):
+    """What of a kind of value has to be looked at, in one go."""
+
+    of: Callable[[Any], tuple[Any, ...]]
+    names: tuple[str, ...]
+    ways: tuple[int, ...]
+
+
+TEXT, DATA, WITHIN = range(3)
+
+
+def _parts(kind: type) -> _Parts:
+    tables = ((TEXT, TEXTS), (DATA, BYTES), (WITHIN, NESTED))
+    ways = {name: way for way, table in tables for name in table.get(kind, ())}
+    names = tuple(ways)
+    get = attrgetter(*names)
+    return _Parts(get if len(names) > 1 else lambda value: (get(value),), names, tuple(ways.values()))
+
+
+PARTS = {kind: _parts(kind) for kind in {*TEXTS, *BYTES, *NESTED}}
+
+
 def transformed(value: V, *, text: Callable[[str], str], data: Callable[[bytes], bytes]) -> V:
     """*value* with each of its texts and bytes as these make it; the same object where nothing changes."""
-    kind = type(value)
+    parts = PARTS.get(type(value))
+    if parts is None:
+        return value
+    found = parts.of(value)
+    if not any(found):  # most runs have none of it: this is all they cost
+        return value
     changed: dict[str, Any] = {}
-    for names, change in ((TEXTS.get(kind, ()), text), (BYTES.get(kind, ()), data)):
-        for name in names:
-            old = getattr(value, name)
-            new = change(old) if old else old
-            if new is not old:
-                changed[name] = new
-    for name in NESTED.get(kind, ()):
-        old = getattr(value, name)
+    new: Any
+    for name, way, old in zip(parts.names, parts.ways, found, strict=True):
         if not old:
             continue
-        if isinstance(old, tuple):
-            new = tuple(transformed(each, text=text, data=data) for each in old)
-            if any(one is not other for one, other in zip(new, old, strict=True)):
-                changed[name] = new
+        if way == TEXT:
+            new = text(old)
+        elif way == DATA:
+            new = data(old)
+        elif isinstance(old, tuple):
+            each = tuple(transformed(one, text=text, data=data) for one in old)
+            new = each if any(one is not other for one, other in zip(each, old, strict=True)) else old
         else:
             new = transformed(old, text=text, data=data)
-            if new is not old:
-                changed[name] = new
+        if new is not old:
+            changed[name] = new
     return replace(value, **changed) if changed else value  # type: ignore[type-var]  # what changes is a Value

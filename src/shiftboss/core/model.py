@@ -175,6 +175,7 @@ class Run(Value, frozen=True):
     unreadable: Unreadable | None = None  # W8: only what could be told of its row
     by_calendar: bool = False  # its first start is due at an instant of the wall clock (`at=`, cron), not after a while
     clock_set_us: int = 0  # of a finished one: how far the wall clock had been set in all (ClockMark), for its age
+    undecodable: str = ""  # E3: why parts of it cannot be decoded here; said to people, never stored
     encoded_by: str = ""  # the id of the codec's key that its payload is encoded with; empty: it is plain
 
     def held_by(self, node: str, fence: int) -> bool:

@@ -19,14 +19,15 @@ _FRAME = re.compile(rb"\$sb1\$(" + KEY_ID.pattern.encode() + rb")\$", re.ASCII)
 class OpaqueText(str):
     """A text that cannot be decoded here: it reads as the reason, and `stored` is what lies in the store."""
 
-    __slots__ = ("key_id", "stored")
+    __slots__ = ("key_id", "stored", "why")
     key_id: str
     stored: str
+    why: str
 
     @classmethod
     def of(cls, stored: str, key_id: str, why: str) -> OpaqueText:
         made = cls(f"({why})")
-        made.stored, made.key_id = stored, key_id
+        made.stored, made.key_id, made.why = stored, key_id, why
         return made
 
     def __getitem__(self, _: SupportsIndex | slice) -> OpaqueText:

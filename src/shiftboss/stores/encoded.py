@@ -10,8 +10,9 @@ Rules of this file
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from shiftboss.clock import SystemClock
@@ -54,7 +55,10 @@ class CodecFailed(Exception):
 
 
 class Cipher:
-    """A codec, never trusted: what it gives back is looked at.  Without a codec everything encoded is opaque."""
+    """A codec, never trusted: what it gives back is looked at.
+
+    Without one nothing is encoded, and everything that somebody else has encoded is opaque.
+    """
 
     def __init__(self, codec: Codec | None) -> None:
         self._codec = codec
@@ -75,12 +79,16 @@ class Cipher:
 
     def payload(self, data: bytes) -> bytes:
         """Encoded; what is encoded already stays.  Raises CodecFailed."""
-        return data if key_of(data) is not None else framed(self._encode(data), self.key_id)
+        if self._codec is None or key_of(data) is not None:
+            return data
+        return framed(self._encode(data), self.key_id)
 
     def text(self, text: str) -> str:
         """Encoded.  Where the codec fails, what it was is lost and the text says so."""
         if isinstance(text, OpaqueText):
             return text.stored
+        if self._codec is None:
+            return text
         try:
             return framed_text(self._encode(text.encode("utf-8", "backslashreplace")), self.key_id)
         except CodecFailed as failure:
@@ -157,14 +165,32 @@ class EncodedReader:
     def __init__(self, inner: Reader, cipher: Cipher, *, shows: bool) -> None:
         self._inner = inner
         self._cipher = cipher
-        # Shown, a text that cannot be decoded is the reason why; in an engine it can be written back as well.
-        self._text = _shown(cipher) if shows else cipher.opened_text
+        self._shows = shows  # to people: a text that cannot be decoded is the reason why, and a run says it as well
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
     def _opened(self, value: V) -> V:
-        return transformed(value, text=self._text, data=self._cipher.opened)
+        if not self._shows:
+            return transformed(value, text=self._cipher.opened_text, data=self._cipher.opened)
+        reasons: list[str] = []
+        shown = transformed(value, text=partial(self._text, reasons), data=partial(self._data, reasons))
+        if reasons and isinstance(shown, Run):
+            return cast("V", replace(shown, undecodable=reasons[0]))
+        return shown
+
+    def _text(self, reasons: list[str], text: str) -> str:
+        found = self._cipher.opened_text(text)
+        if isinstance(found, OpaqueText):
+            reasons.append(found.why)
+            return str(found)
+        return found
+
+    def _data(self, reasons: list[str], data: bytes) -> bytes:
+        found = self._cipher.opened(data)
+        if isinstance(found, OpaqueBytes):
+            reasons.append(found.why)
+        return found
 
     def changes(self, *, lanes: int = 0) -> Delta:
         delta = self._inner.changes(lanes=lanes)
@@ -216,14 +242,6 @@ class EncodedReader:
     def set_aside(self, *, after: int, limit: int) -> list[tuple[int, SetAside]]:
         found = self._inner.set_aside(after=after, limit=limit)
         return [(number, self._opened(row)) for number, row in found]
-
-
-def _shown(cipher: Cipher) -> Callable[[str], str]:
-    def opened(text: str) -> str:
-        found = cipher.opened_text(text)
-        return str(found) if isinstance(found, OpaqueText) else found
-
-    return opened
 
 
 class EncodedTransaction(EncodedReader):
@@ -337,8 +355,8 @@ class EncodedStore:
 
 
 def encoded(store: Store, codec: Codec | None) -> Store:
-    """*store* as an engine is to see it: behind the codec, or as it is where there is none."""
-    return store if codec is None else cast("Store", EncodedStore(store, Cipher(codec)))
+    """*store* behind the codec.  Without one it is plain, but for what others have encoded: that is known for it."""
+    return cast("Store", EncodedStore(store, Cipher(codec)))
 
 
 def session_for_people(store: Store) -> Session:

@@ -8,13 +8,14 @@ from typing import Any
 import click
 
 from shiftboss.app.letters import Choice, DeadGroup, chosen, grouped, open_letters
-from shiftboss.cli import dump, letters, place, table, talk, times
+from shiftboss.cli import dump, letters, place, table, talk, times, words
 from shiftboss.cli.command import Group, examples, json_option, store_option, yes_option
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.naming import run_id
 from shiftboss.cli.parameters import RATE
 from shiftboss.clock import SystemClock
 from shiftboss.core.model import DeadLetter, Run
+from shiftboss.core.opaque import OpaqueBytes
 from shiftboss.core.policy import Rate
 from shiftboss.errors import NotAllowed
 
@@ -230,6 +231,8 @@ def export(worker: str | None, error: str | None, since: datetime | None, store:
     """All that are open as JSON, one a line.
 
     payload_base64 is the payload byte for byte, payload_sha256 its digest; payload_text is there where it is UTF-8.
+    With the codec of --app it is written plain, secrets and all.  Where it cannot be decoded payload_base64 is what
+    lies in the store, and payload_encrypted says so.
     """
     from shiftboss.cli import export as exporting
 
@@ -237,8 +240,16 @@ def export(worker: str | None, error: str | None, since: datetime | None, store:
     asked = ", ".join(f"{name} {value}" for name, value in wanted._asdict().items() if value)
     place.recorded(store, app, "export dead letters", about=worker, after=asked)
     with place.reading(store, app) as views:
+        plain = encrypted = 0
         for letter in list(open_letters(views, wanted))[::-1]:
-            dump.lines([exporting.entry(letter, views.run(letter.run))])
+            run = views.run(letter.run)
+            plain += bool(run.encoded_by and not isinstance(run.payload, OpaqueBytes))
+            encrypted += isinstance(run.payload, OpaqueBytes)
+            dump.lines([exporting.entry(letter, run)])
+    if plain:
+        talk.note(f"{words.plural(plain, 'payload')} that lie encrypted in the store are written plain: keep this safe")
+    if encrypted:
+        talk.note(f"{words.plural(encrypted, 'payload')} stay encrypted: name the application that has the key, --app")
     return Exit.DONE
 
 

@@ -95,6 +95,7 @@ def _store(url: str) -> Iterator[Finding]:
         yield from examine.store(views.info())
         yield from examine.fleet(views.status(), is_dead=found.is_dead)
         yield from examine.unreadable(views)
+        yield from examine.codecs(views)
         yield from examine.relations(views)
     except ShiftbossError as error:
         yield examine.failed("store", error)

@@ -14,6 +14,7 @@ from shiftboss.cli.naming import worker_name
 from shiftboss.cli.parameters import INSTANT, SECONDS
 from shiftboss.cli.payload import read_payload
 from shiftboss.core.model import Run, Status
+from shiftboss.core.opaque import OpaqueBytes
 
 
 @click.command(
@@ -70,6 +71,8 @@ def trigger(
     if delay is not None:
         options["delay"] = delay
     with place.operating(store, app, create=create) as boss:
+        if given and boss.codec is None and any(node.live and node.decodes for node in boss.sync.nodes()):
+            talk.note("nodes encrypt here, and this payload is stored plain; name the app that has the codec: --app")
         run = boss.sync.trigger(name, given, **options)
         if not wait:
             dump.one(run) if as_json else talk.say(run.id)
@@ -83,7 +86,10 @@ def _tell_end(run: Run, *, as_json: bool) -> int:
     if as_json:
         dump.one(run)
     elif run.status is Status.SUCCEEDED:
-        talk.json(run.result.decode() if run.result is not None else "null")
+        if isinstance(run.result, OpaqueBytes):
+            talk.note(f"its result is {run.result.why}; name the application that has the key: --app APP")
+        else:
+            talk.json(run.result.decode() if run.result is not None else "null")
         if run.result_error is not None:
             talk.note(f"this is not what the body returned: {run.result_error}")
     if run.status is Status.SUCCEEDED:
