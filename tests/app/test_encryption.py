@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from postgres_server import Cluster, Place
@@ -23,11 +26,15 @@ from shiftboss import (
     Run,
     Status,
     WrongResult,
+    command,
 )
+from shiftboss.app.moving import move
 from shiftboss.codec import AesGcmCodec, new_key
 from shiftboss.core.holds import IsEncoded
 from shiftboss.core.opaque import OpaqueBytes
 from shiftboss.errors import StoreRejected
+from shiftboss.stores import encoded as stores_encoded
+from shiftboss.stores.urls import open_store
 
 CANARY = "canary-3f9a1c77-zoë"
 WAIT_S = 60
@@ -451,3 +458,151 @@ def test_the_file_is_one_of_sqlite_all_the_same(tmp_path: Path):
     with sqlite3.connect(tmp_path / "boss.db") as db:
         ((worker, key),) = db.execute("SELECT worker, key FROM run WHERE key IS NOT NULL")
     assert (worker, key) == ("echo", "order-7")
+
+
+# ── the ways in and out ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def in_child(text: str) -> str:
+    print(f"printed {text}", file=sys.stderr)
+    if text.startswith("dies"):
+        raise ValueError(f"child {text}")
+    return f"child {text}"
+
+
+async def test_children_threads_and_programs_get_the_plain_payload(at: Somewhere):
+    """E1: over the wire to a child, and to a program, goes what goes without a codec; none of it lies in the store."""
+    boss = Orchestrator(at.url, codec=AesGcmCodec({"k1": OLD}), shutdown_timeout=5)
+    boss.register("child", in_child, executor="process", max_retries=0)
+    boss.register("thread", in_child, executor="thread", max_retries=0)
+    boss.register("program", command(["sh", "-c", "cat >&2; exit 3"]), max_retries=0)
+    async with boss:
+        handles = [await boss.trigger(name, {"text": CANARY}) for name in ("child", "thread")]
+        results = [await handle.result(timeout=WAIT_S) for handle in handles]
+        dead = [await ended(boss, name, {"text": f"dies {CANARY}"}) for name in ("child", "thread", "program")]
+        stored = at.dump()
+
+    assert results == [f"child {CANARY}"] * 2
+    assert all("canary-3f9a1c77" in f"{run.error}" for run in dead)
+    assert not occurs(CANARY, stored)
+
+
+async def test_a_trigger_within_a_transaction_is_encoded_before_it_leaves(place: Place, cluster: Cluster):
+    """E1, E4: the row of the caller's transaction holds neither the payload nor a digest that takes no key."""
+    boss = declared(place.url, AesGcmCodec({"k1": OLD}))
+    async with boss.client(create=True):
+        async with await psycopg.AsyncConnection.connect(cluster.url) as connection:
+            promised = await boss.trigger("echo", {"text": CANARY}, within=connection)
+        stored = dumped(cluster, place)
+    assert b"$sb1$k1$" in stored
+    assert not occurs(CANARY, stored)
+    assert hashlib.sha256(f'{{"text":"{CANARY}"}}'.encode()).hexdigest().encode() not in stored
+
+    boss = declared(place.url, AesGcmCodec({"k2": NEW, "k1": OLD}))
+    async with boss:
+        run = await boss._promised(promised.promise, timeout_s=WAIT_S)  # type: ignore[attr-defined]
+        done = await boss.wait_for(run.id, timeout=WAIT_S)
+
+    assert (done.status, done.encoded_by) == (Status.SUCCEEDED, "k2")
+    assert done.result == f'"{CANARY}"'.encode()
+
+
+async def test_a_store_moves_as_it_is(tmp_path: Path):
+    """E1: from one store to another without a key, and is read there with it."""
+    old, new = (f"sqlite:///{tmp_path / name}.db" for name in ("old", "new"))
+    boss = declared(old, AesGcmCodec({"k1": OLD}))
+    async with boss:
+        failed = await ended(boss, "fails", {"text": CANARY})
+    source, target = open_store(old), open_store(new)
+    try:
+        source.open(create=False)
+        target.open(create=True)
+        await asyncio.to_thread(move, source, target)
+    finally:
+        source.close()
+        target.close()
+
+    assert not occurs(CANARY, files(tmp_path))
+    boss = declared(new, AesGcmCodec({"k1": OLD}))
+    async with boss.client():
+        assert await boss.run_info(failed.id) == failed
+
+
+async def test_a_secret_is_masked_before_anything_is_encoded(at: Somewhere):
+    """E1: who has the key does not read it either."""
+    boss = declared(at.url, AesGcmCodec({"k1": OLD}))
+
+    @boss.worker(max_retries=0)
+    async def pay(password: str) -> None:
+        raise ValueError(f"refused {password}")
+
+    async with boss:
+        run = await ended(boss, "pay", {"password": CANARY})
+
+    assert run.error is not None
+    assert run.error.message == "refused [redacted]"
+
+
+async def test_a_client_without_the_codec_is_understood(at: Somewhere):
+    """E2: what it triggers lies there plain and runs; what it asks for is answered, as far as it can be."""
+    codec = AesGcmCodec({"k1": OLD})
+    boss, client = declared(at.url, codec), declared(at.url, None)
+    async with boss, client.client():
+        plain = await client.trigger("echo", {"text": "plain"})
+        done = await plain.wait(timeout=WAIT_S)
+        with pytest.raises(WrongResult, match="encrypted with key 'k1', and this process has no codec"):
+            await plain.result(timeout=WAIT_S)
+        here = await boss.run_info(plain.id)
+
+    assert (done.status, done.encoded_by) == (Status.SUCCEEDED, "")
+    assert isinstance(done.result, OpaqueBytes)
+    assert (here.payload, here.result) == (b'{"text":"plain"}', b'"plain"')
+
+
+async def test_a_replay_by_who_lacks_the_key_keeps_the_bytes_and_the_key(at: Somewhere):
+    """Q3, E3: the operator needs no key for it."""
+    boss = declared(at.url, AesGcmCodec({"k1": OLD}))
+    async with boss:
+        dead = await ended(boss, "fails", {"text": CANARY})
+        await boss.enable("fails")
+    client = declared(at.url, None)
+    async with client.client():
+        again = await client.replay(dead.id)
+
+    boss = declared(at.url, AesGcmCodec({"k2": NEW, "k1": OLD}))
+    async with boss:
+        done = await boss.wait_for(again.id, timeout=WAIT_S)
+
+    assert done.payload == dead.payload
+    assert (done.status, done.encoded_by) == (Status.DEAD, "k1")
+
+
+async def test_a_damaged_payload_is_held_and_can_be_cancelled(tmp_path: Path):
+    """E3: one byte of it was changed: the hold says so, nobody's body sees it, an operator ends it."""
+    boss = declared(f"sqlite:///{tmp_path / 'boss.db'}", AesGcmCodec({"k1": OLD}))
+    async with boss.client(create=True):
+        held = await boss.trigger("echo", {"text": CANARY})
+    with sqlite3.connect(tmp_path / "boss.db") as db:
+        ((payload,),) = db.execute("SELECT bytes FROM payload")
+        db.execute("UPDATE payload SET bytes = ?", (payload[:-1] + bytes([payload[-1] ^ 1]),))
+    db.close()
+
+    ran: list[str] = []
+    boss = declared(f"sqlite:///{tmp_path / 'boss.db'}", AesGcmCodec({"k1": OLD}), ran)
+    async with boss:
+        why = await when(boss, held.id, lambda why: bool(why.holds))
+        cancelled = await boss.cancel(held.id, reason="damaged")
+
+    assert [hold.gate for hold in why.holds] == ["codec"]
+    assert "encrypted with key 'k1' and damaged" in str(why.holds[0])
+    assert (cancelled.status, ran) == (Status.CANCELLED, [])
+
+
+async def test_a_slow_codec_is_named_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: Any):
+    """E5: it is called while the store is locked."""
+    monkeypatch.setattr(stores_encoded, "SLOW_S", 0.0)
+    boss = declared(f"sqlite:///{tmp_path / 'boss.db'}", AesGcmCodec({"k1": OLD}))
+    async with boss:
+        await ended(boss, "echo", {"text": "x"})
+
+    assert "the codec's encode took" in caplog.text

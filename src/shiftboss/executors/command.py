@@ -2,7 +2,7 @@
 
 Rules of this file
 - There is no shell: a command is a list of words, and none of them is ever built from a payload.
-- The payload goes to stdin, byte for byte as it is stored.
+- The payload goes to stdin, byte for byte as it was triggered.
 - An exit code means success, retry or fatal; a program that cannot be started is fatal where no retry could help.
 """
 

@@ -247,9 +247,11 @@ def export(worker: str | None, error: str | None, since: datetime | None, store:
             encrypted += isinstance(run.payload, OpaqueBytes)
             dump.lines([exporting.entry(letter, run)])
     if plain:
-        talk.note(f"{words.plural(plain, 'payload')} that lie encrypted in the store are written plain: keep this safe")
+        talk.note(f"written plain, and encrypted in the store: {words.plural(plain, 'payload')}; keep this safe")
     if encrypted:
-        talk.note(f"{words.plural(encrypted, 'payload')} stay encrypted: name the application that has the key, --app")
+        talk.note(
+            f"still encrypted: {words.plural(encrypted, 'payload')}; name the application that has the key: --app"
+        )
     return Exit.DONE
 
 
