@@ -33,6 +33,7 @@ from shiftboss.codec import AesGcmCodec, new_key
 from shiftboss.core.holds import IsEncoded
 from shiftboss.core.opaque import OpaqueBytes
 from shiftboss.errors import StoreRejected
+from shiftboss.ports import Reader
 from shiftboss.stores import encoded as stores_encoded
 from shiftboss.stores.urls import open_store
 
@@ -178,6 +179,49 @@ async def test_everything_reads_as_without_a_codec(at: Somewhere):
     assert info.progress.message == f"progress {CANARY}"
     assert [line.text for line in lines] == [f"logged {CANARY}"]
     assert any(CANARY in str(event) for _, event in events)
+
+
+PASSES_THROUGH = {
+    "fired": "instants",
+    "clock_mark": "the clock",
+    "next_give_up": "an instant",
+    "counts": "numbers",
+    "letter_counts": "numbers",
+    "last_event": "a number",
+    "unreadable": "ids, and what is wrong with a row",
+    "past": "numbers",
+    "has_arrivals": "a flag",
+    "info": "facts about the store",
+    "audit": "rows as they lie there, to be verified without a key of the codec",
+    "seals": "digests of those",
+    "last_seal": "likewise",
+}
+
+
+def test_each_way_to_read_decodes_or_brings_no_text():
+    """E1: a method that is new fails here until somebody has decided."""
+    asked = {name for name in vars(Reader) if not name.startswith("_")}
+    decodes = {name for name in vars(stores_encoded.EncodedReader) if not name.startswith("_")}
+
+    assert asked - decodes == PASSES_THROUGH.keys()
+
+
+async def test_the_audit_is_verified_with_and_without_the_codec(at: Somewhere):
+    """A8, E1: what is sealed is what lies there; what it says is read with the key alone."""
+    boss = declared(at.url, AesGcmCodec({"k1": OLD}))
+    async with boss:
+        await boss.disable("echo", reason=f"for {CANARY}")
+        await boss.enable("echo")
+    verdicts, told = [], []
+    for codec in (AesGcmCodec({"k1": OLD}), None):
+        boss = declared(at.url, codec)
+        async with boss.client():
+            verdicts.append(await boss.verify_audit())
+            told.append(str(await boss.audit()))
+
+    assert verdicts[0] == verdicts[1]
+    assert [CANARY in each for each in told] == [True, False]
+    assert not occurs(CANARY, at.dump())
 
 
 # ── keys ─────────────────────────────────────────────────────────────────────────────────────────────────────────
