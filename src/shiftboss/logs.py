@@ -23,6 +23,8 @@ from shiftboss.core.printable import one_line
 
 Named = TypeVar("Named", bound=logging.Logger)
 
+PLAIN = frozenset((int, float, bool, type(None)))
+
 _formatter = logging.Formatter()
 
 
@@ -111,14 +113,14 @@ def _ours(kind: type[Named]) -> type[Named]:
 
 def _escape(record: logging.LogRecord) -> None:
     arguments = record.args
-    if isinstance(arguments, tuple) and arguments and isinstance(arguments[-1], Block):
-        record.stack_info = as_block(arguments[-1])
-        arguments = arguments[:-1]
     record.msg = _shown(record.msg)
-    if isinstance(arguments, Mapping):
-        record.args = {name: _shown(each) for name, each in arguments.items()}
-    elif arguments is not None:
+    if isinstance(arguments, tuple):
+        if arguments and type(arguments[-1]) is Block:
+            record.stack_info = as_block(arguments[-1])
+            arguments = arguments[:-1]
         record.args = tuple(map(_shown, arguments))
+    elif arguments is not None:
+        record.args = {name: _shown(each) for name, each in arguments.items()}
     if record.exc_info and not record.exc_text:
         record.exc_text = _traceback(record)  # `logging.Formatter` takes it where there is one
     if record.stack_info and not isinstance(record.stack_info, _Shown):
@@ -134,7 +136,8 @@ def _traceback(record: logging.LogRecord) -> str | None:
 
 def _shown(value: Any) -> Any:
     """The very same where nothing is to be escaped: a number stays one for `%d`."""
-    if value is None or isinstance(value, int | float):
+    kind = type(value)
+    if kind in PLAIN or (kind is str and value.isascii() and value.isprintable()):  # nearly all there are
         return value
     try:
         text = str(value)

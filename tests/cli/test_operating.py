@@ -203,6 +203,10 @@ def test_doctor_says_who_may_read_a_store_and_warns_when_that_is_everybody(cli, 
         assert says in found.out
         assert ("everybody on this machine may read" in found.out) is warns
         assert (f"chmod o-rwx {file}" in found.out) is warns
+    file.chmod(0o600)
+    key = shop / "shiftboss.db.audit-key"
+    key.chmod(0o604)
+    assert f"chmod o-rwx {key}" in cli("doctor").out
 
 
 def test_check_lets_a_good_app_pass(cli, shop):

@@ -16,6 +16,7 @@ import os
 import socket
 
 from shiftboss.clock import Clock
+from shiftboss.core.printable import one_line
 from shiftboss.engine.engine import MAX_WAIT_S, Engine
 from shiftboss.errors import OperatorError
 from shiftboss.logs import get_logger
@@ -74,7 +75,7 @@ class Unit:
             return
         self._spoke_s = now_s
         lines = [] if self._watchdog_s is None else ["WATCHDOG=1"]
-        status = f"STATUS={_status(engine)}"
+        status = f"STATUS={one_line(_status(engine))}"  # a line break would begin another assignment
         if status != self._told:
             lines.append(status)
             self._told = status

@@ -170,17 +170,27 @@ def _permissions(path: Path) -> Iterator[Finding]:
             f"{place} cannot be written by this user",
             f"run as its owner, or: chown {place}",
         )
-    readable = [place for place in (path, Path(f"{path}-wal"), Path(f"{path}-shm")) if _mode(place) & stat.S_IROTH]
+    readable = [place for place in _files_of(path) if _mode(place) & stat.S_IROTH]
     if readable:
-        names = " ".join(map(str, readable))
+        names = ", ".join(map(str, readable))
         yield Finding(
             Severity.WARNING,
             "permissions",
-            f"everybody on this machine may read {names}: payloads, results, errors and log lines stand there",
+            f"everybody on this machine may read {names}: payloads, results, log lines, keys and tokens stand there",
             f"chmod o-rwx {shlex.join(map(str, readable))}",
         )
     if not locked and path.exists():
         yield Finding(Severity.GOOD, "permissions", f"{path.name} and its folder can be written; for {_readers(path)}")
+
+
+def _files_of(path: Path) -> list[Path]:
+    """The store with its log, and what lies beside it: keys, tokens."""
+    prefixes = (f"{path.name}-", f"{path.name}.")
+    try:
+        beside = sorted(each for each in path.parent.iterdir() if each.name.startswith(prefixes))
+    except OSError:
+        beside = []
+    return [path, *(each for each in beside if each.is_file())]
 
 
 def _mode(path: Path) -> int:

@@ -58,12 +58,15 @@ class Database:
         path: Path,
         *,
         durability: Durability = Durability.POWER,
-        create: bool = False,
+        is_alone: bool = False,
         on_full: Callable[[], None] = lambda: None,
         checkpointed: Callable[[ShiftbossError | None], None] = lambda failure: None,
         ends_s: Callable[[], float] = lambda: float("inf"),
     ) -> None:
-        """*checkpointed* is told how each checkpoint went; nothing is waited for beyond *ends_s*."""
+        """*checkpointed* is told how each checkpoint went; nothing is waited for beyond *ends_s*.
+
+        *is_alone*: nobody else knows the file yet.  There is one always (file_modes.py): SQLite would make another.
+        """
         self.path = path
         self._on_full = on_full
         self._checkpointed = checkpointed
@@ -71,17 +74,17 @@ class Database:
         self._busy_s = MAX_BUSY_S
         self._checkpointed_at = self._waited_at = 0
         self._locks = Locks()
-        if create:
-            self._open(durability, create=True)
+        if is_alone:
+            self._open(durability)
             return
         try:
             with sqlite_locks.opening(path) as self._locks:
-                self._open(durability, create=False)
+                self._open(durability)
         except OSError as error:
             raise sqlite_errors.outside(path, error) from error
 
-    def _open(self, durability: Durability, *, create: bool) -> None:
-        self._connect(create=create)
+    def _open(self, durability: Durability) -> None:
+        self._connect()
         try:
             self._tune(durability)
             self.number(
@@ -91,8 +94,8 @@ class Database:
             self._connection.close()
             raise
 
-    def _connect(self, *, create: bool) -> None:
-        flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
+    def _connect(self) -> None:
+        flags = apsw.SQLITE_OPEN_READWRITE
         try:
             self._connection = apsw.Connection(str(self.path), flags=flags, statementcachesize=CACHED_STATEMENTS)
         except apsw.Error as error:

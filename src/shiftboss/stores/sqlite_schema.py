@@ -151,7 +151,7 @@ def _make(path: Path, durability: Durability) -> None:
     draft = path.with_name(f".{path.name}.new-{os.getpid()}-{os.urandom(4).hex()}")
     try:
         os.close(file_modes.new_file(draft))
-        db = Database(draft, durability=durability, create=True)
+        db = Database(draft, durability=durability, is_alone=True)
         try:
             db.run("PRAGMA journal_mode = WAL")
             migrate(db)
@@ -188,7 +188,7 @@ def _sync_folder(folder: Path) -> None:
 
 def _use_wal(path: Path, durability: Durability) -> None:
     """Ours are born with it; a copy made by VACUUM INTO or by a tool may have lost it."""
-    db = Database(path, durability=durability, create=True)  # opened as a new one is: alone, as this demands
+    db = Database(path, durability=durability, is_alone=True)  # opened as a new one is: alone, as this demands
     try:
         db.run("PRAGMA journal_mode = WAL")
     finally:
