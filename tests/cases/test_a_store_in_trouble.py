@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -58,7 +59,8 @@ def until(what: str, is_true: Callable[[], bool]) -> None:
 
 def shiftboss(folder: Path, *words: str, who: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
     command = [*who, sys.executable, "-m", "shiftboss", *words]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=WITHIN_S, check=False)
+    env = {**os.environ, "SHIFTBOSS_STORE": "sqlite:///jobs.db"}  # no app is imported that nobody named
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=WITHIN_S, env=env, check=False)
 
 
 @contextmanager
@@ -87,10 +89,14 @@ def ticks(folder: Path) -> int:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "app.py").write_text(APP)
-    (tmp_path / "ledger").touch()
-    (tmp_path / "end").touch()
-    return tmp_path
+    return with_the_app(tmp_path)
+
+
+def with_the_app(folder: Path) -> Path:
+    (folder / "app.py").write_text(APP)
+    (folder / "ledger").touch()
+    (folder / "end").touch()
+    return folder
 
 
 @pytest.mark.cases
@@ -158,6 +164,7 @@ def test_a_file_that_is_moved_away_is_said_once_and_put_back_is_enough(folder: P
 def test_a_user_who_may_only_read_is_refused_clearly_and_keeps_nobody_out():
     skip_unless_there_is_another()
     with open_folder() as folder:
+        with_the_app(folder)
         with a_node(folder) as node:
             during = shiftboss(folder, "status", "-s", "jobs.db", who=AS_ANOTHER)
             code = ended(node)
