@@ -279,6 +279,8 @@ class Walk:
 
     def _some_node_has_a_slot(self, answer: Ask) -> bool:
         definition = answer.state.definition
+        if answer.run.id in self.snapshot.undecodable:  # E3: nobody knows of a node that can decode it
+            return False
         for node in self.snapshot.nodes.values():
             if node.id not in self.live and node.id != self.node.id:
                 continue
