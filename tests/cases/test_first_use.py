@@ -38,8 +38,8 @@ def test_what_root_did_once_keeps_the_user_of_the_service_not_out():
             )
             return done.returncode, done.stderr
 
-        def works() -> None:
-            code, said = shiftboss("run", "app.py", "--for", "1s", who=AS_ANOTHER)
+        def works(*more: str) -> None:
+            code, said = shiftboss("run", "app.py", "--for", "1s", *more, who=AS_ANOTHER)
             owners = {path.name: (path.stat().st_uid, oct(path.stat().st_mode)) for path in folder.iterdir()}
             assert code == 0, f"{said}\n{owners}"
 
@@ -47,8 +47,9 @@ def test_what_root_did_once_keeps_the_user_of_the_service_not_out():
         for words in (("status",), ("trigger", "tick"), ("doctor",), ("disable", "tick"), ("enable", "tick")):
             assert shiftboss(*words, "-s", "sqlite:///jobs.db")[0] in (0, 3), words
             works()
-        assert shiftboss("run", "app.py", "--for", "1s")[0] == 0
-        works()
+        assert shiftboss("run", "app.py", "--for", "1s", "--http", "127.0.0.1:0")[0] == 0
+        assert shiftboss("token", "new", "ada", "--role", "viewer", "-s", "jobs.db")[0] == 0
+        works("--http", "127.0.0.1:0")
         assert [path.name for path in folder.rglob("*") if path.stat().st_uid == 0 and path.name != "app.py"] == []
 
 

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from shiftboss import ConfigurationError
+from shiftboss.clock import SystemClock
 from shiftboss.web import own_token as module
+from shiftboss.web.ended_sessions import EndedSessions
 from shiftboss.web.own_token import own_token, place_of, read_token
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="modes and owners of POSIX")
@@ -175,12 +177,20 @@ def test_another_users_file_is_left_to_him_and_ours_is_in_the_state_folder(url, 
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="only root makes folders of others")
-def test_root_leaves_nothing_in_a_users_folder(url, place, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    os.chown(tmp_path, 12345, 12345)
+def test_what_root_makes_belongs_to_whose_store_or_folder_it_is(url, place, tmp_path, monkeypatch):
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
+    (tmp_path / "home").mkdir()
+    for folder in (tmp_path, tmp_path / "home"):
+        os.chown(folder, 12345, 12345)
+    ended = EndedSessions(SystemClock(), tmp_path / "shop.db.sessions")
+    ended.add("0" * 32, 2_000_000_000)
+    made = [own_token(url), own_token(url), own_token("memory:")]
 
-    assert own_token(url)[1].parent == tmp_path / "state" / "shiftboss"
-    assert not place.exists()
+    assert made[0] == made[1]
+    assert made[0][1] == place
+    assert {path.name: path.stat().st_uid for path in tmp_path.rglob("*") if path.stat().st_uid != 12345} == {}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*") if path.is_file()} == {0o600}
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="only root becomes somebody else")

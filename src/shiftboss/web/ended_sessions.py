@@ -17,6 +17,7 @@ from pathlib import Path
 from shiftboss.clock import Clock
 from shiftboss.core.value import EPOCH
 from shiftboss.logs import get_logger
+from shiftboss.web.own_token import give
 
 KEPT_AFTER_S = 3 * 86_400  # beyond their end: the wall clock may be set back while they hold by elapsed time
 MAX_BYTES = 4 << 20  # some eighty thousand log-outs
@@ -58,6 +59,8 @@ class EndedSessions:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
         descriptor = os.open(file, flags, 0o600)
         try:
+            if os.fstat(descriptor).st_size == 0:
+                give(descriptor, file)
             if os.fstat(descriptor).st_size > MAX_BYTES:
                 os.ftruncate(descriptor, 0)
                 line = "".join(f"{each} {until}\n" for each, until in self._until.items())

@@ -26,7 +26,7 @@ from shiftboss.web.access import Role, Token
 from shiftboss.web.access_file import AccessFile
 from shiftboss.web.ended_sessions import EndedSessions
 from shiftboss.web.login_codes import LoginCodes
-from shiftboss.web.own_token import own_token, place_of, read_token, state_place_of
+from shiftboss.web.own_token import make_state_folder, own_token, place_of, read_token, state_folder, state_place_of
 from shiftboss.web.proxy import Proxies
 from shiftboss.web.session import Sessions
 from shiftboss.web.tokens import WithTokens, checked, digest_of, given_token
@@ -165,7 +165,7 @@ def _doors(
 def _sessions_file(store_url: str) -> Path | None:
     with contextlib.suppress(OSError, RuntimeError):
         place = place_of(store_url, ".sessions")
-        if not place.parent.is_dir():  # the state folder: the store's own is there, or will be
-            place.parent.mkdir(mode=0o700, parents=True)
+        if place.parent == state_folder():
+            make_state_folder()
         return place
     return None

@@ -1,8 +1,8 @@
 """The token that a server on this machine makes for itself at its first start, and the file that keeps it.
 
 Rules of this file
-- It stands beside the store (`jobs.db.token`); for stores that are no file, and where the file or, for root, the folder
-  there is another user's, in the user's state folder.
+- It stands beside the store (`jobs.db.token`); for stores that are no file, and where the file there is another user's,
+  in the user's state folder.  What root makes belongs to the owner of the store.
 - Who can read it may do everything: mode 0600, and nothing else is taken.
 - It appears whole and once: of two processes that make it at the same moment one makes it, and both have the same.
 - A file that anybody else could have put there, or can read, is refused with the remedy; it is never overwritten.
@@ -60,7 +60,7 @@ def own_token(store_url: str) -> tuple[str, Path]:
     try:
         place = place_of(store_url)
         if place.parent == state_folder():
-            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_state_folder()
         if not os.path.lexists(place):
             _make(place)
         return read_token(place), place
@@ -84,7 +84,7 @@ def read_token(place: Path) -> str:
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):
             raise ConfigurationError(f"{place} is no file; {remedy}")
-        if os.name != "nt" and facts.st_uid != os.geteuid():
+        if os.name != "nt" and not _may_be(facts.st_uid, place):
             raise ConfigurationError(f"{place} belongs to another user (uid {facts.st_uid}); {remedy}")
         if os.name != "nt" and facts.st_mode & 0o077:
             mode = stat.S_IMODE(facts.st_mode)
@@ -105,6 +105,7 @@ def _make(place: Path) -> None:
     descriptor, draft = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.parent)  # 0600 from the first
     try:
         try:
+            give(descriptor, place)
             _write(descriptor, secrets.token_urlsafe(32))
         finally:
             os.close(descriptor)
@@ -125,6 +126,7 @@ def _make_without_links(place: Path) -> None:
     with contextlib.suppress(FileExistsError):
         descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | O_NOFOLLOW, 0o600)
         try:
+            give(descriptor, place)
             _write(descriptor, secrets.token_urlsafe(32))
         except OSError:
             os.unlink(place)
@@ -140,16 +142,52 @@ def _write(descriptor: int, token: str) -> None:
     os.fsync(descriptor)
 
 
+def give(descriptor: int, place: Path) -> None:
+    """What root has made belongs to whose store, or whose folder, it is beside: root that ran once locks nobody out."""
+    if os.name != "nt" and os.geteuid() == 0:
+        theirs = owner_of(place)
+        os.fchown(descriptor, theirs.st_uid, theirs.st_gid)
+
+
+def owner_of(place: Path) -> os.stat_result:
+    """Of the store beside which it lies, else of the folder.  Raises OSError."""
+    try:
+        return place.with_suffix("").stat()
+    except FileNotFoundError:
+        return place.parent.stat()
+
+
+def make_state_folder() -> None:
+    """With those above it that are missing.  Raises OSError."""
+    folder = state_folder()
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):
+        with contextlib.suppress(FileExistsError):
+            each.mkdir(0o700)
+            if os.name == "nt":
+                continue
+            descriptor = os.open(each, os.O_RDONLY | os.O_DIRECTORY | O_NOFOLLOW)
+            try:
+                if os.geteuid() == 0:  # with the home of another user, as sudo leaves it
+                    theirs = each.parent.stat()
+                    os.fchown(descriptor, theirs.st_uid, theirs.st_gid)
+            finally:
+                os.close(descriptor)
+
+
+def _may_be(uid: int, place: Path) -> bool:
+    """Whether a file of that user is the one that we would have made."""
+    return uid == os.geteuid() or (os.geteuid() == 0 and uid == owner_of(place).st_uid)
+
+
 def _is_ours(place: Path) -> bool:
-    """Whether it is, or would be: root that runs it once leaves nothing in a folder of who cannot read it then."""
+    """Whether it is, or would be."""
     if os.name == "nt":
         return True
-    me = os.geteuid()
-    with contextlib.suppress(OSError):
-        return place.lstat().st_uid == me
-    with contextlib.suppress(OSError):
-        return me != 0 or place.parent.stat().st_uid == 0
-    return True
+    try:
+        return _may_be(place.lstat().st_uid, place)
+    except OSError:
+        return True
 
 
 def _hash(text: str) -> str:

@@ -146,11 +146,14 @@ def _text(file: Path, *, is_given: bool) -> str:
 
 def _replace(file: Path, text: str) -> None:
     """All at once: a server reads the old one or the new one."""
+    from shiftboss.web.own_token import make_state_folder, owner_of, state_folder
+
     file = file.resolve()
     try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if file.parent == state_folder():
+            make_state_folder()
         mode = file.stat().st_mode & 0o777 if file.exists() else 0o600
-        owner = (file if file.exists() else file.parent).stat()
+        owner = file.stat() if file.exists() else owner_of(file)
         descriptor, draft = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
