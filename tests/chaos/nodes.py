@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ledger import Span, read_spans
+from processes import APPS
 
 from postgres_server import Place
-from processes import APPS
 from shiftboss import Orchestrator
 from shiftboss.core.events import Event
 from shiftboss.core.model import Run

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from processes import Fleet
+
 from shiftboss import Orchestrator, Status
 from shiftboss.ports import HistoryFilter
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from ledger import most_at_once, overlaps, read_spans, unexplained_repetitions
-
 from processes import Fleet
+
 from shiftboss import Orchestrator, Status
 from shiftboss.ports import HistoryFilter
 

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-
 from processes import Fleet
+
 from shiftboss import Orchestrator, Status
 from shiftboss.core.model import Cause
 
