@@ -4,7 +4,8 @@ Rules of this file
 - No call of a context is awaited or blocks; every attribute may be read from any thread.
 - What a body says often is passed on at most once a second, and the last word is never lost: `flush` passes it on, by
   the engine's tick and again before the attempt is reported.
-- Nothing a body says can make a row that a store refuses: texts are bounded and cleaned, numbers are finite.
+- Nothing a body says can make a row that a store refuses: texts are bounded and cleaned, numbers are finite.  They are
+  cut to what is kept once their secrets are masked (`core/bounds.py`).
 """
 
 from __future__ import annotations
@@ -22,14 +23,13 @@ from typing import Any
 
 from shiftboss.clock import Clock
 from shiftboss.core import kinds
+from shiftboss.core.bounds import RAW_CHARS
 from shiftboss.core.kinds import Duration
 from shiftboss.core.model import LogLine, Progress
 from shiftboss.logs import get_logger
 from shiftboss.ports import Launch
 
 SAY_EVERY_S = 1.0  # a person reads progress; more often would only write rows
-MAX_LINE_CHARS = 2000  # of a log line; a traceback's tail is in the error anyhow
-MAX_MESSAGE_CHARS = 500  # one line in a table
 KEPT_FROM = logging.INFO  # of what is said by `ctx.log`
 
 
@@ -193,7 +193,7 @@ class Context:
         """Say how far the run is.  A heartbeat as well.  Free to call in a tight loop."""
         whole = None if total is None or not math.isfinite(total) else float(total)
         part = float(done) if math.isfinite(done) else 0.0
-        self._newest = Progress(part, whole, storable(message, MAX_MESSAGE_CHARS))
+        self._newest = Progress(part, whole, storable(message, RAW_CHARS))
         now_s = self._clock.monotonic_s()
         if now_s - self._beat_s >= SAY_EVERY_S:
             self._beat_s = now_s
@@ -243,7 +243,7 @@ class Context:
             attempt=run.attempt,
             at=self._clock.now(),
             level=level,
-            text=storable(text, MAX_LINE_CHARS),
+            text=storable(text, RAW_CHARS),
         )
         self._launch.signal("log", line)
 
@@ -309,7 +309,7 @@ def text_of(record: logging.LogRecord) -> str:
         if record.exc_info:
             text = f"{text}\n{_FORMATTER.formatException(record.exc_info)}"
     except Exception:  # noqa: BLE001  # arguments and exceptions are the user's: a log line must not end a body
-        text = repr(record.msg)[:MAX_LINE_CHARS] if isinstance(record.msg, str) else type(record.msg).__name__
+        text = repr(record.msg[:RAW_CHARS]) if isinstance(record.msg, str) else type(record.msg).__name__
     return text
 
 

@@ -37,7 +37,7 @@ from shiftboss.core.model import (
     Status,
     WorkerState,
 )
-from shiftboss.core.redact import Redaction
+from shiftboss.core.redact import Redaction, redaction
 from shiftboss.core.snapshot import Change
 from shiftboss.core.unreadable import SetAside, Unreadable
 from shiftboss.core.worker import Definition
@@ -590,6 +590,17 @@ class Launch(msgspec.Struct, eq=False):
     @property
     def traceparent(self) -> str | None:
         return None if self.span is None else self.span.traceparent
+
+    def redact(self) -> Redaction:
+        """What masks the texts of this run: by names, and by the secrets that its own payload has."""
+        if self.redaction is None:  # two threads may both find it out; it is the same
+            names, payload = redaction(self.definition.redact), self.run.payload
+            self.redaction = names if payload is None else names.knowing(names.secrets_in(payload))
+        return self.redaction
+
+    def masked(self, text: str) -> str:
+        """*text* of this run without its secrets."""
+        return self.redact().text(text)
 
 
 class Executor(Protocol):

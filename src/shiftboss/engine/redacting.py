@@ -3,6 +3,7 @@
 Rules of this file
 - Everything that a body says passes here, whatever executor it ran on.
 - A run that succeeds and returns nothing costs one comparison.
+- It is masked first and cut after (`core/bounds.py`): a cut secret is none that anybody would find.
 - What has to be masked in what a run says is found out once, when it first says something, and kept with its launch.
 """
 
@@ -10,6 +11,14 @@ from __future__ import annotations
 
 from typing import Any, assert_never
 
+from shiftboss.core.bounds import (
+    MAX_LINE_CHARS,
+    MAX_MESSAGE_CHARS,
+    MAX_PROGRESS_CHARS,
+    MAX_REASON_CHARS,
+    ends,
+    head,
+)
 from shiftboss.core.model import (
     Cancelled,
     Error,
@@ -46,31 +55,34 @@ def said_without_secrets(launch: Launch | None, value: Any) -> Any:
     """A log line or progress as it may be stored; anything else as it is."""
     match value:
         case LogLine():
-            return _changed(value, "text", _of(launch).text(value.text))
+            return _changed(value, "text", _head(_of(launch), value.text, MAX_LINE_CHARS))
         case Progress(message=str() as message) if message:
-            return _changed(value, "message", _of(launch).text(message))
+            return _changed(value, "message", _head(_of(launch), message, MAX_PROGRESS_CHARS))
         case _:
             return value
 
 
 def _of(launch: Launch | None) -> Redaction:
-    if launch is None:
-        return redaction(())
-    if launch.redaction is None:  # two threads may both find it out; it is the same
-        names, payload = redaction(launch.definition.redact), launch.run.payload
-        launch.redaction = names if payload is None else names.knowing(names.secrets_in(payload))
-    return launch.redaction
+    return redaction(()) if launch is None else launch.redact()
 
 
 def _succeeded(mask: Redaction, outcome: Succeeded) -> Succeeded:
     result, error = outcome.result, outcome.result_error
     kept = None if result is None else mask.json(result)
-    said = None if error is None else mask.text(error)
+    said = None if error is None else _head(mask, error, MAX_REASON_CHARS)
     return outcome if kept is result and said == error else replace(outcome, result=kept, result_error=said)
 
 
 def _error(mask: Redaction, error: Error) -> Error:
-    return Error(type=error.type, message=mask.text(error.message), traceback=mask.text(error.traceback))
+    return Error(
+        type=error.type,
+        message=_head(mask, error.message, MAX_MESSAGE_CHARS),
+        traceback=ends(mask.text(error.traceback)),
+    )
+
+
+def _head(mask: Redaction, text: str, limit: int) -> str:
+    return head(text, mask.text(text), limit)
 
 
 def _changed(value: Any, field: str, text: str) -> Any:

@@ -1,18 +1,28 @@
-"""What a program writes, kept within a bound: its head, its tail, and how much is missing between them; its lines."""
+"""What a program writes, kept within a bound: its head, its tail, and how much is missing between them; its lines.
+
+Rules of this file
+- A little more is kept than is told, so that a secret at the border is seen whole and masked before the border is cut.
+"""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
-from shiftboss.context import MAX_LINE_CHARS, storable
+from shiftboss.context import storable
+from shiftboss.core.bounds import RAW_CHARS, before_border, behind_border
 from shiftboss.core.model import MAX_LINES
 
 HEAD_SHARE = 4  # a quarter of the bound: how it began; the rest is how it ended
 LINE_CHARS = 300  # of a line in a message: its end, as that of the whole
+LINES_BYTES = 4096  # that the last lines are looked for in
+MARGIN_BYTES = 8192  # kept beside what is told: what is longer is no secret, or a known one
+
+Masked = Callable[[str], str]  # a text without its secrets
 
 
 class Capture:
-    """Bytes of one stream, at most *limit* of them and a chunk."""
+    """Bytes of one stream, at most *limit* of them, a margin and a chunk."""
 
     __slots__ = ("_head", "_limit", "_tail", "total")
 
@@ -24,32 +34,52 @@ class Capture:
 
     def feed(self, chunk: bytes) -> None:
         self.total += len(chunk)
-        room = self._limit // HEAD_SHARE - len(self._head)
+        room = self._limit // HEAD_SHARE + MARGIN_BYTES - len(self._head)
         if room > 0:
             self._head += chunk[:room]
             chunk = chunk[room:]
         self._tail += chunk
-        if len(self._tail) > 2 * self._limit:  # not at every chunk: a cut moves all that stays
-            del self._tail[: -self._limit]
+        kept = self._limit + MARGIN_BYTES
+        if len(self._tail) > 2 * kept:  # not at every chunk: a cut moves all that stays
+            del self._tail[:-kept]
 
-    def text(self, limit: int | None = None) -> str:
+    def text(self, limit: int | None = None, masked: Masked = str) -> str:
         """As a store takes it: with a mark where something is missing, and what is no UTF-8 replaced."""
         limit = self._limit if limit is None else min(limit, self._limit)
         if self.total <= limit:
-            return _text(self._head + self._tail)
-        kept = (self._head + self._tail)[: limit // HEAD_SHARE]
-        tail_bytes = limit - limit // HEAD_SHARE
-        rest = self._tail if len(self._tail) >= tail_bytes else self._head + self._tail
-        tail = rest[len(rest) - min(tail_bytes, len(rest)) :]
-        missing = self.total - len(kept) - len(tail)
-        return f"{_text(kept)}\n… {missing:,} bytes left out …\n{_text(_from_a_character(tail))}"
+            return masked(_text(self._head + self._tail))
+        head_bytes = limit // HEAD_SHARE
+        head = self._begin(head_bytes, masked)
+        tail = self._end(limit - head_bytes, masked)
+        missing = self.total - len(head) - len(tail)
+        return f"{_text(head)}\n… {missing:,} bytes left out …\n{_text(_from_a_character(tail))}"
 
-    def last_lines(self, count: int) -> str:
+    def last_lines(self, count: int, masked: Masked = str) -> str:
         """The last lines that say something."""
-        tail = bytes(self._tail[-4096:] if len(self._tail) >= 4096 else (self._head + self._tail)[-4096:])
-        text = bytes(_from_a_character(tail)).decode("utf-8", "replace")
+        text = _from_a_character(self._end(LINES_BYTES, masked)).decode("utf-8", "replace")
         lines = [storable(line[-LINE_CHARS:], 4 * LINE_CHARS) for line in text.splitlines() if line.strip()]
         return "\n".join(lines[-count:])
+
+    def _begin(self, length: int, masked: Masked) -> bytes:
+        raw = bytes((self._head + self._tail)[: length + MARGIN_BYTES])
+        text = raw.decode("utf-8", "replace")
+        shown = masked(text)
+        if shown == text:
+            return raw[:length]
+        data = shown.encode("utf-8", "replace")
+        is_whole = len(raw) == self.total
+        return data[:length] if is_whole or len(data) > length else before_border(shown).encode("utf-8", "replace")
+
+    def _end(self, length: int, masked: Masked) -> bytes:
+        kept = self._tail if len(self._tail) >= length + MARGIN_BYTES else self._head + self._tail
+        raw = _from_a_character(kept[-(length + MARGIN_BYTES) :])
+        text = raw.decode("utf-8", "replace")
+        shown = masked(text)
+        if shown == text:
+            return raw[-length:]
+        data = shown.encode("utf-8", "replace")
+        is_whole = len(raw) == self.total
+        return data[-length:] if is_whole or len(data) > length else behind_border(shown).encode("utf-8", "replace")
 
 
 class Lines:
@@ -67,7 +97,7 @@ class Lines:
         text = self._part + chunk
         self._fed += text.count(b"\n")
         found = text.rsplit(b"\n", MAX_LINES)
-        self._part = found.pop()[-4 * MAX_LINE_CHARS :]
+        self._part = found.pop()[:RAW_CHARS]  # its beginning, where the name of a secret is
         if found:  # the first may hold any number of lines, of which the last is one of those that stay
             found[0] = found[0].rpartition(b"\n")[2]
         self._waiting.extend(enumerate(found, self._fed - len(found) + 1))

@@ -19,13 +19,14 @@ from typing import Any, Literal
 import msgspec
 
 from shiftboss.context import UnfitPayload, storable
+from shiftboss.core.bounds import RAW_CHARS
 from shiftboss.core.kinds import Table, flag, many, optional, shown, size, whole, word
 from shiftboss.core.model import Error, Failed, Outcome, Run, Succeeded, TimedOut, Unfit
 from shiftboss.errors import ConfigurationError, WrongPayload
 from shiftboss.executors import environment
 from shiftboss.executors.body import MAX_PAYLOAD_BYTES
-from shiftboss.executors.capture import Capture
-from shiftboss.executors.failure import MAX_MESSAGE_CHARS, cut, error_of
+from shiftboss.executors.capture import Capture, Masked
+from shiftboss.executors.failure import cut, error_of
 from shiftboss.executors.guard import MARK
 from shiftboss.executors.parameters import plain_payload
 from shiftboss.executors.results import MAX_RESULT_BYTES
@@ -266,18 +267,18 @@ class CommandBody:
 # ── what its end amounts to ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def ended(started: Command, code: int, out: Capture, err: Capture) -> Outcome:
+def ended(started: Command, code: int, out: Capture, err: Capture, *, masked: Masked) -> Outcome:
     """It ended by itself, with *code*; a negative one is a signal."""
     if started.is_success(code):
-        return Succeeded(_result(code, out, err))
-    said = err.last_lines(SHOWN_LINES) or out.last_lines(SHOWN_LINES)
+        return Succeeded(_result(code, out, err, masked))
+    said = err.last_lines(SHOWN_LINES, masked) or out.last_lines(SHOWN_LINES, masked)
     message = f"{named(code)}: {said}" if said else f"{named(code)}, and nothing on stderr"
-    return Failed(Error(FAILED, storable(message, MAX_MESSAGE_CHARS), _both(out, err)), fatal=started.is_fatal(code))
+    return Failed(Error(FAILED, storable(message, RAW_CHARS), _both(out, err, masked)), fatal=started.is_fatal(code))
 
 
-def timed_out(timeout_s: float | None, how: str, out: Capture, err: Capture) -> TimedOut:
+def timed_out(timeout_s: float | None, how: str, out: Capture, err: Capture, *, masked: Masked) -> TimedOut:
     message = f"did not end within its timeout of {timeout_s:g} s; told to end, it {how}"
-    return TimedOut(Error("TimeoutError", message, _both(out, err)))
+    return TimedOut(Error("TimeoutError", message, _both(out, err, masked)))
 
 
 def not_started(started: Command, error: Exception) -> Failed:
@@ -312,19 +313,19 @@ def named(code: int) -> str:
     return f"ended by {name}{hint}"
 
 
-def _result(code: int, out: Capture, err: Capture) -> bytes:
+def _result(code: int, out: Capture, err: Capture, masked: Masked) -> bytes:
     limit = MAX_RESULT_BYTES
     while True:
-        result: dict[str, Any] = {"exit_code": code, "stdout": out.text(limit)}
+        result: dict[str, Any] = {"exit_code": code, "stdout": out.text(limit, masked)}
         if err.total:
-            result["stderr"] = err.text(limit)
+            result["stderr"] = err.text(limit, masked)
         encoded = _encode(result)
         if len(encoded) <= MAX_RESULT_BYTES:
             return encoded
         limit //= 2  # two streams, the marks, and what JSON spells in six bytes: a few rounds at most
 
 
-def _both(out: Capture, err: Capture) -> str:
+def _both(out: Capture, err: Capture, masked: Masked) -> str:
     """The output as it stands beside an error."""
-    parts = [f"── {name}\n{each.text(8000)}" for name, each in (("stderr", err), ("stdout", out)) if each.total]
+    parts = [f"── {name}\n{each.text(8000, masked)}" for name, each in (("stderr", err), ("stdout", out)) if each.total]
     return cut("\n".join(parts))

@@ -2,7 +2,8 @@
 
 Rules of this file
 - Nothing here raises, whatever the exception does in its `__str__`, its notes or its class.
-- Texts are bounded; a traceback that is too long keeps its head (where it came from) and its tail (where it failed).
+- Texts are bounded loosely: they are cut to what is kept once their secrets are masked (`core/bounds.py`).  A traceback
+  that is too long keeps its head (where it came from) and its tail (where it failed).
 - Frames of our own are left out: a traceback begins at the body.
 """
 
@@ -13,12 +14,10 @@ from collections.abc import Iterator
 from types import FrameType, TracebackType
 
 from shiftboss.context import storable
+from shiftboss.core.bounds import MAX_MESSAGE_CHARS, MAX_TRACEBACK_CHARS, RAW_CHARS, loose_ends
 from shiftboss.core.model import Error
 from shiftboss.ports import Raised
 
-MAX_MESSAGE_CHARS = 2_000  # enough for a database's complaint with its statement; lists show the first line
-MAX_TRACEBACK_CHARS = 16_000  # some 150 frames; an attempt is kept in its run's row, up to a few of them
-HEAD_CHARS = 4_000  # of those: where it came from
 MAX_LEAVES = 100  # exceptions looked at in a group, and links in a chain
 OUR_MODULES = "shiftboss.executors."
 UNSHOWN = "(the traceback cannot be shown"
@@ -66,11 +65,8 @@ def stack_of(frame: FrameType) -> str:
 
 
 def cut(text: str) -> str:
-    """*text* within the bound: its head and its tail, and how much is missing between them."""
-    if len(text) > MAX_TRACEBACK_CHARS:
-        missing = len(text) - MAX_TRACEBACK_CHARS
-        tail = text[-(MAX_TRACEBACK_CHARS - HEAD_CHARS) :]
-        text = f"{text[:HEAD_CHARS]}\n… {missing} characters left out …\n{tail}"
+    """*text* within the loose bound: its head and its tail, and how much is missing between them."""
+    text = loose_ends(text)
     return storable(text, len(text))
 
 
@@ -115,7 +111,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 def _message(error: BaseException) -> str:
     try:
-        return storable(error, MAX_MESSAGE_CHARS)
+        return storable(error, RAW_CHARS)
     except BaseException as broken:  # noqa: BLE001  # its __str__ is user code
         return f"(no message: its __str__ raised {class_name(type(broken))})"
 

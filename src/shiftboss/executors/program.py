@@ -211,7 +211,9 @@ class Program:
         """T2 to T4.  Told to end for a shutdown it is handed back whatever its code: many end with 0 on TERM."""
         if told == TIMEOUT:
             how = "ended in a way that cannot be known" if code is None else _how(code, was_killed=self._was_killed)
-            return timed_out(self.attempt.launch.timeout_s, how, self._out, self._err)
+            return timed_out(
+                self.attempt.launch.timeout_s, how, self._out, self._err, masked=self.attempt.launch.masked
+            )
         if told == StopReason.CANCEL:
             return Cancelled()
         if told is not None:
@@ -227,7 +229,7 @@ class Program:
             and self.attempt.context._stops_within(DOUBT_S)
         ):
             return self.attempt.ended_with_all()
-        return ended(self.command, code, self._out, self._err)
+        return ended(self.command, code, self._out, self._err, masked=self.attempt.launch.masked)
 
 
 def _how(code: int, *, was_killed: bool) -> str:

@@ -15,13 +15,13 @@ from typing import Any, NamedTuple, Union, get_args, get_origin
 import msgspec
 
 from shiftboss.context import Idle, storable
+from shiftboss.core.bounds import RAW_CHARS
 from shiftboss.executors.difference import EXACT, difference
 from shiftboss.executors.failure import class_name
 from shiftboss.executors.json_types import JsonType, encoder
 from shiftboss.executors.signature import read_return
 
 MAX_RESULT_BYTES = 64 * 1024  # rows stay small; larger things belong into a store of the user's own
-MAX_REASON_CHARS = 500
 
 
 class Kept(NamedTuple):
@@ -127,7 +127,7 @@ def _returned(hint: Any) -> Any:
 
 
 def _said(reason: str) -> str:
-    return storable(reason, MAX_REASON_CHARS)
+    return storable(reason, RAW_CHARS)
 
 
 def _least_size(value: Any) -> int:
