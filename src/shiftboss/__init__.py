@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from shiftboss.app.handle import RunHandle, Worker
-from shiftboss.app.options import Breaker, Dependency
+from shiftboss.app.options import Breaker, Dependency, SecretValue
 from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.context import Context, Fatal, Idle, Retry
 from shiftboss.core.model import Run, Status
@@ -48,6 +48,7 @@ __all__ = [
     "Run",
     "RunFailed",
     "RunHandle",
+    "SecretValue",
     "ShiftbossError",
     "ShutdownReport",
     "Status",

@@ -14,7 +14,7 @@ import logging
 import math
 import sys
 import threading
-from collections.abc import MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,13 +23,15 @@ from typing import Any
 
 from shiftboss.clock import Clock
 from shiftboss.core import kinds
-from shiftboss.core.bounds import RAW_CHARS
+from shiftboss.core.bounds import MAX_LINE_CHARS, RAW_CHARS
 from shiftboss.core.kinds import Duration
 from shiftboss.core.model import LogLine, Progress
+from shiftboss.core.secret_values import MIN_CHARS
 from shiftboss.logs import get_logger
 from shiftboss.ports import Launch
 
 SAY_EVERY_S = 1.0  # a person reads progress; more often would only write rows
+MAX_SECRETS = 10_000  # looked at in what a body masks
 KEPT_FROM = logging.INFO  # of what is said by `ctx.log`
 
 
@@ -207,6 +209,20 @@ class Context:
             self._launch.signal("heartbeat", self._clock.now())
             self.flush()
 
+    def mask(self, *secrets: object) -> None:
+        """From now on mask these in everything that is stored of this run, and in its payload wherever that is shown.
+
+            token = fetch_token()
+            ctx.mask(token)
+
+        Texts, bytes and numbers; of lists and mappings each value.  What is empty or shorter than four characters is
+        left alone: it would be masked everywhere.  The store remembers where the payload has one, never the secret
+        itself: of what is not in the payload, the next attempt has to say so again.
+        """
+        values = tuple({text: None for text in texts_of(secrets) if len(text) >= MIN_CHARS})
+        if values:
+            self._launch.signal("mask", values)
+
     @property
     def log(self) -> RunLogger:
         """The logger `shiftboss.worker.NAME`; its records carry worker, run and attempt.
@@ -326,6 +342,27 @@ class RunFilter(logging.Filter):
             record.run = context.run_id
             record.attempt = context.attempt
         return True
+
+
+def texts_of(secrets: object) -> Iterator[str]:
+    """The texts in a secret that a body masks."""
+    waiting = [secrets]
+    for _ in range(MAX_SECRETS):
+        if not waiting:
+            return
+        match waiting.pop():
+            case str() as text:
+                yield storable(text, len(text))
+            case bytes() | bytearray() as data:
+                yield data.decode("utf-8", "backslashreplace")
+            case Mapping() as mapping:
+                waiting.extend(mapping.values())
+            case list() | tuple() | set() | frozenset() as several:
+                waiting.extend(several)
+            case None | bool():
+                pass
+            case other:
+                yield storable(other, MAX_LINE_CHARS)
 
 
 def storable(text: object, limit: int) -> str:

@@ -584,6 +584,7 @@ class Launch(msgspec.Struct, eq=False):
     timeout_s: float | None
     last_success_at: datetime | None = None  # of the worker, for the context
     span: Span | None = None  # where it is traced
+    secrets: tuple[str, ...] = ()  # that its node masks in every run
     redaction: Redaction | None = None  # what must not be kept of what it says; None until it says something
     raised: Raised | None = None  # what its body raised in this process, for the log; nothing else may be about it
 
@@ -594,8 +595,10 @@ class Launch(msgspec.Struct, eq=False):
     def redact(self) -> Redaction:
         """What masks the texts of this run: by names, and by the secrets that its own payload has."""
         if self.redaction is None:  # two threads may both find it out; it is the same
-            names, payload = redaction(self.definition.redact), self.run.payload
-            self.redaction = names if payload is None else names.knowing(names.secrets_in(payload))
+            definition, payload = self.definition, self.run.payload
+            names = redaction(definition.redact, definition.redact_patterns)
+            own = [] if payload is None else names.secrets_in(payload, self.run.masked)
+            self.redaction = names.knowing((*self.secrets, *own))
         return self.redaction
 
     def masked(self, text: str) -> str:

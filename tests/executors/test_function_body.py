@@ -23,10 +23,11 @@ import pytest
 
 from shiftboss import context as context_module
 from shiftboss.context import Context, Fatal, Idle, Retry, UnfitPayload
+from shiftboss.core.bounds import MAX_TRACEBACK_CHARS, RAW_CHARS
 from shiftboss.core.model import Failed, Succeeded, Unfit
+from shiftboss.engine.redacting import redacted
 from shiftboss.errors import ConfigurationError, WrongPayload
 from shiftboss.executors.body import FunctionBody
-from shiftboss.executors.failure import MAX_TRACEBACK_CHARS
 from shiftboss.executors.results import MAX_RESULT_BYTES
 from shiftboss.ports import Body
 
@@ -608,7 +609,9 @@ def test_a_long_traceback_keeps_its_head_and_its_tail():
 
     with pytest.raises(ZeroDivisionError) as raised:
         deep(0)
-    error = a_body(send).failed(raised.value).error
+    raw = a_body(send).failed(raised.value).error
+    assert len(raw.traceback) < RAW_CHARS + 100
+    error = redacted(None, Failed(raw)).error
 
     assert len(error.traceback) < MAX_TRACEBACK_CHARS + 100
     assert error.traceback.startswith("Traceback (most recent call last):")
@@ -617,7 +620,9 @@ def test_a_long_traceback_keeps_its_head_and_its_tail():
 
 
 def test_a_long_message_is_cut():
-    error = a_body(send).failed(ValueError("x" * 10_000_000)).error
+    raw = a_body(send).failed(ValueError("x" * 10_000_000)).error
+    assert len(raw.message) == RAW_CHARS
+    error = redacted(None, Failed(raw)).error
 
     assert len(error.message) == 2000
     assert len(error.traceback) < MAX_TRACEBACK_CHARS + 100

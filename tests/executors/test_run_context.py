@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 
 from shiftboss.context import Announcement, Context, Fatal, Idle, Retry, RunFilter, current, storable
+from shiftboss.core.bounds import RAW_CHARS
 from shiftboss.errors import ConfigurationError
 
 
@@ -87,12 +88,12 @@ def test_a_heartbeat_takes_held_back_progress_along(ctx, said, stopped):
 
 
 def test_what_is_said_fits_every_store(ctx, said):
-    ctx.progress(math.nan, math.inf, "caf\u00e9 \udc80 \0" + "x" * 1000)
+    ctx.progress(math.nan, math.inf, "caf\u00e9 \udc80 \0" + "x" * 100_000)
 
     ((_, progress),) = said.signals
     assert (progress.done, progress.total) == (0.0, None)
     assert progress.message.startswith("caf\u00e9 \\udc80 \\0xxx")
-    assert len(progress.message) < 520
+    assert len(progress.message) < RAW_CHARS + 20
 
 
 def test_a_word_that_was_said_while_another_was_passed_on_is_not_lost(ctx, said):

@@ -152,6 +152,7 @@ class NodeParts:
             subscribers=subscribers,
             meters=meters,
             traced=Tracing(package_version()).begin,
+            secrets=boss.secrets,
             watchdog=self.watchdog,
             memory_share=memory_share,
             resident_bytes=resident_bytes,

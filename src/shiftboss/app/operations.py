@@ -26,7 +26,7 @@ from shiftboss.core.audit import Head
 from shiftboss.core.control import Request
 from shiftboss.core.kinds import Duration, shown
 from shiftboss.core.model import DeadLetter, LogLine, Node, Run, WorkerState
-from shiftboss.core.redact import redaction
+from shiftboss.core.redact import places_of, redaction
 from shiftboss.core.unreadable import Unreadable
 from shiftboss.core.value import replace
 from shiftboss.core.verify import AuditVerdict
@@ -56,6 +56,8 @@ class Operations:
 
     bodies: dict[str, Body]
     redact: tuple[str, ...]
+    redact_patterns: tuple[str, ...]
+    secrets: tuple[str, ...]  # by their value; not stored
     max_dead_letters: int
     _views: Views | None
     _views_lock: threading.Lock
@@ -87,6 +89,7 @@ class Operations:
             by=acting.get(),
             traceparent=current_traceparent(),
             other_digests=digests[1:],
+            masked=places_of(self.secrets, payload),
         )
         if options:
             request = with_options(request, options)
@@ -206,7 +209,7 @@ class Operations:
         return self._masked(CALL.read_one(name, value, of=of))
 
     def _masked(self, text: str) -> str:
-        return redaction(self.redact).text(text) if text else text
+        return redaction(self.redact, self.redact_patterns).knowing(self.secrets).text(text) if text else text
 
     def _put_watch(self, run_id: int) -> call.Put:
         engine, known = self._require(), known_run(run_id)

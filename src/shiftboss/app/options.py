@@ -8,6 +8,7 @@ Rules of this file
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePath
 from typing import Any, Literal, NamedTuple
@@ -43,6 +44,7 @@ from shiftboss.core.kinds import (
 from shiftboss.core.opaque import KEY_ID
 from shiftboss.core.policy import BreakerPolicy, Rate, RetryPolicy, health_policy, priority
 from shiftboss.core.schedule import cron_expression, timezone_name
+from shiftboss.core.secret_values import MIN_CHARS
 from shiftboss.core.unreadable import Unreadable
 from shiftboss.core.worker import Misfire, Mode, OnFailure, Start, Upstream
 from shiftboss.errors import ConfigurationError, UnknownWorker
@@ -129,6 +131,26 @@ class Dependency(NamedTuple):
     on_failure: Literal["wait", "skip", "run"] = "wait"
 
 
+class SecretValue:
+    """A secret by its value, for `redact=`: masked wherever it is repeated, in whatever form.  It is never stored."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str, /) -> None:
+        if not isinstance(value, str) or len(value) < MIN_CHARS:
+            raise ConfigurationError(
+                f"SecretValue(…) takes a text of at least {MIN_CHARS} characters; what is shorter stands everywhere"
+            )
+        self._value = str.__str__(value)
+
+    def reveal(self) -> str:
+        """The secret itself."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "SecretValue(…)"
+
+
 class OwnBreaker(NamedTuple):
     """`breaker=` as it was read: whose name it has (None: the worker's), and its policy where one was given."""
 
@@ -202,6 +224,17 @@ def _exception(value: Any, /, *, name: str) -> type[BaseException]:
 
 def _fallback(value: Any, /, *, name: str) -> Any:
     return value if isinstance(value, Command) else callable_(value, name=name)
+
+
+def _redacted(value: Any, /, *, name: str) -> str | re.Pattern[str] | SecretValue:
+    """The name of a secret, what one looks like, or one itself."""
+    if isinstance(value, SecretValue):
+        return value
+    if isinstance(value, re.Pattern):
+        if not isinstance(value.pattern, str):
+            raise ConfigurationError(f"{name}={shown(value)} is a pattern for bytes; give one for texts")
+        return value
+    return NAME_TEXT(value, name=name)
 
 
 def _store(value: Any, /, *, name: str) -> str:
@@ -340,7 +373,7 @@ ORCHESTRATOR = Table(
     max_dead_letters=whole(),
     durability=optional(word("power", "process")),
     code_version=remark,
-    redact=many(NAME_TEXT),
+    redact=many(_redacted),
     codec=optional(_codec),
     clock=optional(_clock),
 )

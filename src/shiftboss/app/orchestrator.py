@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import importlib
 import os
+import re
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -23,14 +24,14 @@ from shiftboss.app.declaration import WorkerOptions, declare
 from shiftboss.app.first_node import WAIT_S, FirstNode
 from shiftboss.app.handle import Decorate, Worker
 from shiftboss.app.operations import Operations
-from shiftboss.app.options import CALL, ORCHESTRATOR
+from shiftboss.app.options import CALL, ORCHESTRATOR, SecretValue
 from shiftboss.app.sync import SyncFace
 from shiftboss.clock import Clock, SystemClock
 from shiftboss.context import Context, storable
 from shiftboss.core.events import Event
 from shiftboss.core.health import MAX_DEAD_LETTERS
 from shiftboss.core.kinds import MAX_REMARK_CHARS, Duration
-from shiftboss.core.redact import redaction
+from shiftboss.core.redact import pattern_text
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition
 from shiftboss.engine.retention import Keep
@@ -71,9 +72,10 @@ class Orchestrator(Operations):
     fleet-wide permits.  *shutdown_timeout* (25 s): platforms kill at 30.  *retention* of finished runs (14 days) and
     *letter_retention* of closed dead letters (30 days); open ones are kept, and past *max_dead_letters* health is
     degraded.  *audit_retention*: how long it is kept what people did (a year).  *durability*: "power" survives a power
-    cut, "process" only the end of the process, and is faster.  *redact*: names of secrets, beside password, token,
-    secret, authorization and their like: their values are masked in errors, results, log lines and progress before
-    these are stored, and in payloads where they are shown.  *codec*: encrypts payloads, results, errors, log lines and
+    cut, "process" only the end of the process, and is faster.  *redact*: what is masked in errors, results, log
+    lines and progress before these are stored, and in payloads where they are shown, beside what is called password,
+    token, secret, authorization and their like: names, `re.compile(…)` for what secrets look like, `SecretValue(…)` for
+    one that is known.  *codec*: encrypts payloads, results, errors, log lines and
     reasons before they are stored, such as `shiftboss.codec.AesGcmCodec`.
 
     Beside its methods, for tests and tools: `definitions` (name → declaration), `resources`, `max_concurrency`.
@@ -98,7 +100,7 @@ class Orchestrator(Operations):
         max_dead_letters: int = MAX_DEAD_LETTERS,
         durability: str | None = None,
         code_version: str = "",
-        redact: Sequence[str] = (),
+        redact: Sequence[str | re.Pattern[str] | SecretValue] = (),
         codec: Codec | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -138,7 +140,10 @@ class Orchestrator(Operations):
         self.durability: str | None = given["durability"]
         version = given["code_version"] or os.environ.get("SHIFTBOSS_CODE_VERSION", "")
         self.code_version = storable(version, MAX_REMARK_CHARS)
-        self.redact: tuple[str, ...] = given["redact"]
+        redacted = given["redact"]
+        self.redact: tuple[str, ...] = tuple(each for each in redacted if isinstance(each, str))
+        self.redact_patterns = tuple(pattern_text(each) for each in redacted if isinstance(each, re.Pattern))
+        self.secrets = tuple(each.reveal() for each in redacted if isinstance(each, SecretValue))
         self.codec: Codec | None = given["codec"]
         self._given_clock: Clock = clock or SystemClock()
         self.definitions: dict[str, Definition] = {}
@@ -197,10 +202,10 @@ class Orchestrator(Operations):
             return Worker(self, self.definitions[definition.name], plain)
         if definition.name in self.definitions:
             raise ConfigurationError(f"worker {definition.name!r} is declared twice; give one of them another name")
-        if self.redact:
-            definition = replace(definition, redact=self.redact)
+        if self.redact or self.redact_patterns:
+            definition = replace(definition, redact=self.redact, redact_patterns=self.redact_patterns)
         if isinstance(plain, Command):  # its words are what is shown of it
-            definition = replace(definition, doc=redaction(self.redact).text(definition.doc))
+            definition = replace(definition, doc=self._masked(definition.doc))
         self.definitions[definition.name] = definition
         self.bodies[definition.name] = body
         return Worker(self, definition, plain)
@@ -474,7 +479,13 @@ class Orchestrator(Operations):
         """Questions to the open store, for one thread; whoever has them closes them.  Raises NotStarted."""
         from shiftboss.app.views import Views  # 15 ms of import, for who asks only
 
-        return Views(self.store, self.clock, max_dead_letters=self.max_dead_letters, trouble=self.store_trouble)
+        return Views(
+            self.store,
+            self.clock,
+            max_dead_letters=self.max_dead_letters,
+            trouble=self.store_trouble,
+            secrets=self.secrets,
+        )
 
     def store_trouble(self) -> StoreTrouble | None:
         """The same as a value; nothing is asked for it."""

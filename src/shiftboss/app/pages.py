@@ -25,7 +25,7 @@ from shiftboss.core.events import Event
 from shiftboss.core.explain import Explanation
 from shiftboss.core.model import Attempt, DeadLetter, LogLine, Run, Status
 from shiftboss.core.opaque import OpaqueBytes
-from shiftboss.core.redact import Redaction, redaction
+from shiftboss.core.redact import Redaction
 from shiftboss.core.schedule import Cron
 from shiftboss.core.value import Value, replace
 from shiftboss.core.worker import Definition
@@ -151,8 +151,9 @@ def _shown(run: Run, payload: bytes, mask: Redaction) -> Run:
     if len(payload) > MAX_SHOWN_BYTES:
         return replace(run, payload=encode(f"{len(payload):,} bytes are too many to be shown"))
     with _one_at_a_time:
+        mask = mask.knowing(mask.secrets_in(payload, run.masked, pause=_let_others))
         try:
-            return replace(run, payload=Json(mask.document(payload, pause=_let_others)))
+            return replace(run, payload=Json(mask.document(payload, places=run.masked, pause=_let_others)))
         except (DecodeError, UnicodeDecodeError):
             return replace(run, payload=mask.json(payload, pause=_let_others))
 
@@ -189,7 +190,7 @@ def read_page(views: Views, run_id: int) -> UnmaskedPage:
         logged=log[-1].number if log else 0,
         at=views.now(),
     )
-    return UnmaskedPage(page, redaction(definition.redact if definition is not None else ()))
+    return UnmaskedPage(page, views.redaction(definition))
 
 
 def _chain(views: Views, run: Run) -> Iterator[Run]:

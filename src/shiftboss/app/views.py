@@ -34,10 +34,12 @@ from shiftboss.core.health import (
 from shiftboss.core.holds import Hold
 from shiftboss.core.model import MAX_LINES, DeadLetter, Disabled, Error, LogLine, Node, Progress, Run, Verdict
 from shiftboss.core.opaque import OpaqueBytes
+from shiftboss.core.redact import Redaction, redaction
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.unreadable import SetAside, Unreadable
 from shiftboss.core.value import Value
 from shiftboss.core.verify import AuditVerdict, verify
+from shiftboss.core.worker import Definition
 from shiftboss.engine.agenda import Agenda
 from shiftboss.engine.fact import arrived
 from shiftboss.engine.mirror import Mirror
@@ -166,8 +168,12 @@ class Views:
         *,
         max_dead_letters: int = MAX_DEAD_LETTERS,
         trouble: Callable[[], StoreTrouble | None] | None = None,
+        secrets: tuple[str, ...] = (),
     ) -> None:
-        """*trouble*: what this process knows of the store already; without it the store is tried."""
+        """*secrets*: values that are masked in what is shown.
+
+        *trouble*: what this process knows of the store already; without it the store is tried.
+        """
         self._store = store
         self._session = session_for_people(store)
         self._known_trouble = trouble or StoreTrial(store, self._session).trouble
@@ -175,11 +181,17 @@ class Views:
         self._key_ids = cipher_of(store).key_ids
         self._clock = clock
         self._max_dead_letters = max_dead_letters
+        self._secrets = secrets
         self._mirror = Mirror(Agenda())
         self._rows = Rows(self._worker)
         self._judged_at = clock.now()
         self._letters: dict[str, int] = {}
         self._counts: dict[str, dict[str, int]] = {}
+
+    def redaction(self, definition: Definition | None) -> Redaction:
+        """What masks a payload of that worker, of one that was forgotten where it is None."""
+        names = ((), ()) if definition is None else (definition.redact, definition.redact_patterns)
+        return redaction(*names).knowing(self._secrets)
 
     # ── triggers within callers' transactions ────────────────────────────────────────────────────────────────────
 

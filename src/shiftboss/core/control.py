@@ -22,6 +22,7 @@ from shiftboss.core.model import (
     Node,
     NodeMode,
     Origin,
+    Place,
     Run,
     Status,
     WorkerState,
@@ -50,6 +51,7 @@ class Request(Value, frozen=True):
     force: bool = False
     by: str = ""
     traceparent: str | None = None
+    masked: tuple[Place, ...] = ()  # where the payload has what is masked by its value
     other_digests: tuple[str, ...] = ()  # that the same payload may have been stored with: by older keys, by none
 
 
@@ -98,6 +100,7 @@ def trigger(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], request: R
         by=request.by,
         traceparent=request.traceparent,
         by_calendar=by_calendar,
+        masked=request.masked,
         encoded_by=encoded_by(snapshot, request.payload),
     )
     stored = RunStored(at=now, worker=run.worker, run=run.id, origin="trigger")
@@ -326,6 +329,7 @@ def replay(
         due_at=due_at,
         digest=dead.digest,
         payload=dead.payload,
+        masked=dead.masked,
         replay_of=dead.id,
         give_up_at=give_up_at(definition, due_at, deadline_at),
         deadline_at=deadline_at,

@@ -113,6 +113,9 @@ class CancelRequest(Value, frozen=True):
     reason: str = ""  # in their words
 
 
+Place = tuple[int, ...]  # in a payload: the how-manieth of each object or list on the way; names would tell something
+
+
 class Progress(Value, frozen=True):
     """What a body last said about how far it is."""
 
@@ -174,6 +177,7 @@ class Run(Value, frozen=True):
     traceparent: str | None = None  # W3C's, of the span that triggered it; its attempts link to that
     unreadable: Unreadable | None = None  # W8: only what could be told of its row
     by_calendar: bool = False  # its first start is due at an instant of the wall clock (`at=`, cron), not after a while
+    masked: tuple[Place, ...] = ()  # where its payload has secrets that only its body, or who triggered it, knows
     clock_set_us: int = 0  # of a finished one: how far the wall clock had been set in all (ClockMark), for its age
     undecodable: str = ""  # E3: why parts of it cannot be decoded here; said to people, never stored
     encoded_by: str = ""  # the id of the codec's key that its payload is encoded with; empty: it is plain

@@ -1,4 +1,4 @@
-"""What a running attempt says about itself: progress, a heartbeat, that it outlived its timeout.
+"""What a running attempt says about itself: progress, a heartbeat, that it outlived its timeout, what it masks.
 
 Rules of this file
 - Conditional on the claim like every write about a running attempt (C5); a stale note changes nothing, silently.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from shiftboss.core.model import LogLine, Progress, Run
+from shiftboss.core.model import LogLine, Place, Progress, Run
 from shiftboss.core.snapshot import NOTHING, Change, Snapshot
 from shiftboss.core.value import Value, replace
 
@@ -21,6 +21,7 @@ class Note(Value, frozen=True):
     fence: int
     progress: Progress | None = None
     zombie: bool = False
+    masked: tuple[Place, ...] = ()  # where its payload has what the body masks
 
 
 def keep_lines(snapshot: Snapshot, now: datetime, *, node: str, lines: tuple[LogLine, ...]) -> tuple[Change, None]:
@@ -40,5 +41,7 @@ def note(snapshot: Snapshot, now: datetime, *, note: Note) -> tuple[Change, None
         if run.claim.zombie_since is not None:
             return NOTHING, None
         return Change(runs=(replace(run, claim=replace(run.claim, zombie_since=now)),)), None
+    if note.masked:
+        return Change(runs=(replace(run, masked=tuple(sorted({*run.masked, *note.masked}))),)), None
     progress = run.progress if note.progress is None else replace(note.progress, at=now)
     return Change(runs=(replace(run, progress=progress, heartbeat_at=now),)), None

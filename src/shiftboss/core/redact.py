@@ -12,15 +12,16 @@ Rules of this file
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache, partial
-from itertools import islice
+from itertools import accumulate, islice
 
 import msgspec
 
 from shiftboss.core import secret_json, secret_shapes
 from shiftboss.core.secret_json import MASK as MASK
-from shiftboss.core.secret_json import MIN_TEXT_CHARS, Pause, no_pause
+from shiftboss.core.secret_json import MIN_TEXT_CHARS, Pause, Place, no_pause
 from shiftboss.core.secret_names import Names
 from shiftboss.core.secret_texts import (
     MAX_FOUND,
@@ -36,6 +37,7 @@ from shiftboss.core.secret_texts import (
 from shiftboss.core.secret_values import MIN_CHARS, Values
 
 _WORDS = frozenset(("true", "false", "null", "none", "None", "True", "False"))  # would be masked in every sentence
+MAX_PLACES = 1000  # of values in a payload that are remembered
 SLICE_CHARS = 32 * 1024  # some 2 ms of work
 
 Kind = Callable[[int, int, int], Iterator[Span]]  # spans that begin within the first two, seen up to the third
@@ -75,8 +77,8 @@ class Redaction:
             masked = self.text(text, pause=pause)
             return data if masked == text else masked.encode("utf-8", "replace")
 
-    def document(self, data: bytes, *, pause: Pause = no_pause) -> bytes:
-        """The same of JSON alone.  Raises msgspec.DecodeError, UnicodeDecodeError."""
+    def document(self, data: bytes, *, places: Iterable[Place] = (), pause: Pause = no_pause) -> bytes:
+        """The same of JSON alone, with what it has at *places* masked too.  Raises what decoding raises."""
         try:
             return secret_json.masked(
                 data,
@@ -84,6 +86,7 @@ class Redaction:
                 lambda texts: self.texts(texts, pause=pause),
                 min_chars=min(MIN_TEXT_CHARS, self._values.min_chars),
                 numbers=self._values.numbers,
+                places=places,
                 pause=pause,
             )
         except (OverflowError, RecursionError):  # numbers and depths that JSON has and we cannot read or write
@@ -99,10 +102,10 @@ class Redaction:
         known._values = Values((*self._values.values, *added))
         return known
 
-    def secrets_in(self, payload: bytes) -> list[str]:
-        """The texts and numbers that *payload* has under a secret's name."""
+    def secrets_in(self, payload: bytes, places: Iterable[Place] = (), *, pause: Pause = no_pause) -> list[str]:
+        """The texts and numbers that *payload* has under a secret's name, and at *places*."""
         try:
-            found = secret_json.secrets_in(payload, self._names.is_secret)
+            found = secret_json.secrets_in(payload, self._names.is_secret, places, pause=pause)
             return [each for each in found if len(each) >= MIN_CHARS and each not in _WORDS]
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return []
@@ -171,6 +174,31 @@ def _without(text: str, spans: Iterable[Span]) -> str:
         pieces += (text[shown:start], MASK) if end else ()
         shown, start, end = end, first, last
     return "".join((*pieces, text[shown:start], MASK, text[end:]))
+
+
+def places_of(values: Iterable[str], payload: bytes | None) -> tuple[Place, ...]:
+    """Where *payload* has one of *values*: what can be remembered of them.  The whole of it where that is too often."""
+    known = Values(values)
+    if payload is None or not known.values:
+        return ()
+    if b"\\u00" not in payload and next(known.spans(payload.decode("utf-8", "replace")), None) is None:
+        return ()
+    try:
+        texts, places = secret_json.texts_in(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ((),)
+    ends = list(accumulate(len(text) + 1 for text in texts))  # of each, and its separator, in all of them together
+    found = {bisect_right(ends, first) for first, _ in known.spans(SEPARATOR.join(texts))}
+    return tuple(sorted(places[index] for index in found)) if len(found) <= MAX_PLACES else ((),)
+
+
+def pattern_text(pattern: re.Pattern[str]) -> str:
+    """The pattern with its flags, as a text that can be stored."""
+    flags = "".join(letter for letter, flag in _FLAGS if pattern.flags & flag)
+    return f"(?{flags}){pattern.pattern}" if flags else pattern.pattern
+
+
+_FLAGS = (("a", re.ASCII), ("i", re.IGNORECASE), ("m", re.MULTILINE), ("s", re.DOTALL), ("x", re.VERBOSE))
 
 
 @lru_cache(maxsize=256)  # one for each set of names and patterns that workers were declared with

@@ -8,7 +8,7 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -20,7 +20,8 @@ ITEMS_AT_ONCE = 4_000  # some 2 ms of work
 
 IsSecret = Callable[[str], bool]
 Pause = Callable[[], None]
-Place = tuple[Any, Any]  # a list or a dict, and the index or key of what it has there
+Spot = tuple[Any, Any]  # a list or a dict, and the index or key of what it has there
+Place = tuple[int, ...]  # see `core/model.py`
 
 
 class Found:
@@ -29,8 +30,8 @@ class Found:
     __slots__ = ("keys", "mappings", "secrets", "texts")
 
     def __init__(self) -> None:
-        self.secrets: list[Place] = []  # under a secret's name; not what lies below them
-        self.texts: list[Place] = []  # others
+        self.secrets: list[Spot] = []  # under a secret's name; not what lies below them
+        self.texts: list[Spot] = []  # others
         self.keys: set[str] = set()
         self.mappings: list[dict[str, Any]] = []
 
@@ -86,6 +87,37 @@ def walk(
     return found
 
 
+def at_places(root: Any, places: Iterable[Place]) -> Iterator[tuple[Any, Any]]:
+    """The containers and keys of these *places*; what is not there is left out."""
+    keys: dict[int, list[str]] = {}  # of the objects on the way
+    for place in places:
+        container: Any = root
+        key: str | int = 0
+        for ordinal in place:
+            inner = container[key]
+            if not isinstance(inner, list | dict) or not 0 <= ordinal < len(inner):
+                break
+            container = inner
+            key = keys.setdefault(id(inner), list(inner))[ordinal] if isinstance(inner, dict) else ordinal
+        else:
+            yield container, key
+
+
+def texts_in(data: bytes) -> tuple[list[str], list[Place]]:
+    """Every text and number of a document, and its place.  Raises what decoding raises."""
+    texts, places = [], []
+    nodes: list[tuple[Any, Place]] = [(msgspec.json.decode(data), ())]
+    while nodes:
+        node, place = nodes.pop()
+        if type(node) is dict or type(node) is list:
+            inner = node.values() if type(node) is dict else node
+            nodes += [(each, (*place, ordinal)) for ordinal, each in enumerate(inner) if each is not None]
+        elif type(node) is not bool and node is not None:
+            texts.append(node if type(node) is str else str(node))
+            places.append(place)
+    return texts, places
+
+
 def masked(
     data: bytes,
     is_secret: IsSecret,
@@ -93,11 +125,15 @@ def masked(
     *,
     min_chars: int = MIN_TEXT_CHARS,
     numbers: Collection[str] = (),
+    places: Iterable[Place] = (),
     pause: Pause = no_pause,
 ) -> bytes:
     """*data* with its secrets masked; the same bytes where it has none.  Raises what decoding raises."""
     root = [msgspec.json.decode(data)]
     pause()
+    is_masked = False
+    for container, key in list(at_places(root, places)):
+        container[key], is_masked = MASK, True
     found = walk(root, is_secret, min_chars=min_chars, numbers=numbers, pause=pause)
     pause()
     changes = [(node, key, MASK) for node, key in found.secrets if node[key] != MASK]
@@ -109,7 +145,7 @@ def masked(
     changes += [(*place, mask) for place, text, mask in zip(found.texts, texts, masks, strict=False) if mask != text]
     renamed = {key: mask for key, mask in zip(keys, masks[len(texts) :], strict=True) if mask != key}
     pause()
-    if not changes and not renamed:
+    if not changes and not renamed and not is_masked:
         return data
     for node, key, mask in changes:
         node[key] = mask
@@ -120,9 +156,12 @@ def masked(
     return msgspec.json.encode(root[0])
 
 
-def secrets_in(data: bytes, is_secret: IsSecret) -> Iterator[str]:
-    """The texts and numbers that stand under a secret's name, at any depth.  Raises what decoding raises."""
-    nodes = [node[key] for node, key in walk([msgspec.json.decode(data)], is_secret).secrets]
+def secrets_in(
+    data: bytes, is_secret: IsSecret, places: Iterable[Place] = (), *, pause: Pause = no_pause
+) -> Iterator[str]:
+    """The texts and numbers under a secret's name, at any depth, and at *places*.  Raises what decoding raises."""
+    root = [msgspec.json.decode(data)]
+    nodes = [node[key] for node, key in (*walk(root, is_secret, pause=pause).secrets, *at_places(root, places))]
     while nodes:
         node = nodes.pop()
         match node:

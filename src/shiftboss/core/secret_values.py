@@ -18,6 +18,7 @@ MIN_CHARS = 4  # of what a payload has: "12" would be found in every timestamp
 MIN_SUBSTRING_CHARS = 6  # shorter ones are looked for as whole words
 MIN_LINE_CHARS = 8  # of one line of a longer value
 MIN_CUT_CHARS = 4  # of what is left of a value before an ellipsis
+MIN_END_CHARS = 10  # likewise at the end of a text, which need not be cut
 MAX_CUT_CHARS = 2048  # of what is looked at before an ellipsis
 MAX_CUTS = 100  # places where something was left out
 MAX_VALUES = 1000  # the longest of a run's; each costs a search of every text
@@ -25,7 +26,7 @@ MAX_LINES = 200  # of one value
 PIECE_CHARS = 500  # of a value with characters that are written in several ways: longer ones are looked for in pieces
 
 Span = tuple[int, int]
-_CUT = re.compile(r"…|\.\.\.|\[truncated|<truncated|\ud800")  # the last stands between texts, see `secret_texts.py`
+_CUT = re.compile(r"…|\.\.\.|\[truncated|<truncated")
 _ALWAYS_THE_SAME = re.compile(r"[A-Za-z0-9_.~-]+")  # as URLs leave alone, and nobody else changes
 _NAMED = {"\n": "n", "\r": "r", "\t": "t", "\f": "f", "\b": "b"}
 _ENTITIES = {"&": "amp|#38", "<": "lt|#60", ">": "gt|#62", '"': "quot|#34", "'": "apos|#39|#x27"}
@@ -76,20 +77,21 @@ class Values:
 
     def _cut(self, text: str) -> Iterator[Span]:
         for found in islice(_CUT.finditer(text), MAX_CUTS):
-            yield from self._before(text, found.start())
-        yield from self._before(text, len(text))
+            yield from self._before(text, found.start(), MIN_CUT_CHARS)
+        yield from self._before(text, len(text), MIN_END_CHARS)
 
-    def _before(self, text: str, end: int) -> Iterator[Span]:
+    def _before(self, text: str, end: int, min_chars: int) -> Iterator[Span]:
         """The beginning of a value, if that is what *text* has before *end*."""
         begin = max(0, end - MAX_CUT_CHARS)
         tail = text[begin:end].rstrip("'\" \n")
         for form in self._cut_forms:
-            at = tail.find(form[:MIN_CUT_CHARS])
+            start = form[:min_chars]
+            at = tail.find(start)
             while at >= 0:
                 if form.startswith(tail[at:]):
                     yield begin + at, begin + len(tail)
                     break
-                at = tail.find(form[:MIN_CUT_CHARS], at + 1)
+                at = tail.find(start, at + 1)
 
 
 def _longest_first(text: str) -> tuple[int, str]:

@@ -100,6 +100,7 @@ class Definition(Value, frozen=True):
     parameters: str = ""  # what the body takes: nodes with other parameters leave its runs to others (M7)
     doc: str = ""
     redact: tuple[str, ...] = ()  # names of secrets beside the usual ones, for what is kept and shown of its runs
+    redact_patterns: tuple[str, ...] = ()  # likewise, what secrets look like
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):

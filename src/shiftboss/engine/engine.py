@@ -80,6 +80,7 @@ class Engine:
         subscribers: Sequence[Subscriber] = (),
         meters: Sequence[Meter] = (),
         traced: Callable[[Launch], None] = lambda launch: None,
+        secrets: tuple[str, ...] = (),
         watchdog: Watchdog | None = None,
         memory_share: Callable[[], float | None] = lambda: None,
         resident_bytes: Callable[[], int] = lambda: 0,
@@ -125,6 +126,7 @@ class Engine:
             put=self._put_quietly,
             code_version=node.code_version if node is not None else "",
             traced=traced,
+            secrets=secrets,
         )
         self._waiters = Waiters()
         self._wake = threading.Event()  # set with every ring; what the back-off waits for

@@ -17,8 +17,9 @@ from typing import Any
 
 from shiftboss.core.model import MAX_LINES, Interrupted, LogLine, Outcome, Progress, Report, Run
 from shiftboss.core.note import Note
+from shiftboss.core.redact import places_of
 from shiftboss.core.snapshot import Snapshot
-from shiftboss.core.value import seconds_between
+from shiftboss.core.value import replace, seconds_between
 from shiftboss.engine.cycle import Launchable
 from shiftboss.engine.fact import Fact, logged, noted, reported
 from shiftboss.engine.redacting import redacted, said_without_secrets
@@ -36,6 +37,7 @@ class Flights:
         put: Callable[[Fact], None],
         code_version: str,
         traced: Callable[[Launch], None] = lambda launch: None,
+        secrets: tuple[str, ...] = (),
     ) -> None:
         self._node = node
         self._bodies = bodies
@@ -44,6 +46,7 @@ class Flights:
         self._put = put
         self._code_version = code_version
         self._traced = traced
+        self._secrets = secrets
         self._flights: dict[int, Launch] = {}
         # Protects `_lines`, and that nothing an attempt said is put after its report.  Re-entrant: putting may log.
         self._saying = threading.RLock()
@@ -79,6 +82,7 @@ class Flights:
                 signal=partial(self._signal, run.id, fence),
                 timeout_s=definition.timeout_s if run.deadline_at is None else _timeout_s(run, definition.timeout_s),
                 last_success_at=snapshot.record(name).last_success_at,
+                secrets=self._secrets,
             )
             self._traced(launch)
             self._flights[run.id] = launch
@@ -191,11 +195,30 @@ class Flights:
             case "log" if isinstance(value, LogLine):
                 with self._saying:
                     self._lines.setdefault(key, deque(maxlen=MAX_LINES)).append(value)
+            case "mask":
+                self._mask(run_id, fence, value)
             case "zombie":
                 if self._told.get(run_id) not in (StopReason.SHUTDOWN, StopReason.LEASE):  # else it has not failed (R2)
                     self._put(noted(Note(run_id, self._node, fence, zombie=True)))
             case _:
                 self._notes.setdefault(key, Note(run_id, self._node, fence))
+
+    def _mask(self, run_id: int, fence: int, values: tuple[str, ...]) -> None:
+        """From now on, in what the run says, and in what it said that is not put yet; in its payload by the place."""
+        launch = self._flights.get(run_id)
+        if launch is None or _fence(launch.run) != fence:
+            return
+        with self._saying:
+            launch.redaction = launch.redact().knowing(values)
+            key = (run_id, fence)
+            lines, note = self._lines.get(key), self._notes.get(key)
+            if lines:
+                self._lines[key] = deque((said_without_secrets(launch, line) for line in lines), maxlen=MAX_LINES)
+            if note is not None and note.progress is not None:
+                self._notes[key] = replace(note, progress=said_without_secrets(launch, note.progress))
+            places = places_of(values, launch.run.payload)
+            if places:
+                self._put(noted(Note(run_id, self._node, fence, masked=places)))
 
     def abandoned(self) -> list[Report]:
         """Reports for the bodies that have not ended, as the last act of the process (G2)."""

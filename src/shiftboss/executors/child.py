@@ -48,6 +48,7 @@ from shiftboss.executors.wire import (
     Hello,
     Kept,
     Line,
+    Mask,
     Said,
     Tell,
     ToNode,
@@ -201,6 +202,8 @@ class _Child:
                 self.send(Said(progress=value))
             case "log":
                 self.send(Kept(value.level, value.text))
+            case "mask":
+                self.send(Mask(value))
             case _:
                 self.send(Said(beat_at=value))
 

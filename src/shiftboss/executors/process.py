@@ -54,7 +54,7 @@ from shiftboss.executors.guard import can_see
 from shiftboss.executors.lifeline import Lifeline
 from shiftboss.executors.orders import Orders
 from shiftboss.executors.relay import log_again
-from shiftboss.executors.wire import Announce, Begun, Ended, Kept, Line, Said, Tell, ToNode, Where, Work
+from shiftboss.executors.wire import Announce, Begun, Ended, Kept, Line, Mask, Said, Tell, ToNode, Where, Work
 from shiftboss.logs import get_logger
 from shiftboss.ports import Launch, StopReason
 
@@ -300,6 +300,8 @@ class ProcessExecutor:
                 attempt.stack = message.stack
             case Kept() if attempt is not None:
                 attempt.context.keep_line(message.level, message.text)
+            case Mask() if attempt is not None:
+                attempt.launch.signal("mask", message.values)
             case Line():
                 log_again(message, attempt.context if attempt is not None else None)
             case Ended() if attempt is not None:

@@ -88,6 +88,12 @@ class Kept(msgspec.Struct, tag="kept"):
     text: str
 
 
+class Mask(msgspec.Struct, tag="mask"):
+    """What the body masks in what its run says from here on."""
+
+    values: tuple[str, ...]
+
+
 class Line(msgspec.Struct, tag="line"):
     """A log record, for the node's handlers."""
 
@@ -110,7 +116,7 @@ class Ended(msgspec.Struct, tag="ended"):
     leaves_processes: bool = False
 
 
-ToNode = Begun | Said | Where | Kept | Line | Ended
+ToNode = Begun | Said | Where | Kept | Mask | Line | Ended
 
 _to_child: msgspec.msgpack.Decoder[ToChild] = msgspec.msgpack.Decoder(ToChild)
 _to_node: msgspec.msgpack.Decoder[ToNode] = msgspec.msgpack.Decoder(ToNode)
