@@ -38,6 +38,7 @@ GROUPS: dict[str, list[Any]] = {
         handle.Trigger,
         shiftboss.Dependency,
         shiftboss.Breaker,
+        shiftboss.SecretValue,
         shiftboss.RetryPolicy,
         shiftboss.HealthPolicy,
         shiftboss.command,

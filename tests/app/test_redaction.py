@@ -24,6 +24,8 @@ def what_is_stored(tmp_path) -> bytes:
 
 
 async def test_errors_results_lines_and_progress_are_masked_before_they_are_stored(boss, tmp_path):
+    """A12: whichever way a body says it."""
+
     @boss.worker(max_retries=0)
     async def returns(ctx: Context) -> dict[str, object]:
         ctx.log.warning("logged in with token=%s", CANARY)

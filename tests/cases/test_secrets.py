@@ -31,6 +31,7 @@ def pieces_in(data: bytes) -> set[bytes]:
 
 
 async def test_no_limit_cuts_a_secret_before_it_is_masked(boss, tmp_path):
+    """A12: masked first, cut after."""
     words = [sys.executable, str(Path(secret_bodies.__file__))]
     options = {"max_retries": 0, "max_consecutive_failures": None}
     boss.register("thread", secret_bodies.says_and_raises, **options)
@@ -59,6 +60,7 @@ async def test_no_limit_cuts_a_secret_before_it_is_masked(boss, tmp_path):
     ],
 )
 async def test_what_a_body_masks_is_masked_from_then_on(body, options, boss, tmp_path):
+    """A12: its value nowhere, its places in the payload for pages and the next attempt."""
     boss.register("fetches", body, max_retries=1, retry=RetryPolicy(first_s=0.01), **options)
     payload = {"inner": {"a": ["ada", CANARY], "x": []}, "plain": f"before {CANARY}"}
     async with boss:

@@ -278,6 +278,7 @@ export interface Definition {
   parameters: string;
   doc: string;
   redact: Array<string>;
+  redact_patterns: Array<string>;
 }
 
 /** K4, K5: who switched the worker off and why. `probation_until` is None when only a person switches it on. */
@@ -705,6 +706,7 @@ export interface Run {
   traceparent: string | null;
   unreadable: Unreadable | null;
   by_calendar: boolean;
+  masked: Array<Array<number>>;
   clock_set_us: number;
   undecodable: string;
   encoded_by: string;
