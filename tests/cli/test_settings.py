@@ -98,3 +98,16 @@ def test_doctor_reads_the_settings_of_every_command(cli, shop):
     texts = [each["text"] for each in cli("doctor", "--json").json["findings"]]
 
     assert any("dead replay has no setting 'rat'; did you mean 'rate'?" in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["stroe = '{}'", "store = ['{}']", "store = '{}' x", "run = '{}'", "store = '{}'", "[status]\nstore = '{}#'"],
+)
+def test_no_message_about_settings_has_the_password_of_an_address(cli, empty, line):
+    """A10"""
+    (empty / "shiftboss.toml").write_text(line.format("postgresql://ada:geheim@127.0.0.1:1/jobs") + "\n")
+
+    for words in (("status",), ("run",), ("--debug", "doctor")):
+        found = cli(*words)
+        assert "geheim" not in found.out + found.err, words

@@ -47,7 +47,7 @@ class Settings(msgspec.Struct, frozen=True):
         for word in path:
             found = table.get(word, {})
             if not isinstance(found, dict):
-                raise ConfigurationError(f"{self.source}: {word!r} is a command and needs a table, not {found!r}")
+                raise ConfigurationError(f"{self.source}: {word!r} is a command and needs a table, as [{word}]")
             table = found
         return table
 
