@@ -21,7 +21,7 @@ export function worded(event: AnyEvent): Worded {
   switch (event.type) {
     case "audit": {
       const change = [event.before, event.after].filter(Boolean).join(" → ");
-      return told("running", "play", label(event.action), change, event.by);
+      return event.action === "refused" ? told("warn", "slash", "refused", change, event.by) : told("running", "play", label(event.action), change, event.by);
     }
     case "unreadable":
       return told("warn", "clock", "an event that cannot be read", event.reason);

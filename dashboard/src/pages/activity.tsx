@@ -2,7 +2,7 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { get, sentence } from "../api/client";
-import type { Activity as Page, StoredEvent } from "../api/schema";
+import type { Act, Activity as Page, Acts, StoredEvent } from "../api/schema";
 import { useHeld } from "../live/held";
 import { useFrames } from "../live/hooks";
 import { epoch } from "../live/stream";
@@ -16,6 +16,11 @@ import { Ago, At } from "../parts/time";
 
 const PAGE = 50;
 const GAP_MS = 1500;
+const WHOSE: readonly (readonly [string, string])[] = [
+  ["", "Everything"],
+  ["people", "What people did"],
+  ["system", "What came of itself"],
+];
 
 interface State {
   events: ReadonlyMap<number, StoredEvent>;
@@ -26,11 +31,12 @@ interface State {
 
 export function Activity() {
   const worker = route.value.query.get("worker") ?? "";
+  const by = route.value.query.get("by") ?? "";
   const [state, setState] = useState<State>({ events: new Map(), next: null, reading: true, error: "" });
   const looked = epoch.value;
   const asking = useRef(0);
   const read = (cursor: number | null, signal?: AbortSignal) => {
-    get<Page>("activity", { worker, cursor, limit: PAGE }, signal).then(
+    page(worker, by, cursor, signal).then(
       ({ events, next }) =>
         setState((before) => {
           const goesOn = cursor !== null || events.some((each) => before.events.has(each.number)); // else there would be a hole
@@ -48,12 +54,12 @@ export function Activity() {
   };
   useEffect(() => {
     setState({ events: new Map(), next: null, reading: true, error: "" });
-  }, [worker]);
+  }, [worker, by]);
   useEffect(() => {
     const gone = new AbortController();
     read(null, gone.signal);
     return () => gone.abort();
-  }, [worker, looked]);
+  }, [worker, by, looked]);
   useFrames("event", () => {
     if (asking.current) return;
     asking.current = window.setTimeout(() => {
@@ -63,12 +69,19 @@ export function Activity() {
   });
   useEffect(() => () => clearTimeout(asking.current), []);
   const numbers = [...state.events.keys()].sort((one, other) => other - one);
-  const held = useHeld(numbers, false, worker);
+  const held = useHeld(numbers, false, `${by} ${worker}`);
   return (
     <>
-      <Head title="Activity" about="What people and failures changed; kept as long as the history." />
+      <Head title="Activity" about={by === "people" ? "Who did what; kept for a year, and sealed: shiftboss audit verify." : "What people and failures changed; kept as long as the history."} />
       <div class="filters" role="search" aria-label="Filter the activity">
         <Search value={worker} onValue={(name) => refine({ worker: name })} label="Worker" placeholder="Worker" list={whole.value?.order ?? []} />
+        <select aria-label="Whose" value={by} onChange={(event) => refine({ by: event.currentTarget.value || null })}>
+          {WHOSE.map(([value, word]) => (
+            <option key={value} value={value}>
+              {word}
+            </option>
+          ))}
+        </select>
       </div>
       {state.error && <Trouble error={state.error} />}
       {held.shown.length === 0 ? (
@@ -115,6 +128,17 @@ export function Activity() {
       )}
     </>
   );
+}
+
+/** What people did comes from the audit, which is kept for longer than the other events. */
+async function page(worker: string, by: string, cursor: number | null, signal?: AbortSignal): Promise<Page> {
+  if (by !== "people") return get<Page>("activity", { worker, by, cursor, limit: PAGE }, signal);
+  const { acts, next } = await get<Acts>("audit", { worker, cursor, limit: PAGE }, signal);
+  return { events: acts.map(told), next };
+}
+
+function told({ id, sealed, ...act }: Act): StoredEvent {
+  return { number: id, event: { type: "audit", ...act } };
 }
 
 function Row({ it: { event, number } }: { it: StoredEvent }) {
