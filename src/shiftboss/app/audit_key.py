@@ -5,7 +5,8 @@ Rules of this file
   beside a store that is a file, in the user's state folder for others.  A node makes that file at its first start; a
   client takes what there is.
 - Lines behind the first are former keys: they verify, and seal nothing.
-- A key that cannot be had stops nothing: it is said, and other processes seal.
+- A key that cannot be had stops nothing: it is said, and other processes seal.  One that is none, or that everybody can
+  read, is refused.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import secrets
 import stat
 from contextlib import suppress
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -29,6 +31,9 @@ log = get_logger("shiftboss.audit")
 
 MIN_CHARS = 16
 MAX_HEADS = 100  # seals that the store has lost; beyond that nothing new is learnt
+
+
+_of_memory: WeakKeyDictionary[Store, Keys] = WeakKeyDictionary()
 
 
 class Keys:
@@ -66,7 +71,7 @@ def keys_of(store: Store, *, create: bool) -> Keys | None:
     """The keys of that store; with *create* one is made where there is none.  Raises ConfigurationError."""
     place, memory = _places(store)
     if place is None:  # it lives and dies with this process, and so does its key
-        return Keys((Key(secrets.token_bytes(32)),), None)
+        return _of_memory.setdefault(store, Keys((Key(secrets.token_bytes(32)),), None))
     if given := os.environ.get("SHIFTBOSS_AUDIT_KEY"):
         return Keys((_key(given, "SHIFTBOSS_AUDIT_KEY"),), memory)
     if named := os.environ.get("SHIFTBOSS_AUDIT_KEY_FILE"):
