@@ -193,3 +193,32 @@ def test_what_a_machine_remembers_has_a_bound(tmp_path):
     again = Keys((Key(b"a key of this test"),), tmp_path / "head")
     assert again.head is None
     assert len(again.heads) <= 100
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_root_that_ran_a_command_once_locks_no_node_out(tmp_path):
+    """A8: key and memory belong to whose the store is."""
+    boss = a_boss(f"sqlite:///{tmp_path / 'boss.db'}")
+    boss.sync.start()
+    boss.sync.disable("job-0")
+    boss.sync.stop()
+    os.chown(tmp_path / "boss.db", 1234, 1234)
+    boss.sync.start()
+    boss.sync.enable("job-0")
+    boss.sync.stop()
+    facts = os.stat(tmp_path / "boss.db.audit-head")
+
+    assert (facts.st_uid, facts.st_mode & 0o777) == (1234, 0o600)
+
+
+def test_where_a_group_shares_the_store_it_shares_the_key(tmp_path):
+    """A8: and nobody else."""
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    folder.chmod(0o2770)
+    boss = a_boss(f"sqlite:///{folder / 'boss.db'}")
+    boss.sync.start()
+    boss.sync.disable("job-0")
+    boss.sync.stop()
+
+    assert {os.stat(folder / f"boss.db.audit-{name}").st_mode & 0o777 for name in ("key", "head")} == {0o660}

@@ -163,6 +163,10 @@ def _write(place: Path, data: bytes) -> None:
 def _draft(place: Path, data: bytes) -> Path:
     draft = place.with_name(f".{place.name}.{os.getpid()}-{secrets.token_hex(4)}")
     with os.fdopen(file_modes.new_file(draft), "wb") as file:
+        store = place.with_suffix("")
+        if store.exists():  # beside it: root that ran a command once locks no node out, and nobody else comes in
+            file_modes.share_like(file.fileno(), store)
+            draft.chmod(draft.stat().st_mode & 0o770)
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
