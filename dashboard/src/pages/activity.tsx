@@ -72,7 +72,7 @@ export function Activity() {
   const held = useHeld(numbers, false, `${by} ${worker}`);
   return (
     <>
-      <Head title="Activity" about={by === "people" ? "Who did what; kept for a year, and sealed: shiftboss audit verify." : "What people and failures changed; kept as long as the history."} />
+      <Head title="Activity" about={by === "people" ? "Who did what; kept for a year, and sealed." : "What people and failures changed; kept as long as the history."} />
       <div class="filters" role="search" aria-label="Filter the activity">
         <Search value={worker} onValue={(name) => refine({ worker: name })} label="Worker" placeholder="Worker" list={whole.value?.order ?? []} />
         <select aria-label="Whose" value={by} onChange={(event) => refine({ by: event.currentTarget.value || null })}>
