@@ -69,6 +69,10 @@ docs-check: $(VENV)/.dev ## links, generated parts and the rules without a test
 	@$(BIN)/python tools/rules.py --check
 	@$(BIN)/python tools/api_types.py --check
 
+.PHONY: advisories
+advisories: $(VENV)/.made ## known vulnerabilities and withdrawn releases among pinned packages, as the index says (20 s at most)
+	@$(BIN)/python tools/advisories.py
+
 # ── long runs ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 .PHONY: bench
@@ -92,7 +96,7 @@ chaos: $(VENV)/.dev ## the long tests: processes killed, disks filled, systems m
 
 .PHONY: clean
 clean: ## remove caches and build products
-	@rm -rf build dist src/shiftboss/web/static dashboard/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
+	@rm -rf build dist src/shiftboss/web/static dashboard/node_modules tests/browser/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
 	@find src tests tools benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: clean-all
