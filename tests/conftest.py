@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import warnings
 from collections.abc import Iterator
@@ -33,6 +34,33 @@ def _state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
+
+
+# ── browsers ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# Here and not in tests/browser: beside each other (pytest-xdist) the tests run elsewhere, and the end is told here.
+
+NO_BROWSER = {
+    "there is no Chromium": "`apt-get install chromium`, or say where one is: SHIFTBOSS_CHROMIUM=/…/chrome",
+    "there is no Firefox": "`apt-get install firefox-esr`, or say where one is: SHIFTBOSS_FIREFOX=/…/firefox",
+}
+CI_NEEDS = "there is no Chromium"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for reason, remedy in NO_BROWSER.items():
+        if skipped := _skipped(terminalreporter, reason):
+            line = f"NOT TESTED: {skipped} tests of the dashboard were skipped, for {reason}: {remedy}"
+            terminalreporter.write_line(line, red=True, bold=True)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and os.environ.get("CI") and _skipped(reporter, CI_NEEDS):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _skipped(reporter: pytest.TerminalReporter, reason: str) -> int:
+    return sum(reason in str(report.longrepr) for report in reporter.stats.get("skipped", ()))
 
 
 @pytest.hookimpl(wrapper=True)

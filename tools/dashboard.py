@@ -100,21 +100,22 @@ def _sources() -> Iterator[Path]:
 
 def _script(path: str, *arguments: str) -> str:
     """Run a script of the dashboard's modules, which are installed first where they are not; what it printed."""
+    node = install_modules(SOURCE)
+    return _run([node, str(MODULES / path), *arguments])
+
+
+def install_modules(folder: Path) -> str:
+    """Bring what the lock file of *folder* names, and name the Node that runs it.  Raises CannotBuild."""
     found = find_node()
     if found is None:
         raise CannotBuild(f"it needs {NEEDS}")
     node, npm = found
-    _install_modules(npm)
-    return _run([node, str(MODULES / path), *arguments])
-
-
-def _install_modules(npm: list[str]) -> None:
-    lock, installed = SOURCE / "package-lock.json", MODULES / ".installed"
+    lock, installed = folder / "package-lock.json", folder / MODULES.name / ".installed"
     wanted = hashlib.sha256(lock.read_bytes()).hexdigest()
-    if installed.is_file() and installed.read_text(encoding="utf-8") == wanted:
-        return
-    _run([*npm, "ci", "--ignore-scripts", "--no-progress"])
-    installed.write_text(wanted, encoding="utf-8")
+    if not installed.is_file() or installed.read_text(encoding="utf-8") != wanted:
+        _run([*npm, "ci", "--ignore-scripts", "--no-progress"], folder)
+        installed.write_text(wanted, encoding="utf-8")
+    return node
 
 
 def find_node() -> tuple[str, list[str]] | None:
@@ -143,11 +144,11 @@ def _is_new_enough(node: str) -> bool:
     return (20, 19) <= version < (21, 0) or version >= (22, 12)
 
 
-def _run(command: list[str]) -> str:
+def _run(command: list[str], folder: Path = SOURCE) -> str:
     plain = {**os.environ, "NO_COLOR": "1"}  # what they print goes through a pipe
     plain.pop("FORCE_COLOR", None)
     done = subprocess.run(  # noqa: S603  # our own command, without a shell
-        command, cwd=SOURCE, env=plain, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        command, cwd=folder, env=plain, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
     if done.returncode != 0:
         raise CannotBuild(f"{' '.join(command)} failed with {done.returncode}:\n{done.stdout[-4000:]}")

@@ -4,25 +4,28 @@ Rules of this file
 - Every page is watched: an error in its console, a breach of its policy, a request to another host fails the test.
 - Nothing sleeps: `expect` waits for what should be there.
 - Where there is no Chromium (tools/chromium.py brings one nearly everywhere) these are skipped, and the end of the
-  run says so; where CI is set the run fails for it.
+  run says so; where CI is set the run fails for it (tests/conftest.py).  One test wants Firefox: where that is not
+  installed it is skipped, said as loudly, and CI does not fail for it.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, expect, sync_playwright
 
 from .world import World, living
 
 ROOT = Path(__file__).resolve().parents[2]
-WITHOUT_BROWSER = pytest.StashKey[bool]()  # set once a test was skipped for want of one
+PROBE = Path(__file__).with_name("probe.js")
+FIREFOX_NAMES = ("firefox", "firefox-esr")
 OPTIONS = (
     "--disable-gpu",
     "--disable-quic",
@@ -38,23 +41,6 @@ DESK = {"width": 1280, "height": 900}
 expect.set_options(timeout=PATIENCE_MS)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if not terminalreporter.config.stash.get(WITHOUT_BROWSER, False):
-        return
-    skipped = sum("tests/browser/" in report.nodeid for report in terminalreporter.stats.get("skipped", ()))
-    remedy = _tool("chromium").REMEDY
-    terminalreporter.write_line(
-        f"NOT TESTED: {skipped} tests of the dashboard were skipped, for there is no Chromium: {remedy}",
-        red=True,
-        bold=True,
-    )
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    if session.config.stash.get(WITHOUT_BROWSER, False) and os.environ.get("CI"):
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
 @pytest.fixture(scope="session", autouse=True)
 def dashboard() -> ModuleType:
     """Built from what is in the tree."""
@@ -64,12 +50,25 @@ def dashboard() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def chromium(request: pytest.FixtureRequest) -> str:
+def chromium() -> str:
     path = _tool("chromium").find()
     if path is None:
-        request.config.stash[WITHOUT_BROWSER] = True
         pytest.skip("there is no Chromium")
     return str(path)
+
+
+@pytest.fixture(scope="session")
+def firefox(dashboard: ModuleType) -> tuple[str, str]:
+    """Node, and the Firefox that it drives.  Puppeteer, for the BiDi of Playwright has no use for an installed one."""
+    named = os.environ.get("SHIFTBOSS_FIREFOX")
+    program = shutil.which(named) if named else next(filter(None, map(shutil.which, FIREFOX_NAMES)), None)
+    if program is None:
+        pytest.skip("there is no Firefox")
+    try:
+        node = dashboard.install_modules(PROBE.parent)
+    except dashboard.CannotBuild as error:
+        pytest.skip(f"there is no Firefox that can be driven: {error}")
+    return node, program
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -124,6 +123,7 @@ class Watched:
             viewport=size or DESK, color_scheme=theme, reduced_motion="reduce", service_workers="block"
         )
         context.set_default_timeout(PATIENCE_MS)
+        context.add_init_script(path=PROBE)
         self._contexts.append(context)
         self._hosts.add(url.split("/")[2])
         if token is not None:
@@ -134,9 +134,14 @@ class Watched:
         page.on("console", self._said)
         page.on("pageerror", lambda error: self.wrong.append(f"uncaught: {error}"))
         page.on("request", lambda request: self._asked(request.url))
+        page.on("dialog", self._asked_by_script)
         page.goto(url)
         read(page)
         return page
+
+    def _asked_by_script(self, dialog: Dialog) -> None:
+        self.wrong.append(f"{dialog.type}: {dialog.message}")
+        dialog.dismiss()
 
     def _said(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):

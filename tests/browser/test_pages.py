@@ -7,31 +7,16 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from . import pages
 from .axe import findings
 from .conftest import PHONE, read
-
-PAGES = {
-    "overview": "",
-    "workers": "#/workers",
-    "worker": "#/workers/send-mail",
-    "runs": "#/runs",
-    "run": "#/runs/{dead}",
-    "running": "#/runs/{running}",
-    "graph": "#/graph",
-    "graph around": "#/graph?around=fetch-orders&direction=downstream",
-    "timeline": "#/timeline",
-    "timeline as a table": "#/timeline?window=15m&as=table",
-    "dead letters": "#/dead",
-    "fleet": "#/fleet",
-    "activity": "#/activity",
-    "nowhere": "#/no-such-page",
-}
+from .pages import PAGES
+from .screen import too_wide
 
 
 @pytest.fixture(scope="module")
 def places(world):
-    dead = world.boss.sync.dead_letters()[0].run
-    return {name: path.format(dead=dead, running=world.importing) for name, path in PAGES.items()}
+    return pages.places(world)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -40,17 +25,6 @@ def test_axe_finds_nothing(open_page, places, name, theme):
     page = open_page(places[name], theme=theme)
 
     assert findings(page) == []
-
-
-TOO_WIDE = """width => document.documentElement.scrollWidth <= width ? [] :
-    [`the page: ${document.documentElement.scrollWidth}`, ...[...document.querySelectorAll("body *")]
-        .filter(each => each.getBoundingClientRect().right > width)
-        .map(each => `${each.tagName} ${each.getBoundingClientRect().right}: ${each.textContent.slice(0, 60)}`)]"""
-
-
-def too_wide(page):
-    """What reaches beyond the edge; nothing where the page as a whole does not."""
-    return page.evaluate(TOO_WIDE, PHONE["width"])
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -25,6 +25,8 @@ class World:
     boss: Orchestrator
     gate: threading.Event  # what `import-catalog` waits for
     importing: int = 0  # the run of it
+    worker: str = "send-mail"  # whose page is looked at
+    around: str = "fetch-orders"  # around whom the graph is
     server: Server | None = None
     address: Address = ANY_PORT
 

@@ -1,0 +1,134 @@
+"""Every page in a world of hostile texts, in Chromium and in Firefox: shown as text, and as nothing else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from shiftboss.web.guard import CSP
+
+from .axe import findings
+from .conftest import PHONE, Watched
+from .hostile import EVALUATED, HOSTILE, hostile
+from .pages import PAGES, places
+from .screen import too_wide
+
+SCRIPT = Path(__file__).with_name("firefox.mjs")
+NO_HARM = {"ran": [], "breaches": [], "elements": [], "evaluated": False}
+NOTHING_SAID = {"console": [], "errors": [], "dialogs": [], "requests": []}
+WITHOUT_TEXTS = {"nowhere", "timeline", "timeline as a table", "graph around", "fleet"}  # by themselves
+
+
+@pytest.fixture(scope="module")
+def evil(tmp_path_factory):
+    with hostile(tmp_path_factory.mktemp("evil") / "evil.db") as world:
+        world.serve()
+        yield world
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_chromium_shows_hostile_texts_as_texts(watched, evil, name):
+    page = watched.page(f"{evil.url}{places(evil)[name]}", token=evil.token)
+    harm = page.evaluate("sum => harm(sum)", EVALUATED)
+    shown = harm.pop("shown")
+
+    assert harm == NO_HARM
+    assert shown > 0 or name in WITHOUT_TEXTS
+    assert findings(page) == []
+
+    page.set_viewport_size(PHONE)
+
+    assert too_wide(page) == []
+
+
+def test_firefox_shows_hostile_texts_as_texts(drive_firefox, evil):
+    pages = drive_firefox(evil.url, places(evil), enter=evil.link)
+
+    assert list(pages) == list(PAGES)
+    for name, seen in pages.items():
+        assert seen.pop("shown") > 0 or name in WITHOUT_TEXTS, name
+        assert seen == {**NOTHING_SAID, **NO_HARM}, name
+
+
+# ── whoever looks must be able to see it ─────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def careless(headers: dict[str, str]) -> Iterator[str]:
+    """A server whose page takes hostile texts for markup."""
+    page = f"<!doctype html><nav></nav><main><h1>Runs</h1>{HOSTILE['image']}{HOSTILE['other host']}</main>{EVALUATED}"
+
+    class Careless(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            for name, value in {"content-type": "text/html", **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(page.encode())
+
+        def log_message(self, *args: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Careless)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_chromium_would_see_what_a_careless_page_does(browser):
+    with careless({"content-security-policy": CSP}) as url:
+        looker = Watched(browser)
+        guarded = looker.page(url).evaluate("sum => harm(sum)", EVALUATED)
+        with pytest.raises(AssertionError, match="Content Security Policy"):
+            looker.close()
+    with careless({}) as url:
+        looker = Watched(browser)
+        page = looker.page(url)
+        page.wait_for_function("() => harm('').ran.length > 0")
+        with pytest.raises(AssertionError, match=r"a request to http://planted\.invalid/x"):
+            looker.close()
+
+    assert len(guarded["elements"]) == 3
+    assert len(guarded["breaches"]) >= 2
+    assert guarded["ran"] == []
+    assert guarded["evaluated"] is True
+
+
+def test_firefox_would_see_what_a_careless_page_does(drive_firefox):
+    with careless({"content-security-policy": CSP}) as url:
+        guarded = drive_firefox(url, {"page": ""})["page"]
+    with careless({}) as url:
+        open_ = drive_firefox(url, {"page": ""})["page"]
+
+    assert len(guarded["elements"]) == 3
+    assert len(guarded["breaches"]) >= 2
+    assert (guarded["ran"], guarded["requests"], guarded["evaluated"]) == ([], [], True)
+    assert open_["requests"] == ["http://planted.invalid/x"]
+    assert open_["breaches"] == []
+
+
+@pytest.fixture
+def drive_firefox(firefox, tmp_path):
+    """`drive_firefox(url, {"runs": "#/runs"})`: what firefox.mjs reports of each page."""
+    node, program = firefox
+
+    def drive(url: str, pages: dict[str, str], *, enter: str = "") -> dict[str, dict[str, object]]:
+        order = {"firefox": program, "enter": enter, "base": url, "evaluated": EVALUATED, "pages": pages}
+        driven = subprocess.run(
+            [node, SCRIPT], input=json.dumps(order), capture_output=True, text=True, check=False, timeout=600
+        )
+        assert driven.returncode == 0, driven.stderr
+        return json.loads(driven.stdout)["pages"]
+
+    return drive
