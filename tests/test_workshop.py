@@ -33,11 +33,11 @@ def test_binaries_in_a_closed_folder_are_copied_to_where_the_servers_user_can_ru
     assert (ran.returncode, ran.stdout[:6]) == (0, b"initdb")
 
 
-@pytest.mark.parametrize(("ci", "code"), [("", 0), ("true", 1)])
-def test_without_a_browser_its_tests_are_skipped_loudly_and_fail_only_in_ci(tmp_path, ci, code):
+@pytest.mark.parametrize(("ci", "beside", "code"), [("", (), 0), ("true", (), 1), ("true", ("-n", "1"), 1)])
+def test_without_a_browser_its_tests_are_skipped_loudly_and_fail_only_in_ci(tmp_path, ci, beside, code):
     """Whoever has no browser still gets the rest; CI may not pass without it."""
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/browser/test_doors.py"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *beside, "tests/browser/test_doors.py"],
         cwd=ROOT,
         env={**os.environ, "CI": ci, "SHIFTBOSS_CHROMIUM": str(tmp_path / "chrome")},
         capture_output=True,
@@ -45,8 +45,32 @@ def test_without_a_browser_its_tests_are_skipped_loudly_and_fail_only_in_ci(tmp_
         check=False,
     )
 
-    assert "NOT TESTED: 10 tests of the dashboard were skipped, for there is no Chromium" in ran.stdout
+    assert "NOT TESTED: 11 tests of the dashboard were skipped, for there is no Chromium" in ran.stdout
     assert ran.returncode == code
+
+
+def test_without_a_firefox_its_tests_are_skipped_loudly_and_ci_passes(tmp_path):
+    ran = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "tests/browser/test_hostile.py",
+            "-k",
+            "firefox",
+        ],
+        cwd=ROOT,
+        env={**os.environ, "CI": "true", "SHIFTBOSS_FIREFOX": str(tmp_path / "firefox")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "NOT TESTED: 2 tests of the dashboard were skipped, for there is no Firefox" in ran.stdout
+    assert ran.returncode == 0
 
 
 def test_an_environment_that_was_moved_with_its_checkout_is_refused_with_the_remedy(tmp_path):
