@@ -47,7 +47,8 @@ class Settings(msgspec.Struct, frozen=True):
         for word in path:
             found = table.get(word, {})
             if not isinstance(found, dict):
-                raise ConfigurationError(f"{self.source}: {word!r} is a command and needs a table, as [{word}]")
+                given = "a text" if isinstance(found, str) else repr(found)  # which may be an address, with a password
+                raise ConfigurationError(f"{self.source}: {word!r} is a command and needs a table, not {given}")
             table = found
         return table
 
