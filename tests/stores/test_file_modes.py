@@ -153,3 +153,23 @@ def test_many_who_make_the_same_store_at_once_end_with_one_that_is_private(folde
 
     assert [each.name for each in folder.iterdir() if each.name[0] == "."] == []
     assert mode(folder / "jobs.db") == 0o600
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="only root makes files for others")
+@pytest.mark.parametrize("is_there", [True, False], ids=["a store of theirs", "a folder of theirs"])
+def test_what_root_makes_belongs_to_the_owner_of_the_store_or_of_its_folder(folder, is_there):
+    """A9: root that ran it once keeps nobody out."""
+    store = folder / "jobs.db"
+    if is_there:
+        modes_while_it_runs(store)
+        for each in [*folder.iterdir()]:
+            if each != store:
+                subprocess.run(["rm", "-r", each], check=True)
+        os.chown(store, 65534, 65534)
+    else:
+        os.chown(folder, 65534, 65534)
+
+    modes_while_it_runs(store)
+
+    made = [each for each in folder.rglob("*") if ".audit-" not in each.name or not is_there]
+    assert {each.name: each.stat().st_uid for each in made if each.stat().st_uid != 65534} == {}

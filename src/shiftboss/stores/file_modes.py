@@ -3,8 +3,8 @@
 Rules of this file
 - A new store or key is 0600, and 0660 in a setgid folder, whatever the umask says; SQLite gives its log the mode of the
   file.
-- What lies beside a store is for those who may write the store, and belongs to its owner where root makes it: root
-  that ran it once locks nobody out.
+- What lies beside a store is for those who may write the store.  Where root makes a file it belongs to the owner of the
+  store, or of the folder: root that ran something once locks nobody out.
 - Nothing is wider for a moment than it is in the end, and what is there already keeps its mode.
 """
 
@@ -21,11 +21,15 @@ FOLLOWS_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
 def new_file(path: Path) -> int:
-    """A descriptor of an empty file for a store or its keys.  Raises OSError, also where there is a file."""
+    """A descriptor of an empty file for a new store or key.  Raises OSError, also where there is a file."""
     is_shared = path.parent.stat().st_mode & stat.S_ISGID
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | FOLLOWS_NO_LINK, ALONE)
     try:
         _set(descriptor, SHARED if is_shared else ALONE)
+        if hasattr(os, "fchown") and os.geteuid() == 0:
+            theirs = path.parent.stat()
+            if theirs.st_uid != 0:
+                os.fchown(descriptor, theirs.st_uid, -1 if is_shared else theirs.st_gid)
     except BaseException:
         os.close(descriptor)
         raise
