@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ import uvicorn
 from playwright.sync_api import expect
 from starlette.applications import Starlette
 from starlette.routing import Mount
+
+from shiftboss.web.server import Address, Server
 
 from .axe import findings
 from .conftest import read
@@ -70,6 +73,47 @@ def test_who_has_no_token_is_asked_for_it(watched, guarded):
     page.get_by_role("button", name="Log out").click()
 
     expect(page.get_by_label("Token")).to_be_visible()
+
+
+def test_over_plain_http_away_from_loopback_one_logs_in_acts_and_logs_out(watched, shop, monkeypatch):
+    """No browser says Sec-Fetch-Site there: the address is none that it trusts."""
+    monkeypatch.setenv("SHIFTBOSS_AUTH_TOKEN", TOKEN)
+    watched.forgiven.append("Cross-Origin-Opener-Policy header has been ignored")  # Chromium says so of plain http
+    server = Server(shop.boss, Address(address_of_this_machine(), 0))
+    server.start()
+    sent = []
+    try:
+        page = watched.page(server.address.url)
+        page.on("request", lambda request: sent.append(request) if request.method != "GET" else None)
+        page.get_by_label("Token").fill(TOKEN)
+        page.get_by_role("button", name="Log in").click()
+        expect(page.get_by_role("button", name="Updates: live")).to_be_visible()
+        page.goto(f"{server.address.url}#/workers/send-mail")
+        page.get_by_role("button", name="Run now").or_(page.get_by_role("button", name="Trigger")).first.wait_for()
+        done = page.evaluate(
+            "async () => (await fetch('api/v1/workers/sync-prices/disable', {method: 'POST', headers: "
+            "{'content-type': 'application/json'}, body: '{}'})).status"
+        )
+        page.get_by_role("button", name="Log out").click()
+        expect(page.get_by_label("Token")).to_be_visible()
+    finally:
+        server.stop()
+    said = [request.all_headers() for request in sent]
+
+    assert done == 200
+    assert [request.method for request in sent] == ["POST", "POST", "DELETE"]
+    assert ["sec-fetch-site" in headers for headers in said] == [False, False, False]
+    assert {headers["origin"] for headers in said} == {server.address.url.rstrip("/")}
+
+
+def address_of_this_machine() -> str:
+    """One that is not loopback; nothing is sent to find it out."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        try:
+            one.connect(("192.0.2.1", 9))
+        except OSError:
+            pytest.skip("this machine has no address but loopback")
+        return one.getsockname()[0]
 
 
 def test_a_link_logs_in_once_and_leaves_no_code_in_the_address(watched, shop):
