@@ -13,10 +13,13 @@ import pytest
 from starlette.requests import Request
 
 from shiftboss import Orchestrator
+from shiftboss.core.redact import redaction
+from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.parameters import plain_payload
 from shiftboss.web.application import Application
 from shiftboss.web.do import TriggerBody
 from shiftboss.web.reading import read_body
+from shiftboss.web.see import without_secret_defaults
 from shiftboss.web.table import OPERATIONS
 
 from .conftest import SAME_ORIGIN, Api, open_gate, started
@@ -97,6 +100,35 @@ async def test_the_form_of_a_payload_is_its_schema(api):
     assert found["declared"]
     properties = found["schema"]["$defs"]["Parameters"]["properties"]
     assert list(properties) == ["to", "password", "copies"]
+
+
+def test_the_form_of_a_payload_shows_no_default_that_is_a_secret():
+    """A12: what is left out of a form counts all the same."""
+
+    def connect(
+        to: str = "ada",
+        password: str = "hunter2",  # noqa: S107  # made up
+        url: str = "amqp://ada:hunter2@mq",
+        db: dict[str, str] = {"token": "hunter2"},  # noqa: B006  # never written to
+        note: str = "by hunter3",
+    ) -> None: ...
+
+    mask = redaction(()).knowing(["hunter3"])
+    body = FunctionBody(connect, worker="connect")
+
+    shown = without_secret_defaults(body.schema(), mask)
+
+    assert "hunter" not in str(shown)
+    properties = shown["$defs"]["Parameters"]["properties"]
+    assert {name: each.get("default") for name, each in properties.items()} == {
+        "to": "ada",
+        "password": None,
+        "url": None,
+        "db": None,
+        "note": None,
+    }
+    assert properties["password"]["type"] == "string"
+    assert "hunter" not in body.signature
 
 
 async def test_runs_come_page_by_page_each_once(api):

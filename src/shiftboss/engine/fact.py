@@ -20,11 +20,13 @@ import msgspec
 
 from shiftboss.clock import Clock
 from shiftboss.core import control
+from shiftboss.core.bounds import RAW_CHARS
 from shiftboss.core.control import Request
 from shiftboss.core.events import ArrivalRefused, Event
 from shiftboss.core.fleet import live_nodes
 from shiftboss.core.model import LogLine, Report
 from shiftboss.core.note import Note, keep_lines, note
+from shiftboss.core.redact import redaction
 from shiftboss.core.set_aside import set_aside as set_rows_aside
 from shiftboss.core.settle import settle
 from shiftboss.core.snapshot import Change, Snapshot
@@ -179,9 +181,8 @@ def arrived(request: Request, refusal: StoreRejected | None = None) -> Fact:
     """A trigger that its caller's own transaction has left; with *refusal* one that no store can hold."""
 
     def refused(now: datetime, error: ShiftbossError) -> Event:
-        return ArrivalRefused(
-            at=now, worker=request.worker, key=request.key or "", by=request.by, reason=str(error)[:MAX_REASON_CHARS]
-        )
+        reason = redaction(()).text(str(error)[:RAW_CHARS])[:MAX_REASON_CHARS]
+        return ArrivalRefused(at=now, worker=request.worker, key=request.key or "", by=request.by, reason=reason)
 
     if refusal is not None:
         return Fact(lambda snapshot, now, *, ids: (Change(events=(refused(now, refusal),)), None))

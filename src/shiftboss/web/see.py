@@ -17,6 +17,7 @@ from shiftboss.app.node import package_version
 from shiftboss.app.pages import PageOfWorker, page_of_worker
 from shiftboss.app.views import NodeStatus, SystemStatus, Views, WorkerStatus
 from shiftboss.core.health import Health, SystemHealth
+from shiftboss.core.redact import Redaction, redaction
 from shiftboss.core.unreadable import Unreadable
 from shiftboss.core.value import Value
 from shiftboss.core.worker import Mode
@@ -163,6 +164,9 @@ async def worker(call: Call, params: WorkerAsked) -> PageOfWorker:
     )
 
 
+GIVEN_VALUES = frozenset(("default", "examples", "example", "const"))  # of a schema: values that its author wrote
+
+
 class PayloadForm(Value, frozen=True, omit_defaults=False):
     """What a trigger takes.  `declared`: this process knows the function; else any object is taken, checked later."""
 
@@ -180,7 +184,37 @@ async def payload_form(call: Call, params: WorkerNamed) -> PayloadForm:
     if describe is None:
         names = definition.parameters.partition(":")[0]
         return PayloadForm(params.worker, declared=False, schema={"type": "object"}, takes=f"({names})")
-    return PayloadForm(params.worker, declared=True, schema=describe(), takes=getattr(body, "signature", "()"))
+    mask = redaction(definition.redact, definition.redact_patterns).knowing(call.boss.secrets)
+    takes = mask.text(getattr(body, "signature", "()"))
+    return PayloadForm(params.worker, declared=True, schema=without_secret_defaults(describe(), mask), takes=takes)
+
+
+def without_secret_defaults(schema: Any, mask: Redaction) -> Any:
+    """*schema* without the defaults and examples that have a secret: left out of a form they count all the same."""
+    if isinstance(schema, list):
+        return [without_secret_defaults(each, mask) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    shown = {}
+    for key, value in schema.items():
+        if key in GIVEN_VALUES:
+            data = msgspec.json.encode(value)
+            if mask.json(data) == data:
+                shown[key] = value
+        elif key == "properties" and isinstance(value, dict):
+            shown[key] = {
+                name: without_secret_defaults(_without_values(each) if mask.is_secret(name) else each, mask)
+                for name, each in value.items()
+            }
+        else:
+            shown[key] = without_secret_defaults(value, mask)
+    return shown
+
+
+def _without_values(schema: Any) -> Any:
+    return (
+        {key: each for key, each in schema.items() if key not in GIVEN_VALUES} if isinstance(schema, dict) else schema
+    )
 
 
 # ── live ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
