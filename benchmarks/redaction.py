@@ -102,14 +102,14 @@ async def lateness_ms(payloads: list[dict[str, object]], *, seconds: float, read
             server = Server(boss, Address("127.0.0.1", 0))
             server.start()
             paths = [f"{PREFIX}/runs/{handle.id}" for handle in handles]
-            reading = [
-                subprocess.Popen([sys.executable, __file__, "--read", str(server.address.port), *paths[n:], *paths[:n]])
-                for n in range(readers)
-            ]
+            assert server.token_file is not None
+            words = [sys.executable, __file__, "--read", str(server.address.port), str(server.token_file)]
+            reading = [subprocess.Popen([*words, *paths[n:], *paths[:n]]) for n in range(readers)]
             await asyncio.sleep(1.0)  # they start
             late.clear()
             await asyncio.sleep(seconds)
             found = list(late)
+            assert all(process.poll() is None for process in reading), "a reader has ended"
             for process in reading:
                 process.kill()
                 process.wait()
@@ -117,12 +117,12 @@ async def lateness_ms(payloads: list[dict[str, object]], *, seconds: float, read
     return found
 
 
-def read(port: int, paths: list[str]) -> NoReturn:
+def read(port: int, token: str, paths: list[str]) -> NoReturn:
     """What one of the readers does, in a process of its own, until it is killed."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     while True:
         for path in paths:
-            connection.request("GET", path)
+            connection.request("GET", path, headers={"authorization": f"Bearer {token}"})
             answer = connection.getresponse()
             data = answer.read()
             if answer.status != 200:
@@ -142,7 +142,7 @@ def main() -> int:
     parser.add_argument("--read", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.read:
-        read(int(options.read[0]), options.read[1:])
+        read(int(options.read[0]), Path(options.read[1]).read_text().strip(), options.read[2:])
     dice = random.Random(2)
     known = redaction(()).knowing(base64.b64encode(dice.randbytes(18)).decode() for _ in range(50))
     every = texts()
