@@ -106,6 +106,8 @@ def test_texts_and_keys_within_json_are_looked_at_too():
         ("password=hun,ter2, user=ada", "password=[redacted], user=ada"),
         ("os.environ['DB_PASSWORD'] = 'hunter2'", "os.environ['DB_PASSWORD'] = '[redacted]'"),
         ("<password>hunter2</password>", "<password>[redacted]</password>"),
+        (r"<secret>hunter2</secret>\n b'token': b'hunter2'", r"<secret>[redacted]</secret>\n b'token': b'[redacted]'"),
+        ("secrets: 'token': 'hunter2'", "secrets: '[redacted]': '[redacted]'"),
         ("%22password%22%3A%22hunter2%22%7D", "%22password%22%3A%22[redacted]%22%7D"),
         ("&quot;password&quot;: &quot;hunter2&quot;", "&quot;password&quot;: &quot;[redacted]&quot;"),
         # bytes, lists, mappings

@@ -27,7 +27,7 @@ Span = tuple[int, int]
 
 _QUOTE = r"(?:\\{0,15}[\"']|%2[27]|&quot;|&#(?:3[49]|x27);)"
 _BLANKS = r"(?:\s|\\{1,8}[nrt]){0,4}+"  # also as `repr` writes them
-_ASSIGNS = rf"{_QUOTE}?+\]?{_BLANKS}(?:[:=]{{1,2}}>?|%3[ad]|>){_BLANKS}"
+_ASSIGNS = rf"{_QUOTE}?+\]?{_BLANKS}(?P<mark>[:=]{{1,2}}>?|%3[ad]|>){_BLANKS}"
 _TYPE = re.compile(
     r"""(?:[\w.]{0,40}\.)?(?:str|bytes|int|float|bool|None|Any|object|SecretStr|Optional|Annotated|Union|Literal)\b"""
     r"""(?:\[[^\]=\n]{0,80}\])?(?:\s?\|\s?[\w.\[\]]{1,40}){0,3}(?P<default>\s{0,2}=\s{0,2}(?!=))?(?=[\s,;)\]}"'|]|$|(?<=\s)|(?<==))"""
@@ -37,6 +37,7 @@ _NOTHING = frozenset(("none", "true", "false", "null", "...", "…", "str", "byt
 _OPENING = re.compile(
     r"""[bru]{0,2}(?P<slashes>\\{0,15}+)(?P<quote>\"{3}|'{3}|"|'|%2[27]|&quot;|&#(?:3[49]|x27);)""", re.I
 )
+_NAMES_ANOTHER = re.compile(rf"{_QUOTE}\s{{0,3}}+[:=]")
 _MAY_OPEN = frozenset("bruBRU\\\"'%&")
 _BRACKET = re.compile(r"""(?P<slashes>\\{0,15}+)(?P<quote>["'])|(?P<open>[\[({])|[\])}]""")
 _BLOCK = re.compile(r"[|>][+-]?\d?[ \t]*\n[ \t]+([^\n]*+(?:\n(?:[ \t]+[^\n]*+|(?=\n)))*+)")
@@ -100,7 +101,7 @@ class AfterSigns:
             before = _IN_FRONT.match(text[max(0, start - MAX_NAME_CHARS) : start][::-1])
             name_at = start - (before.end() if before is not None else 0)
             in_front = text[name_at - 1] if name_at else ""
-            if found["sign"].strip() == ">":  # an element of XML, or a comparison
+            if found["mark"] == ">":  # an element of XML, or a comparison
                 if in_front and in_front in "<:":
                     yield at, _until(text, "<", at, self._ends.after(at))
                 continue
@@ -115,7 +116,8 @@ class AfterSigns:
             span = _closed_value(text, at, value_end)
             if span is not None:
                 yield span
-                at = max(at, span[1])
+                if _NAMES_ANOTHER.match(text, span[1], value_end) is None:  # else it is looked at as a name, too
+                    at = max(at, span[1])
             elif at >= self._open_end:
                 span = _open_value(text, at, value_end, name, in_front)
                 yield span
