@@ -147,6 +147,10 @@ def test_texts_and_keys_within_json_are_looked_at_too():
         ("git+https://abcdef0123:x-oauth-basic@host/x", "git+https://[redacted]@host/x"),
         # keys by their shape
         ("key AKIAIOSFODNN7EXAMPLE in use", "key [redacted] in use"),
+        ("key A3TXIOSFODNN7EXAMPLE in use", "key [redacted] in use"),
+        ("by glrt-t1_0123456789abcdefghij now", "by [redacted] now"),
+        ("by gloas-0123456789abcdefghij now", "by [redacted] now"),
+        ("by sq0csp-0123456789abcdefghijABCDEFGHIJ012345678901234 now", "by [redacted] now"),
         (f"ghp_{'a1B2' * 9}!", "[redacted]!"),
         ("xoxb-1234567890-abcdefghij", "[redacted]"),
         ("sk_live_4eC39HqLyjWDarjtT1zdp7dc", "[redacted]"),

@@ -7,7 +7,8 @@ Rules of this file
 - A `key` is secret by what it is a key to (`api_key`, `ENCRYPTION_KEY`), so that `primary_key` is none.
 - Names that a user adds count as whole words.
 
-The usual words are those of Sentry's scrubber, of Airflow's masker and of detect-secrets' keyword detector.
+The usual words are those of Sentry's scrubber, of Airflow's masker (but for `service_account`, which mostly names one)
+and of detect-secrets' keyword detector, and more of their kind.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ OWN_PASS = ("db", "user", "my", "root", "admin", "smtp", "ftp", "ssh", "key", "s
 # Each as it is looked for in words that are parted by blanks; " ?" is where a word may end.
 USUAL = (
     "passw(?:or)?d(?!less)", "passphrase", "passcode", "pwd", "contrase[nñ]a", "secret(?!ar|iv|ion)", "credential",
-    "token(?![si])", "authorization", "cookie", "csrf", "xsrf", "jwt", "session ?id", "sessid", "connect ?sid",
+    "keyfile ?dict", "token(?![si])", "authorization", "cookie", "csrf", "xsrf", "jwt", "session ?id", "sessid",
+    "connect ?sid",
     *(f"{each} ?keys?(?![a-z])" for each in KEYS_TO),
     *(f"{each} ?tokens(?![a-z])" for each in TOKENS_OF),
     *(f"{each}pass(?![a-z])" for each in OWN_PASS),

@@ -2,7 +2,8 @@
 
 Rules of this file
 - A shape has a fixed beginning that texts rarely have; where that is missing, nothing else is looked for.
-- The shapes are those that the issuers document, and that detect-secrets and GitHub's secret scanning look for.
+- The shapes are those that detect-secrets' plugins look for and that begin so that they cannot be mistaken; Google's,
+  SendGrid's, app tokens and secrets of hooks are as their issuers show them.  Shortened ones count as well.
 """
 
 from __future__ import annotations
@@ -12,25 +13,32 @@ from collections.abc import Iterator
 
 Span = tuple[int, int]
 
+GITLAB = (
+    "glpat-", "gldt-", "glft-", "glsoat-", "glrt-", "glcbt-", "glimt-", "glptt-", "glagent-", "gloas-", "GR1348941",
+)  # fmt: skip
 _NO_WORD = r"(?<![A-Za-z0-9_-])"
 SHAPES = tuple(
     (anchor, re.compile(pattern if pattern.startswith("(?") else _NO_WORD + pattern))
     for anchor, pattern in (
         ("AKIA", r"AKIA[0-9A-Z]{16}(?![0-9A-Za-z])"),  # AWS
         ("ASIA", r"ASIA[0-9A-Z]{16}(?![0-9A-Za-z])"),
+        ("ABIA", r"ABIA[0-9A-Z]{16}(?![0-9A-Za-z])"),
+        ("ACCA", r"ACCA[0-9A-Z]{16}(?![0-9A-Za-z])"),
+        ("A3T", r"A3T[0-9A-Z]{17}(?![0-9A-Za-z])"),
         ("ghp_", r"ghp_[A-Za-z0-9]{30,255}"),  # GitHub
         ("gho_", r"gho_[A-Za-z0-9]{30,255}"),
         ("ghu_", r"ghu_[A-Za-z0-9]{30,255}"),
         ("ghs_", r"ghs_[A-Za-z0-9]{30,255}"),
         ("ghr_", r"ghr_[A-Za-z0-9]{30,255}"),
         ("github_pat_", r"github_pat_[A-Za-z0-9_]{20,255}"),
-        ("glpat-", r"glpat-[A-Za-z0-9_-]{16,255}"),  # GitLab
+        *((kind, kind + r"[A-Za-z0-9_-]{16,1024}") for kind in GITLAB),
         ("xox", r"xox[a-z]-[A-Za-z0-9-]{10,255}"),  # Slack
         ("xapp-", r"xapp-[A-Za-z0-9-]{10,255}"),
         ("hooks.slack.com", r"(?<=hooks\.slack\.com/)(?:services|workflows|triggers)/[A-Za-z0-9/_-]{10,255}"),
         ("k_live_", r"[rsp]k_live_[A-Za-z0-9]{10,255}"),  # Stripe
         ("k_test_", r"[rsp]k_test_[A-Za-z0-9]{10,255}"),
         ("whsec_", r"whsec_[A-Za-z0-9+/=]{16,255}"),
+        ("sq0csp-", r"sq0csp-[A-Za-z0-9_-]{30,60}"),  # Square
         ("AIza", r"AIza[A-Za-z0-9_-]{30,60}"),  # Google
         ("npm_", r"npm_[A-Za-z0-9]{30,255}"),
         ("pypi-", r"pypi-[A-Za-z0-9_-]{40,}"),
