@@ -138,7 +138,8 @@ def test_a_loop_that_ends_hands_its_bodies_back_without_an_attempt(tmp_path: Pat
     ended = end_of(tmp_path, text)
     (run,) = started_runs(tmp_path)
 
-    assert (ended.code, run.status, run.attempt, run.interruptions) == (1, Status.PENDING, 0, 1)
+    assert (ended.code, run.status, run.attempt) == (1, Status.PENDING, 0)
+    assert run.interruptions >= 1  # a node that is slow to see its loop's end may have begun it once more
 
 
 def test_a_node_whose_loop_is_gone_claims_nothing_more(tmp_path: Path):

@@ -50,7 +50,8 @@ def test_tokens_are_made_listed_and_removed_and_the_file_has_no_secret(cli, shop
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="only root makes files for others")
 def test_what_root_writes_belongs_to_whose_folder_it_is(cli, shop):
-    os.chown(shop, 12345, 12345)
+    for place in (shop, shop / "shiftboss.db"):
+        os.chown(place, 12345, 12345)
     cli("token", "new", "ada", "--role", "admin")
     assert (shop / "shiftboss.db.access").stat().st_uid == 12345
     cli("token", "new", "bob", "--role", "admin")
