@@ -33,6 +33,12 @@ def store(folder):
     return f"sqlite:///{folder / 'jobs.db'}"
 
 
+def stop(process: int) -> None:
+    """Signals travel: until all its threads have halted a process does not count as stopped."""
+    os.kill(process, signal.SIGSTOP)
+    os.waitid(os.P_PID, process, os.WSTOPPED)
+
+
 @pytest.fixture
 def two(folder):
     with Running("run", "app.py", cwd=folder) as one, Running("run", "app.py", cwd=folder) as other:
@@ -47,7 +53,7 @@ def two(folder):
 def test_a_stopped_process_fails_while_its_neighbour_lives(two, store, cli):
     one, _ = two
     both = [cli("probe", "--pid", str(pid), "--store", store) for pid in two]
-    os.kill(one, signal.SIGSTOP)
+    stop(one)
     stopped, neighbour = (cli("probe", "--pid", str(pid), "--store", store) for pid in two)
 
     assert [each.code for each in both] == [0, 0]
@@ -60,7 +66,7 @@ def test_a_node_that_does_not_renew_fails_by_its_name_whoever_lives(two, store, 
     """What another machine can see: only the lease."""
     one, _ = two
     name = f"{socket.gethostname()}:{one}"
-    os.kill(one, signal.SIGSTOP)
+    stop(one)
     before = cli("probe", "--node", name, "--store", store)
     monkeypatch.setattr("shiftboss.cli.commands.probe.SILENT_S", 0.0)  # as if 15 s had passed
     after = cli("probe", "--node", name, "--store", store, "--json")
