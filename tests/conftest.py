@@ -15,13 +15,16 @@ __all__ = ["cluster", "place"]  # fixtures, for every folder
 
 
 def pytest_configure() -> None:
-    """A shell starts what it puts into the background with SIGINT and SIGQUIT ignored, and children inherit that.
+    """A shell ignores SIGINT and SIGQUIT for what it puts into the background, nohup SIGHUP, and children inherit that.
 
     The command is about signals; with a handler here, the processes that tests start have the usual dispositions.
     """
     for number in (signal.SIGINT, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number is signal.SIGINT else _quit)
+
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda number, frame: None)  # this process still ignores it
 
 
 def _quit(number: int, frame: object) -> None:

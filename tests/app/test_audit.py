@@ -93,9 +93,12 @@ import os, signal, sys
 from shiftboss import Orchestrator
 boss = Orchestrator(sys.argv[1])
 boss.register("job-0", lambda: None, executor="thread")
+def last_words(events):  # told between the commit and the seal
+    if any(type(event).__name__ == "WorkerDisabled" for event in events):
+        os.kill(os.getpid(), signal.SIGKILL)
+boss.on_events(last_words)
 boss.sync.start()
 boss.sync.disable("job-0", reason="the last words")
-os.kill(os.getpid(), signal.SIGKILL)
 """
 
 

@@ -46,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(params=UMASKS, ids="{:03o}".format)
-def _umask(request):
+def _umask(request, folder):  # which is made before: some of these masks keep its own maker out
     before = os.umask(request.param)
     yield
     os.umask(before)

@@ -44,6 +44,8 @@ def make_folder(path: Path, store: Path) -> None:
         if not path.is_dir():
             raise
         return
+    if path.stat().st_mode & ALONE_IN != ALONE_IN:
+        path.chmod(ALONE_IN)  # a umask that keeps out even the owner, who could not open it to share it either
     with suppress(OSError):  # Windows does not open folders
         descriptor = os.open(path, os.O_RDONLY | FOLLOWS_NO_LINK)
         try:
