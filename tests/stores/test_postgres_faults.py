@@ -24,7 +24,7 @@ TRIES = 10_000  # each waits for something by itself: this many have failed as w
 
 
 def backend_of(session: Session) -> int:
-    link = session._db.link  # type: ignore[attr-defined]
+    link = session._db._connected()  # type: ignore[attr-defined]
     return int(link.connection.pgconn.backend_pid)
 
 

@@ -77,7 +77,7 @@ def test_it_is_recognised_and_nothing_is_prepared(behind: str):
     store_runs(session, a_run(1))
 
     assert not session._db.is_direct
-    assert not session._db.link.wire.prepares
+    assert not session._db._connected().wire.prepares
     store.close()
 
 

@@ -6,6 +6,8 @@ Rules of this file
 - Statements that nobody needs an answer of wait for the next question or for the commit, and travel with it.  A cycle
   is three round trips: locks, questions, writes with commit.  The end of a view is sent and not waited for.
 - After a failed statement a transaction can only be rolled back: a COMMIT would be taken, and keep nothing.
+- A transaction lives and dies with the connection that it began on: once that was cut or lost each further statement of
+  it is refused, for the same reason, and only the next one connects anew.
 """
 
 from __future__ import annotations
@@ -77,8 +79,8 @@ class Database:
         self._queue: list[Call] = []
         self._is_beginning = False  # the queue begins a transaction that the server does not know of yet
         self.opened: Answer | None = None  # to the question that a view opens with
-        self._is_begun = False  # the server is in a transaction of ours
-        self._failure: ShiftbossError | None = None  # of a statement in it
+        self._begun_on: Link | None = None  # where the server is in a transaction of ours
+        self._failure: ShiftbossError | None = None  # why the transaction cannot go on
         self._tries_s = 0.0  # no attempt to connect before this instant
         self._back_off_s = MIN_BACK_OFF_S
         self._last_error: ShiftbossError | None = None
@@ -120,12 +122,10 @@ class Database:
 
         StoreUnavailable says when nobody knows whether it came through.
         """
-        if self._failure is not None:
-            raise self._failure
         calls = [*self._queue, (COMMIT, ())]
         self._queue = []
-        results = self._send(self._same, calls, maybe_stored=True)
-        self._is_begun = False
+        results = self._send(self._same, calls, commits=True)
+        self._begun_on = None
         if results[-1].command != b"COMMIT":
             raise InternalError(f"{self.address.url}: the transaction had failed before its commit")
         return results[:-1]
@@ -134,10 +134,9 @@ class Database:
         """End a transaction or a view without a trace.  Nothing is waited for."""
         self._queue = []
         self._is_beginning = False
-        link = self._link
-        if not self._is_begun or link is None:
+        link, self._begun_on = self._begun_on, None
+        if link is None:
             return
-        self._is_begun = False
         try:
             link.wire.send([(ROLLBACK, ())])
             link.wire.flush()
@@ -156,8 +155,6 @@ class Database:
 
     def exchange(self, *calls: Call) -> list[Answer]:
         """Send what waits and *calls*; the results of *calls*."""
-        if self._failure is not None:
-            raise self._failure
         queue, self._queue = self._queue, []
         begins, self._is_beginning = self._is_beginning, False
         results = self._begun([*queue, *calls]) if begins else self._send(self._same, [*queue, *calls])
@@ -181,13 +178,9 @@ class Database:
     # ── the connection ───────────────────────────────────────────────────────────────────────────────────────────
 
     @property
-    def link(self) -> Link:
-        """The connection as it is, or a new one.  Raises StoreUnavailable and others."""
-        link = self._link
-        if link is not None and link.is_broken:
-            self._drop()
-            link = None
-        return link if link is not None else self._connect()
+    def origin(self) -> Origin:
+        """Where the transaction began: which history of which cluster."""
+        return self._same.origin
 
     def look_where(self) -> None:
         """Ask anew, within a transaction, which cluster and timeline this is: what could be asked at the greeting."""
@@ -203,6 +196,14 @@ class Database:
 
     def close(self) -> None:
         self._drop()
+
+    def _connected(self) -> Link:
+        """The connection as it is, or a new one, for a transaction to begin on.  Raises StoreUnavailable and others."""
+        link = self._link
+        if link is not None and link.is_broken:
+            self._drop()
+            link = None
+        return link if link is not None else self._connect()
 
     def _connect(self) -> Link:
         now_s = _clock.monotonic_s()
@@ -221,53 +222,66 @@ class Database:
 
     @property
     def _same(self) -> Link:
-        """The connection that the transaction began on."""
-        if self._link is None or not self._is_begun:
+        """The connection that the transaction began on.  Raises what ended the transaction, if anything has."""
+        if self._failure is not None:
+            raise self._failure
+        if self._begun_on is None:
             raise InternalError(f"{self.address.url}: a question was asked outside any transaction")
-        return self._link
+        return self._begun_on
 
     def _begun(self, calls: Sequence[Call]) -> list[Answer]:
         """A transaction that begins can begin anew: a connection that broke while it was idle is no failure."""
         had = self._link
         try:
-            results = self._send(self.link, calls)
-        except StoreUnavailable:
-            if had is None or self._link is not None or had.line.was_cut:
-                raise
-            self._failure = None
-            results = self._send(self.link, calls)
-        self._is_begun = True
+            try:
+                results = self._send(self._connected(), calls)
+            except StoreUnavailable:
+                if had is None or self._link is not None or had.line.was_cut:
+                    raise
+                results = self._send(self._connected(), calls)
+        except ShiftbossError as error:
+            self._failure = error  # also when there was nothing to begin on
+            raise
+        self._failure = None
+        self._begun_on = self._link
         return results
 
-    def _send(self, link: Link, calls: Sequence[Call], *, maybe_stored: bool = False) -> list[Answer]:
+    def _send(self, link: Link, calls: Sequence[Call], *, commits: bool = False) -> list[Answer]:
+        """One round trip; whatever it raises, the transaction is over."""
         began_s = _clock.monotonic_s()
         try:
-            return self._round_trip(link, calls)
+            results = self._round_trip(link, calls)
         except Refused as error:
             is_broken = link.connection.pgconn.status == pq.ConnStatus.BAD
-            self._is_begun = not is_broken  # also when it was the beginning that failed: what came before stands
             if is_broken:
                 self._drop()
-            ours = postgres_errors.refused(
-                self.address, error.state, error.said, maybe_stored=maybe_stored and is_broken
-            )
-            self._failure = ours
-            raise ours from error
+            else:
+                self._begun_on = link  # also when it was the beginning that failed: what came before stands
+            said = postgres_errors.refused(self.address, error.state, error.said, maybe_stored=commits and is_broken)
+            raise self._over(said) from error
         except (Broken, psycopg.Error, OSError) as error:
             self._drop()
             if link.line.was_cut:
-                waited_s = _clock.monotonic_s() - began_s
-                lost = postgres_errors.silent(self.address, waited_s, maybe_stored=maybe_stored)
-            else:
-                lost = postgres_errors.broken(self.address, error, maybe_stored=maybe_stored)
-            self._failure = lost
-            raise lost from error
+                raise self._over(self._silence(began_s, maybe_stored=commits)) from error
+            raise self._over(postgres_errors.broken(self.address, error, maybe_stored=commits)) from error
         except ShiftbossError as error:  # a value that cannot be sent: nothing was
-            self._failure = error
+            self._over(error)
             raise
         except BaseException:  # in the middle of a round trip: the answers of this one must not be taken for the next's
             self._drop()
+            self._over(postgres_errors.broken(self.address, "the call was interrupted", maybe_stored=commits))
             raise
+        if link.line.was_cut and not commits:  # we stood still, and both came: answers and deadline
+            self._drop()
+            raise self._over(self._silence(began_s, maybe_stored=False))
+        return results
+
+    def _over(self, failure: ShiftbossError) -> ShiftbossError:
+        self._failure = failure
+        return failure
+
+    def _silence(self, began_s: float, *, maybe_stored: bool) -> StoreUnavailable:
+        return postgres_errors.silent(self.address, _clock.monotonic_s() - began_s, maybe_stored=maybe_stored)
 
     def _round_trip(self, link: Link, calls: Sequence[Call]) -> list[Answer]:
         with self._deadlines.limit(link.line, self._call_s):
@@ -276,6 +290,6 @@ class Database:
 
     def _drop(self) -> None:
         link, self._link = self._link, None
-        self._is_begun = False
+        self._begun_on = None
         if link is not None:
             close_quietly(link)

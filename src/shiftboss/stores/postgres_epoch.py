@@ -150,7 +150,7 @@ def _differ(one: int | None, other: int | None) -> bool:
 
 def jump(db: Database, clock: Clock, opened: Opened, *, newest: Counted, why: str) -> Counted:
     """Within a transaction that is alone: go on beyond everything that was lost.  The caller commits."""
-    origin = db.link.origin
+    origin = db.origin
     epoch = max(opened.number, opened.stamp, newest.number, newest.stamp) // EPOCH + 1
     first = epoch * EPOCH
     event_id = max(opened.next_event, newest.event_id + 1) + LOST_IDS

@@ -152,7 +152,7 @@ class PostgresSession:
         return Asked(seen.number, list(seen.own), seen.lanes)
 
     def _may_have_lost(self, opened: Opened, newest: Counted) -> bool:
-        if lost_past(opened, self._db.link.origin, newest):
+        if lost_past(opened, self._db.origin, newest):
             return True
         self._store.newest.saw(opened.counted)
         return False
@@ -161,7 +161,7 @@ class PostgresSession:
         """Whether or not the store had lost its past, the lock is let go."""
         db = self._db
         db.look_where()  # a pooler may have led this connection elsewhere since it was opened
-        why = lost_past(opened, db.link.origin, newest)
+        why = lost_past(opened, db.origin, newest)
         if not why:
             db.rollback()
             return
