@@ -2,7 +2,10 @@
 
 Rules of this file
 - First low, then normal, never high or critical; one step at a time, up as down, so that each can show its effect.
-- A level is entered at one threshold and left at a lower one, or it would come and go with every measurement.
+- A level is entered at one threshold and left at a lower one, or it would come and go with every measurement.  Each
+  pressure does so by itself: what is merely near its limit keeps nothing up that another one began.
+- The reason names all that is short, the worst first, as measured when that was first so; it is said anew when
+  something else is short, and not with every measurement.
 """
 
 from __future__ import annotations
@@ -28,34 +31,81 @@ class Limit(Value, frozen=True):
     normal: float
     leave_low: float
     leave_normal: float
+    name: str
     words: str
 
     def level(self, value: float, *, current: int) -> int:
-        """The level that *value* asks for, in a node that stands at *current*."""
+        """The level that *value* asks for, where this pressure stood at *current*."""
         if value >= (self.normal if current < 2 else self.leave_normal):
             return 2
         return 1 if value >= (self.low if current < 1 else self.leave_low) else 0
 
+    def told(self, value: float, level: int) -> str:
+        return f"{self.name} ({self.words.format(value, (self.low, self.normal)[level - 1])})"
+
 
 # A lag of 0.1 s is what people notice; at 0.5 s timeouts and heartbeats of bodies begin to lie.
-LAG = Limit(low=0.1, normal=0.5, leave_low=0.05, leave_normal=0.25, words="the event loop is late by {:.2f} s")
+LAG = Limit(
+    low=0.1,
+    normal=0.5,
+    leave_low=0.05,
+    leave_normal=0.25,
+    name="event loop time",
+    words="the loop was late by {:.2f} s, the limit is {:.2f} s",
+)
 # What is started at 90 % must fit; at 95 % the kernel's killer is near.
-MEMORY = Limit(low=0.90, normal=0.95, leave_low=0.85, leave_normal=0.92, words="{:.0%} of the memory is in use")
+MEMORY = Limit(
+    low=0.90,
+    normal=0.95,
+    leave_low=0.85,
+    leave_normal=0.92,
+    name="memory",
+    words="{:.0%} is in use, the limit is {:.0%}",
+)
 # A turn takes milliseconds; at 2 s a renewal of the lease (every 10 s, good for 30) has lost its margin.
-STORE = Limit(low=0.5, normal=2.0, leave_low=0.2, leave_normal=1.0, words="a turn with the store took {:.2f} s")
+STORE = Limit(
+    low=0.5,
+    normal=2.0,
+    leave_low=0.2,
+    leave_normal=1.0,
+    name="store speed",
+    words="a turn with the store took {:.2f} s, the limit is {:.2f} s",
+)
+LIMITS = (MEMORY, LAG, STORE)
 
 
-def shed_level(current: Shed, pressures: Pressures) -> tuple[Shed, str]:
-    """The level to go to from *current*, and the worst pressure in words; nothing held back needs no reason."""
-    here = LEVELS.index(current)
-    asked = [
-        (limit.level(value, current=here), value / limit.low, limit.words.format(value))
-        for limit, value in (
-            (MEMORY, pressures.memory_share),
-            (LAG, pressures.loop_lag_s),
-            (STORE, pressures.store_s),
-        )
+class Shedding(Value, frozen=True):
+    """What a node holds back, and why; it starts with nothing."""
+
+    level: Shed = Shed.NOTHING
+    reason: str = ""
+    asked: tuple[int, ...] = (0,) * len(LIMITS)  # the level that each pressure asks for
+
+
+def shed(before: Shedding, pressures: Pressures) -> Shedding:
+    """The next step."""
+    values = (pressures.memory_share, pressures.loop_lag_s, pressures.store_s)
+    asked = tuple(
+        limit.level(value, current=current) for limit, value, current in zip(LIMITS, values, before.asked, strict=True)
+    )
+    here = LEVELS.index(before.level)
+    level = LEVELS[min(here + 1, max(here - 1, max(asked)))]
+    if level is Shed.NOTHING:
+        return Shedding()
+    if (level, asked) == (before.level, before.asked):
+        return before
+    return Shedding(level, _reason(values, asked) or _easing(before.reason), asked)
+
+
+def _reason(values: tuple[float, ...], asked: tuple[int, ...]) -> str:
+    short = [
+        (level, value / limit.low, limit.told(value, level))
+        for limit, value, level in zip(LIMITS, values, asked, strict=True)
+        if level > 0
     ]
-    wanted, _, reason = max(asked)
-    step = min(here + 1, max(here - 1, wanted))
-    return LEVELS[step], reason if step > 0 else ""
+    return "short of " + " and ".join(words for _, _, words in sorted(short, reverse=True)) if short else ""
+
+
+def _easing(reason: str) -> str:
+    """All is well again, and the last step back is still to come."""
+    return reason if reason.startswith("was ") else f"was {reason}"

@@ -20,7 +20,7 @@ from shiftboss.core.events import AttemptEnded, Event, RunEnded, StaleReport
 from shiftboss.core.health import StoreTrouble
 from shiftboss.core.model import Node, NodeMode, Report
 from shiftboss.core.reconcile import declare, declare_new
-from shiftboss.core.shed import Pressures, shed_level
+from shiftboss.core.shed import Pressures, Shedding, shed
 from shiftboss.core.value import replace, seconds_between
 from shiftboss.core.worker import Definition
 from shiftboss.engine.contact import Contact
@@ -133,6 +133,7 @@ class Engine:
         self._is_open = False
         self._ticked_s = float("-inf")
         self._slowest_turn_s = 0.0
+        self._shedding = Shedding()
         self._back_off_s = 0.0
         self.contact = Contact(store, clock)
         self._mistake: str | None = None  # of ours, which the engine has ended on
@@ -519,8 +520,9 @@ class Engine:
             store_s=self._slowest_turn_s,
         )
         self._slowest_turn_s = 0.0
-        level, reason = shed_level(node.shed, pressures)
-        if level is not node.shed:
+        self._shedding = shed(self._shedding, pressures)
+        level, reason = self._shedding.level, self._shedding.reason
+        if (level, reason) != (node.shed, node.shed_reason):
             self._put_quietly(shedding(node.id, level, reason))
 
     # ── trouble ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -164,8 +164,7 @@ def _word_of_node(event: ev.Event) -> Line | None:
             return Line(nodes, logging.WARNING, "the shortage is over; nothing is held back any more")
         case ev.NodeShedding():
             held = "low" if event.level == "low" else "low and normal"
-            short = "short of something (%s); %s runs are held back until it is over"
-            return Line(nodes, logging.WARNING, short, (event.reason, held))
+            return Line(nodes, logging.WARNING, "%s; %s runs are held back until it is over", (event.reason, held))
         case ev.ClockStepped():
             stepped = "the wall clock was set by %+.1f s; cron and at= follow it, durations keep their length"
             return Line(nodes, logging.WARNING, stepped, (event.step_s,))
