@@ -496,6 +496,19 @@ class Store(Protocol):
         """Whether the process of that node is surely gone; False when nobody can tell."""
         ...
 
+    def is_frozen(self, node: str) -> bool:
+        """Of a node that is silent: whether its process surely lives, neither stopped nor traced (C4)."""
+        ...
+
+    @property
+    def shows_life(self) -> bool:
+        """Whether all neighbours of this process's nodes could tell that of them just now."""
+        ...
+
+    def engine_ended(self, node: str) -> None:
+        """The engine of that node has ended, whatever its process does: its lease alone decides from now on."""
+        ...
+
 
 class Codec(Protocol):
     """Encryption at rest: what makes bytes unreadable before they are stored, and readable again.
@@ -634,8 +647,11 @@ class Executor(Protocol):
         """Pass on what bodies said and what was held back to keep it rare; called about once a second."""
         ...
 
-    def trust(self, until_s: float) -> None:
-        """B7: bodies in processes of their own end at *until_s* of elapsed time unless a later one is told before."""
+    def trust(self, until_s: float, *, frozen_until_s: float) -> None:
+        """B7: bodies in processes of their own end at *until_s* of elapsed time unless a later one is told before.
+
+        While the node lives and is neither stopped nor traced, at *frozen_until_s*.
+        """
         ...
 
     def zombies(self) -> Sequence[tuple[int, int]]:

@@ -7,6 +7,7 @@ from builders import NOON, a_node, a_snapshot
 
 from shiftboss.core import fleet
 from shiftboss.core.events import NodeJoined, NodeLeft, NodeShedding
+from shiftboss.core.fleet import Processes
 from shiftboss.core.model import NodeMode, Shed
 from shiftboss.core.snapshot import NOTHING
 from shiftboss.core.value import replace
@@ -83,11 +84,12 @@ class TestRescuing:
     """C4: who may rescue whom, and when."""
 
     ME = a_node("me", held_since_s=100.0, lease_until_s=200.0)
-    OTHER = a_node("other", lease_until_s=130.0)
+    OTHER = a_node("other", lease_until_s=130.0, freeze_limit_s=300.0)
 
-    def lost(self, *, lease_s, me=ME, other=OTHER, dead=()):
+    def lost(self, *, lease_s, me=ME, other=OTHER, dead=(), frozen=()):
         world = a_snapshot(nodes=[me, other])
-        return [node.id for node in fleet.lost_nodes(world, me=me, lease_s=lease_s, dead=dead)]
+        processes = Processes(dead=frozenset(dead), frozen=frozenset(frozen))
+        return [node.id for node in fleet.lost_nodes(world, me=me, lease_s=lease_s, processes=processes)]
 
     def test_only_when_the_lease_ended_more_than_five_seconds_ago(self):
         assert self.lost(lease_s=135.0) == []
@@ -107,6 +109,29 @@ class TestRescuing:
     def test_at_once_after_a_reboot(self):
         """C2"""
         assert self.lost(lease_s=1.0, other=replace(self.OTHER, boot="boot-0")) == ["other"]
+
+    def test_a_frozen_one_when_its_limit_since_the_last_renewal_is_over(self):
+        """The last renewal was at 100."""
+        assert self.lost(lease_s=400.0, frozen={"other"}) == []
+        assert self.lost(lease_s=400.1, frozen={"other"}) == ["other"]
+        assert self.lost(lease_s=200.0, frozen={"somebody else"}) == ["other"]
+
+    @pytest.mark.parametrize("limit_s", [0.0, 10.0, 35.0])
+    def test_no_limit_is_shorter_than_a_lease_and_its_grace(self, limit_s):
+        other = replace(self.OTHER, freeze_limit_s=limit_s)
+
+        assert self.lost(lease_s=135.0, other=other, frozen={"other"}) == []
+        assert self.lost(lease_s=135.1, other=other, frozen={"other"}) == ["other"]
+
+    def test_a_reboot_and_the_end_of_its_process_count_for_more(self):
+        assert self.lost(lease_s=150.0, dead={"other"}, frozen={"other"}) == ["other"]
+        assert self.lost(lease_s=1.0, other=replace(self.OTHER, boot="boot-0"), frozen={"other"}) == ["other"]
+
+    def test_bodies_end_a_second_before_others_may_begin(self):
+        """B7"""
+        assert fleet.bodies_end_s(100.0) == 134.0
+        assert fleet.bodies_end_at_last_s(100.0, freeze_limit_s=300.0) == 399.0
+        assert fleet.bodies_end_at_last_s(100.0, freeze_limit_s=0.0) == 134.0
 
     def test_never_oneself(self):
         assert self.lost(lease_s=500.0, other=replace(self.OTHER, lease_until_s=999.0), dead={"me"}) == []

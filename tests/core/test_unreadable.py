@@ -26,6 +26,7 @@ from builders import (
 
 from shiftboss.core import control, fleet
 from shiftboss.core.events import Audit
+from shiftboss.core.fleet import Processes
 from shiftboss.core.holds import IsUnreadable
 from shiftboss.core.model import BreakerMode, Disabled, Origin, Record, Status
 from shiftboss.core.policy import BreakerPolicy
@@ -238,12 +239,15 @@ class TestNodes:
         world = a_snapshot(nodes=[me, other])
 
         assert fleet.live_nodes(world, boot="boot-1", lease_s=100.0) == {"me"}
-        assert fleet.lost_nodes(world, me=me, lease_s=1000.0, dead=()) == ()
+        assert fleet.lost_nodes(world, me=me, lease_s=1000.0, processes=Processes()) == ()
 
     def test_one_that_is_surely_gone_is_rescued_and_its_row_kept(self):
         me, other = a_node("me"), unreadable(a_node("n2", boot=""), "node", "n2")
         world = a_snapshot(a_run(status=RUNNING, node="n2"), nodes=[me, other])
-        assert [node.id for node in fleet.lost_nodes(world, me=me, lease_s=100.0, dead={"n2"})] == ["n2"]
+        assert [
+            node.id
+            for node in fleet.lost_nodes(world, me=me, lease_s=100.0, processes=Processes(dead=frozenset({"n2"})))
+        ] == ["n2"]
         change, _ = rescue(world, NOON, ids=world.ids, node=other, by="me")
 
         assert [run.status for run in change.runs] == [Status.PENDING]
@@ -253,7 +257,7 @@ class TestNodes:
         me, other = unreadable(a_node("me", boot=""), "node", "me"), a_node("n2")
         world = a_snapshot(nodes=[me, other])
 
-        assert fleet.lost_nodes(world, me=me, lease_s=1000.0, dead=()) == ()
+        assert fleet.lost_nodes(world, me=me, lease_s=1000.0, processes=Processes()) == ()
 
     def test_its_own_renewal_writes_it_anew(self):
         mine = a_node("me")
@@ -354,8 +358,8 @@ class TestSetAside:
         world = a_snapshot(nodes=[me, other])
         self.put_aside(world, other.unreadable)
 
-        assert fleet.lost_nodes(world, me=me, lease_s=134.0, dead=()) == ()
-        assert [node.id for node in fleet.lost_nodes(world, me=me, lease_s=136.0, dead=())] == ["n2"]
+        assert fleet.lost_nodes(world, me=me, lease_s=134.0, processes=Processes()) == ()
+        assert [node.id for node in fleet.lost_nodes(world, me=me, lease_s=136.0, processes=Processes())] == ["n2"]
 
     def test_a_row_that_can_be_read_by_then_is_left_alone_and_twice_is_once(self):
         world = a_snapshot(a_run("a"))

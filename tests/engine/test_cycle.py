@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from worlds import Kept, World
 
+from shiftboss.core.fleet import Processes
 from shiftboss.core.model import Status
 from shiftboss.core.schedule import Every
 from shiftboss.core.worker import Definition, Mode, Start
@@ -149,7 +150,7 @@ def test_runs_of_a_dead_node_start_elsewhere_at_once():
     two = World(MAIL, store=store, clock=clock, name="two")
     fact, answer = one.trigger("mail")
     one.turn(fact)
-    turn = two.turn(dead={"one"})
+    turn = two.turn(processes=Processes(dead=frozenset({"one"})))
 
     assert [start.run.id for start in turn.starts] == [answer.value.id]
     assert (turn.starts[0].run.attempt, turn.starts[0].run.interruptions) == (1, 1)
@@ -176,7 +177,7 @@ def test_nobody_is_taken_for_dead_who_could_not_renew_while_the_clock_was_follow
 
     monkeypatch.setattr(store.tables, "shift_waiting", slowly)
     clock.step_wall(3600)
-    two.turn(dead=())
+    two.turn(processes=Processes())
 
     assert clock.elapsed_s() == 67  # the lease of the one would have ended at 59
     with two.session.read() as reader:

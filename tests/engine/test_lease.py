@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from worlds import World
 
+from shiftboss.core.fleet import Processes
 from shiftboss.core.model import Status
 from shiftboss.core.worker import Definition
 from shiftboss.engine.lease import Lease
@@ -67,7 +68,7 @@ def test_the_reports_of_a_node_that_was_rescued_are_void():
     for _ in range(4):
         clock.advance(10)
         other.turn(renewed(other.node, clock))
-    (again,) = other.turn(dead=()).starts
+    (again,) = other.turn(processes=Processes()).starts
     late = paused.turn(paused.done(start))
 
     assert again.run.id == start.run.id
@@ -90,8 +91,10 @@ def test_nobody_is_rescued_from_before_the_grace_and_before_the_rescuer_has_sett
     fresh = World(MAIL, store=store, clock=clock, name="fresh")
 
     clock.advance(5)
-    assert fresh.turn(dead=()).starts == []  # the lease ended 6 s ago, but "fresh" has not held its own for 30 s
+    assert (
+        fresh.turn(processes=Processes()).starts == []
+    )  # the lease ended 6 s ago, but "fresh" has not held its own for 30 s
     for _ in range(3):
         clock.advance(9)
         fresh.turn(renewed(fresh.node, clock))
-    assert len(fresh.turn(dead=()).starts) == 1
+    assert len(fresh.turn(processes=Processes()).starts) == 1

@@ -5,6 +5,7 @@ ready → (a line on stdin) → … ; whatever a task acknowledges stands on a l
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import multiprocessing
 import os
@@ -95,6 +96,15 @@ def write_until_killed(path: str) -> None:
     hammer(path, str(1 << 30), "50")
 
 
+def end_engine(path: str, node: str = NODE) -> None:
+    """Its engine has ended, its process goes on."""
+    store = opened(path)
+    with store.hold(node):
+        ready()
+        store.engine_ended(node)
+        ready()
+
+
 def hold(path: str, node: str = NODE) -> None:
     store = opened(path)
     with store.session().begin() as tx:
@@ -106,6 +116,22 @@ def hold(path: str, node: str = NODE) -> None:
 
 def is_dead(path: str, node: str) -> None:
     say(opened(path).is_dead(node))
+
+
+def is_frozen(path: str, node: str) -> None:
+    say(opened(path).is_frozen(node))
+
+
+def hold_and_trace(path: str, pid: str) -> None:
+    """As a debugger does, until it is told to let go."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.ptrace(16, int(pid), None, None):  # PTRACE_ATTACH
+        say("refused")
+        return
+    os.waitpid(int(pid), 0x40000000)  # __WALL
+    ready()
+    libc.ptrace(17, int(pid), None, None)  # PTRACE_DETACH
+    say("let go")
 
 
 def commit_once(path: str) -> None:
@@ -286,6 +312,7 @@ TASKS: dict[str, Callable[..., None]] = {
     task.__name__: task
     for task in (
         *(start, open_and_close, hammer, write_until_killed, hold, is_dead, commit_once, fork_and_go_on, count),
+        *(is_frozen, hold_and_trace, end_engine),
         *(hammer_and_look, try_to_write, try_to_move_the_log, hold_with_a_child, stay),
         *(hold_as_before, is_dead_as_before, begin_as_sqlite_does, write_and_close_as_sqlite_does),
     )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import apsw
+import psutil
 import pytest
 from store_values import NODE, OTHER, a_node, a_run, fetch, store_runs, write
 
@@ -53,6 +56,13 @@ def spawn(path: Path) -> Iterator[Spawn]:
 def next_line(process: Process) -> str:
     assert process.stdout is not None
     return process.stdout.readline().strip()
+
+
+def until_state(pid: int, *, stopped: bool) -> None:
+    until_s = time.monotonic() + PATIENCE_S
+    while (psutil.Process(pid).status() == psutil.STATUS_STOPPED) != stopped:
+        assert time.monotonic() < until_s
+        time.sleep(0.001)
 
 
 def all_ready(*processes: Process) -> None:
@@ -177,6 +187,73 @@ def test_a_node_is_dead_once_its_process_was_killed(spawn: Spawn, sqlite: Sqlite
     process.wait(PATIENCE_S)
 
     assert (alive, sqlite.is_dead(NODE), sqlite.is_dead(NODE)) == (False, True, True)
+
+
+def test_a_node_is_frozen_while_its_process_lives_and_is_not_stopped(spawn: Spawn, sqlite: SqliteStore):
+    """C4: that it is silent, who asks knows."""
+    process = spawn("hold")
+    all_ready(process)
+    told = [sqlite.is_frozen(NODE)]
+    for number in (signal.SIGSTOP, signal.SIGCONT):
+        process.send_signal(number)
+        until_state(process.pid, stopped=number == signal.SIGSTOP)
+        told.append(sqlite.is_frozen(NODE))
+    process.kill()
+    process.wait(PATIENCE_S)
+
+    assert [*told, sqlite.is_frozen(NODE)] == [True, False, True, False]
+
+
+def test_a_node_that_is_traced_is_not_taken_for_frozen(spawn: Spawn, sqlite: SqliteStore):
+    """C4: nobody knows whether its debugger lets it go on."""
+    process = spawn("hold")
+    all_ready(process)
+    tracer = spawn("hold_and_trace", process.pid)
+    if next_line(tracer) == "refused":
+        pytest.skip("this machine lets nobody trace a process")
+    traced = sqlite.is_frozen(NODE)
+    let_go(tracer)
+    let_go_line = next_line(tracer)
+
+    assert (traced, let_go_line, sqlite.is_frozen(NODE)) == (False, "let go", True)
+
+
+def test_a_node_whose_engine_has_ended_is_not_taken_for_frozen(spawn: Spawn, sqlite: SqliteStore):
+    """C4, B6: a body may go on in its process, but nobody will report it."""
+    process = spawn("end_engine")
+    all_ready(process)
+    before = sqlite.is_frozen(NODE)
+    let_go(process)
+    all_ready(process)
+
+    assert (before, sqlite.is_frozen(NODE), sqlite.is_dead(NODE)) == (True, False, False)
+
+
+@pytest.mark.parametrize(
+    "written", ["{pid}\n", "{pid} {born}1 {namespace}\n", "{pid} {born} {namespace}1\n", "", "x y z\n", "1 2\n"]
+)
+def test_of_whoever_cannot_be_known_nobody_says_that_it_is_frozen(sqlite: SqliteStore, written: str):
+    """C4: of an older version, another process with that number, another container's, damaged."""
+    with sqlite.hold(NODE):
+        file = Path(f"{sqlite.path}.nodes", NODE)
+        pid, born, namespace = file.read_text().split()
+        assert sqlite.is_frozen(NODE)
+        assert sqlite.shows_life
+        file.write_text(written.format(pid=pid, born=born, namespace=namespace))
+
+        assert not sqlite.is_frozen(NODE)
+        assert sqlite.shows_life == (written == "{pid} {born}1 {namespace}\n")
+
+
+def test_a_neighbour_that_cannot_see_this_process_is_reckoned_with_while_it_lives(spawn: Spawn, sqlite: SqliteStore):
+    """B7: what a frozen node runs in processes may live on only where all see that it is frozen."""
+    old = spawn("hold_as_before", "old")
+    all_ready(old)
+    beside = sqlite.shows_life
+    old.kill()
+    old.wait(PATIENCE_S)
+
+    assert (beside, sqlite.shows_life) == (False, True)
 
 
 def test_a_dead_nodes_file_stays_until_its_row_is_gone(spawn: Spawn, sqlite: SqliteStore):

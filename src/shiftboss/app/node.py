@@ -135,6 +135,7 @@ class NodeParts:
             code_version=boss.code_version,
             durability=self.store.durability,
             decodes=cipher_of(self.store).key_ids,
+            freeze_limit_s=boss.freeze_limit_s,
         )
 
     def engine(self, subscribers: Sequence[Subscriber], meters: Sequence[Meter]) -> Engine:

@@ -367,6 +367,7 @@ ORCHESTRATOR = Table(
     command_slots=AT_LEAST_ONE,
     resources=optional(sizes_by_name),
     shutdown_timeout=duration,
+    freeze_limit=optional(duration),
     retention=duration,
     letter_retention=duration,
     audit_retention=duration,

@@ -29,6 +29,7 @@ from shiftboss.app.sync import SyncFace
 from shiftboss.clock import Clock, SystemClock
 from shiftboss.context import Context, storable
 from shiftboss.core.events import Event
+from shiftboss.core.fleet import FREEZE_LIMIT_S
 from shiftboss.core.health import MAX_DEAD_LETTERS
 from shiftboss.core.kinds import MAX_REMARK_CHARS, Duration
 from shiftboss.core.redact import pattern_text
@@ -69,7 +70,9 @@ class Orchestrator(Operations):
     *store*: "sqlite:///relative", "sqlite:////absolute" or "memory:"; `SHIFTBOSS_STORE` in the environment goes first,
     ./shiftboss.db comes last.  *max_concurrency*: slots of this node.  *process_slots*: children of
     executor="process", by default one for each core.  *command_slots*: commands at a time.  *resources*: name →
-    fleet-wide permits.  *shutdown_timeout* (25 s): platforms kill at 30.  *retention* of finished runs (14 days) and
+    fleet-wide permits.  *shutdown_timeout* (25 s): platforms kill at 30.  *freeze_limit* (5 min): for
+    how long the runs of this node are left to it while its process lives and nothing is heard of it, for a body keeps
+    the interpreter's lock; None or 0: no longer than its lease.  *retention* of finished runs (14 days) and
     *letter_retention* of closed dead letters (30 days); open ones are kept, and past *max_dead_letters* health is
     degraded.  *audit_retention*: how long it is kept what people did (a year).  *durability*: "power" survives a power
     cut, "process" only the end of the process, and is faster.  *redact*: what is masked in errors, results, log
@@ -94,6 +97,7 @@ class Orchestrator(Operations):
         command_slots: int = 20,
         resources: Mapping[str, int] | None = None,
         shutdown_timeout: Duration = 25.0,
+        freeze_limit: Duration | None = FREEZE_LIMIT_S,
         retention: Duration = "14d",
         letter_retention: Duration = "30d",
         audit_retention: Duration = "365d",
@@ -114,6 +118,7 @@ class Orchestrator(Operations):
                 "command_slots": command_slots,
                 "resources": resources,
                 "shutdown_timeout": shutdown_timeout,
+                "freeze_limit": freeze_limit,
                 "retention": retention,
                 "letter_retention": letter_retention,
                 "audit_retention": audit_retention,
@@ -133,6 +138,7 @@ class Orchestrator(Operations):
         self.command_slots: int = given["command_slots"]
         self.resources: dict[str, int] = given["resources"] or {}
         self.shutdown_timeout_s: float = given["shutdown_timeout"]
+        self.freeze_limit_s: float = given["freeze_limit"] or 0.0
         self.keep = Keep(
             runs_s=given["retention"], letters_s=given["letter_retention"], audit_s=given["audit_retention"]
         )

@@ -14,7 +14,7 @@ from datetime import datetime
 from shiftboss.core.events import NodeJoined, NodeLeft, NodeShedding
 from shiftboss.core.model import Node, NodeMode, Shed
 from shiftboss.core.snapshot import NOTHING, Change, Snapshot
-from shiftboss.core.value import replace
+from shiftboss.core.value import Value, replace
 
 LEASE_S = 30.0  # C2: three missed beats of 10 s; shorter made slow disks look dead
 RENEW_S = 10.0
@@ -23,6 +23,7 @@ TRUST_MARGIN_S = 3.0  # C3: stop before others may think so
 RESCUE_GRACE_S = 5.0  # C4: clocks and slow commits of the one that is thought dead
 BOOTED = re.compile(r"booted-(-?\d+)")  # the wall instant of a boot, in seconds since 1970
 BOOT_TOLERANCE_S = 20  # small corrections of the clock add up; no machine boots twice in so short a time
+FREEZE_LIMIT_S = 300.0  # C4: longer than any C call that is meant; an hour of nothing is no better than a rescue
 HELD_S = 1.0  # what takes less fits into the grace of a rescue
 KILL_S = 1.0  # B7: so long before a rescue bodies are killed that can be; to find a tree takes some 50 ms
 
@@ -30,6 +31,11 @@ KILL_S = 1.0  # B7: so long before a rescue bodies are killed that can be; to fi
 def bodies_end_s(asked_s: float) -> float:
     """B7: when the bodies of a node end that says nothing more, which asked for its last renewal at *asked_s*."""
     return asked_s + LEASE_S + RESCUE_GRACE_S - KILL_S
+
+
+def bodies_end_at_last_s(asked_s: float, *, freeze_limit_s: float) -> float:
+    """The same for a node that everybody sees to live meanwhile."""
+    return max(bodies_end_s(asked_s), asked_s + freeze_limit_s - KILL_S)
 
 
 def join(snapshot: Snapshot, now: datetime, *, node: Node, lease_s: float) -> tuple[Change, Node]:
@@ -105,18 +111,33 @@ def silent_nodes(snapshot: Snapshot, *, live: Collection[str], lease_s: float) -
     )
 
 
-def lost_nodes(snapshot: Snapshot, *, me: Node, lease_s: float, dead: Collection[str]) -> tuple[Node, ...]:
+class Processes(Value, frozen=True):
+    """What the kernel of this machine tells of the processes of other nodes.  Who is in neither: nobody can tell."""
+
+    dead: frozenset[str] = frozenset()  # surely gone
+    frozen: frozenset[str] = frozenset()  # they live, are neither stopped nor traced, and let their lease end
+
+
+def lost_nodes(snapshot: Snapshot, *, me: Node, lease_s: float, processes: Processes) -> tuple[Node, ...]:
     """C4: the nodes whose runs *me* may rescue now.
 
-    *dead* are those whose process is surely gone, and another boot's leases ended with it; the rest only 5 s after
-    their lease, by a node that has itself held a lease for 30 s.  Of one whose row cannot be read nobody knows when its
-    lease ends (W8): it may live, and write that row anew with its next renewal.
+    Those whose process is surely gone, and another boot's leases ended with it; the rest only 5 s after their lease,
+    and a frozen one at its `freeze_limit`, by a node that has itself held a lease for 30 s.  Of one whose row cannot be
+    read nobody knows when its lease ends (W8): it may live, and write that row anew with its next renewal.
     """
     settled_in = lease_s - me.held_since_s >= LEASE_S
 
     def is_lost(node: Node) -> bool:
-        if node.id in dead or node.unreadable is not None or me.unreadable is not None:
-            return node.id in dead
-        return not is_same_boot(node.boot, me.boot) or (settled_in and node.lease_until_s + RESCUE_GRACE_S < lease_s)
+        if node.id in processes.dead or node.unreadable is not None or me.unreadable is not None:
+            return node.id in processes.dead
+        if not is_same_boot(node.boot, me.boot):
+            return True
+        return settled_in and left_to_it_until_s(node, is_frozen=node.id in processes.frozen) < lease_s
 
     return tuple(node for node in snapshot.nodes.values() if node.id != me.id and is_lost(node))
+
+
+def left_to_it_until_s(node: Node, *, is_frozen: bool) -> float:
+    """Until when the runs of a silent node stay its own: 5 s beyond its lease, or its limit since the last renewal."""
+    by_lease_s = node.lease_until_s + RESCUE_GRACE_S
+    return max(by_lease_s, node.lease_until_s - LEASE_S + node.freeze_limit_s) if is_frozen else by_lease_s

@@ -327,6 +327,7 @@ class Node(Value, frozen=True):
     unreadable: Unreadable | None = None  # W8: only what could be told of its row
     durability: str = ""  # what its commits survive (W1): power, process, or what the server says
     decodes: tuple[str, ...] = ()  # the ids of its codec's keys; empty: it has none
+    freeze_limit_s: float = 0.0  # for how long its runs are left to it while its process lives and is silent (C4)
 
 
 class ClockMark(Value, frozen=True):

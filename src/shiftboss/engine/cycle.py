@@ -20,7 +20,7 @@ from shiftboss.core.claim import claim, skip_for_dependency
 from shiftboss.core.clock_step import STEP_US, US, clock_was_set, scheduled, went_back_unseen_us
 from shiftboss.core.decide import Decision, Grant, decide, room_of
 from shiftboss.core.events import Event
-from shiftboss.core.fleet import leases_held, live_nodes, lost_nodes
+from shiftboss.core.fleet import Processes, leases_held, live_nodes, lost_nodes
 from shiftboss.core.lane import QUEUES, Lane
 from shiftboss.core.model import ClockMark, Node, NodeMode, Origin, Run, Shed
 from shiftboss.core.opaque import OpaqueBytes
@@ -106,22 +106,22 @@ class Cycle:
 
     # ── turning ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def turn(self, facts: Sequence[Fact] = (), *, dead: Collection[str] | None = None, whole: bool = False) -> Turn:
-        """Apply *facts*, rescue (when *dead* is given: the nodes that are surely gone), start what may start.
+    def turn(self, facts: Sequence[Fact] = (), *, processes: Processes | None = None, whole: bool = False) -> Turn:
+        """Apply *facts*, rescue (when *processes* are given: those of other nodes), start what may start.
 
         With *whole* no fact is missed.  Raises what the store raises; then nothing has happened, and the mirror is read
         anew next time.
         """
         self._arrivals_wait = False
         try:
-            if facts or dead is not None or self._something_is_due():
-                turn = self._write_turn(facts, dead, whole=whole)
+            if facts or processes is not None or self._something_is_due():
+                turn = self._write_turn(facts, processes, whole=whole)
             else:
                 turn = self._look_turn()
             return turn if not self._arrivals_wait else turn.and_then(self._arrivals_turn())
         except StoreRejected as error:
             self.forget()
-            return self._halves(facts, dead, error)
+            return self._halves(facts, processes, error)
         except BaseException:
             self.forget()
             raise
@@ -131,7 +131,7 @@ class Cycle:
         self.mirror.forget()
         self._watch.doubt()
 
-    def _halves(self, facts: Sequence[Fact], dead: Collection[str] | None, error: StoreRejected) -> Turn:
+    def _halves(self, facts: Sequence[Fact], processes: Processes | None, error: StoreRejected) -> Turn:
         """A batch that the store rejects is halved until the fact to blame stands alone; it alone is refused."""
         if len(facts) <= 1:
             turn = Turn()
@@ -142,7 +142,7 @@ class Cycle:
                 raise error
             return turn
         middle = len(facts) // 2
-        turn = self.turn(facts[:middle], dead=dead).and_then(self.turn(facts[middle:]))
+        turn = self.turn(facts[:middle], processes=processes).and_then(self.turn(facts[middle:]))
         turn.again = turn.claims_read = True
         return turn
 
@@ -225,7 +225,7 @@ class Cycle:
     def _write_turn(
         self,
         facts: Sequence[Fact],
-        dead: Collection[str] | None,
+        processes: Processes | None,
         *,
         arrivals: int = 0,
         refusal: StoreRejected | None = None,
@@ -234,7 +234,7 @@ class Cycle:
     ) -> Turn:
         turn = Turn()
         self.snapshot.touched.update(self.agenda.due(self.clock.now()))
-        wanted = None if whole or arrivals or dead is not None else self._wanted(facts)
+        wanted = None if whole or arrivals or processes is not None else self._wanted(facts)
         snapshot, relations = self.snapshot, self.snapshot.relations
         choice = None if wanted is None else self._appetite.choose(wanted)
         asked = None if choice is None else {number: parts.part(snapshot, number) for number in choice.parts}
@@ -251,16 +251,16 @@ class Cycle:
                 if arrivals:
                     facts = [arrived(request, refusal) for request in tx.arrivals(limit=arrivals)]
                     tx.expect(len(facts))
-                lanes, decision, started = self._write(facts, dead, writer, tx, turn)
+                lanes, decision, started = self._write(facts, processes, writer, tx, turn)
         if needs_whole:  # what belongs together is not what was asked for, or the clock was set
-            return self._write_turn(facts, dead, runs=runs, whole=True)
+            return self._write_turn(facts, processes, runs=runs, whole=True)
         turn.events.extend(writer.events)
         turn.wrote = writer.has_written
         turn.again = self._looked(lanes, decision, started, held) or bool(turn.missed)
         return turn
 
     def _write(
-        self, facts: Sequence[Fact], dead: Collection[str] | None, writer: Writer, tx: Transaction, turn: Turn
+        self, facts: Sequence[Fact], processes: Processes | None, writer: Writer, tx: Transaction, turn: Turn
     ) -> tuple[Collection[str], Decision | None, list[Launchable]]:
         """Everything between the beginning of the transaction and its commit."""
         held = tx.held
@@ -277,7 +277,7 @@ class Cycle:
         self._apply(facts, now, ids, writer, turn)
         if held is None:
             self._apply_time(now, ids, writer, tx)
-            self._rescue(now, dead, ids, writer, tx)
+            self._rescue(now, processes, ids, writer, tx)
         self.snapshot.touched.update(self.agenda.due(now))  # a full reading fills the agenda anew
         lanes = self._lanes_to_look_at(held)
         if self.mirror.missing(lanes):
@@ -393,18 +393,18 @@ class Cycle:
         self.mirror.next_give_up_at = next_at
 
     def _rescue(
-        self, now: datetime, dead: Collection[str] | None, ids: Iterator[int], writer: Writer, tx: Transaction
+        self, now: datetime, processes: Processes | None, ids: Iterator[int], writer: Writer, tx: Transaction
     ) -> None:
-        if self.node is None or dead is None:
+        if self.node is None or processes is None:
             return
         me = self.snapshot.nodes.get(self.node.id, self.node)
-        for node in lost_nodes(self.snapshot, me=me, lease_s=self.clock.lease_s(), dead=dead):
+        for node in lost_nodes(self.snapshot, me=me, lease_s=self.clock.lease_s(), processes=processes):
             runs = list(self.snapshot.running_on(node.id))
             lanes = {lane for run in runs for lane in self.mirror.lanes_of_end(run.worker, is_standing=run.is_standing)}
             if self.mirror.missing(lanes):
                 writer.flush()
                 self.mirror.load_lanes(lanes, tx)
-            is_gone = node.id in dead or node.boot != me.boot  # else only that its lease has ended is known
+            is_gone = node.id in processes.dead or node.boot != me.boot  # else only that its lease has ended is known
             change, _ = rescue(self.snapshot, now, ids=ids, node=node, by=me.id, process_is_gone=is_gone)
             writer.take(change)
 

@@ -9,7 +9,7 @@ Rules of this file
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Any, Protocol
@@ -30,6 +30,7 @@ from shiftboss.engine.flight import Flights
 from shiftboss.engine.inbox import Inbox
 from shiftboss.engine.lease import Lease, Watch
 from shiftboss.engine.membership import joined, left, renewed, shedding
+from shiftboss.engine.neighbours import Neighbours
 from shiftboss.engine.retention import KEEP, Keep, Retention
 from shiftboss.engine.sealing import Keyring, Sealing
 from shiftboss.engine.shutdown import Phase, Shutdown, ShutdownReport
@@ -137,7 +138,7 @@ class Engine:
         self._back_off_s = 0.0
         self.contact = Contact(store, clock)
         self._mistake: str | None = None  # of ours, which the engine has ended on
-        self._dead: set[str] = set()
+        self._neighbours = Neighbours(store, clock, "" if node is None else node.id)
         self._thread = threading.Thread(target=self._run, name="shiftboss-engine", daemon=True)
         self.ready: Future[None] = Future()  # the store is open, the workers are declared, the lease is held
         self.over: Future[ShutdownReport] = Future()
@@ -278,6 +279,8 @@ class Engine:
             raise
         finally:
             self._lease_watch.stop()
+            if self._node is not None:
+                self._store.engine_ended(self._node.id)
             self._close_session()
             self._refuse_the_rest()
             self.over.set_result(self._report)
@@ -330,13 +333,15 @@ class Engine:
             memory_bytes=self._resident_bytes(),
         )
         if joining:
-            turn = self._cycle.turn([joined(node, self._clock)], dead=self._look_for_dead())
+            turn = self._cycle.turn([joined(node, self._clock)], processes=self._neighbours.look(self._cycle.snapshot))
         else:
             turn = self._cycle.turn([renewed(node, self._clock)])
         self._lease.renewed(asked_s)
         self.contact.wrote()
+        ends_s = fleet.bodies_end_s(asked_s)
+        frozen_s = fleet.bodies_end_at_last_s(asked_s, freeze_limit_s=self._node.freeze_limit_s)
         for executor in self._executors.values():
-            executor.trust(fleet.bodies_end_s(asked_s))
+            executor.trust(ends_s, frozen_until_s=frozen_s if self._store.shows_life else ends_s)
         self._take(turn, ())
 
     def _step(self) -> None:
@@ -346,10 +351,10 @@ class Engine:
             self.contact.asks()
             self._serve_shutdown()
             self._write_if_due()
-            dead = self._tick()
+            processes = self._tick()
             facts = [] if self._cycle.owes_look else self._admitted(self._inbox.take())
             began_s = self._clock.monotonic_s()
-            turn = self._cycle.turn(facts, dead=dead)
+            turn = self._cycle.turn(facts, processes=processes)
             self._measured(self._clock.monotonic_s() - began_s)
             if turn.missed:
                 missed = set(turn.missed)
@@ -485,8 +490,8 @@ class Engine:
 
     # ── ticks ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _tick(self) -> Collection[str] | None:
-        """Once a second: neighbours that are gone (a set when any is to be rescued), lag, shedding."""
+    def _tick(self) -> fleet.Processes | None:
+        """Once a second: neighbours that are gone (given when any is to be rescued), lag, shedding."""
         now_s = self._clock.monotonic_s()
         if self._node is None or now_s - self._ticked_s < TICK_S:
             return None
@@ -495,15 +500,11 @@ class Engine:
             executor.flush()
         self._flights.flush()
         self._watch(now_s)
-        dead = self._look_for_dead()
-        me = self._cycle.snapshot.nodes.get(self._node.id, self._node)
-        lost = fleet.lost_nodes(self._cycle.snapshot, me=me, lease_s=self._clock.lease_s(), dead=dead)
-        return dead if lost else None
-
-    def _look_for_dead(self) -> set[str]:
-        me = self._node
-        nodes = self._cycle.snapshot.nodes.values()
-        return {n.id for n in nodes if me is not None and n.id != me.id and self._store.is_dead(n.id)}
+        snapshot = self._cycle.snapshot
+        processes = self._neighbours.look(snapshot)
+        me = snapshot.nodes.get(self._node.id, self._node)
+        lost = fleet.lost_nodes(snapshot, me=me, lease_s=self._clock.lease_s(), processes=processes)
+        return processes if lost else None
 
     def _watch(self, now_s: float) -> None:
         """H4, H6: name the body that blocks the loop; shed by priority while something is short."""

@@ -109,8 +109,8 @@ class CommandExecutor:
         for program in list(self._programs.values()):
             program.flush()
 
-    def trust(self, until_s: float) -> None:
-        self._lifeline.trust(until_s)
+    def trust(self, until_s: float, *, frozen_until_s: float) -> None:
+        self._lifeline.trust(until_s, frozen_until_s)
 
     def zombies(self) -> Sequence[Key]:
         return [attempt.key for attempt in list(self._attempts.values()) if attempt.told is not None]

@@ -101,7 +101,7 @@ class CoroutineExecutor:
         for attempt in list(self._attempts.values()):
             attempt.context.flush()
 
-    def trust(self, until_s: float) -> None:
+    def trust(self, until_s: float, *, frozen_until_s: float) -> None:
         """What runs here stands still with its node, or is nobody's to end."""
 
     def zombies(self) -> Sequence[Key]:

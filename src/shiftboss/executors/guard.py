@@ -32,6 +32,7 @@ MARK = "SHIFTBOSS_MARK"  # in their environment: the node's mark, then what tell
 PROC = "/proc"
 LEASE_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # as in clock.py, which is no standard library
 MAX_WAIT_S = 5.0  # a wait does not count suspended time, the lease does
+LOOK_S = 1.0  # between two looks at a node that is frozen; others act 5 s after theirs
 ROUND_S = 0.02  # between two looks at what is being killed
 CLEAN_ROUNDS = 10  # looks in a row that find nothing, after a kill: a child between fork and exec has no mark yet
 MAX_ROUNDS = 500  # 10 s: what no KILL ends (another user's, stuck in the kernel) is left
@@ -85,11 +86,16 @@ def can_see() -> bool:
 
 def _row(pid: int) -> Process | None:
     try:
-        with open(f"{PROC}/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()  # the name before it may hold anything
+        fields = _stat(f"{PROC}/{pid}")
         return Process(pid, int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]), fields[0] in b"ZX")
     except (OSError, IndexError, ValueError):  # it ended meanwhile
         return None
+
+
+def _stat(folder: str) -> list[bytes]:
+    """From its state on.  Raises OSError when it is gone."""
+    with open(f"{folder}/stat", "rb") as file:
+        return file.read().rpartition(b")")[2].split()  # the name before it may hold anything
 
 
 def _table_of_psutil() -> list[Process]:
@@ -161,6 +167,18 @@ def relatives(*, leaders: Collection[int], known: Collection[Born] = (), mark: s
         others = [each for each in others if each.pid not in found]
 
 
+def goes_on(pid: int) -> bool:
+    """Whether a process lives and no thread of it is stopped or traced; False where that cannot be known.
+
+    As `process_state.goes_on` has it for other nodes.
+    """
+    try:
+        threads = os.listdir(f"{PROC}/{pid}/task")
+        return all(_stat(f"{PROC}/{pid}/task/{each}")[0] in b"RSD" for each in threads)
+    except (OSError, IndexError):
+        return False
+
+
 def send(process: Process, number: int) -> None:
     """Signal one process, if it is still the same one."""
     handle = None
@@ -186,7 +204,8 @@ def send(process: Process, number: int) -> None:
 def guard(node: int, mark: str) -> None:
     """Wait for the end of *node* and end what it left; and what runs when its lease has ended and it stands still.
 
-    It speaks on stdin, a line each: "+PID" and "-PID" of leaders, "=SECONDS" of the clock of leases.
+    It speaks on stdin, a line each: "+PID" and "-PID" of leaders, "=SECONDS SECONDS" of the clock of leases: when all
+    ends, and when it does at last where the node lives on, neither stopped nor traced.
     """
     watch = _Watch(node)
     while watch.wait():
@@ -214,7 +233,8 @@ class _Watch:
 
     def __init__(self, node: int) -> None:
         self.leaders: set[int] = set()
-        self._until_s = math.inf  # its children may live; the node says a later one while it can
+        self._node = node
+        self._until_s = self._frozen_until_s = math.inf  # its children may live; the node says a later one while it can
         self._rest = b""
         self._poll = select.poll()
         self._poll.register(0, select.POLLIN)
@@ -229,8 +249,11 @@ class _Watch:
     def wait(self) -> bool:
         """True when what runs must end although the node lives; False at the node's end, or of the pipe."""
         while not self._is_over:
-            left_s = min(MAX_WAIT_S, self._until_s - time.clock_gettime(LEASE_CLOCK))
-            if left_s <= 0:
+            now_s = time.clock_gettime(LEASE_CLOCK)
+            left_s = min(MAX_WAIT_S, self._until_s - now_s)
+            if left_s <= 0 and now_s < self._frozen_until_s and goes_on(self._node):
+                self._until_s = min(now_s + LOOK_S, self._frozen_until_s)
+            elif left_s <= 0:
                 self._until_s = math.inf
                 return True
             ready = {handle for handle, _ in self._poll.poll(left_s * 1000)}
@@ -248,7 +271,7 @@ class _Watch:
                 case b"-":
                     self.leaders.discard(int(line[1:]))
                 case b"=":
-                    self._until_s = float(line[1:])
+                    self._until_s, self._frozen_until_s = map(float, line[1:].split())
         return bool(said)
 
 

@@ -32,7 +32,7 @@ class Lifeline:
         self._lock = threading.Lock()  # protects everything below
         self._warden: subprocess.Popen[bytes] | None = None
         self._groups: set[int] = set()
-        self._until_s: float | None = None
+        self._until = ""
         self._said_none = False
 
     def open(self) -> None:
@@ -58,12 +58,15 @@ class Lifeline:
             self._groups.discard(group)
             self._say(f"-{group}\n")
 
-    def trust(self, until_s: float) -> None:
-        """Should this node say nothing more by then (of the clock of leases), end what runs: it stands still."""
+    def trust(self, until_s: float, frozen_until_s: float) -> None:
+        """Should this node say nothing more by then (of the clock of leases), end what runs: it stands still.
+
+        Where it is only frozen, by the second instant.
+        """
         with self._lock:
-            self._until_s = until_s
+            self._until = f"={until_s:.3f} {frozen_until_s:.3f}\n"
             if self._warden is not None:
-                self._say(f"={until_s:.3f}\n")
+                self._say(self._until)
 
     # below: holding the lock
 
@@ -91,8 +94,7 @@ class Lifeline:
             )
             assert self._warden.stdin is not None  # noqa: S101  # for the type checker: it is a pipe
             os.set_blocking(self._warden.stdin.fileno(), False)
-            until = "" if self._until_s is None else f"={self._until_s:.3f}\n"
-            self._write("".join(f"+{group}\n" for group in self._groups) + until)
+            self._write("".join(f"+{group}\n" for group in self._groups) + self._until)
         except OSError as error:
             if not self._said_none:
                 self._said_none = True

@@ -216,7 +216,7 @@ class PoolExecutor:
     def flush(self) -> None:
         """Functions in a pool say nothing."""
 
-    def trust(self, until_s: float) -> None:
+    def trust(self, until_s: float, *, frozen_until_s: float) -> None:
         """What runs here stands still with its node, or is nobody's to end."""
 
     def zombies(self) -> Sequence[Key]:

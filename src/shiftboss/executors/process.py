@@ -154,8 +154,8 @@ class ProcessExecutor:
     def flush(self) -> None:
         """Children pass on what their bodies said by themselves, once a second."""
 
-    def trust(self, until_s: float) -> None:
-        self._lifeline.trust(until_s)
+    def trust(self, until_s: float, *, frozen_until_s: float) -> None:
+        self._lifeline.trust(until_s, frozen_until_s)
 
     def zombies(self) -> Sequence[Key]:
         return [attempt.key for attempt in list(self._attempts.values()) if attempt.told is not None]

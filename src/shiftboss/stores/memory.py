@@ -46,6 +46,7 @@ class MemoryStore:
         self.is_busy = False
         self._sessions: list[MemorySession] = []
         self._dead: set[str] = set()
+        self.frozen: set[str] = set()  # for simulations: whose process lives while its engine stands still
 
     def open(self, *, create: bool) -> None:
         """There is nothing to check and nothing to make."""
@@ -76,6 +77,14 @@ class MemoryStore:
 
     def is_dead(self, node: str) -> bool:
         return node in self._dead
+
+    def is_frozen(self, node: str) -> bool:
+        return node in self.frozen
+
+    shows_life = False  # one process: what stands still stands still for all
+
+    def engine_ended(self, node: str) -> None:
+        """Its process is everybody's."""
 
     def end_by(self, seconds: float) -> None:
         """No call lasts."""

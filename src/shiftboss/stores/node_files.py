@@ -5,6 +5,8 @@ Rules of this file
   that reads or copies these files does it no harm.
 - Where there are only POSIX locks (macOS), a body that does so drops it.  Ourselves we never open an own file a second
   time: questions about own nodes are answered from a registry of the whole process.
+- It says which process that is: of one that lives and is silent the neighbours can tell whether it goes on.  It says so
+  no more once the engine has ended: then its lease alone decides.
 - No file means "cannot tell", never "dead": somebody may have deleted the folder under living nodes.
 - A dead node's file stays until its row is gone: whoever asks, and however often, gets the same answer.  Files without
   a row are swept when the next node starts.
@@ -19,13 +21,15 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from shiftboss.stores import file_locks, file_modes
+from shiftboss.stores import file_locks, file_modes, process_state
 from shiftboss.stores.file_locks import HAS_LOCKS, WHOLE
 
 if HAS_LOCKS:  # not on Windows: nobody can tell there, leases decide
     import fcntl
 
 UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
+
+MAX_IDENTITY_BYTES = 100
 
 _held: dict[tuple[int, int, int], str] = {}  # (pid, device, inode) → node, of all stores in this process
 _lock = threading.Lock()  # protects _held, and makes "is it ours?" and opening it one step
@@ -38,6 +42,7 @@ class NodeFiles:
         self._store = store
         self._folder = Path(f"{store}.nodes")
         self._known = known
+        self._descriptors: dict[str, int] = {}  # of own nodes whose engine has not ended
 
     @contextmanager
     def hold(self, node: str) -> Iterator[None]:
@@ -60,6 +65,41 @@ class NodeFiles:
         """Whether the process that held *node* is surely gone."""
         return HAS_LOCKS and _is_free(self._path(node))
 
+    def is_frozen(self, node: str) -> bool:
+        """Whether that process surely lives and is neither stopped nor traced.  For nodes that are silent."""
+        return file_locks.HAS_OFD and process_state.goes_on(self._identity(self._path(node)))
+
+    def engine_ended(self, node: str) -> None:
+        """Nobody takes that node for frozen any more, although its process may live."""
+        with _lock:
+            descriptor = self._descriptors.pop(node, None)
+            if descriptor is not None:
+                with suppress(OSError):  # what cannot be shortened is believed up to the limit
+                    os.ftruncate(descriptor, 0)
+
+    def all_see(self) -> bool:
+        """Whether every neighbour could tell of a node of this process that it is frozen."""
+        if not file_locks.HAS_OFD or process_state.identity() is None:
+            return False
+        try:
+            files = [each for each in self._folder.iterdir() if each.name[0] != "."]
+        except OSError:
+            return False
+        return all(process_state.in_same_namespace(self._identity(each)) or _is_free(each) for each in files)
+
+    def _identity(self, path: Path) -> str:
+        """What its process has written there; "" where it cannot be read."""
+        try:
+            descriptor = file_locks.open_file(path, os.O_RDONLY)
+        except OSError:
+            return ""
+        try:
+            return os.read(descriptor, MAX_IDENTITY_BYTES).decode("ascii", "replace").strip()
+        except OSError:
+            return ""
+        finally:
+            file_locks.close_file(descriptor)
+
     def _path(self, node: str) -> Path:
         return self._folder / UNSAFE.sub("_", node)
 
@@ -73,8 +113,8 @@ class NodeFiles:
             try:
                 _lock_it(descriptor)
                 file_modes.share_like(descriptor, self._store)
-                with suppress(OSError):  # for people; a full disk must not keep a node from starting
-                    os.write(descriptor, f"{os.getpid()}\n".encode())
+                with suppress(OSError):  # a full disk must not keep a node from starting
+                    os.write(descriptor, f"{process_state.identity() or os.getpid()}\n".encode())
                 key = _key(os.fstat(descriptor))
                 draft.rename(path)
             except BaseException:
@@ -82,6 +122,7 @@ class NodeFiles:
                 file_locks.close_file(descriptor)
                 raise
             _held[key] = node
+            self._descriptors[node] = descriptor
         return path, descriptor, key
 
     def _leave(self, node: str, path: Path, descriptor: int, key: tuple[int, int, int]) -> None:
@@ -91,6 +132,7 @@ class NodeFiles:
             path.unlink(missing_ok=True)
         with _lock:
             _held.pop(key, None)
+            self._descriptors.pop(node, None)
             file_locks.give_back(descriptor, WHOLE)  # a child that C code forked may have it too
             file_locks.close_file(descriptor)
 

@@ -114,6 +114,15 @@ class PostgresStore:
         self._check()
         return False
 
+    def is_frozen(self, node: str) -> bool:
+        self._check()
+        return False
+
+    shows_life = False
+
+    def engine_ended(self, node: str) -> None:
+        """Nobody is asked but its lease anyway."""
+
     # ── for its sessions ─────────────────────────────────────────────────────────────────────────────────────────
 
     def bell(self) -> Bell:

@@ -172,6 +172,17 @@ class SqliteStore:
         self._check()
         return self._nodes.is_dead(node)
 
+    def is_frozen(self, node: str) -> bool:
+        self._check()
+        return self._nodes.is_frozen(node)
+
+    def engine_ended(self, node: str) -> None:
+        self._nodes.engine_ended(node)
+
+    @property
+    def shows_life(self) -> bool:
+        return self._nodes.all_see()
+
     def _node_ids(self) -> Collection[str]:
         db = self._database()
         try:

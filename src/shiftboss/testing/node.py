@@ -8,13 +8,13 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING
 
-from shiftboss.core.fleet import lost_nodes
+from shiftboss.core.fleet import Processes, lost_nodes
 from shiftboss.core.model import Node, NodeMode, Report
 from shiftboss.core.reconcile import declare
 from shiftboss.core.value import replace, seconds_between
@@ -25,6 +25,7 @@ from shiftboss.engine.flight import Flights
 from shiftboss.engine.inbox import MAX_FACTS
 from shiftboss.engine.lease import Lease
 from shiftboss.engine.membership import joined, left, renewed
+from shiftboss.engine.neighbours import Neighbours
 from shiftboss.engine.retention import KEEP
 from shiftboss.engine.sealing import Sealing
 from shiftboss.engine.shutdown import Phase, Shutdown, ShutdownReport
@@ -96,6 +97,7 @@ class SimNode:
         self.wakes_us: int | None = None
         self.held = ExitStack()  # what the kernel lets go of when the process dies
         self.lease = Lease(sim.clock)
+        self.neighbours = Neighbours(sim.store, sim.clock, node.id)
         self.cycle = Cycle(session, sim.clock, node)
         self.cycle.may_start = lambda: self.lease.is_trusted
         self.sealing = Sealing(session, sim.clock, sim.keys_of(node.id), keep_s=KEEP.audit_s)
@@ -137,7 +139,8 @@ class SimNode:
         tell(turn.answers)
         answer.get()
         asked_s = self.clock.elapsed_s()
-        self._finish(self.cycle.turn([joined(self.node, self.clock)], dead=self._surely_dead()), (), asked_s)
+        processes = self.neighbours.look(self.cycle.snapshot)
+        self._finish(self.cycle.turn([joined(self.node, self.clock)], processes=processes), (), asked_s)
 
     def put(self, fact: Fact) -> None:
         """Something arrives: an outcome, a request."""
@@ -171,17 +174,17 @@ class SimNode:
         self._serve_shutdown()
         asked_s: float | None = None
         facts: list[Fact] = []
-        dead: Collection[str] | None = None
+        processes: Processes | None = None
         if self.lease.renew_in_s <= 0.0:
             asked_s = self.clock.elapsed_s()
             facts = [renewed(self._me(), self.clock)]
         else:
             if not self.cycle.owes_look:
                 facts, self.inbox = self.inbox[:MAX_FACTS], self.inbox[MAX_FACTS:]
-            dead = self._lost()
+            processes = self._lost()
         self.delivering = [fact.report for fact in facts if fact.report is not None]
         try:
-            turn = self.cycle.turn(facts, dead=dead)
+            turn = self.cycle.turn(facts, processes=processes)
         except OperatorError as error:
             self._store_failed([] if asked_s is not None else facts, error)
             return
@@ -241,18 +244,15 @@ class SimNode:
         mode = NodeMode.DRAINING if self._announced > Phase.RUNNING else stored.mode
         return replace(self.node, mode=mode, shed=stored.shed, shed_reason=stored.shed_reason)
 
-    def _lost(self) -> Collection[str] | None:
-        """Neighbours that may be rescued now; None when there are none."""
+    def _lost(self) -> Processes | None:
+        """What is known of neighbours when one may be rescued now; else None."""
         nodes = self.cycle.snapshot.nodes
         if len(nodes) < 2:
             return None
-        dead = self._surely_dead()
+        processes = self.neighbours.look(self.cycle.snapshot)
         me = nodes.get(self.id, self.node)
-        return dead if lost_nodes(self.cycle.snapshot, me=me, lease_s=self.clock.lease_s(), dead=dead) else None
-
-    def _surely_dead(self) -> set[str]:
-        nodes = self.cycle.snapshot.nodes
-        return {node_id for node_id in nodes if node_id != self.id and self._sim.store.is_dead(node_id)}
+        lost = lost_nodes(self.cycle.snapshot, me=me, lease_s=self.clock.lease_s(), processes=processes)
+        return processes if lost else None
 
     def _store_failed(self, facts: Sequence[Fact], error: OperatorError) -> None:
         """H5: refuse those who wait, keep the reports, try again later."""

@@ -1,0 +1,60 @@
+"""What the kernel of this machine tells of the processes of other nodes, and what is made of that (C4).
+
+Rules of this file
+- Whether a process lives is asked at each look; whether it is frozen only once its lease has ended.
+- Who was frozen a moment ago counts as frozen: a debugger stops a process for an instant, and a warden that ends what a
+  stopped node has started looks no more often than we do (B7).
+"""
+
+from __future__ import annotations
+
+from shiftboss.clock import Clock
+from shiftboss.core import fleet
+from shiftboss.core.fleet import Processes
+from shiftboss.core.model import Node
+from shiftboss.core.snapshot import Snapshot
+from shiftboss.logs import get_logger
+from shiftboss.ports import Store
+
+log = get_logger("shiftboss.engine")
+
+
+class Neighbours:
+    """Of the node *me*."""
+
+    def __init__(self, store: Store, clock: Clock, me: str) -> None:
+        self._store = store
+        self._clock = clock
+        self._me = me
+        self._frozen_s: dict[str, float] = {}  # when each was last seen to be frozen, by the clock of leases
+
+    def look(self, snapshot: Snapshot) -> Processes:
+        others = [node for node in snapshot.nodes.values() if node.id != self._me]
+        dead = frozenset(node.id for node in others if self._store.is_dead(node.id))
+        lease_s = self._clock.lease_s()
+        silent = [n for n in others if n.id not in dead and _matters(n, lease_s)]
+        seen = {node.id: lease_s for node in silent if self._store.is_frozen(node.id)}
+        for node in silent:
+            if node.id in seen and node.id not in self._frozen_s:
+                self._tell(node)
+        before = {node.id: self._frozen_s[node.id] for node in silent if node.id in self._frozen_s}
+        self._frozen_s = before | seen
+        lately_s = lease_s - fleet.RESCUE_GRACE_S
+        return Processes(dead, frozenset(node for node, seen_s in self._frozen_s.items() if seen_s >= lately_s))
+
+    def _tell(self, node: Node) -> None:
+        renewed_s = node.lease_until_s - fleet.LEASE_S
+        left_s = fleet.left_to_it_until_s(node, is_frozen=True) - self._clock.lease_s()
+        log.warning(
+            "node %s has been silent for %.0f s although its process lives: a body may keep the interpreter's lock; "
+            "its runs are left to it for %.0f s more",
+            node.name,
+            self._clock.lease_s() - renewed_s,
+            max(0.0, left_s),
+        )
+
+
+def _matters(node: Node, lease_s: float) -> bool:
+    """Whether its lease has ended, and its runs are left to it for longer where it is frozen."""
+    longest_s = fleet.left_to_it_until_s(node, is_frozen=True)
+    return node.lease_until_s < lease_s < longest_s and longest_s > fleet.left_to_it_until_s(node, is_frozen=False)

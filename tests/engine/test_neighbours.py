@@ -1,0 +1,89 @@
+"""What a node makes of what the kernel tells about the processes of others."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from builders import a_node, a_snapshot
+
+from shiftboss.core.fleet import Processes
+from shiftboss.engine.neighbours import Neighbours
+from shiftboss.stores.memory import MemoryStore
+from shiftboss.testing.clock import VirtualClock
+
+BESIDE = ("early", "frozen", "stopped")
+
+
+class Kernel(MemoryStore):
+    """Tells what the test says."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__(clock=clock)
+        self.asked: list[str] = []
+
+    def is_frozen(self, node: str) -> bool:
+        self.asked.append(node)
+        return super().is_frozen(node)
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock("2026-03-01")
+
+
+@pytest.fixture
+def kernel(clock: VirtualClock) -> Kernel:
+    return Kernel(clock)
+
+
+def a_world(clock: VirtualClock):
+    now_s = clock.lease_s()
+    left_s = {"me": 30.0, "early": 1.0, "frozen": -1.0, "stopped": -1.0}
+    return a_snapshot(
+        nodes=[a_node(id, lease_until_s=now_s + left, freeze_limit_s=300.0) for id, left in left_s.items()]
+    )
+
+
+def test_who_is_frozen_is_asked_only_of_others_whose_lease_has_ended(clock: VirtualClock, kernel: Kernel):
+    """C4"""
+    kernel.frozen.update(("me", "early", "frozen"))
+    processes = Neighbours(kernel, clock, "me").look(a_world(clock))
+
+    assert processes == Processes(frozen=frozenset({"frozen"}))
+    assert sorted(kernel.asked) == ["frozen", "stopped"]
+
+
+def test_without_a_limit_nobody_asks(clock: VirtualClock, kernel: Kernel):
+    """C4"""
+    world = a_snapshot(nodes=[a_node(id, lease_until_s=clock.lease_s() - 1.0) for id in ("me", "frozen")])
+    kernel.frozen.add("frozen")
+
+    assert Neighbours(kernel, clock, "me").look(world) == Processes()
+    assert kernel.asked == []
+
+
+def test_who_was_seen_to_be_frozen_is_so_for_five_seconds_more(clock: VirtualClock, kernel: Kernel):
+    """C4, B7"""
+    world, neighbours = a_world(clock), Neighbours(kernel, clock, "me")
+    kernel.frozen.add("frozen")
+    seen = [neighbours.look(world).frozen]
+    kernel.frozen.clear()  # stopped
+    for seconds in (4.9, 0.2):
+        clock.advance(seconds)
+        seen.append(neighbours.look(world).frozen)
+
+    assert seen == [{"frozen"}, {"frozen"}, set()]
+
+
+def test_a_freeze_is_said_once(clock: VirtualClock, kernel: Kernel, caplog: pytest.LogCaptureFixture):
+    world, neighbours = a_world(clock), Neighbours(kernel, clock, "me")
+    kernel.frozen.add("frozen")
+    with caplog.at_level(logging.WARNING, "shiftboss"):
+        for _ in range(3):
+            neighbours.look(world)
+
+    assert caplog.messages == [
+        "node host:frozen has been silent for 31 s although its process lives: a body may keep the interpreter's lock; "
+        "its runs are left to it for 269 s more"
+    ]
