@@ -7,6 +7,7 @@ import ctypes
 import logging
 import os
 import sys
+import threading
 import time
 
 from shiftboss import Context, Orchestrator, command
@@ -17,7 +18,7 @@ if "LEASE" in os.environ:
     fleet.LEASE_S = lease.LEASE_S = float(os.environ["LEASE"])
     lease.RENEW_S = fleet.LEASE_S / 4
     lease.TRUST_MARGIN_S = fleet.LEASE_S / 6
-    fleet.RESCUE_GRACE_S = fleet.LEASE_S / 6
+    fleet.RESCUE_GRACE_S = float(os.environ.get("GRACE", fleet.LEASE_S / 6))
     fleet.KILL_S = fleet.LEASE_S / 12
 
 LEDGER = os.open(os.environ["LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -30,9 +31,24 @@ def say(what: str, ctx: Context) -> None:
     os.write(LEDGER, f"{what} {ctx.worker} {ctx.run_id} {os.getpid()} {time.monotonic():.3f}\n".encode())
 
 
+sleep = ctypes.PyDLL(None).sleep  # PyDLL calls with the lock held, as a C extension does that never lets go of it
+MOMENT = os.environ.get("MOMENT", "wait")  # what the engine is doing then: `_write_turn` is its transaction
+
+
 def keep_the_lock(seconds: float) -> None:
-    """As a C extension does that never lets go of it: PyDLL calls with the lock held."""
-    ctypes.PyDLL(None).sleep(round(seconds))
+    while not engine_is_in(MOMENT):
+        time.sleep(0.0002)
+    sleep(round(seconds))
+
+
+def engine_is_in(function: str) -> bool:
+    (engine,) = (thread for thread in threading.enumerate() if thread.name == "shiftboss-engine")
+    frame = sys._current_frames()[engine.ident]
+    names = []
+    while frame is not None:
+        names.append(frame.f_code.co_name)
+        frame = frame.f_back
+    return function in names
 
 
 @boss.worker(timeout=None)

@@ -36,6 +36,7 @@ class Nodes:
     def __init__(self, folder: Path, store: str) -> None:
         self.store = store
         self.processes: list[subprocess.Popen[bytes]] = []
+        self.boss = Orchestrator(store)
         self._folder = folder
         self._ledger = folder / "ledger"
 
@@ -65,6 +66,7 @@ class Nodes:
         return [line for line in lines if (line.what, line.worker) == (what, worker)]
 
     def end(self) -> None:
+        self.boss.sync.stop()
         for process in self.processes:
             process.send_signal(signal.SIGCONT)
             process.terminate()
@@ -91,16 +93,8 @@ def until(holds: Callable[[], object], what: str) -> None:
 
 
 def trigger(nodes: Nodes, worker: str, payload: Mapping[str, Any]) -> Callable[[], Any]:
-    boss = Orchestrator(nodes.store)
-    run = boss.sync.trigger(worker, payload)
-
-    def result() -> Any:
-        try:
-            return boss.sync.result(run.id, timeout=PATIENCE_S)
-        finally:
-            boss.sync.stop()
-
-    return result
+    run = nodes.boss.sync.trigger(worker, payload)
+    return lambda: nodes.boss.sync.result(run.id, timeout=PATIENCE_S)
 
 
 SILENT = "has been silent for"  # a neighbour: the lease has ended, the process lives
@@ -186,13 +180,13 @@ def test_what_a_frozen_node_runs_in_processes_lives_on(nodes: Nodes):
 
 @pytest.mark.cases
 def test_what_a_stopped_node_runs_in_processes_ends_before_others_begin_it(nodes: Nodes):
-    """B7: also when it was frozen, and was stopped then."""
-    nodes.start()
+    """B7: also when it was frozen, and was stopped then; its warden looks once a second, others act 5 s later."""
+    nodes.start(GRACE=5)
     trigger(nodes, "in-a-child", {"seconds": 60})
     until(lambda: nodes.lines("begin", "in-a-child"), "the child runs")
     trigger(nodes, "freezes-once", {"seconds": 60})
     (child,) = nodes.lines("begin", "in-a-child")
-    nodes.start()
+    nodes.start(GRACE=5)
     until(lambda: SILENT in nodes.said(), "its neighbour waits for it")
     nodes.processes[0].send_signal(signal.SIGSTOP)
     until(lambda: len(nodes.lines("begin", "in-a-child")) == 2, "the other node has begun")
@@ -201,6 +195,18 @@ def test_what_a_stopped_node_runs_in_processes_ends_before_others_begin_it(nodes
         process.kill()
 
     assert not child_lives
+
+
+@pytest.mark.cases
+def test_a_node_that_is_frozen_in_its_transaction_keeps_the_file_and_its_run(nodes: Nodes):
+    """H5, C4: nobody can write meanwhile, and nobody is to blame; all go on then."""
+    nodes.start(2, MOMENT="_write_turn")
+    result = trigger(nodes, "freezes", {"seconds": HOLD_S})
+
+    assert result() == "done"
+    assert [len(nodes.lines(what, "freezes")) for what in ("begin", "end")] == [1, 1]
+    assert "was kept busy by another process" in nodes.said()
+    assert "rescued" not in nodes.said()
 
 
 @pytest.mark.cases

@@ -72,7 +72,7 @@ def translated(error: apsw.Error, path: Path, *, maybe_stored: bool = False) -> 
 def busy(path: Path, waited_s: float) -> StoreUnavailable:
     return StoreUnavailable(
         f"{path} was kept busy by another process for {waited_s:.1f} s; look for one that is stopped (SIGSTOP, a "
-        "debugger) or holds a transaction open",
+        "debugger), is frozen by a body in C code, or holds a transaction open",
         answers=True,
     )
 
