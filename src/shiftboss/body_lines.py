@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from shiftboss.context import current, text_of
+from shiftboss.context import current, is_kept, text_of
 
 _lock = threading.Lock()  # protects the two below
 _users = 0
@@ -55,6 +55,7 @@ class _Factory:
     def __call__(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
         record = self.former(*args, **kwargs)
         context = current.get()
-        if context is not None and self.is_active and record.name is not None:  # makeLogRecord names none
+        is_new = self.is_active and not is_kept.get() and record.name is not None  # makeLogRecord names none
+        if context is not None and is_new:
             context.keep_line(record.levelname, text_of(record))
         return record

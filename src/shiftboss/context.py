@@ -15,6 +15,7 @@ import math
 import sys
 import threading
 from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
@@ -278,6 +279,25 @@ class Context:
 current: ContextVar[Context | None] = ContextVar("shiftboss_context", default=None)
 """The context of the body that runs here; None outside of one."""
 
+is_kept: ContextVar[bool] = ContextVar("shiftboss_is_kept", default=False)
+"""Whether what is logged here is kept with its attempt already."""
+
+
+@contextmanager
+def kept_already() -> Iterator[None]:
+    """What is logged meanwhile is not kept again."""
+    outer = is_kept.set(True)
+    try:
+        yield
+    finally:
+        is_kept.reset(outer)
+
+
+def masked_here(text: str) -> str:
+    """*text* as what the body that runs here may say it; as it is outside of one."""
+    context = current.get()
+    return text if context is None else context._launch.masked(text)
+
 
 class RunLogger(logging.LoggerAdapter[logging.Logger]):
     """A logger that tags its records; the caller's own `extra` stays (the standard adapter drops it before 3.13).
@@ -304,11 +324,8 @@ class RunLogger(logging.LoggerAdapter[logging.Logger]):
         if not is_enabled:
             return
         kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1  # the body's line, not this one
-        outer = current.set(None)  # it is kept already
-        try:
+        with kept_already():
             super().log(level, msg, *args, **kwargs)
-        finally:
-            current.reset(outer)
 
 
 def _exc_info(given: Any) -> Any:

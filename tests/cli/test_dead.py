@@ -3,7 +3,7 @@
 import base64
 import hashlib
 
-from .conftest import dead_runs
+from .conftest import dead_runs, process
 
 
 def test_the_list_is_grouped_by_worker_cause_and_error(cli, shop):
@@ -114,3 +114,21 @@ def test_export_has_the_payload_byte_for_byte_and_every_attempt(cli, shop):
     assert entry["payload_text"] == '{"to":"broken"}'
     assert entry["payload_sha256"] == hashlib.sha256(payload).hexdigest()
     assert entry["attempts"][0]["error"]["message"] == "cannot send to broken"
+    assert entry["payload_masked"] is False
+
+
+def test_export_masks_a_payload_with_secrets_unless_it_is_told_not_to(cli, shop):
+    """Q2, A12: what is masked has no bytes to run again; the audit says which it was."""
+    given = b'{"subject":"password=open-sesame","to":"broken"}'
+    run = cli("trigger", "send-mail", given.decode()).out.strip()
+    assert process("run", "--burst", cwd=shop).code == 0
+    masked, whole = (
+        next(line for line in cli(*words).lines if str(line["run"]) == run)
+        for words in (("dead", "export"), ("dead", "export", "--unmasked"))
+    )
+
+    assert (masked["payload_masked"], masked["payload_base64"]) == (True, None)
+    assert masked["payload_text"] == '{"subject":"password=[redacted]","to":"broken"}'
+    assert (whole["payload_masked"], base64.b64decode(whole["payload_base64"])) == (False, given)
+    assert masked["payload_sha256"] == whole["payload_sha256"] == hashlib.sha256(given).hexdigest()
+    assert [act["after"] for act in cli("audit", "--action", "export dead letters", "--json").lines] == ["unmasked", ""]

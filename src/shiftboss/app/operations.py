@@ -194,14 +194,15 @@ class Operations:
         facts = {
             "by": who(),
             "worker": given["about"] or "",
-            "before": given["before"],
+            "before": self._masked(given["before"]),
             "after": self._masked(given["after"]),
         }
         return lambda answer: engine.put(fact.recorded(given["action"], **facts, answer=answer))
 
     def _note(self, action: str, *, by: str, before: str, after: str) -> None:
         """The same with nobody waiting: what the store does not take is tried again (H5).  Raises NotStarted."""
-        facts = {"by": storable(by, MAX_CHARS), "worker": "", "before": before, "after": self._masked(after)}
+        before, after = self._masked(before), self._masked(after)
+        facts = {"by": storable(by, MAX_CHARS), "worker": "", "before": before, "after": after}
         self._require().put(fact.recorded(action, **facts, answer=None))
 
     def _said(self, name: str, value: str | None, *, of: str) -> str:

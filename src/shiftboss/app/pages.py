@@ -144,21 +144,33 @@ class UnmaskedPage(NamedTuple):
 
     def shown(self) -> PageOfRun:
         """The page as people see it.  Takes a while for a large payload: not for a loop."""
-        run = self.page.run
-        if run.payload is None or isinstance(run.payload, OpaqueBytes):
-            return self.page
-        return replace(self.page, run=_shown(run, run.payload, self.redaction))
+        return replace(self.page, run=as_shown(self.page.run, self.redaction))
 
 
-def _shown(run: Run, payload: bytes, mask: Redaction) -> Run:
+def redaction_of(views: Views, run: Run) -> Redaction:
+    """What masks that run's payload."""
+    state = views.snapshot().workers.get(run.worker)
+    return views.redaction(state.definition if state is not None else None)
+
+
+def as_shown(run: Run, mask: Redaction) -> Run:
+    """The run with its payload as people see it."""
+    payload = run.payload
+    if payload is None or isinstance(payload, OpaqueBytes):
+        return run
     if len(payload) > MAX_SHOWN_BYTES:
         return replace(run, payload=encode(f"{len(payload):,} bytes are too many to be shown"))
+    return replace(run, payload=without_secrets(payload, run, mask))
+
+
+def without_secrets(payload: bytes, run: Run, mask: Redaction) -> bytes:
+    """The payload of *run*, masked; the same bytes where it has no secret."""
     with _one_at_a_time, _no_collection(len(payload)):
         mask = mask.knowing(mask.secrets_in(payload, run.masked, pause=_let_others))
         try:
-            return replace(run, payload=Json(mask.document(payload, places=run.masked, pause=_let_others)))
+            return Json(mask.document(payload, places=run.masked, pause=_let_others))
         except (DecodeError, UnicodeDecodeError):
-            return replace(run, payload=mask.json(payload, pause=_let_others))
+            return mask.json(payload, pause=_let_others)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A dead letter as it leaves the house: payload byte for byte, every attempt (Q2)."""
+"""A dead letter as it leaves the house: its payload, byte for byte where no secret is in it, and every attempt (Q2)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from shiftboss.core.model import DeadLetter, Run
 from shiftboss.core.opaque import OpaqueBytes
 
 
-def entry(letter: DeadLetter, run: Run) -> dict[str, Any]:
-    """Stable fields, all of them always there."""
+def entry(letter: DeadLetter, run: Run, shown: bytes | None) -> dict[str, Any]:
+    """Stable fields, all of them always there.  *shown*: the payload as it may be seen; one that was masked has no
+    bytes, for a run of them would run with the masks.
+    """
     payload = run.payload
     sealed = isinstance(payload, OpaqueBytes)
+    masked = shown != payload
     return {
         "run": letter.run,
         "worker": letter.worker,
@@ -26,9 +29,10 @@ def entry(letter: DeadLetter, run: Run) -> dict[str, Any]:
         "occurs_at": run.occurs_at,
         "key": run.key,
         "priority": run.priority,
-        "payload_base64": None if payload is None else base64.b64encode(payload).decode(),
+        "payload_base64": None if payload is None or masked else base64.b64encode(payload).decode(),
         "payload_sha256": None if payload is None or sealed else hashlib.sha256(payload).hexdigest(),
-        "payload_text": None if sealed else _text(payload),
+        "payload_text": None if sealed else _text(shown),
+        "payload_masked": masked,
         "payload_encrypted": payload.why if isinstance(payload, OpaqueBytes) else None,
         "attempts": run.attempts,
     }

@@ -67,11 +67,12 @@ def _saying_of_an_app(store: str | None, app: str | None) -> Iterator[None]:
 @contextmanager
 def reading(store: str | None, app: str | None) -> Iterator[Views]:
     """Questions to the store.  Raises StoreMissing and whatever else the store raises."""
-    codec = load_app(app).boss.codec if app is not None else None
+    boss = load_app(app).boss if app is not None else None
+    codec, secrets = (boss.codec, boss.secrets) if boss is not None else (None, ())
     with contextlib.ExitStack() as stack:
         with _saying_of_an_app(store, app):
             found, clock = stack.enter_context(opened(store_url(store, app), codec))
-        yield stack.enter_context(contextlib.closing(Views(found, clock)))
+        yield stack.enter_context(contextlib.closing(Views(found, clock, secrets=secrets)))
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 Rules of this file
 - Everything on stderr.  Logging that the app has set up itself is left alone, unless an option asks for ours.
-- Lines that a body logs carry its worker and run.
+- Lines that a body logs carry its worker and run, and are masked as those are that are kept with it (A12).
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import msgspec
 
 from shiftboss.app.node import package_version
 from shiftboss.cli import talk, words
-from shiftboss.context import RunFilter
+from shiftboss.context import RunFilter, masked_here
 from shiftboss.core import address
-from shiftboss.logs import as_given, blocks_of, given, message_of
+from shiftboss.core.printable import one_line
+from shiftboss.logs import as_given, blocks_of, given
 
 if TYPE_CHECKING:
     from shiftboss.app.orchestrator import Orchestrator
@@ -72,8 +73,8 @@ class TextLines(logging.Formatter):
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        blocks = [] if record.name == "shiftboss.run" else blocks_of(record)
-        return "\n".join((self.line(record, message_of(record)), *blocks))
+        blocks = [] if record.name == "shiftboss.run" else map(masked_here, blocks_of(record))
+        return "\n".join((self.line(record, one_line(masked_here(as_given(record)))), *blocks))
 
     def line(self, record: logging.LogRecord, text: str) -> str:
         raise NotImplementedError
@@ -122,15 +123,15 @@ class JsonLines(logging.Formatter):
             "at": datetime.fromtimestamp(record.created, UTC),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": as_given(record),
+            "message": masked_here(as_given(record)),
         }
         line |= {tag: getattr(record, tag) for tag in TAGS if getattr(record, tag, None) not in (None, "")}
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["exception"] = masked_here(self.formatException(record.exc_info))
         elif record.exc_text:  # of a child
-            line["exception"] = str(given(record.exc_text))
+            line["exception"] = masked_here(str(given(record.exc_text)))
         if record.stack_info:
-            line["stack"] = str(given(record.stack_info))
+            line["stack"] = masked_here(str(given(record.stack_info)))
         return msgspec.json.encode(line, enc_hook=str).decode()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 
-from shiftboss.context import Context
+from shiftboss.context import Context, current, kept_already
 from shiftboss.executors.wire import Line
 from shiftboss.logs import as_block, get_logger
 
@@ -29,7 +29,11 @@ def log_again(line: Line, context: Context | None) -> None:
     inside = context if line.in_body else None
     if inside is not None:
         record.worker, record.run, record.attempt = inside.worker, inside.run_id, inside.attempt
+    outer = current.set(inside)
     try:
-        logger.handle(record)
+        with kept_already():
+            logger.handle(record)
     except Exception:
         log.exception("a log record of a child could not be handled")
+    finally:
+        current.reset(outer)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from shiftboss.app.letters import Choice, DeadGroup, chosen, grouped, open_letters
+from shiftboss.app.pages import redaction_of, without_secrets
 from shiftboss.cli import dump, letters, place, table, talk, times, words
 from shiftboss.cli.command import Group, examples, json_option, store_option, yes_option
 from shiftboss.cli.exits import Exit
@@ -223,29 +224,49 @@ def discard(
 
 
 @dead.command(
-    "export", epilog=examples("shiftboss dead export > dead.jsonl", "shiftboss dead export --worker send-mail")
+    "export",
+    epilog=examples(
+        "shiftboss dead export > dead.jsonl",
+        "shiftboss dead export --worker send-mail",
+        "shiftboss dead export --unmasked > keep-this-safe.jsonl",
+    ),
 )
 @letters.filter_options
+@click.option("--unmasked", is_flag=True, help="Payloads byte for byte, with the secrets in them.")
 @store_option
-def export(worker: str | None, error: str | None, since: datetime | None, store: str | None, app: str | None) -> int:
+def export(
+    worker: str | None,
+    error: str | None,
+    since: datetime | None,
+    unmasked: bool,  # its name is the option's
+    store: str | None,
+    app: str | None,
+) -> int:
     """All that are open as JSON, one a line.
 
     payload_base64 is the payload byte for byte, payload_sha256 its digest; payload_text is there where it is UTF-8.
-    With the codec of --app it is written plain, secrets and all.  Where it cannot be decoded payload_base64 is what
-    lies in the store, and payload_encrypted says so.
+    Of a payload with secrets payload_text is masked, payload_base64 is null and payload_masked true, unless it is
+    asked for --unmasked.  With the codec of --app it is written plain.  Where it cannot be decoded payload_base64 is
+    what lies in the store, and payload_encrypted says so.
     """
     from shiftboss.cli import export as exporting
 
     wanted = Choice(worker=worker, error=error, since=since)
-    asked = ", ".join(f"{name} {value}" for name, value in wanted._asdict().items() if value)
-    place.recorded(store, app, "export dead letters", about=worker, after=asked)
+    asked = [f"{name} {value}" for name, value in wanted._asdict().items() if value] + ["unmasked"] * unmasked
+    place.recorded(store, app, "export dead letters", about=worker, after=", ".join(asked))
     with place.reading(store, app) as views:
-        plain = encrypted = 0
+        plain = encrypted = masked = 0
         for letter in list(open_letters(views, wanted))[::-1]:
             run = views.run(letter.run)
             plain += bool(run.encoded_by and not isinstance(run.payload, OpaqueBytes))
             encrypted += isinstance(run.payload, OpaqueBytes)
-            dump.lines([exporting.entry(letter, run)])
+            shown = run.payload
+            if not unmasked and shown is not None and not isinstance(shown, OpaqueBytes):
+                shown = without_secrets(shown, run, redaction_of(views, run))
+            masked += shown != run.payload
+            dump.lines([exporting.entry(letter, run, shown)])
+    if masked:
+        talk.note(f"with their secrets masked: {words.plural(masked, 'payload')}; --unmasked writes them as they are")
     if plain:
         talk.note(f"written plain, and encrypted in the store: {words.plural(plain, 'payload')}; keep this safe")
     if encrypted:

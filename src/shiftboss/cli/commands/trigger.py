@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from shiftboss.app.pages import as_shown, redaction_of
 from shiftboss.cli import dump, place, talk, waiting, words
 from shiftboss.cli.command import Command, create_option, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
@@ -79,6 +80,9 @@ def trigger(
             return Exit.DONE
         talk.note(f"{run.worker} run {run.id}")
         run = waiting.wait_for(boss, run.id, timeout_s=timeout)
+        if as_json:
+            with place.asking(boss) as views:
+                run = as_shown(run, redaction_of(views, run))
     return _tell_end(run, as_json=as_json)
 
 

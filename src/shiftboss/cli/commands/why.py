@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import click
 
+from shiftboss.app.pages import listed
 from shiftboss.app.views import Views
 from shiftboss.cli import dump, holding, place, table, times, words
 from shiftboss.cli.command import Command, examples, json_option, store_option
@@ -79,7 +80,7 @@ def _json(answer: Answer) -> dict[str, object]:
     return {
         "worker": answer.worker,
         "held": answer.is_held,
-        "run": answer.run,
+        "run": None if answer.run is None else listed(answer.run),
         "holds": explanation.holds if explanation is not None else (),
         "earliest": explanation.earliest if explanation is not None else None,
         "behind": explanation.behind if explanation is not None else None,
