@@ -137,8 +137,9 @@ app = Starlette(lifespan=boss.lifespan, routes=[Route("/", stream)])
     assert run.status in (Status.SUCCEEDED, Status.PENDING)
 
 
+@pytest.mark.parametrize("size", [3000, 3], ids=["passed on at once", "kept for the end"])
 @pytest.mark.parametrize("streams", [("stdout",), ("stderr",), ("stdout", "stderr")], ids="-".join)
-def test_a_node_whose_log_nobody_reads_ends_as_it_went(tmp_path: Path, streams: tuple[str, ...]):
+def test_a_node_whose_log_nobody_reads_ends_as_it_went(tmp_path: Path, streams: tuple[str, ...], size: int):
     """G1: lines that reached nobody are no failure; Python would say 120."""
     text = f"""{HEAD}
 import logging
@@ -146,7 +147,7 @@ import logging
 @boss.worker(every="50ms", max_retries=0, max_consecutive_failures=None)
 def talks() -> None:
     logging.getLogger("app").warning("x" * 3000)
-    print("y" * 3000)
+    print("y" * {size})
 """
     read, write = os.pipe()
     os.close(read)

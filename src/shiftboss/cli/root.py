@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import click
 
@@ -117,7 +116,7 @@ class Root(click.Group):
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # the one place where every error ends
             code = _tell(error)
         for stream in (sys.stdout, sys.stderr):
-            _let_go(stream)
+            talk.let_go(stream)
         sys.exit(int(code or 0))
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -136,23 +135,8 @@ def _accept_any_text() -> None:
 
 def _leave_the_pipe() -> Exit:
     """Whoever read our output has left; nothing is to be said, also not by Python at its exit."""
-    _to_nowhere(sys.stdout)
+    talk.to_nowhere(sys.stdout)
     return Exit.BROKEN_PIPE
-
-
-def _let_go(stream: IO[str]) -> None:
-    """What waits in *stream* and can reach nobody is dropped: for that alone Python would end with 120."""
-    try:
-        stream.flush()
-    except (OSError, ValueError):
-        _to_nowhere(stream)
-
-
-def _to_nowhere(stream: IO[str]) -> None:
-    with contextlib.suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
 
 
 def _tell(error: BaseException) -> Exit:

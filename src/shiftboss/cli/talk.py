@@ -9,6 +9,7 @@ Rules of this file
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -52,6 +53,21 @@ def can_say(symbol: str, stream: TextIO) -> bool:
 
 def styled(text: str, stream: TextIO, **style: Any) -> str:
     return click.style(text, **style) if has_colour(stream) else text
+
+
+def let_go(stream: TextIO) -> None:
+    """What waits in *stream* and can reach nobody is dropped: for that alone Python would end with 120."""
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        to_nowhere(stream)
+
+
+def to_nowhere(stream: TextIO) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 # ── on stdout ────────────────────────────────────────────────────────────────────────────────────────────────────

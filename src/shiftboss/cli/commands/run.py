@@ -97,6 +97,7 @@ def run(
             page.open()
 
         report = serve(boss, until=begin)
+    talk.let_go(sys.stdout)  # what bodies have printed is no output of the command
     return exit_code(report, [report.signal] if report.signal is not None else [])
 
 
