@@ -654,8 +654,8 @@ class Executor(Protocol):
         """
         ...
 
-    def zombies(self) -> Sequence[tuple[int, int]]:
-        """(run, fence) of attempts that were told to stop and still run (B6)."""
+    def unended(self) -> Mapping[tuple[int, int], tuple[Outcome, float]]:
+        """By (run, fence) what `report` is to be told of each that still runs, should its process end now (B6, G2)."""
         ...
 
     def close(self, timeout_s: float) -> None:

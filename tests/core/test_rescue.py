@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from builders import (
     FAILED,
+    NO_RETRY,
     NOON,
     TIMED_OUT,
     a_breaker,
@@ -22,6 +23,7 @@ from shiftboss.core.model import (
     CancelRequest,
     Cause,
     Claim,
+    Interrupted,
     Sample,
     Status,
 )
@@ -138,6 +140,19 @@ class TestRescue:
         assert (run.attempt, run.attempts[0].cause, run.interruptions) == (1, Cause.TIMEOUT, 0)
         assert world.record("a").ring == (Sample(False, 60.0),)
 
+    def test_a_zombie_that_was_rescued_four_times_before_is_no_crash_loop(self):
+        """B6, C8: its timeout is known, whatever its node's end was."""
+        world = self.rescued(a_run(status=RUNNING, rescues=4, zombie_since=at("11:59:30")))
+
+        (run,) = world.pending()
+        assert (run.attempts[-1].cause, run.rescues) == (Cause.TIMEOUT, 0)
+
+    def test_a_zombie_that_was_cancelled_before_ends_as_that(self):
+        """T4, B6"""
+        world = self.rescued(a_run(status=RUNNING, cancel=CANCEL, zombie_since=at("12:00:05")), now=at("12:01"))
+
+        assert (world.ended[1].status, world.ended[1].attempts[-1].cause) == (Status.CANCELLED, Cause.CANCELLED)
+
     def test_a_cancelled_run_ends(self):
         """T4"""
         world = self.rescued(a_run(status=RUNNING, cancel=CANCEL))
@@ -163,3 +178,47 @@ class TestZombies:
 
         (run,) = world.pending()
         assert (run.attempts[0].cause, run.claim) == (Cause.TIMEOUT, None)
+
+
+class TestZombiesAtAnEnd:
+    """B6, G2, R2: a body that outlived its timeout is not merely cut short by the end of its node."""
+
+    def cut(self, run, **facts):
+        world = a_snapshot(run, **facts)
+        world.settle(1, Interrupted(reason="its process ended"))
+        return world
+
+    def test_it_has_timed_out_and_its_attempt_counts(self):
+        world = self.cut(a_run(status=RUNNING, zombie_since=at("11:59:30")))
+
+        (run,) = world.pending()
+        assert (run.attempt, run.interruptions, run.attempts[0].cause) == (1, 0, Cause.TIMEOUT)
+        assert run.due_at == after(back_off_s(RetryPolicy(), 1, 1))
+        assert world.record("a").ring == (Sample(False, 1.0),)
+
+    def test_without_a_retry_it_is_dead(self):
+        world = self.cut(a_run(status=RUNNING, zombie_since=at("11:59:30")), workers=[a_worker(retry=NO_RETRY)])
+
+        assert (world.ended[1].status, world.ended[1].cause) == (Status.DEAD, Cause.TIMEOUT)
+        assert world.record("a").streak == 1
+
+    def test_at_most_once_it_is_dead_by_its_timeout_and_not_lost(self):
+        """C7"""
+        world = self.cut(a_run(status=RUNNING, zombie_since=at("11:59:30")), workers=[a_worker(at_most_once=True)])
+
+        assert (world.ended[1].status, world.ended[1].cause) == (Status.DEAD, Cause.TIMEOUT)
+
+    def test_past_its_deadline_it_is_not_tried_again(self):
+        """T1"""
+        world = self.cut(a_run(status=RUNNING, zombie_since=at("11:59:30"), deadline_at=at("11:59:30")))
+
+        assert (world.ended[1].status, world.ended[1].cause) == (Status.DEAD, Cause.TIMEOUT)
+
+    @pytest.mark.parametrize(("cancelled_at", "cause"), [("11:59:20", Cause.CANCELLED), ("11:59:40", Cause.TIMEOUT)])
+    def test_what_was_cancelled_ends_as_that_and_its_attempt_says_which_was_first(self, cancelled_at, cause):
+        """T4"""
+        cancel = CancelRequest(by="ada", at=at(cancelled_at))
+        world = self.cut(a_run(status=RUNNING, zombie_since=at("11:59:30"), cancel=cancel))
+
+        assert (world.ended[1].status, world.ended[1].attempts[0].cause) == (Status.CANCELLED, cause)
+        assert world.record("a").streak == 0

@@ -6,13 +6,14 @@ import pytest
 from worlds import World
 
 from shiftboss.context import Announcement, Context
-from shiftboss.core.model import MAX_LINES, LogLine, Succeeded
+from shiftboss.core.model import MAX_LINES, Error, LogLine, Outcome, Succeeded, TimedOut
 from shiftboss.core.worker import Definition
 from shiftboss.engine.fact import Fact
 from shiftboss.engine.flight import Flights
-from shiftboss.ports import Launch, StopReason
+from shiftboss.ports import Launch
 
 JOB = Definition(name="job", executor="hand")
+TIMED_OUT = TimedOut(Error(type="TimeoutError"))
 
 
 class ByHand:
@@ -23,6 +24,10 @@ class ByHand:
     def __init__(self):
         self.launches: list[Launch] = []
         self.contexts: list[Context] = []
+        self.left: dict[tuple[int, int], tuple[Outcome, float]] = {}
+
+    def unended(self):
+        return self.left
 
     def start(self, launches):
         self.launches += launches
@@ -178,19 +183,27 @@ def test_what_an_attempt_that_was_given_up_still_says_costs_the_next_one_no_line
     assert [line.text for line in node.lines(launch)] == ["of this one"]
 
 
-@pytest.mark.parametrize(
-    ("reason", "is_noted"),
-    [(None, True), (StopReason.CANCEL, True), (StopReason.SHUTDOWN, False), (StopReason.LEASE, False)],
-)
-def test_a_body_that_only_the_end_of_its_node_has_told_to_end_is_no_zombie_which_would_have_failed(reason, is_noted):
-    """B6, R2"""
+def test_a_body_that_stays_behind_is_reported_as_what_its_executor_makes_of_it_if_the_process_ends():
+    """B6, G2: at the end of the process as a report; if that lives on, as a note for whoever rescues the run."""
     node = Node()
     launch, _ = node.launch()
-    if reason is not None:
-        node.flights.stop_all(reason)
+    claim = launch.run.claim
+    node.hand.left[launch.run.id, claim.fence] = TIMED_OUT, 7.0
 
-    launch.signal("zombie", node.clock.now())
+    (report,) = node.flights.abandoned()
+    for each in node.flights.last_facts([report], owns_process=False):
+        node.put.append(each)
     node.commit()
-
     (run,) = node.world.cycle.snapshot.running.values()
-    assert (run.claim.zombie_since is not None) is is_noted
+
+    assert (report.outcome, report.duration_s) == (TIMED_OUT, 7.0)
+    assert run.claim.zombie_since is not None
+    assert [fact.report for fact in node.flights.last_facts([report], owns_process=True)] == [report]
+
+
+def test_nothing_is_noted_of_a_body_that_stays_behind_and_has_not_timed_out():
+    """R2"""
+    node = Node()
+    node.launch()
+
+    assert node.flights.last_facts(node.flights.abandoned(), owns_process=False) == []

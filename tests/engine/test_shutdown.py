@@ -100,13 +100,18 @@ class TestReport:
         )
 
     @pytest.mark.parametrize(
-        ("handed_back", "then"),
-        [(True, "their runs are due again"), (False, "their runs are rescued when this process is gone")],
+        ("handed_back", "ended", "then"),
+        [
+            (True, 0, "their runs are due again"),
+            (True, 3, "their runs have ended"),
+            (True, 1, "due again 2, ended 1"),
+            (False, 0, "their runs are rescued when this process is gone"),
+        ],
     )
-    def test_a_body_that_cannot_be_stopped(self, handed_back, then):
-        report = ShutdownReport(stuck=1, handed_back=handed_back, duration_s=25.0)
+    def test_a_body_that_cannot_be_stopped(self, handed_back, ended, then):
+        report = ShutdownReport(stuck=3, handed_back=handed_back, stuck_ended=ended, duration_s=25.0)
 
-        assert str(report).endswith(f"waiting 0, lost 0, stuck 1 (their bodies still run; {then})")
+        assert str(report).endswith(f"waiting 0, lost 0, stuck 3 (their bodies still run; {then})")
         assert report.exit_code == 1
 
     def test_without_the_store_it_claims_nothing_about_it(self):

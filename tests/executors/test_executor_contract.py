@@ -352,7 +352,7 @@ def test_a_stop_for_an_older_claim_of_the_run_is_not_for_this_one(bench):
     run = attempt.launch.run
 
     bench.executor.stop(run.id, run.claim.fence - 1, StopReason.CANCEL)
-    assert list(bench.executor.zombies()) == []
+    assert attempt.kinds == []
     bench.stop(attempt, StopReason.SHUTDOWN)
 
     assert attempt.outcome() == Succeeded(result=b"1")
@@ -375,14 +375,16 @@ def test_a_body_that_goes_on_after_its_stop_is_a_zombie_until_it_really_ends(ben
     attempt.wait_for("zombie")
 
     run = attempt.launch.run
-    assert list(bench.executor.zombies()) == [(run.id, run.claim.fence)]
+    assert [(*key, type(said)) for key, (said, _) in bench.executor.unended().items()] == [
+        (run.id, run.claim.fence, TimedOut)
+    ]
     assert attempt.reports == []
 
     free.set()
 
     assert isinstance(attempt.outcome(), TimedOut)
     assert attempt.kinds == ["zombie"]
-    assert list(bench.executor.zombies()) == []
+    assert bench.executor.unended() == {}
 
 
 def test_a_cancelled_body_that_goes_on_past_its_grace_is_a_zombie_too(bench):
@@ -399,9 +401,42 @@ def test_a_cancelled_body_that_goes_on_past_its_grace_is_a_zombie_too(bench):
     assert attempt.kinds == ["zombie"]
 
 
-def stubborn(bench, free, entered=None):
-    """A body that hears nothing until *free*."""
-    entered = entered or threading.Event()
+@pytest.mark.parametrize("reason", [StopReason.SHUTDOWN, StopReason.LEASE])
+def test_a_body_that_only_the_end_of_its_node_has_told_to_end_is_no_zombie_which_would_have_failed(bench, reason):
+    """B6, R2"""
+    free = threading.Event()
+    attempt = bench.attempt()
+    bench.start(stubborn(bench, free, attempt.entered), into=attempt, grace_s=0.0)
+    assert attempt.entered.wait(PATIENCE_S)
+
+    bench.stop(attempt, reason)
+    other = bench.start(stubborn(bench, free), timeout_s=SHORT_S, grace_s=0.0)
+    other.wait_for("zombie")  # later than the first would have been
+
+    outcomes = {key: said for key, (said, _) in bench.executor.unended().items()}
+    assert outcomes[attempt.launch.run.id, attempt.launch.run.claim.fence] == Interrupted(reason="its process ended")
+    assert attempt.kinds == []
+    free.set()
+
+
+@pytest.mark.parametrize("reason", list(StopReason))
+def test_a_body_past_its_timeout_has_timed_out_also_within_its_grace_and_whatever_it_is_told_then(bench, reason):
+    """B6, T3: should its process end now."""
+    free, told = threading.Event(), threading.Event()
+    attempt = bench.start(stubborn(bench, free, told=told), timeout_s=SHORT_S, grace_s=PATIENCE_S)
+    assert told.wait(PATIENCE_S)
+
+    bench.stop(attempt, reason)
+    ((said, lasted_s),) = bench.executor.unended().values()
+    free.set()
+
+    assert isinstance(said, TimedOut)
+    assert lasted_s >= SHORT_S
+
+
+def stubborn(bench, free, entered=None, told=None):
+    """A body that goes on until *free*, whatever it is told."""
+    entered, told = entered or threading.Event(), told or threading.Event()
 
     async def on_the_loop() -> None:
         waiting = asyncio.get_running_loop().run_in_executor(None, free.wait, PATIENCE_S)
@@ -410,10 +445,13 @@ def stubborn(bench, free, entered=None):
             try:
                 await asyncio.shield(waiting)
             except asyncio.CancelledError:
-                continue
+                told.set()
 
-    def in_a_thread() -> None:
+    def in_a_thread(ctx: Context) -> None:
         entered.set()
+        while not ctx.cancelled and not free.wait(0.005):
+            pass
+        told.set()
         free.wait(PATIENCE_S)
 
     return in_a_thread if bench.kind == "thread" else on_the_loop

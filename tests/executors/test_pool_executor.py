@@ -288,12 +288,14 @@ def test_what_runs_past_its_timeout_is_a_zombie_until_it_really_ends(bench, bodi
 
     run = attempt.launch.run
     assert (attempt.signals, attempt.reports) == (["zombie"], [])
-    assert list(bench.executor.zombies()) == [(run.id, run.claim.fence)]
+    assert [(*key, type(said)) for key, (said, _) in bench.executor.unended().items()] == [
+        (run.id, run.claim.fence, TimedOut)
+    ]
 
     (tmp_path / "waits-go").write_text("")
 
     assert isinstance(attempt.outcome(), TimedOut)
-    assert list(bench.executor.zombies()) == []
+    assert bench.executor.unended() == {}
 
 
 @pytest.mark.parametrize(

@@ -220,7 +220,7 @@ def test_a_stuck_thread_counts_against_the_slots_of_the_executor_opened_again(th
     threads.executor.open()
 
     assert threads.run(lambda: 1, timeout_s=3600.0) == Succeeded(result=b"1")
-    assert list(threads.executor.zombies()) == [(stuck.launch.run.id, stuck.launch.run.claim.fence)]
+    assert list(threads.executor.unended()) == [(stuck.launch.run.id, stuck.launch.run.claim.fence)]
     free.set()
     assert isinstance(stuck.outcome(), TimedOut)
 

@@ -3,7 +3,8 @@
 Rules of this file
 - A report whose claim is no longer its sender's changes nothing (C5).
 - The end of a run, its successor, the runs after it, the breaker, the dead letter and an auto-disable are one change.
-- An interruption gives the attempt back (R2, G2); a rescue does the same for a node that is gone (C4).
+- An interruption gives the attempt back (R2, G2); a rescue does the same for a node that is gone (C4); but a body
+  that had outlived its timeout by then has timed out (B6).
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ from shiftboss.core.worker import Definition
 MAX_ATTEMPTS_KEPT = 50  # of a run that is retried without end; a page of history, and rows stay small
 MAX_RESCUES = 5  # C8
 MAX_CRASHES = 5  # R4: as many as rescues; it ends a child instead of a node
+OUTLIVED = Error(type="TimeoutError", message="did not end within its timeout, nor before its process")  # B6
 UNCOUNTED = frozenset({Cause.INTERRUPTED, Cause.RESCUED})  # R2
 COUNTS_FOR_STREAK = frozenset(
     {Cause.ERROR, Cause.FATAL, Cause.TIMEOUT, Cause.LOST, Cause.CRASH, Cause.CRASH_LOOP}
@@ -94,8 +96,12 @@ def _settle(draft: Draft, run: Run, report: Report) -> None:
             run = _with_attempt(draft, run, duration_s, Cause.UNFIT, error, code_version)
             _die(draft, run, Cause.UNFIT, error)
         case Interrupted():
-            run = _with_attempt(draft, run, duration_s, Cause.INTERRUPTED, None, code_version)
-            _give_back(draft, run, began=outcome.began)
+            outlived = _outlived(run)
+            if outlived is Cause.TIMEOUT:
+                _settle(draft, run, replace(report, outcome=TimedOut(OUTLIVED)))
+            else:
+                run = _with_attempt(draft, run, duration_s, outlived or Cause.INTERRUPTED, None, code_version)
+                _give_back(draft, run, began=outcome.began)
         case _:
             assert_never(outcome)
 
@@ -324,13 +330,12 @@ def rescue(
 def _rescue(draft: Draft, run: Run, node: Node, *, process_is_gone: bool) -> None:
     definition = draft.worker(run.worker).definition
     claim = run.claim
-    timed_out = claim is not None and claim.zombie_since is not None
-    cause = Cause.TIMEOUT if timed_out else Cause.RESCUED
+    cause = _outlived(run) or Cause.RESCUED
     started_at = claim.at if claim is not None else draft.now
     duration_s = max(0.0, (draft.now - started_at).total_seconds())
     error = _lost(node, process_is_gone=process_is_gone)
     run = _with_attempt(draft, run, duration_s, cause, error, node.code_version)
-    if timed_out:  # B6: only now is it settled
+    if cause is Cause.TIMEOUT:  # B6: only now is it settled
         _fail(draft, run, Cause.TIMEOUT, error)
         return
     if run.cancel is not None:
@@ -371,6 +376,14 @@ def _rescue_loop(run: Run, rescues: int) -> str:
 
 
 # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _outlived(run: Run) -> Cause | None:
+    """B6: why the body was told to end that went on until its node ended: its timeout, or somebody had cancelled it."""
+    since = None if run.claim is None else run.claim.zombie_since
+    if since is None:
+        return None
+    return Cause.CANCELLED if run.cancel is not None and run.cancel.at <= since else Cause.TIMEOUT
 
 
 def _crashes(run: Run) -> int:

@@ -25,7 +25,7 @@ from shiftboss.core.value import replace, seconds_between
 from shiftboss.core.worker import Definition
 from shiftboss.engine.contact import Contact
 from shiftboss.engine.cycle import Cycle, Turn
-from shiftboss.engine.fact import Answer, Fact, Needs, reported, tell
+from shiftboss.engine.fact import Answer, Fact, Needs, tell
 from shiftboss.engine.flight import Flights
 from shiftboss.engine.inbox import Inbox
 from shiftboss.engine.lease import Lease, Watch
@@ -590,7 +590,7 @@ class Engine:
         ended = {fact.report.run for fact in facts if fact.report is not None}
         stuck = [each for run, each in abandoned.items() if run not in ended]
         report.stuck = len(stuck)
-        facts += [reported(each) for each in stuck] if self._owns_process else []
+        facts += self._flights.last_facts(stuck, owns_process=self._owns_process)
         try:
             self._write_last(facts, stuck)
         except OperatorError as error:
@@ -623,6 +623,7 @@ class Engine:
             if self._owns_process:  # counted as stuck, and as nothing else
                 self._flights.landed(stuck)
                 report.handed_back = bool(stuck)
+                report.stuck_ended = sum(isinstance(e, RunEnded) and e.run in stuck_runs for e in turn.events)
             self._take(turn, facts)
         report.waiting, report.lost = self._account()
         if self._node is not None and (self._owns_process or not stuck):

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from shiftboss.core.model import MAX_LINES, Interrupted, LogLine, Outcome, Progress, Report, Run
+from shiftboss.core.model import MAX_LINES, Interrupted, LogLine, Outcome, Progress, Report, Run, TimedOut
 from shiftboss.core.note import Note
 from shiftboss.core.redact import places_of
 from shiftboss.core.snapshot import Snapshot
@@ -198,8 +198,7 @@ class Flights:
             case "mask":
                 self._mask(run_id, fence, value)
             case "zombie":
-                if self._told.get(run_id) not in (StopReason.SHUTDOWN, StopReason.LEASE):  # else it has not failed (R2)
-                    self._put(noted(Note(run_id, self._node, fence, zombie=True)))
+                self._put(noted(Note(run_id, self._node, fence, zombie=True)))
             case _:
                 self._notes.setdefault(key, Note(run_id, self._node, fence))
 
@@ -221,15 +220,25 @@ class Flights:
                 self._put(noted(Note(run_id, self._node, fence, masked=places)))
 
     def abandoned(self) -> list[Report]:
-        """Reports for the bodies that have not ended, as the last act of the process (G2)."""
-        ended = Interrupted(reason="its process ended")
-        stuck = [each for each in self._flights.values() if (each.run.id, _fence(each.run)) not in self._ended]
-        for launch in stuck:
-            if launch.span is not None:
-                launch.span.end(ended)
-        return [
-            Report(launch.run.id, self._node, _fence(launch.run), ended, 0.0, self._code_version) for launch in stuck
-        ]
+        """Reports for the bodies that have not ended, for the last act of the process (G2)."""
+        outcomes = {key: said for executor in self._executors.values() for key, said in executor.unended().items()}
+        reports = []
+        for launch in list(self._flights.values()):
+            key = launch.run.id, _fence(launch.run)
+            if key not in self._ended:
+                said, duration_s = outcomes.get(key, (Interrupted(reason="its process ended"), 0.0))
+                outcome = redacted(launch, said)
+                if launch.span is not None:
+                    launch.span.end(outcome)
+                reports.append(Report(key[0], self._node, key[1], outcome, duration_s, self._code_version))
+        return reports
+
+    def last_facts(self, stuck: Iterable[Report], *, owns_process: bool) -> list[Fact]:
+        """The process ends: reports of what is *stuck*; it lives on: what others must know who rescue it (B6)."""
+        if owns_process:
+            return [reported(each) for each in stuck]
+        timed_out = (each for each in stuck if isinstance(each.outcome, TimedOut))
+        return [noted(Note(each.run, self._node, each.fence, zombie=True)) for each in timed_out]
 
 
 def _fence(run: Run) -> int:

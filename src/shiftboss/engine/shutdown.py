@@ -102,7 +102,8 @@ class ShutdownReport:
     given_up: int = 0  # cut short for good: at_most_once forbids a repetition, they are dead letters
     waiting: int = 0  # due or later in the store, for the next start; not known where the store was not reached
     stuck: int = 0  # bodies that still run: threads that cannot be stopped
-    handed_back: bool = False  # whether the runs of those are due again: the process ends with them
+    handed_back: bool = False  # whether the runs of those are due again, or ended: the process ends with them
+    stuck_ended: int = 0  # of those: runs that are not tried again, mostly because their timeout had passed (B6)
     unreported: int = 0  # bodies that ended, and the store did not take it: their claims are rescued later
     lost: int = 0  # of what was in flight: runs that the store does not know at the end; anything but 0 is a mistake
     store_reached: bool = True  # False: what could not be written is rescued later
@@ -139,12 +140,17 @@ class ShutdownReport:
         if self.given_up:
             parts.append(f"given up {self.given_up} (at_most_once: dead letters)")
         if self.stuck:
-            then = (
-                "their runs are due again" if self.handed_back else "their runs are rescued when this process is gone"
-            )
-            parts.append(f"stuck {self.stuck} (their bodies still run; {then})")
+            parts.append(f"stuck {self.stuck} (their bodies still run; {self._of_stuck()})")
         if self.unreported:
             parts.append(f"unreported {self.unreported} (ended, but not stored: their runs are rescued)")
         if not self.store_reached:
             parts.append("and what waits is not known, for the store was out of reach")
         return f"stopped in {self.duration_s:.1f} s: " + ", ".join(parts)
+
+    def _of_stuck(self) -> str:
+        if not self.handed_back:
+            return "their runs are rescued when this process is gone"
+        if self.stuck_ended == 0:
+            return "their runs are due again"
+        again = self.stuck - self.stuck_ended
+        return "their runs have ended" if again == 0 else f"due again {again}, ended {self.stuck_ended}"

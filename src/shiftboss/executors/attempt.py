@@ -2,7 +2,8 @@
 
 Rules of this file
 - The first reason to stop decides, except that an operator's cancel outranks a shutdown.
-- Past its timeout an attempt has timed out, and after an operator's cancel it is cancelled, whatever the body did then.
+- Past its timeout an attempt has timed out, and after an operator's cancel it is cancelled, whatever the body did then,
+  and also if it goes on until its process ends.
 - A shutdown asks for nothing but an end: a body that still returns has succeeded, one that the stop itself broke off
   was interrupted, any other exception is a failure as always.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import math
 import signal
+from datetime import datetime
 from typing import Any
 
 from shiftboss.context import Context, Fatal, Retry
@@ -92,13 +94,23 @@ class Attempt:
 
         One that blocks the loop, or keeps the interpreter's lock, keeps those from running who would have told it.
         """
-        if self.told is None and self.look_at_s <= now_s:
-            self.told = TIMEOUT
+        self.told = self._told_by(now_s)
+
+    def _told_by(self, now_s: float) -> str | None:
+        return TIMEOUT if self.told is None and self.look_at_s <= now_s else self.told
+
+    def outlived(self, at: datetime) -> None:
+        """Its grace is over, and it goes on: a zombie (B6), unless only its node's end has told it to end (R2)."""
+        if self.told not in (StopReason.SHUTDOWN, StopReason.LEASE):
+            self.launch.signal("zombie", at)
 
     def report(self, outcome: Outcome, now_s: float) -> None:
         """Say how it ended, after the last word of its body.  Called once, by whoever removed it from its executor."""
         self.context.flush()
-        self.launch.report(outcome, now_s - self.began_s if self.has_begun else 0.0)
+        self.launch.report(outcome, self._lasted_s(now_s))
+
+    def _lasted_s(self, now_s: float) -> float:
+        return now_s - self.began_s if self.has_begun else 0.0
 
     # what its end amounts to
 
@@ -108,7 +120,16 @@ class Attempt:
 
     def broken_off(self, reason: str) -> Outcome:
         """What it ran on is gone."""
-        return Interrupted(reason=reason, began=self.has_begun)
+        return self._unended(self.told, reason)
+
+    def left_behind(self, now_s: float) -> tuple[Outcome, float]:
+        """It goes on, and its process ends: what is to be reported of it."""
+        return self._unended(self._told_by(now_s), "its process ended"), self._lasted_s(now_s)
+
+    def _unended(self, told: str | None, how: str) -> Outcome:
+        if told == TIMEOUT:
+            return self._timed_out(f"; {how}")
+        return Cancelled() if told == StopReason.CANCEL else Interrupted(reason=how, began=self.has_begun)
 
     def ended_with_all(self) -> Outcome:
         """G2: by a signal that the node got as well."""

@@ -12,7 +12,7 @@ import contextlib
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 
 from shiftboss.clock import Clock
 from shiftboss.context import Announcement, Context
@@ -112,8 +112,9 @@ class CommandExecutor:
     def trust(self, until_s: float, *, frozen_until_s: float) -> None:
         self._lifeline.trust(until_s, frozen_until_s)
 
-    def zombies(self) -> Sequence[Key]:
-        return [attempt.key for attempt in list(self._attempts.values()) if attempt.told is not None]
+    def unended(self) -> Mapping[Key, tuple[Outcome, float]]:
+        now_s = self._clock.monotonic_s()
+        return {attempt.key: attempt.left_behind(now_s) for attempt in list(self._attempts.values())}
 
     def close(self, timeout_s: float) -> None:
         """Kill what still runs, wait for its end within *timeout_s*; the warden ends what is left after that."""

@@ -18,7 +18,7 @@ import contextvars
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import isawaitable
 from typing import Any
 
@@ -104,8 +104,9 @@ class CoroutineExecutor:
     def trust(self, until_s: float, *, frozen_until_s: float) -> None:
         """What runs here stands still with its node, or is nobody's to end."""
 
-    def zombies(self) -> Sequence[Key]:
-        return [attempt.key for attempt in list(self._attempts.values()) if attempt.told is not None]
+    def unended(self) -> Mapping[Key, tuple[Outcome, float]]:
+        now_s = self._clock.monotonic_s()
+        return {attempt.key: attempt.left_behind(now_s) for attempt in list(self._attempts.values())}
 
     def running(self) -> tuple[str, int] | None:
         """Worker and run of the body that occupies the loop at this moment, asked from another thread (H6)."""
@@ -284,7 +285,7 @@ class CoroutineExecutor:
     def _overdue(self, attempt: Attempt, now_s: float) -> None:
         if attempt.told is not None and not attempt.zombie:
             attempt.zombie = True
-            attempt.launch.signal("zombie", self._clock.now())
+            attempt.outlived(self._clock.now())
         self._tell(attempt, attempt.told or TIMEOUT, now_s)
 
 

@@ -17,7 +17,7 @@ import math
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
@@ -219,8 +219,9 @@ class PoolExecutor:
     def trust(self, until_s: float, *, frozen_until_s: float) -> None:
         """What runs here stands still with its node, or is nobody's to end."""
 
-    def zombies(self) -> Sequence[Key]:
-        return [attempt.key for attempt in list(self._attempts.values()) if attempt.told is not None]
+    def unended(self) -> Mapping[Key, tuple[Outcome, float]]:
+        now_s = self._clock.monotonic_s()
+        return {attempt.key: attempt.left_behind(now_s) for attempt in list(self._attempts.values())}
 
     def close(self, timeout_s: float) -> None:
         """Submit nothing more; a pool of our own is shut down, what it still runs is left to it."""
@@ -348,7 +349,7 @@ class PoolExecutor:
         if isinstance(self._pool, HONEST) and future.cancel():
             return  # reported by its callback
         if is_new and not future.done():
-            attempt.launch.signal("zombie", self._clock.now())
+            attempt.outlived(self._clock.now())
 
     # ── the end of a future, in any thread ───────────────────────────────────────────────────────────────────────
 

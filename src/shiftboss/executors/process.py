@@ -29,7 +29,7 @@ import os
 import selectors
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from shiftboss.clock import Clock
@@ -157,8 +157,9 @@ class ProcessExecutor:
     def trust(self, until_s: float, *, frozen_until_s: float) -> None:
         self._lifeline.trust(until_s, frozen_until_s)
 
-    def zombies(self) -> Sequence[Key]:
-        return [attempt.key for attempt in list(self._attempts.values()) if attempt.told is not None]
+    def unended(self) -> Mapping[Key, tuple[Outcome, float]]:
+        now_s = self._clock.monotonic_s()
+        return {attempt.key: attempt.left_behind(now_s) for attempt in list(self._attempts.values())}
 
     def close(self, timeout_s: float) -> None:
         """End every child, by force those in the middle of a body: their attempts were interrupted."""

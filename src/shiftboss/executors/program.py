@@ -198,7 +198,7 @@ class Program:
             self._was_killed = True
             family.kill()
         if is_zombie:
-            attempt.launch.signal("zombie", self._clock.now())
+            attempt.outlived(self._clock.now())
         if now_s >= self._look_s:
             family.look()
             self._look_gap_s = min(self._look_gap_s * 3, LOOK_EVERY_S)

@@ -19,7 +19,7 @@ import math
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 
 from shiftboss.clock import Clock
 from shiftboss.context import Announcement, Context, current
@@ -112,8 +112,9 @@ class ThreadExecutor:
     def trust(self, until_s: float, *, frozen_until_s: float) -> None:
         """What runs here stands still with its node, or is nobody's to end."""
 
-    def zombies(self) -> Sequence[Key]:
-        return [attempt.key for attempt in list(self._attempts.values()) if attempt.told is not None]
+    def unended(self) -> Mapping[Key, tuple[Outcome, float]]:
+        now_s = self._clock.monotonic_s()
+        return {attempt.key: attempt.left_behind(now_s) for attempt in list(self._attempts.values())}
 
     def close(self, timeout_s: float) -> None:
         """Send the threads home; one whose body goes on past *timeout_s* is left to it, and reports if it ever ends."""
@@ -241,4 +242,4 @@ class ThreadExecutor:
             attempt.look_at_s = math.inf
             is_new, attempt.zombie = not attempt.zombie, True
         if is_new:
-            attempt.launch.signal("zombie", self._clock.now())
+            attempt.outlived(self._clock.now())

@@ -7,7 +7,7 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -73,7 +73,6 @@ class Flying:
     began_us: int
     told: str | None = None
     is_over: bool = False
-    zombie: bool = False
 
 
 @dataclass(slots=True)
@@ -113,8 +112,9 @@ class SimExecutor:
     def flush(self) -> None: ...
     def trust(self, until_s: float, *, frozen_until_s: float) -> None: ...
 
-    def zombies(self) -> Sequence[tuple[int, int]]:
-        return [key for key, flying in self._flying.items() if flying.zombie]
+    def unended(self) -> Mapping[tuple[int, int], tuple[Outcome, float]]:
+        cut = Interrupted(reason="its process ended")
+        return {key: (_of(flying, cut), self._lasted_s(flying)) for key, flying in self._flying.items()}
 
     def close(self, timeout_s: float = 0.0) -> None:
         """Its process is gone, and every body with it."""
@@ -137,12 +137,10 @@ class SimExecutor:
         flying.is_over = True
         claim = flying.launch.run.claim
         self._flying.pop((flying.launch.run.id, claim.fence if claim is not None else 0), None)
-        match flying.told:
-            case "timeout":
-                outcome = TimedOut(Error(type="TimeoutError", message="did not end within its timeout"))
-            case StopReason.CANCEL:
-                outcome = Cancelled()
-        flying.launch.report(outcome, (self.node.clock.elapsed_us - flying.began_us) / US)
+        flying.launch.report(_of(flying, outcome), self._lasted_s(flying))
+
+    def _lasted_s(self, flying: Flying) -> float:
+        return (self.node.clock.elapsed_us - flying.began_us) / US
 
     def _tell(self, flying: Flying, reason: str) -> None:
         """The first reason decides, except that an operator's cancel outranks a shutdown."""
@@ -159,8 +157,19 @@ class SimExecutor:
             self._after(grace_s, flying, lambda: self._say_zombie(flying))
 
     def _say_zombie(self, flying: Flying) -> None:
-        flying.zombie = True
-        flying.launch.signal("zombie", self.node.clock.now())
+        if flying.told in (TIMEOUT, StopReason.CANCEL):
+            flying.launch.signal("zombie", self.node.clock.now())
 
     def _after(self, delay_s: float, flying: Flying, then: Callable[[], None]) -> None:
         self.node.after(delay_s, lambda: None if flying.is_over else then())
+
+
+def _of(flying: Flying, outcome: Outcome) -> Outcome:
+    """What its stop, if any, makes of *outcome*."""
+    match flying.told:
+        case "timeout":
+            return TimedOut(Error(type="TimeoutError", message="did not end within its timeout"))
+        case StopReason.CANCEL:
+            return Cancelled()
+        case _:
+            return outcome

@@ -20,7 +20,7 @@ from shiftboss.core.reconcile import declare
 from shiftboss.core.value import replace, seconds_between
 from shiftboss.core.worker import Definition
 from shiftboss.engine.cycle import Cycle, Turn
-from shiftboss.engine.fact import Fact, Needs, reported, tell
+from shiftboss.engine.fact import Fact, Needs, tell
 from shiftboss.engine.flight import Flights
 from shiftboss.engine.inbox import MAX_FACTS
 from shiftboss.engine.lease import Lease
@@ -288,8 +288,7 @@ class SimNode:
         """The last act: what cannot be stopped is handed back if the process ends too."""
         facts, self.inbox = self.inbox, []
         abandoned = self.flights.abandoned()
-        if self._owns_process:
-            facts += [reported(report) for report in abandoned]
+        facts += self.flights.last_facts(abandoned, owns_process=self._owns_process)
         if self._owns_process or not abandoned:
             facts.append(left(self.node, ShutdownReport()))
         self.delivering = [fact.report for fact in facts if fact.report is not None]
