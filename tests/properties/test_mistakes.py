@@ -14,12 +14,13 @@ import pytest
 from systems import play
 
 from shiftboss.core import claim, clock_step, decide, fleet, gates, occurrence, set_aside, settle, snapshot
-from shiftboss.core.model import Run, Status
+from shiftboss.core.model import Interrupted, Run, Status
 from shiftboss.core.snapshot import NOTHING
 from shiftboss.core.value import replace
 from shiftboss.engine import agenda, clock_watch, cycle, flight, lease, mirror
 from shiftboss.errors import ShiftbossError
 from shiftboss.stores import memory_tables
+from shiftboss.testing import bodies
 
 SEEDS = (*range(90_090, 90_150), *range(60))  # each mistake shows in one of them; the rarest in one of two hundred
 PARTS_SEEDS = range(80_100, 80_300)
@@ -106,6 +107,16 @@ def attempt_kept(patch: pytest.MonkeyPatch) -> None:
 
 def stale_reports_count(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Run, "held_by", lambda self, node, fence: True)
+
+
+def zombies_only_interrupted(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(settle, "_outlived", nothing)
+
+
+def what_stays_behind_only_interrupted(patch: pytest.MonkeyPatch) -> None:
+    real = bodies.SimExecutor.unended
+    cut = Interrupted(reason="its process ended")
+    patch.setattr(bodies.SimExecutor, "unended", lambda self: dict.fromkeys(real(self), (cut, 0.0)))
 
 
 def retries_without_end(patch: pytest.MonkeyPatch) -> None:
@@ -280,6 +291,8 @@ MISTAKES: tuple[Plant, ...] = (
     no_take_up,
     attempt_kept,
     stale_reports_count,
+    zombies_only_interrupted,
+    what_stays_behind_only_interrupted,
     retries_without_end,
     verdict_of_the_last_to_end,
     no_runs_after,

@@ -7,6 +7,7 @@ Rules of this file
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 
@@ -14,7 +15,7 @@ from shiftboss.clock import Clock
 from shiftboss.core.fleet import LEASE_S, RENEW_S, TRUST_MARGIN_S
 
 LATE_S = 2.0  # the engine looks first: after a suspension it may find that the lease is still its own
-MAX_WAIT_S = 5.0  # a wait does not count suspended time, the lease does
+MAX_WAIT_S = 1.0  # a wait does not count suspended time, the lease does: so soon a machine that wakes up has looked
 
 
 class Lease:
@@ -37,10 +38,13 @@ class Lease:
     @property
     def trusted_for_s(self) -> float:
         """Seconds until the trust ends; 0 when it has."""
+        return max(0.0, -self.ended_for_s)
+
+    @property
+    def ended_for_s(self) -> float:
+        """Seconds since the trust ended; negative while it lasts, infinite where there is none to end."""
         asked_s = self._asked_s
-        if asked_s is None:
-            return 0.0
-        return max(0.0, asked_s + LEASE_S - TRUST_MARGIN_S - self._clock.elapsed_s())
+        return math.inf if asked_s is None else self._clock.elapsed_s() - (asked_s + LEASE_S - TRUST_MARGIN_S)
 
     @property
     def renew_in_s(self) -> float:
@@ -55,14 +59,16 @@ class Watch:
 
     A call of the store lasts 5 s, opening a connection 3 s and 2 for each host that is named: with many of them the
     engine would come back to its bodies only after others had begun their runs (C3).  From a thread of its own, which
-    sleeps as long as the lease is trusted.
+    sleeps until the very instant at which the trust ends, and again wherever a renewal has moved that meanwhile.
     """
 
-    def __init__(self, lease: Lease, ended: Callable[[], None]) -> None:
+    def __init__(self, lease: Lease, ended: Callable[[], None], *, wait: Callable[[float], bool] | None = None) -> None:
+        """*wait* sleeps for so many seconds, or until the watch is stopped, and says whether it was."""
         self._lease = lease
         self._ended = ended
         self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="shiftboss-lease", daemon=True)
+        self._wait = wait or self._is_over.wait
+        self._thread = threading.Thread(target=self.run, name="shiftboss-lease", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -72,11 +78,13 @@ class Watch:
         if self._thread.is_alive():
             self._thread.join()
 
-    def _run(self) -> None:
-        while not self._is_over.wait(min(MAX_WAIT_S, max(LATE_S, self._lease.trusted_for_s))):
+    def run(self) -> None:
+        """What its thread does, until it is stopped."""
+        while not self._wait(min(MAX_WAIT_S, self._lease.trusted_for_s or LATE_S)):
             if self._lease.is_trusted:
                 continue
-            if self._is_over.wait(LATE_S):
+            late_s = self._lease.ended_for_s  # a little on a busy machine; more where it was suspended
+            if self._wait(LATE_S - late_s if late_s < LATE_S else LATE_S):
                 return
             if not self._lease.is_trusted:
                 self._ended()

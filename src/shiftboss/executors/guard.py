@@ -31,7 +31,7 @@ from typing import NamedTuple
 MARK = "SHIFTBOSS_MARK"  # in their environment: the node's mark, then what tells one from the other
 PROC = "/proc"
 LEASE_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # as in clock.py, which is no standard library
-MAX_WAIT_S = 5.0  # a wait does not count suspended time, the lease does
+MAX_WAIT_S = 1.0  # a wait does not count suspended time, the lease does; so soon after it the warden has looked
 LOOK_S = 1.0  # between two looks at a node that is frozen; others act 5 s after theirs
 ROUND_S = 0.02  # between two looks at what is being killed
 CLEAN_ROUNDS = 10  # looks in a row that find nothing, after a kill: a child between fork and exec has no mark yet

@@ -84,6 +84,7 @@ class SimExecutor:
     node: SimNode
     model: Model
     entered: Callable[[Launch], None] = lambda launch: None
+    timed_out: Callable[[Launch], None] = lambda launch: None
     _flying: dict[tuple[int, int], Flying] = field(default_factory=dict)
 
     def open(self) -> None: ...
@@ -149,6 +150,8 @@ class SimExecutor:
             flying.told = reason
         if not is_first:
             return
+        if reason == TIMEOUT:
+            self.timed_out(flying.launch)
         grace_s = max(MIN_GRACE_S, flying.launch.definition.cancel_grace_s)
         stops_after_s = flying.plan.stops_after_s
         if stops_after_s is not None:

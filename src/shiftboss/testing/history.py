@@ -138,6 +138,7 @@ class History:
         self.rescues: Counter[int] = Counter()  # run → in a row
         self.crashes: Counter[int] = Counter()  # likewise
         self.bodies: Counter[int] = Counter()  # run → bodies entered
+        self.outlived: set[tuple[int, int]] = set()  # (run, fence) of those that were told that their time was up (B6)
         self._entered_s: dict[int, float] = {}  # run → when the last of them was, in elapsed time
         self.started: dict[str, datetime] = {}  # worker → its latest start (B4)
         self.streaks: Counter[str] = Counter()
@@ -199,6 +200,11 @@ class History:
         is_newer = self.declared_s[run.worker] >= entered_s  # than the body before this one
         if state is not None and state.definition.at_most_once and self.bodies[run.id] > 1 and not is_newer:
             self.violate("C7", f"run {run.id} of {run.worker} is entered a second time, at_most_once")
+
+    def timed_out(self, run: Run) -> None:
+        """The body of *run* is told that its time is up (B6)."""
+        if run.claim is not None:
+            self.outlived.add((run.id, run.claim.fence))
 
     def violate(self, rule: str, what: str) -> None:
         self.violations.append(Violation(rule, self._clock.now(), what))

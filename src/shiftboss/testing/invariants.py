@@ -203,6 +203,17 @@ def attempts(history: History, told: Commit) -> Iterator[Violation]:
                 yield Violation("R1", told.at, f"run {run.id} backs off {delay_s:.3f} s, at most {ceiling_s:.3f}")
 
 
+def timeouts(history: History, told: Commit) -> Iterator[Violation]:
+    """B6: whose time was up has timed out, however its body or its node ended."""
+    for end in told.ends:
+        is_known = end.claim.zombie_since is not None  # a node that says nothing more has not told of its grace
+        outlived = (end.run.id, end.claim.fence) in history.outlived and end.cause is Cause.INTERRUPTED
+        if outlived or (is_known and end.cause in HANDED_BACK):
+            yield Violation("B6", told.at, f"run {end.run.id} had timed out, and its attempt was {end.cause}")
+        if outlived or is_known:
+            history.marks["end:outlived"] += 1
+
+
 def ends(history: History, told: Commit) -> Iterator[Violation]:
     """Q1, K4: a dead run has its letter in the same commit; dead runs in a row disable."""
     lettered = {letter.run for letter in told.letters}
@@ -244,6 +255,7 @@ PREDICATES: tuple[Predicate, ...] = (
     rates,
     breakers,
     attempts,
+    timeouts,
     occurrences,
     iterations,
     afters,

@@ -103,7 +103,12 @@ class SimNode:
         self.sealing = Sealing(session, sim.clock, sim.keys_of(node.id), keep_s=KEEP.audit_s)
         self.executors = {
             kind: SimExecutor(
-                kind, node.slots, self, sim.model, entered=lambda launch: sim.history.launched(launch.run)
+                kind,
+                node.slots,
+                self,
+                sim.model,
+                entered=lambda launch: sim.history.launched(launch.run),
+                timed_out=lambda launch: sim.history.timed_out(launch.run),
             )
             for kind in node.executors
         }
