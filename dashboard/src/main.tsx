@@ -1,6 +1,7 @@
 /* The dashboard's beginning: who are we, how is it, then live. */
 
 import "./language";
+import "./visible";
 import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/shell.css";

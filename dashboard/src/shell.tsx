@@ -17,6 +17,7 @@ import { Badge } from "./parts/status";
 import { Ago } from "./parts/time";
 import { nextTheme, otherZone, theme, zone } from "./prefs";
 import { href, type Page as Name } from "./routes";
+import { visible } from "./visible";
 
 const PLACES: readonly (readonly [Name, string, GlyphName])[] = [
   ["overview", "Overview", "pulse"],
@@ -34,7 +35,7 @@ export function Shell() {
   const name = PLACES.find(([each]) => each === page)?.[1] ?? "Nowhere";
   const first = useRef(true);
   useEffect(() => {
-    document.title = `${id ?? name} · shiftboss`;
+    document.title = visible(`${id ?? name} · shiftboss`);
     if (!first.current && !searchIfWanted()) {
       focusHeading();
       scrollTo(0, 0);

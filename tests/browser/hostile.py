@@ -40,6 +40,7 @@ HOSTILE = {
     "marks": "planted" + "\u0301\u0489" * 150,
     "long": "planted" * 250,
 }
+UNBROKEN = "planted" + "ñ" * 1993  # as long as a reason may be, 4 KB, and nowhere to break it
 EVALUATED = str(1789 * 1789)
 EVERYTHING = "\n".join(HOSTILE.values())
 SHORT = "\n".join(text for text in HOSTILE.values() if len(text) < 200).replace("\0", "")  # a reason: no NUL is taken
@@ -92,6 +93,7 @@ def orchestrator(file: Path, gate: threading.Event, started: threading.Event) ->
     boss.register("waits", waits, uses={SHORTER: 1}, tags=[SHORTER])
     boss.register("held", waits, uses={SHORTER: 1})
     boss.register("off", evil, max_retries=0)
+    boss.register("stopped", evil, max_retries=0)
     return boss
 
 
@@ -106,7 +108,10 @@ def _live_through(world: World) -> None:
     world.trigger("held")
     later = world.trigger("evil", {"text": SHORT}, delay="1h")
     world.boss.sync.cancel(later, reason=SHORT)
+    world.boss.sync.cancel(world.trigger("evil", {"text": SHORT}, delay="1h"), reason=UNBROKEN)
     for letter in world.boss.sync.dead_letters()[1:4]:
         world.boss.sync.resolve(letter.run, note=SHORT)
+    world.boss.sync.resolve(world.boss.sync.dead_letters()[-1].run, note=UNBROKEN)
     world.boss.sync.disable("off", reason=SHORT)
+    world.boss.sync.disable("stopped", reason=UNBROKEN)
     world.ended("evil", {"text": EVERYTHING, "fails": True, "more": everything})  # the newest: its page is looked at

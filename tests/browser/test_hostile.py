@@ -11,12 +11,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
+from shiftboss.core.printable import UNSEEN
+from shiftboss.ports import HistoryFilter, LetterFilter
 from shiftboss.web.guard import CSP
 
 from .axe import findings
 from .conftest import PHONE, Watched
-from .hostile import EVALUATED, HOSTILE, hostile
+from .hostile import EVALUATED, HOSTILE, UNBROKEN, hostile
 from .pages import PAGES, places
 from .screen import too_wide
 
@@ -24,6 +27,16 @@ SCRIPT = Path(__file__).with_name("firefox.mjs")
 NO_HARM = {"ran": [], "breaches": [], "elements": [], "evaluated": False}
 NOTHING_SAID = {"console": [], "errors": [], "dialogs": [], "requests": []}
 WITHOUT_TEXTS = {"nowhere", "timeline", "timeline as a table", "graph around", "fleet"}  # by themselves
+
+
+UNSEEN_TEXTS = """unseen => {
+    const found = [], pattern = new RegExp(unseen.replace(/\\\\U000([0-9a-f]{5})/g, "\\\\u{$1}"), "u");
+    const texts = document.createTreeWalker(document.documentElement, NodeFilter.SHOW_TEXT);
+    const look = text => { if (pattern.test((text ?? "").replace(/[\\n\\t]/g, ""))) found.push(text.slice(0, 80)); };
+    while (texts.nextNode()) look(texts.currentNode.data);
+    for (const each of document.querySelectorAll("*")) ["title", "aria-label"].forEach(a => look(each.getAttribute(a)));
+    return found;
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +55,37 @@ def test_chromium_shows_hostile_texts_as_texts(watched, evil, name):
     del harm["shown"]
 
     assert harm == NO_HARM
+    assert page.evaluate(UNSEEN_TEXTS, UNSEEN.pattern.encode("unicode_escape").decode()) == []
     assert findings(page) == []
 
     page.set_viewport_size(PHONE)
 
     assert too_wide(page) == []
+
+
+def test_the_longest_reason_without_a_break_is_no_wider_than_a_phone(watched, evil):
+    """The page of who was cancelled or resolved with it, and each list that shows it."""
+    runs = evil.boss.sync.runs(HistoryFilter(worker="evil", limit=100))
+    cancelled = next(run.id for run in runs if run.cancel is not None and run.cancel.reason == UNBROKEN)
+    resolved = next(
+        letter.run for letter in evil.boss.sync.dead_letters(LetterFilter(state=None)) if letter.note == UNBROKEN
+    )
+    page = watched.page(evil.url, token=evil.token, size=PHONE)
+    pages = ("#/workers/stopped", "#/workers?q=stopped", "#/", "#/dead?state=resolved", "#/activity")
+    for place in (f"#/runs/{cancelled}", f"#/runs/{resolved}", *pages):
+        page.goto(f"{evil.url}{place}")
+        expect(page.get_by_text(UNBROKEN[:50]).first).to_be_attached()
+
+        assert (place, too_wide(page)) == (place, [])
+
+
+def test_what_is_not_to_be_seen_is_shown_escaped_and_writing_from_right_to_left_stays_where_it_is(watched, evil):
+    """A7"""
+    page = watched.page(f"{evil.url}#/runs/{evil.boss.sync.dead_letters()[0].run}", token=evil.token)
+
+    expect(page.get_by_text(r"\u202eplanted\u2066\u200b\ufeff").first).to_be_visible()
+    expect(page.get_by_text(r"\x1b[2J\x1b]0;planted\x07").first).to_be_visible()
+    assert page.evaluate("getComputedStyle(document.querySelector('main span')).unicodeBidi") == "isolate"
 
 
 def test_firefox_shows_hostile_texts_as_texts(drive_firefox, evil):
