@@ -11,8 +11,9 @@ from postgres_proxy import Proxy
 from prometheus_client.parser import text_string_to_metric_families
 
 from shiftboss import Orchestrator
+from shiftboss.app.views import Views
 from shiftboss.engine import contact
-from shiftboss.web import probes
+from shiftboss.web import judge, probes
 from shiftboss.web.access import Mounted
 from shiftboss.web.application import Application
 
@@ -100,6 +101,22 @@ async def until_ok(client: httpx.AsyncClient) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while (await client.get("/healthz")).status_code != 200:
             await asyncio.sleep(0.01)
+
+
+async def test_healthz_asks_the_store_so_often_and_no_oftener_whoever_asks(monkeypatch, tmp_path):
+    """H3: it is for everybody; back to back, beside each other, and after what it was told is a question too many."""
+    monkeypatch.setattr(judge, "EVERY_S", 3600.0)
+    monkeypatch.setattr(probes, "JUDGED_WITHIN_S", 0.01)
+    asked = []
+    health = Views.health
+    monkeypatch.setattr(Views, "health", lambda views: asked.append(1) or health(views))
+    async with a_shop(f"sqlite:///{tmp_path / 'shop.db'}") as boss, a_client(Application(boss, open_gate())) as client:
+        await until_ok(client)
+        answers = [await client.get("/healthz") for _ in range(20)]
+        answers += await asyncio.gather(*(client.get("/healthz") for _ in range(20)))
+
+    assert [each.status_code for each in answers] == [200] * 40
+    assert len(asked) == 1
 
 
 @pytest.fixture
