@@ -7,15 +7,23 @@ import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import pytest
+from click.testing import CliRunner
 
 from shiftboss import ConfigurationError
+from shiftboss.cli.root import root
 from shiftboss.clock import SystemClock
+from shiftboss.testing.clock import VirtualClock
 from shiftboss.web import own_token as module
 from shiftboss.web.ended_sessions import EndedSessions
+from shiftboss.web.login_codes import HOLDS_S, LoginCodes, signed_code
 from shiftboss.web.own_token import own_token, place_of, read_token
+
+from .conftest import SAME_ORIGIN, serving
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="modes and owners of POSIX")
 MAKE = "import sys; from shiftboss.web.own_token import own_token; print(own_token(sys.argv[1])[0])"
@@ -203,3 +211,40 @@ def test_a_folder_that_may_not_be_written_is_said_with_the_remedy(tmp_path):
 
     assert "ConfigurationError" in found.stderr
     assert "cannot be made: [Errno 13] Permission denied" in found.stderr
+
+
+# ── another link, later ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_who_may_read_the_token_has_another_link_printed_and_it_logs_in_once(file_shop):
+    with serving(file_shop) as address:
+        told = CliRunner().invoke(root, ["token", "link", "-s", file_shop.store_url, "--http", address.url])
+        link, _, code = told.stdout.strip().partition("#code=")
+        with httpx.Client(base_url=address.url, headers=SAME_ORIGIN) as browser:
+            entered = [browser.post("api/v1/session", json={"code": code}).status_code for _ in range(2)]
+            role = browser.get("api/v1/session").json()["role"]
+
+    assert (link, entered, role) == (address.url, [204, 401], "admin")
+    assert address.token not in told.output
+
+
+def test_a_signed_code_is_taken_once_while_it_is_fresh_and_of_this_token_and_start():
+    clock = VirtualClock("2026-03-01")
+    before_the_start = signed_code("a token of this server", clock.now())
+    clock.advance_to_us(int(60e6))
+    codes = LoginCodes(clock, lambda: "a token of this server")
+    good, late = (signed_code("a token of this server", clock.now()) for _ in range(2))
+    forged = [
+        signed_code("a token of another one", clock.now()),
+        good[:-1] + ("0" if good[-1] != "0" else "1"),
+        f"t{int(clock.now().timestamp()) + 5}{good[good.index('n') :]}",
+        signed_code("a token of this server", clock.now() + timedelta(hours=1)),
+        before_the_start,
+        good + "0",
+        "",
+    ]
+
+    assert [codes.use(each) for each in forged] == [False] * len(forged)
+    assert [codes.use(good), codes.use(good)] == [True, False]
+    clock.advance_to_us(int((60 + HOLDS_S + 1) * 1e6))
+    assert codes.use(late) is False

@@ -26,7 +26,8 @@ export function Login() {
       <form onSubmit={(event) => void submit(event)}>
         <h1>shiftboss</h1>
         <p class="about">
-          This server asks for a token, once in twelve hours. Started on a terminal, it prints a link that logs in without one.
+          This server asks for a token, once in twelve hours. Started on a terminal, it prints a link that logs in without
+          one; <code>shiftboss token link</code> on its machine prints another.
         </p>
         <div class="field">
           <label for="token">Token</label>

@@ -146,7 +146,7 @@ def _doors(
 
     def gate(secret: Callable[[], str], own: Callable[[], Token | None]) -> WithTokens:
         sessions = Sessions(secret, boss.clock, ended, store=shown(boss.store_url))
-        return WithTokens(sessions, LoginCodes(boss.clock), own=own, file=file, hosts=hosts)
+        return WithTokens(sessions, LoginCodes(boss.clock, secret), own=own, file=file, hosts=hosts)
 
     if token is not None:
         return Doors(gate(token, lambda: given_token(token())), None)

@@ -2,29 +2,52 @@
 
 Rules of this file
 - A code is taken once, and for a few minutes: a terminal's history and a browser's are read by others later.
+- Whoever can read the token of a server can make one without asking it (`shiftboss token link`): such a code is signed
+  with the token.  One from before the server was started is refused, for it does not know which of those were used.
 - It stands in the fragment, which a browser sends to nobody; no log and no proxy ever has it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
+import re
 import secrets
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
+from datetime import datetime
 
 from shiftboss.clock import Clock
 
 HOLDS_S = 600.0  # to find the window and click; then there is the token itself
 MAX_CODES = 16  # a link for each who asks; the oldest goes first
+MAX_USED = 1000  # signed ones that could be used again; beyond that none is taken until one is too old
+SIGNED = re.compile(r"(t[0-9]{1,12}n[0-9a-f]{24})([0-9a-f]{64})")
+
+
+def signed_code(token: str, now: datetime) -> str:
+    """A code for the server that has *token*, from now on."""
+    text = f"t{int(now.timestamp())}n{secrets.token_hex(12)}"
+    return text + _signature(token, text)
+
+
+def _signature(token: str, text: str) -> str:
+    key = token.encode("utf-8", "surrogatepass")
+    return hmac.new(key, b"shiftboss login code\0" + text.encode(), hashlib.sha256).hexdigest()
 
 
 class LoginCodes:
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, token: Callable[[], str]) -> None:
+        """*token*: what signs codes, as it is now."""
         self._clock = clock
+        self._token = token
+        self._since_s = int(clock.now().timestamp())
         self._lock = (
             threading.Lock()
         )  # protects the codes: they are made by the command's thread and used by the server's
         self._until: OrderedDict[bytes, float] = OrderedDict()
+        self._used: dict[str, float] = {}  # signed ones, until they are too old anyway
 
     def new(self) -> str:
         code = secrets.token_urlsafe(24)
@@ -42,7 +65,22 @@ class LoginCodes:
     def use(self, code: str) -> bool:
         """Whether it was good; it is not from now on."""
         with self._lock:
-            return self._clock.elapsed_s() < self._until.pop(_digest(code), float("-inf"))
+            if (until_s := self._until.pop(_digest(code), None)) is not None:
+                return self._clock.elapsed_s() < until_s
+            return self._use_signed(code)
+
+    def _use_signed(self, code: str) -> bool:
+        """Holds the lock."""
+        found = SIGNED.fullmatch(code)
+        if found is None or not hmac.compare_digest(found[2], _signature(self._token(), found[1])):
+            return False
+        now_s, made_s = self._clock.now().timestamp(), int(found[1][1:].partition("n")[0])
+        self._used = {each: until_s for each, until_s in self._used.items() if until_s > now_s}
+        is_fresh = max(self._since_s, now_s - HOLDS_S) <= made_s <= now_s + 1
+        if not is_fresh or found[1] in self._used or len(self._used) >= MAX_USED:
+            return False
+        self._used[found[1]] = made_s + HOLDS_S
+        return True
 
 
 def _digest(code: str) -> bytes:

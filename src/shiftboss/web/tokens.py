@@ -112,7 +112,8 @@ class WithTokens:
             raise Problem(
                 401,
                 "wrong-code",
-                "This link was used before, or is too old.  Log in with the token: `shiftboss token show` prints it.",
+                "This link was used before, or is too old.  On its machine `shiftboss token link` prints another, and "
+                "`shiftboss token show` the token.",
             )
         return own
 

@@ -15,6 +15,7 @@ import click
 from shiftboss.cli import place, table, talk
 from shiftboss.cli.command import Group, examples, store_option
 from shiftboss.cli.exits import Exit
+from shiftboss.clock import SystemClock
 from shiftboss.errors import ConfigurationError, StoreMissing
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ file_option = click.option(
 
 @click.group(
     cls=Group,
-    epilog=examples("shiftboss token new prometheus --role metrics", "shiftboss token list", "shiftboss token show"),
+    epilog=examples("shiftboss token new prometheus --role metrics", "shiftboss token list", "shiftboss token link"),
 )
 def token() -> None:
     """Tokens of the dashboard and the HTTP API.
@@ -47,14 +48,46 @@ def token() -> None:
 @store_option
 def show(store: str | None, app: str | None) -> int:
     """Print the token that a server on this machine made for this store; it opens everything."""
+    talk.say(_own(store, app))
+    return Exit.DONE
+
+
+@token.command(
+    epilog=examples("shiftboss token link", "shiftboss token link -s shop.db --http https://jobs.example.org/"),
+)
+@click.option(
+    "--http",
+    "address",
+    metavar="ADDRESS",
+    default="127.0.0.1:8420",
+    show_default=True,
+    help="Where the server is, as HOST:PORT or as a browser reaches it.",
+)
+@store_option
+def link(address: str, store: str | None, app: str | None) -> int:
+    """Print a link that logs a browser in, once and within ten minutes.
+
+    It is for the server of this store that is running now, and made of the token that `shiftboss token show` prints;
+    the server itself is not asked.
+    """
+    secret = _own(store, app)
+    from shiftboss.web.login_codes import signed_code
+
+    url = address if "://" in address else f"http://{address}"
+    talk.say(f"{url.rstrip('/')}/#code={signed_code(secret, SystemClock().now())}")
+    talk.note("whoever opens it first, within ten minutes, is logged in and may do everything")
+    return Exit.DONE
+
+
+def _own(store: str | None, app: str | None) -> str:
+    """The server's own token.  Raises ConfigurationError."""
     _needs_web()
     from shiftboss.web.own_token import place_of, read_token
 
     file = place_of(place.store_url(store, app))
     if not os.path.lexists(file):
         raise ConfigurationError(f"there is no {file}; a server makes it at its first start, as in: shiftboss web")
-    talk.say(read_token(file))
-    return Exit.DONE
+    return read_token(file)
 
 
 @token.command(
