@@ -12,6 +12,7 @@ from secret_bodies import CANARY
 
 from shiftboss import Orchestrator, RetryPolicy, command
 from shiftboss.app.pages import page_of_run
+from shiftboss.codec import AesGcmCodec, new_key
 
 LIMITS = [300, 500, 2_000, 4_000, 12_000, 16_000, 16_384, 32_768]
 
@@ -49,6 +50,32 @@ async def test_no_limit_cuts_a_secret_before_it_is_masked(boss, tmp_path):
     assert any("[redacted]" in text for text in logged)
     assert max(map(len, logged)) <= 2_000
     assert pieces_in(what_is_stored(tmp_path)) == set()
+
+
+@pytest.mark.parametrize(
+    ("body", "options"),
+    [
+        (secret_bodies.fetches_on_the_loop, {}),
+        (secret_bodies.fetches, {}),
+        (secret_bodies.fetches, {"executor": "process"}),
+    ],
+)
+@pytest.mark.parametrize("store", ["postgres", "postgres, encrypted", "sqlite, encrypted"])
+async def test_what_a_body_masks_is_masked_on_every_store_and_beneath_a_codec(body, options, store, tmp_path, request):
+    """A12, E1: places are remembered there as well, the next attempt is given it whole, and a page masks it."""
+    url = request.getfixturevalue("place").url if "postgres" in store else f"sqlite:///{tmp_path / 'boss.db'}"
+    boss = Orchestrator(url, codec=AesGcmCodec({"k1": new_key()}) if "encrypted" in store else None)
+    boss.register("fetches", body, max_retries=1, retry=RetryPolicy(first_s=0.01), **options)
+    payload = {"inner": {"a": ["ada", CANARY], "x": []}, "plain": f"before {CANARY}"}
+    async with boss:
+        run = await (await boss.trigger("fetches", payload)).wait(timeout=60)
+        page = await boss.ask(lambda views: page_of_run(views, run.id))
+
+    assert json.loads(run.result) == {"fetched": "[redacted]", "given": "[redacted]"}
+    assert [line.text for line in page.log] == ["got [redacted] and {'a': ['ada', '[redacted]'], 'x': []}"]
+    assert page.run.payload == b'{"inner":{"a":["ada","[redacted]"],"x":[]},"plain":"[redacted]"}'
+    assert json.loads(run.payload) == payload
+    assert CANARY not in f"{run.error} {run.attempts} {run.masked} {page.log}"
 
 
 @pytest.mark.parametrize(
