@@ -276,3 +276,110 @@ def test_a_head_that_is_none_is_refused(cli, desk):
     for wrong in ("nowhere", "empty", "other", "abc"):
         assert cli("audit", "verify", "--head", wrong).code == 2
     assert verified(cli, "--head", "0" * 64, code=3)["doubts"]
+
+
+# ── moved, examined, and who may come in ─────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def old(desk, monkeypatch):
+    """The desk's store, to be moved by name."""
+    monkeypatch.delenv("SHIFTBOSS_STORE")
+    return desk
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_a_store_that_moves_takes_its_key_along(cli, old, kind, request):
+    """A8: what was sealed there is proven here, and what is done here is sealed with the same key."""
+    target = f"sqlite:///{old / 'new' / 'moved.db'}" if kind == "sqlite" else request.getfixturevalue("place").url
+    (old / "new").mkdir()
+    moved = cli("migrate", "--from", f"sqlite:///{old / STORE}", "--to", target)
+    before = cli("audit", "verify", "--store", target, "--json")
+    assert cli("run", "app.py", "--store", target, "--burst").code == 0
+    assert cli("disable", "mail", "--store", target).code == 0
+    after = cli("audit", "verify", "--store", target, "--json")
+
+    assert moved.code == 0
+    assert "the key of the audit is in" in moved.err
+    assert ("SHIFTBOSS_AUDIT_KEY_FILE" in moved.err) is (kind == "postgres")
+    assert (before.code, before.json["proven"], before.json["rows"]) == (0, 4, 4)
+    assert (after.code, after.json["proven"], after.json["doubts"]) == (0, after.json["rows"], [])
+    if kind == "sqlite":
+        key = old / "new" / "moved.db.audit-key"
+        assert key.read_bytes() == (old / f"{STORE}.audit-key").read_bytes()
+        assert stat.S_IMODE(key.stat().st_mode) == 0o600
+
+
+def test_a_tail_that_was_cut_before_a_move_is_found_behind_it(cli, old):
+    """A8: what this machine remembers goes along."""
+    sql("DELETE FROM audit WHERE id = (SELECT max(id) FROM audit)")
+    sql("DELETE FROM audit_seal WHERE id = (SELECT max(id) FROM audit_seal)")
+    target = f"sqlite:///{old / 'moved.db'}"
+    assert cli("migrate", "--from", f"sqlite:///{old / STORE}", "--to", target).code == 0
+
+    assert cli("audit", "verify", "--store", target).code == 3
+
+
+def test_a_key_that_is_there_already_stays_the_first(cli, old):
+    target = old / "moved.db"
+    (old / "moved.db.audit-key").write_text("a-key-of-the-targets-own\n")
+    (old / "moved.db.audit-key").chmod(0o600)
+    assert cli("migrate", "--from", f"sqlite:///{old / STORE}", "--to", f"sqlite:///{target}").code == 0
+
+    lines = (old / "moved.db.audit-key").read_text().splitlines()
+    assert lines == ["a-key-of-the-targets-own", (old / f"{STORE}.audit-key").read_text().strip()]
+    assert cli("audit", "verify", "--store", f"sqlite:///{target}").code == 0
+
+
+def test_a_move_says_whose_the_key_is_where_a_variable_names_it(cli, old, monkeypatch):
+    monkeypatch.setenv("SHIFTBOSS_AUDIT_KEY_FILE", str(old / f"{STORE}.audit-key"))
+    moved = cli("migrate", "--from", f"sqlite:///{old / STORE}", "--to", f"sqlite:///{old / 'moved.db'}")
+
+    assert "the key of the audit is that of SHIFTBOSS_AUDIT_KEY_FILE" in moved.err
+    assert not (old / "moved.db.audit-key").exists()
+
+
+def about_the_audit(cli) -> list[tuple[str, str]]:
+    return [
+        (each["severity"], each["text"])
+        for each in cli("doctor", "--json").json["findings"]
+        if each["about"] == "audit"
+    ]
+
+
+def test_doctor_verifies_the_seals_and_says_what_cannot_be_verified(cli, desk):
+    """A8"""
+    good = about_the_audit(cli)
+    key = Path(f"{STORE}.audit-key").rename("elsewhere")
+    without = about_the_audit(cli)
+    key.rename(f"{STORE}.audit-key")
+    sql("UPDATE audit SET data = json_set(data, '$.by', 'bob') WHERE id = (SELECT min(id) FROM audit)")
+    changed = about_the_audit(cli)
+
+    assert good == [("good", "4 rows verified: 4 proven")]
+    ((severity, text),) = without
+    assert severity == "warning"
+    assert text.startswith("of 4 rows 0 can be verified, for its key is not here: rows up to")
+    assert [severity for severity, _ in changed] == ["problem"]
+    assert "the rows are not those that were sealed" in changed[0][1]
+
+
+def test_doctor_looks_at_the_newest_rows_alone_where_there_are_many(cli, desk, monkeypatch):
+    """Bounded; what it left out it says, and it is no doubt of its own."""
+    newest = ids()[-1] - ids()[-2]
+    monkeypatch.setattr("shiftboss.cli.doctor.MAX_ACTS", newest)
+    found = about_the_audit(cli)
+    sql("UPDATE audit SET data = json_set(data, '$.by', 'bob') WHERE id = (SELECT min(id) FROM audit)")
+
+    assert found == [("good", "the newest 1 row verified: 1 proven")]
+    assert about_the_audit(cli) == found
+    assert cli("audit", "verify").code == 3
+
+
+def test_who_gives_and_takes_tokens_stands_in_the_audit(cli, desk):
+    """A1"""
+    assert cli("token", "new", "ci", "--role", "operator").code == 0
+    assert cli("token", "remove", "ci").code == 0
+    found = [(act["by"], act["action"], act["after"]) for act in cli("audit", "--json").lines[:2]]
+
+    assert found == [("ada", "token remove", "ci"), ("ada", "token new", "ci operator")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import httpx
 import pytest
 
@@ -229,3 +231,28 @@ def test_a_token_of_the_environment_that_is_another_one_now_is_noted(file_shop, 
         found = [(act.action, act.before, act.after) for act in file_shop.sync.audit()][::-1]
 
     assert found[0] == ("access changed", "token as it was", "token with another secret")
+
+
+async def test_an_export_is_one_act_of_who_asks_for_it(shop):
+    """A1: the dashboard's button; with its filter and how many; masked (A12), and refused where the host says so."""
+
+    def sees(request):
+        name = request.headers.get("x-user", "")
+        return "viewer", name, lambda action, worker: name == "ada" or (action, worker) != ("export_many", "send")
+
+    async with started(shop, sees, **{"x-user": "ada"}) as api:
+        for to in ("broken", "nobody"):
+            await (await shop.trigger("send", {"to": to, "password": "open-sesame"})).wait(timeout=30)
+        body = {"filter": {"worker": "send", "error": "ValueError"}}
+        found = await api.http.post("/api/v1/dead-letters/export", json=body, headers=SAME_ORIGIN)
+        refused = await api.http.post(
+            "/api/v1/dead-letters/export", json=body, headers={**SAME_ORIGIN, "x-user": "bob"}
+        )
+        acts = [(act.by, act.action, act.worker, act.after) for act in await shop.audit()]
+
+    (line,) = map(json.loads, found.text.splitlines())
+    assert (found.headers["shiftboss-lines"], found.headers["content-type"]) == ("1", "application/x-ndjson")
+    assert (line["worker"], line["run"]["payload"]) == ("send", {"password": "[redacted]", "to": "broken"})
+    assert line["run"]["attempts"][0]["error"]["message"] == "cannot send with [redacted]"
+    assert (refused.status_code, refused.json()["type"].rpartition(":")[2]) == (403, "not-permitted")
+    assert ("ada", "export dead letters", "send", "error ValueError, 1 by the API") in acts

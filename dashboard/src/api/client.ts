@@ -36,6 +36,11 @@ export function post<T>(path: string, body: unknown = {}): Promise<T> {
   return asked<T>(address(path), sent("POST", body));
 }
 
+/** An order whose answer is read as it comes. */
+export function postForStream(path: string, body: unknown, signal: AbortSignal): Promise<Response> {
+  return right(address(path), { ...sent("POST", body), signal });
+}
+
 export function remove(path: string): Promise<void> {
   return asked<void>(address(path), sent("DELETE", {}));
 }
@@ -54,8 +59,14 @@ function sent(method: string, body: unknown): RequestInit {
 }
 
 async function asked<T>(url: string, options: RequestInit): Promise<T> {
+  const response = await right(url, options);
+  return (response.status === 204 ? undefined : await response.json()) as T;
+}
+
+/** An answer that is a success.  Throws a Problem. */
+async function right(url: string, options: RequestInit): Promise<Response> {
   const response = await answered(url, options);
-  if (response.ok) return (response.status === 204 ? undefined : await response.json()) as T;
+  if (response.ok) return response;
   const problem = await problemOf(response);
   if (response.status === 401 && problem.kind === "no-token") onNoSession();
   throw problem;

@@ -337,6 +337,11 @@ export interface Explanation {
   behind: number | null;
 }
 
+/** Which dead letters. */
+export interface ExportMany {
+  filter: LetterChoice;
+}
+
 /** Who waits for whom, who excludes whom, and what they share. */
 export interface Graph {
   nodes: Array<GraphNode>;

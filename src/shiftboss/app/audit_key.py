@@ -17,6 +17,7 @@ import secrets
 import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -91,6 +92,39 @@ def keys_of(store: Store, *, create: bool) -> Keys | None:
             error,
         )
         return None
+
+
+class HandedOver(NamedTuple):
+    """What became of the key when its store moved.  *given_by*: the variable that names it; then no file moves."""
+
+    source: Path | None
+    target: Path | None
+    given_by: str = ""
+
+
+def hand_over(source: Store, target: Store) -> HandedOver:
+    """Let the key of *source* verify what it sealed in *target*, its copy, and go on with it; what is remembered too.
+
+    A key that *target* has already stays the first, and the other is one of its former keys.  Raises
+    ConfigurationError, OSError.
+    """
+    (old, old_memory), (new, new_memory) = _places(source), _places(target)
+    for variable in ("SHIFTBOSS_AUDIT_KEY", "SHIFTBOSS_AUDIT_KEY_FILE"):
+        if os.environ.get(variable):
+            old = None
+            break
+    else:
+        variable = ""
+    if old_memory is not None and new_memory is not None and not new_memory.exists() and old_memory.exists():
+        _write(new_memory, old_memory.read_bytes())
+    if old is None or new is None or not old.exists():
+        return HandedOver(None, None, variable)
+    files = [new, old] if new.exists() else [old]
+    for file in files:
+        _read_own(file)  # each is right
+    lines = dict.fromkeys(line for file in files for line in file.read_text(encoding="utf-8").split())
+    _write(new, "".join(f"{line}\n" for line in lines).encode())
+    return HandedOver(old, new)
 
 
 def _places(store: Store) -> tuple[Path | None, Path | None]:

@@ -389,6 +389,19 @@ class Views:
         with self._session.read() as reader:
             return verify(_seals(reader), _rows(reader), keys=known, heads=[*heads, *remembered], now=self._clock.now())
 
+    def verify_newest(self, keys: Keys | None, *, rows: int) -> tuple[AuditVerdict, bool]:
+        """The same of the newest *rows* at most, from a seal on; and whether these are all that there are."""
+        known, remembered = ((), ()) if keys is None else (keys.keys, keys.heads)
+        now = self._clock.now()
+        with self._session.read() as reader:
+            head = reader.last_seal()
+            older = reader.seals(after=head.id - rows - 1, limit=1) if head is not None and head.id > rows else []
+            if not older:
+                return verify(_seals(reader), _rows(reader), keys=known, heads=remembered, now=now), True
+            after = older[0].id
+            seals, newest = _seals(reader, after - 1), _rows(reader, after)
+            return verify(seals, newest, keys=known, heads=remembered, now=now, since=after), False
+
     def lines(self, run_id: int, *, after: tuple[int, int] = (0, 0)) -> list[LogLine]:
         """What attempts of a run logged.  Raises UnknownRun when there is neither a line nor a run."""
         with self._session.read() as reader:
@@ -657,15 +670,13 @@ def _fits(act: Act, wanted: AuditFilter) -> bool:
     )
 
 
-def _rows(reader: Reader) -> Iterator[AuditRow]:
-    after = 0
+def _rows(reader: Reader, after: int = 0) -> Iterator[AuditRow]:
     while page := reader.audit(after=after, limit=AUDIT_PAGE):
         yield from page
         after = page[-1].id
 
 
-def _seals(reader: Reader) -> Iterator[Seal]:
-    after = 0
+def _seals(reader: Reader, after: int = 0) -> Iterator[Seal]:
     while page := reader.seals(after=after, limit=AUDIT_PAGE):
         yield from page
         after = page[-1].id

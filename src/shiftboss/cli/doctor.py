@@ -20,6 +20,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from shiftboss.app.audit_key import Keys
 from shiftboss.app.node import package_version
 from shiftboss.app.views import SystemStatus, Views
 from shiftboss.cli import times, words
@@ -40,6 +41,8 @@ ALMOST_NOTHING_BYTES = 16 * 1024 * 1024
 LONG_WAL_BYTES = 128 * 1024 * 1024  # twice what a checkpoint cuts it to: somebody keeps it from being reused
 CLOCKS_AGREE_S = 5.0
 MAX_ASIDE = 1000  # counted
+MAX_ACTS = 10_000  # rows of the audit that are verified: some 100 ms
+SHOWN_DOUBTS = 5
 MAX_WAITING = 10_000  # unfinished runs whose keys are looked at, the newest: a second
 ONE_NODE = 100  # slots, where no node lives to be asked
 REMEDIES = {
@@ -340,6 +343,32 @@ def _health(found: SystemStatus) -> Iterator[Finding]:
             str(reason),
             remedy.format(worker=reason.worker),
         )
+
+
+def audit(views: Views, keys_of_it: Callable[[], Keys | None]) -> Iterator[Finding]:
+    """Whether the newest acts are what was sealed, and who cannot be held to that from here (A8)."""
+    try:
+        keys = keys_of_it()
+    except ConfigurationError as error:
+        yield Finding(Severity.PROBLEM, "audit", str(error), "with that key others can seal; see docs/how-to/audit.md")
+        return
+    found, is_all = views.verify_newest(keys, rows=MAX_ACTS)
+    if not found.rows and found.head is None:
+        yield Finding(Severity.GOOD, "audit", "nobody has done anything yet")
+        return
+    of = words.plural(found.rows, "row") if is_all else f"the newest {words.plural(found.rows, 'row')}"
+    rest = "" if is_all else "all of them: shiftboss audit verify"
+    for doubt in found.doubts[:SHOWN_DOUBTS]:
+        yield Finding(Severity.PROBLEM, "audit", doubt.text, "shiftboss audit verify; keep the store as it is")
+    if not found.is_proven and found.holds:
+        lacks = "its key is not here" if keys is None else "not all of its keys are here"
+        text = f"of {of} {found.proven:,} can be verified, for {lacks}"
+        sealed = "; ".join(each for each in found.limits if "sealed with the key" in each)
+        remedy = "name the file of that key: SHIFTBOSS_AUDIT_KEY_FILE, see docs/how-to/audit.md"
+        yield Finding(Severity.WARNING, "audit", f"{text}: {sealed}" if sealed else text, remedy)
+    elif found.holds:
+        unsealed = f", {found.unsealed:,} above the last seal" if found.unsealed else ""
+        yield Finding(Severity.GOOD, "audit", f"{of} verified: {found.proven:,} proven{unsealed}", rest)
 
 
 def unreadable(views: Views) -> Iterator[Finding]:

@@ -49,9 +49,18 @@ class AuditVerdict(Value, frozen=True, omit_defaults=False):
 
 
 def verify(
-    seals: Iterable[Seal], rows: Iterable[AuditRow], *, keys: Collection[Key], heads: Collection[Head], now: datetime
+    seals: Iterable[Seal],
+    rows: Iterable[AuditRow],
+    *,
+    keys: Collection[Key],
+    heads: Collection[Head],
+    now: datetime,
+    since: int = 0,
 ) -> AuditVerdict:
-    """Hold *rows* against *seals*, both in order, and both against *heads*: what was known of them elsewhere."""
+    """Hold *rows* against *seals*, both in order, and both against *heads*: what was known of them elsewhere.
+
+    *since*: the number of the first seal, where what is before it was left out and not taken by retention.
+    """
     check = _Check(keys, heads)
     pending = iter(seals)
     seal = next(pending, None)
@@ -69,7 +78,7 @@ def verify(
     while seal is not None:
         check.seal(seal)
         seal = next(pending, None)
-    return check.verdict(now)
+    return check.verdict(now, since)
 
 
 class _Check:
@@ -136,10 +145,11 @@ class _Check:
     def _doubt(self, what: str, first: int, last: int, text: str) -> None:
         self._doubts.append(Doubt(what, first, last, text))
 
-    def verdict(self, now: datetime) -> AuditVerdict:
+    def verdict(self, now: datetime, since: int) -> AuditVerdict:
         for head in self._heads:
             self._compare(head)
-        self._judge_retention(now)
+        if not since:
+            self._judge_retention(now)
         return AuditVerdict(
             rows=self.rows,
             removed=0 if self._anchor is None else self._anchor.rows,

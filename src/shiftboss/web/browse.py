@@ -68,10 +68,10 @@ async def runs(call: Call, params: RunsAsked) -> Runs:
 
 async def run(call: Call, params: RunAsked) -> PageOfRun:
     """All about one run: attempts with their errors, payload (secrets masked), result, chain, holds, last log lines."""
-    return await _page(call, params.run)
+    return await page_of(call, params.run)
 
 
-async def _page(call: Call, run_id: int) -> PageOfRun:
+async def page_of(call: Call, run_id: int) -> PageOfRun:
     unmasked = await call.ask(lambda views: read_page(views, run_id))
     return await asyncio.to_thread(unmasked.shown)
 
@@ -159,7 +159,7 @@ async def letter_groups(call: Call, params: GroupsAsked) -> Groups:
 
 async def letter(call: Call, params: RunAsked) -> PageOfRun:
     """One dead letter: its run with every attempt, and what became of it."""
-    page = await _page(call, params.run)
+    page = await page_of(call, params.run)
     if page.letter is None:
         raise NotAllowed(f"run {page.run.id} of {page.run.worker!r} is no dead letter, it is {page.run.status}")
     return page

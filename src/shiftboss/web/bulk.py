@@ -1,4 +1,4 @@
-"""The same for everything that fits a filter: cancel runs; replay, resolve or discard dead letters.
+"""The same for everything that fits a filter: cancel runs; replay, resolve, discard or export dead letters.
 
 Rules of this file
 - It acts on the filter, not on a page of it, and only if it fits as many as the caller was shown (`expect`).
@@ -10,24 +10,28 @@ Rules of this file
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
+from starlette.responses import StreamingResponse
 
+from shiftboss.app.facts import encoded, facts
 from shiftboss.app.letters import Choice, open_letters
 from shiftboss.app.views import Views
 from shiftboss.core.model import DeadLetter, Run, Status
 from shiftboss.core.policy import Rate
 from shiftboss.core.value import Value
-from shiftboss.errors import CallerError
+from shiftboss.errors import CallerError, UnknownRun
 from shiftboss.ports import HistoryFilter
 from shiftboss.web.asked import GroupsAsked, Instant, Name, RunId
+from shiftboss.web.browse import page_of
 from shiftboss.web.do import Note
 from shiftboss.web.operation import Call
-from shiftboss.web.problems import Problem, kind_of
+from shiftboss.web.problems import Problem, harmless, kind_of
 
+MAX_EXPORTED = 2000  # some seconds; a browser keeps them in memory
 MAX = 10_000  # some seconds of the store's time
 TOGETHER = 500  # callers that wait for the same commits
 MAX_SHOWN = 20
@@ -133,6 +137,40 @@ async def discard_many(call: Call, body: CloseMany) -> Done:
     await _must(call, "discard", found)
     ids = [each.run for each in found]
     return await _all(found, ids, body, lambda _, each: call.boss.discard(each.run, note=body.note))
+
+
+class ExportMany(msgspec.Struct, frozen=True):
+    """Which dead letters."""
+
+    filter: LetterChoice
+
+
+async def export_many(call: Call, body: ExportMany) -> Lines:
+    """All open dead letters that fit a filter with their runs, as a line of JSON each; secrets masked.
+
+    The oldest first, at most 2,000; `shiftboss-lines` says how many lines there will be.
+    """
+    found = (await call.ask(lambda views: _letters(views, body.filter)))[:MAX_EXPORTED]
+    await _must(call, "export_many", found)
+    wanted = body.filter
+    asked = [f"{name} {value}" for name, value in (("error", wanted.error), ("since", wanted.since)) if value]
+    await call.boss.record(
+        "export dead letters", about=wanted.worker, after=", ".join([*asked, f"{len(found):,} by the API"])
+    )
+    return Lines(_exported(call, found), headers={"shiftboss-lines": str(len(found))})
+
+
+class Lines(StreamingResponse):
+    media_type = "application/x-ndjson"
+
+
+async def _exported(call: Call, found: Sequence[DeadLetter]) -> AsyncIterator[bytes]:
+    for letter in found:
+        try:
+            run: Run | None = (await page_of(call, letter.run)).run
+        except UnknownRun:  # retention was faster
+            run = None
+        yield harmless(encoded({**facts(letter), "run": run})) + b"\n"
 
 
 # ── choosing ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from shiftboss.app.audit_key import keys_of
 from shiftboss.app.views import Views
 from shiftboss.cli import doctor as examine
 from shiftboss.cli import dump, place, table, talk, words
@@ -97,6 +98,7 @@ def _store(url: str) -> Iterator[Finding]:
         yield from examine.unreadable(views)
         yield from examine.codecs(views)
         yield from examine.relations(views)
+        yield from examine.audit(views, lambda: keys_of(found, create=False))
     except ShiftbossError as error:
         yield examine.failed("store", error)
     finally:

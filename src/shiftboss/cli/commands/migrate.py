@@ -7,11 +7,14 @@ from contextlib import closing
 
 import click
 
+from shiftboss.app.audit_key import hand_over
 from shiftboss.app.moving import Moved, Stage, move
 from shiftboss.cli import dump, place, table, talk
 from shiftboss.cli.command import Command, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.clock import SystemClock
+from shiftboss.errors import ConfigurationError
+from shiftboss.ports import Store
 from shiftboss.stores.urls import open_store
 
 LINE_RUNS = 10_000  # some ten seconds
@@ -38,7 +41,7 @@ def migrate(as_json: bool, source: str | None, target: str | None, store: str | 
 
     With --from and --to all of a store is carried into another: workers with what was decided about them, waiting
     runs, dead letters, history, logs.  Nodes must be stopped before.  The source stays as it is; what was moved is
-    compared with it by counts and digests.
+    compared with it by counts and digests.  The key of the audit, which lies beside the source, is taken along.
     """
     if source is not None or target is not None:
         if source is None or target is None or store is not None:
@@ -69,12 +72,33 @@ def _move(source: str, target: str, *, as_json: bool) -> int:
                 moved = move(old, new, on_progress=_show)
             finally:
                 talk.overwrite()
+            _hand_over_the_key(old, new)
     if as_json:
         dump.one(moved)
     else:
         table.show(COLUMNS, _rows(moved))
         talk.note(f"{moved.target} holds all of {moved.source}, which stays as it is; start nodes on the new one only")
     return Exit.DONE
+
+
+def _hand_over_the_key(old: Store, new: Store) -> None:
+    """Its audit is verified, and goes on, with the key that sealed it (A8)."""
+    try:
+        key = hand_over(old, new)
+    except (OSError, ConfigurationError) as error:
+        talk.warn(f"the key of the audit was not taken along: {error}; see docs/how-to/audit.md")
+        return
+    if key.given_by:
+        talk.note(f"the key of the audit is that of {key.given_by}: give it to the nodes of the new store as well")
+    elif key.target is not None:
+        talk.note(f"the key of the audit is in {key.target} as well; back it up apart from the store")
+        if getattr(new, "path", None) is None:
+            talk.note(
+                f"that is for this user on this machine; copy {key.source} to every other one with nodes, for their "
+                "user alone (mode 0600), and name it there: SHIFTBOSS_AUDIT_KEY_FILE"
+            )
+    else:
+        talk.note("no key of the audit is here: nodes make a new one, and what is sealed already needs the old one")
 
 
 def _rows(moved: Moved) -> list[list[str | table.Cell]]:
