@@ -50,6 +50,7 @@ class Node:
         self.put: list[Fact] = []
         self.flights = Flights(
             self.world.node.id,
+            self.clock,
             bodies={"job": None},
             executors={"hand": self.hand},
             kinds={"job": "hand"},

@@ -127,6 +127,13 @@ class Relations(Value, frozen=True):
         return tuple(seen)
 
 
+def may_not_overlap(relations: Relations, one: Definition, other: Definition) -> bool:
+    """Whether a limit or a block could keep runs of the two from running at the same time (C1, B1, B9)."""
+    if one.name == other.name:
+        return other.concurrency is not None
+    return relations.conflict(one.name, other.name) or not one.uses.keys().isdisjoint(other.uses)
+
+
 def part_of(first: str) -> int:
     """The part of the component whose first worker, by name, is *first*: the CRC-32 of its UTF-8, modulo 64."""
     return crc32(first.encode()) % PARTS

@@ -121,6 +121,7 @@ class Engine:
         self._inbox = Inbox(self._ring)
         self._flights = Flights(
             node.id if node is not None else "",
+            clock,
             bodies=bodies or {},
             executors=self._executors,
             kinds={definition.name: definition.executor for definition in definitions},
@@ -419,24 +420,31 @@ class Engine:
         return [fact for fact in facts if not fact.adds_work]
 
     def _take(self, turn: Turn, facts: Sequence[Fact]) -> None:
-        """Tell what a committed turn brought about, and start what it claimed."""
+        """Tell what a committed turn brought about, those first who must end, and start what it claimed."""
         tell(turn.answers)
         reports = [fact.report for fact in facts if fact.report is not None]
         if reports:
             self._count_landed(reports, turn.events)
-        if turn.starts:
-            if self._lease.is_trusted and self._shutdown.requests == 0:
-                self._flights.start(self._cycle.snapshot, turn.starts)
-            else:
-                stops = self._shutdown.requests > 0
-                came_between = "the node was told to stop" if stops else "the lease ran out"
-                self._flights.refuse(turn.starts, f"{came_between} before the start")
         if turn.claims_read or any(fact.needs.runs for fact in facts):
-            self._flights.look(self._cycle.snapshot)
+            self._flights.look(self._cycle.snapshot, starting=turn.starts)
             if self._node is not None and self._node.id not in self._cycle.snapshot.nodes:
                 self._lease.lost()
+        self._start(turn)
         tell(self._waiters.ended(turn.events, self._session, claims_read=turn.claims_read))
         self._publish(turn)
+
+    def _start(self, turn: Turn) -> None:
+        """What this turn has claimed, and what was held back (B7)."""
+        flights, snapshot = self._flights, self._cycle.snapshot
+        stops = self._shutdown.requests > 0
+        if self._lease.is_trusted and not stops:
+            if turn.starts:
+                flights.start(snapshot, turn.starts)
+            flights.release(snapshot)
+        else:
+            came_between = "the node was told to stop" if stops else "the lease ran out"
+            flights.refuse(turn.starts, f"{came_between} before the start")
+            flights.give_back_held(f"{came_between} before the start")
 
     def _measured(self, duration_s: float) -> None:
         self._slowest_turn_s = max(self._slowest_turn_s, duration_s)
@@ -476,7 +484,7 @@ class Engine:
         now, now_s = self._clock.now(), self._clock.monotonic_s()
         waits = [MAX_WAIT_S, self._shutdown.next_s(now_s), self.contact.write_in_s, self._sealing.due_in_s]
         if self._node is not None:
-            waits += (self._lease.renew_in_s, self._retention.due_in_s)
+            waits += (self._lease.renew_in_s, self._retention.due_in_s, self._flights.release_in_s)
             if self._needs_ticks():
                 waits.append(self._ticked_s + TICK_S - now_s)
         agenda = self._cycle.agenda.next_at if self._announced is Phase.RUNNING else None
@@ -557,6 +565,7 @@ class Engine:
             return
         began, self._announced = self._announced, phase
         if began is Phase.RUNNING:
+            self._flights.give_back_held("the node was told to stop before the start")
             self._in_flight = self._flights.ids()
             log.info("stopping; attempts in flight, waited for: %d", len(self._flights))
             for executor in self._executors.values():

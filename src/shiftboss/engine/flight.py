@@ -4,18 +4,32 @@ Rules of this file
 - Each ends with exactly one report; it is taken off when that report was applied.
 - What bodies say goes into the store once a second, by the engine's tick, however often they say it; the last word goes
   before the report of its attempt.
-- An attempt whose claim is no longer ours is told to stop; whatever it reports is void (C3, C5).
+- An attempt whose claim is no longer ours is told to stop; whatever it reports is void (C3, C5).  What must not run
+  beside it is held back here until it has ended, or has had its grace (B7): claimed, and handed to no executor.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from shiftboss.core.model import MAX_LINES, Interrupted, LogLine, Outcome, Progress, Report, Run, TimedOut
+from shiftboss.clock import Clock
+from shiftboss.core.graph import may_not_overlap
+from shiftboss.core.model import (
+    MAX_LINES,
+    Cancelled,
+    Interrupted,
+    LogLine,
+    Outcome,
+    Progress,
+    Report,
+    Run,
+    TimedOut,
+)
 from shiftboss.core.note import Note
 from shiftboss.core.redact import places_of
 from shiftboss.core.snapshot import Snapshot
@@ -23,13 +37,30 @@ from shiftboss.core.value import replace, seconds_between
 from shiftboss.engine.cycle import Launchable
 from shiftboss.engine.fact import Fact, logged, noted, reported
 from shiftboss.engine.redacting import redacted, said_without_secrets
+from shiftboss.logs import get_logger
 from shiftboss.ports import Body, Executor, Launch, Raised, StopReason
+
+log = get_logger("shiftboss.engine")
+
+KILLED_WITHIN_S = 2.0  # from the KILL that follows the grace to the report of it, on a busy machine
+
+Key = tuple[int, int]  # (run, fence)
+
+
+@dataclass(slots=True)
+class _Held:
+    """A launch that waits for somebody's end here."""
+
+    launch: Launch
+    since_s: float
+    until_s: float  # at the latest
 
 
 class Flights:
     def __init__(
         self,
         node: str,
+        clock: Clock,
         *,
         bodies: Mapping[str, Body],
         executors: Mapping[str, Executor],
@@ -40,6 +71,7 @@ class Flights:
         secrets: tuple[str, ...] = (),
     ) -> None:
         self._node = node
+        self._clock = clock
         self._bodies = bodies
         self._executors = executors
         self._kinds = kinds  # worker → its executor here: the newest declaration may be of another kind (M7)
@@ -47,18 +79,21 @@ class Flights:
         self._code_version = code_version
         self._traced = traced
         self._secrets = secrets
-        self._flights: dict[int, Launch] = {}
+        self._flights: dict[int, Launch] = {}  # the newest attempt of each run
+        self._older: dict[Key, Launch] = {}  # earlier attempts of those runs, until their reports were applied
+        self._orphans: dict[Key, float] = {}  # claims that were lost while their bodies run → until when they matter
+        self._held: dict[Key, _Held] = {}  # not handed to their executor; who takes one out starts or reports it
         # Protects `_lines`, and that nothing an attempt said is put after its report.  Re-entrant: putting may log.
         self._saying = threading.RLock()
-        self._lines: dict[tuple[int, int], deque[LogLine]] = {}  # by (run, fence): logged and not put yet
-        self._notes: dict[tuple[int, int], Note] = {}  # likewise: the newest progress or heartbeat
-        self._told: dict[int, StopReason] = {}  # those that were told to stop
+        self._lines: dict[Key, deque[LogLine]] = {}  # logged and not put yet
+        self._notes: dict[Key, Note] = {}  # likewise: the newest progress or heartbeat
+        self._told: dict[Key, StopReason] = {}  # those that were told to stop
         self._raised: dict[int, Raised] = {}  # by run: of those that landed, until it is taken
-        self._unentered: set[tuple[int, int]] = set()  # (run, fence) of claims that are being handed back
-        self._ended: set[tuple[int, int]] = set()  # likewise: bodies that have ended, and whose report is on its way
+        self._unentered: set[Key] = set()  # claims that are being handed back
+        self._ended: set[Key] = set()  # bodies that have ended, and whose report is on its way
 
     def __len__(self) -> int:
-        return len(self._flights)
+        return len(self._flights) + len(self._older)
 
     def __contains__(self, run_id: int) -> bool:
         return run_id in self._flights
@@ -66,10 +101,12 @@ class Flights:
     def ids(self) -> frozenset[int]:
         return frozenset(self._flights)
 
+    # ── starting ─────────────────────────────────────────────────────────────────────────────────────────────────
+
     def start(self, snapshot: Snapshot, starts: Iterable[Launchable]) -> None:
-        """Hand the claimed runs to their executors: one hop for each executor."""
+        """Hand the claimed runs to their executors, one hop for each; or hold them back: `release` starts those."""
         by_kind: dict[str, list[Launch]] = {}
-        for start in starts:
+        for start in self._newest(starts):
             run = start.run
             name = run.worker
             definition = snapshot.workers[name].definition
@@ -85,16 +122,110 @@ class Flights:
                 secrets=self._secrets,
             )
             self._traced(launch)
+            earlier = self._flights.get(run.id)
+            if earlier is not None:
+                self._older[run.id, _fence(earlier.run)] = earlier
+                self._orphan(earlier)
             self._flights[run.id] = launch
-            if self._told:
-                self._told.pop(run.id, None)  # that was an earlier claim of the same run
+            if self._orphans and self._hold(snapshot, launch):
+                continue
             launches = by_kind.get(self._kinds[name])
             if launches is None:
                 by_kind[self._kinds[name]] = [launch]
             else:
                 launches.append(launch)
+        self._hand_out(by_kind)
+
+    def _hand_out(self, by_kind: Mapping[str, list[Launch]]) -> None:
         for kind, launches in by_kind.items():
             self._executors[kind].start(launches)
+
+    def _newest(self, starts: Iterable[Launchable]) -> Collection[Launchable]:
+        """Of a run that was claimed twice before anything was started, the store set back in between, the later one."""
+        newest: dict[int, Launchable] = {}
+        for start in starts:
+            earlier = newest.get(start.run.id)
+            if earlier is not None:
+                self._hand_back(earlier.run, "it was claimed once more before its start")
+            newest[start.run.id] = start
+        return newest.values()
+
+    # ── bodies whose claim is gone, and what waits for their end ─────────────────────────────────────────────────
+
+    def _orphan(self, launch: Launch) -> None:
+        """The claim of *launch* is gone: it is told, and matters to others as long as it may be expected to end."""
+        key = (launch.run.id, _fence(launch.run))
+        if key in self._orphans:
+            return
+        grace_s = launch.definition.cancel_grace_s + KILLED_WITHIN_S
+        self._orphans[key] = self._clock.monotonic_s() + grace_s
+        self._tell(launch, StopReason.LEASE)
+
+    def _hold(self, snapshot: Snapshot, launch: Launch) -> bool:
+        """Whether *launch* waits for an orphan."""
+        run, now_s = launch.run, self._clock.monotonic_s()
+        until_s = self._in_the_way_until_s(snapshot, launch)
+        if until_s <= now_s:
+            return False
+        self._held[run.id, _fence(run)] = _Held(launch, now_s, until_s)
+        log.warning(
+            "run %d of %s waits for a body on this node that lost its claim and was told to stop; it starts when that "
+            "has ended, in %.0f s at the latest",
+            run.id,
+            run.worker,
+            until_s - now_s,
+            extra={"worker": run.worker, "run": run.id},
+        )
+        return True
+
+    def _in_the_way_until_s(self, snapshot: Snapshot, launch: Launch) -> float:
+        """How long *launch* has to wait for orphans at most; in the past when it need not."""
+        until_s = 0.0
+        for key, ends_s in list(self._orphans.items()):
+            orphan = self._of(*key)
+            if orphan is None or key in self._ended or orphan is launch:
+                continue
+            is_same = key[0] == launch.run.id
+            if is_same or may_not_overlap(snapshot.relations, orphan.definition, launch.definition):
+                until_s = max(until_s, ends_s)
+        return until_s
+
+    def release(self, snapshot: Snapshot) -> None:
+        """Start what was held back and has nobody in its way any more."""
+        now_s = self._clock.monotonic_s()
+        by_kind: dict[str, list[Launch]] = {}
+        for key, held in list(self._held.items()):
+            launch = held.launch
+            until_s = self._in_the_way_until_s(snapshot, launch)
+            if until_s > now_s:
+                held.until_s = until_s
+                continue
+            if self._held.pop(key, None) is None:
+                continue
+            if launch.run.deadline_at is not None:
+                waited_s = now_s - held.since_s
+                launch.timeout_s = _timeout_s(launch.run, launch.definition.timeout_s, waited_s=waited_s)
+            by_kind.setdefault(self._kinds[launch.run.worker], []).append(launch)
+        self._hand_out(by_kind)
+
+    @property
+    def release_in_s(self) -> float:
+        """Seconds until something that is held back is started, whatever ends before; infinite when nothing is."""
+        ends_s = min((held.until_s for held in list(self._held.values())), default=float("inf"))
+        return max(0.0, ends_s - self._clock.monotonic_s())
+
+    def give_back_held(self, reason: str) -> None:
+        """Nothing more is started here: what was held back is handed back unentered."""
+        for key in list(self._held):
+            if self._held.pop(key, None) is not None:
+                self._report(*key, Interrupted(reason=reason, began=False), 0.0)
+
+    def _of(self, run_id: int, fence: int) -> Launch | None:
+        """That very attempt."""
+        launch = self._flights.get(run_id)
+        if launch is not None and _fence(launch.run) == fence:
+            return launch
+        return self._older.get((run_id, fence))
 
     def refuse(self, starts: Iterable[Launchable], reason: str = "the lease ran out before the start") -> None:
         """C3, G1: something came between the commit and the starts; give the claims back unentered."""
@@ -111,12 +242,15 @@ class Flights:
         """Reports that were applied end their flights; those that did."""
         landed = []
         for report in reports:
-            self._unentered.discard((report.run, report.fence))
-            self._ended.discard((report.run, report.fence))
+            key = (report.run, report.fence)
+            self._unentered.discard(key)
+            self._ended.discard(key)
+            self._told.pop(key, None)
+            self._orphans.pop(key, None)
+            self._older.pop(key, None)
             launch = self._flights.get(report.run)
             if launch is not None and _fence(launch.run) == report.fence:
                 del self._flights[report.run]
-                self._told.pop(report.run, None)
                 if launch.raised is not None:
                     self._raised[report.run], launch.raised = launch.raised, None
                 landed.append(report)
@@ -127,20 +261,22 @@ class Flights:
         taken, self._raised = self._raised, {}
         return taken
 
-    def look(self, snapshot: Snapshot) -> None:
+    def look(self, snapshot: Snapshot, *, starting: Iterable[Launchable] = ()) -> None:
         """Tell those whose claim is gone or whose end was asked for; hand back claims of ours that nobody flies.
 
-        Such a claim is left when the reply to its commit was lost: committed, and never started (H5).
+        Such a claim is left when the reply to its commit was lost: committed, and never started (H5); not those that
+        are *starting* after this: whoever is in their way has been told by then.
         """
-        for run_id, launch in self._flights.items():
+        for run_id, launch in list(self._flights.items()):
             run = snapshot.running.get(run_id)
             if run is None or not run.held_by(self._node, _fence(launch.run)):
-                self._tell(launch, StopReason.LEASE)
+                self._orphan(launch)
             elif run.cancel is not None:
                 self._tell(launch, StopReason.CANCEL)
+        starting_keys = {(start.run.id, _fence(start.run)) for start in starting}
         for run in list(snapshot.running_on(self._node)):
             flown = self._flights.get(run.id)
-            if flown is None or _fence(flown.run) != _fence(run):
+            if (flown is None or _fence(flown.run) != _fence(run)) and (run.id, _fence(run)) not in starting_keys:
                 self._hand_back(run, "the reply to its claim was lost")
 
     def stop_all(self, reason: StopReason) -> None:
@@ -150,9 +286,15 @@ class Flights:
 
     def _tell(self, launch: Launch, reason: StopReason) -> None:
         run = launch.run
-        if run.id not in self._told:
-            self._told[run.id] = reason
-            self._executors[self._kinds[run.worker]].stop(run.id, _fence(run), reason)
+        key = (run.id, _fence(run))
+        if key in self._told:
+            return
+        self._told[key] = reason
+        if self._held.pop(key, None) is None:
+            self._executors[self._kinds[run.worker]].stop(*key, reason)
+        else:
+            outcome = Cancelled() if reason is StopReason.CANCEL else Interrupted(reason=str(reason), began=False)
+            self._report(*key, outcome, 0.0)
 
     def flush(self) -> None:
         """Put what bodies have said since; called about once a second."""
@@ -171,13 +313,13 @@ class Flights:
     # called by executors, from their threads
 
     def _report(self, run_id: int, fence: int, outcome: Outcome, duration_s: float) -> None:
-        launch = self._flights.get(run_id)
+        launch = self._of(run_id, fence)
         said = outcome
         outcome = redacted(launch, outcome)
         if launch is not None and launch.raised is not None and outcome != said:
             launch.raised = None  # there is a secret in it
         traceparent = None
-        if launch is not None and launch.span is not None and _fence(launch.run) == fence:
+        if launch is not None and launch.span is not None:
             traceparent = launch.span.traceparent
             launch.span.end(outcome)
         report = Report(run_id, self._node, fence, outcome, duration_s, self._code_version, traceparent)
@@ -187,7 +329,7 @@ class Flights:
             self._put(reported(report))
 
     def _signal(self, run_id: int, fence: int, kind: str, value: Any) -> None:
-        value = said_without_secrets(self._flights.get(run_id), value)
+        value = said_without_secrets(self._of(run_id, fence), value)
         key = (run_id, fence)
         match kind:
             case "progress" if isinstance(value, Progress):
@@ -204,8 +346,8 @@ class Flights:
 
     def _mask(self, run_id: int, fence: int, values: tuple[str, ...]) -> None:
         """From now on, in what the run says, and in what it said that is not put yet; in its payload by the place."""
-        launch = self._flights.get(run_id)
-        if launch is None or _fence(launch.run) != fence:
+        launch = self._of(run_id, fence)
+        if launch is None:
             return
         with self._saying:
             launch.redaction = launch.redact().knowing(values)
@@ -245,9 +387,9 @@ def _fence(run: Run) -> int:
     return run.claim.fence if run.claim is not None else 0
 
 
-def _timeout_s(run: Run, timeout_s: float | None) -> float | None:
-    """T1: an attempt's bound, or what is left until the run's deadline."""
+def _timeout_s(run: Run, timeout_s: float | None, *, waited_s: float = 0.0) -> float | None:
+    """T1: an attempt's bound, or what is left until the run's deadline, *waited_s* after its claim."""
     if run.deadline_at is None or run.claim is None:
         return timeout_s
-    left_s = max(0.001, seconds_between(run.claim.at, run.deadline_at))
+    left_s = max(0.001, seconds_between(run.claim.at, run.deadline_at) - waited_s)
     return left_s if timeout_s is None else min(timeout_s, left_s)

@@ -114,6 +114,7 @@ class SimNode:
         }
         self.flights = Flights(
             node.id,
+            sim.clock,
             bodies=bodies,
             executors=self.executors,
             kinds=kinds,
@@ -210,15 +211,16 @@ class SimNode:
             self.must_renew = False
         tell(turn.answers)
         self.flights.landed([fact.report for fact in facts if fact.report is not None])
-        if turn.starts:
-            if self.lease.is_trusted and self._shutdown.requests == 0:
-                self.flights.start(self.cycle.snapshot, turn.starts)
-            else:
-                self.flights.refuse(turn.starts)
         if turn.claims_read or any(fact.needs.runs for fact in facts):
-            self.flights.look(self.cycle.snapshot)
+            self.flights.look(self.cycle.snapshot, starting=turn.starts)
             if self.id not in self.cycle.snapshot.nodes:
                 self.lease.lost()
+        if self.lease.is_trusted and self._shutdown.requests == 0:
+            self.flights.start(self.cycle.snapshot, turn.starts)
+            self.flights.release(self.cycle.snapshot)
+        else:
+            self.flights.refuse(turn.starts)
+            self.flights.give_back_held("it came too late to start")
         self._sim.publish(turn.events)
         self.sealing.committed(turn.events)
         self.sealing.seal_what_is_owed()  # at once: nobody is woken for it
@@ -232,7 +234,7 @@ class SimNode:
 
     def _wait(self) -> None:
         """Until the next instant that is known; the bell ends it earlier."""
-        waits = [self._shutdown.next_s(self.clock.monotonic_s())]
+        waits = [self._shutdown.next_s(self.clock.monotonic_s()), self.flights.release_in_s]
         if not self._sim.leaps:
             waits.append(self.lease.renew_in_s)
         now = self.clock.now()
