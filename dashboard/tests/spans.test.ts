@@ -19,7 +19,7 @@ function aRun(more: Partial<Run>): Run {
     attempt: 0, attempts: [], claim: null, covers_until: null, missed: 0, key: null, digest: null, payload: null, forced: false,
     degraded: false, give_up_at: null, deadline_at: null, first_started_at: null, finished_at: null, cause: null, error: null, result: null, result_error: null,
     interruptions: 0, rescues: 0, cancel: null, progress: null, heartbeat_at: null, replay_of: null, caused_by: null, by: "", traceparent: null,
-    by_calendar: false, masked: [], clock_set_us: 0, encoded_by: "", undecodable: "", unreadable: null,
+    by_calendar: false, masked: [], clock_set_us: 0, encoded_by: "", place_at: null, undecodable: "", unreadable: null,
     ...more,
   };
 }

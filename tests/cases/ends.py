@@ -70,6 +70,8 @@ def end_of(folder: Path, text: str, *, head: str = HEAD, name: str = "app.py", p
 class Node:
     """`shiftboss run app.py` in *folder*, or *command* there."""
 
+    within_s = WITHIN_S
+
     def __init__(self, folder: Path, text: str, *command: str, **options: Any) -> None:
         self.folder = folder
         (folder / "app.py").write_text(text, encoding="utf-8")
@@ -107,7 +109,7 @@ class Node:
         return (self.folder / "log").read_text(encoding="utf-8", errors="replace")
 
     def until(self, is_so: Callable[[], bool], else_: str) -> None:
-        until_s = time.monotonic() + WITHIN_S
+        until_s = time.monotonic() + self.within_s
         while not is_so():
             if self.process.poll() is not None or time.monotonic() > until_s:
                 raise AssertionError(f"{else_}; exit code {self.process.poll()}\n{self.log}")

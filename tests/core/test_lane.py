@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from builders import a_run, after, an_occurrence, at
+from builders import NOON, a_run, after, an_occurrence, at
 
-from shiftboss.core.lane import FORCED, Lane
+from shiftboss.core.lane import ALL_QUEUES, FORCED, RESCUED, Lane
 from shiftboss.core.policy import Priority
 from shiftboss.core.value import replace
 from shiftboss.errors import NotLoaded
@@ -19,7 +19,7 @@ def heads(lane, queue=NORMAL):
 
 def a_prefix(*runs, least=None, standing=()):
     """A lane of which only the first normal runs were read."""
-    queues = [(number, list(runs) if number == NORMAL else [], number != NORMAL) for number in range(5)]
+    queues = [(number, list(runs) if number == NORMAL else [], number != NORMAL) for number in ALL_QUEUES]
     return Lane.read(queues, standing=standing, least=least)
 
 
@@ -30,6 +30,25 @@ class TestQueues:
         lane = Lane([a_run(id=3), a_run(id=1, due_at=after(1)), a_run(id=2)])
 
         assert heads(lane) == [2, 3, 1]
+
+    def test_what_was_interrupted_stands_at_its_place(self):
+        """P2"""
+        lane = Lane([a_run(id=1), a_run(id=2, due_at=after(1)), a_run(id=3, due_at=NOON, place_at=after(-60))])
+
+        assert heads(lane) == [3, 1, 2]
+        lane.take(3)
+        assert heads(lane) == [1, 2]
+
+    def test_what_waits_for_the_back_off_of_its_rescue_has_a_queue_of_its_own(self):
+        """P2: there it stands by its due instant, and lends or borrows as any priority may."""
+        rescued = a_run(id=3, due_at=after(9), place_at=after(-60), rescues=2, forced=True)
+        lane = Lane([a_run(id=1), rescued, replace(rescued, id=4, due_at=after(5))])
+
+        assert (heads(lane), heads(lane, RESCUED), heads(lane, FORCED)) == ([1], [4, 3], [])
+        assert lane.next_due_at == NOON
+        lane.take(1)
+        assert lane.next_due_at == after(5)
+        assert lane.holds_below(Priority.LOW)
 
     def test_each_priority_and_forced_runs_have_their_own(self):
         lane = Lane([a_run(id=1, priority="low"), a_run(id=2, priority="critical"), a_run(id=3, forced=True)])

@@ -47,6 +47,19 @@ class TestOrder:
     def test_critical_runs_stand_by_due_instant(self):
         assert self.order(a_run(priority="critical"), a_run(priority="critical", due_at=at("11:59"))) == [2, 1]
 
+    def test_what_was_interrupted_stands_where_it_stood(self):
+        interrupted = a_run(id=9, place_at=at("11:00"), attempt=0, first_started_at=at("11:58"))
+
+        assert self.order(a_run(id=1, due_at=at("11:30")), interrupted, a_run(id=2, due_at=at("10:30"))) == [2, 9, 1]
+
+    def test_what_waits_for_the_back_off_of_its_rescue_stands_in_nobodys_way(self):
+        """P2, C4: and goes before those who came after it once that is over."""
+        rescued = a_run(id=9, place_at=at("11:00"), due_at=after(60), rescues=2, first_started_at=at("11:58"))
+        runs = (rescued, a_run(id=1, due_at=at("11:30")), a_run(id=2, due_at=at("10:30")))
+
+        assert self.order(*runs) == [2, 1]
+        assert self.order(*runs, now=after(60)) == [2, 9, 1]
+
     def test_waiting_changes_no_row(self):
         run = a_run(priority="low")
 

@@ -99,6 +99,14 @@ class TestRescue:
         assert (run.due_at, run.rescues) == (after(back_off_s(RetryPolicy(), 1, 1)), 2)
         assert run.due_at > NOON
 
+    @pytest.mark.parametrize("rescues", [0, 1])
+    def test_it_keeps_its_place_in_the_queue(self, rescues):
+        """P2"""
+        world = self.rescued(a_run(status=RUNNING, due_at=at("11:00"), rescues=rescues))
+
+        (run,) = world.pending()
+        assert (run.ranks_from, run.due_at >= NOON) == (at("11:00"), True)
+
     def test_it_touches_neither_streak_nor_ring(self):
         """R2"""
         world = self.rescued(a_run(status=RUNNING), records={"a": a_record(streak=4)})

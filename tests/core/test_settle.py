@@ -370,6 +370,27 @@ class TestCancelling:
 class TestInterruption:
     """R2, G2: it is no attempt."""
 
+    def test_it_keeps_its_place_in_the_queue_however_often(self):
+        """P2"""
+        world = a_snapshot(a_run(due_at=at("11:00")))
+        for minute in (1, 2):
+            world.start(after(60 * minute))
+            world.settle(1, Interrupted(), after(60 * minute + 5))
+
+            (waiting,) = world.pending()
+            assert (waiting.ranks_from, waiting.due_at) == (at("11:00"), after(60 * minute + 5))
+
+    def test_a_retry_queues_up_anew(self):
+        """P2: with its old place it would go before the new runs of its worker, and fail again before they start."""
+        world = a_snapshot(a_run(due_at=at("11:00")))
+        world.start(NOON)
+        world.settle(1, Interrupted(), after(5))
+        world.start(after(5))
+        world.settle(1, FAILED, after(6))
+
+        (waiting,) = world.pending()
+        assert waiting.ranks_from == waiting.due_at > after(6)
+
     def test_the_attempt_is_given_back(self):
         run = a_run(status=RUNNING, attempt=3, deadline_at=at("13:00"))
         world = a_snapshot(run, records={"a": a_record(streak=2)})

@@ -101,8 +101,18 @@ def attempt_kept(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         settle,
         "_pending_again",
-        lambda draft, run, **fields: replace(real(draft, run, **fields), attempt=run.attempt),
+        lambda run, **fields: replace(real(run, **fields), attempt=run.attempt),
     )
+
+
+def places_lost(patch: pytest.MonkeyPatch) -> None:
+    real = settle._pending_again
+    patch.setattr(settle, "_pending_again", lambda run, **fields: replace(real(run, **fields), place_at=None))
+
+
+def places_not_shifted(patch: pytest.MonkeyPatch) -> None:
+    real = memory_tables.shifted
+    patch.setattr(memory_tables, "shifted", lambda run, shift: replace(real(run, shift), place_at=run.place_at))
 
 
 def stale_reports_count(patch: pytest.MonkeyPatch) -> None:
@@ -290,6 +300,8 @@ MISTAKES: tuple[Plant, ...] = (
     successor_twice,
     no_take_up,
     attempt_kept,
+    places_lost,
+    places_not_shifted,
     stale_reports_count,
     zombies_only_interrupted,
     what_stays_behind_only_interrupted,

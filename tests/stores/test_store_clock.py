@@ -29,6 +29,8 @@ WAITING = [
     a_run(8, due_at=at(0), key='quote " and "due_at":"2026-01-01T00:00:00Z"', by='{"due_at":"x"}'),
     an_occurrence(9, due_at=at(3), attempt=1, first_started_at=at(-1)),
     a_run(10, origin=Origin.ITERATION, due_at=at(30), occurs_at=at(30)),
+    a_run(13, due_at=at(2), place_at=at(-70.000003), first_started_at=at(-1)),  # interrupted: both move (P2)
+    a_run(14, due_at=at(7.5), place_at=at(-8), rescues=2, first_started_at=at(-1)),
 ]
 STANDS = [
     an_occurrence(11, due_at=at(600)),  # the rule moves it itself
@@ -47,14 +49,15 @@ def test_all_waiting_runs_move_at_once(session: Session, step_us: int):
         assert tx.clock_mark() is None
         tx.write(Change(clock=mark, shift=shift), new=())
     with session.read() as reader:
-        found = {run.id: run for run in reader.runs(range(1, 13))}
+        found = {run.id: run for run in reader.runs(range(1, 15))}
         lane = reader.lanes(["mail"], limit=100)["mail"]
         assert reader.clock_mark() == mark
 
-    assert {run_id: found[run_id] for run_id in range(1, 11)} == {run.id: shifted(run, shift) for run in WAITING}
+    assert {run.id: found[run.id] for run in WAITING} == {run.id: shifted(run, shift) for run in WAITING}
     assert [found[11], found[12].due_at] == [STANDS[0], STANDS[1].due_at]
-    heads = [run.due_at for run in lane.heads(1)]
-    assert heads == sorted(run.due_at for run in found.values() if run.status is Status.PENDING)
+    heads = [run.ranks_from for run in lane.heads(1)]
+    waiting = [run for run in found.values() if run.status is Status.PENDING and run.rescues < 2]
+    assert heads == sorted(run.ranks_from for run in waiting)
 
 
 def test_neighbours_are_told_and_the_earliest_end_is_known(session: Session, neighbour: Session):

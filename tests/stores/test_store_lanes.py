@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from store_values import a_run, at, change_runs, ended, started, store_runs
 
-from shiftboss.core.lane import FORCED, QUEUES, Lane
+from shiftboss.core.lane import FORCED, QUEUES, RESCUED, Lane
 from shiftboss.core.model import Origin
 from shiftboss.core.policy import Priority
 from shiftboss.core.value import replace
@@ -28,13 +28,36 @@ def test_each_priority_is_a_queue_and_so_are_the_forced_ones(session: Session):
         a_run(5, priority=Priority.HIGH, forced=True),
     )
 
-    assert heads(lane_of(session)) == [[1], [2], [3], [4], [5]]
+    assert heads(lane_of(session)) == [[1], [2], [3], [4], [5], []]
 
 
 def test_a_queue_is_in_order_of_due_instants_then_ids(session: Session):
     store_runs(session, a_run(1, due_at=at(3)), a_run(2, due_at=at(1)), a_run(3, due_at=at(3)), a_run(4, due_at=at(2)))
 
     assert heads(lane_of(session))[1] == [2, 4, 1, 3]
+
+
+def test_what_was_interrupted_stands_at_its_place(session: Session):
+    """P2"""
+    store_runs(session, a_run(1, due_at=at(1)), started(a_run(2, due_at=at(3))), a_run(3, due_at=at(5)))
+    change_runs(session, a_run(2, due_at=at(60), place_at=at(3), first_started_at=at(4)))
+    lane = lane_of(session)
+
+    assert heads(lane)[1] == [1, 2, 3]
+    assert lane.get(2) == a_run(2, due_at=at(60), occurs_at=at(60), place_at=at(3), first_started_at=at(4))
+
+
+def test_what_waits_for_the_back_off_of_its_rescue_hides_nobody(session: Session):
+    """P2: however short the prefix that is read, and with the instant at which it may start."""
+    backlog = [a_run(n, due_at=at(n)) for n in range(1, 9)]
+    rescued = [a_run(n, due_at=at(100 - n), place_at=at(-1), rescues=2, first_started_at=at(0)) for n in range(20, 25)]
+    store_runs(session, *backlog, *rescued)
+    lane = lane_of(session, limit=3)
+    with session.read() as reader:
+        counted = reader.counts()["mail"]
+
+    assert (heads(lane)[1], heads(lane)[RESCUED]) == ([1, 2, 3], [24, 23, 22])
+    assert counted["pending"] == 13
 
 
 def test_a_short_lane_is_whole(session: Session):
@@ -50,14 +73,14 @@ def test_a_lane_is_a_prefix_of_each_queue_that_is_longer(session: Session):
     store_runs(session, *low, a_run(8), a_run(9, priority=Priority.CRITICAL), a_run(10, priority=Priority.CRITICAL))
     lane = lane_of(session, limit=3)
 
-    assert heads(lane) == [[7, 6, 5], [8], [], [9, 10], []]
-    assert lane.whole == [False, True, True, True, True]
+    assert heads(lane) == [[7, 6, 5], [8], [], [9, 10], [], []]
+    assert lane.whole == [False, True, True, True, True, True]
 
 
 def test_a_queue_of_exactly_the_limit_does_not_count_as_whole(session: Session):
     store_runs(session, a_run(1), a_run(2))
 
-    assert lane_of(session, limit=2).whole == [True, False, True, True, True]
+    assert lane_of(session, limit=2).whole == [True, False, True, True, True, True]
 
 
 def test_the_least_is_found_behind_the_loaded_prefix(session: Session):

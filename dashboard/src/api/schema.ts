@@ -715,6 +715,7 @@ export interface Run {
   clock_set_us: number;
   undecodable: string;
   encoded_by: string;
+  place_at: string | null;
 }
 
 /** `attempt` is the one that ended with it, and `attempt_cause` how; 0 where it ended without one. */

@@ -602,9 +602,9 @@ class Views:
 
 
 def _next_run(snapshot: Snapshot, name: str) -> Run | None:
-    """The run of a lane that would come first by due instant."""
+    """The run of a lane that would come first by its place."""
     lane = snapshot.lane(name)
-    return min(lane or lane.sealed.values(), key=lambda run: (run.due_at, run.id), default=None)
+    return min(lane or lane.sealed.values(), key=lambda run: (run.ranks_from, run.id), default=None)
 
 
 def _has_one_of(digest: str | None, digests: Collection[str]) -> bool:

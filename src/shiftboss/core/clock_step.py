@@ -234,6 +234,7 @@ def _running(run: Run, shift: Shift) -> Run:
         run,
         claim=claim,
         due_at=shift.move(run.due_at),
+        place_at=shift.moved(run.place_at),
         deadline_at=shift.moved(run.deadline_at),
         heartbeat_at=shift.moved(run.heartbeat_at),
     )

@@ -26,7 +26,7 @@ from shiftboss.core.holds import (
     NotHere,
     OtherVersion,
 )
-from shiftboss.core.lane import FORCED, QUEUES, Lane
+from shiftboss.core.lane import FORCED, QUEUES, RESCUED, Lane
 from shiftboss.core.model import Claim, Node, NodeMode, Run, Status
 from shiftboss.core.policy import Priority
 from shiftboss.core.rank import Lent, Rank, effective, lend, rank
@@ -188,7 +188,11 @@ class Walk:
                 beside[least.id] = least
         if any(edge.on_failure is OnFailure.SKIP for edge in upstreams):
             beside.update((run.id, run) for run in lane.standing.values())
-        beside.update((run.id, run) for run in lane.heads(FORCED))  # of any priority (P2); a person forced them: few
+        for number in (
+            FORCED,
+            RESCUED,
+        ):  # of any priority (P2), and few: a person forced them, a node went down with them
+            beside.update((run.id, run) for run in lane.heads(number))
         for run in beside.values():
             if run.due_at > self.now:
                 self.decision.look(name, run.due_at)

@@ -1,8 +1,10 @@
 """The waiting work of one worker, as far as it has been read.
 
 Rules of this file
-- A lane is a set of *prefixes*: of each queue the first runs by due instant; all of it where `whole`.  A prefix stays
-  true while runs are added and taken, so a lane with a million runs costs what its loaded head costs.
+- A lane is a set of *prefixes*: of each queue the first runs by place; all of it where `whole`.  A prefix stays true
+  while runs are added and taken, so a lane with a million runs costs what its loaded head costs.
+- In a queue nobody who is not due stands before one who is: a run with an older place than its due instant is due
+  already, or waits in a queue of its own (RESCUED).
 - A queue that has been emptied and is not whole says so (`is_dry`): the cycle reads on before anything is decided.
 - Standing runs (made by rules: occurrence, iteration, after) are always all here.
 """
@@ -18,11 +20,21 @@ from shiftboss.core.policy import Priority
 from shiftboss.errors import NotLoaded
 
 FORCED = 4  # the queue of forced runs, behind those of the four priorities
-QUEUES = 5
+RESCUED = 5  # of runs whose rescue has a back-off: each waits for its own instant, and then ranks where it was (P2)
+QUEUES = 6
+ALL_QUEUES = tuple(range(QUEUES))
+MANY_RESCUES = 2  # C4: from the second one on there is a back-off
 
 
 def queue_of(run: Run) -> int:
+    if run.rescues >= MANY_RESCUES:
+        return RESCUED
     return FORCED if run.forced else int(run.priority)
+
+
+def place_of(run: Run) -> tuple[datetime, int]:
+    """Where it stands in its queue."""
+    return (run.due_at if run.rescues >= MANY_RESCUES else run.ranks_from, run.id)
 
 
 class Lane:
@@ -46,7 +58,7 @@ class Lane:
         lane = cls(whole=False)
         for number, runs, whole in queues:
             lane.whole[number] = whole
-            lane._keys[number].extend((run.due_at, run.id) for run in runs)
+            lane._keys[number].extend(place_of(run) for run in runs)
             lane._runs.update((run.id, run) for run in runs)
         for run in standing:
             lane.standing[run.id] = run
@@ -59,9 +71,9 @@ class Lane:
             self.take(run.id)
         if run.is_standing:
             self.standing[run.id] = run
-        number = FORCED if run.forced else run.priority
+        number = queue_of(run)
         keys = self._keys[number]
-        key = (run.due_at, run.id)
+        key = place_of(run)
         if self.whole[number] or (keys and key < keys[-1]):
             insort(keys, key)
             self._runs[run.id] = run
@@ -90,7 +102,7 @@ class Lane:
         run = self._runs.pop(run_id, None)
         if run is not None:
             keys = self._keys[queue_of(run)]
-            del keys[bisect_left(keys, (run.due_at, run.id))]
+            del keys[bisect_left(keys, place_of(run))]
         if self._least is not None and self._least.id == run_id:
             self._least = None
 
@@ -98,7 +110,7 @@ class Lane:
         return self._runs.get(run_id) or self.standing.get(run_id)
 
     def heads(self, number: int) -> Iterator[Run]:
-        """The loaded runs of one queue, first due first."""
+        """The loaded runs of one queue, by place: of those that came due by themselves, first due first."""
         keys = self._keys[number]
         if not keys:
             return iter(())
@@ -128,13 +140,13 @@ class Lane:
         return self._least is not None or self.is_whole
 
     def holds_below(self, priority: Priority) -> bool:
-        """Whether a loaded run may be of lower priority than that (a forced one may be of any)."""
-        return any(self._keys[number] for number in (*range(priority), FORCED))
+        """Whether a loaded run may be of lower priority than that (a forced or a rescued one may be of any)."""
+        return any(self._keys[number] for number in (*range(priority), FORCED, RESCUED))
 
     @property
     def next_due_at(self) -> datetime | None:
         """The earliest due instant of what is loaded."""
-        return min((keys[0][0] for keys in self._keys if keys), default=None)
+        return min((self._runs[keys[0][1]].due_at for keys in self._keys if keys), default=None)
 
     @property
     def least(self) -> Run | None:

@@ -147,7 +147,7 @@ class Run(Value, frozen=True):
     priority: Priority  # low, normal, high or critical
     created_at: datetime  # when it was stored
     occurs_at: datetime  # D1: the logical instant, never changed
-    due_at: datetime  # not before this instant; moved by retries and back-off
+    due_at: datetime  # not before this instant; moved by retries, interruptions and rescues
     attempt: int = 0  # counted attempts begun so far; an interrupted one is given back
     attempts: tuple[Attempt, ...] = ()  # finished ones, the newest MAX_ATTEMPTS_KEPT
     claim: Claim | None = None  # while running
@@ -181,11 +181,17 @@ class Run(Value, frozen=True):
     clock_set_us: int = 0  # of a finished one: how far the wall clock had been set in all (ClockMark), for its age
     undecodable: str = ""  # E3: why parts of it cannot be decoded here; said to people, never stored
     encoded_by: str = ""  # the id of the codec's key that its payload is encoded with; empty: it is plain
+    place_at: datetime | None = None  # P2: where it stands in the queue, if that is earlier than `due_at`
 
     def held_by(self, node: str, fence: int) -> bool:
         """C5: whether *node* still holds the claim it was given."""
         claim = self.claim
         return claim is not None and claim.node == node and claim.fence == fence and self.unreadable is None
+
+    @property
+    def ranks_from(self) -> datetime:
+        """P2: the instant that its rank counts from; an interruption moves `due_at` and leaves this."""
+        return self.due_at if self.place_at is None else self.place_at
 
     @property
     def has_started(self) -> bool:

@@ -1,7 +1,8 @@
 """Which run goes before which?  Priority with ageing (P2) and lent priority (D9).
 
 Rules of this file
-- Waiting is ageing: the rank is fixed when a run becomes due, no row is ever updated for it.
+- Waiting is ageing: the rank is fixed when a run becomes due, no row is ever updated for it.  What was interrupted or
+  rescued keeps the rank that it had.
 - Nothing ages past critical.
 - A run held by depends_on lends its priority down the chain to what it waits for; computed, never stored.  A disabled
   worker neither lends nor borrows: it waits for nobody, and nobody waits for its waiting runs (D6).
@@ -28,8 +29,8 @@ Lent = dict[str, list[tuple[datetime, Priority]]]  # worker → (for runs up to 
 
 
 def rank(run: Run, priority: Priority) -> Rank:
-    """Critical first, then by due instant plus the priority's offset, then by id."""
-    return (0 if priority is Priority.CRITICAL else 1, run.due_at + OFFSET[priority], run.id)
+    """Critical first, then by its place plus the priority's offset, then by id."""
+    return (0 if priority is Priority.CRITICAL else 1, run.ranks_from + OFFSET[priority], run.id)
 
 
 def effective(run: Run, lent: Lent) -> Priority:

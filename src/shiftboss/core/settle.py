@@ -157,7 +157,16 @@ def _fail(draft: Draft, run: Run, cause: Cause, error: Error, *, retry_after_s: 
     if run.deadline_at is not None and due_at >= run.deadline_at:
         _die(draft, run, cause, error)
         return
-    waiting = move(run, Status.PENDING, claim=None, due_at=due_at, error=error, give_up_at=run.deadline_at, rescues=0)
+    waiting = move(
+        run,
+        Status.PENDING,
+        claim=None,
+        due_at=due_at,
+        place_at=None,  # P2: it queues up anew
+        error=error,
+        give_up_at=run.deadline_at,
+        rescues=0,
+    )
     draft.put(waiting)
     draft.emit(
         AttemptEnded(
@@ -263,7 +272,7 @@ def _give_back(draft: Draft, run: Run, *, began: bool) -> None:
         lost = Error(type="Interrupted", message="the body was cut short, and at_most_once forbids a repetition")
         _die(draft, run, Cause.LOST, lost)
     else:
-        draft.put(_pending_again(draft, run, due_at=draft.now, rescues=run.rescues))
+        draft.put(_pending_again(run, due_at=draft.now, rescues=run.rescues))
         draft.emit(
             AttemptEnded(
                 at=draft.now,
@@ -277,12 +286,14 @@ def _give_back(draft: Draft, run: Run, *, began: bool) -> None:
         )
 
 
-def _pending_again(draft: Draft, run: Run, *, due_at: datetime, rescues: int) -> Run:
+def _pending_again(run: Run, *, due_at: datetime, rescues: int) -> Run:
+    """P2: from *due_at* on it may start again, where it stood in the queue."""
     return move(
         run,
         Status.PENDING,
         claim=None,
         due_at=due_at,
+        place_at=run.ranks_from if run.ranks_from < due_at else None,
         attempt=run.attempt - 1,
         interruptions=run.interruptions + 1,
         rescues=rescues,
@@ -350,7 +361,7 @@ def _rescue(draft: Draft, run: Run, node: Node, *, process_is_gone: bool) -> Non
         return
     delay_s = 0.0 if rescues == 1 else back_off_s(definition.retry, run.id, rescues - 1)
     due_at = later(draft.now, delay_s)
-    draft.put(_pending_again(draft, run, due_at=due_at, rescues=rescues))
+    draft.put(_pending_again(run, due_at=due_at, rescues=rescues))
     draft.emit(RunRescued(at=draft.now, worker=run.worker, run=run.id, lost_node=node.name, due_at=due_at))
 
 

@@ -48,6 +48,7 @@ def shifted(run: Run, shift: Shift, *, offset_s: float = 0.0) -> Run:
         run,
         occurs_at=occurs_at,
         due_at=due_at,
+        place_at=shift.moved(run.place_at),  # only of what has started
         give_up_at=waits_longer.moved(run.give_up_at),
         deadline_at=waits_longer.moved(run.deadline_at),
     )

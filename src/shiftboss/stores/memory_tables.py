@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from shiftboss.core.audit import AuditRow, Seal
 from shiftboss.core.events import Event
-from shiftboss.core.lane import QUEUES, Lane, queue_of
+from shiftboss.core.lane import QUEUES, Lane, place_of, queue_of
 from shiftboss.core.model import (
     MAX_LINES,
     BreakerState,
@@ -170,7 +170,7 @@ class Tables:
         waiting = self.waiting.get(run.worker)
         if waiting is None:
             waiting = self.waiting[run.worker] = Waiting()
-        self.insort(waiting.queues[queue_of(run)], (run.due_at, run.id))
+        self.insort(waiting.queues[queue_of(run)], place_of(run))
         self.insort(waiting.least, (run.occurs_at, run.id))
         if run.is_standing:
             self.put(waiting.standing, run.id, None)
@@ -203,7 +203,7 @@ class Tables:
             self.drop(self.running, run_id)
             return
         waiting = self.waiting[run.worker]
-        self.remove(waiting.queues[queue_of(run)], (run.due_at, run_id))
+        self.remove(waiting.queues[queue_of(run)], place_of(run))
         self.remove(waiting.least, (run.occurs_at, run_id))
         self.drop(waiting.standing, run_id)
         if run.give_up_at is not None:

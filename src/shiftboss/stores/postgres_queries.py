@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 from typing import TYPE_CHECKING, Any
 
+from shiftboss.core.lane import ALL_QUEUES
 from shiftboss.core.model import DeadLetter, Run, Status
 from shiftboss.ports import HistoryFilter, LetterFilter
 from shiftboss.stores import browsing, postgres_unreadable, rows, shapes
@@ -157,7 +158,7 @@ WORKER_NAMES = question("SELECT '[' || string_agg(to_json(name)::text, ',') || '
 
 # ["name", pending, due] for each worker with waiting runs, counted as far as the limit.
 WAITING_COUNTS = question(
-    """
+    f"""
 WITH RECURSIVE waiting(worker) AS (
   (SELECT worker FROM run WHERE queue IS NOT NULL ORDER BY worker, queue, due_at, id LIMIT 1)
   UNION ALL
@@ -172,11 +173,11 @@ WITH RECURSIVE waiting(worker) AS (
     (SELECT sum((SELECT count(*) FROM (
        SELECT 1 FROM run
        WHERE run.worker = waiting.worker AND run.queue = nth AND run.due_at <= $2 LIMIT $1) AS first))
-     FROM generate_series(0, 4) AS queues(nth)) AS due
+     FROM generate_series(0, {ALL_QUEUES[-1]}) AS queues(nth)) AS due
   FROM waiting WHERE worker IS NOT NULL
 )
 SELECT '[' || string_agg('[' || to_json(worker)::text || ',' || pending || ',' || due || ']', ',') || ']' FROM counted
-""",
+""",  # noqa: S608
     NUMBER,
     NUMBER,
 )

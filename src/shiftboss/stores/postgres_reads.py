@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from shiftboss.core.lane import QUEUES
+from shiftboss.core.lane import ALL_QUEUES
 from shiftboss.core.model import Run
 from shiftboss.ports import Delta, Past, Wanted
 from shiftboss.stores import reading, rows, shapes
@@ -76,7 +76,7 @@ CLAIMS_OF_THEM = question(_claims(" JOIN unnest($3) AS them(name) ON worker = na
 
 # From one worker with waiting runs to the next, and in each from queue to queue: the backlog is never walked.
 WAITING = question(
-    """
+    f"""
 WITH RECURSIVE waiting(worker) AS (
   (SELECT worker FROM run WHERE queue IS NOT NULL ORDER BY worker, queue, due_at, id LIMIT 1)
   UNION ALL
@@ -88,11 +88,11 @@ WITH RECURSIVE waiting(worker) AS (
   SELECT worker, (
     SELECT min((SELECT run.due_at FROM run
                 WHERE run.worker = waiting.worker AND run.queue = nth ORDER BY run.due_at, run.id LIMIT 1))
-    FROM generate_series(0, 4) AS queues(nth)) AS due_at
+    FROM generate_series(0, {ALL_QUEUES[-1]}) AS queues(nth)) AS due_at
   FROM waiting WHERE worker IS NOT NULL
 )
 SELECT '[' || string_agg('[' || to_json(worker)::text || ',' || due_at || ']', ',') || ']' FROM head
-"""
+"""  # noqa: S608
 )
 
 
@@ -118,7 +118,7 @@ def _all(limit: str) -> str:
 def _lanes(names: str, *, limit: str) -> str:
     """Whoever has fewer than the limit in all queues together is told in full, in one list."""
     parts = " || '],[' || ".join(
-        f"coalesce({part}, '')" for part in (*(_queue(number, limit) for number in range(QUEUES)), STANDING, LEAST)
+        f"coalesce({part}, '')" for part in (*(_queue(number, limit) for number in ALL_QUEUES), STANDING, LEAST)
     )
     return f"""
 SELECT '[' || string_agg('[' || to_json(name)::text || ',[[' || CASE

@@ -293,6 +293,12 @@ def _in_json(data: str, name: str, instant: str) -> str:
     return f"""regexp_replace({data}, '"{name}":"[^"]*"', coalesce({text}, ''))"""
 
 
+def _from_json(name: str) -> str:
+    """That instant of *data* in microseconds."""
+    iso = f"""substring(data FROM '"{name}":"([-0-9]+T[0-9:.]+Z)"')"""
+    return f"(extract(epoch FROM {iso}::timestamptz) * 1000000)::bigint"
+
+
 def _in_json_all(data: str, **instants: str) -> str:
     for name, instant in instants.items():
         data = _in_json(data, name, instant)
@@ -303,8 +309,8 @@ def _in_json_all(data: str, **instants: str) -> str:
 SHIFT_WAITING = Statement(
     f"""
 WITH waiting AS (
-  SELECT id AS run_id, (extract(epoch FROM substring(data FROM '"deadline_at":"([-0-9]+T[0-9:.]+Z)"')::timestamptz)
-      * 1000000)::bigint AS deadline_us, CASE
+  SELECT id AS run_id, {_from_json("deadline_at")} AS deadline_us, {_from_json("due_at")} AS due_us,
+    {_from_json("place_at")} AS place_us, CASE
       WHEN timed <> 2 THEN $1
       WHEN occurs_at > $2 THEN occurs_at - due_at
       ELSE least(due_at + $1, $2) - due_at END AS by_us
@@ -316,9 +322,11 @@ UPDATE run SET
   occurs_at = CASE timed WHEN 0 THEN {_moved("occurs_at")} ELSE occurs_at END,
   data = CASE timed
     WHEN 0 THEN {
-        _in_json_all("data", due_at="due_at", give_up_at="give_up_at", deadline_at="deadline_us", occurs_at="occurs_at")
+        _in_json_all("data", due_at="due_us", give_up_at="give_up_at", deadline_at="deadline_us", occurs_at="occurs_at")
     }
-    ELSE {_in_json_all("data", due_at="due_at", give_up_at="give_up_at", deadline_at="deadline_us")} END
+    ELSE {
+        _in_json_all("data", due_at="due_us", place_at="place_us", give_up_at="give_up_at", deadline_at="deadline_us")
+    } END
 FROM waiting WHERE id = run_id
 """,  # noqa: S608
     NUMBER,

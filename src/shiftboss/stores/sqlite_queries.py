@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shiftboss.core.lane import ALL_QUEUES
 from shiftboss.core.model import DeadLetter, Run, Status
 from shiftboss.ports import HistoryFilter, LetterFilter, Past
 from shiftboss.stores import browsing, rows, shapes, sqlite_file, sqlite_unreadable
@@ -80,7 +81,7 @@ FROM (SELECT id, data FROM audit_seal ORDER BY id DESC LIMIT 1)
 WORKER_NAMES = "SELECT '[' || group_concat(json_quote(name)) || ']' FROM worker WHERE state IS NOT NULL"
 
 # '["name", pending, due]' for each worker with waiting runs, counted as far as MAX_COUNTED.
-WAITING_COUNTS = """
+WAITING_COUNTS = f"""
 WITH RECURSIVE
   waiting(worker) AS (
     SELECT (SELECT worker FROM run INDEXED BY run_lane WHERE queue IS NOT NULL ORDER BY worker LIMIT 1)
@@ -97,11 +98,11 @@ WITH RECURSIVE
       (SELECT sum((SELECT count(*) FROM (
          SELECT 1 FROM run INDEXED BY run_lane
          WHERE run.worker = waiting.worker AND run.queue = queues.value AND run.due_at <= ?2 LIMIT ?1)))
-       FROM json_each('[0,1,2,3,4]') AS queues)
+       FROM json_each('{list(ALL_QUEUES)}') AS queues)
     FROM waiting WHERE waiting.worker IS NOT NULL
   )
 SELECT '[' || group_concat('[' || json_quote(worker) || ',' || pending || ',' || due || ']') || ']' FROM counted
-"""
+"""  # noqa: S608
 
 RUNNING_COUNTS = """
 SELECT '[' || group_concat('[' || json_quote(worker) || ',' || found || ',0]') || ']'

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from shiftboss.core.lane import QUEUES
+from shiftboss.core.lane import ALL_QUEUES
 from shiftboss.core.model import Run
 from shiftboss.stores import reading, rows, shapes
 from shiftboss.stores.reading import Seen
@@ -48,7 +48,7 @@ FROM (SELECT id, number, <run> AS data FROM run INDEXED BY run_running WHERE que
 """
 
 # From one worker with waiting runs to the next, and in each from queue to queue: the backlog is never walked.
-WAITING = """
+WAITING = f"""
 WITH RECURSIVE
   waiting(worker) AS (
     SELECT (SELECT worker FROM run INDEXED BY run_lane WHERE queue IS NOT NULL ORDER BY worker LIMIT 1)
@@ -62,11 +62,11 @@ WITH RECURSIVE
       (SELECT min(due_at) FROM (
         SELECT (SELECT due_at FROM run INDEXED BY run_lane
                 WHERE run.worker = waiting.worker AND run.queue = queues.value ORDER BY due_at LIMIT 1) AS due_at
-        FROM json_each('[0,1,2,3,4]') AS queues))
+        FROM json_each('{list(ALL_QUEUES)}') AS queues))
     FROM waiting WHERE waiting.worker IS NOT NULL
   )
 SELECT '[' || group_concat('[' || json_quote(worker) || ',' || due_at || ']') || ']' FROM head
-"""
+"""  # noqa: S608
 
 
 def _queue(number: int) -> str:
@@ -90,7 +90,7 @@ ALL = """(SELECT group_concat(data) FROM (
 def _lanes(names: str) -> str:
     """Whoever has fewer than the limit in all queues together is told in full, in one list."""
     parts = " || '],[' || ".join(
-        f"coalesce({part}, '')" for part in (*(_queue(number) for number in range(QUEUES)), STANDING, LEAST)
+        f"coalesce({part}, '')" for part in (*(_queue(number) for number in ALL_QUEUES), STANDING, LEAST)
     )
     return f"""
 SELECT '[' || group_concat('[' || json_quote(names.value) || ',[[' || CASE

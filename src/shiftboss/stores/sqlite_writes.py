@@ -145,7 +145,7 @@ def _moved(instant: str) -> str:
 # ?1 the step, ?2 now, ?3 and ?4 the ids, ?5 those that cannot be read (W8): core/shift.py in the words of SQLite.
 SHIFT_WAITING = f"""
 WITH waiting AS (
-  SELECT id AS run_id, data ->> 'deadline_at' AS deadline, CASE
+  SELECT id AS run_id, data ->> 'deadline_at' AS deadline, data ->> 'due_at' AS due, data ->> 'place_at' AS place, CASE
       WHEN timed <> 2 THEN ?1
       WHEN occurs_at > ?2 THEN occurs_at - due_at
       ELSE min(due_at + ?1, ?2) - due_at END AS by_us
@@ -156,7 +156,8 @@ UPDATE run SET
   give_up_at = {_moved("give_up_at")},
   occurs_at = CASE timed WHEN 0 THEN {_moved("occurs_at")} ELSE occurs_at END,
   data = json_replace(data,
-    '$.due_at', {_iso(_moved("due_at"))},
+    '$.due_at', {_iso(_moved(f"({_us('due')})"))},
+    '$.place_at', {_iso(_moved(f"({_us('place')})"))},
     '$.give_up_at', {_iso(_moved("give_up_at"))},
     '$.deadline_at', {_iso(_moved(f"({_us('deadline')})"))},
     '$.occurs_at', CASE timed WHEN 0 THEN {_iso(_moved("occurs_at"))} ELSE data ->> 'occurs_at' END)

@@ -16,7 +16,7 @@ from typing import Generic, NamedTuple
 
 from shiftboss.core.audit import Seal
 from shiftboss.core.events import Event
-from shiftboss.core.lane import queue_of
+from shiftboss.core.lane import place_of, queue_of
 from shiftboss.core.model import MAX_LINES, DeadLetter, LogLine, Origin, Run, Status
 from shiftboss.core.shift import Shift
 from shiftboss.core.snapshot import Change
@@ -205,7 +205,7 @@ def new_row(run: Run, number: int) -> Values:
         number,
         run.worker,
         None if run.status is Status.RUNNING else queue_of(run),
-        rows.micros(run.due_at),
+        rows.micros(place_of(run)[0]),  # the column `due_at` is what queues are ordered by
         rows.timed(run),
         rows.micros(run.occurs_at),
         rows.ORIGINS[run.origin],
@@ -222,7 +222,7 @@ def changed_row(run: Run, number: int) -> Values:
         run.id,
         number,
         None if run.status is Status.RUNNING else queue_of(run),
-        rows.micros(run.due_at),
+        rows.micros(place_of(run)[0]),  # the column `due_at` is what queues are ordered by
         rows.timed(run),
         rows.micros(run.occurs_at),
         rows.micros_or_none(run.give_up_at),

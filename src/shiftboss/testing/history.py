@@ -141,6 +141,7 @@ class History:
         self.outlived: set[tuple[int, int]] = set()  # (run, fence) of those that were told that their time was up (B6)
         self._entered_s: dict[int, float] = {}  # run → when the last of them was, in elapsed time
         self.started: dict[str, datetime] = {}  # worker → its latest start (B4)
+        self.places: dict[int, datetime] = {}  # run → where it stood in the queue when it was claimed last (P2)
         self.streaks: Counter[str] = Counter()
         self.latest: dict[str, tuple[datetime, int, bool]] = {}  # D2
         self.succeeded: dict[str, tuple[datetime, datetime]] = {}  # worker → last success, its attempt's start
@@ -273,6 +274,7 @@ class History:
                     self.runs[run.id] = runs[run.id] = shifted(run, shift)
         move = shift.move
         self.started = {name: move(at) for name, at in self.started.items()}
+        self.places = {run_id: move(at) for run_id, at in self.places.items()}
         self.succeeded = {name: (move(at), move(began)) for name, (at, began) in self.succeeded.items()}
         self.tokens = {name: (level, move(at)) for name, (level, at) in self.tokens.items()}
         self.latest = {name: (min(at, shift.now), run, ok) for name, (at, run, ok) in self.latest.items()}

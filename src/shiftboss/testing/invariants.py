@@ -23,7 +23,7 @@ from shiftboss.testing.history import (
     Start,
     Violation,
 )
-from shiftboss.testing.judge import FORGIVEN, Judge
+from shiftboss.testing.judge import FORGIVEN, Judge, place
 from shiftboss.testing.precedence import priorities, reservations, slots
 from shiftboss.testing.standing import afters, iterations, occurrences
 
@@ -214,6 +214,18 @@ def timeouts(history: History, told: Commit) -> Iterator[Violation]:
             history.marks["end:outlived"] += 1
 
 
+def places(history: History, told: Commit) -> Iterator[Violation]:
+    """P2: what was cut short goes on where it stood in the queue; a retry queues up anew."""
+    for end in told.ends:
+        run = end.run
+        if run.status is Status.PENDING:
+            stood_at = history.places[run.id] if end.cause in HANDED_BACK else run.due_at
+            if place(run)[0] != stood_at:
+                yield Violation("P2", told.at, f"run {run.id} stands at {place(run)[0]}, its place is {stood_at}")
+    for start in told.starts:
+        history.places[start.run.id] = place(start.run)[0]
+
+
 def ends(history: History, told: Commit) -> Iterator[Violation]:
     """Q1, K4: a dead run has its letter in the same commit; dead runs in a row disable."""
     lettered = {letter.run for letter in told.letters}
@@ -256,6 +268,7 @@ PREDICATES: tuple[Predicate, ...] = (
     breakers,
     attempts,
     timeouts,
+    places,
     occurrences,
     iterations,
     afters,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 
-from shiftboss.core.lane import queue_of
+from shiftboss.core.lane import FORCED, RESCUED, queue_of
 from shiftboss.core.model import BreakerMode, Node, NodeMode, Origin, Run, Shed, Status, WorkerState
 from shiftboss.core.policy import Priority, Rate
 from shiftboss.core.worker import Definition, OnFailure, Upstream
@@ -196,8 +196,8 @@ class Judge:
     def rank(self, run: Run, priority: Priority | None = None) -> Rank:
         """P2."""
         priority = run.priority if priority is None else priority
-        due = run.due_at + timedelta(seconds=OFFSET_S[priority])
-        return (0 if priority is Priority.CRITICAL else 1, due, run.id)
+        stood_at = place(run)[0] + timedelta(seconds=OFFSET_S[priority])
+        return (0 if priority is Priority.CRITICAL else 1, stood_at, run.id)
 
     def lent(self, run: Run) -> Priority:
         """D9: the highest priority of what waits for *run*, down chains of runs that wait; its own at least.
@@ -221,7 +221,7 @@ class Judge:
                 if not pending or not state.definition.depends_on:
                     continue
                 heads: dict[int, Run] = {}
-                for run in sorted(pending, key=lambda run: (run.due_at, run.id)):
+                for run in sorted(pending, key=_in_queue):
                     heads.setdefault(queue_of(run), run)
                 least = min(pending, key=lambda run: (run.occurs_at, run.id))
                 self._lending += [
@@ -234,8 +234,9 @@ class Judge:
     def stands_behind(self, run: Run) -> bool:
         """Whether another run of its queue comes first: the engine asks the first of each, and the least."""
         others = (other for other in self.history.unfinished[run.worker].values() if self._is_pending(other))
-        place = (run.due_at, run.id)
-        return any((other.due_at, other.id) < place and queue_of(other) == queue_of(run) for other in others)
+        if queue_of(run) == RESCUED:
+            return False  # these are asked all
+        return any(place(other) < place(run) and queue_of(other) == queue_of(run) for other in others)
 
     def _waited_for(self, run: Run) -> set[str]:
         """The workers, down the chains of depends_on, that owe something to *run*."""
@@ -289,14 +290,14 @@ class Judge:
         """In rank order: what starts, and what the engine asks of a worker: the first of each queue, and the least."""
         due = [run for run in self.due() if self.history.may_compete(run.worker)]
         first: dict[tuple[str, int], Run] = {}
-        for run in sorted(due, key=lambda run: (run.due_at, run.id)):
+        for run in sorted(due, key=_in_queue):
             if run.id not in self._waiting:  # behind what starts the next is asked
                 first.setdefault((run.worker, queue_of(run)), run)
         least: dict[str, Run] = {}
         for run in sorted(due, key=lambda run: (run.occurs_at, run.id)):
             least.setdefault(run.worker, run)
-        forced = (run for run in due if run.forced)  # these are asked all
-        asked = {run.id for run in (*first.values(), *least.values(), *forced)} | self._waiting
+        all_of = (run for run in due if queue_of(run) in (FORCED, RESCUED))  # these are asked all
+        asked = {run.id for run in (*first.values(), *least.values(), *all_of)} | self._waiting
         return sorted((run for run in due if run.id in asked), key=lambda run: self.rank(run, self.lent(run)))
 
     def competes(self, reserved: Run, run: Run) -> bool:
@@ -335,6 +336,16 @@ class Judge:
 
     def _is_on(self, node: Node, run: Run) -> bool:
         return run.claim is not None and run.claim.node == node.id and run.id not in self._waiting
+
+
+def place(run: Run) -> tuple[datetime, int]:
+    """P2: where it stands in the queue."""
+    return (run.place_at or run.due_at, run.id)
+
+
+def _in_queue(run: Run) -> tuple[datetime, int]:
+    """Where it stands in the list of its queue: what waits for a back-off by that (core/lane.py)."""
+    return (run.due_at, run.id) if queue_of(run) == RESCUED else place(run)
 
 
 def conflict(one: Definition, other: Definition) -> bool:

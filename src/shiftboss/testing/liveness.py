@@ -106,7 +106,7 @@ class Watch:
             self._mirror.load_lanes(snapshot.workers, reader)
         live = live_nodes(snapshot, boot=sim.clock.boot, lease_s=sim.clock.lease_s())
         for name in sorted(snapshot.workers):
-            run = min(snapshot.lane(name), key=lambda run: (run.due_at, run.id), default=None)
+            run = min(snapshot.lane(name), key=lambda run: (run.ranks_from, run.id), default=None)
             if run is None or run.due_at > now or self._is_at_a_token(judge, name):
                 continue
             said = {hold.gate for hold in explain(snapshot, now, run=run, live=live).holds} & OF_THE_FLEET
