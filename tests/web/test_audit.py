@@ -238,7 +238,7 @@ async def test_an_export_is_one_act_of_who_asks_for_it(shop):
 
     def sees(request):
         name = request.headers.get("x-user", "")
-        return "viewer", name, lambda action, worker: name == "ada" or (action, worker) != ("export_many", "send")
+        return "operator", name, lambda action, worker: name == "ada" or (action, worker) != ("export_many", "send")
 
     async with started(shop, sees, **{"x-user": "ada"}) as api:
         for to in ("broken", "nobody"):

@@ -135,7 +135,7 @@ function OpenGroups({ about, filter, chosen, choose, changed, changes }: { about
         </p>
         <div class="actions">
           <BulkButtons filter={{ ...filter }} words={inWords(filter)} changed={changed} />
-          <Action name="Export…" open={() => openExport({ ...filter })} />
+          {may("operator") && <Action name="Export…" open={() => openExport({ ...filter })} />}
         </div>
       </div>
       <ul class="groups">

@@ -51,7 +51,7 @@ OPERATIONS: Final = (
     Operation("POST",   "/dead-letters/{run}/replay",       OPERATOR,  do.replay, status=202),
     Operation("POST",   "/dead-letters/{run}/resolve",      OPERATOR,  do.resolve),
     Operation("POST",   "/dead-letters/{run}/discard",      ADMIN,     do.discard),
-    Operation("POST",   "/dead-letters/export",             VIEWER,    bulk.export_many),
+    Operation("POST",   "/dead-letters/export",             OPERATOR,  bulk.export_many),
     Operation("POST",   "/dead-letters/replay",             OPERATOR,  bulk.replay_many),
     Operation("POST",   "/dead-letters/resolve",            OPERATOR,  bulk.resolve_many),
     Operation("POST",   "/dead-letters/discard",            ADMIN,     bulk.discard_many),
