@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { write } from "../src/json";
 import { fieldsOf, read, seconds } from "../src/parts/schema";
 
 const SCHEMA = {
@@ -34,7 +35,10 @@ describe("a form", () => {
   });
 
   it("leaves out what was left empty, and begins with the defaults", () => {
-    expect(read(fields, { sensor: "cpu", kind: '"slow"' })).toEqual({ payload: { sensor: "cpu", minutes: 1, kind: "slow", dry: false }, problems: {} });
+    const { payload, problems } = read(fields, { sensor: "cpu", kind: '"slow"' });
+
+    expect(write(payload)).toBe('{"sensor":"cpu","minutes":1,"kind":"slow","dry":false}');
+    expect(problems).toEqual({});
   });
 
   it("says beside each field what is wrong with it", () => {
@@ -47,7 +51,25 @@ describe("a form", () => {
   });
 
   it("takes text as it is, also when it looks like something else", () => {
-    expect(read(fields, { sensor: "007", kind: '"fast"' }).payload["sensor"]).toBe("007");
+    expect(write(read(fields, { sensor: "007", kind: '"fast"' }).payload["sensor"])).toBe('"007"');
+  });
+
+  it.each([
+    ["1.10", "1.10"],
+    [" 0.12345678901234567890 ", "0.12345678901234567890"],
+    ["1E5", "1E5"],
+    ["+7.0", "7.0"],
+    ["-007", "-7"],
+    [".5", "0.5"],
+  ])("sends the number %s as it was typed", (typed, sent) => {
+    expect(write(read(fields, { sensor: "cpu", kind: '"fast"', level: typed }).payload["level"])).toBe(sent);
+  });
+
+  it("sends whole numbers and JSON with all their digits", () => {
+    const free = fieldsOf({ type: "object", properties: { id: { type: "integer" }, options: {} } });
+    const typed = { id: "12345678901234567890", options: ' {"b": 1.10, "a": 1} ' };
+
+    expect(write(read(free, typed).payload)).toBe('{"id":12345678901234567890,"options":{"b": 1.10, "a": 1}}');
   });
 
   it("is empty for a worker that takes nothing", () => {

@@ -27,6 +27,23 @@ def test_a_worker_is_triggered_by_the_form_of_its_payload(open_page, world):
     assert world.boss.sync.run_info(run).key == "order-12"
 
 
+def test_numbers_are_sent_as_they_were_typed_and_shown_as_they_were_sent(open_page, world):
+    """Q2: a browser reads 12345678901234567890 as 12345678901234567000, and 1.10 as 1.1."""
+    page = open_page("#/workers/count")
+    page.get_by_role("button", name="Trigger count").click()
+    page.get_by_label("number needed").fill("12345678901234567890")
+    page.get_by_role("button", name="As JSON").click()
+    expect(page.get_by_label("Payload")).to_have_value('{\n  "number": 12345678901234567890\n}')
+    page.get_by_role("button", name="Trigger", exact=True).click()
+    expect(page.get_by_role("status").get_by_text("Triggered count")).to_be_visible()
+    run = int(page.get_by_role("status").get_by_role("link", name="Run").get_attribute("href").rpartition("/")[2])
+    world.boss.sync.wait_for(run, timeout=PATIENCE_S)
+    page = open_page(f"#/runs/{run}")
+
+    expect(page.get_by_text("12345678901234567890", exact=True)).to_have_count(2)  # what went in, and what came out
+    assert world.boss.sync.run_info(run).payload == b'{\n  "number": 12345678901234567890\n}'
+
+
 def test_a_run_that_runs_is_cancelled(open_page, world):
     run = world.importing
     page = open_page(f"#/runs/{run}")

@@ -203,7 +203,7 @@ async def test_a_number_keeps_its_digits_until_a_hint_reads_it(boss, url):
             with pytest.raises(WrongPayload, match=r"parameter 'note': JSON has no -?inf"):
                 await boss.trigger("pay", read_payload(("price=1", "share=1", f"note={number}")))
             with pytest.raises(WrongPayload, match="Number out of range"):
-                plain_payload("pay", read_payload((f"note={number}",)), "why")
+                plain_payload("pay", bytes(read_payload((f"note={number}",))), "why")
 
 
 async def test_postgresql_keeps_values_and_reasons_alike(place):

@@ -4,6 +4,7 @@
    - What goes wrong is a `Problem` whose `detail` is a sentence to show beside whatever was pressed.
    - A 401 means that the session has ended: `session.ts` asks for the token. */
 
+import { parse, write } from "../json";
 import { params, type Query } from "../routes";
 
 export class Problem extends Error {
@@ -32,6 +33,12 @@ export function get<T>(path: string, query?: Query, signal?: AbortSignal): Promi
   return asked<T>(address(path, query), { signal: signal ?? null });
 }
 
+/** The same, numbers below members of these *names* with their digits (`Written`). */
+export function getAsWritten<T>(path: string, names: readonly string[], signal?: AbortSignal): Promise<T> {
+  return asked<T>(address(path), { signal: signal ?? null }, (text) => parse(text, names));
+}
+
+/** What is `Written` in *body* is sent as it is. */
 export function post<T>(path: string, body: unknown = {}): Promise<T> {
   return asked<T>(address(path), sent("POST", body));
 }
@@ -55,12 +62,12 @@ export function path(...parts: (string | number)[]): string {
 }
 
 function sent(method: string, body: unknown): RequestInit {
-  return { method, body: JSON.stringify(body), headers: { "content-type": "application/json" } };
+  return { method, body: write(body), headers: { "content-type": "application/json" } };
 }
 
-async function asked<T>(url: string, options: RequestInit): Promise<T> {
+async function asked<T>(url: string, options: RequestInit, read: (text: string) => unknown = JSON.parse): Promise<T> {
   const response = await right(url, options);
-  return (response.status === 204 ? undefined : await response.json()) as T;
+  return (response.status === 204 ? undefined : read(await response.text())) as T;
 }
 
 /** An answer that is a success.  Throws a Problem. */

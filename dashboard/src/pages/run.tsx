@@ -1,6 +1,6 @@
 /* All about one run: its attempts and the waiting between them, why it failed or does not start, what went in and came out, what it said. */
 
-import { get } from "../api/client";
+import { getAsWritten } from "../api/client";
 import type { Attempt, DeadLetter, PageOfRun, Run } from "../api/schema";
 import { duration, label, shortType } from "../format";
 import { useAsked } from "../live/asked";
@@ -18,7 +18,7 @@ import { UnreadableRow } from "../parts/unreadable";
 import { Log } from "./log";
 
 export function RunPage({ id }: { id: string }) {
-  const asked = useAsked(id, (signal) => get<PageOfRun>(`runs/${encodeURIComponent(id)}`, undefined, signal));
+  const asked = useAsked(id, (signal) => getAsWritten<PageOfRun>(`runs/${encodeURIComponent(id)}`, ["payload", "result"], signal));
   useFrames("run", (told) => {
     const mine = told.findLast((run) => String(run.id) === id);
     if (mine === undefined) return;

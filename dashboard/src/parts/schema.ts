@@ -1,7 +1,10 @@
 /* A payload's JSON Schema as fields of a form, and what was typed as a payload.  Pure.
 
    - What has no field of its own kind is a field for JSON.
-   - An empty field that is not needed is left out: the function's default counts. */
+   - An empty field that is not needed is left out: the function's default counts.
+   - A payload is JSON, made of what was typed: no number passes through JavaScript on its way. */
+
+import { Written, write } from "../json";
 
 export type Kind = "text" | "integer" | "number" | "boolean" | "choice" | "json";
 
@@ -27,7 +30,7 @@ interface Limits {
 export type Schema = Record<string, unknown>;
 
 export interface Read {
-  payload: Record<string, unknown>;
+  payload: Record<string, Written>;
   problems: Record<string, string>;
 }
 
@@ -52,7 +55,7 @@ function fieldOf(name: string, said: Schema, needed: boolean, root: Schema): For
     nullable: options !== undefined && real !== undefined && real.length < options.length,
     hint: [said["description"] ?? one["description"], formatOf(one), boundsOf(one)].filter(Boolean).join(", "),
     choices: choices ?? [],
-    initial: fallback === undefined || fallback === null ? "" : kind === "text" ? String(fallback) : JSON.stringify(fallback),
+    initial: fallback === undefined || fallback === null ? "" : kind === "text" ? String(fallback) : write(fallback),
     limits: {
       minimum: one["minimum"] as number | undefined,
       maximum: one["maximum"] as number | undefined,
@@ -111,27 +114,27 @@ export function read(fields: readonly FormField[], typed: Readonly<Record<string
   for (const field of fields) {
     const text = typed[field.name] ?? field.initial;
     if (text === "" && !(field.kind === "text" && field.needed && field.limits.minLength === 0)) {
-      if (field.needed && field.nullable) found.payload[field.name] = null;
+      if (field.needed && field.nullable) found.payload[field.name] = new Written("null");
       else if (field.needed) found.problems[field.name] = "This is needed.";
       continue;
     }
     const value = valueOf(field, text);
-    if (typeof value === "object" && value !== null && "problem" in value) found.problems[field.name] = String(value.problem);
-    else found.payload[field.name] = (value as { value: unknown }).value;
+    if (value instanceof Written) found.payload[field.name] = value;
+    else found.problems[field.name] = value.problem;
   }
   return found;
 }
 
-type Value = { value: unknown } | { problem: string };
+type Value = Written | { problem: string };
 
 function valueOf(field: FormField, text: string): Value {
   switch (field.kind) {
     case "text":
       return within(field, text);
     case "integer":
-      return /^[+-]?\d+$/.test(text.trim()) ? bounded(field, Number(text)) : { problem: "This must be a whole number." };
+      return /^[+-]?\d+$/.test(text.trim()) ? bounded(field, text.trim()) : { problem: "This must be a whole number." };
     case "number":
-      return text.trim() !== "" && Number.isFinite(Number(text)) ? bounded(field, Number(text)) : { problem: "This must be a number." };
+      return text.trim() !== "" && Number.isFinite(Number(text)) ? bounded(field, text.trim()) : { problem: "This must be a number." };
     default:
       return json(text);
   }
@@ -141,7 +144,7 @@ function within({ limits }: FormField, text: string): Value {
   if (limits.minLength !== undefined && text.length < limits.minLength) return { problem: `At least ${limits.minLength} characters.` };
   if (limits.maxLength !== undefined && text.length > limits.maxLength) return { problem: `At most ${limits.maxLength} characters.` };
   if (limits.pattern !== undefined && !matches(limits.pattern, text)) return { problem: `This must match ${limits.pattern}` };
-  return { value: text };
+  return new Written(JSON.stringify(text));
 }
 
 function matches(pattern: string, text: string): boolean {
@@ -152,15 +155,23 @@ function matches(pattern: string, text: string): boolean {
   }
 }
 
-function bounded({ limits }: FormField, value: number): Value {
+function bounded({ limits }: FormField, text: string): Value {
+  const value = Number(text);
   if (limits.minimum !== undefined && value < limits.minimum) return { problem: `At least ${limits.minimum}.` };
   if (limits.maximum !== undefined && value > limits.maximum) return { problem: `At most ${limits.maximum}.` };
-  return { value };
+  return new Written(numberOf(text, value));
+}
+
+/** As it was typed, if JSON has it so; else what it says. */
+function numberOf(text: string, value: number): string {
+  const plain = text.replace(/^\+/, "").replace(/^(-?)0+(?=\d)/, "$1");
+  return /^-?\d+(\.\d+)?([eE][+-]?\d+)?$/.test(plain) ? plain : String(value);
 }
 
 function json(text: string): Value {
   try {
-    return { value: JSON.parse(text) as unknown };
+    JSON.parse(text);
+    return new Written(text.trim());
   } catch (error) {
     return { problem: `This is no JSON: ${(error as Error).message}` };
   }

@@ -1,13 +1,14 @@
 /* JSON to look into: nested things open and close, large ones say how large they are. */
 
 import { plural } from "../format";
+import { Written, write } from "../json";
 import { Copy } from "./bits";
 
 const OPEN_TO = 2; // levels that are open at first
 const MAX_SHOWN = 200; // of one list; the rest can be copied
 
 export function Tree({ value, what }: { value: unknown; what: string }) {
-  const text = JSON.stringify(value, null, 2);
+  const text = write(value, "  ");
   return (
     <div class="tree">
       <div class="tree-copy">
@@ -20,11 +21,11 @@ export function Tree({ value, what }: { value: unknown; what: string }) {
 
 function Node({ name, value, depth }: { name?: string; value: unknown; depth: number }) {
   const head = name === undefined ? null : <span class="key">{name}: </span>;
-  if (value === null || typeof value !== "object") {
+  if (value === null || typeof value !== "object" || value instanceof Written) {
     return (
       <div class="leaf">
         {head}
-        <span class={value === null ? "null" : typeof value}>{JSON.stringify(value)}</span>
+        <span class={value === null ? "null" : value instanceof Written ? "number" : typeof value}>{write(value)}</span>
       </div>
     );
   }

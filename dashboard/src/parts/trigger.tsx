@@ -1,8 +1,9 @@
 /* The form that triggers a worker, made from its payload's JSON Schema. */
 
 import { useEffect, useState } from "preact/hooks";
-import { get, path, post, sentence } from "../api/client";
+import { getAsWritten, path, post, sentence } from "../api/client";
 import type { Accepted, PayloadForm } from "../api/schema";
+import { Written, write } from "../json";
 import { whole } from "../live/whole";
 import { Loading, RunLink, Trouble } from "./bits";
 import { Ask, Dialog, Field, openDialog } from "./dialog";
@@ -16,7 +17,7 @@ function Trigger({ worker }: { worker: string }) {
   const [form, setForm] = useState<PayloadForm | null>(null);
   const [trouble, setTrouble] = useState("");
   useEffect(() => {
-    get<PayloadForm>(`workers/${path(worker)}/payload`).then(setForm, (error: unknown) => setTrouble(sentence(error)));
+    getAsWritten<PayloadForm>(`workers/${path(worker)}/payload`, ["default", "enum"]).then(setForm, (error: unknown) => setTrouble(sentence(error)));
   }, [worker]);
   if (form !== null) return <TriggerForm form={form} />;
   return <Dialog title={`Trigger ${worker}`}>{trouble ? <Trouble error={trouble} /> : <Loading />}</Dialog>;
@@ -35,7 +36,7 @@ function TriggerForm({ form }: { form: PayloadForm }) {
   const [force, setForce] = useState(false);
 
   const toJson = () => {
-    setText(JSON.stringify(read(fields, typed).payload, null, 2));
+    setText(write(read(fields, typed).payload, "  "));
     setAsJson(true);
   };
   const act = async () => {
@@ -115,7 +116,7 @@ function wholeOf(text: string) {
   try {
     const payload: unknown = JSON.parse(text || "{}");
     if (typeof payload === "object" && payload !== null && !Array.isArray(payload)) {
-      return { payload: payload as Record<string, unknown>, problems: {} as Record<string, string> };
+      return { payload: new Written(text.trim() || "{}"), problems: {} as Record<string, string> };
     }
     return { payload: {}, problems: { payload: "A payload is a JSON object: { … }." } as Record<string, string> };
   } catch (error) {
@@ -167,8 +168,8 @@ function SchemaField({ field, value, problem, onValue }: { field: FormField; val
             <select {...typed}>
               {(!field.needed || value === "") && <option value="">{field.needed ? "choose" : "left out"}</option>}
               {choices.map((each) => (
-                <option key={String(each)} value={JSON.stringify(each)}>
-                  {String(each)}
+                <option key={write(each)} value={write(each)}>
+                  {each instanceof Written ? each.text : String(each)}
                 </option>
               ))}
             </select>

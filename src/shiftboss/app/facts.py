@@ -94,6 +94,6 @@ def _kept(row: msgspec.Struct) -> msgspec.Raw:
 def _json_or_base64(data: bytes) -> Any:
     try:
         msgspec.json.decode(data)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return data
     return msgspec.Raw(data)

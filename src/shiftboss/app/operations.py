@@ -15,13 +15,16 @@ import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
+import msgspec
+
 from shiftboss.app import call
 from shiftboss.app.handle import Promise, PromisedRun, RunHandle, TriggerOptions, with_options
-from shiftboss.app.options import CALL, Named, name_of
+from shiftboss.app.options import CALL, Named, Payload, name_of
 from shiftboss.app.who import MAX_CHARS, acting, who
 from shiftboss.app.within import insert
 from shiftboss.clock import Clock
 from shiftboss.context import storable
+from shiftboss.core import json_text
 from shiftboss.core.audit import Head
 from shiftboss.core.control import Request
 from shiftboss.core.kinds import Duration, shown
@@ -81,7 +84,7 @@ class Operations:
     # ── operations, written once ─────────────────────────────────────────────────────────────────────────────────
 
     def _asked(self, name: str, payload: bytes | None, options: Mapping[str, Any]) -> Request:
-        digests = () if payload is None else self._digests(payload)
+        digests = () if payload is None else self._digests(payload, is_keyed=options.get("key") is not None)
         request = Request(
             worker=name,
             payload=payload,
@@ -97,10 +100,17 @@ class Operations:
             request = replace(request, by=who())
         return request
 
-    def _digests(self, payload: bytes) -> tuple[str, ...]:
+    def _digests(self, payload: bytes, *, is_keyed: bool) -> tuple[str, ...]:
         """O5: the one it is stored with, then those that the same payload may have been stored with before."""
         self._require()
-        return (*cipher_of(self.store).digests(payload), hashlib.sha256(payload).hexdigest())
+        cipher = cipher_of(self.store)
+        form = json_text.in_one_form(payload)
+        before = json_text.as_stored_before(payload) if is_keyed else form
+        return tuple(
+            digest
+            for each in dict.fromkeys((form, before))
+            for digest in (*cipher.digests(each), hashlib.sha256(each).hexdigest())
+        )
 
     def _put_trigger(self, request: Request) -> call.Put:
         engine = self._require()
@@ -119,23 +129,22 @@ class Operations:
         digests = () if named.digest is None else (named.digest, *named.other_digests)
         return Promise(name, named.key or "", digests, *newest), arrival
 
-    def encode(self, worker: Named, payload: Mapping[str, Any] | None) -> bytes | None:
+    def encode(self, worker: Named, payload: Payload) -> bytes | None:
         """The payload as it would be stored, checked by the worker's type hints where it is declared here.
 
         Raises WrongPayload.  A worker that only other processes declare takes JSON as it is; they check it.
         """
         name = name_of(worker)
-        if payload is not None and not isinstance(payload, Mapping):
+        if not isinstance(payload, Mapping | msgspec.Raw | None):
             raise WrongPayload(
                 f"worker {name!r}: the payload {shown(payload)} is no mapping; give the parameters by name, as in "
                 "{'to': 'ada@example.org'}"
             )
+        given = bytes(payload) if isinstance(payload, msgspec.Raw) else payload or {}
         body = self.bodies.get(name)
         if isinstance(body, FunctionBody | CommandBody):
-            return body.encode_payload((), payload or {})
-        if not payload:
-            return None
-        return plain_payload(name, payload, "declare the worker here too, so that its hints are known")
+            return body.take_payload(given) if isinstance(given, bytes) else body.encode_payload((), given)
+        return plain_payload(name, given, "declare the worker here too, so that its hints are known")
 
     def _put_cancel(self, run_id: int, reason: str | None) -> call.Put:
         engine, known = self._require(), known_run(run_id)
@@ -228,11 +237,12 @@ class Operations:
     # ── operating, from a loop ───────────────────────────────────────────────────────────────────────────────────
 
     async def trigger(
-        self, worker: Named, payload: Mapping[str, Any] | None = None, /, **options: Unpack[TriggerOptions]
+        self, worker: Named, payload: Payload = None, /, **options: Unpack[TriggerOptions]
     ) -> RunHandle[Any]:
         """Store a run of *worker* (a name or a function); returns after its commit.
 
-        *payload*: its parameters by name, None or empty where it takes none.  *options*: see `TriggerOptions`.
+        *payload*: its parameters by name, None or empty where it takes none.  A `msgspec.Raw` is JSON that somebody
+        wrote: an object, which is stored byte for byte.  *options*: see `TriggerOptions`.
 
         With `within=` it returns after the insert, a `PromisedRun`: the commit is yours.  Raises UnknownWorker,
         WrongPayload, WorkerDisabled, DuplicateKey, NotStarted, StoreUnavailable.

@@ -9,11 +9,11 @@ Rules of this file
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, Literal, NamedTuple
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from shiftboss.core import address
 from shiftboss.core.audit import Head
@@ -50,6 +50,7 @@ from shiftboss.core.worker import Misfire, Mode, OnFailure, Start, Upstream
 from shiftboss.errors import ConfigurationError, UnknownWorker
 from shiftboss.executors.command import Command
 
+Payload = Mapping[str, Any] | Raw | None  # parameters by name; or JSON that somebody wrote, to be stored as it is
 Named = Any  # a worker by its name, its function, or what the decorator made of it
 
 

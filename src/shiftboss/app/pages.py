@@ -169,7 +169,7 @@ def without_secrets(payload: bytes, run: Run, mask: Redaction) -> bytes:
         mask = mask.knowing(mask.secrets_in(payload, run.masked, pause=_let_others))
         try:
             return Json(mask.document(payload, places=run.masked, pause=_let_others))
-        except (DecodeError, UnicodeDecodeError):
+        except (DecodeError, UnicodeDecodeError, RecursionError):
             return mask.json(payload, pause=_let_others)
 
 

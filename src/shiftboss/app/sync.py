@@ -12,14 +12,14 @@ import asyncio
 import inspect
 import os
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Unpack
 
 from shiftboss.app import call, process_end
 from shiftboss.app.first_node import WAIT_S
 from shiftboss.app.handle import TriggerOptions, result_of
 from shiftboss.app.operations import known_run
-from shiftboss.app.options import CALL, Named, name_of
+from shiftboss.app.options import CALL, Named, Payload, name_of
 from shiftboss.app.own_loop import new_loop
 from shiftboss.app.within import Within, insert
 from shiftboss.context import current
@@ -170,9 +170,7 @@ class SyncFace:
 
     # ── operating ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def trigger(
-        self, worker: Named, payload: Mapping[str, Any] | None = None, /, **options: Unpack[TriggerOptions]
-    ) -> Run:
+    def trigger(self, worker: Named, payload: Payload = None, /, **options: Unpack[TriggerOptions]) -> Run:
         """Store a run; returns it after its commit."""
         if options.get("within") is not None:
             raise ConfigurationError("a trigger within your transaction gives no run yet; call trigger_within(…)")
@@ -186,7 +184,7 @@ class SyncFace:
         self,
         within: Within,
         worker: Named,
-        payload: Mapping[str, Any] | None = None,
+        payload: Payload = None,
         /,
         **options: Unpack[TriggerOptions],
     ) -> str:

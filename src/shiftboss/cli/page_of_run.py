@@ -272,7 +272,7 @@ def _show_data(title: str, data: bytes | None) -> None:
     try:
         text = msgspec.json.format(data, indent=2).decode()
         short = msgspec.json.format(data, indent=0).decode()
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         text = short = f"{len(data)} bytes that are no JSON"
     table.blank()
     if len(short) <= SHORT_CHARS:

@@ -1,18 +1,21 @@
-"""What is typed behind a worker's name, as a payload."""
+"""What is typed behind a worker's name, as a payload.
+
+Rules of this file
+- JSON stays what it is, byte for byte (Q2): of pairs, each value that is JSON does.
+"""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 import msgspec
 
-from shiftboss.executors.json_types import read_json
+from shiftboss.core import json_text
 
 
-def read_payload(words: tuple[str, ...]) -> dict[str, Any] | None:
+def read_payload(words: tuple[str, ...]) -> msgspec.Raw | None:
     """A JSON object, @file, - (stdin) or key=value pairs; None for nothing.  Raises UsageError."""
     if not words:
         return None
@@ -21,7 +24,7 @@ def read_payload(words: tuple[str, ...]) -> dict[str, Any] | None:
         if len(words) > 1:
             raise click.UsageError(f"{first!r} is the whole payload; {words[1]!r} is too much.")
         return _object(*_source(first))
-    return dict(_pair(word) for word in words)
+    return _object(b"{%s}" % b",".join(map(_pair, words)), "the payload")
 
 
 def _source(word: str) -> tuple[bytes, str]:
@@ -36,23 +39,35 @@ def _source(word: str) -> tuple[bytes, str]:
         raise click.UsageError(f"{file} cannot be read: {error.strerror or error}.") from error
 
 
-def _object(data: bytes, source: str) -> dict[str, Any]:
+def _object(data: bytes, source: str) -> msgspec.Raw:
     try:
-        found = read_json(data)
-    except (msgspec.DecodeError, UnicodeError) as error:
-        raise click.UsageError(f"{source} is no JSON: {error}.") from error
+        found = json_text.read(data)
+    except json_text.WrongJson as error:
+        raise click.UsageError(f"{source} {error}.") from error
     if not isinstance(found, dict):
         raise click.UsageError(
             f"{source} is a JSON {type(found).__name__}; a payload is an object, with the parameters by name."
         )
-    return found
+    return msgspec.Raw(data)
 
 
-def _pair(word: str) -> tuple[str, Any]:
+def _pair(word: str) -> bytes:
+    """A member of the object."""
     key, equals, text = word.partition("=")
     if not equals or not key:
         raise click.UsageError(f"{word!r} is neither a JSON object nor key=value.")
     try:
-        return key, read_json(text.encode())
-    except (msgspec.DecodeError, UnicodeError):
-        return key, text
+        return msgspec.json.encode(key) + b":" + _value(text, key)
+    except UnicodeEncodeError as error:
+        raise click.UsageError(f"{word!r} is no text in UTF-8.") from error
+
+
+def _value(text: str, key: str) -> bytes:
+    data = text.encode()
+    try:
+        json_text.read(data)
+    except json_text.NoJson:
+        return msgspec.json.encode(text)
+    except json_text.WrongJson as error:
+        raise click.UsageError(f"the value of {key!r} {error}.") from error
+    return data

@@ -39,7 +39,7 @@ from shiftboss.errors import WorkerDisabled as RefusedDisabled
 
 
 class Request(Value, frozen=True):
-    """A trigger as it was asked for.  `payload` is JSON; `digest` its sha256, or a keyed one; None for no payload."""
+    """A trigger as it was asked for.  `payload` is JSON; `digest` the sha256 of what it says, or a keyed one."""
 
     worker: str
     payload: bytes | None = None

@@ -4,20 +4,33 @@ Rules of this file
 - A secret's name is a key, the `name` beside a `value`, or the first of a pair, as headers are listed.
 - All texts of a document are looked at together: a million short ones cost no more than a long one.
 - Nothing here calls itself: a document may be as deep as it likes.
+- What is not masked stays what it is: numbers keep their digits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
+
+from shiftboss.core.json_text import WrittenNumber
 
 MASK = "[redacted]"
 MIN_TEXT_CHARS = 6  # "pwd=ab": what is shorter names no secret
 
 ITEMS_AT_ONCE = 4_000  # some 2 ms of work
 
+_decode = msgspec.json.Decoder(float_hook=WrittenNumber).decode
+
+
+def _as_written(value: Any) -> msgspec.Raw:
+    if type(value) is WrittenNumber:
+        return msgspec.Raw(value.text.encode())
+    raise NotImplementedError
+
+
+_encode = msgspec.json.Encoder(enc_hook=_as_written).encode
 IsSecret = Callable[[str], bool]
 Pause = Callable[[], None]
 Spot = tuple[Any, Any]  # a list or a dict, and the index or key of what it has there
@@ -45,7 +58,7 @@ def walk(
     is_secret: IsSecret,
     *,
     min_chars: int = MIN_TEXT_CHARS,
-    numbers: Collection[str] = (),
+    numbers: frozenset[str] = frozenset(),
     pause: Pause = no_pause,
 ) -> Found:
     """Every place in *root* that may have to be masked; *numbers* are secrets wherever they stand."""
@@ -82,7 +95,7 @@ def walk(
             elif kind is dict or kind is list:
                 if each:
                     nodes.append(each)
-            elif numbers and kind is not bool and each is not None and str(each) in numbers:
+            elif numbers and kind is not bool and each is not None and not numbers.isdisjoint(_texts_of(each)):
                 secrets.append((node, key))
     return found
 
@@ -124,12 +137,12 @@ def masked(
     mask_texts: Callable[[list[str]], list[str]],
     *,
     min_chars: int = MIN_TEXT_CHARS,
-    numbers: Collection[str] = (),
+    numbers: frozenset[str] = frozenset(),
     places: Iterable[Place] = (),
     pause: Pause = no_pause,
 ) -> bytes:
     """*data* with its secrets masked; the same bytes where it has none.  Raises what decoding raises."""
-    root = [msgspec.json.decode(data)]
+    root = [_decode(data)]
     pause()
     is_masked = False
     for container, key in list(at_places(root, places)):
@@ -153,14 +166,14 @@ def masked(
         items = [(renamed.get(key, key), each) for key, each in mapping.items()]
         mapping.clear()
         mapping.update(items)
-    return msgspec.json.encode(root[0])
+    return _encode(root[0])
 
 
 def secrets_in(
     data: bytes, is_secret: IsSecret, places: Iterable[Place] = (), *, pause: Pause = no_pause
 ) -> Iterator[str]:
     """The texts and numbers under a secret's name, at any depth, and at *places*.  Raises what decoding raises."""
-    root = [msgspec.json.decode(data)]
+    root = [_decode(data)]
     nodes = [node[key] for node, key in (*walk(root, is_secret, pause=pause).secrets, *at_places(root, places))]
     while nodes:
         node = nodes.pop()
@@ -174,4 +187,10 @@ def secrets_in(
             case bool() | None:
                 pass
             case _:
-                yield str(node)
+                yield from _texts_of(node)
+
+
+def _texts_of(number: Any) -> tuple[str, ...]:
+    """As a body says it, and as it was written."""
+    said = str(number)
+    return (said, number.text) if type(number) is WrittenNumber and number.text != said else (said,)

@@ -118,7 +118,13 @@ class FunctionBody:
 
     def encode_payload(self, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> bytes | None:
         """The payload of a trigger with these arguments, checked by value; None without any.  Raises WrongPayload."""
-        payload = self._takes.encode(args, kwargs or {})
+        return self._bounded(self._takes.encode(args, kwargs or {}))
+
+    def take_payload(self, payload: bytes) -> bytes | None:
+        """The payload of a trigger that was written as JSON, as it is; None for `{}`.  Raises WrongPayload."""
+        return self._bounded(self._takes.take(payload))
+
+    def _bounded(self, payload: bytes | None) -> bytes | None:
         if payload is not None and len(payload) > self._max_payload_bytes:
             raise WrongPayload(
                 f"worker {self._worker!r}: the payload has {len(payload):,} bytes, allowed are "

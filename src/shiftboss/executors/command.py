@@ -232,11 +232,18 @@ class CommandBody:
         """The payload of a trigger: an object of any names; None without any.  Raises WrongPayload."""
         if args:
             raise WrongPayload(f"worker {self._worker!r}: a command takes named arguments only")
-        if not kwargs:
+        return self._plain(kwargs or {})
+
+    def take_payload(self, payload: bytes) -> bytes | None:
+        """The payload of a trigger that was written as JSON, as it is; None for `{}`.  Raises WrongPayload."""
+        return self._plain(payload)
+
+    def _plain(self, given: Mapping[str, Any] | bytes) -> bytes | None:
+        payload = plain_payload(self._worker, given, "a command reads JSON: write it as that")
+        if payload is None:
             return None
         if self.command.stdin is None:
             raise WrongPayload(f"worker {self._worker!r}: this command takes no payload (stdin=None)")
-        payload = plain_payload(self._worker, kwargs, "a command reads JSON: write it as that")
         if len(payload) > self._max_payload_bytes:
             raise WrongPayload(
                 f"worker {self._worker!r}: the payload has {len(payload):,} bytes, allowed are "

@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from shiftboss.core.json_text import WrittenNumber
 from shiftboss.executors.failure import class_name
-from shiftboss.executors.json_types import WrittenNumber, is_model
+from shiftboss.executors.json_types import is_model
 
 EXACT: tuple[type, ...] = (str, int, bool, type(None))  # equal is the same
 ABSENT = object()

@@ -17,23 +17,8 @@ from typing import Any
 
 import msgspec
 
+from shiftboss.core.json_text import WrittenNumber
 from shiftboss.executors.failure import class_name
-
-
-class WrittenNumber(float):
-    """A float as it stood in JSON."""
-
-    __slots__ = ("text",)
-    text: str
-
-    def __new__(cls, text: str) -> WrittenNumber:
-        made = super().__new__(cls, text)
-        made.text = text
-        return made
-
-
-read_json = msgspec.json.Decoder(float_hook=WrittenNumber).decode
-"""Any JSON, its numbers with their digits.  Raises msgspec.DecodeError, UnicodeDecodeError, RecursionError."""
 
 
 class JsonType:

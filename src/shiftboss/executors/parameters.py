@@ -5,7 +5,8 @@ Rules of this file
 - What would not come back as it was given, with its type, is refused at the trigger (W5); where a hint says a type, the
   JSON that spells a value of it is taken as well.
 - A payload holds what its caller gave and no defaults: those are the function's, when it runs.
-- The same arguments give the same bytes in every process, since a key is compared with their digest (O5).
+- A payload that comes as JSON is stored as it came, byte for byte (Q2); it is read as the run will read it.
+- The same arguments give the same bytes in every process.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from shiftboss.core import json_text
 from shiftboss.errors import ConfigurationError, WrongPayload, did_you_mean
 from shiftboss.executors.difference import EXACT, Difference, difference, is_json
 from shiftboss.executors.json_types import JsonType, encoder, schema_of
@@ -56,8 +58,20 @@ class Parameters:
         if not args and not kwargs and not self.required:
             return None
         arguments = self._bound(args, kwargs)
+        return self._fitting(arguments, lambda: _encode(arguments))
+
+    def take(self, payload: bytes) -> bytes | None:
+        """A payload that was written as JSON, as it is; None for an empty object.  Raises WrongPayload."""
+        found = written_object(self._worker, payload)
+        if not found and not self.required:
+            return None
+        return self._fitting(self._bound((), found), lambda: payload)
+
+    def _fitting(self, arguments: Mapping[str, Any], written: Callable[[], bytes]) -> bytes:
+        """What *written* gives, if the run will find *arguments* in it."""
         try:
-            payload = _encode(arguments)
+            payload = written()
+            json_text.check_nesting(payload)
             arrived = self._decode(payload)  # what the run will do
             for name, value in arguments.items():
                 found = getattr(arrived, name)
@@ -67,6 +81,8 @@ class Parameters:
                     self._changed(name, changed)
         except WrongPayload:
             raise
+        except json_text.WrongJson as error:
+            self._refuse(f"the payload {error}", error)
         except Exception as error:  # noqa: BLE001  # the values are the user's, with their own __post_init__ and so on
             self._blame(arguments, error)
         return payload
@@ -93,7 +109,8 @@ class Parameters:
     def _blame(self, arguments: Mapping[str, Any], error: Exception) -> NoReturn:
         """Name the parameter that does not fit: the first that does not do so alone."""
         for name, value in arguments.items():
-            given = f"{_shown(value)} ({type(value).__name__})"
+            is_written = isinstance(value, json_text.WrittenNumber)
+            given = f"{value.text} (a number)" if is_written else f"{_shown(value)} ({type(value).__name__})"
             try:
                 data = _encode(value)
             except Exception as culprit:  # noqa: BLE001  # as in `encode`
@@ -124,12 +141,37 @@ class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
     """The payload of a function without parameters."""
 
 
-def plain_payload(worker: str, given: Mapping[str, Any], why: str) -> bytes:
-    """A payload that no hint describes: JSON as it is.  *why* says so, as a remedy.  Raises WrongPayload."""
+def written_object(worker: str, payload: bytes) -> dict[str, Any]:
+    """The parameters by name that *payload* says, numbers with their digits.  Raises WrongPayload."""
     try:
-        arguments = dict(given)
-        payload = _encode(arguments)
+        found = json_text.read(payload)
+    except json_text.WrongJson as error:
+        raise WrongPayload(f"worker {worker!r}: the payload {error}") from error
+    if not isinstance(found, dict):
+        raise WrongPayload(
+            f"worker {worker!r}: the payload is {_KINDS.get(type(found), 'a number')}; give an object, with the "
+            "parameters by name"
+        )
+    return found
+
+
+_KINDS: dict[type, str] = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+
+
+def plain_payload(worker: str, given: Mapping[str, Any] | bytes, why: str) -> bytes | None:
+    """A payload that no hint describes: JSON as it is, None for nothing in it.  Raises WrongPayload.
+
+    *given* as bytes is JSON already, and stays what it is.  *why* says, as a remedy, that there is no hint.
+    """
+    arguments = written_object(worker, given) if isinstance(given, bytes) else dict(given)
+    if not arguments:
+        return None
+    try:
+        payload = given if isinstance(given, bytes) else _encode(arguments)
+        json_text.check_nesting(payload)
         changed = None if is_json(arguments) else difference(arguments, msgspec.json.decode(payload))
+    except json_text.WrongJson as error:
+        raise WrongPayload(f"worker {worker!r}: the payload {error}") from error
     except Exception as error:
         raise WrongPayload(f"worker {worker!r}: the payload cannot be written as JSON: {error}") from error
     if changed is not None:

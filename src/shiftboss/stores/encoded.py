@@ -19,6 +19,7 @@ from shiftboss.clock import SystemClock
 from shiftboss.core.control import Request
 from shiftboss.core.encoded import transformed
 from shiftboss.core.events import Audit, Event, UnreadableEvent
+from shiftboss.core.json_text import in_one_form
 from shiftboss.core.lane import Lane
 from shiftboss.core.model import MAX_LINES, DeadLetter, LogLine, Run
 from shiftboss.core.opaque import OpaqueBytes, OpaqueText, framed, framed_text, key_of, unframed, unframed_text
@@ -262,7 +263,7 @@ class EncodedTransaction(EncodedReader):
     def _digested(self, run: Run) -> Run:
         if run.payload is None or run.digest is None or isinstance(run.payload, OpaqueBytes):
             return run
-        digests = self._cipher.digests(run.payload)
+        digests = self._cipher.digests(in_one_form(run.payload))
         return replace(run, digest=digests[0]) if digests and run.digest not in digests else run
 
     def arrivals(self, *, limit: int) -> list[Request]:

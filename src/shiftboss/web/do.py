@@ -30,18 +30,29 @@ RowName = Annotated[str, Meta(pattern=ROW_NAME, max_length=500)]
 PriorityWord = Annotated[str, Meta(pattern=r"^(low|normal|high|critical)$")]
 
 
+NULL_BYTES = b"null"
+NULL = msgspec.Raw(NULL_BYTES)
+Written = Annotated[  # JSON as it was sent: its bytes are what is stored
+    msgspec.Raw, Meta(extra_json_schema={"anyOf": [{"type": "object"}, {"type": "null"}], "default": None})
+]
+
+
 # ── triggers ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class TriggerBody(msgspec.Struct, frozen=True):
     """`delay` in seconds or as "5m", or `at`; `key` makes it idempotent, and so does the header Idempotency-Key."""
 
-    payload: dict[str, Any] | None = None
+    payload: Written = msgspec.field(default_factory=lambda: NULL)
     key: Text | None = None
     delay: Delay | None = None
     at: Instant | None = None
     priority: PriorityWord | None = None
     force: bool = False
+
+    def __post_init__(self) -> None:
+        if bytes(self.payload)[:1] not in (b"{", NULL_BYTES[:1]):
+            raise ValueError("`payload` must be an object or null")
 
 
 class Accepted(Value, frozen=True, omit_defaults=False):
@@ -62,7 +73,8 @@ async def trigger(call: Call, params: WorkerNamed, body: TriggerBody) -> Accepte
     if body.at is not None:
         options["at"] = body.at
     await call.ask(lambda views: views.snapshot().worker(params.worker))  # before its payload is judged
-    handle = await call.boss.trigger(params.worker, body.payload, **options)
+    payload = None if bytes(body.payload) == NULL_BYTES else body.payload
+    handle = await call.boss.trigger(params.worker, payload, **options)
     return Accepted(handle.id, handle.worker)
 
 

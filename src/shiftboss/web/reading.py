@@ -11,20 +11,20 @@ import asyncio
 import re
 from collections.abc import Iterable
 from datetime import datetime
-from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 
 from shiftboss.app.options import CALL, TRIGGER
+from shiftboss.core import json_text
 from shiftboss.core.kinds import Table, flag, many, optional, run_id, shown, text, whole, word
 from shiftboss.core.policy import Rate
 from shiftboss.errors import CallerError, ConfigurationError, did_you_mean
-from shiftboss.executors.json_types import WrittenNumber
 from shiftboss.web.asked import ROW_NAME
 from shiftboss.web.problems import Problem
 
+LARGE_BYTES = 64 * 1024  # a body of a megabyte takes some 50 ms to read, and everybody shares the loop
 BODY_WITHIN_S = 10.0  # a client that dribbles holds a connection no longer than that
 MAX_SHOWN_CHARS = 80  # of what a client sent, in a message
 LISTS = (tuple, list, frozenset, set)
@@ -60,14 +60,15 @@ async def read_body(kind: type[S], request: Request, *, limit: int) -> S:
     elif request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise Problem(415, "not-json", "Send JSON, and say so: Content-Type: application/json.")
     try:
-        found = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Problem(400, "no-json", f"The body is no JSON that can be read: {error}") from error
+        found = await asyncio.to_thread(json_text.read, data) if len(data) > LARGE_BYTES else json_text.read(data)
+    except json_text.WrongJson as error:
+        problem = "no-json" if isinstance(error, json_text.NoJson) else "wrong-body"
+        raise Problem(400, problem, f"The body {error}.") from error
     if not isinstance(found, dict):
         raise Problem(400, "wrong-body", "The body must be a JSON object.")
     _must_know(kind, found, "the body")
     try:
-        body: S = _body_decoder(kind).decode(data)
+        body: S = msgspec.json.decode(data, type=kind)
         return body
     except (msgspec.DecodeError, ValueError, OverflowError) as error:
         raise Problem(400, "wrong-body", _as_the_library_says(found) or _said(error, "body")) from error
@@ -82,11 +83,6 @@ def _must_know(kind: type[msgspec.Struct], found: dict[str, Any], what: str) -> 
         inner = fields[name]
         if isinstance(value, dict) and isinstance(inner, type) and issubclass(inner, msgspec.Struct):
             _must_know(inner, value, f"`{name}`")
-
-
-@cache
-def _body_decoder(kind: type[msgspec.Struct]) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(kind, float_hook=WrittenNumber)  # a payload's numbers keep their digits
 
 
 def is_list(kind: Any) -> bool:

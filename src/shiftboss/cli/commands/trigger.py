@@ -72,7 +72,7 @@ def trigger(
     if delay is not None:
         options["delay"] = delay
     with place.operating(store, app, create=create) as boss:
-        if given and boss.codec is None and any(node.live and node.decodes for node in boss.sync.nodes()):
+        if given is not None and boss.codec is None and any(node.live and node.decodes for node in boss.sync.nodes()):
             talk.note("nodes encrypt here, and this payload is stored plain; name the app that has the codec: --app")
         run = boss.sync.trigger(name, given, **options)
         if not wait:

@@ -1,0 +1,194 @@
+"""JSON as somebody wrote it: read strictly, and brought into one form for comparisons.
+
+Rules of this file
+- What is stored are the bytes that came; here they are only looked at.
+- A name that an object has twice is refused: of two readers each would take another of its values.
+- What is nested too deep is refused before it is read, whatever room the reader's own stack has.
+- Two texts have one form when they say the same: the order of names, blanks and escapes do not count, and a number
+  counts by its value, not by its digits.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from itertools import accumulate
+from typing import Any
+
+import msgspec
+
+MAX_NESTING = (
+    256  # Python's own limit is 1,000 calls, some of our readers make two a level, and the caller has some too
+)
+MAX_SHOWN_CHARS = 80  # of a name in a message
+MAX_PLAIN_DIGITS = (
+    64  # of a number in one form: what has more is written with an exponent, or "1e999" would fill memory
+)
+LONG = re.compile(rb"\d{%d}" % (MAX_PLAIN_DIGITS + 1))
+STRING = re.compile(
+    rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL
+)  # or an unfinished one, up to the end: so it takes linear time
+NO_BRACKETS = bytes(sorted(set(range(256)) - set(b"[]{}")))
+STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+MARKS = {
+    codecs.BOM_UTF8: "begins with a byte order mark; write it without one",
+    codecs.BOM_UTF16_LE: "is UTF-16; write it in UTF-8",
+    codecs.BOM_UTF16_BE: "is UTF-16; write it in UTF-8",
+}
+
+
+class WrittenNumber(float):
+    """A float as it stood in JSON."""
+
+    __slots__ = ("text",)
+    text: str
+
+    def __new__(cls, text: str) -> WrittenNumber:
+        made = super().__new__(cls, text)
+        made.text = text
+        return made
+
+
+class WrongJson(ValueError):
+    """A text that is refused; its sentence goes on from what it is about: "… has the name 'a' twice at `$.b`"."""
+
+
+class NoJson(WrongJson):
+    """It is none."""
+
+
+_decode = msgspec.json.Decoder(float_hook=WrittenNumber).decode
+_decode_one_form = msgspec.json.Decoder(float_hook=lambda text: msgspec.Raw(one_number(text).encode())).decode
+_decode_as_written = msgspec.json.Decoder(float_hook=lambda text: msgspec.Raw(text.encode())).decode
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+def read(data: bytes) -> Any:
+    """What *data* says, its numbers with their digits.  Raises WrongJson."""
+    check_nesting(data)
+    try:
+        found = _decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise NoJson(_why_none(data, error)) from error
+    _check_names(data)
+    return found
+
+
+def check_nesting(data: bytes) -> None:
+    """Raises WrongJson for what no reader has the room for."""
+    if data.count(b"[") + data.count(b"{") <= MAX_NESTING:
+        return
+    brackets = STRING.sub(b"", data).translate(None, NO_BRACKETS)
+    if max(accumulate(map(STEPS.__getitem__, brackets)), default=0) > MAX_NESTING:
+        raise WrongJson(f"is nested deeper than {MAX_NESTING} levels; make it flatter, or pass it as a text")
+
+
+def in_one_form(data: bytes) -> bytes:
+    """The same bytes for all texts that say the same; what cannot be read is a form of its own."""
+    try:
+        found = _decode_one_form(data)
+        return _encode(_without_long(found) if LONG.search(data) else found)
+    except (msgspec.DecodeError, UnicodeError, RecursionError, OverflowError, ValueError):
+        return data
+
+
+def as_stored_before(data: bytes) -> bytes:
+    """The form that versions stored which did not keep what was sent: names in order, numbers with their digits."""
+    try:
+        return _encode(_decode_as_written(data))
+    except (msgspec.DecodeError, UnicodeError, RecursionError, OverflowError, ValueError):
+        return data
+
+
+def one_number(text: str) -> str:
+    """A number of JSON by its value: 1.10, 1.1 and 11e-1 are one."""
+    sign = "-" if text.startswith("-") else ""
+    mantissa, _, power = text.lstrip("-").lower().partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    digits = (whole + fraction).lstrip("0")
+    if not digits:
+        return "0"
+    kept = digits.rstrip("0")
+    exponent = int(power or 0) - len(fraction) + len(digits) - len(kept)
+    length = len(kept) + exponent  # of its whole part
+    if max(length, len(kept), -exponent) > MAX_PLAIN_DIGITS:
+        return f"{sign}{kept}e{exponent}"
+    if exponent >= 0:
+        return sign + kept + "0" * exponent
+    return f"{sign}{kept[:length]}.{kept[length:]}" if length > 0 else f"{sign}0.{'0' * -length}{kept}"
+
+
+def _without_long(value: Any) -> Any:
+    """Whole numbers of many digits as those are written that came with an exponent."""
+    match value:
+        case dict():
+            return {key: _without_long(each) for key, each in value.items()}
+        case list():
+            return [_without_long(each) for each in value]
+        case int() if abs(value) >= 10**MAX_PLAIN_DIGITS:
+            return msgspec.Raw(one_number(msgspec.json.encode(value).decode()).encode())
+        case _:
+            return value
+
+
+def _why_none(data: bytes, error: Exception) -> str:
+    for mark, sentence in MARKS.items():
+        if data.startswith(mark):
+            return sentence
+    if b"\0" in data[:4]:
+        return "is UTF-16 or UTF-32; write it in UTF-8"
+    return f"is no JSON: {error}" if data.strip() else "is empty"
+
+
+# ── names ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Twice(Exception):
+    pass
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """An object with all of its names."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> None:
+    if len(dict(pairs)) != len(pairs):
+        raise _Twice
+
+
+# The standard library's, for it shows each pair.  What it makes of numbers is thrown away.
+_names = json.JSONDecoder(object_pairs_hook=_once, parse_int=float)
+_pairs = json.JSONDecoder(object_pairs_hook=_Pairs, parse_int=float)
+
+
+def _check_names(data: bytes) -> None:
+    if data.count(b":") < 2:
+        return
+    text = data.decode()
+    try:
+        _names.decode(text)
+    except _Twice:
+        name, place = _first_twice(_pairs.decode(text))
+        raise WrongJson(f"has the name {_shown(name)} twice at `{place}`; leave one of them out") from None
+
+
+def _first_twice(root: Any) -> tuple[str, str]:
+    """The first name that an object has twice, and where that object is."""
+    nodes = [(root, "$")]
+    while nodes:
+        node, place = nodes.pop()
+        if isinstance(node, _Pairs):
+            seen: set[str] = set()
+            for name, _ in node:
+                if name in seen:
+                    return name, place
+                seen.add(name)
+            nodes += reversed([(each, f"{place}.{name}") for name, each in node])
+        elif isinstance(node, list):
+            nodes += reversed([(each, f"{place}[{index}]") for index, each in enumerate(node)])
+    raise AssertionError("no name stands twice")  # it was found before
+
+
+def _shown(name: str) -> str:
+    return repr(name if len(name) <= MAX_SHOWN_CHARS else f"{name[:MAX_SHOWN_CHARS]}…")
