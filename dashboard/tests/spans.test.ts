@@ -63,12 +63,23 @@ test("runs that overlap have lanes of their own, as many as there are", () => {
 
 test("a run that changed stays in its place; a worker that is new comes last", () => {
   const said = { since: at(0), until: at(9), now: at(9), complete: true, rows: [{ worker: "fetch", runs: [aRun({}), aRun({ id: 2 })], planned: [] }] };
-  const after = merged(said, [aRun({ status: "running" }), aRun({ id: 3 }), aRun({ id: 4, worker: "send" })], NOON);
+  const after = merged(said, [aRun({ status: "running" }), aRun({ id: 3 }), aRun({ id: 4, worker: "send" })], NOON, 10);
 
   expect(after.rows.map((row) => [row.worker, row.runs.map((run) => [run.id, run.status])])).toEqual([
     ["fetch", [[1, "running"], [2, "pending"], [3, "pending"]]],
     ["send", [[4, "pending"]]],
   ]);
+});
+
+test("a timeline keeps no more than it said at first, and says what is missing", () => {
+  let said: Parameters<typeof merged>[0] = { since: at(0), until: at(9), now: at(9), complete: true, rows: [{ worker: "fetch", runs: [aRun({ id: 1_000_000 })], planned: [] }] };
+  for (let id = 2; id < 2000; id++) said = merged(said, [aRun({ id, status: "succeeded", finished_at: at(id) })], NOON, 100);
+  const kept = said.rows.flatMap((row) => row.runs.map((run) => run.id));
+
+  expect(kept.length).toBeLessThanOrEqual(100);
+  expect(kept).toContain(1_000_000);
+  expect(kept).toContain(1999);
+  expect(said.complete).toBe(false);
 });
 
 test("marks stand at round times of the zone", () => {

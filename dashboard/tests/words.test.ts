@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { WorkerStatus } from "../src/api/schema";
 import { duration, relative, shortType } from "../src/format";
 import { attention, remarks } from "../src/live/attention";
-import { window } from "../src/live/minutes";
+import { tally, window } from "../src/live/minutes";
 import { instantOf } from "../src/live/since";
 import type { Whole } from "../src/live/merge";
 import { href, parse } from "../src/routes";
@@ -70,11 +70,24 @@ describe("minutes", () => {
     const counted = [{ at: 60_000, succeeded: 2, failed: 0 }];
     const told = [{ status: "dead", finished_at: new Date(130_000).toISOString() }] as never;
 
-    expect(window(counted, told, 150_000, 3)).toEqual([
+    expect(window(counted, tally(new Map(), told, 150_000, 3), 150_000, 3)).toEqual([
       { at: 0, succeeded: 0, failed: 0 },
       { at: 60_000, succeeded: 2, failed: 0 },
       { at: 120_000, succeeded: 0, failed: 1 },
     ]);
+  });
+});
+
+describe("what a page keeps of runs that ended", () => {
+  it("is a count for each minute that is shown, however long it is open", () => {
+    let told: ReturnType<typeof tally> = new Map();
+    for (let second = 0; second < 36_000; second += 10) {
+      const ended = { status: "succeeded", finished_at: new Date(second * 1000).toISOString() };
+      told = tally(told, [ended] as never, second * 1000, 60);
+    }
+
+    expect(told.size).toBeLessThanOrEqual(61);
+    expect(window([], told, 35_999_000, 60).reduce((sum, { succeeded }) => sum + succeeded, 0)).toBe(360);
   });
 });
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from shiftboss import Fatal, Orchestrator
-from shiftboss.app.facts import encoded, facts
+from shiftboss.app.facts import encoded, facts, rows_kept
 from shiftboss.app.views import Views
 from shiftboss.core.value import replace
 
@@ -100,6 +100,23 @@ async def test_warm_and_cold_views_say_the_same_after_everything_that_changes_a_
 def cold_health(boss):
     with contextlib.closing(Views(boss.store, boss.clock)) as cold:
         return cold.health()
+
+
+async def test_what_is_kept_of_rows_is_what_is_shown_however_often_they_change(boss):
+    """Each run changes its worker's row; whoever shows the rows has one of each."""
+
+    @boss.worker()
+    async def busy() -> None: ...
+
+    async with boss:
+        await (await boss.trigger("busy")).wait(timeout=PATIENCE_S)
+        encoded(await boss.status())
+        before = rows_kept()
+        for _ in range(300):
+            await (await boss.trigger("busy")).wait(timeout=PATIENCE_S)
+            encoded(await boss.status())
+
+        assert rows_kept() - before <= 2
 
 
 async def test_rows_that_are_encoded_once_are_encoded_as_ever(boss):

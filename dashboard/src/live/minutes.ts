@@ -1,4 +1,6 @@
-/* Runs that ended, by minute: what the API counted, with what the stream has told since.  Pure. */
+/* Runs that ended, by minute: what the API counted, with what the stream has told since.  Pure.
+
+   - Of what was told only counts are kept, and of the minutes that are shown alone: a page may stay open for weeks. */
 
 import type { Run } from "../api/schema";
 
@@ -10,19 +12,36 @@ export interface Minute {
 
 const MINUTE_MS = 60_000;
 
+/** Runs ended by minute of the last *minutes*; *told* goes on with *runs*. */
+export function tally(told: ReadonlyMap<number, Minute>, runs: readonly Run[], now: number, minutes: number): ReadonlyMap<number, Minute> {
+  const since = beginning(now) - minutes * MINUTE_MS;
+  const found = new Map([...told].filter(([at]) => at >= since));
+  for (const run of runs) {
+    if (run.finished_at === null || (run.status !== "succeeded" && run.status !== "dead")) continue;
+    const at = beginning(Date.parse(run.finished_at));
+    const { succeeded, failed } = found.get(at) ?? { succeeded: 0, failed: 0 };
+    const isGood = run.status === "succeeded";
+    if (at >= since) found.set(at, { at, succeeded: succeeded + (isGood ? 1 : 0), failed: failed + (isGood ? 0 : 1) });
+  }
+  return found;
+}
+
 /** Every minute of the window, also those in which nothing ended. */
-export function window(counted: readonly Minute[], told: Iterable<Run>, now: number, minutes: number): Minute[] {
-  const last = Math.floor(now / MINUTE_MS) * MINUTE_MS;
+export function window(counted: readonly Minute[], told: ReadonlyMap<number, Minute>, now: number, minutes: number): Minute[] {
+  const last = beginning(now);
   const found = new Map<number, Minute>();
   for (let back = minutes - 1; back >= 0; back--) {
     const at = last - back * MINUTE_MS;
     found.set(at, { at, succeeded: 0, failed: 0 });
   }
   for (const minute of counted) if (found.has(minute.at)) found.set(minute.at, { ...minute });
-  for (const run of told) {
-    const minute = run.finished_at === null ? undefined : found.get(Math.floor(Date.parse(run.finished_at) / MINUTE_MS) * MINUTE_MS);
-    if (minute !== undefined && run.status === "succeeded") minute.succeeded += 1;
-    if (minute !== undefined && run.status === "dead") minute.failed += 1;
+  for (const { at, succeeded, failed } of told.values()) {
+    const minute = found.get(at);
+    if (minute !== undefined) found.set(at, { at, succeeded: minute.succeeded + succeeded, failed: minute.failed + failed });
   }
   return [...found.values()];
+}
+
+function beginning(at: number): number {
+  return Math.floor(at / MINUTE_MS) * MINUTE_MS;
 }

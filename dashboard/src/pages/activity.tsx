@@ -16,6 +16,7 @@ import { Ago, At } from "../parts/time";
 
 const PAGE = 50;
 const GAP_MS = 1500;
+const MOST = 2000; // events on the page; the oldest go, and can be read again
 const WHOSE: readonly (readonly [string, string])[] = [
   ["", "Everything"],
   ["people", "What people did"],
@@ -40,9 +41,11 @@ export function Activity() {
       ({ events, next }) =>
         setState((before) => {
           const goesOn = cursor !== null || events.some((each) => before.events.has(each.number)); // else there would be a hole
+          const all = new Map([...(goesOn ? before.events : []), ...events.map((each) => [each.number, each] as const)]);
+          const goes = cursor === null && all.size > MOST; // what was asked for stays
           return {
-            events: new Map([...(goesOn ? before.events : []), ...events.map((each) => [each.number, each] as const)]),
-            next: goesOn && cursor === null ? before.next : next,
+            events: goes ? new Map([...all].sort(([one], [other]) => other - one).slice(0, MOST)) : all,
+            next: goes ? 1 : goesOn && cursor === null ? before.next : next,
             reading: false,
             error: "",
           };

@@ -1,12 +1,12 @@
 /* Runs a minute over the last hour, alive. */
 
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import { get } from "../api/client";
-import type { Minutes, Run } from "../api/schema";
+import type { Minutes } from "../api/schema";
 import { RunsPerMinute } from "../charts/rate";
 import { useAsked } from "../live/asked";
 import { useFrames } from "../live/hooks";
-import { window } from "../live/minutes";
+import { tally, window, type Minute } from "../live/minutes";
 import { Loading, Trouble } from "../parts/bits";
 import { now, At } from "../parts/time";
 
@@ -14,20 +14,18 @@ const MINUTES = 60;
 
 export function Pace() {
   const { data, error } = useAsked("minutes", (signal) => get<Minutes>("minutes", undefined, signal));
-  const told = useRef(new Map<number, Run>());
-  const [changes, change] = useState(0);
-  useEffect(() => told.current.clear(), [data]);
+  const [told, setTold] = useState<ReadonlyMap<number, Minute>>(new Map());
+  useEffect(() => setTold(new Map()), [data]);
   useFrames("run", (runs) => {
     if (data === null) return;
     const ended = runs.filter((run) => run.finished_at !== null && run.finished_at > data.at);
-    for (const run of ended) told.current.set(run.id, run);
-    if (ended.length > 0) change((count) => count + 1);
+    if (ended.length > 0) setTold((before) => tally(before, ended, now.peek(), MINUTES));
   });
   const minute = Math.floor(now.value / 60_000);
   const minutes = useMemo(() => {
     const counted = (data?.minutes ?? []).map((each) => ({ ...each, at: Date.parse(each.at) }));
-    return window(counted, told.current.values(), minute * 60_000, MINUTES);
-  }, [data, changes, minute]);
+    return window(counted, told, minute * 60_000, MINUTES);
+  }, [data, told, minute]);
   if (data === null) return error ? <Trouble error={error} /> : <Loading />;
   return (
     <>

@@ -32,7 +32,7 @@ export function Timeline() {
     const asks = { since: iso(at - ms), until: iso(at + ahead(window)), worker, limit: LIMIT };
     return get<Said>("timeline", asks, signal);
   });
-  useFrames("run", (runs) => asked.change((said) => merged(said, worker ? runs.filter((run) => run.worker === worker) : runs, now.peek() - ms)));
+  useFrames("run", (runs) => asked.change((said) => merged(said, worker ? runs.filter((run) => run.worker === worker) : runs, now.peek() - ms, LIMIT)));
   const isOld = asked.data !== null && now.value - Date.parse(asked.data.now) > ahead(window) / 2;
   if (isOld) asked.again(); // for what is planned by now
 

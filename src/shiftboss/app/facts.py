@@ -3,7 +3,8 @@
 Rules of this file
 - Every field is there, also where it has its default: whoever reads need not know our defaults.
 - A payload or result that is JSON stands as it was stored, digit for digit; other bytes are base64.
-- A type with `IS_KEPT` is a row that is shown again and again; it holds no bytes and no payload.
+- A type with `IS_KEPT` is a row that is shown again and again; it holds no bytes and no payload.  Its JSON is kept as
+  long as the row itself lives, which is as long as somebody shows it.
 - Bytes that cannot be decoded are an object with the one member "$encrypted": the key's id and the reason.
 - A hold says its gate and its sentence, an event and a schedule their type, a priority its name.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+from weakref import ref as Reference  # a class, whatever its name
 
 import msgspec
 
@@ -22,7 +24,6 @@ from shiftboss.core.policy import Priority
 
 _encoder = msgspec.json.Encoder()
 _AS_IT_IS: set[type] = {str, int, float, bool, type(None), datetime}  # and what turns out to be like them
-MAX_ROWS = 50_000  # some 1 KiB each
 
 
 class Json(bytes):
@@ -77,18 +78,22 @@ def _fields(value: msgspec.Struct, keeps: bool) -> dict[str, Any]:
     return found
 
 
-_rows: dict[int, tuple[msgspec.Struct, msgspec.Raw]] = {}  # by id; whatever is here lives, so no id comes twice
+_rows: dict[int, tuple[Reference[msgspec.Struct], msgspec.Raw]] = {}  # by id, until the row is gone
 
 
 def _kept(row: msgspec.Struct) -> msgspec.Raw:
     known = _rows.get(id(row))
-    if known is not None:
+    if known is not None and known[0]() is row:
         return known[1]
     made = msgspec.Raw(_encoder.encode(_fields(row, keeps=False)))
-    if len(_rows) >= MAX_ROWS:
-        _rows.clear()
-    _rows[id(row)] = row, made
+    key = id(row)
+    _rows[key] = Reference(row, lambda _: _rows.pop(key, None)), made  # told before the id can be another's
     return made
+
+
+def rows_kept() -> int:
+    """How many rows have their JSON here."""
+    return len(_rows)
 
 
 def _json_or_base64(data: bytes) -> Any:

@@ -66,7 +66,7 @@ class RunningRun(Value, frozen=True, omit_defaults=False):
     unreadable: str = ""  # why its row cannot be read (W8)
 
 
-class WorkerStatus(Value, frozen=True, omit_defaults=False):
+class WorkerStatus(Value, frozen=True, omit_defaults=False, gc=True, weakref=True):
     """One worker as `status` shows it."""
 
     IS_KEPT: ClassVar = True

@@ -72,7 +72,7 @@ class StoreTrouble(Value, frozen=True):
         return cls(str(error), since=since, fact=DOES_NOT_ANSWER if is_silent else TAKES_NO_WORK)
 
 
-class WorkerHealth(Value, frozen=True, omit_defaults=False):
+class WorkerHealth(Value, frozen=True, omit_defaults=False, gc=True, weakref=True):
     """A worker's status and its reasons, worst first."""
 
     IS_KEPT: ClassVar = True  # encoded once (app/facts.py)
