@@ -488,6 +488,11 @@ class Store(Protocol):
         """What it will not go on well with; None when nothing is known."""
         ...
 
+    @property
+    def log_bytes(self) -> int | None:
+        """Of the write-ahead log that it keeps beside its file; None where there is none of ours."""
+        ...
+
     def end_by(self, seconds: float) -> None:
         """Give up every call that has not ended so many seconds from now, also those under way.  From any thread."""
         ...

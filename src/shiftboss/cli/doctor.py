@@ -13,7 +13,7 @@ import shlex
 import stat
 import time  # only asks which clocks there are; clock.py reads them
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
@@ -262,9 +262,10 @@ def _file_store(info: dict[str, Any]) -> Iterator[Finding]:
         yield Finding(
             Severity.WARNING,
             "log",
-            f"the write-ahead log has {words.in_bytes(info['wal_bytes'])}: a reader keeps it from being reused, or it "
-            "cannot be moved into the file",
-            "look for a process that holds the file open for long (lsof), a backup or a database browser",
+            f"the write-ahead log has {words.in_bytes(info['wal_bytes'])}: {_who_keeps_it(info)}",
+            "end its transaction, or the process: a backup or a database browser, most likely"
+            if info["long_readers"]
+            else "look for a process that holds the file open for long (lsof), a backup or a database browser",
         )
     else:
         yield Finding(Severity.GOOD, "log", f"the write-ahead log has {words.in_bytes(info['wal_bytes'])}")
@@ -278,6 +279,13 @@ def _file_store(info: dict[str, Any]) -> Iterator[Finding]:
 
 
 # ── the fleet ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _who_keeps_it(info: Mapping[str, Any]) -> str:
+    who = info["long_readers"]
+    if who:
+        return f"{who} reads for long and keeps it from being reused"
+    return "a reader keeps it from being reused, or it cannot be moved into the file"
 
 
 def fleet(found: SystemStatus, *, is_dead: Callable[[str], bool]) -> Iterator[Finding]:

@@ -99,12 +99,18 @@ class Counted:
 
 
 def exposition(
-    status: Status | None, counted: Counted, *, version: str, is_store_up: bool, contact_age_s: float | None
+    status: Status | None,
+    counted: Counted,
+    *,
+    version: str,
+    is_store_up: bool,
+    contact_age_s: float | None,
+    log_bytes: int | None = None,
 ) -> tuple[bytes, str]:
     """Text for Prometheus, and its content type.  Without a *status*, of a store that is away, nothing of the fleet."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_WithoutCreated(counted.registry))
-    families = [*_of_store(contact_age_s, is_up=is_store_up), _built(version)]
+    families = [*_of_store(contact_age_s, log_bytes, is_up=is_store_up), _built(version)]
     if status is not None:
         families = [*_of_workers(status), *_of_nodes(status), *families]
     fleet = "".join(family.text() for family in families)
@@ -191,13 +197,16 @@ def _of_nodes(status: Status) -> Iterator[_Gauge]:
     return iter((slots, used, lag))
 
 
-def _of_store(contact_age_s: float | None, *, is_up: bool) -> Iterator[_Gauge]:
+def _of_store(contact_age_s: float | None, log_bytes: int | None, *, is_up: bool) -> Iterator[_Gauge]:
     up = _Gauge("shiftboss_store_up", "1 while the store takes work of this process, else 0.")
     up.add("", int(is_up))
     age = _Gauge("shiftboss_store_contact_age_seconds", "For how long the store has not answered this process.")
     if contact_age_s is not None:
         age.add("", round(contact_age_s, 3))
-    return iter((up, age))
+    log = _Gauge("shiftboss_store_log_bytes", "Size of the write-ahead log of a store in a file.")
+    if log_bytes is not None:
+        log.add("", log_bytes)
+    return iter((up, age, log))
 
 
 def _built(version: str) -> _Gauge:

@@ -32,6 +32,7 @@ class MemoryStore:
     tight = False
     trouble: str | None = None
     concern: str | None = None
+    log_bytes: int | None = None
 
     durability = "memory"
 

@@ -22,7 +22,7 @@ from shiftboss.core.control import Request
 from shiftboss.errors import ConfigurationError, Forked, NotStarted, ShiftbossError, StoreReadOnly
 from shiftboss.logs import get_logger
 from shiftboss.ports import NO_SERVER, Arrival, Schema
-from shiftboss.stores import file_locks, fork_gate, shapes, sqlite_errors, sqlite_schema
+from shiftboss.stores import file_locks, fork_gate, shapes, sqlite_errors, sqlite_readers, sqlite_schema
 from shiftboss.stores.node_files import NodeFiles
 from shiftboss.stores.reserve import ENOUGH_BYTES, Reserve
 from shiftboss.stores.sqlite_file import Database, Durability
@@ -54,7 +54,7 @@ class SqliteStore:
         self._place: tuple[int, int] | None = None  # device and inode of the file that was opened
         self._no_checkpoint: ShiftbossError | None = None  # why the last checkpoint of this process failed
         self._checkpoint_at_s = 0.0  # when a failed one is tried again
-        self._log = Log(Path(f"{self._path}-wal"))
+        self._log = Log(self._path)
         self._ends_s = float("inf")
         self._pid = os.getpid()
 
@@ -97,10 +97,19 @@ class SqliteStore:
         size = self._log.size_bytes
         if size <= LONG_LOG_BYTES:
             return None
+        grown = f"the write-ahead log of {self._path} has grown to {size >> 20} MiB"
+        who = sqlite_readers.named(self._log.long_readers)
+        if who:
+            return f"{grown}: {who} has a reading transaction open, which keeps it from being used again; end that one"
         return (
-            f"the write-ahead log of {self._path} has grown to more than {LONG_LOG_BYTES >> 20} MiB: a reader keeps it "
-            "from being used again, or it cannot be moved into the file; look for who holds the file open (lsof)"
+            f"{grown}: a reader keeps it from being used again, or it cannot be moved into the file; look for who "
+            "holds the file open (lsof)"
         )
+
+    @property
+    def log_bytes(self) -> int:
+        """Of the write-ahead log, as of a second ago at most."""
+        return self._log.size_bytes
 
     def end_by(self, seconds: float) -> None:
         self._ends_s = _clock.monotonic_s() + seconds
@@ -244,11 +253,14 @@ class SqliteStore:
 
 
 class Log:
-    """How large the write-ahead log is; looks once a second."""
+    """How large the write-ahead log is, and who keeps it; looks once a second."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._path = Path(f"{file}-wal")
         self._size_bytes = 0
+        self._readers: frozenset[int] = frozenset()
+        self.long_readers: frozenset[int] = frozenset()  # met in the last two looks; none while the log is short
         self._looked_s = float("-inf")
 
     @property
@@ -260,6 +272,10 @@ class Log:
                 self._size_bytes = self._path.stat().st_size
             except OSError:
                 self._size_bytes = 0
+            before = self._readers
+            is_long = self._size_bytes > LONG_LOG_BYTES
+            self._readers = sqlite_readers.readers(self._file) if is_long else frozenset()
+            self.long_readers = before & self._readers
         return self._size_bytes
 
 

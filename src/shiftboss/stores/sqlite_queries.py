@@ -6,13 +6,14 @@ Rules of this file
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shiftboss.core.lane import ALL_QUEUES
 from shiftboss.core.model import DeadLetter, Run, Status
 from shiftboss.ports import HistoryFilter, LetterFilter, Past
-from shiftboss.stores import browsing, rows, shapes, sqlite_file, sqlite_unreadable
+from shiftboss.stores import browsing, rows, shapes, sqlite_file, sqlite_readers, sqlite_unreadable
 from shiftboss.stores.reserve import RESERVE_BYTES
 from shiftboss.stores.sqlite_sealing import question
 from shiftboss.stores.statements import Pages, Question
@@ -243,6 +244,9 @@ class Queries(browsing.Queries[str]):
     def info(self) -> dict[str, Any]:
         db, path = self._db, self._db.path
         number, next_run, next_event = db.row("SELECT number, next_run, next_event FROM meta WHERE id = 1")
+        readers = sqlite_readers.readers(path)
+        integrity = db.check(CHECK_S)  # takes a while where the file is large
+        long_readers = readers & sqlite_readers.readers(path) - {os.getpid()}
         return {
             "engine": sqlite_file.engine(),
             "path": str(path),
@@ -257,7 +261,8 @@ class Queries(browsing.Queries[str]):
             "journal_mode": db.row("PRAGMA journal_mode")[0],
             "synchronous": db.number("PRAGMA synchronous"),
             "reserve": "set aside" if _size(Path(f"{path}.reserve")) >= RESERVE_BYTES else "given up: the disk is full",
-            "integrity": db.check(CHECK_S),
+            "integrity": integrity,
+            "long_readers": sqlite_readers.named(long_readers),
         }
 
 
