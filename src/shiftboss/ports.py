@@ -20,6 +20,7 @@ import msgspec
 from shiftboss.clock import Clock
 from shiftboss.core.audit import AuditRow, Seal
 from shiftboss.core.control import Request
+from shiftboss.core.declarations import Declarations
 from shiftboss.core.events import Audit, Event, UnreadableEvent
 from shiftboss.core.kinds import Table, instant, many, one_of, optional, shown, text, whole, word
 from shiftboss.core.lane import Lane
@@ -54,6 +55,7 @@ class Delta(NamedTuple):
     forgotten: Sequence[str] = ()  # names that are gone (a full reading has none)
     breakers: Sequence[BreakerState] = ()
     resources: Mapping[str, int] | None = None  # all of them, when anything changed at all
+    size_declarations: Mapping[str, Declarations] | None = None  # likewise
     nodes: Sequence[Node] | None = None  # all of them, likewise
     claimed: Sequence[int] | None = None  # the ids of all claims, likewise …
     of: Sequence[str] | None = None  # … or of the claims of these workers alone

@@ -37,7 +37,7 @@ from shiftboss.core.model import (
     WorkerState,
 )
 from shiftboss.core.policy import BreakerPolicy, Priority, RetryPolicy
-from shiftboss.core.reconcile import declare
+from shiftboss.core.reconcile import Declarer, declare
 from shiftboss.core.schedule import Cron, Every
 from shiftboss.core.settle import settle
 from shiftboss.core.snapshot import Change, Snapshot
@@ -216,8 +216,14 @@ class World(Snapshot):
     def trigger(self, worker: str, now: datetime = NOON, **fields: Any) -> Run:
         return self.does(control.trigger, now, request=Request(worker=worker, **fields))
 
-    def declare(self, *definitions: Definition, now: datetime = NOON, resources: Mapping[str, int] = {}) -> Any:
-        return self.does(declare, now, definitions=definitions, resources=resources)
+    def declare(
+        self,
+        *definitions: Definition,
+        now: datetime = NOON,
+        resources: Mapping[str, int] = {},
+        by: Declarer | None = None,
+    ) -> Any:
+        return self.does(declare, now, definitions=definitions, resources=resources, by=by)
 
     # looking
 

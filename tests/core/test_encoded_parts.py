@@ -45,6 +45,8 @@ PLAIN = {
     "Node.code_version": NAMES,
     "Node.durability": NAMES,
     "Node.decodes": NAMES,
+    "Node.declares": "names, and digests of what is declared about them",
+    "Node.resources": "likewise",
     "ClockMark.boot": NAMES,
     "DeadLetter.worker": NAMES,
     "DeadLetter.error_type": NAMES,

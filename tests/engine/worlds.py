@@ -10,8 +10,8 @@ from shiftboss.core.model import Node, Report, Succeeded
 from shiftboss.core.reconcile import declare
 from shiftboss.core.worker import Definition
 from shiftboss.engine.cycle import Cycle, Launchable, Turn
+from shiftboss.engine.declaring import Declaring, declaring_node
 from shiftboss.engine.fact import Fact, Needs, reported, triggered
-from shiftboss.engine.membership import joined
 from shiftboss.stores.memory import MemoryStore
 from shiftboss.testing.clock import VirtualClock
 
@@ -56,9 +56,13 @@ class World:
             slots=slots,
             workers={d.name: d.parameters for d in definitions},
         )
+        self.node = declaring_node(self.node, definitions, {})
         self.cycle = Cycle(self.session, self.clock, self.node)
-        self.declare(*definitions)
-        self.first = self.tell(self.cycle.turn([joined(self.node, self.clock)]))
+        answer = Kept()
+        declaring = Declaring(self.node, definitions, {}, self.clock)
+        self.first = self.tell(self.cycle.turn([declaring.joins(self.node, answer)]))
+        if answer.error is not None:
+            raise answer.error
 
     def declare(self, *definitions: Definition) -> None:
         answer = Kept()

@@ -10,6 +10,7 @@ import pytest
 from store_values import FrozenClock, a_run, a_worker, at, change_runs, ended, started
 
 from postgres_server import Place
+from shiftboss.core.declarations import Declarations
 from shiftboss.core.model import Run
 from shiftboss.errors import StoreTooOld
 from shiftboss.ports import Store
@@ -45,6 +46,9 @@ def check(store: Store) -> None:
 
     assert (delta.claimed, delta.running, list(lane)) == ([2], [RUNNING], [WAITING])
     assert unreadable == [("run", "9")]
+    assert (delta.resources, delta.size_declarations) == ({"press": 2}, {})
+    [(mail, _)] = delta.workers
+    assert (mail, mail.declarations) == (a_worker("mail"), Declarations())
     assert (after.claimed, after.running) == ([1], [started(WAITING)])
 
 
@@ -54,6 +58,7 @@ def test_a_file_of_version_1(tmp_path: Path):
     connection.pragma("journal_mode", "wal")
     connection.execute(migrating.scripts("sqlite")[1].read_text())
     connection.execute("INSERT INTO worker (name, number, state) VALUES ('mail', 1, ?)", (MAIL,))
+    connection.execute("INSERT INTO resource (name, size) VALUES ('press', 2)")
     connection.executemany(
         "INSERT INTO run (id, worker, queue, due_at, occurs_at, origin, data) VALUES (?, ?, ?, ?, ?, ?, ?)", ROWS
     )
@@ -70,6 +75,7 @@ def test_a_schema_of_version_1(place: Place):
         connection.execute(f'CREATE SCHEMA "{place.schema}"; SET search_path = "{place.schema}"'.encode())
         connection.execute(migrating.scripts("postgres")[1].read_bytes())
         connection.execute("INSERT INTO worker (name, number, state) VALUES ('mail', 1, %s)", (MAIL,))
+        connection.execute("INSERT INTO resource (name, size) VALUES ('press', 2)")
         connection.cursor().executemany(
             "INSERT INTO run (id, worker, queue, due_at, occurs_at, origin, data) VALUES (%s, %s, %s, %s, %s, %s, %s)",
             ROWS,

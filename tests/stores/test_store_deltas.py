@@ -21,6 +21,7 @@ from store_values import (
     write,
 )
 
+from shiftboss.core.declarations import Declarations
 from shiftboss.core.model import BreakerMode, BreakerState, Record, Sample
 from shiftboss.core.policy import Priority
 from shiftboss.core.snapshot import Change
@@ -199,7 +200,23 @@ def test_breakers_resources_and_nodes_are_heard_of(session: Session, neighbour: 
 
     assert delta.breakers == [opened]
     assert delta.resources == {"warehouse": 3}
+    assert delta.size_declarations == {}
     assert delta.nodes == [a_node(NODE, lag_s=0.5)]
+
+
+def test_which_sizes_of_a_resource_were_declared_is_kept_beside_it(session: Session, neighbour: Session):
+    """M7: in the order in which they were first seen, with a name and keys of any letters."""
+    name, declarations = 'ware"house\\', Declarations().met("2", at(1)).met("3.ab12cd", at(2))
+    write(session, resources=((name, 2), ("plain", 1)), size_declarations=((name, declarations),))
+    first = heard(neighbour)
+    write(session, size_declarations=((name, declarations.chosen("2", at(3))),))
+    second = heard(neighbour)
+
+    assert (first.resources, first.size_declarations) == ({name: 2, "plain": 1}, {name: declarations})
+    assert (second.resources, second.size_declarations) == (
+        {name: 2, "plain": 1},
+        {name: declarations.chosen("2", at(3))},
+    )
 
 
 def test_a_forgotten_worker_is_named_and_gone(session: Session, neighbour: Session):

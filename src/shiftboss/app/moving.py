@@ -34,6 +34,7 @@ PARTS = (
     "records",
     "breakers",
     "resources",
+    "size_declarations",
     "nodes",
     "runs",
     "lines",
@@ -131,6 +132,7 @@ def contents(reader: Reader, delta: Delta) -> Iterator[Change]:
         records=tuple((state.name, record) for state, record in pairs),
         breakers=tuple(sorted(delta.breakers, key=lambda breaker: breaker.name)),
         resources=tuple(sorted((delta.resources or {}).items())),
+        size_declarations=tuple(sorted((delta.size_declarations or {}).items())),
         nodes=tuple(sorted(delta.nodes or (), key=lambda node: node.id)),
         clock=reader.clock_mark(),
     )

@@ -22,10 +22,9 @@ from shiftboss.core.occurrence import first_free
 from shiftboss.core.schedule import Cron, Every, Schedule
 from shiftboss.core.shift import Shift, shifted
 from shiftboss.core.snapshot import Change, Draft, Snapshot
-from shiftboss.core.value import EPOCH, later, replace
+from shiftboss.core.value import EPOCH, US, later, replace
 from shiftboss.core.worker import Definition, Mode
 
-US = timedelta(microseconds=1)
 STEP_US = 2_000_000  # what differs by more has been set, not slewed: adjtime slews at most 0.5 ms a second
 MAX_STRETCHES = 100  # of instants ahead that ran; beyond these what was merely covered does not fire a second time
 
@@ -92,7 +91,9 @@ def _set_worker(draft: Draft, state: WorkerState, shift: Shift) -> None:
         disabled = replace(
             disabled, since=shift.move(disabled.since), probation_until=shift.moved(disabled.probation_until)
         )
-    moved = replace(state, declared_at=shift.move(state.declared_at), disabled=disabled)
+    known = tuple(replace(each, first_seen_at=shift.move(each.first_seen_at)) for each in state.declarations.known)
+    declarations = replace(state.declarations, known=known)
+    moved = replace(state, declared_at=shift.move(state.declared_at), disabled=disabled, declarations=declarations)
     if moved != state:
         draft.put_worker(moved)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from shiftboss.core.declarations import Declarations
 from shiftboss.core.policy import BreakerPolicy, Priority
 from shiftboss.core.unreadable import Unreadable
 from shiftboss.core.value import Value, Word
@@ -225,12 +226,13 @@ class Disabled(Value, frozen=True):
 
 
 class WorkerState(Value, frozen=True):
-    """A worker as the store keeps it: the newest declaration and what people and failures decided about it."""
+    """A worker as the store keeps it: the declaration that holds, and what people and failures decided about it."""
 
-    definition: Definition  # its newest declaration
+    definition: Definition  # the declaration that holds
     declared_at: datetime  # when that was stored
     disabled: Disabled | None = None  # by whom and why; None while it is enabled
     unreadable: Unreadable | None = None  # W8: only what could be told of its row
+    declarations: Declarations = Declarations()  # M7: what the store has met; none: it is older than that
 
     @property
     def name(self) -> str:
@@ -334,6 +336,8 @@ class Node(Value, frozen=True):
     durability: str = ""  # what its commits survive (W1): power, process, or what the server says
     decodes: tuple[str, ...] = ()  # the ids of its codec's keys; empty: it has none
     freeze_limit_s: float = 0.0  # for how long its runs are left to it while its process lives and is silent (C4)
+    declares: dict[str, str] = {}  # M7: worker → the key of what it declares, also of what it does not run
+    resources: dict[str, str] = {}  # likewise of each resource
 
 
 class ClockMark(Value, frozen=True):

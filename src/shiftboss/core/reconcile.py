@@ -1,7 +1,8 @@
-"""The stored state is made to agree with what a starting node declares (M7).
+"""The stored state is made to agree with what a node declares, as far as that is to hold (M7).
 
 Rules of this file
-- The newest declaration wins; disabled, streak and breaker are not declared and stay.
+- Of what live nodes declare the newest holds (core/prevail.py), and starting again makes nothing newer.
+- Disabled, streak and breaker are not declared and stay.
 - A changed schedule replaces the occurrence that has not started; everything that waits otherwise stays.
 - Workers that the node does not declare are left alone; their stored edges count in the checks (D8).
 """
@@ -12,15 +13,29 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 from shiftboss.core import graph, schedule
+from shiftboss.core.declarations import Declaration, Declarations, first_of, key_of, key_of_size
 from shiftboss.core.events import RunEnded, WorkerDeclared
 from shiftboss.core.lifecycle import move
-from shiftboss.core.model import BreakerState, Cause, Origin, Run, Status, WorkerState
+from shiftboss.core.model import BreakerState, Cause, Node, Origin, Run, Status, WorkerState
 from shiftboss.core.occurrence import first_free, first_occurrence, next_iteration, next_occurrence
+from shiftboss.core.prevail import NO_DECLARATIONS, RESOURCE, WORKER, Kind, keys_in_play, prevails
 from shiftboss.core.shift import Shift, shifted
 from shiftboss.core.snapshot import Change, Draft, Snapshot
 from shiftboss.core.unreadable import SetAside, Unreadable
-from shiftboss.core.value import later, replace
+from shiftboss.core.value import Value, later, replace
 from shiftboss.core.worker import TAG_PREFIX, Definition, Mode
+
+
+class Declarer(Value, frozen=True):
+    """A node that declares, and those that live beside it."""
+
+    node: Node
+    others: tuple[Node, ...] = ()
+    remembered: Mapping[tuple[str, str], Declaration] = {}  # by table and name, as it was last in the store
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        return self.node, *self.others
 
 
 def declare(
@@ -30,20 +45,25 @@ def declare(
     ids: Iterator[int],
     definitions: Iterable[Definition],
     resources: Mapping[str, int],
+    by: Declarer | None = None,
 ) -> tuple[Change, tuple[str, ...]]:
-    """Store the declarations; the answer names the workers that are new or changed.
+    """Store the declarations that are to hold, and of the rest that they were met; without *by* all hold.
 
-    The lanes of all *definitions* that are stored already must have been read.  Raises ConfigurationError, CycleError.
+    The answer names the workers that are new or changed.  The lanes of all *definitions* that are stored already must
+    have been read.  Raises ConfigurationError, CycleError.
     """
-    declared = {definition.name: definition for definition in definitions}
-    together = {name: state.definition for name, state in snapshot.workers.items()} | declared
-    sizes = {**snapshot.resources, **resources}
-    graph.check(_without_lost_names(together, declared), resources=sizes)
+    given = {definition.name: definition for definition in definitions}
+    met = {name: _met(snapshot, now, definition, by) for name, definition in given.items()}
+    holding = {name: given[name] for name, (_, holds) in met.items() if holds}
+    together = {name: state.definition for name, state in snapshot.workers.items()} | holding
+    graph.check(_without_lost_names(together, holding), resources={**snapshot.resources, **resources})
     draft = Draft(snapshot, now, ids)
-    changed = tuple(name for name, definition in declared.items() if _declare(draft, definition))
-    change = draft.change()
-    new_sizes = tuple((name, size) for name, size in resources.items() if snapshot.resources.get(name) != size)
-    return replace(change, resources=new_sizes), changed
+    for name, (declarations, holds) in met.items():
+        if not holds:
+            _remember(draft, name, declarations)
+    changed = tuple(name for name, definition in holding.items() if _declare(draft, definition, met[name][0]))
+    new_sizes, size_declarations = _sizes(snapshot, now, resources, by)
+    return replace(draft.change(), resources=new_sizes, size_declarations=size_declarations), changed
 
 
 def declare_new(
@@ -85,13 +105,66 @@ def _without_lost_names(together: dict[str, Definition], declared: dict[str, Def
     return [definition if name in declared else stripped(definition) for name, definition in together.items()]
 
 
-def _declare(draft: Draft, definition: Definition) -> bool:
+# ── which of them hold ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _met(snapshot: Snapshot, now: datetime, definition: Definition, by: Declarer | None) -> tuple[Declarations, bool]:
+    """The declarations of that worker with this one, which is the current one if it is to hold; and whether it is."""
+    name = definition.name
+    state = snapshot.workers.get(name)
+    if state is None or state.unreadable is not None:
+        before = NO_DECLARATIONS
+    elif state.declarations.known:
+        before = state.declarations
+    else:
+        before = first_of(key_of(state.definition), state.declared_at)
+    return _with(before, now, kind=WORKER, name=name, key=key_of(definition), by=by)
+
+
+def _sizes(
+    snapshot: Snapshot, now: datetime, resources: Mapping[str, int], by: Declarer | None
+) -> tuple[tuple[tuple[str, int], ...], tuple[tuple[str, Declarations], ...]]:
+    """The sizes that change, and the declarations that do."""
+    sizes: list[tuple[str, int]] = []
+    changed: list[tuple[str, Declarations]] = []
+    for name, size in resources.items():
+        before = snapshot.size_declarations.get(name, NO_DECLARATIONS)
+        declarations, holds = _with(before, now, kind=RESOURCE, name=name, key=key_of_size(size), by=by)
+        if holds and snapshot.resources.get(name) != size:
+            sizes.append((name, size))
+        if declarations != before:
+            changed.append((name, declarations))
+    return tuple(sizes), tuple(changed)
+
+
+def _with(
+    before: Declarations, now: datetime, *, kind: Kind, name: str, key: str, by: Declarer | None
+) -> tuple[Declarations, bool]:
+    """*before* with what *by* declares, or *key* where nobody is named."""
+    if by is None:
+        return replace(before.met(key, now), current=key), True
+    key = kind.of(by.node).get(name, key)
+    keep = {each for each in (kind.of(node).get(name) for node in by.nodes) if each is not None}
+    declarations = before.met(key, now, remembered=by.remembered.get((kind.table, name)), keep=keep)
+    if not prevails(declarations, key, keys_in_play(by.nodes, kind, name)):
+        return declarations, False
+    return replace(declarations, current=key), True
+
+
+def _remember(draft: Draft, name: str, declarations: Declarations) -> None:
+    """Of a declaration that does not hold only that it was met."""
+    stored = draft.worker(name)
+    if stored.declarations != declarations:
+        draft.put_worker(replace(stored, declarations=declarations))
+
+
+def _declare(draft: Draft, definition: Definition, declarations: Declarations) -> bool:
     name = definition.name
     stored = draft.snapshot.workers.get(name)
     if definition.breaker is not None:
         _keep_breaker(draft, definition)
     if stored is None:
-        draft.put_worker(WorkerState(definition=definition, declared_at=draft.now))
+        draft.put_worker(WorkerState(definition=definition, declared_at=draft.now, declarations=declarations))
         _first_run(draft, definition)
         draft.emit(WorkerDeclared(at=draft.now, worker=name))
         return True
@@ -99,10 +172,11 @@ def _declare(draft: Draft, definition: Definition) -> bool:
         draft.set_aside(_declared_anew(draft, stored.unreadable))
         stored = replace(stored, unreadable=None)
     elif stored.definition == definition:
+        _remember(draft, name, declarations)
         _follow_zone(draft, definition)
         mend(draft, definition)
         return False
-    draft.put_worker(replace(stored, definition=definition, declared_at=draft.now))
+    draft.put_worker(replace(stored, definition=definition, declared_at=draft.now, declarations=declarations))
     changed = tuple(
         field
         for field in definition.__struct_fields__

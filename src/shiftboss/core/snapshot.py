@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 
 from shiftboss.core.audit import AuditRow, Seal
+from shiftboss.core.declarations import Declarations
 from shiftboss.core.events import Event
 from shiftboss.core.graph import Relations
 from shiftboss.core.lane import Lane
@@ -34,6 +35,7 @@ class Change(Value, frozen=True):
     records: tuple[tuple[str, Record], ...] = ()
     breakers: tuple[BreakerState, ...] = ()
     resources: tuple[tuple[str, int], ...] = ()
+    size_declarations: tuple[tuple[str, Declarations], ...] = ()  # of resources that are stored, or are so by this
     nodes: tuple[Node, ...] = ()
     gone_nodes: tuple[str, ...] = ()
     letters: tuple[DeadLetter, ...] = ()
@@ -59,6 +61,7 @@ class Snapshot:
         self.records: dict[str, Record] = {}
         self.breakers: dict[str, BreakerState] = {}
         self.resources: dict[str, int] = {}
+        self.size_declarations: dict[str, Declarations] = {}  # of resources (M7)
         self.nodes: dict[str, Node] = {}
         self.running: dict[int, Run] = {}  # every claim of the fleet
         self.running_by: dict[str, dict[int, Run]] = {}
@@ -134,7 +137,14 @@ class Snapshot:
             self.touched.add(name)
         if change.workers or change.forgotten:
             self._apply_workers(change)
-        if change.breakers or change.nodes or change.gone_nodes or change.letters or change.resources:
+        if (
+            change.breakers
+            or change.nodes
+            or change.gone_nodes
+            or change.letters
+            or change.resources
+            or change.size_declarations
+        ):
             self._apply_the_rest(change)
         if change.clock is not None:
             self.clock = change.clock
@@ -172,6 +182,7 @@ class Snapshot:
         if change.resources:
             self.resources.update(change.resources)
             self.touched.update(self.workers)
+        self.size_declarations.update(change.size_declarations)
         for node in change.nodes:
             self.nodes[node.id] = node
         for node_id in change.gone_nodes:
@@ -349,6 +360,7 @@ class Pile:
         "_runs",
         "_set_aside",
         "_shift",
+        "_size_declarations",
         "_workers",
         "is_empty",
     )
@@ -360,6 +372,7 @@ class Pile:
         self._records: dict[str, Record] = {}
         self._breakers: dict[str, BreakerState] = {}
         self._resources: dict[str, int] = {}
+        self._size_declarations: dict[str, Declarations] = {}
         self._nodes: dict[str, Node] = {}
         self._letters: dict[int, DeadLetter] = {}
         self._lines: list[LogLine] = []
@@ -389,8 +402,9 @@ class Pile:
             self._gone.update(dict.fromkeys(change.gone_nodes))
             for node_id in change.gone_nodes:
                 self._nodes.pop(node_id, None)
-        if change.resources:
+        if change.resources or change.size_declarations:
             self._resources.update(change.resources)
+            self._size_declarations.update(change.size_declarations)
         if change.lines:
             self._lines += change.lines
         if change.set_aside:
@@ -415,6 +429,7 @@ class Pile:
             records=tuple(self._records.items()),
             breakers=tuple(self._breakers.values()),
             resources=tuple(self._resources.items()),
+            size_declarations=tuple(self._size_declarations.items()),
             nodes=tuple(self._nodes.values()),
             gone_nodes=tuple(self._gone),
             letters=tuple(self._letters.values()),

@@ -12,9 +12,10 @@ from enum import StrEnum
 import msgspec
 from msgspec.structs import replace
 
-__all__ = ["EPOCH", "FAR_END", "Value", "Word", "later", "replace", "seconds_between"]
+__all__ = ["EPOCH", "FAR_END", "US", "Value", "Word", "later", "replace", "seconds_between"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+US = timedelta(microseconds=1)
 FAR_END = datetime(9999, 12, 1, tzinfo=UTC)  # of what is ever due; the offset of a priority can still be added to it
 
 

@@ -9,10 +9,10 @@ Rules of this file
 from __future__ import annotations
 
 from shiftboss.clock import Clock
-from shiftboss.core.clock_step import STEP_US, US, age_us
+from shiftboss.core.clock_step import STEP_US, age_us
 from shiftboss.core.fleet import is_same_boot
 from shiftboss.core.model import ClockMark
-from shiftboss.core.value import EPOCH, replace
+from shiftboss.core.value import EPOCH, US, replace
 
 MAX_STEPS = 20  # that are remembered, for what is kept a while (A4)
 DRIFT_US = STEP_US // 4  # the store is told anew, long before it could be taken for a step

@@ -17,7 +17,7 @@ from itertools import chain
 
 from shiftboss.clock import Clock
 from shiftboss.core.claim import claim, skip_for_dependency
-from shiftboss.core.clock_step import STEP_US, US, clock_was_set, scheduled, went_back_unseen_us
+from shiftboss.core.clock_step import STEP_US, clock_was_set, scheduled, went_back_unseen_us
 from shiftboss.core.decide import Decision, Grant, decide, room_of
 from shiftboss.core.events import Event
 from shiftboss.core.fleet import Processes, leases_held, live_nodes, lost_nodes
@@ -27,7 +27,7 @@ from shiftboss.core.opaque import OpaqueBytes
 from shiftboss.core.settle import expire, rescue
 from shiftboss.core.shift import Shift
 from shiftboss.core.snapshot import Change, Snapshot
-from shiftboss.core.value import Value, replace
+from shiftboss.core.value import US, Value, replace
 from shiftboss.engine import parts
 from shiftboss.engine.agenda import Agenda
 from shiftboss.engine.appetite import Appetite

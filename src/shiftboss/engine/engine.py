@@ -12,24 +12,25 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from shiftboss.clock import Clock
 from shiftboss.core import fleet
 from shiftboss.core.events import AttemptEnded, Event, RunEnded, StaleReport
 from shiftboss.core.health import StoreTrouble
 from shiftboss.core.model import Node, NodeMode, Report
-from shiftboss.core.reconcile import declare, declare_new
+from shiftboss.core.reconcile import declare_new
 from shiftboss.core.shed import Pressures, Shedding, shed
 from shiftboss.core.value import replace, seconds_between
 from shiftboss.core.worker import Definition
 from shiftboss.engine.contact import Contact
 from shiftboss.engine.cycle import Cycle, Turn
+from shiftboss.engine.declaring import Declaring, declaring_node
 from shiftboss.engine.fact import Answer, Fact, Needs, tell
 from shiftboss.engine.flight import Flights
 from shiftboss.engine.inbox import Inbox
 from shiftboss.engine.lease import Lease, Watch
-from shiftboss.engine.membership import joined, left, renewed, shedding
+from shiftboss.engine.membership import left, renewed, shedding
 from shiftboss.engine.neighbours import Neighbours
 from shiftboss.engine.retention import KEEP, Keep, Retention
 from shiftboss.engine.sealing import Keyring, Sealing
@@ -92,9 +93,12 @@ class Engine:
     ) -> None:
         self._store = store
         self._clock = clock
-        self._node = node
         self._definitions = definitions
         self._resources = resources or {}
+        self._node = None if node is None else declaring_node(node, definitions, self._resources)
+        self._declaring = (
+            None if node is None else Declaring(node, definitions, self._resources, clock, is_dead=store.is_dead)
+        )
         self._declares_new = declares_new
         self._decodes = decodes
         self._executors = executors or {}
@@ -292,24 +296,25 @@ class Engine:
         self._cycle = Cycle(self._session, self._clock, self._node, decodes=self._decodes)
         self._retention = Retention(self._session, self._clock, self._keep)
         self._sealing = Sealing(self._session, self._clock, self._keyring, keep_s=self._keep.audit_s)
-        if self._node is None:
+        if self._node is None or self._declaring is None:
             self._cycle.turn()
             if self._declares_new:
-                self._declare(declare_new)
+                self._declare_new()
             return
         self._cycle.may_start = lambda: self._lease.is_trusted and self._store.trouble is None
-        self._declare(declare)
+        self._join(self._node, self._declaring)
         self._renew(joining=True)
 
-    def _declare(self, how: Callable[..., Any]) -> None:
+    def _declare_new(self) -> None:
         names = tuple(definition.name for definition in self._definitions)
         answer = _Kept()
-        rule = partial(how, definitions=self._definitions, resources=self._resources)
-        turn = self._cycle.turn([Fact(rule, Needs(lanes=names), answer)])
-        tell(turn.answers)
-        answer.get()
-        self._publish(turn)
-        mine = self._node.workers if self._node is not None else {}
+        rule = partial(declare_new, definitions=self._definitions, resources=self._resources)
+        self._have_taken(Fact(rule, Needs(lanes=names), answer), answer)
+
+    def _join(self, node: Node, declaring: Declaring) -> None:
+        answer = _Kept()
+        self._have_taken(declaring.joins(node, answer), answer)
+        mine = node.workers
         unstoppable = [
             d.name for d in self._definitions if d.name in mine and not d.can_be_stopped and d.timeout_s is not None
         ]
@@ -319,6 +324,13 @@ class Engine:
                 "until it ends; executor='process' can be stopped",
                 ", ".join(unstoppable),
             )
+
+    def _have_taken(self, fact: Fact, answer: _Kept) -> None:
+        """Raises what it was refused with."""
+        turn = self._cycle.turn([fact])
+        tell(turn.answers)
+        answer.get()
+        self._publish(turn)
 
     def _renew(self, *, joining: bool = False) -> None:
         if self._node is None:
@@ -333,10 +345,8 @@ class Engine:
             lag_s=self._watchdog.lag_s if self._watchdog is not None else 0.0,
             memory_bytes=self._resident_bytes(),
         )
-        if joining:
-            turn = self._cycle.turn([joined(node, self._clock)], processes=self._neighbours.look(self._cycle.snapshot))
-        else:
-            turn = self._cycle.turn([renewed(node, self._clock)])
+        processes = self._neighbours.look(self._cycle.snapshot) if joining else None
+        turn = self._cycle.turn([renewed(node, self._clock)], processes=processes)
         self._lease.renewed(asked_s)
         self.contact.wrote()
         ends_s = fleet.bodies_end_s(asked_s)
@@ -508,11 +518,22 @@ class Engine:
             executor.flush()
         self._flights.flush()
         self._watch(now_s)
+        self._see_to_declarations()
         snapshot = self._cycle.snapshot
         processes = self._neighbours.look(snapshot)
         me = snapshot.nodes.get(self._node.id, self._node)
         lost = fleet.lost_nodes(snapshot, me=me, lease_s=self._clock.lease_s(), processes=processes)
         return processes if lost else None
+
+    def _see_to_declarations(self) -> None:
+        """M7: who declared something newer may be gone, or a person has chosen what this node declares."""
+        me = self._cycle.snapshot.nodes.get(self._node.id) if self._node is not None else None
+        if me is None or self._declaring is None or not self._lease.is_trusted:
+            return
+        me = self._node if me.unreadable is not None and self._node is not None else me
+        owed = self._declaring.owed(self._cycle.snapshot, me)
+        if owed:
+            self._put_quietly(self._declaring.again(me, owed))
 
     def _watch(self, now_s: float) -> None:
         """H4, H6: name the body that blocks the loop; shed by priority while something is short."""

@@ -1,4 +1,4 @@
-"""A node's own facts: it joins, renews its lease, sheds, leaves.
+"""A node's own facts: it renews its lease, sheds, leaves (it joins with what it declares: declaring.py).
 
 Rules of this file
 - Only the node itself writes its row beside others; who writes another's has the whole store.
@@ -21,10 +21,6 @@ from shiftboss.engine.fact import NO_WORKER, Fact
 from shiftboss.engine.shutdown import ShutdownReport
 
 
-def joined(node: Node, clock: Clock) -> Fact:
-    return Fact(partial(_join, node=node, clock=clock))
-
-
 def renewed(node: Node, clock: Clock) -> Fact:
     return Fact(partial(_renew, node=node, clock=clock), worker=NO_WORKER)
 
@@ -35,10 +31,6 @@ def shedding(node_id: str, level: Shed, reason: str) -> Fact:
 
 def left(node: Node, report: ShutdownReport) -> Fact:
     return Fact(partial(_leave, node=node, report=report))
-
-
-def _join(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], node: Node, clock: Clock) -> tuple[Change, Node]:
-    return fleet.join(snapshot, now, node=replace(node, boot=clock.boot), lease_s=clock.lease_s())
 
 
 def _renew(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], node: Node, clock: Clock) -> tuple[Change, Node]:

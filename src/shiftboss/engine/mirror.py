@@ -100,6 +100,8 @@ class Mirror:
         if delta.resources is not None and dict(delta.resources) != snapshot.resources:
             snapshot.resources = dict(delta.resources)
             snapshot.touched.update(snapshot.workers)
+        if delta.size_declarations is not None:
+            snapshot.size_declarations = dict(delta.size_declarations)
         if delta.nodes is not None:
             snapshot.nodes = {node.id: node for node in delta.nodes}
         if delta.claimed is not None:

@@ -57,6 +57,7 @@ class MemoryReader:
             forgotten=[name for name in names if name not in tables.workers] if seen is not None else (),
             breakers=[tables.breakers[name] for name in breakers],
             resources=dict(tables.resources),
+            size_declarations=dict(tables.size_declarations),
             nodes=list(tables.nodes.values()),
             claimed=sorted(tables.running),
             running=[tables.live[run_id] for run_id in sorted(tables.running) if tables.running[run_id] > since],
@@ -301,6 +302,8 @@ class MemoryTransaction(MemoryReader):
             self._touched_breakers[breaker.name] = None
         for resource, size in change.resources:
             tables.put(tables.resources, resource, size)
+        for resource, declarations in change.size_declarations:
+            tables.put(tables.size_declarations, resource, declarations)
         for node in change.nodes:
             tables.put(tables.nodes, node.id, node)
         for node_id in change.gone_nodes:

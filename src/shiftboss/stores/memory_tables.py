@@ -16,6 +16,7 @@ from itertools import takewhile
 from typing import Any, TypeVar
 
 from shiftboss.core.audit import AuditRow, Seal
+from shiftboss.core.declarations import Declarations
 from shiftboss.core.events import Event
 from shiftboss.core.lane import QUEUES, Lane, place_of, queue_of
 from shiftboss.core.model import (
@@ -89,6 +90,7 @@ class Tables:
         self.breakers: dict[str, BreakerState] = {}
         self.breaker_numbers: dict[str, int] = {}
         self.resources: dict[str, int] = {}
+        self.size_declarations: dict[str, Declarations] = {}
         self.nodes: dict[str, Node] = {}
         self.clock: dict[str, ClockMark] = {}  # under "mark"
         self.events: list[tuple[int, Event]] = []

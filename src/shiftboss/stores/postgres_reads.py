@@ -57,7 +57,11 @@ CHANGED_BREAKERS = question(
     NUMBER,
     NUMBERS,
 )
-RESOURCES = question("SELECT '{' || string_agg(to_json(name)::text || ':' || size, ',') || '}' FROM resource")
+RESOURCES = question(
+    """SELECT '{' || string_agg(
+  to_json(name)::text || ':[' || size || ',' || coalesce(to_json(declarations)::text, 'null') || ']', ',') || '}'
+FROM resource"""
+)
 NODES = question(
     "SELECT '[' || string_agg(data, ',') || ']' FROM (SELECT <node> AS data FROM node ORDER BY id) AS all_of_them"
 )

@@ -140,6 +140,12 @@ ON CONFLICT (name) DO UPDATE SET size = excluded.size""",
     TEXTS,
     NUMBERS,
 )
+PUT_SIZE_DECLARATIONS = Rows(
+    """UPDATE resource SET declarations = put.declarations
+FROM unnest($1, $2) AS put (name, declarations) WHERE resource.name = put.name""",
+    TEXTS,
+    TEXTS,
+)
 PUT_NODES = Rows(
     """INSERT INTO node (id, data) SELECT * FROM unnest($1, $2)
 ON CONFLICT (id) DO UPDATE SET data = excluded.data""",
@@ -349,6 +355,7 @@ WRITINGS = Writings(
     touch_workers=TOUCH_WORKERS,
     put_breakers=PUT_BREAKERS,
     put_resources=PUT_RESOURCES,
+    put_size_declarations=PUT_SIZE_DECLARATIONS,
     put_nodes=PUT_NODES,
     delete_nodes=DELETE_NODES,
     put_letters=PUT_LETTERS,

@@ -7,11 +7,12 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic
 
+from shiftboss.core.declarations import Declarations
 from shiftboss.core.lane import QUEUES, Lane, queue_of
 from shiftboss.core.model import ClockMark, DeadLetter, Record, Run, WorkerState
 from shiftboss.ports import NO_DELTA, Delta
@@ -76,9 +77,10 @@ class Reads(Queries[S], Generic[S]):
         ]
 
     def _told(self, calls: Sequence[Call[S]], texts: Sequence[Text], *, lanes: int) -> Delta:
-        resources, nodes = self._read(shapes.SIZES, *calls[0], texts[0]), self._read(shapes.NODES, *calls[1], texts[1])
+        resources = self._read(shapes.RESOURCES, *calls[0], texts[0])
+        nodes = self._read(shapes.NODES, *calls[1], texts[1])
         delta = self._told_of_workers(calls[2:], texts[2:], lanes=lanes)
-        return delta._replace(resources=resources, nodes=nodes)
+        return delta._replace(resources=_sizes(resources), size_declarations=_size_declarations(resources), nodes=nodes)
 
     def _told_of_workers(self, calls: Sequence[Call[S]], texts: Sequence[Text], *, lanes: int) -> Delta:
         changed = self._read(shapes.WORKERS, *calls[0], texts[0])
@@ -106,11 +108,13 @@ class Reads(Queries[S], Generic[S]):
         claimed, running = self._read(shapes.CLAIMS, *calls[3], claims)
         told = self._read(shapes.BREAKERS, *calls[0], breakers)
         due = self._read(shapes.INSTANTS, *calls[4], waiting)
+        sizes = self._read(shapes.RESOURCES, *calls[1], resources)
         return Delta(
             everything=True,
             workers=self._all_workers(),
             breakers=told,
-            resources=self._read(shapes.SIZES, *calls[1], resources),
+            resources=_sizes(sizes),
+            size_declarations=_size_declarations(sizes),
             nodes=self._read(shapes.NODES, *calls[2], nodes),
             claimed=claimed,
             running=running,
@@ -196,6 +200,14 @@ def _wider(limit: int) -> Iterator[int]:
 def _is_hidden(part: list[Run], limit: int) -> bool:
     """Whether there may be runs that can be read behind those of a queue, none of which can."""
     return len(part) == limit and all(run.unreadable is not None for run in part)
+
+
+def _sizes(found: Mapping[str, tuple[int, str | None]]) -> dict[str, int]:
+    return {name: size for name, (size, _) in found.items()}
+
+
+def _size_declarations(found: Mapping[str, tuple[int, str | None]]) -> dict[str, Declarations]:
+    return {name: rows.declarations_of(text) for name, (_, text) in found.items() if text is not None}
 
 
 def _declared(found: Iterable[shapes.WorkerRow]) -> list[tuple[WorkerState, Record]]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from shiftboss.core.declarations import Declarations
 from shiftboss.core.model import ClockMark, Origin, Run, Status
 from shiftboss.core.unreadable import REMEDY
 from shiftboss.core.value import EPOCH, replace
@@ -41,6 +42,7 @@ FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 _encoder = msgspec.json.Encoder()
 _clock = msgspec.json.Decoder(ClockMark)
+_declarations = msgspec.json.Decoder(Declarations)
 
 
 # ── instants ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -120,6 +122,14 @@ def clock_of(text: Text) -> ClockMark | None:
         return _clock.decode(text) if text else None
     except (msgspec.DecodeError, UnicodeError):
         return None
+
+
+def declarations_of(text: str | None) -> Declarations:
+    """Those that cannot be read are none: what is declared next is the newest then."""
+    try:
+        return _declarations.decode(text) if text else Declarations()
+    except (msgspec.DecodeError, UnicodeError):
+        return Declarations()
 
 
 def with_bytes(runs: Iterable[Run], *, payloads: dict[int, bytes], results: dict[int, bytes]) -> list[Run]:

@@ -37,7 +37,10 @@ FROM (SELECT name, state, record FROM worker WHERE name > ? AND state IS NOT NUL
 
 CHANGED_BREAKERS = "SELECT '[' || group_concat(<breaker>) || ']' FROM breaker WHERE number > ?"
 
-RESOURCES = "SELECT '{' || group_concat(json_quote(name) || ':' || size) || '}' FROM resource"
+RESOURCES = """
+SELECT '{' || group_concat(json_quote(name) || ':[' || size || ',' || json_quote(declarations) || ']') || '}'
+FROM resource
+"""
 
 NODES = "SELECT '[' || group_concat(data) || ']' FROM (SELECT <node> AS data FROM node ORDER BY id)"
 

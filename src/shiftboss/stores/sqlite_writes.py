@@ -79,6 +79,10 @@ PUT_RESOURCES = Batch(
 ON CONFLICT (name) DO UPDATE SET size = excluded.size""",
     columns=2,
 )
+PUT_SIZE_DECLARATIONS = Batch(
+    """UPDATE resource SET declarations = column2 FROM $rows WHERE name = column1 AND column1 IS NOT NULL""",
+    columns=2,
+)
 PUT_NODES = Batch(
     """INSERT INTO node (id, data) SELECT * FROM $rows WHERE column1 IS NOT NULL
 ON CONFLICT (id) DO UPDATE SET data = excluded.data""",
@@ -178,6 +182,7 @@ WRITINGS = Writings(
     touch_workers=TOUCH_WORKERS,
     put_breakers=PUT_BREAKERS,
     put_resources=PUT_RESOURCES,
+    put_size_declarations=PUT_SIZE_DECLARATIONS,
     put_nodes=PUT_NODES,
     delete_nodes=DELETE_NODES,
     put_letters=PUT_LETTERS,

@@ -69,7 +69,7 @@ class Readings(Generic[S]):
     changed_workers: Question[S]  # (number) → [[name, state, record], …]
     all_workers: Question[S]  # (after, limit) → the same, by name
     changed_breakers: Question[S]  # (number); all of them since -1
-    resources: Question[S]
+    resources: Question[S]  # → {name: [size, declarations as text]}
     nodes: Question[S]
     claims: Question[S]  # (number) → [[id of every claim, …], [run changed since, …]]; likewise
     waiting: Question[S]  # → [[worker, due_at], …]
@@ -118,6 +118,7 @@ class Writings(Generic[C]):
     touch_workers: Batch[C]
     put_breakers: Batch[C]
     put_resources: Batch[C]
+    put_size_declarations: Batch[C]
     put_nodes: Batch[C]
     delete_nodes: Batch[C]
     put_letters: Batch[C]

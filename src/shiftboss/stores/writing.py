@@ -85,6 +85,9 @@ class Writes(Generic[C]):
             sql.put_breakers.run(db, [(breaker.name, number, rows.text_of(breaker)) for breaker in change.breakers])
         if change.resources:
             sql.put_resources.run(db, change.resources)
+        if change.size_declarations:
+            rows_of_sizes = [(name, rows.text_of(declarations)) for name, declarations in change.size_declarations]
+            sql.put_size_declarations.run(db, rows_of_sizes)
         if change.nodes:
             sql.put_nodes.run(db, [(node.id, rows.text_of(node)) for node in change.nodes])
         if change.gone_nodes:

@@ -11,20 +11,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from enum import StrEnum
-from functools import partial
 from typing import TYPE_CHECKING
 
 from shiftboss.core.fleet import Processes, lost_nodes
 from shiftboss.core.model import Node, NodeMode, Report
-from shiftboss.core.reconcile import declare
 from shiftboss.core.value import replace, seconds_between
 from shiftboss.core.worker import Definition
 from shiftboss.engine.cycle import Cycle, Turn
-from shiftboss.engine.fact import Fact, Needs, tell
+from shiftboss.engine.declaring import Declaring, declaring_node
+from shiftboss.engine.fact import Fact, tell
 from shiftboss.engine.flight import Flights
 from shiftboss.engine.inbox import MAX_FACTS
 from shiftboss.engine.lease import Lease
-from shiftboss.engine.membership import joined, left, renewed
+from shiftboss.engine.membership import left, renewed
 from shiftboss.engine.neighbours import Neighbours
 from shiftboss.engine.retention import KEEP
 from shiftboss.engine.sealing import Sealing
@@ -87,6 +86,7 @@ class SimNode:
         self.clock: VirtualClock = sim.clock
         self.node = node
         self.session = session
+        self.declaring: Declaring | None = None
         self.state = State.UP
         self.inbox: list[Fact] = []
         self.delivering: list[Report] = []  # what this turn has in its hands
@@ -139,14 +139,15 @@ class SimNode:
 
     def enter(self, definitions: Sequence[Definition], resources: Mapping[str, int]) -> None:
         """Declare and join.  Raises what `declare` refuses."""
+        self.node = declaring_node(self.node, definitions, resources)
+        self.declaring = Declaring(self.node, definitions, resources, self.clock, is_dead=self._sim.store.is_dead)
         answer = Kept()
-        rule = partial(declare, definitions=definitions, resources=resources)
-        turn = self.cycle.turn([Fact(rule, Needs(lanes=tuple(d.name for d in definitions)), answer)])
+        turn = self.cycle.turn([self.declaring.joins(self.node, answer)])
         tell(turn.answers)
         answer.get()
         asked_s = self.clock.elapsed_s()
         processes = self.neighbours.look(self.cycle.snapshot)
-        self._finish(self.cycle.turn([joined(self.node, self.clock)], processes=processes), (), asked_s)
+        self._finish(self.cycle.turn([renewed(self._me(), self.clock)], processes=processes), (), asked_s)
 
     def put(self, fact: Fact) -> None:
         """Something arrives: an outcome, a request."""
@@ -185,6 +186,7 @@ class SimNode:
             asked_s = self.clock.elapsed_s()
             facts = [renewed(self._me(), self.clock)]
         else:
+            self._see_to_declarations()
             if not self.cycle.owes_look:
                 facts, self.inbox = self.inbox[:MAX_FACTS], self.inbox[MAX_FACTS:]
             processes = self._lost()
@@ -250,6 +252,14 @@ class SimNode:
         stored = self.cycle.snapshot.nodes.get(self.id, self.node)
         mode = NodeMode.DRAINING if self._announced > Phase.RUNNING else stored.mode
         return replace(self.node, mode=mode, shed=stored.shed, shed_reason=stored.shed_reason)
+
+    def _see_to_declarations(self) -> None:
+        me = self.cycle.snapshot.nodes.get(self.id)
+        if me is None or self.declaring is None or not self.lease.is_trusted:
+            return
+        owed = self.declaring.owed(self.cycle.snapshot, me)
+        if owed:
+            self.inbox.append(self.declaring.again(me, owed))
 
     def _lost(self) -> Processes | None:
         """What is known of neighbours when one may be rescued now; else None."""

@@ -1,0 +1,96 @@
+"""Which declaration of a worker or a resource holds, when nodes declare different ones?  (M7)
+
+Rules of this file
+- The newest that a live node declares; where none does, the one that is stored stays.
+- A node that starts nothing more has no say beside others that do: what it declares would hold work for nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import NamedTuple
+
+from shiftboss.core.declarations import Declarations
+from shiftboss.core.model import Node, NodeMode
+from shiftboss.core.snapshot import Snapshot
+from shiftboss.core.value import Value
+
+NO_DECLARATIONS = Declarations()
+
+
+class Kind(NamedTuple):
+    """What is declared: a worker, or a resource."""
+
+    table: str
+    of: Callable[[Node], Mapping[str, str]]  # name → key, of what a node declares
+
+
+WORKER = Kind("worker", lambda node: node.declares)
+RESOURCE = Kind("resource", lambda node: node.resources)
+
+
+def declaring(nodes: Iterable[Node], live: Collection[str]) -> tuple[Node, ...]:
+    """The live nodes, without clients and without those whose row cannot be read."""
+    return tuple(
+        node for node in nodes if node.id in live and node.mode is not NodeMode.CLIENT and node.unreadable is None
+    )
+
+
+def keys_in_play(nodes: Iterable[Node], kind: Kind, name: str) -> frozenset[str]:
+    """What *nodes* declare about that worker or resource, as far as it counts."""
+    pairs = [(node, kind.of(node)[name]) for node in nodes if name in kind.of(node)]
+    running = frozenset(key for node, key in pairs if node.mode is NodeMode.RUNNING)
+    return running or frozenset(key for _, key in pairs)
+
+
+def prevails(declarations: Declarations, key: str, keys: Collection[str]) -> bool:
+    """Whether *key* is the newest of those that live nodes declare, and so the one that is to hold."""
+    newest = declarations.newest(keys)
+    return newest is not None and newest.key == key
+
+
+# ── what a node has to see to ────────────────────────────────────────────────────────────────────────────────────
+
+
+class Owed(Value, frozen=True):
+    """What a node has to declare again: it is to hold and does not, or the store does not know it any more."""
+
+    workers: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.workers or self.resources)
+
+
+NOTHING_OWED = Owed()
+
+
+def not_holding(snapshot: Snapshot, node: Node) -> Owed:
+    """What of *node*'s declarations does not hold, whether it is to or not; as a rule nothing.
+
+    A worker that is not stored was forgotten, or its row was set aside, and is left to the next that starts (A5).
+    """
+    states = ((snapshot.workers.get(name), name, key) for name, key in node.declares.items())
+    workers = [
+        name
+        for state, name, key in states
+        if state is not None and state.unreadable is None and state.declarations.current != key
+    ]
+    sizes = snapshot.size_declarations
+    resources = [name for name, key in node.resources.items() if sizes.get(name, NO_DECLARATIONS).current != key]
+    return Owed(tuple(workers), tuple(resources)) if workers or resources else NOTHING_OWED
+
+
+def owed(snapshot: Snapshot, other: Owed, *, node: Node, live: Collection[str]) -> Owed:
+    """What *node*, which is one of the *live*, has to declare again, of what does not hold (*other*)."""
+    nodes = (node, *(each for each in declaring(snapshot.nodes.values(), live) if each.id != node.id))
+
+    def is_owed(declarations: Declarations, kind: Kind, name: str) -> bool:
+        key = kind.of(node)[name]
+        return declarations.find(key) is None or prevails(declarations, key, keys_in_play(nodes, kind, name))
+
+    sizes = snapshot.size_declarations
+    return Owed(
+        tuple(name for name in other.workers if is_owed(snapshot.workers[name].declarations, WORKER, name)),
+        tuple(name for name in other.resources if is_owed(sizes.get(name, NO_DECLARATIONS), RESOURCE, name)),
+    )

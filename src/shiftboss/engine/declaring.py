@@ -1,0 +1,146 @@
+"""What a node declares, and that it holds where it is to hold (M7).
+
+Rules of this file
+- A node declares and joins in one transaction: nobody sees what is stored without seeing who declares it.
+- Each node sees to its own alone: what is to hold is declared by a node that lives, and that one has all of it.
+- What it declared it remembers as the store knew it last, for a store that has lost it (a restore).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+
+from shiftboss.clock import Clock
+from shiftboss.core import fleet
+from shiftboss.core.declarations import Declaration, Declarations, keys_of, keys_of_sizes
+from shiftboss.core.fleet import LEASE_S, live_nodes
+from shiftboss.core.model import Node
+from shiftboss.core.prevail import NO_DECLARATIONS, NOTHING_OWED, Owed, declaring, not_holding, owed
+from shiftboss.core.reconcile import Declarer, declare
+from shiftboss.core.snapshot import Change, Snapshot, merged
+from shiftboss.core.value import replace
+from shiftboss.core.worker import Definition
+from shiftboss.engine.fact import Answer, Fact, Needs
+from shiftboss.errors import CallerError
+from shiftboss.logs import get_logger
+
+log = get_logger("shiftboss.engine")
+
+AGAIN_S = LEASE_S  # after it was refused: by then somebody has had the time to read why
+
+
+def declaring_node(node: Node, definitions: Sequence[Definition], resources: Mapping[str, int]) -> Node:
+    """*node* with the keys of what it declares."""
+    version = node.code_version
+    return replace(node, declares=keys_of(definitions, version), resources=keys_of_sizes(resources, version))
+
+
+class Declaring:
+    """Of one node."""
+
+    def __init__(
+        self,
+        node: Node,
+        definitions: Sequence[Definition],
+        resources: Mapping[str, int],
+        clock: Clock,
+        *,
+        is_dead: Callable[[str], bool] = lambda node_id: False,
+    ) -> None:
+        self._node_id = node.id
+        self._definitions = {definition.name: definition for definition in definitions}
+        self._resources = dict(resources)
+        self._clock = clock
+        self._is_dead = is_dead
+        self._remembered: dict[tuple[str, str], Declaration] = {}
+        self._looked_at: dict[tuple[str, str], Declarations] = {}
+        self._again_at_s = float("-inf")
+
+    def joins(self, node: Node, answer: Answer) -> Fact:
+        """It declares all, and joins.  The answer is refused where `declare` refuses."""
+        rule = partial(self._join, node=node)
+        return Fact(rule, Needs(lanes=tuple(self._definitions)), answer)
+
+    def again(self, node: Node, what: Owed | None = None) -> Fact:
+        """It declares *what* again, or all; what is refused is said."""
+        workers = tuple(self._definitions) if what is None else what.workers
+        resources = tuple(self._resources) if what is None else what.resources
+        rule = partial(self._declare_again, node=node, workers=workers, resources=resources)
+        return Fact(rule, Needs(lanes=workers))
+
+    def owed(self, snapshot: Snapshot, node: Node) -> Owed:
+        """What it has to declare again now, as far as the snapshot tells."""
+        self._remember(snapshot, node)
+        other = not_holding(snapshot, node)
+        if not other or self._clock.monotonic_s() < self._again_at_s:
+            return NOTHING_OWED
+        return owed(snapshot, other, node=node, live=self._live(snapshot))
+
+    # within a turn
+
+    def _join(
+        self, snapshot: Snapshot, now: datetime, *, ids: Iterator[int], node: Node
+    ) -> tuple[Change, tuple[str, ...]]:
+        clock = self._clock
+        node = replace(node, boot=clock.boot)
+        declared, changed = self._declare(snapshot, now, ids, node, tuple(self._definitions), tuple(self._resources))
+        joined, _ = fleet.join(snapshot, now, node=node, lease_s=clock.lease_s())
+        return merged((declared, joined)), changed
+
+    def _declare_again(
+        self,
+        snapshot: Snapshot,
+        now: datetime,
+        *,
+        ids: Iterator[int],
+        node: Node,
+        workers: Sequence[str],
+        resources: Sequence[str],
+    ) -> tuple[Change, tuple[str, ...]]:
+        try:
+            return self._declare(snapshot, now, ids, node, workers, resources)
+        except CallerError as error:
+            self._again_at_s = self._clock.monotonic_s() + AGAIN_S
+            log.error("what this node declares should hold now, and cannot: %s; tried again in %g s", error, AGAIN_S)  # noqa: TRY400  # the message says all
+            raise
+
+    def _declare(
+        self,
+        snapshot: Snapshot,
+        now: datetime,
+        ids: Iterator[int],
+        node: Node,
+        workers: Sequence[str],
+        resources: Sequence[str],
+    ) -> tuple[Change, tuple[str, ...]]:
+        others = tuple(each for each in declaring(snapshot.nodes.values(), self._live(snapshot)) if each.id != node.id)
+        return declare(
+            snapshot,
+            now,
+            ids=ids,
+            definitions=[self._definitions[name] for name in workers],
+            resources={name: self._resources[name] for name in resources},
+            by=Declarer(node, others, self._remembered),
+        )
+
+    def _live(self, snapshot: Snapshot) -> frozenset[str]:
+        live = live_nodes(snapshot, boot=self._clock.boot, lease_s=self._clock.lease_s())
+        return frozenset(node for node in live if node == self._node_id or not self._is_dead(node))
+
+    def _remember(self, snapshot: Snapshot, node: Node) -> None:
+        for name, key in node.declares.items():
+            state = snapshot.workers.get(name)
+            if state is not None:
+                self._keep(("worker", name), key, state.declarations)
+        for name, key in node.resources.items():
+            self._keep(("resource", name), key, snapshot.size_declarations.get(name, NO_DECLARATIONS))
+
+    def _keep(self, place: tuple[str, str], key: str, declarations: Declarations) -> None:
+        if declarations is self._looked_at.get(place):
+            return
+        self._looked_at[place] = declarations
+        found, before = declarations.find(key), self._remembered.get(place)
+        if found is not None and (before is None or before.number < found.number):
+            self._remembered[place] = found
