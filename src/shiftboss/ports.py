@@ -491,8 +491,8 @@ class Store(Protocol):
         ...
 
     @property
-    def log_bytes(self) -> int | None:
-        """Of the write-ahead log that it keeps beside its file; None where there is none of ours."""
+    def log_bytes(self) -> int:
+        """Of the write-ahead log that it keeps beside its file; 0 where there is none of ours."""
         ...
 
     def end_by(self, seconds: float) -> None:

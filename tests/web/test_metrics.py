@@ -23,7 +23,7 @@ NAMES = {
     "shiftboss_node_slots", "shiftboss_worker_enabled", "shiftboss_node_slots_used",
     "shiftboss_event_loop_lag_seconds", "shiftboss_build_info",
     "shiftboss_cycle_duration_seconds", "shiftboss_store_errors", "shiftboss_store_up",
-    "shiftboss_store_contact_age_seconds",
+    "shiftboss_store_contact_age_seconds", "shiftboss_store_log_bytes",
 }  # fmt: skip
 
 

@@ -21,7 +21,12 @@ from .conftest import BASE, PATIENCE_S, a_shop, open_gate
 
 HERE = Path(__file__).parents[2] / "examples" / "monitoring"
 FROM_PROMETHEUS = {"instance", "job"}  # labels that every scraped series has
-OF_ONE_PROCESS = {"shiftboss_build_info", "shiftboss_store_up", "shiftboss_store_contact_age_seconds"}
+OF_ONE_PROCESS = {
+    "shiftboss_build_info",
+    "shiftboss_store_up",
+    "shiftboss_store_contact_age_seconds",
+    "shiftboss_store_log_bytes",
+}
 LABELS = {"worker", "node", "outcome", "health", "state", "version", "le"}
 WORDS = {
     "outcome": {*map(str, Status), *map(str, Cause)},

@@ -105,7 +105,7 @@ def exposition(
     version: str,
     is_store_up: bool,
     contact_age_s: float | None,
-    log_bytes: int | None = None,
+    log_bytes: int = 0,
 ) -> tuple[bytes, str]:
     """Text for Prometheus, and its content type.  Without a *status*, of a store that is away, nothing of the fleet."""
     registry = CollectorRegistry(auto_describe=False)
@@ -197,15 +197,14 @@ def _of_nodes(status: Status) -> Iterator[_Gauge]:
     return iter((slots, used, lag))
 
 
-def _of_store(contact_age_s: float | None, log_bytes: int | None, *, is_up: bool) -> Iterator[_Gauge]:
+def _of_store(contact_age_s: float | None, log_bytes: int, *, is_up: bool) -> Iterator[_Gauge]:
     up = _Gauge("shiftboss_store_up", "1 while the store takes work of this process, else 0.")
     up.add("", int(is_up))
     age = _Gauge("shiftboss_store_contact_age_seconds", "For how long the store has not answered this process.")
     if contact_age_s is not None:
         age.add("", round(contact_age_s, 3))
-    log = _Gauge("shiftboss_store_log_bytes", "Size of the write-ahead log of a store in a file.")
-    if log_bytes is not None:
-        log.add("", log_bytes)
+    log = _Gauge("shiftboss_store_log_bytes", "Size of the write-ahead log beside a store in a file; 0 elsewhere.")
+    log.add("", log_bytes)
     return iter((up, age, log))
 
 

@@ -32,7 +32,7 @@ class MemoryStore:
     tight = False
     trouble: str | None = None
     concern: str | None = None
-    log_bytes: int | None = None
+    log_bytes = 0
 
     durability = "memory"
 

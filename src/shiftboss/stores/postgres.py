@@ -35,7 +35,7 @@ class PostgresStore:
     tight = False  # a full disk is the server's to notice: StoreFull
     trouble: str | None = None  # so is everything else
     concern: str | None = None
-    log_bytes: int | None = None
+    log_bytes = 0
 
     def __init__(self, url: str, *, clock: Clock) -> None:
         self._address = address_of(url)

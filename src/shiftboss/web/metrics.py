@@ -55,7 +55,7 @@ class Metrics:
             version=package_version(),
             is_store_up=status is not None and boss.trouble is None,
             contact_age_s=boss.contact_age_s,
-            log_bytes=boss.store.log_bytes,
+            log_bytes=boss.store.log_bytes if boss.is_started else 0,
         )
         return Response(data, headers={"content-type": content_type})
 
