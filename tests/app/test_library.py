@@ -247,9 +247,10 @@ async def test_five_dead_runs_in_a_row_disable_the_worker(boss):
         for _ in range(5):
             await (await job.trigger()).wait(timeout=5)
         status = (await boss.status()).worker("job")
-        with pytest.raises(WorkerDisabled):
-            await job.trigger()
+        waits = await job.trigger()
+        held = await boss.why_run(waits.id)
 
+    assert [hold.gate for hold in held.holds] == ["disabled"]
     assert status.enabled is False
     assert status.disabled is not None
     assert status.disabled.by == "auto"

@@ -8,6 +8,7 @@ from builders import (
     BOOM,
     FAILED,
     FATAL,
+    NO_RETRY,
     NOON,
     OK,
     TIMED_OUT,
@@ -24,6 +25,7 @@ from builders import (
 
 from shiftboss.core import control
 from shiftboss.core.events import RunSkipped, WorkerDisabled, WorkerEnabled
+from shiftboss.core.health import worker_health
 from shiftboss.core.model import (
     BreakerMode,
     BreakerState,
@@ -37,6 +39,7 @@ from shiftboss.core.model import (
 )
 from shiftboss.core.settle import expire, rescue
 from shiftboss.core.value import replace
+from shiftboss.errors import WorkerDisabled as Refused
 
 RUNNING = Status.RUNNING
 AUTO = Disabled(by="auto", reason="5 died", since=at("11:00"), probation_s=3600.0, probation_until=NOON)
@@ -46,8 +49,8 @@ class TestDisabling:
     """K4: so many dead runs in a row."""
 
     def test_the_fifth_dead_run_in_a_row_disables_with_the_reason(self):
-        world = a_snapshot(a_run(status=RUNNING, id=7), records={"a": a_record(streak=4)})
-        world.settle(7, FATAL)
+        world = a_snapshot(a_run(status=RUNNING, id=7, attempt=4), records={"a": a_record(streak=4)})
+        world.settle(7, FAILED)
 
         assert world.workers["a"].disabled == Disabled(
             by="auto",
@@ -62,11 +65,30 @@ class TestDisabling:
 
     def test_the_event_names_the_workers_that_this_starves(self):
         workers = [a_worker("a"), a_worker("b", depends_on=["a"]), a_worker("c", after=("b",)), a_worker("d")]
-        world = a_snapshot(a_run("a", RUNNING), workers=workers, records={"a": a_record(streak=4)})
-        world.settle(1, FATAL)
+        world = a_snapshot(a_run("a", RUNNING, attempt=4), workers=workers, records={"a": a_record(streak=4)})
+        world.settle(1, FAILED)
 
         (event,) = world.said(WorkerDisabled)
         assert (event.worker, event.by, event.run, event.starves) == ("a", "auto", 1, ("b", "c"))
+        assert (event.accepts, event.probe_at) == (True, at("13:00"))
+
+    @pytest.mark.parametrize(
+        ("worker", "streak"),
+        [
+            (a_worker(), 4),
+            (a_worker(fatal_counts=True), 5),
+            (a_worker(every=60.0), 5),
+            (a_worker(continuous=True), 5),
+            (a_worker(every=60.0, fatal_counts=False), 4),
+        ],
+    )
+    def test_bad_input_harms_its_sender_and_not_a_worker_that_is_only_triggered(self, worker, streak):
+        """K4: unless that is asked for."""
+        world = a_snapshot(a_run(status=RUNNING), workers=[worker], records={"a": a_record(streak=4)})
+        world.settle(1, FATAL)
+
+        assert world.ended[1].cause is Cause.FATAL
+        assert (world.record("a").streak, world.workers["a"].disabled is not None) == (streak, streak == 5)
 
     def test_retries_are_not_counted_dead_runs_are(self):
         world = a_snapshot(a_run(), workers=[a_worker(retry=AT_ONCE, max_consecutive_failures=2)])
@@ -98,30 +120,33 @@ class TestDisabling:
         assert world.workers["a"].disabled.by == "auto"
 
     def test_a_success_in_between_starts_the_count_anew(self):
-        world = a_snapshot(a_run(status=RUNNING), a_run(status=RUNNING), records={"a": a_record(streak=4)})
+        runs = [a_run(status=RUNNING), a_run(status=RUNNING, attempt=4)]
+        world = a_snapshot(*runs, records={"a": a_record(streak=4)})
         world.settle(1, OK)
-        world.settle(2, FATAL)
+        world.settle(2, FAILED)
 
         assert (world.record("a").streak, world.workers["a"].disabled) == (1, None)
 
     def test_it_can_be_switched_off(self):
         worker = a_worker(max_consecutive_failures=None)
-        world = a_snapshot(a_run(status=RUNNING), workers=[worker], records={"a": a_record(streak=99)})
-        world.settle(1, FATAL)
+        world = a_snapshot(a_run(status=RUNNING, attempt=4), workers=[worker], records={"a": a_record(streak=99)})
+        world.settle(1, FAILED)
 
         assert world.workers["a"].disabled is None
 
     def test_who_is_disabled_by_a_person_stays_so(self):
         worker = a_worker(disabled="ada")
-        world = a_snapshot(a_run(status=RUNNING), workers=[worker], records={"a": a_record(streak=4)})
-        world.settle(1, FATAL)
+        world = a_snapshot(a_run(status=RUNNING, attempt=4), workers=[worker], records={"a": a_record(streak=4)})
+        world.settle(1, FAILED)
 
         assert world.workers["a"].disabled.by == "ada"
 
     def test_its_other_runs_in_progress_go_on(self):
-        world = a_snapshot(a_run(status=RUNNING), a_run(status=RUNNING), records={"a": a_record(streak=4)})
-        world.settle(1, FATAL)
+        runs = [a_run(status=RUNNING, attempt=4), a_run(status=RUNNING)]
+        world = a_snapshot(*runs, records={"a": a_record(streak=4)})
+        world.settle(1, FAILED)
 
+        assert world.workers["a"].disabled is not None
         assert list(world.running) == [2]
 
 
@@ -184,7 +209,23 @@ class TestProbation:
         assert world.workers["a"].disabled is None
         assert world.start() == [2]
 
-    @pytest.mark.parametrize("outcome", [FAILED, FATAL, TIMED_OUT])
+    @pytest.mark.parametrize("outcome", [FATAL, Unfit(BOOM), Cancelled(), Interrupted()])
+    def test_one_that_says_nothing_about_the_worker_decides_nothing_and_the_next_run_probes_at_once(self, outcome):
+        world = self.a_world()
+        world.settle(1, outcome, after(5))
+
+        assert (world.workers["a"].disabled, world.record("a").streak) == (AUTO, 0)
+        assert len(world.start(after(5))) == 1
+
+    def test_a_fatal_one_counts_where_that_was_asked_for_and_where_the_worker_runs_by_itself(self):
+        for asked_for in ({"fatal_counts": True}, {"every": 60.0, "concurrency": None}):
+            world = a_snapshot(a_run(), workers=[a_worker(disabled=AUTO, **asked_for)])
+            world.start()
+            world.settle(1, FATAL, after(5))
+
+            assert world.workers["a"].disabled.probation_until == after(7205)
+
+    @pytest.mark.parametrize("outcome", [FAILED, TIMED_OUT])
     def test_its_failure_doubles_the_wait(self, outcome):
         world = self.a_world()
         world.settle(1, outcome, after(5))
@@ -218,9 +259,10 @@ class TestProbation:
         assert world.workers["a"].disabled.probation_s == 86_400.0
 
     def test_without_probation_only_a_person_enables(self):
-        world = a_snapshot(a_run(), workers=[a_worker(probation_s=None)], records={"a": a_record(streak=4)})
+        worker = a_worker(probation_s=None, retry=NO_RETRY)
+        world = a_snapshot(a_run(), workers=[worker], records={"a": a_record(streak=4)})
         world.start()
-        world.settle(1, FATAL)
+        world.settle(1, FAILED)
 
         disabled = world.workers["a"].disabled
         assert (disabled.probation_s, disabled.probation_until) == (None, None)
@@ -229,6 +271,70 @@ class TestProbation:
         world = a_snapshot(a_run(), workers=[a_worker(disabled="ada")])
 
         assert world.start(after(10 * 86_400)) == []
+
+
+class TestAccepting:
+    """K5: what is only triggered accepts while failures keep it disabled: its runs wait, and go on after the probe."""
+
+    def test_a_trigger_waits_with_a_hold_that_says_when_it_is_probed(self):
+        world = a_snapshot(workers=[a_worker(disabled=AUTO)])
+        run = world.trigger("a", at("11:30"))
+
+        (hold,) = world.why(run, at("11:30")).holds
+        assert (hold.gate, hold.by, hold.until, run.forced) == ("disabled", "auto", NOON, False)
+
+    def test_after_the_probe_they_all_go_on(self):
+        world = a_snapshot(workers=[a_worker(disabled=AUTO)])
+        for _ in range(3):
+            world.trigger("a", at("11:30"))
+        assert world.start() == [101]
+        world.settle(101, OK)
+
+        assert world.start() == [102, 103]
+
+    def test_a_key_finds_the_run_that_waits(self):
+        world = a_snapshot(workers=[a_worker(disabled=AUTO)])
+        run = world.trigger("a", key="k")
+        world.keyed[("a", "k")] = run
+
+        assert world.trigger("a", key="k").id == run.id
+
+    def test_runs_after_another_worker_wait_too_two_of_them(self):
+        """M6"""
+        workers = [a_worker("b"), a_worker("a", after=("b",), disabled=AUTO)]
+        world = a_snapshot(*(a_run("b", RUNNING) for _ in range(3)), workers=workers)
+        for number in (1, 2, 3):
+            world.settle(number, OK)
+
+        assert [run.caused_by for run in world.pending("a")] == [1, 3]
+        assert world.said(RunSkipped) == []
+
+    @pytest.mark.parametrize(
+        "worker",
+        [a_worker(disabled="ada"), a_worker(every=60.0, disabled=AUTO), a_worker(continuous=True, disabled=AUTO)],
+    )
+    def test_others_refuse_as_they_did(self, worker):
+        world = a_snapshot(workers=[worker])
+
+        with pytest.raises(Refused, match="enable it, or trigger with force=True"):
+            world.trigger("a")
+
+    @pytest.mark.parametrize(
+        ("worker", "said"),
+        [
+            (a_worker(disabled=AUTO), "; triggers are accepted and wait for a probe at 12:00:00 UTC"),
+            (
+                a_worker(disabled=replace(AUTO, probation_until=None)),
+                "; triggers are accepted and wait until it is enabled",
+            ),
+            (a_worker(every=60.0, disabled=AUTO), "; triggers are refused"),
+        ],
+    )
+    def test_its_health_says_what_becomes_of_triggers(self, worker, said):
+        world = a_snapshot(workers=[worker])
+
+        health = worker_health(world, NOON, "a", live=frozenset({"n1"}), due=0)
+        assert health.reasons[0].text.endswith(f"5 died{said}")
 
 
 class TestEnabling:

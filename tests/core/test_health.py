@@ -53,7 +53,7 @@ class TestStatus:
 
         assert health.status is Health.DISABLED
         assert [str(reason) for reason in health.reasons] == [
-            "a: disabled by ada since 2026-06-01 11:00:00 UTC: for a test"
+            "a: disabled by ada since 2026-06-01 11:00:00 UTC: for a test; triggers are refused"
         ]
 
     @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition, Misfire, Mode, OnFailure, Start, Upstream
 from shiftboss.engine import fact
 from shiftboss.engine.membership import shedding
-from shiftboss.errors import CallerError
+from shiftboss.errors import CallerError, WorkerDisabled
 from shiftboss.ports import Launch
 from shiftboss.testing.bodies import SUCCESS, Plan, crashed, failed
 from shiftboss.testing.history import Violation
@@ -74,6 +74,10 @@ def random_system(rng: random.Random) -> System:
     names = [chr(ord("a") + index) for index in range(rng.randint(2, 5))]
     density = rng.choice((0.15, 0.35, 0.6))
     definitions = tuple(random_worker(rng, name, names[:index], names, density) for index, name in enumerate(names))
+    chance = random.Random(repr(definitions))  # its own: the rest stays what it was
+    definitions = tuple(
+        replace(each, fatal_counts=chance.choice((None, None, None, True, False))) for each in definitions
+    )
     faults = frozenset(fault for fault in FAULTS if rng.random() < 0.4)
     return System(
         definitions=definitions,
@@ -192,6 +196,14 @@ class Play:
     @property
     def violations(self) -> list[Violation]:
         return self.sim.history.violations
+
+    def refused(self, error: BaseException) -> None:
+        """K5: a worker that is only triggered accepts, unless a person has disabled it."""
+        if isinstance(error, WorkerDisabled):
+            state = next(each for name, each in self.sim.history.workers.items() if f"worker {name!r} " in str(error))
+            self.marks["refused"] += 1
+            if state.disabled is not None and state.disabled.automatic and state.definition.mode is Mode.TRIGGERED:
+                self.sim.history.violate("K5", f"a trigger was refused: {error}")
 
     @property
     def marks(self) -> Counter[str]:
@@ -317,7 +329,10 @@ def _trigger(played: Play, name: str, *, plain: bool = False) -> None:
     if node is not None:
         sim.ask_at(node, lambda answer: fact.triggered(request, _Noted(played, answer)))
         return
-    with_suppressed(lambda: played.accepted.add(sim.ask(partial(fact.triggered, request)).id))
+    try:
+        played.accepted.add(sim.ask(partial(fact.triggered, request)).id)
+    except CallerError as error:
+        played.refused(error)
 
 
 class _Noted:
@@ -334,6 +349,7 @@ class _Noted:
         self._answer.resolve(value)
 
     def reject(self, error: BaseException) -> None:
+        self._played.refused(error)
         self._answer.reject(error)
 
 

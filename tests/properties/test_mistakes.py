@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from systems import play
 
-from shiftboss.core import claim, clock_step, decide, fleet, gates, occurrence, set_aside, settle, snapshot
-from shiftboss.core.model import Interrupted, Run, Status
+from shiftboss.core import autodisable, claim, clock_step, decide, fleet, gates, occurrence, set_aside, settle, snapshot
+from shiftboss.core.model import Interrupted, Run, Status, WorkerState
 from shiftboss.core.snapshot import NOTHING
 from shiftboss.core.value import replace
 from shiftboss.engine import agenda, clock_watch, cycle, flight, lease, mirror
@@ -168,6 +168,18 @@ def no_letter(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(snapshot.Draft, "put_letter", nothing)
 
 
+def bad_input_harms_the_worker(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(settle, "counts", lambda definition, cause: cause in autodisable.COUNTS)
+
+
+def bad_input_puts_off_the_next_probe(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(autodisable, "counts", lambda definition, cause: cause in autodisable.COUNTS)
+
+
+def triggers_refused(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(WorkerState, "accepts", property(lambda self: self.disabled is None))
+
+
 def never_disabled(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(settle, "disable_automatically", nothing)
 
@@ -303,6 +315,9 @@ MISTAKES: tuple[Plant, ...] = (
     places_lost,
     places_not_shifted,
     stale_reports_count,
+    bad_input_harms_the_worker,
+    bad_input_puts_off_the_next_probe,
+    triggers_refused,
     zombies_only_interrupted,
     what_stays_behind_only_interrupted,
     retries_without_end,

@@ -261,6 +261,7 @@ export interface Definition {
   breaker_policy: BreakerPolicy | null;
   fallback: boolean;
   max_consecutive_failures: number | null;
+  fatal_counts: boolean | null;
   probation_s: number | null;
   depends_on: Array<Upstream>;
   after: Array<string>;
@@ -999,6 +1000,8 @@ export interface WorkerDisabled {
   by: string;
   reason: string;
   starves: Array<string>;
+  accepts: boolean;
+  probe_at: string | null;
 }
 
 
@@ -1035,6 +1038,7 @@ export interface WorkerStatus {
   priority: string;
   enabled: boolean;
   disabled: Disabled | null;
+  accepts: boolean;
   health: string;
   reasons: Array<HealthReason>;
   running: number;

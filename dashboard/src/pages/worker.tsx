@@ -276,7 +276,7 @@ function Settings({ of, page }: { of: Definition; page: PageOfWorker }) {
     ["jitter", of.jitter_s > 0 ? duration(of.jitter_s) : null],
     ["starts within", of.start_within_s === null ? null : duration(of.start_within_s)],
     ["deadline", of.deadline_s === null ? null : duration(of.deadline_s)],
-    ["disabled after", of.max_consecutive_failures === null ? "never" : `${plural(of.max_consecutive_failures, "dead run")} in a row`],
+    ["disabled after", of.max_consecutive_failures === null ? "never" : `${plural(of.max_consecutive_failures, "dead run")} in a row${(of.fatal_counts ?? of.mode !== "triggered") ? "" : ", fatal ones not counted"}`],
     ["executor", of.executor],
     ["memory", of.max_memory_bytes === null ? null : bytes(of.max_memory_bytes)],
     ["payload", of.parameters ? of.parameters.split(":")[0] || "none" : "none"],

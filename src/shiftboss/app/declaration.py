@@ -18,7 +18,7 @@ from shiftboss.core.kinds import Duration
 from shiftboss.core.policy import HealthPolicy, Priority, RetryPolicy
 from shiftboss.core.schedule import Cron, Every, Schedule
 from shiftboss.core.value import replace
-from shiftboss.core.worker import Definition, Mode, Start
+from shiftboss.core.worker import PROBATION_OF_TRIGGERED_S, PROBATION_S, Definition, Mode, Start
 from shiftboss.errors import ConfigurationError, did_you_mean
 from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.command import Command
@@ -63,6 +63,7 @@ class WorkerOptions(TypedDict, total=False):
     breaker: bool | str | Breaker
     fallback: Callable[..., Any] | Command
     max_consecutive_failures: int | None
+    fatal_counts: bool | None
     probation: Duration | None
     depends_on: Iterable[Named]
     after: Iterable[Named]
@@ -90,6 +91,7 @@ AS_THEY_ARE = (
     "priority",
     "concurrency",
     "max_consecutive_failures",
+    "fatal_counts",
     "depends_on",
     "after",
     "blocks",
@@ -147,6 +149,7 @@ def _definition(name: str, body: AnyBody, options: Mapping[str, Any]) -> Definit
     if given.get("timeout_s") == 0:
         raise ConfigurationError("timeout=0 lets nothing run; give a duration, or None for no limit")
     given.setdefault("concurrency", None if mode is Mode.TRIGGERED else 1)
+    given.setdefault("probation_s", PROBATION_OF_TRIGGERED_S if mode is Mode.TRIGGERED else PROBATION_S)
     breaker: OwnBreaker | None = options.get("breaker")
     return Definition(
         name=name,

@@ -331,6 +331,7 @@ WORKER = Table(
     breaker=_breaker,
     fallback=optional(_fallback),
     max_consecutive_failures=optional(AT_LEAST_ONE),
+    fatal_counts=optional(flag),
     probation=optional(duration),
     depends_on=_workers(_upstream),
     after=_workers(_declared),

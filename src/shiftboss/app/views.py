@@ -77,6 +77,7 @@ class WorkerStatus(Value, frozen=True, omit_defaults=False, gc=True, weakref=Tru
     priority: str  # of its runs, where a trigger says nothing else
     enabled: bool  # whether anything new starts
     disabled: Disabled | None  # by whom and why; None while it is enabled
+    accepts: bool  # whether a trigger is stored: also while failures keep a worker disabled that is only triggered (K5)
     health: str  # healthy, degraded, unhealthy, offline, disabled or unknown (H1)
     reasons: tuple[HealthReason, ...]  # why, the gravest first
     running: int  # attempts in the whole fleet
@@ -570,6 +571,7 @@ class Views:
             priority=definition.priority.label,
             enabled=state.disabled is None,
             disabled=state.disabled,
+            accepts=state.accepts,
             health=judged.status,
             reasons=judged.reasons,
             running=len(snapshot.running_of(name)),

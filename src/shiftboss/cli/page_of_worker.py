@@ -121,7 +121,8 @@ def _auto_disable(it: Definition) -> str:
     if it.max_consecutive_failures is None:
         return "never"
     probation = "" if it.probation_s is None else f", one run may probe it after {times.length(it.probation_s)}"
-    return f"after {it.max_consecutive_failures} dead runs in a row{probation}"
+    fatal = "" if it.counts_fatal else ", fatal ones not counted"
+    return f"after {it.max_consecutive_failures} dead runs in a row{fatal}{probation}"
 
 
 def _relations(page: PageOfWorker) -> list[tuple[str, str]]:

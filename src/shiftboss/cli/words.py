@@ -150,7 +150,7 @@ def plural(number: int, word: str) -> str:
 def reason(found: HealthReason, worker: WorkerStatus, now: datetime) -> str:
     """A reason beside its worker's name; of the disabled since when, as everything else here says it."""
     if found.fact == "disabled" and worker.disabled is not None:
-        return disabled(worker.disabled, now)
+        return disabled(worker.disabled, now) + _of_triggers(worker, worker.disabled, now)
     return found.text
 
 
@@ -158,6 +158,15 @@ def disabled(found: Disabled, now: datetime) -> str:
     """ "disabled by ada 4 min ago: the gateway is being moved"."""
     why = f": {found.reason}" if found.reason else ""
     return f"disabled by {found.by} {times.ago(found.since, now)}{why}"
+
+
+def _of_triggers(worker: WorkerStatus, found: Disabled, now: datetime) -> str:
+    """K5: what becomes of triggers meanwhile."""
+    if not worker.accepts:
+        return "; triggers are refused"
+    if found.probation_until is None:
+        return "; triggers are accepted and wait until it is enabled"
+    return f"; triggers are accepted and wait, probed at {times.clock(found.probation_until, now)}"
 
 
 def error(kind: str, message: str) -> str:

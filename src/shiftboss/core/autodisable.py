@@ -2,18 +2,28 @@
 
 Rules of this file
 - Only what failures switched off do successes switch on; what a person decided stays.
+- A run that says nothing about its worker (unfit, expired; fatal where the payload may be to blame) decides nothing.
 - These are parts of the settlement of a run: they write into its draft.
 """
 
 from __future__ import annotations
 
 from shiftboss.core.events import WorkerDisabled, WorkerEnabled
-from shiftboss.core.model import Disabled, Error, Run
+from shiftboss.core.model import Cause, Disabled, Error, Run
 from shiftboss.core.occurrence import skip_what_passed
 from shiftboss.core.snapshot import Draft
 from shiftboss.core.value import later, replace
+from shiftboss.core.worker import Definition, Mode
 
 MAX_PROBATION_S = 86400.0  # K5: a day; what failed for so long is looked at by somebody once a day at least
+
+
+COUNTS = frozenset({Cause.ERROR, Cause.FATAL, Cause.TIMEOUT, Cause.LOST, Cause.CRASH, Cause.CRASH_LOOP})
+
+
+def counts(definition: Definition, cause: Cause) -> bool:
+    """K4, K5: whether an end with *cause* says that the worker fails."""
+    return cause in COUNTS and (cause is not Cause.FATAL or definition.counts_fatal)
 
 
 def disable_automatically(draft: Draft, run: Run, streak: int, error: Error) -> None:
@@ -34,7 +44,18 @@ def disable_automatically(draft: Draft, run: Run, streak: int, error: Error) -> 
     )
     draft.put_worker(replace(state, disabled=disabled))
     starves = draft.snapshot.relations.starved_by(run.worker)
-    draft.emit(WorkerDisabled(at=draft.now, worker=run.worker, run=run.id, by="auto", reason=reason, starves=starves))
+    draft.emit(
+        WorkerDisabled(
+            at=draft.now,
+            worker=run.worker,
+            run=run.id,
+            by="auto",
+            reason=reason,
+            starves=starves,
+            accepts=state.definition.mode is Mode.TRIGGERED,
+            probe_at=disabled.probation_until,
+        )
+    )
 
 
 def enable_again(draft: Draft, run: Run) -> None:
@@ -48,10 +69,12 @@ def enable_again(draft: Draft, run: Run) -> None:
         draft.emit(WorkerEnabled(at=draft.now, worker=run.worker, run=run.id, by="auto"))
 
 
-def extend_probation(draft: Draft, run: Run) -> None:
+def extend_probation(draft: Draft, run: Run, cause: Cause) -> None:
     """K5: *run* failed.  After a failed probe the next waits twice as long, up to a day."""
     state = draft.worker(run.worker)
     disabled = state.disabled
+    if not counts(state.definition, cause):
+        return  # the next run probes at once
     if disabled is None or disabled.probation_s is None or run.claim is None or not run.claim.probe:
         return
     if disabled.probation_until is None or disabled.probation_until > draft.now:

@@ -66,7 +66,7 @@ def trigger(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], request: R
         earlier = _earlier(snapshot, now, request, key_ttl_s=definition.key_ttl_s)
         if earlier is not None:
             return NOTHING, earlier
-    if state.disabled is not None and not request.force:
+    if state.disabled is not None and not state.accepts and not request.force:
         raise RefusedDisabled(
             f"worker {state.name!r} is disabled by {state.disabled.by} ({state.disabled.reason or 'no reason given'}); "
             "enable it, or trigger with force=True"

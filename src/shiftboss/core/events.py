@@ -105,6 +105,8 @@ class WorkerDisabled(Event, frozen=True, tag="worker_disabled"):
     by: str = ""
     reason: str = ""
     starves: tuple[str, ...] = ()  # K4: the workers downstream that now wait
+    accepts: bool = False  # K5: triggers are stored all the same, and wait
+    probe_at: datetime | None = None  # K5: when one run may probe; None: only a person switches it on
 
 
 class WorkerEnabled(Event, frozen=True, tag="worker_enabled"):

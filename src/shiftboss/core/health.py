@@ -188,8 +188,18 @@ def _disabled(state: WorkerState) -> Iterator[HealthReason]:
     disabled = state.disabled
     if disabled is not None:
         why = f": {disabled.reason}" if disabled.reason else ""
-        said = f"disabled by {disabled.by} since {disabled.since:%Y-%m-%d %H:%M:%S} UTC{why}"
+        said = f"disabled by {disabled.by} since {disabled.since:%Y-%m-%d %H:%M:%S} UTC{why}{_of_triggers(state)}"
         yield HealthReason(Health.DISABLED, "disabled", said, state.name)
+
+
+def _of_triggers(state: WorkerState) -> str:
+    """K5: what becomes of triggers meanwhile."""
+    disabled = state.disabled
+    if disabled is None or not state.accepts:
+        return "; triggers are refused"
+    if disabled.probation_until is None:
+        return "; triggers are accepted and wait until it is enabled"
+    return f"; triggers are accepted and wait for a probe at {disabled.probation_until:%H:%M:%S} UTC"
 
 
 def _offline(snapshot: Snapshot, state: WorkerState, live: Collection[str]) -> Iterator[HealthReason]:

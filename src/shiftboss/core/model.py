@@ -14,7 +14,7 @@ from shiftboss.core.declarations import Declarations
 from shiftboss.core.policy import BreakerPolicy, Priority
 from shiftboss.core.unreadable import Unreadable
 from shiftboss.core.value import Value, Word
-from shiftboss.core.worker import Definition
+from shiftboss.core.worker import Definition, Mode
 
 MAX_LINES = 1000  # of an attempt's log: the last ones, enough to see what went wrong; rows stay few
 RING_SIZE = 100  # attempts that a worker's health looks back on (H2)
@@ -238,6 +238,11 @@ class WorkerState(Value, frozen=True):
     def name(self) -> str:
         """Of the worker."""
         return self.definition.name
+
+    @property
+    def accepts(self) -> bool:
+        """K5: whether a trigger is stored: where it is only triggered, also while failures keep it disabled."""
+        return self.disabled is None or (self.disabled.automatic and self.definition.mode is Mode.TRIGGERED)
 
 
 class Verdict(Value, frozen=True):

@@ -242,7 +242,7 @@ def runs_after(draft: Draft, upstream: Run, *, traceparent: str | None) -> None:
         run = new_run(
             draft, definition, origin=Origin.AFTER, occurs_at=draft.now, caused_by=upstream.id, traceparent=traceparent
         )
-        if state.disabled is not None:
+        if not state.accepts:
             draft.put(move(run, Status.SKIPPED, cause=Cause.DISABLED, finished_at=draft.now))
             draft.emit(RunSkipped(at=draft.now, worker=name, run=run.id, reason=Cause.DISABLED, first=draft.now))
             continue

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any, assert_never
 
 from shiftboss.core import breaker as breakers
-from shiftboss.core.autodisable import disable_automatically, enable_again, extend_probation
+from shiftboss.core.autodisable import counts, disable_automatically, enable_again, extend_probation
 from shiftboss.core.events import (
     AttemptEnded,
     DeadLettered,
@@ -59,9 +59,6 @@ MAX_RESCUES = 5  # C8
 MAX_CRASHES = 5  # R4: as many as rescues; it ends a child instead of a node
 OUTLIVED = Error(type="TimeoutError", message="did not end within its timeout, nor before its process")  # B6
 UNCOUNTED = frozenset({Cause.INTERRUPTED, Cause.RESCUED})  # R2
-COUNTS_FOR_STREAK = frozenset(
-    {Cause.ERROR, Cause.FATAL, Cause.TIMEOUT, Cause.LOST, Cause.CRASH, Cause.CRASH_LOOP}
-)  # K4
 
 
 def settle(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], report: Report) -> tuple[Change, bool]:
@@ -138,7 +135,7 @@ def _fail(draft: Draft, run: Run, cause: Cause, error: Error, *, retry_after_s: 
         return
     definition = draft.worker(run.worker).definition
     _count_attempt(draft, run, ok=False, last_error=error.short(), last_error_at=draft.now)
-    extend_probation(draft, run)
+    extend_probation(draft, run, cause)
     retry = definition.retry
     crashes = _crashes(run)
     if crashes >= MAX_CRASHES:
@@ -210,12 +207,12 @@ def _die(draft: Draft, run: Run, cause: Cause, error: Error) -> None:
         last_error_at=draft.now,
         owes_letters=record.owes_letters or run.digest is None,
     )
-    if cause in COUNTS_FOR_STREAK:
+    if counts(definition, cause):
         record = replace(record, streak=record.streak + 1)
-        extend_probation(draft, run)
+        extend_probation(draft, run, cause)
     draft.put_record(name, record)
     limit = definition.max_consecutive_failures
-    if limit is not None and record.streak >= limit and cause in COUNTS_FOR_STREAK:
+    if limit is not None and record.streak >= limit and counts(definition, cause):
         disable_automatically(draft, dead, record.streak, error)
     _end(draft, dead, pause_s=definition.retry.cap_s)
 

@@ -16,6 +16,8 @@ from shiftboss.errors import ConfigurationError
 
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?", re.ASCII)
 TAG_PREFIX = "tag:"
+PROBATION_S = 3600.0  # K5: what fails by itself is worth a look an hour later
+PROBATION_OF_TRIGGERED_S = 30.0  # somebody waits for what it has accepted; as the cooldown of a breaker
 DEFAULT_TIMEOUT_S = 60.0  # T1: long for most bodies, short for one that hangs
 
 
@@ -83,7 +85,8 @@ class Definition(Value, frozen=True):
     breaker_policy: BreakerPolicy | None = None
     fallback: bool = False
     max_consecutive_failures: int | None = 5
-    probation_s: float | None = 3600.0
+    fatal_counts: bool | None = None  # K4; None: by its mode
+    probation_s: float | None = PROBATION_S
     depends_on: tuple[Upstream, ...] = ()
     after: tuple[str, ...] = ()
     blocks: tuple[str, ...] = ()  # names and "tag:NAME"
@@ -138,6 +141,11 @@ class Definition(Value, frozen=True):
     def in_pool(self) -> bool:
         """Whether it runs on somebody else's pool."""
         return self.executor.startswith("pool:")
+
+    @property
+    def counts_fatal(self) -> bool:
+        """K4: of a worker that is only triggered the payload may be to blame, and that is its sender's."""
+        return self.mode is not Mode.TRIGGERED if self.fatal_counts is None else self.fatal_counts
 
     @property
     def runs_by_itself(self) -> bool:

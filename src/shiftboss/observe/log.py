@@ -131,7 +131,10 @@ def word(event: ev.Event) -> Line | None:
             return Line(workers, logging.INFO, "%s declared (%s)", (name, what))
         case ev.WorkerDisabled():
             starves = f"; waiting for it: {', '.join(event.starves)}" if event.starves else ""
-            return Line(workers, logging.ERROR, "%s disabled by %s: %s%s", (name, event.by, event.reason, starves))
+            then = _while_disabled(event)
+            return Line(
+                workers, logging.ERROR, "%s disabled by %s: %s%s%s", (name, event.by, event.reason, starves, then)
+            )
         case ev.WorkerEnabled():
             return Line(workers, logging.INFO, "%s enabled by %s", (name, event.by))
         case ev.WorkerForgotten():
@@ -196,3 +199,9 @@ def _span(seconds: float) -> str:
 
 def _clock(at: datetime | None) -> str:
     return at.strftime("%Y-%m-%d %H:%M:%S UTC") if at is not None else "once it can"
+
+
+def _while_disabled(event: ev.WorkerDisabled) -> str:
+    """K5: what happens next."""
+    probe = "" if event.probe_at is None else f"; one run may probe at {event.probe_at:%Y-%m-%d %H:%M:%S} UTC"
+    return probe + ("; triggers are accepted and wait" if event.accepts else "; triggers are refused")

@@ -31,6 +31,7 @@ from shiftboss.core.model import (
 )
 from shiftboss.core.shift import Shift, shifted
 from shiftboss.core.snapshot import NO_RECORD, Change
+from shiftboss.core.worker import Mode
 from shiftboss.testing.clock import US, VirtualClock
 
 FAILURES = frozenset(
@@ -217,6 +218,13 @@ class History:
 
     # ── what is asked ────────────────────────────────────────────────────────────────────────────────────────────
 
+    def fails_by(self, name: str, cause: Cause | None) -> bool:
+        """K4: whether an end with that cause says that the worker fails; its input may be to blame for a fatal one."""
+        definition = self.workers[name].definition
+        if cause is Cause.FATAL and definition.fatal_counts is None:
+            return definition.mode is not Mode.TRIGGERED
+        return cause in DEADLY and (cause is not Cause.FATAL or definition.fatal_counts is True)
+
     def running_of(self, name: str) -> list[Run]:
         return [run for run in self.unfinished[name].values() if run.status is Status.RUNNING]
 
@@ -378,7 +386,7 @@ class History:
                 run = ended[event.run]
                 if run.status is Status.SUCCEEDED:
                     self.streaks[run.worker] = 0
-                elif run.status is Status.DEAD and run.cause in DEADLY:
+                elif run.status is Status.DEAD and self.fails_by(run.worker, run.cause):
                     self.streaks[run.worker] += 1
             elif isinstance(event, Audit) and event.action == "enable":
                 self.streaks[event.worker] = 0

@@ -13,7 +13,6 @@ from shiftboss.core.events import Audit
 from shiftboss.core.fleet import LEASE_S, RESCUE_GRACE_S
 from shiftboss.core.model import BreakerMode, Cause, Origin, Status
 from shiftboss.testing.history import (
-    DEADLY,
     FAILURES,
     HANDED_BACK,
     Commit,
@@ -240,8 +239,23 @@ def ends(history: History, told: Commit) -> Iterator[Violation]:
             )
         state = history.workers[run.worker]
         limit, streak = state.definition.max_consecutive_failures, history.streaks[run.worker]
-        if limit is not None and streak >= limit and state.disabled is None and run.cause in DEADLY:
+        if limit is not None and streak >= limit and state.disabled is None and history.fails_by(run.worker, run.cause):
             yield Violation("K4", told.at, f"{run.worker} is not disabled after {streak} dead runs in a row")
+
+
+def probes(history: History, told: Commit) -> Iterator[Violation]:
+    """K5: a probe that failed makes the next one wait; one that says nothing about the worker does not."""
+    for end in told.ends:
+        run, disabled = end.run, history.workers[end.run.worker].disabled
+        until = None if disabled is None else disabled.probation_until
+        if disabled is None or until is None or end.claim.at < disabled.since or told.shifted:
+            continue
+        if not end.claim.probe or run.forced or run.cancel is not None:
+            continue
+        fails = any(history.fails_by(run.worker, cause) for cause in (end.cause, run.cause))
+        history.marks[f"probe:{'failed' if fails else 'undecided'}"] += 1
+        if fails is (until <= told.at):
+            yield Violation("K5", told.at, f"after a probe that ended with {end.cause} the next may start at {until}")
 
 
 def records(history: History, told: Commit) -> Iterator[Violation]:
@@ -269,6 +283,7 @@ PREDICATES: tuple[Predicate, ...] = (
     attempts,
     timeouts,
     places,
+    probes,
     occurrences,
     iterations,
     afters,
