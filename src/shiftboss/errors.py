@@ -88,7 +88,12 @@ class WaitTimeout(ShiftbossError, TimeoutError):
 
 
 class OperatorError(ShiftbossError):
-    """Somebody must look at the machine or the store."""
+    """Somebody must look at the machine or the store.
+
+    `retryable`: the same may work later although nobody has acted; else only somebody's act helps.
+    """
+
+    retryable = True
 
 
 class StoreUnavailable(OperatorError):
@@ -110,9 +115,13 @@ class StoreMissing(OperatorError):
 class StoreDamaged(OperatorError):
     """The store's file is corrupt or is no database.  It is left as it is; restore a backup or name another file."""
 
+    retryable = False
+
 
 class StoreReadOnly(OperatorError):
     """The store's file or folder cannot be written."""
+
+    retryable = False
 
 
 class StoreFull(StoreUnavailable):
@@ -125,6 +134,8 @@ class StoreFull(StoreUnavailable):
 class StoreTooNew(OperatorError):
     """A newer shiftboss wrote this store.  Nothing was touched; upgrade this process."""
 
+    retryable = False
+
 
 class StoreTooOld(OperatorError):
     """An older shiftboss wrote this store, and who only reads or triggers does not migrate it."""
@@ -136,6 +147,8 @@ class StoreRejected(OperatorError):
 
 class Forked(OperatorError):
     """The process was forked after the start: connections and threads do not survive that."""
+
+    retryable = False
 
 
 # ── we must act ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,7 +1,8 @@
 """Exit codes, and which error becomes which: the one place that knows.
 
 Rules of this file
-- A code tells a script who must act: 2 whoever typed, 4 and 5 whoever runs the workers, 75 whoever runs the machine.
+- A code tells a script who must act: 2 whoever typed, 4 and 5 who runs the workers, 75 and 78 who runs the machine.
+- 75 is for what may pass by itself, so that a supervisor tries again; what does not is 78.
 - Where two lines of the table fit an error, the first counts: the narrower class stands above the wider.
 """
 
@@ -23,7 +24,8 @@ class Exit(IntEnum):
     FALSE = 3  # the condition asked for is false
     UNKNOWN = 4  # no such thing
     REFUSED = 5
-    UNREACHABLE = 75
+    UNREACHABLE = 75  # sysexits' EX_TEMPFAIL
+    UNUSABLE = 78  # its EX_CONFIG: trying again cannot help
     TIMED_OUT = 124
     INTERRUPTED = 130
     BROKEN_PIPE = 141  # like every tool that SIGPIPE ends
@@ -39,6 +41,7 @@ CODES: tuple[tuple[type[BaseException], Exit], ...] = (
     (errors.DuplicateKey, Exit.REFUSED),
     (errors.NotAllowed, Exit.REFUSED),
     (errors.CallerError, Exit.USAGE),
+    (errors.StoreRejected, Exit.REFUSED),
     (errors.OperatorError, Exit.UNREACHABLE),
     (errors.WaitTimeout, Exit.TIMED_OUT),
     (errors.RunFailed, Exit.FAILED),
@@ -54,7 +57,9 @@ class Declined(Exception):
 
 def exit_of(error: BaseException) -> Exit:
     """The exit code of whatever ended a command."""
-    return next((code for kind, code in CODES if isinstance(error, kind)), Exit.FAILED)
+    code = next((code for kind, code in CODES if isinstance(error, kind)), Exit.FAILED)
+    is_final = code is Exit.UNREACHABLE and isinstance(error, errors.OperatorError) and not error.retryable
+    return Exit.UNUSABLE if is_final else code
 
 
 def is_ours(error: BaseException) -> bool:

@@ -4,6 +4,7 @@ Rules of this file
 - It is the only place that knows SQLSTATEs.
 - What may pass by itself (a restart, a deadlock, too many connections) is StoreUnavailable, and is tried again.
 - A commit whose answer never came is in doubt, and says so.
+- A standby may be promoted, and is tried again; a password or a privilege does not mend itself.
 """
 
 from __future__ import annotations
@@ -56,9 +57,11 @@ def refused(address: Address, state: str, said: str, *, maybe_stored: bool = Fal
     if state in DAMAGED:
         return StoreDamaged(f"{url} is damaged: {said}; look at the server's log, and restore a backup")
     if state.startswith(LOGIN):
-        return StoreUnavailable(
+        shut_out = StoreUnavailable(
             f"{url} does not let us in: {said}; mend user and password, or pg_hba.conf", answers=True
         )
+        shut_out.retryable = False
+        return shut_out
     if state in NO_DATABASE:
         return StoreMissing(f"{url}: {said}; make it (CREATE DATABASE), or name another one")
     if state in NO_TABLES:
@@ -96,10 +99,12 @@ def silent(address: Address, waited_s: float, *, maybe_stored: bool = False) -> 
 
 
 def standby(address: Address) -> StoreReadOnly:
-    return StoreReadOnly(
+    error = StoreReadOnly(
         f"{address.url} can only be read: a standby, or default_transaction_read_only is on; name the primary, or all "
         "hosts (host1,host2), of which the one that can be written is taken"
     )
+    error.retryable = True
+    return error
 
 
 def cannot_create(address: Address, said: str, role: str) -> StoreReadOnly:

@@ -16,7 +16,7 @@ import psycopg
 from psycopg import conninfo
 
 from shiftboss.clock import SystemClock
-from shiftboss.errors import ConfigurationError, ShiftbossError, StoreMissing
+from shiftboss.errors import ConfigurationError, OperatorError, ShiftbossError, StoreMissing
 from shiftboss.stores import postgres_errors
 from shiftboss.stores.postgres_address import Address, Prepare
 from shiftboss.stores.postgres_deadline import CALL_S, CONNECT_S, Deadlines, Line
@@ -46,6 +46,7 @@ TIMELINE = Statement(
 )
 
 
+SHUT_OUT = ("authentication", "pg_hba", "no password", "permission denied")  # what a server says to whom it refuses
 _clock = SystemClock()  # a server is silent in real time, whatever clock the rules live by
 
 
@@ -181,8 +182,11 @@ def _cannot_connect(address: Address, error: Exception) -> ShiftbossError:
         said = said.replace(secret, "***")
     if "database" in said and "does not exist" in said:
         return StoreMissing(f"{address.url}: {said}; make it (CREATE DATABASE), or name another one")
-    if "authentication" in said or "pg_hba" in said or "no password" in said:
-        return postgres_errors.refused(address, "28000", said)
+    if any(word in said for word in SHUT_OUT) or ("role" in said and "does not exist" in said):
+        error = postgres_errors.refused(address, "28000", said)
+        if isinstance(error, OperatorError) and "," in address.parameters.get("host", ""):
+            error.retryable = True  # the one that lets us in may be away just now
+        return error
     return postgres_errors.broken(address, said)
 
 

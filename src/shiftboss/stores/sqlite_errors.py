@@ -80,7 +80,11 @@ def busy(path: Path, waited_s: float) -> StoreUnavailable:
 def outside(path: Path, error: OSError) -> ShiftbossError:
     """What the system says when we open the file, or lock it, ourselves."""
     if error.errno in NO_LOCKS:
-        return StoreUnavailable(f"the file system of {path} keeps no locks ({error}); keep the store on a local disk")
+        lockless = StoreUnavailable(
+            f"the file system of {path} keeps no locks ({error}); keep the store on a local disk"
+        )
+        lockless.retryable = False
+        return lockless
     if error.errno in FORBIDDEN:
         return read_only(path, str(error))
     if error.errno == errno.ENOSPC:
