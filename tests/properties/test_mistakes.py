@@ -11,12 +11,14 @@ from itertools import count
 from typing import Any
 
 import pytest
-from systems import play
+from systems import System, play
 
 from shiftboss.core import autodisable, claim, clock_step, decide, fleet, gates, occurrence, set_aside, settle, snapshot
 from shiftboss.core.model import Interrupted, Run, Status, WorkerState
+from shiftboss.core.policy import RetryPolicy
 from shiftboss.core.snapshot import NOTHING
 from shiftboss.core.value import replace
+from shiftboss.core.worker import Definition
 from shiftboss.engine import agenda, clock_watch, cycle, flight, lease, mirror
 from shiftboss.errors import ShiftbossError
 from shiftboss.stores import memory_tables
@@ -316,7 +318,6 @@ MISTAKES: tuple[Plant, ...] = (
     places_not_shifted,
     stale_reports_count,
     bad_input_harms_the_worker,
-    bad_input_puts_off_the_next_probe,
     triggers_refused,
     zombies_only_interrupted,
     what_stays_behind_only_interrupted,
@@ -337,6 +338,29 @@ def test_a_planted_mistake_is_noticed(plant, monkeypatch):
     plant(monkeypatch)
 
     assert any(goes_wrong(seed) for seed in SEEDS)
+
+
+SWITCHED_OFF_OFTEN = System(
+    definitions=(
+        Definition("a", retry=RetryPolicy(max_retries=0), max_consecutive_failures=1, probation_s=5.0, concurrency=2),
+    ),
+    nodes=1,
+    slots=5,
+    faults=frozenset({"failures"}),
+    leaps=True,
+    longest_s=0.5,
+    every_s=3.0,
+    minutes=10.0,
+)
+
+
+def test_a_mistake_about_probes_is_noticed(monkeypatch):
+    """K5: a fatal or unfit one decides nothing; one in twenty ends so."""
+    seeds = range(12)
+    assert not any(play(seed, system=SWITCHED_OFF_OFTEN).violations for seed in seeds)
+
+    bad_input_puts_off_the_next_probe(monkeypatch)
+    assert any(play(seed, system=SWITCHED_OFF_OFTEN).violations for seed in seeds)
 
 
 @pytest.mark.parametrize("plant", SPOILED, ids=lambda plant: plant.__name__)
