@@ -661,6 +661,10 @@ class Executor(Protocol):
         """
         ...
 
+    def occupants(self) -> Mapping[tuple[str, int], int]:
+        """Worker and run of the bodies that Python threads of this process run or have just left, with their thread."""
+        ...
+
     def unended(self) -> Mapping[tuple[int, int], tuple[Outcome, float]]:
         """By (run, fence) what `report` is to be told of each that still runs, should its process end now (B6, G2)."""
         ...

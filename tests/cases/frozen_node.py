@@ -37,7 +37,7 @@ MOMENT = os.environ.get("MOMENT", "wait")  # what the engine is doing then: `_wr
 
 def keep_the_lock(seconds: float) -> None:
     while not engine_is_in(MOMENT):
-        time.sleep(0.0002)
+        time.sleep(0.02 if MOMENT == "wait" else 0.0002)
     sleep(round(seconds))
 
 

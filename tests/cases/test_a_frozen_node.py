@@ -15,6 +15,7 @@ import pytest
 
 from process_table import is_alive
 from shiftboss import Orchestrator
+from shiftboss.core.events import Event, NodeFrozen
 
 PROGRAM = Path(__file__).with_name("frozen_node.py")
 PATIENCE_S = 90.0  # each wait is for a condition; one that takes longer has failed
@@ -65,6 +66,13 @@ class Nodes:
         lines = [Line(said, name, int(run), int(pid), float(at_s)) for said, name, run, pid, at_s in split]
         return [line for line in lines if (line.what, line.worker) == (what, worker)]
 
+    def events(self) -> list[Event]:
+        views = self.boss.new_views()
+        try:
+            return [event for _, event in views.events(after=0, limit=1000)]
+        finally:
+            views.close()
+
     def end(self) -> None:
         self.boss.sync.stop()
         for process in self.processes:
@@ -100,7 +108,7 @@ def trigger(nodes: Nodes, worker: str, payload: Mapping[str, Any]) -> Callable[[
 SILENT = "has been silent for"  # a neighbour: the lease has ended, the process lives
 
 
-@pytest.mark.parametrize("worker", ["freezes", "freezes-on-the-loop"])
+@pytest.mark.parametrize("worker", ["freezes", pytest.param("freezes-on-the-loop", marks=pytest.mark.cases)])
 def test_a_body_that_keeps_the_lock_beyond_the_lease_runs_once_and_counts(nodes: Nodes, worker: str):
     """C2, C4: five executions and a dead letter before; a neighbour was there and looked."""
     nodes.start(2)
@@ -195,6 +203,74 @@ def test_what_a_stopped_node_runs_in_processes_ends_before_others_begin_it(nodes
         process.kill()
 
     assert not child_lives
+
+
+@pytest.mark.cases
+@pytest.mark.parametrize(
+    ("worker", "function"), [("freezes", "freezes"), ("freezes-on-the-loop", "freezes_on_the_loop")]
+)
+def test_a_freeze_of_fifteen_seconds_leaves_a_trace(nodes: Nodes, worker: str, function: str):
+    """C4: an event and a line with the body's name and its stack."""
+    nodes.start(LEASE=30)
+    trigger(nodes, "stays", {})
+    until(lambda: nodes.lines("begin", "stays"), "another body runs beside it")
+    result = trigger(nodes, worker, {"seconds": 15})
+    result()
+    until(lambda: "stood still for" in nodes.said(), "the node says so")
+    events = [event for event in nodes.events() if isinstance(event, NodeFrozen)]
+    frozen = [(event.worker, event.seconds >= 12, f" in {function}\n" in event.stack) for event in events]
+
+    assert frozen == [(worker, True, True)]
+    assert f"'{worker}' (run {events[0].run})" in nodes.said()
+    assert events[0].stack.splitlines()[0].endswith(" in keep_the_lock")
+
+
+@pytest.mark.cases
+def test_while_a_node_is_frozen_every_face_says_so_and_nobody_ends_or_moves_it(nodes: Nodes, tmp_path: Path):
+    """C4: `nodes`, `doctor`, `probe`, `migrate`; one process that looks, of the lease as it is"""
+    (node,) = nodes.start(LEASE=30)
+    trigger(nodes, "freezes", {"seconds": 60})
+    until(lambda: nodes.boss.sync.status().nodes[0].frozen, "it is seen to be silent and to live")
+
+    def said(*arguments: str) -> tuple[int, str]:
+        command = [sys.executable, "-m", "shiftboss", *arguments, "--store", nodes.store]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)
+        return ran.returncode, ran.stdout + ran.stderr
+
+    probed, looked, examined = said("probe", "--pid", str(node.pid)), said("nodes"), said("doctor")
+    until(lambda: not nodes.boss.sync.status().nodes[0].live, "its lease has ended")
+    late, shown = said("probe", "--pid", str(node.pid)), said("nodes")
+    moved = subprocess.run(
+        [sys.executable, "-m", "shiftboss", "migrate", "--from", nodes.store, "--to", f"sqlite:///{tmp_path}/b.db"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    node.kill()
+
+    assert (probed[0], late[0]) == (0, 0), probed + late
+    assert "its process lives" in looked[1]
+    assert "kill " in examined[1]
+    assert "frozen" in shown[1]
+    assert "is in use by" in moved.stderr
+    assert moved.returncode != 0
+
+
+@pytest.mark.cases
+def test_a_process_that_was_stopped_blames_no_body(nodes: Nodes):
+    """C4"""
+    nodes.start(LEASE=30)
+    trigger(nodes, "stays", {})
+    until(lambda: nodes.lines("begin", "stays"), "it runs")
+    nodes.processes[0].send_signal(signal.SIGSTOP)
+    time.sleep(16)  # what is tested is that time passes
+    nodes.processes[0].send_signal(signal.SIGCONT)
+    renewed = nodes.said().count("joined")
+    result = trigger(nodes, "freezes", {"seconds": 0})
+    result()
+
+    assert renewed == 1
+    assert "stood still for" not in nodes.said()
 
 
 @pytest.mark.cases

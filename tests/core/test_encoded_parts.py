@@ -78,6 +78,8 @@ PLAIN = {
     "BreakerClosed.breaker": NAMES,
     "NodeJoined.name": NAMES,
     "NodeLeft.name": NAMES,
+    "NodeFrozen.name": NAMES,
+    "NodeFrozen.bodies": NAMES,
     "NodeShedding.level": NAMES,
     "NodeShedding.reason": MADE,
     "StoreRestored.reason": MADE,

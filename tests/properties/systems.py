@@ -36,6 +36,7 @@ from shiftboss.testing.watched import Loss
 
 RESOURCES = {"disk": 2, "api": 3}
 MINUTE = 60.0
+FREEZE_LIMIT_S = 120.0
 FAULTS = ("failures", "hangs", "crashes", "pauses", "cuts", "losses", "clock", "people", "deploys", "bells", "stops")
 
 
@@ -192,6 +193,8 @@ class Play:
     log: list[str] = field(default_factory=list)
     spoils: float = 0.0
     chance_of_spoiling: random.Random = field(default_factory=random.Random)  # its own: the rest stays what it was
+    freezes: float = 0.0
+    chance_of_freezing: random.Random = field(default_factory=random.Random)  # likewise
 
     @property
     def violations(self) -> list[Violation]:
@@ -210,11 +213,19 @@ class Play:
         return self.sim.history.marks
 
 
-def play(seed: int, *, system: System | None = None, parts_held: float | None = None, spoils: float = 0.0) -> Play:
+def play(
+    seed: int,
+    *,
+    system: System | None = None,
+    parts_held: float | None = None,
+    spoils: float = 0.0,
+    freezes: float = 0.0,
+) -> Play:
     """Run one system: a time with faults, then one without, at whose end nothing may be left over.
 
     With *parts_held* as on a store that many use at once: each part is somebody else's with that probability.  With
-    *spoils* the row of a waiting run becomes one that nobody can read, with that probability after each happening (W8).
+    *spoils* the row of a waiting run becomes one that nobody can read, with that probability after each happening (W8);
+    with *freezes* a body freezes its node likewise (C4).
     """
     rng = random.Random(seed)
     system = system or random_system(rng)
@@ -227,7 +238,8 @@ def play(seed: int, *, system: System | None = None, parts_held: float | None = 
         bells_lost=0.1 if "bells" in system.faults else 0.0,
         parts_held=parts_held,
     )
-    played = Play(seed, system, sim, bodies, rng, parts_held, spoils=spoils, chance_of_spoiling=random.Random(seed))
+    played = Play(seed, system, sim, bodies, rng, parts_held, spoils=spoils, freezes=freezes)
+    played.chance_of_spoiling, played.chance_of_freezing = random.Random(seed), random.Random(seed)
     watch = Watch(sim)
     for _ in range(system.nodes):
         add_node(played, system.definitions)
@@ -242,7 +254,10 @@ def play(seed: int, *, system: System | None = None, parts_held: float | None = 
 
 
 def add_node(played: Play, definitions: Sequence[Definition], *, only: Sequence[str] | None = None) -> SimNode:
-    return played.sim.add_node(definitions, resources=RESOURCES, slots=played.system.slots, only=only)
+    limit_s = FREEZE_LIMIT_S if played.freezes else 0.0
+    return played.sim.add_node(
+        definitions, resources=RESOURCES, slots=played.system.slots, only=only, freeze_limit_s=limit_s
+    )
 
 
 def _run(played: Play, seconds: float, *, max_steps: int) -> None:
@@ -256,6 +271,31 @@ def _run(played: Play, seconds: float, *, max_steps: int) -> None:
         if not played.bodies.is_healed:
             _happen(played)
             _spoil(played)
+            _freeze(played)
+
+
+def _freeze(played: Play) -> None:
+    """A body freezes its node; some of these are killed meanwhile, some stopped."""
+    rng, sim = played.chance_of_freezing, played.sim
+    busy = [node for node in sim.up if len(node.flights)]
+    if not busy or rng.random() >= played.freezes:
+        return
+    node, seconds = rng.choice(busy), rng.choice((20.0, 50.0, 80.0, 150.0, 400.0))
+    _note(played, f"freeze {node.id} for {seconds} s")
+    sim.freeze(node, seconds)
+    end = rng.choice((None, None, "killed", "stopped"))
+    if end is not None:
+        after_s = rng.uniform(0.0, seconds)
+        _note(played, f"it will be {end} after {after_s:.1f} s")
+        sim.after(after_s, lambda: node.state is State.PAUSED and _end_frozen(played, node, end))
+
+
+def _end_frozen(played: Play, node: SimNode, end: str) -> None:
+    if end == "killed":
+        played.sim.crash(node)
+        played.sim.after(5.0, lambda: _come_back(played))
+    else:
+        played.sim.stop_frozen(node)
 
 
 def _spoil(played: Play) -> None:

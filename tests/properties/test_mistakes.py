@@ -19,7 +19,7 @@ from shiftboss.core.policy import RetryPolicy
 from shiftboss.core.snapshot import NOTHING
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition
-from shiftboss.engine import agenda, clock_watch, cycle, flight, lease, mirror
+from shiftboss.engine import agenda, clock_watch, cycle, flight, lease, mirror, neighbours
 from shiftboss.errors import ShiftbossError
 from shiftboss.stores import memory_tables
 from shiftboss.testing import bodies
@@ -289,6 +289,34 @@ SPOILED: tuple[Plant, ...] = (
     nothing_made_after_setting_aside,
 )
 
+
+def runs_of_the_frozen_left_for_ever(patch: pytest.MonkeyPatch) -> None:
+    real = fleet.left_to_it_until_s
+    patch.setattr(
+        fleet,
+        "left_to_it_until_s",
+        lambda node, *, is_frozen: float("inf") if is_frozen else real(node, is_frozen=False),
+    )
+
+
+def rescued_while_frozen(patch: pytest.MonkeyPatch) -> None:
+    real = neighbours.Neighbours.look
+    patch.setattr(neighbours.Neighbours, "look", lambda self, world: replace(real(self, world), frozen=frozenset()))
+
+
+def once_frozen_always_frozen(patch: pytest.MonkeyPatch) -> None:
+    real, frozen = neighbours.Neighbours.look, set[str]()
+
+    def look(self: neighbours.Neighbours, world: Any) -> fleet.Processes:
+        processes = real(self, world)
+        frozen.update(processes.frozen)
+        return replace(processes, frozen=frozenset(frozen) - processes.dead)
+
+    patch.setattr(neighbours.Neighbours, "look", look)
+
+
+FROZEN: tuple[Plant, ...] = (runs_of_the_frozen_left_for_ever, rescued_while_frozen, once_frozen_always_frozen)
+
 MISTAKES: tuple[Plant, ...] = (
     no_crash_loop,
     no_upstream,
@@ -371,6 +399,14 @@ def test_a_mistake_about_rows_that_cannot_be_read_is_noticed(plant, monkeypatch)
     assert any(goes_wrong(seed, spoils=0.3) for seed in SEEDS)
 
 
+@pytest.mark.parametrize("plant", FROZEN, ids=lambda plant: plant.__name__)
+def test_a_mistake_about_frozen_nodes_is_noticed(plant, monkeypatch):
+    """C4"""
+    plant(monkeypatch)
+
+    assert any(goes_wrong(seed, freezes=0.3) for seed in SEEDS)
+
+
 @pytest.mark.parametrize("plant", WITH_PARTS, ids=lambda plant: plant.__name__)
 def test_a_mistake_with_parts_is_noticed(plant, monkeypatch):
     plant(monkeypatch)
@@ -378,9 +414,9 @@ def test_a_mistake_with_parts_is_noticed(plant, monkeypatch):
     assert any(goes_wrong(seed, parts_held=0.5) for seed in PARTS_SEEDS)
 
 
-def goes_wrong(seed: int, *, parts_held: float | None = None, spoils: float = 0.0) -> bool:
+def goes_wrong(seed: int, *, parts_held: float | None = None, spoils: float = 0.0, freezes: float = 0.0) -> bool:
     try:
-        return bool(play(seed, parts_held=parts_held, spoils=spoils).violations)
+        return bool(play(seed, parts_held=parts_held, spoils=spoils, freezes=freezes).violations)
     except (ShiftbossError, AssertionError, KeyError):
         return True  # the walls of the store, or the checker's own bookkeeping, noticed it first
 

@@ -44,6 +44,19 @@ def test_no_promise_is_broken_beside_rows_that_cannot_be_read():
     assert aside > 60
 
 
+def test_no_promise_is_broken_where_bodies_freeze_their_nodes():
+    """C4: within its limit nobody takes its runs, past it, or when it is killed or stopped, somebody does."""
+    failed, freezes = [], 0
+    for seed in range(20):
+        played = play(seed, parts_held=PARTS_HELD[seed % len(PARTS_HELD)], freezes=0.3)
+        freezes += sum(" freeze " in line for line in played.log)
+        if played.violations:
+            failed.append(report(played))
+
+    assert failed == [], "\n\n".join(failed)
+    assert freezes > 20
+
+
 HAPPENS = {
     "end:success",
     "end:error",

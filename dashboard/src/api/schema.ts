@@ -494,6 +494,19 @@ export interface NodeDrained {
   lost: number;
 }
 
+/** C4: for `seconds` nothing but a body ran in the node's process, for it kept the interpreter's lock. `worker` and `run` where it is known which; else `bodies` names those that ran. `stack` where it could be seen. */
+export interface NodeFrozen {
+  type: "node_frozen";
+  at: string;
+  worker: string;
+  run: number | null;
+  node: string;
+  name: string;
+  seconds: number;
+  bodies: string;
+  stack: string;
+}
+
 
 export interface NodeJoined {
   type: "node_joined";
@@ -551,6 +564,7 @@ export interface NodeStatus {
   unreadable: string;
   durability: string;
   decodes: Array<string>;
+  frozen: boolean;
 }
 
 /** The processes on this store, the oldest first. */
@@ -879,7 +893,7 @@ export interface StoreRestored {
 /** An event and its number, which is its id in a stream. */
 export interface StoredEvent {
   number: number;
-  event: RunStored | ArrivalRefused | RunStarted | AttemptEnded | RunEnded | RunSkipped | RunRescued | StaleReport | DeadLettered | WorkerDeclared | WorkerDisabled | WorkerEnabled | WorkerForgotten | BreakerOpened | BreakerHalfOpen | BreakerClosed | NodeJoined | NodeLeft | NodeShedding | ClockStepped | StoreRestored | NodeDrained | UnreadableEvent | Audit;
+  event: RunStored | ArrivalRefused | RunStarted | AttemptEnded | RunEnded | RunSkipped | RunRescued | StaleReport | DeadLettered | WorkerDeclared | WorkerDisabled | WorkerEnabled | WorkerForgotten | BreakerOpened | BreakerHalfOpen | BreakerClosed | NodeJoined | NodeLeft | NodeShedding | NodeFrozen | ClockStepped | StoreRestored | NodeDrained | UnreadableEvent | Audit;
 }
 
 /** A worker as it is switched now. */
@@ -1086,6 +1100,7 @@ export type AnyEvent =
   | NodeJoined
   | NodeLeft
   | NodeShedding
+  | NodeFrozen
   | ClockStepped
   | StoreRestored
   | NodeDrained

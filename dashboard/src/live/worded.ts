@@ -53,6 +53,8 @@ export function worded(event: AnyEvent): Worded {
       return told("ok", "nodes", `node ${event.name} joined`);
     case "node_left":
       return event.lost ? told("bad", "nodes", `node ${event.name} was lost`) : told("off", "nodes", `node ${event.name} left`);
+    case "node_frozen":
+      return told("bad", "clock", `node ${event.name} stood still for ${duration(event.seconds)}: a body kept the interpreter's lock`, event.bodies);
     case "node_shedding":
       return event.level === "nothing" ? told("ok", "check", "node holds back nothing") : told("warn", "bang", `node holds back ${event.level} runs`, event.reason);
     case "node_drained":

@@ -213,7 +213,8 @@ def _refuse_the_living(source: Store, delta: Delta) -> None:
     alive = [
         node.name
         for node in delta.nodes or ()
-        if is_live(node, boot=clock.boot, lease_s=clock.lease_s()) and not source.is_dead(node.id)
+        if not source.is_dead(node.id)
+        and (is_live(node, boot=clock.boot, lease_s=clock.lease_s()) or source.is_frozen(node.id))
     ]
     if alive:
         raise NotAllowed(f"{source.url} is in use by {', '.join(sorted(alive))}; stop what runs there, then move")

@@ -138,7 +138,7 @@ class NodeParts:
             freeze_limit_s=boss.freeze_limit_s,
         )
 
-    def engine(self, subscribers: Sequence[Subscriber], meters: Sequence[Meter]) -> Engine:
+    def engine(self, subscribers: Sequence[Subscriber], meters: Sequence[Meter], *, owns_process: bool) -> Engine:
         boss = self._boss
         engine = Engine(
             self.store,
@@ -161,6 +161,7 @@ class NodeParts:
             keep=boss.keep,
             decodes=cipher_of(self.store).key_ids,
             keyring=keys_of(self.store, create=self.node is not None),
+            owns_process=owns_process,
         )
         if self._coroutines is not None:
             self._coroutines.on_loop_lost = engine.end

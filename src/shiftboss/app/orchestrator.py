@@ -353,7 +353,14 @@ class Orchestrator(Operations):
             await asyncio.to_thread(self._close)
             raise
 
-    def _make_engine(self, loop: asyncio.AbstractEventLoop | None, *, is_client: bool, create: bool = False) -> Engine:
+    def _make_engine(
+        self,
+        loop: asyncio.AbstractEventLoop | None,
+        *,
+        is_client: bool,
+        create: bool = False,
+        owns_process: bool = False,
+    ) -> Engine:
         """*create*: a client makes the store where there is none; a node always does."""
         from shiftboss.app.node import NodeParts  # with the engine
         from shiftboss.stores.encoded import encoded
@@ -383,7 +390,7 @@ class Orchestrator(Operations):
                     raise
                 store.open(create=True)  # only now: a client does not migrate what others run on (W4)
             self._parts = NodeParts(self, store, loop, is_client=is_client, declares_new=create)
-            engine = self._parts.engine(self._subscribers, self._meters)
+            engine = self._parts.engine(self._subscribers, self._meters, owns_process=owns_process)
             self._was_forked, self._pid = False, os.getpid()
             self._engine = engine
             engine.start()

@@ -49,7 +49,7 @@ def serve(boss: Orchestrator, *, until: Callable[[Engine], None] | None = None) 
     asyncio.set_event_loop(loop)
     unit = unit_of_environment(boss.clock)
     try:
-        engine = boss._make_engine(loop, is_client=False)
+        engine = boss._make_engine(loop, is_client=False, owns_process=True)
     except BaseException:
         close_loop(loop)
         raise

@@ -20,7 +20,7 @@ from shiftboss.core.audit import AuditRow, Head, Seal
 from shiftboss.core.control import Request, keeps_its_key
 from shiftboss.core.events import ArrivalRefused, Audit, Event, UnreadableEvent
 from shiftboss.core.explain import Explanation, explain
-from shiftboss.core.fleet import is_live, live_nodes
+from shiftboss.core.fleet import is_live, is_silent, left_to_it_until_s, live_nodes
 from shiftboss.core.health import (
     MAX_DEAD_LETTERS,
     HealthReason,
@@ -122,6 +122,7 @@ class NodeStatus(Value, frozen=True, omit_defaults=False):
     unreadable: str = ""  # why its row cannot be read (W8)
     durability: str = ""  # what its commits survive (W1): power, process; "server": as that is set
     decodes: tuple[str, ...] = ()  # the ids of its codec's keys, that with which it encodes first; empty: it has none
+    frozen: bool = False  # silent for 15 s while its process lives: its runs are left to it for a while (C4)
 
 
 class SystemStatus(Value, frozen=True, omit_defaults=False):
@@ -544,6 +545,11 @@ class Views:
             unreadable=str(node.unreadable) if node.unreadable is not None else "",
             durability=node.durability,
             decodes=node.decodes,
+            frozen=is_silent(node, lease_s=lease_s)
+            and left_to_it_until_s(node, is_frozen=True) >= lease_s
+            and node.freeze_limit_s > 0
+            and not self._store.is_dead(node.id)
+            and self._store.is_frozen(node.id),
         )
 
     def _worker(

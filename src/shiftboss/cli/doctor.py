@@ -298,7 +298,16 @@ def fleet(found: SystemStatus, *, is_dead: Callable[[str], bool]) -> Iterator[Fi
         )
     elif found.workers:
         yield Finding(Severity.WARNING, "nodes", "no node runs workers on this store", "shiftboss run APP")
-    for node in gone:
+    for node in found.nodes:
+        if node.frozen:
+            yield Finding(
+                Severity.WARNING,
+                "node",
+                f"{node.name} is silent although its process lives: a body may keep the interpreter's lock",
+                f"wait: its runs are left to it for a while; or kill {node.pid}, and they begin elsewhere at once.  "
+                "executor='process' keeps such a body apart",
+            )
+    for node in (each for each in gone if not each.frozen):
         runs = [str(run.run) for run in found.running if run.node in (node.id, node.name)]
         held = f" and still holds run {', '.join(runs)}" if runs else ""
         yield Finding(

@@ -34,7 +34,14 @@ STATUS_STYLES = {
     Status.CANCELLED: "yellow",
     Status.SKIPPED: "dim",
 }
-NODE_STYLES = {"running": "green", "draining": "yellow", "client": "dim", "gone": "red", "no lease": "red"}
+NODE_STYLES = {
+    "running": "green",
+    "draining": "yellow",
+    "client": "dim",
+    "frozen": "yellow",
+    "gone": "red",
+    "no lease": "red",
+}
 GOOD = ("healthy", "unknown")  # H1: nobody need look
 ASCII = {"✓": "ok", "✕": "x", "●": "*", "—": "-", "…": "...", "█": "#", "░": ".", "·": "|", "→": "->", "↩": "<-"}
 NOTHING = Cell("—", "dim")

@@ -43,6 +43,7 @@ TEXTS: dict[type, tuple[str, ...]] = {
     SetAside: ("note",),
     events.ArrivalRefused: ("reason",),
     events.WorkerDisabled: ("reason",),
+    events.NodeFrozen: ("stack",),
     events.Audit: ("before", "after"),
 }
 BYTES: dict[type, tuple[str, ...]] = {Run: ("payload", "result"), Request: ("payload",)}

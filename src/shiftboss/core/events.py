@@ -146,6 +146,18 @@ class NodeShedding(Event, frozen=True, tag="node_shedding"):
     reason: str = ""
 
 
+class NodeFrozen(Event, frozen=True, tag="node_frozen"):
+    """C4: for `seconds` nothing but a body ran in the node's process, for it kept the interpreter's lock.
+
+    `worker` and `run` where it is known which; else `bodies` names those that ran.  `stack` where it could be seen.
+    """
+
+    name: str = ""
+    seconds: float = 0.0
+    bodies: str = ""
+    stack: str = ""
+
+
 class ClockStepped(Event, frozen=True, tag="clock_stepped"):
     """O4: the wall clock moved by `step_s` against elapsed time."""
 
@@ -204,6 +216,7 @@ AnyEvent = (
     | NodeJoined
     | NodeLeft
     | NodeShedding
+    | NodeFrozen
     | ClockStepped
     | StoreRestored
     | NodeDrained

@@ -107,8 +107,12 @@ def silent_nodes(snapshot: Snapshot, *, live: Collection[str], lease_s: float) -
     return tuple(
         node
         for node in snapshot.nodes.values()
-        if node.id in live and node.mode is not NodeMode.CLIENT and node.lease_until_s - lease_s < LEASE_S - SILENT_S
+        if node.id in live and node.mode is not NodeMode.CLIENT and is_silent(node, lease_s=lease_s)
     )
+
+
+def is_silent(node: Node, *, lease_s: float) -> bool:
+    return node.lease_until_s - lease_s < LEASE_S - SILENT_S
 
 
 class Processes(Value, frozen=True):

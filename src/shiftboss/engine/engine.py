@@ -28,6 +28,7 @@ from shiftboss.engine.cycle import Cycle, Turn
 from shiftboss.engine.declaring import Declaring, declaring_node
 from shiftboss.engine.fact import Answer, Fact, Needs, tell
 from shiftboss.engine.flight import Flights
+from shiftboss.engine.freeze import Freeze, FreezeWatch, frozen
 from shiftboss.engine.inbox import Inbox
 from shiftboss.engine.lease import Lease, Watch
 from shiftboss.engine.membership import left, renewed, shedding
@@ -90,6 +91,7 @@ class Engine:
         keep: Keep = KEEP,
         decodes: Sequence[str] = (),
         keyring: Keyring | None = None,
+        owns_process: bool = False,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -115,9 +117,11 @@ class Engine:
         self._announced = Phase.RUNNING
         self._report = ShutdownReport()
         self._in_flight: frozenset[int] = frozenset()  # when the stop was asked for: to be accounted for at the end
-        self._owns_process = False
+        self._owns_process = False  # at its end
         self._lease = Lease(clock)
         self._lease_watch = Watch(self._lease, lambda: self._flights.stop_all(StopReason.LEASE))
+        self._freezes = FreezeWatch(self._occupants, self._was_frozen, owns_process=owns_process)
+        self._secrets = secrets
         self._session: Session
         self._cycle: Cycle
         self._retention: Retention
@@ -260,12 +264,22 @@ class Engine:
         except ShiftbossError:
             log.debug("a report came after the engine had ended")
 
+    def _occupants(self) -> dict[tuple[str, int], int]:
+        """From the thread that watches for freezes."""
+        return {body: thread for each in self._executors.values() for body, thread in each.occupants().items()}
+
+    def _was_frozen(self, freeze: Freeze) -> None:
+        """Likewise; said with its event, so that it is said once."""
+        if self._node is not None:
+            self._put_quietly(frozen(self._node, freeze, secrets=self._secrets))
+
     # ── the thread ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def _run(self) -> None:
         try:
             self._enter()
             if self._node is not None:
+                self._freezes.start()
                 self._lease_watch.start()  # before anybody may end the process: then no thread can be started
         except BaseException as error:  # noqa: BLE001  # whatever it is, the starter is the one to be told
             self._close_session()
@@ -284,6 +298,7 @@ class Engine:
             raise
         finally:
             self._lease_watch.stop()
+            self._freezes.stop()
             if self._node is not None:
                 self._store.engine_ended(self._node.id)
             self._close_session()

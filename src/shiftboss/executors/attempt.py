@@ -46,6 +46,9 @@ def no_thread(error: RuntimeError) -> Outcome:
     return Failed(error_of(error))
 
 
+JUST_S = 1.0  # a body that ended so lately may be the one that froze the process: who asks was frozen as well
+
+
 class Attempt:
     """One body on its way.  Its executor says who may touch it from which thread."""
 

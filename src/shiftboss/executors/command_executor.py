@@ -116,6 +116,9 @@ class CommandExecutor:
         now_s = self._clock.monotonic_s()
         return {attempt.key: attempt.left_behind(now_s) for attempt in list(self._attempts.values())}
 
+    def occupants(self) -> Mapping[tuple[str, int], int]:
+        return {}
+
     def close(self, timeout_s: float) -> None:
         """Kill what still runs, wait for its end within *timeout_s*; the warden ends what is left after that."""
         until_s = self._clock.monotonic_s() + timeout_s

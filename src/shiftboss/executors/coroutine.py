@@ -26,7 +26,7 @@ from shiftboss.clock import Clock
 from shiftboss.context import Announcement, Context, current
 from shiftboss.core.model import Outcome
 from shiftboss.executors import connections
-from shiftboss.executors.attempt import CLOSED, MAX_WAIT_S, TIMEOUT, Attempt, Key
+from shiftboss.executors.attempt import CLOSED, JUST_S, MAX_WAIT_S, TIMEOUT, Attempt, Key
 from shiftboss.ports import Launch, StopReason
 
 MAX_BEGUN_AT_ONCE = 200  # tasks made before the loop serves others: about 1 ms
@@ -58,6 +58,7 @@ class CoroutineExecutor:
         self._timer_s = math.inf  # when it rings
         self._emptied: threading.Event | None = None  # somebody waits for the last attempt
         self._is_closed = False
+        self._lately: tuple[str, int, float] = ("", 0, -math.inf)  # worker and run of the last body to end, and when
 
     def open(self) -> None:
         self._announcement = Announcement()
@@ -118,6 +119,14 @@ class CoroutineExecutor:
                 return attempt.launch.run.worker, attempt.launch.run.id
         context = task.get_context().get(current) if hasattr(task, "get_context") else None  # a body's child; from 3.12
         return None if context is None else (context.worker, context.run_id)
+
+    def occupants(self) -> Mapping[tuple[str, int], int]:
+        runs = [attempt.launch.run for attempt in list(self._attempts.values()) if attempt.has_begun]
+        bodies = {(run.worker, run.id): self._thread or 0 for run in runs}
+        worker, run_id, ended_s = self._lately
+        if ended_s >= self._clock.monotonic_s() - JUST_S:
+            bodies[worker, run_id] = self._thread or 0
+        return bodies
 
     def close(self, timeout_s: float) -> None:
         """Wait for the last attempts, not longer than *timeout_s*; a body that still runs keeps its attempt."""
@@ -232,7 +241,9 @@ class CoroutineExecutor:
 
     def _end(self, attempt: Attempt, outcome: Outcome) -> None:
         if self._attempts.pop(attempt.key, None) is not None:
-            attempt.report(outcome, self._clock.monotonic_s())
+            now_s, run = self._clock.monotonic_s(), attempt.launch.run
+            self._lately = (run.worker, run.id, now_s)
+            attempt.report(outcome, now_s)
             if self._emptied is not None and not self._attempts:
                 self._emptied.set()
 

@@ -223,6 +223,9 @@ class PoolExecutor:
         now_s = self._clock.monotonic_s()
         return {attempt.key: attempt.left_behind(now_s) for attempt in list(self._attempts.values())}
 
+    def occupants(self) -> Mapping[tuple[str, int], int]:
+        return {}
+
     def close(self, timeout_s: float) -> None:
         """Submit nothing more; a pool of our own is shut down, what it still runs is left to it."""
         with self._lock:

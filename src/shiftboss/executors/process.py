@@ -161,6 +161,9 @@ class ProcessExecutor:
         now_s = self._clock.monotonic_s()
         return {attempt.key: attempt.left_behind(now_s) for attempt in list(self._attempts.values())}
 
+    def occupants(self) -> Mapping[tuple[str, int], int]:
+        return {}
+
     def close(self, timeout_s: float) -> None:
         """End every child, by force those in the middle of a body: their attempts were interrupted."""
         with self._lock:

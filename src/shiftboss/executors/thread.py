@@ -25,7 +25,7 @@ from shiftboss.clock import Clock
 from shiftboss.context import Announcement, Context, current
 from shiftboss.core.model import Interrupted, Outcome
 from shiftboss.executors import connections
-from shiftboss.executors.attempt import CLOSED, MAX_WAIT_S, TIMEOUT, Attempt, Key, no_thread
+from shiftboss.executors.attempt import CLOSED, JUST_S, MAX_WAIT_S, TIMEOUT, Attempt, Key, no_thread
 from shiftboss.executors.failure import stack_of
 from shiftboss.logs import get_logger
 from shiftboss.ports import Launch, StopReason
@@ -54,6 +54,7 @@ class ThreadExecutor:
         self._watcher: threading.Thread | None = None
         self._look_s = math.inf  # when the watcher looks next
         self._closed = False
+        self._entered: dict[int, tuple[str, int, float]] = {}  # thread → worker and run of its last body, and its end
 
     def open(self) -> None:
         with self._lock:
@@ -116,6 +117,11 @@ class ThreadExecutor:
         now_s = self._clock.monotonic_s()
         return {attempt.key: attempt.left_behind(now_s) for attempt in list(self._attempts.values())}
 
+    def occupants(self) -> Mapping[tuple[str, int], int]:
+        since_s = self._clock.monotonic_s() - JUST_S
+        entered = self._entered.copy()
+        return {(worker, run): thread for thread, (worker, run, ended_s) in entered.items() if ended_s >= since_s}
+
     def close(self, timeout_s: float) -> None:
         """Send the threads home; one whose body goes on past *timeout_s* is left to it, and reports if it ever ends."""
         until_s = self._clock.monotonic_s() + timeout_s
@@ -167,11 +173,13 @@ class ThreadExecutor:
                     attempt = self._waiting.popleft()
                     if attempt.key in self._attempts:
                         attempt.place = me.ident
+                        self._entered[attempt.place] = (attempt.launch.run.worker, attempt.launch.run.id, math.inf)
                         attempt.begin(self._clock.monotonic_s())
                         self._look_at(attempt.look_at_s)
                         return attempt
                 self._work.wait()
             self._threads.discard(me)
+            self._entered.pop(me.ident or 0, None)
             return None
 
     def _run(self, attempt: Attempt) -> None:
@@ -188,8 +196,10 @@ class ThreadExecutor:
     def _take(self, attempt: Attempt) -> None:
         """The body has ended: from here on nothing can be told to it."""
         with self._lock:
+            now_s, run = self._clock.monotonic_s(), attempt.launch.run
             self._attempts.pop(attempt.key, None)
-            attempt.ended(self._clock.monotonic_s())
+            self._entered[attempt.place] = (run.worker, run.id, now_s)
+            attempt.ended(now_s)
 
     def _report(self, attempt: Attempt, outcome: Outcome) -> None:
         attempt.report(outcome, self._clock.monotonic_s())

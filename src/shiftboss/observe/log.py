@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from shiftboss.core import events as ev
 from shiftboss.core.model import Cause, Error, Status
-from shiftboss.logs import get_logger
+from shiftboss.logs import Block, get_logger
 from shiftboss.ports import Raised
 
 runs = get_logger("shiftboss.run")
@@ -163,6 +163,12 @@ def _word_of_node(event: ev.Event) -> Line | None:
             )
         case ev.NodeLeft():
             return Line(nodes, logging.INFO, "node %s left", (event.name,))
+        case ev.NodeFrozen():
+            frozen = "node %s stood still for %.0f s: %s; there ran %s; executor='process' keeps such a body apart"
+            cause = "a body kept the interpreter's lock" + ("" if event.stack else ", or its process was stopped")
+            bodies = event.bodies or "no body that is known"
+            stack = (Block(event.stack),) if event.stack else ()
+            return Line(nodes, logging.WARNING, frozen, (event.name, event.seconds, cause, bodies, *stack))
         case ev.NodeShedding(level="nothing"):
             return Line(nodes, logging.WARNING, "the shortage is over; nothing is held back any more")
         case ev.NodeShedding():

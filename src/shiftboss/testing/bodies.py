@@ -111,6 +111,9 @@ class SimExecutor:
     def kill(self) -> None: ...
 
     def flush(self) -> None: ...
+    def occupants(self) -> Mapping[tuple[str, int], int]:
+        return {}
+
     def trust(self, until_s: float, *, frozen_until_s: float) -> None: ...
 
     def unended(self) -> Mapping[tuple[int, int], tuple[Outcome, float]]:

@@ -112,6 +112,8 @@ class History:
         self.starts: list[Start] = []
         self.ends: list[End] = []
         self.dead: set[str] = set()  # nodes whose process is gone, as the kernel tells
+        self.frozen: set[str] = set()  # nodes whose process lives while their engine stands still
+        self.unfrozen_s: dict[str, float] = {}  # when each ceased to be one, by the clock of leases
         self.wall_steps = 0
         self.wall_set_s = -1e9  # when that was last
         self.passed_over: set[tuple[str, datetime]] = set()  # instants to come of which somebody cancelled the run

@@ -69,6 +69,8 @@ def _rescued_too_early(history: History, told: Commit, end: End) -> Iterator[Vio
     me = history.nodes.get(told.by)
     if end.claim.node in history.dead or lost is None:
         return
+    if lost.id in history.frozen and lost.lease_until_s - LEASE_S + lost.freeze_limit_s >= told.elapsed_s + SLACK_S:
+        yield Violation("C4", told.at, f"run {end.run.id} was taken from {lost.name}, which is frozen within its limit")
     if lost.lease_until_s + RESCUE_GRACE_S >= told.elapsed_s + SLACK_S:
         left_s = lost.lease_until_s - told.elapsed_s
         yield Violation("C4", told.at, f"run {end.run.id} was rescued with {left_s:.3f} s of its node's lease left")

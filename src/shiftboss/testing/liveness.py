@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from shiftboss.core.explain import explain
-from shiftboss.core.fleet import live_nodes
+from shiftboss.core.fleet import LEASE_S, live_nodes
 from shiftboss.core.model import Origin, Run
 from shiftboss.core.schedule import Cron, next_after
 from shiftboss.core.value import replace
@@ -30,6 +30,8 @@ EVERY_S = 17.3
 AGAIN_S = 0.61
 SEEN_S = 6.0  # by then every node has looked at its clock
 MAX_ID = 1 << 62
+SETTLED_S = 60.0  # it has held its lease for thirty, and looked
+RESCUED_S = 25.0  # a grace of five for its lease and five for its freeze, and a look each ten
 LOOKS = 10  # times AGAIN_S is longer than a node waits when a bell was lost
 OF_THE_FLEET = {"disabled", "concurrency", "rate", "depends_on", "blocks", "uses", "breaker", "unreadable"}
 
@@ -58,6 +60,7 @@ class Watch:
                     "A3", f"run {run.id} of {run.worker} waits, due since {run.due_at}, for nothing"
                 )
         self._look_for_standstill()
+        self._look_for_what_is_left_for_ever()
         if not found:
             self._compare_with_why()
         self._sim.after(AGAIN_S if found else EVERY_S, self._look)
@@ -93,6 +96,27 @@ class Watch:
                     at = next_after(rule, at, anchor=None)
                 if run.occurs_at > at:
                     history.violate("O4", f"{run.worker} stands still until {run.occurs_at}, it is {now}")
+
+    def _look_for_what_is_left_for_ever(self) -> None:
+        """C4: a node that is silent keeps its runs up to its lease, a frozen one up to its limit."""
+        sim = self._sim
+        now_s = sim.clock.lease_s()
+        rows = [sim.history.nodes.get(node.id) for node in sim.up if is_healthy(node)]
+        if not any(row is not None and now_s - row.held_since_s > SETTLED_S for row in rows):
+            return
+        for row in sim.history.nodes.values():
+            limit_s = row.freeze_limit_s if row.id in sim.history.frozen else 0.0
+            ends_s = max(
+                row.lease_until_s,
+                row.lease_until_s - LEASE_S + limit_s,
+                sim.history.unfrozen_s.get(row.id, row.lease_until_s),
+            )
+            runs = [
+                run.id for run in sim.history.running.values() if run.claim is not None and run.claim.node == row.id
+            ]
+            if runs and now_s > ends_s + RESCUED_S:
+                late_s = now_s - ends_s
+                sim.history.violate("C4", f"runs {runs} are left to {row.name}, {late_s:.0f} s past its time")
 
     def _compare_with_why(self) -> None:
         """A3: every hold that `why` names is one that the judge sees, and none is left out."""

@@ -110,6 +110,7 @@ class Simulator:
         slots: int = 100,
         only: Collection[str] | None = None,
         code_version: str = "",
+        freeze_limit_s: float = 0.0,
     ) -> SimNode:
         """Start a node that declares *definitions*, runs those in *only*, and joins.  Raises what `declare` refuses."""
         self._made += 1
@@ -125,6 +126,7 @@ class Simulator:
             executors=dict.fromkeys(sorted(set(kinds.values())), slots),
             workers={d.name: d.parameters for d in runs},
             code_version=code_version,
+            freeze_limit_s=freeze_limit_s,
         )
         known = bodies if bodies is not None else {d.name: NoBody() for d in definitions}
         sim_node = SimNode(self, node, self._session(node.id), bodies=known, kinds=kinds)
@@ -147,6 +149,7 @@ class Simulator:
     def crash(self, node: SimNode, *, kernel_tells: bool = True) -> None:
         """The process ends without a word.  Unless the *kernel_tells*, only its lease says so (another machine)."""
         node.gone()
+        self._set_frozen(node, is_frozen=False)
         if kernel_tells:
             self._let_go(node)
         self._watch_for(node)
@@ -157,6 +160,27 @@ class Simulator:
             node.state = State.PAUSED
             node.must_renew = True
             self.after(seconds, partial(self.resume, node))
+            self._watch_for(node)
+
+    def freeze(self, node: SimNode, seconds: float) -> None:
+        """A body keeps the interpreter's lock for *seconds*: the kernel tells that its process lives (C4)."""
+        if node.state is State.UP:
+            self._set_frozen(node, is_frozen=True)
+            self.pause(node, seconds)
+
+    def stop_frozen(self, node: SimNode) -> None:
+        """The process of a frozen node is stopped (SIGSTOP)."""
+        self._set_frozen(node, is_frozen=False)
+
+    def _set_frozen(self, node: SimNode, *, is_frozen: bool) -> None:
+        assert isinstance(self.store, MemoryStore)  # noqa: S101  # it has no other
+        if is_frozen:
+            self.store.frozen.add(node.id)
+            self.history.frozen.add(node.id)
+        elif node.id in self.store.frozen:
+            self.store.frozen.discard(node.id)
+            self.history.frozen.discard(node.id)
+            self.history.unfrozen_s[node.id] = self.clock.lease_s()
             self._watch_for(node)
 
     def stop(self, node: SimNode, *, timeout_s: float = 25.0, owns_process: bool = True) -> None:
@@ -181,6 +205,7 @@ class Simulator:
         if node.state is not State.PAUSED:
             return
         node.state = State.UP
+        self._set_frozen(node, is_frozen=False)
         unfinished, node.unfinished = node.unfinished, None
         if unfinished is not None:
             unfinished()

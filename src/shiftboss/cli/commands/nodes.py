@@ -52,11 +52,14 @@ def nodes(as_json: bool, store: str | None, app: str | None) -> int:
 
 def _row(node: NodeStatus, now: datetime, *, is_dead: bool) -> list[str | table.Cell]:
     is_there = node.live and not is_dead
-    state = node.mode if is_there else "gone" if is_dead else "no lease"
+    state = node.mode if is_there else "gone" if is_dead else "frozen" if node.frozen else "no lease"
     version = f"{node.version} {node.code_version}".strip()
     shed = f"holds back {node.shed}: {node.shed_reason}" if node.shed != "nothing" else ""
     if is_dead:
         shed = "its process is gone; the next node takes over"
+    elif node.frozen:
+        silent_s = LEASE_S - node.lease_left_s
+        shed = f"silent for {silent_s:.0f} s, its process lives: a body may keep the interpreter's lock"
     elif is_there and LEASE_S - node.lease_left_s >= SILENT_S:
         shed = f"has not renewed its lease for {LEASE_S - node.lease_left_s:.0f} s: it stands still or cannot write"
     return [

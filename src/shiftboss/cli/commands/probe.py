@@ -101,6 +101,9 @@ def _judged(views: Views, node: NodeStatus) -> Answer:
         return Answer(True, f"node {node.name} lives; it renewed its lease {max(0.0, renewed_s):.0f} s ago")
     if views.is_dead(node.id):
         return Answer(False, f"node {node.name}: its process is gone")
+    if node.frozen:  # within its limit nobody is to begin its runs anew, and who ends it makes somebody do so
+        said = f"node {node.name} has been silent for {renewed_s:.0f} s and its process lives: its runs are left to it"
+        return Answer(True, said)
     try:
         views.try_write()
     except OperatorError as error:
