@@ -63,6 +63,7 @@ class Delta(NamedTuple):
     running: Sequence[Run] = ()  # those claims that are new or changed; all of them in a full reading
     lanes: Mapping[str, Lane] = {}  # of the changed workers, where they were asked for; none in a full reading
     waiting: Mapping[str, datetime] | None = None  # a full reading only: worker → earliest due instant in its lane
+    epoch: int = 0  # a full reading only: the commit with which the store went on when it was put back last
 
 
 NO_DELTA = Delta()

@@ -32,8 +32,10 @@ def modes_while_it_runs(store: Path) -> dict[str, int]:
         found = {str(each.relative_to(store.parent)): mode(each) for each in store.parent.rglob("*")}
     finally:
         boss.sync.stop()
+    noted = found.pop(f"{store.name}.nodes/.counted")
     node = [name for name in found if name.startswith(f"{store.name}.nodes/")]
     assert len(node) == 1, found
+    assert noted == found[node[0]]
     return {name.replace(node[0], "node"): each for name, each in found.items()}
 
 

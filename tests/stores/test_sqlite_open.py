@@ -106,7 +106,7 @@ def test_the_file_says_whose_it_is(path: Path):
     connection = apsw.Connection(str(made(path)))
 
     assert connection.pragma("application_id") == sqlite_schema.APPLICATION_ID
-    assert connection.pragma("user_version") == sqlite_schema.latest() == 5
+    assert connection.pragma("user_version") == sqlite_schema.latest() == 7
     connection.close()
 
 

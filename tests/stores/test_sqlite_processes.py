@@ -13,7 +13,7 @@ from pathlib import Path
 import apsw
 import psutil
 import pytest
-from store_values import NODE, OTHER, a_node, a_run, fetch, store_runs, write
+from store_values import NODE, OTHER, FrozenClock, a_node, a_run, fetch, store_runs, write
 
 from shiftboss.core.model import Status
 from shiftboss.errors import Forked
@@ -381,7 +381,7 @@ def test_a_forked_child_may_open_the_store_anew(sqlite: SqliteStore):
     store_runs(sqlite.session(), a_run(1))
 
     def use() -> None:
-        store = SqliteStore(sqlite.path, clock=None)  # type: ignore[arg-type]
+        store = SqliteStore(sqlite.path, clock=FrozenClock())
         store.open(create=False)
         store_runs(store.session(), a_run(2))
         store.close()

@@ -879,7 +879,7 @@ export interface StatusChange {
   store: string;
 }
 
-/** The store lost a part of its past (a restore, a failover); its numbers go on in the next epoch. */
+/** C9: the store lost a part of its past, or may have; commits go on after `epoch`, and everybody declares again. */
 export interface StoreRestored {
   type: "store_restored";
   at: string;

@@ -165,7 +165,7 @@ class ClockStepped(Event, frozen=True, tag="clock_stepped"):
 
 
 class StoreRestored(Event, frozen=True, tag="store_restored"):
-    """The store lost a part of its past (a restore, a failover); its numbers go on in the next epoch."""
+    """C9: the store lost a part of its past, or may have; commits go on after `epoch`, and everybody declares again."""
 
     reason: str = ""
     epoch: int = 0

@@ -33,12 +33,13 @@ from shiftboss.engine.inbox import Inbox
 from shiftboss.engine.lease import Lease, Watch
 from shiftboss.engine.membership import left, renewed, shedding
 from shiftboss.engine.neighbours import Neighbours
+from shiftboss.engine.restored import restored_in
 from shiftboss.engine.retention import KEEP, Keep, Retention
 from shiftboss.engine.sealing import Keyring, Sealing
 from shiftboss.engine.shutdown import Phase, Shutdown, ShutdownReport
 from shiftboss.engine.waiters import Waiters
 from shiftboss.engine.watchdog import Watchdog
-from shiftboss.errors import NotAllowed, OperatorError, ShiftbossError, StoreFull, StoreUnavailable
+from shiftboss.errors import CallerError, NotAllowed, OperatorError, ShiftbossError, StoreFull, StoreUnavailable
 from shiftboss.logs import get_logger
 from shiftboss.ports import Body, Executor, Launch, Raised, Session, StopReason, Store
 
@@ -146,6 +147,7 @@ class Engine:
         self._shedding = Shedding()
         self._back_off_s = 0.0
         self.contact = Contact(store, clock)
+        self._epoch: int | None = None  # of the store, when it was last declared to
         self._mistake: str | None = None  # of ours, which the engine has ended on
         self._neighbours = Neighbours(store, clock, "" if node is None else node.id)
         self._thread = threading.Thread(target=self._run, name="shiftboss-engine", daemon=True)
@@ -315,10 +317,12 @@ class Engine:
             self._cycle.turn()
             if self._declares_new:
                 self._declare_new()
+            self._epoch = self._cycle.mirror.epoch
             return
         self._cycle.may_start = lambda: self._lease.is_trusted and self._store.trouble is None
         self._join(self._node, self._declaring)
         self._renew(joining=True)
+        self._epoch = self._cycle.mirror.epoch
 
     def _declare_new(self) -> None:
         names = tuple(definition.name for definition in self._definitions)
@@ -346,6 +350,28 @@ class Engine:
         tell(turn.answers)
         answer.get()
         self._publish(turn)
+
+    @property
+    def _owes_declaration(self) -> bool:
+        """Whether the store was put back since this process has declared."""
+        return self._cycle.mirror.epoch not in (None, self._epoch) and not self.is_stopping
+
+    def _go_on_after_restore(self) -> None:
+        """What was declared after the backup is gone: declare it again, and say what happened (M7)."""
+        epoch = self._cycle.mirror.epoch
+        if self._node is not None and self._declaring is not None:
+            self._renew()  # first: what is to hold is declared by nodes that live
+            self._take(self._cycle.turn([self._declaring.again(self._node)]), ())
+        elif self._declares_new:
+            try:
+                self._declare_new()
+            except CallerError as error:
+                log.error("the store was put back, and refuses what this client declares: %s", error)  # noqa: TRY400  # the message says it all
+        with self._session.read() as reader:
+            restored = restored_in(reader)
+        if restored is not None:
+            self._publish(Turn(events=[restored]))
+        self._epoch = epoch
 
     def _renew(self, *, joining: bool = False) -> None:
         if self._node is None:
@@ -376,6 +402,8 @@ class Engine:
         try:
             self.contact.asks()
             self._serve_shutdown()
+            if self._owes_declaration:
+                self._go_on_after_restore()
             self._write_if_due()
             processes = self._tick()
             facts = [] if self._cycle.owes_look else self._admitted(self._inbox.take())
@@ -389,7 +417,7 @@ class Engine:
             self._take(turn, facts)
             self._went_well(turn)
             self._sealing.seal_if_due()
-            if not turn.again and not len(self._inbox) and not self._is_over():
+            if not turn.again and not len(self._inbox) and not self._owes_declaration and not self._is_over():
                 self._wake.clear()
                 if self._node is not None and self._announced is Phase.RUNNING:
                     self._retention.prune_if_due()

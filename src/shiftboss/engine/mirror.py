@@ -35,6 +35,7 @@ class Mirror:
         self.next_give_up_at: datetime | None = None
         self.is_read = False  # since it was forgotten
         self.is_behind = False  # others committed, and not all of it was taken in
+        self.epoch: int | None = None  # of the store, as of the last full reading
 
     def forget(self) -> None:
         """Trust nothing: the next refresh is a full reading."""
@@ -69,6 +70,7 @@ class Mirror:
         self.forget()
         self._take_in(delta)
         self.is_read = True
+        self.epoch = delta.epoch
         self.snapshot.touched.clear()
         for name, at in (delta.waiting or {}).items():
             self.agenda.look_at(name, at)

@@ -178,7 +178,9 @@ def _word_of_node(event: ev.Event) -> Line | None:
             stepped = "the wall clock was set by %+.1f s; cron and at= follow it, durations keep their length"
             return Line(nodes, logging.WARNING, stepped, (event.step_s,))
         case ev.StoreRestored():
-            restored = "the store lost a part of its past: %s; all is read anew"
+            restored = (
+                "the store lost a part of its past, or may have: %s; all is read anew, and live nodes declare again"
+            )
             return Line(nodes, logging.WARNING, restored, (event.reason,))
         case ev.NodeDrained():
             drained = "drained %s, interrupted %s, waiting %s, lost %s"

@@ -8,6 +8,7 @@ Rules of this file
 
 from __future__ import annotations
 
+import copy
 import os
 import threading
 from collections.abc import Callable, Collection, Iterator
@@ -17,6 +18,8 @@ from datetime import datetime
 from shiftboss.clock import Clock, SystemClock
 from shiftboss.core.audit import Seal
 from shiftboss.core.control import Request
+from shiftboss.core.events import StoreRestored
+from shiftboss.core.lives import Counted, next_life
 from shiftboss.errors import ConfigurationError, Forked, InternalError, NotStarted
 from shiftboss.ports import NO_SERVER, Arrival, Reader, Schema, Wanted
 from shiftboss.stores.memory_reads import MemoryReader, MemoryTransaction
@@ -89,6 +92,28 @@ class MemoryStore:
 
     def end_by(self, seconds: float) -> None:
         """No call lasts."""
+
+    # ── an older state ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def keep(self) -> Tables:
+        """A backup."""
+        with self.lock:
+            return copy.deepcopy(self.tables)
+
+    def put_back(self, kept: Tables, *, seen: Counted = Counted(), why: str = "it was put back") -> None:  # noqa: B008  # of numbers
+        """It is as it was when *kept* was made, and goes on from there; *seen* is what somebody knows of its past."""
+        with self.lock:
+            tables = self.tables
+            tables.__dict__.update(copy.deepcopy(kept).__dict__)
+            now = self.clock.now()
+            stored = Counted(tables.number, tables.number, tables.next_run - 1, tables.next_event - 1)
+            lived_at = tables.events[-1][1].at if tables.events else None
+            counted = next_life(stored, seen, now, lived_at=lived_at)
+            tables.events.append((counted.event_id, StoreRestored(at=now, reason=why, epoch=counted.number)))
+            tables.number = tables.alone = tables.epoch = counted.number
+            tables.next_run, tables.next_event = counted.run_id + 1, counted.event_id + 1
+        for session in self._sessions:
+            session.ring()
 
     # ── for its sessions ─────────────────────────────────────────────────────────────────────────────────────────
 

@@ -43,7 +43,11 @@ class MemoryReader:
 
     def changes(self, *, lanes: int = 0) -> Delta:
         seen, self._session.seen = self._session.seen, self._tables.number
-        return NO_DELTA if seen == self._tables.number else self._changes(seen, lanes)
+        if seen == self._tables.number:
+            return NO_DELTA
+        if seen is not None and not self._tables.epoch <= seen < self._tables.number:
+            seen = None  # it was put back under us
+        return self._changes(seen, lanes)
 
     def _changes(self, seen: int | None, lanes: int) -> Delta:
         tables = self._tables
@@ -63,6 +67,7 @@ class MemoryReader:
             running=[tables.live[run_id] for run_id in sorted(tables.running) if tables.running[run_id] > since],
             lanes={name: tables.lane(name, lanes) for name in known} if lanes and seen is not None else {},
             waiting=self._waiting() if seen is None else None,
+            epoch=tables.epoch,
         )
 
     def _worker(self, name: str) -> tuple[WorkerState, Record]:

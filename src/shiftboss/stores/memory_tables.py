@@ -66,6 +66,7 @@ class Tables:
 
     def __init__(self) -> None:
         self.number = 0
+        self.epoch = 0  # the commit with which it went on when it was put back last
         self.alone = 0  # the last commit of a transaction that had the whole store to itself
         self.next_run = 1
         self.next_event = 1

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 
 from shiftboss.clock import Clock, SystemClock
 from shiftboss.core.control import Request
+from shiftboss.core.lives import Counted
 from shiftboss.core.value import replace
 from shiftboss.errors import Forked, NotStarted
 from shiftboss.ports import Arrival, Schema
@@ -25,7 +26,7 @@ from shiftboss.stores.postgres_bell import Bell
 from shiftboss.stores.postgres_clock import DatabaseClock
 from shiftboss.stores.postgres_connection import Database
 from shiftboss.stores.postgres_deadline import Deadlines
-from shiftboss.stores.postgres_epoch import Counted, Newest
+from shiftboss.stores.postgres_epoch import Newest
 from shiftboss.stores.postgres_session import PostgresSession
 
 
@@ -43,6 +44,8 @@ class PostgresStore:
         self._deadlines = Deadlines()
         self._bell: Bell | None = None
         self.newest = Newest()
+        self.lived_with: int | None = None  # the start of the server that a node in this process has last lived with
+        self._holds = 0  # nodes in this process
         self._sessions: list[PostgresSession] = []
         self._lock = threading.Lock()  # protects _sessions and _bell
         self._is_open = False
@@ -70,6 +73,11 @@ class PostgresStore:
             self._pid = os.getpid()
         postgres_schema.prepare(self._address, self._deadlines, self._clock, create=create)
         self._is_open = True
+
+    def saw_server(self, started: int) -> None:
+        """A transaction has found everything, on a server that runs since then."""
+        if self._holds:
+            self.lived_with = started
 
     def end_by(self, seconds: float) -> None:
         self._deadlines.end_by(seconds)
@@ -103,7 +111,13 @@ class PostgresStore:
     @contextmanager
     def hold(self, node: str) -> Iterator[None]:
         self._check()
-        yield
+        self._holds += 1
+        try:
+            yield
+        finally:
+            self._holds -= 1
+            if not self._holds:
+                self.lived_with = None
 
     def arrival(self, request: Request) -> Arrival:
         """Inserted without a lock; the next cycle of some node takes it."""
@@ -146,6 +160,7 @@ class PostgresStore:
             self._sessions = [other for other in self._sessions if other is not session]
 
     def _heard(self, number: int, *, has_arrivals: bool) -> None:
+        self.newest.saw(Counted(number=number))
         for session in self._sessions:
             if has_arrivals:
                 session.ring()

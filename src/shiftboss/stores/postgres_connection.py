@@ -57,7 +57,7 @@ LONG_CALL_S = 3600.0
 NUMBER_SEEN = Statement(
     """
 SELECT number, EXISTS (SELECT FROM arrival WHERE NOT is_unreadable)::int,
-  (SELECT number FROM committed ORDER BY number LIMIT 1)
+  (SELECT number FROM committed ORDER BY number LIMIT 1), epoch
 FROM meta WHERE id = 1
 """
 )
@@ -103,13 +103,14 @@ class Database:
         self._open(BEGIN_READING)
         self._queue.append((NUMBER_SEEN, ()))
 
-    def opening(self) -> tuple[int, bool, int | None]:
-        """In the view: the last commit, whether something arrived, the oldest commit that `committed` knows."""
+    def opening(self) -> tuple[int, bool, int | None, int]:
+        """In the view: the last commit, whether something arrived, what `committed` knows first, the epoch."""
         if self.opened is None:
             self.exchange()
         if self.opened is None or self.opened.is_empty:
             raise postgres_errors.missing(self.address)
-        return self.opened.number(0, 0), bool(self.opened.number(0, 1)), self.opened.number_or_none(0, 2)
+        number, opened = self.opened.number, self.opened
+        return number(0, 0), bool(number(0, 1)), opened.number_or_none(0, 2), number(0, 3)
 
     def _open(self, statement: Statement) -> None:
         self._queue = [(statement, ()), self._settings]

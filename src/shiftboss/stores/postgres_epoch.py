@@ -2,9 +2,12 @@
 
 Rules of this file
 - Stamps are fences, and neither they nor ids are ever given twice.  After a restore, or a failover to a server that had
-  not received everything, the store would count through some of them again; so it jumps beyond all of them.
+  not received everything, the store would count through some of them again; so it jumps beyond all of them
+  (core/lives.py).
 - The past is lost when a number is smaller than one that this store has seen, or when the row lies elsewhere than
-  where it was written: in another cluster, on another timeline, in another table.  A jump too many does no harm.
+  where it was written: in another cluster, on another timeline, in another table.
+- It may be lost when the server was started anew: its folder may have been put back meanwhile.  A node that lived with
+  the server before, and finds all that it has seen, says that it was not; where there is none it counts as lost.
 - It happens in a transaction of its own that is alone; everybody reads everything anew, because the epoch differs.
 """
 
@@ -14,11 +17,11 @@ import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 from shiftboss.core.events import StoreRestored
+from shiftboss.core.lives import Counted, furthest, next_life
 from shiftboss.logs import get_logger
 from shiftboss.stores import rows
 from shiftboss.stores.postgres_queries import LAST
 from shiftboss.stores.postgres_wire import NUMBER, TEXT, Answer, Statement
-from shiftboss.stores.reading import EPOCH
 
 if TYPE_CHECKING:
     from shiftboss.clock import Clock
@@ -27,8 +30,6 @@ if TYPE_CHECKING:
 
 log = get_logger("shiftboss.store")
 
-LOST_IDS = 1_000_000  # more than a store gives between a backup and its restore, beyond what was seen
-
 # Asked when the locks are held: the instant and the stamp must not be older than what the one before us wrote.
 OPEN = Statement(
     """
@@ -36,18 +37,22 @@ SELECT number, next_event, schema, cluster, timeline, place, tableoid::bigint,
   (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, EXISTS (SELECT FROM arrival WHERE NOT is_unreadable)::int,
   nextval('stamp'),
   (SELECT string_agg(nextval('run_id')::text, ',') FROM generate_series(1, $1)),
-  (SELECT number FROM committed ORDER BY number LIMIT 1), alone, clock
+  (SELECT number FROM committed ORDER BY number LIMIT 1), alone, clock, epoch, server_started,
+  (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint
 FROM meta WHERE id = 1
 """,
     NUMBER,
 )
 JUMP = Statement(
     """
-UPDATE meta SET number = $1, alone = $1, next_event = $2, cluster = $3, timeline = $4, place = tableoid::bigint
+UPDATE meta SET number = $1, alone = $1, epoch = $1, next_event = $2, cluster = $3, timeline = $4, server_started = $5,
+  place = tableoid::bigint
 WHERE id = 1
 """,
-    *([NUMBER] * 4),
+    *([NUMBER] * 5),
 )
+KNOW_SERVER = Statement("UPDATE meta SET server_started = $1 WHERE id = 1", NUMBER)
+LIVED_AT = Statement("SELECT at FROM event ORDER BY id DESC LIMIT 1")
 CONTINUE = Statement(
     """
 SELECT setval('stamp', greatest(stamp.last_value, $1)), setval('run_id', greatest(run_id.last_value, $2))
@@ -57,15 +62,6 @@ FROM stamp, run_id
     NUMBER,
 )
 NOTE = Statement("INSERT INTO event (id, at, worker, data) VALUES ($1, $2, '', $3)", NUMBER, NUMBER, TEXT)
-
-
-class Counted(NamedTuple):
-    """How far a store has counted."""
-
-    number: int = 0  # commits, in their order
-    stamp: int = 0
-    run_id: int = 0
-    event_id: int = 0
 
 
 class Opened(NamedTuple):
@@ -85,6 +81,9 @@ class Opened(NamedTuple):
     oldest: int | None  # commit that `committed` still knows
     alone: int  # the last commit of a transaction that had the whole store to itself
     clock: bytes | None  # how it stood: a ClockMark
+    epoch: int  # the commit with which it went on when it was put back last
+    server_started: int | None  # of the server that it was last used on
+    started: int  # of this one
 
     @classmethod
     def of(cls, answer: Answer) -> Opened:
@@ -105,7 +104,14 @@ class Opened(NamedTuple):
             optional(0, 11),
             number(0, 12),
             answer.blob(0, 13),
+            number(0, 14),
+            optional(0, 15),
+            number(0, 16),
         )
+
+    @property
+    def knows_server(self) -> bool:
+        return self.server_started == self.started
 
     @property
     def counted(self) -> Counted:
@@ -125,13 +131,14 @@ class Newest:
 
     def saw(self, counted: Counted) -> None:
         with self._lock:
-            self._counted = Counted._make(map(max, self._counted, counted))
+            self._counted = furthest(self._counted, counted)
 
 
-def lost_past(opened: Opened, origin: Origin, newest: Counted) -> str:
+def lost_past(opened: Opened, origin: Origin, newest: Counted, *, lived: int | None) -> str:
     """Why the numbers cannot be trusted, in words; nothing when they can.
 
-    *newest* is what was known before the transaction was opened.
+    *newest* is what was known before the transaction was opened, *lived* the start of the server that a node in this
+    process has lived with.
     """
     if opened.number < newest.number:
         return f"its last commit is {opened.number}, and {newest.number} was seen before"
@@ -141,6 +148,8 @@ def lost_past(opened: Opened, origin: Origin, newest: Counted) -> str:
         return "it lies on another cluster than it was written on"
     if _differ(opened.timeline, origin.timeline):
         return f"the cluster went from timeline {opened.timeline} to {origin.timeline}"
+    if opened.server_started is not None and not opened.knows_server and lived != opened.server_started:
+        return "its server was started anew, and no node has lived since before who would know what was there"
     return ""
 
 
@@ -151,22 +160,22 @@ def _differ(one: int | None, other: int | None) -> bool:
 def jump(db: Database, clock: Clock, opened: Opened, *, newest: Counted, why: str) -> Counted:
     """Within a transaction that is alone: go on beyond everything that was lost.  The caller commits."""
     origin = db.origin
-    epoch = max(opened.number, opened.stamp, newest.number, newest.stamp) // EPOCH + 1
-    first = epoch * EPOCH
-    event_id = max(opened.next_event, newest.event_id + 1) + LOST_IDS
-    (last,) = db.exchange((LAST, ()))
-    run_id = max(last.number(0, 1), newest.run_id) + LOST_IDS
+    last, lived = db.exchange((LAST, ()), (LIVED_AT, ()))
     now = clock.now()
-    event = StoreRestored(at=now, reason=why, epoch=epoch)
-    db.do(CONTINUE, (first, run_id))
-    db.do(JUMP, (first, event_id + 1, origin.cluster or opened.cluster, origin.timeline or opened.timeline))
-    db.do(NOTE, (event_id, rows.micros(now), rows.text_of(event)))
-    log.warning(
-        "%s was restored, or lost its last commits: %s; commits go on from epoch %d, runs from %d, and everything is "
-        "read anew",
+    lived_at = None if lived.is_empty else rows.instant_of(lived.number(0, 0))
+    stored = opened.counted._replace(run_id=last.number(0, 1))
+    counted = next_life(stored, newest, now, lived_at=lived_at)
+    event = StoreRestored(at=now, reason=why, epoch=counted.number)
+    where = origin.cluster or opened.cluster, origin.timeline or opened.timeline
+    db.do(CONTINUE, (counted.stamp, counted.run_id))
+    db.do(JUMP, (counted.number, counted.event_id + 1, *where, opened.started))
+    db.do(NOTE, (counted.event_id, rows.micros(now), rows.text_of(event)))
+    log.info(
+        "%s was put back, or lost its last commits: %s; commits and fences go on from %d, runs from %d, and everything "
+        "is read anew",
         db.address.url,
         why,
-        epoch,
-        run_id + 1,
+        counted.number + 1,
+        counted.run_id + 1,
     )
-    return Counted(first, first, run_id, event_id)
+    return counted

@@ -286,12 +286,14 @@ class Reads(Queries, reading.Reads[Statement]):
         seen: SeenParts,
         *,
         number: int,
+        epoch: int,
         oldest: int | None,
         has_arrivals: bool,
     ) -> None:
         super().__init__(db, clock)
         self._seen = seen
         self._last = number
+        self._epoch = epoch
         self._oldest = oldest
         self.has_arrivals = has_arrivals
         self._ahead: Ahead | None = None
@@ -370,7 +372,7 @@ class View(Reads):
     """A view that opens with its first question; what it opens with comes with that question's answer."""
 
     def __init__(self, db: Database, clock: Clock, seen: SeenParts) -> None:
-        super().__init__(db, clock, seen, number=0, oldest=None, has_arrivals=False)
+        super().__init__(db, clock, seen, number=0, epoch=0, oldest=None, has_arrivals=False)
 
     def changes(self, *, lanes: int = 0) -> Delta:
         seen = self._seen.number
@@ -381,4 +383,4 @@ class View(Reads):
         return super().changes(lanes=lanes)
 
     def _look(self) -> None:
-        self._last, self.has_arrivals, self._oldest = self._db.opening()
+        self._last, self.has_arrivals, self._oldest, self._epoch = self._db.opening()

@@ -38,7 +38,8 @@ META = "SELECT application, schema, store FROM meta WHERE id = 1 FOR SHARE"
 NOW = "SELECT extract(epoch FROM clock_timestamp())::float8"
 SET_VERSION = """
 UPDATE meta SET schema = %s, cluster = coalesce(cluster, %s), timeline = coalesce(timeline, %s),
-  place = coalesce(place, tableoid::bigint)
+  place = coalesce(place, tableoid::bigint),
+  server_started = coalesce(server_started, (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint)
 WHERE id = 1
 """
 

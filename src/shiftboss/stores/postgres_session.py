@@ -17,12 +17,13 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from shiftboss.core.lives import Counted
 from shiftboss.errors import Forked, NotStarted, ShiftbossError, StoreUnavailable
 from shiftboss.ports import Wanted
 from shiftboss.stores import postgres_errors, postgres_locks, postgres_schema
 from shiftboss.stores.postgres_clock import DatabaseClock
 from shiftboss.stores.postgres_connection import Database
-from shiftboss.stores.postgres_epoch import OPEN, Counted, Opened, jump, lost_past
+from shiftboss.stores.postgres_epoch import KNOW_SERVER, OPEN, Opened, jump, lost_past
 from shiftboss.stores.postgres_prune import PRUNINGS
 from shiftboss.stores.postgres_reads import Ahead, Asked, SeenParts, View, narrowed
 from shiftboss.stores.postgres_wire import Statement
@@ -109,10 +110,10 @@ class PostgresSession:
                 self._db.rollback()
                 waits = False
                 continue
-            if not self._may_have_lost(opened, newest):
+            if self._is_whole(opened, newest):
                 return opened, held, ahead
             if wanted is None:
-                self._jump_if_lost(opened, newest)
+                self._mend(opened, newest)
             else:
                 self._db.rollback()
                 wanted = None  # to be looked at, and mended, alone
@@ -151,23 +152,29 @@ class PostgresSession:
                 return asked
         return Asked(seen.number, list(seen.own), seen.lanes)
 
-    def _may_have_lost(self, opened: Opened, newest: Counted) -> bool:
-        if lost_past(opened, self._db.origin, newest):
-            return True
-        self._store.newest.saw(opened.counted)
-        return False
+    def _is_whole(self, opened: Opened, newest: Counted) -> bool:
+        """Whether all of its past is there, and its server is the one that it knows."""
+        store = self._store
+        if lost_past(opened, self._db.origin, newest, lived=store.lived_with) or not opened.knows_server:
+            return False
+        store.newest.saw(opened.counted)
+        store.saw_server(opened.started)
+        return True
 
-    def _jump_if_lost(self, opened: Opened, newest: Counted) -> None:
+    def _mend(self, opened: Opened, newest: Counted) -> None:
         """Whether or not the store had lost its past, the lock is let go."""
-        db = self._db
+        db, store = self._db, self._store
         db.look_where()  # a pooler may have led this connection elsewhere since it was opened
-        why = lost_past(opened, db.origin, newest)
-        if not why:
+        why = lost_past(opened, db.origin, newest, lived=store.lived_with)
+        if why:
+            counted = jump(db, store.clock, opened, newest=newest, why=why)
+            db.commit()
+            store.committed(counted, by=self)
+        elif not opened.knows_server:
+            db.do(KNOW_SERVER, (opened.started,))
+            db.commit()
+        else:
             db.rollback()
-            return
-        counted = jump(db, self._store.clock, opened, newest=newest, why=why)
-        db.commit()
-        self._store.committed(counted, by=self)
 
     @contextmanager
     def read(self) -> Iterator[View]:
@@ -194,7 +201,7 @@ class PostgresSession:
         self._check()
         self._db.begin_reading()
         try:
-            number, has_arrivals, _ = self._db.opening()
+            number, has_arrivals, *_ = self._db.opening()
             return has_arrivals or number != self._seen.number
         finally:
             self._db.rollback()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from shiftboss.core.control import Request
 from shiftboss.core.events import Event
+from shiftboss.core.lives import Counted
 from shiftboss.core.model import ClockMark
 from shiftboss.core.shift import Shift
 from shiftboss.core.snapshot import Change
@@ -22,7 +23,7 @@ from shiftboss.errors import ShiftbossError
 from shiftboss.logs import get_logger
 from shiftboss.ports import NO_DELTA, Delta, Past, Wanted
 from shiftboss.stores import postgres_unreadable, rows, shapes
-from shiftboss.stores.postgres_epoch import CONTINUE, Counted
+from shiftboss.stores.postgres_epoch import CONTINUE
 from shiftboss.stores.postgres_reads import Ahead, Reads, SeenParts, narrowed
 from shiftboss.stores.postgres_wire import BLOBS, KEYS, NUMBER, NUMBERS, TEXT, TEXTS, Rows, Statement
 from shiftboss.stores.salvage import Sealed
@@ -388,6 +389,7 @@ class PostgresTransaction(Reads, Writes["Database"]):
             clock,
             seen,
             number=opened.number,
+            epoch=opened.epoch,
             oldest=opened.oldest,
             has_arrivals=opened.has_arrivals,
         )

@@ -25,7 +25,6 @@ from shiftboss.stores.statements import Connection, Question, Readings, S, Value
 PAGE = 5000  # workers in one text: a few MiB
 WIDENED = 64  # times the limit of a queue: so far is looked behind runs that cannot be read
 LONG_AGO = -(1 << 62)
-EPOCH = 1 << 40  # numbers of one life of a store; after a restore they go on in the next (SEMANTICS C, fences)
 
 
 Call = tuple[Question[S], Values]
@@ -47,6 +46,7 @@ class Reads(Queries[S], Generic[S]):
     _db: Connection[S]
     _seen: Seen
     _last: int  # the number of the last commit in this view
+    _epoch: int  # and of the one with which the store went on when it was put back last
 
     # ── what others did ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -55,7 +55,7 @@ class Reads(Queries[S], Generic[S]):
         self._seen.number, self._seen.lanes = last, lanes
         if seen == last:
             return NO_DELTA
-        if seen is None or seen > last or seen // EPOCH != last // EPOCH:  # an older backup was put in place under us
+        if seen is None or seen > last or seen < self._epoch:  # an older backup was put in place under us
             return self._everything()
         return self._delta(seen, lanes)
 
@@ -119,6 +119,7 @@ class Reads(Queries[S], Generic[S]):
             claimed=claimed,
             running=running,
             waiting={name: rows.instant_of(number) for name, number in due},
+            epoch=self._epoch,
         )
 
     def _all_workers(self) -> list[tuple[WorkerState, Record]]:

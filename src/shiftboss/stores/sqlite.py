@@ -15,10 +15,12 @@ import os
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from shiftboss.clock import Clock, SystemClock
 from shiftboss.core.control import Request
+from shiftboss.core.lives import Counted, furthest
 from shiftboss.errors import ConfigurationError, Forked, NotStarted, ShiftbossError, StoreReadOnly
 from shiftboss.logs import get_logger
 from shiftboss.ports import NO_SERVER, Arrival, Schema
@@ -26,6 +28,7 @@ from shiftboss.stores import file_locks, fork_gate, shapes, sqlite_errors, sqlit
 from shiftboss.stores.node_files import NodeFiles
 from shiftboss.stores.reserve import ENOUGH_BYTES, Reserve
 from shiftboss.stores.sqlite_file import Database, Durability
+from shiftboss.stores.sqlite_lives import NOTED_EVERY_S, Notes, Place, go_on, lost_past
 from shiftboss.stores.sqlite_session import SqliteSession
 
 CHECKPOINT_AGAIN_S = 1.0
@@ -50,12 +53,16 @@ class SqliteStore:
         self._reserve = Reserve(self._path)
         self._nodes = NodeFiles(self._path, self._node_ids)
         self._sessions: list[SqliteSession] = []
-        self._lock = threading.Lock()  # protects _sessions
+        self._lock = threading.Lock()  # protects _sessions and _seen
         self._place: tuple[int, int] | None = None  # device and inode of the file that was opened
         self._no_checkpoint: ShiftbossError | None = None  # why the last checkpoint of this process failed
         self._checkpoint_at_s = 0.0  # when a failed one is tried again
         self._log = Log(self._path)
         self._ends_s = float("inf")
+        self._seen = Counted()  # the furthest that a session of this process has seen it count
+        self._noted = Counted()  # beside the file, when it was opened
+        self._notes = Notes(self._path)
+        self._note_at_s = float("inf")  # when that is written anew; never where there is no node
         self._pid = os.getpid()
 
     @property
@@ -136,6 +143,7 @@ class SqliteStore:
         sqlite_schema.prepare(self._path, create=create, durability=self._durability)
         facts = self._path.stat()
         self._place = facts.st_dev, facts.st_ino
+        self._noted = self._notes.read()
         if create:
             self._reserve.keep()
 
@@ -172,7 +180,13 @@ class SqliteStore:
                 raise StoreReadOnly(
                     f"the lock file of node {node} cannot be made in {self._path}.nodes: {error}; make it writable"
                 ) from error
-            yield
+            self._note_at_s = 0.0
+            try:
+                yield
+            finally:
+                self._note_at_s = float("inf")
+                if self._seen.number > self._notes.read().number:
+                    self._notes.write(self._seen)
 
     def arrival(self, request: Request) -> Arrival:
         raise ConfigurationError(NO_SERVER.format(url=self.url))
@@ -209,6 +223,34 @@ class SqliteStore:
             raise sqlite_errors.damaged(self._path, sqlite_errors.MOVED) from error
         if (facts.st_dev, facts.st_ino) != self._place:
             raise sqlite_errors.damaged(self._path, sqlite_errors.MOVED)
+
+    def is_whole(self, stored: Counted, written: Place) -> bool:
+        """Whether all is there that is known, in the file and since the boot of its last commit."""
+        if stored.number == 0 < self._noted.number:  # a new store, in the place of another one
+            self._noted = Counted()
+            self._notes.forget()
+        known = furthest(self._seen, self._noted)
+        return written == self._here and stored.number >= known.number
+
+    def go_on(self, db: Database, now: datetime, stored: Counted, written: Place) -> Counted:
+        """Within a transaction: as it is to be where `is_whole` is not true."""
+        here, seen, noted = self._here, self._seen, self._noted
+        why = lost_past(stored, written, here, seen=seen, noted=noted)
+        return go_on(db, now, stored, written, here, known=furthest(seen, noted), why=why)
+
+    @property
+    def _here(self) -> Place:
+        return Place(self._place[1] if self._place is not None else None, self._clock.boot)
+
+    def saw(self, counted: Counted) -> None:
+        """It has counted so far, and that is committed."""
+        if counted.number <= self._seen.number:
+            return
+        with self._lock:
+            self._seen = furthest(self._seen, counted)
+        if (now_s := _clock.monotonic_s()) >= self._note_at_s:
+            self._note_at_s = now_s + NOTED_EVERY_S
+            self._notes.write(self._seen)
 
     def ring_others(self, committed: SqliteSession) -> None:
         """Neighbours in this process need no poll to hear of a commit."""

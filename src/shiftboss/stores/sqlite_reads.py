@@ -175,10 +175,11 @@ class Reads(Queries, reading.Reads[str]):
     readings = READINGS
     _db: Database
 
-    def __init__(self, db: Database, clock: Clock, seen: Seen, *, number: int) -> None:
+    def __init__(self, db: Database, clock: Clock, seen: Seen, *, number: int, epoch: int) -> None:
         super().__init__(db, clock)
         self._seen = seen
         self._last = number
+        self._epoch = epoch
 
     def runs(self, ids: Collection[int]) -> list[Run]:
         if not ids:

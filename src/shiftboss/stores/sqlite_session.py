@@ -21,6 +21,7 @@ from shiftboss.ports import Wanted
 from shiftboss.stores.fork_gate import Gate
 from shiftboss.stores.pruning import prune
 from shiftboss.stores.reading import Seen
+from shiftboss.stores.sqlite_lives import Place
 from shiftboss.stores.sqlite_prune import PRUNINGS
 from shiftboss.stores.sqlite_reads import Reads
 from shiftboss.stores.sqlite_writes import INSERT_SEALS, Meta, SqliteTransaction
@@ -36,8 +37,9 @@ if TYPE_CHECKING:
 POLL_S = 0.020  # of another process's commits: 0.7 % of a core while idle; every 5 ms cost 2.7 % (measured)
 
 NUMBER = "SELECT number FROM meta WHERE id = 1"
+VIEWED = "SELECT number, epoch FROM meta WHERE id = 1"
 SAME = "UPDATE meta SET number = number WHERE id = 1"  # a page for the log, and nothing for anybody to read
-META = "SELECT number, next_run, next_event, clock FROM meta WHERE id = 1"
+META = "SELECT number, next_run, next_event, epoch, clock, inode, boot FROM meta WHERE id = 1"
 
 _clock = SystemClock()  # waiting for other processes happens in real time, whatever clock the rules live by
 
@@ -70,9 +72,8 @@ class SqliteSession:
         before = self._seen.number
         db.begin()
         try:
-            *counters, mark = db.row(META)
-            meta = Meta._make(int(counter or 0) for counter in counters)
-            tx = SqliteTransaction(db, self._clock, self._seen, meta=meta, mark=mark if isinstance(mark, str) else None)
+            meta, mark = self._meta()
+            tx = SqliteTransaction(db, self._clock, self._seen, meta=meta, mark=mark)
             yield tx
             if tx.failure is not None:
                 raise tx.failure  # somebody caught it and went on: what came before it must not be kept alone
@@ -84,6 +85,17 @@ class SqliteSession:
             raise
         self._commit(tx)
 
+    def _meta(self) -> tuple[Meta, str | None]:
+        """The one row, put right if the store was put back (sqlite_lives.py)."""
+        *counters, mark, inode, boot = self._db.row(META)
+        meta = Meta._make(int(counter or 0) for counter in counters)
+        written = Place(int(inode) if inode is not None else None, boot if isinstance(boot, str) else None)
+        if not self._store.is_whole(meta.counted, written):
+            counted = self._store.go_on(self._db, self._clock.now(), meta.counted, written)
+            epoch = counted.number if counted.number > meta.number else meta.epoch
+            meta = Meta(counted.number, counted.run_id + 1, counted.event_id + 1, epoch)
+        return meta, mark if isinstance(mark, str) else None
+
     def _commit(self, tx: SqliteTransaction) -> None:
         try:
             self._db.commit()
@@ -91,6 +103,7 @@ class SqliteSession:
             self.forget()  # it may be stored all the same
             raise
         self._heard = tx.number - 1
+        self._store.saw(tx.meta.counted if tx.has_written else tx.found.counted)
         if tx.has_written:
             self._heard = tx.number
             if self._seen.number == tx.number - 1:
@@ -108,8 +121,8 @@ class SqliteSession:
         before = self._seen.number
         db.begin_reading()
         try:
-            number = db.number(NUMBER)
-            yield Reads(db, self._clock, self._seen, number=number)
+            number, epoch = (int(value or 0) for value in db.row(VIEWED))
+            yield Reads(db, self._clock, self._seen, number=number, epoch=epoch)
             self._heard = number
         except BaseException:
             self._seen.number = before

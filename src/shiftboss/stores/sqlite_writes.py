@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from shiftboss.core.control import Request
 from shiftboss.core.events import Event
+from shiftboss.core.lives import Counted
 from shiftboss.core.model import ClockMark
 from shiftboss.core.shift import Shift
 from shiftboss.core.unreadable import SetAside
@@ -199,6 +200,11 @@ class Meta(NamedTuple):
     number: int  # of the last commit
     next_run: int
     next_event: int
+    epoch: int  # the commit with which it went on when it was put back last
+
+    @property
+    def counted(self) -> Counted:
+        return Counted(self.number, self.number, self.next_run - 1, self.next_event - 1)
 
 
 class SqliteTransaction(Reads, Writes["Database"]):
@@ -209,8 +215,9 @@ class SqliteTransaction(Reads, Writes["Database"]):
     _db: Database
 
     def __init__(self, db: Database, clock: Clock, seen: Seen, *, meta: Meta, mark: str | None) -> None:
-        Reads.__init__(self, db, clock, seen, number=meta.number)
+        Reads.__init__(self, db, clock, seen, number=meta.number, epoch=meta.epoch)
         Writes.__init__(self, meta.number + 1)
+        self.found = meta
         self._clock_mark = mark
         self._next_run = meta.next_run
         self._next_event = meta.next_event
@@ -219,7 +226,7 @@ class SqliteTransaction(Reads, Writes["Database"]):
     @property
     def meta(self) -> Meta:
         """What the row is to be after this transaction."""
-        return Meta(self.number, self._next_run, self._next_event)
+        return Meta(self.number, self._next_run, self._next_event, self.found.epoch)
 
     def clock_mark(self) -> ClockMark | None:
         return rows.clock_of(self._clock_mark)
@@ -243,7 +250,7 @@ class SqliteTransaction(Reads, Writes["Database"]):
 
     def finish(self) -> None:
         """The last statement before the commit."""
-        self._db.run(WRITE_META, self.meta)
+        self._db.run(WRITE_META, self.meta[:3])
 
     def _set_aside(self, row: SetAside) -> None:
         found = unreadable(self._db, sqlite_unreadable.WALK, [(row.table, row.id)])

@@ -125,6 +125,7 @@ class SimNode:
         self._announced = Phase.RUNNING
         self._owns_process = True
         self._back_off_s = 0.0
+        self._epoch: int | None = None  # of the store, when it was last declared to
 
     @property
     def id(self) -> str:
@@ -147,7 +148,9 @@ class SimNode:
         answer.get()
         asked_s = self.clock.elapsed_s()
         processes = self.neighbours.look(self.cycle.snapshot)
-        self._finish(self.cycle.turn([renewed(self._me(), self.clock)], processes=processes), (), asked_s)
+        turn = self.cycle.turn([renewed(self._me(), self.clock)], processes=processes)
+        self._epoch = self.cycle.mirror.epoch
+        self._finish(turn, (), asked_s)
 
     def put(self, fact: Fact) -> None:
         """Something arrives: an outcome, a request."""
@@ -182,7 +185,11 @@ class SimNode:
         asked_s: float | None = None
         facts: list[Fact] = []
         processes: Processes | None = None
-        if self.lease.renew_in_s <= 0.0:
+        epoch = self.cycle.mirror.epoch
+        if self._owes_declaration and self.declaring is not None:  # the store was put back
+            asked_s = self.clock.elapsed_s()
+            facts = [renewed(self._me(), self.clock), self.declaring.again(self.node)]
+        elif self.lease.renew_in_s <= 0.0:
             asked_s = self.clock.elapsed_s()
             facts = [renewed(self._me(), self.clock)]
         else:
@@ -196,6 +203,8 @@ class SimNode:
         except OperatorError as error:
             self._store_failed([] if asked_s is not None else facts, error)
             return
+        if len(facts) > 1 and asked_s is not None:
+            self._epoch = epoch
         if turn.missed:
             self.inbox = turn.missed + self.inbox
             facts = [fact for fact in facts if fact not in turn.missed]
@@ -229,10 +238,14 @@ class SimNode:
         self.sealing.seal_if_due()
         if self._is_over():
             self._leave()
-        elif turn.again or self.inbox or asked_s is not None or self.lease.renew_in_s <= 0.0:
+        elif turn.again or self.inbox or asked_s is not None or self.lease.renew_in_s <= 0.0 or self._owes_declaration:
             self.wake()
         else:
             self._wait()
+
+    @property
+    def _owes_declaration(self) -> bool:
+        return self.cycle.mirror.epoch != self._epoch and self.is_serving
 
     def _wait(self) -> None:
         """Until the next instant that is known; the bell ends it earlier."""

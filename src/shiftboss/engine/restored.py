@@ -1,0 +1,16 @@
+"""What a store says of itself that was put back to an earlier state."""
+
+from __future__ import annotations
+
+from shiftboss.core.events import StoreRestored
+from shiftboss.ports import Reader
+
+LOOKED_AT = 1000  # events after it, which the declarations of a whole fleet have written since
+
+
+def restored_in(reader: Reader) -> StoreRestored | None:
+    """The newest such event; None where too much has happened since."""
+    newest = reader.last_event()
+    found = reader.events(after=max(0, newest - LOOKED_AT), limit=LOOKED_AT)
+    restored = [event for _, event in found if isinstance(event, StoreRestored)]
+    return restored[-1] if restored else None
