@@ -53,6 +53,13 @@ def texts() -> dict[str, str]:
     }
     for each in ("token", "token:", "token: ", "token=1 ", "x=", ":", "://", "://a:b@", "a", "'", "password='", '\\"'):
         found[f"{each!r}, repeated"] = each * (SIZE // len(each))
+    # A piece of every kind in each slice, so that nothing can be left out.
+    every = " -v1, n=2 user@host/x 'a-b_c.d' basic bearer: token of 10:30 "
+    for each in ("lines of a log", "oauth=", "token>", "pwd", "api key=", "a", "-token a ", "https://x"):
+        part = PROSE + " " if each == "lines of a log" else each
+        found[f"all kinds and {each!r}"] = "".join(
+            part * (12_000 // len(part)) + every * (20 if part is not each else 1) for _ in range(SIZE // 12_000)
+        )
     found["a secret that has no end"] = "password='" + "a" * SIZE
     found["brackets that have no end"] = "token=" + "[{(" * (SIZE // 3)
     return {name: text[:SIZE] if not name.startswith("JSON") else text for name, text in found.items()}

@@ -5,12 +5,14 @@ from __future__ import annotations
 import html
 import json
 import re
+import sys
 import urllib.parse
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shiftboss.core import secret_json
 from shiftboss.core.redact import MASK, Redaction, redaction
 
 mask = redaction(())
@@ -347,6 +349,70 @@ def test_a_text_with_too_many_secrets_is_masked_from_there_on():
     many = json.loads(mask.json(json.dumps([*["token=1 is here"] * 10_000, "the end"]).encode()))
     assert len(many) == 10_001
     assert many[-1] == MASK
+
+
+FRUITLESS = [
+    *("oauth=", "bypass=", "token>", "<token>", "://x@", "https://x", "basic aaaaaaaa ", "-oauth ", "('oauth', '"),
+    *("key=", "pwdx", "apikey=", "token=str=", "token: ", "token:", "--token a ", "hooks.slack.com/services/"),
+]
+
+
+@pytest.mark.parametrize("part", FRUITLESS)
+def test_what_a_text_has_of_a_kind_is_looked_at_so_often_and_no_more(part):
+    """Each slice has something of every kind, so that none is left out; the steps taken are counted, not the time."""
+    every = " -x, =@/ basic bearer key_. token "
+    text = "".join(part * (16_000 // len(part)) + every for _ in range(40))
+    steps = 0
+
+    def count(*_: object) -> None:
+        nonlocal steps
+        steps += 1
+
+    sys.setprofile(count)
+    try:
+        mask.text(text)
+    finally:
+        sys.setprofile(None)
+
+    assert steps < 500_000
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["Bearer {}", "bearer%20{}", "sk-{}", "ghp_{}", "glpat-{}", "eyJhbGciOiJI.{}.{}", "eyJhbGciOiJI.eyJzdWIiOiIx.{}"],
+)
+def test_a_key_is_followed_to_its_end_wherever_a_slice_ends(said):
+    """Of one longer than what is looked at behind a slice nothing is left, whatever the slice it begins in."""
+    for at in (32 * 1024 - 1, 32 * 1024 - 700, 32 * 1024 - 40):
+        text = f"{' x' * (at // 2)} {said.replace('{}', 'Abcd1234' * 400)} {'x ' * 40_000}"
+        assert "Abcd1234" not in mask.text(text)
+
+
+def test_too_many_of_one_key_hide_no_other():
+    many = "AKIAIOSFODNN7EXAMPLE " * 5_200
+    for at in range(0, len(many), 21 * 400):
+        text = f"{many[:at]}ghp_{'a1B2' * 9} {many[at:]}"
+        assert "ghp_" not in mask.text(text)
+
+
+def test_a_document_is_walked_once_for_what_it_gives_away_and_what_repeats_it(monkeypatch):
+    walks = []
+    walk = secret_json.walk
+    monkeypatch.setattr(secret_json, "walk", lambda *args, **options: walks.append(1) or walk(*args, **options))
+
+    masked = mask.payload(b'{"token": "hunter-22", "note": "it is hunter-22", "n": 1}')
+
+    assert masked == b'{"token":"[redacted]","note":"it is [redacted]","n":1}'
+    assert len(walks) == 1
+    data = b'{"token": 123456, "pin_token": "ab12", "note": "ab12", "n": [123456, 7]}'
+    assert json.loads(mask.payload(data)) == {"token": MASK, "pin_token": MASK, "note": MASK, "n": [MASK, 7]}
+
+
+def test_a_payload_that_gives_nothing_away_is_the_same_bytes():
+    data = b'{ "b": 1.0, "a": 100000000000000000001 }'
+
+    assert mask.payload(data) is data
+    assert json.loads(mask.payload(b'{"a": "hunter-22", "b": "hunter-22"}', places=[(0,)])) == {"a": MASK, "b": MASK}
 
 
 def test_a_long_text_is_worked_off_in_slices_that_hide_nothing():

@@ -9,11 +9,9 @@ Rules of this file
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -37,7 +35,6 @@ from shiftboss.ports import HistoryFilter, LetterFilter
 MAX_CHAIN = 20  # runs that led to this one; a chain may be endless
 LOG_LINES = 8  # on the page of a run; its log has the others
 MAX_SHOWN_BYTES = 1 << 20  # of a payload: the largest that a worker takes unless it says otherwise
-LARGE_BYTES = 64 * 1024
 PAUSE_S = 0.001  # between two slices of some 2 ms
 DURATIONS = 50  # of a worker's last attempts
 
@@ -165,28 +162,11 @@ def as_shown(run: Run, mask: Redaction) -> Run:
 
 def without_secrets(payload: bytes, run: Run, mask: Redaction) -> bytes:
     """The payload of *run*, masked; the same bytes where it has no secret."""
-    with _one_at_a_time, _no_collection(len(payload)):
-        mask = mask.knowing(mask.secrets_in(payload, run.masked, pause=_let_others))
+    with _one_at_a_time:
         try:
-            return Json(mask.document(payload, places=run.masked, pause=_let_others))
+            return Json(mask.payload(payload, places=run.masked, pause=_let_others))
         except (DecodeError, UnicodeDecodeError, RecursionError):
             return mask.json(payload, pause=_let_others)
-
-
-@contextmanager
-def _no_collection(payload_bytes: int) -> Iterator[None]:
-    """A megabyte of JSON is a hundred thousand objects, and making them has Python look at all that there are.
-
-    That takes its lock for some 50 ms; they are gone by themselves before it is let look again.
-    """
-    if payload_bytes < LARGE_BYTES or not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _let_others() -> None:

@@ -15,7 +15,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache, partial
-from itertools import accumulate, islice
+from itertools import accumulate
 
 import msgspec
 
@@ -25,6 +25,7 @@ from shiftboss.core.secret_json import MIN_TEXT_CHARS, Pause, Place, no_pause
 from shiftboss.core.secret_names import Names
 from shiftboss.core.secret_texts import (
     MAX_FOUND,
+    MAX_LOOKED_AT,
     REACH_CHARS,
     SEPARATOR,
     AfterSigns,
@@ -63,8 +64,15 @@ class Redaction:
         return self._by_patterns(self._masked(text, pause))
 
     def texts(self, texts: list[str], *, pause: Pause = no_pause) -> list[str]:
-        """Each of *texts* without what it gives away; many short ones cost as much as a long one."""
-        masked = self._masked(SEPARATOR.join(texts), pause).split(SEPARATOR) if texts else []
+        """Each of *texts* without what it gives away; many short ones cost as much as a long one.
+
+        The same list where nothing of it does.
+        """
+        joined = SEPARATOR.join(texts)
+        whole = self._masked(joined, pause)
+        if whole is joined and not self._patterns:
+            return texts
+        masked = whole.split(SEPARATOR) if texts else []
         masked += [MASK] * (len(texts) - len(masked))  # what came after the last of MAX_FOUND
         return list(map(self._by_patterns, masked)) if self._patterns else masked
 
@@ -80,17 +88,30 @@ class Redaction:
     def document(self, data: bytes, *, places: Iterable[Place] = (), pause: Pause = no_pause) -> bytes:
         """The same of JSON alone, with what it has at *places* masked too.  Raises what decoding raises."""
         try:
-            return secret_json.masked(
-                data,
-                self._names.is_secret,
-                lambda texts: self.texts(texts, pause=pause),
-                min_chars=min(MIN_TEXT_CHARS, self._values.min_chars),
-                numbers=self._values.numbers,
-                places=places,
-                pause=pause,
-            )
+            return self._masked_document(self._opened(data, places, pause), pause)
         except (OverflowError, RecursionError):  # numbers and depths that JSON has and we cannot read or write
             return msgspec.json.encode(MASK)
+
+    def payload(self, data: bytes, *, places: Iterable[Place] = (), pause: Pause = no_pause) -> bytes:
+        """JSON as `document` masks it, and what it has under a secret's name wherever it repeats that.
+
+        Raises what decoding raises.
+        """
+        try:
+            document = self._opened(data, places, pause)
+            return self.knowing(_worth_masking(document.secrets()))._masked_document(document, pause)
+        except (OverflowError, RecursionError):
+            return msgspec.json.encode(MASK)
+
+    def _opened(self, data: bytes, places: Iterable[Place], pause: Pause) -> secret_json.Document:
+        return secret_json.Document(data, self._names.is_secret, places=places, pause=pause)
+
+    def _masked_document(self, document: secret_json.Document, pause: Pause) -> bytes:
+        return document.masked(
+            lambda texts: self.texts(texts, pause=pause),
+            min_chars=min(MIN_TEXT_CHARS, self._values.min_chars),
+            numbers=self._values.numbers,
+        )
 
     def knowing(self, values: Iterable[str]) -> Redaction:
         """The same, which also masks *values* wherever they are repeated."""
@@ -105,8 +126,7 @@ class Redaction:
     def secrets_in(self, payload: bytes, places: Iterable[Place] = (), *, pause: Pause = no_pause) -> list[str]:
         """The texts and numbers that *payload* has under a secret's name, and at *places*."""
         try:
-            found = secret_json.secrets_in(payload, self._names.is_secret, places, pause=pause)
-            return [each for each in found if len(each) >= MIN_CHARS and each not in _WORDS]
+            return _worth_masking(self._opened(payload, places, pause).secrets())
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return []
 
@@ -118,7 +138,7 @@ class Redaction:
         return text
 
     def _masked(self, text: str, pause: Pause) -> str:
-        spans = sorted(span for span in self._spans(text, pause) if span[0] < span[1])
+        spans = sorted(self._spans(text, pause))
         return _without(text, spans) if spans else text
 
     def _spans(self, text: str, pause: Pause) -> Iterator[Span]:
@@ -132,30 +152,43 @@ class Redaction:
             lambda first, last, end: secret_shapes.spans(text, first, last, end),
         ]
         if "-" in text:
-            kinds.append(partial(in_order, known.flagged, known, text, lowered))
+            kinds.append(partial(in_order, (known.flagged,), known, text, lowered))
         if "," in text:
             kinds.append(partial(in_order, known.paired, known, text, lowered))
         for kind in kinds:
-            yield from _bounded(_in_slices(kind, len(text), pause), text)
-        yield from _bounded(self._values.spans(text), text)
+            yield from _in_slices(kind, len(text), pause)
+        yield from _of_values(self._values.spans(text), len(text))
+
+
+def _worth_masking(values: Iterable[str]) -> list[str]:
+    return [each for each in values if len(each) >= MIN_CHARS and each not in _WORDS]
 
 
 def _in_slices(kind: Kind, length: int, pause: Pause) -> Iterator[Span]:
+    """The spans of a *kind*.  Of more than MAX_FOUND, or MAX_LOOKED_AT empty ones, the last is the rest of the text."""
+    found = looked_at = 0
     for first in range(0, length, SLICE_CHARS):
         if first:
             pause()
         last = min(first + SLICE_CHARS, length)
-        yield from kind(first, last, min(last + REACH_CHARS, length))
+        for span in kind(first, last, min(last + REACH_CHARS, length)):
+            if span[0] < span[1]:
+                found += 1
+                yield span
+            else:
+                looked_at += 1
+            if found > MAX_FOUND or looked_at > MAX_LOOKED_AT:
+                yield min(first, span[0]), length  # of this slice not all of the kind is looked for yet
+                return
 
 
-def _bounded(spans: Iterator[Span], text: str) -> Iterator[Span]:
-    """The first MAX_FOUND of *spans*; where there are more, everything from there on."""
-    last = 0
-    for last, span in enumerate(islice(spans, MAX_FOUND)):  # noqa: B007
+def _of_values(spans: Iterator[Span], length: int) -> Iterator[Span]:
+    """The first MAX_FOUND of *spans*; where there are more, everything: they come value by value."""
+    for number, span in enumerate(spans):
+        if number == MAX_FOUND:
+            yield 0, length
+            return
         yield span
-    rest = next(spans, None) if last == MAX_FOUND - 1 else None
-    if rest is not None:
-        yield rest[0], len(text)
 
 
 def _lowered(text: str) -> str:

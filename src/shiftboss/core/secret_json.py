@@ -9,7 +9,7 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -20,6 +20,7 @@ MASK = "[redacted]"
 MIN_TEXT_CHARS = 6  # "pwd=ab": what is shorter names no secret
 
 ITEMS_AT_ONCE = 4_000  # some 2 ms of work
+MAX_SHAPES = 4_000  # objects of a document mostly have the same keys; each set of them is looked at once
 
 _decode = msgspec.json.Decoder(float_hook=WrittenNumber).decode
 
@@ -40,11 +41,13 @@ Place = tuple[int, ...]  # see `core/model.py`
 class Found:
     """What a walk through a document comes by."""
 
-    __slots__ = ("keys", "mappings", "secrets", "texts")
+    __slots__ = ("keys", "mappings", "secrets", "text_keys", "text_nodes", "texts")
 
     def __init__(self) -> None:
         self.secrets: list[Spot] = []  # under a secret's name; not what lies below them
-        self.texts: list[Spot] = []  # others
+        self.texts: list[str] = []  # others; and, of each, where it stands: pairs would be a hundred thousand tuples
+        self.text_nodes: list[Any] = []
+        self.text_keys: list[Any] = []
         self.keys: set[str] = set()
         self.mappings: list[dict[str, Any]] = []
 
@@ -63,7 +66,7 @@ def walk(
 ) -> Found:
     """Every place in *root* that may have to be masked; *numbers* are secrets wherever they stand."""
     found = Found()
-    secrets, texts = found.secrets, found.texts
+    shapes: dict[tuple[str, ...], tuple[frozenset[str], bool]] = {}
     nodes: list[Any] = [root]
     left = ITEMS_AT_ONCE
     while nodes:
@@ -73,30 +76,41 @@ def walk(
             left = ITEMS_AT_ONCE
             pause()
         items: Any
-        under: str | int | None
+        secret: Collection[Any] = ()
         if type(node) is dict:
             found.mappings.append(node)
-            found.keys.update(node)
-            named = node.get("name", node.get("key"))
-            under = "value" if type(named) is str and is_secret(named) else None
+            names = tuple(node)
+            shape = shapes.get(names)
+            if shape is None:
+                found.keys.update(names)
+                shape = frozenset(filter(is_secret, names)), "name" in node or "key" in node
+                if len(shapes) < MAX_SHAPES:
+                    shapes[names] = shape
+            secret = shape[0]
+            if shape[1]:
+                named = node.get("name", node.get("key"))
+                if type(named) is str and is_secret(named):
+                    secret = {*secret, "value"}
             items = node.items()
         else:
-            is_pair = len(node) == 2 and type(node[0]) is str and type(node[1]) is str and is_secret(node[0])
-            under = 1 if is_pair else None
+            if len(node) == 2 and type(node[0]) is str and type(node[1]) is str and is_secret(node[0]):
+                secret = (1,)
             items = enumerate(node)
         for key, each in items:
             kind = type(each)
-            if key == under or (type(key) is str and is_secret(key)):
+            if secret and key in secret:
                 if kind is not bool and each is not None:
-                    secrets.append((node, key))
+                    found.secrets.append((node, key))
             elif kind is str:
                 if len(each) >= min_chars:
-                    texts.append((node, key))
+                    found.texts.append(each)
+                    found.text_nodes.append(node)
+                    found.text_keys.append(key)
             elif kind is dict or kind is list:
                 if each:
                     nodes.append(each)
             elif numbers and kind is not bool and each is not None and not numbers.isdisjoint(_texts_of(each)):
-                secrets.append((node, key))
+                found.secrets.append((node, key))
     return found
 
 
@@ -131,63 +145,75 @@ def texts_in(data: bytes) -> tuple[list[str], list[Place]]:
     return texts, places
 
 
-def masked(
-    data: bytes,
-    is_secret: IsSecret,
-    mask_texts: Callable[[list[str]], list[str]],
-    *,
-    min_chars: int = MIN_TEXT_CHARS,
-    numbers: frozenset[str] = frozenset(),
-    places: Iterable[Place] = (),
-    pause: Pause = no_pause,
-) -> bytes:
-    """*data* with its secrets masked; the same bytes where it has none.  Raises what decoding raises."""
-    root = [_decode(data)]
-    pause()
-    is_masked = False
-    for container, key in list(at_places(root, places)):
-        container[key], is_masked = MASK, True
-    found = walk(root, is_secret, min_chars=min_chars, numbers=numbers, pause=pause)
-    pause()
-    changes = [(node, key, MASK) for node, key in found.secrets if node[key] != MASK]
-    texts = [node[key] for node, key in found.texts]
-    keys = [key for key in found.keys if len(key) >= min_chars]
-    pause()
-    masks = mask_texts(texts + keys)
-    pause()
-    changes += [(*place, mask) for place, text, mask in zip(found.texts, texts, masks, strict=False) if mask != text]
-    renamed = {key: mask for key, mask in zip(keys, masks[len(texts) :], strict=True) if mask != key}
-    pause()
-    if not changes and not renamed and not is_masked:
-        return data
-    for node, key, mask in changes:
-        node[key] = mask
-    for mapping in found.mappings if renamed else ():
-        items = [(renamed.get(key, key), each) for key, each in mapping.items()]
-        mapping.clear()
-        mapping.update(items)
-    return _encode(root[0])
+class Document:
+    """A JSON document that is being masked.  Raises what decoding raises."""
 
+    def __init__(
+        self, data: bytes, is_secret: IsSecret, *, places: Iterable[Place] = (), pause: Pause = no_pause
+    ) -> None:
+        self._data = data
+        self._is_secret = is_secret
+        self._pause = pause
+        self._root = [_decode(data)]
+        pause()
+        spots = list(at_places(self._root, places))
+        self._of_places = [container[key] for container, key in spots]
+        for container, key in spots:
+            container[key] = MASK
+        self._min_chars = MIN_TEXT_CHARS
+        self._found = walk(self._root, is_secret, pause=pause)
+        pause()
 
-def secrets_in(
-    data: bytes, is_secret: IsSecret, places: Iterable[Place] = (), *, pause: Pause = no_pause
-) -> Iterator[str]:
-    """The texts and numbers under a secret's name, at any depth, and at *places*.  Raises what decoding raises."""
-    root = [_decode(data)]
-    nodes = [node[key] for node, key in (*walk(root, is_secret, pause=pause).secrets, *at_places(root, places))]
-    while nodes:
-        node = nodes.pop()
-        match node:
-            case dict():
-                nodes.extend(node.values())
-            case list():
-                nodes.extend(node)
-            case str():
-                yield node
-            case bool() | None:
-                pass
-            case _:
-                yield from _texts_of(node)
+    def secrets(self) -> Iterator[str]:
+        """The texts and numbers under a secret's name, at any depth, and at the places."""
+        nodes = [*(node[key] for node, key in self._found.secrets), *self._of_places]
+        while nodes:
+            node = nodes.pop()
+            match node:
+                case dict():
+                    nodes.extend(node.values())
+                case list():
+                    nodes.extend(node)
+                case str():
+                    if node != MASK:
+                        yield node
+                case bool() | None:
+                    pass
+                case _:
+                    yield from _texts_of(node)
+
+    def masked(
+        self,
+        mask_texts: Callable[[list[str]], list[str]],
+        *,
+        min_chars: int = MIN_TEXT_CHARS,
+        numbers: frozenset[str] = frozenset(),
+    ) -> bytes:
+        """It with its secrets masked; the same bytes where it has none.  Once: what was masked is gone."""
+        if numbers or min_chars < MIN_TEXT_CHARS:
+            self._found = walk(self._root, self._is_secret, min_chars=min_chars, numbers=numbers, pause=self._pause)
+        found, texts = self._found, self._found.texts
+        is_masked = bool(self._of_places)
+        for node, key in found.secrets:
+            if node[key] != MASK:
+                node[key], is_masked = MASK, True
+        keys = [key for key in found.keys if len(key) >= min_chars]
+        self._pause()
+        asked = texts + keys
+        masks = mask_texts(asked)
+        self._pause()
+        if masks is not asked:
+            for node, key, text, mask in zip(found.text_nodes, found.text_keys, texts, masks, strict=False):
+                if mask != text:
+                    node[key], is_masked = mask, True
+            renamed = {key: mask for key, mask in zip(keys, masks[len(texts) :], strict=True) if mask != key}
+            for mapping in found.mappings if renamed else ():
+                items = [(renamed.get(key, key), each) for key, each in mapping.items()]
+                mapping.clear()
+                mapping.update(items)
+                is_masked = True
+            self._pause()
+        return _encode(self._root[0]) if is_masked else self._data
 
 
 def _texts_of(number: Any) -> tuple[str, ...]:

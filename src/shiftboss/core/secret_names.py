@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 MAX_NAME_CHARS = 64  # before and behind the telling word; in JSON the head and the tail of a longer key are read
@@ -43,20 +43,25 @@ USUAL = (
     *(f"{each}pass(?![a-z])" for each in OWN_PASS),
 )  # fmt: skip
 LAST = (r"\S pass\d*$", r"\bauth$")  # `DB_PASS` and `smtpPass`, not `pass`; `proxy_auth`, not `oauth`
-LAST_IN_TEXTS = (r"pass(?<=[a-z\d_.-]pass)\d*(?![\w-])", r"auth(?![\w-])")
+BETWEEN = "[ _.-]{0,2}"  # the words of a name, where a text has it
+MAX_OWN_ALONE = 8  # names that a user added: each costs a search of every text, more of them are looked for together
 
 
 class Names:
     """The usual names, and the *added* ones."""
 
-    __slots__ = ("_known", "_perhaps", "_telling", "in_texts")
+    __slots__ = ("_known", "_perhaps", "_telling", "in_texts", "parts_in_texts")
 
     def __init__(self, added: Iterable[str] = ()) -> None:
         own = [" ?".join(map(re.escape, words.split())) for name in added if (words := _words(name))]
         self._telling = re.compile("|".join((*USUAL, *LAST, *(rf"\b{each}\d*\b" for each in own))))
         self._known: dict[str, bool] = {}
-        # a pattern for lower-case texts that no secret's name escapes; whether one is a secret's, `is_secret` says
-        self.in_texts = _by_first_letter(each.replace(" ?", "[ _.-]{0,2}") for each in (*USUAL, *LAST_IN_TEXTS, *own))
+        # For lower-case texts, of which no secret's name escapes all; whether something is one, `is_secret` says.
+        # Each begins with letters that it must have: to look for these takes a tenth of the time of anything else.
+        own_in_texts = [each.replace(" ?", BETWEEN) for each in own]
+        together = [_by_first_letter(own_in_texts)] if len(own) > MAX_OWN_ALONE else own_in_texts
+        self.parts_in_texts = (*_USUAL_IN_TEXTS, *together)
+        self.in_texts = _by_first_letter((*_USUAL_IN_TEXTS, *own_in_texts))
         self._perhaps = re.compile(self.in_texts)
 
     def is_secret(self, name: str) -> bool:
@@ -95,3 +100,42 @@ def _by_first_letter(patterns: Iterable[str]) -> str:
         first = 2 if each[0] == "\\" else 1
         rests[each[:first]].append(each[first:])
     return "(?:" + "|".join(f"{first}(?:{'|'.join(rest)})" for first, rest in sorted(rests.items())) + ")"
+
+
+def _behind(words: Sequence[str], part: str, *, between: bool) -> str:
+    """That *part*, which has just been matched, ends a name that begins with one of *words*."""
+    by_width = defaultdict(list)
+    for each in words:
+        by_width[len(each)].append(each)
+    joined = [f"(?<=(?:{'|'.join(each)})@{part})" for _, each in sorted(by_width.items())]
+
+    def with_signs(signs: str) -> str:
+        return "(?:" + "|".join(joined).replace("@", signs) + ")"
+
+    alone = with_signs("")
+    if not between:
+        return alone
+    sign = "[ _.-]"
+    one, two = with_signs(sign), with_signs(sign * 2)
+    return (
+        f"(?:(?<!{sign}{part}){alone}|(?<={sign}{part})(?:(?<!{sign}{sign}{part}){one}|(?<={sign}{sign}{part}){two}))"
+    )
+
+
+# USUAL and LAST, each from the letters on that a text must have for it.
+_USUAL_IN_TEXTS = (
+    "pass(?:w(?:or)?d(?!less)|phrase|code"
+    rf"|(?<=[a-z\d_.-]pass)\d*(?![\w-])|(?![a-z]){_behind(OWN_PASS, 'pass', between=False)})",
+    "pwd",
+    "contrase[nñ]a",
+    "secret(?!ar|iv|ion)",
+    "credential",
+    rf"key(?:file{BETWEEN}dict|(?=s?+(?![a-z])){_behind(KEYS_TO, 'key', between=True)})",
+    rf"token(?:(?![si])|s(?![a-z]){_behind(TOKENS_OF, 'tokens', between=True)})",
+    r"auth(?:orization|(?![\w-]))",
+    "cookie",
+    "srf(?<=[cx]srf)",
+    "jwt",
+    rf"sess(?:id|ion{BETWEEN}id)",
+    rf"connect{BETWEEN}sid",
+)

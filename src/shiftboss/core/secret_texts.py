@@ -5,19 +5,24 @@ Rules of this file
   in a pair; quotes, escaped as deep as they may be, brackets and blocks are followed to their end.
 - What has no end reaches to the end of the text: too much is masked rather than too little.
 - The value of a header that has blanks (`Authorization`, `Cookie`) reaches to the end of its line.
-- Each pattern takes time that grows with the text and not faster: what it repeats is bounded or possessive, and a text
-  in which more than MAX_FOUND secrets are named is masked from there on.
+- Each pattern takes time that grows with the text and not faster: what it repeats is bounded, or is one character,
+  possessively (of more than one CPython before 3.11.5 gets that wrong, gh-106052).
+- A text in which more than MAX_FOUND secrets are named, or more than MAX_LOOKED_AT things that look like one, is masked
+  from there on.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from heapq import heappop, heapreplace
+from itertools import islice
 
 from shiftboss.core.secret_names import MAX_NAME_CHARS, Names, reaches_to_line_end
 
 MAX_FOUND = 5_000  # secrets of one kind in a text: what has more is no text
+MAX_LOOKED_AT = 10_000  # likewise places of one kind that turn out to be none: each costs a step, not a comparison
 MAX_TOKENS = 10_000  # quotes and brackets within one value
 SEPARATOR = "\ud800"  # between texts that are looked at together; half of a pair of surrogates is in no JSON
 REACH_CHARS = 1024  # no pattern looks further than this for where a value begins
@@ -26,8 +31,8 @@ MIN_LONE_CHARS = 20  # of what stands alone before the @ of an address: shorter 
 Span = tuple[int, int]
 
 _QUOTE = r"(?:\\{0,15}[\"']|%2[27]|&quot;|&#(?:3[49]|x27);)"
-_BLANKS = r"(?:\s|\\{1,8}[nrt]){0,4}+"  # also as `repr` writes them
-_ASSIGNS = rf"{_QUOTE}?+\]?{_BLANKS}(?P<mark>[:=]{{1,2}}>?|%3[ad]|>){_BLANKS}"
+_BLANKS = r"(?:\s|\\{1,8}[nrt]){0,4}"  # also as `repr` writes them
+_ASSIGNS = rf"{_QUOTE}?\]?{_BLANKS}(?P<mark>[:=]{{1,2}}>?|%3[ad]|>){_BLANKS}"
 _TYPE = re.compile(
     r"""(?:[\w.]{0,40}\.)?(?:str|bytes|int|float|bool|None|Any|object|SecretStr|Optional|Annotated|Union|Literal)\b"""
     r"""(?:\[[^\]=\n]{0,80}\])?(?:\s?\|\s?[\w.\[\]]{1,40}){0,3}(?P<default>\s{0,2}=\s{0,2}(?!=))?(?=[\s,;)\]}"'|]|$|(?<=\s)|(?<==))"""
@@ -40,25 +45,29 @@ _OPENING = re.compile(
 _NAMES_ANOTHER = re.compile(rf"{_QUOTE}\s{{0,3}}+[:=]")
 _MAY_OPEN = frozenset("bruBRU\\\"'%&")
 _BRACKET = re.compile(r"""(?P<slashes>\\{0,15}+)(?P<quote>["'])|(?P<open>[\[({])|[\])}]""")
-_BLOCK = re.compile(r"[|>][+-]?\d?[ \t]*\n[ \t]+([^\n]*+(?:\n(?:[ \t]+[^\n]*+|(?=\n)))*+)")
-_BARE = re.compile(
-    r"""(?:(?:bearer|basic|digest|negotiate|token)\s{1,3})?"""
-    r"""(?:[^\s"',;&<]|[,;&](?!\s|$|[\w.-]{1,40}\s{0,2}[=:])|["'<](?=\w))++""",
-    re.I,
-)
-_LINE = re.compile(r"(?:(?!\\[rn])[^\r\n])*+")
-_QUOTED_LINE = {
-    '"': re.compile(r'(?:(?!\\[rn])(?:="[^"\r\n]*+"|[^"\r\n]))*+'),
-    "'": re.compile(r"(?:(?!\\[rn])(?:='[^'\r\n]*+'|[^'\r\n]))*+"),
+_BLOCK = re.compile(r"[|>][+-]?\d?[ \t]*\n[ \t]+")
+_BLOCK_END = re.compile(r"\n(?![ \t\n])")
+_SCHEME = re.compile(r"(?:bearer|basic|digest|negotiate|token)\s{1,3}", re.I)
+_BARE_END = re.compile(r"""[\s"',;&<](?:(?<=\s)|(?<=[,;&])(?=\s|$|[\w.-]{1,40}\s{0,2}[=:])|(?<=["'<])(?!\w))""")
+_LINE_END = re.compile(r"[\\\r\n](?:(?<!\\)|(?=[rn]))")
+_QUOTED_LINE_END = {  # or, of a header, one of its values in quotes
+    '"': re.compile(r'(?P<inner>="[^"\r\n]*+")|["\r\n]|\\[rn]'),
+    "'": re.compile(r"(?P<inner>='[^'\r\n]*+')|['\r\n]|\\[rn]"),
 }
+_REST_OF_NAME = r"[a-z0-9_\xb5-\u1fff\u2c00-\ud7ff\ud801-\U0010ffff-]"  # in lower-case texts; twice as fast as [\w-]
 _IN_FRONT = re.compile(rf"[\w-]{{0,{MAX_NAME_CHARS}}}+")
 
 _ADDRESS = re.compile(
-    r"""(?P<scheme>[a-z]{0,2}https?)?:\\?/\\?/(?P<user>[^\s/?#@:"'<>\\\ud800]{0,300}+)"""
-    r"""(?P<password>:[^\s/?#"'<>\\\ud800]{0,500}(?=@)|:(?!\d{1,5}(?:[/?#\s]|$))[^\s@"'<>\ud800]{0,100}+(?=@))?@""",
-    re.I,
+    r""":\\?/\\?/(?P<user>[^\s/?#@:"'<>\\\ud800]{0,300}+)"""
+    r"""(?P<password>:[^\s/?#"'<>\\\ud800]{0,500}(?=@)|:(?!\\?/\\?/|\d{1,5}(?:[/?#\s]|$))[^\s@"'<>\ud800]{0,100}+(?=@)"""
+    r"""|:\\?/\\?/[^\s@"'<>\ud800]{0,30}+(?=@))?@""",
 )
-_BEARER = re.compile(r"\b(?:bearer|basic|negotiate)(?:\s|%20|\+){1,3}+([\w.~+/=-]{8,})", re.I)
+_WEB = ("http", "https")
+_SCHEMES = tuple(
+    re.compile(rf"{each}(?<!\w{each})(?:\s|%20|\+){{1,3}}(?P<value>[\w.~+/=-]{{8,}}+)")
+    for each in ("bearer", "basic", "negotiate")
+)
+_REST_OF_VALUE = re.compile(r"[\w.~+/=-]*+")
 _PLAIN_WORD = re.compile(r"[A-Za-z]?[a-z]+")
 
 
@@ -68,18 +77,24 @@ class Assignments:
     __slots__ = ("flagged", "is_secret", "named", "paired")
 
     def __init__(self, names: Names) -> None:
-        some = names.in_texts
-        name = rf"[\w-]{{0,{MAX_NAME_CHARS}}}?{some}[\w-]{{0,{MAX_NAME_CHARS}}}+"
+        rest = rf"{_REST_OF_NAME}{{0,{MAX_NAME_CHARS}}}+"
+        name = rf"(?P<name>[\w-]{{0,{MAX_NAME_CHARS}}}?{names.in_texts}{rest})"
+        quoted = rf"(?P<name>(?:{rest}[ .]{{1,2}}+)?[\w-]{{0,{MAX_NAME_CHARS}}}?{names.in_texts}{rest})"
         self.is_secret = names.is_secret
-        self.named = re.compile(rf"{some}[\w-]{{0,{MAX_NAME_CHARS}}}+(?P<sign>{_ASSIGNS})")
-        self.flagged = re.compile(rf"(?<![\w-])--?(?=\w)(?P<name>{name})(?:[\"'],)?\s{{1,3}}(?!-)")
-        self.paired = re.compile(rf"[\[(]\s{{0,3}}+b?{_QUOTE}(?P<name>{name}){_QUOTE}\s{{0,3}},\s{{0,3}}(?=b?[\"'\\])")
+        self.named = tuple(
+            re.compile(rf"{part}{rest}(?![a-z0-9_-])(?P<sign>{_ASSIGNS})") for part in names.parts_in_texts
+        )
+        self.flagged = re.compile(rf"-(?<![\w-]-)-?(?=\w){name}(?:[\"'],)?\s{{1,3}}(?!-)")
+        self.paired = tuple(
+            re.compile(rf"{bracket}\s{{0,3}}+b?{_QUOTE}{quoted}{_QUOTE}\s{{0,3}},\s{{0,3}}(?=b?[\"'\\])")
+            for bracket in (r"\[", r"\(")
+        )
 
 
 class AfterSigns:
     """`name=value` and its like in one text, looked for slice by slice."""
 
-    __slots__ = ("_at", "_count", "_ends", "_known", "_lowered", "_open_end", "_text")
+    __slots__ = ("_at", "_ends", "_known", "_lowered", "_open_end", "_text")
 
     def __init__(self, known: Assignments, text: str, lowered: str) -> None:
         self._known = known
@@ -88,55 +103,90 @@ class AfterSigns:
         self._ends = _Ends(text)
         self._at = 0  # what lies before has been looked at
         self._open_end = 0  # of the last value that no quote or bracket closes: within it others may begin and go on
-        self._count = 0
 
     def spans(self, first: int, last: int, end: int) -> Iterator[Span]:
         """Those whose name begins within *first* and *last*; names and signs do not reach beyond *end*."""
         text, lowered = self._text, self._lowered
         if all(lowered.find(sign, first, end) < 0 for sign in ":=>%"):
             return
-        at = max(first, self._at)
-        while at < last and (found := self._known.named.search(lowered, at, end)) is not None and found.start() < last:
-            start, sign_at, at = found.start(), found.start("sign"), found.end()
-            before = _IN_FRONT.match(text[max(0, start - MAX_NAME_CHARS) : start][::-1])
-            name_at = start - (before.end() if before is not None else 0)
+        for start, sign_at, at, mark in self._named(max(first, self._at), last, end):
+            self._at = at
+            name_at = self._begin_of_name(start)
             in_front = text[name_at - 1] if name_at else ""
-            if found["mark"] == ">":  # an element of XML, or a comparison
-                if in_front and in_front in "<:":
-                    yield at, _until(text, "<", at, self._ends.after(at))
+            if mark == ">":  # an element of XML, or a comparison
+                yield (at, _until(text, "<", at, self._ends.after(at))) if in_front and in_front in "<:" else (at, at)
                 continue
-            if not self._known.is_secret(name := text[name_at:sign_at]):
-                continue
-            self._count += 1
-            if self._count > MAX_FOUND:
-                yield at, len(text)
-                at = len(text)
-                break
+            name = text[name_at:sign_at]
+            if not self._known.is_secret(name):
+                longer_at = self._begin_of_words(name_at)
+                if longer_at == name_at or not self._known.is_secret(name := text[longer_at:sign_at]):
+                    yield at, at
+                    continue
+                in_front = text[longer_at - 1] if longer_at else ""
             value_end = self._ends.after(at)
             span = _closed_value(text, at, value_end)
             if span is not None:
                 yield span
                 if _NAMES_ANOTHER.match(text, span[1], value_end) is None:  # else it is looked at as a name, too
-                    at = max(at, span[1])
+                    self._at = max(at, span[1])
             elif at >= self._open_end:
                 span = _open_value(text, at, value_end, name, in_front)
                 yield span
                 self._open_end = span[1]
-        self._at = at
+            else:  # within a value that is masked as a whole
+                yield at, self._open_end
+
+    def _named(self, at: int, last: int, end: int) -> Iterator[tuple[int, int, int, str]]:
+        """What may be a name with its sign, in order: where each begins, where its sign does, and what comes after.
+
+        Each part that a name may have is looked for by itself; whoever is served moves `_at` on.
+        """
+        lowered, named = self._lowered, self._known.named
+        self._at = max(self._at, at)
+        heads: list[tuple[int, int, re.Match[str] | None]] = [(at, index, None) for index in range(len(named))]
+        while heads:
+            start, index, found = heads[0]
+            if found is not None and start >= self._at:
+                yield start, found.start("sign"), found.end(), found["mark"]
+            found = named[index].search(lowered, self._at, end) if self._at < last else None
+            if found is None or found.start() >= last:
+                heappop(heads)
+            else:
+                heapreplace(heads, (found.start(), index, found))
+
+    def _begin_of_name(self, at: int) -> int:
+        before = _IN_FRONT.match(self._text[max(0, at - MAX_NAME_CHARS) : at][::-1])
+        return at - (before.end() if before is not None else 0)
+
+    def _begin_of_words(self, at: int) -> int:
+        """Of a name in two words ("api key"), where *at* is the second."""
+        blanks = 0
+        while blanks < 2 and at - blanks > 0 and self._text[at - blanks - 1] in " .":
+            blanks += 1
+        return self._begin_of_name(at - blanks) if blanks else at
 
 
 def in_order(
-    pattern: re.Pattern[str], known: Assignments, text: str, lowered: str, first: int, last: int, end: int
+    patterns: Iterable[re.Pattern[str]],
+    known: Assignments,
+    text: str,
+    lowered: str,
+    first: int,
+    last: int,
+    end: int,
 ) -> Iterator[Span]:
     """Values that come after their names without a sign: of options, and in pairs."""
-    at, ends = first, _Ends(text)
-    while (found := pattern.search(lowered, at, end)) is not None and found.start() < last:
-        at = found.end()
-        name = text[found.start("name") : found.end("name")]
-        if known.is_secret(name):
-            span = _closed_value(text, at, ends.after(at)) or _open_value(text, at, ends.after(at), name, "'")
-            yield span
-            at = max(at, span[1])
+    for pattern in patterns:
+        at, ends = first, _Ends(text)
+        while (found := pattern.search(lowered, at, end)) is not None and found.start() < last:
+            at = found.end()
+            name = text[found.start("name") : found.end("name")]
+            if known.is_secret(name):
+                span = _closed_value(text, at, ends.after(at)) or _open_value(text, at, ends.after(at), name, "'")
+                yield span
+                at = max(at, span[1])
+            else:
+                yield at, at
 
 
 class _Ends:
@@ -159,26 +209,32 @@ def addresses(text: str, first: int, last: int, end: int) -> Iterator[Span]:
     if text.find("@", first, end) < 0 or text.find("/", first, end) < 0:
         return
     for found in _ADDRESS.finditer(text, first, end):
-        if found.start() >= last:
+        at = found.start()
+        if at >= last:
             return
         user, password = found["user"], found["password"] or ""
-        if found["scheme"] and (user or len(password) > 1):
+        if (user or len(password) > 1) and text[max(0, at - 5) : at].lower().endswith(_WEB):
             yield found.start("user"), found.end() - 1
         elif len(password) > 1:
             yield found.start("password") + 1, found.end() - 1
         elif len(user) >= MIN_LONE_CHARS:
             yield found.span("user")
+        else:
+            yield at, at
 
 
 def bearers(text: str, lowered: str, first: int, last: int, end: int) -> Iterator[Span]:
     """What follows the name of a scheme of authorization."""
-    if all(lowered.find(each, first, end) < 0 for each in ("bearer", "basic", "negotiate")):
-        return
-    for found in _BEARER.finditer(text, first, end):
-        if found.start() >= last:
-            return
-        if found[0][:6].lower() == "bearer" or not _PLAIN_WORD.fullmatch(found[1]):
-            yield found.span(1)
+    for scheme in _SCHEMES:
+        for found in scheme.finditer(lowered, first, end):
+            start, stop = found.span("value")
+            if found.start() >= last:
+                break
+            if stop == end:  # the end of what is looked at, not of the value
+                rest = _REST_OF_VALUE.match(text, stop)
+                stop = stop if rest is None else rest.end()
+            is_word = scheme is not _SCHEMES[0] and _PLAIN_WORD.fullmatch(text, start, stop) is not None
+            yield (start, start) if is_word else (start, stop)
 
 
 # ── where a value begins and ends ────────────────────────────────────────────────────────────────────────────────
@@ -199,7 +255,7 @@ def _closed_value(text: str, at: int, end: int) -> Span | None:
     if first and first in "[{(":
         return at, _bracket(text, at, end)
     block = _BLOCK.match(text, at, end) if first and first in "|>" else None
-    return None if block is None else block.span(1)
+    return None if block is None else (block.end(), _end_at(_BLOCK_END, text, block.end(), end))
 
 
 def _open_value(text: str, at: int, end: int, name: str, in_front: str) -> Span:
@@ -208,12 +264,29 @@ def _open_value(text: str, at: int, end: int, name: str, in_front: str) -> Span:
     if typed is not None:
         at = typed.end()
     if reaches_to_line_end(name):
-        line = _QUOTED_LINE.get(in_front, _LINE).match(text, at, end)
-        return _stripped(text, at, at if line is None else line.end(), ")]}")
-    bare = _BARE.match(text, at, end)
-    if bare is None or bare[0].rstrip(")]}>.").lower() in _NOTHING:
+        return _stripped(text, at, _end_of_line(text, at, end, in_front), ")]}")
+    scheme = _SCHEME.match(text, at, end)
+    value_end = 0 if scheme is None else _end_at(_BARE_END, text, scheme.end(), end)
+    if scheme is None or value_end == scheme.end():
+        value_end = _end_at(_BARE_END, text, at, end)
+    if text[at:value_end].rstrip(")]}>.").lower() in _NOTHING:
         return at, at
-    return _stripped(text, at, bare.end(), ")]}>")
+    return _stripped(text, at, value_end, ")]}>")
+
+
+def _end_of_line(text: str, at: int, end: int, in_front: str) -> int:
+    pattern = _QUOTED_LINE_END.get(in_front)
+    if pattern is None:
+        return _end_at(_LINE_END, text, at, end)
+    for found in islice(pattern.finditer(text, at, end), MAX_TOKENS):
+        if found["inner"] is None:
+            return found.start()
+    return end
+
+
+def _end_at(pattern: re.Pattern[str], text: str, at: int, end: int) -> int:
+    found = pattern.search(text, at, end)
+    return end if found is None else found.start()
 
 
 def _stripped(text: str, start: int, end: int, brackets: str) -> Span:
