@@ -3,22 +3,19 @@
 Rules of this file
 - The same values are printed by the command and sent by the HTTP API.
 - A payload is stored as it must be to run; shown, the secrets in it are masked.  That is done behind the question to
-  the store, which others wait for, one payload at a time and in slices: it takes nobody's time but the reader's.
+  the store, which others wait for (`masked.py`): it takes nobody's time but the reader's.
 - Lists carry no traceback: of a run in a list there is its error's type and message, all of it on the run's own page.
 """
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from msgspec import DecodeError
 from msgspec.json import encode
 
-from shiftboss.app.facts import Json
+from shiftboss.app.masked import masked_payloads
 from shiftboss.app.views import Views, WorkerStatus
 from shiftboss.core import schedule
 from shiftboss.core.events import Event
@@ -35,11 +32,7 @@ from shiftboss.ports import HistoryFilter, LetterFilter
 MAX_CHAIN = 20  # runs that led to this one; a chain may be endless
 LOG_LINES = 8  # on the page of a run; its log has the others
 MAX_SHOWN_BYTES = 1 << 20  # of a payload: the largest that a worker takes unless it says otherwise
-PAUSE_S = 0.001  # between two slices of some 2 ms
 DURATIONS = 50  # of a worker's last attempts
-
-
-_one_at_a_time = threading.Lock()  # four readers would take four turns of 5 ms between two of an engine's
 
 
 # ── one worker ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -162,16 +155,7 @@ def as_shown(run: Run, mask: Redaction) -> Run:
 
 def without_secrets(payload: bytes, run: Run, mask: Redaction) -> bytes:
     """The payload of *run*, masked; the same bytes where it has no secret."""
-    with _one_at_a_time:
-        try:
-            return Json(mask.payload(payload, places=run.masked, pause=_let_others))
-        except (DecodeError, UnicodeDecodeError, RecursionError):
-            return mask.json(payload, pause=_let_others)
-
-
-def _let_others() -> None:
-    """Python gives its lock to others every 5 ms, and to whoever gets it: an engine must not wait for readers."""
-    time.sleep(PAUSE_S)
+    return masked_payloads.masked(payload, run.masked, mask)
 
 
 def page_of_run(views: Views, run_id: int) -> PageOfRun:

@@ -47,13 +47,19 @@ Kind = Callable[[int, int, int], Iterator[Span]]  # spans that begin within the 
 class Redaction:
     """Masks by the usual names and by those that were *added*, by *patterns*, and by *values*."""
 
-    __slots__ = ("_assignments", "_names", "_patterns", "_values")
+    __slots__ = ("_added", "_assignments", "_names", "_patterns", "_values")
 
     def __init__(self, added: Iterable[str] = (), *, patterns: Iterable[str] = (), values: Iterable[str] = ()) -> None:
-        self._names = Names(added)
+        self._added = tuple(added)
+        self._names = Names(self._added)
         self._assignments = Assignments(self._names)
         self._patterns = tuple(map(re.compile, patterns))
         self._values = Values(values)
+
+    @property
+    def made_of(self) -> tuple[object, ...]:
+        """Two that are made of the same mask alike.  It has the values in it: neither to be kept nor to be shown."""
+        return self._added, tuple((each.pattern, each.flags) for each in self._patterns), self._values.values
 
     def is_secret(self, name: str) -> bool:
         """Whether *name* is a secret's name."""
@@ -119,6 +125,7 @@ class Redaction:
         if not added:
             return self
         known = Redaction.__new__(Redaction)
+        known._added = self._added
         known._names, known._assignments, known._patterns = self._names, self._assignments, self._patterns
         known._values = Values((*self._values.values, *added))
         return known

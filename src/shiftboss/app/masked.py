@@ -1,0 +1,100 @@
+"""Payloads as people may see them: masked one at a time, in slices, and once for everybody who looks.
+
+Rules of this file
+- What is kept is what was shown: masked payloads, never a secret, by a digest of what they were made of; at most
+  MAX_KEPT_BYTES of them, the ones last looked at.
+- A payload never changes; the places to mask in it, and what its worker was declared with, do: both are in the digest.
+- Four readers of the same page mask it once; the others wait for that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from msgspec import DecodeError
+
+from shiftboss.app.facts import Json
+from shiftboss.core.redact import Redaction
+from shiftboss.core.secret_json import Place
+
+PAUSE_S = 0.001  # between two slices of some 2 ms
+WORTH_KEEPING_BYTES = 4 * 1024  # a smaller one is masked in a tenth of a millisecond
+MAX_KEPT_BYTES = 16 * 1024 * 1024  # sixteen of the largest that are shown
+ENTRY_BYTES = 256  # of each, beside what it holds
+
+
+class MaskedPayloads:
+    """Any thread may ask."""
+
+    def __init__(self, *, most_bytes: int = MAX_KEPT_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self._lock = threading.Lock()  # protects what is below
+        self._kept: OrderedDict[bytes, bytes | type[bytes]] = OrderedDict()  # a type: the payload itself, of that type
+        self._kept_bytes = 0
+        # In the digest, so that nobody finds out by one what a payload was; and one thread masks at a time: four would
+        # take four turns of Python's lock between two of an engine's.
+        self._key = os.urandom(32)
+        self._masking = threading.Lock()
+
+    def masked(self, payload: bytes, places: Iterable[Place], mask: Redaction) -> bytes:
+        """*payload* without its secrets, as `Json` where it is JSON."""
+        if len(payload) < WORTH_KEEPING_BYTES:
+            return _masked(payload, places, mask)
+        key = self._digest(payload, places, mask)
+        known = self._known(key)
+        if known is None:
+            with self._masking:
+                known = self._known(key)
+                if known is None:
+                    shown = _masked(payload, places, mask)
+                    self._keep(key, type(shown) if shown == payload else shown)
+                    return shown
+        return known(payload) if isinstance(known, type) else known
+
+    @property
+    def kept_bytes(self) -> int:
+        """What is kept, in bytes."""
+        with self._lock:
+            return self._kept_bytes
+
+    def _digest(self, payload: bytes, places: Iterable[Place], mask: Redaction) -> bytes:
+        digest = hashlib.blake2b(payload, key=self._key, digest_size=32)  # others have their turn meanwhile
+        digest.update(repr((len(payload), sorted(places), mask.made_of)).encode("utf-8", "surrogatepass"))
+        return digest.digest()
+
+    def _known(self, key: bytes) -> bytes | type[bytes] | None:
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def _keep(self, key: bytes, shown: bytes | type[bytes]) -> None:
+        with self._lock:
+            self._kept[key] = shown
+            self._kept_bytes += _size(shown)
+            while self._kept_bytes > self._most_bytes:
+                self._kept_bytes -= _size(self._kept.popitem(last=False)[1])
+
+
+def _size(shown: bytes | type[bytes]) -> int:
+    return ENTRY_BYTES + (0 if isinstance(shown, type) else len(shown))
+
+
+def _masked(payload: bytes, places: Iterable[Place], mask: Redaction) -> bytes:
+    try:
+        return Json(mask.payload(payload, places=places, pause=_let_others))
+    except (DecodeError, UnicodeDecodeError, RecursionError):
+        return mask.json(payload, pause=_let_others)
+
+
+def _let_others() -> None:
+    """Python gives its lock to others every 5 ms, and to whoever gets it: an engine must not wait for readers."""
+    time.sleep(PAUSE_S)
+
+
+masked_payloads = MaskedPayloads()  # of this process
