@@ -219,10 +219,10 @@ def test_a_store_in_memory_is_not_looked_for_in_another_process(cli, empty):
     assert "lives within its own process" in found.err
 
 
-def test_a_file_that_is_no_store_is_unreachable_and_left_alone(cli, empty):
+def test_a_file_that_is_no_store_is_unusable_and_left_alone(cli, empty):
     write(empty, "shiftboss.db", "not a database, but somebody's notes " * 40)
 
     found = cli("status")
 
-    assert found.code == 75
+    assert found.code == 78
     assert (empty / "shiftboss.db").read_text().startswith("not a database")

@@ -86,7 +86,7 @@ def test_migrate_makes_a_store_and_then_has_nothing_to_do(cli, empty):
 def test_migrate_leaves_alone_what_is_no_store(cli, empty):
     (empty / "shiftboss.db").write_bytes(b"")
 
-    assert cli("migrate").code == 75
+    assert cli("migrate").code == 78
     assert (empty / "shiftboss.db").read_bytes() == b""
 
 

@@ -167,7 +167,7 @@ def test_a_store_that_cannot_be_opened_ends_run_with_its_own_code(shop):
 
     found = process("run", cwd=shop)
 
-    assert found.code == 75
+    assert found.code == 78
     assert "Traceback" not in found.err
 
 

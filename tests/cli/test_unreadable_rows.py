@@ -112,5 +112,5 @@ def test_a_damaged_file_is_still_a_damaged_store(cli, shop):
     path.write_bytes(raw)
     found = cli("status")
 
-    assert found.code == 75
+    assert found.code == 78
     assert "is damaged" in found.err
