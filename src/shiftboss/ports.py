@@ -437,6 +437,21 @@ class Session(Protocol):
     def close(self) -> None: ...
 
 
+Entry = tuple[int, int]  # (run, fence)
+
+
+class Entries(Protocol):
+    """Notes which bodies are entered.  Called from any thread, for every attempt: it must cost next to nothing."""
+
+    def note(self, run_id: int, fence: int) -> None:
+        """The body of that claim is about to be entered."""
+        ...
+
+    def forget(self, run_id: int, fence: int) -> None:
+        """What became of it is committed."""
+        ...
+
+
 class Store(Protocol):
     """Where everything is kept."""
 
@@ -465,8 +480,11 @@ class Store(Protocol):
 
     def close(self) -> None: ...
 
-    def hold(self, node: str) -> AbstractContextManager[None]:
-        """Hold something that the kernel lets go of when this process dies (a locked file), for C4."""
+    def hold(self, node: str) -> AbstractContextManager[Entries | None]:
+        """Hold something that the kernel lets go of when this process dies (a locked file), for C4.
+
+        What it gives notes which bodies were entered, where that survives the process; None: nowhere.
+        """
         ...
 
     def arrival(self, request: Request) -> Arrival:
@@ -502,6 +520,10 @@ class Store(Protocol):
 
     def is_dead(self, node: str) -> bool:
         """Whether the process of that node is surely gone; False when nobody can tell."""
+        ...
+
+    def entered(self, node: str) -> Collection[Entry] | None:
+        """C8: whose bodies a node that is dead had entered, of those that it still held; None when nobody can tell."""
         ...
 
     def is_frozen(self, node: str) -> bool:
@@ -606,6 +628,7 @@ class Launch(msgspec.Struct, eq=False):
     last_success_at: datetime | None = None  # of the worker, for the context
     span: Span | None = None  # where it is traced
     secrets: tuple[str, ...] = ()  # that its node masks in every run
+    entered: Callable[[], None] = lambda: None  # its body is about to be entered
     redaction: Redaction | None = None  # what must not be kept of what it says; None until it says something
     raised: Raised | None = None  # what its body raised in this process, for the log; nothing else may be about it
 

@@ -108,9 +108,10 @@ class Node:
     def log(self) -> str:
         return (self.folder / "log").read_text(encoding="utf-8", errors="replace")
 
-    def until(self, is_so: Callable[[], bool], else_: str) -> None:
+    def until(self, is_so: Callable[[], bool], else_: str, *, ends: bool = False) -> None:
+        """Until *is_so*; it must live meanwhile, unless it *ends*."""
         until_s = time.monotonic() + self.within_s
         while not is_so():
-            if self.process.poll() is not None or time.monotonic() > until_s:
+            if (self.process.poll() is not None and not ends) or time.monotonic() > until_s:
                 raise AssertionError(f"{else_}; exit code {self.process.poll()}\n{self.log}")
             time.sleep(0.02)

@@ -28,7 +28,7 @@ from shiftboss.executors.coroutine import CoroutineExecutor
 from shiftboss.executors.thread import ThreadExecutor
 from shiftboss.observe.log import log_events
 from shiftboss.observe.tracing import Tracing
-from shiftboss.ports import Executor, Store
+from shiftboss.ports import Entries, Executor, Store
 from shiftboss.stores.encoded import cipher_of
 from shiftboss.stores.urls import elsewhere
 
@@ -67,6 +67,7 @@ class NodeParts:
         self._closes_by_s = float("inf")
         self._stack.callback(store.close)
         self.node: Node | None = None
+        self.entries: Entries | None = None
         self.executors: dict[str, Executor] = {}
         self._coroutines: CoroutineExecutor | None = None
         self.watchdog: Watchdog | None = None
@@ -74,7 +75,7 @@ class NodeParts:
             self._open_executors(loop)
             self.node = self._make_node()
             self._hold = self._stack.enter_context(contextlib.ExitStack())
-            self._hold.enter_context(store.hold(self.node.id))
+            self.entries = self._hold.enter_context(store.hold(self.node.id))
             self._stack.enter_context(body_lines.kept())
 
     def _open_executors(self, loop: asyncio.AbstractEventLoop | None) -> None:
@@ -159,6 +160,7 @@ class NodeParts:
             resident_bytes=resident_bytes,
             shutdown_timeout_s=boss.shutdown_timeout_s,
             keep=boss.keep,
+            entries=self.entries,
             decodes=cipher_of(self.store).key_ids,
             keyring=keys_of(self.store, create=self.node is not None),
             owns_process=owns_process,

@@ -290,7 +290,7 @@ class Views:
         with self._session.read() as reader:
             snapshot = self._refreshed(reader)
             snapshot.worker(name)
-            self._mirror.load_lanes(snapshot.relations.component(name), reader)
+            self._mirror.load_lanes(snapshot.workers, reader)  # of others one may want the node to itself (C8)
             run = _next_run(snapshot, name)
             if run is not None:
                 self._look_at_payload(snapshot, run, reader)
@@ -302,7 +302,7 @@ class Views:
             snapshot = self._refreshed(reader)
             run = _one(reader, run_id)
             if run.worker in snapshot.workers:
-                self._mirror.load_lanes(snapshot.relations.component(run.worker), reader)
+                self._mirror.load_lanes(snapshot.workers, reader)  # as above
             self._look_at_payload(snapshot, run, reader)
         return self._explained(snapshot, run)
 

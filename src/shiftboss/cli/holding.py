@@ -24,6 +24,8 @@ def thing(hold: Hold) -> str:
             return hold.worker
         case holds.IsDisabled():
             return f"by {hold.by}"
+        case holds.MakesWay():
+            return hold.worker
         case holds.NoSlot() | holds.IsShed() | holds.IsDraining() | holds.OtherVersion():
             return hold.node
         case _:
@@ -74,6 +76,9 @@ def _fact(hold: Hold) -> str:
             return f"all {hold.slots} {hold.executor}{' ' if hold.executor else ''}slots are in use"
         case holds.IsShed():
             return f"holds back {hold.priority.label} runs: {hold.reason}"
+        case holds.MakesWay():
+            what = "has" if hold.runs else "waits to have"
+            return f"run {hold.run} {what} node {hold.node} to itself, since it was there when nodes went down"
         case holds.IsDraining():
             return "is shutting down and starts nothing new"
         case holds.OtherVersion():

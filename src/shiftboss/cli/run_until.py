@@ -30,6 +30,8 @@ PASSING = (
     holds.NoSlot,
     holds.RateReached,
     holds.IsShed,
+    holds.IsIsolated,
+    holds.MakesWay,
 )
 
 Until = Callable[[Engine], None]

@@ -19,13 +19,16 @@ from shiftboss.core.holds import (
     IsBlocked,
     IsDraining,
     IsEncoded,
+    IsIsolated,
     IsReserved,
     IsShed,
+    MakesWay,
     NoPermit,
     NoSlot,
     NotHere,
     OtherVersion,
 )
+from shiftboss.core.isolation import Company, is_isolated
 from shiftboss.core.lane import FORCED, QUEUES, RESCUED, Lane
 from shiftboss.core.model import Claim, Node, NodeMode, Run, Status
 from shiftboss.core.policy import Priority
@@ -96,6 +99,8 @@ class Decision:
     look_at: dict[str, datetime] = field(default_factory=dict)  # lane → when time alone may change something
     starved: set[str] = field(default_factory=set)  # lanes with runs that only lack a slot of this node
     held_by_nodes: set[str] = field(default_factory=set)  # lanes held by a node's shedding or a reservation
+    held_by_company: set[str] = field(default_factory=set)  # lanes held by what runs here, or is to run, alone (C8)
+    isolated: dict[str, Run] = field(default_factory=dict)  # lane → a run of it that lacks nothing but to be alone
 
     def look(self, lane: str, at: datetime | None) -> None:
         if at is not None:
@@ -105,13 +110,21 @@ class Decision:
 
 
 def decide(
-    snapshot: Snapshot, now: datetime, *, node: Node, room: Room, lanes: Collection[str], live: Collection[str]
+    snapshot: Snapshot,
+    now: datetime,
+    *,
+    node: Node,
+    room: Room,
+    lanes: Collection[str],
+    live: Collection[str],
+    isolated: Collection[Run] = (),
 ) -> Decision:
     """Choose among the due runs of *lanes* (whole components), up to the free slots of *node*.
 
-    *live* holds the ids of the nodes whose lease is good; only those can be waited for (B4).
+    *live* holds the ids of the nodes whose lease is good; only those can be waited for (B4).  *isolated* are the runs
+    of other lanes that lack nothing but to be alone on this node (C8).
     """
-    walk = Walk(snapshot, now, node=node, room=room, lanes=lanes, live=live)
+    walk = Walk(snapshot, now, node=node, room=room, lanes=lanes, live=live, isolated=isolated)
     for _ in walk.asks():
         if room.free <= 0:
             break
@@ -131,6 +144,7 @@ class Walk:
         room: Room,
         lanes: Collection[str],
         live: Collection[str],
+        isolated: Collection[Run] = (),
     ) -> None:
         self.view = View(snapshot, now)
         self.snapshot = snapshot
@@ -138,6 +152,7 @@ class Walk:
         self.node = node
         self.room = room
         self.live = live
+        self.company = Company(node, now, snapshot.running_on(node.id), waiting=isolated)
         self.decision = Decision()
         self._heap: list[tuple[Rank, int, Run, Iterator[Run] | None]] = []
         self._asked: set[int] = set()
@@ -226,6 +241,7 @@ class Walk:
             if not answer.holds:
                 self.decision.starved.add(run.worker)
             answer.hold(refusal)
+        self._ask_company(answer)
         if answer.holds:
             self.decision.holds[run.id] = tuple(answer.holds)
             self._note_wait(answer)
@@ -233,10 +249,23 @@ class Walk:
         self.room.take(executor, priority)
         self._granted.add(run.worker)
         self.decision.grants.append(Grant(run, answer.probe, answer.fallback, answer.degraded))
+        self.company.starts(replace(run, claim=Claim(node=self.node.id, fence=0, at=self.now)))
         if answer.state.disabled is not None or run.worker not in self.snapshot.relations.free:
             claim = Claim(node=self.node.id, fence=0, at=self.now, probe=answer.probe, fallback=answer.fallback)
             self.view.grant(replace(run, status=Status.RUNNING, claim=claim))  # for whoever is asked after it
         return answer
+
+    def _ask_company(self, answer: Ask) -> None:
+        """C8: asked last, for only a run that lacks nothing else makes others wait."""
+        run = answer.run
+        refusal = self.company.refusal(run)
+        if refusal is None:
+            return
+        if is_isolated(run) and all(isinstance(hold, NoSlot) for hold in answer.holds):
+            self.company.wants(run)
+            self.decision.isolated.setdefault(run.worker, run)
+        answer.hold(refusal)
+        self.decision.held_by_company.add(run.worker)
 
     def _ask_reservations(self, answer: Ask) -> None:
         """B4: no conflicting run of lower rank starts before one that has waited longer than its patience."""
@@ -261,6 +290,8 @@ class Walk:
             self.decision.look(run.worker, hold.until)
             if isinstance(hold, IsShed | IsReserved):
                 self.decision.held_by_nodes.add(run.worker)
+        if is_isolated(run):
+            return  # C8: it has a right of its own
         if not all(isinstance(hold, IsBlocked | NoPermit) for hold in _of_fleet(answer.holds)):
             return  # nothing of the fleet's holds it on: then it waits for another node, which must come to it
         patient_until = later(self._waits_since(run), answer.state.definition.patience_s)
@@ -295,7 +326,9 @@ class Walk:
             if answer.run.encoded_by and answer.run.encoded_by not in node.decodes:
                 continue
             room = self.room if node.id == self.node.id else room_of(self.snapshot, node)
-            if room.refusal(node, definition.executor, answer.priority) is None:
+            is_me = node.id == self.node.id
+            company = self.company if is_me else Company(node, self.now, self.snapshot.running_on(node.id))
+            if room.refusal(node, definition.executor, answer.priority) is None and company.refusal(answer.run) is None:
                 return True
         return False
 
@@ -313,7 +346,7 @@ def room_of(snapshot: Snapshot, node: Node) -> Room:
 
 def _of_fleet(holds: list[Hold]) -> tuple[Hold, ...]:
     """The holds that would hold on every node; what only this node says does not count against a reservation."""
-    own = (NoSlot, NotHere, OtherVersion, IsEncoded, IsDraining, IsShed)
+    own = (NoSlot, IsIsolated, MakesWay, NotHere, OtherVersion, IsEncoded, IsDraining, IsShed)
     return tuple(hold for hold in holds if not isinstance(hold, own))
 
 

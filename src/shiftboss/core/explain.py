@@ -14,6 +14,7 @@ from shiftboss.core.decide import Walk, room_of
 from shiftboss.core.gates import View, ask, ask_node
 from shiftboss.core.health import StoreTrouble
 from shiftboss.core.holds import Hold, IsUnreadable, NotHere, StoreTakesNothing
+from shiftboss.core.lane import RESCUED
 from shiftboss.core.model import Node, NodeMode, Run, Status
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.value import Value, replace
@@ -66,7 +67,7 @@ def _by_the_gates(snapshot: Snapshot, now: datetime, run: Run, live: Collection[
 def _on_node(
     snapshot: Snapshot, now: datetime, run: Run, node: Node, live: Collection[str]
 ) -> tuple[tuple[Hold, ...], int | None]:
-    lanes = snapshot.relations.component(run.worker)
+    lanes = _lanes(snapshot, run.worker)
     walk = Walk(snapshot, now, node=node, room=room_of(snapshot, node), lanes=lanes, live=live)
     ahead: int | None = None
     for answer in walk.asks():
@@ -77,6 +78,13 @@ def _on_node(
     answer = ask(View(snapshot, now), run)
     ask_node(node, answer)
     return tuple(answer.holds), ahead
+
+
+def _lanes(snapshot: Snapshot, name: str) -> set[str]:
+    """Its component, and those in which a run wants the node to itself (C8), as far as they were read."""
+    relations = snapshot.relations
+    asked = {lane for lane, runs in snapshot.lanes.items() if next(runs.heads(RESCUED), None) is not None}
+    return {member for each in (name, *asked) for member in relations.component(each) if member in snapshot.lanes}
 
 
 def _explanation(run: Run, holds: tuple[Hold, ...], behind: int | None) -> Explanation:

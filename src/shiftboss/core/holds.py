@@ -181,6 +181,35 @@ class NoSlot(Hold, frozen=True, tag="slots"):
         return f"all {self.slots} {what} of node {self.node} are in use"
 
 
+class IsIsolated(Hold, frozen=True, tag="isolated"):
+    """C8: it was there when nodes went down, so it runs alone until it has finished an attempt.  Accuses nobody."""
+
+    node: str = ""
+    rescues: int = 0
+
+    def __str__(self) -> str:
+        return (
+            f"waits until nothing else runs on node {self.node}: it took its node down {self.rescues} times, or was "
+            "there when that went down; alone it shows which"
+        )
+
+
+class MakesWay(Hold, frozen=True, tag="makes_way"):
+    """C8: a run that may have taken its node down has the node to itself; a minute at most."""
+
+    worker: str = ""
+    run: int = 0
+    node: str = ""
+    runs: bool = True  # or is it still to start
+
+    def __str__(self) -> str:
+        what = "has" if self.runs else "waits to have"
+        return (
+            f"{self.worker} run {self.run} {what} node {self.node} to itself, since it was there when nodes went down "
+            "(a minute at most)"
+        )
+
+
 class IsShed(Hold, frozen=True, tag="shed"):
     node: str = ""
     reason: str = ""
@@ -240,6 +269,8 @@ AnyHold = (
     | NoPermit
     | IsReserved
     | NoSlot
+    | IsIsolated
+    | MakesWay
     | IsShed
     | IsDraining
     | NotHere

@@ -13,9 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from shiftboss.core.isolation import is_isolated, lived_s
 from shiftboss.core.model import Run
 from shiftboss.core.policy import Priority
 from shiftboss.core.snapshot import Snapshot
+from shiftboss.core.value import EPOCH, later
 
 OFFSET = {
     Priority.CRITICAL: timedelta(0),
@@ -29,7 +31,12 @@ Lent = dict[str, list[tuple[datetime, Priority]]]  # worker → (for runs up to 
 
 
 def rank(run: Run, priority: Priority) -> Rank:
-    """Critical first, then by its place plus the priority's offset, then by id."""
+    """Critical first, then by its place plus the priority's offset, then by id.
+
+    Before them what must be alone (C8), the shortest-lived first: it tells the soonest.
+    """
+    if is_isolated(run):
+        return (-1, later(EPOCH, lived_s(run)), run.id)
     return (0 if priority is Priority.CRITICAL else 1, run.ranks_from + OFFSET[priority], run.id)
 
 

@@ -10,9 +10,9 @@ Rules of this file
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
-from typing import Any, assert_never
+from typing import Any, NamedTuple, assert_never
 
 from shiftboss.core import breaker as breakers
 from shiftboss.core.autodisable import counts, disable_automatically, enable_again, extend_probation
@@ -24,6 +24,8 @@ from shiftboss.core.events import (
     RunRescued,
     StaleReport,
 )
+from shiftboss.core.isolation import is_isolated
+from shiftboss.core.lane import MANY_RESCUES
 from shiftboss.core.lifecycle import move
 from shiftboss.core.model import (
     RING_SIZE,
@@ -318,24 +320,50 @@ def end_pending(draft: Draft, run: Run) -> None:
 
 
 def rescue(
-    snapshot: Snapshot, now: datetime, *, ids: Iterator[int], node: Node, by: str, process_is_gone: bool = False
+    snapshot: Snapshot,
+    now: datetime,
+    *,
+    ids: Iterator[int],
+    node: Node,
+    by: str,
+    process_is_gone: bool = False,
+    entered: Collection[tuple[int, int]] | None = None,
 ) -> tuple[Change, tuple[Run, ...]]:
     """C4, C8: give back every claim of a node that is gone, and forget the node.
 
-    *process_is_gone*: that is known; else only that its lease has ended.
+    *process_is_gone*: that is known; else only that its lease has ended.  *entered*: (run, fence) of the claims whose
+    bodies had been entered; None when nobody can tell, and then they all count as entered.
     """
     draft = Draft(snapshot, now, ids)
     runs = tuple(run for run in snapshot.running_on(node.id) if run.unreadable is None)
     if node.unreadable is not None:
         draft.set_aside(SetAside.of(node.unreadable, at=now, by=by, note="its process is gone", leaves=False))
+    there = {run.id for run in runs if _was_there(run, entered)}
     for run in runs:
-        _rescue(draft, run, node, process_is_gone=process_is_gone)
+        end = NodeEnd(node, process_is_gone, was_there=run.id in there, was_alone=there == {run.id})
+        _rescue(draft, run, end)
     draft.emit(NodeLeft(at=now, node=node.id, name=node.name, lost=True))
     change = draft.change()
     return replace(change, gone_nodes=(node.id,)), runs
 
 
-def _rescue(draft: Draft, run: Run, node: Node, *, process_is_gone: bool) -> None:
+def _was_there(run: Run, entered: Collection[tuple[int, int]] | None) -> bool:
+    """C8: whether its body had been entered; where nobody can tell it had."""
+    claim = run.claim
+    return claim is None or entered is None or (run.id, claim.fence) in entered
+
+
+class NodeEnd(NamedTuple):
+    """How a node ended, as far as one of its runs has to do with it."""
+
+    node: Node
+    process_is_gone: bool
+    was_there: bool  # its body had been entered
+    was_alone: bool  # and no other one
+
+
+def _rescue(draft: Draft, run: Run, end: NodeEnd) -> None:
+    node, process_is_gone = end.node, end.process_is_gone
     definition = draft.worker(run.worker).definition
     claim = run.claim
     cause = _outlived(run) or Cause.RESCUED
@@ -349,15 +377,21 @@ def _rescue(draft: Draft, run: Run, node: Node, *, process_is_gone: bool) -> Non
     if run.cancel is not None:
         _cancel(draft, run)
         return
+    if not end.was_there:  # C8: it has nothing to do with it
+        _put_rescued(draft, run, node, due_at=draft.now, rescues=run.rescues)
+        return
     if definition.at_most_once:
         _die(draft, run, Cause.LOST, replace(error, message=error.message + "; at_most_once forbids a repetition"))
         return
-    rescues = run.rescues + 1
+    rescues = run.rescues + (end.was_alone or not is_isolated(run))
     if rescues >= MAX_RESCUES:
         _die(draft, run, Cause.CRASH_LOOP, Error(type="CrashLoop", message=_rescue_loop(run, rescues)))
         return
     delay_s = 0.0 if rescues == 1 else back_off_s(definition.retry, run.id, rescues - 1)
-    due_at = later(draft.now, delay_s)
+    _put_rescued(draft, run, node, due_at=later(draft.now, delay_s), rescues=rescues)
+
+
+def _put_rescued(draft: Draft, run: Run, node: Node, *, due_at: datetime, rescues: int) -> None:
     draft.put(_pending_again(run, due_at=due_at, rescues=rescues))
     draft.emit(RunRescued(at=draft.now, worker=run.worker, run=run.id, lost_node=node.name, due_at=due_at))
 
@@ -371,7 +405,7 @@ def _lost(node: Node, *, process_is_gone: bool) -> Error:
 
 def _rescue_loop(run: Run, rescues: int) -> str:
     """C8: what is known of the ends that its nodes came to."""
-    said = f"rescued {rescues} times in a row without finishing an attempt"
+    said = f"rescued {rescues} times in a row without finishing an attempt, {rescues - MANY_RESCUES} of them alone"
     rescued = [attempt for attempt in run.attempts if attempt.cause is Cause.RESCUED][-rescues:]
     unknown = sum(attempt.error is not None and attempt.error.type == "LeaseEnded" for attempt in rescued)
     if not unknown:

@@ -3,7 +3,7 @@
 Rules of this file
 - One instant a lane, the earliest that is known; a lane that was just looked at has only what the look found.
 - Lanes that lacked nothing but a slot are kept aside until one is free; those held by what nodes are, until a node
-  comes, goes, sheds or drains.
+  comes, goes, sheds or drains; those held by what runs here alone, until that changes (C8).
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import heapq
 from collections.abc import Iterable
 from datetime import datetime
 
+from shiftboss.core.model import Run
+
 
 class Agenda:
     def __init__(self) -> None:
@@ -19,6 +21,8 @@ class Agenda:
         self._heap: list[tuple[datetime, str]] = []
         self.starved: set[str] = set()
         self.held_by_nodes: set[str] = set()
+        self.held_by_company: set[str] = set()
+        self.isolated: dict[str, Run] = {}  # lane → a run of it that lacks nothing but to be alone here
 
     def look_at(self, lane: str, at: datetime) -> None:
         """Look at *lane* not later than *at*."""
@@ -33,6 +37,7 @@ class Agenda:
             self._at.pop(lane, None)
         self.starved.difference_update(lanes)
         self.held_by_nodes.difference_update(lanes)
+        self.held_by_company.difference_update(lanes)
 
     def due(self, now: datetime) -> set[str]:
         """The lanes whose instant has come; they are taken off."""
@@ -58,3 +63,5 @@ class Agenda:
         self._heap.clear()
         self.starved.clear()
         self.held_by_nodes.clear()
+        self.held_by_company.clear()
+        self.isolated.clear()

@@ -21,6 +21,7 @@ from shiftboss.core.clock_step import STEP_US, clock_was_set, scheduled, went_ba
 from shiftboss.core.decide import Decision, Grant, decide, room_of
 from shiftboss.core.events import Event
 from shiftboss.core.fleet import Processes, leases_held, live_nodes, lost_nodes
+from shiftboss.core.isolation import is_isolated
 from shiftboss.core.lane import QUEUES, Lane
 from shiftboss.core.model import ClockMark, Node, NodeMode, Origin, Run, Shed
 from shiftboss.core.opaque import OpaqueBytes
@@ -37,7 +38,7 @@ from shiftboss.engine.mirror import Mirror
 from shiftboss.engine.writer import Writer
 from shiftboss.errors import CallerError, OperatorError, StoreRejected
 from shiftboss.logs import get_logger
-from shiftboss.ports import Reader, Session, Transaction
+from shiftboss.ports import Entry, Reader, Session, Transaction
 
 log = get_logger("shiftboss.engine")
 
@@ -95,7 +96,9 @@ class Cycle:
         self._appetite = Appetite(clock.elapsed_s)
         self.may_start: Callable[[], bool] = lambda: True  # the lease is trusted (C3)
         self._watch = ClockWatch(clock)
+        self.entered: Callable[[str], Collection[Entry] | None] = lambda node: None  # of a node whose process is gone
         self._nodes_seen: dict[str, tuple[NodeMode, Shed]] = {}
+        self._company_seen: tuple[object, ...] = ()
         self._arrivals_wait = False
         self._arrivals_limit = MAX_ARRIVALS
         self._arrivals_after_s = float("-inf")
@@ -201,6 +204,7 @@ class Cycle:
         self.owes_look = False  # also when there is nothing to see: else no turn would have facts again
         now = self.clock.now()
         self.snapshot.touched.update(self.agenda.due(now))
+        self._look_at_company()
         if not self.snapshot.touched and not self.session.changed_elsewhere() and not self._starved_may_start():
             return turn
         self._look_after_s = self.clock.elapsed_s() + LOOK_GAP_S
@@ -405,13 +409,17 @@ class Cycle:
                 writer.flush()
                 self.mirror.load_lanes(lanes, tx)
             is_gone = node.id in processes.dead or node.boot != me.boot  # else only that its lease has ended is known
-            change, _ = rescue(self.snapshot, now, ids=ids, node=node, by=me.id, process_is_gone=is_gone)
+            entered = self.entered(node.id) if node.id in processes.dead else None
+            change, _ = rescue(
+                self.snapshot, now, ids=ids, node=node, by=me.id, process_is_gone=is_gone, entered=entered
+            )
             writer.take(change)
 
     def _lanes_to_look_at(self, held: frozenset[int] | None = None) -> set[str]:
         """Whole components of whatever was touched; lanes that starved, when a slot is free.  Of the *held* parts."""
         if self.node is None:
             return set()
+        self._look_at_company()
         nodes = {node.id: (node.mode, node.shed) for node in self.snapshot.nodes.values()}
         if nodes != self._nodes_seen:
             self._nodes_seen = nodes
@@ -423,6 +431,17 @@ class Cycle:
             if name not in lanes and (held is None or relations.parts.get(name) in held):
                 lanes.update(relations.component(name))
         return lanes
+
+    def _look_at_company(self) -> None:
+        """C8: who is held by what runs here, or is to run here, alone is looked at when that has changed."""
+        if self.node is None or not self.agenda.held_by_company:
+            return
+        running = list(self.snapshot.running_on(self.node.id))
+        alone = tuple(run.id for run in running if is_isolated(run))
+        company = (not running, alone, tuple(run.id for run in self.agenda.isolated.values()))
+        if company != self._company_seen:
+            self._company_seen = company
+            self.snapshot.touched.update(self.agenda.held_by_company & self.snapshot.workers.keys())
 
     def _starved_may_start(self) -> bool:
         return bool(self.agenda.starved) and self._free_slots() > 0
@@ -446,7 +465,12 @@ class Cycle:
         if room.free <= 0:
             return None
         live = live_nodes(self.snapshot, boot=self.clock.boot, lease_s=self.clock.lease_s())
-        return decide(self.snapshot, now, node=node, room=room, lanes=lanes, live=live)
+        for lane in lanes:
+            self.agenda.isolated.pop(lane, None)
+        isolated = list(self.agenda.isolated.values())
+        decision = decide(self.snapshot, now, node=node, room=room, lanes=lanes, live=live, isolated=isolated)
+        self.agenda.isolated.update(decision.isolated)
+        return decision
 
     def _claim(
         self, decision: Decision | None, now: datetime, ids: Iterator[int], writer: Writer, tx: Transaction
@@ -531,6 +555,7 @@ class Cycle:
             self.agenda.look_at(looked, at)
         self.agenda.starved.update(decision.starved)
         self.agenda.held_by_nodes.update(decision.held_by_nodes)
+        self.agenda.held_by_company.update(decision.held_by_company)
         now = self.clock.now()
         for name in {run.worker for run in (*decision.skips, *(grant.run for grant in decision.grants))}:
             lane = self.snapshot.lanes.get(name)

@@ -41,7 +41,7 @@ from shiftboss.engine.waiters import Waiters
 from shiftboss.engine.watchdog import Watchdog
 from shiftboss.errors import CallerError, NotAllowed, OperatorError, ShiftbossError, StoreFull, StoreUnavailable
 from shiftboss.logs import get_logger
-from shiftboss.ports import Body, Executor, Launch, Raised, Session, StopReason, Store
+from shiftboss.ports import Body, Entries, Executor, Launch, Raised, Session, StopReason, Store
 
 log = get_logger("shiftboss.engine")
 
@@ -90,6 +90,7 @@ class Engine:
         resident_bytes: Callable[[], int] = lambda: 0,
         shutdown_timeout_s: float = 25.0,
         keep: Keep = KEEP,
+        entries: Entries | None = None,
         decodes: Sequence[str] = (),
         keyring: Keyring | None = None,
         owns_process: bool = False,
@@ -138,6 +139,7 @@ class Engine:
             code_version=node.code_version if node is not None else "",
             traced=traced,
             secrets=secrets,
+            entries=entries,
         )
         self._waiters = Waiters()
         self._wake = threading.Event()  # set with every ring; what the back-off waits for
@@ -319,6 +321,7 @@ class Engine:
                 self._declare_new()
             self._epoch = self._cycle.mirror.epoch
             return
+        self._cycle.entered = self._store.entered
         self._cycle.may_start = lambda: self._lease.is_trusted and self._store.trouble is None
         self._join(self._node, self._declaring)
         self._renew(joining=True)

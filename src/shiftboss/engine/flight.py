@@ -38,7 +38,7 @@ from shiftboss.engine.cycle import Launchable
 from shiftboss.engine.fact import Fact, logged, noted, reported
 from shiftboss.engine.redacting import redacted, said_without_secrets
 from shiftboss.logs import get_logger
-from shiftboss.ports import Body, Executor, Launch, Raised, StopReason
+from shiftboss.ports import Body, Entries, Executor, Launch, Raised, StopReason
 
 log = get_logger("shiftboss.engine")
 
@@ -69,6 +69,7 @@ class Flights:
         code_version: str,
         traced: Callable[[Launch], None] = lambda launch: None,
         secrets: tuple[str, ...] = (),
+        entries: Entries | None = None,
     ) -> None:
         self._node = node
         self._clock = clock
@@ -79,6 +80,7 @@ class Flights:
         self._code_version = code_version
         self._traced = traced
         self._secrets = secrets
+        self._entries = entries
         self._flights: dict[int, Launch] = {}  # the newest attempt of each run
         self._older: dict[Key, Launch] = {}  # earlier attempts of those runs, until their reports were applied
         self._orphans: dict[Key, float] = {}  # claims that were lost while their bodies run → until when they matter
@@ -120,6 +122,7 @@ class Flights:
                 timeout_s=definition.timeout_s if run.deadline_at is None else _timeout_s(run, definition.timeout_s),
                 last_success_at=snapshot.record(name).last_success_at,
                 secrets=self._secrets,
+                entered=partial(self._entered, run.id, fence),
             )
             self._traced(launch)
             earlier = self._flights.get(run.id)
@@ -248,6 +251,8 @@ class Flights:
             self._told.pop(key, None)
             self._orphans.pop(key, None)
             self._older.pop(key, None)
+            if self._entries is not None:
+                self._entries.forget(*key)
             launch = self._flights.get(report.run)
             if launch is not None and _fence(launch.run) == report.fence:
                 del self._flights[report.run]
@@ -311,6 +316,11 @@ class Flights:
             self._put(logged(self._node, tuple(lines)))
 
     # called by executors, from their threads
+
+    def _entered(self, run_id: int, fence: int) -> None:
+        """C8: noted where it survives this process, for whoever rescues the run."""
+        if self._entries is not None:
+            self._entries.note(run_id, fence)
 
     def _report(self, run_id: int, fence: int, outcome: Outcome, duration_s: float) -> None:
         launch = self._of(run_id, fence)

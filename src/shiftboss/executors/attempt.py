@@ -71,6 +71,7 @@ class Attempt:
 
     def begin(self, now_s: float) -> None:
         self.began_s = now_s
+        self.launch.entered()
         if self.launch.timeout_s is not None:
             self.look_at_s = now_s + self.launch.timeout_s
 

@@ -21,7 +21,7 @@ from shiftboss.core.control import Request
 from shiftboss.core.events import StoreRestored
 from shiftboss.core.lives import Counted, next_life
 from shiftboss.errors import ConfigurationError, Forked, InternalError, NotStarted
-from shiftboss.ports import NO_SERVER, Arrival, Reader, Schema, Wanted
+from shiftboss.ports import NO_SERVER, Arrival, Entry, Reader, Schema, Wanted
 from shiftboss.stores.memory_reads import MemoryReader, MemoryTransaction
 from shiftboss.stores.memory_tables import Tables
 
@@ -50,6 +50,7 @@ class MemoryStore:
         self.is_busy = False
         self._sessions: list[MemorySession] = []
         self._dead: set[str] = set()
+        self._entries: dict[str, MemoryEntries] = {}
         self.frozen: set[str] = set()  # for simulations: whose process lives while its engine stands still
 
     def open(self, *, create: bool) -> None:
@@ -69,10 +70,11 @@ class MemoryStore:
         return Schema(None, 1)
 
     @contextmanager
-    def hold(self, node: str) -> Iterator[None]:
+    def hold(self, node: str) -> Iterator[MemoryEntries]:
         self._dead.discard(node)
+        self._entries[node] = MemoryEntries()
         try:
-            yield
+            yield self._entries[node]
         finally:
             self._dead.add(node)
 
@@ -81,6 +83,10 @@ class MemoryStore:
 
     def is_dead(self, node: str) -> bool:
         return node in self._dead
+
+    def entered(self, node: str) -> Collection[Entry] | None:
+        entries = self._entries.get(node)
+        return None if entries is None or node not in self._dead else entries.noted
 
     def is_frozen(self, node: str) -> bool:
         return node in self.frozen
@@ -125,6 +131,19 @@ class MemoryStore:
     def closed(self, session: MemorySession) -> None:
         with self.lock:
             self._sessions = [other for other in self._sessions if other is not session]
+
+
+class MemoryEntries:
+    """Implements `ports.Entries`."""
+
+    def __init__(self) -> None:
+        self.noted: set[Entry] = set()
+
+    def note(self, run_id: int, fence: int) -> None:
+        self.noted.add((run_id, fence))
+
+    def forget(self, run_id: int, fence: int) -> None:
+        self.noted.discard((run_id, fence))
 
 
 class MemorySession:

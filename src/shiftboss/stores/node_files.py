@@ -7,6 +7,7 @@ Rules of this file
   time: questions about own nodes are answered from a registry of the whole process.
 - It says which process that is: of one that lives and is silent the neighbours can tell whether it goes on.  It says so
   no more once the engine has ended: then its lease alone decides.
+- Behind that it notes the bodies that its node enters, for whoever rescues their runs (entry_file.py).
 - No file means "cannot tell", never "dead": somebody may have deleted the folder under living nodes.
 - A dead node's file stays until its row is gone: whoever asks, and however often, gets the same answer.  Files without
   a row are swept when the next node starts.
@@ -21,7 +22,9 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from shiftboss.ports import Entries, Entry
 from shiftboss.stores import file_locks, file_modes, process_state
+from shiftboss.stores.entry_file import MAX_BYTES, EntryFile, entries_in
 from shiftboss.stores.file_locks import HAS_LOCKS, WHOLE
 
 if HAS_LOCKS:  # not on Windows: nobody can tell there, leases decide
@@ -45,15 +48,15 @@ class NodeFiles:
         self._descriptors: dict[str, int] = {}  # of own nodes whose engine has not ended
 
     @contextmanager
-    def hold(self, node: str) -> Iterator[None]:
-        """Keep the file of *node* locked."""
+    def hold(self, node: str) -> Iterator[Entries | None]:
+        """Keep the file of *node* locked, and note in it which bodies are entered."""
         if not HAS_LOCKS:
-            yield
+            yield None
             return
         self._sweep()
         held = self._take(node)
         try:
-            yield
+            yield EntryFile(held[1])
         except GeneratorExit:  # never closed, collected while the interpreter ends: the kernel lets go
             raise
         except BaseException:
@@ -69,13 +72,28 @@ class NodeFiles:
         """Whether that process surely lives and is neither stopped nor traced.  For nodes that are silent."""
         return file_locks.HAS_OFD and process_state.goes_on(self._identity(self._path(node)))
 
+    def entered(self, node: str) -> Collection[Entry] | None:
+        """Whose bodies a dead *node* had entered, among those that it held; None when nobody can tell."""
+        if not self.is_dead(node):
+            return None
+        try:
+            descriptor = file_locks.open_file(self._path(node), os.O_RDONLY)
+        except OSError:
+            return None
+        try:
+            return entries_in(os.pread(descriptor, MAX_BYTES, 0))
+        except OSError:
+            return None
+        finally:
+            file_locks.close_file(descriptor)
+
     def engine_ended(self, node: str) -> None:
         """Nobody takes that node for frozen any more, although its process may live."""
         with _lock:
             descriptor = self._descriptors.pop(node, None)
             if descriptor is not None:
-                with suppress(OSError):  # what cannot be shortened is believed up to the limit
-                    os.ftruncate(descriptor, 0)
+                with suppress(OSError):  # what cannot be written over is believed up to the limit
+                    os.pwrite(descriptor, b"\n" * MAX_IDENTITY_BYTES, 0)
 
     def all_see(self) -> bool:
         """Whether every neighbour could tell of a node of this process that it is frozen."""
@@ -94,7 +112,7 @@ class NodeFiles:
         except OSError:
             return ""
         try:
-            return os.read(descriptor, MAX_IDENTITY_BYTES).decode("ascii", "replace").strip()
+            return os.read(descriptor, MAX_IDENTITY_BYTES).decode("ascii", "replace").partition("\n")[0].strip()
         except OSError:
             return ""
         finally:

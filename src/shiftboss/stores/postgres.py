@@ -113,7 +113,7 @@ class PostgresStore:
         self._check()
         self._holds += 1
         try:
-            yield
+            yield None
         finally:
             self._holds -= 1
             if not self._holds:
@@ -128,6 +128,9 @@ class PostgresStore:
     def is_dead(self, node: str) -> bool:
         self._check()
         return False
+
+    def entered(self, node: str) -> None:
+        """Its machine may be another one: nobody can tell."""
 
     def is_frozen(self, node: str) -> bool:
         self._check()

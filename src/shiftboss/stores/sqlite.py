@@ -23,7 +23,7 @@ from shiftboss.core.control import Request
 from shiftboss.core.lives import Counted, furthest
 from shiftboss.errors import ConfigurationError, Forked, NotStarted, ShiftbossError, StoreReadOnly
 from shiftboss.logs import get_logger
-from shiftboss.ports import NO_SERVER, Arrival, Schema
+from shiftboss.ports import NO_SERVER, Arrival, Entries, Entry, Schema
 from shiftboss.stores import file_locks, fork_gate, shapes, sqlite_errors, sqlite_readers, sqlite_schema
 from shiftboss.stores.node_files import NodeFiles
 from shiftboss.stores.reserve import ENOUGH_BYTES, Reserve
@@ -168,12 +168,12 @@ class SqliteStore:
     # ── nodes ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @contextmanager
-    def hold(self, node: str) -> Iterator[None]:
+    def hold(self, node: str) -> Iterator[Entries | None]:
         """Raises StoreReadOnly or StoreFull when the lock file cannot be made."""
         self._check()
         with ExitStack() as stack:
             try:
-                stack.enter_context(self._nodes.hold(node))
+                entries = stack.enter_context(self._nodes.hold(node))
             except OSError as error:
                 if error.errno == errno.ENOSPC:
                     raise sqlite_errors.full(self._path) from error
@@ -182,7 +182,7 @@ class SqliteStore:
                 ) from error
             self._note_at_s = 0.0
             try:
-                yield
+                yield entries
             finally:
                 self._note_at_s = float("inf")
                 if self._seen.number > self._notes.read().number:
@@ -194,6 +194,10 @@ class SqliteStore:
     def is_dead(self, node: str) -> bool:
         self._check()
         return self._nodes.is_dead(node)
+
+    def entered(self, node: str) -> Collection[Entry] | None:
+        self._check()
+        return self._nodes.entered(node)
 
     def is_frozen(self, node: str) -> bool:
         self._check()

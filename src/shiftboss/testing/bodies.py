@@ -31,6 +31,7 @@ class Plan:
     duration_s: float | None = 0.0
     outcome: Outcome = SUCCESS
     stops_after_s: float | None = 0.0
+    takes_node: bool = False  # it ends its process, and every other body there with it
 
 
 class Model(Protocol):
@@ -91,14 +92,21 @@ class SimExecutor:
 
     def start(self, launches: Iterable[Launch]) -> None:
         for launch in launches:
+            if self.node.is_gone:
+                return  # a body has ended it
             claim = launch.run.claim
             self.entered(launch)
+            launch.entered()
             flying = Flying(launch, self.model.plan(launch), self.node.clock.elapsed_us)
             self._flying[launch.run.id, claim.fence if claim is not None else 0] = flying
             duration_s, timeout_s = flying.plan.duration_s, launch.timeout_s
             if timeout_s is not None and (duration_s is None or duration_s > timeout_s):
                 self._after(timeout_s, flying, partial(self._tell, flying, TIMEOUT))
-            if duration_s is not None:
+            if flying.plan.takes_node and not duration_s:
+                self.node.fall()
+            elif flying.plan.takes_node and duration_s is not None:
+                self._after(duration_s, flying, self.node.fall)
+            elif duration_s is not None:
                 self._after(duration_s, flying, partial(self.end, flying, flying.plan.outcome))
 
     def stop(self, run_id: int, fence: int, reason: StopReason) -> None:

@@ -138,7 +138,9 @@ class History:
         self.failures: Counter[int] = Counter()  # run → attempts that count
         self.failed_s: dict[int, float] = {}  # run → when the last of these ended, in elapsed time
         self.declared_s: dict[str, float] = {}  # worker → when it was declared last
-        self.rescues: Counter[int] = Counter()  # run → in a row
+        self.rescues: Counter[int] = Counter()  # run → in a row, of those that count (C8)
+        self.entered: set[tuple[int, int]] = set()  # (run, fence) of every body that was
+        self.condemned: set[int] = set()  # runs with a last rescue that may end them: nobody else was there
         self.crashes: Counter[int] = Counter()  # likewise
         self.bodies: Counter[int] = Counter()  # run → bodies entered
         self.outlived: set[tuple[int, int]] = set()  # (run, fence) of those that were told that their time was up (B6)
@@ -192,6 +194,7 @@ class History:
         if claim is None:
             return
         self.bodies[run.id] += 1
+        self.entered.add((run.id, claim.fence))
         stored = self.running.get(run.id)
         if stored is None or stored.claim is None or stored.claim.fence != claim.fence:
             self.violate("C3", f"the body of run {run.id} is entered without a claim that holds")
@@ -404,11 +407,23 @@ class History:
         elif end.cause not in HANDED_BACK:
             self.crashes[run.id] = 0
         if end.cause is Cause.RESCUED:
-            self.rescues[run.id] += 1
+            there = self._there(end, told)
+            was_alone = there == {run.id}
+            if run.id in there and (was_alone or self.rescues[run.id] < 2):
+                self.rescues[run.id] += 1
+            (self.condemned.add if was_alone else self.condemned.discard)(run.id)
         elif end.cause is not Cause.INTERRUPTED:
             self.rescues[run.id] = 0
         if end.cause is None:
             self.succeeded[run.worker] = (told.at, end.claim.at)
+
+    def _there(self, end: End, told: Commit) -> set[int]:
+        """C8: whose bodies its node had entered, as far as anybody can tell; else all that it had claimed."""
+        node = end.claim.node
+        ends = [other for other in told.ends if other.claim.node == node and node in told.gone_nodes]
+        return {
+            other.run.id for other in ends if node not in self.dead or (other.run.id, other.claim.fence) in self.entered
+        }
 
     def _count_verdict(self, run: Run) -> None:
         """D2: by `occurs_at`, then id, among those that started or were skipped by D5."""

@@ -23,7 +23,7 @@ from shiftboss.testing.history import (
     Violation,
 )
 from shiftboss.testing.judge import FORGIVEN, Judge, place
-from shiftboss.testing.precedence import priorities, reservations, slots
+from shiftboss.testing.precedence import isolation, priorities, reservations, slots
 from shiftboss.testing.standing import afters, iterations, occurrences
 
 MOVES = {  # S, written out once more
@@ -194,6 +194,11 @@ def attempts(history: History, told: Commit) -> Iterator[Violation]:
         run, retry = end.run, history.workers[end.run.worker].definition.retry
         if history.rescues[run.id] >= MAX_RESCUES and run.status is not Status.DEAD and run.cancel is None:
             yield Violation("C8", told.at, f"run {run.id} was rescued {history.rescues[run.id]} times in a row")
+        is_condemned = history.rescues[run.id] >= MAX_RESCUES and run.id in history.condemned
+        if run.cause is Cause.CRASH_LOOP and end.cause is Cause.RESCUED and not is_condemned:
+            yield Violation("C8", told.at, f"run {run.id} is dead, and others were there as well")
+        if end.cause in HANDED_BACK and run.status is Status.PENDING and run.rescues != history.rescues[run.id]:
+            yield Violation("C8", told.at, f"run {run.id} was there {history.rescues[run.id]} times, not {run.rescues}")
         if history.crashes[run.id] >= MAX_CRASHES and run.status is not Status.DEAD and run.cancel is None:
             yield Violation("R4", told.at, f"run {run.id} crashed {history.crashes[run.id]} times in a row")
         if end.cause in FAILURES and run.status is Status.PENDING:
@@ -291,6 +296,7 @@ PREDICATES: tuple[Predicate, ...] = (
     afters,
     ends,
     records,
+    isolation,
     slots,
     priorities,
     reservations,

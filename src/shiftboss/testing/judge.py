@@ -8,7 +8,7 @@ Rules of this file
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from shiftboss.core.lane import FORCED, RESCUED, queue_of
 from shiftboss.core.model import BreakerMode, Node, NodeMode, Origin, Run, Shed, Status, WorkerState
@@ -20,6 +20,9 @@ FORGIVEN = 1e-3  # of a token: starts are allowed a microsecond's share early (B
 WAITS_FOR_BODIES = {"blocks", "uses"}  # holds after which a run may reserve (B4)
 OFFSET_S = {Priority.CRITICAL: 0, Priority.HIGH: 0, Priority.NORMAL: 60, Priority.LOW: 600}  # P2
 KEPT_OF = 5  # P3
+ALONE_FROM = 2  # C8: rescues
+QUIET_S, PERIOD_S, SETTLED_S = 60.0, 80.0, 5.0  # C8: of a node's time
+MAKES_WAY_S, ALONE_WITHIN_S = 160.0, 600.0  # C8: after that nobody makes way, and it starts beside others
 
 Rank = tuple[int, datetime, int]
 
@@ -195,6 +198,8 @@ class Judge:
 
     def rank(self, run: Run, priority: Priority | None = None) -> Rank:
         """P2."""
+        if run.rescues >= ALONE_FROM:
+            return (-1, datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=_lived_s(run)), run.id)
         priority = run.priority if priority is None else priority
         stood_at = place(run)[0] + timedelta(seconds=OFFSET_S[priority])
         return (0 if priority is Priority.CRITICAL else 1, stood_at, run.id)
@@ -270,6 +275,8 @@ class Judge:
             yield run, before
             if not self._is_pending(run):
                 continue
+            if run.rescues >= ALONE_FROM:
+                continue  # C8: it has a right of its own
             definition = self.history.workers[run.worker].definition
             started_at = self.history.started.get(run.worker, run.due_at) if surely else run.due_at
             if max(run.due_at, started_at) + timedelta(seconds=definition.patience_s) > self.now:
@@ -322,9 +329,9 @@ class Judge:
 
     def has_room(self, node: Node, run: Run, *, priority: Priority | None = None) -> bool:
         """Whether *node* could start *run* as far as its slots go (P3)."""
-        if not self.can_run(node, run, priority=priority):
+        if not self.can_run(node, run, priority=priority) or self.keeps_apart(node, run):
             return False
-        claims = [other for other in self.history.running.values() if self._is_on(node, other)]
+        claims = self._on(node)
         executor = self.history.workers[run.worker].definition.executor
         same = [o for o in claims if self.history.workers[o.worker].definition.executor == executor]
         if len(claims) >= node.slots or len(same) >= node.executors.get(executor, node.slots):
@@ -334,8 +341,51 @@ class Judge:
         low = sum(1 for other in claims if other.priority < Priority.HIGH)
         return low < node.slots - node.slots // KEPT_OF
 
+    def keeps_apart(self, node: Node, run: Run) -> bool:
+        """C8: whether *run* may not start on *node* now, for what runs there, or wants to, alone."""
+        return self.stands_apart(node, run) or (self._is_quiet(node, 0.0) and self._is_wanted(node, run))
+
+    def stands_apart(self, node: Node, run: Run) -> bool:
+        """The same, by what runs there."""
+        others = [other for other in self._on(node) if other.id != run.id]
+        if run.rescues >= ALONE_FROM:
+            if run.due_at + timedelta(seconds=ALONE_WITHIN_S) <= self.now:
+                return False
+            return bool(others) or not (self._is_quiet(node, 0.0) and self._is_quiet(node, _lived_s(run)))
+        return self._is_quiet(node, 0.0) and any(self._is_guarded(other) for other in others)
+
+    def _is_quiet(self, node: Node, after_s: float) -> bool:
+        began_s = (self.now - node.started_at).total_seconds()
+        phase_s = (began_s % PERIOD_S + after_s) % PERIOD_S
+        in_this_one = began_s % PERIOD_S + after_s < QUIET_S
+        return in_this_one or (after_s > 0 and SETTLED_S <= phase_s < QUIET_S)
+
+    def _is_guarded(self, run: Run) -> bool:
+        if run.rescues < ALONE_FROM or run.claim is None:
+            return False
+        age_s, lived_s = (self.now - run.claim.at).total_seconds(), _lived_s(run)
+        return age_s < lived_s and (age_s < QUIET_S or lived_s - age_s <= QUIET_S)
+
+    def _is_wanted(self, node: Node, run: Run) -> bool:
+        if run.rescues >= ALONE_FROM:
+            return False
+        isolated = (other for other in self.due() if other.rescues >= ALONE_FROM and other.id != run.id)
+        return any(
+            other.due_at + timedelta(seconds=MAKES_WAY_S) > self.now
+            and self.can_run(node, other)
+            and not self.reasons(other) - {"rate"}
+            for other in isolated
+        )
+
+    def _on(self, node: Node) -> list[Run]:
+        return [other for other in self.history.running.values() if self._is_on(node, other)]
+
     def _is_on(self, node: Node, run: Run) -> bool:
         return run.claim is not None and run.claim.node == node.id and run.id not in self._waiting
+
+
+def _lived_s(run: Run) -> float:
+    return max((attempt.duration_s for attempt in run.attempts), default=0.0)
 
 
 def place(run: Run) -> tuple[datetime, int]:

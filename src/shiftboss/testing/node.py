@@ -96,6 +96,7 @@ class SimNode:
         self.asked_s = 0.0  # when it asked for its last renewal
         self.wakes_us: int | None = None
         self.held = ExitStack()  # what the kernel lets go of when the process dies
+        self.entries = self.held.enter_context(sim.store.hold(node.id))
         self.lease = Lease(sim.clock)
         self.neighbours = Neighbours(sim.store, sim.clock, node.id)
         self.cycle = Cycle(session, sim.clock, node)
@@ -120,7 +121,10 @@ class SimNode:
             kinds=kinds,
             put=self.put,
             code_version=node.code_version,
+            entries=self.entries,
         )
+        self.cycle.entered = sim.store.entered
+        self.fall: Callable[[], None] = lambda: sim.crash(self)  # what a body does that ends its process
         self._shutdown = Shutdown()
         self._announced = Phase.RUNNING
         self._owns_process = True
@@ -130,6 +134,10 @@ class SimNode:
     @property
     def id(self) -> str:
         return self.node.id
+
+    @property
+    def is_gone(self) -> bool:
+        return self.state is State.GONE
 
     @property
     def is_serving(self) -> bool:

@@ -12,7 +12,7 @@ from shiftboss.core.graph import Relations
 from shiftboss.core.model import Node, Run
 from shiftboss.core.policy import Priority
 from shiftboss.testing.history import Commit, History, Violation
-from shiftboss.testing.judge import KEPT_OF, Judge
+from shiftboss.testing.judge import ALONE_FROM, KEPT_OF, Judge
 
 
 def _in_one_part(history: History, run: Run, other: Run) -> bool:
@@ -39,6 +39,22 @@ def slots(history: History, told: Commit) -> Iterator[Violation]:
             yield Violation("P3", told.at, f"{node.id} gave a kept slot to run {run.id}, {run.priority.label}")
 
 
+def isolation(history: History, told: Commit) -> Iterator[Violation]:
+    """C8: what was there when nodes went down starts alone, and nothing starts beside it before it has shown."""
+    node = history.nodes.get(told.by)
+    if node is None:
+        return
+    judge = Judge(history, told.at)
+    for run, _, before in told.starts:
+        if before is not None and judge.stands_apart(node, before):
+            history.marks["isolated:broken"] += 1
+            yield Violation(
+                "C8", told.at, f"run {run.id} of {run.worker} started on {node.id}, which is another's alone"
+            )
+        if run.rescues > 1:
+            history.marks["isolated:started"] += 1
+
+
 def priorities(history: History, told: Commit) -> Iterator[Violation]:
     """P2: what starts is not outranked by a run that could have had its slot.  With parts: by one of its own."""
     node = history.nodes.get(told.by)
@@ -53,7 +69,7 @@ def priorities(history: History, told: Commit) -> Iterator[Violation]:
             continue
         if after.reasons(other) or not after.can_run(node, other) or before.lent(other) != other.priority:
             continue
-        if before.stands_behind(other):
+        if before.stands_behind(other) or other.rescues >= ALONE_FROM or before.keeps_apart(node, other):
             continue
         for run, _, _ in told.starts:
             is_fit = other.priority >= Priority.HIGH or run.priority < Priority.HIGH  # P3 keeps some slots

@@ -130,7 +130,6 @@ class Simulator:
         )
         known = bodies if bodies is not None else {d.name: NoBody() for d in definitions}
         sim_node = SimNode(self, node, self._session(node.id), bodies=known, kinds=kinds)
-        sim_node.held.enter_context(self.store.hold(node.id))
         self.nodes.append(sim_node)
         try:
             sim_node.enter(definitions, resources or {})

@@ -1,0 +1,87 @@
+"""Which bodies a node has entered, in its own file: it survives the process, not the machine (C8).
+
+Rules of this file
+- One record for each attempt in the air, at a place that the next one takes: the file is as long as the node is busy.
+- One `pwrite` of 24 bytes and no fsync for each body.  Only its node writes there, and it is read when that is dead.
+- Whatever cannot be read whole says nothing: "nobody can tell" is never "it was not entered".
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import struct
+import threading
+import zlib
+from collections.abc import Collection
+from contextlib import suppress
+
+from shiftboss.ports import Entry
+
+BEGIN = 128  # before it stands whose file it is
+MARK = b"entries\n"  # of a file in which bodies are noted
+RECORD = struct.Struct("<qqLxxxx")  # run, fence, CRC-32 of these
+NOTHING = bytes(RECORD.size)
+FIRST = BEGIN + len(MARK)
+MAX_BYTES = 1 << 22  # of 170,000 attempts at once: no node has so many
+
+
+class EntryFile:
+    """Implements `ports.Entries` on the descriptor of the node's file."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._pid = os.getpid()
+        self._lock = threading.Lock()  # protects the places
+        self._places: dict[Entry, int] = {}
+        self._free: list[int] = []  # a heap: the lowest goes first, and the file stays short
+        self._is_trusted = self._write(BEGIN, MARK)
+
+    def note(self, run_id: int, fence: int) -> None:
+        """The body of that claim is about to be entered."""
+        if not self._is_trusted or os.getpid() != self._pid:
+            return
+        entry = (run_id, fence)
+        with self._lock:
+            place = heapq.heappop(self._free) if self._free else len(self._places)
+            self._places[entry] = place
+        body = struct.pack("<qq", run_id, fence)
+        if not self._write(FIRST + place * RECORD.size, RECORD.pack(run_id, fence, zlib.crc32(body))):
+            self.forget_all()
+
+    def forget(self, run_id: int, fence: int) -> None:
+        """What became of it is committed.  Its record stays until another one takes the place."""
+        with self._lock:
+            place = self._places.pop((run_id, fence), None)
+            if place is not None:
+                heapq.heappush(self._free, place)
+
+    def forget_all(self) -> None:
+        """From now on nobody can tell."""
+        self._is_trusted = False
+        with suppress(OSError):
+            os.ftruncate(self._descriptor, BEGIN)
+
+    def _write(self, at: int, data: bytes) -> bool:
+        try:
+            return os.pwrite(self._descriptor, data, at) == len(data)
+        except OSError:
+            return False
+
+
+def entries_in(data: bytes) -> Collection[Entry] | None:
+    """What a file of a dead node says; None when that cannot be read, or none were noted there."""
+    if data[BEGIN:FIRST] != MARK or len(data) >= MAX_BYTES:
+        return None
+    found: set[Entry] = set()
+    for at in range(FIRST, len(data), RECORD.size):
+        record = data[at : at + RECORD.size]
+        if record == NOTHING:
+            continue
+        if len(record) < RECORD.size:
+            return None
+        run_id, fence, checksum = RECORD.unpack(record)
+        if zlib.crc32(record[:16]) != checksum:
+            return None
+        found.add((run_id, fence))
+    return found

@@ -1,0 +1,85 @@
+"""C8, K4: of bodies that end their node, beside runs that do no harm, only the first end as dead letters."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from ends import Node
+
+from shiftboss import Orchestrator
+from shiftboss.core.model import Cause, Run, Status
+from shiftboss.ports import HistoryFilter
+
+APP = """
+import asyncio, os, sys, time
+from shiftboss import Orchestrator
+
+boss = Orchestrator({url!r})
+
+
+@boss.worker(concurrency=None, timeout=None)
+def poison() -> None:
+    time.sleep(0.3)
+    os._exit(1)
+
+
+@boss.worker(concurrency=None, timeout=None)
+async def innocent(n: int) -> int:
+    await asyncio.sleep(1.0)
+    return n
+
+
+boss.run()
+"""
+MAX_STARTS = 60  # of the node; far more than it takes
+
+
+def supervised(folder: Path, url: str, client: Orchestrator) -> int:
+    """Start the node again whenever it has ended, until no run is left; how often it ended."""
+    for ends in range(MAX_STARTS):
+        with Node(folder, APP.format(url=url), sys.executable, "app.py") as node:
+            node.until(lambda: node.process.poll() is not None or not left(client), "", ends=True)
+            if not left(client):
+                return ends
+    raise AssertionError(f"after {MAX_STARTS} starts: {[(run.id, run.status, run.rescues) for run in left(client)]}")
+
+
+def runs(client: Orchestrator, worker: str) -> list[Run]:
+    return client.sync.runs(HistoryFilter(worker=worker, limit=100))
+
+
+def left(client: Orchestrator) -> list[Run]:
+    return [run for worker in ("poison", "innocent") for run in runs(client, worker) if not run.status.is_final]
+
+
+@pytest.mark.parametrize(
+    ("killers", "innocents"), [(1, 6), pytest.param(4, 20, marks=pytest.mark.cases)], ids=["one", "four"]
+)
+def test_only_those_that_end_their_node_are_dead(tmp_path: Path, killers: int, innocents: int):
+    url = f"sqlite:///{tmp_path}/jobs.db"
+    client = Orchestrator(url)
+
+    @client.worker(concurrency=None, timeout=None)
+    def poison() -> None: ...
+
+    @client.worker(concurrency=None, timeout=None)
+    async def innocent(n: int) -> int: ...
+
+    client.sync.open(create=True)
+    for _ in range(killers):
+        client.sync.trigger("poison")
+    for n in range(innocents):
+        client.sync.trigger("innocent", {"n": n})
+    ends = supervised(tmp_path, url, client)
+    status = client.sync.status()
+    dead, done = runs(client, "poison"), runs(client, "innocent")
+    client.sync.stop()
+    print(f"the node ended {ends} times")
+
+    assert {(run.status, run.cause) for run in dead} == {(Status.DEAD, Cause.CRASH_LOOP)}
+    assert [run.status for run in done] == [Status.SUCCEEDED] * innocents
+    assert all("3 of them alone" in run.error.message for run in dead if run.error is not None)
+    assert status.worker("innocent").enabled
+    assert ends <= 2 + 3 * killers
