@@ -17,6 +17,7 @@ from shiftboss.app.views import Views
 from shiftboss.cli import place as store_of
 from shiftboss.core.model import WorkerState
 from shiftboss.core.schedule import Every
+from shiftboss.ports import AuditFilter
 
 APP = """
 from shiftboss import Orchestrator
@@ -64,6 +65,12 @@ class Fleet:
     def end(self, node: subprocess.Popen[bytes], number: signal.Signals = signal.SIGTERM) -> None:
         node.send_signal(number)
         node.wait(PATIENCE_S)
+
+    def says(self, *args: str) -> str:
+        """What the command says."""
+        called = [*COMMAND, *args, "--store", self.url]
+        done = subprocess.run(called, capture_output=True, text=True, timeout=PATIENCE_S)
+        return " ".join((done.stdout + done.stderr).split())
 
     def pids(self) -> set[int]:
         return {node.pid for node in self.views.snapshot().nodes.values()}
@@ -140,6 +147,33 @@ def test_a_roll_back_holds_as_soon_as_the_new_code_is_gone(fleet: Fleet):
     fleet.end(new)
     fleet.start(OLD)
     assert fleet.holding() == OLD_HOLDS
+
+
+def test_while_both_live_why_names_the_process_to_stop_and_a_person_chooses(fleet: Fleet):
+    """M7, A1: what was chosen holds until newer code comes."""
+    old = fleet.start(OLD, SHIFTBOSS_CODE_VERSION="1.0")
+    fleet.start(NEW, SHIFTBOSS_CODE_VERSION="1.1")
+    fleet.start(NEW, SHIFTBOSS_CODE_VERSION="1.2")
+    explanation = fleet.views.why("report")
+    assert explanation is not None
+    [other] = explanation.declared_otherwise
+    assert (other.pid, other.code_version) == (old.pid, "1.0")
+    assert f"stop its process {old.pid} on {other.host}" in fleet.says("why", "report")
+    assert f"shiftboss prefer {other.node}" in fleet.says("why", "report")
+    assert f"shiftboss prefer {other.node}" in fleet.says("show", "report")
+
+    assert "holds from now on: report, press" in fleet.says("prefer", other.node)
+    fleet.until(lambda: fleet.holding() == OLD_HOLDS)
+    assert "holds already" in fleet.says("prefer", other.node)
+    explanation = fleet.views.why("report")
+    assert explanation is not None
+    assert len(explanation.declared_otherwise) == 2
+    acts = [(act.action, act.worker) for act in fleet.views.audit(AuditFilter(action="prefer"))]
+    assert sorted(acts) == [("prefer", ""), ("prefer", "report")]
+
+    fleet.end(old, signal.SIGKILL)
+    fleet.start(OLD, SHIFTBOSS_CODE_VERSION="1.0")
+    fleet.until(lambda: fleet.holding() == OLD_HOLDS)
 
 
 @pytest.mark.cases

@@ -219,6 +219,8 @@ async def test_an_operators_call_is_carried_out_or_refused(url):
             "enable": lambda value: boss.enable(value),
             "forget": lambda value: boss.forget(value),
             "drain": lambda value: boss.drain(value),
+            "prefer": lambda value: boss.prefer(value),
+            "prefer for": lambda value: boss.prefer("somewhere:1", value),
             "replay": lambda value: boss.replay(value),
             "replay after": lambda value: boss.replay(done.id, delay=value),
             "resolve": lambda value: boss.resolve(value),

@@ -131,6 +131,13 @@ def test_a_move_that_cannot_be_is_refused(cli, shop, arguments, code, message):
     assert message in refused.err
 
 
+def test_preferring_what_is_not_there_is_refused(cli, shop):
+    refused = cli("prefer", "web-2:1", "report")
+
+    assert refused.code == 4
+    assert "no node 'web-2:1' is known; known: none" in refused.err
+
+
 def test_draining_an_unknown_node_is_no_such_thing(cli, shop):
     refused = cli("drain", "web-2:1")
 

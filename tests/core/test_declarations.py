@@ -6,14 +6,15 @@ import msgspec
 import pytest
 from builders import NOON, a_definition, a_node, a_record, a_snapshot, a_worker, after, an_occurrence, at
 
+from shiftboss.core import control
 from shiftboss.core.declarations import MAX_KNOWN, Declaration, Declarations, are_alike, key_of, keys_of, keys_of_sizes
 from shiftboss.core.events import WorkerDeclared
 from shiftboss.core.model import NodeMode, Status
 from shiftboss.core.policy import BreakerPolicy
-from shiftboss.core.prevail import NOTHING_OWED, Owed, not_holding, owed
+from shiftboss.core.prevail import NOTHING_OWED, Owed, declared_otherwise, not_holding, owed
 from shiftboss.core.reconcile import Declarer
 from shiftboss.core.value import replace
-from shiftboss.errors import ConfigurationError
+from shiftboss.errors import ConfigurationError, NotAllowed, UnknownNode, UnknownWorker
 
 OLD, NEW = a_definition("a", every=3600.0), a_definition("a", every=7200.0)
 
@@ -239,3 +240,76 @@ def test_a_declaration_is_short_as_it_lies_in_a_row():
     text = msgspec.json.encode(Declaration(key_of(OLD, "3f2a"), 1_764_495_994_000_000, NOON))
 
     assert len(text) < 80
+
+
+class TestChoosing:
+    """M7, A1: a person says which of them holds."""
+
+    def a_world(self):
+        world = a_snapshot()
+        old, new = declarer("n1", OLD, resources={"db": 1}), declarer("n2", NEW, resources={"db": 2})
+        starts(world, old, OLD, now=NOON, resources={"db": 1})
+        starts(world, new, NEW, now=after(60), others=[old], resources={"db": 2})
+        world.nodes = {"n1": old, "n2": new}
+        return world, old, new
+
+    def prefer(self, world, wanted, *, worker=None, now=None, live=("n1", "n2")):
+        change, names = control.prefer(world, now or after(90), wanted=wanted, worker=worker, live=live, by="ada")
+        world.apply(change)
+        return names, [(event.worker, event.node, event.by, event.action) for event in change.events]
+
+    def test_what_a_node_declares_is_the_newest_then(self):
+        world, old, new = self.a_world()
+
+        names, audited = self.prefer(world, "host:n1")
+
+        assert names == ("a", "db")
+        assert audited == [("a", "n1", "ada", "prefer"), ("", "n1", "ada", "prefer")]
+        assert owes(world, old, new) == Owed(workers=("a",), resources=("db",))
+        assert owes(world, new, old) == NOTHING_OWED
+        assert self.prefer(world, "n1") == ((), [])
+
+    def test_of_one_worker_alone_and_back(self):
+        world, old, new = self.a_world()
+
+        assert self.prefer(world, "n1", worker="a")[0] == ("a",)
+        assert owes(world, old, new) == Owed(workers=("a",))
+        starts(world, old, OLD, now=after(91), others=[new])
+        assert world.workers["a"].definition == OLD
+        assert self.prefer(world, "n2", worker="a", now=after(92))[0] == ("a",)
+        assert owes(world, new, old) == Owed(workers=("a",))
+
+    def test_newer_code_holds_all_the_same(self):
+        newest = a_definition("a", every=60.0)
+        world, old, new = self.a_world()
+        self.prefer(world, "n1")
+
+        starts(world, declarer("n3", newest), newest, now=after(120), others=[old, new])
+
+        assert world.workers["a"].definition == newest
+
+    def test_who_cannot_be_chosen_is_said(self):
+        world, old, _ = self.a_world()
+        with pytest.raises(NotAllowed, match="does not live any more; start that code again"):
+            self.prefer(world, "n1", live=("n2",))
+        with pytest.raises(UnknownNode, match="no node 'n9' is known"):
+            self.prefer(world, "n9")
+        with pytest.raises(UnknownWorker):
+            self.prefer(world, "n1", worker="b")
+        world.nodes["n1"] = replace(old, mode=NodeMode.DRAINING)
+        with pytest.raises(NotAllowed, match="starts nothing more"):
+            self.prefer(world, "n1")
+
+    def test_why_names_the_process_to_stop(self):
+        """A3."""
+        world, old, _ = self.a_world()
+        world.nodes["n1"] = replace(old, pid=4711, host="web-1", code_version="1.0")
+
+        [other] = declared_otherwise(world, "a", {"n1", "n2"})
+
+        assert str(other) == (
+            "node host:n1 (code 1.0) declares it otherwise than what holds, first seen at 2026-06-01 12:00:00 UTC; "
+            "stop its process 4711 on web-1, or choose what it declares: shiftboss prefer host:n1"
+        )
+        assert world.why(world.pending()[0]).declared_otherwise == (other,)
+        assert declared_otherwise(world, "a", {"n2"}) == ()

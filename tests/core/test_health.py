@@ -63,7 +63,7 @@ class TestStatus:
             (a_node("n1", "a", mode=NodeMode.CLIENT), "no live node declares it"),
             (
                 replace(a_node("n1"), workers={"a": "x: int"}),
-                "every live node that declares it declares other parameters than the newest declaration",
+                "every live node that declares it declares other parameters than the declaration that holds",
             ),
         ],
     )

@@ -46,7 +46,7 @@ PATIENCE_S = 60
 MIDDLE = {kind: canary.removeprefix("ghp_").removeprefix("cust-")[:12] for kind, canary in CANARIES.items()}
 KEY = new_key()
 ACTS = {
-    "run", "dev", "web", "demo", "trigger", "cancel", "enable", "disable", "forget", "drain", "dead replay",
+    "run", "dev", "web", "demo", "trigger", "cancel", "enable", "disable", "forget", "drain", "prefer", "dead replay",
     "dead resolve", "dead discard", "migrate", "prune", "token new", "token remove",
 }  # fmt: skip
 WORKERS = ("loop", "loop-dies", "thread", "thread-dies", "child", "child-dies", "program", "program-dies", "hourly")

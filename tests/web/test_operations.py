@@ -332,6 +332,16 @@ async def test_a_node_is_drained_by_name_or_id(api):
     assert found == {"id": node["id"], "name": node["name"], "mode": "draining"}
 
 
+async def test_what_a_node_declares_is_chosen_by_name_or_id(api):
+    """M7."""
+    node = (await api.get("/nodes"))["nodes"][0]
+
+    assert await api.post(f"/nodes/{node['id']}/prefer", worker="pick") == {"names": []}
+    assert (await api.get("/workers/pick"))["declared_otherwise"] == []
+    refused = await api.post(f"/nodes/{node['name']}/prefer", 404, worker="nobody")
+    assert refused["type"] == "urn:shiftboss:problem:unknown-worker"
+
+
 # ── dead letters ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 

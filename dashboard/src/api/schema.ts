@@ -336,6 +336,7 @@ export interface Explanation {
   holds: Array<Hold>;
   earliest: string | null;
   behind: number | null;
+  declared_otherwise: Array<OtherDeclaration>;
 }
 
 /** Which dead letters. */
@@ -583,6 +584,16 @@ export type OnFailure = "run" | "skip" | "wait";
 /** Why a run exists. */
 export type Origin = "after" | "iteration" | "occurrence" | "replay" | "trigger";
 
+/** A live node that declares a worker otherwise than it is declared by what holds. */
+export interface OtherDeclaration {
+  node: string;
+  id: string;
+  pid: number;
+  host: string;
+  code_version: string;
+  first_seen_at: string | null;
+}
+
 /** A run and what belongs to it. `chain`: the runs that led to it, the first one first. `log`: the last lines of its last attempt that logged, of `logged` in all. `executor` and `timeout_s` are its worker's; empty and None where that was forgotten. */
 export interface PageOfRun {
   run: Run;
@@ -607,6 +618,7 @@ export interface PageOfWorker {
   dependents: Array<string>;
   triggers: Array<string>;
   nodes: Array<string>;
+  declared_otherwise: Array<OtherDeclaration>;
   next: Array<string>;
   clock_changes: Array<ClockChange>;
   durations: Array<Lasted>;
@@ -620,6 +632,16 @@ export interface PayloadForm {
   declared: boolean;
   schema: Record<string, unknown>;
   takes: string;
+}
+
+/** `worker` alone, or all that the node declares. */
+export interface PreferBody {
+  worker?: string | null;
+}
+
+/** The workers and resources that this changes; none where what the node declares holds already. */
+export interface Preferred {
+  names: Array<string>;
 }
 
 /** P1: four names. A higher number goes first. */

@@ -10,7 +10,7 @@ import { useAsked } from "../live/asked";
 import { useHeld } from "../live/held";
 import { useFrames } from "../live/hooks";
 import { whole } from "../live/whole";
-import { DisableButton, EnableButton, ForgetButton, ResetButton, TriggerButton } from "../parts/actions";
+import { DisableButton, EnableButton, ForgetButton, PreferButton, ResetButton, TriggerButton } from "../parts/actions";
 import { Empty, Fact, Facts, Fresh, Head, Loading, Section, Trouble, WorkerLink } from "../parts/bits";
 import { Holds, Why } from "../parts/holds";
 import { RunHead, RunRow } from "../parts/runs";
@@ -294,6 +294,18 @@ function Settings({ of, page }: { of: Definition; page: PageOfWorker }) {
       <Fact name="declared">
         <At at={page.declared_at} />
       </Fact>
+      {page.declared_otherwise.map((other) => (
+        <Fact key={other.id} name="declared otherwise">
+          by node {other.node}
+          {other.code_version !== "" && `, code ${other.code_version}`}
+          {other.first_seen_at !== null && (
+            <>
+              , first seen <At at={other.first_seen_at} />
+            </>
+          )}
+          : stop its process {other.pid} on {other.host}, or choose what it declares <PreferButton worker={page.worker.name} id={other.id} name={other.node} />
+        </Fact>
+      ))}
     </Facts>
   );
 }

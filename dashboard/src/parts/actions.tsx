@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { path, post } from "../api/client";
-import type { Accepted, DeadLetter, Drained, Run, Switched } from "../api/schema";
+import type { Accepted, DeadLetter, Drained, Preferred, Run, Switched } from "../api/schema";
 import { may } from "../api/session";
 import { go } from "../nav";
 import { Ask, Field, openDialog } from "./dialog";
@@ -225,6 +225,26 @@ function Close({ letter, how, changed }: { letter: DeadLetter; how: "resolve" | 
 
 export function DrainButton({ id, name }: { id: string; name: string }) {
   return may("admin") ? <Action name="Drain…" about={name} small open={() => openDialog(<Drain id={id} name={name} />)} /> : null;
+}
+
+export function PreferButton({ worker, id, name }: { worker: string; id: string; name: string }) {
+  return may("admin") ? <Action name="Prefer…" about={name} small open={() => openDialog(<Prefer worker={worker} id={id} name={name} />)} /> : null;
+}
+
+function Prefer({ worker, id, name }: { worker: string; id: string; name: string }) {
+  return (
+    <Ask
+      title={`Let ${worker} be as ${name} declares it?`}
+      verb="Prefer"
+      grave
+      act={async () => {
+        const { names } = await post<Preferred>(`nodes/${path(id)}/prefer`, { worker });
+        return names.length > 0 ? `What ${name} declares about ${worker} holds from now on.` : `What ${name} declares about ${worker} holds already.`;
+      }}
+    >
+      <p>It holds in the whole fleet, whichever code is newer, until newer code comes.</p>
+    </Ask>
+  );
 }
 
 function Drain({ id, name }: { id: string; name: string }) {

@@ -170,6 +170,12 @@ class Operations:
         wanted: str = CALL.read_one("node", node, of="drain")
         return lambda answer: engine.put(fact.drained(wanted, by=who(), answer=answer))
 
+    def _put_prefer(self, node: str, worker: Named | None) -> call.Put:
+        engine, clock = self._require(), self.clock
+        wanted: str = CALL.read_one("node", node, of="prefer")
+        name = None if worker is None else name_of(worker)
+        return lambda answer: engine.put(fact.preferred(wanted, worker=name, clock=clock, by=who(), answer=answer))
+
     def _put_replay(self, run_id: int, delay: Duration) -> call.Put:
         engine, known = self._require(), known_run(run_id)
         delay_s: float = CALL.read_one("delay", delay, of=f"replay of run {known}")
@@ -310,6 +316,15 @@ class Operations:
         """
         drained: Node = await call.on_loop(self._put_drain(node))
         return drained
+
+    async def prefer(self, node: str, worker: Named | None = None) -> tuple[str, ...]:
+        """What a node (its id or its name) declares is the newest from now on, of one worker or of all it declares.
+
+        So it holds in the whole fleet, a moment later, until newer code comes.  The answer names the workers and
+        resources that this changes.  Raises UnknownNode, UnknownWorker, NotAllowed.
+        """
+        names: tuple[str, ...] = await call.on_loop(self._put_prefer(node, worker))
+        return names
 
     async def replay(self, run_id: int, *, delay: Duration = 0.0) -> RunHandle[Any]:
         """A new run of a dead letter, with the same payload bytes, due after *delay*.

@@ -22,6 +22,7 @@ from shiftboss.core.events import Event
 from shiftboss.core.explain import Explanation
 from shiftboss.core.model import Attempt, DeadLetter, LogLine, Run, Status
 from shiftboss.core.opaque import OpaqueBytes
+from shiftboss.core.prevail import OtherDeclaration, declared_otherwise
 from shiftboss.core.redact import Redaction
 from shiftboss.core.schedule import Cron
 from shiftboss.core.value import Value, replace
@@ -63,6 +64,7 @@ class PageOfWorker(Value, frozen=True, omit_defaults=False):
     dependents: tuple[str, ...]
     triggers: tuple[str, ...]
     nodes: tuple[str, ...]
+    declared_otherwise: tuple[OtherDeclaration, ...]  # live nodes with another declaration than the one that holds
     next: tuple[datetime, ...]
     clock_changes: tuple[ClockChange, ...]
     durations: tuple[Lasted, ...]  # the newest last
@@ -86,6 +88,7 @@ def page_of_worker(views: Views, name: str, *, instants: int = 3, runs: int = 10
         dependents=snapshot.relations.dependents.get(name, ()),
         triggers=snapshot.relations.after.get(name, ()),
         nodes=tuple(n.name for n in snapshot.nodes.values() if n.id in live and name in n.workers),
+        declared_otherwise=declared_otherwise(snapshot, name, live),
         next=coming,
         clock_changes=_clock_changes(state.definition.schedule, coming),
         durations=tuple(Lasted(each.ok, each.duration_s) for each in snapshot.record(name).ring[-DURATIONS:]),

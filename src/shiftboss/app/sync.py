@@ -231,6 +231,12 @@ class SyncFace:
         drained: Node = call.in_thread(self._boss._put_drain(node))
         return drained
 
+    def prefer(self, node: str, worker: Named | None = None) -> tuple[str, ...]:
+        """What a node declares is the newest from now on.  Raises UnknownNode, UnknownWorker, NotAllowed."""
+        self.open()
+        names: tuple[str, ...] = call.in_thread(self._boss._put_prefer(node, worker))
+        return names
+
     def replay(self, run_id: int, *, delay: Duration = 0.0) -> Run:
         """A new run of a dead letter, with the same payload, due after *delay*.  Raises UnknownRun, NotAllowed."""
         self.open()

@@ -82,7 +82,7 @@ def _fact(hold: Hold) -> str:
         case holds.IsDraining():
             return "is shutting down and starts nothing new"
         case holds.OtherVersion():
-            return "declares other parameters than the newest declaration"
+            return hold.fact
         case _:
             return str(hold)
 

@@ -56,6 +56,7 @@ def _now(page: PageOfWorker) -> list[tuple[str, str]]:
         instants = ", ".join(times.clock(at, now) for at in page.next)
         facts.append(("next", f"{instants}  ({times.relative(page.next[0], now)})"))
     facts.append(("nodes", ", ".join(page.nodes) or "none that lives"))
+    facts += [("declared otherwise", str(other)) for other in page.declared_otherwise]
     return [(key, text) for key, text in facts]
 
 

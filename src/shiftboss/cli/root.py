@@ -57,6 +57,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "disable": Entry("switch", "disable", "Start nothing new of workers; what runs goes on."),
         "forget": Entry("switch", "forget", "Remove a worker that no live node declares any more."),
         "drain": Entry("drain", "drain", "Let a node finish what runs and start nothing new."),
+        "prefer": Entry("prefer", "prefer", "Let what a node declares hold in the fleet."),
         "dead": Entry("dead", "dead", "Dead letters: what failed for good, until somebody decides."),
     },
     "Care": {

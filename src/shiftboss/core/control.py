@@ -1,4 +1,4 @@
-"""What people and code may do: trigger, cancel, enable, disable, forget, replay, resolve, discard, drain.
+"""What people and code may do: trigger, cancel, enable, disable, forget, replay, resolve, discard, drain, prefer.
 
 Rules of this file
 - What is refused changes nothing and says what would be allowed.
@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 from datetime import datetime
 
 from shiftboss.core.breaker import reset
+from shiftboss.core.declarations import Declarations, are_alike
 from shiftboss.core.events import Audit, RunEnded, RunStored, WorkerDisabled, WorkerEnabled, WorkerForgotten
 from shiftboss.core.lifecycle import move
 from shiftboss.core.model import (
@@ -30,6 +31,7 @@ from shiftboss.core.model import (
 from shiftboss.core.occurrence import give_up_at, skip_what_passed
 from shiftboss.core.opaque import key_of
 from shiftboss.core.policy import Priority
+from shiftboss.core.prevail import NO_DECLARATIONS, RESOURCE, WORKER, Kind, declaring, prevails
 from shiftboss.core.settle import end_pending
 from shiftboss.core.snapshot import NOTHING, Change, Draft, Snapshot
 from shiftboss.core.unreadable import REMEDY
@@ -278,6 +280,16 @@ def drain(snapshot: Snapshot, now: datetime, *, wanted: str, by: str) -> tuple[C
 
     *wanted* is its id or its name.  Raises UnknownNode, also for a name that several nodes have.
     """
+    node = _node(snapshot, wanted)
+    if node.mode is NodeMode.DRAINING:
+        return NOTHING, node
+    drained = replace(node, mode=NodeMode.DRAINING)
+    audit = Audit(at=now, node=node.id, by=by, action="drain", before=node.mode, after=drained.mode)
+    return Change(nodes=(drained,), events=(audit,)), drained
+
+
+def _node(snapshot: Snapshot, wanted: str) -> Node:
+    """By its id or its name.  Raises UnknownNode, and NotAllowed where its row cannot be read (W8)."""
     node = snapshot.nodes.get(wanted)
     if node is None:
         named = [each for each in snapshot.nodes.values() if each.name == wanted]
@@ -290,11 +302,83 @@ def drain(snapshot: Snapshot, now: datetime, *, wanted: str, by: str) -> tuple[C
         node = named[0]
     if node.unreadable is not None:
         raise NotAllowed(f"{node.unreadable}: if it lives it writes that row anew within 10 s; else {REMEDY}")
-    if node.mode is NodeMode.DRAINING:
-        return NOTHING, node
-    drained = replace(node, mode=NodeMode.DRAINING)
-    audit = Audit(at=now, node=node.id, by=by, action="drain", before=node.mode, after=drained.mode)
-    return Change(nodes=(drained,), events=(audit,)), drained
+    return node
+
+
+def prefer(
+    snapshot: Snapshot, now: datetime, *, wanted: str, worker: str | None, live: Collection[str], by: str
+) -> tuple[Change, tuple[str, ...]]:
+    """M7: what a node declares, of *worker* alone or of all workers and resources, is the newest from now on.
+
+    The answer names what this changes; the node itself stores what is to hold, at its next tick.  Twice is once.
+
+    Raises UnknownNode, UnknownWorker, and NotAllowed for a node that does not live, starts nothing more or does not
+    declare it.
+    """
+    node = _node(snapshot, wanted)
+    if node.id not in live:
+        raise NotAllowed(f"node {node.name} does not live any more; start that code again, then choose it")
+    if node.mode is not NodeMode.RUNNING:
+        raise NotAllowed(f"node {node.name} starts nothing more; start that code again, then choose what it declares")
+    if worker is not None:
+        _readable(snapshot, worker)
+        if worker not in node.declares:
+            raise NotAllowed(f"node {node.name} does not declare worker {worker!r}")
+    nodes = declaring(snapshot.nodes.values(), live)
+    names = node.declares if worker is None else (worker,)
+    states = [snapshot.workers[name] for name in names if name in snapshot.workers]
+    workers: list[WorkerState] = []
+    sizes: list[tuple[str, Declarations]] = []
+    events: list[Audit] = []
+    for state in states:
+        chosen = None if state.unreadable else _chosen(state.declarations, now, node, WORKER, state.name, nodes)
+        if chosen is not None:
+            workers.append(replace(state, declarations=chosen))
+            events.append(_prefers(now, node, by, state.declarations, chosen, worker=state.name))
+    for name in node.resources if worker is None else ():
+        before = snapshot.size_declarations.get(name, NO_DECLARATIONS)
+        chosen = _chosen(before, now, node, RESOURCE, name, nodes)
+        if chosen is not None:
+            sizes.append((name, chosen))
+            events.append(_prefers(now, node, by, before, chosen, resource=name))
+    if not events:
+        return NOTHING, ()
+    change = Change(workers=tuple(workers), size_declarations=tuple(sizes), events=tuple(events))
+    return change, (*(state.name for state in workers), *(name for name, _ in sizes))
+
+
+def _chosen(
+    before: Declarations, now: datetime, node: Node, kind: Kind, name: str, nodes: Collection[Node]
+) -> Declarations | None:
+    """With what *node* declares as the newest; None where it is that already."""
+    key = kind.of(node)[name]
+    keys = {kind.of(each)[name] for each in nodes if name in kind.of(each)}
+    if prevails(before, key, keys) or all(are_alike(key, each) for each in (before.current, *keys)):
+        return None
+    return before.chosen(key, now, keep=keys)
+
+
+def _prefers(
+    now: datetime,
+    node: Node,
+    by: str,
+    before: Declarations,
+    after: Declarations,
+    *,
+    worker: str = "",
+    resource: str = "",
+) -> Audit:
+    key = after.known[-1].key
+    what = f"resource {resource}: " if resource else ""
+    return Audit(
+        at=now,
+        worker=worker,
+        node=node.id,
+        by=by,
+        action="prefer",
+        before=f"{what}{before.current or 'none'}",
+        after=f"{what}{key}, which {node.name} declares",
+    )
 
 
 def record(

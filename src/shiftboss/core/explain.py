@@ -16,6 +16,7 @@ from shiftboss.core.health import StoreTrouble
 from shiftboss.core.holds import Hold, IsUnreadable, NotHere, StoreTakesNothing
 from shiftboss.core.lane import RESCUED
 from shiftboss.core.model import Node, NodeMode, Run, Status
+from shiftboss.core.prevail import OtherDeclaration, declared_otherwise
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.value import Value, replace
 
@@ -30,6 +31,7 @@ class Explanation(Value, frozen=True):
     holds: tuple[Hold, ...] = ()  # what keeps it from starting: [holds](holds.md)
     earliest: datetime | None = None
     behind: int | None = None
+    declared_otherwise: tuple[OtherDeclaration, ...] = ()  # live nodes with another declaration of its worker (M7)
 
 
 def explain(
@@ -43,7 +45,9 @@ def explain(
         return Explanation(run, (IsUnreadable.of(run.unreadable, since=run.due_at),))
     if run.status is not Status.PENDING:
         return Explanation(run)
-    explained = _by_the_gates(snapshot, now, run, live)
+    explained = replace(
+        _by_the_gates(snapshot, now, run, live), declared_otherwise=declared_otherwise(snapshot, run.worker, live)
+    )
     if trouble is None:
         return explained
     hold = StoreTakesNothing(reason=str(trouble), since=trouble.since)

@@ -136,7 +136,7 @@ def ask_node(node: Node, ask: Ask) -> None:
     if parameters is None:
         ask.hold(NotHere(worker=name, node=node.name))
     elif parameters != ask.state.definition.parameters:
-        ask.hold(OtherVersion(node=node.name))
+        ask.hold(OtherVersion(node=node.name, pid=node.pid, host=node.host, code_version=node.code_version))
     if ask.run.encoded_by and ask.run.encoded_by not in node.decodes:
         ask.hold(IsEncoded(key=ask.run.encoded_by, node=node.name, since=ask.run.due_at))
     if node.mode is not NodeMode.RUNNING:

@@ -211,7 +211,7 @@ def _offline(snapshot: Snapshot, state: WorkerState, live: Collection[str]) -> I
         return
     fitting = [node for node in here if node.workers[name] == state.definition.parameters]
     if not fitting:
-        said = "every live node that declares it declares other parameters than the newest declaration"
+        said = "every live node that declares it declares other parameters than the declaration that holds"
         yield HealthReason(Health.OFFLINE, "offline", said, name)
     elif all(node.mode is NodeMode.DRAINING for node in fitting):
         yield HealthReason(Health.DEGRADED, DRAINING, "every live node that could run it is shutting down", name)

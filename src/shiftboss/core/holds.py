@@ -237,12 +237,20 @@ class NotHere(Hold, frozen=True, tag="unknown_worker"):
 
 
 class OtherVersion(Hold, frozen=True, tag="version"):
-    """M7: the node declares other parameters for it than the newest declaration."""
+    """M7: the node declares other parameters for it than the declaration that holds."""
 
     node: str = ""
+    pid: int = 0
+    host: str = ""
+    code_version: str = ""
 
     def __str__(self) -> str:
-        return f"node {self.node} declares other parameters than the newest declaration"
+        return f"node {self.node} {self.fact}"
+
+    @property
+    def fact(self) -> str:
+        code = f", of code {self.code_version}" if self.code_version else ""
+        return f"declares other parameters than the declaration that holds{code}"
 
 
 class StoreTakesNothing(Hold, frozen=True, tag="store"):

@@ -8,9 +8,10 @@ Rules of this file
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime
 from typing import NamedTuple
 
-from shiftboss.core.declarations import Declarations
+from shiftboss.core.declarations import Declarations, are_alike
 from shiftboss.core.model import Node, NodeMode
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.value import Value
@@ -47,6 +48,54 @@ def prevails(declarations: Declarations, key: str, keys: Collection[str]) -> boo
     """Whether *key* is the newest of those that live nodes declare, and so the one that is to hold."""
     newest = declarations.newest(keys)
     return newest is not None and newest.key == key
+
+
+class OtherDeclaration(Value, frozen=True, omit_defaults=False):
+    """A live node that declares a worker otherwise than it is declared by what holds."""
+
+    node: str  # its name
+    id: str  # of the node
+    pid: int  # of its process
+    host: str  # its machine's name
+    code_version: str  # of its application
+    first_seen_at: datetime | None  # when what it declares was first seen; None: not known
+
+    def __str__(self) -> str:
+        code = f" (code {self.code_version})" if self.code_version else ""
+        seen = f", first seen at {self.first_seen_at:%Y-%m-%d %H:%M:%S} UTC" if self.first_seen_at is not None else ""
+        return (
+            f"node {self.node}{code} declares it otherwise than what holds{seen}; stop its process {self.pid} on "
+            f"{self.host}, or choose what it declares: shiftboss prefer {self.node}"
+        )
+
+
+def declared_otherwise(snapshot: Snapshot, name: str, live: Collection[str]) -> tuple[OtherDeclaration, ...]:
+    """The live nodes whose declaration of that worker is another one than the one that holds, by their names."""
+    state = snapshot.workers.get(name)
+    if state is None or not state.declarations.current:
+        return ()
+    current = state.declarations.current
+    nodes = [
+        node
+        for node in declaring(snapshot.nodes.values(), live)
+        if name in node.declares and not are_alike(node.declares[name], current)
+    ]
+    return tuple(
+        OtherDeclaration(
+            node=node.name,
+            id=node.id,
+            pid=node.pid,
+            host=node.host,
+            code_version=node.code_version,
+            first_seen_at=_first_seen_at(state.declarations, node.declares[name]),
+        )
+        for node in sorted(nodes, key=lambda node: (node.name, node.id))
+    )
+
+
+def _first_seen_at(declarations: Declarations, key: str) -> datetime | None:
+    found = declarations.find(key)
+    return None if found is None else found.first_seen_at
 
 
 # ── what a node has to see to ────────────────────────────────────────────────────────────────────────────────────

@@ -251,6 +251,17 @@ def drained(wanted: str, *, by: str, answer: Answer) -> Fact:
     return Fact(partial(_without_ids, control.drain, wanted=wanted, by=by), NO_NEEDS, answer)
 
 
+def preferred(wanted: str, *, worker: str | None, clock: Clock, by: str, answer: Answer) -> Fact:
+    return Fact(partial(_prefer, wanted=wanted, worker=worker, clock=clock, by=by), NO_NEEDS, answer)
+
+
+def _prefer(
+    snapshot: Snapshot, now: datetime, *, ids: Iterator[int], wanted: str, worker: str | None, clock: Clock, by: str
+) -> tuple[Change, tuple[str, ...]]:
+    live = live_nodes(snapshot, boot=clock.boot, lease_s=clock.lease_s())
+    return control.prefer(snapshot, now, wanted=wanted, worker=worker, live=live, by=by)
+
+
 def recorded(action: str, *, by: str, worker: str, before: str, after: str, answer: Answer | None) -> Fact:
     rule = partial(_without_ids, control.record, by=by, action=action, worker=worker, before=before, after=after)
     return Fact(rule, answer=answer, worker=NO_WORKER)

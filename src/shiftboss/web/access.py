@@ -29,7 +29,7 @@ class Role(IntEnum):
     METRICS = 0  # reads /metrics, and nothing else
     VIEWER = 1  # sees; payloads and errors with their secrets masked
     OPERATOR = 2  # triggers, cancels, enables, disables, replays, resolves
-    ADMIN = 3  # discards, forgets, drains
+    ADMIN = 3  # discards, forgets, drains, prefers
 
 
 May = Callable[[str, str | None], Any]

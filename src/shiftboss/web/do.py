@@ -143,6 +143,23 @@ async def drain(call: Call, params: NodeNamed, body: Nothing) -> Drained:
     return Drained(node.id, node.name, node.mode)
 
 
+class PreferBody(msgspec.Struct, frozen=True):
+    """`worker` alone, or all that the node declares."""
+
+    worker: Text | None = None
+
+
+class Preferred(Value, frozen=True, omit_defaults=False):
+    """The workers and resources that this changes; none where what the node declares holds already."""
+
+    names: tuple[str, ...]
+
+
+async def prefer(call: Call, params: NodeNamed, body: PreferBody) -> Preferred:
+    """What a node declares is the newest from now on: it holds in the fleet until newer code comes."""
+    return Preferred(await call.boss.prefer(params.node, body.worker))
+
+
 # ── dead letters ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -58,6 +58,7 @@ OPERATIONS: Final = (
 
     Operation("GET",    "/nodes",                           VIEWER,    see.nodes),
     Operation("POST",   "/nodes/{node}/drain",              ADMIN,     do.drain),
+    Operation("POST",   "/nodes/{node}/prefer",             ADMIN,     do.prefer),
 
     Operation("GET",    "/unreadable",                      VIEWER,    see.unreadable),
     Operation("POST",   "/unreadable/set-aside",            ADMIN,     do.set_aside),

@@ -39,8 +39,8 @@ def token() -> None:
     """Tokens of the dashboard and the HTTP API.
 
     Named tokens stand in an access file, as digests, with a role: `metrics` reads /metrics and nothing else, `viewer`
-    sees, `operator` triggers, cancels, switches and replays, `admin` also discards, forgets and drains.  A server reads
-    the file again when it changes.
+    sees, `operator` triggers, cancels, switches and replays, `admin` also discards, forgets, drains and prefers.  A
+    server reads the file again when it changes.
     """
 
 

@@ -17,6 +17,7 @@ from shiftboss.clock import SystemClock
 from shiftboss.core.explain import Explanation
 from shiftboss.core.holds import NotDue
 from shiftboss.core.model import Run, Status
+from shiftboss.core.prevail import OtherDeclaration, declared_otherwise
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.worker import Mode
 
@@ -31,6 +32,7 @@ class Answer(NamedTuple):
     explanation: Explanation | None
     running: tuple[Run, ...]
     at: datetime
+    declared_otherwise: tuple[OtherDeclaration, ...] = ()
 
     @property
     def is_held(self) -> bool:
@@ -62,6 +64,8 @@ def why(name: str, as_json: bool, store: str | None, app: str | None) -> int:
         dump.one(_json(answer))
     else:
         _print(answer, snapshot)
+        for other in answer.declared_otherwise:
+            table.line(f"{other}")
     return Exit.FALSE if answer.is_held else Exit.DONE
 
 
@@ -72,7 +76,8 @@ def _ask(views: Views, named: Named) -> tuple[Answer, Snapshot]:
     running: tuple[Run, ...] = ()
     if named.run is None:
         running = tuple(sorted(snapshot.running_of(named.worker), key=lambda each: each.id))
-    return Answer(named.worker, run, explanation, running, SystemClock().now()), snapshot
+    others = declared_otherwise(snapshot, named.worker, views.live_nodes())
+    return Answer(named.worker, run, explanation, running, SystemClock().now(), others), snapshot
 
 
 def _json(answer: Answer) -> dict[str, object]:
@@ -85,6 +90,7 @@ def _json(answer: Answer) -> dict[str, object]:
         "earliest": explanation.earliest if explanation is not None else None,
         "behind": explanation.behind if explanation is not None else None,
         "running": [run.id for run in answer.running],
+        "declared_otherwise": answer.declared_otherwise,
     }
 
 

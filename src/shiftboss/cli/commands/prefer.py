@@ -1,0 +1,33 @@
+"""`shiftboss prefer`: let what a node declares hold in the fleet."""
+
+from __future__ import annotations
+
+import click
+
+from shiftboss.cli import place, talk
+from shiftboss.cli.command import Command, examples, store_option
+from shiftboss.cli.exits import Exit
+from shiftboss.cli.naming import worker_name
+
+
+@click.command(
+    cls=Command,
+    epilog=examples("shiftboss why report", "shiftboss prefer web-2:4711", "shiftboss prefer web-2:4711 report"),
+)
+@click.argument("node", metavar="NODE")
+@click.argument("worker", required=False, metavar="[WORKER]", type=worker_name)
+@store_option
+def prefer(node: str, worker: str | None, store: str | None, app: str | None) -> int:
+    """Let what a node declares hold in the fleet.
+
+    Where live nodes declare a worker differently the newest code decides.  This makes what NODE declares the newest, of
+    WORKER alone or of all its workers and resources; it holds a moment later, until newer code comes.  NODE is its
+    name or its id, as `shiftboss nodes` shows them; `shiftboss why WORKER` says who declares otherwise.
+    """
+    with place.operating(store, app) as boss:
+        names = boss.sync.prefer(node, worker)
+    if names:
+        talk.note(f"what {node} declares holds from now on: {', '.join(names)}")
+    else:
+        talk.note(f"what {node} declares holds already")
+    return Exit.DONE
