@@ -150,6 +150,7 @@ class Engine:
         self._back_off_s = 0.0
         self.contact = Contact(store, clock)
         self._epoch: int | None = None  # of the store, when it was last declared to
+        self._leased_in: int | None = None  # likewise: when the lease was last renewed
         self._mistake: str | None = None  # of ours, which the engine has ended on
         self._neighbours = Neighbours(store, clock, "" if node is None else node.id)
         self._thread = threading.Thread(target=self._run, name="shiftboss-engine", daemon=True)
@@ -392,6 +393,7 @@ class Engine:
         processes = self._neighbours.look(self._cycle.snapshot) if joining else None
         turn = self._cycle.turn([renewed(node, self._clock)], processes=processes)
         self._lease.renewed(asked_s)
+        self._leased_in = self._cycle.mirror.epoch
         self.contact.wrote()
         ends_s = fleet.bodies_end_s(asked_s)
         frozen_s = fleet.bodies_end_at_last_s(asked_s, freeze_limit_s=self._node.freeze_limit_s)
@@ -485,6 +487,8 @@ class Engine:
             self._flights.look(self._cycle.snapshot, starting=turn.starts)
             if self._node is not None and self._node.id not in self._cycle.snapshot.nodes:
                 self._lease.lost()
+        if self._node is not None and self._cycle.mirror.epoch not in (None, self._leased_in):
+            self._lease.lost()  # the store was put back, and its row with it: what it holds there has ended
         self._start(turn)
         tell(self._waiters.ended(turn.events, self._session, claims_read=turn.claims_read))
         self._publish(turn)

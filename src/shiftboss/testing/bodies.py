@@ -85,6 +85,7 @@ class SimExecutor:
     node: SimNode
     model: Model
     entered: Callable[[Launch], None] = lambda launch: None
+    beside: Callable[[Launch], None] = lambda launch: None  # another body of its run, which nobody has told to stop
     timed_out: Callable[[Launch], None] = lambda launch: None
     _flying: dict[tuple[int, int], Flying] = field(default_factory=dict)
 
@@ -97,6 +98,9 @@ class SimExecutor:
             claim = launch.run.claim
             self.entered(launch)
             launch.entered()
+            for other in self._flying.values():
+                if other.launch.run.id == launch.run.id and other.told is None:
+                    self.beside(launch)
             flying = Flying(launch, self.model.plan(launch), self.node.clock.elapsed_us)
             self._flying[launch.run.id, claim.fence if claim is not None else 0] = flying
             duration_s, timeout_s = flying.plan.duration_s, launch.timeout_s

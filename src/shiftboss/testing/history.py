@@ -8,11 +8,12 @@ Rules of this file
 
 from __future__ import annotations
 
+import copy
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from shiftboss.core.events import AttemptEnded, Audit, Event, RunEnded
 from shiftboss.core.model import (
@@ -40,6 +41,12 @@ FAILURES = frozenset(
 DEADLY = frozenset({Cause.ERROR, Cause.FATAL, Cause.TIMEOUT, Cause.LOST, Cause.CRASH, Cause.CRASH_LOOP})  # K4
 HANDED_BACK = frozenset({Cause.INTERRUPTED, Cause.RESCUED})  # R2
 SAME_S = 0.001  # O4: an interval may move by microseconds, beside the instants that ran
+
+
+LASTING = frozenset(  # what does not go back with the store
+    {"has_parts", "_clock", "_predicates", "violations", "marks", "acts", "starts", "ends", "dead", "wall_steps"}
+    | {"last_fence", "last_run", "_fences_from", "_runs_from", "wall_set_s"}
+)
 
 
 class Violation(NamedTuple):
@@ -121,6 +128,10 @@ class History:
         self._lasting: dict[object, datetime] = {}  # the same in wall time
         self.ends_s: dict[object, float] = {}  # what lasts for a while → until when, in elapsed time (O4)
 
+        self.last_fence = 0  # the largest that was ever given, also in a past that was lost (C9)
+        self.last_run = 0
+        self._fences_from = 0  # what is given since the store was put back is larger than these
+        self._runs_from = 0
         self.runs: dict[int, Run] = {}
         self.unfinished: dict[str, dict[int, Run]] = defaultdict(dict)
         self.running: dict[int, Run] = {}
@@ -220,6 +231,23 @@ class History:
         """O4: from here on instants may come again."""
         self.wall_steps += 1
         self.wall_set_s = self._clock.elapsed_s()
+
+    # ── an older state ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def kept(self) -> dict[str, Any]:
+        """The world as it is now, for `put_back`."""
+        return copy.deepcopy({name: value for name, value in vars(self).items() if name not in LASTING})
+
+    def put_back(self, kept: dict[str, Any]) -> None:
+        """The store is as it was then; what was found, and what was given, stays known (C9)."""
+        vars(self).update(copy.deepcopy(kept))
+        self._fences_from, self._runs_from = self.last_fence, self.last_run
+
+    def declares(self, node: Node) -> None:
+        """*node* lives, and the store was put back long ago: what it declares is there (M7)."""
+        missing = [name for name in node.workers if name not in self.workers]
+        if missing or node.id not in self.nodes:
+            self.violate("M7", f"of {node.id} there is missing: {', '.join(missing) or 'its row'}")
 
     # ── what is asked ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -335,6 +363,9 @@ class History:
     def _move(self, before: Run | None, run: Run, told: Commit) -> None:
         """Anything but a start."""
         if before is None:
+            if run.id <= self._runs_from:
+                self.violate("C9", f"id {run.id} was given before the store was put back")
+            self.last_run = max(self.last_run, run.id)
             told.created.append(run)
         elif before.status is Status.RUNNING and run.status is not Status.RUNNING:
             self._end(before, run, told)
@@ -367,6 +398,9 @@ class History:
         if ends_s is not None and told.elapsed_s < ends_s - SAME_S:
             self.violate("O4", f"run {run.id} of {run.worker} starts {ends_s - told.elapsed_s:.3f} s early")
         self.runs[run.id] = self.unfinished[run.worker][run.id] = self.running[run.id] = run
+        if run.claim.fence <= self._fences_from:
+            self.violate("C9", f"fence {run.claim.fence} was given before the store was put back")
+        self.last_fence = max(self.last_fence, run.claim.fence)
         start = Start(run, run.claim, before)
         told.starts.append(start)
         self.starts.append(start)

@@ -109,6 +109,7 @@ class SimNode:
                 self,
                 sim.model,
                 entered=lambda launch: sim.history.launched(launch.run),
+                beside=lambda launch: sim.history.violate("B7", f"run {launch.run.id} runs twice on {node.id}, untold"),
                 timed_out=lambda launch: sim.history.timed_out(launch.run),
             )
             for kind in node.executors
@@ -130,6 +131,7 @@ class SimNode:
         self._owns_process = True
         self._back_off_s = 0.0
         self._epoch: int | None = None  # of the store, when it was last declared to
+        self._leased_in: int | None = None  # likewise: when the lease was last renewed
 
     @property
     def id(self) -> str:
@@ -227,6 +229,7 @@ class SimNode:
         if asked_s is not None:
             self.asked_s = asked_s
             self.lease.renewed(asked_s)
+            self._leased_in = self.cycle.mirror.epoch
             self.must_renew = False
         tell(turn.answers)
         self.flights.landed([fact.report for fact in facts if fact.report is not None])
@@ -234,6 +237,8 @@ class SimNode:
             self.flights.look(self.cycle.snapshot, starting=turn.starts)
             if self.id not in self.cycle.snapshot.nodes:
                 self.lease.lost()
+        if self.cycle.mirror.epoch != self._leased_in:
+            self.lease.lost()  # its row was put back with the store
         if self.lease.is_trusted and self._shutdown.requests == 0:
             self.flights.start(self.cycle.snapshot, turn.starts)
             self.flights.release(self.cycle.snapshot)

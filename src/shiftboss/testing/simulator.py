@@ -14,13 +14,14 @@ import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from shiftboss.app.audit_key import Keys
 from shiftboss.app.views import Views
 from shiftboss.core.audit import Key
 from shiftboss.core.events import Event
 from shiftboss.core.fleet import LEASE_S, RENEW_S, RESCUE_GRACE_S
+from shiftboss.core.lives import Counted
 from shiftboss.core.model import Node
 from shiftboss.core.snapshot import Change
 from shiftboss.core.unreadable import Unreadable
@@ -31,6 +32,7 @@ from shiftboss.engine.fact import Fact, set_aside, tell
 from shiftboss.errors import StoreRejected
 from shiftboss.ports import Body, Store
 from shiftboss.stores.memory import MemoryStore
+from shiftboss.stores.memory_tables import Tables
 from shiftboss.testing.bodies import Model, NoBody, Plan
 from shiftboss.testing.clock import US, VirtualClock
 from shiftboss.testing.history import Commit, History, Predicate
@@ -40,6 +42,7 @@ from shiftboss.testing.watched import WatchedSession
 
 TICK_S = 1.0  # as the engine: how soon a neighbour sees that a process is gone
 LOST_BELL_S = 5.0  # as the engine's longest wait: when a node looks again although no bell rang
+DECLARED_WITHIN_S = 20.0  # after the store was put back: a node looks at the latest when it renews its lease
 ENVIRONMENT = "environment"
 
 Then = Callable[[], None]
@@ -50,6 +53,13 @@ class AlwaysSucceeds:
 
     def plan(self, launch: object) -> Plan:
         return Plan()
+
+
+class Backup(NamedTuple):
+    """A store, and the world as the commits had made it."""
+
+    tables: Tables
+    history: dict[str, Any]
 
 
 class Simulator:
@@ -325,6 +335,28 @@ class Simulator:
         self.history.sealed[run_id] = run.worker
         with self._environment.begin() as tx:
             tx.write(Change(workers=(tables.workers[run.worker],)), new=())
+
+    # ── an older state ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def keep(self) -> Backup:
+        """A backup of the store as it is now."""
+        assert isinstance(self.store, MemoryStore)  # noqa: S101  # it has no other
+        return Backup(self.store.keep(), self.history.kept())
+
+    def put_back(self, backup: Backup) -> None:
+        """The store is as it was then, under the nodes that live; where none does, nobody knows what was lost."""
+        assert isinstance(self.store, MemoryStore)  # noqa: S101  # it has no other
+        living = [node for node in self.nodes if node.state is not State.GONE]
+        seen = Counted(self.store.tables.number, self.store.tables.number, self.store.tables.next_run - 1)
+        self.store.put_back(backup.tables, seen=seen if living else Counted())
+        self.history.put_back(backup.history)
+        for node in living:
+            self.wake(node, 0.0)
+            self.after(DECLARED_WITHIN_S, partial(self._must_be_declared, node))
+
+    def _must_be_declared(self, node: SimNode) -> None:
+        if node.state is State.UP and node.is_serving:
+            self.history.declares(node.node)
 
     # ── the store's other side ───────────────────────────────────────────────────────────────────────────────────
 
