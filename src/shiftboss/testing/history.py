@@ -440,7 +440,11 @@ class History:
             self.crashes[run.id] += 1
         elif end.cause not in HANDED_BACK:
             self.crashes[run.id] = 0
-        if end.cause is Cause.RESCUED:
+        if end.cause is Cause.RESCUED and end.claim.fence <= self._fences_from:
+            self.rescues[run.id] = (
+                run.rescues
+            )  # of a past that was lost: who was in then, only the node's own notes say
+        elif end.cause is Cause.RESCUED:
             there = self._there(end, told)
             was_alone = there == {run.id}
             if run.id in there and (was_alone or self.rescues[run.id] < 2):
