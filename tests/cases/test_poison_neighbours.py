@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from ends import Node
 
+from postgres_server import Place
 from shiftboss import Orchestrator
 from shiftboss.core.model import Cause, Run, Status
 from shiftboss.ports import HistoryFilter
@@ -15,6 +16,12 @@ from shiftboss.ports import HistoryFilter
 APP = """
 import asyncio, os, sys, time
 from shiftboss import Orchestrator
+from shiftboss.core import fleet
+from shiftboss.engine import lease
+
+if lease_s := {lease_s!r}:  # a shorter lease, for which there is no option
+    fleet.LEASE_S = lease.LEASE_S = lease_s
+    lease.RENEW_S, lease.TRUST_MARGIN_S, fleet.RESCUE_GRACE_S = lease_s / 4, lease_s / 6, lease_s / 6
 
 boss = Orchestrator({url!r})
 
@@ -36,10 +43,10 @@ boss.run()
 MAX_STARTS = 60  # of the node; far more than it takes
 
 
-def supervised(folder: Path, url: str, client: Orchestrator) -> int:
+def supervised(folder: Path, url: str, client: Orchestrator, lease_s: float | None) -> int:
     """Start the node again whenever it has ended, until no run is left; how often it ended."""
     for ends in range(MAX_STARTS):
-        with Node(folder, APP.format(url=url), sys.executable, "app.py") as node:
+        with Node(folder, APP.format(url=url, lease_s=lease_s), sys.executable, "app.py") as node:
             node.until(lambda: node.process.poll() is not None or not left(client), "", ends=True)
             if not left(client):
                 return ends
@@ -58,7 +65,19 @@ def left(client: Orchestrator) -> list[Run]:
     ("killers", "innocents"), [(1, 6), pytest.param(4, 20, marks=pytest.mark.cases)], ids=["one", "four"]
 )
 def test_only_those_that_end_their_node_are_dead(tmp_path: Path, killers: int, innocents: int):
-    url = f"sqlite:///{tmp_path}/jobs.db"
+    """The kernel tells at once that the node is gone, and its file which bodies were entered."""
+    only_the_guilty_are_dead(tmp_path, f"sqlite:///{tmp_path}/jobs.db", killers=killers, innocents=innocents)
+
+
+@pytest.mark.cases
+def test_only_those_that_end_their_node_are_dead_in_a_fleet(tmp_path: Path, place: Place):
+    """Only its lease tells that a node is gone, and nothing which bodies were entered."""
+    only_the_guilty_are_dead(tmp_path, place.url, killers=1, innocents=6, lease_s=3.0)
+
+
+def only_the_guilty_are_dead(
+    folder: Path, url: str, *, killers: int, innocents: int, lease_s: float | None = None
+) -> None:
     client = Orchestrator(url)
 
     @client.worker(concurrency=None, timeout=None)
@@ -72,7 +91,7 @@ def test_only_those_that_end_their_node_are_dead(tmp_path: Path, killers: int, i
         client.sync.trigger("poison")
     for n in range(innocents):
         client.sync.trigger("innocent", {"n": n})
-    ends = supervised(tmp_path, url, client)
+    ends = supervised(folder, url, client, lease_s)
     status = client.sync.status()
     dead, done = runs(client, "poison"), runs(client, "innocent")
     client.sync.stop()
