@@ -80,6 +80,7 @@ def full(cluster: Cluster) -> Iterator[psycopg.Connection]:
         store.close()
         with psycopg.connect(cluster.url, prepare_threshold=None) as connection:
             connection.execute(SETTINGS.text.replace(b"$1", f"'{place.schema}'".encode()))
+            connection.execute("SET LOCAL statement_timeout = 0")  # filling is nothing that the store does
             connection.execute(FILL)
             yield connection
             connection.rollback()
