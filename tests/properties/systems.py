@@ -195,6 +195,9 @@ class Play:
     chance_of_spoiling: random.Random = field(default_factory=random.Random)  # its own: the rest stays what it was
     freezes: float = 0.0
     chance_of_freezing: random.Random = field(default_factory=random.Random)  # likewise
+    restarts: float = 0.0
+    chance_of_restarts: random.Random = field(default_factory=random.Random)  # likewise
+    deployed: list[list[Definition]] = field(default_factory=list)
 
     @property
     def violations(self) -> list[Violation]:
@@ -220,12 +223,14 @@ def play(
     parts_held: float | None = None,
     spoils: float = 0.0,
     freezes: float = 0.0,
+    restarts: float = 0.0,
 ) -> Play:
     """Run one system: a time with faults, then one without, at whose end nothing may be left over.
 
     With *parts_held* as on a store that many use at once: each part is somebody else's with that probability.  With
     *spoils* the row of a waiting run becomes one that nobody can read, with that probability after each happening (W8);
-    with *freezes* a body freezes its node likewise (C4).
+    with *freezes* a body freezes its node likewise (C4); with *restarts* there are deploys, and old code starts again
+    (M7).
     """
     rng = random.Random(seed)
     system = system or random_system(rng)
@@ -238,8 +243,9 @@ def play(
         bells_lost=0.1 if "bells" in system.faults else 0.0,
         parts_held=parts_held,
     )
-    played = Play(seed, system, sim, bodies, rng, parts_held, spoils=spoils, freezes=freezes)
+    played = Play(seed, system, sim, bodies, rng, parts_held, spoils=spoils, freezes=freezes, restarts=restarts)
     played.chance_of_spoiling, played.chance_of_freezing = random.Random(seed), random.Random(seed)
+    played.chance_of_restarts = random.Random(seed)
     watch = Watch(sim)
     for _ in range(system.nodes):
         add_node(played, system.definitions)
@@ -272,6 +278,7 @@ def _run(played: Play, seconds: float, *, max_steps: int) -> None:
             _happen(played)
             _spoil(played)
             _freeze(played)
+            _restart(played)
 
 
 def _freeze(played: Play) -> None:
@@ -288,6 +295,32 @@ def _freeze(played: Play) -> None:
         after_s = rng.uniform(0.0, seconds)
         _note(played, f"it will be {end} after {after_s:.1f} s")
         sim.after(after_s, lambda: node.state is State.PAUSED and _end_frozen(played, node, end))
+
+
+def _restart(played: Play) -> None:
+    """New code is deployed, code of an earlier deploy starts again, and a node of any code is killed or stopped."""
+    rng, sim = played.chance_of_restarts, played.sim
+    if rng.random() >= played.restarts:
+        return
+    if sim.up and rng.random() < 0.6:
+        node = rng.choice(sim.up)
+        _note(played, f"{node.id} ends, {len(node.definitions)} workers")
+        if rng.random() < 0.5:
+            sim.crash(node, kernel_tells=rng.random() < 0.5)
+        else:
+            sim.stop(node)
+    if len(sim.up) > 3:
+        return
+    definitions = list(played.system.definitions)
+    if not played.deployed or rng.random() < 0.4:
+        index = rng.randrange(len(definitions))
+        names = [definition.name for definition in definitions]
+        definitions[index] = random_worker(rng, names[index], names[:index], names, 0.3)
+        played.deployed.append(definitions)
+    else:
+        definitions = rng.choice([*played.deployed, definitions])
+    _note(played, f"starts {definitions}")
+    with_suppressed(lambda: add_node(played, definitions))
 
 
 def _end_frozen(played: Play, node: SimNode, end: str) -> None:

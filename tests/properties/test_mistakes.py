@@ -13,19 +13,34 @@ from typing import Any
 import pytest
 from systems import System, play
 
-from shiftboss.core import autodisable, claim, clock_step, decide, fleet, gates, occurrence, set_aside, settle, snapshot
+from shiftboss.core import (
+    autodisable,
+    claim,
+    clock_step,
+    decide,
+    fleet,
+    gates,
+    occurrence,
+    prevail,
+    reconcile,
+    set_aside,
+    settle,
+    snapshot,
+)
+from shiftboss.core.declarations import Declarations
 from shiftboss.core.model import Interrupted, Run, Status, WorkerState
 from shiftboss.core.policy import RetryPolicy
 from shiftboss.core.snapshot import NOTHING
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition
-from shiftboss.engine import agenda, clock_watch, cycle, flight, lease, mirror, neighbours
+from shiftboss.engine import agenda, clock_watch, cycle, declaring, flight, lease, mirror, neighbours
 from shiftboss.errors import ShiftbossError
 from shiftboss.stores import memory_tables
 from shiftboss.testing import bodies
 
 SEEDS = (1_039, *range(90_090, 90_150), *range(60))  # each mistake shows in one of them; the rarest in one of hundreds
 PARTS_SEEDS = range(80_100, 80_300)
+DEPLOY_SEEDS = range(60)
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -315,6 +330,33 @@ def once_frozen_always_frozen(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(neighbours.Neighbours, "look", look)
 
 
+def who_starts_last_wins(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(reconcile, "prevails", lambda declarations, key, keys: True)
+
+
+def starting_again_makes_newer(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        Declarations, "met", lambda self, key, now, *, remembered=None, keep=(): self.chosen(key, now, keep=keep)
+    )
+
+
+def nobody_sees_to_a_roll_back(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(declaring.Declaring, "owed", lambda self, snapshot, node: prevail.NOTHING_OWED)
+
+
+def the_oldest_holds(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        Declarations, "newest", lambda self, keys: next((each for each in self.known if each.key in keys), None)
+    )
+
+
+DEPLOYS: tuple[Plant, ...] = (
+    who_starts_last_wins,
+    starting_again_makes_newer,
+    nobody_sees_to_a_roll_back,
+    the_oldest_holds,
+)
+
 FROZEN: tuple[Plant, ...] = (runs_of_the_frozen_left_for_ever, rescued_while_frozen, once_frozen_always_frozen)
 
 MISTAKES: tuple[Plant, ...] = (
@@ -405,6 +447,15 @@ def test_a_mistake_about_frozen_nodes_is_noticed(plant, monkeypatch):
     plant(monkeypatch)
 
     assert any(goes_wrong(seed, freezes=0.3) for seed in SEEDS)
+
+
+@pytest.mark.parametrize("plant", DEPLOYS, ids=lambda plant: plant.__name__)
+def test_a_mistake_about_deploys_is_noticed(plant, monkeypatch):
+    """M7"""
+    plant(monkeypatch)
+
+    rules = (violation.rule for seed in DEPLOY_SEEDS for violation in play(seed, restarts=0.2).violations)
+    assert "M7" in rules
 
 
 @pytest.mark.parametrize("plant", WITH_PARTS, ids=lambda plant: plant.__name__)

@@ -57,6 +57,19 @@ def test_no_promise_is_broken_where_bodies_freeze_their_nodes():
     assert freezes > 20
 
 
+def test_what_the_newest_code_declares_holds_whatever_is_killed_and_starts_again():
+    """M7: code of several deploys lives beside each other for long, and none of it wins by starting again."""
+    failed, beside = [], 0
+    for seed in range(20):
+        played = play(seed, parts_held=PARTS_HELD[seed % len(PARTS_HELD)], restarts=0.2)
+        beside += played.marks["declared otherwise"]
+        if played.violations:
+            failed.append(report(played))
+
+    assert failed == [], "\n\n".join(failed)
+    assert beside > 100
+
+
 HAPPENS = {
     "end:success",
     "end:error",

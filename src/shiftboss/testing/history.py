@@ -141,6 +141,7 @@ class History:
         self.records: dict[str, Record] = {}
         self.breakers: dict[str, BreakerState] = {}
         self.resources: dict[str, int] = {}
+        self.first_declared: dict[tuple[str, str, str], int] = {}  # M7: in which order, by worker and version
         self.nodes: dict[str, Node] = {}
         self.sealed: dict[int, str] = {}  # runs whose rows nobody can read → their workers (W8)
         self.aside: set[int] = set()  # those that were set aside (A5)
@@ -289,6 +290,7 @@ class History:
             self._leave(int(row.id), row.worker)
             told.set_aside.add(row.worker)
         for name in change.forgotten:
+            self.first_declared = {key: order for key, order in self.first_declared.items() if key[0] != name}
             for known in (self.workers, self.records, self.covered, self.latest, self.succeeded, self.tokens):
                 known.pop(name, None)
             self.streaks.pop(name, None)

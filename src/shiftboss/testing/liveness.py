@@ -21,7 +21,7 @@ from shiftboss.engine.agenda import Agenda
 from shiftboss.engine.mirror import Mirror
 from shiftboss.testing.history import waiting
 from shiftboss.testing.judge import FORGIVEN, Judge
-from shiftboss.testing.node import SimNode
+from shiftboss.testing.node import SimNode, State
 
 if TYPE_CHECKING:
     from shiftboss.testing.simulator import Simulator
@@ -44,6 +44,8 @@ class Watch:
     def __init__(self, sim: Simulator) -> None:
         self._sim = sim
         self._suspects: dict[Seen, int] = {}
+        self._fleet: tuple[object, ...] = ()
+        self._fleet_since_s = 0.0
         self._mirror = Mirror(Agenda())
         self._session = sim.store.session()
 
@@ -61,6 +63,7 @@ class Watch:
                 )
         self._look_for_standstill()
         self._look_for_what_is_left_for_ever()
+        self._look_at_declarations()
         if not found:
             self._compare_with_why()
         self._sim.after(AGAIN_S if found else EVERY_S, self._look)
@@ -117,6 +120,31 @@ class Watch:
             if runs and now_s > ends_s + RESCUED_S:
                 late_s = now_s - ends_s
                 sim.history.violate("C4", f"runs {runs} are left to {row.name}, {late_s:.0f} s past its time")
+
+    def _look_at_declarations(self) -> None:
+        """M7: the newest that a live node declares holds, once nothing has happened to the nodes for a while."""
+        sim, history = self._sim, self._sim.history
+        nodes = [node for node in sim.nodes if node.state is not State.GONE]
+        fleet = tuple((node.id, node.state, is_healthy(node)) for node in nodes)
+        if fleet != self._fleet:
+            self._fleet, self._fleet_since_s = fleet, sim.clock.elapsed_s()
+        is_settled = sim.clock.elapsed_s() - self._fleet_since_s > SETTLED_S
+        if not is_settled or not all(node.state is State.UP and is_healthy(node) for node in nodes):
+            return
+        for name, state in history.workers.items():
+            declared = [
+                (history.first_declared[name, repr(definition), node.node.code_version], definition)
+                for node in nodes
+                for definition in node.definitions
+                if definition.name == name
+            ]
+            if not declared:
+                continue
+            _, newest = max(declared, key=lambda pair: pair[0])
+            if state.definition != newest:
+                history.violate("M7", f"{name} is {state.definition}, and the newest that lives declares {newest}")
+            elif len({order for order, _ in declared}) > 1:
+                history.marks["declared otherwise"] += 1
 
     def _compare_with_why(self) -> None:
         """A3: every hold that `why` names is one that the judge sees, and none is left out."""

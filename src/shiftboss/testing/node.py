@@ -87,6 +87,7 @@ class SimNode:
         self.node = node
         self.session = session
         self.declaring: Declaring | None = None
+        self.definitions: tuple[Definition, ...] = ()
         self.state = State.UP
         self.inbox: list[Fact] = []
         self.delivering: list[Report] = []  # what this turn has in its hands
@@ -150,6 +151,7 @@ class SimNode:
 
     def enter(self, definitions: Sequence[Definition], resources: Mapping[str, int]) -> None:
         """Declare and join.  Raises what `declare` refuses."""
+        self.definitions = tuple(definitions)
         self.node = declaring_node(self.node, definitions, resources)
         self.declaring = Declaring(self.node, definitions, resources, self.clock, is_dead=self._sim.store.is_dead)
         answer = Kept()

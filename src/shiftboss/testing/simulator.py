@@ -143,6 +143,9 @@ class Simulator:
         self.nodes.append(sim_node)
         try:
             sim_node.enter(definitions, resources or {})
+            for definition in definitions:
+                declared = definition.name, repr(definition), code_version
+                self.history.first_declared.setdefault(declared, len(self.history.first_declared))
         except BaseException:
             sim_node.gone()
             sim_node.held.close()

@@ -89,8 +89,8 @@ def afters(history: History, told: Commit) -> Iterator[Violation]:
         if run.status is not Status.SUCCEEDED:
             continue
         for name, state in history.workers.items():
-            if run.worker not in state.definition.after:
-                continue
+            if run.worker not in state.definition.after or history.declared_s[name] == told.elapsed_s:
+                continue  # it may come after that since this very commit
             made = [r for r in history.unfinished[name].values() if r.origin is Origin.AFTER and r.occurs_at == told.at]
             made += [r for r in told.finished if r.worker == name and r.cause is Cause.DISABLED]
             if not made:
