@@ -40,9 +40,9 @@ def guarded(shop, monkeypatch) -> Iterator[str]:
 
 
 @contextmanager
-def mounted(shop, prefix, role) -> Iterator[str]:
-    """In a host of its own, below *prefix*."""
-    app = Starlette(routes=[Mount(prefix, shop.boss.asgi(lambda request: (role, "ada")))])
+def mounted(shop, prefix, role, *may) -> Iterator[str]:
+    """In a host of its own, below *prefix*; *may* is the host's word on single actions."""
+    app = Starlette(routes=[Mount(prefix, shop.boss.asgi(lambda request: (role, "ada", *may)))])
     server = uvicorn.Server(
         uvicorn.Config(app, port=0, log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
     )

@@ -24,6 +24,13 @@ export function whenSessionEnds(act: () => void): void {
   onNoSession = act;
 }
 
+let onNotPermitted: () => void = () => undefined;
+
+/** The host has refused an action. */
+export function whenNotPermitted(act: () => void): void {
+  onNotPermitted = act;
+}
+
 export function address(path: string, query?: Query): string {
   const asked = params(query).toString();
   return `api/v1/${path}${asked && `?${asked}`}`;
@@ -76,6 +83,7 @@ async function right(url: string, options: RequestInit): Promise<Response> {
   if (response.ok) return response;
   const problem = await problemOf(response);
   if (response.status === 401 && problem.kind === "no-token") onNoSession();
+  if (problem.kind === "not-permitted") onNotPermitted();
   throw problem;
 }
 

@@ -634,6 +634,17 @@ export interface PayloadForm {
   takes: string;
 }
 
+/** In the order in which it was asked. */
+export interface Permissions {
+  permitted: Array<Permitted>;
+}
+
+/** What may be done to a worker; `worker` is None for what is about no single one. */
+export interface Permitted {
+  worker: string | null;
+  actions: Array<string>;
+}
+
 /** `worker` alone, or all that the node declares. */
 export interface PreferBody {
   worker?: string | null;
@@ -852,10 +863,11 @@ export interface Seal {
   mac: string;
 }
 
-/** Who you are here. `role` is None for who must show a token first. */
+/** Who you are here. `role` is None for who must show a token first; `limited`: single actions may be refused. */
 export interface SessionInfo {
   role: string | null;
   name: string;
+  limited: boolean;
   asks_for_token: boolean;
   version: string;
 }

@@ -3,7 +3,8 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { get } from "../api/client";
 import type { DeadGroup, DeadLetter, Groups, Letters } from "../api/schema";
-import { may } from "../api/session";
+import { mayDoToMany } from "../api/permissions";
+import type { Role } from "../api/session";
 import { count, label, plural, shortType } from "../format";
 import { useAsked } from "../live/asked";
 import { useHeld } from "../live/held";
@@ -38,18 +39,18 @@ export function Dead() {
     [about],
   );
   const state = query.get("state") ?? "open";
-  const [chosen, setChosen] = useState<ReadonlySet<number>>(new Set());
-  useEffect(() => setChosen(new Set()), [about]);
-  const choose = useCallback((ids: readonly number[], on: boolean) => {
+  const [chosen, setChosen] = useState<Chosen>(new Map());
+  useEffect(() => setChosen(new Map()), [about]);
+  const choose = useCallback((ids: readonly number[], worker: string, on: boolean) => {
     setChosen((before) => {
-      const after = new Set(before);
-      for (const id of ids) if (on) after.add(id); else after.delete(id);
+      const after = new Map(before);
+      for (const id of ids) if (on) after.set(id, worker); else after.delete(id);
       return after;
     });
   }, []);
   const [changes, change] = useState(0);
   const changed = useCallback(() => {
-    setChosen(new Set());
+    setChosen(new Map());
     change((number) => number + 1);
   }, []);
   return (
@@ -71,8 +72,8 @@ export function Dead() {
           <span>
             <strong class="number">{count(chosen.size)}</strong> selected
           </span>
-          <BulkButtons filter={{ runs: [...chosen] }} words="that are selected." changed={changed} />
-          <button type="button" class="small" onClick={() => setChosen(new Set())}>
+          <BulkButtons filter={{ runs: [...chosen.keys()] }} of={chosen.values()} words="that are selected." changed={changed} />
+          <button type="button" class="small" onClick={() => setChosen(new Map())}>
             Clear
           </button>
         </div>
@@ -93,10 +94,12 @@ function State({ state }: { state: string }) {
 
 // ── open ones, by what they died of ──────────────────────────────────────────────────────────────────────────────
 
+type Chosen = ReadonlyMap<number, string>; // run → its worker
+
 interface Chooser {
   changes: number; // how often something was done here
-  chosen: ReadonlySet<number>;
-  choose: (ids: readonly number[], on: boolean) => void;
+  chosen: Chosen;
+  choose: (ids: readonly number[], worker: string, on: boolean) => void;
   changed: () => void;
 }
 
@@ -126,6 +129,7 @@ function OpenGroups({ about, filter, chosen, choose, changed, changes }: { about
       </Empty>
     );
   }
+  const workers = data.groups.map((group) => group.worker);
   return (
     <>
       {error && <Trouble error={error} />}
@@ -134,8 +138,8 @@ function OpenGroups({ about, filter, chosen, choose, changed, changes }: { about
           <strong class="number">{count(data.total)}</strong> {isFiltered ? "fit" : "open"}, in {plural(data.groups.length, "group")}
         </p>
         <div class="actions">
-          <BulkButtons filter={{ ...filter }} words={inWords(filter)} changed={changed} />
-          {may("operator") && <Action name="Export…" open={() => openExport({ ...filter })} />}
+          <BulkButtons filter={{ ...filter }} of={workers} words={inWords(filter)} changed={changed} />
+          {mayDoToMany("operator", "export_many", "export_many", filter.worker, workers) && <Action name="Export…" open={() => openExport({ ...filter })} />}
         </div>
       </div>
       <ul class="groups">
@@ -155,7 +159,7 @@ function inWords(filter: Filter): string {
 function Group({ group, alone, since, ...chooser }: { group: DeadGroup; alone: boolean; since: string | null } & Chooser) {
   const [open, setOpen] = useState(alone);
   const error = group.error_type || group.cause;
-  const filter: Filter = { worker: group.worker, error, since };
+  const filter = { worker: group.worker, error, since };
   return (
     <li class="group" data-row={`${group.worker} ${error}`}>
       <div class="group-head">
@@ -185,7 +189,7 @@ function Group({ group, alone, since, ...chooser }: { group: DeadGroup; alone: b
   );
 }
 
-function Members({ filter, cause, errorType, newest, chosen, choose, changed, changes }: { filter: Filter; cause: string; errorType: string; newest: string } & Chooser) {
+function Members({ filter, cause, errorType, newest, chosen, choose, changed, changes }: { filter: Filter & { worker: string }; cause: string; errorType: string; newest: string } & Chooser) {
   const [limit, setLimit] = useState(PAGE);
   const { data, error } = useAsked(`letters ${JSON.stringify(filter)} ${limit} ${newest}`, (signal) => get<Letters>("dead-letters", { ...filter, limit }, signal));
   const kept = useKept(data);
@@ -208,7 +212,7 @@ function Members({ filter, cause, errorType, newest, chosen, choose, changed, ch
         <thead>
           <tr>
             <td class="tick">
-              <input type="checkbox" aria-label="Select all that are shown" checked={all} onChange={() => choose(ids, !all)} />
+              <input type="checkbox" aria-label="Select all that are shown" checked={all} onChange={() => choose(ids, filter.worker, !all)} />
             </td>
             <th scope="col">Run</th>
             <th scope="col">Died</th>
@@ -226,7 +230,7 @@ function Members({ filter, cause, errorType, newest, chosen, choose, changed, ch
             return letter && (
             <tr key={letter.run} data-row={letter.run} aria-selected={chosen.has(letter.run)}>
               <td class="tick">
-                <input type="checkbox" aria-label={`Select run ${letter.run}`} checked={chosen.has(letter.run)} onChange={() => choose([letter.run], !chosen.has(letter.run))} />
+                <input type="checkbox" aria-label={`Select run ${letter.run}`} checked={chosen.has(letter.run)} onChange={() => choose([letter.run], letter.worker, !chosen.has(letter.run))} />
               </td>
               <th scope="row" class="fit">
                 <RunLink id={letter.run} open />
@@ -265,7 +269,8 @@ function useKept<T>(data: T | null): T | null {
 }
 
 interface BulkProps {
-  filter: Record<string, unknown>;
+  filter: { worker?: string | null } & Record<string, unknown>;
+  of?: Iterable<string>; // workers whose letters fit it
   words: string;
   changed: () => void;
   small?: boolean;
@@ -273,12 +278,14 @@ interface BulkProps {
   about?: string;
 }
 
-function BulkButtons({ filter, words, changed, small = false, count: number, about }: BulkProps) {
+function BulkButtons({ filter, of, words, changed, small = false, count: number, about }: BulkProps) {
   const many = (more: Pick<Many, "what" | "done" | "path" | "about"> & Partial<Many>) => openBulk({ filter, words, one: "dead letter", changed, ...more });
   const label = number === undefined ? "" : ` ${count(number)}`;
+  const workers = [...(of ?? [])];
+  const allowed = (role: Role, one: string) => mayDoToMany(role, `${one}_many`, one, filter.worker ?? null, workers);
   return (
     <>
-      {may("operator") && (
+      {allowed("operator", "replay") && (
         <Action
           name={`Replay${label}…`}
           {...(about ? { about } : {})}
@@ -287,7 +294,7 @@ function BulkButtons({ filter, words, changed, small = false, count: number, abo
           open={() => many({ what: "Replay", done: "replayed", path: "dead-letters/replay", rate: true, about: "Each becomes a new run with the same payload and fresh attempts, the oldest first." })}
         />
       )}
-      {may("operator") && (
+      {allowed("operator", "resolve") && (
         <Action
           name="Resolve…"
           {...(about ? { about } : {})}
@@ -295,7 +302,7 @@ function BulkButtons({ filter, words, changed, small = false, count: number, abo
           open={() => many({ what: "Resolve", done: "resolved", path: "dead-letters/resolve", note: "note", about: "Somebody has seen to them; nothing runs again." })}
         />
       )}
-      {may("admin") && (
+      {allowed("admin", "discard") && (
         <Action
           name="Discard…"
           {...(about ? { about } : {})}

@@ -8,7 +8,7 @@ import { Arriving, Empty, Head, Section } from "../parts/bits";
 import { Badge } from "../parts/status";
 import { Since } from "../parts/time";
 import { href } from "../routes";
-import { may } from "../api/session";
+import { mayDo } from "../api/permissions";
 
 export function Fleet() {
   const it = whole.value;
@@ -61,7 +61,7 @@ export function Fleet() {
                   <th scope="col" class="c-l">
                     Version
                   </th>
-                  {may("admin") && (
+                  {mayDo("admin", "drain", null) && (
                     <td>
                       <span class="hide">Actions</span>
                     </td>
@@ -129,7 +129,7 @@ function Row({ node }: { node: NodeStatus }) {
         {node.version}
         {node.code_version && ` · ${node.code_version.slice(0, 12)}`}
       </td>
-      {may("admin") && <td class="fit row-actions">{node.live && node.mode === "running" && <DrainButton id={node.id} name={node.name} />}</td>}
+      {mayDo("admin", "drain", null) && <td class="fit row-actions">{node.live && node.mode === "running" && <DrainButton id={node.id} name={node.name} />}</td>}
     </tr>
   );
 }

@@ -3,6 +3,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { get, sentence } from "../api/client";
 import type { Run, Runs as Page } from "../api/schema";
+import { mayDoToMany } from "../api/permissions";
 import { may } from "../api/session";
 import { useHeld } from "../live/held";
 import { useFrames } from "../live/hooks";
@@ -40,11 +41,12 @@ export function Runs() {
     const run = list.runs.get(id);
     if (run !== undefined) last.current.set(id, run);
   }
+  const unfinished = [...list.runs.values()].filter(isLive).map((run) => run.worker);
   const names = whole.value?.order ?? [];
   return (
     <>
       <Head title="Runs" about={<Words asked={asked} />}>
-        <CancelAll asked={asked} />
+        <CancelAll asked={asked} of={unfinished} />
       </Head>
       <div class="filters" role="search" aria-label="Filter runs">
         <Search value={asked.worker} onValue={(worker) => refine({ worker })} label="Worker" placeholder="Worker" list={names} />
@@ -74,8 +76,7 @@ export function Runs() {
             <tbody>
               {held.shown.map((id) => {
                 const run = last.current.get(id);
-                const isLive = run?.status === "pending" || run?.status === "running";
-                return run && <RunRow key={id} run={run} actions={may("operator") ? isLive && run.cancel === null ? <CancelButton run={id} worker={run.worker} small /> : null : undefined} />;
+                return run && <RunRow key={id} run={run} actions={may("operator") ? isLive(run) && run.cancel === null ? <CancelButton run={id} worker={run.worker} small /> : null : undefined} />;
               })}
             </tbody>
           </table>
@@ -88,6 +89,10 @@ export function Runs() {
       )}
     </>
   );
+}
+
+function isLive(run: Run): boolean {
+  return run.status === "pending" || run.status === "running";
 }
 
 /** Pages of the API, alive. */
@@ -139,10 +144,10 @@ function Words({ asked }: { asked: RunQuery }) {
 }
 
 /** Unfinished ones of this worker and status: what the API can cancel at once. */
-function CancelAll({ asked }: { asked: RunQuery }) {
+function CancelAll({ asked, of }: { asked: RunQuery; of: readonly string[] }) {
   const status = asked.status.length === 0 ? ["pending", "running"] : asked.status.filter((each) => each === "pending" || each === "running");
   const canFilter = asked.key === "" && asked.error === "" && asked.since === null && status.length > 0;
-  if (!may("operator") || !canFilter) return null;
+  if (!canFilter || !mayDoToMany("operator", "cancel_many", "cancel", asked.worker || null, of)) return null;
   const words = status.length === 2 ? "waiting or running" : status[0] === "pending" ? "waiting" : "running";
   return (
     <Action

@@ -4,7 +4,6 @@ import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { get, path } from "../api/client";
 import type { Definition, PageOfWorker, Run, WorkerStatus } from "../api/schema";
-import { may } from "../api/session";
 import { bytes, capped, count, duration, label, plural } from "../format";
 import { useAsked } from "../live/asked";
 import { useHeld } from "../live/held";
@@ -48,7 +47,7 @@ export function WorkerPage({ name }: { name: string }) {
         <TriggerButton worker={name} primary />
         {it.breaker !== null && it.breaker !== "closed" && it.enabled && <ResetButton worker={name} />}
         {it.enabled ? <DisableButton worker={name} /> : <EnableButton worker={name} />}
-        {page.nodes.length === 0 && may("admin") && <ForgetButton worker={name} />}
+        {page.nodes.length === 0 && <ForgetButton worker={name} />}
       </Head>
       {asked.error && <Trouble error={asked.error} />}
       <Condition it={it} page={page} />

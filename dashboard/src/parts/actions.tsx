@@ -1,9 +1,9 @@
-/* What may be done, each as a button that asks first; whoever may not do it has no button. */
+/* What may be done, each as a button that asks first; whoever may not do it, by role or by the host, has no button. */
 
 import { useState } from "preact/hooks";
 import { path, post } from "../api/client";
 import type { Accepted, DeadLetter, Drained, Preferred, Run, Switched } from "../api/schema";
-import { may } from "../api/session";
+import { mayDo } from "../api/permissions";
 import { go } from "../nav";
 import { Ask, Field, openDialog } from "./dialog";
 import { RunLink, WorkerLink } from "./bits";
@@ -40,24 +40,24 @@ export function Action({ name, about, open, small = false, primary = false, grav
 // ── workers ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export function TriggerButton({ worker, label = "Trigger…", ...look }: { worker: string; label?: string } & Look) {
-  return may("operator") ? <Action name={label} about={worker} open={() => openTrigger(worker)} {...look} /> : null;
+  return mayDo("operator", "trigger", worker) ? <Action name={label} about={worker} open={() => openTrigger(worker)} {...look} /> : null;
 }
 
 export function DisableButton({ worker, ...look }: { worker: string } & Look) {
-  return may("operator") ? <Action name="Disable…" about={worker} open={() => openDialog(<Disable worker={worker} />)} {...look} /> : null;
+  return mayDo("operator", "disable", worker) ? <Action name="Disable…" about={worker} open={() => openDialog(<Disable worker={worker} />)} {...look} /> : null;
 }
 
 export function EnableButton({ worker, ...look }: { worker: string } & Look) {
-  return may("operator") ? <Action name="Enable…" about={worker} open={() => openDialog(<Enable worker={worker} />)} {...look} /> : null;
+  return mayDo("operator", "enable", worker) ? <Action name="Enable…" about={worker} open={() => openDialog(<Enable worker={worker} />)} {...look} /> : null;
 }
 
 /** Enabling what is enabled closes its breaker and forgets its failures. */
 export function ResetButton({ worker, ...look }: { worker: string } & Look) {
-  return may("operator") ? <Action name="Close breaker…" about={`of ${worker}`} open={() => openDialog(<Enable worker={worker} isOn />)} {...look} /> : null;
+  return mayDo("operator", "enable", worker) ? <Action name="Close breaker…" about={`of ${worker}`} open={() => openDialog(<Enable worker={worker} isOn />)} {...look} /> : null;
 }
 
 export function ForgetButton({ worker }: { worker: string }) {
-  return may("admin") ? <Action name="Forget…" about={worker} grave open={() => openDialog(<Forget worker={worker} />)} /> : null;
+  return mayDo("admin", "forget", worker) ? <Action name="Forget…" about={worker} grave open={() => openDialog(<Forget worker={worker} />)} /> : null;
 }
 
 function Disable({ worker }: { worker: string }) {
@@ -120,7 +120,7 @@ function Forget({ worker }: { worker: string }) {
 // ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export function CancelButton({ run, worker, ...look }: { run: number; worker: string } & Look) {
-  return may("operator") ? (
+  return mayDo("operator", "cancel", worker) ? (
     <Action name="Cancel…" about={`run ${run}`} open={() => openDialog(<Cancel run={run} worker={worker} />)} {...look} />
   ) : null;
 }
@@ -154,13 +154,13 @@ export function LetterButtons({ letter, small = false, changed }: { letter: Dead
   const about = `run ${letter.run}`;
   return (
     <>
-      {may("operator") && letter.has_payload && (
+      {letter.has_payload && mayDo("operator", "replay", letter.worker) && (
         <Action name="Replay…" about={about} small={small} primary={!small} open={() => openDialog(<Replay letter={letter} changed={changed} />)} />
       )}
-      {may("operator") && (
+      {mayDo("operator", "resolve", letter.worker) && (
         <Action name="Resolve…" about={about} small={small} open={() => openDialog(<Close letter={letter} how="resolve" changed={changed} />)} />
       )}
-      {may("admin") && (
+      {mayDo("admin", "discard", letter.worker) && (
         <Action name="Discard…" about={about} small={small} grave open={() => openDialog(<Close letter={letter} how="discard" changed={changed} />)} />
       )}
     </>
@@ -224,11 +224,11 @@ function Close({ letter, how, changed }: { letter: DeadLetter; how: "resolve" | 
 // ── nodes ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export function DrainButton({ id, name }: { id: string; name: string }) {
-  return may("admin") ? <Action name="Drain…" about={name} small open={() => openDialog(<Drain id={id} name={name} />)} /> : null;
+  return mayDo("admin", "drain", null) ? <Action name="Drain…" about={name} small open={() => openDialog(<Drain id={id} name={name} />)} /> : null;
 }
 
 export function PreferButton({ worker, id, name }: { worker: string; id: string; name: string }) {
-  return may("admin") ? <Action name="Prefer…" about={name} small open={() => openDialog(<Prefer worker={worker} id={id} name={name} />)} /> : null;
+  return mayDo("admin", "prefer", worker) ? <Action name="Prefer…" about={name} small open={() => openDialog(<Prefer worker={worker} id={id} name={name} />)} /> : null;
 }
 
 function Prefer({ worker, id, name }: { worker: string; id: string; name: string }) {

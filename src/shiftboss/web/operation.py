@@ -61,13 +61,18 @@ class Call(NamedTuple):
         except TimeoutError:
             raise StoreUnavailable(f"the store did not answer within {ASK_WITHIN_S:g} s") from None
 
+    async def is_permitted(self, action: str, worker: str | None) -> bool:
+        """The host's word on an action of this user; True where it says none.  Raises Problem for a host that fails."""
+        may = None if self.access is None else self.access.may
+        return may is None or bool(await may(action, worker))
+
     async def must(self, action: str, worker: str | None) -> None:
         """Raises Problem for what the host refuses to this user."""
-        access = self.access
-        if access is None or access.may is None or await access.may(action, worker):
+        if await self.is_permitted(action, worker):
             return
         what = action if worker is None else f"{action} {worker}"
-        raise Problem(403, "not-permitted", f"Your application does not let you do this: {what}.", by=access.name)
+        by = "" if self.access is None else self.access.name
+        raise Problem(403, "not-permitted", f"Your application does not let you do this: {what}.", by=by)
 
     async def may_still(self) -> bool:
         """Whether the request would be let in now as it was: by the same name, with that role at least."""
@@ -80,10 +85,17 @@ class Call(NamedTuple):
 
 
 class Operation:
-    """*role* None: everybody, also who has shown nothing."""
+    """*role* None: everybody, also who has shown nothing.  *personal*: the answer is about who asks."""
 
     def __init__(
-        self, method: str, path: str, role: Role | None, act: Callable[..., Awaitable[Any]], *, status: int = 200
+        self,
+        method: str,
+        path: str,
+        role: Role | None,
+        act: Callable[..., Awaitable[Any]],
+        *,
+        status: int = 200,
+        personal: bool = False,
     ) -> None:
         hints = get_type_hints(act)
         self.method = method
@@ -91,6 +103,7 @@ class Operation:
         self.role = role
         self.act = act
         self.status = status
+        self.is_personal = personal
         self.params: type[msgspec.Struct] = hints.get("params", Nothing)
         self.body: type[msgspec.Struct] | None = hints.get("body")
         self.answer: Any = hints["return"]
@@ -109,12 +122,19 @@ class Operation:
     def is_question(self) -> bool:
         """Whether its answer is the same for all who may ask it in the same words."""
         is_stream = isinstance(self.answer, type) and issubclass(self.answer, Response)
-        return self.method == "GET" and self.role is not None and not is_stream
+        return self.method == "GET" and self.role is not None and not is_stream and not self.is_personal
 
     @property
     def changes(self) -> bool:
         """Whether it does something to somebody's work; a session is one's own."""
         return self.method != "GET" and self.role is not None
+
+    def can_be_about(self, worker: str | None) -> bool:
+        """Whether the host may be asked for it with *worker*: what a body may name is about one or any."""
+        if self.body is not None and not {"filter", "worker"}.isdisjoint(self.body.__struct_fields__):
+            return True
+        is_about_one = not {"worker", "run"}.isdisjoint(self.params.__struct_fields__)
+        return is_about_one == (worker is not None)
 
     async def _worker(self, call: Call, given: dict[str, Any]) -> str | None:
         """Whose work it is about, where it is about one worker's."""
@@ -123,8 +143,8 @@ class Operation:
         if run is not None:
             found: str = (await call.ask(lambda views: views.run(run))).worker
             return found
-        worker: str | None = getattr(params, "worker", None) or getattr(getattr(body, "filter", None), "worker", None)
-        return worker
+        named = (getattr(each, "worker", None) for each in (params, body, getattr(body, "filter", None)))
+        return next(filter(None, named), None)
 
     async def respond(
         self, boss: Orchestrator, hub: Callable[[], Hub], gate: Gate, acts: Acts, sharing: Sharing, request: Request

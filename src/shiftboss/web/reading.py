@@ -11,7 +11,7 @@ import asyncio
 import re
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -87,7 +87,9 @@ def _must_know(kind: type[msgspec.Struct], found: dict[str, Any], what: str) -> 
 
 def is_list(kind: Any) -> bool:
     """Whether a parameter may be repeated."""
-    return getattr(kind, "__origin__", None) in LISTS
+    if get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    return get_origin(kind) in LISTS
 
 
 async def _bytes(request: Request, limit: int) -> bytes:

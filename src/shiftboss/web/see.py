@@ -247,10 +247,11 @@ async def events(call: Call, params: EventsAsked) -> EventStream:
 
 
 class SessionInfo(Value, frozen=True, omit_defaults=False):
-    """Who you are here.  `role` is None for who must show a token first."""
+    """Who you are here.  `role` is None for who must show a token first; `limited`: single actions may be refused."""
 
     role: str | None
     name: str
+    limited: bool
     asks_for_token: bool
     version: str
 
@@ -261,6 +262,7 @@ async def session(call: Call) -> SessionInfo:
     return SessionInfo(
         role=None if access is None else access.role.name.lower(),
         name="" if access is None else access.name,
+        limited=access is not None and access.may is not None,
         asks_for_token=call.gate.asks_for_token and user_of(call.request.scope) is None,
         version=package_version(),
     )

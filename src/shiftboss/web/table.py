@@ -10,13 +10,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from shiftboss.web import browse, bulk, do, see
+from shiftboss.web import browse, bulk, do, permissions, see
 from shiftboss.web.access import Role
-from shiftboss.web.operation import Operation
+from shiftboss.web.operation import Call, Operation
 
 PREFIX: Final = "/api/v1"
 EVERYBODY: Final = None
 VIEWER, OPERATOR, ADMIN = Role.VIEWER, Role.OPERATOR, Role.ADMIN
+
+
+async def may(call: Call, params: permissions.MayAsked) -> permissions.Permissions:
+    """Which of these actions may I do to these workers, or without a worker, by my role and by the host?"""
+    return await permissions.permitted(call, params, OPERATIONS)
+
 
 # fmt: off
 OPERATIONS: Final = (
@@ -64,6 +70,7 @@ OPERATIONS: Final = (
     Operation("POST",   "/unreadable/set-aside",            ADMIN,     do.set_aside),
 
     Operation("GET",    "/session",                         EVERYBODY, see.session),
+    Operation("GET",    "/session/may",                     VIEWER,    may, personal=True),
     Operation("POST",   "/session",                         EVERYBODY, do.log_in, status=204),
     Operation("DELETE", "/session",                         EVERYBODY, do.log_out, status=204),
 )
