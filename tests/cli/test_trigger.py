@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from shiftboss import Orchestrator
+
 
 def payload_of(cli, run_id):
     return cli("show", run_id.strip(), "--json").json["run"]["payload"]
@@ -150,3 +152,24 @@ def test_a_value_that_cannot_be_is_refused_in_the_words_of_the_library(cli, shop
 
     assert (found.code, found.out) == (code, "")
     assert said in found.err
+
+
+def test_a_run_that_waits_until_a_broken_worker_has_been_probed_says_so(cli, tmp_path):
+    """K5: it is stored, and who has sent it is told."""
+    store = f"sqlite:///{tmp_path / 'jobs.db'}"
+    boss = Orchestrator(store)
+
+    @boss.worker(max_retries=0, max_consecutive_failures=1)
+    def send() -> None:
+        raise ValueError("no connection")
+
+    boss.sync.start()
+    boss.sync.wait_for(boss.sync.trigger("send").id, timeout=30)
+    boss.sync.stop()
+    waits = cli("trigger", "send", "--store", store)
+    forced = cli("trigger", "send", "--force", "--store", store)
+
+    assert (waits.code, waits.out) == (0, "2\n")
+    assert "send is disabled by auto" in waits.err
+    assert "triggers are accepted and wait for a probe" in waits.err
+    assert (forced.code, forced.err) == (0, "")

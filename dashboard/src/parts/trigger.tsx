@@ -25,7 +25,8 @@ function Trigger({ worker }: { worker: string }) {
 
 function TriggerForm({ form }: { form: PayloadForm }) {
   const fields = fieldsOf(form.schema);
-  const enabled = whole.peek()?.workers.get(form.worker)?.enabled ?? true;
+  const worker = whole.peek()?.workers.get(form.worker);
+  const disabled = worker?.reasons.find((reason) => reason.fact === "disabled");
   const [asJson, setAsJson] = useState(!form.declared);
   const [typed, setTyped] = useState<Record<string, string>>({});
   const [text, setText] = useState("{}");
@@ -72,6 +73,7 @@ function TriggerForm({ form }: { form: PayloadForm }) {
           </button>
         )}
       </p>
+      {disabled && <p class="hint">It is {disabled.text}.</p>}
       {!form.declared && <p class="hint">No function of it is in this process; what is sent is checked by the node that runs it.</p>}
       {asJson ? (
         <Input name="payload" label="Payload" problem={problems["payload"]}>
@@ -88,7 +90,7 @@ function TriggerForm({ form }: { form: PayloadForm }) {
           />
         ))
       )}
-      <details class="more" open={!enabled}>
+      <details class="more" open={disabled !== undefined}>
         <summary>Key, delay, priority</summary>
         <Field label="Key" value={key} onValue={setKey} hint="The same key twice is one run." />
         <Input name="delay" label="Delay" problem={problems["delay"]} hint="30s, 10m, 1h30m; empty: now">

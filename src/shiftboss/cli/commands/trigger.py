@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.app.pages import as_shown, redaction_of
 from shiftboss.cli import dump, place, talk, waiting, words
 from shiftboss.cli.command import Command, create_option, examples, json_option, store_option
@@ -75,6 +76,8 @@ def trigger(
         if given is not None and boss.codec is None and any(node.live and node.decodes for node in boss.sync.nodes()):
             talk.note("nodes encrypt here, and this payload is stored plain; name the app that has the codec: --app")
         run = boss.sync.trigger(name, given, **options)
+        if not force:
+            _say_if_it_waits(boss, name)
         if not wait:
             dump.one(run) if as_json else talk.say(run.id)
             return Exit.DONE
@@ -84,6 +87,14 @@ def trigger(
             with place.asking(boss) as views:
                 run = as_shown(run, redaction_of(views, run))
     return _tell_end(run, as_json=as_json)
+
+
+def _say_if_it_waits(boss: Orchestrator, name: str) -> None:
+    """K5: a worker that failures have disabled may accept a run that starts only after its probe."""
+    with place.asking(boss) as views:
+        for reason in views.worker(name).reasons:
+            if reason.fact == "disabled":
+                talk.note(f"{name} is {reason.text}")
 
 
 def _tell_end(run: Run, *, as_json: bool) -> int:
