@@ -61,11 +61,10 @@ APP = Path(__file__).parents[1] / "cases" / "canary_app.py"
 
 
 class World(NamedTuple):
-    """What was seen of a system: face → what it showed.  Where it lies, and the payloads that lie there."""
+    """What was seen of a system: face → what it showed.  And where it lies."""
 
     faces: dict[str, str]
     url: str
-    payloads: list[bytes]
 
 
 def spellings(secret: str) -> Iterator[str]:
@@ -111,11 +110,11 @@ def look(tmp_path, spans, monkeypatch, request):
         streamed.clear()
         faces: dict[str, str] = {}
         with logged() as logs:
-            runs, payloads = put_through(declared(url, codec), faces)
+            runs = put_through(declared(url, codec), faces)
         faces |= {f"log: {name}": stream.getvalue() for name, stream in logs.items()}
         faces["spans"] = "\n".join(span.to_json() for span in spans.get_finished_spans())
         faces |= commands(url, runs)
-        return World(faces, url, payloads)
+        return World(faces, url)
 
     return look
 
@@ -142,8 +141,8 @@ def logged() -> Iterator[dict[str, io.StringIO]]:
             logger.removeHandler(handler)
 
 
-def put_through(boss: Orchestrator, faces: dict[str, str]) -> tuple[dict[str, list[int]], list[bytes]]:
-    """Ids of runs by what became of them, and payloads as they lie in the store."""
+def put_through(boss: Orchestrator, faces: dict[str, str]) -> dict[str, int]:
+    """The ids of the runs, by their workers."""
     with (
         serving(boss) as address,
         httpx.Client(base_url=address.url, headers=SAME_ORIGIN, timeout=PATIENCE_S) as client,
@@ -168,7 +167,7 @@ def put_through(boss: Orchestrator, faces: dict[str, str]) -> tuple[dict[str, li
                 boss.sync.stop()
                 faces["stream of a run"] = json.dumps(of_the_run.join())
             faces["stream"] = json.dumps(all_frames.join())
-    return runs, [run.payload or b"" for run in ended]
+    return runs
 
 
 def a_client(address: Served) -> httpx.Client:
@@ -304,6 +303,13 @@ def tables(url: str) -> Iterator[tuple[str, list[str], list[Any]]]:
             yield table, [each.name for each in rows.description or ()], rows.fetchall()
 
 
+def payloads(url: str) -> list[bytes]:
+    """As they lie there: as they were sent."""
+    (columns_and_rows,) = ((names, rows) for table, names, rows in tables(url) if table == "payload")
+    names, rows = columns_and_rows
+    return [row[names.index("bytes")] for row in rows]
+
+
 def raw(url: str) -> bytes:
     """The file, and all that lies beside it."""
     file = Path(url.removeprefix("sqlite:///"))
@@ -334,7 +340,7 @@ def test_no_secret_stands_on_any_face_nor_in_the_store_but_where_it_must(look, s
     assert lie.keys() == (set() if codec else {"payload.bytes"})
     if store == "sqlite":
         file = raw(world.url)
-        for payload in world.payloads:
+        for payload in payloads(world.url):
             file = file.replace(payload, b"")
         assert found_in(file.decode("latin-1")) == set()
 
