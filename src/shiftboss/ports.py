@@ -535,6 +535,10 @@ class Store(Protocol):
         """Whether all neighbours of this process's nodes could tell that of them just now."""
         ...
 
+    def show_life(self, node: str) -> None:
+        """See to it that neighbours can tell that; called at each tick of a node that its bodies can freeze."""
+        ...
+
     def engine_ended(self, node: str) -> None:
         """The engine of that node has ended, whatever its process does: its lease alone decides from now on."""
         ...

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from shiftboss import ConfigurationError, Orchestrator
-from shiftboss.executors import interpreter
+from shiftboss import ConfigurationError, Orchestrator, interpreter
 from shiftboss.executors.lifeline import Lifeline
 
 PROGRAM = """

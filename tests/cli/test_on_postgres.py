@@ -205,7 +205,7 @@ def test_the_facts_of_the_way_there(store):
         (FACTS._replace(long=(A_WRITER._replace(for_s=90.0),)), "transactions", "warning", "for 1 min 30 s, idle"),
         (FACTS._replace(tables=(Table("run", 5, 50_000, 1 << 20, None),)), "vacuum", "warning", "vacuumed never"),
         (FACTS._replace(tables=(Table("meta", 1, 0, 1 << 25, 60.0),)), "vacuum", "warning", "32 MiB"),
-        (FACTS._replace(room=Room(97, 95, 4, None, None, 0), nodes=2), "connections", "warning", "2 nodes need 4"),
+        (FACTS._replace(room=Room(97, 95, 4, None, None, 0), nodes=2), "connections", "warning", "2 nodes need 6"),
         (FACTS._replace(room=Room(97, 5, 4, 1, None, 0), nodes=1), "connections", "warning", "1 left"),
         (FACTS._replace(room=Room(97, 5, 4, None, None, 3)), "privileges", "warning", "3 sessions of other roles"),
         (FACTS._replace(standbys=(Standby("b", "async", 40.0, 99),)), "standby", "warning", "40 s late"),
@@ -260,7 +260,7 @@ def test_a_pooler_is_known_by_its_mode(cluster: Cluster, place: Place, mode: str
 # ── nodes and drain ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_node_is_live_by_the_clock_of_the_store_and_takes_two_connections(cli, empty, place: Place):
+def test_a_node_is_live_by_the_clock_of_the_store(cli, empty, place: Place):
     """C2"""
     with a_node(place.url, max_concurrency=7):
         (node,) = cli("nodes", "--json", "--store", place.url).json["nodes"]

@@ -8,6 +8,7 @@ import pytest
 from builders import a_node, a_snapshot
 
 from shiftboss.core.fleet import Processes
+from shiftboss.core.value import replace
 from shiftboss.engine.neighbours import Neighbours
 from shiftboss.stores.memory import MemoryStore
 from shiftboss.testing.clock import VirtualClock
@@ -41,7 +42,10 @@ def a_world(clock: VirtualClock):
     now_s = clock.lease_s()
     left_s = {"me": 30.0, "early": 1.0, "frozen": -1.0, "stopped": -1.0}
     return a_snapshot(
-        nodes=[a_node(id, lease_until_s=now_s + left, freeze_limit_s=300.0) for id, left in left_s.items()]
+        nodes=[
+            a_node(id, lease_until_s=now_s + left, held_since_s=now_s - 60, freeze_limit_s=300.0)
+            for id, left in left_s.items()
+        ]
     )
 
 
@@ -52,6 +56,18 @@ def test_who_is_frozen_is_asked_only_of_others_whose_lease_has_ended(clock: Virt
 
     assert processes == Processes(frozen=frozenset({"frozen"}))
     assert sorted(kernel.asked) == ["frozen", "stopped"]
+
+
+def test_who_was_silent_itself_asks_and_says_nothing(
+    clock: VirtualClock, kernel: Kernel, caplog: pytest.LogCaptureFixture
+):
+    """C4: it may not have seen yet that the others are there."""
+    world = a_world(clock)
+    kernel.frozen.add("frozen")
+    me = replace(world.nodes["me"], held_since_s=clock.lease_s() - 1.0)
+    seen = Neighbours(kernel, clock, "me").look(a_snapshot(nodes=[me, *(world.nodes[each] for each in BESIDE)]))
+
+    assert (seen, kernel.asked, caplog.messages) == (Processes(), [], [])
 
 
 def test_without_a_limit_nobody_asks(clock: VirtualClock, kernel: Kernel):

@@ -18,6 +18,7 @@ from store_values import FrozenClock, a_node, a_run, fetch, store_runs, write
 
 from postgres_server import Cluster, Place, free_port, unprivileged
 from shiftboss.core.snapshot import Change
+from shiftboss.stores.keeper import POOLED
 from shiftboss.stores.postgres import PostgresStore
 
 FOREVER_S = 600.0  # a test that waits this long has failed
@@ -118,6 +119,24 @@ def test_nothing_of_ours_is_left_in_the_servers_sessions(behind: str, cluster: C
         ]
 
     assert found == [('"$user", public',), ("on",), ("0",), ("0",)]
+
+
+def test_a_keeper_gives_up_for_what_a_session_holds_there_is_nobodys(behind: str, cluster: Cluster):
+    """C4: nobody can tell then, and the lease alone decides."""
+    store = PostgresStore(behind, clock=FrozenClock())
+    store.open(create=True)
+    with store.hold("n1"):
+        store.show_life("n1")
+        keeper = store._keepers._keepers["n1"]._process
+        assert keeper is not None
+        ended = keeper.wait(FOREVER_S)
+        store.show_life("n1")
+        again = store._keepers._keepers["n1"]._process
+        kept = store.is_frozen("n1")
+        held = cluster.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+    store.close()
+
+    assert (ended, again is keeper, kept, held) == (POOLED, True, False, [(0,)])
 
 
 def test_another_nodes_commit_is_found_by_looking(behind: str):

@@ -84,8 +84,8 @@ class NodeParts:
         if "thread" in kinds:
             self.executors["thread"] = ThreadExecutor(boss.max_concurrency, self.store.clock)
         if "process" in kinds:
-            from shiftboss.executors.interpreter import require_interpreter
             from shiftboss.executors.process import ProcessExecutor  # 15 ms of import, for who asks only
+            from shiftboss.interpreter import require_interpreter
 
             require_interpreter(
                 n for n, each in boss.definitions.items() if each.executor == "process" and boss.only(n)

@@ -129,7 +129,7 @@ def lost_nodes(snapshot: Snapshot, *, me: Node, lease_s: float, processes: Proce
     and a frozen one at its `freeze_limit`, by a node that has itself held a lease for 30 s.  Of one whose row cannot be
     read nobody knows when its lease ends (W8): it may live, and write that row anew with its next renewal.
     """
-    settled_in = lease_s - me.held_since_s >= LEASE_S
+    settled_in = has_settled_in(me, lease_s=lease_s)
 
     def is_lost(node: Node) -> bool:
         if node.id in processes.dead or node.unreadable is not None or me.unreadable is not None:
@@ -139,6 +139,11 @@ def lost_nodes(snapshot: Snapshot, *, me: Node, lease_s: float, processes: Proce
         return settled_in and left_to_it_until_s(node, is_frozen=node.id in processes.frozen) < lease_s
 
     return tuple(node for node in snapshot.nodes.values() if node.id != me.id and is_lost(node))
+
+
+def has_settled_in(me: Node, *, lease_s: float) -> bool:
+    """Whether *me* has held a lease for long enough to say of others that theirs have ended: every one had its turn."""
+    return lease_s - me.held_since_s >= LEASE_S
 
 
 def left_to_it_until_s(node: Node, *, is_frozen: bool) -> float:

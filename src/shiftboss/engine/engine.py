@@ -32,7 +32,7 @@ from shiftboss.engine.freeze import Freeze, FreezeWatch, frozen
 from shiftboss.engine.inbox import Inbox
 from shiftboss.engine.lease import Lease, Watch
 from shiftboss.engine.membership import left, renewed, shedding
-from shiftboss.engine.neighbours import Neighbours
+from shiftboss.engine.neighbours import Neighbours, can_freeze
 from shiftboss.engine.restored import restored_in
 from shiftboss.engine.retention import KEEP, Keep, Retention
 from shiftboss.engine.sealing import Keyring, Sealing
@@ -120,6 +120,7 @@ class Engine:
         self._report = ShutdownReport()
         self._in_flight: frozenset[int] = frozenset()  # when the stop was asked for: to be accounted for at the end
         self._owns_process = False  # at its end
+        self._can_freeze = node is not None and can_freeze(node, definitions)
         self._lease = Lease(clock)
         self._lease_watch = Watch(self._lease, lambda: self._flights.stop_all(StopReason.LEASE))
         self._freezes = FreezeWatch(self._occupants, self._was_frozen, owns_process=owns_process)
@@ -564,6 +565,8 @@ class Engine:
         if self._node is None or now_s - self._ticked_s < TICK_S:
             return None
         self._ticked_s = now_s
+        if self._can_freeze:
+            self._store.show_life(self._node.id)
         for executor in self._executors.values():
             executor.flush()
         self._flights.flush()

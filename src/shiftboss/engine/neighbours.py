@@ -1,20 +1,26 @@
 """What the kernel of this machine tells of the processes of other nodes, and what is made of that (C4).
 
 Rules of this file
-- Whether a process lives is asked at each look; whether it is frozen only once its lease has ended.
+- Whether a process lives is asked at each look; whether it is frozen only once its lease has ended, and by nobody who
+  could not rescue its runs: a node that was silent itself may still see the others as they were before.
 - Who was frozen a moment ago counts as frozen: a debugger stops a process for an instant, and a warden that ends what a
   stopped node has started looks no more often than we do (B7).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from shiftboss.clock import Clock
 from shiftboss.core import fleet
 from shiftboss.core.fleet import Processes
 from shiftboss.core.model import Node
 from shiftboss.core.snapshot import Snapshot
+from shiftboss.core.worker import Definition
 from shiftboss.logs import get_logger
 from shiftboss.ports import Store
+
+OF_THEIR_OWN = frozenset(("process", "command"))  # executors whose bodies have an interpreter of their own, or none
 
 log = get_logger("shiftboss.engine")
 
@@ -32,7 +38,9 @@ class Neighbours:
         others = [node for node in snapshot.nodes.values() if node.id != self._me]
         dead = frozenset(node.id for node in others if self._store.is_dead(node.id))
         lease_s = self._clock.lease_s()
-        silent = [n for n in others if n.id not in dead and _matters(n, lease_s)]
+        me = snapshot.nodes.get(self._me)
+        may_rescue = me is not None and fleet.has_settled_in(me, lease_s=lease_s)
+        silent = [n for n in others if may_rescue and n.id not in dead and _matters(n, lease_s)]
         seen = {node.id: lease_s for node in silent if self._store.is_frozen(node.id)}
         for node in silent:
             if node.id in seen and node.id not in self._frozen_s:
@@ -52,6 +60,12 @@ class Neighbours:
             self._clock.lease_s() - renewed_s,
             max(0.0, left_s),
         )
+
+
+def can_freeze(node: Node, definitions: Sequence[Definition]) -> bool:
+    """Whether a body may keep the lock of that node's interpreter for longer than its lease, and is left its run."""
+    kinds = {definition.executor for definition in definitions if definition.name in node.workers}
+    return node.freeze_limit_s > 0 and not kinds <= OF_THEIR_OWN
 
 
 def _matters(node: Node, lease_s: float) -> bool:

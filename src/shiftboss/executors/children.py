@@ -28,10 +28,10 @@ from shiftboss.executors.attempt import Attempt
 from shiftboss.executors.entry import Entry
 from shiftboss.executors.family import Family, code_of, has_ended
 from shiftboss.executors.guard import MARK
-from shiftboss.executors.interpreter import interpreter
 from shiftboss.executors.lifeline import Lifeline
 from shiftboss.executors.place import this_script
 from shiftboss.executors.wire import MAX_READ_BYTES, Hello, Inbox, ToChild, ToNode, framed, from_child
+from shiftboss.interpreter import interpreter
 from shiftboss.logs import get_logger
 
 SOURCES = str(Path(__file__).resolve().parents[2])

@@ -16,7 +16,7 @@ import threading
 from pathlib import Path
 
 from shiftboss.executors import environment
-from shiftboss.executors.interpreter import interpreter
+from shiftboss.interpreter import interpreter
 from shiftboss.logs import get_logger
 
 PROGRAM = Path(__file__).with_name("guard.py")

@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from shiftboss.errors import ConfigurationError
-from shiftboss.executors.interpreter import is_frozen
+from shiftboss.interpreter import is_frozen
 
 MAIN = "__main__"
 IMPORTED_MAIN = "__mp_main__"

@@ -93,6 +93,9 @@ class MemoryStore:
 
     shows_life = False  # one process: what stands still stands still for all
 
+    def show_life(self, node: str) -> None:
+        """Likewise."""
+
     def engine_ended(self, node: str) -> None:
         """Its process is everybody's."""
 

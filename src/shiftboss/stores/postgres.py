@@ -2,9 +2,11 @@
 
 Rules of this file
 - What could contradict itself is serialised (postgres_locks.py), so a fleet keeps the very rules of one process.
-- A store has a connection for each session, opened at its first use, and one for the bell: a node has two, and one
-  more for each thread of its faces that looks.
-- Nobody can tell here whether a node's process is dead: leases decide (C4).
+- A store has a connection for each session, opened at its first use, one for the bell, and one to ask whether a silent
+  node lives, while that is asked: a node has two, its keeper a third, and one more for each thread of its faces that
+  looks.
+- Nobody can tell here whether a node's process is dead: leases decide (C4).  That it lives, its keeper tells: a process
+  with a connection of its own (postgres_keepers.py).
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from shiftboss.stores.postgres_clock import DatabaseClock
 from shiftboss.stores.postgres_connection import Database
 from shiftboss.stores.postgres_deadline import Deadlines
 from shiftboss.stores.postgres_epoch import Newest
+from shiftboss.stores.postgres_keepers import Keepers
 from shiftboss.stores.postgres_session import PostgresSession
 
 
@@ -43,6 +46,7 @@ class PostgresStore:
         self._clock: Clock = DatabaseClock(clock) if isinstance(clock, SystemClock) else clock
         self._deadlines = Deadlines()
         self._bell: Bell | None = None
+        self._keepers = Keepers(self._address, self._deadlines)
         self.newest = Newest()
         self.lived_with: int | None = None  # the start of the server that a node in this process has last lived with
         self._holds = 0  # nodes in this process
@@ -69,6 +73,7 @@ class PostgresStore:
         if os.getpid() != self._pid or not self._is_open:
             self._deadlines = Deadlines()
             self._bell = None
+            self._keepers = Keepers(self._address, self._deadlines)
             self._sessions = []
             self._pid = os.getpid()
         postgres_schema.prepare(self._address, self._deadlines, self._clock, create=create)
@@ -105,6 +110,7 @@ class PostgresStore:
             bell, self._bell = self._bell, None
         if bell is not None:
             bell.close()
+        self._keepers.close()
         self._deadlines.close()
         self._is_open = False
 
@@ -115,6 +121,7 @@ class PostgresStore:
         try:
             yield None
         finally:
+            self.engine_ended(node)
             self._holds -= 1
             if not self._holds:
                 self.lived_with = None
@@ -134,12 +141,17 @@ class PostgresStore:
 
     def is_frozen(self, node: str) -> bool:
         self._check()
-        return False
+        return self._keepers.kept(node)
 
-    shows_life = False
+    shows_life = False  # not to every neighbour: of another role, say
+
+    def show_life(self, node: str) -> None:
+        self._check()
+        self._keepers.see_to(node)
 
     def engine_ended(self, node: str) -> None:
-        """Nobody is asked but its lease anyway."""
+        if os.getpid() == self._pid:
+            self._keepers.end(node)
 
     # ── for its sessions ─────────────────────────────────────────────────────────────────────────────────────────
 

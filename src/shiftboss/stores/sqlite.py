@@ -203,6 +203,9 @@ class SqliteStore:
         self._check()
         return self._nodes.is_frozen(node)
 
+    def show_life(self, node: str) -> None:
+        """Its locked file does."""
+
     def engine_ended(self, node: str) -> None:
         self._nodes.engine_ended(node)
 

@@ -1,4 +1,4 @@
-"""The Python that children and the warden run on, where there is one to start.
+"""The Python that children, the warden and the keeper run on, where there is one to start.
 
 Rules of this file
 - What is no interpreter is never started: in a frozen application and in a host that embeds Python `sys.executable` is
