@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from frozen_nodes import HOLD_S, LEASE_S, SILENT, Nodes, trigger, until
 
@@ -119,6 +120,30 @@ def test_what_a_stopped_node_runs_in_processes_ends_before_others_begin_it(nodes
         process.kill()
 
     assert not child_lives
+
+
+@pytest.mark.cases
+@pytest.mark.parametrize("worker", ["in-a-child", "program"])
+def test_what_the_warden_of_a_stopped_node_has_ended_was_interrupted(nodes: Nodes, worker: str):
+    """B7: nobody else was there to rescue its run, and it has not failed."""
+    (node,) = nodes.start()
+    result = trigger(nodes, worker, {} if worker == "program" else {"seconds": 10})
+    until(lambda: f"shiftboss.run {worker} run 1 started" in nodes.said(), "it runs")
+    until(lambda: bodies_of(node), "its process is there")
+    bodies = bodies_of(node)
+    node.send_signal(signal.SIGSTOP)
+    until(lambda: not any(map(is_alive, bodies)), "the warden has ended it")
+    node.send_signal(signal.SIGCONT)
+    result()
+
+    assert "was cut short" in nodes.said()
+    assert "failed" not in nodes.said()
+
+
+def bodies_of(node: subprocess.Popen[bytes]) -> list[int]:
+    """Its processes that are no warden."""
+    children = psutil.Process(node.pid).children()
+    return [each.pid for each in children if "guard.py" not in " ".join(each.cmdline())]
 
 
 @pytest.mark.cases

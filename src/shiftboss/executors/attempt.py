@@ -126,6 +126,10 @@ class Attempt:
         """What it ran on is gone."""
         return self._unended(self.told, reason)
 
+    def ended_by_warden(self) -> Outcome:
+        """B7: its node stood still for too long."""
+        return self.broken_off("its node stood still beyond its lease, so its warden ended what it ran")
+
     def left_behind(self, now_s: float) -> tuple[Outcome, float]:
         """It goes on, and its process ends: what is to be reported of it."""
         return self._unended(self._told_by(now_s), "its process ended"), self._lasted_s(now_s)

@@ -57,6 +57,7 @@ class Child:
         self.attempt: Attempt | None = None
         self.entries: set[Entry] = set()  # bodies that it has imported
         self.runs = 0
+        self.lapses = 0  # of its lifeline when it was given what it runs
         self.is_leaving = False  # gets no more work
         self.is_silent = False  # its end of the socket is closed
         self.why: Failed | None = None  # we killed it

@@ -182,7 +182,7 @@ class CommandExecutor:
         run, body = attempt.launch.run, attempt.launch.body
         assert isinstance(body, CommandBody)  # noqa: S101  # `declare` gives this executor nothing else
         chosen = body.program(run.payload, fallback=run.claim is not None and run.claim.fallback)
-        program = Program(attempt, chosen, self._clock, self._lock)
+        program = Program(attempt, chosen, self._clock, self._lock, self._lifeline)
         try:
             with self._lock:
                 self._programs[attempt.key] = program

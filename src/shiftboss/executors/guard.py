@@ -25,7 +25,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 MARK = "SHIFTBOSS_MARK"  # in their environment: the node's mark, then what tells one from the other
@@ -209,14 +209,19 @@ def guard(node: int, mark: str) -> None:
     """
     watch = _Watch(node)
     while watch.wait():
-        _end_all(watch.leaders, mark, clean_rounds=CLEAN_ROUNDS)
+        _end_all(watch.leaders, mark, clean_rounds=CLEAN_ROUNDS, unless=watch.is_trusted_again)
     _end_all(watch.leaders, mark, clean_rounds=1 if os.getppid() == node else CLEAN_ROUNDS)  # it lives: it has closed
 
 
-def _end_all(leaders: Collection[int], mark: str, *, clean_rounds: int) -> None:
+def _end_all(
+    leaders: Collection[int], mark: str, *, clean_rounds: int, unless: Callable[[], bool] = lambda: False
+) -> None:
+    """*unless* is asked after each look: what was begun later than it came true is not among those that were found."""
     clean = 0
     for _ in range(MAX_ROUNDS):
         left = [each for each in relatives(leaders=leaders, mark=mark).found if not each.is_zombie]
+        if unless():
+            return
         for each in left:
             send(each, signal.SIGKILL)
         for leader in leaders if not os.path.isdir(f"{PROC}/self") else ():
@@ -260,6 +265,12 @@ class _Watch:
             if ready:
                 self._is_over = 0 not in ready or not self._hears()
         return False
+
+    def is_trusted_again(self) -> bool:
+        """Whether the node has said a later instant, since the one that was over: it is awake, and begins anew."""
+        if not self._is_over and any(handle == 0 for handle, _ in self._poll.poll(0)):
+            self._is_over = not self._hears()
+        return self._until_s < math.inf
 
     def _hears(self) -> bool:
         said = os.read(0, 65536)

@@ -3,19 +3,23 @@
 Rules of this file
 - Nobody waits for the warden at the start of a program; it is told of its group after the fork, and finds by the mark
   what it was not told of.
+- What a warden has ended, since the node stood still, was interrupted and has not failed: `lapses` tells.
 - A warden that has died, or does not listen, is replaced and told everything anew.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import secrets
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 from shiftboss.executors import environment
+from shiftboss.executors.guard import LEASE_CLOCK
 from shiftboss.interpreter import interpreter
 from shiftboss.logs import get_logger
 
@@ -33,6 +37,8 @@ class Lifeline:
         self._warden: subprocess.Popen[bytes] | None = None
         self._groups: set[int] = set()
         self._until = ""
+        self._until_s = math.inf
+        self._lapses = 0
         self._said_none = False
 
     def open(self) -> None:
@@ -64,9 +70,15 @@ class Lifeline:
         Where it is only frozen, by the second instant.
         """
         with self._lock:
+            self._lapses, self._until_s = self.lapses, until_s
             self._until = f"={until_s:.3f} {frozen_until_s:.3f}\n"
             if self._warden is not None:
                 self._say(self._until)
+
+    @property
+    def lapses(self) -> int:
+        """How often the warden had reason to end what runs; it ended who was killed and began at another count."""
+        return self._lapses + (time.clock_gettime(LEASE_CLOCK) > self._until_s)
 
     # below: holding the lock
 

@@ -27,6 +27,7 @@ import itertools
 import math
 import os
 import selectors
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -247,6 +248,7 @@ class ProcessExecutor:
         entry = self._entries.of(launch.body)
         now_s = self._clock.monotonic_s()
         child.attempt = attempt
+        child.lapses = self._lifeline.lapses
         if entry in child.entries:
             attempt.begin(now_s)
         else:
@@ -373,6 +375,8 @@ class ProcessExecutor:
                 return attempt.never_begun(attempt.told)
             attempt.stack = f"{attempt.stack}(killed: it did not answer TERM within its grace)"
             return attempt.raised(asyncio.CancelledError())
+        if code == -signal.SIGKILL and child.why is None and child.lapses != self._lifeline.lapses:
+            return attempt.ended_by_warden()
         known, self._oom_kills = self._oom_kills, oom_kills()
         return child.why or death(code, by_kernel=self._oom_kills > known)
 

@@ -24,6 +24,7 @@ from shiftboss.executors.attempt import DOUBT_S, MAX_WAIT_S, MIN_GRACE_S, TIMEOU
 from shiftboss.executors.capture import Capture, Lines
 from shiftboss.executors.command import FAILED, Command, ended, named, timed_out
 from shiftboss.executors.family import Family, code_of, has_ended
+from shiftboss.executors.lifeline import Lifeline
 from shiftboss.ports import StopReason
 
 CHUNK_BYTES = 1 << 16  # what a pipe holds
@@ -39,12 +40,16 @@ POLL_S = 0.05  # where the system has no pidfd (macOS)
 class Program:
     """Serves one attempt in the thread that calls `serve`."""
 
-    def __init__(self, attempt: Attempt, started: Command, clock: Clock, lock: threading.Lock) -> None:
+    def __init__(
+        self, attempt: Attempt, started: Command, clock: Clock, lock: threading.Lock, lifeline: Lifeline
+    ) -> None:
         self.attempt = attempt
         self.command = started
         self.must_kill = False  # set under the lock, like the attempt's `told` and `look_at_s`
         self._clock = clock
         self._lock = lock
+        self._lifeline = lifeline
+        self._lapses = lifeline.lapses
         self._out = Capture(started.output_bytes)
         self._err = Capture(started.output_bytes)
         self._lines = Lines()  # of stderr: where programs talk; stdout is the result, and may be a dump of a database
@@ -223,6 +228,8 @@ class Program:
                 "its exit code was taken by other code in this process that waits for any child (SIGCHLD, waitpid -1)"
             )
             return Failed(Error(FAILED, message))
+        if code == -signal.SIGKILL and not self.command.is_success(code) and self._lapses != self._lifeline.lapses:
+            return self.attempt.ended_by_warden()
         if (
             not self.command.is_success(code)
             and may_be_sent_to_all(code)

@@ -199,7 +199,7 @@ class _Keeper:
             )
             assert self._process.stdin is not None  # noqa: S101  # for the type checker: it is a pipe
             self._process.stdin.write(json.dumps(told).encode() + b"\n")
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # the interpreter ends
             if not self._said_none:
                 self._said_none = True
                 log.warning(
