@@ -85,6 +85,7 @@ def test_past_its_limit_its_runs_are_taken_from_it(nodes: Nodes):
     assert first.pid != second.pid
 
 
+@pytest.mark.cases
 def test_a_stopped_node_is_not_waited_for(nodes: Nodes, place: Place):
     """C4: its keeper lets go of the lock, and takes it again when the node goes on."""
     nodes.start(2)
@@ -190,6 +191,7 @@ def test_a_keeper_is_told_the_address_where_nobody_sees_it(nodes: Nodes, place: 
     assert held & {each for each in of_node if not each.startswith("anon_inode:")} == set()
 
 
+@pytest.mark.cases
 def test_a_node_that_no_body_could_freeze_or_that_nobody_would_wait_for_has_no_keeper(nodes: Nodes, place: Place):
     """C4: children and programs have an interpreter of their own, or none"""
     nodes.start(ONLY="in-a-child,program")
