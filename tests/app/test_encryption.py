@@ -91,7 +91,7 @@ def declared(url: str, codec: Any, ran: list[Any] | None = None, **options: Any)
     boss = Orchestrator(url, codec=codec, shutdown_timeout=5, **options)
     seen: list[Any] = [] if ran is None else ran
 
-    @boss.worker(max_retries=0, max_consecutive_failures=1)
+    @boss.worker(max_retries=0, max_consecutive_failures=1, fatal_counts=True)
     async def fails(ctx: Context, text: str) -> None:
         ctx.log.warning("logged %s", text)
         ctx.progress(1, 2, f"progress {text}")
