@@ -158,6 +158,7 @@ class History:
         self.outlived: set[tuple[int, int]] = set()  # (run, fence) of those that were told that their time was up (B6)
         self._entered_s: dict[int, float] = {}  # run → when the last of them was, in elapsed time
         self.started: dict[str, datetime] = {}  # worker → its latest start (B4)
+        self._probations_s: dict[str, float | None] = {}  # worker → the length of its latest probation
         self.places: dict[int, datetime] = {}  # run → where it stood in the queue when it was claimed last (P2)
         self.streaks: Counter[str] = Counter()
         self.latest: dict[str, tuple[datetime, int, bool]] = {}  # D2
@@ -330,7 +331,8 @@ class History:
                 if run.id in self.sealed or (not run.has_started and (run.by_calendar or run.origin is Origin.AFTER)):
                     continue  # nobody can move it (W8); of the calendar; moved by every further success (M6)
                 if self.declared_s.get(run.worker) == told.elapsed_s:
-                    continue  # with another jitter, say
+                    self.ends_s.pop(waiting(run), None)  # with another jitter, say
+                    self.ends_s.pop(("deadline", run.id), None)
                 if run.status is Status.PENDING:
                     lasting[waiting(run)] = run.due_at
                 if run.deadline_at is not None:
@@ -343,8 +345,10 @@ class History:
         for name, state in self.workers.items():
             if state.disabled is not None and state.disabled.probation_until is not None:
                 lasting["probation", name] = state.disabled.probation_until
-                if state.disabled.since == told.at:
+                length_s = state.disabled.probation_s
+                if state.disabled.since == told.at or self._probations_s.get(name) != length_s:  # anew, or longer
                     self.ends_s.pop(("probation", name), None)
+                self._probations_s[name] = length_s
         before, self._lasting = self._lasting, lasting
         ends_s, self.ends_s = self.ends_s, {}
         for what, until in lasting.items():
@@ -397,7 +401,8 @@ class History:
             self.violate("C1", f"run {run.id} runs without a claim")
             return
         ends_s = None if before is None else self.ends_s.get(waiting(before))
-        if ends_s is not None and told.elapsed_s < ends_s - SAME_S:
+        is_anew = self.declared_s.get(run.worker) == told.elapsed_s  # with another jitter, say, and started at once
+        if ends_s is not None and told.elapsed_s < ends_s - SAME_S and not is_anew:
             self.violate("O4", f"run {run.id} of {run.worker} starts {ends_s - told.elapsed_s:.3f} s early")
         self.runs[run.id] = self.unfinished[run.worker][run.id] = self.running[run.id] = run
         if run.claim.fence <= self._fences_from:

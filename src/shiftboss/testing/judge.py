@@ -294,15 +294,21 @@ class Judge:
         return any(self.competes(other, run) for other in self.reserved if other.id != run.id)
 
     def _heads(self) -> list[Run]:
-        """In rank order: what starts, and what the engine asks of a worker: the first of each queue, and the least."""
+        """In rank order: what starts, and what the engine asks of a worker.
+
+        The first of each queue, and where there are dependencies the least: it need not be a first one (P2).
+        """
         due = [run for run in self.due() if self.history.may_compete(run.worker)]
         first: dict[tuple[str, int], Run] = {}
         for run in sorted(due, key=_in_queue):
             if run.id not in self._waiting:  # behind what starts the next is asked
                 first.setdefault((run.worker, queue_of(run)), run)
+        edges = {name: state.definition.depends_on for name, state in self.history.workers.items()}
+        related = {name for name in edges if edges[name]} | {edge.worker for each in edges.values() for edge in each}
         least: dict[str, Run] = {}
         for run in sorted(due, key=lambda run: (run.occurs_at, run.id)):
-            least.setdefault(run.worker, run)
+            if run.worker in related:
+                least.setdefault(run.worker, run)
         all_of = (run for run in due if queue_of(run) in (FORCED, RESCUED))  # these are asked all
         asked = {run.id for run in (*first.values(), *least.values(), *all_of)} | self._waiting
         return sorted((run for run in due if run.id in asked), key=lambda run: self.rank(run, self.lent(run)))
