@@ -236,7 +236,7 @@ def test_of_whoever_cannot_be_known_nobody_says_that_it_is_frozen(sqlite: Sqlite
     """C4: of an older version, another process with that number, another container's, damaged."""
     with sqlite.hold(NODE):
         file = Path(f"{sqlite.path}.nodes", NODE)
-        pid, born, namespace = file.read_text().split()
+        pid, born, namespace = file.read_bytes().partition(b"\n")[0].decode().split()  # behind it: entered bodies
         assert sqlite.is_frozen(NODE)
         assert sqlite.shows_life
         file.write_text(written.format(pid=pid, born=born, namespace=namespace))
