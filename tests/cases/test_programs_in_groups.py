@@ -91,6 +91,41 @@ asyncio.run(main())
     assert (run.status, run.attempt, run.interruptions) == (Status.PENDING, 0, 1)
 
 
+@pytest.mark.parametrize(
+    ("runs", "presses"),
+    [
+        ("asyncio.run(main())", 2),  # its first one cancels the main task; the second is raised wherever the thread is
+        ("loop = asyncio.new_event_loop(); loop.create_task(main()); loop.run_forever()", 1),
+    ],
+    ids=["asyncio.run", "a bare loop"],
+)
+def test_a_ctrl_c_that_is_raised_within_a_body_is_the_programs(tmp_path: Path, runs: str, presses: int):
+    """G3, G5: the body that was on the processor has not failed, and the program hears of it."""
+    text = f"""{HEAD}
+import signal
+
+@boss.worker(every="1h", max_retries=0, timeout="1h")
+async def lasts(ctx: Context) -> None:
+    if {presses} == 2:
+        signal.raise_signal(signal.SIGINT)
+        while not ctx.stopping:
+            await asyncio.sleep(0.02)
+    signal.raise_signal(signal.SIGINT)
+
+async def main():
+    async with boss:
+        await asyncio.Event().wait()
+
+{runs}
+"""
+    with Node(tmp_path, text, sys.executable, "app.py") as node:
+        node.ends()
+        assert "KeyboardInterrupt" in node.log
+    (run,) = started(tmp_path, "lasts")
+    assert (run.status, run.attempt) == (Status.PENDING, 0)
+    assert run.interruptions >= 1  # its node, alive until the process ends, may have tried it once more
+
+
 @pytest.mark.cases
 def test_a_second_ctrl_c_skips_the_end_of_the_lifespan_of_a_server_and_the_process_ends_all_the_same(tmp_path: Path):
     """G2, G5: uvicorn with an open response waits for it; the second signal makes it leave its lifespan as it is."""

@@ -2,7 +2,8 @@
 
 Rules of this file
 - What the function takes is read and checked once, where it is declared: `signature.py`, `parameters.py`.
-- Whatever it raises is an outcome, SystemExit and KeyboardInterrupt as well: no body ends the process.
+- Whatever it raises is an outcome, SystemExit and KeyboardInterrupt as well: no body ends the process.  (A Ctrl-C that
+  happens to reach the thread while it runs a body is not raised by that body: `failure.is_ctrl_c`.)
 - A coroutine or a generator that a body returns is work that nobody has done: a failure, and no retry helps.
 - A result that cannot be kept, or not be given back as it was, is no failure: the run has succeeded, and says why.
 """

@@ -7,6 +7,7 @@ Rules of this file
 - A body is told to stop by cancelling its task, again after each grace while it does not end (T2); it keeps its slot
   until it really does.
 - A loop that is gone never raises into the engine: what ran on it was interrupted, and the engine is told, once.
+- A Ctrl-C is raised in whatever its thread runs.  Where that is a body, the body was cut short, and the loop gets it.
 - Whoever ends a loop cancels all that is on it (`asyncio.run` does, when its main is over or failed): a task of ours
   that only waits is among that, and tells it from the cancellation of one body.
 """
@@ -27,6 +28,7 @@ from shiftboss.context import Announcement, Context, current
 from shiftboss.core.model import Outcome
 from shiftboss.executors import connections
 from shiftboss.executors.attempt import CLOSED, JUST_S, MAX_WAIT_S, TIMEOUT, Attempt, Key
+from shiftboss.executors.failure import is_ctrl_c
 from shiftboss.ports import Launch, StopReason
 
 MAX_BEGUN_AT_ONCE = 200  # tasks made before the loop serves others: about 1 ms
@@ -230,10 +232,13 @@ class CoroutineExecutor:
                 value = await value
             attempt.ended(self._clock.monotonic_s())
             outcome = attempt.returned(value)
-        except BaseException as error:  # noqa: BLE001  # the boundary around a handler: whatever it raises is an outcome
+        except BaseException as error:  # the boundary around a handler: whatever it raises is an outcome
             attempt.ended(self._clock.monotonic_s())
             if attempt.told is None and self._is_ending:
                 attempt.heed(StopReason.SHUTDOWN)
+            if is_ctrl_c(error):
+                self._end(attempt, attempt.broken_off("Ctrl-C"))
+                raise  # it is the program's
             # A coroutine left over on a closed loop is unwound when it is collected: that is no failure of the body.
             outcome = attempt.broken_off(LOOP_CLOSED) if self._loop.is_closed() else attempt.raised(error)
             connections.after_a_failure_on_the_loop()

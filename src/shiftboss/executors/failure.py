@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator
+from dis import opname
 from types import FrameType, TracebackType
 
 from shiftboss.context import storable
@@ -89,6 +90,22 @@ def is_process_end(error: BaseException) -> bool:
     Since Python 3.12 neither threads nor forks, and never what goes to a pool of `concurrent.futures`.
     """
     return any(isinstance(each, RuntimeError) and "interpreter shutdown" in _message(each) for each in _chain(error))
+
+
+def is_ctrl_c(error: BaseException) -> bool:
+    """Whether the handler of a signal raised *error* while its thread ran a body, and not that body.
+
+    Python's own handler is no frame: what it raises comes from an instruction that raises nothing.  asyncio's is one.
+    """
+    innermost = error.__traceback__
+    if type(error) is not KeyboardInterrupt or innermost is None:
+        return False
+    while innermost.tb_next is not None:
+        innermost = innermost.tb_next
+    frame = innermost.tb_frame
+    if frame.f_globals.get("__name__") == "asyncio.runners":
+        return True
+    return not opname[frame.f_code.co_code[innermost.tb_lasti]].startswith(("RAISE", "RERAISE"))
 
 
 def arose_from(error: BaseException, kind: type[BaseException]) -> bool:
