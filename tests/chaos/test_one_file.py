@@ -15,6 +15,8 @@ from processes import Fleet
 from shiftboss import Orchestrator, Status
 from shiftboss.ports import HistoryFilter
 
+pytestmark = pytest.mark.chaos
+
 SECONDS = 60.0
 TRIGGERS = 400
 

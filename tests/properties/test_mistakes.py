@@ -5,7 +5,7 @@ A net that catches nothing shows nothing: these tests fail when a check has lost
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from itertools import count
 from typing import Any
@@ -41,6 +41,24 @@ from shiftboss.testing import bodies
 SEEDS = (1_039, *range(90_090, 90_150), *range(60))  # each mistake shows in one of them; the rarest in one of hundreds
 PARTS_SEEDS = range(80_100, 80_300)
 DEPLOY_SEEDS = range(60)
+# Where a mistake that shows late was seen the last time: played first.  What is out of date here costs time only.
+SEEN_IN = {
+    "no_crash_loop": 90_095,
+    "never_disabled": 90_095,
+    "trust_without_end": 90_108,
+    "claims_left_lying": 90_103,
+    "a_look_forgotten": 90_097,
+    "many_probes": 90_111,
+    "places_not_shifted": 90_137,
+    "stale_reports_count": 90_139,
+    "triggers_refused": 90_096,
+    "bad_input_harms_the_worker": 90_095,
+    "zombies_only_interrupted": 90_106,
+    "retries_not_shifted": 90_113,
+    "what_ran_comes_again": 90_141,
+    "parts_not_heeded": 80_108,
+    "news_of_others_forgotten": 80_217,
+}
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -407,7 +425,7 @@ MISTAKES: tuple[Plant, ...] = (
 def test_a_planted_mistake_is_noticed(plant, monkeypatch):
     plant(monkeypatch)
 
-    assert any(goes_wrong(seed) for seed in SEEDS)
+    assert any(goes_wrong(seed) for seed in beginning_with(plant, SEEDS))
 
 
 SWITCHED_OFF_OFTEN = System(
@@ -462,7 +480,11 @@ def test_a_mistake_about_deploys_is_noticed(plant, monkeypatch):
 def test_a_mistake_with_parts_is_noticed(plant, monkeypatch):
     plant(monkeypatch)
 
-    assert any(goes_wrong(seed, parts_held=0.5) for seed in PARTS_SEEDS)
+    assert any(goes_wrong(seed, parts_held=0.5) for seed in beginning_with(plant, PARTS_SEEDS))
+
+
+def beginning_with(plant: Plant, seeds: Iterable[int]) -> Iterable[int]:
+    return (SEEN_IN[plant.__name__], *seeds) if plant.__name__ in SEEN_IN else seeds
 
 
 def goes_wrong(seed: int, *, parts_held: float | None = None, spoils: float = 0.0, freezes: float = 0.0) -> bool:
@@ -473,5 +495,5 @@ def goes_wrong(seed: int, *, parts_held: float | None = None, spoils: float = 0.
 
 
 def test_without_a_mistake_the_first_of_these_systems_are_in_order():
-    assert [seed for seed in list(SEEDS)[:30] if goes_wrong(seed)] == []
+    assert [seed for seed in list(SEEDS)[:15] if goes_wrong(seed)] == []
     assert Status.PENDING.is_final is False

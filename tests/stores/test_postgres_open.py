@@ -70,6 +70,16 @@ def test_twenty_processes_that_start_at_once_make_one_store(place: Place):
     assert len({boot for _, boot in said}) == 1
 
 
+def test_a_row_that_somebody_holds_keeps_nobody_from_opening(place: Place):
+    """A transaction that was forgotten holds up writes; who looks, and who names that transaction, needs none."""
+    opened(place.url).close()
+    with psycopg.connect(place.cluster.url) as other:
+        other.execute(sql.SQL("SELECT FROM {}.meta FOR UPDATE").format(sql.Identifier(place.schema)))
+        store = opened(place.url, create=False)
+        other.rollback()
+    store.close()
+
+
 def test_a_store_that_is_there_is_opened_without_writing(place: Place):
     opened(place.url).close()
     before = place.execute("SELECT xmin::text, ctid::text FROM meta")

@@ -34,7 +34,7 @@ SELECT EXISTS (SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = reln
                WHERE nspname = %s AND relname = 'meta'),
   EXISTS (SELECT FROM pg_namespace WHERE nspname = %s), pg_is_in_recovery(), current_user
 """
-META = "SELECT application, schema, store FROM meta WHERE id = 1 FOR SHARE"
+META = "SELECT application, schema, store FROM meta WHERE id = 1"
 NOW = "SELECT extract(epoch FROM clock_timestamp())::float8"
 SET_VERSION = """
 UPDATE meta SET schema = %s, cluster = coalesce(cluster, %s), timeline = coalesce(timeline, %s),
