@@ -9,8 +9,9 @@ ARGS ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 NO_PIP := { echo "pip could not install it (above is what pip says).  It needs PyPI, or an index or wheels named in pip's own" \
 	"settings (PIP_INDEX_URL, PIP_FIND_LINKS); then run the same command again." >&2; exit 1; }
-# Files of tests beside each other, one on each core; ARGS="-n 0" for one process.  Each has a PostgreSQL of its own.
-BESIDE := -n auto --maxprocesses 4 --dist loadfile
+# Files of tests beside each other (tests/conftest.py says how many); ARGS="-n 0" for one process.  Each process has a
+# PostgreSQL of its own.
+BESIDE := -n auto --dist loadfile --no-loadscope-reorder
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 

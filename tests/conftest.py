@@ -41,6 +41,27 @@ def _state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+# ── beside each other ──────────────────────────────────────────────────────────────────────────────────────────────
+
+LONG = ("tests/properties/test_systems.py", "tests/properties", "tests/browser", "tests/cases", "tests/chaos",
+        "tests/executors", "tests/cli")  # fmt: skip
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: a third of the time tests wait for processes and servers."""
+    return min(6, (os.cpu_count() or 1) + 1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, so that at the end no process is left alone with one; the longest tests get their time."""
+    for item in items:
+        for marker, limit_s in (("soak", 0), ("chaos", 1800)):
+            if item.get_closest_marker(marker) is not None:
+                item.add_marker(pytest.mark.timeout(limit_s))
+    items.sort(key=lambda item: next((n for n, path in enumerate(LONG) if item.nodeid.startswith(path)), len(LONG)))
+
+
 # ── browsers ─────────────────────────────────────────────────────────────────────────────────────────────────────
 # Here and not in tests/browser: beside each other (pytest-xdist) the tests run elsewhere, and the end is told here.
 
