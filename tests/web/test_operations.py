@@ -311,6 +311,23 @@ async def test_a_worker_is_disabled_refuses_and_is_enabled(api):
     assert enabled == {"worker": "pick", "enabled": True}
 
 
+async def test_a_worker_that_failures_have_disabled_takes_triggers_and_says_what_they_wait_for(shop):
+    """K4, K5"""
+
+    @shop.worker(max_retries=0, max_consecutive_failures=1, probation="1h")
+    async def bill() -> None:
+        raise ValueError("no connection")
+
+    async with started(shop) as api:
+        await shop.wait_for((await api.post("/workers/bill/trigger", 202))["run"], timeout=30)
+        run = (await api.post("/workers/bill/trigger", 202))["run"]
+        (hold,) = (await api.get(f"/runs/{run}"))["why"]["holds"]
+        worker = (await api.get("/workers/bill"))["worker"]
+
+    assert (hold["gate"], hold["by"]) == ("disabled", "auto")
+    assert (worker["enabled"], worker["accepts"]) == (False, True)
+
+
 async def test_what_does_not_exist_is_404(api):
     for path in ("/workers/nobody", "/runs/999", "/runs/999/log", "/dead-letters/999", "/workers/nobody/payload"):
         await api.get(path, 404)
