@@ -13,6 +13,8 @@ NO_PIP := { echo "pip could not install it (above is what pip says).  It needs P
 # PostgreSQL of its own.
 BESIDE := -n auto --dist loadfile --no-loadscope-reorder
 MAKEFLAGS += --no-print-directory
+# A thousand processes are started by the tests: each would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 
 # ── to look at ───────────────────────────────────────────────────────────────────────────────────────────────────

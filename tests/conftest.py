@@ -18,9 +18,10 @@ def pytest_configure() -> None:
     """A shell ignores SIGINT and SIGQUIT for what it puts into the background, nohup SIGHUP, and children inherit that.
 
     The command is about signals; with a handler here, the processes that tests start have the usual dispositions.
-    Likewise their output is buffered as usual, whatever the environment of who tests says.
+    Likewise their output is buffered as usual and what they compile is kept, whatever this environment says.
     """
-    os.environ.pop("PYTHONUNBUFFERED", None)
+    for name in ("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"):
+        os.environ.pop(name, None)
     for number in (signal.SIGINT, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number is signal.SIGINT else _quit)
