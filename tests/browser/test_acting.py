@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from playwright.sync_api import expect
 
+from shiftboss import Orchestrator
+
 from .world import PATIENCE_S
 
 
@@ -42,6 +44,24 @@ def test_numbers_are_sent_as_they_were_typed_and_shown_as_they_were_sent(open_pa
 
     expect(page.get_by_text("12345678901234567890", exact=True)).to_have_count(2)  # what went in, and what came out
     assert world.boss.sync.run_info(run).payload == b'{\n  "number": 12345678901234567890\n}'
+
+
+def test_what_a_node_of_older_code_declares_is_chosen_on_the_page_of_the_worker(open_page, world):
+    """M7: the newest declaration is in force until a person prefers another one."""
+    newer = Orchestrator(world.store, code_version="2")
+    newer.register("tidy-warehouse", lambda: None, timeout="7m")
+    newer.sync.start()
+    try:
+        page = open_page("#/workers/tidy-warehouse")
+        other = page.locator("dd", has_text="by node")
+        expect(other).not_to_contain_text("code 2")
+        other.get_by_role("button").click()
+        page.get_by_role("button", name="Prefer", exact=True).click()
+        expect(page.get_by_role("status").get_by_text("holds from now on")).to_be_visible()
+
+        expect(other).to_contain_text("code 2")
+    finally:
+        newer.sync.stop()
 
 
 def test_a_run_that_runs_is_cancelled(open_page, world):

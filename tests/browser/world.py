@@ -27,6 +27,7 @@ class World:
     importing: int = 0  # the run of it
     worker: str = "send-mail"  # whose page is looked at
     around: str = "fetch-orders"  # around whom the graph is
+    store: str = ""
     server: Server | None = None
     address: Address = ANY_PORT
 
@@ -67,8 +68,8 @@ class World:
             self.server = None
 
 
-def orchestrator(file: Path, gate: threading.Event, started: threading.Event) -> Orchestrator:
-    boss = Orchestrator(f"sqlite:///{file}", shutdown_timeout=5, resources={"warehouse": 2}, max_concurrency=8)
+def orchestrator(store: str, gate: threading.Event, started: threading.Event) -> Orchestrator:
+    boss = Orchestrator(store, shutdown_timeout=5, resources={"warehouse": 2}, max_concurrency=8)
 
     @boss.worker(every="1m", start="now", tags=["shop"])
     def fetch_orders() -> int:
@@ -134,9 +135,10 @@ def orchestrator(file: Path, gate: threading.Event, started: threading.Event) ->
 def living(file: Path) -> Iterator[World]:
     """Started, with a past; not yet served."""
     gate, started = threading.Event(), threading.Event()
-    boss = orchestrator(file, gate, started)
+    store = f"sqlite:///{file}"
+    boss = orchestrator(store, gate, started)
     boss.sync.start()
-    world = World(boss, gate)
+    world = World(boss, gate, store=store)
     try:
         _live_through(world)
         assert started.wait(PATIENCE_S)

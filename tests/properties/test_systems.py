@@ -9,9 +9,9 @@ from __future__ import annotations
 import pytest
 from systems import play, report
 
-GROUPS = 10
+GROUPS = 20
 SYSTEMS = 2000  # about five a second
-ALWAYS = 2  # groups that every run of the tests plays
+ALWAYS = 4  # groups that every run of the tests plays
 FIRST = 60_000
 PARTS_HELD = (None, None, 0.0, 0.4)  # half of them on a store of one lock, half on one whose parts others hold at times
 

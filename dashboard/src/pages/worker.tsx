@@ -20,6 +20,7 @@ import { Durations } from "../charts/durations";
 import { UnreadableRow } from "../parts/unreadable";
 
 const RUNS = 20;
+const DECLARES = new Set(["worker_declared", "worker_forgotten", "node_joined", "node_left"]); // any worker's: relations have two sides
 
 export function WorkerPage({ name }: { name: string }) {
   const asked = useAsked(name, (signal) => get<PageOfWorker>(`workers/${path(name)}`, { runs: RUNS, instants: 10 }, signal));
@@ -27,6 +28,9 @@ export function WorkerPage({ name }: { name: string }) {
   useEffect(() => {
     if (status !== undefined) asked.again();
   }, [status]);
+  useFrames("event", (events) => {
+    if (events.some((event) => DECLARES.has(event.type))) asked.again();
+  });
   useFrames("run", (told) => {
     const mine = told.filter((run) => run.worker === name);
     if (mine.length > 0) asked.change((page) => ({ ...page, runs: newest(page.runs, mine) }));
