@@ -64,9 +64,13 @@ def test_dialogs_are_dialogs(open_page):
 
 def test_all_that_can_be_done_can_be_reached_by_the_keyboard(open_page):
     page = open_page()
-    page.keyboard.press("g")
-    page.keyboard.press("w")
-    expect(page.get_by_role("heading", name="Workers", level=1)).to_be_focused()
+    heading = page.get_by_role("heading", name="Workers", level=1)
+    for _ in range(20):  # on a busy machine the second key may come too late
+        page.keyboard.press("g")
+        page.keyboard.press("w")
+        if heading.count():
+            break
+    expect(heading).to_be_focused()
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_be_visible()
 

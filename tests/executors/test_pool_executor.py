@@ -19,6 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import psutil
 import pytest
 
 from shiftboss import Context, Orchestrator
@@ -422,10 +423,9 @@ def test_a_stuck_child_of_a_pool_of_ours_does_not_outlive_it(bodies, tmp_path):
     children = list(pools[0]._processes.values())
 
     bench.executor.close(PATIENCE_S)
-    for child in children:
-        child.join(PATIENCE_S)
 
-    assert all(child.exitcode is not None for child in children)
+    # Not `join`: the pool's own thread waits for them as well, and only one of the two is told.
+    until(lambda: not any(psutil.pid_exists(child.pid) for child in children), "their ends")
 
 
 @pytest.mark.parametrize(
