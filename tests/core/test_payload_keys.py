@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from builders import a_node, a_run, a_snapshot, a_worker, after, gates, starts
+from builders import a_node, a_run, a_snapshot, a_worker, after, at, gates, starts
 
 from shiftboss.core import control
 from shiftboss.core.control import Request
@@ -29,6 +29,14 @@ def test_a_run_whose_key_this_node_lacks_is_held_and_those_behind_it_start():
     assert str(decision.holds[1][0]) == (
         "its payload is encrypted with key 'k1', which node host:n1 does not have; start one that has"
     )
+
+
+def test_those_behind_it_go_on_also_where_others_depend_on_their_worker():
+    """E3: the least of a lane that others depend on is asked before its queue is."""
+    workers = [a_worker("a"), a_worker("b", depends_on=["a"])]
+    world = a_snapshot(a_run(encoded_by="old", due_at=at("11:00")), a_run(), a_run(), workers=workers)
+
+    assert world.start() == [2, 3]
 
 
 def test_a_node_without_a_codec_starts_what_is_plain():

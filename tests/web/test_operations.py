@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -10,9 +11,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 from starlette.requests import Request
 
 from shiftboss import Orchestrator
+from shiftboss.cli.root import root
 from shiftboss.core.redact import redaction
 from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.parameters import plain_payload
@@ -83,6 +86,27 @@ async def test_the_page_of_a_worker_says_why_it_waits_what_comes_and_how_it_is_s
     assert found["definition"]["schedule"]["type"] == "cron"
     assert found["blocked_with"] == ["pick"]
     assert [hold["gate"] for hold in found["why"]["holds"]][:1] == ["not_due"]
+
+
+async def test_every_face_explains_the_run_that_starts_first(request, api):
+    """A3, P2: the critical one, although a low one was due before it."""
+    await api.boss.drain((await api.boss.nodes())[0].id)
+    low = (await api.post("/workers/pick/trigger", 202, priority="low"))["run"]
+    critical = (await api.post("/workers/pick/trigger", 202, priority="critical"))["run"]
+
+    page, (row,) = await api.get("/workers/pick"), (await api.get("/workers", q="pick"))["workers"]
+    explained, status = await api.boss.why("pick"), (await api.boss.status()).worker("pick")
+
+    assert low < critical
+    assert page["why"]["run"]["id"] == page["worker"]["next_run"] == row["next_run"] == critical
+    assert explained.run.id == status.next_run == critical
+    assert [hold.gate for hold in explained.holds] == [hold.gate for hold in status.holds] == ["draining"]
+    assert page["worker"]["next_due_at"] == (await api.get(f"/runs/{low}"))["run"]["due_at"]
+    if request.node.callspec.params["shop"] == "sqlite":
+        command = await asyncio.to_thread(
+            CliRunner().invoke, root, ["why", "pick", "--json", "--store", api.boss.store.url]
+        )
+        assert json.loads(command.stdout)["run"]["id"] == critical
 
 
 async def test_the_page_of_a_worker_has_its_last_durations(api):

@@ -7,7 +7,7 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -32,7 +32,9 @@ from shiftboss.core.health import (
     worker_health,
 )
 from shiftboss.core.holds import Hold
+from shiftboss.core.lane import Lane
 from shiftboss.core.model import MAX_LINES, DeadLetter, Disabled, Error, LogLine, Node, Progress, Run, Verdict
+from shiftboss.core.next_run import next_run
 from shiftboss.core.opaque import OpaqueBytes
 from shiftboss.core.redact import Redaction, redaction
 from shiftboss.core.snapshot import Snapshot
@@ -90,10 +92,10 @@ class WorkerStatus(Value, frozen=True, omit_defaults=False, gc=True, weakref=Tru
     last_error: Error | None  # of the latest failed attempt, without traceback
     last_error_at: datetime | None  # when that was
     latest: Verdict | None  # how the latest run ended, for `depends_on`
-    next_due_at: datetime | None  # of the first run that waits
+    next_due_at: datetime | None  # the earliest instant at which one that waits is, or was, due
     breaker: str | None  # its breaker's state: closed, open or half_open; None without one
     breaker_until: datetime | None  # while it is open: when it is probed
-    next_run: int | None  # the id of the run that is next
+    next_run: int | None  # the id of the run that starts first (A3)
     holds: tuple[Hold, ...]  # of its next run, when that is due
     doc: str = ""  # the first line of the function's docstring
     unreadable: tuple[Unreadable, ...] = ()  # rows of it that cannot be read, as far as they were met (W8)
@@ -291,7 +293,7 @@ class Views:
             snapshot = self._refreshed(reader)
             snapshot.worker(name)
             self._mirror.load_lanes(snapshot.workers, reader)  # of others one may want the node to itself (C8)
-            run = _next_run(snapshot, name)
+            run = next_run(snapshot, self._clock.now(), name=name, live=self._live(snapshot))
             if run is not None:
                 self._look_at_payload(snapshot, run, reader)
         return None if run is None else self._explained(snapshot, run)
@@ -565,11 +567,10 @@ class Views:
         pending, due = self._waiting(snapshot, now, name)
         judged = worker_health(snapshot, now, name, live=live, due=due)
         breaker = snapshot.breakers.get(definition.breaker) if definition.breaker else None
-        next_run = _next_run(snapshot, name)
-        is_due = next_run is not None and next_run.due_at <= now
+        first = next_run(snapshot, now, name=name, live=live)
         explained = None
-        if next_run is not None and is_due:
-            explained = explain(snapshot, now, run=next_run, live=live, trouble=self._trouble)
+        if first is not None and first.due_at <= now:
+            explained = explain(snapshot, now, run=first, live=live, trouble=self._trouble)
         return judged, WorkerStatus(
             name=name,
             mode=definition.mode.value,
@@ -590,10 +591,10 @@ class Views:
             last_error=record.last_error,
             last_error_at=record.last_error_at,
             latest=record.latest,
-            next_due_at=next_run.due_at if next_run is not None else None,
+            next_due_at=min((run.due_at for run in _waiting_in(snapshot.lane(name))), default=None),
             breaker=breaker.mode.value if breaker is not None else None,
             breaker_until=breaker.until if breaker is not None else None,
-            next_run=next_run.id if next_run is not None else None,
+            next_run=first.id if first is not None else None,
             holds=explained.holds if explained is not None else (),
             doc=definition.doc,
             unreadable=tuple(snapshot.unreadable_of(name)) if name in snapshot.suspects else (),
@@ -609,10 +610,9 @@ class Views:
         return counts.get("pending", 0), counts.get("due", 0)
 
 
-def _next_run(snapshot: Snapshot, name: str) -> Run | None:
-    """The run of a lane that would come first by its place."""
-    lane = snapshot.lane(name)
-    return min(lane or lane.sealed.values(), key=lambda run: (run.ranks_from, run.id), default=None)
+def _waiting_in(lane: Lane) -> Iterable[Run]:
+    """What waits there, as far as it was read; what cannot be read where there is nothing else (W8)."""
+    return lane or lane.sealed.values()
 
 
 def _has_one_of(digest: str | None, digests: Collection[str]) -> bool:

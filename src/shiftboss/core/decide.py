@@ -29,13 +29,13 @@ from shiftboss.core.holds import (
     OtherVersion,
 )
 from shiftboss.core.isolation import Company, is_isolated
-from shiftboss.core.lane import FORCED, QUEUES, RESCUED, Lane
+from shiftboss.core.lane import QUEUES, Lane
 from shiftboss.core.model import Claim, Node, NodeMode, Run, Status
+from shiftboss.core.next_run import beside_heads
 from shiftboss.core.policy import Priority
-from shiftboss.core.rank import Lent, Rank, effective, lend, rank
+from shiftboss.core.rank import Lent, Rank, effective, lend, lenders, rank
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.value import Value, later, replace
-from shiftboss.core.worker import OnFailure
 
 KEPT_OF = 5  # P3: of every five slots one is kept for high and critical
 NO_QUEUE = -1  # of a candidate that stands in no queue: the least of its lane
@@ -159,7 +159,7 @@ class Walk:
         self._reserved: list[Run] = []  # B4
         self._granted: set[str] = set()  # workers that start something
         names = [name for name in lanes if name in snapshot.workers]
-        self._lent: Lent = lend(snapshot, now, self._lenders(names))
+        self._lent: Lent = lend(snapshot, now, lenders(snapshot, names))
         for name in names:
             self._enter(name, snapshot.lane(name))
 
@@ -168,12 +168,12 @@ class Walk:
         while self._heap:
             _, number, run, queue = heappop(self._heap)
             if run.id in self._asked:
-                if queue is not None and run.id not in self.decision.holds:
+                if queue is not None and _go_on_behind(self.decision.holds.get(run.id, ())):
                     self._advance(number, queue)
                 continue
             self._asked.add(run.id)
             answer = self._ask(run)
-            if queue is not None and (not answer.holds or _holds_it_alone(answer)):
+            if queue is not None and _go_on_behind(answer.holds):
                 self._advance(number, queue)
             yield answer
 
@@ -183,32 +183,10 @@ class Walk:
 
     # entering
 
-    def _lenders(self, names: Collection[str]) -> Iterator[Run]:
-        for name in names:
-            if self.snapshot.workers[name].definition.depends_on:
-                lane = self.snapshot.lane(name)
-                for number in range(QUEUES):
-                    yield from _first(lane.heads(number))
-                if lane.least is not None:
-                    yield lane.least
-
     def _enter(self, name: str, lane: Lane) -> None:
         for number in range(QUEUES):
             self._advance(number, lane.heads(number))
-        relations = self.snapshot.relations
-        upstreams = self.snapshot.workers[name].definition.depends_on
-        beside: dict[int, Run] = {}  # what may start, or be skipped, although the head of its queue is held
-        if (upstreams or name in relations.dependents) and lane.least is not None:
-            for least in (lane.least, _least_due(lane, lane.least, self.now)):
-                beside[least.id] = least
-        if any(edge.on_failure is OnFailure.SKIP for edge in upstreams):
-            beside.update((run.id, run) for run in lane.standing.values())
-        for number in (
-            FORCED,
-            RESCUED,
-        ):  # of any priority (P2), and few: a person forced them, a node went down with them
-            beside.update((run.id, run) for run in lane.heads(number))
-        for run in beside.values():
+        for run in beside_heads(self.snapshot, self.now, name):
             if run.due_at > self.now:
                 self.decision.look(name, run.due_at)
             else:
@@ -350,23 +328,10 @@ def _of_fleet(holds: list[Hold]) -> tuple[Hold, ...]:
     return tuple(hold for hold in holds if not isinstance(hold, own))
 
 
-def _holds_it_alone(answer: Ask) -> bool:
-    """E3: the runs behind one that cannot be decoded are not held by that."""
-    return any(isinstance(hold, IsEncoded) for hold in answer.holds)
+def _go_on_behind(holds: Collection[Hold]) -> bool:
+    """Whether those behind the run in its queue are asked: nothing holds it, or it cannot be decoded (E3)."""
+    return not holds or any(isinstance(hold, IsEncoded) for hold in holds)
 
 
 def _must_not_be_skipped(answer: Ask) -> bool:
     return any(hold.gate in ("disabled", "not_due", "unreadable") for hold in answer.holds)
-
-
-def _least_due(lane: Lane, least: Run, now: datetime) -> Run:
-    """The due run with the least logical instant; while that of all waits for its back-off, another of those loaded."""
-    if least.due_at <= now:
-        return least
-    due = (run for run in lane if run.due_at <= now)
-    return min(due, key=lambda run: (run.occurs_at, run.id), default=least)
-
-
-def _first(queue: Iterator[Run]) -> list[Run]:
-    run = next(queue, None)
-    return [] if run is None else [run]

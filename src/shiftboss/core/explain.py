@@ -11,11 +11,12 @@ from collections.abc import Collection
 from datetime import datetime
 
 from shiftboss.core.decide import Walk, room_of
+from shiftboss.core.fleet import able_nodes
 from shiftboss.core.gates import View, ask, ask_node
 from shiftboss.core.health import StoreTrouble
 from shiftboss.core.holds import Hold, IsUnreadable, NotHere, StoreTakesNothing
 from shiftboss.core.lane import RESCUED
-from shiftboss.core.model import Node, NodeMode, Run, Status
+from shiftboss.core.model import Node, Run, Status
 from shiftboss.core.prevail import OtherDeclaration, declared_otherwise
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.value import Value, replace
@@ -55,11 +56,7 @@ def explain(
 
 
 def _by_the_gates(snapshot: Snapshot, now: datetime, run: Run, live: Collection[str]) -> Explanation:
-    able = [
-        node
-        for node in snapshot.nodes.values()
-        if node.id in live and node.mode is not NodeMode.CLIENT and run.worker in node.workers
-    ]
+    able = able_nodes(snapshot, run.worker, live=live)
     if not able:
         view = View(snapshot, now)
         return _explanation(run, (*ask(view, run).holds, NotHere(worker=run.worker, since=run.due_at)), None)

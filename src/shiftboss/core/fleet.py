@@ -102,6 +102,15 @@ def live_nodes(snapshot: Snapshot, *, boot: str, lease_s: float) -> frozenset[st
     return frozenset(node.id for node in snapshot.nodes.values() if is_live(node, boot=boot, lease_s=lease_s))
 
 
+def able_nodes(snapshot: Snapshot, name: str, *, live: Collection[str]) -> list[Node]:
+    """The live nodes that declare the worker and could run it, whatever they say just now."""
+    return [
+        node
+        for node in snapshot.nodes.values()
+        if node.id in live and node.mode is not NodeMode.CLIENT and name in node.workers
+    ]
+
+
 def silent_nodes(snapshot: Snapshot, *, live: Collection[str], lease_s: float) -> tuple[Node, ...]:
     """The live nodes that have not renewed their lease for 15 s: they stand still, or cannot write."""
     return tuple(

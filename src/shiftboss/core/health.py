@@ -14,7 +14,7 @@ from enum import StrEnum
 from itertools import islice
 from typing import ClassVar
 
-from shiftboss.core.fleet import SILENT_S, silent_nodes
+from shiftboss.core.fleet import SILENT_S, able_nodes, silent_nodes
 from shiftboss.core.model import BreakerMode, BreakerState, Node, NodeMode, Shed, WorkerState
 from shiftboss.core.policy import HealthPolicy, Priority
 from shiftboss.core.snapshot import Snapshot
@@ -204,8 +204,7 @@ def _of_triggers(state: WorkerState) -> str:
 
 def _offline(snapshot: Snapshot, state: WorkerState, live: Collection[str]) -> Iterator[HealthReason]:
     name = state.name
-    here = [node for node in snapshot.nodes.values() if node.id in live and name in node.workers]
-    here = [node for node in here if node.mode is not NodeMode.CLIENT]
+    here = able_nodes(snapshot, name, live=live)
     if not here:
         yield HealthReason(Health.OFFLINE, "offline", "no live node declares it", name)
         return

@@ -10,10 +10,12 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
+from itertools import islice
 
 from shiftboss.core.isolation import is_isolated, lived_s
+from shiftboss.core.lane import QUEUES
 from shiftboss.core.model import Run
 from shiftboss.core.policy import Priority
 from shiftboss.core.snapshot import Snapshot
@@ -47,6 +49,17 @@ def effective(run: Run, lent: Lent) -> Priority:
         if run.occurs_at <= up_to and priority > best:
             best = priority
     return best
+
+
+def lenders(snapshot: Snapshot, names: Collection[str]) -> Iterator[Run]:
+    """What waits in the lanes of *names* and may lend: the first of each queue, and the least."""
+    for name in names:
+        if snapshot.workers[name].definition.depends_on:
+            lane = snapshot.lane(name)
+            for number in range(QUEUES):
+                yield from islice(lane.heads(number), 1)
+            if lane.least is not None:
+                yield lane.least
 
 
 def lend(snapshot: Snapshot, now: datetime, heads: Iterable[Run]) -> Lent:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from shiftboss.core.explain import explain
 from shiftboss.core.fleet import LEASE_S, live_nodes
 from shiftboss.core.model import Origin, Run
+from shiftboss.core.next_run import next_run
 from shiftboss.core.schedule import Cron, next_after
 from shiftboss.core.value import replace
 from shiftboss.core.verify import verify
@@ -158,8 +159,8 @@ class Watch:
             self._mirror.load_lanes(snapshot.workers, reader)
         live = live_nodes(snapshot, boot=sim.clock.boot, lease_s=sim.clock.lease_s())
         for name in sorted(snapshot.workers):
-            run = min(snapshot.lane(name), key=lambda run: (run.ranks_from, run.id), default=None)
-            if run is None or run.due_at > now or self._is_at_a_token(judge, name):
+            run = next_run(snapshot, now, name=name, live=live)
+            if run is None or run.unreadable is not None or run.due_at > now or self._is_at_a_token(judge, name):
                 continue
             said = {hold.gate for hold in explain(snapshot, now, run=run, live=live).holds} & OF_THE_FLEET
             seen = judge.reasons(run)
