@@ -1,4 +1,4 @@
-"""Background workers that must not get in each other's way: scheduled, triggered or continuous, durable on SQLite."""
+"""Background workers that must not get in each other's way: scheduled, triggered, continuous; SQLite or PostgreSQL."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -11,7 +11,7 @@ from shiftboss.core.health import (
     StoreTrouble,
     health_of_all,
     in_a_word,
-    system_health,
+    in_order,
     trouble_of_store,
     worker_health,
 )
@@ -195,7 +195,10 @@ class TestSystem:
     def whole(self, *workers, letters=None, nodes=(), **facts):
         records = {worker.name: a_record(ok=True) for worker in workers}
         world = a_snapshot(workers=workers, records=records | facts.pop("records", {}), nodes=nodes)
-        return system_health(world, NOON, live=list(world.nodes), due={}, letters=letters or {}, **facts)
+        live = list(world.nodes)
+        judged = {name: worker_health(world, NOON, name, live=live) for name in world.workers}
+        ordered = {name: judged[name] for name in in_order(world, judged)}
+        return health_of_all(world, ordered, live=live, letters=letters or {}, **facts)
 
     BAD = a_record(ok=False, ring=ring(0, 20))
     SO_SO = a_record(ok=True, ring=ring(18, 2))

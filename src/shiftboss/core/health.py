@@ -89,35 +89,6 @@ class SystemHealth(Value, frozen=True, omit_defaults=False):
     workers: dict[str, WorkerHealth] = {}
 
 
-def system_health(
-    snapshot: Snapshot,
-    now: datetime,
-    *,
-    live: Collection[str],
-    due: Mapping[str, int],
-    letters: Mapping[str, int],
-    max_dead_letters: int = MAX_DEAD_LETTERS,
-    store_trouble: str | None = None,
-    store_concern: str | None = None,
-) -> SystemHealth:
-    """H3.  *due* and *letters* count due runs and open dead letters by worker; *live* are nodes with a good lease.
-
-    *store_trouble* says why the store takes no work; the snapshot may then be the last one known.  *store_concern* is
-    what it will not go on well with.
-    """
-    judged = {name: worker_health(snapshot, now, name, due=due.get(name, 0), live=live) for name in snapshot.workers}
-    workers = {name: judged[name] for name in in_order(snapshot, judged)}
-    return health_of_all(
-        snapshot,
-        workers,
-        live=live,
-        letters=letters,
-        max_dead_letters=max_dead_letters,
-        store_trouble=store_trouble,
-        store_concern=store_concern,
-    )
-
-
 def in_order(snapshot: Snapshot, judged: Mapping[str, WorkerHealth]) -> list[str]:
     """The names, disabled ones first, then the worst (K6)."""
     return sorted(judged, key=lambda name: (_gravity(judged[name].status), -_priority(snapshot, name), name))

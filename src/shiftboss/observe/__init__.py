@@ -1,1 +1,1 @@
-"""What happened, told to the outside: logs now; metrics and traces have their door here."""
+"""What happened, told to the outside: as log lines, as metrics, as spans."""

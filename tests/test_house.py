@@ -1,0 +1,139 @@
+"""What CONTRIBUTING says of the house is so: its map has every room and no other, and the rules are pure."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "src/shiftboss"
+
+MAY_BE_IMPORTED_BY_CORE = frozenset(
+    {
+        # Values and functions of the standard library: nothing here reads a clock, a file, a socket or a random number.
+        *("__future__", "base64", "binascii", "bisect", "codecs", "collections", "dataclasses", "datetime", "enum"),
+        *("functools", "hashlib", "heapq", "hmac", "itertools", "json", "math", "numbers", "operator", "re"),
+        *("statistics", "typing", "zlib"),
+        "zoneinfo",  # reads the time zones of the system, once each: the calendar is what they say
+        "cronsim",
+        "msgspec",
+        "shiftboss.core",
+        "shiftboss.errors",
+    }
+)
+CLOCKS = {"now", "utcnow", "today"}  # of datetime and date: these modules are allowed, their clocks are not
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield "." * node.level + (node.module or "")
+
+
+def place(module: str) -> str:
+    """What the list would call it: its package, of ours the one below `shiftboss`."""
+    words = module.split(".")
+    return ".".join(words[:2]) if words[0] == "shiftboss" else words[0] or module
+
+
+def impure(source: str) -> set[str]:
+    """What of a file of the rules the list does not allow."""
+    tree = ast.parse(source)
+    clocks = (
+        ast.unparse(node)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr in CLOCKS and ast.unparse(node.value) in ("datetime", "date")
+    )
+    return {module for module in imported(tree) if place(module) not in MAY_BE_IMPORTED_BY_CORE} | set(clocks)
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("import os.path", {"os.path"}),
+        ("from socket import create_connection", {"socket"}),
+        ("def f():\n    import subprocess", {"subprocess"}),
+        ("from shiftboss import clock", {"shiftboss"}),
+        ("from shiftboss.engine.cycle import Cycle", {"shiftboss.engine.cycle"}),
+        ("from .. import ports", {".."}),
+        ("from datetime import datetime\nnow = datetime.now(UTC)", {"datetime.now"}),
+        ("from shiftboss.core.value import later\nlater(draft.now, 1)", set()),
+    ],
+)
+def test_an_import_that_is_not_on_the_list_is_found(source, found):
+    assert impure(source) == found
+
+
+def test_the_rules_import_values_only():
+    """CONTRIBUTING: core is pure."""
+    files = sorted((PACKAGE / "core").rglob("*.py"))
+
+    assert {str(file.name): found for file in files if (found := impure(file.read_text()))} == {}
+    assert len(files) > 40
+
+
+def test_every_module_on_the_list_is_imported():
+    used = {
+        place(module) for file in (PACKAGE / "core").rglob("*.py") for module in imported(ast.parse(file.read_text()))
+    }
+
+    assert used == MAY_BE_IMPORTED_BY_CORE
+
+
+# ── the map ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def drawn() -> tuple[set[str], set[str]]:
+    """What the map of CONTRIBUTING names: below src/shiftboss, and beside it."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    block = re.search(r"^## The house\n\n```\nsrc/shiftboss/\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    assert block is not None
+    lines = [line for line in block[1].splitlines() if not line.startswith("   ")]
+    inside = {name for line in lines if line.startswith("  ") for name in line[2:].partition("  ")[0].split(", ")}
+    return inside, {line.split()[0] for line in lines if not line.startswith(" ")}
+
+
+def entries(folder: Path) -> set[str]:
+    """The modules and packages in it, as the map writes them."""
+    modules = {path.name for path in folder.glob("*.py")}
+    return modules | {f"{path.name}/" for path in folder.iterdir() if (path / "__init__.py").exists()}
+
+
+def test_the_map_has_every_package_and_module_and_no_other():
+    assert drawn()[0] == entries(PACKAGE)
+
+
+def test_every_folder_beside_it_on_the_map_is_there():
+    folders = drawn()[1]
+
+    assert {folder for folder in folders if not (ROOT / folder).is_dir()} == set()
+    assert {"tests/", "docs/", "dashboard/", "tools/"} <= folders
+
+
+def test_the_map_has_every_folder_of_tests_and_no_other():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    line = re.search(r"^tests/ +mirrors it: (.*)$", text, re.MULTILINE)
+    assert line is not None
+
+    assert set(re.split("[,;] ", line[1])) == {path.parent.name for path in (ROOT / "tests").glob("*/test_*.py")}
+
+
+def test_the_layers_are_those_that_are_checked():
+    """What core may import is checked above: a contract of import-linter can only forbid what it names."""
+    layers = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]["layers"]
+    text = " ".join((ROOT / "CONTRIBUTING.md").read_text().split())
+
+    assert " → ".join(layers) in text
+
+
+def test_every_package_says_what_it_is():
+    packages = sorted(PACKAGE.rglob("__init__.py"))
+
+    assert [str(path) for path in packages if not ast.get_docstring(ast.parse(path.read_text()))] == []
