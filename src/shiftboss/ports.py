@@ -39,6 +39,7 @@ from shiftboss.core.model import (
     WorkerState,
 )
 from shiftboss.core.redact import Redaction, redaction
+from shiftboss.core.retention import Cutoffs
 from shiftboss.core.snapshot import Change
 from shiftboss.core.unreadable import SetAside, Unreadable
 from shiftboss.core.worker import Definition
@@ -412,18 +413,10 @@ class Session(Protocol):
         """From now on no call of this session is given up for being slow: for moves, which hold a store for long."""
         ...
 
-    def prune(
-        self,
-        *,
-        runs_before: datetime,
-        letters_before: datetime,
-        events_before: datetime,
-        limit: int,
-        audit_before: datetime | None = None,
-    ) -> int:
-        """A4: delete at most *limit* finished rows in a short transaction of its own; how many went.
+    def prune(self, cutoffs: Cutoffs, *, limit: int) -> int:
+        """A4: delete at most *limit* rows in a short transaction of its own; how many went.
 
-        Of the audit (None: nothing) what is sealed, up to a seal, which stays.
+        Which, says core/retention.py: `Batch` in which order and how many, `sealed_among` what of the audit.
         """
         ...
 

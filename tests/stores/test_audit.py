@@ -9,6 +9,7 @@ from store_values import NOON, at, write
 
 from shiftboss.core.audit import GENESIS, AuditRow, Key, Seal, extended, seal_of
 from shiftboss.core.events import Audit, WorkerEnabled
+from shiftboss.core.retention import Cutoffs
 from shiftboss.core.snapshot import Change
 from shiftboss.ports import Reader, Session
 from shiftboss.stores import rows, shapes
@@ -40,9 +41,7 @@ def seals(session: Session) -> list[int]:
 
 
 def prune(session: Session, *, audit_before: datetime | None, limit: int = 100) -> int:
-    return session.prune(
-        runs_before=NOON, letters_before=NOON, events_before=NOON, audit_before=audit_before, limit=limit
-    )
+    return session.prune(Cutoffs(letters=NOON, runs=NOON, events=NOON, audit=audit_before), limit=limit)
 
 
 def test_what_people_did_stands_in_the_audit_under_the_number_of_its_event(session: Session):

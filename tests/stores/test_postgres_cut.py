@@ -15,6 +15,7 @@ import pytest
 from store_values import NOON, FrozenClock, a_node, a_run, a_worker, at, fetch, store_runs, write
 
 from postgres_server import Cluster, Place
+from shiftboss.core.retention import Cutoffs
 from shiftboss.core.snapshot import Change
 from shiftboss.errors import StoreUnavailable
 from shiftboss.ports import Session
@@ -123,7 +124,7 @@ def a_trial_of_the_lock(session: Session, written: list[int]) -> None:
 
 
 def a_pruning(session: Session, written: list[int]) -> None:
-    session.prune(runs_before=NOON, letters_before=NOON, events_before=NOON, limit=10)
+    session.prune(Cutoffs(letters=NOON, runs=NOON, events=NOON), limit=10)
 
 
 def a_look(session: Session, written: list[int]) -> None:

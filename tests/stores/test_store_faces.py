@@ -24,6 +24,7 @@ from store_values import (
 
 from shiftboss.core.events import Audit, Event, RunEnded, RunStarted, WorkerDisabled, WorkerEnabled
 from shiftboss.core.model import DeadLetter, Error, LogLine, Origin, Run, Status
+from shiftboss.core.retention import Cutoffs
 from shiftboss.core.snapshot import Change
 from shiftboss.core.value import replace
 from shiftboss.ports import HistoryFilter, LetterFilter, Session
@@ -302,9 +303,7 @@ def prune(
     events_before: datetime = LATER,
     limit: int = 1000,
 ) -> int:
-    return session.prune(
-        runs_before=runs_before, letters_before=letters_before, events_before=events_before, limit=limit
-    )
+    return session.prune(Cutoffs(letters=letters_before, runs=runs_before, events=events_before), limit=limit)
 
 
 def test_finished_runs_go_once_they_are_old_enough(session: Session):

@@ -19,6 +19,7 @@ from shiftboss.core.events import WorkerEnabled
 from shiftboss.core.lane import QUEUES, Lane
 from shiftboss.core.model import BreakerState, Origin, Record, Run, Status
 from shiftboss.core.policy import Priority
+from shiftboss.core.retention import Cutoffs
 from shiftboss.core.snapshot import Change
 from shiftboss.core.value import replace
 from shiftboss.errors import StoreRejected
@@ -158,10 +159,8 @@ class StoresAgree(RuleBasedStateMachine):
 
     @rule(who=st.integers(0, 1), before=instants, limit=st.integers(1, 5))
     def prune(self, who: int, before: Any, limit: int) -> None:
-        gone = [
-            sessions[who].prune(runs_before=before, letters_before=before, events_before=before, limit=limit)
-            for sessions in self.sessions
-        ]
+        cutoffs = Cutoffs(letters=before, runs=before, events=before)
+        gone = [sessions[who].prune(cutoffs, limit=limit) for sessions in self.sessions]
         assert gone[0] == gone[1] == gone[2]
 
     # ── what must be the same at any time ────────────────────────────────────────────────────────────────────────

@@ -14,6 +14,7 @@ from store_values import NODE, NOON, a_run, a_worker, at, ended, started, write
 from postgres_server import Cluster, Place
 from shiftboss.core.events import Audit, UnreadableEvent
 from shiftboss.core.model import BreakerState, Cause, ClockMark, DeadLetter, LogLine, Node, Record, Status
+from shiftboss.core.retention import Cutoffs
 from shiftboss.core.shift import Shift
 from shiftboss.core.snapshot import Change
 from shiftboss.core.unreadable import SetAside
@@ -295,7 +296,7 @@ def test_retention_goes_on_beside_them(filled: tuple[Store, Sql]):
         plant(sql, kind, "not json")
     session: Session = store.session()
 
-    assert session.prune(runs_before=at(1e6), letters_before=at(1e6), events_before=at(1e6), limit=100) == 2  # events
+    assert session.prune(Cutoffs(letters=at(1e6), runs=at(1e6), events=at(1e6)), limit=100) == 2  # events
 
 
 def test_a_change_with_nothing_set_aside_is_as_before(filled: tuple[Store, Sql]):

@@ -33,9 +33,9 @@ from shiftboss.core.fleet import FREEZE_LIMIT_S
 from shiftboss.core.health import MAX_DEAD_LETTERS
 from shiftboss.core.kinds import MAX_REMARK_CHARS, Duration
 from shiftboss.core.redact import pattern_text
+from shiftboss.core.retention import Keep
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition
-from shiftboss.engine.retention import Keep
 from shiftboss.errors import (
     AlreadyStarted,
     ConfigurationError,

@@ -20,6 +20,7 @@ from shiftboss.core.events import AttemptEnded, Event, RunEnded, StaleReport
 from shiftboss.core.health import StoreTrouble
 from shiftboss.core.model import Node, NodeMode, Report
 from shiftboss.core.reconcile import declare_new
+from shiftboss.core.retention import KEEP, Keep
 from shiftboss.core.shed import Pressures, Shedding, shed
 from shiftboss.core.value import replace, seconds_between
 from shiftboss.core.worker import Definition
@@ -34,7 +35,7 @@ from shiftboss.engine.lease import Lease, Watch
 from shiftboss.engine.membership import left, renewed, shedding
 from shiftboss.engine.neighbours import Neighbours, can_freeze
 from shiftboss.engine.restored import restored_in
-from shiftboss.engine.retention import KEEP, Keep, Retention
+from shiftboss.engine.retention import Retention
 from shiftboss.engine.sealing import Keyring, Sealing
 from shiftboss.engine.shutdown import Phase, Shutdown, ShutdownReport
 from shiftboss.engine.waiters import Waiters

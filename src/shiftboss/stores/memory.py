@@ -13,13 +13,13 @@ import os
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 
 from shiftboss.clock import Clock, SystemClock
 from shiftboss.core.audit import Seal
 from shiftboss.core.control import Request
 from shiftboss.core.events import StoreRestored
 from shiftboss.core.lives import Counted, next_life
+from shiftboss.core.retention import Batch, Cutoffs
 from shiftboss.errors import ConfigurationError, Forked, InternalError, NotStarted
 from shiftboss.ports import NO_SERVER, Arrival, Entry, Reader, Schema, Wanted
 from shiftboss.stores.memory_reads import MemoryReader, MemoryTransaction
@@ -237,24 +237,14 @@ class MemorySession:
     def ring(self) -> None:
         self._bell.set()
 
-    def prune(
-        self,
-        *,
-        runs_before: datetime,
-        letters_before: datetime,
-        events_before: datetime,
-        limit: int,
-        audit_before: datetime | None = None,
-    ) -> int:
+    def prune(self, cutoffs: Cutoffs, *, limit: int) -> int:
         self._check()
         with self._store.lock:
-            gone = self._tables.prune(
-                runs_before=runs_before, letters_before=letters_before, events_before=events_before, limit=limit
-            )
-            if audit_before is not None:
-                gone += self._tables.prune_audit(audit_before, limit - gone)
+            batch = Batch(cutoffs, limit=limit)
+            for kind, before, room in batch:
+                batch.went(self._tables.prune(kind, before, limit=room))
             self._tables.keep()
-            return gone
+            return batch.gone
 
     def seal(self, sealed: Callable[[Reader], Seal | None]) -> Seal | None:
         with self.read() as reader:

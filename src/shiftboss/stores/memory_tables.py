@@ -12,7 +12,6 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, MutableMapping
 from datetime import datetime
-from itertools import takewhile
 from typing import Any, TypeVar
 
 from shiftboss.core.audit import AuditRow, Seal
@@ -32,6 +31,7 @@ from shiftboss.core.model import (
     Status,
     WorkerState,
 )
+from shiftboss.core.retention import Kind, sealed_among
 from shiftboss.core.shift import Shift, shifted
 from shiftboss.core.unreadable import SetAside, Unreadable
 from shiftboss.core.value import replace
@@ -307,44 +307,49 @@ class Tables:
         else:
             self.drop(open_ones, letter.run)
 
-    def prune(self, *, runs_before: datetime, letters_before: datetime, events_before: datetime, limit: int) -> int:
+    def prune(self, kind: Kind, before: datetime, *, limit: int) -> int:
+        match kind:
+            case Kind.LETTERS:
+                return self._prune_letters(before, limit)
+            case Kind.RUNS:
+                return self._prune_runs(before, limit)
+            case Kind.EVENTS:
+                return self._prune_events(before, limit)
+            case Kind.AUDIT:
+                return self._prune_audit(before, limit)
+
+    def _prune_letters(self, before: datetime, limit: int) -> int:
         referred = self._referred()
-        letters = [
+        letters = sorted(
             (letter.closed_at, letter.run)
             for letter in self.letters.values()
-            if letter.state != "open"
-            and letter.closed_at is not None
-            and letter.closed_at < letters_before
-            and letter.run not in referred
-        ]
-        gone_letters = [run_id for _, run_id in sorted(letters)[:limit]]
-        for run_id in gone_letters:
+            if letter.state != "open" and letter.closed_at is not None and letter.closed_at < before
+        )
+        gone = [run_id for _, run_id in letters if run_id not in referred][:limit]
+        for run_id in gone:
             self.drop(self.letters, run_id)
-        room = limit - len(gone_letters)
-        runs = [
-            (run.finished_at or run.due_at, run.id)
-            for run in self.history.values()
-            if (run.finished_at or run.due_at) < runs_before and run.id not in self.letters and run.id not in referred
-        ]
-        gone_runs = [run_id for _, run_id in sorted(runs)[:room]]
-        for run_id in gone_runs:
-            self._forget_run(self.history[run_id])
-        room -= len(gone_runs)
-        gone_events = sum(1 for _, event in self.events[: max(0, room)] if event.at < events_before)
-        self.events[: max(0, room)] = [pair for pair in self.events[: max(0, room)] if pair[1].at >= events_before]
-        return len(gone_letters) + len(gone_runs) + gone_events
+        return len(gone)
 
-    def prune_audit(self, before: datetime, limit: int) -> int:
-        """Whole seals, as in SQL."""
-        old = list(takewhile(lambda row: row.at_us < micros(before), self.audit[: max(0, limit)]))
-        until = max((row.id for row in old), default=0)
-        if self.seals:
-            until = max((number for number in self.seals if number <= until), default=0)
-        gone = sum(1 for row in old if row.id <= until)
-        del self.audit[:gone]
-        for number in [number for number in self.seals if gone and number < until]:
+    def _prune_runs(self, before: datetime, limit: int) -> int:
+        kept = self._referred() | self.letters.keys()
+        runs = sorted((run.finished_at or run.due_at, run.id) for run in self.history.values())
+        gone = [run_id for finished_at, run_id in runs if finished_at < before and run_id not in kept][:limit]
+        for run_id in gone:
+            self._forget_run(self.history[run_id])
+        return len(gone)
+
+    def _prune_events(self, before: datetime, limit: int) -> int:
+        oldest = self.events[:limit]
+        self.events[:limit] = [pair for pair in oldest if pair[1].at >= before]
+        return sum(1 for _, event in oldest if event.at < before)
+
+    def _prune_audit(self, before: datetime, limit: int) -> int:
+        oldest = [(row.id, row.at_us) for row in self.audit[:limit]]
+        gone = sealed_among(oldest, sorted(self.seals), before_us=micros(before))
+        del self.audit[: len(gone)]
+        for number in [number for number in self.seals if gone and number < gone[-1]]:
             del self.seals[number]
-        return gone
+        return len(gone)
 
     def _referred(self) -> set[int]:
         """Runs that something unresolved refers to (A4)."""

@@ -1,4 +1,4 @@
-"""A4 in the words of PostgreSQL: what may go, and how it goes (pruning.py has the order and the bounds)."""
+"""A4 in the words of PostgreSQL: what may go, and how it goes (core/retention.py has the order and the bounds)."""
 
 from __future__ import annotations
 
@@ -43,16 +43,15 @@ SELECT to_json(array_agg(id))::text FROM (SELECT id, at FROM event ORDER BY id L
     NUMBER,
 )
 
-# Whole seals, so that the last of them says where the rest of the chain begins; without any, whatever is old.
-PRUNABLE_AUDIT = Statement(
+OLDEST_AUDIT = Statement(
     """
-WITH oldest AS (SELECT id, at FROM audit ORDER BY id LIMIT $2),
-  old AS (SELECT id FROM oldest WHERE id < coalesce((SELECT min(id) FROM oldest WHERE at >= $1), 1::bigint << 62))
-SELECT to_json(array_agg(id))::text FROM old WHERE id <= CASE WHEN EXISTS (SELECT FROM audit_seal)
-  THEN (SELECT max(id) FROM audit_seal WHERE id <= (SELECT max(id) FROM old)) ELSE 1::bigint << 62 END
+SELECT json_agg(json_build_array(id, at) ORDER BY id)::text
+FROM (SELECT id, at FROM audit ORDER BY id LIMIT $1) AS oldest
 """,
     NUMBER,
-    NUMBER,
+)
+OLDEST_SEALS = Statement(
+    "SELECT json_agg(id ORDER BY id)::text FROM (SELECT id FROM audit_seal ORDER BY id LIMIT $1) AS oldest", NUMBER
 )
 
 PRUNINGS = Prunings(
@@ -64,7 +63,8 @@ PRUNINGS = Prunings(
     delete_payloads=Statement("DELETE FROM payload WHERE run = ANY ($1)", NUMBERS),
     delete_lines=Statement("DELETE FROM log WHERE run = ANY ($1)", NUMBERS),
     delete_events=Statement("DELETE FROM event WHERE id = ANY ($1)", NUMBERS),
-    audit=PRUNABLE_AUDIT,
+    audit=OLDEST_AUDIT,
+    seals=OLDEST_SEALS,
     delete_audit=Statement("DELETE FROM audit WHERE id = ANY ($1)", NUMBERS),
     delete_seals=Statement("DELETE FROM audit_seal WHERE id < (SELECT max(id) FROM unnest($1) AS gone(id))", NUMBERS),
 )

@@ -14,7 +14,6 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from shiftboss.core.lives import Counted
@@ -33,6 +32,7 @@ from shiftboss.stores.writing import seal_row
 
 if TYPE_CHECKING:
     from shiftboss.core.audit import Seal
+    from shiftboss.core.retention import Cutoffs
     from shiftboss.ports import Reader
     from shiftboss.stores.postgres import PostgresStore
 
@@ -264,28 +264,12 @@ class PostgresSession:
 
     # ── the rest ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def prune(
-        self,
-        *,
-        runs_before: datetime,
-        letters_before: datetime,
-        events_before: datetime,
-        limit: int,
-        audit_before: datetime | None = None,
-    ) -> int:
+    def prune(self, cutoffs: Cutoffs, *, limit: int) -> int:
         self._check()
         db = self._db
         try:
             self._locked(None)
-            gone = prune(
-                db,
-                PRUNINGS,
-                runs_before=runs_before,
-                letters_before=letters_before,
-                events_before=events_before,
-                audit_before=audit_before,
-                limit=limit,
-            )
+            gone = prune(db, PRUNINGS, cutoffs, limit=limit)
             db.commit()
         except BaseException:
             db.rollback()

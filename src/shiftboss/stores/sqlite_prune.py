@@ -1,4 +1,4 @@
-"""A4 in the words of SQLite: what may go, and how it goes (pruning.py has the order and the bounds)."""
+"""A4 in the words of SQLite: what may go, and how it goes (core/retention.py has the order and the bounds)."""
 
 from __future__ import annotations
 
@@ -32,13 +32,10 @@ PRUNABLE_EVENTS = """
 SELECT json_group_array(id) FROM (SELECT id, at FROM event ORDER BY id LIMIT ?2) WHERE at < ?1
 """
 
-# Whole seals, so that the last of them says where the rest of the chain begins; without any, whatever is old.
-PRUNABLE_AUDIT = """
-WITH oldest AS (SELECT id, at FROM audit ORDER BY id LIMIT ?2),
-  old AS (SELECT id FROM oldest WHERE id < coalesce((SELECT min(id) FROM oldest WHERE at >= ?1), 1 << 62))
-SELECT json_group_array(id) FROM old WHERE id <= CASE WHEN EXISTS (SELECT 1 FROM audit_seal)
-  THEN (SELECT max(id) FROM audit_seal WHERE id <= (SELECT max(id) FROM old)) ELSE 1 << 62 END
+OLDEST_AUDIT = """
+SELECT json_group_array(json_array(id, at)) FROM (SELECT id, at FROM audit ORDER BY id LIMIT ?)
 """
+OLDEST_SEALS = "SELECT json_group_array(id) FROM (SELECT id FROM audit_seal ORDER BY id LIMIT ?)"
 
 PRUNINGS = Prunings(
     letters=PRUNABLE_LETTERS,
@@ -49,7 +46,8 @@ PRUNINGS = Prunings(
     delete_payloads="DELETE FROM payload WHERE run IN (SELECT value FROM json_each(?))",
     delete_lines="DELETE FROM log WHERE run IN (SELECT value FROM json_each(?))",
     delete_events="DELETE FROM event WHERE id IN (SELECT value FROM json_each(?))",
-    audit=PRUNABLE_AUDIT,
+    audit=OLDEST_AUDIT,
+    seals=OLDEST_SEALS,
     delete_audit="DELETE FROM audit WHERE id IN (SELECT value FROM json_each(?))",
     delete_seals="DELETE FROM audit_seal WHERE id < (SELECT max(value) FROM json_each(?))",
 )

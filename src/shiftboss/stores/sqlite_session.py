@@ -12,7 +12,6 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from shiftboss.clock import SystemClock
@@ -30,6 +29,7 @@ from shiftboss.stores.writing import seal_row
 if TYPE_CHECKING:
     from shiftboss.clock import Clock
     from shiftboss.core.audit import Seal
+    from shiftboss.core.retention import Cutoffs
     from shiftboss.ports import Reader
     from shiftboss.stores.sqlite import SqliteStore
     from shiftboss.stores.sqlite_file import Database
@@ -167,40 +167,17 @@ class SqliteSession:
 
     # ── the rest ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def prune(
-        self,
-        *,
-        runs_before: datetime,
-        letters_before: datetime,
-        events_before: datetime,
-        limit: int,
-        audit_before: datetime | None = None,
-    ) -> int:
+    def prune(self, cutoffs: Cutoffs, *, limit: int) -> int:
         with self._gate:
-            return self._pruned(runs_before, letters_before, events_before, audit_before, limit)
+            return self._pruned(cutoffs, limit)
 
-    def _pruned(
-        self,
-        runs_before: datetime,
-        letters_before: datetime,
-        events_before: datetime,
-        audit_before: datetime | None,
-        limit: int,
-    ) -> int:
+    def _pruned(self, cutoffs: Cutoffs, limit: int) -> int:
         self._check()
         db = self._db
         db.checkpoint_if_due(at_once=self._store.checkpoints_at_once)
         db.begin()
         try:
-            gone = prune(
-                db,
-                PRUNINGS,
-                runs_before=runs_before,
-                letters_before=letters_before,
-                events_before=events_before,
-                audit_before=audit_before,
-                limit=limit,
-            )
+            gone = prune(db, PRUNINGS, cutoffs, limit=limit)
         except BaseException:
             db.rollback()
             raise

@@ -12,6 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from shiftboss.core.retention import Kind
 from shiftboss.stores.rows import Text
 
 S = TypeVar("S")  # a statement, as the database's driver takes it
@@ -130,7 +131,10 @@ class Writings(Generic[C]):
 
 @dataclass(frozen=True)
 class Prunings(Generic[S]):
-    """A4: what may go ((before, limit) → ids), and how it goes ((ids))."""
+    """A4: what may go ((before, limit) → ids), and how it goes ((ids)).
+
+    Of the audit the oldest ((limit) → ids with instants) and the oldest seals ((limit) → ids).
+    """
 
     letters: S
     runs: S
@@ -141,5 +145,17 @@ class Prunings(Generic[S]):
     delete_lines: S
     delete_events: S
     audit: S
+    seals: S
     delete_audit: S
     delete_seals: S
+
+    def deletions(self, kind: Kind) -> tuple[S, ...]:
+        match kind:
+            case Kind.LETTERS:
+                return (self.delete_letters,)
+            case Kind.RUNS:
+                return (self.delete_runs, self.delete_payloads, self.delete_lines)
+            case Kind.EVENTS:
+                return (self.delete_events,)
+            case Kind.AUDIT:
+                return (self.delete_audit, self.delete_seals)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from shiftboss.core.fleet import Processes, lost_nodes
 from shiftboss.core.model import Node, NodeMode, Report
+from shiftboss.core.retention import KEEP
 from shiftboss.core.value import replace, seconds_between
 from shiftboss.core.worker import Definition
 from shiftboss.engine.cycle import Cycle, Turn
@@ -25,7 +26,6 @@ from shiftboss.engine.inbox import MAX_FACTS
 from shiftboss.engine.lease import Lease
 from shiftboss.engine.membership import left, renewed
 from shiftboss.engine.neighbours import Neighbours
-from shiftboss.engine.retention import KEEP
 from shiftboss.engine.sealing import Sealing
 from shiftboss.engine.shutdown import Phase, Shutdown, ShutdownReport
 from shiftboss.errors import OperatorError

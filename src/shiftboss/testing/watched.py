@@ -17,6 +17,7 @@ from shiftboss.errors import StoreRejected, StoreUnavailable
 from shiftboss.ports import Reader
 
 if TYPE_CHECKING:
+    from shiftboss.core.retention import Cutoffs
     from shiftboss.core.snapshot import Change
     from shiftboss.ports import Session, Transaction, Wanted
 
@@ -91,8 +92,8 @@ class WatchedSession:
     def take_time(self) -> None:
         self._inner.take_time()
 
-    def prune(self, **bounds: Any) -> int:
-        return self._inner.prune(**bounds)
+    def prune(self, cutoffs: Cutoffs, *, limit: int) -> int:
+        return self._inner.prune(cutoffs, limit=limit)
 
     def seal(self, sealed: Callable[[Reader], Seal | None]) -> Seal | None:
         if self.is_cut:

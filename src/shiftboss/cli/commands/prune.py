@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import click
 
 from shiftboss.cli import place, talk, times, words
 from shiftboss.cli.command import Command, examples, store_option, yes_option
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.parameters import SECONDS
-
-BATCH = 500  # rows in one short transaction: workers wait for it
-DAY_S = 86_400
+from shiftboss.core.retention import BATCH, Keep, cutoffs
+from shiftboss.core.value import replace
 
 
 @click.command(cls=Command, epilog=examples("shiftboss prune --older-than 30d --yes"))
@@ -27,18 +24,18 @@ def prune(older_than: float, letters_older_than: float, yes: bool, store: str | 
     Unresolved dead letters stay, and so does what something unfinished refers to.
     """
     with place.opened(place.store_url(store, app)) as (found, clock):
-        now = clock.now()
-        before = now - timedelta(seconds=older_than)
-        letters_before = now - timedelta(seconds=letters_older_than)
-        talk.confirm(f"Delete what ended before {times.stamp(before)} from {found.url}?", yes=yes)
-        bounds = f"what ended before {times.stamp(before)}, letters closed before {times.stamp(letters_before)}"
-        place.recorded(store, app, "prune", after=bounds)
+        keep = Keep(runs_s=older_than, letters_s=letters_older_than)
         session = found.session()
         total = 0
         try:
-            while gone := session.prune(
-                runs_before=before, letters_before=letters_before, events_before=before, limit=BATCH
-            ):
+            with session.read() as reader:
+                before = replace(cutoffs(keep, reader.clock_mark(), clock.now()), audit=None)
+            talk.confirm(f"Delete what ended before {times.stamp(before.runs)} from {found.url}?", yes=yes)
+            bounds = (
+                f"what ended before {times.stamp(before.runs)}, letters closed before {times.stamp(before.letters)}"
+            )
+            place.recorded(store, app, "prune", after=bounds)
+            while gone := session.prune(before, limit=BATCH):
                 total += gone
                 talk.overwrite(f"{total:,} deleted")
         finally:
