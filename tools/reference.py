@@ -116,11 +116,12 @@ def event_table() -> str:
 
 
 def hold_table() -> str:
-    rows = ["| `gate` | type | says | carries |", "|---|---|---|---|"]
-    for kind in get_args(holds.AnyHold):
+    rows = ["| `gate` | type | says | holds | carries |", "|---|---|---|---|---|"]
+    for kind in holds.KINDS:
         own = [field for field in kind.__struct_fields__ if field not in holds.Hold.__struct_fields__]
         shown = ", ".join(f"`{field}`" for field in own)
-        rows.append(f"| `{kind.__struct_config__.tag}` | {kind.__name__} | {sentence(kind, holds.Hold)} | {shown} |")
+        says = f"{kind.__name__} | {sentence(kind, holds.Hold)}"
+        rows.append(f"| `{kind.__struct_config__.tag}` | {says} | {kind.scope} | {shown} |")
     return "\n".join(rows)
 
 

@@ -15,24 +15,11 @@ from datetime import datetime
 
 from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.app.views import SystemStatus, Views, WorkerStatus
-from shiftboss.core import holds
-from shiftboss.core.holds import Hold
 from shiftboss.core.worker import Mode
 from shiftboss.engine.engine import Engine
 from shiftboss.errors import ShiftbossError
 
 LOOK_AGAIN_S = 5.0  # wall clocks jump
-PASSING = (
-    holds.IsBlocked,
-    holds.IsFull,
-    holds.NoPermit,
-    holds.IsReserved,
-    holds.NoSlot,
-    holds.RateReached,
-    holds.IsShed,
-    holds.IsIsolated,
-    holds.MakesWay,
-)
 
 Until = Callable[[Engine], None]
 
@@ -79,14 +66,7 @@ def _may_do_something(worker: WorkerStatus, now: datetime) -> bool:
     if worker.running:
         return True
     is_due = worker.next_due_at is not None and worker.next_due_at <= now
-    return is_due and all(_passes(hold) for hold in worker.holds)
-
-
-def _passes(hold: Hold) -> bool:
-    """Whether it ends by itself when a run ends, or soon."""
-    if isinstance(hold, holds.UpstreamOwes):
-        return hold.until is None
-    return isinstance(hold, PASSING)
+    return is_due and all(hold.is_passing for hold in worker.holds)
 
 
 def _next_look_s(found: SystemStatus) -> float:

@@ -144,7 +144,7 @@ def _print_changes(views: Views, names: tuple[str, ...], *, as_json: bool) -> No
 
 def _state(worker: WorkerStatus) -> tuple[object, ...]:
     """What makes two statuses of a worker different to somebody who watches."""
-    gates = tuple((hold.gate, holding.thing(hold)) for hold in worker.holds)
+    gates = tuple((hold.gate, hold.subject) for hold in worker.holds)
     return worker.health, worker.running, worker.latest, worker.dead_letters, worker.breaker, worker.enabled, gates
 
 

@@ -14,20 +14,7 @@ from datetime import datetime
 from heapq import heappop, heappush
 
 from shiftboss.core.gates import Ask, View, ask, ask_node, free_permits, permit_takers, sheds
-from shiftboss.core.holds import (
-    Hold,
-    IsBlocked,
-    IsDraining,
-    IsEncoded,
-    IsIsolated,
-    IsReserved,
-    IsShed,
-    MakesWay,
-    NoPermit,
-    NoSlot,
-    NotHere,
-    OtherVersion,
-)
+from shiftboss.core.holds import Hold, IsReserved, NoSlot, Scope
 from shiftboss.core.isolation import Company, is_isolated
 from shiftboss.core.lane import QUEUES, Lane
 from shiftboss.core.model import Claim, Node, NodeMode, Run, Status
@@ -266,11 +253,11 @@ class Walk:
         run = answer.run
         for hold in answer.holds:
             self.decision.look(run.worker, hold.until)
-            if isinstance(hold, IsShed | IsReserved):
+            if hold.lifts_with_nodes:
                 self.decision.held_by_nodes.add(run.worker)
         if is_isolated(run):
             return  # C8: it has a right of its own
-        if not all(isinstance(hold, IsBlocked | NoPermit) for hold in _of_fleet(answer.holds)):
+        if not all(hold.reserves for hold in _of_fleet(answer.holds)):
             return  # nothing of the fleet's holds it on: then it waits for another node, which must come to it
         patient_until = later(self._waits_since(run), answer.state.definition.patience_s)
         if patient_until > self.now:
@@ -324,14 +311,13 @@ def room_of(snapshot: Snapshot, node: Node) -> Room:
 
 def _of_fleet(holds: list[Hold]) -> tuple[Hold, ...]:
     """The holds that would hold on every node; what only this node says does not count against a reservation."""
-    own = (NoSlot, IsIsolated, MakesWay, NotHere, OtherVersion, IsEncoded, IsDraining, IsShed)
-    return tuple(hold for hold in holds if not isinstance(hold, own))
+    return tuple(hold for hold in holds if hold.scope is not Scope.NODE)
 
 
 def _go_on_behind(holds: Collection[Hold]) -> bool:
     """Whether those behind the run in its queue are asked: nothing holds it, or it cannot be decoded (E3)."""
-    return not holds or any(isinstance(hold, IsEncoded) for hold in holds)
+    return not holds or any(hold.is_passed_in_queue for hold in holds)
 
 
 def _must_not_be_skipped(answer: Ask) -> bool:
-    return any(hold.gate in ("disabled", "not_due", "unreadable") for hold in answer.holds)
+    return any(hold.forbids_skip for hold in answer.holds)

@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from zlib import crc32
 
+from shiftboss.core.holds import OPTIONS
 from shiftboss.core.value import Value
 from shiftboss.core.worker import TAG_PREFIX, Definition
 from shiftboss.errors import ConfigurationError, CycleError, did_you_mean
@@ -216,7 +217,7 @@ def find_cycle(edges: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
 
 
 def _is_free(definition: Definition) -> bool:
-    return not (definition.concurrency or definition.rate or definition.breaker or definition.uses)
+    return not any(getattr(definition, option) for option in OPTIONS)
 
 
 def _marks(definition: Definition) -> frozenset[str]:

@@ -2,16 +2,30 @@
 
 Rules of this file
 - A hold says what holds, since when, and when that can change by time alone (`until`; None: only by an event).
-- Its sentence (`str`) is what `why`, the logs and the dashboard show.
+- Its sentence (`str`) is its one wording: `why`, the logs, the command and the dashboard show it.
+- Whatever else anybody asks of a kind of hold stands in its class: what else it holds, what would
+  have to change, whether it ends by itself.  Nobody keeps a list of kinds but `AnyHold`, the table; a test walks that.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar, get_args
 
 from shiftboss.core.policy import Priority
 from shiftboss.core.unreadable import REMEDY, Unreadable
 from shiftboss.core.value import Value
+
+
+class Scope(StrEnum):
+    """What else the same thing holds."""
+
+    RUN = "run"  # nothing else
+    WORKER = "worker"  # every run of its worker
+    COMPONENT = "component"  # runs of workers with which it has to do
+    FLEET = "fleet"  # everything
+    NODE = "node"  # on the node that was asked; another one may start it
 
 
 class Hold(Value, frozen=True):
@@ -19,6 +33,27 @@ class Hold(Value, frozen=True):
 
     since: datetime | None = None
     until: datetime | None = None
+
+    scope: ClassVar[Scope]  # what else the same thing holds
+    about: ClassVar[str] = ""  # the field that names its subject
+    option: ClassVar[str] = ""  # of the worker, without which there is no such hold
+    passes: ClassVar[bool] = False  # it ends by itself, when a run ends or soon
+    until_says: ClassVar[str] = "until"  # how its end is said: "until 14:02", "probed at 14:02"
+    is_passed: ClassVar[bool] = False  # another run of its worker may start before it
+    is_passed_in_queue: ClassVar[bool] = False  # and so may those right behind it (E3)
+    reserves: ClassVar[bool] = False  # B4: who waits for nothing else of the fleet reserves in time
+    forbids_skip: ClassVar[bool] = False  # D5: an occurrence that it holds is not skipped
+    lifts_with_nodes: ClassVar[bool] = False  # it may end when anything changes on a node: its lane is looked at then
+
+    @property
+    def subject(self) -> str:
+        """What would have to change: a worker, breaker, resource, node or person; empty: the run itself, or time."""
+        return str(getattr(self, self.about)) if self.about else ""
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether it ends by itself, when a run ends or soon; else it takes a person, an instant or another process."""
+        return self.passes
 
     @property
     def gate(self) -> str:
@@ -29,6 +64,10 @@ class Hold(Value, frozen=True):
 class NotDue(Hold, frozen=True, tag="not_due"):
     """It is not time yet; `attempt` is above 0 for a retry in back-off."""
 
+    scope: ClassVar = Scope.RUN
+    forbids_skip: ClassVar = True
+    until_says: ClassVar = "at"
+
     attempt: int = 0
 
     def __str__(self) -> str:
@@ -37,6 +76,10 @@ class NotDue(Hold, frozen=True, tag="not_due"):
 
 class IsUnreadable(Hold, frozen=True, tag="unreadable"):
     """W8: a row that this run has to do with cannot be read, so nobody knows what it may do beside it."""
+
+    scope: ClassVar = Scope.COMPONENT
+    forbids_skip: ClassVar = True
+    about: ClassVar = "worker"
 
     table: str = ""
     id: str = ""
@@ -55,6 +98,11 @@ class IsUnreadable(Hold, frozen=True, tag="unreadable"):
 class IsEncoded(Hold, frozen=True, tag="codec"):
     """E3: its payload cannot be decoded: the node lacks the key, or it is damaged."""
 
+    scope: ClassVar = Scope.NODE
+    is_passed_in_queue: ClassVar = True
+    about: ClassVar = "node"
+    is_passed: ClassVar = True
+
     key: str = ""
     node: str = ""
     reason: str = ""
@@ -68,6 +116,12 @@ class IsEncoded(Hold, frozen=True, tag="codec"):
 
 
 class IsDisabled(Hold, frozen=True, tag="disabled"):
+    scope: ClassVar = Scope.WORKER
+    forbids_skip: ClassVar = True
+    about: ClassVar = "by"
+    is_passed: ClassVar = True  # by a forced one (K5)
+    until_says: ClassVar = "probed at"
+
     by: str = ""
     reason: str = ""
 
@@ -76,6 +130,11 @@ class IsDisabled(Hold, frozen=True, tag="disabled"):
 
 
 class BreakerIsOpen(Hold, frozen=True, tag="breaker"):
+    scope: ClassVar = Scope.COMPONENT
+    about: ClassVar = "breaker"
+    option: ClassVar = "breaker"
+    until_says: ClassVar = "probed at"
+
     breaker: str = ""
     probe: int | None = None  # half-open: the run that probes now
 
@@ -86,6 +145,10 @@ class BreakerIsOpen(Hold, frozen=True, tag="breaker"):
 
 
 class IsFull(Hold, frozen=True, tag="concurrency"):
+    scope: ClassVar = Scope.WORKER
+    passes: ClassVar = True
+    option: ClassVar = "concurrency"
+
     limit: int = 1
     runs: tuple[int, ...] = ()
 
@@ -95,6 +158,10 @@ class IsFull(Hold, frozen=True, tag="concurrency"):
 
 
 class RateReached(Hold, frozen=True, tag="rate"):
+    scope: ClassVar = Scope.WORKER
+    passes: ClassVar = True
+    option: ClassVar = "rate"
+
     count: int = 0
     per_s: float = 0.0
 
@@ -105,6 +172,10 @@ class RateReached(Hold, frozen=True, tag="rate"):
 class UpstreamOwes(Hold, frozen=True, tag="depends_on"):
     """D2: an upstream has an unfinished run of the same or an earlier instant."""
 
+    scope: ClassVar = Scope.COMPONENT
+    about: ClassVar = "upstream"
+    option: ClassVar = "depends_on"
+
     upstream: str = ""
     run: int = 0
     state: str = ""  # pending, running, in back-off
@@ -112,9 +183,17 @@ class UpstreamOwes(Hold, frozen=True, tag="depends_on"):
     def __str__(self) -> str:
         return f"{self.upstream}: run {self.run} is {self.state}"
 
+    @property
+    def is_passing(self) -> bool:
+        return self.until is None  # else it waits for that instant
+
 
 class UpstreamFailed(Hold, frozen=True, tag="depends_on"):
     """D5, D6: the upstream's latest run failed, or it is disabled, or its breaker is not closed."""
+
+    scope: ClassVar = Scope.COMPONENT
+    about: ClassVar = "upstream"
+    option: ClassVar = "depends_on"
 
     upstream: str = ""
     run: int | None = None
@@ -127,6 +206,10 @@ class UpstreamFailed(Hold, frozen=True, tag="depends_on"):
 class UpstreamStale(Hold, frozen=True, tag="depends_on"):
     """D4: it has not succeeded recently enough, or never ran."""
 
+    scope: ClassVar = Scope.COMPONENT
+    about: ClassVar = "upstream"
+    option: ClassVar = "depends_on"
+
     upstream: str = ""
     why: str = ""
 
@@ -135,6 +218,12 @@ class UpstreamStale(Hold, frozen=True, tag="depends_on"):
 
 
 class IsBlocked(Hold, frozen=True, tag="blocks"):
+    scope: ClassVar = Scope.COMPONENT
+    passes: ClassVar = True
+    about: ClassVar = "by"
+    reserves: ClassVar = True
+    option: ClassVar = "blocks"
+
     by: str = ""
     run: int = 0
     node: str = ""
@@ -146,6 +235,12 @@ class IsBlocked(Hold, frozen=True, tag="blocks"):
 
 
 class NoPermit(Hold, frozen=True, tag="uses"):
+    scope: ClassVar = Scope.COMPONENT
+    passes: ClassVar = True
+    about: ClassVar = "resource"
+    reserves: ClassVar = True
+    option: ClassVar = "uses"
+
     resource: str = ""
     wanted: int = 1
     free: int = 0
@@ -159,6 +254,11 @@ class NoPermit(Hold, frozen=True, tag="uses"):
 class IsReserved(Hold, frozen=True, tag="reserved"):
     """B4: a run of higher rank has waited longer than its patience for what this one would take."""
 
+    scope: ClassVar = Scope.COMPONENT
+    lifts_with_nodes: ClassVar = True
+    passes: ClassVar = True
+    about: ClassVar = "worker"
+
     worker: str = ""
     run: int = 0
 
@@ -168,6 +268,10 @@ class IsReserved(Hold, frozen=True, tag="reserved"):
 
 class NoSlot(Hold, frozen=True, tag="slots"):
     """The node, or its executor of this kind, is fully used; `kept`: the rest is for high and critical (P3)."""
+
+    scope: ClassVar = Scope.NODE
+    passes: ClassVar = True
+    about: ClassVar = "node"
 
     node: str = ""
     slots: int = 0
@@ -184,6 +288,10 @@ class NoSlot(Hold, frozen=True, tag="slots"):
 class IsIsolated(Hold, frozen=True, tag="isolated"):
     """C8: it was there when nodes went down, so it runs alone until it has finished an attempt.  Accuses nobody."""
 
+    scope: ClassVar = Scope.NODE
+    passes: ClassVar = True
+    about: ClassVar = "node"
+
     node: str = ""
     rescues: int = 0
 
@@ -196,6 +304,10 @@ class IsIsolated(Hold, frozen=True, tag="isolated"):
 
 class MakesWay(Hold, frozen=True, tag="makes_way"):
     """C8: a run that may have taken its node down has the node to itself; a minute at most."""
+
+    scope: ClassVar = Scope.NODE
+    passes: ClassVar = True
+    about: ClassVar = "worker"
 
     worker: str = ""
     run: int = 0
@@ -211,6 +323,12 @@ class MakesWay(Hold, frozen=True, tag="makes_way"):
 
 
 class IsShed(Hold, frozen=True, tag="shed"):
+    scope: ClassVar = Scope.NODE
+    lifts_with_nodes: ClassVar = True
+    passes: ClassVar = True
+    about: ClassVar = "node"
+    is_passed: ClassVar = True  # by one of a higher priority
+
     node: str = ""
     reason: str = ""
     priority: Priority = Priority.LOW
@@ -220,6 +338,9 @@ class IsShed(Hold, frozen=True, tag="shed"):
 
 
 class IsDraining(Hold, frozen=True, tag="draining"):
+    scope: ClassVar = Scope.NODE
+    about: ClassVar = "node"
+
     node: str = ""
 
     def __str__(self) -> str:
@@ -228,6 +349,9 @@ class IsDraining(Hold, frozen=True, tag="draining"):
 
 class NotHere(Hold, frozen=True, tag="unknown_worker"):
     """No live node can run it (Q1), or this one cannot."""
+
+    scope: ClassVar = Scope.NODE
+    about: ClassVar = "node"
 
     worker: str = ""
     node: str = ""
@@ -238,6 +362,9 @@ class NotHere(Hold, frozen=True, tag="unknown_worker"):
 
 class OtherVersion(Hold, frozen=True, tag="version"):
     """M7: the node declares other parameters for it than the declaration that holds."""
+
+    scope: ClassVar = Scope.NODE
+    about: ClassVar = "node"
 
     node: str = ""
     pid: int = 0
@@ -255,6 +382,8 @@ class OtherVersion(Hold, frozen=True, tag="version"):
 
 class StoreTakesNothing(Hold, frozen=True, tag="store"):
     """The store takes no new work (W3, H5), or nobody has renewed a lease there for too long."""
+
+    scope: ClassVar = Scope.FLEET
 
     reason: str = ""
 
@@ -285,3 +414,6 @@ AnyHold = (
     | OtherVersion
     | StoreTakesNothing
 )
+
+KINDS: tuple[type[Hold], ...] = get_args(AnyHold)
+OPTIONS = frozenset(kind.option for kind in KINDS if kind.option)  # of a worker, by which anything can hold its runs

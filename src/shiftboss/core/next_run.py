@@ -15,14 +15,12 @@ from datetime import datetime
 
 from shiftboss.core.fleet import able_nodes
 from shiftboss.core.gates import Ask, View, ask, ask_node
-from shiftboss.core.holds import Hold, IsDisabled, IsEncoded, IsShed
+from shiftboss.core.holds import Hold
 from shiftboss.core.lane import FORCED, QUEUES, RESCUED, Lane
 from shiftboss.core.model import Node, Run
 from shiftboss.core.rank import Lent, Rank, effective, lend, lenders, rank
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.worker import OnFailure
-
-PASSED_BY = (IsDisabled, IsEncoded, IsShed)  # holds beside which another run of the worker may start
 
 
 def next_run(snapshot: Snapshot, now: datetime, *, name: str, live: Collection[str]) -> Run | None:
@@ -103,4 +101,4 @@ class _Order:
 
 
 def _passes(holds: Collection[Hold]) -> bool:
-    return any(isinstance(hold, PASSED_BY) for hold in holds)
+    return any(hold.is_passed for hold in holds)

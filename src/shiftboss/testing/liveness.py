@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from shiftboss.core.explain import explain
 from shiftboss.core.fleet import LEASE_S, live_nodes
+from shiftboss.core.holds import KINDS, Scope
 from shiftboss.core.model import Origin, Run
 from shiftboss.core.next_run import next_run
 from shiftboss.core.schedule import Cron, next_after
@@ -34,7 +35,11 @@ MAX_ID = 1 << 62
 SETTLED_S = 60.0  # it has held its lease for thirty, and looked
 RESCUED_S = 25.0  # a grace of five for its lease and five for its freeze, and a look each ten
 LOOKS = 10  # times AGAIN_S is longer than a node waits when a bell was lost
-OF_THE_FLEET = {"disabled", "concurrency", "rate", "depends_on", "blocks", "uses", "breaker", "unreadable"}
+OF_THE_FLEET = {  # what the judge sees as well; what a node, a reservation or the store adds it does not
+    str(kind.__struct_config__.tag)
+    for kind in KINDS
+    if kind.scope in (Scope.WORKER, Scope.COMPONENT) and not kind.lifts_with_nodes
+}
 
 Seen = tuple[int, object, int, int]  # what is the same about a run that nothing happened to
 

@@ -127,9 +127,9 @@ def _print_holds(answer: Answer, run: Run, explanation: Explanation) -> None:
     )
     rows = []
     for hold in explanation.holds:
-        gate = f"{hold.gate} {holding.thing(hold)}".rstrip()
+        gate, fact = holding.parted(hold, now)
         since = f"since {times.clock(hold.since, now)}" if hold.since is not None and hold.since <= now else ""
-        rows.append((table.Cell(gate, "bold"), holding.fact(hold, now), table.Cell(since, "dim")))
+        rows.append((table.Cell(gate, "bold"), fact, table.Cell(since, "dim")))
     table.show(HOLDS, rows, indent="  ", header=False)
     if explanation.earliest is not None:
         at = explanation.earliest
