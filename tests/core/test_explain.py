@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from builders import NOON, a_breaker, a_node, a_record, a_run, a_snapshot, a_worker, after, an_occurrence, at, gates
 
-from shiftboss.core.explain import Explanation, explain
+from shiftboss.core.explain import Explainer, Explanation, explain
 from shiftboss.core.health import StoreTrouble
 from shiftboss.core.holds import IsReserved, NotDue
+from shiftboss.core.lane import Lane
 from shiftboss.core.model import NodeMode, Shed, Status
 from shiftboss.core.worker import OnFailure, Upstream
 
@@ -167,3 +168,42 @@ class TestStore:
         world = a_snapshot(run, workers=[a_worker("a")])
 
         assert explain(world, NOON, run=run, live=world.nodes, trouble=self.TROUBLE).holds == ()
+
+
+class TestMany:
+    """A3: what was found out about one run serves the others of the same view."""
+
+    def crowd(self, count):
+        """Workers that share a resource, each with two due runs; the node is full."""
+        names = [f"w{number}" for number in range(count)]
+        runs = [a_run(name, priority=priority) for name in names for priority in ("low", "high")]
+        workers = [a_worker(name, uses={"r": 1}) for name in names]
+        lender = a_worker("z", depends_on=[names[0]], uses={"r": 1})
+        nodes = [a_node("n1", slots=1), a_node("n2", slots=1)]
+        running = [a_run(names[0], RUNNING, node=node) for node in ("n1", "n2")]
+        return a_snapshot(*runs, *running, workers=[*workers, lender], nodes=nodes, resources={"r": 1}), names
+
+    def looks(self, count, monkeypatch):
+        """How often a queue is looked at for the next run of each and why it does not start."""
+        world, names = self.crowd(count)
+        looked, heads = [], Lane.heads
+        monkeypatch.setattr(Lane, "heads", lambda lane, number: looked.append(number) or heads(lane, number))
+        explainer = Explainer(world, NOON, live=frozenset(world.nodes))
+        found = [explainer.explain(explainer.next_run(name)) for name in names]
+        monkeypatch.undo()
+        assert all("slots" in {hold.gate for hold in explained.holds} for explained in found)
+        assert [explained.run.priority.label for explained in found] == ["high"] * count
+        return len(looked)
+
+    def test_twice_the_workers_of_a_component_are_twice_the_work(self, monkeypatch):
+        few, many = self.looks(50, monkeypatch), self.looks(100, monkeypatch)
+
+        assert 0 < many < 2.2 * few
+
+    def test_the_answers_are_those_that_each_would_get_alone(self):
+        world, names = self.crowd(8)
+        together = Explainer(world, NOON, live=frozenset(world.nodes))
+
+        for name in (*names, *reversed(names)):
+            for run in world.pending(name):
+                assert together.explain(run) == explain(world, NOON, run=run, live=frozenset(world.nodes))

@@ -7,16 +7,16 @@ from random import Random
 import pytest
 from builders import NOON, a_node, a_run, a_snapshot, a_worker, after, an_occurrence, at
 
+from shiftboss.core.explain import Explainer
 from shiftboss.core.lane import QUEUES, Lane
 from shiftboss.core.model import Attempt, NodeMode, Shed, Status
-from shiftboss.core.next_run import next_run
 from shiftboss.core.unreadable import Unreadable
 from shiftboss.core.value import replace
 
 
 def next_of(world, now=NOON, *, name="a", live=None):
     """The id of the run that is next; None when nothing waits."""
-    run = next_run(world, now, name=name, live=frozenset(world.nodes if live is None else live))
+    run = Explainer(world, now, live=frozenset(world.nodes if live is None else live)).next_run(name)
     return None if run is None else run.id
 
 

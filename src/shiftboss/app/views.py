@@ -19,7 +19,7 @@ from shiftboss.core import control, schedule
 from shiftboss.core.audit import AuditRow, Head, Seal
 from shiftboss.core.control import Request, keeps_its_key
 from shiftboss.core.events import ArrivalRefused, Audit, Event, UnreadableEvent
-from shiftboss.core.explain import Explanation, explain
+from shiftboss.core.explain import Explainer, Explanation
 from shiftboss.core.fleet import is_live, is_silent, left_to_it_until_s, live_nodes
 from shiftboss.core.health import (
     MAX_DEAD_LETTERS,
@@ -34,7 +34,6 @@ from shiftboss.core.health import (
 from shiftboss.core.holds import Hold
 from shiftboss.core.lane import Lane
 from shiftboss.core.model import MAX_LINES, DeadLetter, Disabled, Error, LogLine, Node, Progress, Run, Verdict
-from shiftboss.core.next_run import next_run
 from shiftboss.core.opaque import OpaqueBytes
 from shiftboss.core.redact import Redaction, redaction
 from shiftboss.core.snapshot import Snapshot
@@ -188,6 +187,7 @@ class Views:
         self._secrets = secrets
         self._mirror = Mirror(Agenda())
         self._rows = Rows(self._worker)
+        self._explainer: Explainer  # of the last question about workers
         self._judged_at = clock.now()
         self._letters: dict[str, int] = {}
         self._counts: dict[str, dict[str, int]] = {}
@@ -268,7 +268,9 @@ class Views:
         live = self._live(snapshot)
         if self._look_for_trouble(snapshot, live):
             self._rows.forget()
-        return self._worker(snapshot, self._clock.now(), name, live)[1]
+        now = self._clock.now()
+        self._explainer = Explainer(snapshot, now, live=live, trouble=self._trouble)
+        return self._worker(snapshot, now, name, live)[1]
 
     def live_nodes(self) -> frozenset[str]:
         """The ids of nodes with a good lease."""
@@ -293,7 +295,7 @@ class Views:
             snapshot = self._refreshed(reader)
             snapshot.worker(name)
             self._mirror.load_lanes(snapshot.workers, reader)  # of others one may want the node to itself (C8)
-            run = next_run(snapshot, self._clock.now(), name=name, live=self._live(snapshot))
+            run = self._explainer_of(snapshot).next_run(name)
             if run is not None:
                 self._look_at_payload(snapshot, run, reader)
         return None if run is None else self._explained(snapshot, run)
@@ -315,10 +317,12 @@ class Views:
         if isinstance(payload, OpaqueBytes) and payload.key_id in self._key_ids:
             snapshot.undecodable[run.id] = payload.why
 
+    def _explainer_of(self, snapshot: Snapshot) -> Explainer:
+        return Explainer(snapshot, self._clock.now(), live=self._live(snapshot), trouble=self._trouble)
+
     def _explained(self, snapshot: Snapshot, run: Run) -> Explanation:
-        live = self._live(snapshot)
-        self._look_for_trouble(snapshot, live)
-        return explain(snapshot, self._clock.now(), run=run, live=live, trouble=self._trouble)
+        self._look_for_trouble(snapshot, self._live(snapshot))
+        return self._explainer_of(snapshot).explain(run)
 
     def run(self, run_id: int) -> Run:
         """A run with payload, result and attempts.  Raises UnknownRun."""
@@ -494,6 +498,7 @@ class Views:
         live = self._live(snapshot)
         if self._look_for_trouble(snapshot, live):
             self._rows.forget()
+        self._explainer = Explainer(snapshot, now, live=live, trouble=self._trouble)
         workers, rows = self._rows.of(snapshot, now, live=live, letters=self._letters)
         health = health_of_all(
             snapshot,
@@ -567,10 +572,8 @@ class Views:
         pending, due = self._waiting(snapshot, now, name)
         judged = worker_health(snapshot, now, name, live=live, due=due)
         breaker = snapshot.breakers.get(definition.breaker) if definition.breaker else None
-        first = next_run(snapshot, now, name=name, live=live)
-        explained = None
-        if first is not None and first.due_at <= now:
-            explained = explain(snapshot, now, run=first, live=live, trouble=self._trouble)
+        first = self._explainer.next_run(name)
+        explained = self._explainer.explain(first) if first is not None and first.due_at <= now else None
         return judged, WorkerStatus(
             name=name,
             mode=definition.mode.value,

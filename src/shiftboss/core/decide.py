@@ -18,14 +18,13 @@ from shiftboss.core.holds import Hold, IsReserved, NoSlot, Scope
 from shiftboss.core.isolation import Company, is_isolated
 from shiftboss.core.lane import QUEUES, Lane
 from shiftboss.core.model import Claim, Node, NodeMode, Run, Status
-from shiftboss.core.next_run import beside_heads
+from shiftboss.core.next_run import NO_QUEUE, beside_heads
 from shiftboss.core.policy import Priority
 from shiftboss.core.rank import Lent, Rank, effective, lend, lenders, rank
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.value import Value, later, replace
 
 KEPT_OF = 5  # P3: of every five slots one is kept for high and critical
-NO_QUEUE = -1  # of a candidate that stands in no queue: the least of its lane
 
 
 @dataclass(slots=True)

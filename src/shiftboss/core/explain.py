@@ -12,12 +12,14 @@ from datetime import datetime
 
 from shiftboss.core.decide import Walk, room_of
 from shiftboss.core.fleet import able_nodes
-from shiftboss.core.gates import View, ask, ask_node
+from shiftboss.core.gates import Ask, View, ask, ask_node
 from shiftboss.core.health import StoreTrouble
 from shiftboss.core.holds import Hold, IsUnreadable, NotHere, StoreTakesNothing
 from shiftboss.core.lane import RESCUED
 from shiftboss.core.model import Node, Run, Status
+from shiftboss.core.next_run import next_run
 from shiftboss.core.prevail import OtherDeclaration, declared_otherwise
+from shiftboss.core.rank import Lent, lend, lenders
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.value import Value, replace
 
@@ -38,54 +40,103 @@ class Explanation(Value, frozen=True):
 def explain(
     snapshot: Snapshot, now: datetime, *, run: Run, live: Collection[str], trouble: StoreTrouble | None = None
 ) -> Explanation:
-    """Ask every gate about *run*.  The lanes of its whole component must have been read.
+    """Every hold of one run.  Whoever asks about many uses an `Explainer`."""
+    return Explainer(snapshot, now, live=live, trouble=trouble).explain(run)
 
+
+class Explainer:
+    """What is next, and why it does not start, at one instant: what was found out about one run serves the others.
+
+    So all workers of a component cost one walk of it for each node, and not one each.  The snapshot must stay as it is.
     *trouble* is what keeps the store from taking work: it holds whatever the gates say.
     """
-    if run.unreadable is not None:
-        return Explanation(run, (IsUnreadable.of(run.unreadable, since=run.due_at),))
-    if run.status is not Status.PENDING:
-        return Explanation(run)
-    explained = replace(
-        _by_the_gates(snapshot, now, run, live), declared_otherwise=declared_otherwise(snapshot, run.worker, live)
-    )
-    if trouble is None:
-        return explained
-    hold = StoreTakesNothing(reason=str(trouble), since=trouble.since)
-    return replace(explained, holds=(hold, *explained.holds), earliest=None)
+
+    def __init__(
+        self, snapshot: Snapshot, now: datetime, *, live: Collection[str], trouble: StoreTrouble | None = None
+    ) -> None:
+        self._snapshot = snapshot
+        self._now = now
+        self._live = live
+        self._trouble = trouble
+        self._view = View(snapshot, now)
+        self._lent: dict[str, Lent] = {}  # by the first worker of a component
+        self._walked: dict[tuple[str, str], _Walked] = {}  # by that and the node
+        self._isolated: set[str] | None = None  # lanes in which a run wants a node to itself (C8)
+
+    def next_run(self, name: str) -> Run | None:
+        """The run of *name* that starts first.  The lanes of its component must have been read."""
+        component = self._snapshot.relations.component(name)
+        lent = self._lent.get(component[0])
+        if lent is None:
+            lent = self._lent[component[0]] = lend(self._snapshot, self._now, lenders(self._snapshot, component))
+        return next_run(self._snapshot, self._now, name=name, live=self._live, lent=lent)
+
+    def explain(self, run: Run) -> Explanation:
+        """Ask every gate about *run*.  The lanes of its whole component must have been read."""
+        if run.unreadable is not None:
+            return Explanation(run, (IsUnreadable.of(run.unreadable, since=run.due_at),))
+        if run.status is not Status.PENDING:
+            return Explanation(run)
+        others = declared_otherwise(self._snapshot, run.worker, self._live)
+        explained = replace(self._by_the_gates(run), declared_otherwise=others)
+        if self._trouble is None:
+            return explained
+        hold = StoreTakesNothing(reason=str(self._trouble), since=self._trouble.since)
+        return replace(explained, holds=(hold, *explained.holds), earliest=None)
+
+    def _by_the_gates(self, run: Run) -> Explanation:
+        able = able_nodes(self._snapshot, run.worker, live=self._live)
+        if not able:
+            nobody = NotHere(worker=run.worker, since=run.due_at)
+            return _explanation(run, (*ask(self._view, run).holds, nobody), None)
+        answers = [self._on_node(run, node) for node in able]
+        holds, behind = min(answers, key=lambda answer: len(answer[0]))
+        return _explanation(run, holds, behind)
+
+    def _on_node(self, run: Run, node: Node) -> tuple[tuple[Hold, ...], int | None]:
+        walked = self._walk(run.worker, node)
+        found = walked.answer_about(run)
+        if found is not None:
+            return tuple(found.holds), None
+        answer = ask(self._view, run)
+        ask_node(node, answer)
+        return tuple(answer.holds), walked.last_of.get(run.worker)
+
+    def _walk(self, name: str, node: Node) -> _Walked:
+        key = self._snapshot.relations.component(name)[0], node.id
+        walked = self._walked.get(key)
+        if walked is None:
+            room, lanes = room_of(self._snapshot, node), self._lanes(name)
+            walk = Walk(self._snapshot, self._now, node=node, room=room, lanes=lanes, live=self._live)
+            walked = self._walked[key] = _Walked(walk)
+        return walked
+
+    def _lanes(self, name: str) -> set[str]:
+        """Its component, and those in which a run wants the node to itself (C8), as far as they were read."""
+        snapshot, relations = self._snapshot, self._snapshot.relations
+        if self._isolated is None:
+            lanes = (lane for lane, runs in snapshot.lanes.items() if next(runs.heads(RESCUED), None) is not None)
+            self._isolated = {member for lane in lanes for member in relations.component(lane)}
+        return {member for member in (*relations.component(name), *self._isolated) if member in snapshot.lanes}
 
 
-def _by_the_gates(snapshot: Snapshot, now: datetime, run: Run, live: Collection[str]) -> Explanation:
-    able = able_nodes(snapshot, run.worker, live=live)
-    if not able:
-        view = View(snapshot, now)
-        return _explanation(run, (*ask(view, run).holds, NotHere(worker=run.worker, since=run.due_at)), None)
-    answers = [_on_node(snapshot, now, run, node, live) for node in able]
-    holds, behind = min(answers, key=lambda answer: len(answer[0]))
-    return _explanation(run, holds, behind)
+class _Walked:
+    """A walk, as far as anybody has asked."""
 
+    def __init__(self, walk: Walk) -> None:
+        self._asks = walk.asks()
+        self._answers: dict[int, Ask] = {}
+        self.last_of: dict[str, int] = {}  # worker → its run that was asked last
 
-def _on_node(
-    snapshot: Snapshot, now: datetime, run: Run, node: Node, live: Collection[str]
-) -> tuple[tuple[Hold, ...], int | None]:
-    lanes = _lanes(snapshot, run.worker)
-    walk = Walk(snapshot, now, node=node, room=room_of(snapshot, node), lanes=lanes, live=live)
-    ahead: int | None = None
-    for answer in walk.asks():
-        if answer.run.id == run.id:
-            return tuple(answer.holds), None
-        if answer.run.worker == run.worker:
-            ahead = answer.run.id
-    answer = ask(View(snapshot, now), run)
-    ask_node(node, answer)
-    return tuple(answer.holds), ahead
-
-
-def _lanes(snapshot: Snapshot, name: str) -> set[str]:
-    """Its component, and those in which a run wants the node to itself (C8), as far as they were read."""
-    relations = snapshot.relations
-    asked = {lane for lane, runs in snapshot.lanes.items() if next(runs.heads(RESCUED), None) is not None}
-    return {member for each in (name, *asked) for member in relations.component(each) if member in snapshot.lanes}
+    def answer_about(self, run: Run) -> Ask | None:
+        """What the gates said of it; None when the whole walk does not come to it."""
+        while run.id not in self._answers:
+            answer = next(self._asks, None)
+            if answer is None:
+                return None
+            self._answers[answer.run.id] = answer
+            self.last_of[answer.run.worker] = answer.run.id
+        return self._answers[run.id]
 
 
 def _explanation(run: Run, holds: tuple[Hold, ...], behind: int | None) -> Explanation:

@@ -12,21 +12,24 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from datetime import datetime
+from heapq import heappop, heappush
 
 from shiftboss.core.fleet import able_nodes
 from shiftboss.core.gates import Ask, View, ask, ask_node
-from shiftboss.core.holds import Hold
 from shiftboss.core.lane import FORCED, QUEUES, RESCUED, Lane
 from shiftboss.core.model import Node, Run
-from shiftboss.core.rank import Lent, Rank, effective, lend, lenders, rank
+from shiftboss.core.policy import Priority
+from shiftboss.core.rank import Lent, Rank, effective, rank
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.worker import OnFailure
 
+NO_QUEUE = -1  # of a candidate that stands in no queue: the least of its lane
 
-def next_run(snapshot: Snapshot, now: datetime, *, name: str, live: Collection[str]) -> Run | None:
+
+def next_run(snapshot: Snapshot, now: datetime, *, name: str, live: Collection[str], lent: Lent) -> Run | None:
     """The run of *name* that starts first; None when nothing waits.  The lanes of its component must have been read.
 
-    Where nothing that waits can be read (W8), the first of those by place.
+    *lent* is what is lent in its component (D9).  Where nothing that waits can be read (W8), it is the first of that.
     """
     lane = snapshot.lane(name)
     heads = [run for number in range(QUEUES) if (run := next(lane.heads(number), None)) is not None]
@@ -34,8 +37,15 @@ def next_run(snapshot: Snapshot, now: datetime, *, name: str, live: Collection[s
         return min(heads or lane.sealed.values(), key=lambda run: (run.due_at, rank(run, run.priority)), default=None)
     if len(lane) == 1:
         return heads[0]
-    order = _Order(snapshot, now, name=name, live=live)
-    return min(order.contenders(lane), key=order.of)
+    nodes = able_nodes(snapshot, name, live=live)
+    in_order = _in_order(snapshot, now, name, lent)
+    first = run = next(in_order)
+    while _is_passed(View(snapshot, now), run, nodes, effective(run, lent)):
+        following = next(in_order, None)
+        if following is None:
+            return first
+        run = following
+    return run
 
 
 def beside_heads(snapshot: Snapshot, now: datetime, name: str) -> Collection[Run]:
@@ -61,44 +71,36 @@ def _least_due(lane: Lane, least: Run, now: datetime) -> Run:
     return min(due, key=lambda run: (run.occurs_at, run.id), default=least)
 
 
-class _Order:
-    """The due runs of one worker, compared."""
+def _in_order(snapshot: Snapshot, now: datetime, name: str, lent: Lent) -> Iterator[Run]:
+    """The due runs that could start first, by rank: of each queue one after the other, and what may pass the heads."""
+    lane = snapshot.lane(name)
+    heap: list[tuple[Rank, int, Run]] = []
+    queues = [lane.heads(number) for number in range(QUEUES)]
 
-    def __init__(self, snapshot: Snapshot, now: datetime, *, name: str, live: Collection[str]) -> None:
-        self._view = View(snapshot, now)
-        self._name = name
-        self._nodes: list[Node] = able_nodes(snapshot, name, live=live)
-        component = snapshot.relations.component(name)
-        self._lent: Lent = lend(snapshot, now, lenders(snapshot, component))
+    def push(number: int, run: Run | None) -> None:
+        if run is not None and run.due_at <= now:
+            heappush(heap, (rank(run, effective(run, lent)), number, run))
 
-    def contenders(self, lane: Lane) -> Iterator[Run]:
-        """Of each queue the due runs up to the first that nobody passes, and what may pass the heads."""
-        snapshot, now = self._view.snapshot, self._view.now
-        for number in range(QUEUES):
-            for run in lane.heads(number):
-                if run.due_at > now:
-                    break
-                yield run
-                if not self._is_passed(run):
-                    break
-        yield from (run for run in beside_heads(snapshot, now, self._name) if run.due_at <= now)
-
-    def of(self, run: Run) -> tuple[bool, Rank]:
-        return self._is_passed(run), rank(run, effective(run, self._lent))
-
-    def _is_passed(self, run: Run) -> bool:
-        """Whether others of its worker may start before it, since what holds it is about this run alone."""
-        answer = ask(self._view, run)
-        return _passes(answer.holds) or (
-            bool(self._nodes) and all(self._is_passed_on(node, run) for node in self._nodes)
-        )
-
-    def _is_passed_on(self, node: Node, run: Run) -> bool:
-        answer = Ask(run, self._view.snapshot.worker(run.worker))
-        answer.priority = effective(run, self._lent)
-        ask_node(node, answer)
-        return _passes(answer.holds)
+    for number, queue in enumerate(queues):
+        push(number, next(queue, None))
+    for run in beside_heads(snapshot, now, name):
+        push(NO_QUEUE, run)
+    while heap:
+        _, number, run = heappop(heap)
+        yield run
+        if number != NO_QUEUE:
+            push(number, next(queues[number], None))
 
 
-def _passes(holds: Collection[Hold]) -> bool:
-    return any(hold.is_passed for hold in holds)
+def _is_passed(view: View, run: Run, nodes: Collection[Node], priority: Priority) -> bool:
+    """Whether others of its worker may start before it: every node that could run it says so, or the fleet does."""
+    if any(hold.is_passed for hold in ask(view, run).holds):
+        return True
+    return bool(nodes) and all(_is_passed_on(node, view, run, priority) for node in nodes)
+
+
+def _is_passed_on(node: Node, view: View, run: Run, priority: Priority) -> bool:
+    answer = Ask(run, view.snapshot.worker(run.worker))
+    answer.priority = priority
+    ask_node(node, answer)
+    return any(hold.is_passed for hold in answer.holds)

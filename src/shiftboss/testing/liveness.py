@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from shiftboss.core.explain import explain
+from shiftboss.core.explain import Explainer
 from shiftboss.core.fleet import LEASE_S, live_nodes
 from shiftboss.core.holds import KINDS, Scope
 from shiftboss.core.model import Origin, Run
-from shiftboss.core.next_run import next_run
 from shiftboss.core.schedule import Cron, next_after
 from shiftboss.core.value import replace
 from shiftboss.core.verify import verify
@@ -163,11 +162,12 @@ class Watch:
             snapshot = self._mirror.snapshot
             self._mirror.load_lanes(snapshot.workers, reader)
         live = live_nodes(snapshot, boot=sim.clock.boot, lease_s=sim.clock.lease_s())
+        explainer = Explainer(snapshot, now, live=live)
         for name in sorted(snapshot.workers):
-            run = next_run(snapshot, now, name=name, live=live)
+            run = explainer.next_run(name)
             if run is None or run.unreadable is not None or run.due_at > now or self._is_at_a_token(judge, name):
                 continue
-            said = {hold.gate for hold in explain(snapshot, now, run=run, live=live).holds} & OF_THE_FLEET
+            said = {hold.gate for hold in explainer.explain(run).holds} & OF_THE_FLEET
             seen = judge.reasons(run)
             if "skip" in seen:
                 continue  # it is about to be skipped
