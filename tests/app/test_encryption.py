@@ -34,7 +34,7 @@ from shiftboss.core.holds import IsEncoded
 from shiftboss.core.opaque import OpaqueBytes
 from shiftboss.errors import StoreRejected
 from shiftboss.ports import Reader
-from shiftboss.stores import encoded as stores_encoded
+from shiftboss.stores import encryption
 from shiftboss.stores.urls import open_store
 
 CANARY = "canary-3f9a1c77-zoë"
@@ -201,7 +201,7 @@ PASSES_THROUGH = {
 def test_each_way_to_read_decodes_or_brings_no_text():
     """E1: a method that is new fails here until somebody has decided."""
     asked = {name for name in vars(Reader) if not name.startswith("_")}
-    decodes = {name for name in vars(stores_encoded.EncodedReader) if not name.startswith("_")}
+    decodes = {name for name in vars(encryption.EncodedReader) if not name.startswith("_")}
 
     assert asked - decodes == PASSES_THROUGH.keys()
 
@@ -644,7 +644,7 @@ async def test_a_damaged_payload_is_held_and_can_be_cancelled(tmp_path: Path):
 
 async def test_a_slow_codec_is_named_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: Any):
     """E5: it is called while the store is locked."""
-    monkeypatch.setattr(stores_encoded, "SLOW_S", 0.0)
+    monkeypatch.setattr(encryption, "SLOW_S", 0.0)
     boss = declared(f"sqlite:///{tmp_path / 'boss.db'}", AesGcmCodec({"k1": OLD}))
     async with boss:
         await ended(boss, "echo", {"text": "x"})

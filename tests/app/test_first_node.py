@@ -12,7 +12,7 @@ from shiftboss import Orchestrator
 from shiftboss.clock import SystemClock
 from shiftboss.core.model import Status
 from shiftboss.errors import StoreMissing, UnknownWorker
-from shiftboss.stores.sqlite import SqliteStore
+from shiftboss.stores.sqlite.store import SqliteStore
 from shiftboss.stores.urls import open_store
 
 PATIENCE_S = 30

@@ -22,12 +22,12 @@ from shiftboss.core.policy import RetryPolicy
 from shiftboss.core.snapshot import Change
 from shiftboss.errors import NotAllowed, StoreDamaged
 from shiftboss.ports import HistoryFilter, LetterFilter, Store
-from shiftboss.stores import postgres_connection
-from shiftboss.stores.postgres_wire import NUMBER, TEXT, Statement
-from shiftboss.stores.postgres_writes import PostgresTransaction
-from shiftboss.stores.sqlite_writes import SqliteTransaction
+from shiftboss.stores.postgres import connection as postgres_connection
+from shiftboss.stores.postgres.wire import NUMBER, TEXT, Statement
+from shiftboss.stores.postgres.writes import PostgresTransaction
+from shiftboss.stores.sql.writes import Writes
+from shiftboss.stores.sqlite.writes import SqliteTransaction
 from shiftboss.stores.urls import open_store
-from shiftboss.stores.writing import Writes
 
 URL = Callable[[str], str]
 

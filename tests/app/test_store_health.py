@@ -21,8 +21,9 @@ from shiftboss.core.health import Health
 from shiftboss.engine import contact, engine
 from shiftboss.errors import StoreFull
 from shiftboss.ports import LetterFilter
-from shiftboss.stores import reserve, sqlite, sqlite_file
-from shiftboss.stores.sqlite_session import SqliteSession
+from shiftboss.stores.sqlite import connection, disk_reserve
+from shiftboss.stores.sqlite import store as sqlite
+from shiftboss.stores.sqlite.session import SqliteSession
 from shiftboss.stores.urls import open_store
 
 PATIENCE_S = 30.0  # for a busy machine; nothing waits that long when all is well
@@ -33,10 +34,10 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is looked at every second or five is looked at at once."""
     monkeypatch.setattr(contact, "WRITE_EVERY_S", 0.1)
     monkeypatch.setattr(contact, "SLOW_S", 0.2)
-    monkeypatch.setattr(sqlite_file, "MAX_BUSY_S", 0.5)
+    monkeypatch.setattr(connection, "MAX_BUSY_S", 0.5)
     monkeypatch.setattr(engine, "TRY_WITHIN_S", 0.3)
     monkeypatch.setattr(store_trial, "TRY_WITHIN_S", 0.3)
-    monkeypatch.setattr(reserve, "LOOK_AGAIN_S", 0.0)
+    monkeypatch.setattr(disk_reserve, "LOOK_AGAIN_S", 0.0)
     monkeypatch.setattr(sqlite, "LOOK_AGAIN_S", 0.0)
     monkeypatch.setattr(sqlite, "CHECKPOINT_AGAIN_S", 0.0)
 
@@ -154,7 +155,7 @@ async def test_a_client_on_a_disk_without_room_is_refused_before_it_takes_any(sm
 
     assert letters == []
     assert os.statvfs(small_disk).f_bavail >= before - 64  # a lock and an index of the log, and no payload
-    assert (small_disk / "boss.db.reserve").stat().st_size == reserve.RESERVE_BYTES
+    assert (small_disk / "boss.db.reserve").stat().st_size == disk_reserve.RESERVE_BYTES
 
 
 async def test_a_disk_that_turned_read_only_is_red(small_disk: Path):
@@ -353,7 +354,7 @@ async def test_a_trigger_that_comes_while_a_client_tries_the_lock_has_its_own_ti
     """H5: a lock that is let go within 5 s is no reason to refuse, whatever is tried for the sake of health."""
     path = tmp_path / "boss.db"
     url = f"sqlite:///{path}"
-    monkeypatch.setattr(sqlite_file, "MAX_BUSY_S", PATIENCE_S)
+    monkeypatch.setattr(connection, "MAX_BUSY_S", PATIENCE_S)
     async with a_boss(url), Orchestrator(url).client() as client:
         with held(path):
             await until(lambda: client.trouble is not None)  # it has tried, and tries again

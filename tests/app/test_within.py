@@ -560,7 +560,7 @@ async def test_large_payloads_are_picked_up_a_few_at_a_time(place, told, cluster
 async def test_one_that_no_store_can_keep_is_refused_and_the_others_are_not(boss, told, cluster, monkeypatch):
     """What the database refuses of a batch is halved down to the one to blame."""
     from shiftboss.errors import StoreRejected
-    from shiftboss.stores.postgres_writes import PostgresTransaction
+    from shiftboss.stores.postgres.writes import PostgresTransaction
 
     real = PostgresTransaction.write
 
@@ -586,7 +586,7 @@ async def test_one_that_no_store_can_keep_is_refused_and_the_others_are_not(boss
 
 async def test_when_a_pick_up_fails_work_goes_on_and_it_is_tried_again(boss, told, cluster, monkeypatch, caplog):
     from shiftboss.errors import StoreFull
-    from shiftboss.stores.postgres_writes import PostgresTransaction
+    from shiftboss.stores.postgres.writes import PostgresTransaction
 
     real = PostgresTransaction.arrivals
     failures = [StoreFull("the disk of the server is full")]

@@ -16,9 +16,9 @@ from shiftboss import Orchestrator
 from shiftboss.cli import doctor_postgres
 from shiftboss.cli.doctor import Severity
 from shiftboss.clock import SystemClock
-from shiftboss.stores import postgres_facts
-from shiftboss.stores.postgres_address import address_of
-from shiftboss.stores.postgres_facts import Facts, Room, Server, Slot, Standby, Table, Who, look
+from shiftboss.stores.postgres import diagnostics
+from shiftboss.stores.postgres.address import address_of
+from shiftboss.stores.postgres.diagnostics import Facts, Room, Server, Slot, Standby, Table, Who, look
 
 SERVER = Server(170_000, "17.0", False, False, "shop", "on", True, True, True, 1)
 FACTS = Facts(SERVER, "shiftboss", "127.0.0.1", False, False, "", 0.0, 0.001)
@@ -119,7 +119,7 @@ def test_every_question_is_one_that_the_server_understands(store, place: Place):
     names = ("ROOM", "HOLDERS", "LONG", "PREPARED", "TABLES", "STANDBYS", "SLOTS", "RIGHTS", "ENTERS")
     with psycopg.connect(place.cluster.url, autocommit=True) as connection:
         for name in names:
-            connection.execute(getattr(postgres_facts, name), values)
+            connection.execute(getattr(diagnostics, name), values)
 
 
 def test_a_prepared_transaction_that_nobody_ends_is_named(cli, empty):

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from shiftboss.cli.commands import migrate
-from shiftboss.stores.postgres_schema import latest
+from shiftboss.stores.postgres.schema import latest
 
 
 def test_disable_and_enable_are_said_and_hold(cli, shop):

@@ -12,7 +12,7 @@ from shiftboss.core.worker import Definition, Mode, Start
 from shiftboss.engine.fact import disabled
 from shiftboss.engine.membership import renewed
 from shiftboss.errors import StoreRejected, StoreUnavailable, UnknownWorker
-from shiftboss.stores.memory import MemoryStore
+from shiftboss.stores.memory.store import MemoryStore
 from shiftboss.testing.clock import VirtualClock
 
 MAIL = Definition(name="mail")

@@ -9,7 +9,7 @@ from worlds import World
 
 from shiftboss.core.graph import part_of
 from shiftboss.core.worker import Definition, Mode
-from shiftboss.stores.memory import MemoryStore
+from shiftboss.stores.memory.store import MemoryStore
 from shiftboss.testing.clock import VirtualClock
 
 MAIL = Definition("mail", mode=Mode.TRIGGERED, concurrency=None)

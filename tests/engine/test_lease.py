@@ -12,7 +12,7 @@ from shiftboss.core.model import Status
 from shiftboss.core.worker import Definition
 from shiftboss.engine.lease import Lease, Watch
 from shiftboss.engine.membership import renewed
-from shiftboss.stores.memory import MemoryStore
+from shiftboss.stores.memory.store import MemoryStore
 from shiftboss.testing.clock import US, VirtualClock
 
 MAIL = Definition(name="mail")

@@ -10,7 +10,7 @@ from builders import a_node, a_snapshot
 from shiftboss.core.fleet import Processes
 from shiftboss.core.value import replace
 from shiftboss.engine.neighbours import Neighbours
-from shiftboss.stores.memory import MemoryStore
+from shiftboss.stores.memory.store import MemoryStore
 from shiftboss.testing.clock import VirtualClock
 
 BESIDE = ("early", "frozen", "stopped")

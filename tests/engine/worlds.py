@@ -12,7 +12,7 @@ from shiftboss.core.worker import Definition
 from shiftboss.engine.cycle import Cycle, Launchable, Turn
 from shiftboss.engine.declaring import Declaring, declaring_node
 from shiftboss.engine.fact import Fact, Needs, reported, triggered
-from shiftboss.stores.memory import MemoryStore
+from shiftboss.stores.memory.store import MemoryStore
 from shiftboss.testing.clock import VirtualClock
 
 

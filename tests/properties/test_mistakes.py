@@ -35,7 +35,7 @@ from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition
 from shiftboss.engine import agenda, clock_watch, cycle, declaring, flight, lease, mirror, neighbours
 from shiftboss.errors import ShiftbossError
-from shiftboss.stores import memory_tables
+from shiftboss.stores.memory import tables
 from shiftboss.testing import bodies
 
 SEEDS = (1_039, *range(90_090, 90_150), *range(60))  # each mistake shows in one of them; the rarest in one of hundreds
@@ -146,8 +146,8 @@ def places_lost(patch: pytest.MonkeyPatch) -> None:
 
 
 def places_not_shifted(patch: pytest.MonkeyPatch) -> None:
-    real = memory_tables.shifted
-    patch.setattr(memory_tables, "shifted", lambda run, shift: replace(real(run, shift), place_at=run.place_at))
+    real = tables.shifted
+    patch.setattr(tables, "shifted", lambda run, shift: replace(real(run, shift), place_at=run.place_at))
 
 
 def stale_reports_count(patch: pytest.MonkeyPatch) -> None:
@@ -264,8 +264,8 @@ def news_of_others_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 
 def retries_not_shifted(patch: pytest.MonkeyPatch) -> None:
-    real = memory_tables.shifted
-    patch.setattr(memory_tables, "shifted", lambda run, shift: run if run.has_started else real(run, shift))
+    real = tables.shifted
+    patch.setattr(tables, "shifted", lambda run, shift: run if run.has_started else real(run, shift))
 
 
 def schedules_not_set(patch: pytest.MonkeyPatch) -> None:

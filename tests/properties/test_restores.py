@@ -15,7 +15,7 @@ from shiftboss.core.worker import Definition, Mode
 from shiftboss.engine import fact
 from shiftboss.engine.flight import Flights
 from shiftboss.errors import UnknownWorker
-from shiftboss.stores import memory
+from shiftboss.stores.memory import store
 from shiftboss.testing.bodies import Plan
 from shiftboss.testing.node import SimNode
 from shiftboss.testing.simulator import Simulator
@@ -81,7 +81,7 @@ def test_nothing_is_given_twice_and_everything_is_declared(all_down: bool, set_c
 def fences_go_on(patch: pytest.MonkeyPatch) -> None:
     real = lives.next_life
     patch.setattr(
-        memory,
+        store,
         "next_life",
         lambda stored, seen, now, **known: real(stored, seen, now, **known)._replace(
             number=stored.number + 1, stamp=stored.stamp + 1
@@ -92,7 +92,7 @@ def fences_go_on(patch: pytest.MonkeyPatch) -> None:
 def ids_go_on(patch: pytest.MonkeyPatch) -> None:
     real = lives.next_life
     patch.setattr(
-        memory,
+        store,
         "next_life",
         lambda stored, seen, now, **known: real(stored, seen, now, **known)._replace(run_id=stored.run_id),
     )

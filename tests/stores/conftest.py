@@ -12,9 +12,9 @@ from store_values import FrozenClock
 
 from postgres_server import Place
 from shiftboss.ports import Session, Store
-from shiftboss.stores.memory import MemoryStore
-from shiftboss.stores.postgres import PostgresStore
-from shiftboss.stores.sqlite import SqliteStore
+from shiftboss.stores.memory.store import MemoryStore
+from shiftboss.stores.postgres.store import PostgresStore
+from shiftboss.stores.sqlite.store import SqliteStore
 
 
 @pytest.fixture

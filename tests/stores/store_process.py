@@ -27,8 +27,8 @@ from store_values import NODE, a_node, a_run, ended, started
 from shiftboss.clock import SystemClock
 from shiftboss.core.snapshot import Change
 from shiftboss.ports import HistoryFilter
-from shiftboss.stores.sqlite import SqliteStore
-from shiftboss.stores.sqlite_file import Database
+from shiftboss.stores.sqlite.connection import Database
+from shiftboss.stores.sqlite.store import SqliteStore
 
 
 def say(*words: object) -> None:

@@ -12,7 +12,7 @@ from shiftboss.core.events import Audit, WorkerEnabled
 from shiftboss.core.retention import Cutoffs
 from shiftboss.core.snapshot import Change
 from shiftboss.ports import Reader, Session
-from shiftboss.stores import rows, shapes
+from shiftboss.stores.sql import codec, shapes
 
 KEY = Key(b"a key of this test")
 LATER = NOON + timedelta(days=400)
@@ -62,7 +62,7 @@ def test_a_row_is_the_bytes_of_its_event_at_its_instant(session: Session):
     with session.read() as reader:
         found = reader.audit(after=0, limit=9)
 
-    assert found == [AuditRow(1, rows.micros(at(1)), rows.text_of(an_act(1)).encode())]
+    assert found == [AuditRow(1, codec.micros(at(1)), codec.text_of(an_act(1)).encode())]
 
 
 def test_a_seal_goes_on_from_the_one_before(session: Session, neighbour: Session):
@@ -139,7 +139,7 @@ def test_where_nobody_ever_sealed_what_is_old_goes(session: Session):
 
 def test_the_audit_of_another_store_keeps_its_numbers_and_new_acts_come_after_it(session: Session):
     """A8: a move brings rows and seals as they are; the events that it copies make no rows again."""
-    row = AuditRow(40, rows.micros(at(1)), rows.text_of(an_act(1)).encode())
+    row = AuditRow(40, codec.micros(at(1)), codec.text_of(an_act(1)).encode())
     brought = seal_of(None, [row], key=KEY, keep_s=1.0)
     assert brought is not None
     write(session, Change(events=(an_act(1),), audit=()))

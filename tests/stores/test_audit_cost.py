@@ -8,8 +8,8 @@ from store_values import NOON, FrozenClock, a_run, at, ended, started, store_run
 from shiftboss.core.audit import Head, Key
 from shiftboss.core.events import Audit, DeadLettered
 from shiftboss.engine.sealing import AT_ONCE, Sealing
-from shiftboss.stores.postgres import PostgresStore
-from shiftboss.stores.sqlite import SqliteStore
+from shiftboss.stores.postgres.store import PostgresStore
+from shiftboss.stores.sqlite.store import SqliteStore
 
 
 class Memory:

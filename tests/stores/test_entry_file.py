@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from shiftboss.stores.entry_file import BEGIN, FIRST, MAX_BYTES, RECORD, EntryFile, entries_in
-from shiftboss.stores.node_files import NodeFiles
+from shiftboss.stores.sqlite.entry_file import BEGIN, FIRST, MAX_BYTES, RECORD, EntryFile, entries_in
+from shiftboss.stores.sqlite.node_locks import NodeFiles
 
 PROGRAM = """
 import sys, time
 from pathlib import Path
-from shiftboss.stores.node_files import NodeFiles
+from shiftboss.stores.sqlite.node_locks import NodeFiles
 
 with NodeFiles(Path("jobs.db"), lambda: ("n1",)).hold("n1") as entries:
     for run in range(1, 200):

@@ -14,16 +14,17 @@ from shiftboss.core.declarations import Declarations
 from shiftboss.core.model import Run
 from shiftboss.errors import StoreTooOld
 from shiftboss.ports import Store
-from shiftboss.stores import migrating, rows, sqlite_schema
-from shiftboss.stores.postgres import PostgresStore
-from shiftboss.stores.sqlite import SqliteStore
+from shiftboss.stores.postgres.store import PostgresStore
+from shiftboss.stores.sql import codec, migrations
+from shiftboss.stores.sqlite import schema
+from shiftboss.stores.sqlite.store import SqliteStore
 
 WAITING, RUNNING = a_run(1, due_at=at(5)), started(a_run(2))
-MAIL = rows.text_of(a_worker("mail"))
+MAIL = codec.text_of(a_worker("mail"))
 
 
 def row_of_version_1(run: Run, queue: int | None) -> tuple[object, ...]:
-    return run.id, run.worker, queue, rows.micros(run.due_at), rows.micros(run.occurs_at), 3, rows.text_of_run(run)
+    return run.id, run.worker, queue, codec.micros(run.due_at), codec.micros(run.occurs_at), 3, codec.text_of_run(run)
 
 
 UNREADABLE = (9, "mail", 1, 5, 5, 3, "{")
@@ -56,14 +57,14 @@ def test_a_file_of_version_1(tmp_path: Path):
     path = tmp_path / "old.db"
     connection = apsw.Connection(str(path))
     connection.pragma("journal_mode", "wal")
-    connection.execute(migrating.scripts("sqlite")[1].read_text())
+    connection.execute(migrations.scripts("sqlite")[1].read_text())
     connection.execute("INSERT INTO worker (name, number, state) VALUES ('mail', 1, ?)", (MAIL,))
     connection.execute("INSERT INTO resource (name, size) VALUES ('press', 2)")
     connection.executemany(
         "INSERT INTO run (id, worker, queue, due_at, occurs_at, origin, data) VALUES (?, ?, ?, ?, ?, ?, ?)", ROWS
     )
     connection.execute("UPDATE meta SET number = 1, next_run = 3")
-    connection.pragma("application_id", sqlite_schema.APPLICATION_ID)
+    connection.pragma("application_id", schema.APPLICATION_ID)
     connection.pragma("user_version", 1)
     connection.close()
 
@@ -73,7 +74,7 @@ def test_a_file_of_version_1(tmp_path: Path):
 def test_a_schema_of_version_1(place: Place):
     with psycopg.connect(place.cluster.url, autocommit=True) as connection:
         connection.execute(f'CREATE SCHEMA "{place.schema}"; SET search_path = "{place.schema}"'.encode())
-        connection.execute(migrating.scripts("postgres")[1].read_bytes())
+        connection.execute(migrations.scripts("postgres")[1].read_bytes())
         connection.execute("INSERT INTO worker (name, number, state) VALUES ('mail', 1, %s)", (MAIL,))
         connection.execute("INSERT INTO resource (name, size) VALUES ('press', 2)")
         connection.cursor().executemany(

@@ -11,7 +11,7 @@ from shiftboss.core.control import Request
 from shiftboss.core.snapshot import Change
 from shiftboss.core.unreadable import SetAside
 from shiftboss.ports import Arrival, Session
-from shiftboss.stores.postgres import PostgresStore
+from shiftboss.stores.postgres.store import PostgresStore
 
 ASKED = Request(worker="mail", payload=b"\x00{}", digest="d", key="k", by="ada")
 

@@ -9,8 +9,8 @@ import pytest
 from store_values import FrozenClock, a_node, a_run, fetch, store_runs, write
 
 from postgres_server import Cluster, Place
-from shiftboss.stores import postgres_bell
-from shiftboss.stores.postgres import PostgresStore
+from shiftboss.stores.postgres import notifier
+from shiftboss.stores.postgres.store import PostgresStore
 
 FOREVER_S = 600.0  # a test that waits this long has failed
 
@@ -37,7 +37,7 @@ def heard_after_a_commit(here: PostgresStore, there: PostgresStore) -> bool:
 def test_a_commit_on_another_node_is_heard_of(
     postgres: PostgresStore, elsewhere: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(postgres_bell, "LOOK_S", FOREVER_S)
+    monkeypatch.setattr(notifier, "LOOK_S", FOREVER_S)
 
     assert heard_after_a_commit(postgres, elsewhere)
 
@@ -45,8 +45,8 @@ def test_a_commit_on_another_node_is_heard_of(
 def test_it_is_heard_of_also_where_nothing_is_ever_notified(
     postgres: PostgresStore, elsewhere: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(postgres_bell.Bell, "announce", lambda *_: None)
-    monkeypatch.setattr(postgres_bell, "LOOK_S", 0.01)
+    monkeypatch.setattr(notifier.Bell, "announce", lambda *_: None)
+    monkeypatch.setattr(notifier, "LOOK_S", 0.01)
 
     assert heard_after_a_commit(postgres, elsewhere)
 
@@ -67,7 +67,7 @@ def test_a_process_that_writes_once_and_goes_is_heard_of(
     postgres: PostgresStore, place: Place, monkeypatch: pytest.MonkeyPatch
 ):
     """What the command does: close tells what was not told yet."""
-    monkeypatch.setattr(postgres_bell, "LOOK_S", FOREVER_S)
+    monkeypatch.setattr(notifier, "LOOK_S", FOREVER_S)
     session = postgres.session()
     fetch(session, 1)
     waiter = threading.Thread(target=session.wait, args=(FOREVER_S,))

@@ -10,8 +10,8 @@ from store_values import NOON, a_run, store_runs
 from postgres_server import Place
 from shiftboss.clock import SystemClock
 from shiftboss.core.value import EPOCH
-from shiftboss.stores.postgres import PostgresStore
-from shiftboss.stores.postgres_clock import DatabaseClock
+from shiftboss.stores.postgres.clock import DatabaseClock
+from shiftboss.stores.postgres.store import PostgresStore
 
 NOON_S = (NOON - EPOCH).total_seconds()
 

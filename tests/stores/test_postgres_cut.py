@@ -19,9 +19,9 @@ from shiftboss.core.retention import Cutoffs
 from shiftboss.core.snapshot import Change
 from shiftboss.errors import StoreUnavailable
 from shiftboss.ports import Session
-from shiftboss.stores import postgres
-from shiftboss.stores.postgres import PostgresStore
-from shiftboss.stores.postgres_deadline import Deadlines, Line
+from shiftboss.stores.postgres import store as postgres
+from shiftboss.stores.postgres.deadline import Deadlines, Line
+from shiftboss.stores.postgres.store import PostgresStore
 
 OLD = 999_999  # a run that is there, far from the ids that are drawn
 TRIES = 10_000  # each waits for something by itself: this many have failed

@@ -10,14 +10,14 @@ from shiftboss.core.events import StoreRestored
 from shiftboss.core.lives import UNKNOWN_IDS, Counted
 from shiftboss.core.snapshot import Change
 from shiftboss.ports import Session
-from shiftboss.stores import rows
-from shiftboss.stores.postgres import PostgresStore
-from shiftboss.stores.postgres_epoch import Newest, Opened, lost_past
-from shiftboss.stores.postgres_link import Origin
+from shiftboss.stores.postgres.epoch import Newest, Opened, lost_past
+from shiftboss.stores.postgres.link import Origin
+from shiftboss.stores.postgres.store import PostgresStore
+from shiftboss.stores.sql import codec
 
 HERE = Origin(cluster=77, timeline=3)
 NOTHING = Counted()
-NOON_US = rows.micros(NOON)
+NOON_US = codec.micros(NOON)
 
 
 def opened(number: int = 5, **facts: int | None) -> Opened:

@@ -9,8 +9,8 @@ from postgres_server import RELAXED, a_cluster
 from shiftboss.core.lives import UNKNOWN_IDS
 from shiftboss.core.snapshot import Change
 from shiftboss.errors import StoreReadOnly, StoreUnavailable
-from shiftboss.stores import rows
-from shiftboss.stores.postgres import PostgresStore
+from shiftboss.stores.postgres.store import PostgresStore
+from shiftboss.stores.sql import codec
 
 TRIES = 10_000  # each waits for something by itself: this many have failed
 
@@ -43,7 +43,7 @@ def test_a_fleet_follows_a_failover_and_gives_no_number_twice():
                 continue
             break
 
-        assert number > rows.micros(NOON)
+        assert number > codec.micros(NOON)
         assert run_id > UNKNOWN_IDS
         assert [run.id for run in fetch(session, 1, run_id)] == [1, run_id]
         store.close()

@@ -15,9 +15,10 @@ from postgres_server import Cluster, Place, a_cluster
 from shiftboss.core.snapshot import Change
 from shiftboss.errors import StoreReadOnly, StoreUnavailable
 from shiftboss.ports import Session
-from shiftboss.stores import postgres_connection, postgres_link
-from shiftboss.stores.postgres import PostgresStore
-from shiftboss.stores.postgres_connection import Database
+from shiftboss.stores.postgres import connection
+from shiftboss.stores.postgres import link as postgres_link
+from shiftboss.stores.postgres.connection import Database
+from shiftboss.stores.postgres.store import PostgresStore
 
 FOREVER_S = 600.0  # a test that waits this long has failed
 TRIES = 10_000  # each waits for something by itself: this many have failed as well
@@ -47,7 +48,7 @@ def until_it_works(act: Callable[[], object]) -> None:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Deadlines of a fifth of a second; nothing else is changed."""
-    monkeypatch.setattr(postgres_connection, "CALL_S", 0.2)
+    monkeypatch.setattr(connection, "CALL_S", 0.2)
     monkeypatch.setattr(postgres_link, "CALL_S", 0.2)
     monkeypatch.setattr(postgres_link, "CONNECT_S", 0.2)
     monkeypatch.setattr(postgres_link, "GRACE_S", 0.0)
@@ -218,8 +219,8 @@ def test_a_lock_that_is_not_let_go_of_is_no_wait_without_end(
     postgres: PostgresStore, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ):
     session = postgres.session()
-    settings = postgres_connection.SETTINGS.text.replace(b"'4000'", b"'50'")
-    monkeypatch.setattr(postgres_connection.SETTINGS, "text", settings)
+    settings = connection.SETTINGS.text.replace(b"'4000'", b"'50'")
+    monkeypatch.setattr(connection.SETTINGS, "text", settings)
     schema = postgres._address.schema
     with psycopg.connect(cluster.url) as other:
         other.execute(sql.SQL("SELECT 1 FROM {} FOR UPDATE").format(sql.Identifier(schema, "meta")))
@@ -234,8 +235,8 @@ def test_the_server_frees_the_lock_of_a_node_that_stands_still(
     postgres: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ):
     """A frozen process can do nothing about it: the server ends its transaction, and its writes with it."""
-    settings = postgres_connection.SETTINGS.text.replace(b"'5000'", b"'50'")
-    monkeypatch.setattr(postgres_connection.SETTINGS, "text", settings)
+    settings = connection.SETTINGS.text.replace(b"'5000'", b"'50'")
+    monkeypatch.setattr(connection.SETTINGS, "text", settings)
     frozen, other = postgres.session(), postgres.session()
 
     def stand_still() -> None:
@@ -271,8 +272,8 @@ def test_what_can_only_be_read_is_refused_as_a_standby_is(postgres: PostgresStor
     session = postgres.session()
     begin = Database.begin
 
-    def reads_only(self: Database, *calls: postgres_connection.Call) -> object:
-        return begin(self, (postgres_connection.Statement("SET TRANSACTION READ ONLY"), ()), *calls)[1:]
+    def reads_only(self: Database, *calls: connection.Call) -> object:
+        return begin(self, (connection.Statement("SET TRANSACTION READ ONLY"), ()), *calls)[1:]
 
     monkeypatch.setattr(Database, "begin", reads_only)
     with pytest.raises(StoreReadOnly, match="standby"):

@@ -12,11 +12,11 @@ import pytest
 
 from postgres_server import GUARDED, SECRET, Cluster, Place
 from process_table import gone
-from shiftboss.stores import postgres_keepers
-from shiftboss.stores.postgres import PostgresStore
-from shiftboss.stores.postgres_address import address_of
-from shiftboss.stores.postgres_deadline import Deadlines
-from shiftboss.stores.postgres_keepers import Keepers, lock_of
+from shiftboss.stores.postgres import keepers as postgres_keepers
+from shiftboss.stores.postgres.address import address_of
+from shiftboss.stores.postgres.deadline import Deadlines
+from shiftboss.stores.postgres.keepers import Keepers, lock_of
+from shiftboss.stores.postgres.store import PostgresStore
 
 NODE = "4f2a"
 PATIENCE_S = 60.0

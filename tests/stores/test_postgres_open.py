@@ -22,15 +22,15 @@ from shiftboss.errors import (
     StoreTooNew,
     StoreUnavailable,
 )
-from shiftboss.stores import postgres_queries, postgres_schema
-from shiftboss.stores.postgres import PostgresStore
+from shiftboss.stores.postgres import history, schema
+from shiftboss.stores.postgres.store import PostgresStore
 from shiftboss.stores.urls import open_store
 
 CHILD = """
 import sys
 from shiftboss.clock import SystemClock
 from shiftboss.core.snapshot import Change
-from shiftboss.stores.postgres import PostgresStore
+from shiftboss.stores.postgres.store import PostgresStore
 sys.path.insert(0, sys.argv[2])
 from store_values import a_run
 print("ready", flush=True)
@@ -257,7 +257,7 @@ def test_every_error_of_opening_is_one_of_ours(place: Place, monkeypatch: pytest
     def broken(*_: object, **__: object) -> None:
         raise psycopg.errors.InternalError_("XX000")
 
-    monkeypatch.setattr(postgres_schema, "_look", broken)
+    monkeypatch.setattr(schema, "_look", broken)
     with pytest.raises(ShiftbossError):
         opened(place.url)
 
@@ -269,4 +269,4 @@ def test_every_error_of_opening_is_one_of_ours(place: Place, monkeypatch: pytest
     ("failures", "says"), [(0, "ok"), (2, "2 pages failed their checksum"), (None, "not checked")], ids=repr
 )
 def test_integrity_is_what_the_server_found_and_says_when_nobody_looked(failures: int | None, says: str):
-    assert postgres_queries._integrity(failures).startswith(says)
+    assert history._integrity(failures).startswith(says)

@@ -14,7 +14,7 @@ from postgres_server import Place
 from shiftboss.core.events import WorkerForgotten
 from shiftboss.core.snapshot import Change
 from shiftboss.ports import Delta, Part, Session, Wanted
-from shiftboss.stores.postgres import PostgresStore
+from shiftboss.stores.postgres.store import PostgresStore
 
 MAIL: Wanted = {1: Part(["mail"], ["mail"])}
 BACKUP: Wanted = {2: Part(["backup"], ["backup"])}

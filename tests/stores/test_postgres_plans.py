@@ -13,18 +13,12 @@ import pytest
 from store_values import FrozenClock, a_run, ended, started, write
 
 from postgres_server import Cluster, a_place
-from shiftboss.stores import (
-    postgres_connection,
-    postgres_epoch,
-    postgres_prune,
-    postgres_queries,
-    postgres_reads,
-    postgres_writes,
-)
-from shiftboss.stores.postgres import PostgresStore
-from shiftboss.stores.postgres_connection import SETTINGS
-from shiftboss.stores.postgres_wire import Rows, Statement
-from shiftboss.stores.statements import Question
+from shiftboss.stores.postgres import connection as postgres_connection
+from shiftboss.stores.postgres import epoch, history, prune, reads, writes
+from shiftboss.stores.postgres.connection import SETTINGS
+from shiftboss.stores.postgres.store import PostgresStore
+from shiftboss.stores.postgres.wire import Rows, Statement
+from shiftboss.stores.sql.statements import Question
 
 FILL = """
 INSERT INTO run (id, worker, queue, due_at, occurs_at, origin, give_up_at, data)
@@ -34,28 +28,28 @@ INSERT INTO history (id, worker, status, finished_at, key, fired_at, data)
 SELECT i, 'w' || (i % 5), 2, 1000000 + i, 'k', 2000000 + i, '{}' FROM generate_series(10000000, 10199999) AS i;
 """
 QUESTIONS: dict[str, Question[Statement] | Statement | Rows] = {
-    "lanes": postgres_reads.LANES,
-    "changed lanes": postgres_reads.CHANGED_LANES,
-    "changed lanes of them": postgres_reads.CHANGED_LANES_OF_THEM,
-    "claims": postgres_reads.CLAIMS,
-    "claims of them": postgres_reads.CLAIMS_OF_THEM,
-    "waiting": postgres_reads.WAITING,
-    "expiring": postgres_reads.EXPIRING,
-    "next give up": postgres_reads.NEXT_GIVE_UP,
-    "keyed": postgres_reads.KEYED,
-    "live runs": postgres_reads.LIVE_RUNS,
-    "finished runs": postgres_reads.FINISHED_RUNS,
-    "payloads": postgres_reads.PAYLOADS,
-    "changed workers": postgres_reads.CHANGED_WORKERS,
-    "changed of them": postgres_reads.CHANGED_OF_THEM,
-    "opening": postgres_epoch.OPEN,
+    "lanes": reads.LANES,
+    "changed lanes": reads.CHANGED_LANES,
+    "changed lanes of them": reads.CHANGED_LANES_OF_THEM,
+    "claims": reads.CLAIMS,
+    "claims of them": reads.CLAIMS_OF_THEM,
+    "waiting": reads.WAITING,
+    "expiring": reads.EXPIRING,
+    "next give up": reads.NEXT_GIVE_UP,
+    "keyed": reads.KEYED,
+    "live runs": reads.LIVE_RUNS,
+    "finished runs": reads.FINISHED_RUNS,
+    "payloads": reads.PAYLOADS,
+    "changed workers": reads.CHANGED_WORKERS,
+    "changed of them": reads.CHANGED_OF_THEM,
+    "opening": epoch.OPEN,
     "seen": postgres_connection.NUMBER_SEEN,
-    "counts": postgres_queries.WAITING_COUNTS,
-    "running counts": postgres_queries.RUNNING_COUNTS,
-    "prunable runs": postgres_prune.PRUNABLE_RUNS,
-    "fired before": postgres_writes.MUST_NOT_HAVE_FIRED,
-    "changed": postgres_writes.UPDATE_RUNS,
-    "ended": postgres_writes.DELETE_FINISHED,
+    "counts": history.WAITING_COUNTS,
+    "running counts": history.RUNNING_COUNTS,
+    "prunable runs": prune.PRUNABLE_RUNS,
+    "fired before": writes.MUST_NOT_HAVE_FIRED,
+    "changed": writes.UPDATE_RUNS,
+    "ended": writes.DELETE_FINISHED,
 }
 PROBES: dict[str, Statement | Rows] = {
     **{name: each.plain if isinstance(each, Question) else each for name, each in QUESTIONS.items()},
@@ -89,9 +83,9 @@ def full(cluster: Cluster) -> Iterator[psycopg.Connection]:
 @pytest.mark.parametrize(
     ("statement", "values"),
     [
-        (postgres_queries.FINISHED_WRONG.plain, "NULL, NULL, NULL, 50, NULL, NULL, 5"),
-        (postgres_queries.FINISHED_WRONG.plain, "NULL, NULL, 10150000, 50, NULL, 1000000, 5"),
-        (postgres_queries.FINISHED_KEYED.plain, "NULL, 'no such key', NULL, 50, NULL, NULL, NULL"),
+        (history.FINISHED_WRONG.plain, "NULL, NULL, NULL, 50, NULL, NULL, 5"),
+        (history.FINISHED_WRONG.plain, "NULL, NULL, 10150000, 50, NULL, 1000000, 5"),
+        (history.FINISHED_KEYED.plain, "NULL, 'no such key', NULL, 50, NULL, NULL, NULL"),
     ],
     ids=["skipped ones", "a page of skipped ones", "a key"],
 )

@@ -18,8 +18,8 @@ from store_values import FrozenClock, a_node, a_run, fetch, store_runs, write
 
 from postgres_server import Cluster, Place, free_port, unprivileged
 from shiftboss.core.snapshot import Change
-from shiftboss.stores.keeper import POOLED
-from shiftboss.stores.postgres import PostgresStore
+from shiftboss.stores.postgres.keeper import POOLED
+from shiftboss.stores.postgres.store import PostgresStore
 
 FOREVER_S = 600.0  # a test that waits this long has failed
 CONFIGURATION = """

@@ -15,8 +15,8 @@ from store_values import NODE, FrozenClock, a_node, a_run, ended, fetch, started
 from shiftboss.core.model import Run, Status
 from shiftboss.errors import OperatorError, StoreFull, StoreReadOnly, StoreUnavailable
 from shiftboss.ports import HistoryFilter, Session
-from shiftboss.stores import reserve
-from shiftboss.stores.sqlite import SqliteStore
+from shiftboss.stores.sqlite import disk_reserve
+from shiftboss.stores.sqlite.store import SqliteStore
 
 DISK_BYTES = 24 << 20
 
@@ -114,7 +114,7 @@ def test_the_reserve_lets_running_attempts_be_recorded_on_a_full_disk(store: Sql
 def test_it_recovers_without_a_restart_once_there_is_room(
     store: SqliteStore, disk: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(reserve, "LOOK_AGAIN_S", 0.0)
+    monkeypatch.setattr(disk_reserve, "LOOK_AGAIN_S", 0.0)
     session = store.session()
     ballast = fill(disk)
     until_full(lambda n: store_runs(session, big(n + 1)))
@@ -124,7 +124,7 @@ def test_it_recovers_without_a_restart_once_there_is_room(
     store_runs(session, big(5000))
 
     assert full == (True, False)
-    assert room == (False, reserve.RESERVE_BYTES)
+    assert room == (False, disk_reserve.RESERVE_BYTES)
 
 
 def test_a_transaction_that_met_the_full_disk_leaves_nothing_and_the_session_goes_on(store: SqliteStore, disk: Path):
@@ -170,11 +170,11 @@ def test_a_second_process_that_meets_the_full_disk_is_tight_as_well(store: Sqlit
 
 
 def test_where_one_process_met_the_full_disk_all_are_tight(store: SqliteStore, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(reserve, "LOOK_AGAIN_S", 0.0)
+    monkeypatch.setattr(disk_reserve, "LOOK_AGAIN_S", 0.0)
     second = SqliteStore(store.path, clock=FrozenClock())
     second.open(create=True)
     before = second.tight
-    monkeypatch.setattr(reserve, "ENOUGH_BYTES", 1 << 60)
+    monkeypatch.setattr(disk_reserve, "ENOUGH_BYTES", 1 << 60)
     store._reserve.give_up()
 
     assert (before, second.tight) == (False, True)

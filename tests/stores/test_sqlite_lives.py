@@ -14,10 +14,10 @@ from store_values import NOON, FrozenClock, a_run, a_worker
 from shiftboss.core.events import StoreRestored
 from shiftboss.core.lives import IDS_A_SECOND, LEAST_IDS
 from shiftboss.core.snapshot import Change
-from shiftboss.stores import rows
-from shiftboss.stores.sqlite import SqliteStore
+from shiftboss.stores.sql import codec
+from shiftboss.stores.sqlite.store import SqliteStore
 
-NOON_US = rows.micros(NOON)
+NOON_US = codec.micros(NOON)
 
 
 class Clock(FrozenClock):

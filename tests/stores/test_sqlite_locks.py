@@ -16,9 +16,9 @@ from test_sqlite_processes import PATIENCE_S, Spawn, all_ready, integrity, let_g
 
 from shiftboss.errors import StoreUnavailable
 from shiftboss.ports import HistoryFilter
-from shiftboss.stores import file_locks
-from shiftboss.stores.sqlite import SqliteStore
-from shiftboss.stores.sqlite_file import Database
+from shiftboss.stores.sqlite import file_locks
+from shiftboss.stores.sqlite.connection import Database
+from shiftboss.stores.sqlite.store import SqliteStore
 
 __all__ = ["path", "spawn"]
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from store_values import a_run, store_runs
 
-from shiftboss.stores import sqlite as stores_sqlite
-from shiftboss.stores import sqlite_readers
-from shiftboss.stores.sqlite import SqliteStore
-from shiftboss.stores.sqlite_readers import readers
+from shiftboss.stores.sqlite import readers as sqlite_readers
+from shiftboss.stores.sqlite import store as stores_sqlite
+from shiftboss.stores.sqlite.readers import readers
+from shiftboss.stores.sqlite.store import SqliteStore
 
 TRIES = 2000
 READS = """

@@ -26,8 +26,8 @@ from shiftboss.errors import (
     StoreUnavailable,
 )
 from shiftboss.ports import HistoryFilter
-from shiftboss.stores import sqlite_schema
-from shiftboss.stores.sqlite import SqliteStore
+from shiftboss.stores.sqlite import schema
+from shiftboss.stores.sqlite.store import SqliteStore
 
 
 @pytest.fixture
@@ -105,8 +105,8 @@ def test_durability_is_asked_of_sqlite_at_run_time(path: Path):
 def test_the_file_says_whose_it_is(path: Path):
     connection = apsw.Connection(str(made(path)))
 
-    assert connection.pragma("application_id") == sqlite_schema.APPLICATION_ID
-    assert connection.pragma("user_version") == sqlite_schema.latest() == 7
+    assert connection.pragma("application_id") == schema.APPLICATION_ID
+    assert connection.pragma("user_version") == schema.latest() == 7
     connection.close()
 
 
@@ -174,7 +174,7 @@ def test_another_programs_database_is_refused(path: Path):
 
 def test_a_newer_schema_is_refused_before_anything_is_written(path: Path):
     connection = apsw.Connection(str(made(path)))
-    connection.pragma("user_version", sqlite_schema.latest() + 1)
+    connection.pragma("user_version", schema.latest() + 1)
     connection.close()
 
     assert_refused(path, StoreTooNew, "upgrade this process")
@@ -193,11 +193,11 @@ def test_a_newer_schema_that_is_still_in_the_log_is_refused(path: Path):
     """The first page in the file says 1, the one in the log says 2."""
     connection = apsw.Connection(str(made(path)))
     connection.wal_autocheckpoint(0)
-    connection.pragma("user_version", sqlite_schema.latest() + 1)
+    connection.pragma("user_version", schema.latest() + 1)
     with pytest.raises(StoreTooNew):
         a_store(path).open(create=True)
 
-    assert connection.pragma("user_version") == sqlite_schema.latest() + 1
+    assert connection.pragma("user_version") == schema.latest() + 1
     connection.close()
 
 
@@ -222,11 +222,11 @@ def test_a_newer_schema_in_the_log_is_refused_by_who_only_reads_too(path: Path, 
     session = store.session()
     connection = apsw.Connection(str(path))
     connection.wal_autocheckpoint(0)
-    connection.pragma("user_version", sqlite_schema.latest() + 1)
+    connection.pragma("user_version", schema.latest() + 1)
     with pytest.raises(StoreTooNew):
         a_store(path).open(create=create)
 
-    assert a_store(path).schema() == (sqlite_schema.latest() + 1, sqlite_schema.latest())
+    assert a_store(path).schema() == (schema.latest() + 1, schema.latest())
     session.close()
     connection.close()
 
@@ -384,7 +384,7 @@ def test_a_question_that_no_row_can_answer_is_rejected_not_broken(path: Path):
 
 
 def test_a_neighbour_that_holds_the_lock_is_waited_for_and_then_named(path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("shiftboss.stores.sqlite_file.MAX_BUSY_S", 0.02)
+    monkeypatch.setattr("shiftboss.stores.sqlite.connection.MAX_BUSY_S", 0.02)
     store = a_store(made(path))
     store.open(create=True)
     holder, session = store.session(), store.session()

@@ -11,35 +11,35 @@ import apsw
 import pytest
 from store_values import FrozenClock, a_run, ended, started, write
 
-from shiftboss.stores import sqlite_prune, sqlite_queries, sqlite_reads, sqlite_writes
-from shiftboss.stores.sqlite import SqliteStore
-from shiftboss.stores.sqlite_sealing import question
+from shiftboss.stores.sqlite import history, prune, reads, writes
+from shiftboss.stores.sqlite.sealing import question
+from shiftboss.stores.sqlite.store import SqliteStore
 
 NAMES = json.dumps(["w1", "w2", "w3"])
 LONG_AGO, FAR = 0, 1 << 60
 
 # Question and parameters; all of them probe.
 QUESTIONS: dict[str, tuple[str, Sequence[Any]]] = {
-    "lanes": (sqlite_reads.LANES, (NAMES, 5)),
-    "changed lanes": (sqlite_reads.CHANGED_LANES, (0, 5)),
-    "claims": (sqlite_reads.CLAIMS, (0,)),
-    "waiting": (sqlite_reads.WAITING, ()),
-    "expiring": (sqlite_reads.EXPIRING, (LONG_AGO, 5)),
-    "next give up": (sqlite_reads.NEXT_GIVE_UP, (LONG_AGO,)),
-    "keyed": (sqlite_reads.KEYED, (json.dumps([["w1", "k"], ["w2", "k7"]]),)),
-    "live runs": (sqlite_reads.LIVE_RUNS, ("[1,2,3]",)),
-    "finished runs": (sqlite_reads.FINISHED_RUNS, ("[1,2,3]",)),
-    "changed workers": (sqlite_reads.CHANGED_WORKERS, (0,)),
-    "fired before": (sqlite_writes.FIRED_BEFORE, (json.dumps([["w1", 5]]),)),
-    "counts": (sqlite_queries.WAITING_COUNTS, (1001, FAR)),
-    "running counts": (sqlite_queries.RUNNING_COUNTS, ()),
-    "prunable runs": (sqlite_prune.PRUNABLE_RUNS, (LONG_AGO, 5)),
-    "first page": (sqlite_queries.HISTORY.format(where=""), (5,)),
-    "page of a worker": (sqlite_queries.HISTORY.format(where=" WHERE worker = ? AND id < ?"), ("w1", FAR, 5)),
-    "page of failures": (sqlite_queries.HISTORY.format(where=" WHERE status IN (?) AND status <> 2"), (3, 5)),
-    "page of a key": (sqlite_queries.HISTORY.format(where=" WHERE key = ?"), ("k7", 5)),
-    "page of an error": (sqlite_queries.HISTORY.format(where=" WHERE error_type = ?"), ("KeyError", 5)),
-    "page of what runs": (sqlite_queries.LIVE.format(where=" WHERE queue IS NULL AND worker = ?"), ("w1", 5)),
+    "lanes": (reads.LANES, (NAMES, 5)),
+    "changed lanes": (reads.CHANGED_LANES, (0, 5)),
+    "claims": (reads.CLAIMS, (0,)),
+    "waiting": (reads.WAITING, ()),
+    "expiring": (reads.EXPIRING, (LONG_AGO, 5)),
+    "next give up": (reads.NEXT_GIVE_UP, (LONG_AGO,)),
+    "keyed": (reads.KEYED, (json.dumps([["w1", "k"], ["w2", "k7"]]),)),
+    "live runs": (reads.LIVE_RUNS, ("[1,2,3]",)),
+    "finished runs": (reads.FINISHED_RUNS, ("[1,2,3]",)),
+    "changed workers": (reads.CHANGED_WORKERS, (0,)),
+    "fired before": (writes.FIRED_BEFORE, (json.dumps([["w1", 5]]),)),
+    "counts": (history.WAITING_COUNTS, (1001, FAR)),
+    "running counts": (history.RUNNING_COUNTS, ()),
+    "prunable runs": (prune.PRUNABLE_RUNS, (LONG_AGO, 5)),
+    "first page": (history.HISTORY.format(where=""), (5,)),
+    "page of a worker": (history.HISTORY.format(where=" WHERE worker = ? AND id < ?"), ("w1", FAR, 5)),
+    "page of failures": (history.HISTORY.format(where=" WHERE status IN (?) AND status <> 2"), (3, 5)),
+    "page of a key": (history.HISTORY.format(where=" WHERE key = ?"), ("k7", 5)),
+    "page of an error": (history.HISTORY.format(where=" WHERE error_type = ?"), ("KeyError", 5)),
+    "page of what runs": (history.LIVE.format(where=" WHERE queue IS NULL AND worker = ?"), ("w1", 5)),
 }
 PROBES: dict[str, tuple[str, Sequence[Any]]] = {
     **{name: (question(text).plain, values) for name, (text, values) in QUESTIONS.items()},
@@ -126,9 +126,7 @@ def test_no_question_walks_a_table_or_sorts(stores: list[apsw.Connection], name:
     ids=["page of a backlog", "page since"],
 )
 def test_lists_that_must_sort_read_ids_from_an_index_alone(stores: list[apsw.Connection], where: str):
-    statement = question(
-        (sqlite_queries.LIVE if "queue" in where else sqlite_queries.HISTORY).format(where=where)
-    ).plain
+    statement = question((history.LIVE if "queue" in where else history.HISTORY).format(where=where)).plain
     plan = [str(row[3]) for row in stores[1].execute(f"EXPLAIN QUERY PLAN {statement}", ("w1", 5))]
 
     assert [line for line in plan if "COVERING INDEX" in line]

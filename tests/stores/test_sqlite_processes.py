@@ -18,7 +18,7 @@ from store_values import NODE, OTHER, FrozenClock, a_node, a_run, fetch, store_r
 from shiftboss.core.model import Status
 from shiftboss.errors import Forked
 from shiftboss.ports import HistoryFilter
-from shiftboss.stores.sqlite import SqliteStore
+from shiftboss.stores.sqlite.store import SqliteStore
 
 SCRIPT = Path(__file__).with_name("store_process.py")
 PATIENCE_S = 120.0  # passes only where something is broken

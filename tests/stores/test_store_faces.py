@@ -28,7 +28,7 @@ from shiftboss.core.retention import Cutoffs
 from shiftboss.core.snapshot import Change
 from shiftboss.core.value import replace
 from shiftboss.ports import HistoryFilter, LetterFilter, Session
-from shiftboss.stores import sqlite_queries
+from shiftboss.stores.sqlite import history
 
 
 def listed(session: Session, **wanted: object) -> list[int]:
@@ -114,8 +114,8 @@ def test_lists_carry_neither_payload_nor_result(busy: Session):
 
 
 def test_pages_of_a_long_stretch_are_exact_whatever_the_order_of_ends(session: Session, monkeypatch):
-    monkeypatch.setattr(sqlite_queries, "FEW", 3)
-    monkeypatch.setattr(sqlite_queries, "NEAR", 4)
+    monkeypatch.setattr(history, "FEW", 3)
+    monkeypatch.setattr(history, "NEAR", 4)
     late = {2, 3, 5, 7, 11, 13, 14, 16, 17}  # the others ended long before, also some with greater ids
     runs = [ended(started(a_run(n))) for n in range(1, 20)]
     finish(session, *(replace(run, finished_at=at(30) if run.id in late else at(1)) for run in runs))

@@ -24,9 +24,9 @@ from shiftboss.core.snapshot import Change
 from shiftboss.core.value import replace
 from shiftboss.errors import StoreRejected
 from shiftboss.ports import Delta, HistoryFilter, LetterFilter, Reader, Session
-from shiftboss.stores.memory import MemoryStore
-from shiftboss.stores.postgres import PostgresStore
-from shiftboss.stores.sqlite import SqliteStore
+from shiftboss.stores.memory.store import MemoryStore
+from shiftboss.stores.postgres.store import PostgresStore
+from shiftboss.stores.sqlite.store import SqliteStore
 
 NAMES = ["mail", "backup", "report"]
 names = st.sampled_from(NAMES)

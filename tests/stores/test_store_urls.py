@@ -11,8 +11,8 @@ from store_values import FrozenClock
 from shiftboss import Orchestrator
 from shiftboss.core.address import shown
 from shiftboss.errors import ConfigurationError
-from shiftboss.stores.memory import MemoryStore
-from shiftboss.stores.sqlite import SqliteStore
+from shiftboss.stores.memory.store import MemoryStore
+from shiftboss.stores.sqlite.store import SqliteStore
 from shiftboss.stores.urls import open_store
 
 

@@ -16,8 +16,8 @@ from shiftboss import Orchestrator, StoreUnavailable
 from shiftboss.app.views import Views
 from shiftboss.clock import SystemClock
 from shiftboss.core.model import Status
-from shiftboss.stores import postgres_connection, postgres_link
-from shiftboss.stores.sqlite_session import SqliteSession
+from shiftboss.stores.postgres import connection, link
+from shiftboss.stores.sqlite.session import SqliteSession
 from shiftboss.web import changes, frames, hub, reader, stream
 from shiftboss.web.changes import RunChanges
 from shiftboss.web.hub import Stream, Wanted
@@ -264,8 +264,8 @@ def test_fifty_streams_cost_the_store_what_one_costs(tmp_path, monkeypatch):
 
 def test_when_the_server_of_the_store_falls_silent_the_page_is_stale_until_it_speaks(place, monkeypatch):
     for name in ("CALL_S", "CONNECT_S"):
-        monkeypatch.setattr(postgres_link, name, 0.5)
-    monkeypatch.setattr(postgres_connection, "CALL_S", 0.5)
+        monkeypatch.setattr(link, name, 0.5)
+    monkeypatch.setattr(connection, "CALL_S", 0.5)
     monkeypatch.setattr(reader, "TURN_S", 0.2)  # it looks although no bell rings any more
     with Proxy(place.url + "&connect_timeout=2") as proxy:
         boss = a_shop(proxy.url)

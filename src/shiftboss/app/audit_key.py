@@ -26,7 +26,7 @@ from shiftboss.core.audit import Head, Key
 from shiftboss.errors import ConfigurationError
 from shiftboss.logs import get_logger
 from shiftboss.ports import Store
-from shiftboss.stores import file_modes
+from shiftboss.stores.host import file_modes
 
 log = get_logger("shiftboss.audit")
 

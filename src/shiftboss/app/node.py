@@ -29,7 +29,7 @@ from shiftboss.executors.thread import ThreadExecutor
 from shiftboss.observe.log import log_events
 from shiftboss.observe.tracing import Tracing
 from shiftboss.ports import Entries, Executor, Store
-from shiftboss.stores.encoded import cipher_of
+from shiftboss.stores.encryption import cipher_of
 from shiftboss.stores.urls import elsewhere
 
 if TYPE_CHECKING:

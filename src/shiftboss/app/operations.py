@@ -39,7 +39,7 @@ from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.command import CommandBody
 from shiftboss.executors.parameters import plain_payload
 from shiftboss.ports import Arrival, AuditFilter, Body, HistoryFilter, LetterFilter, Store
-from shiftboss.stores.encoded import cipher_of
+from shiftboss.stores.encryption import cipher_of
 from shiftboss.trace import current_traceparent
 
 if TYPE_CHECKING:  # 15 ms of import, which is for the start and the first question

@@ -363,7 +363,7 @@ class Orchestrator(Operations):
     ) -> Engine:
         """*create*: a client makes the store where there is none; a node always does."""
         from shiftboss.app.node import NodeParts  # with the engine
-        from shiftboss.stores.encoded import encoded
+        from shiftboss.stores.encryption import encoded
         from shiftboss.stores.urls import open_store
 
         if self._engine is not None and self._engine.over.done():

@@ -46,7 +46,7 @@ from shiftboss.engine.fact import arrived
 from shiftboss.engine.mirror import Mirror
 from shiftboss.errors import NotAllowed, UnknownRun
 from shiftboss.ports import MAX_COUNTED, AuditFilter, HistoryFilter, LetterFilter, Reader, Store
-from shiftboss.stores.encoded import cipher_of, session_for_people
+from shiftboss.stores.encryption import cipher_of, session_for_people
 
 if TYPE_CHECKING:
     from shiftboss.app.audit_key import Keys

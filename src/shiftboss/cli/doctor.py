@@ -32,7 +32,7 @@ from shiftboss.core.model import NodeMode, Status
 from shiftboss.core.value import Value
 from shiftboss.errors import ConfigurationError, ShiftbossError
 from shiftboss.ports import HistoryFilter
-from shiftboss.stores import migrating
+from shiftboss.stores.sql import migrations
 
 NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "fuse.glusterfs", "ceph", "lustre", "afs")
 FLEETING = ("tmpfs", "ramfs")
@@ -219,7 +219,7 @@ def store(info: dict[str, Any]) -> Iterator[Finding]:
     is_file = "path" in info
     engine = str(info["engine"]).partition(", process")[0]
     size = words.in_bytes(info["size_bytes"])
-    schema, latest = info["schema"], migrating.latest("sqlite" if is_file else "postgres")
+    schema, latest = info["schema"], migrations.latest("sqlite" if is_file else "postgres")
     newest = "the newest" if schema == latest else f"the newest is {latest}"
     place = info["path"] if is_file else f"schema {info['schema_name']} of database {info['database']}"
     yield Finding(Severity.GOOD, "store", f"{place}: schema {schema} ({newest}), {size}, {engine}")

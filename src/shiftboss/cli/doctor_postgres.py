@@ -1,7 +1,7 @@
 """What the facts of a PostgreSQL server mean for a fleet; each finding with its remedy.
 
 Rules of this file
-- It judges facts and asks nobody (stores/postgres_facts.py asked).
+- It judges facts and asks nobody (stores/postgres/diagnostics.py asked).
 - A problem stops work or loses it; what may stand as it is for ever is a warning that names what it costs.
 """
 
@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from shiftboss.cli import times, words
 from shiftboss.cli.doctor import Finding, Severity
 from shiftboss.cli.words import in_bytes
-from shiftboss.stores.postgres_facts import Facts, Who
-from shiftboss.stores.postgres_link import OLDEST
+from shiftboss.stores.postgres.diagnostics import Facts, Who
+from shiftboss.stores.postgres.link import OLDEST
 
 MAINTAINED = 140_000  # postgresql.org/support/versioning: 13 ended in November 2025
 CLOCKS_AGREE_S = 1.0  # schedules go by the database's clock; what people read is compared with their own
 A_MOMENT_S = 1.0  # a cycle holds its lock for milliseconds
-LOCK_S = 4.0  # how long a cycle waits for its lock before it gives up (postgres_connection.SETTINGS)
+LOCK_S = 4.0  # how long a cycle waits for its lock before it gives up (stores/postgres/connection.py: SETTINGS)
 LONG_S = 300.0
 IDLE_S = 60.0
 MANY_DEAD = 10_000

@@ -24,7 +24,7 @@ from shiftboss.cli.app_file import App, find_app, likely_app, load_app
 from shiftboss.clock import Clock, SystemClock
 from shiftboss.errors import ConfigurationError, OperatorError, StoreMissing
 from shiftboss.ports import Codec, Store
-from shiftboss.stores.encoded import encoded
+from shiftboss.stores.encryption import encoded
 from shiftboss.stores.urls import open_store
 
 DEFAULT_FILE = DEFAULT_STORE.removeprefix("sqlite:///")

@@ -1,1 +1,6 @@
-"""Where everything is kept: in memory for tests and simulation, in one SQLite file for everything else."""
+"""Where everything is kept: in memory for tests and simulation, in one SQLite file, or in a schema of PostgreSQL.
+
+Rules of this package
+- `memory`, `sqlite` and `postgres` know nothing of one another; `sql` is what the latter two share, and knows neither.
+- A module of a database is named like the one in `sql` that it completes: `sql/reads.py`, `sqlite/reads.py`.
+"""

@@ -43,12 +43,12 @@ def open_store(url: str = DEFAULT_URL, clock: Clock | None = None, *, durability
     if address in (MEMORY, "memory://"):
         _options(query, url, known=())
         _takes_no(durability, "what lives in memory survives nothing")
-        from shiftboss.stores.memory import MemoryStore
+        from shiftboss.stores.memory.store import MemoryStore
 
         return MemoryStore(clock=clock)
     path = _path(address, url)
     chosen = _durability(durability, _options(query, url, known=("durability",)), url)
-    from shiftboss.stores.sqlite import SqliteStore
+    from shiftboss.stores.sqlite.store import SqliteStore
 
     return SqliteStore(path, clock=clock, durability=chosen)
 
@@ -72,7 +72,7 @@ def _takes_no(durability: str | None, fact: str) -> None:
 
 def _postgres(url: str, clock: Clock) -> Store:
     try:
-        from shiftboss.stores.postgres import PostgresStore
+        from shiftboss.stores.postgres.store import PostgresStore
     except ImportError as error:
         raise ConfigurationError(
             f"a store on PostgreSQL needs its driver ({error}): pip install 'shiftboss[postgres]'"

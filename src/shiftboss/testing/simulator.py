@@ -31,8 +31,8 @@ from shiftboss.engine.cycle import Cycle
 from shiftboss.engine.fact import Fact, set_aside, tell
 from shiftboss.errors import StoreRejected
 from shiftboss.ports import Body, Store
-from shiftboss.stores.memory import MemoryStore
-from shiftboss.stores.memory_tables import Tables
+from shiftboss.stores.memory.store import MemoryStore
+from shiftboss.stores.memory.tables import Tables
 from shiftboss.testing.bodies import Model, NoBody, Plan
 from shiftboss.testing.clock import US, VirtualClock
 from shiftboss.testing.history import Commit, History, Predicate

@@ -17,7 +17,7 @@ from shiftboss.cli.exits import Exit
 from shiftboss.cli.settings import Settings
 from shiftboss.clock import SystemClock
 from shiftboss.errors import ConfigurationError, ShiftbossError
-from shiftboss.stores.sqlite import SqliteStore
+from shiftboss.stores.sqlite.store import SqliteStore
 from shiftboss.stores.urls import POSTGRES, open_store
 
 SIGNS = {
@@ -108,8 +108,8 @@ def _store(url: str) -> Iterator[Finding]:
 def _server(url: str) -> Iterator[Finding]:
     """Its driver is imported for such a store only."""
     from shiftboss.cli import doctor_postgres
-    from shiftboss.stores.postgres_address import address_of
-    from shiftboss.stores.postgres_facts import look
+    from shiftboss.stores.postgres.address import address_of
+    from shiftboss.stores.postgres.diagnostics import look
 
     yield from doctor_postgres.server(look(address_of(url), SystemClock()))
 

@@ -1,0 +1,1 @@
+"""The store that lives and dies with its process."""

@@ -1,0 +1,127 @@
+"""What PostgreSQL reports, in our words: the thing, the fact, the remedy.
+
+Rules of this file
+- It is the only place that knows SQLSTATEs.
+- What may pass by itself (a restart, a deadlock, too many connections) is StoreUnavailable, and is tried again.
+- A commit whose answer never came is in doubt, and says so.
+- A standby may be promoted, and is tried again; a password or a privilege does not mend itself.
+"""
+
+from __future__ import annotations
+
+from shiftboss.errors import (
+    InternalError,
+    ShiftbossError,
+    StoreDamaged,
+    StoreFull,
+    StoreMissing,
+    StoreReadOnly,
+    StoreRejected,
+    StoreTooNew,
+    StoreUnavailable,
+)
+from shiftboss.stores.postgres.address import Address
+from shiftboss.stores.postgres.wire import Refused
+
+# By SQLSTATE, or by its first two characters, the class.
+REJECTED = ("SB", "22", "23", "54")  # ours (0001_first.sql); what a column cannot hold; constraints; limits
+DAMAGED = ("XX001", "XX002")  # data_corrupted, index_corrupted
+FULL = ("53100",)
+BUSY = ("55P03", "57014")  # the lock was not to be had in time; the statement took too long
+WAITED = "55P03"  # lock_not_available
+AGAIN = ("40", "08", "53", "57", "25P03", "58", "XX000")
+LOGIN = ("28",)
+NO_DATABASE = ("3D000",)
+NO_TABLES = ("3F000", "42P01")
+NOT_ALLOWED = ("42501",)
+STANDBY = ("25006",)
+
+
+def refused(address: Address, state: str, said: str, *, maybe_stored: bool = False) -> ShiftbossError:
+    """The error to raise for an answer of the server."""
+    url, schema = address.url, address.schema
+    if state.startswith(REJECTED):
+        return StoreRejected(f"{url} refused a write: {said}; the fact that asked for it is refused with it")
+    if state in FULL:
+        return StoreFull(
+            f"{url} cannot grow, the server's disk is full: {said}; nothing new is accepted until it has room"
+        )
+    if state in STANDBY:
+        return standby(address)
+    if state in BUSY:
+        return StoreUnavailable(
+            f"{url} was kept busy: {said}; look in pg_stat_activity for a transaction that stands still",
+            maybe_stored=maybe_stored,
+            answers=True,
+        )
+    if state in DAMAGED:
+        return StoreDamaged(f"{url} is damaged: {said}; look at the server's log, and restore a backup")
+    if state.startswith(LOGIN):
+        shut_out = StoreUnavailable(
+            f"{url} does not let us in: {said}; mend user and password, or pg_hba.conf", answers=True
+        )
+        shut_out.retryable = False
+        return shut_out
+    if state in NO_DATABASE:
+        return StoreMissing(f"{url}: {said}; make it (CREATE DATABASE), or name another one")
+    if state in NO_TABLES:
+        return StoreMissing(
+            f"{url}: the tables in schema {schema} are gone: {said}; restore a backup, or start a node anew"
+        )
+    if state in NOT_ALLOWED:
+        return StoreReadOnly(
+            f"{url}: {said}; as the owner of schema {schema} let this role use it: "
+            f"GRANT USAGE ON SCHEMA {schema} TO …; GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO …; "
+            f"GRANT ALL ON ALL SEQUENCES IN SCHEMA {schema} TO …"
+        )
+    if state.startswith(AGAIN):
+        return StoreUnavailable(
+            f"{url} cannot be used just now: {said}; it is tried again", maybe_stored=maybe_stored, answers=True
+        )
+    return InternalError(f"{url}: a statement of ours failed: {said} ({state})")
+
+
+def waited_in_vain(error: ShiftbossError) -> bool:
+    """Whether a lock was not to be had in time."""
+    return isinstance(error.__cause__, Refused) and error.__cause__.state == WAITED
+
+
+def broken(address: Address, fact: object, *, maybe_stored: bool = False) -> StoreUnavailable:
+    said = " ".join(str(fact).split()) or "the connection was lost"
+    return StoreUnavailable(f"{address.url} cannot be reached: {said}; it is tried again", maybe_stored=maybe_stored)
+
+
+def silent(address: Address, waited_s: float, *, maybe_stored: bool = False) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"{address.url} did not answer within {waited_s:.2g} s; the connection was given up, and it is tried again",
+        maybe_stored=maybe_stored,
+    )
+
+
+def standby(address: Address) -> StoreReadOnly:
+    error = StoreReadOnly(
+        f"{address.url} can only be read: a standby, or default_transaction_read_only is on; name the primary, or all "
+        "hosts (host1,host2), of which the one that can be written is taken"
+    )
+    error.retryable = True
+    return error
+
+
+def cannot_create(address: Address, said: str, role: str) -> StoreReadOnly:
+    return StoreReadOnly(
+        f"{address.url}: the schema {address.schema} cannot be made: {said}; as the database's owner run: "
+        f'CREATE SCHEMA {address.schema} AUTHORIZATION "{role}";'
+    )
+
+
+def missing(address: Address) -> StoreMissing:
+    return StoreMissing(
+        f"there is no store in schema {address.schema} of {address.url}; start an application on it first, or name "
+        "another one (?schema=name)"
+    )
+
+
+def too_new(address: Address, version: int, known: int) -> StoreTooNew:
+    return StoreTooNew(
+        f"{address.url} has schema {version}, this shiftboss knows {known}; nothing was touched: upgrade this process"
+    )

@@ -1,0 +1,22 @@
+"""Questions in both forms, in the words of PostgreSQL (sql/shapes.py, sql/sealing.py)."""
+
+from __future__ import annotations
+
+from shiftboss.stores.postgres.wire import Kind, Statement
+from shiftboss.stores.sql import sealing
+from shiftboss.stores.sql.sealing import Place
+from shiftboss.stores.sql.statements import Question
+
+
+def question(template: str, *kinds: Kind, prepare: bool = True) -> Question[Statement]:
+    """The careful form is asked seldom."""
+    plain = Statement(sealing.plain(template), *kinds, prepare=prepare)
+    return Question(plain, Statement(sealing.careful(template, sealed), *kinds, prepare=False))
+
+
+def sealed(name: str, place: Place) -> str:
+    told = [f"'{column}', {column}" for column in place.columns]
+    told += [f"'{column}', encode({column}, 'hex')" for column in place.blobs]
+    data = f"coalesce(encode(convert_to({place.data}, 'UTF8'), 'hex'), '')"
+    columns = f"json_build_object({', '.join(told)})"
+    return f"json_build_array('{name}', ({place.key})::text, {place.worker}, {columns}, {data})::text"

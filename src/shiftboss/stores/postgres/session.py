@@ -1,0 +1,294 @@
+"""One thread's way to the server: transactions, views, the bell.
+
+Rules of this file
+- A session knows the number of the last commit it has seen; its own commits count as seen, so they never come back.
+- A transaction that failed leaves nothing behind, also not in what the session believes.
+- Taking locks is in one place, `_locked`; whatever is read in a transaction is read after it, and therefore current as
+  far as it is held.
+- Nothing survives a fork: in another process every use is refused before it touches the connection.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from shiftboss.core.lives import Counted
+from shiftboss.errors import Forked, NotStarted, ShiftbossError, StoreUnavailable
+from shiftboss.ports import Wanted
+from shiftboss.stores.postgres import errors, schema
+from shiftboss.stores.postgres import locks as postgres_locks
+from shiftboss.stores.postgres.clock import DatabaseClock
+from shiftboss.stores.postgres.connection import Database
+from shiftboss.stores.postgres.epoch import KNOW_SERVER, OPEN, Opened, jump, lost_past
+from shiftboss.stores.postgres.prune import PRUNINGS
+from shiftboss.stores.postgres.reads import Ahead, Asked, SeenParts, View, narrowed
+from shiftboss.stores.postgres.wire import Statement
+from shiftboss.stores.postgres.writes import INSERT_SEALS, PostgresTransaction
+from shiftboss.stores.sql.prune import prune
+from shiftboss.stores.sql.writes import seal_row
+
+if TYPE_CHECKING:
+    from shiftboss.core.audit import Seal
+    from shiftboss.core.retention import Cutoffs
+    from shiftboss.ports import Reader
+    from shiftboss.stores.postgres.store import PostgresStore
+
+SAME = Statement("UPDATE meta SET number = number WHERE id = 1")  # for the log of the server, and nobody reads it
+
+
+class PostgresSession:
+    has_parts = True
+
+    def __init__(self, store: PostgresStore, db: Database) -> None:
+        self._store = store
+        self._db = db
+        self._seen = SeenParts()
+        self._heard = -1  # the last commit that `wait` need not return for
+        self._has_neighbours = False  # the last transaction found commits of others; so probably will the next
+        self._bell = threading.Event()
+        self._pid = os.getpid()
+        self._is_open = True
+
+    # ── transactions and views ───────────────────────────────────────────────────────────────────────────────────
+
+    @contextmanager
+    def begin(
+        self, wanted: Wanted | None = None, *, waits: bool = False, runs: int = 0
+    ) -> Iterator[PostgresTransaction]:
+        self._check()
+        db = self._db
+        before = self._seen.copy()
+        if before.number is None:
+            wanted, waits = None, False  # a full reading is of a store that stands still
+        try:
+            opened, held, ahead = self._locked(wanted, waits=waits, runs=runs, ask_ahead=True)
+            tx = PostgresTransaction(db, self._store.clock, self._seen, opened=opened, held=held, ahead=ahead)
+            yield tx
+            if tx.failure is not None:
+                raise tx.failure  # somebody caught it and went on: what came before it must not be kept alone
+            if not tx.has_written:
+                db.rollback()
+                if self._seen.number == opened.number:
+                    self._heard = opened.number
+                return
+            tx.finish()
+        except BaseException:
+            self._seen = before
+            db.rollback()
+            raise
+        self._commit(tx, before)
+
+    def _commit(self, tx: PostgresTransaction, before: SeenParts) -> None:
+        """The writes are sent here, so this is also where they are refused."""
+        try:
+            *_, finished = self._db.commit()
+        except BaseException as error:
+            self._db.rollback()
+            was_refused = isinstance(error, ShiftbossError) and not getattr(error, "maybe_stored", False)
+            self._seen = before if was_refused else SeenParts()  # it may be stored all the same
+            raise
+        counted = tx.counted(finished)
+        self._seen.wrote(counted.number, counted.stamp, held=tx.held if tx.has_looked else None)
+        if self._seen.number == counted.number:
+            self._heard = counted.number
+        self._store.committed(counted, by=self)
+
+    def _locked(
+        self, wanted: Wanted | None, *, waits: bool = False, runs: int = 0, ask_ahead: bool = False
+    ) -> tuple[Opened, Wanted | None, Ahead | None]:
+        """Begin a transaction that has what it holds to itself until it ends."""
+        while True:
+            newest = self._store.newest.counted  # before: what others of this process commit meanwhile is no loss
+            try:
+                opened, held, ahead = self._opened(wanted, runs=runs, waits=waits, ask_ahead=ask_ahead)
+            except StoreUnavailable as error:
+                if not (waits and errors.waited_in_vain(error)):
+                    raise
+                self._db.rollback()
+                waits = False
+                continue
+            if self._is_whole(opened, newest):
+                return opened, held, ahead
+            if wanted is None:
+                self._mend(opened, newest)
+            else:
+                self._db.rollback()
+                wanted = None  # to be looked at, and mended, alone
+
+    def _opened(
+        self, wanted: Wanted | None, *, runs: int, waits: bool, ask_ahead: bool
+    ) -> tuple[Opened, Wanted | None, Ahead | None]:
+        db, store = self._db, self._store
+        asked = self._ahead_of(wanted) if ask_ahead and self._has_neighbours else None
+        ahead = [] if asked is None else View.calls_ahead(asked)
+        locks = postgres_locks.calls_for(db.address.schema, wanted, waits=waits)
+        asked_s = store.clock.elapsed_s()
+        answers = db.begin(*locks, (OPEN, (runs,)), *ahead)
+        answered_s = store.clock.elapsed_s()
+        answer = answers[len(locks)]
+        if answer.is_empty:
+            raise errors.missing(db.address)
+        opened = Opened.of(answer)
+        if opened.schema > schema.latest():
+            raise errors.too_new(db.address, opened.schema, schema.latest())
+        if isinstance(store.clock, DatabaseClock):
+            store.clock.correct(opened.at_us / 1e6, asked_s=asked_s, answered_s=answered_s)
+        self._has_neighbours = self._seen.number is not None and self._seen.number != opened.number
+        held = postgres_locks.held(answers[: len(locks)], wanted)
+        told = [each.blob(0, 0) for each in answers[len(locks) + 1 :]]
+        return opened, held, None if asked is None else (asked, told)
+
+    def _ahead_of(self, wanted: Wanted | None) -> Asked | None:
+        """What the transaction will probably ask about first; None where everything is to be read."""
+        seen = self._seen
+        if seen.number is None:
+            return None
+        if wanted is not None:
+            asked = narrowed(seen, wanted, seen.lanes)
+            if asked is not None:
+                return asked
+        return Asked(seen.number, list(seen.own), seen.lanes)
+
+    def _is_whole(self, opened: Opened, newest: Counted) -> bool:
+        """Whether all of its past is there, and its server is the one that it knows."""
+        store = self._store
+        if lost_past(opened, self._db.origin, newest, lived=store.lived_with) or not opened.knows_server:
+            return False
+        store.newest.saw(opened.counted)
+        store.saw_server(opened.started)
+        return True
+
+    def _mend(self, opened: Opened, newest: Counted) -> None:
+        """Whether or not the store had lost its past, the lock is let go."""
+        db, store = self._db, self._store
+        db.look_where()  # a pooler may have led this connection elsewhere since it was opened
+        why = lost_past(opened, db.origin, newest, lived=store.lived_with)
+        if why:
+            counted = jump(db, store.clock, opened, newest=newest, why=why)
+            db.commit()
+            store.committed(counted, by=self)
+        elif not opened.knows_server:
+            db.do(KNOW_SERVER, (opened.started,))
+            db.commit()
+        else:
+            db.rollback()
+
+    @contextmanager
+    def read(self) -> Iterator[View]:
+        self._check()
+        db = self._db
+        before = self._seen.copy()
+        db.begin_reading()
+        try:
+            yield View(db, self._store.clock, self._seen)
+            if db.opened is not None:
+                self._heard = db.opened.number(0, 0)
+        except BaseException:
+            self._seen = before
+            raise
+        finally:
+            db.rollback()
+
+    def forget(self) -> None:
+        self._seen = SeenParts()
+
+    # ── the bell ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def changed_elsewhere(self) -> bool:
+        self._check()
+        self._db.begin_reading()
+        try:
+            number, has_arrivals, *_ = self._db.opening()
+            return has_arrivals or number != self._seen.number
+        finally:
+            self._db.rollback()
+
+    def wait(self, timeout_s: float) -> None:
+        self._check()
+        self._store.bell().start()
+        if timeout_s > 0:
+            self._bell.wait(timeout_s)
+        self._bell.clear()
+
+    def heard_of(self, number: int) -> None:
+        """Some commit has that number; wake up unless it is known."""
+        if number > self._heard:
+            self._heard = number  # each commit rings once
+            self._bell.set()
+
+    def ring(self) -> None:
+        self._bell.set()
+
+    def seal(self, sealed: Callable[[Reader], Seal | None]) -> Seal | None:
+        with self.read() as reader:
+            seal = sealed(reader)
+        if seal is None:
+            return None
+        db = self._db
+        try:
+            db.begin()
+            INSERT_SEALS.run(db, [seal_row(seal)])
+            db.commit()
+        except BaseException:
+            db.rollback()
+            raise
+        return seal
+
+    def try_lock(self, within_s: float) -> None:
+        """A standby refuses to begin; who holds the whole for long is waited for no longer than that."""
+        self._check()
+        db = self._db
+        try:
+            locks = postgres_locks.calls_to_try(db.address.schema, within_s)
+            if db.begin(*locks, (OPEN, (0,)))[-1].is_empty:
+                raise errors.missing(db.address)
+        finally:
+            db.rollback()
+
+    def try_write(self) -> None:
+        self._check()
+        db = self._db
+        try:
+            self._locked(None)
+            db.do(SAME, ())
+            db.commit()
+        except BaseException:
+            db.rollback()
+            raise
+
+    def take_time(self) -> None:
+        self._db.take_time()
+
+    # ── the rest ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def prune(self, cutoffs: Cutoffs, *, limit: int) -> int:
+        self._check()
+        db = self._db
+        try:
+            self._locked(None)
+            gone = prune(db, PRUNINGS, cutoffs, limit=limit)
+            db.commit()
+        except BaseException:
+            db.rollback()
+            raise
+        return gone
+
+    def close(self) -> None:
+        """Closing twice is closing once.  In a forked child nothing is touched: it is all the parent's."""
+        if self._is_open and os.getpid() == self._pid:
+            self._is_open = False
+            self._store.closed(self)
+            self._db.close()
+
+    def _check(self) -> None:
+        if os.getpid() != self._pid:
+            raise Forked(
+                f"{self._store.url} was opened by process {self._pid} and this is its child {os.getpid()}; "
+                "start the orchestrator after the fork"
+            )
+        if not self._is_open:
+            raise NotStarted(f"this session of {self._store.url} is closed; open another one")

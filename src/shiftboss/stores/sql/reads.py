@@ -1,0 +1,247 @@
+"""What the cycle asks of a database, within one consistent view: the questions' order and what their answers mean.
+
+Rules of this file
+- Each question probes one index as far as it needs and no further: nothing here gets slower because a lot is waiting.
+- What is asked together is asked in one go, because a server is a round trip away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic
+
+from shiftboss.core.declarations import Declarations
+from shiftboss.core.lane import QUEUES, Lane, queue_of
+from shiftboss.core.model import ClockMark, DeadLetter, Record, Run, WorkerState
+from shiftboss.ports import NO_DELTA, Delta
+from shiftboss.stores.sql import codec, shapes
+from shiftboss.stores.sql.codec import Text
+from shiftboss.stores.sql.history import Queries
+from shiftboss.stores.sql.salvage import FAILURES
+from shiftboss.stores.sql.statements import Connection, Question, Readings, S, Values
+
+PAGE = 5000  # workers in one text: a few MiB
+WIDENED = 64  # times the limit of a queue: so far is looked behind runs that cannot be read
+LONG_AGO = -(1 << 62)
+
+
+Call = tuple[Question[S], Values]
+
+
+@dataclass(slots=True)
+class Seen:
+    """The number of the last commit that the session was told of; None before the first, and after `forget`."""
+
+    number: int | None = None
+    lanes: int = 0  # the limit that `changes` was last asked for, and so probably will be again
+
+
+class Reads(Queries[S], Generic[S]):
+    """A view of the store; as long as it is open, nothing in it changes but by its own writes."""
+
+    readings: Readings[S]  # set by each store
+    always: Values = (-1,)  # since which everything was changed
+    _db: Connection[S]
+    _seen: Seen
+    _last: int  # the number of the last commit in this view
+    _epoch: int  # and of the one with which the store went on when it was put back last
+
+    # ── what others did ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def changes(self, *, lanes: int = 0) -> Delta:
+        seen, last = self._seen.number, self._last
+        self._seen.number, self._seen.lanes = last, lanes
+        if seen == last:
+            return NO_DELTA
+        if seen is None or seen > last or seen < self._epoch:  # an older backup was put in place under us
+            return self._everything()
+        return self._delta(seen, lanes)
+
+    def _delta(self, seen: int, lanes: int) -> Delta:
+        calls = self.delta_calls((seen,), lanes)
+        return self._told(calls, self._db.ask(*plainly(calls)), lanes=lanes)
+
+    @classmethod
+    def delta_calls(cls, since: Values, lanes: int) -> list[Call[S]]:
+        """What `changes` asks when others may have committed."""
+        sql = cls.readings
+        return [
+            (sql.resources, ()),
+            (sql.nodes, ()),
+            (sql.changed_workers, since),
+            (sql.changed_breakers, since),
+            (sql.claims, since),
+            *([(sql.changed_lanes, (*since, lanes))] if lanes else []),
+        ]
+
+    def _told(self, calls: Sequence[Call[S]], texts: Sequence[Text], *, lanes: int) -> Delta:
+        resources = self._read(shapes.RESOURCES, *calls[0], texts[0])
+        nodes = self._read(shapes.NODES, *calls[1], texts[1])
+        delta = self._told_of_workers(calls[2:], texts[2:], lanes=lanes)
+        return delta._replace(resources=_sizes(resources), size_declarations=_size_declarations(resources), nodes=nodes)
+
+    def _told_of_workers(self, calls: Sequence[Call[S]], texts: Sequence[Text], *, lanes: int) -> Delta:
+        changed = self._read(shapes.WORKERS, *calls[0], texts[0])
+        claimed, running = self._read(shapes.CLAIMS, *calls[2], texts[2])
+        broken = self._read(shapes.BREAKERS, *calls[1], texts[1])
+        return Delta(
+            workers=_declared(changed),
+            forgotten=[name for name, state, _ in changed if state is None],
+            breakers=broken,
+            claimed=claimed,
+            running=running,
+            lanes=self._read_lanes(*calls[3], texts[3], limit=lanes) if lanes else {},
+        )
+
+    def _everything(self) -> Delta:
+        sql = self.readings
+        calls: list[Call[S]] = [
+            (sql.changed_breakers, self.always),
+            (sql.resources, ()),
+            (sql.nodes, ()),
+            (sql.claims, self.always),
+            (sql.waiting, ()),
+        ]
+        breakers, resources, nodes, claims, waiting = self._db.ask(*plainly(calls))
+        claimed, running = self._read(shapes.CLAIMS, *calls[3], claims)
+        told = self._read(shapes.BREAKERS, *calls[0], breakers)
+        due = self._read(shapes.INSTANTS, *calls[4], waiting)
+        sizes = self._read(shapes.RESOURCES, *calls[1], resources)
+        return Delta(
+            everything=True,
+            workers=self._all_workers(),
+            breakers=told,
+            resources=_sizes(sizes),
+            size_declarations=_size_declarations(sizes),
+            nodes=self._read(shapes.NODES, *calls[2], nodes),
+            claimed=claimed,
+            running=running,
+            waiting={name: codec.instant_of(number) for name, number in due},
+            epoch=self._epoch,
+        )
+
+    def _all_workers(self) -> list[tuple[WorkerState, Record]]:
+        found: list[tuple[WorkerState, Record]] = []
+        after = ""
+        while page := self._ask(shapes.WORKERS, self.readings.all_workers, (after, PAGE)):
+            found.extend(_declared(page))
+            after = page[-1][0]
+            if len(page) < PAGE:
+                break
+        return found
+
+    # ── lanes ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def lanes(self, names: Collection[str], *, limit: int) -> dict[str, Lane]:
+        if not names:
+            return {}
+        question, values = self.readings.lanes, (self._db.names(names), limit)
+        return self._read_lanes(question, values, self._db.ask((question.plain, values))[0], limit=limit)
+
+    def _read_lanes(self, question: Question[S], values: Values, text: Text, *, limit: int) -> dict[str, Lane]:
+        """*values* end with the limit.  Behind runs that cannot be read it looks further, to a bound."""
+        try:
+            return {name: _lane(parts, limit) for name, parts in shapes.LANES.read(text)}
+        except FAILURES:
+            pass
+        for wide in _wider(limit):
+            found = shapes.LANES.read_carefully(self._db.ask((question.careful, (*values[:-1], wide)))[0])
+            is_last = wide >= limit * WIDENED
+            if is_last or not any(_is_hidden(part, wide) for _, parts in found for part in parts[:QUEUES]):
+                break
+        return {name: _lane(parts, wide, is_last=is_last) for name, parts in found}
+
+    # ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def keyed(self, pairs: Collection[tuple[str, str]]) -> list[Run]:
+        return self._ask(shapes.RUNS, self.readings.keyed, self._db.pairs(pairs)) if pairs else []
+
+    def fired(self, names: Collection[str], *, after: datetime) -> dict[str, list[datetime]]:
+        values = self._db.names(names), codec.micros(after)
+        found: dict[str, list[datetime]] = {}
+        text = self._db.ask((self.readings.fired, values))[0] if names else None
+        for name, number in shapes.INSTANTS.read(text):
+            found.setdefault(name, []).append(codec.instant_of(number))
+        return found
+
+    def clock_mark(self) -> ClockMark | None:
+        return codec.clock_of(self._db.ask((self.readings.clock, ()))[0])
+
+    def expiring(self, now: datetime, *, limit: int) -> list[Run]:
+        """Those that can be read: the others are nobody's to end (W8)."""
+        for wide in (limit, *_wider(limit)):
+            found = self._ask(shapes.RUNS, self.readings.expiring, (codec.micros(now), wide))
+            readable = [run for run in found if run.unreadable is None]
+            if readable or len(found) < wide:
+                break
+        return readable[:limit]
+
+    def next_give_up(self, after: datetime | None = None) -> datetime | None:
+        at = LONG_AGO if after is None else codec.micros(after)
+        return codec.instant_or_none(self._db.ask((self.readings.next_give_up, (at,)))[0])
+
+    def open_letters(self, worker: str, *, without_payload_only: bool, limit: int) -> list[DeadLetter]:
+        most = 0 if without_payload_only else 1
+        return self._ask(shapes.LETTERS, self.readings.open_letters, (worker, most, limit))
+
+
+def plainly(calls: Iterable[Call[S]]) -> list[tuple[S, Values]]:
+    return [(question.plain, values) for question, values in calls]
+
+
+def _wider(limit: int) -> Iterator[int]:
+    wide = limit
+    while wide < limit * WIDENED:
+        wide *= 4
+        yield wide
+
+
+def _is_hidden(part: list[Run], limit: int) -> bool:
+    """Whether there may be runs that can be read behind those of a queue, none of which can."""
+    return len(part) == limit and all(run.unreadable is not None for run in part)
+
+
+def _sizes(found: Mapping[str, tuple[int, str | None]]) -> dict[str, int]:
+    return {name: size for name, (size, _) in found.items()}
+
+
+def _size_declarations(found: Mapping[str, tuple[int, str | None]]) -> dict[str, Declarations]:
+    return {name: codec.declarations_of(text) for name, (_, text) in found.items() if text is not None}
+
+
+def _declared(found: Iterable[shapes.WorkerRow]) -> list[tuple[WorkerState, Record]]:
+    return [(state, record or Record()) for _, state, record in found if state is not None]
+
+
+def _lane(parts: list[list[Run]], limit: int, *, is_last: bool = False) -> Lane:
+    """With *is_last* what lies behind a queue of runs none of which can be read waits until those are set aside."""
+    if len(parts) == 1:
+        return _whole_lane(parts[0])
+    *queues, standing, least = parts
+    lane = Lane.read(
+        (
+            (number, readable(queue), len(queue) < limit or (is_last and _is_hidden(queue, limit)))
+            for number, queue in enumerate(queues)
+        ),
+        standing=readable(standing),
+        least=least[0] if least and least[0].unreadable is None else None,
+    )
+    lane.seal(run for part in parts for run in part if run.unreadable is not None)
+    return lane
+
+
+def readable(runs: list[Run]) -> list[Run]:
+    return [run for run in runs if run.unreadable is None]
+
+
+def _whole_lane(runs: list[Run]) -> Lane:
+    queues: list[list[Run]] = [[] for _ in range(QUEUES)]
+    for run in runs:
+        if run.unreadable is None:
+            queues[queue_of(run)].append(run)
+    standing = [run for run in runs if run.is_standing and run.unreadable is None]
+    lane = Lane.read(((number, queue, True) for number, queue in enumerate(queues)), standing=standing, least=None)
+    lane.seal(run for run in runs if run.unreadable is not None)
+    return lane

@@ -1,0 +1,216 @@
+"""How the one text of a question becomes values: all at once, or row by row where that fails (W8).
+
+Rules of this file
+- A question has two forms.  The plain one gathers the rows as they are, and one decoding reads them all.  The careful
+  one brings each row sealed, with its columns beside it: so one that cannot be read harms itself alone.
+- Reading never fails for what a newer version added: unknown fields are skipped, unknown events keep their common part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from shiftboss.core.audit import AuditRow, Seal
+from shiftboss.core.control import Request
+from shiftboss.core.events import AnyEvent, Audit, Event, UnreadableEvent
+from shiftboss.core.model import BreakerState, DeadLetter, LogLine, Node, Record, Run, WorkerState
+from shiftboss.core.unreadable import Unreadable
+from shiftboss.core.value import EPOCH, replace
+from shiftboss.stores.sql import codec, salvage
+from shiftboss.stores.sql.codec import Text
+from shiftboss.stores.sql.salvage import FAILURES, Sealed
+
+T = TypeVar("T")
+V = TypeVar("V")
+
+LaneRows = tuple[str, list[list[Run]]]
+WorkerRow = tuple[str, WorkerState | None, Record | None]
+
+
+class Kind(Generic[V]):
+    """One kind of row: how it is read, and what stands for it when it cannot be."""
+
+    def __init__(self, decoder: msgspec.json.Decoder[V], salvaged: Callable[[Sealed, object], V]) -> None:
+        self._decode = decoder.decode
+        self._salvaged = salvaged
+
+    def open(self, sealed: Sealed) -> V:
+        try:
+            return self._decode(sealed.raw().decode())
+        except FAILURES as error:
+            return self._salvaged(sealed, error)
+
+    def check(self, raw: bytes | msgspec.Raw) -> None:
+        """Raises one of FAILURES for a row that cannot be read."""
+        self._decode(raw)
+
+    def why_not(self, sealed: Sealed) -> Unreadable | None:
+        """None for a row that can be read."""
+        try:
+            self._decode(sealed.raw().decode())
+        except FAILURES as error:
+            return sealed.row(error)
+        return None
+
+
+class _Events:
+    """Of a kind that a newer version writes the common part is kept."""
+
+    def __init__(self) -> None:
+        self._known: msgspec.json.Decoder[Event] = msgspec.json.Decoder(AnyEvent)
+        self._any = msgspec.json.Decoder(Event)
+
+    def decode(self, raw: str | msgspec.Raw) -> Event:
+        try:
+            return self._known.decode(raw)
+        except msgspec.ValidationError:
+            return self._any.decode(raw)
+
+
+_events = _Events()
+
+RUN = Kind(msgspec.json.Decoder(Run), salvage.run)
+WORKER = Kind(msgspec.json.Decoder(WorkerState), salvage.worker)
+RECORD = Kind(msgspec.json.Decoder(Record), salvage.record)
+BREAKER = Kind(msgspec.json.Decoder(BreakerState), salvage.breaker)
+NODE = Kind(msgspec.json.Decoder(Node), salvage.node)
+LETTER = Kind(msgspec.json.Decoder(DeadLetter), salvage.letter)
+LINE = Kind(msgspec.json.Decoder(LogLine), salvage.line)
+EVENT: Kind[Event] = Kind(_events, salvage.event)  # type: ignore[arg-type]  # it has the one method that is used
+REQUEST = Kind(msgspec.json.Decoder(Request), salvage.request)
+
+KINDS: dict[str, Kind[Any]] = {  # by table; `record` is a column of `worker` with a value of its own
+    "run": RUN,
+    "history": RUN,
+    "dead_letter": LETTER,
+    "worker": WORKER,
+    "record": RECORD,
+    "breaker": BREAKER,
+    "node": NODE,
+    "event": EVENT,
+    "log": LINE,
+    "arrival": REQUEST,
+}
+
+
+class Shape(Generic[T]):
+    """What the texts of a question become."""
+
+    def __init__(self, plain: Any, careful: Any, opened: Callable[[Any], T], nothing: Callable[[], T]) -> None:
+        self._plain = msgspec.json.Decoder(plain)
+        self._careful = msgspec.json.Decoder(careful)
+        self._opened = opened
+        self._nothing = nothing
+
+    def read(self, text: Text) -> T:
+        """Raises one of FAILURES: then ask carefully."""
+        return self._plain.decode(text) if text else self._nothing()
+
+    def read_carefully(self, text: Text) -> T:
+        if not text:
+            return self._nothing()
+        return self._opened(self._careful.decode(text.decode(errors="replace") if isinstance(text, bytes) else text))
+
+
+class _EventShape(Shape[list[tuple[int, Event]]]):
+    def read(self, text: Text) -> list[tuple[int, Event]]:
+        raw: list[tuple[int, msgspec.Raw]] = self._plain.decode(text) if text else []
+        return [(number, _events.decode(each)) for number, each in raw]
+
+
+def _rows(value: type[V], kind: Kind[V]) -> Shape[list[V]]:
+    return Shape(list[value], list[Sealed], lambda found: [kind.open(each) for each in found], list)  # type: ignore[valid-type]  # a type by its name
+
+
+def _plain(value: Any, nothing: Callable[[], T]) -> Shape[T]:
+    """Of names and numbers: read carefully it is the same, but for letters that are none."""
+    return Shape(value, value, lambda found: found, nothing)
+
+
+def _open_worker(row: tuple[str, Sealed | None, Sealed | None]) -> WorkerRow:
+    name, sealed_state, sealed_record = row
+    state = None if sealed_state is None else WORKER.open(sealed_state)
+    record = None if sealed_record is None else RECORD.open(sealed_record)
+    return (name, state, record) if state is not None and state.name == name else (name, None, None)
+
+
+def _open_lane(row: tuple[str, list[list[Sealed]]]) -> LaneRows:
+    name, parts = row
+    return name, [[RUN.open(each) for each in part] for part in parts]
+
+
+RUNS = _rows(Run, RUN)
+LETTERS = _rows(DeadLetter, LETTER)
+BREAKERS = _rows(BreakerState, BREAKER)
+NODES = _rows(Node, NODE)
+LINES = _rows(LogLine, LINE)
+EVENTS = _EventShape(
+    list[tuple[int, msgspec.Raw]],
+    list[tuple[int, Sealed]],
+    lambda found: [(number, EVENT.open(each)) for number, each in found],
+    list,
+)
+LANES: Shape[list[LaneRows]] = Shape(
+    list[LaneRows],
+    list[tuple[str, list[list[Sealed]]]],
+    lambda found: [_open_lane(row) for row in found],
+    list,
+)
+CLAIMS: Shape[tuple[list[int], list[Run]]] = Shape(  # the ids of all claims, and those runs that were asked for
+    tuple[list[int], list[Run]],
+    tuple[list[int], list[Sealed]],
+    lambda found: (found[0], [RUN.open(each) for each in found[1]]),
+    lambda: ([], []),
+)
+WORKERS: Shape[list[WorkerRow]] = Shape(
+    list[WorkerRow],
+    list[tuple[str, Sealed | None, Sealed | None]],
+    lambda found: [_open_worker(row) for row in found],
+    list,
+)
+AUDIT_ROWS: Shape[list[tuple[int, int, str]]] = _plain(list[tuple[int, int, str]], list)
+SEALS: Shape[list[tuple[int, str]]] = _plain(list[tuple[int, str]], list)
+SEALED: Shape[list[Sealed]] = _plain(list[Sealed], list)
+RESOURCES: Shape[dict[str, tuple[int, str | None]]] = _plain(dict[str, tuple[int, str | None]], dict)
+INSTANTS: Shape[list[tuple[str, int]]] = _plain(list[tuple[str, int]], list)
+INSTANTS_BY_ID: Shape[list[tuple[int, int]]] = _plain(list[tuple[int, int]], list)
+NUMBERS: Shape[list[int]] = _plain(list[int], list)
+NAMES: Shape[list[str]] = _plain(list[str], list)
+COUNTS: Shape[list[tuple[str, int, int]]] = _plain(list[tuple[str, int, int]], list)
+
+
+# ── the audit ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_seal = msgspec.json.Decoder(Seal)
+
+
+def audit_rows(text: Text) -> list[AuditRow]:
+    return [AuditRow(number, at_us, bytes.fromhex(data)) for number, at_us, data in AUDIT_ROWS.read(text)]
+
+
+def seals(text: Text) -> list[Seal]:
+    """One that cannot be read, or stands at another row than it says, is nobody's seal: it vouches for nothing."""
+    return [_opened_seal(number, bytes.fromhex(data)) for number, data in SEALS.read(text)]
+
+
+def _opened_seal(number: int, data: bytes) -> Seal:
+    try:
+        seal = _seal.decode(data)
+    except FAILURES:
+        seal = NO_SEAL
+    return seal if seal.id == number else replace(NO_SEAL, id=number)
+
+
+NO_SEAL = Seal(id=0, rows=0, at=EPOCH, digest="", keep_s=0.0, key="unreadable")
+
+
+def act(row: AuditRow) -> Audit | UnreadableEvent:
+    """What somebody did, as that row tells it."""
+    try:
+        event = _events.decode(row.data.decode())
+    except FAILURES as error:
+        return UnreadableEvent(at=codec.instant_of(row.at_us), reason=f"{error}")
+    return event if isinstance(event, Audit) else UnreadableEvent(at=event.at, reason="this is no row of the audit")

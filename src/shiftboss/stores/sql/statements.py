@@ -1,0 +1,161 @@
+"""What every store that speaks SQL is asked for: the same intentions, each database's own words for them.
+
+Rules of this file
+- A question gathers its rows into one JSON text; a batch takes many rows at once.  So the number of steps, or of round
+  trips, does not grow with the batch.
+- How names, numbers and pairs become parameters is the connection's to know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from shiftboss.core.retention import Kind
+from shiftboss.stores.sql.codec import Text
+
+S = TypeVar("S")  # a statement, as the database's driver takes it
+C = TypeVar("C")  # a connection
+S_contra = TypeVar("S_contra", contravariant=True)
+C_contra = TypeVar("C_contra", contravariant=True)
+
+Values = tuple[Any, ...]
+
+
+class Connection(Protocol[S_contra]):
+    """What readers and writers ask of either database."""
+
+    def ask(self, *questions: tuple[S_contra, Values]) -> Sequence[Text]:
+        """The one text of each question, in order; a server is asked all of them in one round trip."""
+        ...
+
+    def do(self, statement: S_contra, values: Values) -> None:
+        """Carry it out before whatever is asked next; what goes wrong is raised here or then."""
+        ...
+
+    def names(self, values: Collection[str]) -> Any:
+        """Texts as one parameter."""
+        ...
+
+    def numbers(self, values: Collection[int]) -> Any:
+        """Whole numbers as one parameter."""
+        ...
+
+    def pairs(self, values: Collection[tuple[str, str]]) -> Values:
+        """Pairs of texts as parameters."""
+        ...
+
+
+@dataclass(frozen=True)
+class Question(Generic[S]):
+    """A question with one text for an answer, and its careful form (shapes.py)."""
+
+    plain: S
+    careful: S
+
+
+class Batch(Protocol[C_contra]):
+    """A statement that takes many rows at once."""
+
+    def run(self, db: C_contra, rows: Sequence[Values]) -> int:
+        """How many rows were changed; a database may instead refuse by itself when not all were."""
+        ...
+
+
+@dataclass(frozen=True)
+class Readings(Generic[S]):
+    """The questions of the cycle (ports.Reader)."""
+
+    changed_workers: Question[S]  # (number) → [[name, state, record], …]
+    all_workers: Question[S]  # (after, limit) → the same, by name
+    changed_breakers: Question[S]  # (number); all of them since -1
+    resources: Question[S]  # → {name: [size, declarations as text]}
+    nodes: Question[S]
+    claims: Question[S]  # (number) → [[id of every claim, …], [run changed since, …]]; likewise
+    waiting: Question[S]  # → [[worker, due_at], …]
+    # (names, limit) → [[name, [[run, …]]], …] where that is all; else [[name, [[queue 0], …, [standing], [least]]], …]
+    lanes: Question[S]
+    changed_lanes: Question[S]  # (number, limit) → the same, of workers changed since
+    live_runs: Question[S]  # (ids)
+    finished_runs: Question[S]  # (ids)
+    keyed: Question[S]  # (pairs)
+    fired: S  # (names, after) → [[worker, instant], …]
+    clock: S  # → a ClockMark
+    expiring: Question[S]  # (now, limit)
+    next_give_up: S  # (after) → microseconds
+    open_letters: Question[S]  # (worker, has payload at most, limit)
+
+
+@dataclass(frozen=True)
+class Pages(Generic[S]):
+    """Those questions of the faces that have one form only."""
+
+    events: Question[S]  # (after, limit) → [[number, event], …]
+    events_of_worker: Question[S]  # (worker, after, limit)
+    lines: Question[S]  # (run, fence, number, limit)
+    worker_names: Question[S]
+    waiting_counts: Question[S]  # (most, now) → [[worker, pending, due], …]
+    running_counts: Question[S]  # → [[worker, running, 0], …]
+    letter_counts: Question[S]  # → [[worker, letters, 0], …]
+    # (after, limit) → [[id, at, data in hexadecimal], …], in order …
+    audit: S
+    audit_before: S  # … (before, limit) and the newest first
+    seals: S  # (after, limit) → [[id, data in hexadecimal], …]
+    last_seal: S  # the same, at most one
+
+
+@dataclass(frozen=True)
+class Writings(Generic[C]):
+    """What a change is written by.  Each takes rows in the order of columns that `writes.py` makes them in."""
+
+    insert_runs: Batch[C]
+    update_runs: Batch[C]  # all of them must be live
+    insert_finished: Batch[C]
+    delete_finished: Batch[C]  # all of them must be live
+    insert_payloads: Batch[C]
+    put_workers: Batch[C]
+    forget_workers: Batch[C]
+    touch_workers: Batch[C]
+    put_breakers: Batch[C]
+    put_resources: Batch[C]
+    put_size_declarations: Batch[C]
+    put_nodes: Batch[C]
+    delete_nodes: Batch[C]
+    put_letters: Batch[C]
+    insert_lines: Batch[C]
+    trim_lines: Batch[C]
+    insert_audit: Batch[C]
+    insert_seals: Batch[C]  # one that is there already stays
+
+
+@dataclass(frozen=True)
+class Prunings(Generic[S]):
+    """A4: what may go ((before, limit) → ids), and how it goes ((ids)).
+
+    Of the audit the oldest ((limit) → ids with instants) and the oldest seals ((limit) → ids).
+    """
+
+    letters: S
+    runs: S
+    events: S
+    delete_letters: S
+    delete_runs: S
+    delete_payloads: S
+    delete_lines: S
+    delete_events: S
+    audit: S
+    seals: S
+    delete_audit: S
+    delete_seals: S
+
+    def deletions(self, kind: Kind) -> tuple[S, ...]:
+        match kind:
+            case Kind.LETTERS:
+                return (self.delete_letters,)
+            case Kind.RUNS:
+                return (self.delete_runs, self.delete_payloads, self.delete_lines)
+            case Kind.EVENTS:
+                return (self.delete_events,)
+            case Kind.AUDIT:
+                return (self.delete_audit, self.delete_seals)

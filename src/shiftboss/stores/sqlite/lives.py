@@ -1,0 +1,120 @@
+"""Is this file still what it was when it was last written, and how does it go on if not?
+
+Rules of this file
+- It was put back when it has counted less than this process has seen, or than is noted beside it; and it may have been
+  when it is another file than it was written in.  Then the fences go on from the clock, and ids go on beyond what was
+  lost (core/lives.py).
+- After a boot nobody knows what the disk has kept: fences go on from the clock, and nothing else changes.
+- What is noted beside it is what a node has counted some seconds ago: never more than the file has, if it is the same.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from shiftboss.core.events import StoreRestored
+from shiftboss.core.fleet import is_same_boot
+from shiftboss.core.lives import Counted, fences_of_next_boot, next_life
+from shiftboss.logs import get_logger
+from shiftboss.stores.host import file_modes
+from shiftboss.stores.sql import codec
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from shiftboss.stores.sqlite.connection import Database
+
+NOTED_EVERY_S = 5.0
+
+LIVED_AT = "SELECT at FROM event ORDER BY id DESC LIMIT 1"
+GO_ON = """
+UPDATE meta SET number = ?1, epoch = CASE WHEN ?1 > number THEN ?1 ELSE epoch END, next_run = ?2, next_event = ?3,
+  inode = ?4, boot = ?5
+WHERE id = 1
+"""
+TELL = "INSERT INTO event (id, at, worker, data) VALUES (?, ?, '', ?)"
+
+log = get_logger("shiftboss.store")
+
+
+class Place(NamedTuple):
+    """Where and when a store is written."""
+
+    inode: int | None
+    boot: str | None
+
+
+def lost_past(stored: Counted, written: Place, here: Place, *, seen: Counted, noted: Counted) -> str:
+    """Why the numbers cannot be trusted, in words; nothing when they can."""
+    if stored.number < seen.number:
+        return f"its last commit is {stored.number}, and {seen.number} was seen before"
+    if stored.number < noted.number:
+        return f"its last commit is {stored.number}, and {noted.number} was noted beside it"
+    if written.inode is not None and written.inode != here.inode:
+        return "it is another file than it was written in"
+    return ""
+
+
+def go_on(
+    db: Database, now: datetime, stored: Counted, written: Place, here: Place, *, known: Counted, why: str
+) -> Counted:
+    """Within a transaction: put right how far it has counted, *known* being what others say, and where it lies."""
+    is_boot = written.boot is not None and not is_same_boot(written.boot, here.boot or "")
+    counted = stored
+    if why:
+        lived = db.run(LIVED_AT)
+        lived_at = codec.instant_of(int(lived[0][0] or 0)) if lived else None
+        counted = next_life(stored, known, now, lived_at=lived_at)
+        event = StoreRestored(at=now, reason=why, epoch=counted.number)
+        db.run(TELL, (counted.event_id, codec.micros(now), codec.text_of(event)))
+        log.info(
+            "%s was put back, or may have been: %s; commits and fences go on from %d, runs from %d, and everything is "
+            "read anew",
+            db.path,
+            why,
+            counted.number + 1,
+            counted.run_id + 1,
+        )
+    elif is_boot:
+        counted = fences_of_next_boot(stored, now)
+    db.run(GO_ON, (counted.number, counted.run_id + 1, counted.event_id + 1, here.inode, here.boot))
+    return counted
+
+
+class Notes:
+    """How far a store has counted, in a file beside it that no backup of it puts back."""
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        self._path = Path(f"{store}.nodes") / ".counted"
+
+    def read(self) -> Counted:
+        """Zeros where there are none, or none that can be read."""
+        try:
+            number, run_id, event_id = (int(word) for word in self._path.read_text(encoding="ascii").split())
+        except (OSError, ValueError):
+            return Counted()
+        return Counted(number, number, run_id, event_id)
+
+    def forget(self) -> None:
+        """They are of another store."""
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+
+    def write(self, counted: Counted) -> None:
+        """As far as the disk lets us: who cannot write it loses nothing but a check."""
+        draft = self._path.with_name(f"{self._path.name}-{os.getpid()}-{os.urandom(4).hex()}")
+        with suppress(OSError):
+            try:
+                descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                try:
+                    file_modes.share_like(descriptor, self._store)
+                    os.write(descriptor, f"{counted.number} {counted.run_id} {counted.event_id}\n".encode())
+                finally:
+                    os.close(descriptor)
+                draft.replace(self._path)
+            finally:
+                draft.unlink(missing_ok=True)

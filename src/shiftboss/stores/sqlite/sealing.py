@@ -1,0 +1,21 @@
+"""Questions in both forms, in the words of SQLite (sql/shapes.py, sql/sealing.py)."""
+
+from __future__ import annotations
+
+from shiftboss.stores.sql import sealing
+from shiftboss.stores.sql.sealing import Place
+from shiftboss.stores.sql.statements import Question
+
+
+def question(template: str) -> Question[str]:
+    """The careful answer is bytes: what lies in a column of texts need not be UTF-8."""
+    return Question(sealing.plain(template), f"SELECT CAST(({sealing.careful(template, sealed).strip()}) AS BLOB)")
+
+
+def sealed(name: str, place: Place) -> str:
+    told = [f"'{column}', {column}" for column in place.columns]
+    told += [f"'{column}', CASE WHEN {column} IS NOT NULL THEN hex({column}) END" for column in place.blobs]
+    columns = f"json_object({', '.join(told)})"
+    return (
+        f"json_array('{name}', CAST({place.key} AS TEXT), {place.worker}, {columns}, coalesce(hex({place.data}), ''))"
+    )

@@ -1,0 +1,338 @@
+"""One machine, any number of processes: everything in one SQLite file.
+
+Rules of this file
+- The file is ours alone; beside it lie its log (-wal, -shm), `.reserve` (W3) and `.nodes/`, the lock files of C4.  Who
+  may read them, `host/file_modes.py` says.
+- It is never opened but through apsw: closing any other descriptor of it would drop SQLite's locks in this process.
+- A file that was moved, deleted or replaced while in use is noticed before the next transaction: writing on into a
+  file without a name would lose everything at the end of the process.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from shiftboss.clock import Clock, SystemClock
+from shiftboss.core.control import Request
+from shiftboss.core.lives import Counted, furthest
+from shiftboss.errors import ConfigurationError, Forked, NotStarted, ShiftbossError, StoreReadOnly
+from shiftboss.logs import get_logger
+from shiftboss.ports import NO_SERVER, Arrival, Entries, Entry, Schema
+from shiftboss.stores.sql import shapes
+from shiftboss.stores.sqlite import errors, file_locks, fork_gate, readers
+from shiftboss.stores.sqlite import schema as sqlite_schema
+from shiftboss.stores.sqlite.connection import Database, Durability
+from shiftboss.stores.sqlite.disk_reserve import ENOUGH_BYTES, Reserve
+from shiftboss.stores.sqlite.lives import NOTED_EVERY_S, Notes, Place, go_on, lost_past
+from shiftboss.stores.sqlite.node_locks import NodeFiles
+from shiftboss.stores.sqlite.session import SqliteSession
+
+CHECKPOINT_AGAIN_S = 1.0
+# A checkpoint cuts a swollen log to 64 MiB when it is used again (connection.py); beyond twice that it never is.
+LONG_LOG_BYTES = 128 * 1024 * 1024
+LOOK_AGAIN_S = 1.0  # at the size of the log
+
+_clock = SystemClock()  # how long a disk has been full is real time, whatever clock the rules live by
+
+NODE_IDS = "SELECT '[' || group_concat(json_quote(id)) || ']' FROM node"
+
+log = get_logger("shiftboss.store")
+
+
+class SqliteStore:
+    """Used from any thread; each session by one at a time."""
+
+    def __init__(self, path: str | Path, *, clock: Clock, durability: Durability | str = Durability.POWER) -> None:
+        self._path = Path(os.path.abspath(path))  # not resolve(): links are the user's business
+        self._clock = clock
+        self._durability = Durability(durability)
+        self._reserve = Reserve(self._path)
+        self._nodes = NodeFiles(self._path, self._node_ids)
+        self._sessions: list[SqliteSession] = []
+        self._lock = threading.Lock()  # protects _sessions and _seen
+        self._place: tuple[int, int] | None = None  # device and inode of the file that was opened
+        self._no_checkpoint: ShiftbossError | None = None  # why the last checkpoint of this process failed
+        self._checkpoint_at_s = 0.0  # when a failed one is tried again
+        self._log = Log(self._path)
+        self._ends_s = float("inf")
+        self._seen = Counted()  # the furthest that a session of this process has seen it count
+        self._noted = Counted()  # beside the file, when it was opened
+        self._notes = Notes(self._path)
+        self._note_at_s = float("inf")  # when that is written anew; never where there is no node
+        self._pid = os.getpid()
+
+    @property
+    def url(self) -> str:
+        return f"sqlite:///{self._path}"
+
+    @property
+    def durability(self) -> str:
+        return self._durability.value
+
+    @property
+    def clock(self) -> Clock:
+        return self._clock
+
+    @property
+    def path(self) -> Path:
+        return self._path
+
+    @property
+    def tight(self) -> bool:
+        """W3: the disk was full and has no room yet.  What runs can still be recorded; refuse what is new."""
+        return self._reserve.is_tight
+
+    @property
+    def trouble(self) -> str | None:
+        if self.tight:
+            return errors.tight(self._path, free=self._reserve.free_bytes, enough=ENOUGH_BYTES)
+        if is_mounted_read_only(self._path.parent):
+            return (
+                f"the file system of {self._path.parent} is mounted read-only; look at the system's log, mount it again"
+            )
+        failure = self._no_checkpoint
+        if failure is not None:
+            return f"its log cannot be moved into the file: {failure}"
+        return None
+
+    @property
+    def concern(self) -> str | None:
+        size = self._log.size_bytes
+        if size <= LONG_LOG_BYTES:
+            return None
+        grown = f"the write-ahead log of {self._path} has grown to {size >> 20} MiB"
+        who = readers.named(self._log.long_readers)
+        if who:
+            return f"{grown}: {who} has a reading transaction open, which keeps it from being used again; end that one"
+        return (
+            f"{grown}: a reader keeps it from being used again, or it cannot be moved into the file; look for who "
+            "holds the file open (lsof)"
+        )
+
+    @property
+    def log_bytes(self) -> int:
+        """Of the write-ahead log, as of a second ago at most."""
+        return self._log.size_bytes
+
+    def end_by(self, seconds: float) -> None:
+        self._ends_s = _clock.monotonic_s() + seconds
+
+    def open(self, *, create: bool) -> None:
+        if fork_gate.is_torn():
+            raise Forked(
+                f"this process was forked in the middle of a transaction, and SQLite can open no file here that its "
+                f"parent had open; start it afresh (spawn, or exec) to use {self.url}"
+            )
+        self._pid = os.getpid()
+        if not file_locks.HAS_OFD:
+            log.warning(
+                "%s: this system keeps no locks that belong to an open file; no body may open the files of the store, "
+                "to copy them for instance: it would drop the locks, and with them what keeps processes apart",
+                self._path,
+            )
+        if self._durability is Durability.PROCESS:
+            log.warning(
+                "%s: durability='process': commits do not wait for the disk; a power cut may take the last of them, "
+                "the end of the process does not",
+                self._path,
+            )
+        sqlite_schema.prepare(self._path, create=create, durability=self._durability)
+        facts = self._path.stat()
+        self._place = facts.st_dev, facts.st_ino
+        self._noted = self._notes.read()
+        if create:
+            self._reserve.keep()
+
+    def schema(self) -> Schema:
+        """None too for an empty file, which is no store: opening it says so.  Raises StoreDamaged."""
+        is_there = sqlite_schema.is_there(self._path) and self._path.stat().st_size
+        return Schema(sqlite_schema.version_of(self._path) if is_there else None, sqlite_schema.latest())
+
+    def session(self) -> SqliteSession:
+        self._check()
+        session = SqliteSession(self, self._database(), self._clock)
+        with self._lock:
+            self._sessions.append(session)
+        return session
+
+    def close(self) -> None:
+        with self._lock:
+            sessions = list(self._sessions)
+        for session in sessions:
+            session.close()
+
+    # ── nodes ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @contextmanager
+    def hold(self, node: str) -> Iterator[Entries | None]:
+        """Raises StoreReadOnly or StoreFull when the lock file cannot be made."""
+        self._check()
+        with ExitStack() as stack:
+            try:
+                entries = stack.enter_context(self._nodes.hold(node))
+            except OSError as error:
+                if error.errno == errno.ENOSPC:
+                    raise errors.full(self._path) from error
+                raise StoreReadOnly(
+                    f"the lock file of node {node} cannot be made in {self._path}.nodes: {error}; make it writable"
+                ) from error
+            self._note_at_s = 0.0
+            try:
+                yield entries
+            finally:
+                self._note_at_s = float("inf")
+                if self._seen.number > self._notes.read().number:
+                    self._notes.write(self._seen)
+
+    def arrival(self, request: Request) -> Arrival:
+        raise ConfigurationError(NO_SERVER.format(url=self.url))
+
+    def is_dead(self, node: str) -> bool:
+        self._check()
+        return self._nodes.is_dead(node)
+
+    def entered(self, node: str) -> Collection[Entry] | None:
+        self._check()
+        return self._nodes.entered(node)
+
+    def is_frozen(self, node: str) -> bool:
+        self._check()
+        return self._nodes.is_frozen(node)
+
+    def show_life(self, node: str) -> None:
+        """Its locked file does."""
+
+    def engine_ended(self, node: str) -> None:
+        self._nodes.engine_ended(node)
+
+    @property
+    def shows_life(self) -> bool:
+        return self._nodes.all_see()
+
+    def _node_ids(self) -> Collection[str]:
+        db = self._database()
+        try:
+            return shapes.NAMES.read(db.text(NODE_IDS))
+        finally:
+            db.close()
+
+    # ── for its sessions ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def check_in_place(self) -> None:
+        """Raises StoreDamaged when the file is no longer where it was opened."""
+        try:
+            facts = os.stat(self._path)  # before every transaction: half the time of Path.stat
+        except OSError as error:
+            raise errors.damaged(self._path, errors.MOVED) from error
+        if (facts.st_dev, facts.st_ino) != self._place:
+            raise errors.damaged(self._path, errors.MOVED)
+
+    def is_whole(self, stored: Counted, written: Place) -> bool:
+        """Whether all is there that is known, in the file and since the boot of its last commit."""
+        if stored.number == 0 < self._noted.number:  # a new store, in the place of another one
+            self._noted = Counted()
+            self._notes.forget()
+        known = furthest(self._seen, self._noted)
+        return written == self._here and stored.number >= known.number
+
+    def go_on(self, db: Database, now: datetime, stored: Counted, written: Place) -> Counted:
+        """Within a transaction: as it is to be where `is_whole` is not true."""
+        here, seen, noted = self._here, self._seen, self._noted
+        why = lost_past(stored, written, here, seen=seen, noted=noted)
+        return go_on(db, now, stored, written, here, known=furthest(seen, noted), why=why)
+
+    @property
+    def _here(self) -> Place:
+        return Place(self._place[1] if self._place is not None else None, self._clock.boot)
+
+    def saw(self, counted: Counted) -> None:
+        """It has counted so far, and that is committed."""
+        if counted.number <= self._seen.number:
+            return
+        with self._lock:
+            self._seen = furthest(self._seen, counted)
+        if (now_s := _clock.monotonic_s()) >= self._note_at_s:
+            self._note_at_s = now_s + NOTED_EVERY_S
+            self._notes.write(self._seen)
+
+    def ring_others(self, committed: SqliteSession) -> None:
+        """Neighbours in this process need no poll to hear of a commit."""
+        with self._lock:
+            sessions = list(self._sessions)
+        for session in sessions:
+            if session is not committed:
+                session.ring()
+
+    @property
+    def checkpoints_at_once(self) -> bool:
+        """On a full disk, and once a second after a failure: then the log is moved without waiting for more of it."""
+        if self.tight:
+            return True
+        now_s = _clock.monotonic_s()
+        if self._no_checkpoint is None or now_s < self._checkpoint_at_s:
+            return False
+        self._checkpoint_at_s = now_s + CHECKPOINT_AGAIN_S
+        return True
+
+    def _checkpointed(self, failure: ShiftbossError | None) -> None:
+        self._no_checkpoint = failure
+
+    def closed(self, session: SqliteSession) -> None:
+        with self._lock:
+            self._sessions.remove(session)
+
+    def _database(self) -> Database:
+        return Database(
+            self._path,
+            durability=self._durability,
+            on_full=self._reserve.give_up,
+            checkpointed=self._checkpointed,
+            ends_s=lambda: self._ends_s,
+        )
+
+    def _check(self) -> None:
+        if os.getpid() != self._pid:
+            raise Forked(f"{self.url} was opened by process {self._pid}, before the fork; open it again in this one")
+        if self._place is None:
+            raise NotStarted(f"{self.url} was not opened; call open() first")
+
+
+class Log:
+    """How large the write-ahead log is, and who keeps it; looks once a second."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._path = Path(f"{file}-wal")
+        self._size_bytes = 0
+        self._readers: frozenset[int] = frozenset()
+        self.long_readers: frozenset[int] = frozenset()  # met in the last two looks; none while the log is short
+        self._looked_s = float("-inf")
+
+    @property
+    def size_bytes(self) -> int:
+        now_s = _clock.monotonic_s()
+        if now_s - self._looked_s >= LOOK_AGAIN_S:
+            self._looked_s = now_s
+            try:
+                self._size_bytes = self._path.stat().st_size
+            except OSError:
+                self._size_bytes = 0
+            before = self._readers
+            is_long = self._size_bytes > LONG_LOG_BYTES
+            self._readers = readers.readers(self._file) if is_long else frozenset()
+            self.long_readers = before & self._readers
+        return self._size_bytes
+
+
+def is_mounted_read_only(folder: Path) -> bool:
+    """A file system that meets errors is mounted so by the kernel (ext4: errors=remount-ro)."""
+    try:
+        return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+    except (OSError, AttributeError):  # AttributeError: Windows has no statvfs
+        return False

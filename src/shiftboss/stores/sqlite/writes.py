@@ -1,0 +1,293 @@
+"""A transaction's writes in the words of SQLite (sql/writes.py has the rows and their order)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from itertools import count
+from typing import TYPE_CHECKING, NamedTuple
+
+from shiftboss.core.control import Request
+from shiftboss.core.events import Event
+from shiftboss.core.lives import Counted
+from shiftboss.core.model import ClockMark
+from shiftboss.core.shift import Shift
+from shiftboss.core.unreadable import SetAside
+from shiftboss.core.value import FAR_END
+from shiftboss.errors import StoreRejected
+from shiftboss.ports import Past
+from shiftboss.stores.sql import codec, shapes
+from shiftboss.stores.sql.reads import Seen
+from shiftboss.stores.sql.statements import Writings
+from shiftboss.stores.sql.unreadable import unreadable, unreadable_of
+from shiftboss.stores.sql.writes import Writes
+from shiftboss.stores.sqlite import unreadable as sqlite_unreadable
+from shiftboss.stores.sqlite.batch import Batch, Ids, Single
+from shiftboss.stores.sqlite.reads import Reads
+
+if TYPE_CHECKING:
+    from shiftboss.clock import Clock
+    from shiftboss.stores.sqlite.connection import Database
+
+INSERT_RUNS = Batch(
+    """INSERT INTO run
+  (id, number, worker, queue, due_at, timed, occurs_at, origin, key, give_up_at, replay_of, caused_by, data)
+SELECT * FROM $rows WHERE column1 IS NOT NULL""",
+    columns=13,
+)
+UPDATE_RUNS = Batch(
+    """UPDATE run SET number = column2, queue = column3, due_at = column4, timed = column5, occurs_at = column6,
+  give_up_at = column7, data = column8
+FROM $rows WHERE id = column1 AND column1 IS NOT NULL""",
+    columns=8,
+)
+INSERT_FINISHED = Batch(
+    """INSERT INTO history (id, worker, status, finished_at, error_type, key, fired_at, data, result)
+SELECT * FROM $rows WHERE column1 IS NOT NULL""",
+    columns=9,
+)
+DELETE_FINISHED = Ids("DELETE FROM run WHERE id IN (SELECT value FROM json_each(?))")
+INSERT_PAYLOADS = Batch(
+    "INSERT INTO payload (run, bytes) SELECT * FROM $rows WHERE column1 IS NOT NULL",
+    columns=2,
+)
+FIRED_BEFORE = """
+SELECT '[' || group_concat(json_quote(pairs.value ->> 0)) || ']' FROM json_each(?) AS pairs
+WHERE EXISTS (SELECT 1 FROM history INDEXED BY history_fired
+              WHERE worker = pairs.value ->> 0 AND fired_at = pairs.value ->> 1)
+"""
+
+PUT_WORKERS = Batch(
+    """INSERT INTO worker (name, number, state) SELECT * FROM $rows WHERE column1 IS NOT NULL
+ON CONFLICT (name) DO UPDATE SET number = excluded.number, state = excluded.state""",
+    columns=3,
+)
+FORGET_WORKERS = Batch(
+    """UPDATE worker SET number = column2, state = NULL, record = NULL
+FROM $rows WHERE name = column1 AND column1 IS NOT NULL AND state IS NOT NULL""",
+    columns=2,
+)
+TOUCH_WORKERS = Batch(
+    """UPDATE worker SET number = column2, record = coalesce(column3, record)
+FROM $rows WHERE name = column1 AND column1 IS NOT NULL AND state IS NOT NULL""",
+    columns=3,
+)
+PUT_BREAKERS = Batch(
+    """INSERT INTO breaker (name, number, data) SELECT * FROM $rows WHERE column1 IS NOT NULL
+ON CONFLICT (name) DO UPDATE SET number = excluded.number, data = excluded.data""",
+    columns=3,
+)
+PUT_RESOURCES = Batch(
+    """INSERT INTO resource (name, size) SELECT * FROM $rows WHERE column1 IS NOT NULL
+ON CONFLICT (name) DO UPDATE SET size = excluded.size""",
+    columns=2,
+)
+PUT_SIZE_DECLARATIONS = Batch(
+    """UPDATE resource SET declarations = column2 FROM $rows WHERE name = column1 AND column1 IS NOT NULL""",
+    columns=2,
+)
+PUT_NODES = Batch(
+    """INSERT INTO node (id, data) SELECT * FROM $rows WHERE column1 IS NOT NULL
+ON CONFLICT (id) DO UPDATE SET data = excluded.data""",
+    columns=2,
+)
+DELETE_NODES = Ids("DELETE FROM node WHERE id IN (SELECT value FROM json_each(?))")
+
+# What the dead run refers to is kept beside its letter: retention asks for it (A4).
+PUT_LETTERS = Batch(
+    """INSERT INTO dead_letter
+  (run, worker, state, error_type, entered_at, closed_at, has_payload, replay_of, caused_by, data)
+SELECT column1, column2, column3, column4, column5, column6, column7,
+  (SELECT CASE WHEN json_valid(data) THEN data ->> 'replay_of' END FROM history WHERE id = column1),
+  (SELECT CASE WHEN json_valid(data) THEN data ->> 'caused_by' END FROM history WHERE id = column1), column8
+FROM $rows WHERE column1 IS NOT NULL
+ON CONFLICT (run) DO UPDATE SET state = excluded.state, closed_at = excluded.closed_at, data = excluded.data""",
+    columns=8,
+)
+INSERT_EVENTS = Batch(
+    "INSERT INTO event (id, at, worker, data) SELECT * FROM $rows WHERE column1 IS NOT NULL",
+    columns=4,
+)
+INSERT_AUDIT = Batch(
+    "INSERT INTO audit (id, at, data) SELECT * FROM $rows WHERE column1 IS NOT NULL",
+    columns=3,
+)
+INSERT_SEALS = Batch(
+    "INSERT INTO audit_seal (id, data) SELECT * FROM $rows WHERE column1 IS NOT NULL ON CONFLICT DO NOTHING",
+    columns=2,
+)
+INSERT_LINES = Batch(
+    """INSERT INTO log (run, fence, number, data) SELECT * FROM $rows WHERE column1 IS NOT NULL
+ON CONFLICT DO NOTHING""",
+    columns=4,
+)
+# Of each attempt the last MAX_LINES stay.
+TRIM_LINES = Single("DELETE FROM log WHERE run = ? AND fence = ? AND number <= ?")
+
+# O4.  Many rows at once, but not a million in one statement: the log of each is bounded.
+SHIFTED_AT_ONCE = 20_000
+SHIFT_UNTIL = """
+SELECT max(id) FROM (
+  SELECT id FROM run WHERE id > ? AND queue IS NOT NULL AND (origin <> 0 OR timed = 1) ORDER BY id LIMIT ?)
+"""
+LAST_US = codec.micros(FAR_END)
+
+
+def _iso(us: str) -> str:
+    """An instant as JSON has it, from microseconds, also before 1970."""
+    rest = f"((({us}) % 1000000 + 1000000) % 1000000)"
+    second = f"((({us}) - {rest}) / 1000000)"
+    return f"strftime('%Y-%m-%dT%H:%M:%S', {second}, 'unixepoch') || printf('.%06dZ', {rest})"
+
+
+def _us(iso: str) -> str:
+    """The way back."""
+    return f"unixepoch(substr({iso}, 1, 19)) * 1000000 + CAST(substr({iso}, 21, 6) AS INTEGER)"
+
+
+def _moved(instant: str) -> str:
+    return f"min({instant} + by_us, {LAST_US})"
+
+
+# ?1 the step, ?2 now, ?3 and ?4 the ids, ?5 those that cannot be read (W8): core/shift.py in the words of SQLite.
+SHIFT_WAITING = f"""
+WITH waiting AS (
+  SELECT id AS run_id, data ->> 'deadline_at' AS deadline, data ->> 'due_at' AS due, data ->> 'place_at' AS place, CASE
+      WHEN timed <> 2 THEN ?1
+      WHEN occurs_at > ?2 THEN occurs_at - due_at
+      ELSE min(due_at + ?1, ?2) - due_at END AS by_us
+  FROM run WHERE id > ?3 AND id <= ?4 AND queue IS NOT NULL AND (origin <> 0 OR timed = 1)
+    AND id NOT IN (SELECT value FROM json_each(?5)))
+UPDATE run SET
+  due_at = {_moved("due_at")},
+  give_up_at = {_moved("give_up_at")},
+  occurs_at = CASE timed WHEN 0 THEN {_moved("occurs_at")} ELSE occurs_at END,
+  data = json_replace(data,
+    '$.due_at', {_iso(_moved(f"({_us('due')})"))},
+    '$.place_at', {_iso(_moved(f"({_us('place')})"))},
+    '$.give_up_at', {_iso(_moved("give_up_at"))},
+    '$.deadline_at', {_iso(_moved(f"({_us('deadline')})"))},
+    '$.occurs_at', CASE timed WHEN 0 THEN {_iso(_moved("occurs_at"))} ELSE data ->> 'occurs_at' END)
+FROM waiting WHERE id = run_id
+"""  # noqa: S608
+TOUCH_ALL = "UPDATE worker SET number = ? WHERE state IS NOT NULL"
+MARK_CLOCK = "UPDATE meta SET clock = ? WHERE id = 1"
+WRITE_META = "UPDATE meta SET number = ?, next_run = ?, next_event = ? WHERE id = 1"
+
+WRITINGS = Writings(
+    insert_runs=INSERT_RUNS,
+    update_runs=UPDATE_RUNS,
+    insert_finished=INSERT_FINISHED,
+    delete_finished=DELETE_FINISHED,
+    insert_payloads=INSERT_PAYLOADS,
+    put_workers=PUT_WORKERS,
+    forget_workers=FORGET_WORKERS,
+    touch_workers=TOUCH_WORKERS,
+    put_breakers=PUT_BREAKERS,
+    put_resources=PUT_RESOURCES,
+    put_size_declarations=PUT_SIZE_DECLARATIONS,
+    put_nodes=PUT_NODES,
+    delete_nodes=DELETE_NODES,
+    put_letters=PUT_LETTERS,
+    insert_lines=INSERT_LINES,
+    insert_audit=INSERT_AUDIT,
+    insert_seals=INSERT_SEALS,
+    trim_lines=TRIM_LINES,
+)
+
+
+class Meta(NamedTuple):
+    """What the one row of `meta` counts."""
+
+    number: int  # of the last commit
+    next_run: int
+    next_event: int
+    epoch: int  # the commit with which it went on when it was put back last
+
+    @property
+    def counted(self) -> Counted:
+        return Counted(self.number, self.number, self.next_run - 1, self.next_event - 1)
+
+
+class SqliteTransaction(Reads, Writes["Database"]):
+    """Opened and ended by its session."""
+
+    held = None  # it has the whole file
+    writings = WRITINGS
+    _db: Database
+
+    def __init__(self, db: Database, clock: Clock, seen: Seen, *, meta: Meta, mark: str | None) -> None:
+        Reads.__init__(self, db, clock, seen, number=meta.number, epoch=meta.epoch)
+        Writes.__init__(self, meta.number + 1)
+        self.found = meta
+        self._clock_mark = mark
+        self._next_run = meta.next_run
+        self._next_event = meta.next_event
+        self._place = str(db.path)
+
+    @property
+    def meta(self) -> Meta:
+        """What the row is to be after this transaction."""
+        return Meta(self.number, self._next_run, self._next_event, self.found.epoch)
+
+    def clock_mark(self) -> ClockMark | None:
+        return codec.clock_of(self._clock_mark)
+
+    def continue_after(self, past: Past) -> None:
+        self.number = max(self.number, past.number + 1)
+        self._next_run = max(self._next_run, past.run_id + 1)
+
+    def expect(self, runs: int) -> None:
+        """Counting costs nothing here."""
+
+    def ids(self) -> Iterator[int]:
+        for run_id in count(self._next_run):
+            if run_id < self._next_run:
+                continue  # another iterator of this transaction has handed it out meanwhile
+            self._next_run = run_id + 1
+            yield run_id
+
+    def arrivals(self, *, limit: int) -> list[Request]:
+        return []
+
+    def finish(self) -> None:
+        """The last statement before the commit."""
+        self._db.run(WRITE_META, self.meta[:3])
+
+    def _set_aside(self, row: SetAside) -> None:
+        found = unreadable(self._db, sqlite_unreadable.WALK, [(row.table, row.id)])
+        if not found:
+            raise StoreRejected(f"{self._place}: row {row.id} of {row.table} can be read, or is not there any more")
+        sqlite_unreadable.set_aside(self._db, row, found[0][0], self.number)
+
+    def _keep_aside(self, row: SetAside) -> None:
+        sqlite_unreadable.keep(self._db, row)
+
+    def _tell(self, events: Collection[Event], *, keeps_audit: bool) -> None:
+        told = [
+            (number, codec.micros(event.at), event.worker, codec.text_of(event))
+            for number, event in enumerate(events, self._next_event)
+        ]
+        INSERT_EVENTS.run(self._db, told)
+        kept = [(number, at, text) for event, (number, at, _, text) in zip(events, told, strict=True) if event.AUDITED]
+        if kept and keeps_audit:
+            INSERT_AUDIT.run(self._db, kept)
+        self._next_event += len(events)
+
+    def _number_events_after(self, number: int) -> None:
+        self._next_event = max(self._next_event, number + 1)
+
+    def _mark_clock(self, text: str) -> None:
+        self._db.run(MARK_CLOCK, (text,))
+
+    def _shift(self, shift: Shift) -> None:
+        sealed = codec.json_of([int(row.id) for row in unreadable_of(self._db, sqlite_unreadable.WALK, "run")])
+        now_us, after = codec.micros(shift.now), 0
+        while (until := self._db.row(SHIFT_UNTIL, (after, SHIFTED_AT_ONCE))[0]) is not None:
+            self._db.run(SHIFT_WAITING, (shift.step_us, now_us, after, until, sealed))
+            after = int(until)
+        self._db.run(TOUCH_ALL, (self.number,))
+
+    def _must_not_have_fired(self, occurrences: list[tuple[str, int]]) -> None:
+        fired = shapes.NAMES.read(self._db.text(FIRED_BEFORE, (codec.json_of(occurrences),)))
+        if fired:
+            raise StoreRejected(f"{self._place}: an occurrence of {fired[0]!r} at that instant has run before (O1)")
