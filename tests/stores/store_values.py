@@ -24,7 +24,7 @@ from shiftboss.core.policy import Priority
 from shiftboss.core.snapshot import Change
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition
-from shiftboss.ports import NO_DELTA, Delta, Session
+from shiftboss.ports import NO_DELTA, Delta, HistoryFilter, Session
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 NODE = "node-1"
@@ -149,3 +149,13 @@ def change_runs(session: Session, *runs: Run) -> None:
 def fetch(session: Session, *ids: int) -> list[Run]:
     with session.read() as reader:
         return reader.runs(ids)
+
+
+def finish(session: Session, *runs: Run) -> None:
+    store_runs(session, *(started(replace(run, error=None)) for run in runs))
+    change_runs(session, *runs)
+
+
+def listed(session: Session, **wanted: object) -> list[int]:
+    with session.read() as reader:
+        return [run.id for run in reader.history(HistoryFilter(**wanted))]  # type: ignore[arg-type]

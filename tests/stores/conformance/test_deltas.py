@@ -21,6 +21,7 @@ from store_values import (
     write,
 )
 
+from conformance.candidates import CANDIDATES
 from shiftboss.core.declarations import Declarations
 from shiftboss.core.model import BreakerMode, BreakerState, Record, Sample
 from shiftboss.core.policy import Priority
@@ -381,9 +382,8 @@ def test_a_closed_session_says_so(session: Session):
         pass
 
 
-def test_a_view_does_not_change_while_it_is_open(sqlite: Store):
-    """Only where readers do not lock: the memory store makes writers wait for a view instead."""
-    session, neighbour = sqlite.session(), sqlite.session()
+@pytest.mark.parametrize("candidate", [each for each in CANDIDATES if each.writes_beside_views], indirect=True, ids=str)
+def test_a_view_does_not_change_while_it_is_open(session: Session, neighbour: Session):
     store_runs(session, a_run(1))
     with neighbour.read() as reader:
         before = reader.runs([1, 2])

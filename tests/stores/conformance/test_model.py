@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 from store_values import FrozenClock, a_letter, a_node, a_run, a_worker, abandon, at, ended, failed, started
 
-from postgres_server import Cluster, a_place
+from conformance.candidates import CANDIDATES, Ground
 from shiftboss.core.events import WorkerEnabled
 from shiftboss.core.lane import QUEUES, Lane
 from shiftboss.core.model import BreakerState, Origin, Record, Run, Status
@@ -24,9 +24,8 @@ from shiftboss.core.snapshot import Change
 from shiftboss.core.value import replace
 from shiftboss.errors import StoreRejected
 from shiftboss.ports import Delta, HistoryFilter, LetterFilter, Reader, Session
-from shiftboss.stores.memory.store import MemoryStore
-from shiftboss.stores.postgres.store import PostgresStore
-from shiftboss.stores.sqlite.store import SqliteStore
+
+T = TypeVar("T")
 
 NAMES = ["mail", "backup", "report"]
 names = st.sampled_from(NAMES)
@@ -39,23 +38,18 @@ class StoresAgree(RuleBasedStateMachine):
     waiting = Bundle("waiting")
     running = Bundle("running")
     dead = Bundle("dead")
-    cluster: Cluster  # the server, once for all examples
+    fixture: Callable[[str], Any]  # that of pytest, for all examples
 
     def __init__(self) -> None:
         super().__init__()
         self.open = ExitStack()
-        folder = self.open.enter_context(tempfile.TemporaryDirectory())
-        place = self.open.enter_context(a_place(self.cluster))
         self.sessions: list[list[Session]] = []
-        for store in (
-            MemoryStore(clock=FrozenClock(at(3))),
-            SqliteStore(Path(folder) / "boss.db", clock=FrozenClock(at(3)), durability="process"),
-            PostgresStore(place.url, clock=FrozenClock(at(3))),
-        ):
-            store.open(create=True)
-            self.open.callback(store.close)
+        for candidate in CANDIDATES:
+            folder = Path(self.open.enter_context(tempfile.TemporaryDirectory()))
+            ground = Ground(folder, type(self).fixture)
+            store = self.open.enter_context(candidate.make(ground, FrozenClock(at(3))))
             self.sessions.append([store.session(), store.session()])
-        self.numbers = [0, 0, 0]  # of the last commit; where a server counts there are gaps
+        self.numbers = [0 for _ in CANDIDATES]  # of the last commit; where a server counts there are gaps
         self.next_id = 1
         self.seen: list[int] = []
 
@@ -63,13 +57,12 @@ class StoresAgree(RuleBasedStateMachine):
         self.open.close()
 
     def write(self, who: int, change: Change, new: Iterable[int] = ()) -> bool:
-        """The same transaction on both; whether it was taken."""
+        """The same transaction on all; whether it was taken."""
         answers = [
             self.try_to_write(place, sessions[who], change, frozenset(new))
             for place, sessions in enumerate(self.sessions)
         ]
-        assert answers[0] == answers[1] == answers[2]
-        return answers[0][0]
+        return agreed(answers)[0]
 
     def try_to_write(self, place: int, session: Session, change: Change, new: frozenset[int]) -> tuple[bool, Any]:
         try:
@@ -122,7 +115,7 @@ class StoresAgree(RuleBasedStateMachine):
 
     @rule(who=st.integers(0, 1), run=running, finished_at=instants, result=st.sampled_from([None, b"r"]))
     def succeed(self, who: int, run: Run, finished_at: Any, result: bytes | None) -> None:
-        """Not consumed: ending a run twice must be refused by both."""
+        """Not consumed: ending a run twice must be refused by all."""
         self.write(who, Change(runs=(ended(run, finished_at=finished_at, result=result),)))
 
     @rule(target=dead, who=st.integers(0, 1), run=consumes(running), kind=st.sampled_from(["KeyError", "OSError"]))
@@ -161,7 +154,7 @@ class StoresAgree(RuleBasedStateMachine):
     def prune(self, who: int, before: Any, limit: int) -> None:
         cutoffs = Cutoffs(letters=before, runs=before, events=before)
         gone = [sessions[who].prune(cutoffs, limit=limit) for sessions in self.sessions]
-        assert gone[0] == gone[1] == gone[2]
+        agreed(gone)
 
     # ── what must be the same at any time ────────────────────────────────────────────────────────────────────────
 
@@ -171,7 +164,7 @@ class StoresAgree(RuleBasedStateMachine):
         for sessions in self.sessions:
             with sessions[who].read() as reader:
                 deltas.append(plain(reader.changes(lanes=2)))
-        assert deltas[0] == deltas[1] == deltas[2]
+        agreed(deltas)
 
     @invariant()
     def all_questions_have_the_same_answer(self) -> None:
@@ -179,7 +172,15 @@ class StoresAgree(RuleBasedStateMachine):
         for sessions in self.sessions:
             with sessions[0].read() as reader:
                 answers.append(everything(reader, self.seen))
-        assert answers[0] == answers[1] == answers[2]
+        agreed(answers)
+
+
+def agreed(answers: Sequence[T]) -> T:
+    """What every store says."""
+    first, *others = answers
+    for candidate, other in zip(CANDIDATES[1:], others, strict=True):
+        assert other == first, f"{candidate} does not agree with {CANDIDATES[0]}"
+    return first
 
 
 def abandon_or_refuse(session: Session, change: Change, new: set[int]) -> None:
@@ -238,5 +239,5 @@ TestStoresAgree = StoresAgree.TestCase
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _server(cluster: Cluster) -> None:
-    StoresAgree.cluster = cluster
+def _fixture(request: pytest.FixtureRequest) -> None:
+    StoresAgree.fixture = request.getfixturevalue

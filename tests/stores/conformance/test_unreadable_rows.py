@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import pytest
-from damage import EVERYWHERE, IN_A_FILE, OtherProcess, damaged, in_postgres
+from damage import EVERYWHERE, IN_A_FILE, damaged
 from store_values import NODE, NOON, a_run, a_worker, at, ended, started, write
 
-from postgres_server import Cluster, Place
+from conformance.candidates import WITH_ROWS, Candidate, Ground, Sql
 from shiftboss.core.events import Audit, UnreadableEvent
 from shiftboss.core.model import BreakerState, Cause, ClockMark, DeadLetter, LogLine, Node, Record, Status
 from shiftboss.core.retention import Cutoffs
@@ -21,8 +21,6 @@ from shiftboss.core.unreadable import SetAside
 from shiftboss.core.value import replace
 from shiftboss.errors import StoreRejected
 from shiftboss.ports import HistoryFilter, LetterFilter, Reader, Session, Store
-
-Sql = Callable[..., list[Any]]
 
 # Table, column, condition, id: one of two rows of each kind.
 ROWS = {
@@ -43,22 +41,15 @@ def table_of(kind: str) -> str:
     return "run" if kind == "a running run" else kind
 
 
-@pytest.fixture(scope="module")
-def in_file() -> Iterator[OtherProcess]:
-    process = OtherProcess()
-    yield process
-    process.close()
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def place_of(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(params=WITH_ROWS, ids=str)
+def candidate(request: pytest.FixtureRequest) -> Candidate:
     return request.param
 
 
 @pytest.fixture
-def filled(place_of: str, in_file: OtherProcess, request: pytest.FixtureRequest) -> Iterator[tuple[Store, Sql]]:
+def filled(store: Store, candidate: Candidate, ground: Ground) -> tuple[Store, Sql]:
     """A store with two rows of each kind, and a way to its rows past it."""
-    store: Store = request.getfixturevalue(place_of)
+    assert candidate.rows is not None
     dead = ended(started(a_run(5)), Status.DEAD)
     other = ended(started(a_run(6, "post")), Status.DEAD)
     write(
@@ -86,12 +77,7 @@ def filled(place_of: str, in_file: OtherProcess, request: pytest.FixtureRequest)
         ),
         new={1, 2, 3, 4, 5, 6},
     )
-    if place_of == "sqlite":
-        yield store, lambda *statements: in_file(store.path, *statements)
-    else:
-        place: Place = request.getfixturevalue("place")
-        cluster: Cluster = request.getfixturevalue("cluster")
-        yield store, lambda *statements: in_postgres(cluster.url, place.schema, *statements)
+    return store, candidate.rows(ground, store)
 
 
 def plant(sql: Sql, kind: str, how: str) -> bytes:
@@ -155,19 +141,19 @@ def expected(kind: str) -> dict[str, list[Any]]:
     return {face: [(each, marked.get(face) == each) for each in ids] for face, ids in everywhere.items()}
 
 
-def ways(store: Store, kind: str) -> Iterator[str]:
-    for how in IN_A_FILE if store.url.startswith("sqlite") else EVERYWHERE:  # PostgreSQL keeps no such text
+def ways(candidate: Candidate, kind: str) -> Iterator[str]:
+    for how in candidate.damages:
         if (kind, how) != ("record", "missing"):  # a record has nothing that must be there
             yield how
 
 
 @pytest.mark.parametrize("kind", ROWS)
-def test_it_is_shown_as_such_and_every_other_row_as_it_is(filled: tuple[Store, Sql], kind: str):
+def test_it_is_shown_as_such_and_every_other_row_as_it_is(filled: tuple[Store, Sql], candidate: Candidate, kind: str):
     """W8."""
     store, sql = filled
     table, column, where, row_id = ROWS[kind]
     ((before,),) = sql((f"SELECT {column} FROM {table} WHERE {where}", ()))
-    for how in ways(store, kind):
+    for how in ways(candidate, kind):
         plant(sql, kind, how)
         with store.session().read() as reader:
             found, named = seen(reader), reader.unreadable()
@@ -179,10 +165,12 @@ def test_it_is_shown_as_such_and_every_other_row_as_it_is(filled: tuple[Store, S
 
 
 @pytest.mark.parametrize("kind", ROWS)
-def test_it_is_set_aside_whole_and_then_everything_can_be_read(filled: tuple[Store, Sql], kind: str):
+def test_it_is_set_aside_whole_and_then_everything_can_be_read(
+    filled: tuple[Store, Sql], candidate: Candidate, kind: str
+):
     """A5: the row lies in `set_aside` as it was, byte for byte."""
     store, sql = filled
-    value = plant(sql, kind, list(ways(store, kind))[-1])
+    value = plant(sql, kind, list(ways(candidate, kind))[-1])
     session, neighbour = store.session(), store.session()
     with neighbour.read() as reader:
         reader.changes()
@@ -276,18 +264,18 @@ def test_a_letter_about_a_run_that_cannot_be_read_is_closed(filled: tuple[Store,
         assert [each.state for each in reader.letters(LetterFilter(ids=[5], state=None))] == ["superseded"]
 
 
-def test_a_clock_that_was_set_moves_what_waits_beside_them(filled: tuple[Store, Sql]):
+def test_a_clock_that_was_set_moves_what_waits_beside_them(filled: tuple[Store, Sql], candidate: Candidate):
     """O4, W8"""
     store, sql = filled
     ((before,),) = sql(("SELECT data FROM run WHERE id = 1", ()))
-    for how in ways(store, "run"):
+    for how in ways(candidate, "run"):
         plant(sql, "run", how)
         write(store.session(), shift=Shift(step_us=3_600_000_000, now=at(3600)))
         sql(("UPDATE run SET data = ? WHERE id = 1", (before,)))
     with store.session().read() as reader:
         (other,) = reader.lanes(["post"], limit=5)["post"]
 
-    assert other.due_at == at(3600 * len(list(ways(store, "run"))))
+    assert other.due_at == at(3600 * len(list(ways(candidate, "run"))))
 
 
 def test_retention_goes_on_beside_them(filled: tuple[Store, Sql]):
@@ -307,10 +295,10 @@ def test_a_change_with_nothing_set_aside_is_as_before(filled: tuple[Store, Sql])
 
 
 @pytest.mark.parametrize("how", IN_A_FILE)
-def test_a_clock_that_is_set_moves_what_can_be_read(filled: tuple[Store, Sql], place_of: str, how: str):
+def test_a_clock_that_is_set_moves_what_can_be_read(filled: tuple[Store, Sql], candidate: Candidate, how: str):
     """O4, W8"""
-    if place_of == "postgres" and how not in EVERYWHERE:
-        pytest.skip("PostgreSQL cannot hold it")
+    if how not in candidate.damages:
+        pytest.skip("this database cannot hold it")
     store, sql = filled
     plant(sql, "run", how)
     session = store.session()

@@ -2,7 +2,7 @@
 
 Rules of this file
 - Several sessions of one MemoryStore are several nodes on one database; a lock serialises them.
-- It does what SQLite does, walls and deltas included: one contract suite runs over both.
+- It does what SQLite does, walls and deltas included: one contract runs over all (tests/stores/conformance).
 - A node is dead once it has let go of what it held: a simulated crash leaves `hold` without a word to anybody.
 """
 

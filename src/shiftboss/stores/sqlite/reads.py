@@ -4,7 +4,7 @@ Rules of this file
 - Each question is one statement that gathers its rows into one JSON text: one step, one decoding, however many rows.
   (Row by row, beside one CPU-bound thread, 1,000 rows took 505 ms; gathered, 6.)
 - What is gathered keeps the order of the subquery it is gathered from, which SQLite does not flatten where it has a
-  LIMIT or an ORDER BY of its own; the contract suite would see it.
+  LIMIT or an ORDER BY of its own; the contract (tests/stores/conformance) would see it.
 """
 
 from __future__ import annotations
