@@ -16,21 +16,20 @@ import importlib
 import math
 import sys
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
 from shiftboss.clock import Clock
-from shiftboss.context import Announcement, Context
 from shiftboss.core.kinds import shown
-from shiftboss.core.model import Error, Failed, Interrupted, Outcome
+from shiftboss.core.model import Error, Failed, Outcome
 from shiftboss.errors import ConfigurationError
 from shiftboss.executors import connections
-from shiftboss.executors.attempt import CLOSED, DOUBT_S, MAX_WAIT_S, TIMEOUT, Attempt, Key, no_thread
+from shiftboss.executors.attempt import DOUBT_S, MAX_WAIT_S, TIMEOUT, Attempt, Key
 from shiftboss.executors.body import FunctionBody
+from shiftboss.executors.slots import SlotExecutor
 from shiftboss.logs import get_logger
-from shiftboss.ports import Launch, StopReason
+from shiftboss.ports import StopReason
 
 SLOTS = 20  # of a pool that does not say how many workers it has
 HONEST = (ThreadPoolExecutor, ProcessPoolExecutor)  # their futures refuse to be cancelled once they have begun
@@ -118,25 +117,18 @@ class PoolBody(FunctionBody):
         return Call(self._call, {} if is_plain else self._arguments(payload))
 
 
-class PoolExecutor:
+class PoolExecutor(SlotExecutor):
     """Runs the functions of one worker on *pool*: an executor, or what makes one at the start."""
 
     def __init__(self, kind: str, pool: Pool, clock: Clock, *, slots: int | None = None) -> None:
+        super().__init__(slots or SLOTS, clock)
         self.kind = kind
         self._given_slots = slots
-        self.slots = slots or SLOTS
         self._made_by = None if isinstance(pool, Executor) else pool
         self._pool = pool if isinstance(pool, Executor) else None
-        self._clock = clock
-        self._announcement = Announcement()
-        self._lock = threading.Lock()  # protects everything below, and `told` and `look_at_s` of every attempt
         self._changed = threading.Condition(self._lock)  # something to submit or to look at earlier, or the end
-        self._attempts: dict[Key, Attempt] = {}
-        self._waiting: deque[Attempt] = deque()
-        self._thread: threading.Thread | None = None
         self._doubtful: dict[Key, Outcome] = {}  # those whose pool broke a moment ago
         self._was_killed = False  # its processes, by us
-        self._closed = False
 
     def open(self) -> None:
         """Make the pool, where a factory was given.  Raises ConfigurationError where that fails."""
@@ -152,9 +144,8 @@ class PoolExecutor:
         if self._given_slots is None:
             workers = getattr(self._pool, "_max_workers", None)
             self.slots = workers if isinstance(workers, int) and workers > 0 else SLOTS
-        with self._lock:
-            self._closed = self._was_killed = False
-            self._announcement = Announcement()
+        self._was_killed = False
+        super().open()
 
     def _make(self) -> Executor:
         made = self._made_by() if self._made_by is not None else None
@@ -166,44 +157,14 @@ class PoolExecutor:
 
     # ── called by the engine's thread ────────────────────────────────────────────────────────────────────────────
 
-    def start(self, launches: Iterable[Launch]) -> None:
-        started = [Attempt(launch, Context(launch, self._clock, self._announcement)) for launch in launches]
-        refused: list[Attempt] = []
-        outcome: Outcome = Interrupted(reason=CLOSED, began=False)
-        with self._lock:
-            if self._closed:
-                refused = started
-            else:
-                self._attempts.update((attempt.key, attempt) for attempt in started)
-                self._waiting.extend(started)
-                self._changed.notify()
-                try:
-                    self._staff()
-                except RuntimeError as error:  # the system gives no more threads
-                    refused, outcome = self._unbegun(), no_thread(error)
-        for attempt in refused:
-            self._report(attempt, outcome)
-
-    def stop(self, run_id: int, fence: int, reason: StopReason) -> None:
-        with self._lock:
-            attempt = self._attempts.get((run_id, fence))
-            if attempt is None:
-                return
-            if attempt.has_begun:
-                self._tell(attempt, reason)
-                return
-            del self._attempts[attempt.key]
-        self._report(attempt, attempt.never_begun(reason))
-
     def announce(self) -> None:
-        self._announcement.make()
+        super().announce()
         for attempt in [each for each in list(self._attempts.values()) if each.key in self._doubtful]:
             self._end(attempt, attempt.ended_with_all())
 
     def kill(self) -> None:
         """End the processes of a pool of our own, those without work too; against others there is no force."""
-        for key in [attempt.key for attempt in list(self._attempts.values()) if attempt.told is None]:
-            self.stop(*key, StopReason.SHUTDOWN)
+        super().kill()
         with self._lock:
             self._was_killed = True
         self._kill_processes()
@@ -213,31 +174,14 @@ class PoolExecutor:
             for process in list((getattr(self._pool, "_processes", None) or {}).values()):
                 process.kill()
 
-    def flush(self) -> None:
-        """Functions in a pool say nothing."""
-
-    def trust(self, until_s: float, *, frozen_until_s: float) -> None:
-        """What runs here stands still with its node, or is nobody's to end."""
-
-    def unended(self) -> Mapping[Key, tuple[Outcome, float]]:
-        now_s = self._clock.monotonic_s()
-        return {attempt.key: attempt.left_behind(now_s) for attempt in list(self._attempts.values())}
-
-    def occupants(self) -> Mapping[tuple[str, int], int]:
-        return {}
-
     def close(self, timeout_s: float) -> None:
         """Submit nothing more; a pool of our own is shut down, what it still runs is left to it."""
+        until_s = self._clock.monotonic_s() + timeout_s
+        threads = self._shut()
         with self._lock:
-            self._closed = True
-            unbegun = self._unbegun()
             left = list(self._attempts.values())
-            thread = self._thread
             self._changed.notify_all()
-        for attempt in unbegun:
-            self._report(attempt, attempt.never_begun(StopReason.SHUTDOWN))
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout_s)
+        self._join(threads, until_s)
         for attempt in left:
             if isinstance(attempt.place, Future):
                 attempt.place.cancel()  # nobody waits for it any more
@@ -248,21 +192,16 @@ class PoolExecutor:
             return
         pool.shutdown(wait=not left, cancel_futures=True)
 
-    def _unbegun(self) -> list[Attempt]:
-        """Take out all that wait.  Holds the lock."""
-        taken = [attempt for attempt in self._waiting if self._attempts.pop(attempt.key, None) is not None]
-        self._waiting.clear()
-        return taken
-
-    def _staff(self) -> None:
-        """Holds the lock."""
-        if self._thread is None:
+    def _staff(self, started: int) -> None:
+        """One thread, whatever the slots: it hands over and waits."""
+        self._changed.notify()
+        if not self._threads:
             thread = threading.Thread(target=self._serve, name=f"shiftboss-{self.kind}", daemon=True)
             thread.start()
-            self._thread = thread
+            self._threads.add(thread)
 
     def _tell(self, attempt: Attempt, reason: str) -> None:
-        """Holds the lock.  Our thread asks its future to go, and calls the attempt a zombie if it does not."""
+        """Our thread asks its future to go, and calls the attempt a zombie if it does not."""
         if attempt.told is not None:
             attempt.heed(reason)
             return
@@ -295,7 +234,7 @@ class PoolExecutor:
                     return due
                 next_s = min((each.look_at_s for each in self._attempts.values()), default=math.inf)
                 self._changed.wait(min(MAX_WAIT_S, next_s - now_s))
-            self._thread = None
+            self._threads.discard(threading.current_thread())
             return None
 
     def _submit(self, attempt: Attempt) -> None:
@@ -346,9 +285,7 @@ class PoolExecutor:
             is_late = attempt.look_at_s <= now_s
             if attempt.told is None:
                 attempt.tell(TIMEOUT, now_s)
-            if is_late:
-                attempt.look_at_s = math.inf
-            is_new, attempt.zombie = is_late and not attempt.zombie, attempt.zombie or is_late
+            is_new = is_late and self._outlives(attempt)
         if isinstance(self._pool, HONEST) and future.cancel():
             return  # reported by its callback
         if is_new and not future.done():
@@ -407,6 +344,3 @@ class PoolExecutor:
             if self._attempts.pop(attempt.key, None) is None:
                 return
         self._report(attempt, outcome)
-
-    def _report(self, attempt: Attempt, outcome: Outcome) -> None:
-        attempt.report(outcome, self._clock.monotonic_s())

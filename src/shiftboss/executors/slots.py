@@ -1,0 +1,152 @@
+"""What executors with slots and threads of their own have in common: how an attempt waits, is told to end, is reported.
+
+Rules of this file
+- Who takes an attempt out of `_attempts` reports it, outside the lock, so each is reported once.
+- Whoever stops an attempt that waits reports it.  One that has begun is told, and reported when it has ended: how it is
+  told, and what has force against it, each executor says for itself.
+- Threads are made when there is something for them to do; where the system gives none, attempts wait for those there
+  are, or fail, so that their back-off gives the machine time.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import deque
+from collections.abc import Iterable, Mapping
+
+from shiftboss.clock import Clock
+from shiftboss.context import Announcement, Context
+from shiftboss.core.model import Interrupted, Outcome
+from shiftboss.executors.attempt import CLOSED, Attempt, Key, no_thread
+from shiftboss.logs import get_logger
+from shiftboss.ports import Launch, StopReason
+
+log = get_logger("shiftboss.executors")
+
+
+class SlotExecutor:
+    """Implements `ports.Executor`, but for how threads are made (`_staff`) and attempts told (`_tell`)."""
+
+    kind: str
+
+    def __init__(self, slots: int, clock: Clock) -> None:
+        self.slots = slots
+        self._clock = clock
+        self._announcement = Announcement()
+        self._lock = threading.Lock()  # protects all that an executor keeps, and what others may set of an attempt
+        self._attempts: dict[Key, Attempt] = {}  # waiting and begun
+        self._waiting: deque[Attempt] = deque()  # to be looked at; some may have been taken out of `_attempts`
+        self._threads: set[threading.Thread] = set()
+        self._closed = False
+
+    def open(self) -> None:
+        with self._lock:
+            self._closed = False
+            self._announcement = Announcement()
+
+    # ── called by the engine's thread ────────────────────────────────────────────────────────────────────────────
+
+    def start(self, launches: Iterable[Launch]) -> None:
+        started = [Attempt(launch, Context(launch, self._clock, self._announcement)) for launch in launches]
+        refused: list[Attempt] = []
+        outcome: Outcome = Interrupted(reason=CLOSED, began=False)
+        shortage: RuntimeError | None = None
+        with self._lock:
+            if self._closed:
+                refused = started
+            else:
+                self._attempts.update((attempt.key, attempt) for attempt in started)
+                self._waiting.extend(started)
+                try:
+                    self._staff(len(started))
+                except RuntimeError as error:  # the system gives no more threads
+                    shortage = error
+                    if not self._threads:
+                        refused, outcome = self._unbegun(), no_thread(error)
+        if shortage is not None:
+            log.warning("no thread could be started (%s); attempts wait for the threads there are, or fail", shortage)
+        for attempt in refused:
+            self._report(attempt, outcome)
+
+    def stop(self, run_id: int, fence: int, reason: StopReason) -> None:
+        with self._lock:
+            attempt = self._attempts.get((run_id, fence))
+            if attempt is None:
+                return
+            if attempt.has_begun:
+                self._tell(attempt, reason)
+                return
+            del self._attempts[attempt.key]
+        self._report(attempt, attempt.never_begun(reason))
+
+    def announce(self) -> None:
+        self._announcement.make()
+
+    def kill(self) -> None:
+        """Without force: those that go on untold are told."""
+        for run_id, fence in [attempt.key for attempt in list(self._attempts.values()) if attempt.told is None]:
+            self.stop(run_id, fence, StopReason.SHUTDOWN)
+
+    def flush(self) -> None:
+        """Pass on what bodies said and was held back; for the engine's tick."""
+        for attempt in list(self._attempts.values()):
+            attempt.context.flush()
+
+    def trust(self, until_s: float, *, frozen_until_s: float) -> None:
+        """What runs here stands still with its node, or is nobody's to end."""
+
+    def unended(self) -> Mapping[Key, tuple[Outcome, float]]:
+        now_s = self._clock.monotonic_s()
+        return {attempt.key: attempt.left_behind(now_s) for attempt in list(self._attempts.values())}
+
+    def occupants(self) -> Mapping[tuple[str, int], int]:
+        return {}
+
+    # ── for each executor ────────────────────────────────────────────────────────────────────────────────────────
+
+    def _staff(self, started: int) -> None:
+        """So many attempts have come: see to it that threads serve them.  Raises RuntimeError.  Holds the lock."""
+        raise NotImplementedError
+
+    def _tell(self, attempt: Attempt, reason: str) -> None:
+        """One that has begun is to end.  Holds the lock."""
+        raise NotImplementedError
+
+    def _begin_next(self) -> Attempt | None:
+        """The next that waits, begun.  Holds the lock."""
+        while self._waiting:
+            attempt = self._waiting.popleft()
+            if attempt.key in self._attempts:
+                attempt.begin(self._clock.monotonic_s())
+                return attempt
+        return None
+
+    def _unbegun(self) -> list[Attempt]:
+        """Take out all that wait.  Holds the lock."""
+        taken = [attempt for attempt in self._waiting if self._attempts.pop(attempt.key, None) is not None]
+        self._waiting.clear()
+        return taken
+
+    def _shut(self) -> list[threading.Thread]:
+        """From here on nothing is begun; the threads that still serve.  Whoever calls this wakes those that wait."""
+        with self._lock:
+            self._closed = True
+            unbegun, threads = self._unbegun(), list(self._threads)
+        for attempt in unbegun:
+            self._report(attempt, attempt.never_begun(StopReason.SHUTDOWN))
+        return threads
+
+    def _join(self, threads: Iterable[threading.Thread], until_s: float) -> None:
+        for thread in threads:
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, until_s - self._clock.monotonic_s()))
+
+    def _outlives(self, attempt: Attempt) -> bool:
+        """Its time is up, and it goes on: whether that is to be said (B6), which is done once.  Holds the lock."""
+        attempt.look_at_s = math.inf
+        is_new, attempt.zombie = not attempt.zombie, True
+        return is_new
+
+    def _report(self, attempt: Attempt, outcome: Outcome) -> None:
+        attempt.report(outcome, self._clock.monotonic_s())
