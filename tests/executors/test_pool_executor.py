@@ -364,6 +364,41 @@ def test_what_has_not_begun_in_the_pool_is_withdrawn(bodies, tmp_path, reason, e
     bench.executor.close(PATIENCE_S)
 
 
+class Hesitant(ThreadPoolExecutor):
+    """Takes a second call only when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__(2)
+        self.asked_again, self.may = threading.Event(), threading.Event()
+        self._calls = 0
+
+    def submit(self, *call: Any, **arguments: Any) -> Any:
+        self._calls += 1
+        if self._calls > 1:
+            self.asked_again.set()
+            assert self.may.wait(PATIENCE_S)
+        return super().submit(*call, **arguments)
+
+
+def test_what_has_begun_and_was_told_to_end_is_never_reported_as_not_begun(bodies, tmp_path):
+    """Nor when its executor is closed before its own thread has seen that."""
+    pool = Hesitant()
+    bench = Bench(pool)
+    begun = bench.start(bodies.waits, payload=f'{{"folder":"{tmp_path}"}}'.encode())
+    until((tmp_path / "waits-began").exists, "its begin")
+    second = bench.start(bodies.where)
+    assert pool.asked_again.wait(PATIENCE_S)
+
+    bench.stop(begun, StopReason.SHUTDOWN)
+    bench.executor.close(0.0)
+
+    assert begun.reports == []
+    pool.may.set()
+    (tmp_path / "waits-go").write_text("")
+    assert (begun.outcome(), type(second.outcome())) == (Succeeded(b'"waits"'), Succeeded)
+    pool.shutdown()
+
+
 def test_a_pool_whose_child_died_is_made_anew_where_a_factory_made_it(bodies):
     bench = Bench(processes)
 

@@ -124,9 +124,9 @@ class SlotExecutor:
 
     def _unbegun(self) -> list[Attempt]:
         """Take out all that wait.  Holds the lock."""
-        taken = [attempt for attempt in self._waiting if self._attempts.pop(attempt.key, None) is not None]
+        unbegun = [attempt for attempt in self._waiting if not attempt.has_begun]
         self._waiting.clear()
-        return taken
+        return [attempt for attempt in unbegun if self._attempts.pop(attempt.key, None) is not None]
 
     def _shut(self) -> list[threading.Thread]:
         """From here on nothing is begun; the threads that still serve.  Whoever calls this wakes those that wait."""
