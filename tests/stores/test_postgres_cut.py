@@ -32,7 +32,7 @@ class Trouble(Deadlines):
 
     def __init__(self) -> None:
         super().__init__()
-        self.thread = threading.get_ident()  # the bell has another
+        self.thread = threading.get_ident()  # the notifier has another
         self.calls = 0
         self.at = 0
         self.before: Callable[[Line], object] = lambda line: None

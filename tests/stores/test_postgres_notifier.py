@@ -45,13 +45,13 @@ def test_a_commit_on_another_node_is_heard_of(
 def test_it_is_heard_of_also_where_nothing_is_ever_notified(
     postgres: PostgresStore, elsewhere: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(notifier.Bell, "announce", lambda *_: None)
+    monkeypatch.setattr(notifier.Notifier, "announce", lambda *_: None)
     monkeypatch.setattr(notifier, "LOOK_S", 0.01)
 
     assert heard_after_a_commit(postgres, elsewhere)
 
 
-def test_a_bell_whose_connection_was_killed_rings_again(
+def test_a_notifier_whose_connection_was_killed_hears_again(
     postgres: PostgresStore, elsewhere: PostgresStore, cluster: Cluster
 ):
     assert heard_after_a_commit(postgres, elsewhere)
@@ -72,7 +72,7 @@ def test_a_process_that_writes_once_and_goes_is_heard_of(
     fetch(session, 1)
     waiter = threading.Thread(target=session.wait, args=(FOREVER_S,))
     waiter.start()
-    postgres.bell().is_listening.wait(FOREVER_S)
+    postgres.notifier().is_listening.wait(FOREVER_S)
     once = PostgresStore(place.url, clock=FrozenClock())
     once.open(create=False)
     store_runs(once.session(), a_run(1))
@@ -95,7 +95,7 @@ def test_who_only_reads_opens_one_connection_and_a_node_two(place: Place, cluste
     reading = connections() - before
     store_runs(session, a_run(1))
     session.wait(0.0)
-    store.bell().is_listening.wait(FOREVER_S)
+    store.notifier().is_listening.wait(FOREVER_S)
 
     assert (reading, connections() - before) == (1, 2)
     store.close()

@@ -290,7 +290,7 @@ def test_what_was_rolled_back_is_never_heard_of(session: Session, neighbour: Ses
     assert (delta.breakers, delta.nodes, delta.resources) == ([BreakerState(name="a")], [], {})
 
 
-# ── the bell ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── waiting for commits ─────────────────────────────────────────────────────────────────────────────────────────────
 
 FOREVER_S = 600.0  # a test that waits this long has failed
 

@@ -156,7 +156,7 @@ class MemorySession:
         self._tables = store.tables
         self.seen: int | None = None  # the last commit that `changes` told of; None: tell everything
         self._heard: int | None = None  # the last commit that `wait` need not return for
-        self._bell = threading.Event()
+        self._woken = threading.Event()
         self._pid = os.getpid()
         self._is_open = True
 
@@ -223,19 +223,19 @@ class MemorySession:
     def wait(self, timeout_s: float) -> None:
         self._check()
         until_s = _clock.monotonic_s() + timeout_s
-        while not self._bell.is_set() and not self._hears_of_a_commit():
+        while not self._woken.is_set() and not self._hears_of_a_commit():
             left_s = until_s - _clock.monotonic_s()
             if left_s <= 0:
                 return
-            self._bell.wait(left_s)
-        self._bell.clear()
+            self._woken.wait(left_s)
+        self._woken.clear()
 
     def _hears_of_a_commit(self) -> bool:
         before, self._heard = self._heard, self._tables.number
         return before is not None and before != self._heard
 
     def ring(self) -> None:
-        self._bell.set()
+        self._woken.set()
 
     def prune(self, cutoffs: Cutoffs, *, limit: int) -> int:
         self._check()

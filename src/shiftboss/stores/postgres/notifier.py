@@ -43,12 +43,12 @@ _clock = SystemClock()
 
 
 class Heard(Protocol):
-    """Called from the bell's thread, with the number of some commit."""
+    """Called from the notifier's thread, with the number of some commit."""
 
     def __call__(self, number: int, *, has_arrivals: bool) -> None: ...
 
 
-class Bell:
+class Notifier:
     """Tells what it hears from its own thread."""
 
     def __init__(self, address: Address, deadlines: Deadlines, heard: Heard) -> None:
@@ -75,7 +75,7 @@ class Bell:
         """Listen, if that is not done already."""
         with self._lock:
             if self._thread is None and not self._is_closed:
-                self._thread = threading.Thread(target=self._run, name="shiftboss-bell", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="shiftboss-notifier", daemon=True)
                 self._thread.start()
 
     def announce(self, number: int) -> None:

@@ -1,4 +1,4 @@
-"""One thread's way to the server: transactions, views, the bell.
+"""One thread's way to the server: transactions, views, waiting for commits.
 
 Rules of this file
 - A session knows the number of the last commit it has seen; its own commits count as seen, so they never come back.
@@ -49,7 +49,7 @@ class PostgresSession:
         self._seen = SeenParts()
         self._heard = -1  # the last commit that `wait` need not return for
         self._has_neighbours = False  # the last transaction found commits of others; so probably will the next
-        self._bell = threading.Event()
+        self._woken = threading.Event()
         self._pid = os.getpid()
         self._is_open = True
 
@@ -196,7 +196,7 @@ class PostgresSession:
     def forget(self) -> None:
         self._seen = SeenParts()
 
-    # ── the bell ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── waiting ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def changed_elsewhere(self) -> bool:
         self._check()
@@ -209,19 +209,19 @@ class PostgresSession:
 
     def wait(self, timeout_s: float) -> None:
         self._check()
-        self._store.bell().start()
+        self._store.notifier().start()
         if timeout_s > 0:
-            self._bell.wait(timeout_s)
-        self._bell.clear()
+            self._woken.wait(timeout_s)
+        self._woken.clear()
 
     def heard_of(self, number: int) -> None:
         """Some commit has that number; wake up unless it is known."""
         if number > self._heard:
             self._heard = number  # each commit rings once
-            self._bell.set()
+            self._woken.set()
 
     def ring(self) -> None:
-        self._bell.set()
+        self._woken.set()
 
     def seal(self, sealed: Callable[[Reader], Seal | None]) -> Seal | None:
         with self.read() as reader:

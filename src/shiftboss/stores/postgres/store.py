@@ -2,9 +2,9 @@
 
 Rules of this file
 - What could contradict itself is serialised (locks.py), so a fleet keeps the very rules of one process.
-- A store has a connection for each session, opened at its first use, one for the bell, and one to ask whether a silent
-  node lives, while that is asked: a node has two, its keeper a third, and one more for each thread of its faces that
-  looks.
+- A store has a connection for each session, opened at its first use, one for the notifier, and one to ask whether a
+  silent node lives, while that is asked: a node has two, its keeper a third, and one more for each thread of its faces
+  that looks.
 - Nobody can tell here whether a node's process is dead: leases decide (C4).  That it lives, its keeper tells: a process
   with a connection of its own (keepers.py).
 """
@@ -29,7 +29,7 @@ from shiftboss.stores.postgres.connection import Database
 from shiftboss.stores.postgres.deadline import Deadlines
 from shiftboss.stores.postgres.epoch import Newest
 from shiftboss.stores.postgres.keepers import Keepers
-from shiftboss.stores.postgres.notifier import Bell
+from shiftboss.stores.postgres.notifier import Notifier
 from shiftboss.stores.postgres.session import PostgresSession
 from shiftboss.stores.sql import codec
 
@@ -46,13 +46,13 @@ class PostgresStore:
         self._address = address_of(url)
         self._clock: Clock = DatabaseClock(clock) if isinstance(clock, SystemClock) else clock
         self._deadlines = Deadlines()
-        self._bell: Bell | None = None
+        self._notifier: Notifier | None = None
         self._keepers = Keepers(self._address, self._deadlines)
         self.newest = Newest()
         self.lived_with: int | None = None  # the start of the server that a node in this process has last lived with
         self._holds = 0  # nodes in this process
         self._sessions: list[PostgresSession] = []
-        self._lock = threading.Lock()  # protects _sessions and _bell
+        self._lock = threading.Lock()  # protects _sessions and _notifier
         self._is_open = False
         self._pid = os.getpid()
 
@@ -73,7 +73,7 @@ class PostgresStore:
     def open(self, *, create: bool) -> None:
         if os.getpid() != self._pid or not self._is_open:
             self._deadlines = Deadlines()
-            self._bell = None
+            self._notifier = None
             self._keepers = Keepers(self._address, self._deadlines)
             self._sessions = []
             self._pid = os.getpid()
@@ -108,9 +108,9 @@ class PostgresStore:
         for session in self._sessions:
             session.close()
         with self._lock:
-            bell, self._bell = self._bell, None
-        if bell is not None:
-            bell.close()
+            notifier, self._notifier = self._notifier, None
+        if notifier is not None:
+            notifier.close()
         self._keepers.close()
         self._deadlines.close()
         self._is_open = False
@@ -156,20 +156,20 @@ class PostgresStore:
 
     # ── for its sessions ─────────────────────────────────────────────────────────────────────────────────────────
 
-    def bell(self) -> Bell:
+    def notifier(self) -> Notifier:
         """Opened when somebody waits, or has something to tell: who only reads needs none."""
         with self._lock:
-            if self._bell is None:
-                self._bell = Bell(self._address, self._deadlines, self._heard)
-            return self._bell
+            if self._notifier is None:
+                self._notifier = Notifier(self._address, self._deadlines, self._heard)
+            return self._notifier
 
     def committed(self, counted: Counted, *, by: PostgresSession) -> None:
-        """Neighbours in this process hear of it at once, other nodes by the bell."""
+        """Neighbours in this process hear of it at once, other nodes by the notifier."""
         self.newest.saw(counted)
         for session in self._sessions:
             if session is not by:
                 session.ring()
-        self.bell().announce(counted.number)
+        self.notifier().announce(counted.number)
 
     def closed(self, session: PostgresSession) -> None:
         with self._lock:

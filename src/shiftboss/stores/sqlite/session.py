@@ -1,4 +1,4 @@
-"""One thread's way into the file: transactions, views, the bell.
+"""One thread's way into the file: transactions, views, waiting for commits.
 
 Rules of this file
 - A session knows the number of the last commit it has seen; its own commits count as seen, so they never come back.
@@ -53,7 +53,7 @@ class SqliteSession:
         self._clock = clock
         self._seen = Seen()
         self._heard: int | None = None  # the last commit that `wait` need not return for
-        self._bell = threading.Event()
+        self._woken = threading.Event()
         self._pid = os.getpid()
         self._is_open = True
         self._gate = Gate()
@@ -133,7 +133,7 @@ class SqliteSession:
     def forget(self) -> None:
         self._seen.number = None
 
-    # ── the bell ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── waiting ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def changed_elsewhere(self) -> bool:
         self._check()
@@ -145,12 +145,12 @@ class SqliteSession:
         with self._gate:
             self._db.checkpoint_if_due(at_once=self._store.checkpoints_at_once)
         until_s = _clock.monotonic_s() + timeout_s
-        while not self._bell.is_set() and not self._hears_of_a_commit():
+        while not self._woken.is_set() and not self._hears_of_a_commit():
             left_s = until_s - _clock.monotonic_s()
             if left_s <= 0:
                 return
-            self._bell.wait(min(left_s, POLL_S))
-        self._bell.clear()
+            self._woken.wait(min(left_s, POLL_S))
+        self._woken.clear()
 
     def _hears_of_a_commit(self) -> bool:
         """Whether anybody committed since the last view, transaction or wait; each commit rings once."""
@@ -163,7 +163,7 @@ class SqliteSession:
         return before is not None and before != number
 
     def ring(self) -> None:
-        self._bell.set()
+        self._woken.set()
 
     # ── the rest ─────────────────────────────────────────────────────────────────────────────────────────────────
 
