@@ -1,11 +1,11 @@
-"""What executors with slots and threads of their own have in common: how an attempt waits, is told to end, is reported.
+"""What the thread, command and pool executors share: how attempts wait for a slot, are told to end, and are reported.
 
 Rules of this file
-- Who takes an attempt out of `_attempts` reports it, outside the lock, so each is reported once.
-- Whoever stops an attempt that waits reports it.  One that has begun is told, and reported when it has ended: how it is
-  told, and what has force against it, each executor says for itself.
-- Threads are made when there is something for them to do; where the system gives none, attempts wait for those there
-  are, or fail, so that their back-off gives the machine time.
+- The code that takes an attempt out of `_attempts` reports it, outside the lock.  So each is reported once.
+- An attempt that waits is stopped at once.  One that has begun is told to end, and is reported when it has ended.  Each
+  executor knows how to tell it, and what it can end by force.
+- Threads are made when there is work.  If the system gives no more, attempts wait for the threads that exist.  If none
+  exists they fail, so that their back-off gives the machine time.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class SlotExecutor:
         self._announcement = Announcement()
         self._lock = threading.Lock()  # protects all that an executor keeps, and what others may set of an attempt
         self._attempts: dict[Key, Attempt] = {}  # waiting and begun
-        self._waiting: deque[Attempt] = deque()  # to be looked at; some may have been taken out of `_attempts`
+        self._waiting: deque[Attempt] = deque()  # some may have been taken out of `_attempts` meanwhile
         self._threads: set[threading.Thread] = set()
         self._closed = False
 
@@ -84,7 +84,7 @@ class SlotExecutor:
         self._announcement.make()
 
     def kill(self) -> None:
-        """Without force: those that go on untold are told."""
+        """Tell all attempts to end that were not told yet; there is no force here."""
         for run_id, fence in [attempt.key for attempt in list(self._attempts.values()) if attempt.told is None]:
             self.stop(run_id, fence, StopReason.SHUTDOWN)
 
@@ -106,15 +106,15 @@ class SlotExecutor:
     # ── for each executor ────────────────────────────────────────────────────────────────────────────────────────
 
     def _staff(self, started: int) -> None:
-        """So many attempts have come: see to it that threads serve them.  Raises RuntimeError.  Holds the lock."""
+        """Make threads for so many new attempts, or wake some.  Raises RuntimeError.  Holds the lock."""
         raise NotImplementedError
 
     def _tell(self, attempt: Attempt, reason: str) -> None:
-        """One that has begun is to end.  Holds the lock."""
+        """Tell an attempt that has begun to end.  Holds the lock."""
         raise NotImplementedError
 
     def _begin_next(self) -> Attempt | None:
-        """The next that waits, begun.  Holds the lock."""
+        """Begin the next attempt that waits; None if there is none.  Holds the lock."""
         while self._waiting:
             attempt = self._waiting.popleft()
             if attempt.key in self._attempts:
@@ -123,13 +123,13 @@ class SlotExecutor:
         return None
 
     def _unbegun(self) -> list[Attempt]:
-        """Take out all that wait.  Holds the lock."""
+        """Take out all attempts that have not begun.  Holds the lock."""
         unbegun = [attempt for attempt in self._waiting if not attempt.has_begun]
         self._waiting.clear()
         return [attempt for attempt in unbegun if self._attempts.pop(attempt.key, None) is not None]
 
     def _shut(self) -> list[threading.Thread]:
-        """From here on nothing is begun; the threads that still serve.  Whoever calls this wakes those that wait."""
+        """Begin nothing more; return the threads that still run.  The caller wakes those that wait."""
         with self._lock:
             self._closed = True
             unbegun, threads = self._unbegun(), list(self._threads)
@@ -143,7 +143,7 @@ class SlotExecutor:
                 thread.join(max(0.0, until_s - self._clock.monotonic_s()))
 
     def _outlives(self, attempt: Attempt) -> bool:
-        """Its time is up, and it goes on: whether that is to be said (B6), which is done once.  Holds the lock."""
+        """Note that an attempt runs beyond its time (B6); whether that is new.  Holds the lock."""
         attempt.look_at_s = math.inf
         is_new, attempt.zombie = not attempt.zombie, True
         return is_new

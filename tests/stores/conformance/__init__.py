@@ -1,13 +1,15 @@
-"""The contract of a store, as tests: every store passes all of them, and a further store is done when it does.
+"""The contract of a store, as tests.  Every store passes all of them.
 
-How a further store is plugged in
-1. Write in candidates.py how an empty one is opened and closed: a function of a `Ground` and a clock.  What it needs
-   beyond a folder (a server, say) is a fixture, which `Ground.fixture` gives by its name.
-2. Add its line to `CANDIDATES`.  Every test of this package runs over it from then on, test_model.py beside the others.
-3. Until its rows can be changed past it, leave `rows` out: the tests of rows that cannot be read then pass it by.
+How to plug in another store
+1. Write a function in candidates.py that opens an empty store and closes it.  It gets a `Ground` and a clock.  If the
+   store needs more than a folder (a server, say), make that a fixture; `Ground.fixture` returns it by its name.
+2. Add a line to `CANDIDATES`.  Every test of this package then runs on the new store too, and test_model.py compares it
+   with the others.
+3. Leave `rows` out as long as no test can change the rows of the store behind its back.  The tests of unreadable rows
+   are then not run on it.
 
     pytest tests/stores/conformance -k NAME
 
-What belongs here is true of every store, and said in the words of `ports.py` alone.  What one database does by itself
+A test belongs here if it is true of every store and uses nothing but `ports.py`.  What is special about one database
 (locks, files, servers that go away) is tested beside this folder.
 """

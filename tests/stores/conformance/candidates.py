@@ -1,7 +1,7 @@
-"""The stores that the contract is tested on, and how a test comes by an empty one: the one place to add another.
+"""The stores on which the contract is tested, and how a test gets an empty one.  This is the only place to add a store.
 
 Rules of this file
-- No test of this package names a store.  Where stores may differ, a field of `Candidate` says how.
+- No test of this package names a store.  A field of `Candidate` says where stores may differ.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ Sql = Callable[..., list[Any]]
 
 
 class Ground(NamedTuple):
-    """What a store is made on."""
+    """What a store may use."""
 
     folder: Path  # of this store alone, and empty
-    fixture: Callable[[str], Any]  # any fixture that lives for as long as the tests, by its name
+    fixture: Callable[[str], Any]  # any fixture with the scope of the session, by its name
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A store that keeps the contract."""
+    """A store that promises to keep the contract."""
 
     name: str
     make: Callable[[Ground, Clock], AbstractContextManager[Store]]
     """An empty store, open until the end."""
 
     rows: Callable[[Ground, Store], Sql] | None = None
-    """Carries out statements on the rows of a store past it; None where there are no rows that could be damaged."""
+    """Runs statements on the rows of a store behind its back; None if it has no rows that could be damaged."""
 
     damages: tuple[str, ...] = ()
-    """What its rows can become without being refused by the database (damage.py)."""
+    """The damage (damage.py) that its database does not refuse."""
 
     writes_beside_views: bool = True
-    """Whether somebody can write while a view is open; else writers wait for its end."""
+    """Whether others can write while a view is open; if not, they wait until it is closed."""
 
     def __str__(self) -> str:
         return self.name
@@ -67,7 +67,7 @@ def in_memory(ground: Ground, clock: Clock) -> AbstractContextManager[Store]:
 
 
 def in_a_file(ground: Ground, clock: Clock) -> AbstractContextManager[Store]:
-    """What survives a loss of power is no part of the contract, and slow."""
+    """Durability is no part of the contract, and makes its tests slow."""
     return opened(SqliteStore(ground.folder / "boss.db", clock=clock, durability="process"))
 
 

@@ -1,1 +1,1 @@
-"""What several stores ask of the machine they run on: the modes of files, the states of processes."""
+"""What stores ask of the machine on which they run: the modes of files, the states of processes."""

@@ -1,1 +1,1 @@
-"""The store that lives and dies with its process."""
+"""A store in memory, which ends with its process."""

@@ -1,1 +1,1 @@
-"""The store in one schema of a PostgreSQL database, for a fleet."""
+"""A store in one schema of a PostgreSQL database, for a fleet."""

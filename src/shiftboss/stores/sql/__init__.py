@@ -1,1 +1,1 @@
-"""What the stores that speak SQL share: rows, questions, the order of writes; each completes it in its own words."""
+"""What SQLite and PostgreSQL share: how values become rows, which questions are asked, the order of writes."""

@@ -1,1 +1,1 @@
-"""The store in one SQLite file, for any number of processes on one machine."""
+"""A store in one SQLite file, for any number of processes on one machine."""
