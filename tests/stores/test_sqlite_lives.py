@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import threading
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -12,9 +14,10 @@ import pytest
 from store_values import NOON, FrozenClock, a_run, a_worker
 
 from shiftboss.core.events import StoreRestored
-from shiftboss.core.lives import IDS_A_SECOND, LEAST_IDS
+from shiftboss.core.lives import IDS_A_SECOND, LEAST_IDS, Counted
 from shiftboss.core.snapshot import Change
 from shiftboss.stores.sql import codec
+from shiftboss.stores.sqlite.lives import Notes
 from shiftboss.stores.sqlite.store import SqliteStore
 
 NOON_US = codec.micros(NOON)
@@ -160,3 +163,39 @@ def test_a_new_file_in_the_place_of_an_old_one_begins_anew(path: Path):
 
     assert runs_given(opened(path), 2) == [(1, 1), (2, 2)]
     assert runs_given(opened(path), 1) == [(3, 3)]
+
+
+def test_what_is_noted_is_read_whole_or_not_at_all_and_no_file_lives_for_a_moment(path: Path):
+    """C9: who copies the folder meanwhile stumbles over nothing."""
+    folder = Path(f"{path}.nodes")
+    folder.mkdir()
+    notes, reader = Notes(path), Notes(path)
+    notes.write(Counted(9, 9, 9, 9))
+    is_over = threading.Event()
+
+    def write() -> None:
+        for number in range(10, 3000):
+            notes.write(Counted(number, number, number, number))
+        is_over.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    names, seen = set(), []
+    while not is_over.is_set():
+        names.update(os.listdir(folder))
+        seen.append(reader.read().number)
+    writer.join()
+
+    assert names == {".counted"}
+    assert reader.read() == Counted(2999, 2999, 2999, 2999)
+    whole = [number for number in seen if number]
+    assert whole == sorted(whole)
+
+
+@pytest.mark.parametrize("text", ["", "7 7 7\n", "7 7 7 00000000\n", "7 7 7 7 7", "seven", "\x00" * 80])
+def test_a_note_that_says_something_else_is_none(path: Path, text: str):
+    folder = Path(f"{path}.nodes")
+    folder.mkdir()
+    (folder / ".counted").write_text(text)
+
+    assert Notes(path).read() == Counted()

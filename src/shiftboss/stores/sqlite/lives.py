@@ -11,6 +11,7 @@ Rules of this file
 from __future__ import annotations
 
 import os
+import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from shiftboss.stores.sqlite.connection import Database
 
 NOTED_EVERY_S = 5.0
+NOTE_BYTES = 80  # three numbers of 19 digits, a checksum, blanks
 
 LIVED_AT = "SELECT at FROM event ORDER BY id DESC LIMIT 1"
 GO_ON = """
@@ -92,12 +94,13 @@ class Notes:
         self._path = Path(f"{store}.nodes") / ".counted"
 
     def read(self) -> Counted:
-        """Zeros where there are none, or none that can be read."""
+        """Zeros where there are none, or none that can be read whole: they may be written just now."""
         try:
-            number, run_id, event_id = (int(word) for word in self._path.read_text(encoding="ascii").split())
+            text, _, sum_of_it = self._path.read_text(encoding="ascii").strip().rpartition(" ")
+            number, run_id, event_id = map(int, text.split())
         except (OSError, ValueError):
             return Counted()
-        return Counted(number, number, run_id, event_id)
+        return Counted(number, number, run_id, event_id) if sum_of_it == _sum(text) else Counted()
 
     def forget(self) -> None:
         """They are of another store."""
@@ -106,15 +109,26 @@ class Notes:
 
     def write(self, counted: Counted) -> None:
         """As far as the disk lets us: who cannot write it loses nothing but a check."""
-        draft = self._path.with_name(f"{self._path.name}-{os.getpid()}-{os.urandom(4).hex()}")
+        text = f"{counted.number} {counted.run_id} {counted.event_id}"
         with suppress(OSError):
+            descriptor = self._opened()
             try:
-                descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-                try:
-                    file_modes.share_like(descriptor, self._store)
-                    os.write(descriptor, f"{counted.number} {counted.run_id} {counted.event_id}\n".encode())
-                finally:
-                    os.close(descriptor)
-                draft.replace(self._path)
+                os.write(descriptor, f"{text} {_sum(text)}".ljust(NOTE_BYTES - 1).encode() + b"\n")
             finally:
-                draft.unlink(missing_ok=True)
+                os.close(descriptor)
+
+    def _opened(self) -> int:
+        """Written in place: a file that lives for a moment is one that a copy of the folder stumbles over."""
+        with suppress(FileNotFoundError):
+            try:
+                return os.open(self._path, os.O_WRONLY | file_modes.FOLLOWS_NO_LINK)
+            except PermissionError:  # another user's, of before
+                self.forget()
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | file_modes.FOLLOWS_NO_LINK, file_modes.ALONE)
+        file_modes.share_like(descriptor, self._store)
+        return descriptor
+
+
+def _sum(text: str) -> str:
+    """Tells a note that is read while it is written."""
+    return f"{zlib.crc32(text.encode()):08x}"
