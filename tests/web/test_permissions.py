@@ -242,8 +242,10 @@ async def test_who_may_see_nothing_may_not_ask_and_asking_is_no_act(boss):
     for role, status in ((None, 403), ("metrics", 403), ("viewer", 200)):
         async with client_of(Application(boss, Mounted(lambda request, role=role: role))) as client:
             assert (await client.get(MAY, params={"worker": "pick"})).status_code == status
-    before = len(await boss.audit(AuditFilter()))
+    await boss.disable("report")  # stands behind the refusals in the engine's queue: they are stored when it is
+    before = await boss.audit(AuditFilter())
     async with limited(boss, lambda *_: False) as client:
         assert await answers(client, worker="pick") == {"pick": []}
+    await boss.enable("report")
 
-    assert len(await boss.audit(AuditFilter())) == before
+    assert [act.action for act in await boss.audit(AuditFilter())][: -len(before)] == ["enable"]
