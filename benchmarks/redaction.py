@@ -1,6 +1,6 @@
 """What does masking secrets cost, whatever the text, and does a schedule keep its time beside readers of such pages?
 
-    python benchmarks/redaction.py [--seconds 5] [--readers 4] [--only PATTERN] [--json]
+    python benchmarks/redaction.py [--seconds 30] [--readers 4] [--only PATTERN] [--json]
 
 Texts of 1 MiB, hostile, base64, prose and JSON, are masked as texts and as payloads, by names alone and with fifty
 known values; beside each stands how often this machine could copy it in lower case meanwhile.  Then a worker every
@@ -55,7 +55,19 @@ def texts() -> dict[str, str]:
         found[f"{each!r}, repeated"] = each * (SIZE // len(each))
     # A piece of every kind in each slice, so that nothing can be left out.
     every = " -v1, n=2 user@host/x 'a-b_c.d' basic bearer: token of 10:30 "
-    for each in ("lines of a log", "oauth=", "token>", "pwd", "api key=", "a", "-token a ", "https://x"):
+    for each in (
+        "lines of a log",
+        "oauth=",
+        "token>",
+        "pwd",
+        "api key=",
+        "a",
+        "-token a ",
+        "https://x",
+        "keys ",
+        "token\\n",
+        "('a', ",
+    ):
         part = PROSE + " " if each == "lines of a log" else each
         found[f"all kinds and {each!r}"] = "".join(
             part * (12_000 // len(part)) + every * (20 if part is not each else 1) for _ in range(SIZE // 12_000)
@@ -142,7 +154,7 @@ def p99(values: list[float]) -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=12.0, help="of each of the two measures of a schedule")
+    parser.add_argument("--seconds", type=float, default=30.0, help="of each of the two measures of a schedule")
     parser.add_argument("--readers", type=int, default=4)
     parser.add_argument("--only", default="", help="only texts that fit this pattern")
     parser.add_argument("--json", action="store_true")

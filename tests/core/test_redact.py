@@ -424,3 +424,31 @@ def test_a_long_text_is_worked_off_in_slices_that_hide_nothing():
         assert "AKIA" not in mask.text(text)
 
     assert len(turns) >= 60
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "pwd" * 400 + "={}",  # one word, in whose first half no name can end
+        "pwd" + "x" * 700 + "_token={}",
+        "token" + "x" * 130 + "pwdtoken={}",
+        "pwd" * 80 + "x" * 60 + "={} and more",
+        "tokens of old sessions, keys and a token : {}",
+        "api keys 'a', token's, api key = {}",
+        "user@host keyed ://x ftp://ada:{}@example.org",
+        "https://x" * 200 + " ftp://ada:{}@example.org and u@h",
+        "@" * 20 + "ftp://ada:{}@example.org" + "@" * 20,
+        "['token', ['key', ['api_key', '{}'",
+    ],
+)
+def test_what_is_passed_over_quickly_hides_no_secret(text):
+    masked = mask.text(text.format("Tr0ub4dor3"))
+
+    assert "Tr0ub4dor3" not in masked
+    assert MASK in masked
+
+
+def test_names_of_prose_are_passed_over():
+    text = "the keys of a token, 'secret', and passwords for https://x or u@h\\npwd here" * 50
+
+    assert mask.text(text) == text

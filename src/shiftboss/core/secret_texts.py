@@ -26,6 +26,7 @@ MAX_LOOKED_AT = 10_000  # likewise places of one kind that turn out to be none: 
 MAX_TOKENS = 10_000  # quotes and brackets within one value
 SEPARATOR = "\ud800"  # between texts that are looked at together; half of a pair of surrogates is in no JSON
 REACH_CHARS = 1024  # no pattern looks further than this for where a value begins
+MANY_SIGNS = 8  # @ in a slice: with more of them all of it is looked at, which then is faster
 MIN_LONE_CHARS = 20  # of what stands alone before the @ of an address: shorter ones are users
 
 Span = tuple[int, int]
@@ -55,8 +56,13 @@ _QUOTED_LINE_END = {  # or, of a header, one of its values in quotes
     "'": re.compile(r"(?P<inner>='[^'\r\n]*+')|['\r\n]|\\[rn]"),
 }
 _REST_OF_NAME = r"[a-z0-9_\xb5-\u1fff\u2c00-\ud7ff\ud801-\U0010ffff-]"  # in lower-case texts; twice as fast as [\w-]
+_IS_PAIR = rf"(?=[\w .-]{{1,{4 * MAX_NAME_CHARS}}}{_QUOTE}\s{{0,3}},\s{{0,3}}b?[\"'\\])"  # looks no further for most
 _IN_FRONT = re.compile(rf"[\w-]{{0,{MAX_NAME_CHARS}}}+")
+_NO_SIGN = r"""(?!s?(?:(?:\s|\\[nrt])\w|["'],))"""  # behind a name: a word follows, or the next of a list
+# A name ends with its word: in one of 512 letters none does within the first half, which is passed over at once.
+_LONG_WORD = rf"(?={_REST_OF_NAME}{{{REACH_CHARS // 2}}}){_REST_OF_NAME}{{{REACH_CHARS // 4}}}"
 
+_BEGIN_OF_ADDRESS = re.compile(r":\\?/\\?/")
 _ADDRESS = re.compile(
     r""":\\?/\\?/(?P<user>[^\s/?#@:"'<>\\\ud800]{0,300}+)"""
     r"""(?P<password>:[^\s/?#"'<>\\\ud800]{0,500}(?=@)|:(?!\\?/\\?/|\d{1,5}(?:[/?#\s]|$))[^\s@"'<>\ud800]{0,100}+(?=@)"""
@@ -82,13 +88,20 @@ class Assignments:
         quoted = rf"(?P<name>(?:{rest}[ .]{{1,2}}+)?[\w-]{{0,{MAX_NAME_CHARS}}}?{names.in_texts}{rest})"
         self.is_secret = names.is_secret
         self.named = tuple(
-            re.compile(rf"{part}{rest}(?![a-z0-9_-])(?P<sign>{_ASSIGNS})") for part in names.parts_in_texts
+            re.compile(rf"{_early(part)}(?:{rest}(?![a-z0-9_-]){_NO_SIGN}(?P<sign>{_ASSIGNS})|{_LONG_WORD})")
+            for part in names.parts_in_texts
         )
         self.flagged = re.compile(rf"-(?<![\w-]-)-?(?=\w){name}(?:[\"'],)?\s{{1,3}}(?!-)")
         self.paired = tuple(
-            re.compile(rf"{bracket}\s{{0,3}}+b?{_QUOTE}{quoted}{_QUOTE}\s{{0,3}},\s{{0,3}}(?=b?[\"'\\])")
+            re.compile(rf"{bracket}\s{{0,3}}+b?{_QUOTE}{_IS_PAIR}{quoted}{_QUOTE}\s{{0,3}},\s{{0,3}}(?=b?[\"'\\])")
             for bracket in (r"\[", r"\(")
         )
+
+
+def _early(part: str) -> str:
+    """*part*, told behind its first letters already where no sign follows: its dear half is asked for less often."""
+    letters = re.match(r"[a-z]+(?!\[)", part)
+    return part if letters is None else part[: letters.end()] + _NO_SIGN + part[letters.end() :]
 
 
 class AfterSigns:
@@ -146,9 +159,10 @@ class AfterSigns:
         heads: list[tuple[int, int, re.Match[str] | None]] = [(at, index, None) for index in range(len(named))]
         while heads:
             start, index, found = heads[0]
-            if found is not None and start >= self._at:
+            if found is not None and found["sign"] is not None and start >= self._at:
                 yield start, found.start("sign"), found.end(), found["mark"]
-            found = named[index].search(lowered, self._at, end) if self._at < last else None
+            from_ = self._at if found is None or found["sign"] is not None else max(self._at, found.end())
+            found = named[index].search(lowered, from_, end) if from_ < last else None
             if found is None or found.start() >= last:
                 heappop(heads)
             else:
@@ -206,9 +220,7 @@ class _Ends:
 
 def addresses(text: str, first: int, last: int, end: int) -> Iterator[Span]:
     """Passwords before the @ of an address; of one of the web all that stands there."""
-    if text.find("@", first, end) < 0 or text.find("/", first, end) < 0:
-        return
-    for found in _ADDRESS.finditer(text, first, end):
+    for found in _near_signs(text, first, last, end):
         at = found.start()
         if at >= last:
             return
@@ -221,6 +233,21 @@ def addresses(text: str, first: int, last: int, end: int) -> Iterator[Span]:
             yield found.span("user")
         else:
             yield at, at
+
+
+def _near_signs(text: str, first: int, last: int, end: int) -> Iterator[re.Match[str]]:
+    """What may be an address.  Where there are few @ it is looked for before these alone: addresses may be many."""
+    if text.count("@", first, end) > MANY_SIGNS:
+        yield from _ADDRESS.finditer(text, first, end)
+        return
+    at = first
+    while at < last and (sign_at := text.find("@", at, end)) >= 0:
+        for begin in _BEGIN_OF_ADDRESS.finditer(text, max(at, sign_at - REACH_CHARS), sign_at):
+            found = _ADDRESS.match(text, begin.start(), end) if begin.start() >= at else None
+            if found is not None:
+                at = found.end()
+                yield found
+        at = max(at, sign_at + 1)
 
 
 def bearers(text: str, lowered: str, first: int, last: int, end: int) -> Iterator[Span]:
