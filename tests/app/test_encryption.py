@@ -501,6 +501,7 @@ def test_the_file_is_one_of_sqlite_all_the_same(tmp_path: Path):
 
     with sqlite3.connect(tmp_path / "boss.db") as db:
         ((worker, key),) = db.execute("SELECT worker, key FROM run WHERE key IS NOT NULL")
+    db.close()
     assert (worker, key) == ("echo", "order-7")
 
 
