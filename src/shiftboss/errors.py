@@ -142,7 +142,7 @@ class StoreTooOld(OperatorError):
 
 
 class StoreRejected(OperatorError):
-    """The store refused a write that it should have taken (a constraint); the fact to blame is refused with it."""
+    """The store refused a write that it should have taken (a constraint); the change to blame is refused with it."""
 
 
 class Forked(OperatorError):

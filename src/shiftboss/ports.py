@@ -70,14 +70,14 @@ class Delta(NamedTuple):
 NO_DELTA = Delta()
 
 
-class Part(NamedTuple):
-    """The workers that lie in a part of a store, and those of them by whose claims others are held."""
+class Partition(NamedTuple):
+    """The workers that lie in a partition of a store, and those of them by whose claims others are held."""
 
     names: Sequence[str] = ()
     bound: Sequence[str] = ()
 
 
-Wanted = Mapping[int, Part]
+Wanted = Mapping[int, Partition]
 
 
 class Past(NamedTuple):
@@ -202,8 +202,8 @@ class Reader(Protocol):
     def changes(self, *, lanes: int = 0) -> Delta:
         """What others committed since this session's last call; everything at first or after `forget`.
 
-        In a transaction that holds some parts it may be about those alone, and about claims of bound workers alone;
-        the rest comes with a later call.
+        In a transaction that holds some partitions it may be about those alone, and about claims of bound workers
+        alone; the rest comes with a later call.
 
         With *lanes* also the lanes of the workers they changed, each queue up to that limit.
         """
@@ -327,12 +327,12 @@ class Transaction(Reader, Protocol):
 
     @property
     def held(self) -> frozenset[int] | None:
-        """The parts that it holds (core/graph.py); None: the whole store."""
+        """The partitions that it holds (core/graph.py); None: the whole store."""
         ...
 
     @property
     def number(self) -> int:
-        """Larger than that of every earlier commit which held a part of this one's: the fence of its claims."""
+        """Larger than that of every earlier commit which held a partition of this one's: the fence of its claims."""
         ...
 
     def ids(self) -> Iterator[int]:
@@ -365,14 +365,14 @@ class Session(Protocol):
     """One thread's way into the store."""
 
     @property
-    def has_parts(self) -> bool:
-        """Whether transactions of several sessions can be open at once, each with parts of the store to itself."""
+    def has_partitions(self) -> bool:
+        """Whether transactions of several sessions can be open at once, each with partitions of the store to itself."""
         ...
 
     def begin(
         self, wanted: Wanted | None = None, *, waits: bool = False, runs: int = 0
     ) -> AbstractContextManager[Transaction]:
-        """With the whole store to itself, or with those *wanted* parts that are free: `held` says which.
+        """With the whole store to itself, or with those *wanted* partitions that are free: `held` says which.
 
         None of them is waited for, but the first if it *waits*, and not for long.  A session that must read everything
         gets the whole.  *runs* is a hint like that of `expect`.

@@ -287,7 +287,7 @@ async def test_a_waiting_run_that_gives_up_and_cannot_be_read_keeps_nobody_busy(
         cycle = app.boss._engine._cycle
         for n in range(5):
             await (await app.other.trigger(n)).result(timeout=20)
-        assert cycle.mirror.next_give_up_at is None
+        assert cycle.cache.next_give_up_at is None
         assert await bad_status(app, bad.id) is Status.PENDING
 
 

@@ -13,7 +13,7 @@ from shiftboss.core.snapshot import NOTHING
 from shiftboss.core.value import replace
 
 
-def renewed(world, node, lease_s):
+def renew(world, node, lease_s):
     change, answer = fleet.renew(world, NOON, node=node, lease_s=lease_s)
     world.apply(change)
     assert world.nodes[node.id] == answer
@@ -36,7 +36,7 @@ class TestLease:
     def test_a_renewal_extends_it_and_holds_on(self):
         node = a_node(lease_until_s=130.0, held_since_s=100.0)
 
-        after_it = renewed(a_snapshot(nodes=[node]), node, 110.0)
+        after_it = renew(a_snapshot(nodes=[node]), node, 110.0)
 
         assert (after_it.lease_until_s, after_it.held_since_s) == (140.0, 100.0)
 
@@ -44,21 +44,21 @@ class TestLease:
         """C4"""
         node = a_node(lease_until_s=130.0, held_since_s=100.0)
 
-        assert renewed(a_snapshot(nodes=[node]), node, 131.0).held_since_s == 131.0
+        assert renew(a_snapshot(nodes=[node]), node, 131.0).held_since_s == 131.0
 
     def test_after_a_rescue_or_a_reboot_it_is_held_anew(self):
         """C4"""
         node = a_node(held_since_s=100.0)
 
-        assert renewed(a_snapshot(nodes=[a_node("n2")]), node, 110.0).held_since_s == 110.0
-        assert renewed(a_snapshot(nodes=[replace(node, boot="boot-0")]), node, 110.0).held_since_s == 110.0
+        assert renew(a_snapshot(nodes=[a_node("n2")]), node, 110.0).held_since_s == 110.0
+        assert renew(a_snapshot(nodes=[replace(node, boot="boot-0")]), node, 110.0).held_since_s == 110.0
 
     def test_a_node_that_was_told_to_drain_keeps_that(self):
         """G1"""
         node = a_node()
         world = a_snapshot(nodes=[replace(node, mode=NodeMode.DRAINING)])
 
-        assert renewed(world, node, 110.0).mode is NodeMode.DRAINING
+        assert renew(world, node, 110.0).mode is NodeMode.DRAINING
 
     @pytest.mark.parametrize(
         ("boot", "lease_s", "live"),

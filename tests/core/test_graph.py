@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from builders import a_definition
 
-from shiftboss.core.graph import Relations, check, find_cycle, part_of
+from shiftboss.core.graph import Relations, check, find_cycle, partition_of
 from shiftboss.errors import ConfigurationError, CycleError
 
 
@@ -187,10 +187,10 @@ class TestCheck:
         assert len(find_cycle({**chain, "5000": ["0"]})) == 5002
 
 
-def test_a_component_lies_in_one_part_and_every_version_puts_it_into_the_same():
+def test_a_component_lies_in_one_partition_and_every_version_puts_it_into_the_same():
     """Nodes of several versions lock the same: these numbers never change without the schema of the stores."""
     found = relations(a_definition("mail"), a_definition("backup", blocks=("archive",)), a_definition("archive"))
 
-    assert (part_of("mail"), part_of("archive"), part_of("ünï")) == (8, 28, 42)
-    assert found.parts == {"mail": 8, "archive": 28, "backup": 28}
-    assert {name: part for part, names in found.in_part.items() for name in names} == found.parts
+    assert (partition_of("mail"), partition_of("archive"), partition_of("ünï")) == (8, 28, 42)
+    assert found.partitions == {"mail": 8, "archive": 28, "backup": 28}
+    assert {name: partition for partition, names in found.in_partition.items() for name in names} == found.partitions

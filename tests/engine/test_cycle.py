@@ -9,8 +9,8 @@ from shiftboss.core.fleet import Processes
 from shiftboss.core.model import Status
 from shiftboss.core.schedule import Every
 from shiftboss.core.worker import Definition, Mode, Start
-from shiftboss.engine.fact import disabled
-from shiftboss.engine.membership import renewed
+from shiftboss.engine.membership import renew
+from shiftboss.engine.mutation import disable
 from shiftboss.errors import StoreRejected, StoreUnavailable, UnknownWorker
 from shiftboss.stores.memory.store import MemoryStore
 from shiftboss.testing.clock import VirtualClock
@@ -26,8 +26,8 @@ def commits(store: MemoryStore) -> int:
 def test_a_trigger_that_can_start_is_stored_already_claimed():
     """W1: its answer and its start come from one commit."""
     world = World(MAIL)
-    fact, answer = world.trigger("mail")
-    turn = world.turn(fact)
+    mutation, answer = world.trigger("mail")
+    turn = world.turn(mutation)
 
     assert [s.run.id for s in turn.starts] == [answer.value.id]
     with world.session.read() as reader:
@@ -62,8 +62,8 @@ def test_a_neighbours_commit_is_seen_and_costs_no_lock_either():
     one = World(MAIL, store=store, clock=clock, name="one")
     two = World(MAIL, store=store, clock=clock, name="two")
     one.turn()
-    fact, _ = two.trigger("mail")
-    two.turn(fact)
+    mutation, _ = two.trigger("mail")
+    two.turn(mutation)
     before = commits(store)
     turn = one.turn()
 
@@ -73,7 +73,7 @@ def test_a_neighbours_commit_is_seen_and_costs_no_lock_either():
 
 
 def test_a_failed_commit_changes_nothing_and_the_next_turn_knows_everything_again(monkeypatch):
-    """H5: what was applied to the mirror for a commit that failed is forgotten."""
+    """H5: what was applied to the snapshot cache for a commit that failed is forgotten."""
     world = World(MAIL, TICK)
     begin = world.session.begin
 
@@ -81,9 +81,9 @@ def test_a_failed_commit_changes_nothing_and_the_next_turn_knows_everything_agai
         raise StoreUnavailable("away")
 
     monkeypatch.setattr(world.session, "begin", broken)
-    fact, _ = world.trigger("mail")
+    mutation, _ = world.trigger("mail")
     with pytest.raises(StoreUnavailable):
-        world.cycle.turn([fact])
+        world.cycle.turn([mutation])
     monkeypatch.setattr(world.session, "begin", begin)
     turn = world.turn(*(world.done(start) for start in world.first.starts))
 
@@ -94,16 +94,16 @@ def test_a_failed_commit_changes_nothing_and_the_next_turn_knows_everything_agai
 
 def test_a_batch_that_the_store_rejects_is_halved_until_the_fact_to_blame_stands_alone(monkeypatch):
     world = World(MAIL)
-    facts, answers = zip(*(world.trigger("mail", by=str(n)) for n in range(7)), strict=True)
+    mutations, answers = zip(*(world.trigger("mail", by=str(n)) for n in range(7)), strict=True)
     write_turn = world.cycle._write_turn
 
     def poisoned(batch, dead, *, whole):
-        if any(fact is facts[4] for fact in batch):
+        if any(mutation is mutations[4] for mutation in batch):
             raise StoreRejected("a constraint")
         return write_turn(batch, dead, whole=whole)
 
     monkeypatch.setattr(world.cycle, "_write_turn", poisoned)
-    turn = world.turn(*facts)
+    turn = world.turn(*mutations)
 
     assert [n for n, answer in enumerate(answers) if isinstance(answer.error, StoreRejected)] == [4]
     assert [n for n, answer in enumerate(answers) if answer.value is not None] == [0, 1, 2, 3, 5, 6]
@@ -132,8 +132,8 @@ def test_the_agenda_knows_the_next_instant_so_that_nobody_polls():
 def test_a_stale_report_changes_nothing():
     """C5"""
     world = World(MAIL)
-    fact, answer = world.trigger("mail")
-    (start,) = world.turn(fact).starts
+    mutation, answer = world.trigger("mail")
+    (start,) = world.turn(mutation).starts
     world.turn(world.done(start))
     turn = world.turn(world.done(start))
 
@@ -148,8 +148,8 @@ def test_runs_of_a_dead_node_start_elsewhere_at_once():
     store = MemoryStore(clock=clock)
     one = World(MAIL, store=store, clock=clock, name="one")
     two = World(MAIL, store=store, clock=clock, name="two")
-    fact, answer = one.trigger("mail")
-    one.turn(fact)
+    mutation, answer = one.trigger("mail")
+    one.turn(mutation)
     turn = two.turn(processes=Processes(dead=frozenset({"one"})))
 
     assert [start.run.id for start in turn.starts] == [answer.value.id]
@@ -162,13 +162,13 @@ def test_nobody_is_taken_for_dead_who_could_not_renew_while_the_clock_was_follow
     store = MemoryStore(clock=clock)
     one = World(MAIL, store=store, clock=clock, name="one")
     two = World(Definition(name="other"), store=store, clock=clock, name="two")
-    fact, answer = one.trigger("mail")
-    one.turn(fact)
+    mutation, answer = one.trigger("mail")
+    one.turn(mutation)
     for world, at_s in ((one, 29), (two, 30)):
         clock.advance(at_s - clock.elapsed_s())
-        world.turn(renewed(world.node, clock))
+        world.turn(renew(world.node, clock))
     clock.advance(9)
-    two.turn(renewed(two.node, clock))
+    two.turn(renew(two.node, clock))
     real = store.tables.shift_waiting
 
     def slowly(*args, **options):
@@ -187,11 +187,11 @@ def test_nobody_is_taken_for_dead_who_could_not_renew_while_the_clock_was_follow
 def test_a_million_waiting_runs_of_a_disabled_worker_are_not_read():
     """The lane is looked at once, as a prefix; here a few thousand stand for the million."""
     world = World(MAIL, Definition(name="other"))
-    world.turn(disabled("mail", by="me", reason="", answer=Kept()))
+    world.turn(disable("mail", by="me", reason="", answer=Kept()))
     for _ in range(12):
         world.turn(*(world.trigger("mail", force=True, delay_s=3600.0)[0] for _ in range(1000)))
-    fact, answer = world.trigger("other")
-    turn = world.turn(fact)
+    mutation, answer = world.trigger("other")
+    turn = world.turn(mutation)
 
     assert [start.run.id for start in turn.starts] == [answer.value.id]
     assert "mail" not in world.cycle.snapshot.lanes or len(world.cycle.snapshot.lanes["mail"]) <= 10_000

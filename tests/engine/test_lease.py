@@ -11,7 +11,7 @@ from shiftboss.core.fleet import Processes
 from shiftboss.core.model import Status
 from shiftboss.core.worker import Definition
 from shiftboss.engine.lease import Lease, Watch
-from shiftboss.engine.membership import renewed
+from shiftboss.engine.membership import renew
 from shiftboss.stores.memory.store import MemoryStore
 from shiftboss.testing.clock import US, VirtualClock
 
@@ -66,11 +66,11 @@ def test_the_reports_of_a_node_that_was_rescued_are_void():
     store = MemoryStore(clock=clock)
     paused = World(MAIL, store=store, clock=clock, name="paused")
     other = World(MAIL, store=store, clock=clock, name="other")
-    fact, answer = paused.trigger("mail")
-    (start,) = paused.turn(fact).starts
+    mutation, answer = paused.trigger("mail")
+    (start,) = paused.turn(mutation).starts
     for _ in range(4):
         clock.advance(10)
-        other.turn(renewed(other.node, clock))
+        other.turn(renew(other.node, clock))
     (again,) = other.turn(processes=Processes()).starts
     late = paused.turn(paused.done(start))
 
@@ -88,8 +88,8 @@ def test_nobody_is_rescued_from_before_the_grace_and_before_the_rescuer_has_sett
     clock = VirtualClock()
     store = MemoryStore(clock=clock)
     silent = World(MAIL, store=store, clock=clock, name="silent")
-    fact, _ = silent.trigger("mail")
-    silent.turn(fact)
+    mutation, _ = silent.trigger("mail")
+    silent.turn(mutation)
     clock.advance(31)
     fresh = World(MAIL, store=store, clock=clock, name="fresh")
 
@@ -99,7 +99,7 @@ def test_nobody_is_rescued_from_before_the_grace_and_before_the_rescuer_has_sett
     )  # the lease ended 6 s ago, but "fresh" has not held its own for 30 s
     for _ in range(3):
         clock.advance(9)
-        fresh.turn(renewed(fresh.node, clock))
+        fresh.turn(renew(fresh.node, clock))
     assert len(fresh.turn(processes=Processes()).starts) == 1
 
 

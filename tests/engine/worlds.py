@@ -9,9 +9,10 @@ from shiftboss.core.control import Request
 from shiftboss.core.model import Node, Report, Succeeded
 from shiftboss.core.reconcile import declare
 from shiftboss.core.worker import Definition
+from shiftboss.engine import mutation
 from shiftboss.engine.cycle import Cycle, Launchable, Turn
 from shiftboss.engine.declaring import Declaring, declaring_node
-from shiftboss.engine.fact import Fact, Needs, reported, triggered
+from shiftboss.engine.mutation import Mutation, Needs
 from shiftboss.stores.memory.store import MemoryStore
 from shiftboss.testing.clock import VirtualClock
 
@@ -68,24 +69,26 @@ class World:
         answer = Kept()
         names = tuple(d.name for d in definitions)
         self.tell(
-            self.cycle.turn([Fact(partial(declare, definitions=definitions, resources={}), Needs(lanes=names), answer)])
+            self.cycle.turn(
+                [Mutation(partial(declare, definitions=definitions, resources={}), Needs(lanes=names), answer)]
+            )
         )
         if answer.error is not None:
             raise answer.error
 
     def tell(self, turn: Turn) -> Turn:
-        for answer, value, error in turn.answers:
+        for answer, value, error in turn.replies:
             answer.resolve(value) if error is None else answer.reject(error)
         return turn
 
-    def turn(self, *facts: Fact, **options: Any) -> Turn:
-        return self.tell(self.cycle.turn(list(facts), **options))
+    def turn(self, *mutations: Mutation, **options: Any) -> Turn:
+        return self.tell(self.cycle.turn(list(mutations), **options))
 
-    def trigger(self, name: str, **fields: Any) -> tuple[Fact, Kept]:
+    def trigger(self, name: str, **fields: Any) -> tuple[Mutation, Kept]:
         answer = Kept()
-        return triggered(Request(worker=name, **fields), answer), answer
+        return mutation.trigger(Request(worker=name, **fields), answer), answer
 
-    def done(self, start: Launchable, outcome: Any = None) -> Fact:
+    def done(self, start: Launchable, outcome: Any = None) -> Mutation:
         run = start.run
         assert run.claim is not None
-        return reported(Report(run.id, self.node.id, run.claim.fence, outcome or Succeeded(), 0.1))
+        return mutation.report(Report(run.id, self.node.id, run.claim.fence, outcome or Succeeded(), 0.1))

@@ -1,7 +1,7 @@
 """Small systems by chance: workers with relations, a fleet with faults, people who interfere; all of one seed.
 
 `play(seed)` runs one through the real rules and returns what was seen.  To look at a seed that failed (behind a colon:
-the share of the store's parts that others hold):
+the share of the store's partitions that others hold):
 
     .venv/bin/python tests/properties/systems.py 1234 1235:0.4
 """
@@ -23,8 +23,8 @@ from shiftboss.core.policy import BreakerPolicy, Priority, Rate, RetryPolicy
 from shiftboss.core.schedule import Cron, Every
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition, Misfire, Mode, OnFailure, Start, Upstream
-from shiftboss.engine import fact
-from shiftboss.engine.membership import shedding
+from shiftboss.engine import mutation
+from shiftboss.engine.membership import shed
 from shiftboss.errors import CallerError, WorkerDisabled
 from shiftboss.ports import Launch
 from shiftboss.testing.bodies import SUCCESS, Plan, crashed, failed
@@ -188,7 +188,7 @@ class Play:
     sim: Simulator
     bodies: RandomBodies
     rng: random.Random
-    parts_held: float | None = None
+    partitions_held: float | None = None
     accepted: set[int] = field(default_factory=set)  # runs whose trigger was answered
     log: list[str] = field(default_factory=list)
     spoils: float = 0.0
@@ -220,17 +220,17 @@ def play(
     seed: int,
     *,
     system: System | None = None,
-    parts_held: float | None = None,
+    partitions_held: float | None = None,
     spoils: float = 0.0,
     freezes: float = 0.0,
     restarts: float = 0.0,
 ) -> Play:
     """Run one system: a time with faults, then one without, at whose end nothing may be left over.
 
-    With *parts_held* as on a store that many use at once: each part is somebody else's with that probability.  With
-    *spoils* the row of a waiting run becomes one that nobody can read, with that probability after each happening (W8);
-    with *freezes* a body freezes its node likewise (C4); with *restarts* there are deploys, and old code starts again
-    (M7).
+    With *partitions_held* as on a store that many use at once: each partition is somebody else's with that probability.
+    With *spoils* the row of a waiting run becomes one that nobody can read, with that probability after each happening
+    (W8); with *freezes* a body freezes its node likewise (C4); with *restarts* there are deploys, and old code starts
+    again (M7).
     """
     rng = random.Random(seed)
     system = system or random_system(rng)
@@ -241,9 +241,9 @@ def play(
         leaps=system.leaps,
         bell_s=rng.choice((0.0, 0.02)),
         bells_lost=0.1 if "bells" in system.faults else 0.0,
-        parts_held=parts_held,
+        partitions_held=partitions_held,
     )
-    played = Play(seed, system, sim, bodies, rng, parts_held, spoils=spoils, freezes=freezes, restarts=restarts)
+    played = Play(seed, system, sim, bodies, rng, partitions_held, spoils=spoils, freezes=freezes, restarts=restarts)
     played.chance_of_spoiling, played.chance_of_freezing = random.Random(seed), random.Random(seed)
     played.chance_of_restarts = random.Random(seed)
     watch = Watch(sim)
@@ -284,7 +284,7 @@ def _run(played: Play, seconds: float, *, max_steps: int) -> None:
 def _freeze(played: Play) -> None:
     """A body freezes its node; some of these are killed meanwhile, some stopped."""
     rng, sim = played.chance_of_freezing, played.sim
-    busy = [node for node in sim.up if len(node.flights)]
+    busy = [node for node in sim.up if len(node.running)]
     if not busy or rng.random() >= played.freezes:
         return
     node, seconds = rng.choice(busy), rng.choice((20.0, 50.0, 80.0, 150.0, 400.0))
@@ -347,7 +347,7 @@ def _heal(played: Play) -> None:
     sim.on_commit = lambda told: None
     if sim.history.sealed:
         places = tuple(("run", str(run_id)) for run_id in sim.history.sealed)
-        sim.ask(partial(fact.set_aside, places, clock=sim.clock, by="test", note=""))
+        sim.ask(partial(mutation.set_aside, places, clock=sim.clock, by="test", note=""))
     for node in sim.nodes:
         node.session.is_cut, node.session.loss = False, None
         sim.resume(node)
@@ -357,9 +357,9 @@ def _heal(played: Play) -> None:
     if not sim.up:
         add_node(played, _newest(played))
     for node in sim.up:
-        sim.ask_at(node, lambda answer, node=node: shedding(node.id, Shed.NOTHING, ""))
+        sim.ask_at(node, lambda answer, node=node: shed(node.id, Shed.NOTHING, ""))
     for name in sim.history.workers:
-        sim.ask(partial(fact.enabled, name, by="test"))
+        sim.ask(partial(mutation.enable, name, by="test"))
         if sim.history.workers[name].definition.mode is Mode.TRIGGERED:
             _trigger(played, name, plain=True)
 
@@ -400,10 +400,10 @@ def _trigger(played: Play, name: str, *, plain: bool = False) -> None:
     played.log.append(f"{sim.clock.now():%H:%M:%S.%f} trigger {request}")
     node = rng.choice(sim.up) if sim.up and rng.random() < 0.7 else None
     if node is not None:
-        sim.ask_at(node, lambda answer: fact.triggered(request, _Noted(played, answer)))
+        sim.ask_at(node, lambda answer: mutation.trigger(request, _Noted(played, answer)))
         return
     try:
-        played.accepted.add(sim.ask(partial(fact.triggered, request)).id)
+        played.accepted.add(sim.ask(partial(mutation.trigger, request)).id)
     except CallerError as error:
         played.refused(error)
 
@@ -493,16 +493,16 @@ def _interfere(played: Play) -> None:
     unfinished = sorted(run_id for runs in sim.history.unfinished.values() for run_id in runs)
     dead = sorted(run.id for run in sim.history.runs.values() if run.status is Status.DEAD)
     acts: list[tuple[str, Any]] = [
-        (f"disable {name}", partial(fact.disabled, name, by="test", reason="")),
-        (f"enable {name}", partial(fact.enabled, name, by="test")),
-        (f"enable {name}", partial(fact.enabled, name, by="test")),
+        (f"disable {name}", partial(mutation.disable, name, by="test", reason="")),
+        (f"enable {name}", partial(mutation.enable, name, by="test")),
+        (f"enable {name}", partial(mutation.enable, name, by="test")),
     ]
     if unfinished:
         run_id = rng.choice(unfinished)
-        acts += [(f"cancel {run_id}", partial(fact.cancelled, run_id, by="test", reason=""))] * 2
+        acts += [(f"cancel {run_id}", partial(mutation.cancel, run_id, by="test", reason=""))] * 2
     if dead:
         run_id = rng.choice(dead)
-        acts.append((f"replay {run_id}", partial(fact.replayed, run_id, by="test", delay_s=rng.choice((0.0, 5.0)))))
+        acts.append((f"replay {run_id}", partial(mutation.replay, run_id, by="test", delay_s=rng.choice((0.0, 5.0)))))
     said, make = rng.choice(acts)
     _note(played, said)
     if sim.up and rng.random() < 0.5:
@@ -515,7 +515,7 @@ def _shed(played: Play) -> None:
     if played.sim.up:
         node, level = played.rng.choice(played.sim.up), played.rng.choice(list(Shed))
         _note(played, f"{node.id} sheds {level}")
-        node.put(shedding(node.id, level, "simulated"))
+        node.put(shed(node.id, level, "simulated"))
 
 
 def _deploy(played: Play) -> None:
@@ -562,7 +562,7 @@ def report(played: Play, *, log: int = 60) -> str:
     """What somebody needs who looks at a seed that failed."""
     lines = [f"seed {played.seed}: {len(played.violations)} violations", str(played.system), "", *played.log[-log:], ""]
     lines += [str(violation) for violation in played.violations[:10]]
-    held = "" if played.parts_held is None else f":{played.parts_held:g}"
+    held = "" if played.partitions_held is None else f":{played.partitions_held:g}"
     lines.append(f"reproduce: .venv/bin/python tests/properties/systems.py {played.seed}{held}")
     return "\n".join(lines)
 
@@ -570,4 +570,4 @@ def report(played: Play, *, log: int = 60) -> str:
 if __name__ == "__main__":
     for argument in sys.argv[1:]:
         seed, _, held = argument.partition(":")
-        print(report(play(int(seed), parts_held=float(held) if held else None)))
+        print(report(play(int(seed), partitions_held=float(held) if held else None)))

@@ -15,8 +15,8 @@ from shiftboss.core.policy import BreakerPolicy, Priority, Rate, RetryPolicy
 from shiftboss.core.schedule import Cron, Every
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition, Misfire, Mode, OnFailure, Start, Upstream
-from shiftboss.engine import fact
-from shiftboss.engine.membership import shedding
+from shiftboss.engine import mutation
+from shiftboss.engine.membership import shed
 from shiftboss.ports import Launch
 from shiftboss.testing.bodies import SUCCESS, Plan, failed
 from shiftboss.testing.simulator import Simulator
@@ -53,7 +53,7 @@ def simulate(*definitions: Definition, slots: int = 10, nodes: int = 1, leaps: b
 
 
 def trigger(sim: Simulator, worker: str, **options: Any) -> int:
-    run: Run = sim.ask(partial(fact.triggered, Request(worker, **options)))
+    run: Run = sim.ask(partial(mutation.trigger, Request(worker, **options)))
     return run.id
 
 
@@ -75,7 +75,7 @@ def statuses(sim: Simulator, *runs: int) -> Sequence[Status]:
 def test_forced_runs_have_their_priorities_as_well():
     """P2"""
     sim = simulate(Definition("a"), slots=1)
-    sim.ask(partial(fact.disabled, "a", by="test", reason=""))
+    sim.ask(partial(mutation.disable, "a", by="test", reason=""))
     ids = [trigger(sim, "a", force=True, priority=p) for p in (Priority.NORMAL, Priority.LOW, Priority.CRITICAL)]
     sim.run_for(10)
 
@@ -102,13 +102,13 @@ def test_what_was_held_back_starts_when_the_node_is_well_again():
     """H4"""
     sim = simulate(Definition("a", priority=Priority.LOW))
     (node,) = sim.nodes
-    node.put(shedding(node.id, Shed.LOW, "memory"))
+    node.put(shed(node.id, Shed.LOW, "memory"))
     run = trigger(sim, "a")
     sim.run_for(60)
 
     assert statuses(sim, run) == [Status.PENDING]
 
-    node.put(shedding(node.id, Shed.NOTHING, ""))
+    node.put(shed(node.id, Shed.NOTHING, ""))
     sim.run_for(2)
 
     assert statuses(sim, run) == [Status.SUCCEEDED]
@@ -206,7 +206,7 @@ def test_a_run_that_comes_back_to_its_node_can_be_cancelled_again():
     assert statuses(sim, run) == [Status.RUNNING]
     assert sim.history.runs[run].interruptions == 1
 
-    sim.ask(partial(fact.cancelled, run, by="test", reason=""))
+    sim.ask(partial(mutation.cancel, run, by="test", reason=""))
     sim.run_for(40)
 
     assert statuses(sim, run) == [Status.CANCELLED]
@@ -245,7 +245,7 @@ def test_a_bucket_is_not_empty_for_an_hour(somebody_looks):
     sim.step_wall(-HOUR_S)
     if not somebody_looks:
         sim.add_node([a])
-    answer = sim.ask_at(sim.up[0], partial(fact.triggered, Request("a")))
+    answer = sim.ask_at(sim.up[0], partial(mutation.trigger, Request("a")))
     sim.run_for(15)
 
     assert statuses(sim, answer.get().id) == [Status.SUCCEEDED]
@@ -303,7 +303,7 @@ def test_an_interval_whose_row_was_unreadable_while_the_clock_was_set_goes_on_wh
     sim.run_for(240)
     sim.step_wall(-30.0)
     sim.run_for(10)
-    sim.ask(partial(fact.set_aside, (("run", str(waiting.id)),), clock=sim.clock, by="ada", note=""))
+    sim.ask(partial(mutation.set_aside, (("run", str(waiting.id)),), clock=sim.clock, by="ada", note=""))
     before = len(started(sim, "a"))
     sim.run_for(60)
 

@@ -33,13 +33,13 @@ from shiftboss.core.policy import RetryPolicy
 from shiftboss.core.snapshot import NOTHING
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition
-from shiftboss.engine import agenda, clock_watch, cycle, declaring, flight, lease, mirror, neighbours
+from shiftboss.engine import agenda, clock_watch, cycle, declaring, lease, neighbours, running, snapshot_cache
 from shiftboss.errors import ShiftbossError
 from shiftboss.stores.memory import tables
 from shiftboss.testing import bodies
 
 SEEDS = (1_039, *range(90_090, 90_150), *range(60))  # each mistake shows in one of them; the rarest in one of hundreds
-PARTS_SEEDS = range(80_100, 80_300)
+PARTITIONS_SEEDS = range(80_100, 80_300)
 DEPLOY_SEEDS = range(60)
 # Where a mistake that shows late was seen the last time: played first.  What is out of date here costs time only.
 SEEN_IN = {
@@ -56,7 +56,7 @@ SEEN_IN = {
     "zombies_only_interrupted": 90_106,
     "retries_not_shifted": 90_113,
     "what_ran_comes_again": 90_141,
-    "parts_not_heeded": 80_108,
+    "partitions_not_heeded": 80_108,
     "news_of_others_forgotten": 80_217,
 }
 
@@ -232,7 +232,7 @@ def trust_without_end(patch: pytest.MonkeyPatch) -> None:
 
 
 def claims_left_lying(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(flight.Flights, "_hand_back", nothing)
+    patch.setattr(running.RunningAttempts, "_hand_back", nothing)
 
 
 def a_look_forgotten(patch: pytest.MonkeyPatch) -> None:
@@ -250,17 +250,17 @@ def relations_of_yesterday(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(snapshot.Snapshot, "rebuild", lambda self: None if self.relations.members else real(self))
 
 
-def parts_not_heeded(patch: pytest.MonkeyPatch) -> None:
+def partitions_not_heeded(patch: pytest.MonkeyPatch) -> None:
     real = cycle.Cycle._lanes_to_look_at
     patch.setattr(cycle.Cycle, "_lanes_to_look_at", lambda self, held=None: real(self))
 
 
-def news_of_parts_forgotten(patch: pytest.MonkeyPatch) -> None:
+def news_of_partitions_forgotten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(cycle.Cycle, "_waiting_elsewhere", lambda self, held: set())
 
 
 def news_of_others_forgotten(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(mirror.Mirror, "is_behind", property(lambda self: False, nothing), raising=False)
+    patch.setattr(snapshot_cache.SnapshotCache, "is_behind", property(lambda self: False, nothing), raising=False)
 
 
 def retries_not_shifted(patch: pytest.MonkeyPatch) -> None:
@@ -298,7 +298,7 @@ def every_node_shifts(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(clock_watch.ClockWatch, "saw", saw)
 
 
-WITH_PARTS: tuple[Plant, ...] = (parts_not_heeded, news_of_parts_forgotten, news_of_others_forgotten)
+WITH_PARTITIONS: tuple[Plant, ...] = (partitions_not_heeded, news_of_partitions_forgotten, news_of_others_forgotten)
 
 
 def held_by_nothing_unreadable(patch: pytest.MonkeyPatch) -> None:
@@ -476,20 +476,20 @@ def test_a_mistake_about_deploys_is_noticed(plant, monkeypatch):
     assert "M7" in rules
 
 
-@pytest.mark.parametrize("plant", WITH_PARTS, ids=lambda plant: plant.__name__)
-def test_a_mistake_with_parts_is_noticed(plant, monkeypatch):
+@pytest.mark.parametrize("plant", WITH_PARTITIONS, ids=lambda plant: plant.__name__)
+def test_a_mistake_with_partitions_is_noticed(plant, monkeypatch):
     plant(monkeypatch)
 
-    assert any(goes_wrong(seed, parts_held=0.5) for seed in beginning_with(plant, PARTS_SEEDS))
+    assert any(goes_wrong(seed, partitions_held=0.5) for seed in beginning_with(plant, PARTITIONS_SEEDS))
 
 
 def beginning_with(plant: Plant, seeds: Iterable[int]) -> Iterable[int]:
     return (SEEN_IN[plant.__name__], *seeds) if plant.__name__ in SEEN_IN else seeds
 
 
-def goes_wrong(seed: int, *, parts_held: float | None = None, spoils: float = 0.0, freezes: float = 0.0) -> bool:
+def goes_wrong(seed: int, *, partitions_held: float | None = None, spoils: float = 0.0, freezes: float = 0.0) -> bool:
     try:
-        return bool(play(seed, parts_held=parts_held, spoils=spoils, freezes=freezes).violations)
+        return bool(play(seed, partitions_held=partitions_held, spoils=spoils, freezes=freezes).violations)
     except (ShiftbossError, AssertionError, KeyError):
         return True  # the walls of the store, or the checker's own bookkeeping, noticed it first
 

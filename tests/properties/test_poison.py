@@ -20,7 +20,7 @@ from shiftboss.core.control import Request
 from shiftboss.core.model import Cause, Status
 from shiftboss.core.policy import Priority, RetryPolicy
 from shiftboss.core.worker import Definition, Mode
-from shiftboss.engine import fact
+from shiftboss.engine import mutation
 from shiftboss.ports import Launch
 from shiftboss.testing.bodies import Plan
 from shiftboss.testing.node import SimNode, State
@@ -74,7 +74,7 @@ class World:
             self.sim.after(self.rng.uniform(0.1, 3.0), self.begin_node)
 
     def trigger(self, name: str) -> int:
-        run_id: int = self.sim.ask(partial(fact.triggered, Request(name))).id
+        run_id: int = self.sim.ask(partial(mutation.trigger, Request(name))).id
         return run_id
 
     def plan(self, launch: Launch) -> Plan:

@@ -12,8 +12,8 @@ from shiftboss.core import lives
 from shiftboss.core.control import Request
 from shiftboss.core.schedule import Every
 from shiftboss.core.worker import Definition, Mode
-from shiftboss.engine import fact
-from shiftboss.engine.flight import Flights
+from shiftboss.engine import mutation
+from shiftboss.engine.running import RunningAttempts
 from shiftboss.errors import UnknownWorker
 from shiftboss.stores.memory import store
 from shiftboss.testing.bodies import Plan
@@ -38,7 +38,7 @@ def play(*, all_down: bool, seed: int = 0, set_clock_s: float = 0.0) -> Simulato
 
     def trigger(worker: str) -> None:
         with suppress(UnknownWorker):  # what nobody declares again: the judge is the one to say so
-            sim.ask(partial(fact.triggered, Request(worker=worker)))
+            sim.ask(partial(mutation.trigger, Request(worker=worker)))
 
     trigger("job")
     sim.run_for(25)
@@ -103,7 +103,7 @@ def nobody_declares_again(patch: pytest.MonkeyPatch) -> None:
 
 
 def what_waits_is_started(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Flights, "_orphan", lambda self, launch: None)
+    patch.setattr(RunningAttempts, "_orphan", lambda self, launch: None)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from shiftboss.core.policy import BreakerPolicy, Priority, Rate, RetryPolicy
 from shiftboss.core.schedule import Every
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition, Mode, OnFailure, Upstream
-from shiftboss.engine import fact
+from shiftboss.engine import mutation
 from shiftboss.ports import Launch
 from shiftboss.testing.bodies import SUCCESS, Plan, failed
 from shiftboss.testing.liveness import Watch
@@ -120,7 +120,7 @@ def happen(
         case "trigger":
             bodies.said[happening.to] = happening
             request = Request(happening.to, priority=Priority.HIGH if happening.fails else None, force=True)
-            accepted.add(sim.ask(partial(fact.triggered, request)).id)
+            accepted.add(sim.ask(partial(mutation.trigger, request)).id)
         case "add a node":
             sim.add_node(world, resources={"disk": 2}, slots=3)
         case _ if sim.up:

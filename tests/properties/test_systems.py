@@ -13,7 +13,12 @@ GROUPS = 20
 SYSTEMS = 2000  # about five a second
 ALWAYS = 4  # groups that every run of the tests plays
 FIRST = 60_000
-PARTS_HELD = (None, None, 0.0, 0.4)  # half of them on a store of one lock, half on one whose parts others hold at times
+PARTITIONS_HELD = (
+    None,
+    None,
+    0.0,
+    0.4,
+)  # half of them on a store of one lock, half on one whose partitions others hold at times
 
 
 @pytest.mark.parametrize(
@@ -29,7 +34,7 @@ def test_no_promise_is_broken_in_systems_made_up_at_random(group):
     first = FIRST + group * count
     failed = []
     for seed in range(first, first + count):
-        played = play(seed, parts_held=PARTS_HELD[seed % len(PARTS_HELD)])
+        played = play(seed, partitions_held=PARTITIONS_HELD[seed % len(PARTITIONS_HELD)])
         if played.violations:
             failed.append(report(played))
 
@@ -40,7 +45,7 @@ def test_no_promise_is_broken_beside_rows_that_cannot_be_read():
     """W8, A5: what could meet one is held, everything else goes on; at the end they are set aside."""
     failed, aside = [], 0
     for seed in range(60):
-        played = play(seed, parts_held=PARTS_HELD[seed % len(PARTS_HELD)], spoils=0.3)
+        played = play(seed, partitions_held=PARTITIONS_HELD[seed % len(PARTITIONS_HELD)], spoils=0.3)
         aside += len(played.sim.history.aside)
         if played.violations:
             failed.append(report(played))
@@ -53,7 +58,7 @@ def test_no_promise_is_broken_where_bodies_freeze_their_nodes():
     """C4: within its limit nobody takes its runs, past it, or when it is killed or stopped, somebody does."""
     failed, freezes = [], 0
     for seed in range(20):
-        played = play(seed, parts_held=PARTS_HELD[seed % len(PARTS_HELD)], freezes=0.3)
+        played = play(seed, partitions_held=PARTITIONS_HELD[seed % len(PARTITIONS_HELD)], freezes=0.3)
         freezes += sum(" freeze " in line for line in played.log)
         if played.violations:
             failed.append(report(played))
@@ -66,7 +71,7 @@ def test_what_the_newest_code_declares_holds_whatever_is_killed_and_starts_again
     """M7: code of several deploys lives beside each other for long, and none of it wins by starting again."""
     failed, beside = [], 0
     for seed in range(20):
-        played = play(seed, parts_held=PARTS_HELD[seed % len(PARTS_HELD)], restarts=0.2)
+        played = play(seed, partitions_held=PARTITIONS_HELD[seed % len(PARTITIONS_HELD)], restarts=0.2)
         beside += played.marks["declared otherwise"]
         if played.violations:
             failed.append(report(played))

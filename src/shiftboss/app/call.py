@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any
 
-from shiftboss.engine.fact import Answer, LoopAnswer, ThreadAnswer
+from shiftboss.engine.mutation import Answer, LoopAnswer, ThreadAnswer
 from shiftboss.errors import StoreUnavailable, WaitTimeout
 
 ANSWER_WITHIN_S = 6.0  # the store itself gives up after 5 s, and says why: that must come first

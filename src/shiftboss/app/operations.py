@@ -33,7 +33,7 @@ from shiftboss.core.redact import places_of, redaction
 from shiftboss.core.unreadable import Unreadable
 from shiftboss.core.value import replace
 from shiftboss.core.verify import AuditVerdict
-from shiftboss.engine import fact
+from shiftboss.engine import mutation
 from shiftboss.errors import WaitTimeout, WrongPayload
 from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.command import CommandBody
@@ -114,7 +114,7 @@ class Operations:
 
     def _put_trigger(self, request: Request) -> call.Put:
         engine = self._require()
-        return lambda answer: engine.put(fact.triggered(request, answer))
+        return lambda answer: engine.put(mutation.trigger(request, answer))
 
     def _arriving(self, name: str, payload: bytes | None, options: Mapping[str, Any]) -> tuple[Promise, Arrival]:
         """The row of a trigger within a transaction, and what to look for after its commit.
@@ -149,52 +149,52 @@ class Operations:
     def _put_cancel(self, run_id: int, reason: str | None) -> call.Put:
         engine, known = self._require(), known_run(run_id)
         why: str = self._said("reason", reason, of=f"cancel of run {known}")
-        return lambda answer: engine.put(fact.cancelled(known, by=who(), reason=why, answer=answer))
+        return lambda answer: engine.put(mutation.cancel(known, by=who(), reason=why, answer=answer))
 
     def _put_disable(self, worker: Named, reason: str | None) -> call.Put:
         engine, name = self._require(), name_of(worker)
         why: str = self._said("reason", reason, of=f"disable of worker {name!r}")
-        return lambda answer: engine.put(fact.disabled(name, by=who(), reason=why, answer=answer))
+        return lambda answer: engine.put(mutation.disable(name, by=who(), reason=why, answer=answer))
 
     def _put_enable(self, worker: Named) -> call.Put:
         engine, name = self._require(), name_of(worker)
-        return lambda answer: engine.put(fact.enabled(name, by=who(), answer=answer))
+        return lambda answer: engine.put(mutation.enable(name, by=who(), answer=answer))
 
     def _put_forget(self, worker: Named) -> call.Put:
         engine, name = self._require(), name_of(worker)
         clock = self.clock
-        return lambda answer: engine.put(fact.forgotten(name, clock=clock, by=who(), answer=answer))
+        return lambda answer: engine.put(mutation.forget(name, clock=clock, by=who(), answer=answer))
 
     def _put_drain(self, node: str) -> call.Put:
         engine = self._require()
         wanted: str = CALL.read_one("node", node, of="drain")
-        return lambda answer: engine.put(fact.drained(wanted, by=who(), answer=answer))
+        return lambda answer: engine.put(mutation.drain(wanted, by=who(), answer=answer))
 
     def _put_prefer(self, node: str, worker: Named | None) -> call.Put:
         engine, clock = self._require(), self.clock
         wanted: str = CALL.read_one("node", node, of="prefer")
         name = None if worker is None else name_of(worker)
-        return lambda answer: engine.put(fact.preferred(wanted, worker=name, clock=clock, by=who(), answer=answer))
+        return lambda answer: engine.put(mutation.prefer(wanted, worker=name, clock=clock, by=who(), answer=answer))
 
     def _put_replay(self, run_id: int, delay: Duration) -> call.Put:
         engine, known = self._require(), known_run(run_id)
         delay_s: float = CALL.read_one("delay", delay, of=f"replay of run {known}")
-        return lambda answer: engine.put(fact.replayed(known, by=who(), delay_s=delay_s, answer=answer))
+        return lambda answer: engine.put(mutation.replay(known, by=who(), delay_s=delay_s, answer=answer))
 
     def _put_resolve(self, run_id: int, note: str | None) -> call.Put:
         engine, known = self._require(), known_run(run_id)
         said: str = self._said("note", note, of=f"resolve of run {known}")
-        return lambda answer: engine.put(fact.resolved(known, by=who(), note=said, answer=answer))
+        return lambda answer: engine.put(mutation.resolve(known, by=who(), note=said, answer=answer))
 
     def _put_discard(self, run_id: int, note: str | None) -> call.Put:
         engine, known = self._require(), known_run(run_id)
         said: str = self._said("note", note, of=f"discard of run {known}")
-        return lambda answer: engine.put(fact.discarded(known, by=who(), note=said, answer=answer))
+        return lambda answer: engine.put(mutation.discard(known, by=who(), note=said, answer=answer))
 
     def _put_set_aside(self, rows: Sequence[Unreadable], note: str | None) -> call.Put:
         engine, clock, places = self._require(), self.clock, tuple(row.place for row in rows)
         said: str = self._said("note", note, of="set_aside")
-        return lambda answer: engine.put(fact.set_aside(places, clock=clock, by=who(), note=said, answer=answer))
+        return lambda answer: engine.put(mutation.set_aside(places, clock=clock, by=who(), note=said, answer=answer))
 
     def _to_set_aside(self, rows: Collection[Unreadable] | None) -> Iterator[Sequence[Unreadable]]:
         """A few at a time, for each batch is one transaction."""
@@ -212,13 +212,13 @@ class Operations:
             "before": self._masked(given["before"]),
             "after": self._masked(given["after"]),
         }
-        return lambda answer: engine.put(fact.recorded(given["action"], **facts, answer=answer))
+        return lambda answer: engine.put(mutation.record(given["action"], **facts, answer=answer))
 
     def _note(self, action: str, *, by: str, before: str, after: str) -> None:
         """The same with nobody waiting: what the store does not take is tried again (H5).  Raises NotStarted."""
         before, after = self._masked(before), self._masked(after)
         facts = {"by": storable(by, MAX_CHARS), "worker": "", "before": before, "after": after}
-        self._require().put(fact.recorded(action, **facts, answer=None))
+        self._require().put(mutation.record(action, **facts, answer=None))
 
     def _said(self, name: str, value: str | None, *, of: str) -> str:
         """Why, or what was done: it is kept for long, so no secret stays in it."""

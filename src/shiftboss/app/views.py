@@ -42,8 +42,8 @@ from shiftboss.core.value import Value
 from shiftboss.core.verify import AuditVerdict, verify
 from shiftboss.core.worker import Definition
 from shiftboss.engine.agenda import Agenda
-from shiftboss.engine.fact import arrived
-from shiftboss.engine.mirror import Mirror
+from shiftboss.engine.mutation import pick_up
+from shiftboss.engine.snapshot_cache import SnapshotCache
 from shiftboss.errors import NotAllowed, UnknownRun
 from shiftboss.ports import MAX_COUNTED, AuditFilter, HistoryFilter, LetterFilter, Reader, Store
 from shiftboss.stores.encryption import cipher_of, session_for_people
@@ -185,7 +185,7 @@ class Views:
         self._clock = clock
         self._max_dead_letters = max_dead_letters
         self._secrets = secrets
-        self._mirror = Mirror(Agenda())
+        self._cache = SnapshotCache(Agenda())
         self._rows = Rows(self._worker)
         self._explainer: Explainer  # of the last question about workers
         self._judged_at = clock.now()
@@ -206,7 +206,7 @@ class Views:
         """
         with self._session.read() as reader:
             snapshot = self._refreshed(reader)
-            self._mirror.read_for([arrived(request)], reader)
+            self._cache.read_for([pick_up(request)], reader)
             control.trigger(snapshot, self._clock.now(), ids=count(1), request=request)
             return reader.past().run_id, reader.last_event()
 
@@ -263,7 +263,7 @@ class Views:
         with self._session.read() as reader:
             snapshot = self._refreshed(reader)
             snapshot.worker(name)
-            self._mirror.load_lanes(snapshot.relations.component(name), reader)
+            self._cache.load_lanes(snapshot.relations.component(name), reader)
             self._count(snapshot, (name,), reader)
         live = self._live(snapshot)
         if self._look_for_trouble(snapshot, live):
@@ -294,7 +294,7 @@ class Views:
         with self._session.read() as reader:
             snapshot = self._refreshed(reader)
             snapshot.worker(name)
-            self._mirror.load_lanes(snapshot.workers, reader)  # of others one may want the node to itself (C8)
+            self._cache.load_lanes(snapshot.workers, reader)  # of others one may want the node to itself (C8)
             run = self._explainer_of(snapshot).next_run(name)
             if run is not None:
                 self._look_at_payload(snapshot, run, reader)
@@ -306,7 +306,7 @@ class Views:
             snapshot = self._refreshed(reader)
             run = _one(reader, run_id)
             if run.worker in snapshot.workers:
-                self._mirror.load_lanes(snapshot.workers, reader)  # as above
+                self._cache.load_lanes(snapshot.workers, reader)  # as above
             self._look_at_payload(snapshot, run, reader)
         return self._explained(snapshot, run)
 
@@ -339,7 +339,7 @@ class Views:
             snapshot = self._refreshed(reader)
             for name in names:
                 snapshot.worker(name)
-            self._mirror.load_lanes(names, reader)
+            self._cache.load_lanes(names, reader)
         return lambda name: self._instants(snapshot, name)
 
     def _instants(self, snapshot: Snapshot, name: str) -> Iterator[datetime]:
@@ -361,7 +361,7 @@ class Views:
     @property
     def seen(self) -> Snapshot:
         """Declarations, state and claims as of the last question; nothing is read."""
-        return self._mirror.snapshot
+        return self._cache.snapshot
 
     def snapshot(self) -> Snapshot:
         """Declarations and state of all workers, for graphs and checks; lanes are not read."""
@@ -478,9 +478,9 @@ class Views:
     # ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _refreshed(self, reader: Reader) -> Snapshot:
-        self._mirror.refresh(reader)
-        snapshot = self._mirror.snapshot
-        snapshot.touched.clear()
+        self._cache.refresh(reader)
+        snapshot = self._cache.snapshot
+        snapshot.dirty.clear()
         return snapshot
 
     def _live(self, snapshot: Snapshot) -> frozenset[str]:
@@ -492,7 +492,7 @@ class Views:
         with self._session.read() as reader:
             snapshot = self._refreshed(reader)
             names = snapshot.workers
-            self._mirror.load_lanes([name for name in names if name not in snapshot.lanes], reader)
+            self._cache.load_lanes([name for name in names if name not in snapshot.lanes], reader)
             self._count(snapshot, names, reader)
         self._judged_at = now = self._clock.now()
         live = self._live(snapshot)

@@ -5,8 +5,8 @@ Rules of this file
   itself (B1).  They are asked of the few workers that run, never expanded to pairs.
 - A cycle over depends_on and after together is refused with its path, and so is an unknown name (D8).
 - Nothing in one component can hold a run of another; a free worker is alone in its own.
-- A component lies in one of 64 parts, which stores may lock one by one.  Every version must put it into the same one:
-  whoever changes that changes the schema of the stores too.
+- A component lies in one of 64 partitions, which stores may lock one by one.  Every version must put it into the same
+  one: whoever changes that changes the schema of the stores too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from shiftboss.core.value import Value
 from shiftboss.core.worker import TAG_PREFIX, Definition
 from shiftboss.errors import ConfigurationError, CycleError, did_you_mean
 
-PARTS = 64  # more than a fleet's database has cores; two components in one part merely wait for each other
+PARTITIONS = 64  # more than a fleet's database has cores; two components in one partition merely wait for each other
 NONE: tuple[str, ...] = ()
 EMPTY: frozenset[str] = frozenset()
 
@@ -35,8 +35,8 @@ class Relations(Value, frozen=True):
     breakers: dict[str, tuple[str, ...]] = {}  # breaker → workers that share it
     members: dict[str, tuple[str, ...]] = {}  # worker → its component, only where that is larger than itself
     free: frozenset[str] = frozenset()  # workers whose runs ask nobody: no relation, no limit, no breaker
-    parts: dict[str, int] = {}  # worker → the part that its component lies in
-    in_part: dict[int, tuple[str, ...]] = {}  # part → the workers in it
+    partitions: dict[str, int] = {}  # worker → the partition that its component lies in
+    in_partition: dict[int, tuple[str, ...]] = {}  # partition → the workers in it
 
     @classmethod
     def of(cls, definitions: Iterable[Definition]) -> Relations:
@@ -70,10 +70,10 @@ class Relations(Value, frozen=True):
             *((names[0], other) for names in (*breakers.values(), *users.values()) for other in names[1:]),
         ]
         members = _components(edges, known)
-        parts = {name: part_of(members[name][0] if name in members else name) for name in known}
-        in_part: dict[int, list[str]] = defaultdict(list)
-        for name, part in parts.items():
-            in_part[part].append(name)
+        partitions = {name: partition_of(members[name][0] if name in members else name) for name in known}
+        in_partition: dict[int, list[str]] = defaultdict(list)
+        for name, partition in partitions.items():
+            in_partition[partition].append(name)
         return cls(
             words=words,
             marks=marks,
@@ -82,8 +82,8 @@ class Relations(Value, frozen=True):
             breakers={name: tuple(others) for name, others in breakers.items()},
             members=members,
             free=frozenset(name for name, definition in known.items() if name not in members and _is_free(definition)),
-            parts=parts,
-            in_part={part: tuple(names) for part, names in in_part.items()},
+            partitions=partitions,
+            in_partition={partition: tuple(names) for partition, names in in_partition.items()},
         )
 
     def may_block(self, name: str) -> bool:
@@ -135,9 +135,9 @@ def may_not_overlap(relations: Relations, one: Definition, other: Definition) ->
     return relations.conflict(one.name, other.name) or not one.uses.keys().isdisjoint(other.uses)
 
 
-def part_of(first: str) -> int:
-    """The part of the component whose first worker, by name, is *first*: the CRC-32 of its UTF-8, modulo 64."""
-    return crc32(first.encode()) % PARTS
+def partition_of(first: str) -> int:
+    """The partition of the component whose first worker, by name, is *first*: the CRC-32 of its UTF-8, modulo 64."""
+    return crc32(first.encode()) % PARTITIONS
 
 
 def check(definitions: Iterable[Definition], *, resources: Mapping[str, int]) -> None:

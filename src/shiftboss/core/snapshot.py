@@ -73,7 +73,7 @@ class Snapshot:
         self.relations: Relations = Relations.of(())
         self.unreadable: dict[tuple[str, str], Unreadable] = {}  # read for the facts of this cycle
         self.suspects: set[str] = set()  # workers of which a row could not be read, now or before (see unreadable_of)
-        self.touched: set[str] = set()  # workers in which something changed since the cycle last asked
+        self.dirty: set[str] = set()  # workers in which something changed since the cycle last asked
 
     # what rules ask
 
@@ -123,7 +123,7 @@ class Snapshot:
     def suspect(self, name: str) -> None:
         """A row of that worker could not be read."""
         self.suspects.add(name)
-        self.touched.add(name)
+        self.dirty.add(name)
 
     def apply(self, change: Change) -> None:
         """Make *change* true here.  Called by the cycle and the simulator only."""
@@ -134,7 +134,7 @@ class Snapshot:
             self._apply_run(run)
         for name, record in change.records:
             self.records[name] = record
-            self.touched.add(name)
+            self.dirty.add(name)
         if change.workers or change.forgotten:
             self._apply_workers(change)
         if (
@@ -150,7 +150,7 @@ class Snapshot:
             self.clock = change.clock
         if change.shift is not None:
             self.lanes.clear()  # to be read anew
-            self.touched.update(self.workers)
+            self.dirty.update(self.workers)
 
     @property
     def clock_set_us(self) -> int:
@@ -159,7 +159,7 @@ class Snapshot:
 
     def _apply_set_aside(self, row: SetAside) -> None:
         name = row.worker
-        self.touched.update(self.relations.component(name) if name else self.workers)
+        self.dirty.update(self.relations.component(name) if name else self.workers)
         if row.table == "run":
             run_id = int(row.id)
             self.running.pop(run_id, None)
@@ -178,10 +178,10 @@ class Snapshot:
     def _apply_the_rest(self, change: Change) -> None:
         for breaker in change.breakers:
             self.breakers[breaker.name] = breaker
-            self.touched.update(self.relations.sharing_breaker(breaker.name))
+            self.dirty.update(self.relations.sharing_breaker(breaker.name))
         if change.resources:
             self.resources.update(change.resources)
-            self.touched.update(self.workers)
+            self.dirty.update(self.workers)
         self.size_declarations.update(change.size_declarations)
         for node in change.nodes:
             self.nodes[node.id] = node
@@ -192,7 +192,7 @@ class Snapshot:
 
     def _apply_run(self, run: Run) -> None:
         name, run_id, status = run.worker, run.id, run.status
-        self.touched.add(name)
+        self.dirty.add(name)
         if run_id in self.found:
             self.found[run_id] = run
         if run.key is not None:
@@ -219,9 +219,9 @@ class Snapshot:
             old = self.workers.get(state.name)
             rebuild = rebuild or old is None or old.definition != state.definition
             self.workers[state.name] = state
-            self.touched.add(state.name)
+            self.dirty.add(state.name)
         for name in change.forgotten:
-            self.touched.update(self.relations.component(name))
+            self.dirty.update(self.relations.component(name))
             self.workers.pop(name, None)
             self.records.pop(name, None)
             self.lanes.pop(name, None)
@@ -232,7 +232,7 @@ class Snapshot:
         """Derive the relations anew after declarations changed; whom a relation held that is gone may start now."""
         before, now = self.relations, Relations.of(state.definition for state in self.workers.values())
         self.relations = now
-        self.touched.update(name for name in before.members if now.component(name) != before.component(name))
+        self.dirty.update(name for name in before.members if now.component(name) != before.component(name))
 
 
 class Draft:

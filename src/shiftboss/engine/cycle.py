@@ -3,8 +3,8 @@
 Rules of this file
 - A rule that refuses leaves no change; every other answer waits for the commit and shares its failure.
 - With nothing to apply it looks without a lock, and writes only when something may start.
-- Where the store has parts, a turn has to itself what it is about, as far as that is free.  Facts about the rest come
-  back as `missed`, lanes of the rest stay touched: a turn without facts is owed to them.
+- Where the store has partitions, a turn has to itself what it is about, as far as that is free.  Mutations about the
+  rest come back as `missed`, lanes of the rest stay touched: a turn without mutations is owed to them.
 - It starts nothing and tells nobody: what comes back is a `Turn`, true because it is committed.
 """
 
@@ -29,12 +29,12 @@ from shiftboss.core.settle import expire, rescue
 from shiftboss.core.shift import Shift
 from shiftboss.core.snapshot import Change, Snapshot
 from shiftboss.core.value import US, Value, replace
-from shiftboss.engine import parts
+from shiftboss.engine import partitions
 from shiftboss.engine.agenda import Agenda
-from shiftboss.engine.appetite import Appetite
 from shiftboss.engine.clock_watch import ClockWatch, is_outdated
-from shiftboss.engine.fact import Fact, Told, arrived
-from shiftboss.engine.mirror import Mirror
+from shiftboss.engine.mutation import Mutation, Reply, pick_up
+from shiftboss.engine.partition_picker import PartitionPicker
+from shiftboss.engine.snapshot_cache import SnapshotCache
 from shiftboss.engine.writer import Writer
 from shiftboss.errors import CallerError, OperatorError, StoreRejected
 from shiftboss.logs import get_logger
@@ -59,19 +59,19 @@ class Launchable(Value, frozen=True):
 class Turn:
     """What one cycle brought about."""
 
-    answers: list[Told] = field(default_factory=list)
+    replies: list[Reply] = field(default_factory=list)
     starts: list[Launchable] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     wrote: bool = False  # the store took a write
     again: bool = False  # there is more that could start at once
     claims_read: bool = False  # others may have changed our claims
-    missed: list[Fact] = field(default_factory=list)  # not applied: others hold what these are about
+    missed: list[Mutation] = field(default_factory=list)  # not applied: others hold what these are about
     put_off: list[OperatorError] = field(default_factory=list)  # what the store did not take, and is tried again
 
     def and_then(self, other: Turn) -> Turn:
         """This one and the next, as one."""
         return Turn(
-            answers=self.answers + other.answers,
+            replies=self.replies + other.replies,
             starts=self.starts + other.starts,
             events=self.events + other.events,
             wrote=self.wrote or other.wrote,
@@ -83,17 +83,17 @@ class Turn:
 
 
 class Cycle:
-    """The state that lives from turn to turn: the mirror, the agenda, the clocks last seen."""
+    """The state that lives from turn to turn: the snapshot cache, the agenda, the clocks last seen."""
 
     def __init__(self, session: Session, clock: Clock, node: Node | None, *, decodes: Sequence[str] = ()) -> None:
         self.session = session
         self.clock = clock
-        self.node = node  # None: a client, which applies facts and starts nothing
+        self.node = node  # None: a client, which applies mutations and starts nothing
         self.agenda = Agenda()
-        self.mirror = Mirror(self.agenda, starts_runs=node is not None, decodes=decodes)
-        self.owes_look = False  # the next turn is to have no facts
+        self.cache = SnapshotCache(self.agenda, starts_runs=node is not None, decodes=decodes)
+        self.owes_look = False  # the next turn is to have no mutations
         self._look_after_s = float("-inf")
-        self._appetite = Appetite(clock.elapsed_s)
+        self._picker = PartitionPicker(clock.elapsed_s)
         self.may_start: Callable[[], bool] = lambda: True  # the lease is trusted (C3)
         self._watch = ClockWatch(clock)
         self.entered: Callable[[str], Collection[Entry] | None] = lambda node: None  # of a node whose process is gone
@@ -105,52 +105,54 @@ class Cycle:
 
     @property
     def snapshot(self) -> Snapshot:
-        return self.mirror.snapshot
+        return self.cache.snapshot
 
     # ── turning ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def turn(self, facts: Sequence[Fact] = (), *, processes: Processes | None = None, whole: bool = False) -> Turn:
-        """Apply *facts*, rescue (when *processes* are given: those of other nodes), start what may start.
+    def turn(
+        self, mutations: Sequence[Mutation] = (), *, processes: Processes | None = None, whole: bool = False
+    ) -> Turn:
+        """Apply *mutations*, rescue (when *processes* are given: those of other nodes), start what may start.
 
-        With *whole* no fact is missed.  Raises what the store raises; then nothing has happened, and the mirror is read
-        anew next time.
+        With *whole* no mutation is missed.  Raises what the store raises; then nothing has happened, and the snapshot
+        cache is read anew next time.
         """
         self._arrivals_wait = False
         try:
-            if facts or processes is not None or self._something_is_due():
-                turn = self._write_turn(facts, processes, whole=whole)
+            if mutations or processes is not None or self._something_is_due():
+                turn = self._write_turn(mutations, processes, whole=whole)
             else:
                 turn = self._look_turn()
             return turn if not self._arrivals_wait else turn.and_then(self._arrivals_turn())
         except StoreRejected as error:
             self.forget()
-            return self._halves(facts, processes, error)
+            return self._halves(mutations, processes, error)
         except BaseException:
             self.forget()
             raise
 
     def forget(self) -> None:
         self.session.forget()
-        self.mirror.forget()
+        self.cache.forget()
         self._watch.doubt()
 
-    def _halves(self, facts: Sequence[Fact], processes: Processes | None, error: StoreRejected) -> Turn:
-        """A batch that the store rejects is halved until the fact to blame stands alone; it alone is refused."""
-        if len(facts) <= 1:
+    def _halves(self, mutations: Sequence[Mutation], processes: Processes | None, error: StoreRejected) -> Turn:
+        """A batch that the store rejects is halved until the mutation to blame stands alone; it alone is refused."""
+        if len(mutations) <= 1:
             turn = Turn()
-            for fact in facts:
-                if fact.answer is not None:
-                    turn.answers.append((fact.answer, None, error))
-            if not facts:
+            for mutation in mutations:
+                if mutation.answer is not None:
+                    turn.replies.append((mutation.answer, None, error))
+            if not mutations:
                 raise error
             return turn
-        middle = len(facts) // 2
-        turn = self.turn(facts[:middle], processes=processes).and_then(self.turn(facts[middle:]))
+        middle = len(mutations) // 2
+        turn = self.turn(mutations[:middle], processes=processes).and_then(self.turn(mutations[middle:]))
         turn.again = turn.claims_read = True
         return turn
 
     def _arrivals_turn(self) -> Turn:
-        """Pick up what callers' own transactions left; in a turn of its own, so that no fact is blamed for it.
+        """Pick up what callers' own transactions left; in a turn of its own, so that no mutation is blamed for it.
 
         What the turn before has committed must be told: no failure of this one gets past here.
         """
@@ -195,31 +197,31 @@ class Cycle:
         if self.node is None:
             return False
         now = self.clock.now()
-        give_up_at = self.mirror.next_give_up_at
+        give_up_at = self.cache.next_give_up_at
         return (give_up_at is not None and give_up_at <= now) or self._watch.seems_set
 
     def _look_turn(self) -> Turn:
         """Nothing arrived: look at what is due or was changed by others, and lock only if something may start."""
         turn = Turn()
-        self.owes_look = False  # also when there is nothing to see: else no turn would have facts again
+        self.owes_look = False  # also when there is nothing to see: else no turn would have mutations again
         now = self.clock.now()
-        self.snapshot.touched.update(self.agenda.due(now))
+        self.snapshot.dirty.update(self.agenda.due(now))
         self._look_at_company()
-        if not self.snapshot.touched and not self.session.changed_elsewhere() and not self._starved_may_start():
+        if not self.snapshot.dirty and not self.session.changed_elsewhere() and not self._starved_may_start():
             return turn
         self._look_after_s = self.clock.elapsed_s() + LOOK_GAP_S
         with self.session.read() as reader:
-            turn.claims_read = self.mirror.refresh(reader)
+            turn.claims_read = self.cache.refresh(reader)
             self._arrivals_wait = self._may_pick_up(reader)
-            self.snapshot.touched.update(self.agenda.due(self.clock.now()))  # a full reading fills the agenda anew
+            self.snapshot.dirty.update(self.agenda.due(self.clock.now()))  # a full reading fills the agenda anew
             lanes = self._lanes_to_look_at()
-            self.mirror.load_lanes(lanes, reader)
+            self.cache.load_lanes(lanes, reader)
             decision = self._decide(self.clock.now(), lanes)
         if decision is not None and (decision.grants or decision.skips):
-            if self.session.has_parts:
+            if self.session.has_partitions:
                 self._looked(lanes, decision, ())  # those that may start stay touched, and only theirs is asked for
             else:
-                self.snapshot.touched.update(lanes)
+                self.snapshot.dirty.update(lanes)
             written = self._write_turn((), None, runs=_successors(decision))
             written.claims_read = written.claims_read or turn.claims_read
             return written
@@ -228,7 +230,7 @@ class Cycle:
 
     def _write_turn(
         self,
-        facts: Sequence[Fact],
+        mutations: Sequence[Mutation],
         processes: Processes | None,
         *,
         arrivals: int = 0,
@@ -237,34 +239,34 @@ class Cycle:
         whole: bool = False,
     ) -> Turn:
         turn = Turn()
-        self.snapshot.touched.update(self.agenda.due(self.clock.now()))
-        wanted = None if whole or arrivals or processes is not None else self._wanted(facts)
+        self.snapshot.dirty.update(self.agenda.due(self.clock.now()))
+        wanted = None if whole or arrivals or processes is not None else self._wanted(mutations)
         snapshot, relations = self.snapshot, self.snapshot.relations
-        choice = None if wanted is None else self._appetite.choose(wanted)
-        asked = None if choice is None else {number: parts.part(snapshot, number) for number in choice.parts}
-        waits = choice is not None and choice.waits
-        runs += parts.new_runs(snapshot, facts) if self.session.has_parts else 0
+        pick = None if wanted is None else self._picker.pick(wanted)
+        asked = None if pick is None else {number: partitions.partition(snapshot, number) for number in pick.partitions}
+        waits = pick is not None and pick.waits
+        runs += partitions.expected_runs(snapshot, mutations) if self.session.has_partitions else 0
         with self.session.begin(asked, waits=waits, runs=runs) as tx:
             held = tx.held
-            if choice is not None and held is not None:
-                self._appetite.learn(choice, held)
-            turn.claims_read = self.mirror.refresh(tx)
+            if pick is not None and held is not None:
+                self._picker.on_acquired(pick, held)
+            turn.claims_read = self.cache.refresh(tx)
             needs_whole = held is not None and (self.snapshot.relations is not relations or self._clock_was_set(tx))
             if not needs_whole:
-                writer = Writer(tx, self.mirror)
+                writer = Writer(tx, self.cache)
                 if arrivals:
-                    facts = [arrived(request, refusal) for request in tx.arrivals(limit=arrivals)]
-                    tx.expect(len(facts))
-                lanes, decision, started = self._write(facts, processes, writer, tx, turn)
+                    mutations = [pick_up(request, refusal) for request in tx.arrivals(limit=arrivals)]
+                    tx.expect(len(mutations))
+                lanes, decision, started = self._write(mutations, processes, writer, tx, turn)
         if needs_whole:  # what belongs together is not what was asked for, or the clock was set
-            return self._write_turn(facts, processes, runs=runs, whole=True)
+            return self._write_turn(mutations, processes, runs=runs, whole=True)
         turn.events.extend(writer.events)
         turn.wrote = writer.has_written
         turn.again = self._looked(lanes, decision, started, held) or bool(turn.missed)
         return turn
 
     def _write(
-        self, facts: Sequence[Fact], processes: Processes | None, writer: Writer, tx: Transaction, turn: Turn
+        self, mutations: Sequence[Mutation], processes: Processes | None, writer: Writer, tx: Transaction, turn: Turn
     ) -> tuple[Collection[str], Decision | None, list[Launchable]]:
         """Everything between the beginning of the transaction and its commit."""
         held = tx.held
@@ -273,56 +275,58 @@ class Cycle:
             self._follow_clock(ids, writer, tx)
         self.snapshot.clock = tx.clock_mark() if held is not None else self.snapshot.clock
         self._arrivals_wait = self._may_pick_up(tx)
-        facts, turn.missed = parts.those_held(self.snapshot, facts, held)
-        self.mirror.read_for(facts, tx)
+        mutations, turn.missed = partitions.split_by_held(self.snapshot, mutations, held)
+        self.cache.read_for(mutations, tx)
         # What others changed is read before anything is written: after that it takes a write to read past.
-        self.mirror.load_lanes(self._lanes_to_look_at(held), tx)
+        self.cache.load_lanes(self._lanes_to_look_at(held), tx)
         now = self.clock.now()  # read after the lock: whoever waited for it must not act on an older instant
-        self._apply(facts, now, ids, writer, turn)
+        self._apply(mutations, now, ids, writer, turn)
         if held is None:
             self._apply_time(now, ids, writer, tx)
             self._rescue(now, processes, ids, writer, tx)
-        self.snapshot.touched.update(self.agenda.due(now))  # a full reading fills the agenda anew
+        self.snapshot.dirty.update(self.agenda.due(now))  # a full reading fills the agenda anew
         lanes = self._lanes_to_look_at(held)
-        if self.mirror.missing(lanes):
+        if self.cache.missing(lanes):
             writer.flush()
-            self.mirror.load_lanes(lanes, tx)
+            self.cache.load_lanes(lanes, tx)
         decision = self._decide(now, lanes)
         started = self._claim(decision, now, ids, writer, tx)
         writer.flush()
         turn.starts = self._with_payloads(started, tx)
         return lanes, decision, started
 
-    def _wanted(self, facts: Sequence[Fact]) -> set[int] | None:
-        """The parts that a turn is about; None: all of the store."""
-        if not self.session.has_parts or not self.mirror.is_read or self._something_is_due():
+    def _wanted(self, mutations: Sequence[Mutation]) -> set[int] | None:
+        """The partitions that a turn is about; None: all of the store."""
+        if not self.session.has_partitions or not self.cache.is_read or self._something_is_due():
             return None
-        wanted = parts.parts_of(self.snapshot, facts)
-        if wanted is None or self.node is None or (facts and not self._appetite.is_alone):
+        wanted = partitions.partitions_of(self.snapshot, mutations)
+        if wanted is None or self.node is None or (mutations and not self._picker.is_alone):
             return wanted  # beside others due lanes have their own turn, which knows what may start
-        wanted |= parts.parts_of_lanes(self.snapshot, self.snapshot.touched)
-        return wanted | parts.parts_of_lanes(self.snapshot, self.agenda.starved) if facts else wanted
+        wanted |= partitions.partitions_of_lanes(self.snapshot, self.snapshot.dirty)
+        return wanted | partitions.partitions_of_lanes(self.snapshot, self.agenda.starved) if mutations else wanted
 
     # ── parts of a turn ──────────────────────────────────────────────────────────────────────────────────────────
 
-    def _apply(self, facts: Sequence[Fact], now: datetime, ids: Iterator[int], writer: Writer, turn: Turn) -> None:
+    def _apply(
+        self, mutations: Sequence[Mutation], now: datetime, ids: Iterator[int], writer: Writer, turn: Turn
+    ) -> None:
         snapshot = self.snapshot
-        for fact in facts:
+        for mutation in mutations:
             try:
-                change, value = fact.rule(snapshot, now, ids=ids)
+                change, value = mutation.rule(snapshot, now, ids=ids)
             except CallerError as error:
-                if fact.answer is not None:
-                    turn.answers.append((fact.answer, None, error))
-                elif fact.refused is not None:
-                    writer.take(Change(events=(fact.refused(now, error),)))
+                if mutation.answer is not None:
+                    turn.replies.append((mutation.answer, None, error))
+                elif mutation.refused is not None:
+                    writer.take(Change(events=(mutation.refused(now, error),)))
                 continue
             writer.take(change)
-            if fact.answer is not None:
-                turn.answers.append((fact.answer, value, None))
+            if mutation.answer is not None:
+                turn.replies.append((mutation.answer, value, None))
 
     def _apply_time(self, now: datetime, ids: Iterator[int], writer: Writer, tx: Transaction) -> None:
         """What the passing of time alone brings: runs that expire."""
-        give_up_at = self.mirror.next_give_up_at
+        give_up_at = self.cache.next_give_up_at
         if give_up_at is not None and give_up_at <= now:
             self._expire(now, ids, writer, tx)
 
@@ -349,7 +353,7 @@ class Cycle:
         self, step_us: int, mark: ClockMark, now: datetime, ids: Iterator[int], writer: Writer, tx: Transaction
     ) -> None:
         names, snapshot, shift = scheduled(self.snapshot), self.snapshot, Shift(step_us, now)
-        self.mirror.load_lanes(names, tx)
+        self.cache.load_lanes(names, tx)
         waiting = chain.from_iterable(snapshot.lanes[name].standing.values() for name in names)
         last = (snapshot.record(name).last_instant for name in names if snapshot.lanes[name].sealed)  # W8: for it waits
         begin = (*(run.occurs_at for run in waiting), *(at for at in last if at is not None))
@@ -371,7 +375,7 @@ class Cycle:
         change, _ = leases_held(snapshot, lease_s=lease_s, for_s=self.clock.elapsed_s() - began_s)
         writer.take(change)
         self.agenda.clear()  # every lane is looked at anew
-        self.mirror.next_give_up_at = tx.next_give_up()
+        self.cache.next_give_up_at = tx.next_give_up()
 
     def _expire(self, now: datetime, ids: Iterator[int], writer: Writer, tx: Transaction) -> None:
         """Runs whose time is up; their successors too, which may be late from the start (misfire="all")."""
@@ -383,9 +387,9 @@ class Cycle:
                 break
             left -= len(expiring)
             lanes = chain.from_iterable(
-                self.mirror.lanes_of_end(run.worker, is_standing=run.is_standing) for run in expiring
+                self.cache.lanes_of_end(run.worker, is_standing=run.is_standing) for run in expiring
             )
-            self.mirror.load_lanes(set(lanes), tx)
+            self.cache.load_lanes(set(lanes), tx)
             known = [run for run in expiring if run.worker in self.snapshot.workers]
             for run in known:
                 writer.take(expire(self.snapshot, now, ids=ids, run=run)[0])
@@ -394,7 +398,7 @@ class Cycle:
         next_at = tx.next_give_up()
         if next_at is not None and next_at <= now and left > 0:
             next_at = tx.next_give_up(now)  # what is late and still there is nobody's to end: it cannot be read, say
-        self.mirror.next_give_up_at = next_at
+        self.cache.next_give_up_at = next_at
 
     def _rescue(
         self, now: datetime, processes: Processes | None, ids: Iterator[int], writer: Writer, tx: Transaction
@@ -404,10 +408,10 @@ class Cycle:
         me = self.snapshot.nodes.get(self.node.id, self.node)
         for node in lost_nodes(self.snapshot, me=me, lease_s=self.clock.lease_s(), processes=processes):
             runs = list(self.snapshot.running_on(node.id))
-            lanes = {lane for run in runs for lane in self.mirror.lanes_of_end(run.worker, is_standing=run.is_standing)}
-            if self.mirror.missing(lanes):
+            lanes = {lane for run in runs for lane in self.cache.lanes_of_end(run.worker, is_standing=run.is_standing)}
+            if self.cache.missing(lanes):
                 writer.flush()
-                self.mirror.load_lanes(lanes, tx)
+                self.cache.load_lanes(lanes, tx)
             is_gone = node.id in processes.dead or node.boot != me.boot  # else only that its lease has ended is known
             entered = self.entered(node.id) if node.id in processes.dead else None
             change, _ = rescue(
@@ -416,19 +420,19 @@ class Cycle:
             writer.take(change)
 
     def _lanes_to_look_at(self, held: frozenset[int] | None = None) -> set[str]:
-        """Whole components of whatever was touched; lanes that starved, when a slot is free.  Of the *held* parts."""
+        """Whole components of what is dirty; lanes that starved, when a slot is free.  Of the *held* partitions."""
         if self.node is None:
             return set()
         self._look_at_company()
         nodes = {node.id: (node.mode, node.shed) for node in self.snapshot.nodes.values()}
         if nodes != self._nodes_seen:
             self._nodes_seen = nodes
-            self.snapshot.touched.update(self.agenda.held_by_nodes & self.snapshot.workers.keys())
+            self.snapshot.dirty.update(self.agenda.held_by_nodes & self.snapshot.workers.keys())
         relations = self.snapshot.relations
         lanes: set[str] = set()
         starved = self.agenda.starved if self._starved_may_start() else ()
-        for name in chain(self.snapshot.touched, starved):
-            if name not in lanes and (held is None or relations.parts.get(name) in held):
+        for name in chain(self.snapshot.dirty, starved):
+            if name not in lanes and (held is None or relations.partitions.get(name) in held):
                 lanes.update(relations.component(name))
         return lanes
 
@@ -441,7 +445,7 @@ class Cycle:
         company = (not running, alone, tuple(run.id for run in self.agenda.isolated.values()))
         if company != self._company_seen:
             self._company_seen = company
-            self.snapshot.touched.update(self.agenda.held_by_company & self.snapshot.workers.keys())
+            self.snapshot.dirty.update(self.agenda.held_by_company & self.snapshot.workers.keys())
 
     def _starved_may_start(self) -> bool:
         return bool(self.agenda.starved) and self._free_slots() > 0
@@ -527,25 +531,25 @@ class Cycle:
         held: frozenset[int] | None = None,
     ) -> bool:
         """Note on the agenda when to look again; True when that is at once."""
-        self.mirror.trim()
+        self.cache.trim()
         elsewhere = self._waiting_elsewhere(held)
-        self.snapshot.touched.clear()
+        self.snapshot.dirty.clear()
         if self.node is None:
-            return self.mirror.is_behind
+            return self.cache.is_behind
         self.agenda.looked(lanes)
         self._note_look(lanes, decision, started)
-        self.snapshot.touched.update(elsewhere)
-        must_look = bool(elsewhere) or self.mirror.is_behind
+        self.snapshot.dirty.update(elsewhere)
+        must_look = bool(elsewhere) or self.cache.is_behind
         self.owes_look = must_look and self.clock.elapsed_s() >= self._look_after_s
-        return bool(self.snapshot.touched) or must_look
+        return bool(self.snapshot.dirty) or must_look
 
     def _waiting_elsewhere(self, held: frozenset[int] | None) -> set[str]:
-        """What was touched, or lacks nothing but a slot that is free now, in parts that were not held."""
+        """What was touched, or lacks nothing but a slot that is free now, in partitions that were not held."""
         if held is None:
             return set()
         starved = self.agenda.starved if self._starved_may_start() else ()
-        lies_in = self.snapshot.relations.parts
-        return {name for name in chain(self.snapshot.touched, starved) if lies_in.get(name, -1) not in {-1, *held}}
+        lies_in = self.snapshot.relations.partitions
+        return {name for name in chain(self.snapshot.dirty, starved) if lies_in.get(name, -1) not in {-1, *held}}
 
     def _note_look(self, lanes: Collection[str], decision: Decision | None, started: Collection[Launchable]) -> None:
         if decision is None:
@@ -560,13 +564,13 @@ class Cycle:
         for name in {run.worker for run in (*decision.skips, *(grant.run for grant in decision.grants))}:
             lane = self.snapshot.lanes.get(name)
             if lane is None or lane.is_dry or _has_unasked(lane, now, decision):
-                self.snapshot.touched.add(name)  # a prefix that was used up, a successor that is due already
+                self.snapshot.dirty.add(name)  # a prefix that was used up, a successor that is due already
             elif lane.next_due_at is not None:
                 self.agenda.look_at(name, max(now, lane.next_due_at))
         ids = {launch.run.id for launch in started}
         dropped = [grant.run for grant in decision.grants if grant.run.id not in ids]
         for run in (*decision.skips, *dropped):
-            self.snapshot.touched.add(run.worker)  # others were held by what is not there after all
+            self.snapshot.dirty.add(run.worker)  # others were held by what is not there after all
 
 
 def _successors(decision: Decision) -> int:

@@ -22,7 +22,7 @@ from shiftboss.core.reconcile import Declarer, declare
 from shiftboss.core.snapshot import Change, Snapshot, merged
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition
-from shiftboss.engine.fact import Answer, Fact, Needs
+from shiftboss.engine.mutation import Answer, Mutation, Needs
 from shiftboss.errors import CallerError
 from shiftboss.logs import get_logger
 
@@ -58,17 +58,17 @@ class Declaring:
         self._looked_at: dict[tuple[str, str], Declarations] = {}
         self._again_at_s = float("-inf")
 
-    def joins(self, node: Node, answer: Answer) -> Fact:
+    def joins(self, node: Node, answer: Answer) -> Mutation:
         """It declares all, and joins.  The answer is refused where `declare` refuses."""
         rule = partial(self._join, node=node)
-        return Fact(rule, Needs(lanes=tuple(self._definitions)), answer)
+        return Mutation(rule, Needs(lanes=tuple(self._definitions)), answer)
 
-    def again(self, node: Node, what: Owed | None = None) -> Fact:
+    def again(self, node: Node, what: Owed | None = None) -> Mutation:
         """It declares *what* again, or all; what is refused is said."""
         workers = tuple(self._definitions) if what is None else what.workers
         resources = tuple(self._resources) if what is None else what.resources
         rule = partial(self._declare_again, node=node, workers=workers, resources=resources)
-        return Fact(rule, Needs(lanes=workers))
+        return Mutation(rule, Needs(lanes=workers))
 
     def owed(self, snapshot: Snapshot, node: Node) -> Owed:
         """What it has to declare again now, as far as the snapshot tells."""

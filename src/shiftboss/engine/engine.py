@@ -24,18 +24,18 @@ from shiftboss.core.retention import KEEP, Keep
 from shiftboss.core.shed import Pressures, Shedding, shed
 from shiftboss.core.value import replace, seconds_between
 from shiftboss.core.worker import Definition
+from shiftboss.engine import membership
 from shiftboss.engine.contact import Contact
 from shiftboss.engine.cycle import Cycle, Turn
 from shiftboss.engine.declaring import Declaring, declaring_node
-from shiftboss.engine.fact import Answer, Fact, Needs, tell
-from shiftboss.engine.flight import Flights
 from shiftboss.engine.freeze import Freeze, FreezeWatch, frozen
 from shiftboss.engine.inbox import Inbox
 from shiftboss.engine.lease import Lease, Watch
-from shiftboss.engine.membership import left, renewed, shedding
+from shiftboss.engine.mutation import Answer, Mutation, Needs, deliver
 from shiftboss.engine.neighbours import Neighbours, can_freeze
 from shiftboss.engine.restored import restored_in
 from shiftboss.engine.retention import Retention
+from shiftboss.engine.running import RunningAttempts
 from shiftboss.engine.sealing import Keyring, Sealing
 from shiftboss.engine.shutdown import Phase, Shutdown, ShutdownReport
 from shiftboss.engine.waiters import Waiters
@@ -64,7 +64,7 @@ class Meter(Protocol):
 
 
 class Engine:
-    """A node: a session of the store, the cycle, and what is in the air.  A client has no *node*.
+    """A node: a session of the store, the cycle, and the attempts that run here.  A client has no *node*.
 
     *declares_new*: a client declares what nobody has declared yet (M7).  *decodes*: the ids of the codec's keys,
     that with which it encodes first.
@@ -123,7 +123,7 @@ class Engine:
         self._owns_process = False  # at its end
         self._can_freeze = node is not None and can_freeze(node, definitions)
         self._lease = Lease(clock)
-        self._lease_watch = Watch(self._lease, lambda: self._flights.stop_all(StopReason.LEASE))
+        self._lease_watch = Watch(self._lease, lambda: self._running.stop_all(StopReason.LEASE))
         self._freezes = FreezeWatch(self._occupants, self._was_frozen, owns_process=owns_process)
         self._secrets = secrets
         self._session: Session
@@ -131,7 +131,7 @@ class Engine:
         self._retention: Retention
         self._sealing: Sealing
         self._inbox = Inbox(self._ring)
-        self._flights = Flights(
+        self._running = RunningAttempts(
             node.id if node is not None else "",
             clock,
             bodies=bodies or {},
@@ -168,15 +168,15 @@ class Engine:
         except RuntimeError as error:
             raise NotAllowed(f"no thread can be started here ({error}), and the orchestrator needs some") from error
 
-    def put(self, fact: Fact) -> None:
+    def put(self, mutation: Mutation) -> None:
         """Raises NotStarted once the engine has stopped, NotAllowed in its own thread."""
         self.must_be_another_thread()
-        self._inbox.put(fact)
+        self._inbox.put(mutation)
 
     def watch(self, run_id: int, answer: Answer) -> None:
         """Answer with the run when it has ended, here or elsewhere.  Raises what `put` raises."""
         self.must_be_another_thread()
-        self._inbox.put(self._waiters.fact(run_id, answer))
+        self._inbox.put(self._waiters.mutation(run_id, answer))
 
     def must_be_another_thread(self) -> None:
         """Raises NotAllowed where the caller would wait for itself."""
@@ -209,11 +209,11 @@ class Engine:
     @property
     def in_flight(self) -> int:
         """How many attempts run here."""
-        return len(self._flights)
+        return len(self._running)
 
     def runs(self, run_id: int) -> bool:
         """Whether an attempt of that run goes on here.  From any thread."""
-        return run_id in self._flights
+        return run_id in self._running
 
     @property
     def shutdown_timeout_s(self) -> float:
@@ -264,10 +264,10 @@ class Engine:
         if self._is_open:
             self._session.ring()
 
-    def _put_quietly(self, fact: Fact) -> None:
+    def _put_quietly(self, mutation: Mutation) -> None:
         """From executors: a body that ends after the engine has nobody to tell; its claim was handed back."""
         try:
-            self._inbox.put(fact)
+            self._inbox.put(mutation)
         except ShiftbossError:
             log.debug("a report came after the engine had ended")
 
@@ -322,19 +322,19 @@ class Engine:
             self._cycle.turn()
             if self._declares_new:
                 self._declare_new()
-            self._epoch = self._cycle.mirror.epoch
+            self._epoch = self._cycle.cache.epoch
             return
         self._cycle.entered = self._store.entered
         self._cycle.may_start = lambda: self._lease.is_trusted and self._store.trouble is None
         self._join(self._node, self._declaring)
         self._renew(joining=True)
-        self._epoch = self._cycle.mirror.epoch
+        self._epoch = self._cycle.cache.epoch
 
     def _declare_new(self) -> None:
         names = tuple(definition.name for definition in self._definitions)
         answer = _Kept()
         rule = partial(declare_new, definitions=self._definitions, resources=self._resources)
-        self._have_taken(Fact(rule, Needs(lanes=names), answer), answer)
+        self._have_taken(Mutation(rule, Needs(lanes=names), answer), answer)
 
     def _join(self, node: Node, declaring: Declaring) -> None:
         answer = _Kept()
@@ -350,21 +350,21 @@ class Engine:
                 ", ".join(unstoppable),
             )
 
-    def _have_taken(self, fact: Fact, answer: _Kept) -> None:
+    def _have_taken(self, mutation: Mutation, answer: _Kept) -> None:
         """Raises what it was refused with."""
-        turn = self._cycle.turn([fact])
-        tell(turn.answers)
+        turn = self._cycle.turn([mutation])
+        deliver(turn.replies)
         answer.get()
         self._publish(turn)
 
     @property
     def _owes_declaration(self) -> bool:
         """Whether the store was put back since this process has declared."""
-        return self._cycle.mirror.epoch not in (None, self._epoch) and not self.is_stopping
+        return self._cycle.cache.epoch not in (None, self._epoch) and not self.is_stopping
 
     def _go_on_after_restore(self) -> None:
         """What was declared after the backup is gone: declare it again, and say what happened (M7)."""
-        epoch = self._cycle.mirror.epoch
+        epoch = self._cycle.cache.epoch
         if self._node is not None and self._declaring is not None:
             self._renew()  # first: what is to hold is declared by nodes that live
             self._take(self._cycle.turn([self._declaring.again(self._node)]), ())
@@ -393,9 +393,9 @@ class Engine:
             memory_bytes=self._resident_bytes(),
         )
         processes = self._neighbours.look(self._cycle.snapshot) if joining else None
-        turn = self._cycle.turn([renewed(node, self._clock)], processes=processes)
+        turn = self._cycle.turn([membership.renew(node, self._clock)], processes=processes)
         self._lease.renewed(asked_s)
-        self._leased_in = self._cycle.mirror.epoch
+        self._leased_in = self._cycle.cache.epoch
         self.contact.wrote()
         ends_s = fleet.bodies_end_s(asked_s)
         frozen_s = fleet.bodies_end_at_last_s(asked_s, freeze_limit_s=self._node.freeze_limit_s)
@@ -405,7 +405,7 @@ class Engine:
 
     def _step(self) -> None:
         """One turn, and the wait for the next."""
-        facts: list[Fact] = []
+        mutations: list[Mutation] = []
         try:
             self.contact.asks()
             self._serve_shutdown()
@@ -413,15 +413,15 @@ class Engine:
                 self._go_on_after_restore()
             self._write_if_due()
             processes = self._tick()
-            facts = [] if self._cycle.owes_look else self._admitted(self._inbox.take())
+            mutations = [] if self._cycle.owes_look else self._admitted(self._inbox.take())
             began_s = self._clock.monotonic_s()
-            turn = self._cycle.turn(facts, processes=processes)
+            turn = self._cycle.turn(mutations, processes=processes)
             self._measured(self._clock.monotonic_s() - began_s)
             if turn.missed:
                 missed = set(turn.missed)
                 self._inbox.put_back(turn.missed)
-                facts = [fact for fact in facts if fact not in missed]
-            self._take(turn, facts)
+                mutations = [mutation for mutation in mutations if mutation not in missed]
+            self._take(turn, mutations)
             self._went_well(turn)
             self._sealing.seal_if_due()
             if not turn.again and not len(self._inbox) and not self._owes_declaration and not self._is_over():
@@ -431,12 +431,12 @@ class Engine:
                 self._session.wait(self._wait_s())
         except OperatorError as error:
             self.contact.failed(error)
-            self._store_failed(facts, error)
-        except Exception as error:  # no silent death: say it, give the facts another chance
+            self._store_failed(mutations, error)
+        except Exception as error:  # no silent death: say it, give the mutations another chance
             log.exception("a turn failed on a mistake of ours; it is tried again")
             failure = StoreUnavailable(f"the engine failed: {error}", maybe_stored=False)
             self.contact.failed(failure, fact="is not used")
-            self._store_failed(facts, failure)
+            self._store_failed(mutations, failure)
 
     def _write_if_due(self) -> None:
         """Whether the store takes writes is known only from writing: a node renews its lease, a client begins one.
@@ -471,42 +471,48 @@ class Engine:
         self.contact.tell()
         self._back_off_s = 0.0
 
-    def _admitted(self, facts: list[Fact]) -> list[Fact]:
+    def _admitted(self, mutations: list[Mutation]) -> list[Mutation]:
         """W3: on a full disk the reserve is for what runs already; new work is refused before it takes room."""
         if not self._store.tight:
-            return facts
+            return mutations
         full = StoreFull(self._store.trouble or f"the disk of {self._store.url} is full")
-        tell([(fact.answer, None, full) for fact in facts if fact.adds_work and fact.answer is not None])
-        return [fact for fact in facts if not fact.adds_work]
+        deliver(
+            [
+                (mutation.answer, None, full)
+                for mutation in mutations
+                if mutation.adds_work and mutation.answer is not None
+            ]
+        )
+        return [mutation for mutation in mutations if not mutation.adds_work]
 
-    def _take(self, turn: Turn, facts: Sequence[Fact]) -> None:
+    def _take(self, turn: Turn, mutations: Sequence[Mutation]) -> None:
         """Tell what a committed turn brought about, those first who must end, and start what it claimed."""
-        tell(turn.answers)
-        reports = [fact.report for fact in facts if fact.report is not None]
+        deliver(turn.replies)
+        reports = [mutation.report for mutation in mutations if mutation.report is not None]
         if reports:
             self._count_landed(reports, turn.events)
-        if turn.claims_read or any(fact.needs.runs for fact in facts):
-            self._flights.look(self._cycle.snapshot, starting=turn.starts)
+        if turn.claims_read or any(mutation.needs.runs for mutation in mutations):
+            self._running.look(self._cycle.snapshot, starting=turn.starts)
             if self._node is not None and self._node.id not in self._cycle.snapshot.nodes:
                 self._lease.lost()
-        if self._node is not None and self._cycle.mirror.epoch not in (None, self._leased_in):
+        if self._node is not None and self._cycle.cache.epoch not in (None, self._leased_in):
             self._lease.lost()  # the store was put back, and its row with it: what it holds there has ended
         self._start(turn)
-        tell(self._waiters.ended(turn.events, self._session, claims_read=turn.claims_read))
+        deliver(self._waiters.ended(turn.events, self._session, claims_read=turn.claims_read))
         self._publish(turn)
 
     def _start(self, turn: Turn) -> None:
         """What this turn has claimed, and what was held back (B7)."""
-        flights, snapshot = self._flights, self._cycle.snapshot
+        running, snapshot = self._running, self._cycle.snapshot
         stops = self._shutdown.requests > 0
         if self._lease.is_trusted and not stops:
             if turn.starts:
-                flights.start(snapshot, turn.starts)
-            flights.release(snapshot)
+                running.start(snapshot, turn.starts)
+            running.release(snapshot)
         else:
             came_between = "the node was told to stop" if stops else "the lease ran out"
-            flights.refuse(turn.starts, f"{came_between} before the start")
-            flights.give_back_held(f"{came_between} before the start")
+            running.refuse(turn.starts, f"{came_between} before the start")
+            running.give_back_held(f"{came_between} before the start")
 
     def _measured(self, duration_s: float) -> None:
         self._slowest_turn_s = max(self._slowest_turn_s, duration_s)
@@ -520,7 +526,7 @@ class Engine:
     def _publish(self, turn: Turn) -> None:
         for error in turn.put_off:
             self._count_error(error)
-        raised = self._flights.take_raised()
+        raised = self._running.take_raised()
         if not turn.events:
             return
         self._sealing.committed(turn.events)
@@ -532,11 +538,11 @@ class Engine:
 
     def _count_landed(self, reports: Sequence[Report], events: Sequence[Event]) -> None:
         """G4: each run once, by what the store says became of it."""
-        landed = self._flights.landed(reports)
-        if self._announced is Phase.RUNNING or not landed:
+        acknowledged = self._running.acknowledge(reports)
+        if self._announced is Phase.RUNNING or not acknowledged:
             return
         fates = {event.run: event for event in events if isinstance(event, AttemptEnded | RunEnded | StaleReport)}
-        for report in landed:
+        for report in acknowledged:
             self._report.count(report, fates.get(report.run))
 
     # ── waiting ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -546,22 +552,22 @@ class Engine:
         now, now_s = self._clock.now(), self._clock.monotonic_s()
         waits = [MAX_WAIT_S, self._shutdown.next_s(now_s), self.contact.write_in_s, self._sealing.due_in_s]
         if self._node is not None:
-            waits += (self._lease.renew_in_s, self._retention.due_in_s, self._flights.release_in_s)
+            waits += (self._lease.renew_in_s, self._retention.due_in_s, self._running.release_in_s)
             if self._needs_ticks():
                 waits.append(self._ticked_s + TICK_S - now_s)
         agenda = self._cycle.agenda.next_at if self._announced is Phase.RUNNING else None
-        for at in (agenda, self._cycle.mirror.next_give_up_at):
+        for at in (agenda, self._cycle.cache.next_give_up_at):
             if at is not None and self._node is not None:
                 waits.append(seconds_between(now, at))
         return max(0.0, min(waits))
 
     def _needs_ticks(self) -> bool:
-        return len(self._cycle.snapshot.nodes) > 1 or len(self._flights) > 0 or self._store.tight
+        return len(self._cycle.snapshot.nodes) > 1 or len(self._running) > 0 or self._store.tight
 
     # ── ticks ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _tick(self) -> fleet.Processes | None:
-        """Once a second: neighbours that are gone (given when any is to be rescued), lag, shedding."""
+        """Once a second: neighbours that are gone (given when any is to be rescued), lag, shed."""
         now_s = self._clock.monotonic_s()
         if self._node is None or now_s - self._ticked_s < TICK_S:
             return None
@@ -570,7 +576,7 @@ class Engine:
             self._store.show_life(self._node.id)
         for executor in self._executors.values():
             executor.flush()
-        self._flights.flush()
+        self._running.flush()
         self._watch(now_s)
         self._see_to_declarations()
         snapshot = self._cycle.snapshot
@@ -607,21 +613,21 @@ class Engine:
         self._shedding = shed(self._shedding, pressures)
         level, reason = self._shedding.level, self._shedding.reason
         if (level, reason) != (node.shed, node.shed_reason):
-            self._put_quietly(shedding(node.id, level, reason))
+            self._put_quietly(membership.shed(node.id, level, reason))
 
     # ── trouble ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _store_failed(self, facts: Sequence[Fact], error: OperatorError) -> None:
+    def _store_failed(self, mutations: Sequence[Mutation], error: OperatorError) -> None:
         """H5: refuse those who wait, keep the reports, try again later."""
-        facts = facts or self._inbox.take()
+        mutations = mutations or self._inbox.take()
         unavailable = _as_unavailable(error)
-        tell([(fact.answer, None, unavailable) for fact in facts if fact.answer is not None])
-        self._inbox.put_back([fact for fact in facts if fact.answer is None])
+        deliver([(mutation.answer, None, unavailable) for mutation in mutations if mutation.answer is not None])
+        self._inbox.put_back([mutation for mutation in mutations if mutation.answer is None])
         self._back_off_s = min(MAX_BACK_OFF_S, max(FIRST_BACK_OFF_S, 2 * self._back_off_s))
         self.contact.tell()
         self._count_error(error)
         if not self._lease.is_trusted:
-            self._flights.stop_all(StopReason.LEASE)
+            self._running.stop_all(StopReason.LEASE)
         self._wake.wait(min(self._back_off_s, max(0.01, self._shutdown.next_s(self._clock.monotonic_s()))))
         self._wake.clear()
 
@@ -640,13 +646,13 @@ class Engine:
             return
         began, self._announced = self._announced, phase
         if began is Phase.RUNNING:
-            self._flights.give_back_held("the node was told to stop before the start")
-            self._in_flight = self._flights.ids()
-            log.info("stopping; attempts in flight, waited for: %d", len(self._flights))
+            self._running.give_back_held("the node was told to stop before the start")
+            self._in_flight = self._running.ids()
+            log.info("stopping; attempts in flight, waited for: %d", len(self._running))
             for executor in self._executors.values():
                 executor.announce()
         if phase >= Phase.CANCEL:
-            self._flights.stop_all(StopReason.SHUTDOWN)
+            self._running.stop_all(StopReason.SHUTDOWN)
         if phase >= Phase.KILL:
             for executor in self._executors.values():
                 executor.kill()
@@ -658,7 +664,7 @@ class Engine:
             return False
         if self._announced is Phase.RUNNING:
             return False
-        nothing_left = len(self._flights) == 0 and len(self._inbox) == 0
+        nothing_left = len(self._running) == 0 and len(self._inbox) == 0
         return nothing_left or self._shutdown.phase(self._clock.monotonic_s()) is Phase.OVER
 
     def _leave(self) -> None:
@@ -668,15 +674,15 @@ class Engine:
         report.duration_s = self._clock.monotonic_s() - self._shutdown.drain_at_s
         report.forced = self._shutdown.requests > 1
         abandoned = {
-            each.run: each for each in self._flights.abandoned()
+            each.run: each for each in self._running.abandoned()
         }  # first: one that ends now is counted as ended
-        facts = self._rest()
-        ended = {fact.report.run for fact in facts if fact.report is not None}
+        mutations = self._rest()
+        ended = {mutation.report.run for mutation in mutations if mutation.report is not None}
         stuck = [each for run, each in abandoned.items() if run not in ended]
         report.stuck = len(stuck)
-        facts += self._flights.last_facts(stuck, owns_process=self._owns_process)
+        mutations += self._running.last_mutations(stuck, owns_process=self._owns_process)
         try:
-            self._write_last(facts, stuck)
+            self._write_last(mutations, stuck)
         except OperatorError as error:
             self.contact.failed(error)
             self._count_error(error)
@@ -686,32 +692,32 @@ class Engine:
             self._sealing.seal_what_is_owed()
         log.info("stopped %s", str(report).removeprefix("stopped "))
 
-    def _rest(self) -> list[Fact]:
+    def _rest(self) -> list[Mutation]:
         """All that waits, however much it is."""
-        facts: list[Fact] = []
+        mutations: list[Mutation] = []
         while batch := self._inbox.take():
-            facts += batch
-        return facts
+            mutations += batch
+        return mutations
 
-    def _write_last(self, facts: Sequence[Fact], stuck: Sequence[Report]) -> None:
+    def _write_last(self, mutations: Sequence[Mutation], stuck: Sequence[Report]) -> None:
         """First what became of the runs, then the report about them.  Raises OperatorError."""
         report, stuck_runs = self._report, {each.run for each in stuck}
-        if facts:
+        if mutations:
             try:
-                turn = self._cycle.turn(facts, whole=True)
+                turn = self._cycle.turn(mutations, whole=True)
             except OperatorError:
                 report.unreported += sum(
-                    fact.report is not None and fact.report.run not in stuck_runs for fact in facts
+                    mutation.report is not None and mutation.report.run not in stuck_runs for mutation in mutations
                 )
                 raise
             if self._owns_process:  # counted as stuck, and as nothing else
-                self._flights.landed(stuck)
+                self._running.acknowledge(stuck)
                 report.handed_back = bool(stuck)
                 report.stuck_ended = sum(isinstance(e, RunEnded) and e.run in stuck_runs for e in turn.events)
-            self._take(turn, facts)
+            self._take(turn, mutations)
         report.waiting, report.lost = self._account()
         if self._node is not None and (self._owns_process or not stuck):
-            self._take(self._cycle.turn([left(self._node, report)], whole=True), ())
+            self._take(self._cycle.turn([membership.leave(self._node, report)], whole=True), ())
 
     def _account(self) -> tuple[int, int]:
         """How many runs wait in the store, and how many of those in flight it does not know."""
@@ -727,8 +733,8 @@ class Engine:
 
     def _refuse_the_rest(self) -> None:
         gone = StoreUnavailable("the orchestrator has stopped before it could take this in", maybe_stored=False)
-        waiting = [fact.answer for fact in self._inbox.close() if fact.answer is not None]
-        tell([(answer, None, gone) for answer in (*waiting, *self._waiters.all())])
+        waiting = [mutation.answer for mutation in self._inbox.close() if mutation.answer is not None]
+        deliver([(answer, None, gone) for answer in (*waiting, *self._waiters.all())])
 
 
 def _as_unavailable(error: OperatorError) -> StoreUnavailable:

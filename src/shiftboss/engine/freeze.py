@@ -28,7 +28,7 @@ from shiftboss.core.model import Node
 from shiftboss.core.redact import redaction
 from shiftboss.core.snapshot import Change, Snapshot
 from shiftboss.core.value import Value
-from shiftboss.engine.fact import Fact
+from shiftboss.engine.mutation import Mutation
 
 BEAT_S = 2.0
 FROZEN_S = 12.0  # with a beat, so that 15 s are surely noticed; a busy machine delays a thread by less
@@ -144,10 +144,10 @@ class FreezeWatch:
         return None if was_late else data.decode("utf-8", "replace")
 
 
-def frozen(node: Node, freeze: Freeze, *, secrets: tuple[str, ...]) -> Fact:
+def frozen(node: Node, freeze: Freeze, *, secrets: tuple[str, ...]) -> Mutation:
     """The event: what is known of it, without secrets."""
     stack = ends(redaction((), ()).knowing(secrets).text(freeze.stack))
-    return Fact(partial(_frozen, node=node, freeze=freeze, stack=stack))
+    return Mutation(partial(_frozen, node=node, freeze=freeze, stack=stack))
 
 
 def _frozen(

@@ -1,8 +1,8 @@
-"""Where facts wait for the next cycle.
+"""Where mutations wait for the next cycle.
 
 Rules of this file
 - Any thread puts, only the engine's takes; putting rings the bell once, however many arrive before it is heard.
-- Without a lock: a deque's append and popleft are atomic.  `_heard` is lowered before the facts are taken and asked
+- Without a lock: a deque's append and popleft are atomic.  `_heard` is lowered before the mutations are taken and asked
   after one was put, so whoever finds it raised has put early enough.
 - After `close` nothing is taken in: a caller learns at once that nobody will answer.
 """
@@ -13,55 +13,55 @@ import contextlib
 from collections import deque
 from collections.abc import Callable
 
-from shiftboss.engine.fact import Fact
+from shiftboss.engine.mutation import Mutation
 from shiftboss.errors import NotStarted
 
-MAX_FACTS = 1000  # a cycle's batch: about 20 ms of rules, so that a lease renewal never waits long
+MAX_MUTATIONS = 1000  # a cycle's batch: about 20 ms of rules, so that a lease renewal never waits long
 
 
 class Inbox:
     def __init__(self, ring: Callable[[], None]) -> None:
         self._ring = ring
-        self._facts: deque[Fact] = deque()
+        self._mutations: deque[Mutation] = deque()
         self._heard = False  # somebody has rung since the last take
         self._came_back = 0  # of those that wait; only the engine's thread counts
         self._closed = False
 
-    def put(self, fact: Fact) -> None:
+    def put(self, mutation: Mutation) -> None:
         """Raises NotStarted once closed."""
-        self._facts.append(fact)
+        self._mutations.append(mutation)
         if self._closed:
-            self._withdraw(fact)
+            self._withdraw(mutation)
         elif not self._heard:
             self._heard = True
             self._ring()
 
-    def _withdraw(self, fact: Fact) -> None:
-        """Raises NotStarted, unless `close` found the fact after all and has it answered."""
+    def _withdraw(self, mutation: Mutation) -> None:
+        """Raises NotStarted, unless `close` found the mutation after all and has it answered."""
         with contextlib.suppress(ValueError):
-            self._facts.remove(fact)
+            self._mutations.remove(mutation)
             raise NotStarted("the orchestrator has stopped; start it, or open a client, before you call it")
 
-    def take(self) -> list[Fact]:
-        """The oldest facts, at most a cycle's batch beside those that were put back."""
+    def take(self) -> list[Mutation]:
+        """The oldest mutations, at most a cycle's batch beside those that were put back."""
         self._heard = False
-        facts = self._facts
-        most, self._came_back = MAX_FACTS + self._came_back, 0
-        return [facts.popleft() for _ in range(min(most, len(facts)))]
+        mutations = self._mutations
+        most, self._came_back = MAX_MUTATIONS + self._came_back, 0
+        return [mutations.popleft() for _ in range(min(most, len(mutations)))]
 
-    def put_back(self, facts: list[Fact]) -> None:
-        """Facts that could not be applied yet go first again, and take nobody's place."""
-        self._facts.extendleft(reversed(facts))
-        self._came_back += len(facts)
+    def put_back(self, mutations: list[Mutation]) -> None:
+        """Mutations that could not be applied yet go first again, and take nobody's place."""
+        self._mutations.extendleft(reversed(mutations))
+        self._came_back += len(mutations)
 
-    def close(self) -> list[Fact]:
+    def close(self) -> list[Mutation]:
         """Take nothing in any more; what was still waiting is handed over."""
         self._closed = True
-        facts = []
+        mutations = []
         with contextlib.suppress(IndexError):
             while True:
-                facts.append(self._facts.popleft())
-        return facts
+                mutations.append(self._mutations.popleft())
+        return mutations
 
     def __len__(self) -> int:
-        return len(self._facts)
+        return len(self._mutations)

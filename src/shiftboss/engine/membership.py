@@ -1,4 +1,4 @@
-"""A node's own facts: it renews its lease, sheds, leaves (it joins with what it declares: declaring.py).
+"""What a node does to its own row: it renews its lease, sheds, leaves (it joins with what it declares: declaring.py).
 
 Rules of this file
 - Only the node itself writes its row beside others; who writes another's has the whole store.
@@ -17,20 +17,20 @@ from shiftboss.core.events import NodeDrained
 from shiftboss.core.model import Node, Shed
 from shiftboss.core.snapshot import NOTHING, Change, Snapshot
 from shiftboss.core.value import replace
-from shiftboss.engine.fact import NO_WORKER, Fact
+from shiftboss.engine.mutation import NO_WORKER, Mutation
 from shiftboss.engine.shutdown import ShutdownReport
 
 
-def renewed(node: Node, clock: Clock) -> Fact:
-    return Fact(partial(_renew, node=node, clock=clock), worker=NO_WORKER)
+def renew(node: Node, clock: Clock) -> Mutation:
+    return Mutation(partial(_renew, node=node, clock=clock), worker=NO_WORKER)
 
 
-def shedding(node_id: str, level: Shed, reason: str) -> Fact:
-    return Fact(partial(_shed, node_id=node_id, level=level, reason=reason))
+def shed(node_id: str, level: Shed, reason: str) -> Mutation:
+    return Mutation(partial(_shed, node_id=node_id, level=level, reason=reason))
 
 
-def left(node: Node, report: ShutdownReport) -> Fact:
-    return Fact(partial(_leave, node=node, report=report))
+def leave(node: Node, report: ShutdownReport) -> Mutation:
+    return Mutation(partial(_leave, node=node, report=report))
 
 
 def _renew(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], node: Node, clock: Clock) -> tuple[Change, Node]:

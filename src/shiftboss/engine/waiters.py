@@ -16,7 +16,7 @@ from shiftboss.core.control import found
 from shiftboss.core.events import Event, RunEnded, RunSkipped
 from shiftboss.core.model import Run
 from shiftboss.core.snapshot import NOTHING, Change, Snapshot
-from shiftboss.engine.fact import NO_WORKER, Answer, Fact, Needs, Told, tell
+from shiftboss.engine.mutation import NO_WORKER, Answer, Mutation, Needs, Reply, deliver
 from shiftboss.ports import Session
 
 
@@ -24,15 +24,15 @@ class Waiters:
     def __init__(self) -> None:
         self._waiting: dict[int, list[Answer]] = {}
 
-    def fact(self, run_id: int, answer: Answer) -> Fact:
+    def mutation(self, run_id: int, answer: Answer) -> Mutation:
         """Answers at once when the run has ended, else when it does.  Raises UnknownRun."""
         registration = _Registration(self, run_id, answer)
-        return Fact(partial(_look, run_id=run_id), Needs(runs=(run_id,)), registration, worker=NO_WORKER)
+        return Mutation(partial(_look, run_id=run_id), Needs(runs=(run_id,)), registration, worker=NO_WORKER)
 
     def add(self, run_id: int, answer: Answer) -> None:
         self._waiting.setdefault(run_id, []).append(answer)
 
-    def ended(self, events: Iterable[Event], session: Session, *, claims_read: bool) -> list[Told]:
+    def ended(self, events: Iterable[Event], session: Session, *, claims_read: bool) -> list[Reply]:
         """Answers for those whose run has ended; everybody is looked up when others may have ended runs."""
         if not self._waiting:
             return []
@@ -65,12 +65,12 @@ class _Registration:
 
     def resolve(self, value: Any) -> None:
         if isinstance(value, Run) and value.status.is_final:
-            tell([(self._answer, value, None)])
+            deliver([(self._answer, value, None)])
         else:
             self._waiters.add(self._run_id, self._answer)
 
     def reject(self, error: BaseException) -> None:
-        tell([(self._answer, None, error)])
+        deliver([(self._answer, None, error)])
 
 
 def _look(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], run_id: int) -> tuple[Change, Run]:

@@ -11,16 +11,16 @@ from collections.abc import Iterator
 
 from shiftboss.core.events import Event
 from shiftboss.core.snapshot import NOTHING, Change, Pile
-from shiftboss.engine.mirror import Mirror
+from shiftboss.engine.snapshot_cache import SnapshotCache
 from shiftboss.ports import Transaction
 
 
 class Writer:
     """Of one transaction."""
 
-    def __init__(self, tx: Transaction, mirror: Mirror) -> None:
+    def __init__(self, tx: Transaction, cache: SnapshotCache) -> None:
         self._tx = tx
-        self._mirror = mirror
+        self._cache = cache
         self._pile = Pile()
         self._fresh: set[int] = set()  # ids handed out since the last flush: no row exists of them
         self.events: list[Event] = []
@@ -37,10 +37,10 @@ class Writer:
         if change is NOTHING:
             return
         self._pile.add(change)
-        self._mirror.snapshot.apply(change)
+        self._cache.snapshot.apply(change)
         for run in change.runs:
             if run.give_up_at is not None:
-                self._mirror.note_give_up(run)
+                self._cache.note_give_up(run)
         self.events += change.events
 
     def flush(self) -> None:

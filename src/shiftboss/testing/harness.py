@@ -29,7 +29,7 @@ from shiftboss.core.explain import Explanation
 from shiftboss.core.kinds import Duration, duration
 from shiftboss.core.model import Outcome, Run, Status
 from shiftboss.core.worker import Mode
-from shiftboss.engine import fact
+from shiftboss.engine import mutation
 from shiftboss.errors import UnknownWorker, did_you_mean
 from shiftboss.ports import Launch
 from shiftboss.testing.bodies import SUCCESS, Plan, failed
@@ -161,25 +161,25 @@ class Simulation:
             digest=None if encoded is None else hashlib.sha256(encoded).hexdigest(),
             by="simulation",
         )
-        run: Run = self._sim.ask(partial(fact.triggered, with_options(request, options)))
+        run: Run = self._sim.ask(partial(mutation.trigger, with_options(request, options)))
         return run
 
     def cancel(self, run: Run | int) -> None:
         """End a run (T4)."""
-        self._sim.ask(partial(fact.cancelled, _id(run), by="simulation", reason=""))
+        self._sim.ask(partial(mutation.cancel, _id(run), by="simulation", reason=""))
 
     def disable(self, worker: Named, *, reason: str | None = None) -> None:
         """Start nothing new of it (K5)."""
         why = CALL.read_one("reason", reason)
-        self._sim.ask(partial(fact.disabled, name_of(worker), by="simulation", reason=why))
+        self._sim.ask(partial(mutation.disable, name_of(worker), by="simulation", reason=why))
 
     def enable(self, worker: Named) -> None:
         """Start again (K5)."""
-        self._sim.ask(partial(fact.enabled, name_of(worker), by="simulation"))
+        self._sim.ask(partial(mutation.enable, name_of(worker), by="simulation"))
 
     def replay(self, run: Run | int) -> Run:
         """A new run of a dead letter (Q3)."""
-        replayed: Run = self._sim.ask(partial(fact.replayed, _id(run), by="simulation", delay_s=0.0))
+        replayed: Run = self._sim.ask(partial(mutation.replay, _id(run), by="simulation", delay_s=0.0))
         return replayed
 
     # ── what may be asked ────────────────────────────────────────────────────────────────────────────────────────

@@ -44,7 +44,7 @@ SAME_S = 0.001  # O4: an interval may move by microseconds, beside the instants 
 
 
 LASTING = frozenset(  # what does not go back with the store
-    {"has_parts", "_clock", "_predicates", "violations", "marks", "acts", "starts", "ends", "dead", "wall_steps"}
+    {"has_partitions", "_clock", "_predicates", "violations", "marks", "acts", "starts", "ends", "dead", "wall_steps"}
     | {"last_fence", "last_run", "_fences_from", "_runs_from", "wall_set_s"}
 )
 
@@ -109,8 +109,10 @@ Predicate = Callable[["History", Commit], Iterator[Violation]]
 class History:
     """The world as the commits made it.  `violations` grows as they are found."""
 
-    def __init__(self, clock: VirtualClock, predicates: Iterable[Predicate] = (), *, has_parts: bool = False) -> None:
-        self.has_parts = has_parts  # transactions may hold a part of the store alone
+    def __init__(
+        self, clock: VirtualClock, predicates: Iterable[Predicate] = (), *, has_partitions: bool = False
+    ) -> None:
+        self.has_partitions = has_partitions  # transactions may hold a part of the store alone
         self._clock = clock
         self._predicates = tuple(predicates)
         self.violations: list[Violation] = []
@@ -419,7 +421,9 @@ class History:
         place = {
             event.run: index for index, event in enumerate(told.events) if isinstance(event, RunEnded | AttemptEnded)
         }
-        told.ends.sort(key=lambda end: place.get(end.run.id, -1))  # as the facts were, which a merged change forgets
+        told.ends.sort(
+            key=lambda end: place.get(end.run.id, -1)
+        )  # as the mutations were, which a merged change forgets
         for end in told.ends:
             self._count_end(end, told)
         for run in told.finished:
@@ -427,7 +431,7 @@ class History:
             if run.origin is Origin.OCCURRENCE and not run.has_started and run.occurs_at > told.at:
                 self.passed_over.add((run.worker, run.occurs_at))
         ended = {run.id: run for run in told.finished}
-        for event in told.events:  # in the order of the facts, which a merged change does not keep
+        for event in told.events:  # in the order of the mutations, which a merged change does not keep
             if isinstance(event, RunEnded) and event.run in ended:
                 run = ended[event.run]
                 if run.status is Status.SUCCEEDED:

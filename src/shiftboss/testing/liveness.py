@@ -19,7 +19,7 @@ from shiftboss.core.schedule import Cron, next_after
 from shiftboss.core.value import replace
 from shiftboss.core.verify import verify
 from shiftboss.engine.agenda import Agenda
-from shiftboss.engine.mirror import Mirror
+from shiftboss.engine.snapshot_cache import SnapshotCache
 from shiftboss.testing.history import waiting
 from shiftboss.testing.judge import FORGIVEN, Judge
 from shiftboss.testing.node import SimNode, State
@@ -51,7 +51,7 @@ class Watch:
         self._suspects: dict[Seen, int] = {}
         self._fleet: tuple[object, ...] = ()
         self._fleet_since_s = 0.0
-        self._mirror = Mirror(Agenda())
+        self._cache = SnapshotCache(Agenda())
         self._session = sim.store.session()
 
     def begin(self, *, first_s: float = EVERY_S) -> None:
@@ -158,9 +158,9 @@ class Watch:
         if any(_may_go(judge.reasons(run) - {"rate"}) for run in judge.due()):
             return  # something is about to start somewhere, and `why` takes it as started
         with self._session.read() as reader:
-            self._mirror.refresh(reader)
-            snapshot = self._mirror.snapshot
-            self._mirror.load_lanes(snapshot.workers, reader)
+            self._cache.refresh(reader)
+            snapshot = self._cache.snapshot
+            self._cache.load_lanes(snapshot.workers, reader)
         live = live_nodes(snapshot, boot=sim.clock.boot, lease_s=sim.clock.lease_s())
         explainer = Explainer(snapshot, now, live=live)
         for name in sorted(snapshot.workers):
@@ -190,7 +190,7 @@ class Watch:
         sim = self._sim
         with self._session.read() as reader:
             stored = {run.id: run for run in reader.runs(list(sim.history.runs))}
-            fresh = Mirror(Agenda())
+            fresh = SnapshotCache(Agenda())
             self._session.forget()
             fresh.refresh(reader)
             fresh.load_lanes(fresh.snapshot.workers, reader)
@@ -201,7 +201,7 @@ class Watch:
                 sim.history.violate("W2", f"run {run_id} is {stored[run_id].status}, its last commit said {run.status}")
         self._look_at_the_audit()
         for node in sim.up:
-            self._compare_mirror(node, fresh)
+            self._compare_cache(node, fresh)
             self._look_for_orphans(node)
 
     def _look_at_the_audit(self) -> None:
@@ -222,19 +222,21 @@ class Watch:
 
     def _look_for_orphans(self, node: SimNode) -> None:
         """A claim of a node that lives has a body, or a report that is on its way."""
-        reported = {(fact.report.run, fact.report.fence) for fact in node.inbox if fact.report is not None}
+        reported = {
+            (mutation.report.run, mutation.report.fence) for mutation in node.inbox if mutation.report is not None
+        }
         flying = {key for executor in node.executors.values() for key in executor.keys()}  # noqa: SIM118  # no mapping
         for run in self._sim.history.running.values():
             claim = run.claim
             if claim is not None and claim.node == node.id and (run.id, claim.fence) not in flying | reported:
                 self._sim.history.violate("W2", f"run {run.id} of {run.worker} runs on {node.id}, where it has no body")
 
-    def _compare_mirror(self, node: SimNode, fresh: Mirror) -> None:
-        """A warm snapshot is exactly what the store holds (engine/mirror.py)."""
+    def _compare_cache(self, node: SimNode, fresh: SnapshotCache) -> None:
+        """A warm snapshot is exactly what the store holds (engine/snapshot_cache.py)."""
         with node.session.read() as reader:
-            node.cycle.mirror.refresh(reader)
+            node.cycle.cache.refresh(reader)
             names = list(node.cycle.snapshot.lanes)
-            node.cycle.mirror.load_lanes(names, reader)
+            node.cycle.cache.load_lanes(names, reader)
         mine, theirs = node.cycle.snapshot, fresh.snapshot
         for what in ("workers", "breakers", "resources", "nodes"):
             if getattr(mine, what) != getattr(theirs, what):

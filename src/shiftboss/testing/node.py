@@ -1,4 +1,4 @@
-"""A node in virtual time: the real cycle, lease and flights, turned by events instead of by a thread.
+"""A node in virtual time: the real cycle, lease and running attempts, turned by events instead of by a thread.
 
 Rules of this file
 - One step is what `engine.Engine._step` does: a renewal that is due goes first, then a turn with what has arrived.
@@ -18,14 +18,14 @@ from shiftboss.core.model import Node, NodeMode, Report
 from shiftboss.core.retention import KEEP
 from shiftboss.core.value import replace, seconds_between
 from shiftboss.core.worker import Definition
+from shiftboss.engine import membership
 from shiftboss.engine.cycle import Cycle, Turn
 from shiftboss.engine.declaring import Declaring, declaring_node
-from shiftboss.engine.fact import Fact, tell
-from shiftboss.engine.flight import Flights
-from shiftboss.engine.inbox import MAX_FACTS
+from shiftboss.engine.inbox import MAX_MUTATIONS
 from shiftboss.engine.lease import Lease
-from shiftboss.engine.membership import left, renewed
+from shiftboss.engine.mutation import Mutation, deliver
 from shiftboss.engine.neighbours import Neighbours
+from shiftboss.engine.running import RunningAttempts
 from shiftboss.engine.sealing import Sealing
 from shiftboss.engine.shutdown import Phase, Shutdown, ShutdownReport
 from shiftboss.errors import OperatorError
@@ -89,7 +89,7 @@ class SimNode:
         self.declaring: Declaring | None = None
         self.definitions: tuple[Definition, ...] = ()
         self.state = State.UP
-        self.inbox: list[Fact] = []
+        self.inbox: list[Mutation] = []
         self.delivering: list[Report] = []  # what this turn has in its hands
         self.frozen: list[Callable[[], None]] = []
         self.unfinished: Callable[[], None] | None = None  # a turn whose node was paused at its commit
@@ -115,7 +115,7 @@ class SimNode:
             )
             for kind in node.executors
         }
-        self.flights = Flights(
+        self.running = RunningAttempts(
             node.id,
             sim.clock,
             bodies=bodies,
@@ -156,17 +156,17 @@ class SimNode:
         self.declaring = Declaring(self.node, definitions, resources, self.clock, is_dead=self._sim.store.is_dead)
         answer = Kept()
         turn = self.cycle.turn([self.declaring.joins(self.node, answer)])
-        tell(turn.answers)
+        deliver(turn.replies)
         answer.get()
         asked_s = self.clock.elapsed_s()
         processes = self.neighbours.look(self.cycle.snapshot)
-        turn = self.cycle.turn([renewed(self._me(), self.clock)], processes=processes)
-        self._epoch = self.cycle.mirror.epoch
+        turn = self.cycle.turn([membership.renew(self._me(), self.clock)], processes=processes)
+        self._epoch = self.cycle.cache.epoch
         self._finish(turn, (), asked_s)
 
-    def put(self, fact: Fact) -> None:
+    def put(self, mutation: Mutation) -> None:
         """Something arrives: an outcome, a request."""
-        self.inbox.append(fact)
+        self.inbox.append(mutation)
         self.wake()
 
     def wake(self, delay_s: float = 0.0) -> None:
@@ -195,58 +195,58 @@ class SimNode:
     def step(self) -> None:
         self._serve_shutdown()
         asked_s: float | None = None
-        facts: list[Fact] = []
+        mutations: list[Mutation] = []
         processes: Processes | None = None
-        epoch = self.cycle.mirror.epoch
+        epoch = self.cycle.cache.epoch
         if self._owes_declaration and self.declaring is not None:  # the store was put back
             asked_s = self.clock.elapsed_s()
-            facts = [renewed(self._me(), self.clock), self.declaring.again(self.node)]
+            mutations = [membership.renew(self._me(), self.clock), self.declaring.again(self.node)]
         elif self.lease.renew_in_s <= 0.0:
             asked_s = self.clock.elapsed_s()
-            facts = [renewed(self._me(), self.clock)]
+            mutations = [membership.renew(self._me(), self.clock)]
         else:
             self._see_to_declarations()
             if not self.cycle.owes_look:
-                facts, self.inbox = self.inbox[:MAX_FACTS], self.inbox[MAX_FACTS:]
+                mutations, self.inbox = self.inbox[:MAX_MUTATIONS], self.inbox[MAX_MUTATIONS:]
             processes = self._lost()
-        self.delivering = [fact.report for fact in facts if fact.report is not None]
+        self.delivering = [mutation.report for mutation in mutations if mutation.report is not None]
         try:
-            turn = self.cycle.turn(facts, processes=processes)
+            turn = self.cycle.turn(mutations, processes=processes)
         except OperatorError as error:
-            self._store_failed([] if asked_s is not None else facts, error)
+            self._store_failed([] if asked_s is not None else mutations, error)
             return
-        if len(facts) > 1 and asked_s is not None:
+        if len(mutations) > 1 and asked_s is not None:
             self._epoch = epoch
         if turn.missed:
             self.inbox = turn.missed + self.inbox
-            facts = [fact for fact in facts if fact not in turn.missed]
+            mutations = [mutation for mutation in mutations if mutation not in turn.missed]
         if self.state is State.PAUSED:  # between the commit and what it decided
-            self.unfinished = lambda: self._finish(turn, facts, asked_s)
+            self.unfinished = lambda: self._finish(turn, mutations, asked_s)
         else:
-            self._finish(turn, facts, asked_s)
+            self._finish(turn, mutations, asked_s)
 
-    def _finish(self, turn: Turn, facts: Sequence[Fact], asked_s: float | None = None) -> None:
+    def _finish(self, turn: Turn, mutations: Sequence[Mutation], asked_s: float | None = None) -> None:
         """Tell what a committed turn brought about, and start what it claimed."""
         self._back_off_s = 0.0
         if asked_s is not None:
             self.asked_s = asked_s
             self.lease.renewed(asked_s)
-            self._leased_in = self.cycle.mirror.epoch
+            self._leased_in = self.cycle.cache.epoch
             self.must_renew = False
-        tell(turn.answers)
-        self.flights.landed([fact.report for fact in facts if fact.report is not None])
-        if turn.claims_read or any(fact.needs.runs for fact in facts):
-            self.flights.look(self.cycle.snapshot, starting=turn.starts)
+        deliver(turn.replies)
+        self.running.acknowledge([mutation.report for mutation in mutations if mutation.report is not None])
+        if turn.claims_read or any(mutation.needs.runs for mutation in mutations):
+            self.running.look(self.cycle.snapshot, starting=turn.starts)
             if self.id not in self.cycle.snapshot.nodes:
                 self.lease.lost()
-        if self.cycle.mirror.epoch != self._leased_in:
+        if self.cycle.cache.epoch != self._leased_in:
             self.lease.lost()  # its row was put back with the store
         if self.lease.is_trusted and self._shutdown.requests == 0:
-            self.flights.start(self.cycle.snapshot, turn.starts)
-            self.flights.release(self.cycle.snapshot)
+            self.running.start(self.cycle.snapshot, turn.starts)
+            self.running.release(self.cycle.snapshot)
         else:
-            self.flights.refuse(turn.starts)
-            self.flights.give_back_held("it came too late to start")
+            self.running.refuse(turn.starts)
+            self.running.give_back_held("it came too late to start")
         self._sim.publish(turn.events)
         self.sealing.committed(turn.events)
         self.sealing.seal_what_is_owed()  # at once: nobody is woken for it
@@ -260,16 +260,16 @@ class SimNode:
 
     @property
     def _owes_declaration(self) -> bool:
-        return self.cycle.mirror.epoch != self._epoch and self.is_serving
+        return self.cycle.cache.epoch != self._epoch and self.is_serving
 
     def _wait(self) -> None:
         """Until the next instant that is known; the bell ends it earlier."""
-        waits = [self._shutdown.next_s(self.clock.monotonic_s()), self.flights.release_in_s]
+        waits = [self._shutdown.next_s(self.clock.monotonic_s()), self.running.release_in_s]
         if not self._sim.leaps:
             waits.append(self.lease.renew_in_s)
         now = self.clock.now()
         agenda = self.cycle.agenda.next_at if self._announced is Phase.RUNNING else None
-        for at in (agenda, self.cycle.mirror.next_give_up_at):
+        for at in (agenda, self.cycle.cache.next_give_up_at):
             if at is not None:
                 waits.append(seconds_between(now, at))
         nearest_s = min(waits)
@@ -299,13 +299,13 @@ class SimNode:
         lost = lost_nodes(self.cycle.snapshot, me=me, lease_s=self.clock.lease_s(), processes=processes)
         return processes if lost else None
 
-    def _store_failed(self, facts: Sequence[Fact], error: OperatorError) -> None:
+    def _store_failed(self, mutations: Sequence[Mutation], error: OperatorError) -> None:
         """H5: refuse those who wait, keep the reports, try again later."""
-        tell([(fact.answer, None, error) for fact in facts if fact.answer is not None])
-        self.inbox = [fact for fact in facts if fact.answer is None] + self.inbox
+        deliver([(mutation.answer, None, error) for mutation in mutations if mutation.answer is not None])
+        self.inbox = [mutation for mutation in mutations if mutation.answer is None] + self.inbox
         self._back_off_s = min(MAX_BACK_OFF_S, max(FIRST_BACK_OFF_S, 2 * self._back_off_s))
         if not self.lease.is_trusted:
-            self.flights.stop_all(StopReason.LEASE)
+            self.running.stop_all(StopReason.LEASE)
         if self._is_over():
             self._leave()
         else:
@@ -321,27 +321,27 @@ class SimNode:
         if began is Phase.RUNNING:
             self.lease.lost()  # renewed at once: says to everybody that this node starts nothing more
         if phase >= Phase.CANCEL:
-            self.flights.stop_all(StopReason.SHUTDOWN)
+            self.running.stop_all(StopReason.SHUTDOWN)
 
     def _is_over(self) -> bool:
         if self._announced is Phase.RUNNING:
             return False
-        nothing_left = len(self.flights) == 0 and not self.inbox
+        nothing_left = len(self.running) == 0 and not self.inbox
         return nothing_left or self._shutdown.phase(self.clock.monotonic_s()) is Phase.OVER
 
     def _leave(self) -> None:
         """The last act: what cannot be stopped is handed back if the process ends too."""
-        facts, self.inbox = self.inbox, []
-        abandoned = self.flights.abandoned()
-        facts += self.flights.last_facts(abandoned, owns_process=self._owns_process)
+        mutations, self.inbox = self.inbox, []
+        abandoned = self.running.abandoned()
+        mutations += self.running.last_mutations(abandoned, owns_process=self._owns_process)
         if self._owns_process or not abandoned:
-            facts.append(left(self.node, ShutdownReport()))
-        self.delivering = [fact.report for fact in facts if fact.report is not None]
+            mutations.append(membership.leave(self.node, ShutdownReport()))
+        self.delivering = [mutation.report for mutation in mutations if mutation.report is not None]
         try:
-            turn = self.cycle.turn(facts, whole=True)
-            tell(turn.answers)
-            self.flights.refuse(turn.starts)
+            turn = self.cycle.turn(mutations, whole=True)
+            deliver(turn.replies)
+            self.running.refuse(turn.starts)
             self._sim.publish(turn.events)
         except OperatorError as error:
-            tell([(fact.answer, None, error) for fact in facts if fact.answer is not None])
+            deliver([(mutation.answer, None, error) for mutation in mutations if mutation.answer is not None])
         self._sim.ended(self, process=self._owns_process or not abandoned)

@@ -15,9 +15,9 @@ from shiftboss.testing.history import Commit, History, Violation
 from shiftboss.testing.judge import ALONE_FROM, KEPT_OF, Judge
 
 
-def _in_one_part(history: History, run: Run, other: Run) -> bool:
-    parts = Relations.of(state.definition for state in history.workers.values()).parts
-    return parts.get(run.worker) == parts.get(other.worker)
+def _in_one_partition(history: History, run: Run, other: Run) -> bool:
+    partitions = Relations.of(state.definition for state in history.workers.values()).partitions
+    return partitions.get(run.worker) == partitions.get(other.worker)
 
 
 def slots(history: History, told: Commit) -> Iterator[Violation]:
@@ -56,7 +56,7 @@ def isolation(history: History, told: Commit) -> Iterator[Violation]:
 
 
 def priorities(history: History, told: Commit) -> Iterator[Violation]:
-    """P2: what starts is not outranked by a run that could have had its slot.  With parts: by one of its own."""
+    """P2: what starts is not outranked by a run that could have had its slot.  With partitions: by one of its own."""
     node = history.nodes.get(told.by)
     if not told.starts or node is None or told.skips:
         return
@@ -75,8 +75,8 @@ def priorities(history: History, told: Commit) -> Iterator[Violation]:
             is_fit = other.priority >= Priority.HIGH or run.priority < Priority.HIGH  # P3 keeps some slots
             if not is_fit or not _same_executor(history, run, other) or after.rank(other) > after.rank(run):
                 continue
-            if history.has_parts and not _in_one_part(history, run, other):
-                continue  # who held this one's part alone had not looked at the other's, or could not
+            if history.has_partitions and not _in_one_partition(history, run, other):
+                continue  # who held this one's partition alone had not looked at the other's, or could not
             if before.lent(run) == run.priority and not before.is_reserved_against(other):
                 yield Violation("P2", told.at, f"run {run.id} took the slot of run {other.id}, which outranks it")
 

@@ -28,7 +28,7 @@ from shiftboss.core.unreadable import Unreadable
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition
 from shiftboss.engine.cycle import Cycle
-from shiftboss.engine.fact import Fact, set_aside, tell
+from shiftboss.engine.mutation import Mutation, deliver, set_aside
 from shiftboss.errors import StoreRejected
 from shiftboss.ports import Body, Store
 from shiftboss.stores.memory.store import MemoryStore
@@ -74,18 +74,18 @@ class Simulator:
         leaps: bool = True,
         bell_s: float = 0.0,
         bells_lost: float = 0.0,
-        parts_held: float | None = None,
+        partitions_held: float | None = None,
         predicates: Sequence[Predicate] = PREDICATES,
     ) -> None:
         self.clock = VirtualClock(start)
         self.random = random.Random(seed)  # noqa: S311  # chance that can be repeated is the point
         self.model: Model = model or AlwaysSucceeds()
-        self._chance_of_parts = random.Random(seed)  # noqa: S311  # its own: without parts nothing else is different
-        self._parts_held = parts_held
+        self._chance_of_partitions = random.Random(seed)  # noqa: S311  # its own: without partitions nothing else is different
+        self._partitions_held = partitions_held
         self.store: Store = MemoryStore(
-            clock=self.clock, to_be_had=self._free_parts if parts_held is not None else None
+            clock=self.clock, to_be_had=self._free_partitions if partitions_held is not None else None
         )
-        self.history = History(self.clock, predicates, has_parts=parts_held is not None)
+        self.history = History(self.clock, predicates, has_partitions=partitions_held is not None)
         self.leaps = leaps
         self.bell_s = bell_s
         self.bells_lost = bells_lost
@@ -104,10 +104,10 @@ class Simulator:
     def keys_of(self, node: str) -> Keys:
         return self.keys.setdefault(node, Keys((Key(f"the key of {node}".encode()),), None))
 
-    def _free_parts(self, wanted: Collection[int]) -> list[int]:
+    def _free_partitions(self, wanted: Collection[int]) -> list[int]:
         """Those that nobody else holds just now."""
-        held = self._parts_held or 0.0
-        return [part for part in wanted if self._chance_of_parts.random() >= held]
+        held = self._partitions_held or 0.0
+        return [partition for partition in wanted if self._chance_of_partitions.random() >= held]
 
     # ── nodes ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -254,18 +254,18 @@ class Simulator:
 
     # ── operators ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def ask(self, make: Callable[..., Fact]) -> Any:
-        """Apply a fact through a client and give its answer.  Raises what the rule raises."""
+    def ask(self, make: Callable[..., Mutation]) -> Any:
+        """Apply a mutation through a client and give its answer.  Raises what the rule raises."""
         answer = Kept()
-        facts = [make(answer=answer)]
-        while facts:
-            turn = self._client.turn(facts)
-            tell(turn.answers)
-            facts = turn.missed
+        mutations = [make(answer=answer)]
+        while mutations:
+            turn = self._client.turn(mutations)
+            deliver(turn.replies)
+            mutations = turn.missed
         return answer.get()
 
-    def ask_at(self, node: SimNode, make: Callable[..., Fact]) -> Kept:
-        """Put a fact into a node's inbox; the answer comes with its commit."""
+    def ask_at(self, node: SimNode, make: Callable[..., Mutation]) -> Kept:
+        """Put a mutation into a node's inbox; the answer comes with its commit."""
         answer = Kept()
         node.put(make(answer=answer))
         return answer

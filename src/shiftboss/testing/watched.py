@@ -43,8 +43,8 @@ class WatchedSession:
         self.is_cut = False  # until it is mended
 
     @property
-    def has_parts(self) -> bool:
-        return self._inner.has_parts
+    def has_partitions(self) -> bool:
+        return self._inner.has_partitions
 
     @contextmanager
     def begin(self, wanted: Wanted | None = None, *, waits: bool = False, runs: int = 0) -> Iterator[Transaction]:

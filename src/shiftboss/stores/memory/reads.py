@@ -337,9 +337,9 @@ class MemoryTransaction(MemoryReader):
 
 
 def only_of(delta: Delta, held: Wanted, tables: Tables) -> Delta:
-    """What of *delta* is about the parts that are held."""
-    them = frozenset(name for part in held.values() for name in part.names)
-    bound = frozenset(name for part in held.values() for name in part.bound)
+    """What of *delta* is about the partitions that are held."""
+    them = frozenset(name for partition in held.values() for name in partition.names)
+    bound = frozenset(name for partition in held.values() for name in partition.bound)
     return Delta(
         workers=[pair for pair in delta.workers if pair[0].name in them],
         breakers=delta.breakers,

@@ -42,7 +42,7 @@ class MemoryStore:
     def __init__(
         self, *, clock: Clock | None = None, to_be_had: Callable[[Collection[int]], Collection[int]] | None = None
     ) -> None:
-        """With *to_be_had* parts can be held alone, and it says which of those that are wanted can be had just now."""
+        """With *to_be_had* single partitions can be held; it says which of the wanted ones can be had just now."""
         self.clock = clock or SystemClock()
         self.to_be_had = to_be_had
         self.tables = Tables()
@@ -152,7 +152,7 @@ class MemoryEntries:
 class MemorySession:
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
-        self.has_parts = store.to_be_had is not None
+        self.has_partitions = store.to_be_had is not None
         self._tables = store.tables
         self.seen: int | None = None  # the last commit that `changes` told of; None: tell everything
         self._heard: int | None = None  # the last commit that `wait` need not return for
@@ -168,7 +168,7 @@ class MemorySession:
         is_whole = wanted is None or to_be_had is None or self.seen is None
         held = None
         if not (is_whole or wanted is None or to_be_had is None):
-            held = {part: wanted[part] for part in to_be_had(wanted)}
+            held = {partition: wanted[partition] for partition in to_be_had(wanted)}
         with self._alone():
             before = self.seen
             tx = MemoryTransaction(self, tables, self._store.clock, held=held)

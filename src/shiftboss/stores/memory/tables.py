@@ -196,7 +196,7 @@ class Tables:
     def _leave(self, run_id: int) -> None:
         run = self.live.get(run_id)
         if run is None:
-            raise StoreRejected(f"run {run_id} is not live; the fact that asked for a change is refused")
+            raise StoreRejected(f"run {run_id} is not live; the change is refused")
         self.drop(self.live, run_id)
         if run.key is not None:
             self.drop(self.live_keys, (run.worker, run.key))
@@ -214,7 +214,7 @@ class Tables:
 
     def _end(self, run: Run) -> None:
         if run.id in self.history:
-            raise StoreRejected(f"run {run.id} has ended before; the fact that asked for another end is refused")
+            raise StoreRejected(f"run {run.id} has ended before; the change is refused")
         self.put(self.history, run.id, _without_bytes(run))
         self.insort(self.history_ids, run.id)
         if run.result is not None:

@@ -41,7 +41,7 @@ def refused(address: Address, state: str, said: str, *, maybe_stored: bool = Fal
     """The error to raise for an answer of the server."""
     url, schema = address.url, address.schema
     if state.startswith(REJECTED):
-        return StoreRejected(f"{url} refused a write: {said}; the fact that asked for it is refused with it")
+        return StoreRejected(f"{url} refused a write: {said}; the change that needs it is refused with it")
     if state in FULL:
         return StoreFull(
             f"{url} cannot grow, the server's disk is full: {said}; nothing new is accepted until it has room"

@@ -213,31 +213,33 @@ READINGS = Readings(
 
 
 @dataclass(slots=True)
-class SeenParts(Seen):
-    """Beyond that commit it knows its own, and of the parts that it held all that came before those."""
+class SeenPartitions(Seen):
+    """Beyond that commit it knows its own, and of the partitions that it held all that came before those."""
 
-    parts: dict[int, int] = field(default_factory=dict)  # part → the number of the last commit that is known of it
+    partitions: dict[int, int] = field(
+        default_factory=dict
+    )  # partition → the number of the last commit that is known of it
     own: list[int] = field(default_factory=list)  # stamps
 
-    def copy(self) -> SeenParts:
-        return SeenParts(self.number, self.lanes, dict(self.parts), list(self.own))
+    def copy(self) -> SeenPartitions:
+        return SeenPartitions(self.number, self.lanes, dict(self.partitions), list(self.own))
 
-    def since(self, parts: Iterable[int]) -> int:
-        """The commit up to which all of *parts* are known."""
+    def since(self, partitions: Iterable[int]) -> int:
+        """The commit up to which all of *partitions* are known."""
         number = self.number or 0
-        return min((self.parts.get(part, number) for part in parts), default=number)
+        return min((self.partitions.get(partition, number) for partition in partitions), default=number)
 
     def saw_all(self, number: int | None) -> None:
         self.number = number
-        self.parts.clear()
+        self.partitions.clear()
         self.own.clear()
 
     def wrote(self, number: int, stamp: int, *, held: Collection[int] | None) -> None:
-        """A commit of its own; with *held* on top of all that is in those parts."""
+        """A commit of its own; with *held* on top of all that is in those partitions."""
         if self.number == number - 1:
             self.saw_all(number)
         elif held is not None:
-            self.parts.update(dict.fromkeys(held, number))
+            self.partitions.update(dict.fromkeys(held, number))
             self.own.append(stamp)
 
 
@@ -261,13 +263,17 @@ Ahead = tuple[Asked, "list[bytes | None]"]  # what was asked with the beginning 
 MAX_NAMES = 2000  # of workers that a delta is narrowed to; with more of them it is about all
 
 
-def narrowed(seen: SeenParts, held: Wanted, lanes: int) -> Asked | None:
+def narrowed(seen: SeenPartitions, held: Wanted, lanes: int) -> Asked | None:
     """What a delta of *held* is asked about; None where it is about everything."""
-    names = [name for part in held.values() for name in part.names]
+    names = [name for partition in held.values() for name in partition.names]
     if seen.number is None or len(names) > MAX_NAMES:
         return None
     return Asked(
-        seen.since(held), list(seen.own), lanes, names, [name for part in held.values() for name in part.bound]
+        seen.since(held),
+        list(seen.own),
+        lanes,
+        names,
+        [name for partition in held.values() for name in partition.bound],
     )
 
 
@@ -277,13 +283,13 @@ class Reads(Queries, reads.Reads[Statement]):
     readings = READINGS
     always = (-1, ())
     _db: Database
-    _seen: SeenParts
+    _seen: SeenPartitions
 
     def __init__(
         self,
         db: Database,
         clock: Clock,
-        seen: SeenParts,
+        seen: SeenPartitions,
         *,
         number: int,
         epoch: int,
@@ -305,7 +311,7 @@ class Reads(Queries, reads.Reads[Statement]):
 
     @classmethod
     def calls_ahead(cls, asked: Asked) -> list[Call]:
-        """What the mirror asks right after `changes`, and what that asks."""
+        """What the snapshot cache asks right after `changes`, and what that asks."""
         return [(NEXT_GIVE_UP, (LONG_AGO,)), *reads.plainly(cls.questions_about(asked))]
 
     @classmethod
@@ -371,7 +377,7 @@ class Reads(Queries, reads.Reads[Statement]):
 class View(Reads):
     """A view that opens with its first question; what it opens with comes with that question's answer."""
 
-    def __init__(self, db: Database, clock: Clock, seen: SeenParts) -> None:
+    def __init__(self, db: Database, clock: Clock, seen: SeenPartitions) -> None:
         super().__init__(db, clock, seen, number=0, epoch=0, oldest=None, has_arrivals=False)
 
     def changes(self, *, lanes: int = 0) -> Delta:

@@ -25,7 +25,7 @@ from shiftboss.stores.postgres.clock import DatabaseClock
 from shiftboss.stores.postgres.connection import Database
 from shiftboss.stores.postgres.epoch import KNOW_SERVER, OPEN, Opened, jump, lost_past
 from shiftboss.stores.postgres.prune import PRUNINGS
-from shiftboss.stores.postgres.reads import Ahead, Asked, SeenParts, View, narrowed
+from shiftboss.stores.postgres.reads import Ahead, Asked, SeenPartitions, View, narrowed
 from shiftboss.stores.postgres.wire import Statement
 from shiftboss.stores.postgres.writes import INSERT_SEALS, PostgresTransaction
 from shiftboss.stores.sql.prune import prune
@@ -41,12 +41,12 @@ SAME = Statement("UPDATE meta SET number = number WHERE id = 1")  # for the log 
 
 
 class PostgresSession:
-    has_parts = True
+    has_partitions = True
 
     def __init__(self, store: PostgresStore, db: Database) -> None:
         self._store = store
         self._db = db
-        self._seen = SeenParts()
+        self._seen = SeenPartitions()
         self._heard = -1  # the last commit that `wait` need not return for
         self._has_neighbours = False  # the last transaction found commits of others; so probably will the next
         self._woken = threading.Event()
@@ -82,14 +82,14 @@ class PostgresSession:
             raise
         self._commit(tx, before)
 
-    def _commit(self, tx: PostgresTransaction, before: SeenParts) -> None:
+    def _commit(self, tx: PostgresTransaction, before: SeenPartitions) -> None:
         """The writes are sent here, so this is also where they are refused."""
         try:
             *_, finished = self._db.commit()
         except BaseException as error:
             self._db.rollback()
             was_refused = isinstance(error, ShiftbossError) and not getattr(error, "maybe_stored", False)
-            self._seen = before if was_refused else SeenParts()  # it may be stored all the same
+            self._seen = before if was_refused else SeenPartitions()  # it may be stored all the same
             raise
         counted = tx.counted(finished)
         self._seen.wrote(counted.number, counted.stamp, held=tx.held if tx.has_looked else None)
@@ -194,7 +194,7 @@ class PostgresSession:
             db.rollback()
 
     def forget(self) -> None:
-        self._seen = SeenParts()
+        self._seen = SeenPartitions()
 
     # ── waiting ──────────────────────────────────────────────────────────────────────────────────────────────────
 

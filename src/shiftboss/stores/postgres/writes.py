@@ -24,7 +24,7 @@ from shiftboss.logs import get_logger
 from shiftboss.ports import NO_DELTA, Delta, Past, Wanted
 from shiftboss.stores.postgres import unreadable
 from shiftboss.stores.postgres.epoch import CONTINUE
-from shiftboss.stores.postgres.reads import Ahead, Reads, SeenParts, narrowed
+from shiftboss.stores.postgres.reads import Ahead, Reads, SeenPartitions, narrowed
 from shiftboss.stores.postgres.wire import BLOBS, KEYS, NUMBER, NUMBERS, TEXT, TEXTS, Rows, Statement
 from shiftboss.stores.sql import codec, shapes
 from shiftboss.stores.sql.salvage import Sealed
@@ -378,7 +378,7 @@ class PostgresTransaction(Reads, Writes["Database"]):
         self,
         db: Database,
         clock: Clock,
-        seen: SeenParts,
+        seen: SeenPartitions,
         *,
         opened: Opened,
         held: Wanted | None,
@@ -409,14 +409,14 @@ class PostgresTransaction(Reads, Writes["Database"]):
         self._keeps_audit = True
 
     def changes(self, *, lanes: int = 0) -> Delta:
-        """Of parts that are held only what concerns them, unless somebody has had the whole store since."""
+        """Of partitions that are held only what concerns them, unless somebody has had the whole store since."""
         self.has_looked = True
         seen, held = self._seen, self._wanted
         asked = None if held is None else narrowed(seen, held, lanes)
         if held is None or asked is None or self._alone > (seen.number or 0) or self._has_forgotten(asked.since):
             return super().changes(lanes=lanes)
         seen.lanes = lanes
-        seen.parts.update(dict.fromkeys(held, self._last))
+        seen.partitions.update(dict.fromkeys(held, self._last))
         delta = NO_DELTA if asked.since == self._last else self._asked(asked)
         return delta._replace(more=self._last - (seen.number or 0) > len(seen.own))
 

@@ -131,7 +131,7 @@ class Writes(Generic[C]):
         if found != len(ids):
             raise StoreRejected(
                 f"{self._place}: of {len(ids)} runs to be {what} only {found} are live (first: run {ids[0]}); "
-                "the fact that asked for it is refused"
+                "the change that needs it is refused"
             )
 
     def _must_not_have_fired(self, occurrences: list[tuple[str, int]]) -> None:

@@ -53,7 +53,7 @@ def translated(error: apsw.Error, path: Path, *, maybe_stored: bool = False) -> 
     if code in DAMAGED or extended == apsw.SQLITE_IOERR_CORRUPTFS:
         return damaged(path, str(error))
     if code in REJECTED:
-        return StoreRejected(f"{path} refused a write: {error}; the fact that asked for it is refused with it")
+        return StoreRejected(f"{path} refused a write: {error}; the change that needs it is refused with it")
     if code in OUTSIDE or code in (apsw.SQLITE_NOMEM, apsw.SQLITE_INTERRUPT):
         return StoreUnavailable(
             f"{path} cannot be used: {type(error).__name__}: {error}; look at the disk and at the system's log",

@@ -45,7 +45,7 @@ _clock = SystemClock()  # waiting for other processes happens in real time, what
 
 
 class SqliteSession:
-    has_parts = False  # a file has one writer at a time
+    has_partitions = False  # a file has one writer at a time
 
     def __init__(self, store: SqliteStore, db: Database, clock: Clock) -> None:
         self._store = store

@@ -7,7 +7,7 @@ from collections.abc import Collection
 import pytest
 from worlds import World
 
-from shiftboss.core.graph import part_of
+from shiftboss.core.graph import partition_of
 from shiftboss.core.worker import Definition, Mode
 from shiftboss.stores.memory.store import MemoryStore
 from shiftboss.testing.clock import VirtualClock
@@ -18,7 +18,7 @@ ARCHIVE = Definition("archive", mode=Mode.TRIGGERED, concurrency=1, blocks=("bac
 
 
 class Shared:
-    """A store whose parts others hold: those in `held`."""
+    """A store whose partitions others hold: those in `held`."""
 
     def __init__(self) -> None:
         self.clock = VirtualClock()
@@ -28,7 +28,7 @@ class Shared:
 
     def to_be_had(self, wanted: Collection[int]) -> list[int]:
         self.asked.append(set(wanted))
-        return [part for part in wanted if part not in self.held]
+        return [partition for partition in wanted if partition not in self.held]
 
     def world(self, *definitions: Definition, name: str = "one", slots: int = 10) -> World:
         world = World(*definitions, store=self.store, clock=self.clock, name=name, slots=slots)
@@ -41,18 +41,21 @@ def shared() -> Shared:
     return Shared()
 
 
-def test_a_turn_asks_for_the_parts_of_its_facts_and_no_others(shared):
+def test_a_turn_asks_for_the_partitions_of_its_mutations_and_no_others(shared):
     world = shared.world(MAIL, BACKUP, ARCHIVE)
     shared.asked.clear()
     world.turn(world.trigger("mail")[0])
     world.turn(world.trigger("backup")[0])
 
-    assert shared.asked == [{part_of("mail")}, {part_of("archive")}]  # the first of the component gives it its place
+    assert shared.asked == [
+        {partition_of("mail")},
+        {partition_of("archive")},
+    ]  # the first of the component gives it its place
 
 
-def test_facts_whose_part_others_hold_come_back_and_the_others_are_applied(shared):
+def test_mutations_whose_partition_others_hold_come_back_and_the_others_are_applied(shared):
     world = shared.world(MAIL, BACKUP)
-    shared.held = {part_of("backup")}
+    shared.held = {partition_of("backup")}
     mail, mail_answer = world.trigger("mail")
     backup, backup_answer = world.trigger("backup")
     turn = world.turn(backup, mail)
@@ -65,11 +68,11 @@ def test_facts_whose_part_others_hold_come_back_and_the_others_are_applied(share
     assert ([start.run.worker for start in turn.starts], turn.missed) == (["backup"], [])
 
 
-def test_beside_others_due_lanes_of_other_parts_have_a_turn_of_their_own(shared):
+def test_beside_others_due_lanes_of_other_partitions_have_a_turn_of_their_own(shared):
     world = shared.world(MAIL, BACKUP, slots=1)
     (running,) = world.turn(world.trigger("mail")[0]).starts
     world.turn(world.trigger("backup")[0])  # it starves: there is one slot
-    shared.held = {part_of("backup")}
+    shared.held = {partition_of("backup")}
     turn = world.turn(world.done(running), world.trigger("backup")[0])
 
     assert (turn.starts, len(turn.missed), turn.again) == ([], 1, True)
@@ -91,25 +94,25 @@ def test_what_others_committed_elsewhere_is_looked_at_before_a_wait(shared):
 
 
 def test_after_a_declaration_a_turn_has_the_whole_store_once(shared):
-    """Two nodes never hold different parts for one component."""
+    """Two nodes never hold different partitions for one component."""
     one = shared.world(MAIL, BACKUP)
     two = shared.world(MAIL, BACKUP, ARCHIVE, name="two")
     shared.asked.clear()
     turn = one.turn(one.trigger("backup")[0])
     assert [start.run.worker for start in turn.starts] == ["backup"]
-    assert shared.asked == [{part_of("backup")}]  # then it saw, and began again with all of it
+    assert shared.asked == [{partition_of("backup")}]  # then it saw, and began again with all of it
     blocked = two.turn(two.trigger("archive")[0])
 
     assert blocked.starts == []
     one.turn(one.trigger("backup")[0])
-    assert shared.asked[-1] == {part_of("archive")}
+    assert shared.asked[-1] == {partition_of("archive")}
 
 
 def test_who_leaves_misses_nothing(shared):
     """G2: a report at the end is not put off."""
     world = shared.world(MAIL)
     (start,) = world.turn(world.trigger("mail")[0]).starts
-    shared.held = {part_of("mail")}
+    shared.held = {partition_of("mail")}
     turn = world.turn(world.done(start), whole=True)
 
     assert turn.missed == []
@@ -123,7 +126,7 @@ def test_a_disabled_worker_was_free_and_its_claims_are_learnt_all_the_same(share
     (start,) = two.turn(two.trigger("mail")[0]).starts
     one.turn(one.trigger("mail")[0])
     assert start.run.id not in one.cycle.snapshot.running
-    one.cycle.mirror._learn_of([start.run.id], _Reader(one))
+    one.cycle.cache._learn_of([start.run.id], _Reader(one))
 
     assert start.run.id in one.cycle.snapshot.running
 

@@ -1,4 +1,4 @@
-"""The attempts that this node has in the air.
+"""The attempts that run on this node.
 
 Rules of this file
 - Each ends with exactly one report; it is taken off when that report was applied.
@@ -34,8 +34,9 @@ from shiftboss.core.note import Note
 from shiftboss.core.redact import places_of
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.value import replace, seconds_between
+from shiftboss.engine import mutation
 from shiftboss.engine.cycle import Launchable
-from shiftboss.engine.fact import Fact, logged, noted, reported
+from shiftboss.engine.mutation import Mutation
 from shiftboss.engine.redacting import redacted, said_without_secrets
 from shiftboss.logs import get_logger
 from shiftboss.ports import Body, Entries, Executor, Launch, Raised, StopReason
@@ -56,7 +57,7 @@ class _Held:
     until_s: float  # at the latest
 
 
-class Flights:
+class RunningAttempts:
     def __init__(
         self,
         node: str,
@@ -65,7 +66,7 @@ class Flights:
         bodies: Mapping[str, Body],
         executors: Mapping[str, Executor],
         kinds: Mapping[str, str],
-        put: Callable[[Fact], None],
+        put: Callable[[Mutation], None],
         code_version: str,
         traced: Callable[[Launch], None] = lambda launch: None,
         secrets: tuple[str, ...] = (),
@@ -81,7 +82,7 @@ class Flights:
         self._traced = traced
         self._secrets = secrets
         self._entries = entries
-        self._flights: dict[int, Launch] = {}  # the newest attempt of each run
+        self._launches: dict[int, Launch] = {}  # the newest attempt of each run
         self._older: dict[Key, Launch] = {}  # earlier attempts of those runs, until their reports were applied
         self._orphans: dict[Key, float] = {}  # claims that were lost while their bodies run → until when they matter
         self._held: dict[Key, _Held] = {}  # not handed to their executor; who takes one out starts or reports it
@@ -90,18 +91,18 @@ class Flights:
         self._lines: dict[Key, deque[LogLine]] = {}  # logged and not put yet
         self._notes: dict[Key, Note] = {}  # likewise: the newest progress or heartbeat
         self._told: dict[Key, StopReason] = {}  # those that were told to stop
-        self._raised: dict[int, Raised] = {}  # by run: of those that landed, until it is taken
+        self._raised: dict[int, Raised] = {}  # by run: of those that were acknowledged, until it is taken
         self._unentered: set[Key] = set()  # claims that are being handed back
         self._ended: set[Key] = set()  # bodies that have ended, and whose report is on its way
 
     def __len__(self) -> int:
-        return len(self._flights) + len(self._older)
+        return len(self._launches) + len(self._older)
 
     def __contains__(self, run_id: int) -> bool:
-        return run_id in self._flights
+        return run_id in self._launches
 
     def ids(self) -> frozenset[int]:
-        return frozenset(self._flights)
+        return frozenset(self._launches)
 
     # ── starting ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -125,11 +126,11 @@ class Flights:
                 entered=partial(self._entered, run.id, fence),
             )
             self._traced(launch)
-            earlier = self._flights.get(run.id)
+            earlier = self._launches.get(run.id)
             if earlier is not None:
                 self._older[run.id, _fence(earlier.run)] = earlier
                 self._orphan(earlier)
-            self._flights[run.id] = launch
+            self._launches[run.id] = launch
             if self._orphans and self._hold(snapshot, launch):
                 continue
             launches = by_kind.get(self._kinds[name])
@@ -225,7 +226,7 @@ class Flights:
 
     def _of(self, run_id: int, fence: int) -> Launch | None:
         """That very attempt."""
-        launch = self._flights.get(run_id)
+        launch = self._launches.get(run_id)
         if launch is not None and _fence(launch.run) == fence:
             return launch
         return self._older.get((run_id, fence))
@@ -241,9 +242,9 @@ class Flights:
             self._unentered.add(key)
             self._report(*key, Interrupted(reason=reason, began=False), 0.0)
 
-    def landed(self, reports: Iterable[Report]) -> list[Report]:
-        """Reports that were applied end their flights; those that did."""
-        landed = []
+    def acknowledge(self, reports: Iterable[Report]) -> list[Report]:
+        """Reports that were applied end their attempts; those that did."""
+        acknowledged = []
         for report in reports:
             key = (report.run, report.fence)
             self._unentered.discard(key)
@@ -253,26 +254,26 @@ class Flights:
             self._older.pop(key, None)
             if self._entries is not None:
                 self._entries.forget(*key)
-            launch = self._flights.get(report.run)
+            launch = self._launches.get(report.run)
             if launch is not None and _fence(launch.run) == report.fence:
-                del self._flights[report.run]
+                del self._launches[report.run]
                 if launch.raised is not None:
                     self._raised[report.run], launch.raised = launch.raised, None
-                landed.append(report)
-        return landed
+                acknowledged.append(report)
+        return acknowledged
 
     def take_raised(self) -> Mapping[int, Raised]:
-        """What the bodies of those that landed since the last call had raised.  It holds their frames: keep it not."""
+        """What the acknowledged bodies raised since the last call.  It holds their frames: do not keep it."""
         taken, self._raised = self._raised, {}
         return taken
 
     def look(self, snapshot: Snapshot, *, starting: Iterable[Launchable] = ()) -> None:
-        """Tell those whose claim is gone or whose end was asked for; hand back claims of ours that nobody flies.
+        """Tell those whose claim is gone or whose end was asked for; hand back claims of ours that nothing here runs.
 
         Such a claim is left when the reply to its commit was lost: committed, and never started (H5); not those that
         are *starting* after this: whoever is in their way has been told by then.
         """
-        for run_id, launch in list(self._flights.items()):
+        for run_id, launch in list(self._launches.items()):
             run = snapshot.running.get(run_id)
             if run is None or not run.held_by(self._node, _fence(launch.run)):
                 self._orphan(launch)
@@ -280,13 +281,13 @@ class Flights:
                 self._tell(launch, StopReason.CANCEL)
         starting_keys = {(start.run.id, _fence(start.run)) for start in starting}
         for run in list(snapshot.running_on(self._node)):
-            flown = self._flights.get(run.id)
-            if (flown is None or _fence(flown.run) != _fence(run)) and (run.id, _fence(run)) not in starting_keys:
+            started = self._launches.get(run.id)
+            if (started is None or _fence(started.run) != _fence(run)) and (run.id, _fence(run)) not in starting_keys:
                 self._hand_back(run, "the reply to its claim was lost")
 
     def stop_all(self, reason: StopReason) -> None:
         """From the lease's watch as well, while the engine waits for the store: told twice is told once."""
-        for launch in list(self._flights.values()):
+        for launch in list(self._launches.values()):
             self._tell(launch, reason)
 
     def _tell(self, launch: Launch, reason: StopReason) -> None:
@@ -311,9 +312,9 @@ class Flights:
         """Holds the lock."""
         note, lines = self._notes.pop(key, None), self._lines.pop(key, None)
         if note is not None:
-            self._put(noted(note))
+            self._put(mutation.note(note))
         if lines:
-            self._put(logged(self._node, tuple(lines)))
+            self._put(mutation.log_lines(self._node, tuple(lines)))
 
     # called by executors, from their threads
 
@@ -336,7 +337,7 @@ class Flights:
         with self._saying:
             self._put_said((run_id, fence))
             self._ended.add((run_id, fence))
-            self._put(reported(report))
+            self._put(mutation.report(report))
 
     def _signal(self, run_id: int, fence: int, kind: str, value: Any) -> None:
         value = said_without_secrets(self._of(run_id, fence), value)
@@ -350,7 +351,7 @@ class Flights:
             case "mask":
                 self._mask(run_id, fence, value)
             case "zombie":
-                self._put(noted(Note(run_id, self._node, fence, zombie=True)))
+                self._put(mutation.note(Note(run_id, self._node, fence, zombie=True)))
             case _:
                 self._notes.setdefault(key, Note(run_id, self._node, fence))
 
@@ -369,13 +370,13 @@ class Flights:
                 self._notes[key] = replace(note, progress=said_without_secrets(launch, note.progress))
             places = places_of(values, launch.run.payload)
             if places:
-                self._put(noted(Note(run_id, self._node, fence, masked=places)))
+                self._put(mutation.note(Note(run_id, self._node, fence, masked=places)))
 
     def abandoned(self) -> list[Report]:
         """Reports for the bodies that have not ended, for the last act of the process (G2)."""
         outcomes = {key: said for executor in self._executors.values() for key, said in executor.unended().items()}
         reports = []
-        for launch in list(self._flights.values()):
+        for launch in list(self._launches.values()):
             key = launch.run.id, _fence(launch.run)
             if key not in self._ended:
                 said, duration_s = outcomes.get(key, (Interrupted(reason="its process ended"), 0.0))
@@ -385,12 +386,12 @@ class Flights:
                 reports.append(Report(key[0], self._node, key[1], outcome, duration_s, self._code_version))
         return reports
 
-    def last_facts(self, stuck: Iterable[Report], *, owns_process: bool) -> list[Fact]:
+    def last_mutations(self, stuck: Iterable[Report], *, owns_process: bool) -> list[Mutation]:
         """The process ends: reports of what is *stuck*; it lives on: what others must know who rescue it (B6)."""
         if owns_process:
-            return [reported(each) for each in stuck]
+            return [mutation.report(each) for each in stuck]
         timed_out = (each for each in stuck if isinstance(each.outcome, TimedOut))
-        return [noted(Note(each.run, self._node, each.fence, zombie=True)) for each in timed_out]
+        return [mutation.note(Note(each.run, self._node, each.fence, zombie=True)) for each in timed_out]
 
 
 def _fence(run: Run) -> int:

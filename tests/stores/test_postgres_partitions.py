@@ -1,4 +1,4 @@
-"""Transactions of a fleet beside each other: each has its parts to itself, and commits stand in one order."""
+"""Transactions of a fleet beside each other: each has its partitions to itself, and commits stand in one order."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from store_values import Abandoned, a_run, a_worker, at, change_runs, ended, sta
 from postgres_server import Place
 from shiftboss.core.events import WorkerForgotten
 from shiftboss.core.snapshot import Change
-from shiftboss.ports import Delta, Part, Session, Wanted
+from shiftboss.ports import Delta, Partition, Session, Wanted
 from shiftboss.stores.postgres.store import PostgresStore
 
-MAIL: Wanted = {1: Part(["mail"], ["mail"])}
-BACKUP: Wanted = {2: Part(["backup"], ["backup"])}
+MAIL: Wanted = {1: Partition(["mail"], ["mail"])}
+BACKUP: Wanted = {2: Partition(["backup"], ["backup"])}
 BOTH: Wanted = MAIL | BACKUP  # type: ignore[operator]
 PATIENCE_S = 10.0
 
@@ -55,7 +55,7 @@ def held_while(session: Session, wanted: Wanted, **options: Any) -> frozenset[in
 # ── locks ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_parts_are_held_beside_each_other_and_each_by_one(session: Session, neighbour: Session):
+def test_partitions_are_held_beside_each_other_and_each_by_one(session: Session, neighbour: Session):
     with session.begin(MAIL) as one:
         assert one.held == {1}
         assert held_while(neighbour, BOTH) == {2}
@@ -79,8 +79,8 @@ def test_the_whole_is_waited_for_and_keeps_everybody_out(session: Session, neigh
     assert held == [None]
 
 
-def test_no_part_is_held_while_the_whole_is_waited_for(session: Session, neighbour: Session, place: Place):
-    """Else a third one, who shares the whole and waits for that part, would close a circle."""
+def test_no_partition_is_held_while_the_whole_is_waited_for(session: Session, neighbour: Session, place: Place):
+    """Else a third one, who shares the whole and waits for that partition, would close a circle."""
     held: list[object] = []
     with session.begin():
         thread = in_a_thread(lambda: held.append(held_while(neighbour, BOTH)))
@@ -96,7 +96,7 @@ def test_no_part_is_held_while_the_whole_is_waited_for(session: Session, neighbo
     assert held == [{1, 2}]
 
 
-def test_a_part_is_waited_for(session: Session, neighbour: Session):
+def test_a_partition_is_waited_for(session: Session, neighbour: Session):
     held: list[frozenset[int] | None] = []
     with session.begin(BOTH):
         thread = in_a_thread(lambda: held.append(held_while(neighbour, BOTH, waits=True)))
@@ -108,7 +108,7 @@ def test_a_part_is_waited_for(session: Session, neighbour: Session):
     assert 1 in held[0]  # and mostly the other one, unless it was asked for before that was let go
 
 
-def test_who_stands_still_keeps_its_own_parts_and_no_others(session: Session, neighbour: Session):
+def test_who_stands_still_keeps_its_own_partitions_and_no_others(session: Session, neighbour: Session):
     with session.begin(MAIL):
         assert held_while(neighbour, BOTH, waits=True) == {2}
         with neighbour.begin(BACKUP) as tx:
@@ -154,7 +154,7 @@ def test_who_commits_first_stands_first_whoever_began_first(session: Session, ne
         assert [event.worker for _, event in reader.events(after=seen, limit=9)] == ["slow"]
 
 
-def test_fences_of_a_part_grow_with_its_commits_and_ids_are_given_once(session: Session, neighbour: Session):
+def test_fences_of_a_partition_grow_with_its_commits_and_ids_are_given_once(session: Session, neighbour: Session):
     """C1, C5"""
     fences, ids = [], []
     for each in (session, neighbour, session, neighbour):
@@ -169,13 +169,13 @@ def test_fences_of_a_part_grow_with_its_commits_and_ids_are_given_once(session: 
     assert ids == sorted(ids)
 
 
-def test_many_writers_on_parts_lose_nothing(postgres: PostgresStore, session: Session):
+def test_many_writers_on_partitions_lose_nothing(postgres: PostgresStore, session: Session):
     """Four sessions, each with its own worker and one that all share: every run is there, and told to a reader once."""
     names = ["shared", *(f"own-{n}" for n in range(4))]
     write(session, workers=tuple(a_worker(name) for name in names))
     reader = postgres.session()
     look(reader)
-    wanted = {n + 1: Part([name], [name]) for n, name in enumerate(names)}
+    wanted = {n + 1: Partition([name], [name]) for n, name in enumerate(names)}
     stored: list[list[int]] = [[] for _ in range(4)]
 
     def work(n: int) -> None:
@@ -183,12 +183,12 @@ def test_many_writers_on_parts_lose_nothing(postgres: PostgresStore, session: Se
         look(mine)
         deadline = time.monotonic() + PATIENCE_S
         while len(stored[n]) < 40 and time.monotonic() < deadline:
-            parts = {part: wanted[part] for part in (1, n + 2)}
-            with mine.begin(parts, waits=True, runs=2) as tx:
+            partitions = {partition: wanted[partition] for partition in (1, n + 2)}
+            with mine.begin(partitions, waits=True, runs=2) as tx:
                 tx.changes()
                 assert tx.held is not None
                 ids = tx.ids()
-                runs = tuple(a_run(next(ids), names[part - 1]) for part in sorted(tx.held))
+                runs = tuple(a_run(next(ids), names[partition - 1]) for partition in sorted(tx.held))
                 tx.write(Change(runs=runs), new={run.id for run in runs})
             stored[n] += [run.id for run in runs]
         mine.close()
@@ -214,7 +214,7 @@ def names_in(delta: Delta) -> list[str]:
     return sorted(state.name for state, _ in delta.workers)
 
 
-def test_who_holds_a_part_is_told_of_that_part_and_that_there_is_more(session: Session, neighbour: Session):
+def test_who_holds_a_partition_is_told_of_that_partition_and_that_there_is_more(session: Session, neighbour: Session):
     look(session)
     with neighbour.begin(BOTH) as tx:
         tx.changes()
@@ -263,7 +263,7 @@ def test_claims_of_workers_that_hold_nobody_are_left_for_later(session: Session,
         tx.changes()
         tx.write(Change(runs=(started(a_run(1)),)), new={1})
 
-    with session.begin({1: Part(["mail"])}) as tx:
+    with session.begin({1: Partition(["mail"])}) as tx:
         delta = tx.changes()
     assert (names_in(delta), list(delta.running)) == (["mail"], [])
     assert [run.id for run in look(session).running] == [1]
@@ -275,7 +275,7 @@ def look_and_fail(session: Session) -> None:
         raise Abandoned
 
 
-def test_a_failed_transaction_leaves_nothing_in_what_is_known_of_a_part(session: Session, neighbour: Session):
+def test_a_failed_transaction_leaves_nothing_in_what_is_known_of_a_partition(session: Session, neighbour: Session):
     look(session)
     with neighbour.begin(MAIL) as tx:
         tx.changes()

@@ -9,8 +9,8 @@ from shiftboss.core.model import Interrupted, Run, Succeeded
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition
 from shiftboss.engine.cycle import Launchable
-from shiftboss.engine.fact import Fact
-from shiftboss.engine.flight import KILLED_WITHIN_S, Flights
+from shiftboss.engine.mutation import Mutation
+from shiftboss.engine.running import KILLED_WITHIN_S, RunningAttempts
 from shiftboss.ports import Launch, StopReason
 
 GRACE_S = 3.0
@@ -43,9 +43,9 @@ class Node:
         self.world = World(JOB, PAIR, WALL)
         self.clock = self.world.clock
         self.hand = ByHand()
-        self.put: list[Fact] = []
+        self.put: list[Mutation] = []
         names = [each.name for each in (JOB, PAIR, WALL)]
-        self.flights = Flights(
+        self.running = RunningAttempts(
             self.world.node.id,
             self.clock,
             bodies=dict.fromkeys(names),
@@ -60,8 +60,8 @@ class Node:
         return self.world.cycle.snapshot
 
     def claimed(self, worker: str) -> Launchable:
-        fact, _ = self.world.trigger(worker)
-        (start,) = self.world.turn(fact).starts
+        mutation, _ = self.world.trigger(worker)
+        (start,) = self.world.turn(mutation).starts
         return start
 
     def again(self, start: Launchable, *, by: int = 1) -> Launchable:
@@ -73,15 +73,15 @@ class Node:
         for start in starts:
             self.snapshot.running[start.run.id] = start.run
             self.snapshot.running_by.setdefault(start.run.worker, {})[start.run.id] = start.run
-        self.flights.look(self.snapshot, starting=starts)
-        self.flights.start(self.snapshot, starts)
+        self.running.look(self.snapshot, starting=starts)
+        self.running.start(self.snapshot, starts)
 
     def lose(self, run: Run) -> None:
         del self.snapshot.running_by[run.worker][run.id], self.snapshot.running[run.id]
 
     def reports(self) -> list[tuple[int, int, object]]:
-        taken, self.put[:] = [fact.report for fact in self.put if fact.report is not None], []
-        self.flights.landed(taken)
+        taken, self.put[:] = [mutation.report for mutation in self.put if mutation.report is not None], []
+        self.running.acknowledge(taken)
         return [(report.run, report.fence, report.outcome) for report in taken]
 
 
@@ -99,16 +99,16 @@ def test_the_body_of_an_older_claim_is_told_and_its_successor_starts_when_it_has
     node.start(first)
     second = node.again(first)
     node.start(second)
-    node.flights.release(node.snapshot)
+    node.running.release(node.snapshot)
 
     assert node.hand.said == [("start", *key(first)), ("lease", *key(first))]
 
     node.hand.launches[key(first)].report(Interrupted("lease"), 1.0)
-    node.flights.release(node.snapshot)
+    node.running.release(node.snapshot)
 
     assert node.hand.said[2:] == [("start", *key(second))]
     assert [report[:2] for report in node.reports()] == [key(first)]
-    assert len(node.flights) == 1
+    assert len(node.running) == 1
 
 
 def test_a_body_that_goes_on_after_its_grace_is_not_waited_for_any_longer(node):
@@ -117,14 +117,14 @@ def test_a_body_that_goes_on_after_its_grace_is_not_waited_for_any_longer(node):
     second = node.again(first)
     node.start(second)
 
-    assert node.flights.release_in_s == pytest.approx(GRACE_S + KILLED_WITHIN_S)
+    assert node.running.release_in_s == pytest.approx(GRACE_S + KILLED_WITHIN_S)
 
     node.clock.advance(GRACE_S + KILLED_WITHIN_S)
-    node.flights.release(node.snapshot)
+    node.running.release(node.snapshot)
 
     assert node.hand.said[-1] == ("start", *key(second))
-    assert node.flights.release_in_s == float("inf")
-    assert len(node.flights) == 2  # both are waited for at the end of the node
+    assert node.running.release_in_s == float("inf")
+    assert len(node.running) == 2  # both are waited for at the end of the node
 
 
 def test_a_body_whose_report_is_on_its_way_is_waited_for_by_nobody(node):
@@ -144,7 +144,7 @@ def test_of_a_run_that_is_claimed_twice_before_it_is_started_only_the_later_clai
     node.put.clear()
     both = Node()
     both.snapshot.running[second.run.id] = second.run
-    both.flights.start(both.snapshot, [first, second])
+    both.running.start(both.snapshot, [first, second])
 
     assert both.hand.said == [("start", *key(second))]
     assert [report[:2] for report in both.reports()] == [key(first)]
@@ -157,7 +157,7 @@ def test_a_third_claim_takes_the_place_of_the_second_that_waited(node):
     node.start(second)
     node.start(third)
     node.hand.launches[key(first)].report(Interrupted("lease"), 1.0)
-    node.flights.release(node.snapshot)
+    node.running.release(node.snapshot)
 
     assert [said for said in node.hand.said if said[0] == "start"] == [("start", *key(first)), ("start", *key(third))]
     assert sorted(report[:2] for report in node.reports()) == sorted([key(second), key(first)])
@@ -174,7 +174,7 @@ def test_what_excludes_a_body_that_lost_its_claim_waits_for_it_and_nobody_else_d
     assert node.hand.said == [("start", *key(first)), ("lease", *key(first)), ("start", *key(pair))]
 
     node.hand.launches[key(first)].report(Interrupted("lease"), 1.0)
-    node.flights.release(node.snapshot)
+    node.running.release(node.snapshot)
 
     assert node.hand.said[-1] == ("start", *key(other))
 
@@ -197,20 +197,20 @@ def test_what_waits_is_handed_back_unentered_when_the_node_stops_or_loses_its_le
     second = node.again(first)
     node.start(second)
     if how == "told":
-        node.flights.stop_all(StopReason.SHUTDOWN)
+        node.running.stop_all(StopReason.SHUTDOWN)
     elif how == "given back":
-        node.flights.give_back_held("the node was told to stop before the start")
+        node.running.give_back_held("the node was told to stop before the start")
     else:
         node.lose(second.run)
-        node.flights.look(node.snapshot)
+        node.running.look(node.snapshot)
     node.hand.launches[key(first)].report(Interrupted("lease"), 1.0)
-    node.flights.release(node.snapshot)
+    node.running.release(node.snapshot)
 
     assert ("start", *key(second)) not in node.hand.said
     (report,) = [report for report in node.reports() if report[:2] == key(second)]
     assert isinstance(report[2], Interrupted)
     assert not report[2].began
-    assert len(node.flights) == 0
+    assert len(node.running) == 0
 
 
 def test_a_cancelled_run_that_waits_never_begins(node):
@@ -218,6 +218,6 @@ def test_a_cancelled_run_that_waits_never_begins(node):
     node.start(first)
     second = node.again(first)
     node.start(second)
-    node.flights._tell(node.flights._flights[second.run.id], StopReason.CANCEL)
+    node.running._tell(node.running._launches[second.run.id], StopReason.CANCEL)
 
     assert [type(report[2]).__name__ for report in node.reports()] == ["Cancelled"]

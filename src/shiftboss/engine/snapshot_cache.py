@@ -16,7 +16,7 @@ from shiftboss.core.model import Run, Status
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.value import replace
 from shiftboss.engine.agenda import Agenda
-from shiftboss.engine.fact import NO_NEEDS, Fact
+from shiftboss.engine.mutation import NO_NEEDS, Mutation
 from shiftboss.ports import Delta, LetterFilter, Reader
 
 WIDE_LIMIT = 4096  # where none of the first ones can be decoded here (E3): so far is looked behind them
@@ -25,7 +25,7 @@ MAX_LANE = 10_000  # loaded runs of a lane, some 10 MB; beyond that it is read a
 MAX_SUPERSEDED = 1000  # dead letters that one success answers (Q5); the next success takes the rest
 
 
-class Mirror:
+class SnapshotCache:
     def __init__(self, agenda: Agenda, *, starts_runs: bool = True, decodes: Sequence[str] = ()) -> None:
         self._decodes = decodes
         self._codec_key = decodes[0] if decodes else ""
@@ -71,7 +71,7 @@ class Mirror:
         self._take_in(delta)
         self.is_read = True
         self.epoch = delta.epoch
-        self.snapshot.touched.clear()
+        self.snapshot.dirty.clear()
         for name, at in (delta.waiting or {}).items():
             self.agenda.look_at(name, at)
         self.next_give_up_at = reader.next_give_up()
@@ -85,7 +85,7 @@ class Mirror:
             snapshot.workers[state.name] = state
             snapshot.records[state.name] = record
             snapshot.lanes.pop(state.name, None)
-            snapshot.touched.add(state.name)
+            snapshot.dirty.add(state.name)
             if state.unreadable is not None or record.unreadable is not None:
                 snapshot.suspect(state.name)
         self._add_lanes(delta.lanes)
@@ -96,12 +96,12 @@ class Mirror:
             snapshot.rebuild()
         for breaker in delta.breakers:
             snapshot.breakers[breaker.name] = breaker
-            snapshot.touched.update(snapshot.relations.sharing_breaker(breaker.name))
+            snapshot.dirty.update(snapshot.relations.sharing_breaker(breaker.name))
             if breaker.unreadable is not None:
                 snapshot.suspects.update(snapshot.relations.sharing_breaker(breaker.name))
         if delta.resources is not None and dict(delta.resources) != snapshot.resources:
             snapshot.resources = dict(delta.resources)
-            snapshot.touched.update(snapshot.workers)
+            snapshot.dirty.update(snapshot.workers)
         if delta.size_declarations is not None:
             snapshot.size_declarations = dict(delta.size_declarations)
         if delta.nodes is not None:
@@ -132,8 +132,8 @@ class Mirror:
 
     # what the rules will ask for
 
-    def read_for(self, facts: Collection[Fact], reader: Reader) -> None:
-        """Read what *facts* need: runs and keys by name, the lanes in which they leave something, letters."""
+    def read_for(self, mutations: Collection[Mutation], reader: Reader) -> None:
+        """Read what *mutations* need: runs and keys by name, the lanes in which they leave something, letters."""
         snapshot = self.snapshot
         snapshot.found.clear()
         snapshot.keyed.clear()
@@ -145,16 +145,16 @@ class Mirror:
         letters: set[int] = set()
         places: set[tuple[str, str]] = set()
         superseding: set[str] = set()
-        for fact in facts:
-            needs = fact.needs
+        for mutation in mutations:
+            needs = mutation.needs
             if needs is not NO_NEEDS:
                 ids.update(needs.runs)
                 keys.update(needs.keys)
                 lanes.update(needs.lanes)
                 letters.update(needs.letters)
                 places.update(needs.unreadable)
-            if fact.report is not None:
-                run = snapshot.running.get(fact.report.run)
+            if mutation.report is not None:
+                run = snapshot.running.get(mutation.report.run)
                 if run is not None and (run.is_standing or run.worker not in superseding):
                     lanes.update(self.lanes_of_end(run.worker, is_standing=run.is_standing))
                     superseding.add(run.worker)
@@ -230,7 +230,7 @@ class Mirror:
     def trim(self) -> None:
         """Lanes that have grown beyond what is worth keeping are read afresh next time."""
         lanes = self.snapshot.lanes
-        for name in self.snapshot.touched:
+        for name in self.snapshot.dirty:
             lane = lanes.get(name)
             if lane is not None and len(lane) > MAX_LANE:
                 del lanes[name]

@@ -1,8 +1,8 @@
 """What arrives at the engine: a rule to apply, what it needs to see, and who waits for the answer.
 
 Rules of this file
-- A fact is applied once, in the order of arrival; its answer is told after the commit and shares its failure.
-- Answers of one event loop are told in one hop.
+- A mutation is applied once, in the order of arrival; its answer is given after the commit and shares its failure.
+- Answers of one event loop are given in one hop.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from shiftboss.core.control import Request
 from shiftboss.core.events import ArrivalRefused, Event
 from shiftboss.core.fleet import live_nodes
 from shiftboss.core.model import LogLine, Report
-from shiftboss.core.note import Note, keep_lines, note
+from shiftboss.core.note import Note, keep_lines
+from shiftboss.core.note import note as apply_note
 from shiftboss.core.redact import redaction
 from shiftboss.core.set_aside import set_aside as set_rows_aside
 from shiftboss.core.settle import settle
@@ -37,7 +38,7 @@ MAX_REASON_CHARS = 500  # of a refusal, in an event
 
 
 class BoundRule(Protocol):
-    """A rule whose facts are bound already."""
+    """A rule whose arguments are bound already."""
 
     def __call__(self, snapshot: Snapshot, now: datetime, *, ids: Iterator[int]) -> tuple[Change, Any]: ...
 
@@ -53,11 +54,11 @@ class Needs(NamedTuple):
 
 
 NO_NEEDS = Needs()
-NO_WORKER = ""  # of a fact that is about its own node alone, or only reads
+NO_WORKER = ""  # of a mutation that is about its own node alone, or only reads
 
 
 class Answer(Protocol):
-    """Where the outcome of a fact goes."""
+    """Where the outcome of a mutation goes."""
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None: ...
@@ -65,7 +66,7 @@ class Answer(Protocol):
     def reject(self, error: BaseException) -> None: ...
 
 
-class Fact(msgspec.Struct, frozen=True, eq=False):
+class Mutation(msgspec.Struct, frozen=True, eq=False):
     """One thing to apply; equal to itself alone.
 
     Without an answer it is kept and tried again when the store does not take it (H5).
@@ -117,53 +118,53 @@ class ThreadAnswer:
             self.future.set_exception(error)
 
 
-Told = tuple[Answer, Any, BaseException | None]
+Reply = tuple[Answer, Any, BaseException | None]
 
 
-def tell(answers: Iterable[Told]) -> None:
-    """Hand out answers: one hop for each loop, however many wait there.  A closed loop's callers are gone already."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[Told]] = {}
-    for told in answers:
-        loop = told[0].loop
+def deliver(replies: Iterable[Reply]) -> None:
+    """Hand out replies: one hop for each loop, however many wait there.  A closed loop's callers are gone already."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[Reply]] = {}
+    for reply in replies:
+        loop = reply[0].loop
         if loop is None:
-            _settle_one(told)
+            _settle_one(reply)
         else:
-            by_loop.setdefault(loop, []).append(told)
+            by_loop.setdefault(loop, []).append(reply)
     for loop, batch in by_loop.items():
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(_settle_all, batch)
 
 
-def _settle_all(batch: list[Told]) -> None:
-    for told in batch:
-        _settle_one(told)
+def _settle_all(batch: list[Reply]) -> None:
+    for reply in batch:
+        _settle_one(reply)
 
 
-def _settle_one(told: Told) -> None:
-    answer, value, error = told
+def _settle_one(reply: Reply) -> None:
+    answer, value, error = reply
     if error is None:
         answer.resolve(value)
     else:
         answer.reject(error)
 
 
-# ── the facts there are ──────────────────────────────────────────────────────────────────────────────────────────
+# ── the mutations there are ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def reported(report: Report) -> Fact:
-    return Fact(partial(settle, report=report), report=report, run=report.run)
+def report(content: Report) -> Mutation:
+    return Mutation(partial(settle, report=content), report=content, run=content.run)
 
 
-def noted(said: Note) -> Fact:
-    return Fact(partial(_note, said=said), run=said.run)
+def note(content: Note) -> Mutation:
+    return Mutation(partial(_note, content=content), run=content.run)
 
 
-def _note(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], said: Note) -> tuple[Change, None]:
-    return note(snapshot, now, note=said)
+def _note(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], content: Note) -> tuple[Change, None]:
+    return apply_note(snapshot, now, note=content)
 
 
-def logged(node: str, lines: tuple[LogLine, ...]) -> Fact:
-    return Fact(partial(_keep_lines, node=node, lines=lines), run=lines[0].run if lines else None)
+def log_lines(node: str, lines: tuple[LogLine, ...]) -> Mutation:
+    return Mutation(partial(_keep_lines, node=node, lines=lines), run=lines[0].run if lines else None)
 
 
 def _keep_lines(
@@ -172,12 +173,12 @@ def _keep_lines(
     return keep_lines(snapshot, now, node=node, lines=lines)
 
 
-def triggered(request: Request, answer: Answer) -> Fact:
+def trigger(request: Request, answer: Answer) -> Mutation:
     needs = NO_NEEDS if request.key is None else Needs(keys=((request.worker, request.key),))
-    return Fact(partial(control.trigger, request=request), needs, answer, worker=request.worker, adds_work=True)
+    return Mutation(partial(control.trigger, request=request), needs, answer, worker=request.worker, adds_work=True)
 
 
-def arrived(request: Request, refusal: StoreRejected | None = None) -> Fact:
+def pick_up(request: Request, refusal: StoreRejected | None = None) -> Mutation:
     """A trigger that its caller's own transaction has left; with *refusal* one that no store can hold."""
 
     def refused(now: datetime, error: ShiftbossError) -> Event:
@@ -185,40 +186,40 @@ def arrived(request: Request, refusal: StoreRejected | None = None) -> Fact:
         return ArrivalRefused(at=now, worker=request.worker, key=request.key or "", by=request.by, reason=reason)
 
     if refusal is not None:
-        return Fact(lambda snapshot, now, *, ids: (Change(events=(refused(now, refusal),)), None))
+        return Mutation(lambda snapshot, now, *, ids: (Change(events=(refused(now, refusal),)), None))
     needs = NO_NEEDS if request.key is None else Needs(keys=((request.worker, request.key),))
-    return Fact(partial(control.trigger, request=request), needs, refused=refused)
+    return Mutation(partial(control.trigger, request=request), needs, refused=refused)
 
 
-def cancelled(run_id: int, *, by: str, reason: str, answer: Answer) -> Fact:
-    return Fact(partial(control.cancel, run_id=run_id, by=by, reason=reason), Needs(runs=(run_id,)), answer)
+def cancel(run_id: int, *, by: str, reason: str, answer: Answer) -> Mutation:
+    return Mutation(partial(control.cancel, run_id=run_id, by=by, reason=reason), Needs(runs=(run_id,)), answer)
 
 
-def disabled(name: str, *, by: str, reason: str, answer: Answer) -> Fact:
-    return Fact(partial(control.disable, name=name, by=by, reason=reason), NO_NEEDS, answer, worker=name)
+def disable(name: str, *, by: str, reason: str, answer: Answer) -> Mutation:
+    return Mutation(partial(control.disable, name=name, by=by, reason=reason), NO_NEEDS, answer, worker=name)
 
 
-def enabled(name: str, *, by: str, answer: Answer) -> Fact:
-    return Fact(partial(control.enable, name=name, by=by), Needs(lanes=(name,)), answer, worker=name)
+def enable(name: str, *, by: str, answer: Answer) -> Mutation:
+    return Mutation(partial(control.enable, name=name, by=by), Needs(lanes=(name,)), answer, worker=name)
 
 
-def replayed(run_id: int, *, by: str, delay_s: float, answer: Answer) -> Fact:
+def replay(run_id: int, *, by: str, delay_s: float, answer: Answer) -> Mutation:
     needs = Needs(runs=(run_id,), letters=(run_id,))
-    return Fact(partial(control.replay, run_id=run_id, by=by, delay_s=delay_s), needs, answer, adds_work=True)
+    return Mutation(partial(control.replay, run_id=run_id, by=by, delay_s=delay_s), needs, answer, adds_work=True)
 
 
-def resolved(run_id: int, *, by: str, note: str, answer: Answer) -> Fact:
+def resolve(run_id: int, *, by: str, note: str, answer: Answer) -> Mutation:
     rule = partial(_without_ids, control.resolve, run_id=run_id, by=by, note=note)
-    return Fact(rule, Needs(runs=(run_id,), letters=(run_id,)), answer)
+    return Mutation(rule, Needs(runs=(run_id,), letters=(run_id,)), answer)
 
 
-def discarded(run_id: int, *, by: str, note: str, answer: Answer) -> Fact:
+def discard(run_id: int, *, by: str, note: str, answer: Answer) -> Mutation:
     rule = partial(_without_ids, control.discard, run_id=run_id, by=by, note=note)
-    return Fact(rule, Needs(runs=(run_id,), letters=(run_id,)), answer)
+    return Mutation(rule, Needs(runs=(run_id,), letters=(run_id,)), answer)
 
 
-def forgotten(name: str, *, clock: Clock, by: str, answer: Answer) -> Fact:
-    return Fact(partial(_forget, name=name, clock=clock, by=by), Needs(lanes=(name,)), answer)
+def forget(name: str, *, clock: Clock, by: str, answer: Answer) -> Mutation:
+    return Mutation(partial(_forget, name=name, clock=clock, by=by), Needs(lanes=(name,)), answer)
 
 
 def _forget(
@@ -228,9 +229,9 @@ def _forget(
     return control.forget(snapshot, now, ids=ids, name=name, live=live, by=by)
 
 
-def set_aside(places: tuple[tuple[str, str], ...], *, clock: Clock, by: str, note: str, answer: Answer) -> Fact:
+def set_aside(places: tuple[tuple[str, str], ...], *, clock: Clock, by: str, note: str, answer: Answer) -> Mutation:
     rule = partial(_set_aside, places=places, clock=clock, by=by, note=note)
-    return Fact(rule, Needs(unreadable=places), answer)
+    return Mutation(rule, Needs(unreadable=places), answer)
 
 
 def _set_aside(
@@ -247,12 +248,12 @@ def _set_aside(
     return set_rows_aside(snapshot, now, ids=ids, places=places, by=by, note=note, boot=boot, lease_s=lease_s)
 
 
-def drained(wanted: str, *, by: str, answer: Answer) -> Fact:
-    return Fact(partial(_without_ids, control.drain, wanted=wanted, by=by), NO_NEEDS, answer)
+def drain(wanted: str, *, by: str, answer: Answer) -> Mutation:
+    return Mutation(partial(_without_ids, control.drain, wanted=wanted, by=by), NO_NEEDS, answer)
 
 
-def preferred(wanted: str, *, worker: str | None, clock: Clock, by: str, answer: Answer) -> Fact:
-    return Fact(partial(_prefer, wanted=wanted, worker=worker, clock=clock, by=by), NO_NEEDS, answer)
+def prefer(wanted: str, *, worker: str | None, clock: Clock, by: str, answer: Answer) -> Mutation:
+    return Mutation(partial(_prefer, wanted=wanted, worker=worker, clock=clock, by=by), NO_NEEDS, answer)
 
 
 def _prefer(
@@ -262,10 +263,10 @@ def _prefer(
     return control.prefer(snapshot, now, wanted=wanted, worker=worker, live=live, by=by)
 
 
-def recorded(action: str, *, by: str, worker: str, before: str, after: str, answer: Answer | None) -> Fact:
+def record(action: str, *, by: str, worker: str, before: str, after: str, answer: Answer | None) -> Mutation:
     rule = partial(_without_ids, control.record, by=by, action=action, worker=worker, before=before, after=after)
-    return Fact(rule, answer=answer, worker=NO_WORKER)
+    return Mutation(rule, answer=answer, worker=NO_WORKER)
 
 
-def _without_ids(rule: Any, snapshot: Snapshot, now: datetime, *, ids: Iterator[int], **facts: Any) -> Any:
-    return rule(snapshot, now, **facts)
+def _without_ids(rule: Any, snapshot: Snapshot, now: datetime, *, ids: Iterator[int], **arguments: Any) -> Any:
+    return rule(snapshot, now, **arguments)

@@ -8,8 +8,8 @@ from worlds import World
 from shiftboss.context import Announcement, Context
 from shiftboss.core.model import MAX_LINES, Error, LogLine, Outcome, Succeeded, TimedOut
 from shiftboss.core.worker import Definition
-from shiftboss.engine.fact import Fact
-from shiftboss.engine.flight import Flights
+from shiftboss.engine.mutation import Mutation
+from shiftboss.engine.running import RunningAttempts
 from shiftboss.ports import Launch
 
 JOB = Definition(name="job", executor="hand")
@@ -41,14 +41,14 @@ class ByHand:
 
 
 class Node:
-    """A world, and what it has in the air; a tick is what the engine does once a second."""
+    """A world, and what runs on it; a tick is what the engine does once a second."""
 
     def __init__(self):
         self.world = World(JOB)
         self.clock = self.world.clock
         self.hand = ByHand()
-        self.put: list[Fact] = []
-        self.flights = Flights(
+        self.put: list[Mutation] = []
+        self.running = RunningAttempts(
             self.world.node.id,
             self.clock,
             bodies={"job": None},
@@ -59,22 +59,22 @@ class Node:
         )
 
     def launch(self) -> tuple[Launch, Context]:
-        fact, _ = self.world.trigger("job")
-        self.flights.start(self.world.cycle.snapshot, self.world.turn(fact).starts)
+        mutation, _ = self.world.trigger("job")
+        self.running.start(self.world.cycle.snapshot, self.world.turn(mutation).starts)
         launch = self.hand.launches[-1]
         context = Context(launch, self.clock, Announcement())
         self.hand.contexts.append(context)
         return launch, context
 
     def commit(self) -> int:
-        """A cycle; how many facts it took."""
-        facts, self.put[:] = list(self.put), []
-        self.world.turn(*facts)
-        return len(facts)
+        """A cycle; how many mutations it took."""
+        mutations, self.put[:] = list(self.put), []
+        self.world.turn(*mutations)
+        return len(mutations)
 
     def tick(self) -> int:
         self.hand.flush()
-        self.flights.flush()
+        self.running.flush()
         return self.commit()
 
     def stored(self, launch):
@@ -177,7 +177,7 @@ def test_what_an_attempt_that_was_given_up_still_says_costs_the_next_one_no_line
     launch, ctx = node.launch()
     claim = launch.run.claim
     stale = LogLine(launch.run.id, claim.fence - 1, 1, 1, node.clock.now(), "INFO", "of the one before")
-    node.flights._signal(launch.run.id, claim.fence - 1, "log", stale)
+    node.running._signal(launch.run.id, claim.fence - 1, "log", stale)
     ctx.keep_line("INFO", "of this one")
     node.tick()
 
@@ -191,15 +191,15 @@ def test_a_body_that_stays_behind_is_reported_as_what_its_executor_makes_of_it_i
     claim = launch.run.claim
     node.hand.left[launch.run.id, claim.fence] = TIMED_OUT, 7.0
 
-    (report,) = node.flights.abandoned()
-    for each in node.flights.last_facts([report], owns_process=False):
+    (report,) = node.running.abandoned()
+    for each in node.running.last_mutations([report], owns_process=False):
         node.put.append(each)
     node.commit()
     (run,) = node.world.cycle.snapshot.running.values()
 
     assert (report.outcome, report.duration_s) == (TIMED_OUT, 7.0)
     assert run.claim.zombie_since is not None
-    assert [fact.report for fact in node.flights.last_facts([report], owns_process=True)] == [report]
+    assert [mutation.report for mutation in node.running.last_mutations([report], owns_process=True)] == [report]
 
 
 def test_nothing_is_noted_of_a_body_that_stays_behind_and_has_not_timed_out():
@@ -207,4 +207,4 @@ def test_nothing_is_noted_of_a_body_that_stays_behind_and_has_not_timed_out():
     node = Node()
     node.launch()
 
-    assert node.flights.last_facts(node.flights.abandoned(), owns_process=False) == []
+    assert node.running.last_mutations(node.running.abandoned(), owns_process=False) == []
