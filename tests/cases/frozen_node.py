@@ -32,7 +32,7 @@ def say(what: str, ctx: Context) -> None:
 
 
 sleep = ctypes.PyDLL(None).sleep  # PyDLL calls with the lock held, as a C extension does that never lets go of it
-MOMENT = os.environ.get("MOMENT", "wait")  # what the engine is doing then: `_write` is within its transaction
+MOMENT = os.environ.get("MOMENT", "wait")  # what the engine is doing then: `Cycle._write` is within its transaction
 
 
 def keep_the_lock(seconds: float) -> None:
@@ -46,7 +46,7 @@ def engine_is_in(function: str) -> bool:
     frame = sys._current_frames()[engine.ident]
     names = []
     while frame is not None:
-        names.append(frame.f_code.co_name)
+        names += (frame.f_code.co_name, frame.f_code.co_qualname)
         frame = frame.f_back
     return function in names
 

@@ -217,7 +217,7 @@ def test_a_process_that_was_stopped_blames_no_body(nodes: Nodes):
 @pytest.mark.cases
 def test_a_node_that_is_frozen_in_its_transaction_keeps_the_file_and_its_run(nodes: Nodes):
     """H5, C4: nobody can write meanwhile, and nobody is to blame; all go on then."""
-    nodes.start(2, MOMENT="_write")
+    nodes.start(2, MOMENT="Cycle._write")
     result = trigger(nodes, "freezes", {"seconds": HOLD_S})
 
     assert result() == "done"
