@@ -32,7 +32,8 @@ def say(what: str, ctx: Context) -> None:
 
 
 sleep = ctypes.PyDLL(None).sleep  # PyDLL calls with the lock held, as a C extension does that never lets go of it
-MOMENT = os.environ.get("MOMENT", "wait")  # what the engine is doing then: `Cycle._write` is within its transaction
+# What the engine is doing then: `_write_turn` is a turn that writes, `Cycle._write` is within its transaction.
+MOMENT = os.environ.get("MOMENT", "wait")
 
 
 def keep_the_lock(seconds: float) -> None:

@@ -62,7 +62,7 @@ def test_a_body_that_keeps_the_lock_beyond_the_lease_runs_once_and_counts(nodes:
 @pytest.mark.cases
 def test_in_the_middle_of_a_transaction_as_well(nodes: Nodes, place: Place):
     """C4: the server ends that one, and the node begins anew on another connection: nothing was put back."""
-    nodes.start(3, MOMENT="Cycle._write")
+    nodes.start(3, MOMENT="_write_turn")
     result = trigger(nodes, "freezes", {"seconds": HOLD_S})
 
     assert result() == "done"
