@@ -52,7 +52,7 @@ from shiftboss.core.schedule import Every
 from shiftboss.core.snapshot import Change
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition, Mode, Upstream
-from shiftboss.ports import Transaction
+from shiftboss.ports.store import Transaction
 from shiftboss.stores.urls import open_store
 from shiftboss.web.server import Address, Server
 from shiftboss.web.table import OPERATIONS, PREFIX

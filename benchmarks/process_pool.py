@@ -37,7 +37,7 @@ from shiftboss.core.policy import Priority
 from shiftboss.core.worker import Definition
 from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.process import ProcessExecutor
-from shiftboss.ports import Launch
+from shiftboss.ports.executor import Launch
 
 OVERHEAD_AIM, GAIN_AIM = 2.0, 1.7
 BUSY_LOAD = 0.5  # load average

@@ -24,7 +24,7 @@ from shiftboss.errors import (
     WrongResult,
 )
 from shiftboss.executors.command import command
-from shiftboss.ports import HistoryFilter, LetterFilter
+from shiftboss.ports.faces import HistoryFilter, LetterFilter
 
 if TYPE_CHECKING:
     from shiftboss.engine.shutdown import ShutdownReport

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 
 from shiftboss.core.opaque import KEY_ID
 from shiftboss.errors import ConfigurationError
-from shiftboss.ports import Codec
+from shiftboss.ports.codec import Codec
 
 __all__ = ["AesGcmCodec", "Codec", "new_key"]
 

@@ -29,7 +29,7 @@ from shiftboss.core.kinds import Duration
 from shiftboss.core.model import LogLine, Progress
 from shiftboss.core.secret_values import MIN_CHARS
 from shiftboss.logs import get_logger
-from shiftboss.ports import Launch
+from shiftboss.ports.executor import Launch
 
 SAY_EVERY_S = 1.0  # a person reads progress; more often would only write rows
 MAX_SECRETS = 10_000  # looked at in what a body masks

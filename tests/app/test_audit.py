@@ -16,7 +16,7 @@ from shiftboss.app.audit_key import Keys, keys_of
 from shiftboss.clock import SystemClock
 from shiftboss.core.audit import Key
 from shiftboss.core.verify import verify
-from shiftboss.ports import AuditFilter
+from shiftboss.ports.faces import AuditFilter
 from shiftboss.stores.urls import open_store
 
 ACTS = 30

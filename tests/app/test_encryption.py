@@ -33,7 +33,7 @@ from shiftboss.codec import AesGcmCodec, new_key
 from shiftboss.core.holds import IsEncoded
 from shiftboss.core.opaque import OpaqueBytes
 from shiftboss.errors import StoreRejected
-from shiftboss.ports import Reader
+from shiftboss.ports.store import Reader
 from shiftboss.stores import encryption
 from shiftboss.stores.urls import open_store
 

@@ -734,7 +734,7 @@ async def test_ctx_time_is_the_schedules(boss):
 async def test_old_history_is_pruned_while_it_idles(tmp_path, monkeypatch):
     """A4: finished runs go after their retention, in small batches; what is dead and unresolved stays."""
     from shiftboss.engine import retention
-    from shiftboss.ports import HistoryFilter
+    from shiftboss.ports.faces import HistoryFilter
 
     monkeypatch.setattr(retention, "EVERY_S", 0.05)
     monkeypatch.setattr(retention, "AGAIN_S", 0.01)

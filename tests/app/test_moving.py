@@ -21,7 +21,8 @@ from shiftboss.core.model import LogLine
 from shiftboss.core.policy import RetryPolicy
 from shiftboss.core.snapshot import Change
 from shiftboss.errors import NotAllowed, StoreDamaged
-from shiftboss.ports import HistoryFilter, LetterFilter, Store
+from shiftboss.ports.faces import HistoryFilter, LetterFilter
+from shiftboss.ports.store import Store
 from shiftboss.stores.postgres import connection as postgres_connection
 from shiftboss.stores.postgres.wire import NUMBER, TEXT, Statement
 from shiftboss.stores.postgres.writes import PostgresTransaction

@@ -20,7 +20,7 @@ from shiftboss.clock import SystemClock
 from shiftboss.core.health import Health
 from shiftboss.engine import contact, engine
 from shiftboss.errors import StoreFull
-from shiftboss.ports import LetterFilter
+from shiftboss.ports.faces import LetterFilter
 from shiftboss.stores.sqlite import connection, disk_reserve
 from shiftboss.stores.sqlite import store as sqlite
 from shiftboss.stores.sqlite.session import SqliteSession

@@ -17,7 +17,7 @@ from postgres_server import Cluster, Place
 from shiftboss import Breaker, Orchestrator, Status
 from shiftboss.core.events import Audit
 from shiftboss.errors import NotAllowed
-from shiftboss.ports import HistoryFilter, LetterFilter
+from shiftboss.ports.faces import HistoryFilter, LetterFilter
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "stores"))  # for damage.py
 

@@ -36,7 +36,7 @@ from shiftboss.core.events import ArrivalRefused, Event, RunEnded
 from shiftboss.core.model import Run
 from shiftboss.engine import cycle
 from shiftboss.errors import NotAllowed
-from shiftboss.ports import HistoryFilter
+from shiftboss.ports.faces import HistoryFilter
 
 TO = {"to": "Zoë"}
 ENCODED = '{"to":"Zoë"}'.encode()

@@ -6,7 +6,7 @@ import json
 
 from playwright.sync_api import expect
 
-from shiftboss.ports import AuditFilter
+from shiftboss.ports.faces import AuditFilter
 
 
 def test_dead_letters_are_exported_into_a_file_as_one_act(watched, world):

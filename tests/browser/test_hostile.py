@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import expect
 
 from shiftboss.core.printable import UNSEEN
-from shiftboss.ports import HistoryFilter, LetterFilter
+from shiftboss.ports.faces import HistoryFilter, LetterFilter
 from shiftboss.web.guard import CSP
 
 from .axe import findings

@@ -20,7 +20,7 @@ import msgspec
 
 from shiftboss import Breaker, Dependency, HealthPolicy, RetryPolicy
 from shiftboss.core.policy import Rate
-from shiftboss.ports import HistoryFilter, LetterFilter
+from shiftboss.ports.faces import HistoryFilter, LetterFilter
 
 
 class Indexed:

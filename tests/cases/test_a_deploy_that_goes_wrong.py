@@ -17,7 +17,7 @@ from shiftboss.app.views import Views
 from shiftboss.cli import place as store_of
 from shiftboss.core.model import WorkerState
 from shiftboss.core.schedule import Every
-from shiftboss.ports import AuditFilter
+from shiftboss.ports.faces import AuditFilter
 
 APP = """
 from shiftboss import Orchestrator

@@ -13,7 +13,7 @@ from shiftboss import Orchestrator
 from shiftboss.core import schedule
 from shiftboss.engine.cycle import Cycle
 from shiftboss.errors import ConfigurationError, ShiftbossError
-from shiftboss.ports import HistoryFilter
+from shiftboss.ports.faces import HistoryFilter
 from shiftboss.testing.simulator import Simulator
 
 WITHIN_S = 60

@@ -11,7 +11,7 @@ from ends import Node
 from postgres_server import Place
 from shiftboss import Orchestrator
 from shiftboss.core.model import Cause, Run, Status
-from shiftboss.ports import HistoryFilter
+from shiftboss.ports.faces import HistoryFilter
 
 APP = """
 import asyncio, os, sys, time

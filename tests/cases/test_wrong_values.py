@@ -21,7 +21,7 @@ from shiftboss.core.kinds import shown
 from shiftboss.core.worker import Definition
 from shiftboss.errors import CallerError, ConfigurationError, WaitTimeout
 from shiftboss.executors.command import OPTIONS as COMMAND
-from shiftboss.ports import HistoryFilter, LetterFilter
+from shiftboss.ports.faces import HistoryFilter, LetterFilter
 
 NEEDS_OTHERS = ("depends_on", "after", "blocks", "uses", "pool")  # judged at the start, with all declarations in sight
 OF_NO_STORE = ("authorize", "subscriber", "meter", "close")

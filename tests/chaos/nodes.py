@@ -20,7 +20,7 @@ from postgres_server import Place
 from shiftboss import Orchestrator
 from shiftboss.core.events import Event
 from shiftboss.core.model import Run
-from shiftboss.ports import HistoryFilter
+from shiftboss.ports.faces import HistoryFilter
 
 PATIENCE_S = 120.0  # each wait is for a condition; one that takes longer has failed
 EVERYTHING = HistoryFilter(limit=1_000_000)

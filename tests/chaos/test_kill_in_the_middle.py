@@ -8,7 +8,7 @@ from pathlib import Path
 from processes import Fleet
 
 from shiftboss import Orchestrator, Status
-from shiftboss.ports import HistoryFilter
+from shiftboss.ports.faces import HistoryFilter
 
 RUNS = 1000
 KILL_AT = (100, 350, 700)  # bodies ended so far

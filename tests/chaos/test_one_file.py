@@ -13,7 +13,7 @@ from ledger import most_at_once, overlaps, read_spans, unexplained_repetitions
 from processes import Fleet
 
 from shiftboss import Orchestrator, Status
-from shiftboss.ports import HistoryFilter
+from shiftboss.ports.faces import HistoryFilter
 
 pytestmark = pytest.mark.chaos
 

@@ -10,7 +10,7 @@ from shiftboss.core.model import MAX_LINES, Error, LogLine, Outcome, Succeeded, 
 from shiftboss.core.worker import Definition
 from shiftboss.engine.mutation import Mutation
 from shiftboss.engine.running import RunningAttempts
-from shiftboss.ports import Launch
+from shiftboss.ports.executor import Launch
 
 JOB = Definition(name="job", executor="hand")
 TIMED_OUT = TimedOut(Error(type="TimeoutError"))

@@ -11,7 +11,7 @@ from shiftboss.core.worker import Definition
 from shiftboss.engine.cycle import Launchable
 from shiftboss.engine.mutation import Mutation
 from shiftboss.engine.running import KILLED_WITHIN_S, RunningAttempts
-from shiftboss.ports import Launch, StopReason
+from shiftboss.ports.executor import Launch, StopReason
 
 GRACE_S = 3.0
 JOB = Definition(name="job", executor="hand", cancel_grace_s=GRACE_S, concurrency=1)

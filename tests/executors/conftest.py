@@ -22,7 +22,7 @@ from shiftboss.core.worker import Definition
 from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.coroutine import CoroutineExecutor
 from shiftboss.executors.thread import ThreadExecutor
-from shiftboss.ports import Executor, Launch, StopReason
+from shiftboss.ports.executor import Executor, Launch, StopReason
 
 PATIENCE_S = 20.0
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -47,7 +47,7 @@ from shiftboss.executors.capture import Capture, Lines
 from shiftboss.executors.command import Command, CommandBody, command
 from shiftboss.executors.command_executor import CommandExecutor
 from shiftboss.executors.lifeline import Lifeline
-from shiftboss.ports import Launch, StopReason
+from shiftboss.ports.executor import Launch, StopReason
 
 PATIENCE_S = 30.0
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -14,7 +14,7 @@ from shiftboss.context import current
 from shiftboss.core.model import Cancelled, Failed, Interrupted, Succeeded, TimedOut
 from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.coroutine import MAX_BEGUN_AT_ONCE
-from shiftboss.ports import StopReason
+from shiftboss.ports.executor import StopReason
 
 PATIENCE_S = 20.0
 SHORT_S = 0.02

@@ -13,7 +13,7 @@ import pytest
 
 from shiftboss.context import Context, Fatal, Idle, Retry, RunFilter, current
 from shiftboss.core.model import Cancelled, Failed, Interrupted, Succeeded, TimedOut, Unfit
-from shiftboss.ports import StopReason
+from shiftboss.ports.executor import StopReason
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PATIENCE_S = 20.0

@@ -29,7 +29,7 @@ from shiftboss.engine.redacting import redacted
 from shiftboss.errors import ConfigurationError, WrongPayload
 from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.results import MAX_RESULT_BYTES
-from shiftboss.ports import Body
+from shiftboss.ports.executor import Body
 
 if TYPE_CHECKING:
     import elsewhere

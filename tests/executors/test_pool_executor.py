@@ -41,7 +41,7 @@ from shiftboss.core.policy import Priority
 from shiftboss.core.worker import Definition
 from shiftboss.errors import ConfigurationError
 from shiftboss.executors.pool import PoolBody, PoolExecutor
-from shiftboss.ports import Launch, StopReason
+from shiftboss.ports.executor import Launch, StopReason
 
 PATIENCE_S = 60.0
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -32,7 +32,7 @@ from shiftboss.core.value import replace
 from shiftboss.executors import place
 from shiftboss.executors.guard import MARK
 from shiftboss.executors.process import ProcessExecutor
-from shiftboss.ports import StopReason
+from shiftboss.ports.executor import StopReason
 
 HERE = Path(__file__).parent
 PATIENCE_S = 60.0  # two cores that others use as well

@@ -13,7 +13,7 @@ import pytest
 
 from shiftboss.core.model import Failed, Succeeded, TimedOut
 from shiftboss.executors.failure import stack_of
-from shiftboss.ports import StopReason
+from shiftboss.ports.executor import StopReason
 
 PATIENCE_S = 20.0
 SHORT_S = 0.02
@@ -235,7 +235,7 @@ def test_a_process_ends_though_a_body_never_does(closing):
         from shiftboss.core.worker import Definition
         from shiftboss.executors.body import FunctionBody
         from shiftboss.executors.thread import ThreadExecutor
-        from shiftboss.ports import Launch
+        from shiftboss.ports.executor import Launch
 
         entered, now = threading.Event(), datetime.now(UTC)
 

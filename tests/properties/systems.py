@@ -26,7 +26,7 @@ from shiftboss.core.worker import Definition, Misfire, Mode, OnFailure, Start, U
 from shiftboss.engine import mutation
 from shiftboss.engine.membership import shed
 from shiftboss.errors import CallerError, WorkerDisabled
-from shiftboss.ports import Launch
+from shiftboss.ports.executor import Launch
 from shiftboss.testing.bodies import SUCCESS, Plan, crashed, failed
 from shiftboss.testing.history import Violation
 from shiftboss.testing.liveness import Watch

@@ -17,7 +17,7 @@ from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition, Misfire, Mode, OnFailure, Start, Upstream
 from shiftboss.engine import mutation
 from shiftboss.engine.membership import shed
-from shiftboss.ports import Launch
+from shiftboss.ports.executor import Launch
 from shiftboss.testing.bodies import SUCCESS, Plan, failed
 from shiftboss.testing.simulator import Simulator
 from shiftboss.testing.watched import Loss

@@ -21,7 +21,7 @@ from shiftboss.core.model import Cause, Status
 from shiftboss.core.policy import Priority, RetryPolicy
 from shiftboss.core.worker import Definition, Mode
 from shiftboss.engine import mutation
-from shiftboss.ports import Launch
+from shiftboss.ports.executor import Launch
 from shiftboss.testing.bodies import Plan
 from shiftboss.testing.node import SimNode, State
 from shiftboss.testing.simulator import Simulator

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from shiftboss import Orchestrator
-from shiftboss.ports import Launch
+from shiftboss.ports.executor import Launch
 from shiftboss.testing.bodies import Plan, failed
 from shiftboss.testing.simulator import Simulator
 

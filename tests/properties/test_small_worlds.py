@@ -19,7 +19,7 @@ from shiftboss.core.schedule import Every
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition, Mode, OnFailure, Upstream
 from shiftboss.engine import mutation
-from shiftboss.ports import Launch
+from shiftboss.ports.executor import Launch
 from shiftboss.testing.bodies import SUCCESS, Plan, failed
 from shiftboss.testing.liveness import Watch
 from shiftboss.testing.node import State

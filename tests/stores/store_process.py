@@ -26,7 +26,7 @@ from store_values import NODE, a_node, a_run, ended, started
 
 from shiftboss.clock import SystemClock
 from shiftboss.core.snapshot import Change
-from shiftboss.ports import HistoryFilter
+from shiftboss.ports.faces import HistoryFilter
 from shiftboss.stores.sqlite.connection import Database
 from shiftboss.stores.sqlite.store import SqliteStore
 

@@ -24,7 +24,9 @@ from shiftboss.core.policy import Priority
 from shiftboss.core.snapshot import Change
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition
-from shiftboss.ports import NO_DELTA, Delta, HistoryFilter, Session
+from shiftboss.ports.cycle import NO_DELTA, Delta
+from shiftboss.ports.faces import HistoryFilter
+from shiftboss.ports.store import Session
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 NODE = "node-1"

@@ -13,7 +13,7 @@ from postgres_server import Place
 from shiftboss.core.declarations import Declarations
 from shiftboss.core.model import Run
 from shiftboss.errors import StoreTooOld
-from shiftboss.ports import Store
+from shiftboss.ports.store import Store
 from shiftboss.stores.postgres.store import PostgresStore
 from shiftboss.stores.sql import codec, migrations
 from shiftboss.stores.sqlite import schema

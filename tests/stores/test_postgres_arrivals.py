@@ -10,7 +10,7 @@ from postgres_server import Cluster
 from shiftboss.core.control import Request
 from shiftboss.core.snapshot import Change
 from shiftboss.core.unreadable import SetAside
-from shiftboss.ports import Arrival, Session
+from shiftboss.ports.store import Arrival, Session
 from shiftboss.stores.postgres.store import PostgresStore
 
 ASKED = Request(worker="mail", payload=b"\x00{}", digest="d", key="k", by="ada")

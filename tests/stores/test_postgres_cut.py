@@ -18,7 +18,7 @@ from postgres_server import Cluster, Place
 from shiftboss.core.retention import Cutoffs
 from shiftboss.core.snapshot import Change
 from shiftboss.errors import StoreUnavailable
-from shiftboss.ports import Session
+from shiftboss.ports.store import Session
 from shiftboss.stores.postgres import store as postgres
 from shiftboss.stores.postgres.deadline import Deadlines, Line
 from shiftboss.stores.postgres.store import PostgresStore

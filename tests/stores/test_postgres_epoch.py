@@ -9,7 +9,7 @@ from postgres_server import Cluster, Place
 from shiftboss.core.events import StoreRestored
 from shiftboss.core.lives import UNKNOWN_IDS, Counted
 from shiftboss.core.snapshot import Change
-from shiftboss.ports import Session
+from shiftboss.ports.store import Session
 from shiftboss.stores.postgres.epoch import Newest, Opened, lost_past
 from shiftboss.stores.postgres.link import Origin
 from shiftboss.stores.postgres.store import PostgresStore

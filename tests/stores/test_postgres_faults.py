@@ -14,7 +14,7 @@ from store_values import FrozenClock, a_node, a_run, a_worker, fetch, store_runs
 from postgres_server import Cluster, Place, a_cluster
 from shiftboss.core.snapshot import Change
 from shiftboss.errors import StoreReadOnly, StoreUnavailable
-from shiftboss.ports import Session
+from shiftboss.ports.store import Session
 from shiftboss.stores.postgres import connection
 from shiftboss.stores.postgres import link as postgres_link
 from shiftboss.stores.postgres.connection import Database

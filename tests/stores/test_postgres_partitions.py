@@ -13,7 +13,8 @@ from store_values import Abandoned, a_run, a_worker, at, change_runs, ended, sta
 from postgres_server import Place
 from shiftboss.core.events import WorkerForgotten
 from shiftboss.core.snapshot import Change
-from shiftboss.ports import Delta, Partition, Session, Wanted
+from shiftboss.ports.cycle import Delta, Partition, Wanted
+from shiftboss.ports.store import Session
 from shiftboss.stores.postgres.store import PostgresStore
 
 MAIL: Wanted = {1: Partition(["mail"], ["mail"])}

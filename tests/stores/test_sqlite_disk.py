@@ -14,7 +14,8 @@ from store_values import NODE, FrozenClock, a_node, a_run, ended, fetch, started
 
 from shiftboss.core.model import Run, Status
 from shiftboss.errors import OperatorError, StoreFull, StoreReadOnly, StoreUnavailable
-from shiftboss.ports import HistoryFilter, Session
+from shiftboss.ports.faces import HistoryFilter
+from shiftboss.ports.store import Session
 from shiftboss.stores.sqlite import disk_reserve
 from shiftboss.stores.sqlite.store import SqliteStore
 

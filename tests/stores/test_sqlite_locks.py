@@ -15,7 +15,7 @@ from store_values import NODE, FrozenClock, a_run, fetch, store_runs
 from test_sqlite_processes import PATIENCE_S, Spawn, all_ready, integrity, let_go, lines_of, next_line, path, spawn
 
 from shiftboss.errors import StoreUnavailable
-from shiftboss.ports import HistoryFilter
+from shiftboss.ports.faces import HistoryFilter
 from shiftboss.stores.sqlite import file_locks
 from shiftboss.stores.sqlite.connection import Database
 from shiftboss.stores.sqlite.store import SqliteStore

@@ -25,7 +25,7 @@ from shiftboss.errors import (
     StoreTooOld,
     StoreUnavailable,
 )
-from shiftboss.ports import HistoryFilter
+from shiftboss.ports.faces import HistoryFilter
 from shiftboss.stores.sqlite import schema
 from shiftboss.stores.sqlite.store import SqliteStore
 

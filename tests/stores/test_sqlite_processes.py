@@ -17,7 +17,7 @@ from store_values import NODE, OTHER, FrozenClock, a_node, a_run, fetch, store_r
 
 from shiftboss.core.model import Status
 from shiftboss.errors import Forked
-from shiftboss.ports import HistoryFilter
+from shiftboss.ports.faces import HistoryFilter
 from shiftboss.stores.sqlite.store import SqliteStore
 
 SCRIPT = Path(__file__).with_name("store_process.py")

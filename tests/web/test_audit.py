@@ -7,7 +7,7 @@ import json
 import httpx
 import pytest
 
-from shiftboss.ports import AuditFilter
+from shiftboss.ports.faces import AuditFilter
 from shiftboss.testing.clock import VirtualClock
 from shiftboss.web.acts import EVERY_S, MANY, Refused
 from shiftboss.web.problems import Problem

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from shiftboss import Context, RetryPolicy, Status, StoreUnavailable
-from shiftboss.ports import HistoryFilter, LetterFilter
+from shiftboss.ports.faces import HistoryFilter, LetterFilter
 from shiftboss.web import metrics
 from shiftboss.web.application import Application
 

@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 
-from shiftboss.ports import AuditFilter
+from shiftboss.ports.faces import AuditFilter
 from shiftboss.web import authorize
 from shiftboss.web.access import Mounted, Role
 from shiftboss.web.application import Application

@@ -25,7 +25,7 @@ import msgspec
 from shiftboss.core.audit import Head, Key
 from shiftboss.errors import ConfigurationError
 from shiftboss.logs import get_logger
-from shiftboss.ports import Store
+from shiftboss.ports.store import Store
 from shiftboss.stores.host import file_modes
 
 log = get_logger("shiftboss.audit")

@@ -17,7 +17,7 @@ from shiftboss.app.views import Views, WorkerStatus
 from shiftboss.core.model import Run, Status, WorkerState
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.value import Value
-from shiftboss.ports import HistoryFilter
+from shiftboss.ports.faces import HistoryFilter
 
 MAX_SCANNED = 10_000  # runs looked at, newest first: a tenth of a second; what is older is said to be missing
 MAX_PLANNED = 100  # instants of one worker that lie ahead

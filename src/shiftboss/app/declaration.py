@@ -23,7 +23,7 @@ from shiftboss.errors import ConfigurationError, did_you_mean
 from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.command import Command
 from shiftboss.executors.entry import entry_of
-from shiftboss.ports import Body
+from shiftboss.ports.executor import Body
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor

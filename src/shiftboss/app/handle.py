@@ -41,7 +41,7 @@ from shiftboss.core.value import replace
 from shiftboss.errors import ConfigurationError, RunFailed, WrongResult
 from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.command import Command
-from shiftboss.ports import Body
+from shiftboss.ports.executor import Body
 
 if TYPE_CHECKING:
     from shiftboss.app.declaration import PriorityName

@@ -15,7 +15,7 @@ from shiftboss.app.views import Views
 from shiftboss.core.model import DeadLetter
 from shiftboss.core.value import Value
 from shiftboss.errors import NotAllowed
-from shiftboss.ports import LetterFilter
+from shiftboss.ports.faces import LetterFilter
 
 PAGE = 1000
 

@@ -24,7 +24,9 @@ from shiftboss.core.model import MAX_LINES, LogLine
 from shiftboss.core.snapshot import Change
 from shiftboss.core.value import replace
 from shiftboss.errors import NotAllowed, StoreDamaged
-from shiftboss.ports import Delta, HistoryFilter, LetterFilter, Reader, Session, Store
+from shiftboss.ports.cycle import Delta
+from shiftboss.ports.faces import HistoryFilter, LetterFilter
+from shiftboss.ports.store import Reader, Session, Store
 
 PAGE = 500  # of rows without payloads
 RUNS = 50  # with their payloads, results and lines: 50 MiB where each has as large a payload as is allowed by default

@@ -28,7 +28,8 @@ from shiftboss.executors.coroutine import CoroutineExecutor
 from shiftboss.executors.thread import ThreadExecutor
 from shiftboss.observe.log import log_events
 from shiftboss.observe.tracing import Tracing
-from shiftboss.ports import Entries, Executor, Store
+from shiftboss.ports.executor import Executor
+from shiftboss.ports.store import Entries, Store
 from shiftboss.stores.encryption import cipher_of
 from shiftboss.stores.urls import elsewhere
 

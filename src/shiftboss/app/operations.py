@@ -38,7 +38,9 @@ from shiftboss.errors import WaitTimeout, WrongPayload
 from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.command import CommandBody
 from shiftboss.executors.parameters import plain_payload
-from shiftboss.ports import Arrival, AuditFilter, Body, HistoryFilter, LetterFilter, Store
+from shiftboss.ports.executor import Body
+from shiftboss.ports.faces import AuditFilter, HistoryFilter, LetterFilter
+from shiftboss.ports.store import Arrival, Store
 from shiftboss.stores.encryption import cipher_of
 from shiftboss.trace import current_traceparent
 

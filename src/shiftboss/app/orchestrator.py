@@ -46,7 +46,9 @@ from shiftboss.errors import (
 )
 from shiftboss.executors import environment, place
 from shiftboss.executors.command import Command
-from shiftboss.ports import Body, Codec, Store
+from shiftboss.ports.codec import Codec
+from shiftboss.ports.executor import Body
+from shiftboss.ports.store import Store
 
 if TYPE_CHECKING:  # 15 ms of import, which is for the start and the first question
     from shiftboss.app.node import NodeParts

@@ -28,7 +28,7 @@ from shiftboss.core.schedule import Cron
 from shiftboss.core.value import Value, replace
 from shiftboss.core.worker import Definition
 from shiftboss.errors import UnknownRun
-from shiftboss.ports import HistoryFilter, LetterFilter
+from shiftboss.ports.faces import HistoryFilter, LetterFilter
 
 MAX_CHAIN = 20  # runs that led to this one; a chain may be endless
 LOG_LINES = 8  # on the page of a run; its log has the others

@@ -10,7 +10,7 @@ from __future__ import annotations
 from shiftboss.clock import SystemClock
 from shiftboss.core.health import StoreTrouble
 from shiftboss.errors import OperatorError
-from shiftboss.ports import Session, Store
+from shiftboss.ports.store import Session, Store
 
 TRY_WITHIN_S = 2.0  # a busy store gives its lock within 0.1 s
 GOOD_FOR_S = 2.0

@@ -29,7 +29,7 @@ from shiftboss.core.model import DeadLetter, LogLine, Node, Run, WorkerState
 from shiftboss.core.unreadable import Unreadable
 from shiftboss.core.verify import AuditVerdict
 from shiftboss.errors import ConfigurationError, NotAllowed, StoreMissing
-from shiftboss.ports import AuditFilter, HistoryFilter, LetterFilter
+from shiftboss.ports.faces import AuditFilter, HistoryFilter, LetterFilter
 
 if TYPE_CHECKING:
     from shiftboss.app.orchestrator import Orchestrator

@@ -45,7 +45,8 @@ from shiftboss.engine.agenda import Agenda
 from shiftboss.engine.mutation import pick_up
 from shiftboss.engine.snapshot_cache import SnapshotCache
 from shiftboss.errors import NotAllowed, UnknownRun
-from shiftboss.ports import MAX_COUNTED, AuditFilter, HistoryFilter, LetterFilter, Reader, Store
+from shiftboss.ports.faces import MAX_COUNTED, AuditFilter, HistoryFilter, LetterFilter
+from shiftboss.ports.store import Reader, Store
 from shiftboss.stores.encryption import cipher_of, session_for_people
 
 if TYPE_CHECKING:

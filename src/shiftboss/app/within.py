@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from shiftboss.errors import ConfigurationError
-from shiftboss.ports import Arrival
+from shiftboss.ports.store import Arrival
 
 ACCEPTED = "psycopg, asyncpg, SQLAlchemy (its connections and sessions) or Django"
 

@@ -31,7 +31,7 @@ from shiftboss.core.health import Health
 from shiftboss.core.model import NodeMode, Status
 from shiftboss.core.value import Value
 from shiftboss.errors import ConfigurationError, ShiftbossError
-from shiftboss.ports import HistoryFilter
+from shiftboss.ports.faces import HistoryFilter
 from shiftboss.stores.sql import migrations
 
 NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "fuse.glusterfs", "ceph", "lustre", "afs")

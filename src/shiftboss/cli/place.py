@@ -23,7 +23,8 @@ from shiftboss.cli import talk
 from shiftboss.cli.app_file import App, find_app, likely_app, load_app
 from shiftboss.clock import Clock, SystemClock
 from shiftboss.errors import ConfigurationError, OperatorError, StoreMissing
-from shiftboss.ports import Codec, Store
+from shiftboss.ports.codec import Codec
+from shiftboss.ports.store import Store
 from shiftboss.stores.encryption import encoded
 from shiftboss.stores.urls import open_store
 

@@ -15,7 +15,7 @@ from shiftboss.core.health import DOES_NOT_ANSWER, StoreTrouble
 from shiftboss.core.value import replace
 from shiftboss.errors import OperatorError
 from shiftboss.logs import get_logger
-from shiftboss.ports import Store
+from shiftboss.ports.store import Store
 
 log = get_logger("shiftboss.engine")
 

@@ -38,7 +38,8 @@ from shiftboss.engine.snapshot_cache import SnapshotCache
 from shiftboss.engine.writer import Writer
 from shiftboss.errors import CallerError, OperatorError, StoreRejected
 from shiftboss.logs import get_logger
-from shiftboss.ports import Entry, Reader, Session, Transaction
+from shiftboss.ports.cycle import CycleReader
+from shiftboss.ports.store import Entry, Session, Transaction
 
 log = get_logger("shiftboss.engine")
 
@@ -190,7 +191,7 @@ class Cycle:
         )
         return Turn(again=True, claims_read=True, put_off=[error])
 
-    def _may_pick_up(self, reader: Reader) -> bool:
+    def _may_pick_up(self, reader: CycleReader) -> bool:
         return self.node is not None and reader.has_arrivals and self.clock.monotonic_s() >= self._arrivals_after_s
 
     def _something_is_due(self) -> bool:

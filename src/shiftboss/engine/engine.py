@@ -42,7 +42,8 @@ from shiftboss.engine.waiters import Waiters
 from shiftboss.engine.watchdog import Watchdog
 from shiftboss.errors import CallerError, NotAllowed, OperatorError, ShiftbossError, StoreFull, StoreUnavailable
 from shiftboss.logs import get_logger
-from shiftboss.ports import Body, Entries, Executor, Launch, Raised, Session, StopReason, Store
+from shiftboss.ports.executor import Body, Executor, Launch, Raised, StopReason
+from shiftboss.ports.store import Entries, Session, Store
 
 log = get_logger("shiftboss.engine")
 

@@ -18,7 +18,7 @@ from shiftboss.core.model import Node
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.worker import Definition
 from shiftboss.logs import get_logger
-from shiftboss.ports import Store
+from shiftboss.ports.store import Store
 
 OF_THEIR_OWN = frozenset(("process", "command"))  # executors whose bodies have an interpreter of their own, or none
 

@@ -13,7 +13,7 @@ from shiftboss.core.model import Origin
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.engine.inbox import MAX_MUTATIONS
 from shiftboss.engine.mutation import NO_WORKER, Mutation
-from shiftboss.ports import Partition
+from shiftboss.ports.cycle import Partition
 
 
 def worker_of(snapshot: Snapshot, mutation: Mutation) -> str | None:

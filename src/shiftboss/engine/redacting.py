@@ -33,7 +33,7 @@ from shiftboss.core.model import (
 )
 from shiftboss.core.redact import Redaction, redaction
 from shiftboss.core.value import replace
-from shiftboss.ports import Launch
+from shiftboss.ports.executor import Launch
 
 
 def redacted(launch: Launch | None, outcome: Outcome) -> Outcome:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shiftboss.core.events import StoreRestored
-from shiftboss.ports import Reader
+from shiftboss.ports.store import Reader
 
 LOOKED_AT = 1000  # events after it, which the declarations of a whole fleet have written since
 

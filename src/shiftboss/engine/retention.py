@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from shiftboss.clock import Clock
 from shiftboss.core.retention import BATCH, Keep, cutoffs
-from shiftboss.ports import Session
+from shiftboss.ports.store import Session
 
 EVERY_S = 60.0
 AGAIN_S = 1.0  # after a full batch: there is more

@@ -39,7 +39,8 @@ from shiftboss.engine.cycle import Launchable
 from shiftboss.engine.mutation import Mutation
 from shiftboss.engine.redacting import redacted, said_without_secrets
 from shiftboss.logs import get_logger
-from shiftboss.ports import Body, Entries, Executor, Launch, Raised, StopReason
+from shiftboss.ports.executor import Body, Executor, Launch, Raised, StopReason
+from shiftboss.ports.store import Entries
 
 log = get_logger("shiftboss.engine")
 

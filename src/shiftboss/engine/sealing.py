@@ -16,7 +16,7 @@ from shiftboss.core.audit import Head, Key, Seal, seal_of
 from shiftboss.core.events import Event
 from shiftboss.errors import OperatorError
 from shiftboss.logs import get_logger
-from shiftboss.ports import Reader, Session
+from shiftboss.ports.store import Reader, Session
 
 log = get_logger("shiftboss.audit")
 

@@ -17,7 +17,8 @@ from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.value import replace
 from shiftboss.engine.agenda import Agenda
 from shiftboss.engine.mutation import NO_NEEDS, Mutation
-from shiftboss.ports import Delta, LetterFilter, Reader
+from shiftboss.ports.cycle import CycleReader, Delta
+from shiftboss.ports.faces import LetterFilter
 
 WIDE_LIMIT = 4096  # where none of the first ones can be decoded here (E3): so far is looked behind them
 LANE_LIMIT = 256  # runs of a queue that are read at once; more than a node starts in a cycle
@@ -45,7 +46,7 @@ class SnapshotCache:
 
     # what others changed
 
-    def refresh(self, reader: Reader) -> bool:
+    def refresh(self, reader: CycleReader) -> bool:
         """Take in what others committed.  True when claims or nodes may have changed under us."""
         delta = reader.changes(lanes=self._lane_limit)
         self.is_behind = delta.more
@@ -59,14 +60,14 @@ class SnapshotCache:
         self.next_give_up_at = reader.next_give_up()
         return True
 
-    def _learn_of(self, claimed: Collection[int], reader: Reader) -> None:
+    def _learn_of(self, claimed: Collection[int], reader: CycleReader) -> None:
         """Claims of a worker that was free when they were made, and is disabled now: nobody had told of them."""
         running = self.snapshot.running
         unknown = [run_id for run_id in claimed if run_id not in running]
         if unknown:
             self._add_claims(replace(run, payload=None) for run in reader.runs(unknown))
 
-    def _read_everything(self, delta: Delta, reader: Reader) -> None:
+    def _read_everything(self, delta: Delta, reader: CycleReader) -> None:
         self.forget()
         self._take_in(delta)
         self.is_read = True
@@ -132,7 +133,7 @@ class SnapshotCache:
 
     # what the rules will ask for
 
-    def read_for(self, mutations: Collection[Mutation], reader: Reader) -> None:
+    def read_for(self, mutations: Collection[Mutation], reader: CycleReader) -> None:
         """Read what *mutations* need: runs and keys by name, the lanes in which they leave something, letters."""
         snapshot = self.snapshot
         snapshot.found.clear()
@@ -201,7 +202,7 @@ class SnapshotCache:
         relations = self.snapshot.relations
         return name in relations.dependents or bool(self.snapshot.workers[name].definition.depends_on)
 
-    def load_lanes(self, names: Iterable[str], reader: Reader) -> None:
+    def load_lanes(self, names: Iterable[str], reader: CycleReader) -> None:
         missing = self.missing(names)
         if missing:
             self._read_lanes(missing, reader, limit=LANE_LIMIT)
@@ -209,7 +210,7 @@ class SnapshotCache:
             if stuck:
                 self._read_lanes(stuck, reader, limit=WIDE_LIMIT)
 
-    def _read_lanes(self, names: Sequence[str], reader: Reader, *, limit: int) -> None:
+    def _read_lanes(self, names: Sequence[str], reader: CycleReader, *, limit: int) -> None:
         found = reader.lanes(names, limit=limit)
         self._add_lanes({name: found[name] if name in found else Lane() for name in names})
 

@@ -17,7 +17,7 @@ from shiftboss.core.events import Event, RunEnded, RunSkipped
 from shiftboss.core.model import Run
 from shiftboss.core.snapshot import NOTHING, Change, Snapshot
 from shiftboss.engine.mutation import NO_WORKER, Answer, Mutation, Needs, Reply, deliver
-from shiftboss.ports import Session
+from shiftboss.ports.store import Session
 
 
 class Waiters:

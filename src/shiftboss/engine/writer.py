@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from shiftboss.core.events import Event
 from shiftboss.core.snapshot import NOTHING, Change, Pile
 from shiftboss.engine.snapshot_cache import SnapshotCache
-from shiftboss.ports import Transaction
+from shiftboss.ports.store import Transaction
 
 
 class Writer:

@@ -19,7 +19,7 @@ from typing import Any
 from shiftboss.context import Context, Fatal, Retry
 from shiftboss.core.model import Cancelled, Error, Failed, Interrupted, Outcome, TimedOut, Unfit
 from shiftboss.executors.failure import arose_from, error_of, is_process_end, raised, traceback_of
-from shiftboss.ports import Launch, StopReason
+from shiftboss.ports.executor import Launch, StopReason
 
 TIMEOUT = "timeout"  # the reason to stop that comes from the executor itself
 CLOSED = "its executor is closed"

@@ -56,7 +56,7 @@ from shiftboss.executors.wire import (
     Work,
 )
 from shiftboss.logs import as_given
-from shiftboss.ports import Launch
+from shiftboss.ports.executor import Launch
 from shiftboss.trace import VARIABLE, RemoteSpan
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36

@@ -19,7 +19,7 @@ from shiftboss.executors.family import Family
 from shiftboss.executors.lifeline import Lifeline
 from shiftboss.executors.program import Program
 from shiftboss.executors.slots import SlotExecutor
-from shiftboss.ports import StopReason
+from shiftboss.ports.executor import StopReason
 
 SLOTS = 20  # each is a thread, seven open files and the program itself
 

@@ -29,7 +29,7 @@ from shiftboss.core.model import Outcome
 from shiftboss.executors import connections
 from shiftboss.executors.attempt import CLOSED, JUST_S, MAX_WAIT_S, TIMEOUT, Attempt, Key
 from shiftboss.executors.failure import is_ctrl_c
-from shiftboss.ports import Launch, StopReason
+from shiftboss.ports.executor import Launch, StopReason
 
 MAX_BEGUN_AT_ONCE = 200  # tasks made before the loop serves others: about 1 ms
 LOOP_CLOSED = "the event loop was closed"

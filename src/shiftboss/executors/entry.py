@@ -7,7 +7,7 @@ import msgspec
 from shiftboss.errors import ConfigurationError
 from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.place import Place, Script, find, place_of
-from shiftboss.ports import Body
+from shiftboss.ports.executor import Body
 
 
 class Entry(msgspec.Struct, frozen=True):

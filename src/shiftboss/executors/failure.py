@@ -17,7 +17,7 @@ from types import FrameType, TracebackType
 from shiftboss.context import storable
 from shiftboss.core.bounds import MAX_MESSAGE_CHARS, MAX_TRACEBACK_CHARS, RAW_CHARS, loose_ends
 from shiftboss.core.model import Error
-from shiftboss.ports import Raised
+from shiftboss.ports.executor import Raised
 
 MAX_LEAVES = 100  # exceptions looked at in a group, and links in a chain
 OUR_MODULES = "shiftboss.executors."

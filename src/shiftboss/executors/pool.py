@@ -29,7 +29,7 @@ from shiftboss.executors.attempt import DOUBT_S, MAX_WAIT_S, TIMEOUT, Attempt, K
 from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.slots import SlotExecutor
 from shiftboss.logs import get_logger
-from shiftboss.ports import StopReason
+from shiftboss.ports.executor import StopReason
 
 SLOTS = 20  # of a pool that does not say how many workers it has
 HONEST = (ThreadPoolExecutor, ProcessPoolExecutor)  # their futures refuse to be cancelled once they have begun

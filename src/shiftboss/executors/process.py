@@ -57,7 +57,7 @@ from shiftboss.executors.orders import Orders
 from shiftboss.executors.relay import log_again
 from shiftboss.executors.wire import Announce, Begun, Ended, Kept, Line, Mask, Said, Tell, ToNode, Where, Work
 from shiftboss.logs import get_logger
-from shiftboss.ports import Launch, StopReason
+from shiftboss.ports.executor import Launch, StopReason
 
 MEMORY_LOOK_S = 0.1  # between looks at a child with a ceiling: a loop that allocates takes some 100 MB meanwhile
 POLL_S = 0.5  # between looks at the children where the system has no pidfd

@@ -25,7 +25,7 @@ from shiftboss.executors.capture import Capture, Lines
 from shiftboss.executors.command import FAILED, Command, ended, named, timed_out
 from shiftboss.executors.family import Family, code_of, has_ended
 from shiftboss.executors.lifeline import Lifeline
-from shiftboss.ports import StopReason
+from shiftboss.ports.executor import StopReason
 
 CHUNK_BYTES = 1 << 16  # what a pipe holds
 DRAIN_BYTES = 1 << 20  # read after its end, at most: children that it left may write without end

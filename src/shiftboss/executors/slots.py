@@ -20,7 +20,7 @@ from shiftboss.context import Announcement, Context
 from shiftboss.core.model import Interrupted, Outcome
 from shiftboss.executors.attempt import CLOSED, Attempt, Key, no_thread
 from shiftboss.logs import get_logger
-from shiftboss.ports import Launch, StopReason
+from shiftboss.ports.executor import Launch, StopReason
 
 log = get_logger("shiftboss.executors")
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from shiftboss.core import events as ev
 from shiftboss.core.model import Cause, Error, Status
 from shiftboss.logs import Block, get_logger
-from shiftboss.ports import Raised
+from shiftboss.ports.executor import Raised
 
 runs = get_logger("shiftboss.run")
 workers = get_logger("shiftboss.worker")

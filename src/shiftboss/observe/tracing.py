@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, assert_never
 
 from shiftboss.core.model import Cancelled, Error, Failed, Interrupted, Origin, Outcome, Run, Succeeded, TimedOut, Unfit
-from shiftboss.ports import Launch
+from shiftboss.ports.executor import Launch
 from shiftboss.trace import api, make_current, span_context, text_of
 
 if TYPE_CHECKING:

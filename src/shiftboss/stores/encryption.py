@@ -28,18 +28,10 @@ from shiftboss.core.unreadable import SetAside
 from shiftboss.core.value import replace
 from shiftboss.errors import StoreRejected
 from shiftboss.logs import get_logger
-from shiftboss.ports import (
-    Arrival,
-    Codec,
-    Delta,
-    HistoryFilter,
-    LetterFilter,
-    Reader,
-    Session,
-    Store,
-    Transaction,
-    Wanted,
-)
+from shiftboss.ports.codec import Codec
+from shiftboss.ports.cycle import Delta, Wanted
+from shiftboss.ports.faces import HistoryFilter, LetterFilter
+from shiftboss.ports.store import Arrival, Reader, Session, Store, Transaction
 
 log = get_logger("shiftboss.codec")
 

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 from shiftboss.clock import Clock, SystemClock
 from shiftboss.core.address import is_of_server, shown
 from shiftboss.errors import ConfigurationError, did_you_mean
-from shiftboss.ports import Store
+from shiftboss.ports.store import Store
 
 DEFAULT_URL = "sqlite:///shiftboss.db"
 MEMORY = "memory:"

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from shiftboss.core.model import Cancelled, Error, Failed, Interrupted, Outcome, Succeeded, TimedOut
-from shiftboss.ports import Launch, StopReason
+from shiftboss.ports.executor import Launch, StopReason
 from shiftboss.testing.clock import US
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ from shiftboss.core.model import Outcome, Run, Status
 from shiftboss.core.worker import Mode
 from shiftboss.engine import mutation
 from shiftboss.errors import UnknownWorker, did_you_mean
-from shiftboss.ports import Launch
+from shiftboss.ports.executor import Launch
 from shiftboss.testing.bodies import SUCCESS, Plan, failed
 from shiftboss.testing.clock import instant
 from shiftboss.testing.node import SimNode

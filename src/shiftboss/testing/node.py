@@ -29,7 +29,7 @@ from shiftboss.engine.running import RunningAttempts
 from shiftboss.engine.sealing import Sealing
 from shiftboss.engine.shutdown import Phase, Shutdown, ShutdownReport
 from shiftboss.errors import OperatorError
-from shiftboss.ports import Body, StopReason
+from shiftboss.ports.executor import Body, StopReason
 from shiftboss.testing.bodies import SimExecutor
 from shiftboss.testing.clock import VirtualClock
 from shiftboss.testing.watched import WatchedSession

@@ -30,7 +30,8 @@ from shiftboss.core.worker import Definition
 from shiftboss.engine.cycle import Cycle
 from shiftboss.engine.mutation import Mutation, deliver, set_aside
 from shiftboss.errors import StoreRejected
-from shiftboss.ports import Body, Store
+from shiftboss.ports.executor import Body
+from shiftboss.ports.store import Store
 from shiftboss.stores.memory.store import MemoryStore
 from shiftboss.stores.memory.tables import Tables
 from shiftboss.testing.bodies import Model, NoBody, Plan

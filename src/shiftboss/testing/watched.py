@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from shiftboss.core.audit import Seal
 from shiftboss.errors import StoreRejected, StoreUnavailable
-from shiftboss.ports import Reader
+from shiftboss.ports.store import Reader
 
 if TYPE_CHECKING:
     from shiftboss.core.retention import Cutoffs
     from shiftboss.core.snapshot import Change
-    from shiftboss.ports import Session, Transaction, Wanted
+    from shiftboss.ports.cycle import Wanted
+    from shiftboss.ports.store import Session, Transaction
 
 OnCommit = Callable[[int, Sequence["Change"]], None]  # number, what was written
 

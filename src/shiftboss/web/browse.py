@@ -21,7 +21,7 @@ from shiftboss.core.model import DeadLetter, LogLine, Run, Status
 from shiftboss.core.value import Value
 from shiftboss.core.verify import AuditVerdict
 from shiftboss.errors import NotAllowed
-from shiftboss.ports import AuditFilter, HistoryFilter, LetterFilter
+from shiftboss.ports.faces import AuditFilter, HistoryFilter, LetterFilter
 from shiftboss.web.asked import GroupsAsked, Instant, LettersState, Limit, Name, RunAsked, RunId, Text
 from shiftboss.web.operation import Call
 

@@ -24,7 +24,7 @@ from shiftboss.core.model import DeadLetter, Run, Status
 from shiftboss.core.policy import Rate
 from shiftboss.core.value import Value
 from shiftboss.errors import CallerError, UnknownRun
-from shiftboss.ports import HistoryFilter
+from shiftboss.ports.faces import HistoryFilter
 from shiftboss.web.asked import GroupsAsked, Instant, Name, RunId
 from shiftboss.web.browse import page_of
 from shiftboss.web.do import Note

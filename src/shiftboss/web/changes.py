@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from shiftboss.app.pages import listed
 from shiftboss.app.views import Views
 from shiftboss.core.model import LogLine, Run, Status
-from shiftboss.ports import HistoryFilter
+from shiftboss.ports.faces import HistoryFilter
 
 MAX_RUNS = 200  # in one look, four looks a second: more than anybody reads
 MAX_LOOKED = 1000  # ended ones that are looked at for those that are new

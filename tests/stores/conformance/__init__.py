@@ -10,6 +10,6 @@ How to plug in another store
 
     pytest tests/stores/conformance -k NAME
 
-A test belongs here if it is true of every store and uses nothing but `ports.py`.  What is special about one database
+A test belongs here if it is true of every store and uses nothing but `ports/`.  What is special about one database
 (locks, files, servers that go away) is tested beside this folder.
 """

@@ -17,7 +17,7 @@ from damage import EVERYWHERE, IN_A_FILE, in_postgres
 
 from postgres_server import a_place
 from shiftboss.clock import Clock
-from shiftboss.ports import Store
+from shiftboss.ports.store import Store
 from shiftboss.stores.memory.store import MemoryStore
 from shiftboss.stores.postgres.store import PostgresStore
 from shiftboss.stores.sqlite.store import SqliteStore

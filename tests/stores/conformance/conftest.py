@@ -10,7 +10,7 @@ from damage import OtherProcess
 from store_values import FrozenClock
 
 from conformance.candidates import CANDIDATES, Candidate, Ground
-from shiftboss.ports import Session, Store
+from shiftboss.ports.store import Session, Store
 
 
 @pytest.fixture(params=CANDIDATES, ids=str)

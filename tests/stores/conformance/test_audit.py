@@ -11,7 +11,7 @@ from shiftboss.core.audit import GENESIS, AuditRow, Key, Seal, extended, seal_of
 from shiftboss.core.events import Audit, WorkerEnabled
 from shiftboss.core.retention import Cutoffs
 from shiftboss.core.snapshot import Change
-from shiftboss.ports import Reader, Session
+from shiftboss.ports.store import Reader, Session
 from shiftboss.stores.sql import codec, shapes
 
 KEY = Key(b"a key of this test")

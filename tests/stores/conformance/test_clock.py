@@ -11,7 +11,7 @@ from shiftboss.core.model import ClockMark, Origin, Run, Status
 from shiftboss.core.shift import Shift, shifted
 from shiftboss.core.snapshot import Change
 from shiftboss.core.value import FAR_END, replace
-from shiftboss.ports import Session
+from shiftboss.ports.store import Session
 
 
 def an_occurrence(run_id: int, worker: str = "mail", **facts: Any) -> Run:

@@ -27,7 +27,8 @@ from shiftboss.core.model import BreakerMode, BreakerState, Record, Sample
 from shiftboss.core.policy import Priority
 from shiftboss.core.snapshot import Change
 from shiftboss.core.value import replace
-from shiftboss.ports import NO_DELTA, Delta, Session, Store
+from shiftboss.ports.cycle import NO_DELTA, Delta
+from shiftboss.ports.store import Session, Store
 
 RECORD = Record(streak=2, last_run_at=at(1), ring=tuple(Sample(ok=n % 2 == 0, duration_s=n / 8) for n in range(100)))
 

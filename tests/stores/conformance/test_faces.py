@@ -29,7 +29,8 @@ from shiftboss.core.model import DeadLetter, Error, LogLine, Origin, Status
 from shiftboss.core.retention import Cutoffs
 from shiftboss.core.snapshot import Change
 from shiftboss.core.value import replace
-from shiftboss.ports import HistoryFilter, LetterFilter, Session
+from shiftboss.ports.faces import HistoryFilter, LetterFilter
+from shiftboss.ports.store import Session
 
 
 def letters(session: Session, **wanted: object) -> list[int]:

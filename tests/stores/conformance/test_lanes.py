@@ -9,7 +9,7 @@ from shiftboss.core.lane import FORCED, QUEUES, RESCUED, Lane
 from shiftboss.core.model import Origin
 from shiftboss.core.policy import Priority
 from shiftboss.core.value import replace
-from shiftboss.ports import Session
+from shiftboss.ports.store import Session
 
 
 def lane_of(session: Session, name: str = "mail", *, limit: int = 100) -> Lane:

@@ -23,7 +23,9 @@ from shiftboss.core.retention import Cutoffs
 from shiftboss.core.snapshot import Change
 from shiftboss.core.value import replace
 from shiftboss.errors import StoreRejected
-from shiftboss.ports import Delta, HistoryFilter, LetterFilter, Reader, Session
+from shiftboss.ports.cycle import Delta
+from shiftboss.ports.faces import HistoryFilter, LetterFilter
+from shiftboss.ports.store import Reader, Session
 
 T = TypeVar("T")
 

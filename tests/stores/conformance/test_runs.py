@@ -29,7 +29,7 @@ from shiftboss.core.policy import Priority
 from shiftboss.core.snapshot import Change
 from shiftboss.core.value import replace
 from shiftboss.errors import StoreRejected
-from shiftboss.ports import Session
+from shiftboss.ports.store import Session
 
 FULL_RUN = a_run(
     1,

@@ -20,7 +20,8 @@ from shiftboss.core.snapshot import Change
 from shiftboss.core.unreadable import SetAside
 from shiftboss.core.value import replace
 from shiftboss.errors import StoreRejected
-from shiftboss.ports import HistoryFilter, LetterFilter, Reader, Session, Store
+from shiftboss.ports.faces import HistoryFilter, LetterFilter
+from shiftboss.ports.store import Reader, Session, Store
 
 # Table, column, condition, id: one of two rows of each kind.
 ROWS = {

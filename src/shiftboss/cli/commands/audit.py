@@ -19,7 +19,7 @@ from shiftboss.cli.parameters import SINCE
 from shiftboss.clock import SystemClock
 from shiftboss.core.audit import Head
 from shiftboss.core.verify import AuditVerdict
-from shiftboss.ports import AuditFilter
+from shiftboss.ports.faces import AuditFilter
 
 PAGE = 500
 DIGEST_CHARS = 64

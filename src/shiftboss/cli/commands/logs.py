@@ -15,7 +15,7 @@ from shiftboss.cli.exits import Exit
 from shiftboss.cli.naming import find, worker_or_run
 from shiftboss.clock import Looked
 from shiftboss.core.model import MAX_LINES, LogLine, Run, Status
-from shiftboss.ports import HistoryFilter
+from shiftboss.ports.faces import HistoryFilter
 
 RUNS_OF_A_WORKER = 10  # the latest ones, whose lines are shown
 RUNS_IN_A_TURN = 500  # of those that run or have ended since the last look, while following

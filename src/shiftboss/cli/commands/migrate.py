@@ -14,7 +14,7 @@ from shiftboss.cli.command import Command, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.clock import SystemClock
 from shiftboss.errors import ConfigurationError
-from shiftboss.ports import Store
+from shiftboss.ports.store import Store
 from shiftboss.stores.urls import open_store
 
 LINE_RUNS = 10_000  # some ten seconds

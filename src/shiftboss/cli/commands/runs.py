@@ -16,7 +16,7 @@ from shiftboss.cli.parameters import SINCE
 from shiftboss.clock import SystemClock
 from shiftboss.core.model import Run, Status
 from shiftboss.core.unreadable import REMEDY
-from shiftboss.ports import HistoryFilter
+from shiftboss.ports.faces import HistoryFilter
 
 PAGE = 500
 COLUMNS = (

@@ -22,7 +22,9 @@ from shiftboss.core.model import MAX_LINES, ClockMark, DeadLetter, LogLine, Reco
 from shiftboss.core.snapshot import NO_RECORD, Change
 from shiftboss.core.unreadable import REMEDY, SetAside, Unreadable
 from shiftboss.errors import ShiftbossError, StoreRejected
-from shiftboss.ports import NO_DELTA, Delta, HistoryFilter, LetterFilter, Past, Wanted
+from shiftboss.ports.cycle import NO_DELTA, Delta, Wanted
+from shiftboss.ports.faces import HistoryFilter, LetterFilter
+from shiftboss.ports.store import Past
 from shiftboss.stores.memory.tables import Tables
 from shiftboss.stores.sql import codec, shapes
 

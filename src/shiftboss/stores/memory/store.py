@@ -21,7 +21,8 @@ from shiftboss.core.events import StoreRestored
 from shiftboss.core.lives import Counted, next_life
 from shiftboss.core.retention import Batch, Cutoffs
 from shiftboss.errors import ConfigurationError, Forked, InternalError, NotStarted
-from shiftboss.ports import NO_SERVER, Arrival, Entry, Reader, Schema, Wanted
+from shiftboss.ports.cycle import Wanted
+from shiftboss.ports.store import NO_SERVER, Arrival, Entry, Reader, Schema
 from shiftboss.stores.memory.reads import MemoryReader, MemoryTransaction
 from shiftboss.stores.memory.tables import Tables
 

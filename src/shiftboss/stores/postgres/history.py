@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from shiftboss.core.lane import ALL_QUEUES
 from shiftboss.core.model import DeadLetter, Run, Status
-from shiftboss.ports import HistoryFilter, LetterFilter
+from shiftboss.ports.faces import HistoryFilter, LetterFilter
 from shiftboss.stores.postgres import unreadable
 from shiftboss.stores.postgres.sealing import question
 from shiftboss.stores.postgres.wire import KEY, NUMBER, NUMBERS, TEXT, Statement

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shiftboss.ports import Wanted
+from shiftboss.ports.cycle import Wanted
 from shiftboss.stores.postgres.connection import Call
 from shiftboss.stores.postgres.wire import NUMBER, NUMBERS, TEXT, Answer, Statement
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from shiftboss.core.lane import ALL_QUEUES
 from shiftboss.core.model import Run
-from shiftboss.ports import Delta, Past, Wanted
+from shiftboss.ports.cycle import Delta, Wanted
+from shiftboss.ports.store import Past
 from shiftboss.stores.postgres.history import LAST, Queries
 from shiftboss.stores.postgres.sealing import question
 from shiftboss.stores.postgres.wire import KEYS, NUMBER, NUMBERS, TEXT, TEXTS, Statement

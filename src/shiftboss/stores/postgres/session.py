@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from shiftboss.core.lives import Counted
 from shiftboss.errors import Forked, NotStarted, ShiftbossError, StoreUnavailable
-from shiftboss.ports import Wanted
+from shiftboss.ports.cycle import Wanted
 from shiftboss.stores.postgres import errors, schema
 from shiftboss.stores.postgres import locks as postgres_locks
 from shiftboss.stores.postgres.clock import DatabaseClock
@@ -34,7 +34,7 @@ from shiftboss.stores.sql.writes import seal_row
 if TYPE_CHECKING:
     from shiftboss.core.audit import Seal
     from shiftboss.core.retention import Cutoffs
-    from shiftboss.ports import Reader
+    from shiftboss.ports.store import Reader
     from shiftboss.stores.postgres.store import PostgresStore
 
 SAME = Statement("UPDATE meta SET number = number WHERE id = 1")  # for the log of the server, and nobody reads it

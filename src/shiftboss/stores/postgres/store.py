@@ -21,7 +21,7 @@ from shiftboss.core.control import Request
 from shiftboss.core.lives import Counted
 from shiftboss.core.value import replace
 from shiftboss.errors import Forked, NotStarted
-from shiftboss.ports import Arrival, Schema
+from shiftboss.ports.store import Arrival, Schema
 from shiftboss.stores.postgres import schema as postgres_schema
 from shiftboss.stores.postgres.address import address_of
 from shiftboss.stores.postgres.clock import DatabaseClock

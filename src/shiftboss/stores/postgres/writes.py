@@ -21,7 +21,8 @@ from shiftboss.core.unreadable import REMEDY, SetAside
 from shiftboss.core.value import FAR_END, replace
 from shiftboss.errors import ShiftbossError
 from shiftboss.logs import get_logger
-from shiftboss.ports import NO_DELTA, Delta, Past, Wanted
+from shiftboss.ports.cycle import NO_DELTA, Delta, Wanted
+from shiftboss.ports.store import Past
 from shiftboss.stores.postgres import unreadable
 from shiftboss.stores.postgres.epoch import CONTINUE
 from shiftboss.stores.postgres.reads import Ahead, Reads, SeenPartitions, narrowed

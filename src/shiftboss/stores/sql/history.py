@@ -14,7 +14,7 @@ from shiftboss.core.audit import AuditRow, Seal
 from shiftboss.core.events import Audit, Event, UnreadableEvent
 from shiftboss.core.model import MAX_LINES, LogLine, Run, Status
 from shiftboss.core.unreadable import SetAside, Unreadable
-from shiftboss.ports import MAX_COUNTED, HistoryFilter
+from shiftboss.ports.faces import MAX_COUNTED, HistoryFilter
 from shiftboss.stores.sql import codec, shapes
 from shiftboss.stores.sql.codec import Text
 from shiftboss.stores.sql.salvage import FAILURES

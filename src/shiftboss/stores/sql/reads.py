@@ -15,7 +15,7 @@ from typing import Generic
 from shiftboss.core.declarations import Declarations
 from shiftboss.core.lane import QUEUES, Lane, queue_of
 from shiftboss.core.model import ClockMark, DeadLetter, Record, Run, WorkerState
-from shiftboss.ports import NO_DELTA, Delta
+from shiftboss.ports.cycle import NO_DELTA, Delta
 from shiftboss.stores.sql import codec, shapes
 from shiftboss.stores.sql.codec import Text
 from shiftboss.stores.sql.history import Queries

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Collection
 from contextlib import suppress
 
-from shiftboss.ports import Entry
+from shiftboss.ports.store import Entry
 
 BEGIN = 128  # before it stands whose file it is
 MARK = b"entries\n"  # of a file in which bodies are noted

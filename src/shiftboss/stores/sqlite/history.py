@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from shiftboss.core.lane import ALL_QUEUES
 from shiftboss.core.model import DeadLetter, Run, Status
-from shiftboss.ports import HistoryFilter, LetterFilter, Past
+from shiftboss.ports.faces import HistoryFilter, LetterFilter
+from shiftboss.ports.store import Past
 from shiftboss.stores.sql import codec, history, shapes
 from shiftboss.stores.sql.statements import Pages, Question
 from shiftboss.stores.sqlite import connection, unreadable

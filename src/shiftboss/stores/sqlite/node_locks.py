@@ -22,7 +22,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from shiftboss.ports import Entries, Entry
+from shiftboss.ports.store import Entries, Entry
 from shiftboss.stores.host import file_modes, process_state
 from shiftboss.stores.sqlite import file_locks
 from shiftboss.stores.sqlite.entry_file import MAX_BYTES, EntryFile, entries_in

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from shiftboss.clock import SystemClock
 from shiftboss.errors import Forked, NotStarted, ShiftbossError
-from shiftboss.ports import Wanted
+from shiftboss.ports.cycle import Wanted
 from shiftboss.stores.sql.prune import prune
 from shiftboss.stores.sql.reads import Seen
 from shiftboss.stores.sql.writes import seal_row
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from shiftboss.clock import Clock
     from shiftboss.core.audit import Seal
     from shiftboss.core.retention import Cutoffs
-    from shiftboss.ports import Reader
+    from shiftboss.ports.store import Reader
     from shiftboss.stores.sqlite.connection import Database
     from shiftboss.stores.sqlite.store import SqliteStore
 

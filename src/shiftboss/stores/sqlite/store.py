@@ -23,7 +23,7 @@ from shiftboss.core.control import Request
 from shiftboss.core.lives import Counted, furthest
 from shiftboss.errors import ConfigurationError, Forked, NotStarted, ShiftbossError, StoreReadOnly
 from shiftboss.logs import get_logger
-from shiftboss.ports import NO_SERVER, Arrival, Entries, Entry, Schema
+from shiftboss.ports.store import NO_SERVER, Arrival, Entries, Entry, Schema
 from shiftboss.stores.sql import shapes
 from shiftboss.stores.sqlite import errors, file_locks, fork_gate, readers
 from shiftboss.stores.sqlite import schema as sqlite_schema

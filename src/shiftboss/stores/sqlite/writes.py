@@ -14,7 +14,7 @@ from shiftboss.core.shift import Shift
 from shiftboss.core.unreadable import SetAside
 from shiftboss.core.value import FAR_END
 from shiftboss.errors import StoreRejected
-from shiftboss.ports import Past
+from shiftboss.ports.store import Past
 from shiftboss.stores.sql import codec, shapes
 from shiftboss.stores.sql.reads import Seen
 from shiftboss.stores.sql.statements import Writings

@@ -1,0 +1,160 @@
+"""What people's questions ask of a store: the filters of its lists, and the reads beside those of the cycle."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from shiftboss.core.audit import AuditRow, Seal
+from shiftboss.core.events import Audit, Event, UnreadableEvent
+from shiftboss.core.kinds import Table, instant, many, one_of, optional, shown, text, whole, word
+from shiftboss.core.model import MAX_LINES, LogLine, Run, Status
+from shiftboss.core.unreadable import SetAside
+from shiftboss.errors import ConfigurationError
+
+MAX_COUNTED = 1001  # of what waits: "more than 1,000" is as good as any number
+
+
+class HistoryFilter(NamedTuple):
+    """Which finished or live runs to list, newest first.  `before` is a run id: the cursor of the page."""
+
+    worker: str | None = None  # its name; None: of all
+    status: Collection[Status] = ()  # one of these; empty: any
+    since: datetime | None = None  # live, or ended at this aware instant or later
+    key: str | None = None  # triggered with this key
+    error_type: str | None = None  # ended with this error: the qualified name of its class
+    before: int | None = None
+    limit: int = 50  # at most so many
+
+    @classmethod
+    def read(cls, given: Any) -> HistoryFilter:
+        """*given* with every field in its type.  Raises ConfigurationError."""
+        return _filter(cls, given, OF_HISTORY)
+
+
+class LetterFilter(NamedTuple):
+    """Which dead letters."""
+
+    ids: Collection[int] = ()  # of these runs; empty: any
+    worker: str | None = None  # its name; None: of all
+    error_type: str | None = None  # died with this error: the qualified name of its class
+    since: datetime | None = None  # entered at this aware instant or later
+    state: str | None = "open"  # None: all
+    before: int | None = None  # a run id: the cursor of the page
+    limit: int = 1000  # at most so many
+
+    @classmethod
+    def read(cls, given: Any) -> LetterFilter:
+        """*given* with every field in its type.  Raises ConfigurationError."""
+        return _filter(cls, given, OF_LETTERS)
+
+
+class AuditFilter(NamedTuple):
+    """Which acts of people, newest first.  `before` is the number of one: the cursor of the page."""
+
+    worker: str | None = None  # about this worker; None: about anything
+    by: str | None = None  # by whom, the whole name
+    action: str | None = None  # what: trigger, disable, refused …
+    since: datetime | None = None  # at this aware instant or later
+    before: int | None = None
+    limit: int = 50  # at most so many
+
+    @classmethod
+    def read(cls, given: Any) -> AuditFilter:
+        """*given* with every field in its type.  Raises ConfigurationError."""
+        return _filter(cls, given, OF_AUDIT)
+
+
+NUMBER = whole(0, (1 << 63) - 1)
+OF_HISTORY = Table(
+    worker=optional(text()),
+    status=many(one_of(Status)),
+    since=optional(instant),
+    key=optional(text()),
+    error_type=optional(text()),
+    before=optional(NUMBER),
+    limit=NUMBER,
+)
+OF_LETTERS = Table(
+    ids=many(NUMBER),
+    worker=optional(text()),
+    error_type=optional(text()),
+    since=optional(instant),
+    state=optional(word("open", "replayed", "resolved", "discarded", "superseded")),
+    before=optional(NUMBER),
+    limit=NUMBER,
+)
+OF_AUDIT = Table(
+    worker=optional(text()),
+    by=optional(text()),
+    action=optional(text()),
+    since=optional(instant),
+    before=optional(NUMBER),
+    limit=NUMBER,
+)
+F = TypeVar("F", HistoryFilter, LetterFilter, AuditFilter)
+
+
+def _filter(kind: type[F], given: Any, fields: Table) -> F:
+    if not isinstance(given, kind):
+        raise ConfigurationError(f"{shown(given)} is no filter here; give a {kind.__name__}(…)")
+    return kind(**fields.read(given._asdict(), of=kind.__name__))
+
+
+class FacesReader(Protocol):
+    """Bounded reads within one consistent view of the store, for the command, the API and the pages.
+
+    A row that cannot be read harms itself alone (W8): in its place comes what could be told of it, with `unreadable`.
+    """
+
+    def history(self, wanted: HistoryFilter) -> list[Run]:
+        """Runs, live and finished, newest id first, without payload."""
+        ...
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """worker → {"pending": n, "due": …, "dead_letters": …}: counts of hot rows and open letters only.
+
+        "pending" is counted to 1,001 at most for each worker: no count grows with the backlog.
+        """
+        ...
+
+    def letter_counts(self) -> dict[str, int]:
+        """worker → open dead letters, of those that have any."""
+        ...
+
+    def events(self, *, after: int, limit: int, worker: str | None = None) -> list[tuple[int, Event]]:
+        """Stored events in order, from the one after number *after*."""
+        ...
+
+    def last_event(self) -> int:
+        """The number of the newest event ever stored; 0 before the first."""
+        ...
+
+    def audit(self, *, after: int, limit: int) -> list[AuditRow]:
+        """What people did (A8), in order, from the row after number *after*; each row as it lies there, unread."""
+        ...
+
+    def acts_before(self, before: int, *, limit: int) -> list[tuple[int, Audit | UnreadableEvent]]:
+        """The same, read, the newest first, from the row before that number."""
+        ...
+
+    def seals(self, *, after: int, limit: int) -> list[Seal]:
+        """Seals of the audit, in order, from the one after row *after*."""
+        ...
+
+    def last_seal(self) -> Seal | None:
+        """The newest of them."""
+        ...
+
+    def lines(self, run: int, *, after: tuple[int, int] = (0, 0), limit: int = MAX_LINES) -> list[LogLine]:
+        """What attempts of a run logged, in order, from the line after *after* (fence, number)."""
+        ...
+
+    def set_aside(self, *, after: int, limit: int) -> list[tuple[int, SetAside]]:
+        """What was set aside, in order, from the one after number *after*."""
+        ...
+
+    def info(self) -> dict[str, Any]:
+        """Facts for `doctor`: engine and version, schema, sizes, settings, integrity."""
+        ...
