@@ -26,7 +26,9 @@ from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.root import SECTIONS, root
 from shiftboss.context import Context
-from shiftboss.core import events, holds, lifecycle, schedule
+from shiftboss.core import events, lifecycle, schedule
+from shiftboss.core.gates.table import KINDS
+from shiftboss.core.hold import Hold, Scope
 from shiftboss.core.model import Cause, Status
 from shiftboss.web import bulk, frames
 from shiftboss.web.operation import Nothing
@@ -36,8 +38,10 @@ from shiftboss.web.table import OPERATIONS
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs/reference"
+HOLDS = ROOT / "src/shiftboss/core/holds.py"
 FOLDERS = (
     "core",
+    "core/gates",
     "engine",
     "stores",
     "stores/sql",
@@ -60,13 +64,13 @@ EVERYWHERE = (
     "--debug",
     "--help",
 )  # options that are described once, at the top of the page
-PART = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+PART = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?((?:# )?<!-- end -->)", re.DOTALL)
 
 
 def main() -> None:
     is_check = "--check" in sys.argv
     stale: list[str] = []
-    for page in sorted(REFERENCE.glob("*.md")):
+    for page in (*sorted(REFERENCE.glob("*.md")), HOLDS):
         before = page.read_text(encoding="utf-8")
         after = PART.sub(lambda part: f"{part[1]}{PARTS[part['name']]()}\n{part[3]}", before)
         if after != before and is_check:
@@ -92,14 +96,6 @@ SAYS = {  # values whose name says enough in the code
     "BreakerClosed": "It holds nobody any more.",
     "NodeJoined": "A node holds a lease.",
     "NodeLeft": "A node has ended; `lost`: without saying so.",
-    "IsDisabled": "The worker is disabled; `until`: one run may probe then.",
-    "BreakerIsOpen": "Its breaker is open; `probe`: the run that probes now.",
-    "IsFull": "As many as `concurrency` allows are running.",
-    "RateReached": "`rate` is used up.",
-    "IsBlocked": "A run of a worker that excludes it is running.",
-    "NoPermit": "Too few permits of a resource are free.",
-    "IsShed": "The node is short of something and holds back this priority.",
-    "IsDraining": "The node is shutting down.",
 }
 
 # ── generated parts ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -122,12 +118,18 @@ def event_table() -> str:
 
 def hold_table() -> str:
     rows = ["| `gate` | type | says | holds | carries |", "|---|---|---|---|---|"]
-    for kind in holds.KINDS:
-        own = [field for field in kind.__struct_fields__ if field not in holds.Hold.__struct_fields__]
+    for kind in KINDS:
+        own = [field for field in kind.__struct_fields__ if field not in Hold.__struct_fields__]
         shown = ", ".join(f"`{field}`" for field in own)
-        says = f"{kind.__name__} | {sentence(kind, holds.Hold)}"
+        says = f"{kind.__name__} | {sentence(kind, Hold)}"
         rows.append(f"| `{kind.__struct_config__.tag}` | {says} | {kind.scope} | {shown} |")
     return "\n".join(rows)
+
+
+def hold_names() -> str:
+    """Imports of every kind of hold, for those who import them from one place."""
+    names = sorted((kind.__module__, kind.__name__) for kind in (*KINDS, Hold, Scope))
+    return "\n".join(f"from {module} import {name} as {name}" for module, name in names)
 
 
 def error_table() -> str:
@@ -295,6 +297,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "statuses": statuses,
     "events": event_table,
     "holds": hold_table,
+    "hold-names": hold_names,
     "errors": error_table,
     "commands": command_sections,
     "house": house,

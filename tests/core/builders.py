@@ -13,7 +13,7 @@ from typing import Any
 from shiftboss.core import control
 from shiftboss.core.claim import claim, skip_for_dependency
 from shiftboss.core.control import Request
-from shiftboss.core.decide import Decision, decide, room_of
+from shiftboss.core.decide import Decision, decide
 from shiftboss.core.explain import Explanation, explain
 from shiftboss.core.lane import Lane
 from shiftboss.core.model import (
@@ -38,6 +38,7 @@ from shiftboss.core.model import (
 )
 from shiftboss.core.policy import BreakerPolicy, Priority, RetryPolicy
 from shiftboss.core.reconcile import Declarer, declare
+from shiftboss.core.room import room_of
 from shiftboss.core.schedule import Cron, Every
 from shiftboss.core.settle import settle
 from shiftboss.core.snapshot import Change, Snapshot

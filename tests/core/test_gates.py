@@ -21,7 +21,7 @@ from builders import (
     starts,
 )
 
-from shiftboss.core.gates import tokens_at
+from shiftboss.core.gates.rate import tokens_at
 from shiftboss.core.holds import (
     BreakerIsOpen,
     IsBlocked,

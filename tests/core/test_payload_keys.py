@@ -6,8 +6,9 @@ from builders import a_node, a_run, a_snapshot, a_worker, after, at, gates, star
 
 from shiftboss.core import control
 from shiftboss.core.control import Request
-from shiftboss.core.decide import decide, room_of
+from shiftboss.core.decide import decide
 from shiftboss.core.opaque import framed
+from shiftboss.core.room import room_of
 
 LONG_AGO = after(-3600)
 

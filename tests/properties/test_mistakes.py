@@ -17,17 +17,29 @@ from shiftboss.core import (
     autodisable,
     claim,
     clock_step,
-    decide,
     fleet,
-    gates,
     occurrence,
     prevail,
     reconcile,
+    room,
     set_aside,
     settle,
     snapshot,
 )
 from shiftboss.core.declarations import Declarations
+from shiftboss.core.gates import (
+    blocks,
+    breaker,
+    concurrency,
+    depends_on,
+    disabled,
+    rate,
+    reserved,
+    table,
+    unreadable,
+    uses,
+)
+from shiftboss.core.gates.gate import Gate
 from shiftboss.core.model import Interrupted, Run, Status, WorkerState
 from shiftboss.core.policy import RetryPolicy
 from shiftboss.core.snapshot import NOTHING
@@ -67,46 +79,50 @@ def nothing(*_: Any, **__: Any) -> None:
     return None
 
 
+def without(patch: pytest.MonkeyPatch, gate: Gate[Any]) -> None:
+    patch.setattr(table, "FLEET", tuple(each for each in table.FLEET if each is not gate))
+
+
 def no_blocks(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(gates, "_ask_blocks", nothing)
+    without(patch, blocks.GATE)
 
 
 def no_concurrency(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(gates, "_ask_concurrency", nothing)
+    without(patch, concurrency.GATE)
 
 
 def no_permits(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(gates, "_ask_permits", nothing)
+    without(patch, uses.GATE)
 
 
 def no_disabled(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(gates, "_ask_disabled", nothing)
+    without(patch, disabled.GATE)
 
 
 def no_breaker(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(gates, "_ask_breaker", nothing)
+    without(patch, breaker.GATE)
 
 
 def many_probes(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(gates, "probe_of", nothing)
+    patch.setattr(breaker, "probe_of", nothing)
 
 
 def no_reservation(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(decide.Walk, "_ask_reservations", nothing)
+    without(patch, reserved.GATE)
 
 
 def no_kept_slot(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(decide, "KEPT_OF", 1000)
+    patch.setattr(room, "KEPT_OF", 1000)
 
 
 def tie_turned_round(patch: pytest.MonkeyPatch) -> None:
-    real = gates.owed_run
+    real = depends_on.owed_run
 
     def owed(view: Any, name: str, occurs_at: Any, *, running_only: bool) -> Run | None:
         run = real(view, name, occurs_at, running_only=running_only)
         return None if run is not None and run.occurs_at == occurs_at else run
 
-    patch.setattr(gates, "owed_run", owed)
+    patch.setattr(depends_on, "owed_run", owed)
 
 
 def successor_twice(patch: pytest.MonkeyPatch) -> None:
@@ -188,15 +204,15 @@ def no_crash_loop(patch: pytest.MonkeyPatch) -> None:
 
 
 def no_upstream(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(gates, "_ask_upstream", nothing)
+    patch.setattr(depends_on, "_ask_upstream", nothing)
 
 
 def fresh_ignored(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(gates, "_ask_freshness", nothing)
+    patch.setattr(depends_on, "_ask_freshness", nothing)
 
 
 def no_rate(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(gates, "_ask_rate", nothing)
+    without(patch, rate.GATE)
 
 
 def no_letter(patch: pytest.MonkeyPatch) -> None:
@@ -302,14 +318,14 @@ WITH_PARTITIONS: tuple[Plant, ...] = (partitions_not_heeded, news_of_partitions_
 
 
 def held_by_nothing_unreadable(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(gates, "_ask_unreadable", nothing)
+    without(patch, unreadable.GATE)
 
 
 def held_by_everything_unreadable(patch: pytest.MonkeyPatch) -> None:
     def everything(snapshot: Any, state: Any) -> Any:
         return (row for name in snapshot.suspects for row in snapshot.unreadable_of(name))
 
-    patch.setattr(gates, "unreadable_beside", everything)
+    patch.setattr(unreadable, "unreadable_beside", everything)
 
 
 def nothing_made_after_setting_aside(patch: pytest.MonkeyPatch) -> None:

@@ -124,11 +124,12 @@ def company_condemns(patch: pytest.MonkeyPatch) -> None:
 
 
 def nobody_is_alone(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(isolation.Company, "refusal", lambda self, run: None)
+    patch.setattr(isolation.Company, "alone_at", lambda self, run: None)
+    patch.setattr(isolation.Company, "way_before", lambda self, run: None)
 
 
 def nobody_waits_beside_it(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(isolation.Company, "_of_others", lambda self, run: None)
+    patch.setattr(isolation.Company, "way_before", lambda self, run: None)
 
 
 def quiet_without_end(patch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from weakref import ref as Reference  # a class, whatever its name
 
 import msgspec
 
-from shiftboss.core.holds import Hold
+from shiftboss.core.hold import Hold
 from shiftboss.core.opaque import OpaqueBytes, OpaqueText
 from shiftboss.core.policy import Priority
 

@@ -31,7 +31,7 @@ from shiftboss.core.health import (
     trouble_of_store,
     worker_health,
 )
-from shiftboss.core.holds import Hold
+from shiftboss.core.hold import Hold
 from shiftboss.core.lane import Lane
 from shiftboss.core.model import MAX_LINES, DeadLetter, Disabled, Error, LogLine, Node, Progress, Run, Verdict
 from shiftboss.core.opaque import OpaqueBytes

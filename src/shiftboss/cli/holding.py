@@ -1,11 +1,11 @@
-"""Holds on a terminal: the sentence that a hold has (core/holds.py), and when it ends."""
+"""Holds on a terminal: the sentence that a hold has (core/hold.py), and when it ends."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from shiftboss.cli import times
-from shiftboss.core.holds import Hold
+from shiftboss.core.hold import Hold
 
 
 def parted(hold: Hold, now: datetime) -> tuple[str, str]:

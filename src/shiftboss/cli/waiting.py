@@ -10,7 +10,7 @@ from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.app.views import Views
 from shiftboss.cli import holding, place, talk, times, words
 from shiftboss.clock import SystemClock
-from shiftboss.core.holds import NotDue
+from shiftboss.core.hold import Scope
 from shiftboss.core.model import Run, Status
 from shiftboss.errors import WaitTimeout
 
@@ -47,7 +47,7 @@ def _shown(boss: Orchestrator) -> Iterator[Show]:
 def _held(views: Views, run: Run) -> str:
     """What keeps a due run from starting: whoever waits must not wait for ever without knowing."""
     explained = views.why_run(run.id)
-    held = [holding.sentence(hold, SystemClock().now()) for hold in explained.holds if not isinstance(hold, NotDue)]
+    held = [holding.sentence(hold, SystemClock().now()) for hold in explained.holds if hold.scope is not Scope.RUN]
     return "; ".join(held)
 
 

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from shiftboss.core.decide import Grant
 from shiftboss.core.events import BreakerHalfOpen, RunStarted
-from shiftboss.core.gates import tokens_at
+from shiftboss.core.gates.rate import tokens_at
 from shiftboss.core.lifecycle import move
 from shiftboss.core.model import BreakerMode, Cause, Claim, Origin, Run, Status, Verdict
 from shiftboss.core.occurrence import next_occurrence, skip_range, take_up

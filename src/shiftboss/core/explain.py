@@ -10,16 +10,20 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from shiftboss.core.decide import Walk, room_of
+from shiftboss.core.decide import Walk
 from shiftboss.core.fleet import able_nodes
-from shiftboss.core.gates import Ask, View, ask, ask_node
+from shiftboss.core.gates.gate import Answer, View
+from shiftboss.core.gates.table import ask, ask_node, ask_store
+from shiftboss.core.gates.unknown_worker import NotHere
+from shiftboss.core.gates.unreadable import IsUnreadable
 from shiftboss.core.health import StoreTrouble
-from shiftboss.core.holds import Hold, IsUnreadable, NotHere, StoreTakesNothing
+from shiftboss.core.hold import Hold
 from shiftboss.core.lane import RESCUED
 from shiftboss.core.model import Node, Run, Status
 from shiftboss.core.next_run import next_run
 from shiftboss.core.prevail import OtherDeclaration, declared_otherwise
 from shiftboss.core.rank import Lent, lend, lenders
+from shiftboss.core.room import room_of
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.value import Value, replace
 
@@ -81,8 +85,9 @@ class Explainer:
         explained = replace(self._by_the_gates(run), declared_otherwise=others)
         if self._trouble is None:
             return explained
-        hold = StoreTakesNothing(reason=str(self._trouble), since=self._trouble.since)
-        return replace(explained, holds=(hold, *explained.holds), earliest=None)
+        answer = Answer(run, self._snapshot.worker(run.worker))
+        ask_store(self._trouble, answer)
+        return replace(explained, holds=(*answer.holds, *explained.holds), earliest=None)
 
     def _by_the_gates(self, run: Run) -> Explanation:
         able = able_nodes(self._snapshot, run.worker, live=self._live)
@@ -125,10 +130,10 @@ class _Walked:
 
     def __init__(self, walk: Walk) -> None:
         self._asks = walk.asks()
-        self._answers: dict[int, Ask] = {}
+        self._answers: dict[int, Answer] = {}
         self.last_of: dict[str, int] = {}  # worker → its run that was asked last
 
-    def answer_about(self, run: Run) -> Ask | None:
+    def answer_about(self, run: Run) -> Answer | None:
         """What the gates said of it; None when the whole walk does not come to it."""
         while run.id not in self._answers:
             answer = next(self._asks, None)

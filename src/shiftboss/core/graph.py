@@ -15,9 +15,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from zlib import crc32
 
-from shiftboss.core.holds import OPTIONS
 from shiftboss.core.value import Value
-from shiftboss.core.worker import TAG_PREFIX, Definition
+from shiftboss.core.worker import HOLDING, TAG_PREFIX, Definition
 from shiftboss.errors import ConfigurationError, CycleError, did_you_mean
 
 PARTITIONS = 64  # more than a fleet's database has cores; two components in one partition merely wait for each other
@@ -217,7 +216,7 @@ def find_cycle(edges: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
 
 
 def _is_free(definition: Definition) -> bool:
-    return not any(getattr(definition, option) for option in OPTIONS)
+    return not any(getattr(definition, option) for option in HOLDING)
 
 
 def _marks(definition: Definition) -> frozenset[str]:

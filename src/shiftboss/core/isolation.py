@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from shiftboss.core.holds import Hold, IsIsolated, MakesWay
 from shiftboss.core.lane import MANY_RESCUES
 from shiftboss.core.model import Node, Run
 from shiftboss.core.value import later, seconds_between
@@ -67,10 +67,20 @@ def guards(run: Run, now: datetime) -> datetime | None:
     return later(claim.at, longest_s) if age_s < longest_s and (is_young or is_near) else None
 
 
+class Way(NamedTuple):
+    """Whom others make way for: it runs alone, or waits to."""
+
+    run: Run
+    runs: bool
+    since: datetime
+    until: datetime
+
+
 class Company:
     """What runs on one node, as far as it matters to those that must be alone there.  The walk tells it what starts."""
 
     def __init__(self, node: Node, now: datetime, running: Iterable[Run], *, waiting: Collection[Run] = ()) -> None:
+        self.wanting: dict[str, Run] = {}  # worker → a run of it that lacks nothing but to be alone
         self._node = node
         self._now = now
         self._running = list(running)
@@ -78,45 +88,42 @@ class Company:
         self._guarded = next((run for run in self._running if guards(run, now) is not None), None)
         self._waiting = next((run for run in waiting if self._is_made_way_for(run)), None)
 
-    def refusal(self, run: Run) -> Hold | None:
-        """Why *run* must not start here beside what runs, or waits to be alone, if so."""
-        return self._of_isolated(run) if is_isolated(run) else self._of_others(run)
-
-    def wants(self, run: Run) -> None:
-        """Nothing but company keeps *run* from starting: others make way for it."""
-        if self._waiting is None and self._is_made_way_for(run):
-            self._waiting = run
-
-    def starts(self, run: Run) -> None:
-        """*run* is claimed, as it stands here."""
-        self._running.append(run)
-        if self._guarded is None and guards(run, self._now) is not None:
-            self._guarded = run
-
-    def _of_isolated(self, run: Run) -> Hold | None:
+    def alone_at(self, run: Run) -> datetime | None:
+        """When the isolated *run* may start here, as far as time tells; None: now."""
         if has_lost_patience(run, self._now):
             return None
         patient_until = later(run.due_at, PATIENCE_S)
         ready_at = may_begin_at(self._node, self._now, run)
         if not self._running and ready_at == self._now:
             return None
-        until = patient_until if ready_at == self._now else min(ready_at, patient_until)
-        return IsIsolated(node=self._node.name, rescues=run.rescues, since=run.due_at, until=until)
+        return patient_until if ready_at == self._now else min(ready_at, patient_until)
 
-    def _of_others(self, run: Run) -> Hold | None:
-        if self._quiet_until is None:
+    def way_before(self, run: Run) -> Way | None:
+        """Whom *run*, which is not isolated, must make way for; None: nobody."""
+        quiet_until = self._quiet_until
+        if quiet_until is None:
             return None
+        quiet_since = max(run.due_at, quiet_until - timedelta(seconds=QUIET_S))
         if self._guarded is not None:
             ends_at = guards(self._guarded, self._now) or self._now
             since = self._guarded.claim.at if self._guarded.claim is not None else self._now
-            return self._makes_way(run, self._guarded, since=since, until=min(ends_at, self._quiet_until), runs=True)
+            return Way(self._guarded, runs=True, since=max(since, quiet_since), until=min(ends_at, quiet_until))
         if self._waiting is not None:
-            return self._makes_way(run, self._waiting, since=self._waiting.due_at, until=self._quiet_until, runs=False)
+            since = max(self._waiting.due_at, quiet_since)
+            return Way(self._waiting, runs=False, since=since, until=quiet_until)
         return None
 
-    def _makes_way(self, run: Run, other: Run, *, since: datetime, until: datetime, runs: bool) -> Hold:
-        since = max(since, run.due_at, self._quiet_until - timedelta(seconds=QUIET_S) if self._quiet_until else since)
-        return MakesWay(worker=other.worker, run=other.id, node=self._node.name, runs=runs, since=since, until=until)
+    def wants(self, run: Run) -> None:
+        """Nothing but company keeps *run* from starting: others make way for it."""
+        if self._waiting is None and self._is_made_way_for(run):
+            self._waiting = run
+        self.wanting.setdefault(run.worker, run)
+
+    def starts(self, run: Run) -> None:
+        """*run* is claimed, as it stands here."""
+        self._running.append(run)
+        if self._guarded is None and guards(run, self._now) is not None:
+            self._guarded = run
 
     def _is_made_way_for(self, run: Run) -> bool:
         return run.due_at <= self._now < later(run.due_at, DRAIN_FOR_S)

@@ -15,7 +15,8 @@ from datetime import datetime
 from heapq import heappop, heappush
 
 from shiftboss.core.fleet import able_nodes
-from shiftboss.core.gates import Ask, View, ask, ask_node
+from shiftboss.core.gates.gate import Answer, View
+from shiftboss.core.gates.table import ask, ask_node
 from shiftboss.core.lane import FORCED, QUEUES, RESCUED, Lane
 from shiftboss.core.model import Node, Run
 from shiftboss.core.policy import Priority
@@ -100,7 +101,7 @@ def _is_passed(view: View, run: Run, nodes: Collection[Node], priority: Priority
 
 
 def _is_passed_on(node: Node, view: View, run: Run, priority: Priority) -> bool:
-    answer = Ask(run, view.snapshot.worker(run.worker))
+    answer = Answer(run, view.snapshot.worker(run.worker))
     answer.priority = priority
     ask_node(node, answer)
     return any(hold.is_passed for hold in answer.holds)

@@ -19,6 +19,8 @@ TAG_PREFIX = "tag:"
 PROBATION_S = 3600.0  # K5: what fails by itself is worth a look an hour later
 PROBATION_OF_TRIGGERED_S = 30.0  # somebody waits for what it has accepted; as the cooldown of a breaker
 DEFAULT_TIMEOUT_S = 60.0  # T1: long for most bodies, short for one that hangs
+# The options by which something can hold a worker's runs.  A worker with none of them asks nobody (core/graph.py).
+HOLDING = frozenset({"concurrency", "rate", "depends_on", "blocks", "uses", "breaker"})
 
 
 class Mode(Word):

@@ -18,13 +18,14 @@ from itertools import chain
 from shiftboss.clock import Clock
 from shiftboss.core.claim import claim, skip_for_dependency
 from shiftboss.core.clock_step import STEP_US, clock_was_set, scheduled, went_back_unseen_us
-from shiftboss.core.decide import Decision, Grant, decide, room_of
+from shiftboss.core.decide import Decision, Grant, decide
 from shiftboss.core.events import Event
 from shiftboss.core.fleet import Processes, leases_held, live_nodes, lost_nodes
 from shiftboss.core.isolation import is_isolated
 from shiftboss.core.lane import QUEUES, Lane
 from shiftboss.core.model import ClockMark, Node, NodeMode, Origin, Run, Shed
 from shiftboss.core.opaque import OpaqueBytes
+from shiftboss.core.room import room_of
 from shiftboss.core.settle import expire, rescue
 from shiftboss.core.shift import Shift
 from shiftboss.core.snapshot import Change, Snapshot

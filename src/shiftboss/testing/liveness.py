@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from shiftboss.core.explain import Explainer
 from shiftboss.core.fleet import LEASE_S, live_nodes
-from shiftboss.core.holds import KINDS, Scope
+from shiftboss.core.gates.table import KINDS
+from shiftboss.core.hold import Ends, Scope
 from shiftboss.core.model import Origin, Run
 from shiftboss.core.schedule import Cron, next_after
 from shiftboss.core.value import replace
@@ -37,7 +38,7 @@ LOOKS = 10  # times AGAIN_S is longer than a node waits when a bell was lost
 OF_THE_FLEET = {  # what the judge sees as well; what a node, a reservation or the store adds it does not
     str(kind.__struct_config__.tag)
     for kind in KINDS
-    if kind.scope in (Scope.WORKER, Scope.COMPONENT) and not kind.lifts_with_nodes
+    if kind.scope in (Scope.WORKER, Scope.COMPONENT) and kind.ends is not Ends.NODES
 }
 
 Seen = tuple[int, object, int, int]  # what is the same about a run that nothing happened to

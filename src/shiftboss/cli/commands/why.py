@@ -15,7 +15,6 @@ from shiftboss.cli.exits import Exit
 from shiftboss.cli.naming import Named, find, worker_or_run
 from shiftboss.clock import SystemClock
 from shiftboss.core.explain import Explanation
-from shiftboss.core.holds import NotDue
 from shiftboss.core.model import Run, Status
 from shiftboss.core.prevail import OtherDeclaration, declared_otherwise
 from shiftboss.core.snapshot import Snapshot
@@ -37,11 +36,7 @@ class Answer(NamedTuple):
     @property
     def is_held(self) -> bool:
         """Whether something but its own due instant keeps it from starting."""
-        return self.explanation is not None and any(not _is_only_later(hold) for hold in self.explanation.holds)
-
-
-def _is_only_later(hold: object) -> bool:
-    return isinstance(hold, NotDue) and hold.attempt == 0
+        return self.explanation is not None and any(not hold.is_planned for hold in self.explanation.holds)
 
 
 @click.command(

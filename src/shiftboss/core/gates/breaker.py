@@ -1,0 +1,58 @@
+"""K2, K3: an open breaker holds its workers; half-open, one run probes; a fallback covers for it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from shiftboss.core.gates.gate import Answer, Gate, View
+from shiftboss.core.hold import Ends, Hold, Scope, Thing
+from shiftboss.core.model import BreakerMode, BreakerState, Run
+
+
+class BreakerIsOpen(Hold, frozen=True, tag="breaker"):
+    """Its breaker is open; `probe`: the run that probes now."""
+
+    scope: ClassVar = Scope.COMPONENT
+    thing: ClassVar = Thing.BREAKER
+    ends: ClassVar = Ends.OTHERWISE
+    about: ClassVar = "breaker"
+    option: ClassVar = "breaker"
+    until_says: ClassVar = "probed at"
+
+    breaker: str = ""
+    probe: int | None = None  # half-open: the run that probes now
+
+    def __str__(self) -> str:
+        if self.probe is not None:
+            return f"breaker {self.breaker!r} is half-open; run {self.probe} probes it"
+        return f"breaker {self.breaker!r} is open"
+
+
+def ask(view: View, answer: Answer) -> None:
+    name = answer.state.definition.breaker
+    breaker = None if name is None else view.snapshot.breakers.get(name)
+    if breaker is None or breaker.mode is BreakerMode.CLOSED:
+        return
+    cooling = breaker.until is not None and breaker.until > view.now
+    probe = probe_of(view, breaker)
+    if not cooling and probe is None and not answer.holds and not answer.skip:
+        answer.probe = True
+    elif answer.state.definition.fallback and not answer.probe:  # what probes for K5 must be the body
+        answer.fallback = True
+    elif cooling or probe is not None:
+        until = breaker.until if cooling else None
+        running = probe.id if probe else None
+        answer.hold(BreakerIsOpen(breaker=breaker.name, since=breaker.opened_at, until=until, probe=running))
+
+
+def probe_of(view: View, breaker: BreakerState) -> Run | None:
+    """The run that probes a half-open breaker now, in the whole fleet.  What began before it opened probes nothing."""
+    for name in view.snapshot.relations.sharing_breaker(breaker.name):
+        for run in view.running_of(name):
+            claim = run.claim
+            if claim is not None and claim.probe and (breaker.opened_at is None or claim.at >= breaker.opened_at):
+                return run
+    return None
+
+
+GATE = Gate(("K2", "K3"), (BreakerIsOpen,), ask)

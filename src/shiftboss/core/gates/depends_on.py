@@ -1,0 +1,182 @@
+"""D2 to D6: a run starts when its upstreams owe it nothing and their latest runs have succeeded."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+
+from shiftboss.core.gates.gate import Answer, Gate, View
+from shiftboss.core.hold import Ends, Hold, Scope, Thing
+from shiftboss.core.model import BreakerMode, Origin, Record, Run, Status, WorkerState
+from shiftboss.core.snapshot import Snapshot
+from shiftboss.core.value import later, seconds_between
+from shiftboss.core.worker import OnFailure, Upstream
+
+
+class UpstreamOwes(Hold, frozen=True, tag="depends_on"):
+    """D2: an upstream has an unfinished run of the same or an earlier instant."""
+
+    scope: ClassVar = Scope.COMPONENT
+    thing: ClassVar = Thing.WORKER
+    ends: ClassVar = Ends.RUN
+    about: ClassVar = "upstream"
+    option: ClassVar = "depends_on"
+
+    upstream: str = ""
+    run: int = 0
+    state: str = ""  # pending, running, in back-off
+
+    def __str__(self) -> str:
+        return f"{self.upstream}: run {self.run} is {self.state}"
+
+    @property
+    def is_passing(self) -> bool:
+        return self.until is None  # else it waits for that instant
+
+
+class UpstreamFailed(Hold, frozen=True, tag="depends_on"):
+    """D5, D6: the upstream's latest run failed, or it is disabled, or its breaker is not closed."""
+
+    scope: ClassVar = Scope.COMPONENT
+    thing: ClassVar = Thing.WORKER
+    ends: ClassVar = Ends.OTHERWISE
+    about: ClassVar = "upstream"
+    option: ClassVar = "depends_on"
+
+    upstream: str = ""
+    run: int | None = None
+    why: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.upstream}: {self.why}"
+
+
+class UpstreamStale(Hold, frozen=True, tag="depends_on"):
+    """D4: it has not succeeded recently enough, or never ran."""
+
+    scope: ClassVar = Scope.COMPONENT
+    thing: ClassVar = Thing.WORKER
+    ends: ClassVar = Ends.OTHERWISE
+    about: ClassVar = "upstream"
+    option: ClassVar = "depends_on"
+
+    upstream: str = ""
+    why: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.upstream}: {self.why}"
+
+
+def ask(view: View, answer: Answer) -> None:
+    for edge in answer.state.definition.depends_on:
+        _ask_upstream(view, answer, edge)
+
+
+def _ask_upstream(view: View, answer: Answer, edge: Upstream) -> None:
+    """D2 to D6."""
+    snapshot, run = view.snapshot, answer.run
+    upstream = snapshot.workers.get(edge.worker)
+    if upstream is None:
+        answer.hold(UpstreamStale(upstream=edge.worker, why="is not stored or declared any more", since=run.due_at))
+        return
+    record = snapshot.record(edge.worker)
+    broken = _why_broken(snapshot, upstream)
+    occurs_at = min(run.occurs_at, max(run.due_at, view.now))  # a clock that was set back leaves it ahead (O4)
+    owed = owed_run(view, edge.worker, occurs_at, running_only=broken is not None)
+    if owed is not None:
+        answer.hold(
+            UpstreamOwes(
+                upstream=edge.worker,
+                run=owed.id,
+                state=_words(owed, view.now),
+                since=answer.since(owed.claim.at if owed.claim else owed.created_at),
+                until=owed.due_at if owed.status is Status.PENDING and owed.due_at > view.now else None,
+            )
+        )
+        return
+    failed = broken
+    if failed is None and record.latest is None:
+        answer.hold(UpstreamStale(upstream=edge.worker, why="has never run", since=run.due_at))
+        return
+    if failed is None and record.latest is not None and not record.latest.ok:
+        failed = f"its latest run {record.latest.run} did not succeed"
+    skipped = view.skipped.get(edge.worker)
+    if failed is None and skipped is not None and _is_later(skipped, record):
+        failed = f"its latest run {skipped.id} is skipped"
+    if failed is not None:
+        _judge_failure(answer, edge, failed, record)
+        return
+    _ask_freshness(view, answer, edge, record)
+
+
+def _is_later(run: Run, record: Record) -> bool:
+    """D2: whether a verdict about *run* would be the latest."""
+    latest = record.latest
+    return latest is None or (latest.occurs_at, latest.run) < (run.occurs_at, run.id)
+
+
+def _judge_failure(answer: Answer, edge: Upstream, why: str, record: Record) -> None:
+    """D5: wait, skip (scheduled occurrences only) or run degraded."""
+    match edge.on_failure:
+        case OnFailure.RUN:
+            answer.degraded = True
+        case OnFailure.SKIP if answer.run.origin is Origin.OCCURRENCE and not answer.run.has_started:
+            answer.skip = True
+        case _:
+            run = record.latest.run if record.latest else None
+            answer.hold(
+                UpstreamFailed(upstream=edge.worker, run=run, why=why, since=answer.since(record.last_error_at))
+            )
+
+
+def _ask_freshness(view: View, answer: Answer, edge: Upstream, record: Record) -> None:
+    """D4."""
+    success = record.last_success_at
+    if edge.fresh:
+        mine = view.snapshot.record(answer.run.worker).last_success_started_at
+        if success is None or (mine is not None and success < mine):
+            why = "has not succeeded since the last successful start of this worker"
+            answer.hold(UpstreamStale(upstream=edge.worker, why=why, since=answer.run.due_at))
+    if edge.max_age_s is None:
+        return
+    if success is None or seconds_between(success, view.now) > edge.max_age_s:
+        why = f"its last success is older than {edge.max_age_s:g} s"
+        answer.hold(UpstreamStale(upstream=edge.worker, why=why, since=answer.run.due_at))
+    else:
+        stale_at = later(success, edge.max_age_s + 1e-6)
+        answer.good_until = stale_at if answer.good_until is None else min(answer.good_until, stale_at)
+
+
+def _why_broken(snapshot: Snapshot, upstream: WorkerState) -> str | None:
+    """D6: disabled, or the breaker is not closed and no fallback covers for it (K3)."""
+    if upstream.disabled is not None:
+        return f"is disabled by {upstream.disabled.by}"
+    name = upstream.definition.breaker
+    if name is None or upstream.definition.fallback:
+        return None
+    breaker = snapshot.breakers.get(name)
+    if breaker is None or breaker.mode is BreakerMode.CLOSED:
+        return None
+    return f"its breaker {name!r} is {breaker.mode.replace('_', '-')}"
+
+
+def owed_run(view: View, name: str, occurs_at: datetime, *, running_only: bool) -> Run | None:
+    """D2: the unfinished run of *name* with the least logical instant, if that is at or before *occurs_at*."""
+    runs = list(view.running_of(name))
+    if not running_only:
+        least = view.snapshot.lane(name).least
+        if least is not None:
+            runs.append(least)
+    owed = min(runs, key=lambda run: (run.occurs_at, run.id), default=None)
+    return owed if owed is not None and owed.occurs_at <= occurs_at else None
+
+
+def _words(run: Run, now: datetime) -> str:
+    if run.status is Status.RUNNING:
+        return "running"
+    if run.attempt > 0 and run.due_at > now:
+        return f"in back-off after attempt {run.attempt}"
+    return "pending" if run.due_at <= now else "pending, not yet due"
+
+
+GATE = Gate(("D2", "D3", "D4", "D5", "D6"), (UpstreamOwes, UpstreamFailed, UpstreamStale), ask)

@@ -1,0 +1,105 @@
+"""What a gate is: a function that is asked about one run, its rules, and the kinds of hold that it returns.
+
+Rules of this file
+- A gate appends its holds to the `Answer`, or notes what the start must be (probe, fallback, degraded).
+- It looks at what it is given and at nothing else: the fleet as a `View`, a `Node`, or what runs `Here`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, NamedTuple, TypeVar
+
+from shiftboss.core.hold import Hold
+from shiftboss.core.isolation import Company
+from shiftboss.core.model import Node, Run, WorkerState
+from shiftboss.core.room import Room
+from shiftboss.core.snapshot import Snapshot
+
+Seen = TypeVar("Seen", contravariant=True)
+
+
+class Answer:
+    """What the gates said about one run: its holds, and how it must be started if there are none."""
+
+    __slots__ = ("degraded", "fallback", "good_until", "holds", "priority", "probe", "run", "skip", "state")
+
+    def __init__(self, run: Run, state: WorkerState) -> None:
+        self.run = run
+        self.state = state
+        self.priority = run.priority  # or what was lent to it (D9)
+        self.holds: list[Hold] = []
+        self.probe = False  # of a half-open breaker or of probation
+        self.fallback = False
+        self.degraded = False
+        self.skip = False  # D5: not held but to be recorded as skipped
+        self.good_until: datetime | None = None  # when a gate that lets it pass now will hold it by time alone (D4)
+
+    def hold(self, hold: Hold) -> None:
+        self.holds.append(hold)
+
+    def since(self, instant: datetime | None) -> datetime:
+        """A hold cannot be older than the run's wish to start."""
+        due_at = self.run.due_at
+        return due_at if instant is None else max(due_at, instant)
+
+
+class View:
+    """A snapshot in which the starts granted so far count as running."""
+
+    def __init__(self, snapshot: Snapshot, now: datetime) -> None:
+        self.snapshot = snapshot
+        self.now = now
+        self.granted: dict[str, list[Run]] = {}
+        self.skipped: dict[str, Run] = {}  # by D5, in the same walk: a failure for those downstream (D2)
+        self.reserving: list[Run] = []  # B4, in the same walk: runs of higher rank that have waited too long
+
+    def grant(self, run: Run) -> None:
+        self.granted.setdefault(run.worker, []).append(run)
+
+    def running_of(self, name: str) -> list[Run]:
+        running = self.snapshot.running_of(name)
+        granted = self.granted.get(name)
+        if granted is None:
+            return list(running)
+        return [*running, *granted]
+
+    def running_workers(self, names: tuple[str, ...]) -> Iterator[str]:
+        """Those of *names* that run something; asked from the smaller side."""
+        busy = self.snapshot.running_by
+        if len(names) <= len(busy) + len(self.granted):
+            return (name for name in names if busy.get(name) or name in self.granted)
+        members = set(names)
+        return (
+            name for name in {**busy, **self.granted} if name in members and (busy.get(name) or name in self.granted)
+        )
+
+    def node_name(self, node_id: str) -> str:
+        node = self.snapshot.nodes.get(node_id)
+        return node.name if node else node_id
+
+
+class Here(NamedTuple):
+    """A node, and what runs there, the starts granted so far included."""
+
+    node: Node
+    room: Room
+    company: Company
+
+
+@dataclass(frozen=True)
+class Gate(Generic[Seen]):
+    """One line of the table."""
+
+    rules: tuple[str, ...]  # of docs/reference/semantics.md
+    holds: tuple[type[Hold], ...]  # the kinds that it returns
+    ask: Callable[[Seen, Answer], None]
+
+    def __post_init__(self) -> None:
+        for kind in self.holds:
+            if kind.__struct_config__.tag is None:
+                raise TypeError(f"hold {kind.__name__} has no tag: it is the gate's name in JSON")
+            if kind.about and kind.about not in kind.__struct_fields__:
+                raise TypeError(f"hold {kind.__name__} is about {kind.about!r}, which is none of its fields")

@@ -1,0 +1,46 @@
+"""H4: a node that is short of something holds back low runs, then normal ones."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from shiftboss.core.gates.gate import Answer, Gate
+from shiftboss.core.hold import Ends, Hold, Scope, Thing
+from shiftboss.core.model import Node, Shed
+from shiftboss.core.policy import Priority
+
+
+class IsShed(Hold, frozen=True, tag="shed"):
+    """The node is short of something and holds back this priority."""
+
+    scope: ClassVar = Scope.NODE
+    thing: ClassVar = Thing.NODE
+    ends: ClassVar = Ends.NODES
+    about: ClassVar = "node"
+    is_passed: ClassVar = True  # by one of a higher priority
+
+    node: str = ""
+    reason: str = ""
+    priority: Priority = Priority.LOW
+
+    def __str__(self) -> str:
+        return f"node {self.node} holds back {self.priority.label} runs: {self.reason}"
+
+
+def ask(node: Node, answer: Answer) -> None:
+    if sheds(node.shed, answer.priority):
+        answer.hold(IsShed(node=node.name, reason=node.shed_reason, priority=answer.priority))
+
+
+def sheds(level: Shed, priority: Priority) -> bool:
+    """Whether a node at that level holds back runs of that priority."""
+    match level:
+        case Shed.NOTHING:
+            return False
+        case Shed.LOW:
+            return priority is Priority.LOW
+        case Shed.NORMAL:
+            return priority <= Priority.NORMAL
+
+
+GATE = Gate(("H4",), (IsShed,), ask)

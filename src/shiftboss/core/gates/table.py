@@ -1,0 +1,94 @@
+"""The gates in the order in which they are asked: the one table that decisions and `why` walk.
+
+Rules of this file
+- What holds is what is shown: `decide`, `why` and the next run ask through these functions only.
+- The order counts where a gate looks at what those before it said: the breaker's probe is the first run to pass all
+  others, and only a run that lacks nothing else makes others wait (C8).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shiftboss.core.gates import (
+    alone,
+    blocks,
+    breaker,
+    codec,
+    concurrency,
+    depends_on,
+    disabled,
+    draining,
+    not_due,
+    rate,
+    reserved,
+    shed,
+    slots,
+    store,
+    unknown_worker,
+    unreadable,
+    uses,
+    version,
+)
+from shiftboss.core.gates.gate import Answer, Gate, Here, View
+from shiftboss.core.health import StoreTrouble
+from shiftboss.core.hold import Hold
+from shiftboss.core.model import Node, Run
+
+STORE: tuple[Gate[StoreTrouble], ...] = (store.GATE,)  # while the store takes no work, whatever the others say
+
+FLEET: tuple[Gate[View], ...] = (  # whichever node starts the run
+    not_due.GATE,
+    unreadable.GATE,
+    codec.DAMAGED,
+    disabled.GATE,
+    concurrency.GATE,
+    rate.GATE,
+    depends_on.GATE,
+    blocks.GATE,
+    uses.GATE,
+    breaker.GATE,  # a probe is the first run to pass all those above
+    reserved.GATE,
+)
+
+NODE: tuple[Gate[Node], ...] = (  # what a node says, whatever runs there
+    unknown_worker.GATE,
+    version.GATE,
+    codec.NO_KEY,
+    draining.GATE,
+    shed.GATE,
+)
+
+HERE: tuple[Gate[Here], ...] = (  # what runs on the node
+    slots.GATE,
+    alone.GATE,  # last: only a run that lacks nothing else makes others wait
+)
+
+GATES: tuple[Gate[Any], ...] = (*STORE, *FLEET, *NODE, *HERE)
+KINDS: tuple[type[Hold], ...] = tuple(dict.fromkeys(kind for gate in GATES for kind in gate.holds))
+
+
+def ask(view: View, run: Run) -> Answer:
+    """Every gate of the fleet about one run."""
+    answer = Answer(run, view.snapshot.worker(run.worker))
+    for gate in FLEET:
+        gate.ask(view, answer)
+    return answer
+
+
+def ask_node(node: Node, answer: Answer) -> None:
+    """What *node* says of itself."""
+    for gate in NODE:
+        gate.ask(node, answer)
+
+
+def ask_here(here: Here, answer: Answer) -> None:
+    """What runs there says."""
+    for gate in HERE:
+        gate.ask(here, answer)
+
+
+def ask_store(trouble: StoreTrouble, answer: Answer) -> None:
+    """What keeps the store from taking any work."""
+    for gate in STORE:
+        gate.ask(trouble, answer)

@@ -1,0 +1,52 @@
+"""What does a node still have free?  Slots in all, slots below high, slots of each executor (P3)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from shiftboss.core.model import Node, Run
+from shiftboss.core.policy import Priority
+from shiftboss.core.snapshot import Snapshot
+
+KEPT_OF = 5  # P3: of every five slots one is kept for high and critical
+
+
+@dataclass(slots=True)
+class Room:
+    """What a node still has free.  Counted down by the walk."""
+
+    slots: int
+    free: int
+    free_below_high: int  # for low and normal (P3)
+    executors: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, node: Node, running: Collection[Run], executor_of: dict[str, str]) -> Room:
+        """The room that *node* has beside what it runs; `executor_of` maps workers to executors."""
+        kept = node.slots // KEPT_OF
+        low = sum(1 for run in running if run.priority < Priority.HIGH)
+        executors = dict(node.executors)
+        for run in running:
+            kind = executor_of.get(run.worker, "")
+            if kind in executors:
+                executors[kind] -= 1
+        return cls(node.slots, node.slots - len(running), node.slots - kept - low, executors)
+
+    def take(self, executor: str, priority: Priority) -> None:
+        self.free -= 1
+        if priority < Priority.HIGH:
+            self.free_below_high -= 1
+        if executor in self.executors:
+            self.executors[executor] -= 1
+
+
+def room_of(snapshot: Snapshot, node: Node) -> Room:
+    """The room of any node, from the claims that the store knows."""
+    running = list(snapshot.running_on(node.id))
+    kinds = {
+        run.worker: snapshot.workers[run.worker].definition.executor
+        for run in running
+        if run.worker in snapshot.workers
+    }
+    return Room.of(node, running, kinds)
