@@ -77,7 +77,7 @@ def texts() -> dict[str, str]:
     return {name: text[:SIZE] if not name.startswith("JSON") else text for name, text in found.items()}
 
 
-def least_ms(act: Callable[[], object], rounds: int = 3) -> float:
+def least_ms(act: Callable[[], object], rounds: int = 7) -> float:
     taken = []
     for _ in range(rounds):
         began = time.thread_time()  # of the processor: what else this machine does is another question
