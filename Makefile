@@ -91,6 +91,10 @@ matrix: $(VENV)/.dev ## core, engine, app and cases on each Python from 3.11 to 
 cases: $(VENV)/.dev ## what others ran into, the slow ones too: processes that end, forks, signals, full disks
 	@$(BIN)/python -m pytest tests/cases -m "not chaos and not soak" $(ARGS)
 
+.PHONY: mutants
+mutants: $(VENV)/.dev ## do the tests of core and engine notice a sample of small mistakes? (ARGS="--only core/settle.py")
+	@$(BIN)/python tools/mutants.py $(ARGS)
+
 .PHONY: chaos
 chaos: $(VENV)/.dev ## the long tests: processes killed, disks filled, systems made up at random
 	@$(BIN)/python -m pytest tests/chaos tests/properties tests/executors tests/stores $(ARGS)
