@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shiftboss.engine.freeze import Work, named, stacks_of_bodies, threads_that_kept_it
+from shiftboss.engine.freeze import ThreadWork, named, stacks_of_bodies, threads_that_kept_it
 
 TRACE = """Timeout (0:00:12)!
 Thread 0x00007f0000000a01 (most recent call first):
@@ -41,17 +41,17 @@ def test_of_a_trace_those_are_kept_that_may_have_had_the_lock():
     ]
 
 
-IDLE = Work(0.0, 0)
+IDLE = ThreadWork(0.0, 0)
 
 
 @pytest.mark.parametrize(
     ("did", "kept"),
     [
-        ({1: Work(0.1, 2400), 2: Work(11.0, 40)}, [2]),  # it computes
-        ({1: Work(0.1, 2400), 2: Work(0.0, 1)}, [2]),  # it sleeps with the lock, the other asks for it
-        ({1: Work(0.0, 3), 2: Work(0.0, 1)}, [1, 2]),  # one of them waits for something else
-        ({1: Work(0.1, 2400), 2: Work(0.1, 2400)}, [1, 2]),  # neither: so nothing is known
-        ({2: Work(0.0, 1)}, [1, 2]),  # of the first nothing is known
+        ({1: ThreadWork(0.1, 2400), 2: ThreadWork(11.0, 40)}, [2]),  # it computes
+        ({1: ThreadWork(0.1, 2400), 2: ThreadWork(0.0, 1)}, [2]),  # it sleeps with the lock, the other asks for it
+        ({1: ThreadWork(0.0, 3), 2: ThreadWork(0.0, 1)}, [1, 2]),  # one of them waits for something else
+        ({1: ThreadWork(0.1, 2400), 2: ThreadWork(0.1, 2400)}, [1, 2]),  # neither: so nothing is known
+        ({2: ThreadWork(0.0, 1)}, [1, 2]),  # of the first nothing is known
         ({}, [1, 2]),
     ],
 )

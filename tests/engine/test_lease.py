@@ -10,7 +10,7 @@ from worlds import World
 from shiftboss.core.fleet import Processes
 from shiftboss.core.model import Status
 from shiftboss.core.worker import Definition
-from shiftboss.engine.lease import Lease, Watch
+from shiftboss.engine.lease import Lease, LeaseWatch
 from shiftboss.engine.membership import renew
 from shiftboss.stores.memory.store import MemoryStore
 from shiftboss.testing.clock import US, VirtualClock
@@ -136,7 +136,7 @@ def told_at(**facts) -> float:
         raise Told
 
     with pytest.raises(Told):
-        Watch(lease, tell, wait=Sleeper(clock, lease, **facts).wait).run()
+        LeaseWatch(lease, tell, wait=Sleeper(clock, lease, **facts).wait).run()
     return clock.elapsed_s()
 
 

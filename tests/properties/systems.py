@@ -29,7 +29,7 @@ from shiftboss.errors import CallerError, WorkerDisabled
 from shiftboss.ports.executor import Launch
 from shiftboss.testing.bodies import SUCCESS, Plan, crashed, failed
 from shiftboss.testing.history import Violation
-from shiftboss.testing.liveness import Watch
+from shiftboss.testing.liveness import LivenessWatch
 from shiftboss.testing.node import SimNode, State
 from shiftboss.testing.simulator import Simulator
 from shiftboss.testing.watched import Loss
@@ -246,7 +246,7 @@ def play(
     played = Play(seed, system, sim, bodies, rng, partitions_held, spoils=spoils, freezes=freezes, restarts=restarts)
     played.chance_of_spoiling, played.chance_of_freezing = random.Random(seed), random.Random(seed)
     played.chance_of_restarts = random.Random(seed)
-    watch = Watch(sim)
+    watch = LivenessWatch(sim)
     for _ in range(system.nodes):
         add_node(played, system.definitions)
     watch.begin(first_s=rng.uniform(5.0, 60.0))

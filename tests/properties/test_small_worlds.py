@@ -21,7 +21,7 @@ from shiftboss.core.worker import Definition, Mode, OnFailure, Upstream
 from shiftboss.engine import mutation
 from shiftboss.ports.executor import Launch
 from shiftboss.testing.bodies import SUCCESS, Plan, failed
-from shiftboss.testing.liveness import Watch
+from shiftboss.testing.liveness import LivenessWatch
 from shiftboss.testing.node import State
 from shiftboss.testing.simulator import Simulator
 from shiftboss.testing.watched import Loss
@@ -96,7 +96,7 @@ def test_two_workers_keep_their_promises_whatever_happens(world, nodes, story):
     """B1, B4, B8, B9, C1, C4, C5, C7, D2, D4, D5, K2, K5, M5, M6, R1, R2, W2"""
     bodies = Bodies()
     sim = Simulator(model=bodies, leaps=False)
-    watch = Watch(sim)
+    watch = LivenessWatch(sim)
     watch.begin()
     accepted: set[int] = set()
     for _ in range(nodes):

@@ -29,7 +29,7 @@ from shiftboss.executors.thread import ThreadExecutor
 from shiftboss.observe.log import log_events
 from shiftboss.observe.tracing import Tracing
 from shiftboss.ports.executor import Executor
-from shiftboss.ports.store import Entries, Store
+from shiftboss.ports.store import EntryLog, Store
 from shiftboss.stores.encryption import cipher_of
 from shiftboss.stores.urls import elsewhere
 
@@ -68,7 +68,7 @@ class NodeParts:
         self._closes_by_s = float("inf")
         self._stack.callback(store.close)
         self.node: Node | None = None
-        self.entries: Entries | None = None
+        self.entries: EntryLog | None = None
         self.executors: dict[str, Executor] = {}
         self._coroutines: CoroutineExecutor | None = None
         self.watchdog: Watchdog | None = None

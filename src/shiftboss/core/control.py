@@ -31,7 +31,7 @@ from shiftboss.core.model import (
 from shiftboss.core.occurrence import give_up_at, skip_what_passed
 from shiftboss.core.opaque import key_of
 from shiftboss.core.policy import Priority
-from shiftboss.core.prevail import NO_DECLARATIONS, RESOURCE, WORKER, Kind, declaring, prevails
+from shiftboss.core.prevail import NO_DECLARATIONS, RESOURCE, WORKER, Declared, declaring, prevails
 from shiftboss.core.settle import end_pending
 from shiftboss.core.snapshot import NOTHING, Change, Draft, Snapshot
 from shiftboss.core.unreadable import REMEDY
@@ -348,7 +348,7 @@ def prefer(
 
 
 def _chosen(
-    before: Declarations, now: datetime, node: Node, kind: Kind, name: str, nodes: Collection[Node]
+    before: Declarations, now: datetime, node: Node, kind: Declared, name: str, nodes: Collection[Node]
 ) -> Declarations | None:
     """With what *node* declares as the newest; None where it is that already."""
     key = kind.of(node)[name]

@@ -19,15 +19,15 @@ from shiftboss.core.value import Value
 NO_DECLARATIONS = Declarations()
 
 
-class Kind(NamedTuple):
+class Declared(NamedTuple):
     """What is declared: a worker, or a resource."""
 
     table: str
     of: Callable[[Node], Mapping[str, str]]  # name → key, of what a node declares
 
 
-WORKER = Kind("worker", lambda node: node.declares)
-RESOURCE = Kind("resource", lambda node: node.resources)
+WORKER = Declared("worker", lambda node: node.declares)
+RESOURCE = Declared("resource", lambda node: node.resources)
 
 
 def declaring(nodes: Iterable[Node], live: Collection[str]) -> tuple[Node, ...]:
@@ -37,7 +37,7 @@ def declaring(nodes: Iterable[Node], live: Collection[str]) -> tuple[Node, ...]:
     )
 
 
-def keys_in_play(nodes: Iterable[Node], kind: Kind, name: str) -> frozenset[str]:
+def keys_in_play(nodes: Iterable[Node], kind: Declared, name: str) -> frozenset[str]:
     """What *nodes* declare about that worker or resource, as far as it counts."""
     pairs = [(node, kind.of(node)[name]) for node in nodes if name in kind.of(node)]
     running = frozenset(key for node, key in pairs if node.mode is NodeMode.RUNNING)
@@ -134,7 +134,7 @@ def owed(snapshot: Snapshot, other: Owed, *, node: Node, live: Collection[str]) 
     """What *node*, which is one of the *live*, has to declare again, of what does not hold (*other*)."""
     nodes = (node, *(each for each in declaring(snapshot.nodes.values(), live) if each.id != node.id))
 
-    def is_owed(declarations: Declarations, kind: Kind, name: str) -> bool:
+    def is_owed(declarations: Declarations, kind: Declared, name: str) -> bool:
         key = kind.of(node)[name]
         return declarations.find(key) is None or prevails(declarations, key, keys_in_play(nodes, kind, name))
 

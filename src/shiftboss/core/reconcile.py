@@ -18,7 +18,7 @@ from shiftboss.core.events import RunEnded, WorkerDeclared
 from shiftboss.core.lifecycle import move
 from shiftboss.core.model import BreakerState, Cause, Node, Origin, Run, Status, WorkerState
 from shiftboss.core.occurrence import first_free, first_occurrence, next_iteration, next_occurrence
-from shiftboss.core.prevail import NO_DECLARATIONS, RESOURCE, WORKER, Kind, keys_in_play, prevails
+from shiftboss.core.prevail import NO_DECLARATIONS, RESOURCE, WORKER, Declared, keys_in_play, prevails
 from shiftboss.core.shift import Shift, shifted
 from shiftboss.core.snapshot import Change, Draft, Snapshot
 from shiftboss.core.unreadable import SetAside, Unreadable
@@ -138,7 +138,7 @@ def _sizes(
 
 
 def _with(
-    before: Declarations, now: datetime, *, kind: Kind, name: str, key: str, by: Declarer | None
+    before: Declarations, now: datetime, *, kind: Declared, name: str, key: str, by: Declarer | None
 ) -> tuple[Declarations, bool]:
     """*before* with what *by* declares, or *key* where nobody is named."""
     if by is None:

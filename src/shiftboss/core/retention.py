@@ -33,7 +33,7 @@ class Keep(Value, frozen=True):
 KEEP = Keep()
 
 
-class Kind(StrEnum):
+class Prunable(StrEnum):
     """In the order in which they go."""
 
     LETTERS = "letters"
@@ -50,7 +50,7 @@ class Cutoffs(Value, frozen=True):
     events: datetime
     audit: datetime | None = None
 
-    def before(self, kind: Kind) -> datetime | None:
+    def before(self, kind: Prunable) -> datetime | None:
         cutoff: datetime | None = getattr(self, kind.value)
         return cutoff
 
@@ -70,9 +70,9 @@ class Batch:
         self._left = limit
         self.gone = 0
 
-    def __iter__(self) -> Iterator[tuple[Kind, datetime, int]]:
+    def __iter__(self) -> Iterator[tuple[Prunable, datetime, int]]:
         """Of each kind in turn: behind which instant, and at most how many."""
-        for kind in Kind:
+        for kind in Prunable:
             before = self._cutoffs.before(kind)
             if before is not None and self._left > 0:
                 yield kind, before, self._left

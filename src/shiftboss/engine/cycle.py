@@ -40,7 +40,7 @@ from shiftboss.engine.writer import Writer
 from shiftboss.errors import CallerError, OperatorError, StoreRejected
 from shiftboss.logs import get_logger
 from shiftboss.ports.cycle import CycleReader
-from shiftboss.ports.store import Entry, Session, Transaction
+from shiftboss.ports.store import AttemptKey, Session, Transaction
 
 log = get_logger("shiftboss.engine")
 
@@ -98,7 +98,9 @@ class Cycle:
         self._picker = PartitionPicker(clock.elapsed_s)
         self.may_start: Callable[[], bool] = lambda: True  # the lease is trusted (C3)
         self._watch = ClockWatch(clock)
-        self.entered: Callable[[str], Collection[Entry] | None] = lambda node: None  # of a node whose process is gone
+        self.entered: Callable[[str], Collection[AttemptKey] | None] = lambda node: (
+            None
+        )  # of a node whose process is gone
         self._nodes_seen: dict[str, tuple[NodeMode, Shed]] = {}
         self._company_seen: tuple[object, ...] = ()
         self._arrivals_wait = False

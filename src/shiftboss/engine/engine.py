@@ -30,7 +30,7 @@ from shiftboss.engine.cycle import Cycle, Turn
 from shiftboss.engine.declaring import Declaring, declaring_node
 from shiftboss.engine.freeze import Freeze, FreezeWatch, frozen
 from shiftboss.engine.inbox import Inbox
-from shiftboss.engine.lease import Lease, Watch
+from shiftboss.engine.lease import Lease, LeaseWatch
 from shiftboss.engine.mutation import Answer, Mutation, Needs, deliver
 from shiftboss.engine.neighbours import Neighbours, can_freeze
 from shiftboss.engine.restored import restored_in
@@ -43,7 +43,7 @@ from shiftboss.engine.watchdog import Watchdog
 from shiftboss.errors import CallerError, NotAllowed, OperatorError, ShiftbossError, StoreFull, StoreUnavailable
 from shiftboss.logs import get_logger
 from shiftboss.ports.executor import Body, Executor, Launch, Raised, StopReason
-from shiftboss.ports.store import Entries, Session, Store
+from shiftboss.ports.store import EntryLog, Session, Store
 
 log = get_logger("shiftboss.engine")
 
@@ -92,7 +92,7 @@ class Engine:
         resident_bytes: Callable[[], int] = lambda: 0,
         shutdown_timeout_s: float = 25.0,
         keep: Keep = KEEP,
-        entries: Entries | None = None,
+        entries: EntryLog | None = None,
         decodes: Sequence[str] = (),
         keyring: Keyring | None = None,
         owns_process: bool = False,
@@ -124,7 +124,7 @@ class Engine:
         self._owns_process = False  # at its end
         self._can_freeze = node is not None and can_freeze(node, definitions)
         self._lease = Lease(clock)
-        self._lease_watch = Watch(self._lease, lambda: self._running.stop_all(StopReason.LEASE))
+        self._lease_watch = LeaseWatch(self._lease, lambda: self._running.stop_all(StopReason.LEASE))
         self._freezes = FreezeWatch(self._occupants, self._was_frozen, owns_process=owns_process)
         self._secrets = secrets
         self._session: Session
@@ -333,12 +333,12 @@ class Engine:
 
     def _declare_new(self) -> None:
         names = tuple(definition.name for definition in self._definitions)
-        answer = _Kept()
+        answer = _KeptAnswer()
         rule = partial(declare_new, definitions=self._definitions, resources=self._resources)
         self._have_taken(Mutation(rule, Needs(lanes=names), answer), answer)
 
     def _join(self, node: Node, declaring: Declaring) -> None:
-        answer = _Kept()
+        answer = _KeptAnswer()
         self._have_taken(declaring.joins(node, answer), answer)
         mine = node.workers
         unstoppable = [
@@ -351,7 +351,7 @@ class Engine:
                 ", ".join(unstoppable),
             )
 
-    def _have_taken(self, mutation: Mutation, answer: _Kept) -> None:
+    def _have_taken(self, mutation: Mutation, answer: _KeptAnswer) -> None:
         """Raises what it was refused with."""
         turn = self._cycle.turn([mutation])
         deliver(turn.replies)
@@ -747,7 +747,7 @@ def _as_unavailable(error: OperatorError) -> StoreUnavailable:
     return unavailable
 
 
-class _Kept:
+class _KeptAnswer:
     """An answer for the engine itself."""
 
     loop = None

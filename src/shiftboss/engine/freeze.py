@@ -49,7 +49,7 @@ _clock = SystemClock()  # a process is frozen in real time, whatever clock the r
 Body = tuple[str, int]  # worker, run
 
 
-class Work(NamedTuple):
+class ThreadWork(NamedTuple):
     """Of a thread."""
 
     cpu_s: float
@@ -109,7 +109,7 @@ class FreezeWatch:
             with suppress(OSError, RuntimeError, ValueError):  # no thread to be had, just now
                 faulthandler.dump_traceback_later(FROZEN_S, file=self._trace)
 
-    def _woke(self, frozen_s: float, bodies: Mapping[Body, int], before: Mapping[int, Work]) -> None:
+    def _woke(self, frozen_s: float, bodies: Mapping[Body, int], before: Mapping[int, ThreadWork]) -> None:
         trace = self._written()
         if trace is None:  # the process was stopped
             return
@@ -180,7 +180,7 @@ def stacks_of_bodies(trace: str) -> dict[int, str]:
 
 
 def threads_that_kept_it(
-    frozen_s: float, threads: Collection[int], *, before: Mapping[int, Work], after: Mapping[int, Work]
+    frozen_s: float, threads: Collection[int], *, before: Mapping[int, ThreadWork], after: Mapping[int, ThreadWork]
 ) -> Collection[int]:
     """Of *threads* those that may have kept the lock, by what each did meanwhile; all where that tells nothing.
 
@@ -188,16 +188,16 @@ def threads_that_kept_it(
     """
     did = {}
     for thread in after.keys() & threads:
-        was = before.get(thread, Work(0.0, 0))  # it began since
-        did[thread] = Work(after[thread].cpu_s - was.cpu_s, after[thread].switches - was.switches)
+        was = before.get(thread, ThreadWork(0.0, 0))  # it began since
+        did[thread] = ThreadWork(after[thread].cpu_s - was.cpu_s, after[thread].switches - was.switches)
     computed = [thread for thread, work in did.items() if work.cpu_s >= frozen_s / 2]
     waited = {thread for thread, work in did.items() if work.switches >= frozen_s * ASKS_A_SECOND}
     return computed or [thread for thread in threads if thread not in waited] or threads
 
 
-def _work_of_all() -> dict[int, Work]:
+def _work_of_all() -> dict[int, ThreadWork]:
     """What each thread has done so far, as the kernel counts it; nothing where it does not say, or of too many."""
-    found: dict[int, Work] = {}
+    found: dict[int, ThreadWork] = {}
     threads = threading.enumerate()
     for thread in threads if len(threads) <= MAX_THREADS else ():
         with suppress(OSError, ValueError, IndexError):
@@ -206,7 +206,7 @@ def _work_of_all() -> dict[int, Work]:
             status = (folder / "status").read_text(encoding="ascii", errors="replace")
             ticks = int(fields[11]) + int(fields[12])
             switches = int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
-            found[thread.ident or 0] = Work(ticks / os.sysconf("SC_CLK_TCK"), switches)
+            found[thread.ident or 0] = ThreadWork(ticks / os.sysconf("SC_CLK_TCK"), switches)
     return found
 
 

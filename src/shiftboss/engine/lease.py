@@ -54,7 +54,7 @@ class Lease:
         return max(0.0, self._asked_s + RENEW_S - self._clock.elapsed_s())
 
 
-class Watch:
+class LeaseWatch:
     """Calls *ended* when the trust has ended and the engine has not renewed it within `LATE_S`.
 
     A call of the store lasts 5 s, opening a connection 3 s and 2 for each host that is named: with many of them the

@@ -40,7 +40,7 @@ from shiftboss.engine.mutation import Mutation
 from shiftboss.engine.redacting import redacted, said_without_secrets
 from shiftboss.logs import get_logger
 from shiftboss.ports.executor import Body, Executor, Launch, Raised, StopReason
-from shiftboss.ports.store import Entries
+from shiftboss.ports.store import EntryLog
 
 log = get_logger("shiftboss.engine")
 
@@ -71,7 +71,7 @@ class RunningAttempts:
         code_version: str,
         traced: Callable[[Launch], None] = lambda launch: None,
         secrets: tuple[str, ...] = (),
-        entries: Entries | None = None,
+        entries: EntryLog | None = None,
     ) -> None:
         self._node = node
         self._clock = clock

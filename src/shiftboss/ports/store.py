@@ -163,10 +163,10 @@ class Session(Protocol):
     def close(self) -> None: ...
 
 
-Entry = tuple[int, int]  # (run, fence)
+AttemptKey = tuple[int, int]  # (run, fence)
 
 
-class Entries(Protocol):
+class EntryLog(Protocol):
     """Notes which bodies are entered.  Called from any thread, for every attempt: it must cost next to nothing."""
 
     def note(self, run_id: int, fence: int) -> None:
@@ -206,7 +206,7 @@ class Store(Protocol):
 
     def close(self) -> None: ...
 
-    def hold(self, node: str) -> AbstractContextManager[Entries | None]:
+    def hold(self, node: str) -> AbstractContextManager[EntryLog | None]:
         """Hold something that the kernel lets go of when this process dies (a locked file), for C4.
 
         What it gives notes which bodies were entered, where that survives the process; None: nowhere.
@@ -248,7 +248,7 @@ class Store(Protocol):
         """Whether the process of that node is surely gone; False when nobody can tell."""
         ...
 
-    def entered(self, node: str) -> Collection[Entry] | None:
+    def entered(self, node: str) -> Collection[AttemptKey] | None:
         """C8: whose bodies a node that is dead had entered, of those that it still held; None when nobody can tell."""
         ...
 

@@ -44,7 +44,7 @@ OF_THE_FLEET = {  # what the judge sees as well; what a node, a reservation or t
 Seen = tuple[int, object, int, int]  # what is the same about a run that nothing happened to
 
 
-class Watch:
+class LivenessWatch:
     """Looks for runs that wait without a reason."""
 
     def __init__(self, sim: Simulator) -> None:

@@ -47,7 +47,7 @@ class State(StrEnum):
     GONE = "gone"  # crashed, or left
 
 
-class Kept:
+class KeptAnswer:
     """An answer that stays here."""
 
     loop = None
@@ -154,7 +154,7 @@ class SimNode:
         self.definitions = tuple(definitions)
         self.node = declaring_node(self.node, definitions, resources)
         self.declaring = Declaring(self.node, definitions, resources, self.clock, is_dead=self._sim.store.is_dead)
-        answer = Kept()
+        answer = KeptAnswer()
         turn = self.cycle.turn([self.declaring.joins(self.node, answer)])
         deliver(turn.replies)
         answer.get()

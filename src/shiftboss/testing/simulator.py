@@ -38,7 +38,7 @@ from shiftboss.testing.bodies import Model, NoBody, Plan
 from shiftboss.testing.clock import US, VirtualClock
 from shiftboss.testing.history import Commit, History, Predicate
 from shiftboss.testing.invariants import PREDICATES
-from shiftboss.testing.node import Kept, SimNode, State
+from shiftboss.testing.node import KeptAnswer, SimNode, State
 from shiftboss.testing.watched import WatchedSession
 
 TICK_S = 1.0  # as the engine: how soon a neighbour sees that a process is gone
@@ -257,7 +257,7 @@ class Simulator:
 
     def ask(self, make: Callable[..., Mutation]) -> Any:
         """Apply a mutation through a client and give its answer.  Raises what the rule raises."""
-        answer = Kept()
+        answer = KeptAnswer()
         mutations = [make(answer=answer)]
         while mutations:
             turn = self._client.turn(mutations)
@@ -265,9 +265,9 @@ class Simulator:
             mutations = turn.missed
         return answer.get()
 
-    def ask_at(self, node: SimNode, make: Callable[..., Mutation]) -> Kept:
+    def ask_at(self, node: SimNode, make: Callable[..., Mutation]) -> KeptAnswer:
         """Put a mutation into a node's inbox; the answer comes with its commit."""
-        answer = Kept()
+        answer = KeptAnswer()
         node.put(make(answer=answer))
         return answer
 

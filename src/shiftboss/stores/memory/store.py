@@ -22,7 +22,7 @@ from shiftboss.core.lives import Counted, next_life
 from shiftboss.core.retention import Batch, Cutoffs
 from shiftboss.errors import ConfigurationError, Forked, InternalError, NotStarted
 from shiftboss.ports.cycle import Wanted
-from shiftboss.ports.store import NO_SERVER, Arrival, Entry, Reader, Schema
+from shiftboss.ports.store import NO_SERVER, Arrival, AttemptKey, Reader, Schema
 from shiftboss.stores.memory.reads import MemoryReader, MemoryTransaction
 from shiftboss.stores.memory.tables import Tables
 
@@ -85,7 +85,7 @@ class MemoryStore:
     def is_dead(self, node: str) -> bool:
         return node in self._dead
 
-    def entered(self, node: str) -> Collection[Entry] | None:
+    def entered(self, node: str) -> Collection[AttemptKey] | None:
         entries = self._entries.get(node)
         return None if entries is None or node not in self._dead else entries.noted
 
@@ -138,10 +138,10 @@ class MemoryStore:
 
 
 class MemoryEntries:
-    """Implements `ports.Entries`."""
+    """Implements `ports.EntryLog`."""
 
     def __init__(self) -> None:
-        self.noted: set[Entry] = set()
+        self.noted: set[AttemptKey] = set()
 
     def note(self, run_id: int, fence: int) -> None:
         self.noted.add((run_id, fence))

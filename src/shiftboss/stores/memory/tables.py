@@ -31,7 +31,7 @@ from shiftboss.core.model import (
     Status,
     WorkerState,
 )
-from shiftboss.core.retention import Kind, sealed_among
+from shiftboss.core.retention import Prunable, sealed_among
 from shiftboss.core.shift import Shift, shifted
 from shiftboss.core.unreadable import SetAside, Unreadable
 from shiftboss.core.value import replace
@@ -307,15 +307,15 @@ class Tables:
         else:
             self.drop(open_ones, letter.run)
 
-    def prune(self, kind: Kind, before: datetime, *, limit: int) -> int:
+    def prune(self, kind: Prunable, before: datetime, *, limit: int) -> int:
         match kind:
-            case Kind.LETTERS:
+            case Prunable.LETTERS:
                 return self._prune_letters(before, limit)
-            case Kind.RUNS:
+            case Prunable.RUNS:
                 return self._prune_runs(before, limit)
-            case Kind.EVENTS:
+            case Prunable.EVENTS:
                 return self._prune_events(before, limit)
-            case Kind.AUDIT:
+            case Prunable.AUDIT:
                 return self._prune_audit(before, limit)
 
     def _prune_letters(self, before: datetime, limit: int) -> int:

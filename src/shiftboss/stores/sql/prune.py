@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from shiftboss.core.retention import Batch, Cutoffs, Kind, sealed_among
+from shiftboss.core.retention import Batch, Cutoffs, Prunable, sealed_among
 from shiftboss.stores.sql import codec, shapes
 from shiftboss.stores.sql.statements import Connection, Prunings, S
 
@@ -27,10 +27,10 @@ def prune(db: Connection[S], sql: Prunings[S], cutoffs: Cutoffs, *, limit: int) 
     return batch.gone
 
 
-def _going(db: Connection[S], sql: Prunings[S], kind: Kind, before: datetime, limit: int) -> list[int]:
+def _going(db: Connection[S], sql: Prunings[S], kind: Prunable, before: datetime, limit: int) -> list[int]:
     before_us = codec.micros(before)
-    if kind is Kind.AUDIT:
+    if kind is Prunable.AUDIT:
         oldest, seals = db.ask((sql.audit, (limit,)), (sql.seals, (limit + 1,)))
         return sealed_among(shapes.INSTANTS_BY_ID.read(oldest), shapes.NUMBERS.read(seals), before_us=before_us)
-    selection = {Kind.LETTERS: sql.letters, Kind.RUNS: sql.runs, Kind.EVENTS: sql.events}[kind]
+    selection = {Prunable.LETTERS: sql.letters, Prunable.RUNS: sql.runs, Prunable.EVENTS: sql.events}[kind]
     return shapes.NUMBERS.read(db.ask((selection, (before_us, limit)))[0])

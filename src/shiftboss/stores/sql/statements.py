@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from shiftboss.core.retention import Kind
+from shiftboss.core.retention import Prunable
 from shiftboss.stores.sql.codec import Text
 
 S = TypeVar("S")  # a statement, as the database's driver takes it
@@ -149,13 +149,13 @@ class Prunings(Generic[S]):
     delete_audit: S
     delete_seals: S
 
-    def deletions(self, kind: Kind) -> tuple[S, ...]:
+    def deletions(self, kind: Prunable) -> tuple[S, ...]:
         match kind:
-            case Kind.LETTERS:
+            case Prunable.LETTERS:
                 return (self.delete_letters,)
-            case Kind.RUNS:
+            case Prunable.RUNS:
                 return (self.delete_runs, self.delete_payloads, self.delete_lines)
-            case Kind.EVENTS:
+            case Prunable.EVENTS:
                 return (self.delete_events,)
-            case Kind.AUDIT:
+            case Prunable.AUDIT:
                 return (self.delete_audit, self.delete_seals)

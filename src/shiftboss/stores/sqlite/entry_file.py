@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Collection
 from contextlib import suppress
 
-from shiftboss.ports.store import Entry
+from shiftboss.ports.store import AttemptKey
 
 BEGIN = 128  # before it stands whose file it is
 MARK = b"entries\n"  # of a file in which bodies are noted
@@ -27,13 +27,13 @@ MAX_BYTES = 1 << 22  # of 170,000 attempts at once: no node has so many
 
 
 class EntryFile:
-    """Implements `ports.Entries` on the descriptor of the node's file."""
+    """Implements `ports.EntryLog` on the descriptor of the node's file."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._pid = os.getpid()
         self._lock = threading.Lock()  # protects the places
-        self._places: dict[Entry, int] = {}
+        self._places: dict[AttemptKey, int] = {}
         self._free: list[int] = []  # a heap: the lowest goes first, and the file stays short
         self._is_trusted = self._write(BEGIN, MARK)
 
@@ -69,11 +69,11 @@ class EntryFile:
             return False
 
 
-def entries_in(data: bytes) -> Collection[Entry] | None:
+def entries_in(data: bytes) -> Collection[AttemptKey] | None:
     """What a file of a dead node says; None when that cannot be read, or none were noted there."""
     if data[BEGIN:FIRST] != MARK or len(data) >= MAX_BYTES:
         return None
-    found: set[Entry] = set()
+    found: set[AttemptKey] = set()
     for at in range(FIRST, len(data), RECORD.size):
         record = data[at : at + RECORD.size]
         if record == NOTHING:

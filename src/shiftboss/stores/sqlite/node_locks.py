@@ -22,7 +22,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from shiftboss.ports.store import Entries, Entry
+from shiftboss.ports.store import AttemptKey, EntryLog
 from shiftboss.stores.host import file_modes, process_state
 from shiftboss.stores.sqlite import file_locks
 from shiftboss.stores.sqlite.entry_file import MAX_BYTES, EntryFile, entries_in
@@ -49,7 +49,7 @@ class NodeFiles:
         self._descriptors: dict[str, int] = {}  # of own nodes whose engine has not ended
 
     @contextmanager
-    def hold(self, node: str) -> Iterator[Entries | None]:
+    def hold(self, node: str) -> Iterator[EntryLog | None]:
         """Keep the file of *node* locked, and note in it which bodies are entered."""
         if not HAS_LOCKS:
             yield None
@@ -73,7 +73,7 @@ class NodeFiles:
         """Whether that process surely lives and is neither stopped nor traced.  For nodes that are silent."""
         return file_locks.HAS_OFD and process_state.goes_on(self._identity(self._path(node)))
 
-    def entered(self, node: str) -> Collection[Entry] | None:
+    def entered(self, node: str) -> Collection[AttemptKey] | None:
         """Whose bodies a dead *node* had entered, among those that it held; None when nobody can tell."""
         if not self.is_dead(node):
             return None

@@ -23,7 +23,7 @@ from shiftboss.core.control import Request
 from shiftboss.core.lives import Counted, furthest
 from shiftboss.errors import ConfigurationError, Forked, NotStarted, ShiftbossError, StoreReadOnly
 from shiftboss.logs import get_logger
-from shiftboss.ports.store import NO_SERVER, Arrival, Entries, Entry, Schema
+from shiftboss.ports.store import NO_SERVER, Arrival, AttemptKey, EntryLog, Schema
 from shiftboss.stores.sql import shapes
 from shiftboss.stores.sqlite import errors, file_locks, fork_gate, readers
 from shiftboss.stores.sqlite import schema as sqlite_schema
@@ -170,7 +170,7 @@ class SqliteStore:
     # ── nodes ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @contextmanager
-    def hold(self, node: str) -> Iterator[Entries | None]:
+    def hold(self, node: str) -> Iterator[EntryLog | None]:
         """Raises StoreReadOnly or StoreFull when the lock file cannot be made."""
         self._check()
         with ExitStack() as stack:
@@ -197,7 +197,7 @@ class SqliteStore:
         self._check()
         return self._nodes.is_dead(node)
 
-    def entered(self, node: str) -> Collection[Entry] | None:
+    def entered(self, node: str) -> Collection[AttemptKey] | None:
         self._check()
         return self._nodes.entered(node)
 
