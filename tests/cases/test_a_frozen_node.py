@@ -143,7 +143,7 @@ def test_what_the_warden_of_a_stopped_node_has_ended_was_interrupted(nodes: Node
 def bodies_of(node: subprocess.Popen[bytes]) -> list[int]:
     """Its processes that are no warden."""
     children = psutil.Process(node.pid).children()
-    return [each.pid for each in children if "guard.py" not in " ".join(each.cmdline())]
+    return [each.pid for each in children if "warden.py" not in " ".join(each.cmdline())]
 
 
 @pytest.mark.cases

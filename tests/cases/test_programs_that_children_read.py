@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from shiftboss import ConfigurationError, Orchestrator, interpreter
-from shiftboss.executors.lifeline import Lifeline
+from shiftboss.executors.warden_client import WardenClient
 
 PROGRAM = """
 import asyncio, os
@@ -78,11 +78,11 @@ def test_nor_does_its_warden(monkeypatch, caplog):
     """Commands run there, and what the lack of a warden means is said."""
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     monkeypatch.setattr(subprocess, "Popen", no_process)
-    lifeline = Lifeline()
+    warden = WardenClient()
 
-    lifeline.open()
-    lifeline.hold(1)
-    lifeline.close(0.0)
+    warden.open()
+    warden.hold(1)
+    warden.close(0.0)
 
     assert "the warden of this node's processes cannot be started (there is no Python to run it on)" in caplog.text
 

@@ -39,7 +39,7 @@ def child() -> None:
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
             words = open(f"/proc/{name}/cmdline", "rb").read().split(b"\\0")
-            if any(word.endswith(b"guard.py") for word in words) and str(parent).encode() in words:
+            if any(word.endswith(b"warden.py") for word in words) and str(parent).encode() in words:
                 warden = dict(each.split("=", 1) for each in open(f"/proc/{name}/environ").read().split("\\0") if each)
         except OSError:
             pass

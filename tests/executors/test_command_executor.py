@@ -42,11 +42,11 @@ from shiftboss.core.model import (
 from shiftboss.core.policy import Priority
 from shiftboss.core.worker import Definition
 from shiftboss.errors import ConfigurationError, WrongPayload
-from shiftboss.executors import family, guard
-from shiftboss.executors.capture import Capture, Lines
+from shiftboss.executors import process_tree, warden
+from shiftboss.executors.capture import Capture, LineBuffer
 from shiftboss.executors.command import Command, CommandBody, command
 from shiftboss.executors.command_executor import CommandExecutor
-from shiftboss.executors.lifeline import Lifeline
+from shiftboss.executors.warden_client import WardenClient
 from shiftboss.ports.executor import Launch, StopReason
 
 PATIENCE_S = 30.0
@@ -422,7 +422,7 @@ def test_of_very_many_lines_the_last_are_kept(bench):
 
 @pytest.mark.parametrize("size", [1, 7, 4096, 1 << 16])
 def test_lines_that_are_pushed_out_before_they_are_passed_on_are_counted(size):
-    lines = Lines()
+    lines = LineBuffer()
     text = "".join(f"{number}\n" for number in range(1, 5001)).encode() + b"no end"
     for start in range(0, len(text), size):
         lines.feed(text[start : start + size])
@@ -625,9 +625,9 @@ def test_no_file_and_no_zombie_is_left_of_many(bench):
 
 
 def test_where_processes_cannot_be_listed_the_group_is_ended_and_that_is_said_once(bench, monkeypatch, caplog):
-    monkeypatch.setattr(guard, "PROC", "/nowhere")
+    monkeypatch.setattr(warden, "PROC", "/nowhere")
     monkeypatch.setitem(sys.modules, "psutil", None)
-    monkeypatch.setattr(family, "_said_blind", threading.Event())
+    monkeypatch.setattr(process_tree, "_said_blind", threading.Event())
 
     for _ in range(2):
         assert isinstance(bench.run(bench.shell("sleep 1000 & sleep 1000 & echo done")), Succeeded)
@@ -640,7 +640,7 @@ def test_where_processes_cannot_be_listed_the_group_is_ended_and_that_is_said_on
 
 
 def test_where_there_is_no_proc_psutil_shows_what_was_left(bench, monkeypatch):
-    monkeypatch.setattr(guard, "PROC", "/nowhere")
+    monkeypatch.setattr(warden, "PROC", "/nowhere")
 
     bench.run(bench.shell(LEAVES_THREE + "wait"), timeout_s=0.5)
 
@@ -675,7 +675,7 @@ def test_a_node_that_is_killed_leaves_no_command_alive(tmp_path):
     node = a_node(tmp_path)
     for number in range(3):
         until((tmp_path / f"up{number}").exists, "the commands")
-    wardens = [each for each in psutil.Process(node.pid).children() if "guard.py" in " ".join(each.cmdline())]
+    wardens = [each for each in psutil.Process(node.pid).children() if "warden.py" in " ".join(each.cmdline())]
     until(lambda: len([each for each in left_in(tmp_path) if each.name() == "sleep"]) == 12, "all sleeps")
 
     node.kill()
@@ -701,7 +701,7 @@ bench = Bench(Path(sys.argv[1]))
 bench.executor.open()
 for end in ("true", "exit 3", "wait"):
     bench.run(bench.shell(LEAVES_THREE + end), timeout_s=1.0)
-children = [each for each in psutil.Process().children() if "guard.py" not in " ".join(each.cmdline())]
+children = [each for each in psutil.Process().children() if "warden.py" not in " ".join(each.cmdline())]
 bench.executor.close(5.0)
 (Path(sys.argv[1]) / "left").write_text(json.dumps([str(each) for each in children]))
 """
@@ -716,26 +716,26 @@ def test_orphans_that_fall_to_this_process_are_reaped_as_by_pid_1(tmp_path):
 
 
 def test_a_warden_that_was_killed_is_replaced_at_the_next_command(bench):
-    first = lifeline_of(bench)._warden
+    first = warden_client_of(bench)._warden
     first.kill()
     first.wait()
 
     bench.run(command(["true"]))
 
-    assert lifeline_of(bench)._warden.pid != first.pid
-    assert lifeline_of(bench)._warden.poll() is None
+    assert warden_client_of(bench)._warden.pid != first.pid
+    assert warden_client_of(bench)._warden.poll() is None
 
 
 def test_an_orderly_close_lets_the_warden_go(bench):
-    watch = lifeline_of(bench)._warden
+    watch = warden_client_of(bench)._warden
 
     bench.executor.close(PATIENCE_S)
 
     assert watch.returncode == 0
 
 
-def lifeline_of(bench: Bench) -> Lifeline:
-    return bench.executor._lifeline
+def warden_client_of(bench: Bench) -> WardenClient:
+    return bench.executor._warden
 
 
 # ── in an application ────────────────────────────────────────────────────────────────────────────────────────────

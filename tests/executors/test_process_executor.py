@@ -29,9 +29,9 @@ from shiftboss.context import RunFilter
 from shiftboss.core.model import Cancelled, Failed, Interrupted, Succeeded, TimedOut, Unfit
 from shiftboss.core.policy import RetryPolicy
 from shiftboss.core.value import replace
-from shiftboss.executors import place
-from shiftboss.executors.guard import MARK
+from shiftboss.executors import function_ref
 from shiftboss.executors.process import ProcessExecutor
+from shiftboss.executors.warden import MARK
 from shiftboss.ports.executor import StopReason
 
 HERE = Path(__file__).parent
@@ -691,7 +691,7 @@ def test_no_slots_are_refused():
 
 
 async def test_an_orchestrator_does_not_start_in_a_child(monkeypatch):
-    monkeypatch.setattr(place, "in_child", True)
+    monkeypatch.setattr(function_ref, "in_child", True)
 
     with pytest.raises(ConfigurationError, match='under if __name__ == "__main__":'):
         await boss().start()

@@ -110,7 +110,7 @@ def test_the_stack_of_a_body_that_is_just_speaking_ends_at_the_body():
     def say():
         return stack_of(sys._getframe())
 
-    ours = {"__name__": "shiftboss.executors.child", "stack_of": stack_of, "sys": sys}
+    ours = {"__name__": "shiftboss.executors.child_main", "stack_of": stack_of, "sys": sys}
     call, say = FunctionType(call.__code__, ours), FunctionType(say.__code__, ours)
 
     def body():

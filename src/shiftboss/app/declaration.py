@@ -21,8 +21,8 @@ from shiftboss.core.value import replace
 from shiftboss.core.worker import PROBATION_OF_TRIGGERED_S, PROBATION_S, Definition, Mode, Start
 from shiftboss.errors import ConfigurationError, did_you_mean
 from shiftboss.executors.body import FunctionBody
+from shiftboss.executors.body_ref import body_ref_of
 from shiftboss.executors.command import Command
-from shiftboss.executors.entry import entry_of
 from shiftboss.ports.executor import Body
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ def _executor(body: AnyBody, options: Mapping[str, Any]) -> str:
     if chosen not in known:
         raise ConfigurationError(f"executor={chosen!r} is unknown; {did_you_mean(str(chosen), known)}")
     if chosen == "process" and isinstance(body, FunctionBody):
-        entry_of(body)  # refuses what a child could not import
+        body_ref_of(body)  # refuses what a child could not import
         return "process"
     for option in FOR_PROCESSES:
         if options.get(option) is not None:

@@ -44,7 +44,7 @@ from shiftboss.errors import (
     ShiftbossError,
     StoreMissing,
 )
-from shiftboss.executors import environment, place
+from shiftboss.executors import environment, function_ref
 from shiftboss.executors.command import Command
 from shiftboss.ports.codec import Codec
 from shiftboss.ports.executor import Body
@@ -372,7 +372,7 @@ class Orchestrator(Operations):
             self._close()  # a node that has ended by itself: its loop was closed (G5)
         if self._engine is not None:
             raise AlreadyStarted("the orchestrator runs already; stop it before it is started again")
-        if place.in_child and not is_client:
+        if function_ref.in_child and not is_client:
             raise ConfigurationError(
                 "this is a child of executor='process', which imports the module of its function and starts nothing; "
                 'put the start of the orchestrator under if __name__ == "__main__":'

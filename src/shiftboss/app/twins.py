@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from shiftboss.app.orchestrator import Orchestrator
 
-MAINS = ("__main__", "__mp_main__")  # in a child process the latter (executors/place.py)
+MAINS = ("__main__", "__mp_main__")  # in a child process the latter (executors/function_ref.py)
 
 
 class Site(NamedTuple):

@@ -82,7 +82,7 @@ class Capture:
         return data[-length:] if is_whole or len(data) > length else behind_border(shown).encode("utf-8", "replace")
 
 
-class Lines:
+class LineBuffer:
     """The lines of one stream that wait to be passed on, once a second: as many of the last as an attempt keeps."""
 
     __slots__ = ("_fed", "_part", "_taken", "_waiting")

@@ -27,9 +27,9 @@ from shiftboss.executors import environment
 from shiftboss.executors.body import MAX_PAYLOAD_BYTES
 from shiftboss.executors.capture import Capture, Masked
 from shiftboss.executors.failure import cut, error_of
-from shiftboss.executors.guard import MARK
 from shiftboss.executors.parameters import plain_payload
 from shiftboss.executors.results import MAX_RESULT_BYTES
+from shiftboss.executors.warden import MARK
 from shiftboss.trace import VARIABLE
 
 FAILED = "shiftboss.CommandFailed"

@@ -2,7 +2,7 @@
 
 Rules of this file
 - A command is ended by force, with all that came from it; its slot is free when nothing of it is left.
-- However this process ends, its commands end: `guard.py` says how and why that way.
+- However this process ends, its commands end: `warden.py` says how and why that way.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import threading
 
 from shiftboss.clock import Clock
 from shiftboss.core.model import Outcome
-from shiftboss.executors.attempt import Attempt, Key
 from shiftboss.executors.command import Command, CommandBody, not_started
-from shiftboss.executors.family import Family
-from shiftboss.executors.lifeline import Lifeline
+from shiftboss.executors.execution import Execution, Key
+from shiftboss.executors.process_tree import ProcessTree
 from shiftboss.executors.program import Program
 from shiftboss.executors.slots import SlotExecutor
+from shiftboss.executors.warden_client import WardenClient
 from shiftboss.ports.executor import StopReason
 
 SLOTS = 20  # each is a thread, seven open files and the program itself
@@ -33,12 +33,12 @@ class CommandExecutor(SlotExecutor):
         """*store*: its address, for commands that are given it (`store=True`)."""
         super().__init__(slots, clock)
         self._store = store
-        self._lifeline = Lifeline()
+        self._warden = WardenClient()
         self._programs: dict[Key, Program] = {}  # the lock protects what others may set of them, too
 
     def open(self) -> None:
         super().open()
-        self._lifeline.open()
+        self._warden.open()
 
     # ── called by the engine's thread ────────────────────────────────────────────────────────────────────────────
 
@@ -60,7 +60,7 @@ class CommandExecutor(SlotExecutor):
             program.flush()
 
     def trust(self, until_s: float, *, frozen_until_s: float) -> None:
-        self._lifeline.trust(until_s, frozen_until_s)
+        self._warden.trust(until_s, frozen_until_s)
 
     def close(self, timeout_s: float) -> None:
         """Kill what still runs, wait for its end within *timeout_s*; the warden ends what is left after that."""
@@ -68,9 +68,9 @@ class CommandExecutor(SlotExecutor):
         threads = self._shut()
         self.kill()
         self._join(threads, until_s)
-        self._lifeline.close(max(0.2, until_s - self._clock.monotonic_s()))
+        self._warden.close(max(0.2, until_s - self._clock.monotonic_s()))
 
-    def _tell(self, attempt: Attempt, reason: str) -> None:
+    def _tell(self, attempt: Execution, reason: str) -> None:
         if attempt.told is None:
             attempt.tell(reason, self._clock.monotonic_s())
         else:  # it was sent TERM, and its grace runs
@@ -100,18 +100,18 @@ class CommandExecutor(SlotExecutor):
                 self._attempts.pop(attempt.key, None)
             self._report(attempt, outcome)
 
-    def _next(self, me: threading.Thread) -> Attempt | None:
+    def _next(self, me: threading.Thread) -> Execution | None:
         with self._lock:
             attempt = None if self._closed else self._begin_next()
             if attempt is None:
                 self._threads.discard(me)
             return attempt
 
-    def _serve(self, attempt: Attempt) -> Outcome:
+    def _serve(self, attempt: Execution) -> Outcome:
         run, body = attempt.launch.run, attempt.launch.body
         assert isinstance(body, CommandBody)  # noqa: S101  # `declare` gives this executor nothing else
         chosen = body.program(run.payload, fallback=run.claim is not None and run.claim.fallback)
-        program = Program(attempt, chosen, self._clock, self._lock, self._lifeline)
+        program = Program(attempt, chosen, self._clock, self._lock, self._warden)
         try:
             with self._lock:
                 self._programs[attempt.key] = program
@@ -127,25 +127,25 @@ class CommandExecutor(SlotExecutor):
     def _start_and_serve(self, program: Program, payload: bytes | None) -> Outcome:
         attempt, chosen = program.attempt, program.command
         run_id, fence = attempt.key
-        mark = f"{self._lifeline.mark}.{run_id}.{fence}."
+        mark = f"{self._warden.mark}.{run_id}.{fence}."
         wants_stdin = chosen.stdin == "payload" and payload is not None
         try:
             environment = chosen.environment(attempt.launch.run, mark, attempt.launch.traceparent, store=self._store)
             process = _popen(chosen, environment, wants_stdin=wants_stdin)
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             return not_started(chosen, error)
-        self._lifeline.hold(process.pid)
-        family = Family(process.pid, mark, self._clock)
+        self._warden.hold(process.pid)
+        tree = ProcessTree(process.pid, mark, self._clock)
         try:
-            return program.serve(process, family, payload if wants_stdin and payload is not None else b"")
+            return program.serve(process, tree, payload if wants_stdin and payload is not None else b"")
         except BaseException:  # a mistake of ours must not leave a program behind
-            family.kill()
-            family.end(0.0)
+            tree.kill()
+            tree.end(0.0)
             with contextlib.suppress(OSError):
                 process.wait()
             raise
         finally:
-            self._lifeline.release(process.pid)
+            self._warden.release(process.pid)
 
 
 def _popen(chosen: Command, environment: dict[str, str], *, wants_stdin: bool) -> subprocess.Popen[bytes]:

@@ -27,7 +27,7 @@ from shiftboss.clock import Clock
 from shiftboss.context import Announcement, Context, current
 from shiftboss.core.model import Outcome
 from shiftboss.executors import connections
-from shiftboss.executors.attempt import CLOSED, JUST_S, MAX_WAIT_S, TIMEOUT, Attempt, Key
+from shiftboss.executors.execution import CLOSED, JUST_S, MAX_WAIT_S, TIMEOUT, Execution, Key
 from shiftboss.executors.failure import is_ctrl_c
 from shiftboss.ports.executor import Launch, StopReason
 
@@ -54,8 +54,8 @@ class CoroutineExecutor:
         self._clock = clock
         self._base = contextvars.copy_context()
         self._announcement = Announcement()
-        self._attempts: dict[Key, Attempt] = {}
-        self._waiting: deque[Attempt] = deque()  # not begun; filled and emptied on the loop
+        self._attempts: dict[Key, Execution] = {}
+        self._waiting: deque[Execution] = deque()  # not begun; filled and emptied on the loop
         self._timer: asyncio.TimerHandle | None = None
         self._timer_s = math.inf  # when it rings
         self._emptied: threading.Event | None = None  # somebody waits for the last attempt
@@ -73,7 +73,7 @@ class CoroutineExecutor:
     def start(self, launches: Iterable[Launch]) -> None:
         started = []
         for launch in launches:
-            attempt = Attempt(launch, Context(launch, self._clock, self._announcement))
+            attempt = Execution(launch, Context(launch, self._clock, self._announcement))
             self._attempts[attempt.key] = attempt
             started.append(attempt)
         if self._is_closed:
@@ -117,7 +117,7 @@ class CoroutineExecutor:
         if task is None:
             return None
         for attempt in list(self._attempts.values()):
-            if attempt.place is task:
+            if attempt.runner is task:
                 return attempt.launch.run.worker, attempt.launch.run.id
         context = task.get_context().get(current) if hasattr(task, "get_context") else None  # a body's child; from 3.12
         return None if context is None else (context.worker, context.run_id)
@@ -159,9 +159,9 @@ class CoroutineExecutor:
         """The loop stands still for good: nothing that was on it goes on."""
         for attempt in list(self._attempts.values()):
             if attempt.has_begun:
-                _say_nothing(attempt.place)
+                _say_nothing(attempt.runner)
                 if not self._loop.is_closed():
-                    attempt.place.cancel(LOOP_CLOSED)  # should it be run once more, the body ends
+                    attempt.runner.cancel(LOOP_CLOSED)  # should it be run once more, the body ends
             self._end(attempt, attempt.broken_off(LOOP_CLOSED))
         self._lost(LOOP_CLOSED)
 
@@ -190,7 +190,7 @@ class CoroutineExecutor:
         """Whether somebody has cancelled whatever is on the loop; known before any of it hears."""
         return self._is_lost or (self._standing is not None and self._standing.cancelling() > 0)
 
-    def _begin(self, started: Sequence[Attempt]) -> None:
+    def _begin(self, started: Sequence[Execution]) -> None:
         if self._is_ending:
             for attempt in started:
                 self._end(attempt, attempt.broken_off(LOOP_ENDS))
@@ -205,12 +205,12 @@ class CoroutineExecutor:
         for attempt in begun:
             if attempt.key in self._attempts:
                 name = attempt.launch.run.worker
-                attempt.place = create_task(self._run(attempt), name=name, context=self._base.copy())
+                attempt.runner = create_task(self._run(attempt), name=name, context=self._base.copy())
         self._loop.call_soon(self._check_begun, begun)
         if waiting:
             self._loop.call_soon(self._begin_some)
 
-    def _check_begun(self, begun: Sequence[Attempt]) -> None:
+    def _check_begun(self, begun: Sequence[Execution]) -> None:
         """After the first steps of their tasks: a task that somebody else cancelled before it never enters its body.
 
         A done callback on each task would see that too, for 1.5 µs each (measured).
@@ -219,7 +219,7 @@ class CoroutineExecutor:
             if not attempt.has_begun:
                 self._end(attempt, attempt.broken_off("its task was cancelled by other code on the loop"))
 
-    async def _run(self, attempt: Attempt) -> None:
+    async def _run(self, attempt: Execution) -> None:
         if attempt.key not in self._attempts:  # stopped between its task's making and this
             return
         current.set(attempt.context)
@@ -244,7 +244,7 @@ class CoroutineExecutor:
             connections.after_a_failure_on_the_loop()
         self._end(attempt, outcome)
 
-    def _end(self, attempt: Attempt, outcome: Outcome) -> None:
+    def _end(self, attempt: Execution, outcome: Outcome) -> None:
         if self._attempts.pop(attempt.key, None) is not None:
             now_s, run = self._clock.monotonic_s(), attempt.launch.run
             self._lately = (run.worker, run.id, now_s)
@@ -261,18 +261,18 @@ class CoroutineExecutor:
         else:  # its task is cancelled already, and may be in the middle of its cleanup
             attempt.heed(reason)
 
-    def _kill(self, attempts: Sequence[Attempt]) -> None:
+    def _kill(self, attempts: Sequence[Execution]) -> None:
         now_s = self._clock.monotonic_s()
         for attempt in attempts:
             if attempt.key in self._attempts:
                 self._tell(attempt, attempt.told or StopReason.SHUTDOWN, now_s)
 
-    def _tell(self, attempt: Attempt, reason: str, now_s: float) -> None:
+    def _tell(self, attempt: Execution, reason: str, now_s: float) -> None:
         if not attempt.has_begun:
             self._end(attempt, attempt.never_begun(reason))
             return
         attempt.tell(reason, now_s)
-        attempt.place.cancel(str(reason))
+        attempt.runner.cancel(str(reason))
         self._look_at(attempt.look_at_s)
 
     def _look_at(self, at_s: float) -> None:
@@ -298,7 +298,7 @@ class CoroutineExecutor:
         if next_s < math.inf:
             self._look_at(max(next_s, now_s + MIN_LOOK_GAP_S))
 
-    def _overdue(self, attempt: Attempt, now_s: float) -> None:
+    def _overdue(self, attempt: Execution, now_s: float) -> None:
         if attempt.told is not None and not attempt.zombie:
             attempt.zombie = True
             attempt.outlived(self._clock.now())

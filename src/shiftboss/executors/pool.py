@@ -25,8 +25,8 @@ from shiftboss.core.kinds import shown
 from shiftboss.core.model import Error, Failed, Outcome
 from shiftboss.errors import ConfigurationError
 from shiftboss.executors import connections
-from shiftboss.executors.attempt import DOUBT_S, MAX_WAIT_S, TIMEOUT, Attempt, Key
 from shiftboss.executors.body import FunctionBody
+from shiftboss.executors.execution import DOUBT_S, MAX_WAIT_S, TIMEOUT, Execution, Key
 from shiftboss.executors.slots import SlotExecutor
 from shiftboss.logs import get_logger
 from shiftboss.ports.executor import StopReason
@@ -40,7 +40,7 @@ Pool = Executor | Callable[[], Executor]
 log = get_logger("shiftboss.executors")
 
 
-class Call:
+class PoolCall:
     """A function with its arguments, as it is submitted.
 
     One object without arguments of its own: pools take options among the keywords (Dask: `key`, `workers`, `retries`).
@@ -76,11 +76,11 @@ def _reference(function: Callable[..., Any]) -> Any:
     return (module, name) if is_hidden else function
 
 
-def _made(reference: Any, arguments: dict[str, Any]) -> Call:
+def _made(reference: Any, arguments: dict[str, Any]) -> PoolCall:
     if isinstance(reference, tuple):
         module, name = reference
         reference = getattr(importlib.import_module(module), name).__wrapped__
-    return Call(reference, arguments)
+    return PoolCall(reference, arguments)
 
 
 class PoolBody(FunctionBody):
@@ -109,12 +109,12 @@ class PoolBody(FunctionBody):
         self.pool = pool
         self.pool_slots = pool_slots
 
-    def bound(self, payload: bytes | None, *, fallback: bool) -> Call:
+    def bound(self, payload: bytes | None, *, fallback: bool) -> PoolCall:
         """The function with its arguments.  Raises UnfitPayload."""
         if fallback and self._fallback is not None:
-            return Call(self._fallback.fn, self._fallback.chosen(self._arguments(payload)))
+            return PoolCall(self._fallback.fn, self._fallback.chosen(self._arguments(payload)))
         is_plain = payload is None and self.takes_nothing_required
-        return Call(self._call, {} if is_plain else self._arguments(payload))
+        return PoolCall(self._call, {} if is_plain else self._arguments(payload))
 
 
 class PoolExecutor(SlotExecutor):
@@ -183,8 +183,8 @@ class PoolExecutor(SlotExecutor):
             self._changed.notify_all()
         self._join(threads, until_s)
         for attempt in left:
-            if isinstance(attempt.place, Future):
-                attempt.place.cancel()  # nobody waits for it any more
+            if isinstance(attempt.runner, Future):
+                attempt.runner.cancel()  # nobody waits for it any more
         if left:  # or the interpreter waits for them at its exit, for ever
             self._kill_processes()
         pool, self._pool = self._pool, None
@@ -200,7 +200,7 @@ class PoolExecutor(SlotExecutor):
             thread.start()
             self._threads.add(thread)
 
-    def _tell(self, attempt: Attempt, reason: str) -> None:
+    def _tell(self, attempt: Execution, reason: str) -> None:
         """Our thread asks its future to go, and calls the attempt a zombie if it does not."""
         if attempt.told is not None:
             attempt.heed(reason)
@@ -218,11 +218,11 @@ class PoolExecutor(SlotExecutor):
                     self._decide(attempt)
                 elif not attempt.has_begun:
                     self._submit(attempt)
-                elif isinstance(attempt.place, Future):
-                    self._withdraw(attempt, attempt.place)
+                elif isinstance(attempt.runner, Future):
+                    self._withdraw(attempt, attempt.runner)
             del due[:]  # an idle thread keeps nobody's objects alive
 
-    def _await_due(self) -> list[Attempt] | None:
+    def _await_due(self) -> list[Execution] | None:
         """What is to be submitted, what is to be withdrawn and whose time is up, when there is any; None at the end."""
         with self._lock:
             while not self._closed:
@@ -237,7 +237,7 @@ class PoolExecutor(SlotExecutor):
             self._threads.discard(threading.current_thread())
             return None
 
-    def _submit(self, attempt: Attempt) -> None:
+    def _submit(self, attempt: Execution) -> None:
         body, run = attempt.launch.body, attempt.launch.run
         assert isinstance(body, PoolBody)  # noqa: S101  # `declare` gives this executor nothing else
         try:
@@ -252,10 +252,10 @@ class PoolExecutor(SlotExecutor):
         except Exception as error:  # noqa: BLE001  # the payload, the pool or the factory: the attempt has failed
             self._end(attempt, self._raised(attempt, error))
             return
-        attempt.place = future
+        attempt.runner = future
         future.add_done_callback(lambda done: self._done(attempt, done))
 
-    def _future(self, call: Call) -> Future[Any]:
+    def _future(self, call: PoolCall) -> Future[Any]:
         """Submit to the pool, to a fresh one when it is broken and ours to make."""
         try:
             return self._needed().submit(call)
@@ -276,7 +276,7 @@ class PoolExecutor(SlotExecutor):
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
 
-    def _withdraw(self, attempt: Attempt, future: Future[Any]) -> None:
+    def _withdraw(self, attempt: Execution, future: Future[Any]) -> None:
         """It was told to end, or its time is up."""
         with self._lock:
             if attempt.key not in self._attempts:
@@ -293,7 +293,7 @@ class PoolExecutor(SlotExecutor):
 
     # ── the end of a future, in any thread ───────────────────────────────────────────────────────────────────────
 
-    def _done(self, attempt: Attempt, future: Future[Any]) -> None:
+    def _done(self, attempt: Execution, future: Future[Any]) -> None:
         with self._lock:
             attempt.ended(self._clock.monotonic_s())
         try:
@@ -307,7 +307,7 @@ class PoolExecutor(SlotExecutor):
             outcome = attempt.returned(value)
         self._end(attempt, outcome)
 
-    def _doubt(self, attempt: Attempt, outcome: Outcome) -> None:
+    def _doubt(self, attempt: Execution, outcome: Outcome) -> None:
         """G2: its processes have ended; a failure, unless by a signal that went to every process, the node too."""
         with self._lock:
             self._doubtful[attempt.key] = outcome
@@ -316,14 +316,14 @@ class PoolExecutor(SlotExecutor):
         if self._announcement.made:
             self._end(attempt, attempt.ended_with_all())
 
-    def _decide(self, attempt: Attempt) -> None:
+    def _decide(self, attempt: Execution) -> None:
         """Nobody has told the node to end, or somebody has told the attempt to."""
         told = attempt.told
         outcome = self._doubtful.get(attempt.key)
         if outcome is not None:
             self._end(attempt, outcome if told is None else attempt.never_begun(told))
 
-    def _cancelled(self, attempt: Attempt) -> Outcome:
+    def _cancelled(self, attempt: Execution) -> Outcome:
         """It never began; or somebody else has cancelled it: a failure, so that its back-off gives the pool time."""
         if attempt.told == TIMEOUT:
             return attempt.raised(TimeoutError("it had not begun in the pool"))
@@ -331,14 +331,14 @@ class PoolExecutor(SlotExecutor):
             return attempt.never_begun(attempt.told)
         return Failed(Error(CANCELLED, "its future was cancelled by the pool or by other code"))
 
-    def _raised(self, attempt: Attempt, error: BaseException) -> Outcome:
+    def _raised(self, attempt: Execution, error: BaseException) -> Outcome:
         if isinstance(error, BrokenExecutor) and self._was_killed and attempt.told not in (TIMEOUT, StopReason.CANCEL):
             return attempt.broken_off(str(attempt.told or StopReason.SHUTDOWN))
         if isinstance(error, BrokenExecutor) and self._made_by is None:
             error.add_note("Give pool= a function that makes the pool, and a broken one is replaced by a fresh one.")
         return attempt.raised(error)
 
-    def _end(self, attempt: Attempt, outcome: Outcome) -> None:
+    def _end(self, attempt: Execution, outcome: Outcome) -> None:
         with self._lock:
             self._doubtful.pop(attempt.key, None)
             if self._attempts.pop(attempt.key, None) is None:

@@ -4,11 +4,11 @@ Rules of this file
 - Children are spawned, never forked, when there is work for them; kept warm, one body at a time each; ended after
   `max_runs_per_child` runs, above `max_memory`, after a TERM, and when a run leaves processes behind.
 - One thread serves all children and alone touches them: it starts them, reads them, ends them.  The engine's thread
-  puts what it wants into `_orders`; who takes an attempt out of `_attempts` reports it, so each is reported once.
+  puts what it wants into `_mailbox`; who takes an attempt out of `_attempts` reports it, so each is reported once.
 - To end an attempt: word and TERM to all of its child's processes, KILL after its grace (T2).
 - A child that dies by itself is a failed attempt that says of what; a new one is made when there is work.
 - No child outlives this process: the kernel kills it (PR_SET_PDEATHSIG), its own watcher ends it at the end of its
-  socket where the kernel cannot, and a warden ends what they had started (`guard.py`).
+  socket where the kernel cannot, and a warden ends what they had started (`warden.py`).
 
 Why a pool of our own (2026-11, versions as of then)
 - concurrent.futures and loky 3.7: one child that dies breaks the pool and every other future in it, a running call
@@ -37,25 +37,37 @@ from shiftboss.clock import Clock
 from shiftboss.context import Announcement, Context
 from shiftboss.core.model import Cancelled, Failed, Interrupted, Outcome, TimedOut
 from shiftboss.core.value import replace
-from shiftboss.executors.attempt import (
+from shiftboss.executors.body_ref import BodyRef, BodyRefs
+from shiftboss.executors.child_process import ChildProcess, require_psutil
+from shiftboss.executors.death import death, died, oom_kills
+from shiftboss.executors.execution import (
     CLOSED,
     DOUBT_S,
     MAX_WAIT_S,
     TIMEOUT,
-    Attempt,
+    Execution,
     Key,
     may_be_sent_to_all,
     no_thread,
 )
-from shiftboss.executors.children import Child, require_psutil
-from shiftboss.executors.death import death, died, oom_kills
-from shiftboss.executors.entry import Entries, Entry
 from shiftboss.executors.failure import error_of
-from shiftboss.executors.guard import can_see
-from shiftboss.executors.lifeline import Lifeline
-from shiftboss.executors.orders import Orders
+from shiftboss.executors.mailbox import Mailbox
 from shiftboss.executors.relay import log_again
-from shiftboss.executors.wire import Announce, Begun, Ended, Kept, Line, Mask, Said, Tell, ToNode, Where, Work
+from shiftboss.executors.warden import can_see
+from shiftboss.executors.warden_client import WardenClient
+from shiftboss.executors.wire import (
+    Announce,
+    Begun,
+    Ended,
+    KeptLine,
+    Mask,
+    RelayedRecord,
+    Said,
+    Tell,
+    ToNode,
+    Where,
+    Work,
+)
 from shiftboss.logs import get_logger
 from shiftboss.ports.executor import Launch, StopReason
 
@@ -79,19 +91,21 @@ class ProcessExecutor:
         self._measures = measures
         self._clock = clock
         self._announcement = Announcement()
-        self._lock = threading.Lock()  # protects `_thread`, `_is_closed` and the putting of orders
+        self._lock = threading.Lock()  # protects `_thread`, `_is_closed` and the putting of calls
         self._thread: threading.Thread | None = None
         self._is_closed = False
-        self._orders: Orders | None = None  # while there is a serving thread
-        self._attempts: dict[Key, Attempt] = {}  # waiting and begun
+        self._mailbox: Mailbox | None = None  # while there is a serving thread
+        self._attempts: dict[Key, Execution] = {}  # waiting and begun
         # of the serving thread alone
-        self._waiting: deque[Attempt] = deque()
-        self._children: list[Child] = []
-        self._doubtful: deque[tuple[float, Attempt, Outcome]] = deque()  # until when; the child got a TERM from others
+        self._waiting: deque[Execution] = deque()
+        self._children: list[ChildProcess] = []
+        self._doubtful: deque[tuple[float, Execution, Outcome]] = (
+            deque()
+        )  # until when; the child got a TERM from others
         self._selector: selectors.BaseSelector
-        self._entries = Entries()
-        self._suspects: set[Entry] = set()  # bodies whose last run ended its child
-        self._lifeline = Lifeline()
+        self._body_refs = BodyRefs()
+        self._suspects: set[BodyRef] = set()  # bodies whose last run ended its child
+        self._warden = WardenClient()
         self._numbers = itertools.count(1)
         self._oom_kills = 0
         self._is_leaving = False
@@ -109,7 +123,7 @@ class ProcessExecutor:
     # ── called by the engine's thread ────────────────────────────────────────────────────────────────────────────
 
     def start(self, launches: Iterable[Launch]) -> None:
-        started = [Attempt(launch, Context(launch, self._clock, self._announcement)) for launch in launches]
+        started = [Execution(launch, Context(launch, self._clock, self._announcement)) for launch in launches]
         refused: Outcome | None = None
         with self._lock:
             if self._is_closed:
@@ -129,15 +143,15 @@ class ProcessExecutor:
     def _staff(self) -> None:
         """Holds the lock."""
         if self._thread is None:
-            orders = Orders()
-            thread = threading.Thread(target=self._serve, args=(orders,), name="shiftboss-children", daemon=True)
+            mailbox = Mailbox()
+            thread = threading.Thread(target=self._serve, args=(mailbox,), name="shiftboss-children", daemon=True)
             self._is_leaving = False
             try:
                 thread.start()
             except RuntimeError:
-                orders.close()
+                mailbox.close()
                 raise
-            self._orders, self._thread = orders, thread
+            self._mailbox, self._thread = mailbox, thread
 
     def stop(self, run_id: int, fence: int, reason: StopReason) -> None:
         with self._lock:
@@ -156,7 +170,7 @@ class ProcessExecutor:
         """Children pass on what their bodies said by themselves, once a second."""
 
     def trust(self, until_s: float, *, frozen_until_s: float) -> None:
-        self._lifeline.trust(until_s, frozen_until_s)
+        self._warden.trust(until_s, frozen_until_s)
 
     def unended(self) -> Mapping[Key, tuple[Outcome, float]]:
         now_s = self._clock.monotonic_s()
@@ -174,29 +188,29 @@ class ProcessExecutor:
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout_s)
 
-    def _put(self, command: Callable[..., None], *arguments: Any) -> None:
+    def _put(self, call: Callable[..., None], *arguments: Any) -> None:
         """Holds the lock."""
-        if self._orders is not None:
-            self._orders.put(command, *arguments)
+        if self._mailbox is not None:
+            self._mailbox.put(call, *arguments)
 
     # ── the serving thread ───────────────────────────────────────────────────────────────────────────────────────
 
-    def _serve(self, orders: Orders) -> None:
+    def _serve(self, mailbox: Mailbox) -> None:
         self._selector = selectors.DefaultSelector()
         self._oom_kills = oom_kills()
-        self._selector.register(orders.rope, selectors.EVENT_READ, lambda mask: orders.answer())
+        self._selector.register(mailbox.wakeup, selectors.EVENT_READ, lambda mask: mailbox.on_wakeup())
         while not (self._is_leaving and not self._children):
             for key, mask in self._selector.select(self._wait_s()):
                 key.data(mask)
             self._look()
         with self._lock:
-            orders.obey()  # what was put meanwhile
-            orders.close()
-            self._thread = self._orders = None
+            mailbox.drain()  # what was put meanwhile
+            mailbox.close()
+            self._thread = self._mailbox = None
         self._selector.close()
-        self._lifeline.close(CLOSE_WITHIN_S)
+        self._warden.close(CLOSE_WITHIN_S)
 
-    def _enqueue(self, started: Sequence[Attempt]) -> None:
+    def _enqueue(self, started: Sequence[Execution]) -> None:
         self._waiting.extend(started)
         self._dispatch()
 
@@ -214,12 +228,12 @@ class ProcessExecutor:
                 return
             attempt = self._waiting.popleft()
             try:
-                self._give(self._child_for(self._entries.of(attempt.launch.body)), attempt)
+                self._give(self._child_for(self._body_refs.of(attempt.launch.body)), attempt)
             except Exception as error:  # noqa: BLE001  # the system gives no more processes, or the body has no place
                 log.warning("worker %s: no child could take its run: %s", attempt.launch.run.worker, error)
                 self._finish(attempt, Failed(error_of(error)))
 
-    def _child_for(self, entry: Entry) -> Child:
+    def _child_for(self, ref: BodyRef) -> ChildProcess:
         """An idle one, best one that has imported the body; where there is none, a new one.
 
         A body whose last run ended its child gets none that others have warmed while a new one may be made: should it
@@ -228,35 +242,35 @@ class ProcessExecutor:
         """
         idle = [each for each in reversed(self._children) if each.is_idle]
         if len(self._children) < self.slots:
-            if entry in self._suspects:
-                idle = [each for each in idle if each.entries <= self._suspects]
+            if ref in self._suspects:
+                idle = [each for each in idle if each.bodies <= self._suspects]
             if not idle:
                 return self._spawn()
-        return max(idle, key=lambda each: entry in each.entries)
+        return max(idle, key=lambda each: ref in each.bodies)
 
-    def _spawn(self) -> Child:
-        self._lifeline.open()
-        child = Child(self._lifeline, next(self._numbers), self._clock)
+    def _spawn(self) -> ChildProcess:
+        self._warden.open()
+        child = ChildProcess(self._warden, next(self._numbers), self._clock)
         self._children.append(child)
         self._selector.register(child.socket, selectors.EVENT_READ, lambda mask: self._hear(child, mask))
         if child.pidfd is not None:
-            self._selector.register(child.pidfd, selectors.EVENT_READ, lambda mask: self._bury(child))
+            self._selector.register(child.pidfd, selectors.EVENT_READ, lambda mask: self._reap(child))
         return child
 
-    def _give(self, child: Child, attempt: Attempt) -> None:
+    def _give(self, child: ChildProcess, attempt: Execution) -> None:
         launch = attempt.launch
-        entry = self._entries.of(launch.body)
+        ref = self._body_refs.of(launch.body)
         now_s = self._clock.monotonic_s()
         child.attempt = attempt
-        child.lapses = self._lifeline.lapses
-        if entry in child.entries:
+        child.lapses = self._warden.lapses
+        if ref in child.bodies:
             attempt.begin(now_s)
         else:
-            child.entries.add(entry)
+            child.bodies.add(ref)
             child.until_s = now_s + BEGIN_WITHIN_S
         work = Work(
             run=replace(launch.run, attempts=(), error=None),
-            entry=entry,
+            ref=ref,
             timeout_s=launch.timeout_s,
             last_success_at=launch.last_success_at,
             stopping=self._announcement.made,
@@ -264,20 +278,20 @@ class ProcessExecutor:
         )
         self._send(child, work)
 
-    def _send(self, child: Child, message: Work | Tell | Announce) -> None:
+    def _send(self, child: ChildProcess, message: Work | Tell | Announce) -> None:
         child.send(message)
         if child.has_unsent:
             self._listen(child, selectors.EVENT_READ | selectors.EVENT_WRITE)
 
-    def _listen(self, child: Child, mask: int) -> None:
+    def _listen(self, child: ChildProcess, mask: int) -> None:
         key = self._selector.get_map().get(child.socket)
         if key is not None and key.events != mask:
             self._selector.modify(child.socket, mask, key.data)
 
     # ── what children say ────────────────────────────────────────────────────────────────────────────────────────
 
-    def _hear(self, child: Child, mask: int) -> None:
-        if child not in self._children:  # buried a moment ago
+    def _hear(self, child: ChildProcess, mask: int) -> None:
+        if child not in self._children:  # reaped a moment ago
             return
         if mask & selectors.EVENT_WRITE:
             child.send_rest()
@@ -291,7 +305,7 @@ class ProcessExecutor:
                 if not child.is_leaving:  # it closed its socket and lives: nobody can speak with it any more
                     child.until_s = self._clock.monotonic_s() + SILENT_S
 
-    def _take(self, child: Child, message: ToNode) -> None:
+    def _take(self, child: ChildProcess, message: ToNode) -> None:
         attempt = child.attempt
         match message:
             case Begun() if attempt is not None:
@@ -304,11 +318,11 @@ class ProcessExecutor:
                 attempt.launch.signal(kind, value)
             case Where() if attempt is not None:
                 attempt.stack = message.stack
-            case Kept() if attempt is not None:
+            case KeptLine() if attempt is not None:
                 attempt.context.keep_line(message.level, message.text)
             case Mask() if attempt is not None:
                 attempt.launch.signal("mask", message.values)
-            case Line():
+            case RelayedRecord():
                 log_again(message, attempt.context if attempt is not None else None)
             case Ended() if attempt is not None:
                 child.until_s = math.inf
@@ -319,23 +333,23 @@ class ProcessExecutor:
                 self._finish(attempt, _judged(attempt, message.outcome))
                 self._dispatch()
 
-    def _part(self, child: Child, attempt: Attempt, *, leaves_processes: bool) -> None:
+    def _part(self, child: ChildProcess, attempt: Execution, *, leaves_processes: bool) -> None:
         """Whether the child is kept after this run."""
-        definition, entry = attempt.launch.definition, self._entries.of(attempt.launch.body)
-        self._suspects.discard(entry)
+        definition, ref = attempt.launch.definition, self._body_refs.of(attempt.launch.body)
+        self._suspects.discard(ref)
         if attempt.told is not None or leaves_processes:
-            self._suspects.add(entry)
+            self._suspects.add(ref)
             child.kill()
         elif self._is_leaving or child.runs >= definition.max_runs_per_child or _is_too_large(child, attempt):
             child.leave(self._clock.monotonic_s())
 
-    def _finish(self, attempt: Attempt, outcome: Outcome) -> None:
+    def _finish(self, attempt: Execution, outcome: Outcome) -> None:
         if self._attempts.pop(attempt.key, None) is not None:
             attempt.report(outcome, self._clock.monotonic_s())
 
     # ── ends ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _bury(self, child: Child) -> None:
+    def _reap(self, child: ChildProcess) -> None:
         """A child is no more."""
         if child not in self._children:
             return
@@ -345,10 +359,10 @@ class ProcessExecutor:
             if each is not None and each in self._selector.get_map():
                 self._selector.unregister(each)
         self._children.remove(child)
-        code = child.bury()
+        code = child.reap()
         attempt, child.attempt = child.attempt, None
         if attempt is not None:
-            self._suspects.add(self._entries.of(attempt.launch.body))
+            self._suspects.add(self._body_refs.of(attempt.launch.body))
             outcome = self._of_death(child, attempt, code)
             if (
                 attempt.told is None
@@ -362,20 +376,20 @@ class ProcessExecutor:
                 self._finish(attempt, outcome)
         self._dispatch()
 
-    def _doubt(self, attempt: Attempt, outcome: Outcome) -> None:
+    def _doubt(self, attempt: Execution, outcome: Outcome) -> None:
         """G2: a failure, unless the node was told to end as well."""
         if self._announcement.made:
             self._finish(attempt, attempt.ended_with_all())
         else:
             self._doubtful.append((self._clock.monotonic_s() + DOUBT_S, attempt, outcome))
 
-    def _of_death(self, child: Child, attempt: Attempt, code: int | None) -> Outcome:
+    def _of_death(self, child: ChildProcess, attempt: Execution, code: int | None) -> Outcome:
         if attempt.told is not None:
             if not attempt.has_begun:
                 return attempt.never_begun(attempt.told)
             attempt.stack = f"{attempt.stack}(killed: it did not answer TERM within its grace)"
             return attempt.raised(asyncio.CancelledError())
-        if code == -signal.SIGKILL and child.why is None and child.lapses != self._lifeline.lapses:
+        if code == -signal.SIGKILL and child.why is None and child.lapses != self._warden.lapses:
             return attempt.ended_by_warden()
         known, self._oom_kills = self._oom_kills, oom_kills()
         return child.why or death(code, by_kernel=self._oom_kills > known)
@@ -390,7 +404,7 @@ class ProcessExecutor:
         else:
             self._tell(child, attempt, reason)
 
-    def _tell(self, child: Child, attempt: Attempt, reason: str) -> None:
+    def _tell(self, child: ChildProcess, attempt: Execution, reason: str) -> None:
         is_first = attempt.told is None
         if not attempt.has_begun:
             attempt.heed(reason)
@@ -447,7 +461,7 @@ class ProcessExecutor:
         for child in list(self._children):
             attempt = child.attempt
             if child.pidfd is None and child.ended():
-                self._bury(child)
+                self._reap(child)
             elif child.until_s <= now_s:
                 if attempt is not None and not child.is_silent:
                     child.why = died(f"its body was not entered within {BEGIN_WITHIN_S:g} s")
@@ -467,13 +481,13 @@ class ProcessExecutor:
                 child.kill()
 
 
-def _judged(attempt: Attempt, outcome: Outcome) -> Outcome:
+def _judged(attempt: Execution, outcome: Outcome) -> Outcome:
     """What the child could not know: a cancel that came when its body had ended, a timeout while it held the lock."""
     if attempt.told == StopReason.CANCEL:
         return Cancelled()
     return attempt.returned(None) if attempt.told == TIMEOUT and not isinstance(outcome, TimedOut) else outcome
 
 
-def _is_too_large(child: Child, attempt: Attempt) -> bool:
+def _is_too_large(child: ChildProcess, attempt: Execution) -> bool:
     limit = attempt.launch.definition.max_memory_bytes
     return limit is not None and child.memory_bytes() > limit

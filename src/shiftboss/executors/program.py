@@ -20,11 +20,11 @@ import threading
 
 from shiftboss.clock import Clock
 from shiftboss.core.model import Cancelled, Error, Failed, Interrupted, Outcome
-from shiftboss.executors.attempt import DOUBT_S, MAX_WAIT_S, MIN_GRACE_S, TIMEOUT, Attempt, may_be_sent_to_all
-from shiftboss.executors.capture import Capture, Lines
+from shiftboss.executors.capture import Capture, LineBuffer
 from shiftboss.executors.command import FAILED, Command, ended, named, timed_out
-from shiftboss.executors.family import Family, code_of, has_ended
-from shiftboss.executors.lifeline import Lifeline
+from shiftboss.executors.execution import DOUBT_S, MAX_WAIT_S, MIN_GRACE_S, TIMEOUT, Execution, may_be_sent_to_all
+from shiftboss.executors.process_tree import ProcessTree, code_of, has_ended
+from shiftboss.executors.warden_client import WardenClient
 from shiftboss.ports.executor import StopReason
 
 CHUNK_BYTES = 1 << 16  # what a pipe holds
@@ -41,18 +41,20 @@ class Program:
     """Serves one attempt in the thread that calls `serve`."""
 
     def __init__(
-        self, attempt: Attempt, started: Command, clock: Clock, lock: threading.Lock, lifeline: Lifeline
+        self, attempt: Execution, started: Command, clock: Clock, lock: threading.Lock, warden: WardenClient
     ) -> None:
         self.attempt = attempt
         self.command = started
         self.must_kill = False  # set under the lock, like the attempt's `told` and `look_at_s`
         self._clock = clock
         self._lock = lock
-        self._lifeline = lifeline
-        self._lapses = lifeline.lapses
+        self._warden = warden
+        self._lapses = warden.lapses
         self._out = Capture(started.output_bytes)
         self._err = Capture(started.output_bytes)
-        self._lines = Lines()  # of stderr: where programs talk; stdout is the result, and may be a dump of a database
+        self._lines = (
+            LineBuffer()
+        )  # of stderr: where programs talk; stdout is the result, and may be a dump of a database
         self._flushing = threading.Lock()  # lines are passed on in their order
         self._was_told = False  # TERM was sent
         self._was_killed = False
@@ -80,18 +82,18 @@ class Program:
         os.close(self._wake_out)
         self._wake_in = -1
 
-    def serve(self, process: subprocess.Popen[bytes], family: Family, payload: bytes) -> Outcome:
+    def serve(self, process: subprocess.Popen[bytes], tree: ProcessTree, payload: bytes) -> Outcome:
         """From its start to the end of all that came from it."""
         self._look_s = self._clock.monotonic_s() + FIRST_LOOK_S
         with selectors.DefaultSelector() as selector:
             handle = self._register(selector, process, payload)
             try:
                 while not has_ended(process):
-                    self._step(selector, family, polls=handle is None)
+                    self._step(selector, tree, polls=handle is None)
                 with self._lock:
                     told, self.attempt.look_at_s = self.attempt.told, math.inf
                 grace_s = min(LEFTOVER_GRACE_S, self.attempt.launch.definition.cancel_grace_s)
-                is_gone = family.end(0.0 if self._was_killed else grace_s)
+                is_gone = tree.end(0.0 if self._was_killed else grace_s)
                 self._drain(process)
             finally:
                 if handle is not None:
@@ -128,10 +130,10 @@ class Program:
                 selector.register(handle, selectors.EVENT_READ, "end")
         return handle
 
-    def _step(self, selector: selectors.BaseSelector, family: Family, *, polls: bool) -> None:
+    def _step(self, selector: selectors.BaseSelector, tree: ProcessTree, *, polls: bool) -> None:
         """Do what is due, then wait for the next thing and take it."""
         now_s = self._clock.monotonic_s()
-        next_s = min(self._do_due(family, now_s), self._look_s)
+        next_s = min(self._do_due(tree, now_s), self._look_s)
         wait_s = min(POLL_S if polls else MAX_WAIT_S, max(0.0, next_s - now_s))
         for key, _ in selector.select(wait_s):
             match key.data:
@@ -180,7 +182,7 @@ class Program:
 
     # ── stopping ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _do_due(self, family: Family, now_s: float) -> float:
+    def _do_due(self, tree: ProcessTree, now_s: float) -> float:
         """T2: TERM when it was told to end or its time is up, KILL after its grace.  When to come again."""
         attempt, is_zombie = self.attempt, False
         with self._lock:
@@ -198,14 +200,14 @@ class Program:
             next_s = attempt.look_at_s
         if wants_term:
             self._was_told = True
-            family.terminate()
+            tree.terminate()
         if wants_kill:
             self._was_killed = True
-            family.kill()
+            tree.kill()
         if is_zombie:
             attempt.outlived(self._clock.now())
         if now_s >= self._look_s:
-            family.look()
+            tree.look()
             self._look_gap_s = min(self._look_gap_s * 3, LOOK_EVERY_S)
             self._look_s = self._clock.monotonic_s() + self._look_gap_s
         return next_s
@@ -228,7 +230,7 @@ class Program:
                 "its exit code was taken by other code in this process that waits for any child (SIGCHLD, waitpid -1)"
             )
             return Failed(Error(FAILED, message))
-        if code == -signal.SIGKILL and not self.command.is_success(code) and self._lapses != self._lifeline.lapses:
+        if code == -signal.SIGKILL and not self.command.is_success(code) and self._lapses != self._warden.lapses:
             return self.attempt.ended_by_warden()
         if (
             not self.command.is_success(code)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 
 from shiftboss.context import Context, current, kept_already
-from shiftboss.executors.wire import Line
+from shiftboss.executors.wire import RelayedRecord
 from shiftboss.logs import as_block, get_logger
 
 log = get_logger("shiftboss.executors")
 
 
-def log_again(line: Line, context: Context | None) -> None:
+def log_again(line: RelayedRecord, context: Context | None) -> None:
     """Handle a child's record here."""
     # What we say ourselves is escaped here, the rest is between the host's loggers and its handlers.
     logger = get_logger(line.name) if line.name.startswith("shiftboss.") else logging.getLogger(line.name)

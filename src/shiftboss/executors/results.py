@@ -24,7 +24,7 @@ from shiftboss.executors.signature import read_return
 MAX_RESULT_BYTES = 64 * 1024  # rows stay small; larger things belong into a store of the user's own
 
 
-class Kept(NamedTuple):
+class StoredResult(NamedTuple):
     """What is kept of a result: its JSON, and why it cannot be given back as it was."""
 
     data: bytes | None
@@ -46,15 +46,15 @@ class Results:
         annotation = self._annotation
         return None if annotation.takes_none else _said(f"it is None, and the function says -> {annotation.text}")
 
-    def keep(self, value: Any) -> Kept:
+    def keep(self, value: Any) -> StoredResult:
         """What is to be kept of *value*."""
         try:
             if _least_size(value) > MAX_RESULT_BYTES:
                 return TOO_LARGE
             data = _encode(value)
         except Exception as error:  # noqa: BLE001  # values are the user's, and so is what encoding them can raise
-            return Kept(None, _said(f"it cannot be encoded ({class_name(type(error))}: {error})"))
-        return TOO_LARGE if len(data) > MAX_RESULT_BYTES else Kept(data, self._reason(value, data))
+            return StoredResult(None, _said(f"it cannot be encoded ({class_name(type(error))}: {error})"))
+        return TOO_LARGE if len(data) > MAX_RESULT_BYTES else StoredResult(data, self._reason(value, data))
 
     def read(self, data: bytes) -> Any:
         """The value that was kept.  Raises ValueError, with a message, when it does not fit the annotation."""
@@ -149,5 +149,5 @@ def _plain_value(value: Any) -> Any:
             raise NotImplementedError(f"{class_name(type(value))} has no JSON")
 
 
-TOO_LARGE = Kept(None, f"it has more than {MAX_RESULT_BYTES:,} bytes")
+TOO_LARGE = StoredResult(None, f"it has more than {MAX_RESULT_BYTES:,} bytes")
 _encode = encoder(_plain_value)

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from shiftboss.clock import Clock
 from shiftboss.context import Announcement, Context
 from shiftboss.core.model import Interrupted, Outcome
-from shiftboss.executors.attempt import CLOSED, Attempt, Key, no_thread
+from shiftboss.executors.execution import CLOSED, Execution, Key, no_thread
 from shiftboss.logs import get_logger
 from shiftboss.ports.executor import Launch, StopReason
 
@@ -35,8 +35,8 @@ class SlotExecutor:
         self._clock = clock
         self._announcement = Announcement()
         self._lock = threading.Lock()  # protects all that an executor keeps, and what others may set of an attempt
-        self._attempts: dict[Key, Attempt] = {}  # waiting and begun
-        self._waiting: deque[Attempt] = deque()  # some may have been taken out of `_attempts` meanwhile
+        self._attempts: dict[Key, Execution] = {}  # waiting and begun
+        self._waiting: deque[Execution] = deque()  # some may have been taken out of `_attempts` meanwhile
         self._threads: set[threading.Thread] = set()
         self._closed = False
 
@@ -48,8 +48,8 @@ class SlotExecutor:
     # ── called by the engine's thread ────────────────────────────────────────────────────────────────────────────
 
     def start(self, launches: Iterable[Launch]) -> None:
-        started = [Attempt(launch, Context(launch, self._clock, self._announcement)) for launch in launches]
-        refused: list[Attempt] = []
+        started = [Execution(launch, Context(launch, self._clock, self._announcement)) for launch in launches]
+        refused: list[Execution] = []
         outcome: Outcome = Interrupted(reason=CLOSED, began=False)
         shortage: RuntimeError | None = None
         with self._lock:
@@ -109,11 +109,11 @@ class SlotExecutor:
         """Make threads for so many new attempts, or wake some.  Raises RuntimeError.  Holds the lock."""
         raise NotImplementedError
 
-    def _tell(self, attempt: Attempt, reason: str) -> None:
+    def _tell(self, attempt: Execution, reason: str) -> None:
         """Tell an attempt that has begun to end.  Holds the lock."""
         raise NotImplementedError
 
-    def _begin_next(self) -> Attempt | None:
+    def _begin_next(self) -> Execution | None:
         """Begin the next attempt that waits; None if there is none.  Holds the lock."""
         while self._waiting:
             attempt = self._waiting.popleft()
@@ -122,7 +122,7 @@ class SlotExecutor:
                 return attempt
         return None
 
-    def _unbegun(self) -> list[Attempt]:
+    def _unbegun(self) -> list[Execution]:
         """Take out all attempts that have not begun.  Holds the lock."""
         unbegun = [attempt for attempt in self._waiting if not attempt.has_begun]
         self._waiting.clear()
@@ -142,11 +142,11 @@ class SlotExecutor:
             if thread is not threading.current_thread():
                 thread.join(max(0.0, until_s - self._clock.monotonic_s()))
 
-    def _outlives(self, attempt: Attempt) -> bool:
+    def _outlives(self, attempt: Execution) -> bool:
         """Note that an attempt runs beyond its time (B6); whether that is new.  Holds the lock."""
         attempt.look_at_s = math.inf
         is_new, attempt.zombie = not attempt.zombie, True
         return is_new
 
-    def _report(self, attempt: Attempt, outcome: Outcome) -> None:
+    def _report(self, attempt: Execution, outcome: Outcome) -> None:
         attempt.report(outcome, self._clock.monotonic_s())

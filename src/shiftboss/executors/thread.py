@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from shiftboss.clock import Clock
 from shiftboss.context import current
 from shiftboss.executors import connections
-from shiftboss.executors.attempt import JUST_S, MAX_WAIT_S, TIMEOUT, Attempt
+from shiftboss.executors.execution import JUST_S, MAX_WAIT_S, TIMEOUT, Execution
 from shiftboss.executors.failure import stack_of
 from shiftboss.executors.slots import SlotExecutor
 
@@ -81,14 +81,14 @@ class ThreadExecutor(SlotExecutor):
             del attempt  # an idle thread keeps nobody's objects alive
         connections.close_all()
 
-    def _next(self, me: threading.Thread) -> Attempt | None:
+    def _next(self, me: threading.Thread) -> Execution | None:
         """The next attempt, begun; None at the end."""
         with self._lock:
             while not self._closed:
                 attempt = self._begin_next()
                 if attempt is not None:
-                    attempt.place = me.ident
-                    self._entered[attempt.place] = (attempt.launch.run.worker, attempt.launch.run.id, math.inf)
+                    attempt.runner = me.ident
+                    self._entered[attempt.runner] = (attempt.launch.run.worker, attempt.launch.run.id, math.inf)
                     self._look_at(attempt.look_at_s)
                     return attempt
                 self._work.wait()
@@ -96,7 +96,7 @@ class ThreadExecutor(SlotExecutor):
             self._entered.pop(me.ident or 0, None)
             return None
 
-    def _run(self, attempt: Attempt) -> None:
+    def _run(self, attempt: Execution) -> None:
         current.set(attempt.context)
         try:
             value = attempt.call()
@@ -107,17 +107,17 @@ class ThreadExecutor(SlotExecutor):
             outcome = attempt.raised(error)
         self._report(attempt, outcome)
 
-    def _take(self, attempt: Attempt) -> None:
+    def _take(self, attempt: Execution) -> None:
         """The body has ended: from here on nothing can be told to it."""
         with self._lock:
             now_s, run = self._clock.monotonic_s(), attempt.launch.run
             self._attempts.pop(attempt.key, None)
-            self._entered[attempt.place] = (run.worker, run.id, now_s)
+            self._entered[attempt.runner] = (run.worker, run.id, now_s)
             attempt.ended(now_s)
 
     # ── timeouts ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _tell(self, attempt: Attempt, reason: str) -> None:
+    def _tell(self, attempt: Execution, reason: str) -> None:
         attempt.tell(reason, self._clock.monotonic_s())
         self._look_at(attempt.look_at_s)
 
@@ -133,7 +133,7 @@ class ThreadExecutor(SlotExecutor):
                 self._overdue(attempt)
             del due[:]  # nor does the watch keep any
 
-    def _await_due(self) -> list[Attempt] | None:
+    def _await_due(self) -> list[Execution] | None:
         """The attempts whose time is up, when it is; None at the end."""
         with self._lock:
             while not self._closed:
@@ -149,9 +149,9 @@ class ThreadExecutor(SlotExecutor):
             self._watcher = None
             return None
 
-    def _overdue(self, attempt: Attempt) -> None:
+    def _overdue(self, attempt: Execution) -> None:
         """B6: tell it, if it was not told before, and call it a zombie."""
-        frame = sys._current_frames().get(attempt.place)
+        frame = sys._current_frames().get(attempt.runner)
         stack = stack_of(frame) if frame is not None and attempt.told is None else ""
         with self._lock:
             if attempt.key not in self._attempts:

@@ -18,8 +18,8 @@ from typing import Any
 import msgspec
 
 from shiftboss.core.model import Outcome, Progress, Run
-from shiftboss.executors.entry import Entry
-from shiftboss.executors.place import Script
+from shiftboss.executors.body_ref import BodyRef
+from shiftboss.executors.function_ref import Script
 
 HEAD = struct.Struct(">I")
 MAX_READ_BYTES = 1 << 18
@@ -42,7 +42,7 @@ class Work(msgspec.Struct, tag="work"):
     """One attempt."""
 
     run: Run
-    entry: Entry
+    ref: BodyRef
     timeout_s: float | None
     last_success_at: datetime | None
     stopping: bool
@@ -81,7 +81,7 @@ class Where(msgspec.Struct, tag="where"):
     stack: str
 
 
-class Kept(msgspec.Struct, tag="kept"):
+class KeptLine(msgspec.Struct, tag="kept"):
     """A line that the body logged, to be kept with its attempt."""
 
     level: str
@@ -94,7 +94,7 @@ class Mask(msgspec.Struct, tag="mask"):
     values: tuple[str, ...]
 
 
-class Line(msgspec.Struct, tag="line"):
+class RelayedRecord(msgspec.Struct, tag="line"):
     """A log record, for the node's handlers."""
 
     name: str
@@ -116,7 +116,7 @@ class Ended(msgspec.Struct, tag="ended"):
     leaves_processes: bool = False
 
 
-ToNode = Begun | Said | Where | Kept | Mask | Line | Ended
+ToNode = Begun | Said | Where | KeptLine | Mask | RelayedRecord | Ended
 
 _to_child: msgspec.msgpack.Decoder[ToChild] = msgspec.msgpack.Decoder(ToChild)
 _to_node: msgspec.msgpack.Decoder[ToNode] = msgspec.msgpack.Decoder(ToNode)
@@ -127,7 +127,7 @@ def framed(message: Any) -> bytes:
     return HEAD.pack(len(data)) + data
 
 
-class Inbox:
+class MessageBuffer:
     """Bytes as they come, cut into messages."""
 
     __slots__ = ("_bytes",)
@@ -162,7 +162,7 @@ class ChildEnd:
         self._socket.set_inheritable(False)
         self._socket.setblocking(True)
         self._lock = threading.Lock()  # one message at a time
-        self._inbox = Inbox()
+        self._inbox = MessageBuffer()
         self.sender = 0  # the thread that is sending, or about to
 
     def fileno(self) -> int:

@@ -2,7 +2,7 @@
 
 Rules of this file
 - A model plans each attempt when it starts; the executor makes events of the plan and reports exactly one outcome.
-- A stop, a timeout and a natural end mean what `executors/attempt.py` makes of them.
+- A stop, a timeout and a natural end mean what `executors/execution.py` makes of them.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ Rules of this file
   cleanup runs within the grace.  Any other TERM is not for a body: service managers send one to every process of a
   service, and the node decides what is still waited for.
 - At the end of the node's socket, or of the node, everything that was started here ends before this process does.
-- What a body amounts to is judged here, by the same rules as everywhere (`attempt.py`), and sent as an outcome.
+- What a body amounts to is judged here, by the same rules as everywhere (`execution.py`), and sent as an outcome.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ from shiftboss.clock import SystemClock
 from shiftboss.context import SAY_EVERY_S, Announcement, Context, current
 from shiftboss.core.model import Failed, Outcome
 from shiftboss.core.worker import Definition
-from shiftboss.executors import environment, place
-from shiftboss.executors.attempt import Attempt
+from shiftboss.executors import environment, function_ref
 from shiftboss.executors.body import FunctionBody
-from shiftboss.executors.entry import Entry, body_of
+from shiftboss.executors.body_ref import BodyRef, body_of
+from shiftboss.executors.execution import Execution
 from shiftboss.executors.failure import error_of, stack_of
 from shiftboss.executors.forking import let_go_in_child
-from shiftboss.executors.guard import MARK, Process, relatives, send
-from shiftboss.executors.place import Script
+from shiftboss.executors.function_ref import Script
+from shiftboss.executors.warden import MARK, Process, relatives, send
 from shiftboss.executors.wire import (
     Announce,
     Begun,
     ChildEnd,
     Ended,
     Hello,
-    Kept,
-    Line,
+    KeptLine,
     Mask,
+    RelayedRecord,
     Said,
     Tell,
     ToNode,
@@ -73,7 +73,7 @@ class Terminated(asyncio.CancelledError):
 
 def main(fd: int, parent: int) -> None:
     """What the node starts."""
-    place.in_child = True
+    function_ref.in_child = True
     _tie_to(parent)
     _Child(ChildEnd(fd)).serve()
 
@@ -97,10 +97,10 @@ class _Child:
         self._announcement = Announcement()
         self._script = Script()
         self._levels: dict[str, int] = {}  # of the node's loggers
-        self._bodies: dict[Entry, FunctionBody] = {}
+        self._bodies: dict[BodyRef, FunctionBody] = {}
         self._works: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._main = threading.get_ident()
-        self._attempt: Attempt | None = None
+        self._attempt: Execution | None = None
         self._is_open = False  # the body may be broken off: it runs, and was not yet
         self._late = False  # a TERM came while a message was being sent
         self._task: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]] | None = None
@@ -183,7 +183,7 @@ class _Child:
 
     # ── one attempt, in the main thread ──────────────────────────────────────────────────────────────────────────
 
-    def _made(self, work: Work) -> Attempt:
+    def _made(self, work: Work) -> Execution:
         launch = Launch(
             run=work.run,
             definition=Definition(work.run.worker),
@@ -194,14 +194,14 @@ class _Child:
             last_success_at=work.last_success_at,
             span=None if work.traceparent is None else RemoteSpan(work.traceparent),
         )
-        return Attempt(launch, Context(launch, self._clock, self._announcement))
+        return Execution(launch, Context(launch, self._clock, self._announcement))
 
     def _say(self, kind: str, value: Any) -> None:
         match kind:
             case "progress":
                 self.send(Said(progress=value))
             case "log":
-                self.send(Kept(value.level, value.text))
+                self.send(KeptLine(value.level, value.text))
             case "mask":
                 self.send(Mask(value))
             case _:
@@ -210,7 +210,7 @@ class _Child:
     def _work(self, work: Work) -> None:
         attempt = self._attempt
         assert attempt is not None  # noqa: S101  # it was put before the work was
-        is_new = work.entry not in self._bodies
+        is_new = work.ref not in self._bodies
         outcome: Outcome
         try:
             attempt.launch.body = self._body(work)
@@ -226,16 +226,16 @@ class _Child:
         self._end.send(Ended(outcome, leaves_processes=_has_children()))
 
     def _body(self, work: Work) -> FunctionBody:
-        entry = work.entry
-        body = self._bodies.get(entry)
+        ref = work.ref
+        body = self._bodies.get(ref)
         if body is None:
-            body = body_of(entry, self._script, work.run.worker)
+            body = body_of(ref, self._script, work.run.worker)
             for name, level in self._levels.items():  # not before: a module's `dictConfig` disables loggers that exist
                 logging.getLogger(name).setLevel(level)
-            self._bodies[entry] = body
+            self._bodies[ref] = body
         return body
 
-    def _enter(self, attempt: Attempt) -> Outcome:
+    def _enter(self, attempt: Execution) -> Outcome:
         current.set(attempt.context)
         os.environ.pop(VARIABLE, None)  # of the last body
         if attempt.context.traceparent is not None:
@@ -255,7 +255,7 @@ class _Child:
         except BaseException as error:  # noqa: BLE001  # the boundary around a handler: whatever it raises is an outcome
             return attempt.raised(_without_us(error))
 
-    async def _await(self, attempt: Attempt, body: Coroutine[Any, Any, Any]) -> Outcome:
+    async def _await(self, attempt: Execution, body: Coroutine[Any, Any, Any]) -> Outcome:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  # asyncio.run made it
         self._task = asyncio.get_running_loop(), task
@@ -343,7 +343,7 @@ class _Sender(logging.Handler):
             }
             text = as_given(record)[:MAX_TEXT_CHARS]
             shown = None if not record.exc_info else logging.Formatter().formatException(record.exc_info)
-            line = Line(
+            line = RelayedRecord(
                 name=record.name,
                 level=record.levelno,
                 text=text.encode("utf-8", "backslashreplace").decode(),

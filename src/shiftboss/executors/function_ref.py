@@ -1,4 +1,4 @@
-"""Where a function stands, so that another process can find it: its module and its qualified name.
+"""Where a function stands, so that another process can resolve it: its module and its qualified name.
 
 Rules of this file
 - What cannot be found again by name is refused where it is declared: a lambda, a local function, a partial, a method.
@@ -36,7 +36,7 @@ in_child = False
 """Whether this process is a child of an executor: its main says so, and an orchestrator does not start in one."""
 
 
-class Place(msgspec.Struct, frozen=True, array_like=True):
+class FunctionRef(msgspec.Struct, frozen=True, array_like=True):
     """Where a function or a class stands.  `file` finds a module that no entry of sys.path leads to."""
 
     module: str
@@ -51,7 +51,7 @@ class Script(msgspec.Struct, frozen=True):
     file: str | None = None
 
 
-def place_of(found: Any, worker: str) -> Place:
+def ref_of(found: Any, worker: str) -> FunctionRef:
     """Where *found* stands.  Raises ConfigurationError."""
     module, name = getattr(found, "__module__", None), getattr(found, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(name, str) or getattr(found, "__self__", None) is not None:
@@ -69,7 +69,7 @@ def place_of(found: Any, worker: str) -> Place:
             f"worker {worker!r}: a child process cannot read the program again that {name!r} stands in (an interactive "
             "session, or a pipe); put it into a module, or use executor='thread'"
         )
-    return Place(module, name, getattr(sys.modules.get(module), "__file__", None))
+    return FunctionRef(module, name, getattr(sys.modules.get(module), "__file__", None))
 
 
 def this_script() -> Script:
@@ -87,11 +87,11 @@ def this_script() -> Script:
     return Script(file=str(file.resolve())) if file.is_file() else Script()
 
 
-def find(place: Place, script: Script) -> Any:
+def resolve(ref: FunctionRef, script: Script) -> Any:
     """What stands there; of a `Worker` its function.  Raises what importing the module raises."""
-    module = _main(script) if place.module == MAIN else _module(place)
+    module = _main(script) if ref.module == MAIN else _module(ref)
     found: Any = module
-    for part in place.name.split("."):
+    for part in ref.name.split("."):
         found = getattr(found, part)
     return _plain(found)
 
@@ -120,20 +120,20 @@ def _main(script: Script) -> ModuleType:
     return sys.modules[IMPORTED_MAIN]
 
 
-def _module(place: Place) -> ModuleType:
-    if place.module in sys.modules:
-        return sys.modules[place.module]
-    if place.file is None or _leads_to(place.module, place.file):
-        return importlib.import_module(place.module)
-    spec = importlib.util.spec_from_file_location(place.module, place.file)
+def _module(ref: FunctionRef) -> ModuleType:
+    if ref.module in sys.modules:
+        return sys.modules[ref.module]
+    if ref.file is None or _leads_to(ref.module, ref.file):
+        return importlib.import_module(ref.module)
+    spec = importlib.util.spec_from_file_location(ref.module, ref.file)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{place.file} is no Python file")
+        raise ImportError(f"{ref.file} is no Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[place.module] = module
+    sys.modules[ref.module] = module
     try:
         spec.loader.exec_module(module)
     except BaseException:
-        del sys.modules[place.module]
+        del sys.modules[ref.module]
         raise
     return module
 

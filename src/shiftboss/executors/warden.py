@@ -1,7 +1,7 @@
 """Which processes came from a child or a command, and the watch that ends them when their node is gone.
 
 Rules of this file
-- It imports the standard library only and runs as a script of its own as well (`python -I -S guard.py`, 25 ms).
+- It imports the standard library only and runs as a script of its own as well (`python -I -S warden.py`, 25 ms).
 - What one of them started is known by any of: its process group, its session, a parent that is known, or the mark in
   its environment.  The mark is what a daemon keeps that has forked twice and called setsid; the others hold where a
   program empties its environment.
@@ -201,13 +201,13 @@ def send(process: Process, number: int) -> None:
 # ── the program ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def guard(node: int, mark: str) -> None:
+def watch_node(node: int, mark: str) -> None:
     """Wait for the end of *node* and end what it left; and what runs when its lease has ended and it stands still.
 
     It speaks on stdin, a line each: "+PID" and "-PID" of leaders, "=SECONDS SECONDS" of the clock of leases: when all
     ends, and when it does at last where the node lives on, neither stopped nor traced.
     """
-    watch = _Watch(node)
+    watch = _NodeWatch(node)
     while watch.wait():
         _end_all(watch.leaders, mark, clean_rounds=CLEAN_ROUNDS, unless=watch.is_trusted_again)
     _end_all(watch.leaders, mark, clean_rounds=1 if os.getppid() == node else CLEAN_ROUNDS)  # it lives: it has closed
@@ -233,7 +233,7 @@ def _end_all(
         time.sleep(ROUND_S)
 
 
-class _Watch:
+class _NodeWatch:
     """What the node says, until it says nothing more."""
 
     def __init__(self, node: int) -> None:
@@ -289,4 +289,4 @@ class _Watch:
 if __name__ == "__main__":
     for name in IGNORED:
         signal.signal(getattr(signal, name), signal.SIG_IGN)
-    guard(int(sys.argv[1]), sys.argv[2])
+    watch_node(int(sys.argv[1]), sys.argv[2])

@@ -1,4 +1,4 @@
-"""The node's end of the pipe whose closing lets the warden end what the node started (see `guard.py`).
+"""The node's end of the pipe whose closing lets the warden end what the node started (see `warden.py`).
 
 Rules of this file
 - Nobody waits for the warden at the start of a program; it is told of its group after the fork, and finds by the mark
@@ -19,16 +19,16 @@ import time
 from pathlib import Path
 
 from shiftboss.executors import environment
-from shiftboss.executors.guard import LEASE_CLOCK
+from shiftboss.executors.warden import LEASE_CLOCK
 from shiftboss.interpreter import interpreter
 from shiftboss.logs import get_logger
 
-PROGRAM = Path(__file__).with_name("guard.py")
+PROGRAM = Path(__file__).with_name("warden.py")
 
 log = get_logger("shiftboss.executors")
 
 
-class Lifeline:
+class WardenClient:
     """One for each executor that starts processes.  Any thread may call it."""
 
     def __init__(self) -> None:

@@ -49,10 +49,10 @@ def no_thread(error: RuntimeError) -> Outcome:
 JUST_S = 1.0  # a body that ended so lately may be the one that froze the process: who asks was frozen as well
 
 
-class Attempt:
+class Execution:
     """One body on its way.  Its executor says who may touch it from which thread."""
 
-    __slots__ = ("began_s", "context", "key", "launch", "look_at_s", "place", "stack", "told", "zombie")
+    __slots__ = ("began_s", "context", "key", "launch", "look_at_s", "runner", "stack", "told", "zombie")
 
     def __init__(self, launch: Launch, context: Context) -> None:
         self.launch = launch
@@ -62,7 +62,7 @@ class Attempt:
         self.look_at_s = math.inf  # when the executor must look at it next: its timeout, then the end of its grace
         self.told: str | None = None  # why it was told to stop
         self.zombie = False  # whether that was said
-        self.place: Any = None  # the task or the thread's identity
+        self.runner: Any = None  # the task or the thread's identity
         self.stack = ""  # where it was at its timeout
 
     @property

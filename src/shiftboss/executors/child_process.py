@@ -3,7 +3,7 @@
 Rules of this file
 - Only the thread that serves the children touches one: it starts them as well, since the kernel's PR_SET_PDEATHSIG
   speaks of the thread that started a process, not of its process.
-- A child is its own session; ending it ends all that came from it (`family.py`).
+- A child is its own session; ending it ends all that came from it (`process_tree.py`).
 - What a child prints, on stdout or stderr, goes to this process's stderr as it is.
 """
 
@@ -24,18 +24,18 @@ from shiftboss.clock import Clock
 from shiftboss.core.model import Failed
 from shiftboss.errors import ConfigurationError
 from shiftboss.executors import environment
-from shiftboss.executors.attempt import Attempt
-from shiftboss.executors.entry import Entry
-from shiftboss.executors.family import Family, code_of, has_ended
-from shiftboss.executors.guard import MARK
-from shiftboss.executors.lifeline import Lifeline
-from shiftboss.executors.place import this_script
-from shiftboss.executors.wire import MAX_READ_BYTES, Hello, Inbox, ToChild, ToNode, framed, from_child
+from shiftboss.executors.body_ref import BodyRef
+from shiftboss.executors.execution import Execution
+from shiftboss.executors.function_ref import this_script
+from shiftboss.executors.process_tree import ProcessTree, code_of, has_ended
+from shiftboss.executors.warden import MARK
+from shiftboss.executors.warden_client import WardenClient
+from shiftboss.executors.wire import MAX_READ_BYTES, Hello, MessageBuffer, ToChild, ToNode, framed, from_child
 from shiftboss.interpreter import interpreter
 from shiftboss.logs import get_logger
 
 SOURCES = str(Path(__file__).resolve().parents[2])
-PROGRAM = "import sys; sys.path.append({path!r}); from shiftboss.executors.child import main; main({fd}, {parent})"
+PROGRAM = "import sys; sys.path.append({path!r}); from shiftboss.executors.child_main import main; main({fd}, {parent})"
 REAP_S = 5.0  # from the closing of a child's socket to its end; a core dump takes a while
 
 log = get_logger("shiftboss.executors")
@@ -50,32 +50,32 @@ def require_psutil(why: str) -> Any:
     return psutil
 
 
-class Child:
+class ChildProcess:
     """One process."""
 
-    def __init__(self, lifeline: Lifeline, number: int, clock: Clock) -> None:
-        self.attempt: Attempt | None = None
-        self.entries: set[Entry] = set()  # bodies that it has imported
+    def __init__(self, warden: WardenClient, number: int, clock: Clock) -> None:
+        self.attempt: Execution | None = None
+        self.bodies: set[BodyRef] = set()  # bodies that it has imported
         self.runs = 0
-        self.lapses = 0  # of its lifeline when it was given what it runs
+        self.lapses = 0  # of its warden when it was given what it runs
         self.is_leaving = False  # gets no more work
         self.is_silent = False  # its end of the socket is closed
         self.why: Failed | None = None  # we killed it
         self.until_s = math.inf  # when it is killed: it did not begin, or did not leave, by then
-        self._lifeline = lifeline
+        self._warden = warden
         self._was_told = False  # to end, by a signal
-        self._inbox = Inbox()
+        self._inbox = MessageBuffer()
         self._unsent = bytearray()
         self.socket, theirs = socket.socketpair()
         with theirs:
-            mark = f"{lifeline.mark}.child-{number}."
+            mark = f"{warden.mark}.child-{number}."
             self._process = _spawn(theirs.fileno(), mark=mark)
         self.socket.setblocking(False)
         self.pid = self._process.pid
-        self._family = Family(self.pid, mark, clock)
+        self._tree = ProcessTree(self.pid, mark, clock)
         self._measured: Any = None  # psutil's view of it, once somebody asks
         self.pidfd = _pidfd(self.pid)
-        lifeline.hold(self.pid)
+        warden.hold(self.pid)
         level = logging.getLogger().getEffectiveLevel()
         self.send(
             Hello(
@@ -143,13 +143,13 @@ class Child:
     def terminate(self) -> None:
         """TERM to all of it."""
         self._was_told = True
-        self._family.terminate()
+        self._tree.terminate()
 
     def kill(self) -> None:
         """KILL to all of it."""
         self._was_told = self.is_leaving = True
         if not self.ended():
-            self._family.kill()
+            self._tree.kill()
 
     def leave(self, now_s: float) -> None:
         """It ends by itself when its socket does, with all below it."""
@@ -158,13 +158,13 @@ class Child:
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
 
-    def bury(self) -> int | None:
+    def reap(self) -> int | None:
         """After its end: its return code, where that is known.  Nothing of it is left."""
         code = code_of(self._process)
-        if (self._was_told or code != 0 or self.attempt is not None) and not self._family.end(0.0):
+        if (self._was_told or code != 0 or self.attempt is not None) and not self._tree.end(0.0):
             log.warning("a process that a child has left cannot be ended; it lives on")
         self._process.wait()
-        self._lifeline.release(self.pid)
+        self._warden.release(self.pid)
         self.socket.close()
         if self.pidfd is not None:
             os.close(self.pidfd)

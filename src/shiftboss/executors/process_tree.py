@@ -3,7 +3,7 @@
 Rules of this file
 - The leader of the group is reaped last: while it is a zombie its number is nobody else's, so signalling its group is
   safe.
-- What left the group (setsid, nohup, a shell's job control, two forks) is found by `guard.relatives`, and remembered:
+- What left the group (setsid, nohup, a shell's job control, two forks) is found by `warden.relatives`, and remembered:
   its parents may be gone at the next look.
 - Orphans that fall to this process, as they do to PID 1 of a container, are reaped by it; children of other code are
   never waited for.
@@ -19,7 +19,7 @@ import threading
 import time
 
 from shiftboss.clock import Clock
-from shiftboss.executors.guard import Born, Look, Process, can_see, relatives, row, send
+from shiftboss.executors.warden import Born, Look, Process, can_see, relatives, row, send
 from shiftboss.logs import get_logger
 
 FIRST_WAIT_S = 0.005  # a sleep told to end is gone by then
@@ -31,7 +31,7 @@ log = get_logger("shiftboss.executors")
 _said_blind = threading.Event()
 
 
-class Family:
+class ProcessTree:
     """The processes of one leader, from its start on.  Used by the thread that serves it."""
 
     def __init__(self, leader: int, mark: str, clock: Clock) -> None:
