@@ -157,7 +157,7 @@ def test_a_key_that_everybody_can_read_seals_nothing(tmp_path, caplog):
 
 def test_what_was_recorded_by_the_application_around_us_is_an_act(tmp_path):
     """A1."""
-    from shiftboss.app.who import acting_as
+    from shiftboss.app.actor import acting_as
 
     boss = a_boss(f"sqlite:///{tmp_path / 'boss.db'}")
     boss.sync.start()

@@ -28,7 +28,7 @@ from shiftboss import (
     WrongResult,
     command,
 )
-from shiftboss.app.moving import move
+from shiftboss.app.store_migration import move
 from shiftboss.codec import AesGcmCodec, new_key
 from shiftboss.core.holds import IsEncoded
 from shiftboss.core.opaque import OpaqueBytes

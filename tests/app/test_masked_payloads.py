@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from shiftboss.app.facts import Json
+from shiftboss.app.json_format import Json
 from shiftboss.app.masked import MaskedPayloads
 from shiftboss.core.redact import Redaction, redaction
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from shiftboss import Fatal, Orchestrator
-from shiftboss.app.facts import encoded, facts, rows_kept
+from shiftboss.app.json_format import encoded, jsonable, rows_kept
 from shiftboss.app.views import Views
 from shiftboss.core.value import replace
 
@@ -128,4 +128,4 @@ async def test_rows_that_are_encoded_once_are_encoded_as_ever(boss):
         status = await boss.status()
         twice = [encoded(status), encoded(status)]
 
-    assert twice[0] == twice[1] == msgspec.json.encode(facts(status))
+    assert twice[0] == twice[1] == msgspec.json.encode(jsonable(status))

@@ -38,7 +38,7 @@ def _unanswered() -> StoreUnavailable:
     )
 
 
-class Deadlines:
+class AnswerTimeouts:
     """Rejects what a loop's callers have waited for too long; one timer a loop, however many wait."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -63,16 +63,16 @@ class Deadlines:
         self._timer = self.loop.call_at(self._waiting[0][0], self._sweep) if self._waiting else None
 
 
-_deadlines: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Deadlines] = weakref.WeakKeyDictionary()
-_latest: list[Deadlines] = []  # of the loop that asked last: nearly always the only one
+_deadlines: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AnswerTimeouts] = weakref.WeakKeyDictionary()
+_latest: list[AnswerTimeouts] = []  # of the loop that asked last: nearly always the only one
 
 
-def _deadlines_of(loop: asyncio.AbstractEventLoop) -> Deadlines:
+def _deadlines_of(loop: asyncio.AbstractEventLoop) -> AnswerTimeouts:
     if _latest and _latest[0].loop is loop:
         return _latest[0]
     deadlines = _deadlines.get(loop)
     if deadlines is None:
-        deadlines = _deadlines[loop] = Deadlines(loop)
+        deadlines = _deadlines[loop] = AnswerTimeouts(loop)
     _latest[:] = [deadlines]
     return deadlines
 

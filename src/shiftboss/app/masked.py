@@ -18,7 +18,7 @@ from collections.abc import Iterable
 
 from msgspec import DecodeError
 
-from shiftboss.app.facts import Json
+from shiftboss.app.json_format import Json
 from shiftboss.core.redact import Redaction
 from shiftboss.core.secret_json import Place
 

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 import msgspec
 
 from shiftboss.app import call
+from shiftboss.app.actor import MAX_CHARS, acting, current_actor
 from shiftboss.app.handle import Promise, PromisedRun, RunHandle, TriggerOptions, with_options
 from shiftboss.app.options import CALL, Named, Payload, name_of
-from shiftboss.app.who import MAX_CHARS, acting, who
 from shiftboss.app.within import insert
 from shiftboss.clock import Clock
 from shiftboss.context import storable
@@ -99,7 +99,7 @@ class Operations:
         if options:
             request = with_options(request, options)
         if request.force and not request.by:  # code has no name, unless it forces something
-            request = replace(request, by=who())
+            request = replace(request, by=current_actor())
         return request
 
     def _digests(self, payload: bytes, *, is_keyed: bool) -> tuple[str, ...]:
@@ -151,52 +151,56 @@ class Operations:
     def _put_cancel(self, run_id: int, reason: str | None) -> call.Put:
         engine, known = self._require(), known_run(run_id)
         why: str = self._said("reason", reason, of=f"cancel of run {known}")
-        return lambda answer: engine.put(mutation.cancel(known, by=who(), reason=why, answer=answer))
+        return lambda answer: engine.put(mutation.cancel(known, by=current_actor(), reason=why, answer=answer))
 
     def _put_disable(self, worker: Named, reason: str | None) -> call.Put:
         engine, name = self._require(), name_of(worker)
         why: str = self._said("reason", reason, of=f"disable of worker {name!r}")
-        return lambda answer: engine.put(mutation.disable(name, by=who(), reason=why, answer=answer))
+        return lambda answer: engine.put(mutation.disable(name, by=current_actor(), reason=why, answer=answer))
 
     def _put_enable(self, worker: Named) -> call.Put:
         engine, name = self._require(), name_of(worker)
-        return lambda answer: engine.put(mutation.enable(name, by=who(), answer=answer))
+        return lambda answer: engine.put(mutation.enable(name, by=current_actor(), answer=answer))
 
     def _put_forget(self, worker: Named) -> call.Put:
         engine, name = self._require(), name_of(worker)
         clock = self.clock
-        return lambda answer: engine.put(mutation.forget(name, clock=clock, by=who(), answer=answer))
+        return lambda answer: engine.put(mutation.forget(name, clock=clock, by=current_actor(), answer=answer))
 
     def _put_drain(self, node: str) -> call.Put:
         engine = self._require()
         wanted: str = CALL.read_one("node", node, of="drain")
-        return lambda answer: engine.put(mutation.drain(wanted, by=who(), answer=answer))
+        return lambda answer: engine.put(mutation.drain(wanted, by=current_actor(), answer=answer))
 
     def _put_prefer(self, node: str, worker: Named | None) -> call.Put:
         engine, clock = self._require(), self.clock
         wanted: str = CALL.read_one("node", node, of="prefer")
         name = None if worker is None else name_of(worker)
-        return lambda answer: engine.put(mutation.prefer(wanted, worker=name, clock=clock, by=who(), answer=answer))
+        return lambda answer: engine.put(
+            mutation.prefer(wanted, worker=name, clock=clock, by=current_actor(), answer=answer)
+        )
 
     def _put_replay(self, run_id: int, delay: Duration) -> call.Put:
         engine, known = self._require(), known_run(run_id)
         delay_s: float = CALL.read_one("delay", delay, of=f"replay of run {known}")
-        return lambda answer: engine.put(mutation.replay(known, by=who(), delay_s=delay_s, answer=answer))
+        return lambda answer: engine.put(mutation.replay(known, by=current_actor(), delay_s=delay_s, answer=answer))
 
     def _put_resolve(self, run_id: int, note: str | None) -> call.Put:
         engine, known = self._require(), known_run(run_id)
         said: str = self._said("note", note, of=f"resolve of run {known}")
-        return lambda answer: engine.put(mutation.resolve(known, by=who(), note=said, answer=answer))
+        return lambda answer: engine.put(mutation.resolve(known, by=current_actor(), note=said, answer=answer))
 
     def _put_discard(self, run_id: int, note: str | None) -> call.Put:
         engine, known = self._require(), known_run(run_id)
         said: str = self._said("note", note, of=f"discard of run {known}")
-        return lambda answer: engine.put(mutation.discard(known, by=who(), note=said, answer=answer))
+        return lambda answer: engine.put(mutation.discard(known, by=current_actor(), note=said, answer=answer))
 
     def _put_set_aside(self, rows: Sequence[Unreadable], note: str | None) -> call.Put:
         engine, clock, places = self._require(), self.clock, tuple(row.place for row in rows)
         said: str = self._said("note", note, of="set_aside")
-        return lambda answer: engine.put(mutation.set_aside(places, clock=clock, by=who(), note=said, answer=answer))
+        return lambda answer: engine.put(
+            mutation.set_aside(places, clock=clock, by=current_actor(), note=said, answer=answer)
+        )
 
     def _to_set_aside(self, rows: Collection[Unreadable] | None) -> Iterator[Sequence[Unreadable]]:
         """A few at a time, for each batch is one transaction."""
@@ -209,7 +213,7 @@ class Operations:
         engine = self._require()
         given = CALL.read({"action": action, "about": about, "before": before, "after": after}, of="record")
         facts = {
-            "by": who(),
+            "by": current_actor(),
             "worker": given["about"] or "",
             "before": self._masked(given["before"]),
             "after": self._masked(given["after"]),
@@ -382,7 +386,7 @@ class Operations:
         return await asyncio.to_thread(self._verified, heads)
 
     def _verified(self, heads: Sequence[Head]) -> AuditVerdict:
-        from shiftboss.app.audit_key import keys_of  # for who asks only
+        from shiftboss.app.audit_key import keys_of  # for current_actor asks only
 
         given: tuple[Head, ...] = CALL.read_one("heads", heads, of="verify_audit")
         keys = keys_of(self.store, create=False)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MAINS = ("__main__", "__mp_main__")  # in a child process the latter (executors/function_ref.py)
 
 
-class Site(NamedTuple):
+class CodeLine(NamedTuple):
     """A line of code, and the name under which its module runs."""
 
     file: str
@@ -32,13 +32,13 @@ class Site(NamedTuple):
         return module != self.module and (module in MAINS) != (self.module in MAINS)
 
 
-def caller(depth: int) -> Site | None:
+def caller(depth: int) -> CodeLine | None:
     """Who called the function that calls this, *depth* frames up; None where that is no file."""
     frame = sys._getframe(depth + 1)
     file, module = frame.f_globals.get("__file__"), frame.f_globals.get("__name__")
     if not isinstance(file, str) or not isinstance(module, str) or frame.f_code.co_filename.startswith("<"):
         return None
-    return Site(os.path.realpath(file), frame.f_lineno, module, frame.f_code.co_name == "<module>")
+    return CodeLine(os.path.realpath(file), frame.f_lineno, module, frame.f_code.co_name == "<module>")
 
 
 class Sites:
@@ -47,14 +47,14 @@ class Sites:
     def __init__(self) -> None:
         self._first: dict[tuple[str, int, object], str] = {}
 
-    def is_twin(self, site: Site | None) -> bool:
+    def is_twin(self, site: CodeLine | None) -> bool:
         """Whether the twin of that line has spoken to it before."""
         return site is not None and any(
             (file, line) == (site.file, site.line) and site.is_twin_of(module)
             for (file, line, _), module in self._first.items()
         )
 
-    def is_again(self, site: Site | None, what: object) -> bool:
+    def is_again(self, site: CodeLine | None, what: object) -> bool:
         """Whether the twin of that line has said the same *what* before."""
         if site is None:
             return False
@@ -66,7 +66,7 @@ _made: defaultdict[tuple[str, int], defaultdict[str, list[weakref.ref[Orchestrat
 )
 
 
-def made_before(site: Site | None) -> Orchestrator | None:
+def made_before(site: CodeLine | None) -> Orchestrator | None:
     """What the twin of that line has made."""
     if site is None or not site.is_at_top:
         return None
@@ -79,6 +79,6 @@ def made_before(site: Site | None) -> Orchestrator | None:
     return None
 
 
-def makes(site: Site | None, boss: Orchestrator) -> None:
+def makes(site: CodeLine | None, boss: Orchestrator) -> None:
     if site is not None and site.is_at_top:
         _made[site.file, site.line][site.module].append(weakref.ref(boss))

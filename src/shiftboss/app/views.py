@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from shiftboss.app.rows import Rows
+from shiftboss.app.status_rows import StatusRows
 from shiftboss.app.store_trial import StoreTrial
 from shiftboss.clock import Clock, Looked
 from shiftboss.core import control, schedule
@@ -187,7 +187,7 @@ class Views:
         self._max_dead_letters = max_dead_letters
         self._secrets = secrets
         self._cache = SnapshotCache(Agenda())
-        self._rows = Rows(self._worker)
+        self._rows = StatusRows(self._worker)
         self._explainer: Explainer  # of the last question about workers
         self._judged_at = clock.now()
         self._letters: dict[str, int] = {}

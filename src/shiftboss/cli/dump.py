@@ -1,4 +1,4 @@
-"""Values on stdout, as JSON with stable fields (`app/facts.py`)."""
+"""Values on stdout, as JSON with stable fields (`app/json_format.py`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from shiftboss.app.facts import encoded
+from shiftboss.app.json_format import encoded
 from shiftboss.cli import talk
 
 

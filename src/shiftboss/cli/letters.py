@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import click
 
-from shiftboss.app.letters import Choice
+from shiftboss.app.dead_letters import DeadLetterSelection
 from shiftboss.cli import talk, words
 from shiftboss.cli.command import F
 from shiftboss.cli.exits import Exit, exit_of
@@ -44,12 +44,12 @@ def choice_options(fn: F) -> F:
 
 def choice(
     ids: tuple[str, ...], worker: str | None, error: str | None, since: datetime | None, everything: bool
-) -> Choice:
+) -> DeadLetterSelection:
     """Raises UsageError where nothing, or two things, were asked for."""
     has_filter = worker is not None or error is not None or since is not None
     if sum((bool(ids), has_filter, everything)) != 1:
         raise click.UsageError("which dead letters?  Give their ids, or --worker, --error, --since, or --all.")
-    return Choice(tuple(run_id(text) for text in dict.fromkeys(ids)), worker, error, since, everything)
+    return DeadLetterSelection(tuple(run_id(text) for text in dict.fromkeys(ids)), worker, error, since, everything)
 
 
 def in_words(found: Sequence[DeadLetter]) -> str:

@@ -16,9 +16,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from shiftboss.app.actor import acting_as, current_actor
 from shiftboss.app.orchestrator import DEFAULT_STORE, Orchestrator
 from shiftboss.app.views import Views
-from shiftboss.app.who import acting_as, who
 from shiftboss.cli import talk
 from shiftboss.cli.app_file import App, find_app, likely_app, load_app
 from shiftboss.clock import Clock, SystemClock
@@ -115,7 +115,7 @@ def operating(
     with _saying_of_an_app(store, app):
         boss.sync.open(create=create, wait=wait_s)
     try:
-        with acting_as(who()):  # a person: also what code does without a name, a trigger, is audited (A1)
+        with acting_as(current_actor()):  # a person: also what code does without a name, a trigger, is audited (A1)
             yield boss
     finally:
         boss.sync.close()

@@ -75,7 +75,7 @@ class StoreTrouble(Value, frozen=True):
 class WorkerHealth(Value, frozen=True, omit_defaults=False, gc=True, weakref=True):
     """A worker's status and its reasons, worst first."""
 
-    IS_KEPT: ClassVar = True  # encoded once (app/facts.py)
+    IS_KEPT: ClassVar = True  # encoded once (app/json_format.py)
 
     status: Health  # healthy, degraded, unhealthy, offline, disabled or unknown
     reasons: tuple[HealthReason, ...] = ()  # worst first

@@ -66,12 +66,12 @@ class Snapshot:
         self.running: dict[int, Run] = {}  # every claim of the fleet
         self.running_by: dict[str, dict[int, Run]] = {}
         self.lanes: dict[str, Lane] = {}
-        self.found: dict[int, Run] = {}  # runs read by id for the facts of this cycle, also finished ones
-        self.keyed: dict[tuple[str, str], Run] = {}  # by idempotency key, read for the facts of this cycle
-        self.letters: dict[int, DeadLetter] = {}  # read for the facts of this cycle
+        self.found: dict[int, Run] = {}  # runs read by id for the mutations of this cycle, also finished ones
+        self.keyed: dict[tuple[str, str], Run] = {}  # by idempotency key, read for the mutations of this cycle
+        self.letters: dict[int, DeadLetter] = {}  # read for the mutations of this cycle
         self.clock: ClockMark | None = None
         self.relations: Relations = Relations.of(())
-        self.unreadable: dict[tuple[str, str], Unreadable] = {}  # read for the facts of this cycle
+        self.unreadable: dict[tuple[str, str], Unreadable] = {}  # read for the mutations of this cycle
         self.suspects: set[str] = set()  # workers of which a row could not be read, now or before (see unreadable_of)
         self.dirty: set[str] = set()  # workers in which something changed since the cycle last asked
 

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from shiftboss.app.letters import Choice, DeadGroup, fits, grouped, open_letters
+from shiftboss.app.dead_letters import DeadGroup, DeadLetterSelection, fits, grouped, open_letters
 from shiftboss.app.pages import PageOfRun, listed, listed_event, read_page
 from shiftboss.app.views import Act, Views
 from shiftboss.core.events import AnyEvent
@@ -152,7 +152,7 @@ class Groups(Value, frozen=True, omit_defaults=False):
 
 async def letter_groups(call: Call, params: GroupsAsked) -> Groups:
     """Open dead letters by worker, cause and error type."""
-    wanted = Choice(worker=params.worker, error=params.error, since=params.since)
+    wanted = DeadLetterSelection(worker=params.worker, error=params.error, since=params.since)
     groups = await call.ask(lambda views: grouped(open_letters(views, wanted)))
     return Groups(sum(group.count for group in groups), tuple(groups))
 

@@ -17,8 +17,8 @@ import msgspec
 from msgspec import Meta
 from starlette.responses import StreamingResponse
 
-from shiftboss.app.facts import encoded, facts
-from shiftboss.app.letters import Choice, open_letters
+from shiftboss.app.dead_letters import DeadLetterSelection, open_letters
+from shiftboss.app.json_format import encoded, jsonable
 from shiftboss.app.views import Views
 from shiftboss.core.model import DeadLetter, Run, Status
 from shiftboss.core.policy import Rate
@@ -170,7 +170,7 @@ async def _exported(call: Call, found: Sequence[DeadLetter]) -> AsyncIterator[by
             run: Run | None = (await page_of(call, letter.run)).run
         except UnknownRun:  # retention was faster
             run = None
-        yield harmless(encoded({**facts(letter), "run": run})) + b"\n"
+        yield harmless(encoded({**jsonable(letter), "run": run})) + b"\n"
 
 
 # ── choosing ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -191,7 +191,9 @@ def _letters(views: Views, wanted: LetterChoice) -> list[DeadLetter]:
     """The oldest first."""
     found: list[DeadLetter] = []
     ids = frozenset(wanted.runs)
-    for letter in open_letters(views, Choice(worker=wanted.worker, error=wanted.error, since=wanted.since)):
+    for letter in open_letters(
+        views, DeadLetterSelection(worker=wanted.worker, error=wanted.error, since=wanted.since)
+    ):
         if not ids or letter.run in ids:
             found.append(letter)
         if len(found) > MAX:

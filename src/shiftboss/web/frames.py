@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from shiftboss.app.facts import encoded
+from shiftboss.app.json_format import encoded
 from shiftboss.app.pages import listed_event
 from shiftboss.app.views import NodeStatus, RunningRun, SystemStatus, WorkerStatus
 from shiftboss.core.events import Event

@@ -1,8 +1,8 @@
 """The OpenAPI document, derived from the table and from the types it names.
 
 Rules of this file
-- It describes what is sent, which is `app/facts.py`: every field is there, a priority is its name, stored bytes that
-  are JSON stand as they are, a hold says its gate and its sentence.
+- It describes what is sent, which is `app/json_format.py`: every field is there, a priority is its name, stored bytes
+  that are JSON stand as they are, a hold says its gate and its sentence.
 """
 
 from __future__ import annotations

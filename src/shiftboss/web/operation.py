@@ -18,10 +18,10 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from shiftboss.app.facts import encoded
+from shiftboss.app.actor import acting_as
+from shiftboss.app.json_format import encoded
 from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.app.views import Views
-from shiftboss.app.who import acting_as
 from shiftboss.errors import StoreUnavailable
 from shiftboss.web.access import Access, Gate, Role
 from shiftboss.web.acts import Acts

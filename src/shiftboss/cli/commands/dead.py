@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from shiftboss.app.letters import Choice, DeadGroup, chosen, grouped, open_letters
+from shiftboss.app.dead_letters import DeadGroup, DeadLetterSelection, grouped, open_letters, selected
 from shiftboss.app.pages import redaction_of, without_secrets
 from shiftboss.cli import dump, letters, place, table, talk, times, words
 from shiftboss.cli.command import Group, examples, json_option, store_option, yes_option
@@ -60,7 +60,7 @@ def list_(
 ) -> int:
     """What is open, grouped by worker and error, most first."""
     with place.reading(store, app) as views:
-        wanted = Choice(worker=worker, error=error, since=since)
+        wanted = DeadLetterSelection(worker=worker, error=error, since=since)
         groups = grouped(open_letters(views, wanted))
     total = sum(group.count for group in groups)
     if as_json:
@@ -141,7 +141,7 @@ def replay(
     wanted = letters.choice(ids, worker, error, since, everything)
     with place.operating(store, app) as boss:
         with place.asking(boss) as views:
-            found = chosen(views, wanted)
+            found = selected(views, wanted)
         if dry_run or not found:
             return _only_say(found, "replay", as_json=as_json)
         spacing_s = 0.0 if rate is None else rate.per_s / rate.count
@@ -181,7 +181,7 @@ def resolve(
     wanted = letters.choice(ids, worker, error, since, everything)
     with place.operating(store, app) as boss:
         with place.asking(boss) as views:
-            found = chosen(views, wanted)
+            found = selected(views, wanted)
         if not found:
             return _only_say(found, "resolve", as_json=False)
         if not wanted.ids:
@@ -214,7 +214,7 @@ def discard(
     wanted = letters.choice(ids, worker, error, since, everything)
     with place.operating(store, app) as boss:
         with place.asking(boss) as views:
-            found = chosen(views, wanted)
+            found = selected(views, wanted)
         if not found:
             return _only_say(found, "discard", as_json=False)
         talk.confirm(f"Discard {letters.in_words(found)}?", yes=yes)
@@ -251,7 +251,7 @@ def export(
     """
     from shiftboss.cli import export as exporting
 
-    wanted = Choice(worker=worker, error=error, since=since)
+    wanted = DeadLetterSelection(worker=worker, error=error, since=since)
     asked = [f"{name} {value}" for name, value in wanted._asdict().items() if value] + ["unmasked"] * unmasked
     place.recorded(store, app, "export dead letters", about=worker, after=", ".join(asked))
     with place.reading(store, app) as views:

@@ -8,7 +8,7 @@ from contextlib import closing
 import click
 
 from shiftboss.app.audit_key import hand_over
-from shiftboss.app.moving import Moved, Stage, move
+from shiftboss.app.store_migration import Moved, Stage, move
 from shiftboss.cli import dump, place, table, talk
 from shiftboss.cli.command import Command, examples, json_option, store_option
 from shiftboss.cli.exits import Exit

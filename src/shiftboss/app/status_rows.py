@@ -23,7 +23,7 @@ AT_ONCE = datetime.min.replace(tzinfo=UTC)
 NEVER = datetime.max.replace(tzinfo=UTC)
 
 
-class _Kept(NamedTuple, Generic[R]):
+class _CachedRow(NamedTuple, Generic[R]):
     state: WorkerState
     record: Record | None
     lane: Lane | None
@@ -35,12 +35,12 @@ class _Kept(NamedTuple, Generic[R]):
     row: R
 
 
-class Rows(Generic[R]):
+class StatusRows(Generic[R]):
     """*make* judges a worker and makes its row."""
 
     def __init__(self, make: Callable[[Snapshot, datetime, str, Collection[str]], tuple[WorkerHealth, R]]) -> None:
         self._make = make
-        self._kept: dict[str, _Kept[R]] = {}
+        self._kept: dict[str, _CachedRow[R]] = {}
         self._order: list[str] = []
         self._nodes: frozenset[tuple[str, NodeMode, bool]] = frozenset()
 
@@ -89,15 +89,15 @@ class Rows(Generic[R]):
         name: str,
         live: Collection[str],
         letters: int,
-        before: _Kept[R] | None,
-    ) -> _Kept[R]:
+        before: _CachedRow[R] | None,
+    ) -> _CachedRow[R]:
         health, row = self._make(snapshot, now, name, live)
         if before is not None:  # equal ones are the same one
             health = before.health if before.health == health else health
             row = before.row if before.row == row else row
         state = snapshot.workers[name]
         breaker = state.definition.breaker
-        return _Kept(
+        return _CachedRow(
             state,
             snapshot.records.get(name),
             snapshot.lanes.get(name),

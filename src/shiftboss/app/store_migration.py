@@ -31,7 +31,7 @@ from shiftboss.ports.store import Reader, Session, Store
 PAGE = 500  # of rows without payloads
 RUNS = 50  # with their payloads, results and lines: 50 MiB where each has as large a payload as is allowed by default
 SHOWN = 5  # rows that cannot be read, of many
-PARTS = (
+KINDS = (
     "workers",
     "records",
     "breakers",
@@ -50,7 +50,7 @@ PARTS = (
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode  # bytes as bytes; the digest is of every field
 
 
-class Part(msgspec.Struct, frozen=True):
+class Copied(msgspec.Struct, frozen=True):
     """One kind of thing: how many there are, and the SHA-256 of all of them in order."""
 
     count: int
@@ -72,7 +72,7 @@ class Moved(msgspec.Struct, frozen=True):
 
     source: str
     target: str
-    parts: Mapping[str, Part]
+    parts: Mapping[str, Copied]
 
 
 def move(source: Store, target: Store, *, on_progress: Progress = lambda stage, runs: None) -> Moved:
@@ -98,7 +98,7 @@ def move(source: Store, target: Store, *, on_progress: Progress = lambda stage, 
                 on_progress(Stage.COMPARED, found.runs)
     got = found.parts()
     wrong = [
-        f"{part}: {expected[part].count} became {got[part].count}" for part in PARTS if expected[part] != got[part]
+        f"{part}: {expected[part].count} became {got[part].count}" for part in KINDS if expected[part] != got[part]
     ]
     if wrong:
         raise StoreDamaged(
@@ -108,7 +108,7 @@ def move(source: Store, target: Store, *, on_progress: Progress = lambda stage, 
     return Moved(source.url, target.url, expected)
 
 
-def _copied(source: Store, target: Store, there: Session, here: Session, on_progress: Progress) -> dict[str, Part]:
+def _copied(source: Store, target: Store, there: Session, here: Session, on_progress: Progress) -> dict[str, Copied]:
     """All of it, in one transaction; what was read on the way."""
     with there.begin() as old:
         everything = old.changes()
@@ -240,11 +240,11 @@ class Tally:
     """Counts and digests of what passes by."""
 
     def __init__(self) -> None:
-        self._counts = dict.fromkeys(PARTS, 0)
-        self._digests = {part: hashlib.sha256() for part in PARTS}
+        self._counts = dict.fromkeys(KINDS, 0)
+        self._digests = {part: hashlib.sha256() for part in KINDS}
 
     def add(self, change: Change) -> None:
-        for part in PARTS:
+        for part in KINDS:
             for value in getattr(change, part) or ():
                 self._counts[part] += 1
                 self._digests[part].update(_encode(value))
@@ -253,5 +253,5 @@ class Tally:
     def runs(self) -> int:
         return self._counts["runs"]
 
-    def parts(self) -> dict[str, Part]:
-        return {part: Part(self._counts[part], self._digests[part].hexdigest()) for part in PARTS}
+    def parts(self) -> dict[str, Copied]:
+        return {part: Copied(self._counts[part], self._digests[part].hexdigest()) for part in KINDS}

@@ -30,7 +30,7 @@ def acting_as(name: str) -> Iterator[None]:
         acting.reset(token)
 
 
-def who() -> str:
+def current_actor() -> str:
     """Whoever acts here."""
     variables = (os.environ.get(name) for name in ("SHIFTBOSS_USER", "USER", "LOGNAME"))
     return acting.get() or storable(next(filter(None, variables), "library"), MAX_CHARS)

@@ -12,7 +12,7 @@ import pytest
 
 from postgres_server import Cluster, a_place
 from shiftboss import Context, Orchestrator
-from shiftboss.app.moving import Stage, move
+from shiftboss.app.store_migration import Stage, move
 from shiftboss.app.within import insert
 from shiftboss.clock import SystemClock
 from shiftboss.core.control import Request

@@ -20,7 +20,7 @@ from shiftboss.ports.faces import LetterFilter
 PAGE = 1000
 
 
-class Choice(NamedTuple):
+class DeadLetterSelection(NamedTuple):
     """Which dead letters were asked for."""
 
     ids: tuple[int, ...] = ()
@@ -46,7 +46,7 @@ class DeadGroup(Value, frozen=True, omit_defaults=False):
     newest_run: int
 
 
-def chosen(views: Views, wanted: Choice) -> list[DeadLetter]:
+def selected(views: Views, wanted: DeadLetterSelection) -> list[DeadLetter]:
     """The oldest first.  Raises UnknownRun, NotAllowed for an id that is no dead letter."""
     if not wanted.ids:
         return list(open_letters(views, wanted))[::-1]
@@ -61,7 +61,7 @@ def chosen(views: Views, wanted: Choice) -> list[DeadLetter]:
     return [found[each] for each in wanted.ids]
 
 
-def open_letters(views: Views, wanted: Choice = Choice()) -> Iterator[DeadLetter]:  # noqa: B008  # immutable
+def open_letters(views: Views, wanted: DeadLetterSelection = DeadLetterSelection()) -> Iterator[DeadLetter]:  # noqa: B008  # immutable
     """The newest first, page upon page."""
     asked = LetterFilter(worker=wanted.worker, since=wanted.since, limit=PAGE)
     while page := views.letters(asked):

@@ -30,7 +30,7 @@ class Json(bytes):
     """JSON, known to be some: a megabyte is not decoded to find out."""
 
 
-def facts(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
     """*value* as what a JSON encoder takes."""
     return _facts(value, keeps=False)
 
