@@ -54,7 +54,7 @@ from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition, Mode, Upstream
 from shiftboss.ports.store import Transaction
 from shiftboss.stores.urls import open_store
-from shiftboss.web.server import Address, Server
+from shiftboss.web.server import ListenAddress, Server
 from shiftboss.web.table import OPERATIONS, PREFIX
 
 FEW_RUNS = 10_000
@@ -226,7 +226,7 @@ class Served:
     def __init__(self, url: str) -> None:
         self.boss = Orchestrator(url)
         self.boss.sync.open()
-        self._server = Server(self.boss, Address("127.0.0.1", 0))
+        self._server = Server(self.boss, ListenAddress("127.0.0.1", 0))
         assert self._server.token_file is not None
         self._headers = {"authorization": f"Bearer {self._server.token_file.read_text().strip()}"}
         self._server.start()

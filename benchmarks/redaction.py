@@ -28,7 +28,7 @@ from typing import NoReturn
 
 from shiftboss import Context, Orchestrator
 from shiftboss.core.redact import Redaction, redaction
-from shiftboss.web.server import Address, Server
+from shiftboss.web.server import ListenAddress, Server
 from shiftboss.web.table import PREFIX
 
 SIZE = 1 << 20
@@ -118,7 +118,7 @@ async def lateness_ms(payloads: list[dict[str, object]], *, seconds: float, read
             handles = [await boss.trigger("keep", {"payload": each}) for each in payloads]
             for handle in handles:
                 await handle.wait(timeout=30)
-            server = Server(boss, Address("127.0.0.1", 0))
+            server = Server(boss, ListenAddress("127.0.0.1", 0))
             server.start()
             paths = [f"{PREFIX}/runs/{handle.id}" for handle in handles]
             assert server.token_file is not None

@@ -536,7 +536,7 @@ async def test_ten_thousand_at_once_are_all_picked_up(boss, cluster, place):
 
 async def test_large_payloads_are_picked_up_a_few_at_a_time(place, told, cluster, monkeypatch):
     taken: list[int] = []
-    real = cycle.arrived
+    real = cycle.pick_up
 
     def counted(request, refusal=None):
         taken.append(len(request.payload))

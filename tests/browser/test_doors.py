@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from shiftboss.web.server import Address, Server
+from shiftboss.web.server import ListenAddress, Server
 
 from .axe import findings
 from .conftest import read
@@ -79,7 +79,7 @@ def test_over_plain_http_away_from_loopback_one_logs_in_acts_and_logs_out(watche
     """No browser says Sec-Fetch-Site there: the address is none that it trusts."""
     monkeypatch.setenv("SHIFTBOSS_AUTH_TOKEN", TOKEN)
     watched.forgiven.append("Cross-Origin-Opener-Policy header has been ignored")  # Chromium says so of plain http
-    server = Server(shop.boss, Address(address_of_this_machine(), 0))
+    server = Server(shop.boss, ListenAddress(address_of_this_machine(), 0))
     server.start()
     sent = []
     try:

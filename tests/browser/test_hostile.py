@@ -15,7 +15,7 @@ from playwright.sync_api import expect
 
 from shiftboss.core.printable import UNSEEN
 from shiftboss.ports.faces import HistoryFilter, LetterFilter
-from shiftboss.web.guard import CSP
+from shiftboss.web.security_middleware import CSP
 
 from .axe import findings
 from .conftest import PHONE, Watched

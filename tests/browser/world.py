@@ -10,10 +10,10 @@ from pathlib import Path
 
 from shiftboss import Breaker, Context, Fatal, Idle, Orchestrator
 from shiftboss.core.policy import RetryPolicy
-from shiftboss.web.server import Address, Server
+from shiftboss.web.server import ListenAddress, Server
 
 PATIENCE_S = 30.0
-ANY_PORT = Address("127.0.0.1", 0)
+ANY_PORT = ListenAddress("127.0.0.1", 0)
 
 
 class SmtpDown(Exception):
@@ -29,7 +29,7 @@ class World:
     around: str = "fetch-orders"  # around whom the graph is
     store: str = ""
     server: Server | None = None
-    address: Address = ANY_PORT
+    address: ListenAddress = ANY_PORT
 
     @property
     def url(self) -> str:

@@ -14,7 +14,7 @@ import pytest
 from shiftboss import Context, Fatal, Orchestrator
 from shiftboss.web.access import Mounted
 from shiftboss.web.application import Application
-from shiftboss.web.server import Address, Server
+from shiftboss.web.server import ListenAddress, Server
 
 PATIENCE_S = 30.0  # for a busy machine; nothing waits that long when all is well
 SAME_ORIGIN = {"sec-fetch-site": "same-origin"}
@@ -68,7 +68,7 @@ def file_shop(tmp_path) -> Orchestrator:
     return a_shop(f"sqlite:///{tmp_path / 'shop.db'}")
 
 
-def open_gate() -> Mounted:
+def open_authenticator() -> Mounted:
     """Whoever comes is an administrator."""
 
     async def authorize(request):
@@ -77,7 +77,7 @@ def open_gate() -> Mounted:
     return Mounted(authorize)
 
 
-class Served(Address):
+class Served(ListenAddress):
     """An address, and the token that opens it."""
 
     token = ""
@@ -105,8 +105,8 @@ class Api:
 async def started(boss: Orchestrator, authorize=None, **headers: str) -> AsyncIterator[Api]:
     """*boss* running, and a client of its API; everybody is its administrator unless *authorize* says otherwise."""
     async with boss:
-        gate = open_gate() if authorize is None else Mounted(authorize)
-        api = Api(Application(boss, gate), **headers)
+        authenticator = open_authenticator() if authorize is None else Mounted(authorize)
+        api = Api(Application(boss, authenticator), **headers)
         async with api.http:
             yield api
 
@@ -116,7 +116,7 @@ def serving(boss: Orchestrator, **options):
     """*boss* started, and behind a real server; its address."""
     boss.sync.start()
     try:
-        server = Server(boss, Address("127.0.0.1", options.pop("port", 0)))
+        server = Server(boss, ListenAddress("127.0.0.1", options.pop("port", 0)))
         server.start()
         try:
             address = Served(*server.address)
@@ -135,7 +135,7 @@ class Sse:
 
     def __init__(
         self,
-        address: Address,
+        address: ListenAddress,
         topics: str = "status,event",
         *,
         last: int | None = None,

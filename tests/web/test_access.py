@@ -11,18 +11,18 @@ import pytest
 
 from shiftboss import ConfigurationError, Orchestrator
 from shiftboss.testing.clock import VirtualClock
-from shiftboss.web import gates
+from shiftboss.web import authenticators
 from shiftboss.web.access import Mounted, Role, granted
 from shiftboss.web.application import Application, application
 from shiftboss.web.ended_sessions import EndedSessions
+from shiftboss.web.log_throttle import LogThrottle
 from shiftboss.web.login_codes import LoginCodes
-from shiftboss.web.seldom import Seldom
-from shiftboss.web.server import Address, Server, address_of
+from shiftboss.web.server import ListenAddress, Server, address_of
 from shiftboss.web.session import Sessions
 from shiftboss.web.table import EVERYBODY, OPERATIONS, PREFIX
 from shiftboss.web.tokens import WithTokens, given_token
 
-from .conftest import BASE, SAME_ORIGIN, a_shop, open_gate, started
+from .conftest import BASE, SAME_ORIGIN, a_shop, open_authenticator, started
 
 TOKEN = "a-secret-of-enough-length"
 ALL = [(operation.method, PREFIX + operation.path) for operation in OPERATIONS]
@@ -111,14 +111,14 @@ def test_a_role_that_is_none_is_refused_with_the_nearest():
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "example.org"])  # noqa: S104  # refused
 def test_an_address_that_others_reach_is_refused_without_a_token(host):
     with pytest.raises(ConfigurationError, match="SHIFTBOSS_AUTH_TOKEN"):
-        Server(Orchestrator("memory:"), Address(host, 0))
+        Server(Orchestrator("memory:"), ListenAddress(host, 0))
 
 
 def test_a_token_comes_from_the_environment_or_a_file(monkeypatch, tmp_path):
     boss = Orchestrator("memory:")
 
     def own():
-        return gates.alone("0.0.0.0", boss, gates.DEFAULT).gate.own  # noqa: S104  # with a token
+        return authenticators.alone("0.0.0.0", boss, authenticators.DEFAULT).authenticator.own  # noqa: S104  # with a token
 
     monkeypatch.setenv("SHIFTBOSS_AUTH_TOKEN", TOKEN)
     assert own() == given_token(TOKEN)
@@ -160,7 +160,7 @@ def test_what_is_no_address_is_refused(text):
 
 
 def test_a_port_that_is_taken_is_refused_at_once():
-    first = Server(Orchestrator("memory:"), Address("127.0.0.1", 0))
+    first = Server(Orchestrator("memory:"), ListenAddress("127.0.0.1", 0))
     try:
         with pytest.raises(ConfigurationError, match="cannot be listened on"):
             Server(Orchestrator("memory:"), first.address)
@@ -173,7 +173,9 @@ def test_a_port_that_is_taken_is_refused_at_once():
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:8420", "localhost:1", "LOCALHOST", "[::1]:8420"])
 async def test_this_machine_is_called_by_its_names(boss, host):
-    async with a_client(Application(boss, gates.alone("127.0.0.1", boss, gates.DEFAULT).gate)) as client:
+    async with a_client(
+        Application(boss, authenticators.alone("127.0.0.1", boss, authenticators.DEFAULT).authenticator)
+    ) as client:
         assert (await client.get("/livez", headers={"host": host})).status_code == 200
 
 
@@ -181,7 +183,9 @@ async def test_this_machine_is_called_by_its_names(boss, host):
     "host", ["evil.example", "evil.example:8420", "127.0.0.1.evil.example", "127.0.0.1@evil", "", "localhost.", "::1"]
 )
 async def test_a_name_that_was_rebound_to_us_is_refused_before_anything_else(boss, host):
-    async with a_client(Application(boss, gates.alone("127.0.0.1", boss, gates.DEFAULT).gate)) as client:
+    async with a_client(
+        Application(boss, authenticators.alone("127.0.0.1", boss, authenticators.DEFAULT).authenticator)
+    ) as client:
         for method, path in (("GET", "/livez"), ("POST", f"{PREFIX}/workers/pick/disable")):
             assert (await client.request(method, path, headers={"host": host})).status_code == 421
 
@@ -191,7 +195,7 @@ async def test_a_name_that_was_rebound_to_us_is_refused_before_anything_else(bos
 
 @pytest.fixture
 async def client(boss):
-    async with a_client(Application(boss, a_gate(boss.clock))) as client:
+    async with a_client(Application(boss, an_authenticator(boss.clock))) as client:
         yield client
 
 
@@ -219,27 +223,27 @@ async def test_a_browser_exchanges_the_token_for_a_cookie_that_no_script_reads(c
     assert "samesite=strict" in cookie
 
 
-def a_gate(clock) -> WithTokens:
+def an_authenticator(clock) -> WithTokens:
     """With the token of the environment, on a clock of the test's."""
     return WithTokens(
         Sessions(lambda: TOKEN, clock, EndedSessions(clock)), LoginCodes(clock), own=lambda: given_token(TOKEN)
     )
 
 
-def is_valid(gate: WithTokens, name: str, cookie: str) -> bool:
-    return gate.sessions.read(name, cookie, gate._named) is not None
+def is_valid(authenticator: WithTokens, name: str, cookie: str) -> bool:
+    return authenticator.sessions.read(name, cookie, authenticator._named) is not None
 
 
 async def test_a_session_ends_and_cannot_be_forged(boss):
     clock = VirtualClock("2026-03-01")
-    gate = a_gate(clock)
-    async with a_client(Application(boss, gate)) as client:
+    authenticator = an_authenticator(clock)
+    async with a_client(Application(boss, authenticator)) as client:
         await client.post(f"{PREFIX}/session", json={"token": TOKEN}, headers=SAME_ORIGIN)
         (name, cookie), *_ = client.cookies.items()
         token, until, rest = cookie.split(".", 2)
         unsigned = cookie.rpartition(".")[0]
 
-        assert is_valid(gate, name, cookie)
+        assert is_valid(authenticator, name, cookie)
         for forged in (
             f"{token}.{int(until) + 1}.{rest}",
             f"{unsigned}.",
@@ -248,10 +252,10 @@ async def test_a_session_ends_and_cannot_be_forged(boss):
             "a.b.c",
             "٣.x.y.z.a.b",
         ):
-            assert not is_valid(gate, name, forged)
-        assert not is_valid(gate, f"{name}0", cookie)  # that of the server beside us
+            assert not is_valid(authenticator, name, forged)
+        assert not is_valid(authenticator, f"{name}0", cookie)  # that of the server beside us
         clock.advance(13 * 3600)
-        assert not is_valid(gate, name, cookie)
+        assert not is_valid(authenticator, name, cookie)
         assert name.startswith("shiftboss_session_")
 
 
@@ -259,34 +263,34 @@ async def test_a_session_ends_and_cannot_be_forged(boss):
 async def test_a_session_lasts_as_long_when_the_clock_is_set(boss, seconds):
     """O4"""
     clock = VirtualClock("2026-03-01")
-    gate = a_gate(clock)
-    async with a_client(Application(boss, gate)) as client:
+    authenticator = an_authenticator(clock)
+    async with a_client(Application(boss, authenticator)) as client:
         await client.post(f"{PREFIX}/session", json={"token": TOKEN}, headers=SAME_ORIGIN)
         (name, cookie), *_ = client.cookies.items()
     clock.step_wall(seconds)
     clock.advance(11 * 3600)
-    held = is_valid(gate, name, cookie)
+    held = is_valid(authenticator, name, cookie)
     clock.advance(3600)
 
-    assert (held, is_valid(gate, name, cookie)) == (True, False)
+    assert (held, is_valid(authenticator, name, cookie)) == (True, False)
 
 
 async def test_over_a_reboot_a_session_ends_by_the_wall_clock(boss):
     """O4"""
     clock = VirtualClock("2026-03-01")
-    async with a_client(Application(boss, a_gate(clock))) as client:
+    async with a_client(Application(boss, an_authenticator(clock))) as client:
         await client.post(f"{PREFIX}/session", json={"token": TOKEN}, headers=SAME_ORIGIN)
         (name, cookie), *_ = client.cookies.items()
     rebooted = VirtualClock("2026-03-01T11:59:59", boot="another")
-    gate = a_gate(rebooted)
-    held = is_valid(gate, name, cookie)
+    authenticator = an_authenticator(rebooted)
+    held = is_valid(authenticator, name, cookie)
     rebooted.advance(1)
 
-    assert (held, is_valid(gate, name, cookie)) == (True, False)
+    assert (held, is_valid(authenticator, name, cookie)) == (True, False)
 
 
 async def test_wrong_tokens_lock_nobody_out_however_many_and_from_wherever(boss):
-    app = Application(boss, a_gate(boss.clock))
+    app = Application(boss, an_authenticator(boss.clock))
     transports = [httpx.ASGITransport(app, client=(f"192.0.2.{number}", 5)) for number in range(3)]
     codes = set()
     for transport in transports:
@@ -309,8 +313,8 @@ def refusals(caplog) -> list[str]:
 
 async def test_the_first_refusal_is_said_and_the_next_within_a_minute_are_counted(boss, caplog):
     clock = VirtualClock("2026-03-01")
-    app = Application(boss, a_gate(clock))
-    app._refusals._seldom._clock = clock
+    app = Application(boss, an_authenticator(clock))
+    app._refusals._throttle._clock = clock
     async with a_client(app) as client:
         for _ in range(3):
             await client.get(f"{PREFIX}/status", headers={"authorization": "Bearer guess"})
@@ -346,7 +350,7 @@ async def test_no_request_writes_a_line_of_its_own(boss, caplog):
 
 
 def test_many_addresses_get_a_bounded_number_of_lines_and_room():
-    said = Seldom(VirtualClock("2026-03-01"))
+    said = LogThrottle(VirtualClock("2026-03-01"))
 
     lines = sum(said.counted((f"address {number}", "wrong-host")) is not None for number in range(3000))
 
@@ -421,7 +425,7 @@ async def test_what_changes_something_comes_from_this_site(boss, method, site, o
     ],
 )
 async def test_an_origin_is_the_host_and_its_port(boss, host, origin, passes):
-    async with a_client(Application(boss, a_gate(boss.clock))) as client:
+    async with a_client(Application(boss, an_authenticator(boss.clock))) as client:
         found = await client.post(f"{PREFIX}/session", json={"token": TOKEN}, headers={"host": host, "origin": origin})
 
     assert found.status_code == (204 if passes else 403)
@@ -438,7 +442,9 @@ async def test_two_words_about_the_site_are_none(boss):
 
 @pytest.mark.parametrize("origin", ["http://evil.example:8420", "http://evil.example"])
 async def test_an_origin_that_matches_a_host_that_is_not_ours_is_refused_all_the_same(boss, origin):
-    async with a_client(Application(boss, gates.alone("127.0.0.1", boss, gates.DEFAULT).gate)) as client:
+    async with a_client(
+        Application(boss, authenticators.alone("127.0.0.1", boss, authenticators.DEFAULT).authenticator)
+    ) as client:
         headers = {"host": origin.removeprefix("http://"), "origin": origin}
         assert (await client.post(f"{PREFIX}/workers/pick/disable", headers=headers)).status_code == 421
 
@@ -503,7 +509,7 @@ async def test_durability_of_the_process_is_said_in_healthz_status_doctor_and_lo
         words = [sys.executable, "-m", "shiftboss", command, "--store", url]
         return (await asyncio.to_thread(subprocess.run, words, capture_output=True, text=True, check=False)).stdout
 
-    async with boss, a_client(Application(boss, open_gate())) as client:
+    async with boss, a_client(Application(boss, open_authenticator())) as client:
         health = (await client.get("/healthz")).json()
         told = [await shiftboss(command) for command in ("status", "health", "doctor")]
         status = await boss.status()
@@ -516,7 +522,7 @@ async def test_durability_of_the_process_is_said_in_healthz_status_doctor_and_lo
 
 async def test_readyz_is_503_before_the_start_and_after_the_stop():
     boss = a_shop("memory:")
-    async with a_client(Application(boss, open_gate())) as client:
+    async with a_client(Application(boss, open_authenticator())) as client:
         before = (await client.get("/readyz")).status_code
         async with boss:
             during = (await client.get("/readyz")).status_code
@@ -532,7 +538,7 @@ async def test_readyz_is_503_before_the_start_and_after_the_stop():
 async def test_healthz_is_503_when_a_high_worker_is_unwell():
     boss = Orchestrator("memory:")
     boss.worker(priority="high", expect_success_within="1ms", every="1h", start="next")(lambda_named())
-    async with boss, a_client(Application(boss, open_gate())) as client:
+    async with boss, a_client(Application(boss, open_authenticator())) as client:
         found = await client.get("/healthz")
 
     assert found.status_code == 503
@@ -548,7 +554,7 @@ async def test_a_node_that_ends_on_purpose_is_draining_and_not_unhealthy():
         began.set()
         await go_on.wait()
 
-    async with a_client(Application(boss, open_gate())) as client:
+    async with a_client(Application(boss, open_authenticator())) as client:
         await boss.start()
         await lasts.trigger()
         await began.wait()

@@ -1,4 +1,4 @@
-"""A1: what is done over HTTP and at the door stands in the audit, by the name that the gate knows."""
+"""A1: what is done over HTTP and at the door stands in the audit, by the name that the authenticator knows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from shiftboss.ports.faces import AuditFilter
 from shiftboss.testing.clock import VirtualClock
-from shiftboss.web.acts import EVERY_S, MANY, Refused
+from shiftboss.web.door_audit import EVERY_S, MANY, RefusalCounter
 from shiftboss.web.problems import Problem
 
 from .conftest import SAME_ORIGIN, serving, started
@@ -148,7 +148,7 @@ class Noted:
     def __init__(self) -> None:
         self.clock = VirtualClock("2026-03-01")
         self.rows: list[tuple[str, str]] = []
-        self.counts = Refused(self.clock, lambda action, *, by, after: self.rows.append((by, after)))
+        self.counts = RefusalCounter(self.clock, lambda action, *, by, after: self.rows.append((by, after)))
 
     def refuse(self, kind: str = "wrong-token", *, by: str = "", address: str = "192.0.2.1", times: int = 1) -> None:
         problem = Problem(401, kind, "…", by=by)

@@ -121,9 +121,9 @@ async def test_an_authorize_that_always_fails_does_not_fill_the_log(boss, caplog
 
 async def test_the_lines_that_were_left_out_are_counted(boss, caplog):
     clock = VirtualClock("2026-03-01")
-    gate = Mounted(raising(ValueError("x")))
-    gate._host._seldom._clock = clock
-    transport = httpx.ASGITransport(Application(boss, gate))
+    authenticator = Mounted(raising(ValueError("x")))
+    authenticator._host._throttle._clock = clock
+    transport = httpx.ASGITransport(Application(boss, authenticator))
     async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
         for _ in range(3):
             await client.get(STATUS)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from shiftboss.web.application import Application
 from shiftboss.web.table import OPERATIONS, PREFIX
 
-from .conftest import BASE, SAME_ORIGIN, a_shop, open_gate
+from .conftest import BASE, SAME_ORIGIN, a_shop, open_authenticator
 
 FUZZED = [operation for operation in OPERATIONS if operation.id != "events"]  # a stream: its parameters below
 HOSTILE = (
@@ -45,7 +45,7 @@ class Fuzzed:
         self.loop = asyncio.new_event_loop()
         self.boss = a_shop(url, durability="process")
         self.loop.run_until_complete(self.boss.start())
-        transport = httpx.ASGITransport(Application(self.boss, open_gate()))
+        transport = httpx.ASGITransport(Application(self.boss, open_authenticator()))
         self.http = httpx.AsyncClient(transport=transport, base_url=BASE, headers=SAME_ORIGIN)
 
     def send(self, method: str, path: str, **kwargs) -> httpx.Response:

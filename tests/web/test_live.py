@@ -18,7 +18,7 @@ from shiftboss.clock import SystemClock
 from shiftboss.core.model import Status
 from shiftboss.stores.postgres import connection, link
 from shiftboss.stores.sqlite.session import SqliteSession
-from shiftboss.web import changes, frames, hub, reader, stream
+from shiftboss.web import changes, frames, hub, live_poller, stream
 from shiftboss.web.changes import RunChanges
 from shiftboss.web.hub import Stream, Wanted
 
@@ -70,13 +70,13 @@ def test_the_hello_comes_when_it_is_known_what_was_there_before(shop, monkeypatc
     """Else what happens right after it could be taken for old, on a slow store."""
     was_greeted, is_known = threading.Event(), threading.Event()
 
-    class Slow(reader.RunChanges):
+    class Slow(live_poller.RunChanges):
         def __init__(self, views: Views) -> None:
             was_greeted.wait(1)  # in vain, unless the hello comes too early
             super().__init__(views)
             is_known.set()
 
-    monkeypatch.setattr(reader, "RunChanges", Slow)
+    monkeypatch.setattr(live_poller, "RunChanges", Slow)
     with serving(shop) as address, Sse(address, "run") as sse:
         sse.until("hello")
         was_known = is_known.is_set()
@@ -176,7 +176,7 @@ def test_the_stream_survives_a_restart_of_the_server(tmp_path):
 
 @pytest.mark.parametrize("last", [0, 10**9])
 def test_who_missed_too_much_is_told_to_read_anew(file_shop, monkeypatch, last):
-    monkeypatch.setattr(reader, "MAX_RING", 2)
+    monkeypatch.setattr(live_poller, "MAX_RING", 2)
     with serving(file_shop) as address, Sse(address, "event", last=last) as sse:
         hello = sse.until("hello")
         resync = sse.until("resync")
@@ -233,7 +233,7 @@ def reads_of(boss: Orchestrator, monkeypatch, count: int) -> int:
         return read(session)
 
     monkeypatch.setattr(SqliteSession, "read", counted)
-    monkeypatch.setattr(reader, "TURN_S", 3600.0)  # nothing by time alone
+    monkeypatch.setattr(live_poller, "TURN_S", 3600.0)  # nothing by time alone
     with serving(boss) as address:
         streams = [Sse(address, "status,event,run")]
         streams[0].until("status")
@@ -266,7 +266,7 @@ def test_when_the_server_of_the_store_falls_silent_the_page_is_stale_until_it_sp
     for name in ("CALL_S", "CONNECT_S"):
         monkeypatch.setattr(link, name, 0.5)
     monkeypatch.setattr(connection, "CALL_S", 0.5)
-    monkeypatch.setattr(reader, "TURN_S", 0.2)  # it looks although no bell rings any more
+    monkeypatch.setattr(live_poller, "TURN_S", 0.2)  # it looks although no bell rings any more
     with Proxy(place.url + "&connect_timeout=2") as proxy:
         boss = a_shop(proxy.url)
         with serving(boss) as address, Sse(address) as sse:
@@ -283,7 +283,7 @@ def test_when_the_server_of_the_store_falls_silent_the_page_is_stale_until_it_sp
 
 
 def test_a_file_that_cannot_be_read_makes_the_page_stale_until_it_can(tmp_path, monkeypatch):
-    monkeypatch.setattr(reader, "TURN_S", 0.2)
+    monkeypatch.setattr(live_poller, "TURN_S", 0.2)
     boss = a_shop(f"sqlite:///{tmp_path / 'shop.db'}")
     with serving(boss) as address, Sse(address) as sse:
         sse.until("status")

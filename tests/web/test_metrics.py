@@ -14,7 +14,7 @@ from shiftboss.ports.faces import HistoryFilter, LetterFilter
 from shiftboss.web import metrics
 from shiftboss.web.application import Application
 
-from .conftest import BASE, PATIENCE_S, a_shop, open_gate, started
+from .conftest import BASE, PATIENCE_S, a_shop, open_authenticator, started
 
 NAMES = {
     "shiftboss_runs", "shiftboss_attempts", "shiftboss_run_duration_seconds", "shiftboss_start_delay_seconds",
@@ -36,7 +36,7 @@ def values(text: str) -> dict[tuple, float]:
 
 
 async def test_the_promised_names_are_there_with_true_values(shop):
-    app = Application(shop, open_gate())
+    app = Application(shop, open_authenticator())
     async with shop, httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE) as http:
         for to in ("ada", "ada", "broken"):
             await (await shop.trigger("send", {"to": to})).wait(timeout=30)
@@ -75,7 +75,7 @@ async def test_every_count_is_a_count_of_rows(shop):
         began.set()
         await asyncio.Event().wait()
 
-    app = Application(shop, open_gate())
+    app = Application(shop, open_authenticator())
     async with shop, httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE) as http:
         for good in (1, 2, 3, 4):  # the last is dead
             await (await moody.trigger(good)).wait(timeout=PATIENCE_S)
@@ -131,7 +131,7 @@ async def test_what_the_store_does_not_take_is_counted(monkeypatch):
     def away():
         raise StoreUnavailable("the disk is away")
 
-    app = Application(boss, open_gate())
+    app = Application(boss, open_authenticator())
     async with boss, httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE) as http:
         with monkeypatch.context() as patch:
             patch.setattr(boss._engine._session, "begin", away)

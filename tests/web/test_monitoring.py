@@ -17,7 +17,7 @@ from shiftboss.core.health import Health
 from shiftboss.core.model import BreakerMode, Cause, Status
 from shiftboss.web.application import Application
 
-from .conftest import BASE, PATIENCE_S, a_shop, open_gate
+from .conftest import BASE, PATIENCE_S, a_shop, open_authenticator
 
 HERE = Path(__file__).parents[2] / "examples" / "monitoring"
 FROM_PROMETHEUS = {"instance", "job"}  # labels that every scraped series has
@@ -48,7 +48,7 @@ def panels() -> list[dict]:
 
 async def scraped() -> str:
     boss = a_shop("memory:")
-    app = Application(boss, open_gate())
+    app = Application(boss, open_authenticator())
     async with boss, httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE) as http:
         for to in ("ada", "broken"):
             await (await boss.trigger("send", {"to": to})).wait(timeout=PATIENCE_S)

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
-from shiftboss.web.server import Address
+from shiftboss.web.server import ListenAddress
 
 from .conftest import BASE, SAME_ORIGIN, Sse, a_shop
 
@@ -218,7 +218,7 @@ def test_an_open_stream_does_not_keep_the_hosts_server_from_ending(tmp_path, mon
     thread.start()
     started.wait(30)
     port = server.servers[0].sockets[0].getsockname()[1]
-    with Sse(Address("127.0.0.1", port), path="/jobs/api/v1/events") as sse:
+    with Sse(ListenAddress("127.0.0.1", port), path="/jobs/api/v1/events") as sse:
         sse.until("status")
         server.should_exit = True
         thread.join(30)
@@ -232,7 +232,7 @@ def test_who_takes_no_answer_is_cut_off_under_a_hosts_server_too(tmp_path, monke
     from shiftboss.web import site, stream
 
     (tmp_path / "index.html").write_bytes(b"x" * (8 << 20))
-    monkeypatch.setattr(site.Site.__init__, "__defaults__", (tmp_path,))
+    monkeypatch.setattr(site.DashboardFiles.__init__, "__defaults__", (tmp_path,))
     monkeypatch.setattr(stream, "SEND_WITHIN_S", 0.2)
     app = Starlette(routes=[Mount("/jobs", a_shop("memory:").asgi(lambda request: "viewer"))])
     ended = threading.Event()

@@ -19,13 +19,13 @@ from shiftboss.cli.root import root
 from shiftboss.core.redact import redaction
 from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.parameters import plain_payload
+from shiftboss.web.actions import TriggerBody
 from shiftboss.web.application import Application
-from shiftboss.web.do import TriggerBody
-from shiftboss.web.reading import read_body
-from shiftboss.web.see import without_secret_defaults
+from shiftboss.web.request_parsing import read_body
+from shiftboss.web.status_queries import without_secret_defaults
 from shiftboss.web.table import OPERATIONS
 
-from .conftest import SAME_ORIGIN, Api, open_gate, started
+from .conftest import SAME_ORIGIN, Api, open_authenticator, started
 
 
 async def a_dead_letter(api, to="broken", **more) -> int:
@@ -527,7 +527,7 @@ async def test_a_wrong_value_in_a_body_is_refused_with_field_value_and_remedy(ap
 
 async def test_a_client_that_declares_nothing_takes_any_object(file_shop):
     async with file_shop, Orchestrator(file_shop.store_url).client() as client:
-        api = Api(Application(client, open_gate()))
+        api = Api(Application(client, open_authenticator()))
         form = await api.get("/workers/send/payload")
         stored = await api.post("/workers/send/trigger", 202, payload={"to": "ada"})
         unknown = await api.post("/workers/nobody/trigger", 404, payload={"to": "ada"})

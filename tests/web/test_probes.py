@@ -13,11 +13,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from shiftboss import Orchestrator
 from shiftboss.app.views import Views
 from shiftboss.engine import contact
-from shiftboss.web import judge, probes
+from shiftboss.web import health_check, probes
 from shiftboss.web.access import Mounted
 from shiftboss.web.application import Application
 
-from .conftest import BASE, PATIENCE_S, a_shop, open_gate
+from .conftest import BASE, PATIENCE_S, a_shop, open_authenticator
 
 
 def a_client(app) -> httpx.AsyncClient:
@@ -67,7 +67,7 @@ async def test_an_authorize_that_hangs_or_fails_keeps_no_probe_waiting(monkeypat
 
 async def test_health_does_not_wait_for_another_reader():
     """An export or a chart that reads for long has the library's own reader."""
-    async with a_shop("memory:") as boss, a_client(Application(boss, open_gate())) as client:
+    async with a_shop("memory:") as boss, a_client(Application(boss, open_authenticator())) as client:
         reading, go_on = threading.Event(), threading.Event()
 
         def for_long(views) -> None:
@@ -89,7 +89,7 @@ async def test_health_does_not_wait_for_another_reader():
 async def test_health_that_nobody_can_judge_in_time_is_the_last_one_while_that_is_young(monkeypatch):
     monkeypatch.setattr(probes, "JUDGED_WITHIN_S", 0.05)
     async with a_shop("memory:") as boss:
-        app = Application(boss, open_gate())
+        app = Application(boss, open_authenticator())
         async with a_client(app) as client:
             await until_ok(client)
             with boss.store.lock:  # nobody reads the store
@@ -105,12 +105,15 @@ async def until_ok(client: httpx.AsyncClient) -> None:
 
 async def test_healthz_asks_the_store_so_often_and_no_oftener_whoever_asks(monkeypatch, tmp_path):
     """H3: it is for everybody; back to back, beside each other, and after what it was told is a question too many."""
-    monkeypatch.setattr(judge, "EVERY_S", 3600.0)
+    monkeypatch.setattr(health_check, "EVERY_S", 3600.0)
     monkeypatch.setattr(probes, "JUDGED_WITHIN_S", 0.01)
     asked = []
     health = Views.health
     monkeypatch.setattr(Views, "health", lambda views: asked.append(1) or health(views))
-    async with a_shop(f"sqlite:///{tmp_path / 'shop.db'}") as boss, a_client(Application(boss, open_gate())) as client:
+    async with (
+        a_shop(f"sqlite:///{tmp_path / 'shop.db'}") as boss,
+        a_client(Application(boss, open_authenticator())) as client,
+    ):
         await until_ok(client)
         answers = [await client.get("/healthz") for _ in range(20)]
         answers += await asyncio.gather(*(client.get("/healthz") for _ in range(20)))
@@ -133,7 +136,7 @@ async def test_a_silent_server_is_red_at_once_while_the_engine_waits_for_it(far)
     """C3, H3, H5: nobody asks the server; the metrics of this process are there all the same."""
     boss = Orchestrator(far.url, shutdown_timeout=3)
     boss.register("tick", lambda: None, every="1h", start="next")
-    async with boss, a_client(Application(boss, open_gate())) as client:
+    async with boss, a_client(Application(boss, open_authenticator())) as client:
         green = [(await client.get(path)).status_code for path in ("/readyz", "/healthz")]
         far.fall_silent()
         await until(lambda: boss.trouble is not None)

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from shiftboss import ConfigurationError
-from shiftboss.web import gates
+from shiftboss.web import authenticators
 from shiftboss.web.application import Application
 from shiftboss.web.proxy import Proxies
 from shiftboss.web.table import PREFIX
@@ -41,11 +41,11 @@ async def boss(tmp_path):
 
 def a_client(boss, *, peer="127.0.0.1", base="http://127.0.0.1:8420", token=None, **options) -> httpx.AsyncClient:
     """A client whose connection comes from *peer*; with the server's own token unless *token* is ""."""
-    chosen = gates.Options(**options)
-    gate, file = gates.alone("127.0.0.1", boss, chosen)
+    chosen = authenticators.Options(**options)
+    authenticator, file = authenticators.alone("127.0.0.1", boss, chosen)
     token = file.read_text().strip() if token is None else token
     headers = {"authorization": f"Bearer {token}"} if token else {}
-    transport = httpx.ASGITransport(Application(boss, gate, chosen.proxies()), client=(peer, 5))
+    transport = httpx.ASGITransport(Application(boss, authenticator, chosen.proxies()), client=(peer, 5))
     return httpx.AsyncClient(transport=transport, base_url=base, headers=headers)
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from shiftboss.web import reading
-from shiftboss.web.server import Address
+from shiftboss.web import request_parsing
+from shiftboss.web.server import ListenAddress
 
 from .conftest import PATIENCE_S, Served, Sse, a_shop, serving
 
@@ -200,7 +200,7 @@ def answer_of(connection: socket.socket) -> tuple[int, dict]:
         return status, json.loads(file.read(length))
 
 
-def begun(address: Address, length: int, sent: bytes) -> socket.socket:
+def begun(address: ListenAddress, length: int, sent: bytes) -> socket.socket:
     """A POST whose body of *length* bytes has come as far as *sent*."""
     connection = socket.create_connection((address.host, address.port), timeout=PATIENCE_S)
     connection.sendall(
@@ -213,7 +213,7 @@ def begun(address: Address, length: int, sent: bytes) -> socket.socket:
 
 
 def test_a_body_that_dribbles_is_given_up(file_shop, monkeypatch):
-    monkeypatch.setattr(reading, "BODY_WITHIN_S", 0.1)
+    monkeypatch.setattr(request_parsing, "BODY_WITHIN_S", 0.1)
     with serving(file_shop) as address, begun(address, 100, b'{"payl') as connection:
         assert answer_of(connection)[0] == 408
 

@@ -9,7 +9,7 @@ from shiftboss.web import site
 from shiftboss.web.access import Mounted
 from shiftboss.web.application import Application
 
-from .conftest import BASE, a_shop, open_gate
+from .conftest import BASE, a_shop, open_authenticator
 
 
 @pytest.fixture
@@ -19,16 +19,18 @@ def built(tmp_path, monkeypatch):
     (tmp_path / "index.html").write_text('<script type="module" src="./assets/main-1a2b.js"></script>')
     (tmp_path / "assets/main-1a2b.js").write_text("export {}")
     (tmp_path / "secret").write_text("not for anybody")
-    monkeypatch.setattr(site.Site.__init__, "__defaults__", (tmp_path,))
+    monkeypatch.setattr(site.DashboardFiles.__init__, "__defaults__", (tmp_path,))
     return tmp_path
 
 
-def a_browser(gate) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(Application(a_shop("memory:"), gate)), base_url=BASE)
+def a_browser(authenticator) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(Application(a_shop("memory:"), authenticator)), base_url=BASE
+    )
 
 
 async def test_the_page_is_asked_for_anew_and_its_assets_are_kept(built):
-    async with a_browser(open_gate()) as browser:
+    async with a_browser(open_authenticator()) as browser:
         page = await browser.get("/")
         asset = await browser.get("/assets/main-1a2b.js")
 
@@ -39,7 +41,7 @@ async def test_the_page_is_asked_for_anew_and_its_assets_are_kept(built):
 
 @pytest.mark.parametrize("path", ["../secret", "%2e%2e/secret", "%2e%2e%2fsecret", "x/../../secret", "//secret", ""])
 async def test_nothing_outside_of_its_assets_is_served(built, path):
-    async with a_browser(open_gate()) as browser:
+    async with a_browser(open_authenticator()) as browser:
         assert (await browser.get(f"/assets/{path}")).status_code == 404
 
 
@@ -50,8 +52,8 @@ async def test_a_stranger_sees_no_page(built):
 
 
 async def test_where_it_is_not_built_a_page_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(site.Site.__init__, "__defaults__", (tmp_path,))
-    async with a_browser(open_gate()) as browser:
+    monkeypatch.setattr(site.DashboardFiles.__init__, "__defaults__", (tmp_path,))
+    async with a_browser(open_authenticator()) as browser:
         page = await browser.get("/")
 
     assert page.status_code == 200

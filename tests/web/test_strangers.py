@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from shiftboss.web import connection
-from shiftboss.web.server import Address, Server
+from shiftboss.web.server import ListenAddress, Server
 
 from .conftest import PATIENCE_S, Sse, a_shop
 from .test_server import Running
@@ -64,7 +64,7 @@ def server_of(tmp_path, monkeypatch) -> Iterator[Server]:
     boss = a_shop(f"sqlite:///{tmp_path / 'shop.db'}")
     boss.sync.start()
     try:
-        server = Server(boss, Address("127.0.0.1", 0))
+        server = Server(boss, ListenAddress("127.0.0.1", 0))
         server.start()
         try:
             yield server
@@ -80,7 +80,7 @@ def server(tmp_path, monkeypatch) -> Iterator[Server]:
         yield server
 
 
-def connected(address: Address, *, receives: int | None = None) -> socket.socket:
+def connected(address: ListenAddress, *, receives: int | None = None) -> socket.socket:
     found = socket.socket()
     if receives is not None:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receives)
@@ -106,7 +106,7 @@ def statuses(answers: bytes) -> list[int]:
     return [int(each) for each in re.findall(rb"HTTP/1\.1 (\d{3})", answers)]
 
 
-def asked(address: Address, path: str = "/livez", headers: str = "") -> int:
+def asked(address: ListenAddress, path: str = "/livez", headers: str = "") -> int:
     with connected(address) as one:
         one.sendall(head("GET", path, f"Connection: close\r\n{headers}"))
         return statuses(read_all(one))[0]
@@ -245,7 +245,7 @@ def test_who_takes_no_answer_is_let_go(server, hurried, monkeypatch, tmp_path, w
     from shiftboss.web import site
 
     (tmp_path / "index.html").write_bytes(b"x" * 8 * MB)
-    monkeypatch.setattr(site.Site.__init__, "__defaults__", (tmp_path,))
+    monkeypatch.setattr(site.DashboardFiles.__init__, "__defaults__", (tmp_path,))
     with server_of(tmp_path, monkeypatch) as server, connected(server.address, receives=4096) as deaf:
         connections = server._server.server_state.connections
         with contextlib.suppress(OSError):
@@ -404,7 +404,7 @@ def talked_to(tmp_path_factory) -> Iterator[Server]:
         patch.setattr(connection, "REQUEST_WITHIN_S", 1.0)
         patch.setattr(connection, "IDLE_S", 0.03)
         patch.setattr(connection, "REST_WITHIN_S", 0.1)
-        patch.setattr("shiftboss.web.reading.BODY_WITHIN_S", 1.0)
+        patch.setattr("shiftboss.web.request_parsing.BODY_WITHIN_S", 1.0)
         yield server
 
 

@@ -14,12 +14,12 @@ import uvicorn
 
 from shiftboss import ConfigurationError, Orchestrator
 from shiftboss.testing.clock import VirtualClock
-from shiftboss.web import gates, watched_file
+from shiftboss.web import authenticators, watched_file
 from shiftboss.web.access import Mounted, Role
 from shiftboss.web.access_file import AccessFile, line_of, parsed
 from shiftboss.web.application import Application
 from shiftboss.web.login_codes import HOLDS_S, MAX_CODES, LoginCodes
-from shiftboss.web.server import Address
+from shiftboss.web.server import ListenAddress
 from shiftboss.web.table import EVERYBODY, OPERATIONS, PREFIX
 from shiftboss.web.watched_file import WatchedFile
 
@@ -61,9 +61,11 @@ def client_of(app, **options) -> httpx.AsyncClient:
 async def opened(boss: Orchestrator, **options):
     """*boss* running, and a client of a server that stands alone on loopback."""
     async with boss:
-        doors = gates.alone("127.0.0.1", boss, gates.Options(**options))
-        async with client_of(Application(boss, doors.gate, gates.Options(**options).proxies())) as client:
-            client.gate = doors.gate
+        doors = authenticators.alone("127.0.0.1", boss, authenticators.Options(**options))
+        async with client_of(
+            Application(boss, doors.authenticator, authenticators.Options(**options).proxies())
+        ) as client:
+            client.authenticator = doors.authenticator
             yield client
 
 
@@ -177,10 +179,13 @@ def test_a_wrong_line_is_named(text, message):
 def test_a_file_that_somebody_else_put_beside_the_store_is_refused(file_shop, file):
     os.chown(file, 12345, 12345)
     with pytest.raises(ConfigurationError, match="another user"):
-        gates.alone("127.0.0.1", file_shop, gates.DEFAULT)
+        authenticators.alone("127.0.0.1", file_shop, authenticators.DEFAULT)
 
     os.chown(file.parent, 12345, 12345)  # whose folder it is, his store is it as well
-    assert [each.name for each in gates.alone("127.0.0.1", file_shop, gates.DEFAULT).gate._tokens()][1:] == [
+    assert [
+        each.name
+        for each in authenticators.alone("127.0.0.1", file_shop, authenticators.DEFAULT).authenticator._tokens()
+    ][1:] == [
         "ada",
         "bob",
         "prom",
@@ -247,7 +252,7 @@ async def test_the_file_of_the_one_token_is_read_again_and_a_wrong_one_changes_n
         file.write_text(BOB)
         rotated = [*await codes(), (await client.get(f"{PREFIX}/status")).status_code]
         await client.post(f"{PREFIX}/session", headers=SAME_ORIGIN, json={"token": BOB})
-        again = gates.alone("127.0.0.1", file_shop, gates.DEFAULT).gate
+        again = authenticators.alone("127.0.0.1", file_shop, authenticators.DEFAULT).authenticator
         async with client_of(Application(file_shop, again), cookies=dict(client.cookies)) as restarted:
             after = (await restarted.get(f"{PREFIX}/status")).status_code
 
@@ -263,10 +268,11 @@ def test_a_user_without_a_home_needs_none_where_a_token_was_given(monkeypatch):
     monkeypatch.delenv("XDG_STATE_HOME")
     monkeypatch.setattr(Path, "home", no_home)
     with pytest.raises(ConfigurationError, match="SHIFTBOSS_AUTH_TOKEN"):
-        gates.alone("127.0.0.1", Orchestrator("memory:"), gates.DEFAULT)
+        authenticators.alone("127.0.0.1", Orchestrator("memory:"), authenticators.DEFAULT)
     monkeypatch.setenv("SHIFTBOSS_AUTH_TOKEN", ADA)
 
-    assert gates.alone("0.0.0.0", Orchestrator("memory:"), gates.DEFAULT).gate.own.name == "token"  # noqa: S104
+    doors = authenticators.alone("0.0.0.0", Orchestrator("memory:"), authenticators.DEFAULT)  # noqa: S104
+    assert doors.authenticator.own.name == "token"
 
 
 # ── sessions ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -279,9 +285,11 @@ async def test_logging_out_ends_a_session_for_its_copies_too_and_over_a_restart(
         copy = dict(client.cookies)
         inside = (await client.get(f"{PREFIX}/session")).json()
         await client.delete(f"{PREFIX}/session", headers=SAME_ORIGIN)
-        async with client_of(Application(file_shop, client.gate), cookies=copy) as thief:
+        async with client_of(Application(file_shop, client.authenticator), cookies=copy) as thief:
             stolen = await thief.get(f"{PREFIX}/status")
-        again = Application(file_shop, gates.alone("127.0.0.1", file_shop, gates.DEFAULT).gate)
+        again = Application(
+            file_shop, authenticators.alone("127.0.0.1", file_shop, authenticators.DEFAULT).authenticator
+        )
         async with client_of(again, cookies=copy) as thief:
             restarted = await thief.get(f"{PREFIX}/status")
 
@@ -296,7 +304,7 @@ async def test_the_servers_own_token_is_read_again_too(file_shop):
         old = file.read_text().strip()
         file.unlink()
         gone = (await client.get(f"{PREFIX}/status", headers=bearer(old))).status_code
-        gates.alone("127.0.0.1", file_shop, gates.DEFAULT)  # another server makes it anew
+        authenticators.alone("127.0.0.1", file_shop, authenticators.DEFAULT)  # another server makes it anew
         new = file.read_text().strip()
         codes = [(await client.get(f"{PREFIX}/status", headers=bearer(each))).status_code for each in (old, new)]
 
@@ -315,7 +323,7 @@ async def test_a_session_lasts_over_a_restart_and_ends_with_its_token(file_shop,
     async with opened(file_shop) as client:
         await client.post(f"{PREFIX}/session", headers=SAME_ORIGIN, json={"token": BOB})
         cookies = dict(client.cookies)
-        app = Application(file_shop, gates.alone("127.0.0.1", file_shop, gates.DEFAULT).gate)
+        app = Application(file_shop, authenticators.alone("127.0.0.1", file_shop, authenticators.DEFAULT).authenticator)
         async with client_of(app, cookies=cookies) as client:
             before = (await client.get(f"{PREFIX}/session")).json()
             write(file, line_of("bob", Role.OPERATOR, BOB))
@@ -336,7 +344,7 @@ async def test_servers_on_one_host_do_not_share_a_session(tmp_path, monkeypatch)
         (mine, mine_value), (theirs, theirs_value) = (*first.cookies.items(), *second.cookies.items())
 
         async def status(client, base="http://127.0.0.1:8420", **cookies) -> int:
-            app = Application(boss=one if client is first else other, gate=client.gate)
+            app = Application(boss=one if client is first else other, authenticator=client.authenticator)
             async with client_of(app, base=base, cookies=cookies) as browser:
                 return (await browser.get(f"{PREFIX}/status")).status_code
 
@@ -393,7 +401,7 @@ def test_of_many_who_use_a_code_at_once_one_comes_in():
 
 async def test_a_links_code_gives_a_session_and_no_bearer(file_shop):
     async with opened(file_shop) as client:
-        code = client.gate.codes.new()
+        code = client.authenticator.codes.new()
         as_bearer = await client.get(f"{PREFIX}/status", headers=bearer(code))
         as_token = await client.post(f"{PREFIX}/session", headers=SAME_ORIGIN, json={"token": code})
         both = await client.post(f"{PREFIX}/session", headers=SAME_ORIGIN, json={"token": code, "code": code})
@@ -490,7 +498,7 @@ def test_a_role_that_the_host_takes_away_ends_its_streams(monkeypatch):
     thread = threading.Thread(target=server.run, args=([listening],))
     thread.start()
     try:
-        with Sse(Address("127.0.0.1", listening.getsockname()[1])) as sse:
+        with Sse(ListenAddress("127.0.0.1", listening.getsockname()[1])) as sse:
             sse.until("hello")
             roles[0] = None
 

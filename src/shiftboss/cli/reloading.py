@@ -22,7 +22,7 @@ from watchfiles import PythonFilter, watch
 
 from shiftboss.app.signals import heard
 from shiftboss.cli import talk
-from shiftboss.web.server import DEFAULT, Address, address_of, free_address
+from shiftboss.web.server import DEFAULT, ListenAddress, address_of, free_address
 
 SETTLE_MS = 300  # editors write a file in several steps
 LOOK_MS = 500  # how soon the watching thread sees that it is to end
@@ -171,7 +171,7 @@ def folder_of(app: str | None) -> Path:
     return folder
 
 
-def _command(app: str | None, address: Address, shutdown_timeout_s: float) -> list[str]:
+def _command(app: str | None, address: ListenAddress, shutdown_timeout_s: float) -> list[str]:
     return [
         *(sys.executable, "-m", "shiftboss.cli.beneath", str(os.getpid()), "run"),
         *([] if app is None else [app]),

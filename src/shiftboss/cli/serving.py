@@ -76,7 +76,7 @@ def page(
         yield Page(lambda: None, lambda: None)
         return
     try:
-        from shiftboss.web.gates import Options  # 150 ms of import, for who asks only
+        from shiftboss.web.authenticators import Options  # 150 ms of import, for who asks only
         from shiftboss.web.server import Server, address_of
     except ImportError as error:
         raise ConfigurationError(f"{error}; --http needs an extra: pip install 'shiftboss[web]'") from error

@@ -1,7 +1,7 @@
-"""Who may do what: roles, and the gate that says whose a request is.
+"""Who may do what: roles, and the authenticator that says whose a request is.
 
 Rules of this file
-- Denied is what nobody allowed: without a gate that knows the request, there is no answer but 401 or 403.
+- Denied is what nobody allowed: without an authenticator that knows the request, there is no answer but 401 or 403.
 - Mounted: the host's `authorize` says the role, and may refuse single actions on top.  Alone: tokens, and users whom a
   trusted proxy names (tokens.py).
 """
@@ -60,7 +60,7 @@ may(action, worker) refuses what it does not answer with True; both may be corou
 """
 
 
-class Gate(Protocol):
+class Authenticator(Protocol):
     """Knows whose a request is."""
 
     hosts: frozenset[str] | None  # the names of this server; None: any
@@ -97,17 +97,17 @@ class Mounted:
 
     def __init__(self, authorize: Authorize) -> None:
         self._host = HostAuthorize(authorize, granted)
-        self._may = HostAuthorize(_Asked.answer, lambda answer: answer is True)  # anything else is no permission
+        self._may = HostAuthorize(_Question.answer, lambda answer: answer is True)  # anything else is no permission
 
     async def access(self, request: Request) -> Access | None:
         access = await self._host(request)
         if access is None or access.may is None:
             return access
         may = access.may
-        return access._replace(may=lambda action, worker: self._may(_Asked(may, action, worker)))
+        return access._replace(may=lambda action, worker: self._may(_Question(may, action, worker)))
 
 
-class _Asked(NamedTuple):
+class _Question(NamedTuple):
     """One action, put to the host."""
 
     may: May

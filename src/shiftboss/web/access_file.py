@@ -34,7 +34,7 @@ EVERYBODY = "*"
 MAX_SHOWN = 1000  # characters of who changed, in the audit
 
 
-class Entries(NamedTuple):
+class AccessEntries(NamedTuple):
     tokens: tuple[Token, ...] = ()
     users: dict[str, Role] = {}  # a NamedTuple's default, never changed
 
@@ -48,18 +48,18 @@ class AccessFile:
     def __init__(self, path: Path | None, *, is_given: bool) -> None:
         """Raises ConfigurationError for a file that is wrong now."""
         self._is_given = is_given
-        self._last = Entries()
+        self._last = AccessEntries()
         self.on_change: Callable[[str, str], None] = lambda before, after: None  # names with their roles
         self._file = None if path is None else WatchedFile(path, lambda: self._read(path))
 
     @property
-    def entries(self) -> Entries:
+    def entries(self) -> AccessEntries:
         """As the file is now, or was when it was last right."""
-        return Entries() if self._file is None else self._file.content()
+        return AccessEntries() if self._file is None else self._file.content()
 
-    def _read(self, path: Path) -> Entries:
-        if not self._is_given and self._last == Entries() and not _is_there(path):
-            return Entries()
+    def _read(self, path: Path) -> AccessEntries:
+        if not self._is_given and self._last == AccessEntries() and not _is_there(path):
+            return AccessEntries()
         before, self._last = self._last, read_entries(path, is_given=self._is_given)
         self.on_change(*difference(before, self._last))
         return self._last
@@ -74,7 +74,7 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def read_entries(path: Path, *, is_given: bool) -> Entries:
+def read_entries(path: Path, *, is_given: bool) -> AccessEntries:
     """Raises ConfigurationError."""
     try:
         with path.open("rb") as file:
@@ -102,7 +102,7 @@ def _check(path: Path, facts: os.stat_result, *, is_given: bool) -> None:
         raise ConfigurationError(f"the access file {path} belongs to another user (uid {facts.st_uid}); remove it")
 
 
-def parsed(text: str) -> Entries:
+def parsed(text: str) -> AccessEntries:
     """Raises ConfigurationError with the line."""
     tokens: dict[str, Token] = {}
     users: dict[str, Role] = {}
@@ -114,7 +114,7 @@ def parsed(text: str) -> Entries:
             _take(words, tokens, users)
         except ConfigurationError as error:
             raise ConfigurationError(f"line {number}: {error}") from error
-    return Entries(tuple(tokens.values()), users)
+    return AccessEntries(tuple(tokens.values()), users)
 
 
 def _take(words: list[str], tokens: dict[str, Token], users: dict[str, Role]) -> None:
@@ -144,14 +144,14 @@ def check_name(name: str) -> None:
         raise ConfigurationError(f"{name[:100]!r} is no name for a token: letters, digits, and _ . @ + - within")
 
 
-def difference(before: Entries, after: Entries) -> tuple[str, str]:
+def difference(before: AccessEntries, after: AccessEntries) -> tuple[str, str]:
     """Whose line is another one now: as it was, and as it is."""
     old, new = _lines_of(before), _lines_of(after)
     changed = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
     return tuple(", ".join(f"{name} {of[name][0]}" for name in changed if name in of)[:MAX_SHOWN] for of in (old, new))  # type: ignore[return-value]  # of two
 
 
-def _lines_of(entries: Entries) -> dict[str, tuple[str, bytes]]:
+def _lines_of(entries: AccessEntries) -> dict[str, tuple[str, bytes]]:
     lines = {name: (role.name.lower(), b"") for name, role in entries.users.items()}
     return lines | {each.name: (each.role.name.lower(), each.digest) for each in entries.tokens}
 

@@ -19,19 +19,19 @@ from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from shiftboss.app.orchestrator import Orchestrator
-from shiftboss.web import gates, openapi
-from shiftboss.web.access import Authorize, Closed, Gate, Mounted, Role
-from shiftboss.web.acts import Acts
-from shiftboss.web.guard import Guard
+from shiftboss.web import authenticators, openapi
+from shiftboss.web.access import Authenticator, Authorize, Closed, Mounted, Role
+from shiftboss.web.access_log import AccessLog
+from shiftboss.web.door_audit import DoorAudit
 from shiftboss.web.hub import Hub
 from shiftboss.web.metrics import Metrics
 from shiftboss.web.operation import Operation, admitted
 from shiftboss.web.probes import Probes
 from shiftboss.web.problems import Problem, harmless, problem_of
 from shiftboss.web.proxy import Proxies
-from shiftboss.web.refusals import Refusals
-from shiftboss.web.sharing import Sharing
-from shiftboss.web.site import Site
+from shiftboss.web.security_middleware import SecurityMiddleware
+from shiftboss.web.single_flight import SingleFlight
+from shiftboss.web.site import DashboardFiles
 from shiftboss.web.table import OPERATIONS, PREFIX
 from shiftboss.web.tokens import WithTokens
 
@@ -42,23 +42,23 @@ def application(boss: Orchestrator, authorize: Authorize | None = None) -> Appli
     """For `boss.asgi`: with *authorize*, else with the tokens of the environment, else closed."""
     if authorize is not None:
         return Application(boss, Mounted(authorize))
-    return Application(boss, gates.mounted(boss) or Closed())
+    return Application(boss, authenticators.mounted(boss) or Closed())
 
 
 class Application:
-    def __init__(self, boss: Orchestrator, gate: Gate, proxies: Proxies | None = None) -> None:
+    def __init__(self, boss: Orchestrator, authenticator: Authenticator, proxies: Proxies | None = None) -> None:
         """*proxies*: those before us; None where the host's server deals with them."""
         self._boss = boss
-        self._gate = gate
+        self._authenticator = authenticator
         self._hub: Hub | None = None
         self._lock = threading.Lock()  # protects the hub: servers in two threads may ask for it first
-        self._acts = Acts(boss)
-        self._refusals = Refusals(boss.clock, self._acts.refusals)
-        if isinstance(gate, WithTokens):
-            gate.on_change(self._acts.access_changed)
-        self._sharing = Sharing()
+        self._acts = DoorAudit(boss)
+        self._refusals = AccessLog(boss.clock, self._acts.refusals)
+        if isinstance(authenticator, WithTokens):
+            authenticator.on_change(self._acts.access_changed)
+        self._single_flight = SingleFlight()
         router = Router(self._routes(), default=_unknown, redirect_slashes=False)
-        self._guarded = Guard(router, gate, self._refusals, proxies)
+        self._guarded = SecurityMiddleware(router, authenticator, self._refusals, proxies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         match scope["type"]:
@@ -92,7 +92,11 @@ class Application:
         by_path: dict[str, dict[str, Answer]] = {}
         for operation in OPERATIONS:
             by_path.setdefault(PREFIX + operation.path, {})[operation.method] = self._answer_of(operation)
-        probes, site, metrics = Probes(self._boss, self._gate), Site(self._gate), Metrics(self._boss, self._gate)
+        probes, site, metrics = (
+            Probes(self._boss, self._authenticator),
+            DashboardFiles(self._authenticator),
+            Metrics(self._boss, self._authenticator),
+        )
         by_path[f"{PREFIX}/openapi.json"] = {"GET": self._openapi}
         by_path["/livez"] = {"GET": probes.livez}
         by_path["/readyz"] = {"GET": probes.readyz}
@@ -105,12 +109,14 @@ class Application:
 
     def _answer_of(self, operation: Operation) -> Answer:
         async def answer(request: Request) -> Response:
-            return await operation.respond(self._boss, lambda: self.hub, self._gate, self._acts, self._sharing, request)
+            return await operation.respond(
+                self._boss, lambda: self.hub, self._authenticator, self._acts, self._single_flight, request
+            )
 
         return answer
 
     async def _openapi(self, request: Request) -> Response:
-        await admitted(self._gate, request, Role.VIEWER)
+        await admitted(self._authenticator, request, Role.VIEWER)
         return Response(harmless(msgspec.json.encode(openapi.document())), media_type="application/json")
 
     # ── alone ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -135,7 +141,7 @@ class Application:
 class ByMethod:
     """The answers of one path; whatever goes wrong in them becomes a problem."""
 
-    def __init__(self, answers: Mapping[str, Answer], refusals: Refusals) -> None:
+    def __init__(self, answers: Mapping[str, Answer], refusals: AccessLog) -> None:
         self._answers = answers
         self._refusals = refusals
         self._allowed = ", ".join(sorted({*answers, *(["HEAD"] if "GET" in answers else [])}))

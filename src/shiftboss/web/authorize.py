@@ -22,8 +22,8 @@ from shiftboss.clock import SystemClock
 from shiftboss.errors import ConfigurationError
 from shiftboss.executors import connections
 from shiftboss.logs import get_logger
+from shiftboss.web.log_throttle import LogThrottle, and_more
 from shiftboss.web.problems import Problem
-from shiftboss.web.seldom import Seldom, and_more
 
 log = get_logger("shiftboss.web")
 
@@ -44,12 +44,12 @@ class HostAuthorize(Generic[T]):
             getattr(type(authorize), "__call__", None)  # noqa: B004  # whether it is a coroutine's, not whether it is
         )
         self._places: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
-        self._asked: set[_Asked] = set()  # owns those that go on after their deadline
-        self._seldom = Seldom(SystemClock())
+        self._asked: set[_Question] = set()  # owns those that go on after their deadline
+        self._throttle = LogThrottle(SystemClock())
 
     async def __call__(self, request: Any) -> T:
         """Raises Problem."""
-        asked = _Asked(self._answer, request)
+        asked = _Question(self._answer, request)
         self._asked.add(asked)
         asked.task.add_done_callback(lambda _: self._asked.discard(asked))
         try:
@@ -62,7 +62,7 @@ class HostAuthorize(Generic[T]):
         answer: T = asked.task.result()
         return answer
 
-    async def _answer(self, asked: _Asked) -> T:
+    async def _answer(self, asked: _Question) -> T:
         async with self._place():
             if self._is_async:
                 return await self._awaited(self._called(self._authorize, asked.request))
@@ -116,16 +116,16 @@ class HostAuthorize(Generic[T]):
         return self._refused("authorize-failed", f"raised {type(error).__name__}", error)
 
     def _refused(self, kind: str, what: str, error: BaseException | None = None) -> Problem:
-        unsaid = self._seldom.counted((kind, type(error)))
+        unsaid = self._throttle.counted((kind, type(error)))
         if unsaid is not None:
             log.error("authorize= of the host %s: the request is refused%s", what, and_more(unsaid), exc_info=error)
         return Problem(403, kind, "The host's authorize= gave no role for this request; the host's log says why.")
 
 
-class _Asked:
+class _Question:
     """One question to the host."""
 
-    def __init__(self, answer: Callable[[_Asked], Coroutine[Any, Any, Any]], request: Any) -> None:
+    def __init__(self, answer: Callable[[_Question], Coroutine[Any, Any, Any]], request: Any) -> None:
         self.request = request
         self.is_in_thread = False  # and cannot be cancelled
         self.task: asyncio.Task[Any] = asyncio.create_task(answer(self), name="shiftboss authorize")

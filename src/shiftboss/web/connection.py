@@ -21,8 +21,8 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from shiftboss.web.log_throttle import LogThrottle, and_more
 from shiftboss.web.operation import CONNECTION
-from shiftboss.web.seldom import Seldom, and_more
 
 REQUEST_WITHIN_S = 10.0  # from the first byte, or from the connection's beginning, to the end of the headers
 ANSWER_WITHIN_S = 60.0  # a stranger's request altogether; the dashboard's files over a slow line are the longest
@@ -44,12 +44,12 @@ class Standing(IntEnum):
     LET_IN_ANSWERED = 3  # never
 
 
-class Connection(H11Protocol):
+class ClientConnection(H11Protocol):
     """uvicorn makes one for each; *most* at a time."""
 
-    def __init__(self, *args: Any, most: int, seldom: Seldom, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, most: int, throttle: LogThrottle, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.logger = log = OnceAMinute(self.logger, seldom)  # type: ignore[assignment]  # has what uvicorn calls
+        self.logger = log = OnceAMinute(self.logger, throttle)  # type: ignore[assignment]  # has what uvicorn calls
         self._log = log
         self._most = most
         self._was_let_in = False
@@ -100,7 +100,7 @@ class Connection(H11Protocol):
         self.transport.abort()
 
     def _find_a_place(self) -> None:
-        others = [each for each in self.connections if isinstance(each, Connection) and each is not self]
+        others = [each for each in self.connections if isinstance(each, ClientConnection) and each is not self]
         least = min(others, key=lambda each: (each.standing, each._since_s), default=None)
         if least is None or least.standing is Standing.LET_IN_ANSWERED:
             self._log.warning("all connections that there may be are in use: new ones get 503")
@@ -213,9 +213,9 @@ class Connection(H11Protocol):
 class OnceAMinute(logging.LoggerAdapter[logging.Logger]):
     """uvicorn's logger for what clients can cause."""
 
-    def __init__(self, logger: logging.Logger, seldom: Seldom) -> None:
+    def __init__(self, logger: logging.Logger, throttle: LogThrottle) -> None:
         super().__init__(logger)
-        self._seldom = seldom
+        self._throttle = throttle
 
     @property
     def level(self) -> int:
@@ -223,6 +223,6 @@ class OnceAMinute(logging.LoggerAdapter[logging.Logger]):
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
         error = kwargs.get("exc_info")
-        unsaid = self._seldom.counted((msg, type(error)))
+        unsaid = self._throttle.counted((msg, type(error)))
         if unsaid is not None:
             super().log(level, f"{str(msg).rstrip()}%s", *args, and_more(unsaid), **kwargs)

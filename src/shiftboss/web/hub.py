@@ -1,4 +1,4 @@
-"""The live streams of a process, and who of them is told what; one reader (`reader.py`) reads for all.
+"""The live streams of a process, and who of them is told what; one reader (`live_poller.py`) reads for all.
 
 Rules of this file
 - A queue has a bound; who reads too slowly is told to read the lists anew, and never holds up the others.
@@ -22,8 +22,8 @@ from shiftboss.errors import NotStarted
 from shiftboss.web import frames
 from shiftboss.web.access import Role
 from shiftboss.web.frames import LOG, STATUS, Frame
+from shiftboss.web.live_poller import MAX_RING, LivePoller
 from shiftboss.web.problems import Problem
-from shiftboss.web.reader import MAX_RING, Reader
 
 MAX_STREAMS = 200  # of a process; each costs a socket and a queue
 STREAMS_KEPT = {Role.VIEWER: 40, Role.OPERATOR: 10, Role.ADMIN: 0}  # of these, for who may do more
@@ -119,7 +119,7 @@ class Hub:
         self._lock = threading.Lock()  # protects the lists of streams and the life of the thread
         self._streams: set[Stream] = set()
         self._arriving: list[Stream] = []
-        self._reader: Reader | None = None
+        self._reader: LivePoller | None = None
         self._spare: Views | None = None  # what the last reader knew; reading ten thousand workers anew takes a second
 
     @property
@@ -144,7 +144,7 @@ class Hub:
                 raise Problem(503, "too-many-logs", f"The logs of {MAX_LOGS} runs are followed here already.")
             self._arriving.append(stream)
             if self._reader is None:
-                self._reader = Reader(self, self._boss)
+                self._reader = LivePoller(self, self._boss)
                 self._reader.start()
             else:
                 self._reader.ring()
@@ -197,7 +197,7 @@ class Hub:
             self._streams.update(arrived)
             return arrived
 
-    def nobody_is_left(self, reader: Reader) -> bool:
+    def nobody_is_left(self, reader: LivePoller) -> bool:
         """Whether the reader may end; then the next stream has another one."""
         with self._lock:
             if self._reader is not reader:
@@ -207,7 +207,7 @@ class Hub:
             self._reader = None
             return True
 
-    def ended(self, reader: Reader) -> list[Stream]:
+    def ended(self, reader: LivePoller) -> list[Stream]:
         """The reader ends; the streams that go with it."""
         with self._lock:
             streams = [*self._streams, *self._arriving]

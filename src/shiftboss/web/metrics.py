@@ -19,7 +19,7 @@ from shiftboss.app.node import package_version
 from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.app.views import SystemStatus, Views
 from shiftboss.errors import OperatorError
-from shiftboss.web.access import Gate, Role
+from shiftboss.web.access import Authenticator, Role
 from shiftboss.web.operation import admitted
 from shiftboss.web.problems import Problem
 
@@ -30,13 +30,13 @@ STATUS_WITHIN_S = 8.0  # Prometheus gives up after ten, and ten thousand workers
 
 
 class Metrics:
-    def __init__(self, boss: Orchestrator, gate: Gate) -> None:
+    def __init__(self, boss: Orchestrator, authenticator: Authenticator) -> None:
         self._boss = boss
-        self._gate = gate
+        self._authenticator = authenticator
         self._counted = _counting(boss)
 
     async def answer(self, request: Request) -> Response:
-        await admitted(self._gate, request, Role.METRICS)
+        await admitted(self._authenticator, request, Role.METRICS)
         counted = self._counted
         if counted is None:
             raise Problem(501, "no-metrics", "Metrics are not installed here; run: pip install 'shiftboss[metrics]'")

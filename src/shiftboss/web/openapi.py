@@ -19,7 +19,7 @@ from shiftboss.core.events import AnyEvent
 from shiftboss.core.policy import Priority
 from shiftboss.web import frames
 from shiftboss.web.operation import Nothing, Operation
-from shiftboss.web.reading import is_list
+from shiftboss.web.request_parsing import is_list
 from shiftboss.web.stream import EventStream
 from shiftboss.web.table import OPERATIONS
 

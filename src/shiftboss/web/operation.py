@@ -23,13 +23,13 @@ from shiftboss.app.json_format import encoded
 from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.app.views import Views
 from shiftboss.errors import StoreUnavailable
-from shiftboss.web.access import Access, Gate, Role
-from shiftboss.web.acts import Acts
+from shiftboss.web.access import Access, Authenticator, Role
+from shiftboss.web.door_audit import DoorAudit
 from shiftboss.web.hub import Hub
 from shiftboss.web.problems import Problem, harmless
 from shiftboss.web.proxy import user_of
-from shiftboss.web.reading import read_body, read_params
-from shiftboss.web.sharing import Sharing
+from shiftboss.web.request_parsing import read_body, read_params
+from shiftboss.web.single_flight import SingleFlight
 
 ASK_WITHIN_S = 10.0  # for a question to the store; its own limits are shorter
 BESIDE_PAYLOAD_BYTES = 64 * 1024  # what a body may have beside the largest payload
@@ -50,8 +50,8 @@ class Call(NamedTuple):
     access: Access | None  # None only for what everybody may ask
     request: Request
     hub: Callable[[], Hub]
-    gate: Gate
-    acts: Acts
+    authenticator: Authenticator
+    acts: DoorAudit
 
     async def ask(self, question: Callable[[Views], T]) -> T:
         """A question to the store.  Raises what the question raises, StoreUnavailable when it takes too long."""
@@ -78,7 +78,7 @@ class Call(NamedTuple):
         """Whether the request would be let in now as it was: by the same name, with that role at least."""
         was = self.access
         try:
-            now = await self.gate.access(self.request)
+            now = await self.authenticator.access(self.request)
         except Problem:
             return False
         return was is None or (now is not None and now.name == was.name and now.role >= was.role)
@@ -147,11 +147,17 @@ class Operation:
         return next(filter(None, named), None)
 
     async def respond(
-        self, boss: Orchestrator, hub: Callable[[], Hub], gate: Gate, acts: Acts, sharing: Sharing, request: Request
+        self,
+        boss: Orchestrator,
+        hub: Callable[[], Hub],
+        authenticator: Authenticator,
+        acts: DoorAudit,
+        single_flight: SingleFlight,
+        request: Request,
     ) -> Response:
         """Let the request in, read it, act, answer.  Raises Problem and what the function raises."""
-        access = await admitted(gate, request, self.role)
-        call = Call(boss, access, request, hub, gate, acts)
+        access = await admitted(authenticator, request, self.role)
+        call = Call(boss, access, request, hub, authenticator, acts)
         given: dict[str, Any] = {}
         given_params = read_params(self.params, request)
         if self.params is not Nothing:
@@ -160,7 +166,7 @@ class Operation:
             given["body"] = await read_body(self.body, request, limit=self._limit(boss))
         if self.is_question and access is not None:
             question = self.id, access.role, given_params
-            return _json(await sharing.answer(question, lambda: self._answer(call, given)), self.status)
+            return _json(await single_flight.answer(question, lambda: self._answer(call, given)), self.status)
         if access is not None and access.may is not None and self.changes:
             await call.must(self.id, await self._worker(call, given))
         with acting_as(access.name if access is not None else ""):
@@ -184,9 +190,9 @@ def _json(data: bytes, status: int) -> Response:
     return Response(data, status, media_type="application/json")
 
 
-async def admitted(gate: Gate, request: Request, role: Role | None) -> Access | None:
+async def admitted(authenticator: Authenticator, request: Request, role: Role | None) -> Access | None:
     """The access of a request that may do what *role* may.  Raises Problem."""
-    access = await gate.access(request)
+    access = await authenticator.access(request)
     if role is None:
         return access
     if access is None:
@@ -195,7 +201,7 @@ async def admitted(gate: Gate, request: Request, role: Role | None) -> Access | 
             raise Problem(
                 403, "no-role", "You are known here and have no role; an administrator gives you one.", by=user
             )
-        if gate.asks_for_token:
+        if authenticator.asks_for_token:
             raise Problem(
                 401,
                 "no-token",

@@ -17,8 +17,8 @@ from msgspec import Meta
 
 from shiftboss.core.value import Value
 from shiftboss.errors import did_you_mean
-from shiftboss.web.asked import Name
 from shiftboss.web.operation import ASK_WITHIN_S, Call, Operation
+from shiftboss.web.params import Name
 from shiftboss.web.problems import Problem
 
 MAX_WORKERS = 50  # a page shows about as many; times the actions, it is what the host is asked at once

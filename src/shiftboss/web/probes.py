@@ -5,7 +5,7 @@ Rules of this file
 - /readyz is 503 as soon as a stop is asked for (G1), and while the store takes no work; it asks no store either, for
   the engine knows how that answers.
 - /readyz and /healthz answer within a second, whatever the store, another reader or `authorize` are doing.
-- They are for everybody whom the gate does not keep out altogether, and tell a word; reasons are for viewers.
+- They are for everybody whom the authenticator does not keep out altogether, and tell a word; reasons are for viewers.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.core.health import Health, in_a_word
 from shiftboss.errors import NotStarted, ShiftbossError
 from shiftboss.logs import get_logger
-from shiftboss.web.access import Access, Closed, Gate, Role
-from shiftboss.web.judge import Judge
+from shiftboss.web.access import Access, Authenticator, Closed, Role
+from shiftboss.web.health_check import HealthCheck
 from shiftboss.web.problems import RETRY_AFTER_S, Problem, harmless
 
 log = get_logger("shiftboss.web")
@@ -41,16 +41,16 @@ class Probe(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Probes:
-    def __init__(self, boss: Orchestrator, gate: Gate) -> None:
+    def __init__(self, boss: Orchestrator, authenticator: Authenticator) -> None:
         self._boss = boss
-        self._gate = gate
+        self._authenticator = authenticator
         self._lock = threading.Lock()  # protects the judge: servers in two threads may ask for it first
-        self._known: Judge | None = None
+        self._known: HealthCheck | None = None
 
     async def livez(self, request: Request) -> Response:
         """200 as long as this process answers and its engine has not ended on a mistake of ours."""
-        if isinstance(self._gate, Closed):  # mounted without authorize=: nothing is open
-            await self._gate.access(request)
+        if isinstance(self._authenticator, Closed):  # mounted without authorize=: nothing is open
+            await self._authenticator.access(request)
         if self._boss.has_failed:
             return _response(503, Probe("failed", ()))
         return _response(200, Probe("alive", ()))
@@ -87,11 +87,11 @@ class Probes:
         word = in_a_word(health.status, health.reasons)
         return await self._answer(request, code, word, tuple(str(each) for each in health.reasons))
 
-    def _judge(self) -> Judge:
+    def _judge(self) -> HealthCheck:
         """Raises NotStarted."""
         with self._lock:
             if self._known is None or self._known.store is not self._boss.store:
-                self._known = Judge(self._boss)
+                self._known = HealthCheck(self._boss)
             return self._known
 
     async def _answer(self, request: Request, code: int, status: str, reasons: tuple[str, ...]) -> Response:
@@ -105,9 +105,9 @@ class Probes:
         """Raises Problem where nobody may see anything."""
         try:
             async with asyncio.timeout(ADMITTED_WITHIN_S):
-                return await self._gate.access(request)
+                return await self._authenticator.access(request)
         except Problem:
-            if isinstance(self._gate, Closed):
+            if isinstance(self._authenticator, Closed):
                 raise
             return None
         except Exception as error:  # noqa: BLE001  # the host's own: a probe is answered all the same

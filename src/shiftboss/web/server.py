@@ -4,7 +4,7 @@ Rules of this file
 - A body that blocks the node's loop does not block the page that shows so; a page that is slow delays no body.
 - The thread is a daemon without signal handlers: nothing here can keep the process from ending, and a stop has a bound.
 - Connections have deadlines and a bound (`connection.py`): who says or takes nothing keeps nobody out.
-- Every address has a credential (gates.py).  Without one, and where the port is taken, nothing starts.
+- Every address has a credential (authenticators.py).  Without one, and where the port is taken, nothing starts.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ import uvicorn
 from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.clock import SystemClock
 from shiftboss.errors import ConfigurationError
-from shiftboss.web import gates
+from shiftboss.web import authenticators
 from shiftboss.web.application import Application
-from shiftboss.web.connection import MAX_HEADER_BYTES, Connection
-from shiftboss.web.seldom import Seldom
+from shiftboss.web.connection import MAX_HEADER_BYTES, ClientConnection
+from shiftboss.web.log_throttle import LogThrottle
 
 DEFAULT_PORT = 8420
 STOP_WITHIN_S = 3.0
@@ -38,7 +38,7 @@ ADDRESS = re.compile(
 )
 
 
-class Address(NamedTuple):
+class ListenAddress(NamedTuple):
     host: str
     port: int
 
@@ -50,10 +50,10 @@ class Address(NamedTuple):
         return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
 
-DEFAULT = Address("127.0.0.1", DEFAULT_PORT)
+DEFAULT = ListenAddress("127.0.0.1", DEFAULT_PORT)
 
 
-def address_of(text: str) -> Address:
+def address_of(text: str) -> ListenAddress:
     """ "8420", ":8420", "HOST", "HOST:PORT", "[::1]:8420".  Raises ConfigurationError."""
     found = ADDRESS.fullmatch(text.strip())
     if found is None or int(found["port"] or 0) > 65_535:
@@ -61,10 +61,10 @@ def address_of(text: str) -> Address:
             f"{text!r} is no address; write it like 127.0.0.1:{DEFAULT_PORT} or [::1]:{DEFAULT_PORT}"
         )
     host = (found["host"] or found["alone"] or DEFAULT.host).strip("[]")
-    return Address(host, int(found["port"] or DEFAULT_PORT))
+    return ListenAddress(host, int(found["port"] or DEFAULT_PORT))
 
 
-def free_address(address: Address, *, or_any: bool) -> Address:
+def free_address(address: ListenAddress, *, or_any: bool) -> ListenAddress:
     """An address that can be listened on now, with its port; *or_any*: where that is taken, any other port.
 
     Raises ConfigurationError.
@@ -77,19 +77,24 @@ class Server:
     """Listens from the first; answers from `start` on."""
 
     def __init__(
-        self, boss: Orchestrator, address: Address, *, or_free: bool = False, options: gates.Options = gates.DEFAULT
+        self,
+        boss: Orchestrator,
+        address: ListenAddress,
+        *,
+        or_free: bool = False,
+        options: authenticators.Options = authenticators.DEFAULT,
     ) -> None:
         """*or_free*: where the port is taken, any other.  Raises ConfigurationError."""
-        gates.check_address(address.host, boss, options)
+        authenticators.check_address(address.host, boss, options)
         self._socket = _listening(address, or_free=or_free)
         try:
-            self._gate, self.token_file = gates.alone(address.host, boss, options)
-            self._app = Application(boss, self._gate, options.proxies())
+            self._authenticator, self.token_file = authenticators.alone(address.host, boss, options)
+            self._app = Application(boss, self._authenticator, options.proxies())
         except ConfigurationError:
             self._socket.close()
             raise
         host, port = self._socket.getsockname()[:2]
-        self.address = Address(address.host if address.host == "localhost" else host, port)
+        self.address = ListenAddress(address.host if address.host == "localhost" else host, port)
         config = uvicorn.Config(
             self._app,
             lifespan="off",
@@ -99,7 +104,7 @@ class Server:
             access_log=False,
             proxy_headers=False,  # it would believe whoever is on this machine; proxy.py does it
             server_header=False,
-            http=partial(Connection, most=_most_connections(), seldom=Seldom(SystemClock())),  # type: ignore[arg-type]  # it is called
+            http=partial(ClientConnection, most=_most_connections(), throttle=LogThrottle(SystemClock())),  # type: ignore[arg-type]  # it is called
             h11_max_incomplete_event_size=MAX_HEADER_BYTES,
             backlog=BACKLOG,
             timeout_graceful_shutdown=GRACE_S,
@@ -118,10 +123,10 @@ class Server:
 
         The same one as before while it can be used.
         """
-        if self._gate.own is None:
+        if self._authenticator.own is None:
             return self.address.url
-        if not self._gate.codes.holds(self._code):
-            self._code = self._gate.codes.new()
+        if not self._authenticator.codes.holds(self._code):
+            self._code = self._authenticator.codes.new()
         return f"{self.address.url}#code={self._code}"
 
     def stop(self) -> None:
@@ -144,7 +149,7 @@ def _most_connections() -> int:
     return MAX_CONNECTIONS if files == resource.RLIM_INFINITY else max(16, min(MAX_CONNECTIONS, files // 2))
 
 
-def _listening(address: Address, *, or_free: bool) -> socket.socket:
+def _listening(address: ListenAddress, *, or_free: bool) -> socket.socket:
     try:
         return _bound(address)
     except OSError as error:
@@ -154,7 +159,7 @@ def _listening(address: Address, *, or_free: bool) -> socket.socket:
         raise ConfigurationError(f"{address.host}:{address.port} cannot be listened on ({error}); {remedy}") from error
 
 
-def _bound(address: Address) -> socket.socket:
+def _bound(address: ListenAddress) -> socket.socket:
     family, kind, protocol, _, place = socket.getaddrinfo(
         address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]

@@ -30,7 +30,7 @@ HOLDS_S = 12 * 3600.0  # a working day
 PARTS = 5  # token's name, until when by wall and by elapsed time, which boot that counts from, id
 
 
-class Session(NamedTuple):
+class BrowserSession(NamedTuple):
     """*id* tells sessions of one token apart, also in the audit."""
 
     token: Token
@@ -45,10 +45,10 @@ class Sessions:
         self._ended = ended
         self._store = store
 
-    def begin(self, request: HTTPConnection, response: Response, token: Token) -> Session:
+    def begin(self, request: HTTPConnection, response: Response, token: Token) -> BrowserSession:
         """Give the browser its cookie."""
         until, elapsed_until = int(self._wall_s() + HOLDS_S), int(self._clock.elapsed_s() + HOLDS_S)
-        session = Session(token, secrets.token_hex(16), until)
+        session = BrowserSession(token, secrets.token_hex(16), until)
         name = self.cookie_name(request)
         said = f"{token.name}.{until}.{elapsed_until}.{self._clock.machine_boot}.{session.id}"
         response.set_cookie(
@@ -62,12 +62,12 @@ class Sessions:
         )
         return session
 
-    def of(self, request: HTTPConnection, tokens: Callable[[str], Token | None]) -> Session | None:
+    def of(self, request: HTTPConnection, tokens: Callable[[str], Token | None]) -> BrowserSession | None:
         """The session of a request, by the tokens that are good now."""
         name = self.cookie_name(request)
         return self.read(name, request.cookies.get(name, ""), tokens)
 
-    def read(self, name: str, cookie: str, tokens: Callable[[str], Token | None]) -> Session | None:
+    def read(self, name: str, cookie: str, tokens: Callable[[str], Token | None]) -> BrowserSession | None:
         said, _, signature = cookie.rpartition(".")
         parts = said.rsplit(".", PARTS - 1)
         token = tokens(parts[0])
@@ -80,9 +80,9 @@ class Sessions:
             holds = int(elapsed_until) > self._clock.elapsed_s()
         else:
             holds = int(until) > self._wall_s()
-        return Session(token, id_, int(until)) if holds and id_ not in self._ended else None
+        return BrowserSession(token, id_, int(until)) if holds and id_ not in self._ended else None
 
-    def end(self, request: HTTPConnection, response: Response, session: Session | None) -> None:
+    def end(self, request: HTTPConnection, response: Response, session: BrowserSession | None) -> None:
         """Take the cookie back, and its copies with it."""
         if session is not None:
             self._ended.add(session.id, session.until_s)

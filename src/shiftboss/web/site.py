@@ -15,7 +15,7 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 
-from shiftboss.web.access import Gate, Role
+from shiftboss.web.access import Authenticator, Role
 from shiftboss.web.problems import Problem
 
 STATIC = Path(__file__).with_name("static")
@@ -32,9 +32,9 @@ NOT_BUILT = """<!doctype html>
 """
 
 
-class Site:
-    def __init__(self, gate: Gate, folder: Path = STATIC) -> None:
-        self._gate = gate
+class DashboardFiles:
+    def __init__(self, authenticator: Authenticator, folder: Path = STATIC) -> None:
+        self._authenticator = authenticator
         self._folder = folder
 
     async def index(self, request: Request) -> Response:
@@ -56,8 +56,8 @@ class Site:
 
     async def _check(self, request: Request) -> None:
         """Raises Problem."""
-        if self._gate.asks_for_token:
+        if self._authenticator.asks_for_token:
             return
-        access = await self._gate.access(request)
+        access = await self._authenticator.access(request)
         if access is None or access.role < Role.VIEWER:
             raise Problem(403, "no-access", "You have no access here.")

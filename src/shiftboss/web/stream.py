@@ -1,7 +1,7 @@
 """A stream as an HTTP answer: server-sent events until the client leaves or the hub says bye.
 
 Rules of this file
-- A socket that is never read is no client: guard.py cuts it off.
+- A socket that is never read is no client: security_middleware.py cuts it off.
 - Whose access is taken away, or whose session ends, is told nothing more: it is asked anew while the stream lasts.
 - A server that wants to end (uvicorn waits for open answers) is noticed within a second.
 """

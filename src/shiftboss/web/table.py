@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shiftboss.web import browse, bulk, do, permissions, see
+from shiftboss.web import actions, bulk_actions, list_queries, permissions, status_queries
 from shiftboss.web.access import Role
 from shiftboss.web.operation import Call, Operation
 
@@ -27,51 +27,51 @@ async def may(call: Call, params: permissions.MayAsked) -> permissions.Permissio
 # fmt: off
 OPERATIONS: Final = (
     #         method    path                                who        does
-    Operation("GET",    "/status",                          VIEWER,    see.status),
-    Operation("GET",    "/health",                          VIEWER,    see.health),
-    Operation("GET",    "/events",                          VIEWER,    see.events),
-    Operation("GET",    "/activity",                        VIEWER,    browse.activity),
-    Operation("GET",    "/audit",                           VIEWER,    browse.audit),
-    Operation("GET",    "/audit/verify",                    ADMIN,     browse.verify_audit),
-    Operation("GET",    "/graph",                           VIEWER,    see.graph_),
-    Operation("GET",    "/timeline",                        VIEWER,    see.timeline_),
-    Operation("GET",    "/minutes",                         VIEWER,    see.minutes_),
+    Operation("GET",    "/status",                          VIEWER,    status_queries.status),
+    Operation("GET",    "/health",                          VIEWER,    status_queries.health),
+    Operation("GET",    "/events",                          VIEWER,    status_queries.events),
+    Operation("GET",    "/activity",                        VIEWER,    list_queries.activity),
+    Operation("GET",    "/audit",                           VIEWER,    list_queries.audit),
+    Operation("GET",    "/audit/verify",                    ADMIN,     list_queries.verify_audit),
+    Operation("GET",    "/graph",                           VIEWER,    status_queries.graph_),
+    Operation("GET",    "/timeline",                        VIEWER,    status_queries.timeline_),
+    Operation("GET",    "/minutes",                         VIEWER,    status_queries.minutes_),
 
-    Operation("GET",    "/workers",                         VIEWER,    see.workers),
-    Operation("GET",    "/workers/{worker}",                VIEWER,    see.worker),
-    Operation("GET",    "/workers/{worker}/payload",        VIEWER,    see.payload_form),
-    Operation("POST",   "/workers/{worker}/trigger",        OPERATOR,  do.trigger, status=202),
-    Operation("POST",   "/workers/{worker}/enable",         OPERATOR,  do.enable),
-    Operation("POST",   "/workers/{worker}/disable",        OPERATOR,  do.disable),
-    Operation("POST",   "/workers/{worker}/forget",         ADMIN,     do.forget, status=204),
+    Operation("GET",    "/workers",                         VIEWER,    status_queries.workers),
+    Operation("GET",    "/workers/{worker}",                VIEWER,    status_queries.worker),
+    Operation("GET",    "/workers/{worker}/payload",        VIEWER,    status_queries.payload_form),
+    Operation("POST",   "/workers/{worker}/trigger",        OPERATOR,  actions.trigger, status=202),
+    Operation("POST",   "/workers/{worker}/enable",         OPERATOR,  actions.enable),
+    Operation("POST",   "/workers/{worker}/disable",        OPERATOR,  actions.disable),
+    Operation("POST",   "/workers/{worker}/forget",         ADMIN,     actions.forget, status=204),
 
-    Operation("GET",    "/runs",                            VIEWER,    browse.runs),
-    Operation("GET",    "/runs/{run}",                      VIEWER,    browse.run),
-    Operation("GET",    "/runs/{run}/log",                  VIEWER,    browse.log),
-    Operation("POST",   "/runs/{run}/cancel",               OPERATOR,  do.cancel),
-    Operation("POST",   "/runs/cancel",                     OPERATOR,  bulk.cancel_many),
+    Operation("GET",    "/runs",                            VIEWER,    list_queries.runs),
+    Operation("GET",    "/runs/{run}",                      VIEWER,    list_queries.run),
+    Operation("GET",    "/runs/{run}/log",                  VIEWER,    list_queries.log),
+    Operation("POST",   "/runs/{run}/cancel",               OPERATOR,  actions.cancel),
+    Operation("POST",   "/runs/cancel",                     OPERATOR,  bulk_actions.cancel_many),
 
-    Operation("GET",    "/dead-letters",                    VIEWER,    browse.letters),
-    Operation("GET",    "/dead-letters/groups",             VIEWER,    browse.letter_groups),
-    Operation("GET",    "/dead-letters/{run}",              VIEWER,    browse.letter),
-    Operation("POST",   "/dead-letters/{run}/replay",       OPERATOR,  do.replay, status=202),
-    Operation("POST",   "/dead-letters/{run}/resolve",      OPERATOR,  do.resolve),
-    Operation("POST",   "/dead-letters/{run}/discard",      ADMIN,     do.discard),
-    Operation("POST",   "/dead-letters/export",             OPERATOR,  bulk.export_many),
-    Operation("POST",   "/dead-letters/replay",             OPERATOR,  bulk.replay_many),
-    Operation("POST",   "/dead-letters/resolve",            OPERATOR,  bulk.resolve_many),
-    Operation("POST",   "/dead-letters/discard",            ADMIN,     bulk.discard_many),
+    Operation("GET",    "/dead-letters",                    VIEWER,    list_queries.letters),
+    Operation("GET",    "/dead-letters/groups",             VIEWER,    list_queries.letter_groups),
+    Operation("GET",    "/dead-letters/{run}",              VIEWER,    list_queries.letter),
+    Operation("POST",   "/dead-letters/{run}/replay",       OPERATOR,  actions.replay, status=202),
+    Operation("POST",   "/dead-letters/{run}/resolve",      OPERATOR,  actions.resolve),
+    Operation("POST",   "/dead-letters/{run}/discard",      ADMIN,     actions.discard),
+    Operation("POST",   "/dead-letters/export",             OPERATOR,  bulk_actions.export_many),
+    Operation("POST",   "/dead-letters/replay",             OPERATOR,  bulk_actions.replay_many),
+    Operation("POST",   "/dead-letters/resolve",            OPERATOR,  bulk_actions.resolve_many),
+    Operation("POST",   "/dead-letters/discard",            ADMIN,     bulk_actions.discard_many),
 
-    Operation("GET",    "/nodes",                           VIEWER,    see.nodes),
-    Operation("POST",   "/nodes/{node}/drain",              ADMIN,     do.drain),
-    Operation("POST",   "/nodes/{node}/prefer",             ADMIN,     do.prefer),
+    Operation("GET",    "/nodes",                           VIEWER,    status_queries.nodes),
+    Operation("POST",   "/nodes/{node}/drain",              ADMIN,     actions.drain),
+    Operation("POST",   "/nodes/{node}/prefer",             ADMIN,     actions.prefer),
 
-    Operation("GET",    "/unreadable",                      VIEWER,    see.unreadable),
-    Operation("POST",   "/unreadable/set-aside",            ADMIN,     do.set_aside),
+    Operation("GET",    "/unreadable",                      VIEWER,    status_queries.unreadable),
+    Operation("POST",   "/unreadable/set-aside",            ADMIN,     actions.set_aside),
 
-    Operation("GET",    "/session",                         EVERYBODY, see.session),
+    Operation("GET",    "/session",                         EVERYBODY, status_queries.session),
     Operation("GET",    "/session/may",                     VIEWER,    may, personal=True),
-    Operation("POST",   "/session",                         EVERYBODY, do.log_in, status=204),
-    Operation("DELETE", "/session",                         EVERYBODY, do.log_out, status=204),
+    Operation("POST",   "/session",                         EVERYBODY, actions.log_in, status=204),
+    Operation("DELETE", "/session",                         EVERYBODY, actions.log_out, status=204),
 )
 # fmt: on

@@ -1,4 +1,5 @@
-"""The gate of a server that stands alone: tokens, sessions in exchange for them, users whom a trusted proxy names.
+"""The authenticator of a server that stands alone: tokens, sessions in exchange for them, users whom a trusted proxy
+names.
 
 Rules of this file
 - A token comes in `Authorization: Bearer …`, or was exchanged for a session's cookie; a user's name comes from a proxy
@@ -19,12 +20,12 @@ from starlette.responses import Response
 
 from shiftboss.errors import ConfigurationError
 from shiftboss.web.access import Access, Role, Token
-from shiftboss.web.access_file import AccessFile, Entries
+from shiftboss.web.access_file import AccessEntries, AccessFile
 from shiftboss.web.login_codes import LoginCodes
 from shiftboss.web.own_token import MIN_CHARS
 from shiftboss.web.problems import Problem
 from shiftboss.web.proxy import user_of
-from shiftboss.web.session import Session, Sessions
+from shiftboss.web.session import BrowserSession, Sessions
 
 MIN_DIFFERENT = 6  # characters: "aaaaaaaaaaaaaaaa" is long, and no secret
 SHOWN_ID = 6  # characters of a session's id: enough to tell a day's sessions apart
@@ -90,7 +91,7 @@ class WithTokens:
             raise Problem(401, "wrong-token", "This token is wrong.", headers={"www-authenticate": "Bearer"})
         return found
 
-    def session(self, request: HTTPConnection) -> Session | None:
+    def session(self, request: HTTPConnection) -> BrowserSession | None:
         return self.sessions.of(request, self._named)
 
     def log_in(self, request: HTTPConnection, response: Response, token: Token) -> Access:
@@ -124,11 +125,11 @@ class WithTokens:
     def _named(self, name: str) -> Token | None:
         return next((each for each in self._tokens() if each.name == name), None)
 
-    def _entries(self) -> Entries:
-        return Entries() if self._file is None else self._file.entries
+    def _entries(self) -> AccessEntries:
+        return AccessEntries() if self._file is None else self._file.entries
 
 
-def access_of(session: Session) -> Access:
+def access_of(session: BrowserSession) -> Access:
     """A token that has no name of its own is told apart by its sessions."""
     name = session.token.name
     return Access(session.token.role, f"{name}/{session.id[:SHOWN_ID]}" if session.token.is_nameless else name)

@@ -19,7 +19,7 @@ from shiftboss.clock import SystemClock
 from shiftboss.errors import ConfigurationError, StoreMissing
 
 if TYPE_CHECKING:
-    from shiftboss.web.access_file import Entries
+    from shiftboss.web.access_file import AccessEntries
 
 ROLES = ("metrics", "viewer", "operator", "admin")
 COLUMNS = (table.Column("NAME"), table.Column("ROLE"), table.Column("KNOWN BY"))
@@ -158,17 +158,17 @@ def _needs_web() -> None:
 
 def _file(access_file: str | None, store: str | None, app: str | None) -> tuple[Path, bool]:
     _needs_web()
-    from shiftboss.web.gates import access_file_of
+    from shiftboss.web.authenticators import access_file_of
 
     if access_file is not None:
         return Path(access_file), True
     return access_file_of(place.store_url(store, app)), False
 
 
-def _entries(file: Path, *, is_given: bool) -> Entries:
-    from shiftboss.web.access_file import Entries, read_entries
+def _entries(file: Path, *, is_given: bool) -> AccessEntries:
+    from shiftboss.web.access_file import AccessEntries, read_entries
 
-    return read_entries(file, is_given=is_given) if file.exists() else Entries()
+    return read_entries(file, is_given=is_given) if file.exists() else AccessEntries()
 
 
 def _text(file: Path, *, is_given: bool) -> str:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from shiftboss.web.sharing import Sharing
+from shiftboss.web.single_flight import SingleFlight
 
 from .conftest import started
 
@@ -31,10 +31,10 @@ async def settled() -> None:
 
 
 async def test_who_asks_while_an_answer_is_under_way_shares_the_next_one():
-    oven, sharing = Oven(), Sharing()
-    first = asyncio.create_task(sharing.answer("a", oven.bake))
+    oven, single_flight = Oven(), SingleFlight()
+    first = asyncio.create_task(single_flight.answer("a", oven.bake))
     await settled()
-    others = [asyncio.create_task(sharing.answer("a", oven.bake)) for _ in range(49)]
+    others = [asyncio.create_task(single_flight.answer("a", oven.bake)) for _ in range(49)]
     await settled()
     begun_meanwhile = oven.begun
     oven.gate.set()
@@ -45,8 +45,8 @@ async def test_who_asks_while_an_answer_is_under_way_shares_the_next_one():
 
 
 async def test_other_questions_do_not_wait():
-    oven, sharing = Oven(), Sharing()
-    tasks = [asyncio.create_task(sharing.answer(name, oven.bake)) for name in "abc"]
+    oven, single_flight = Oven(), SingleFlight()
+    tasks = [asyncio.create_task(single_flight.answer(name, oven.bake)) for name in "abc"]
     await settled()
     begun_meanwhile = oven.begun
     oven.gate.set()
@@ -56,8 +56,8 @@ async def test_other_questions_do_not_wait():
 
 
 async def test_who_leaves_takes_nothing_from_the_others():
-    oven, sharing = Oven(), Sharing()
-    leaving, staying = (asyncio.create_task(sharing.answer("a", oven.bake)) for _ in range(2))
+    oven, single_flight = Oven(), SingleFlight()
+    leaving, staying = (asyncio.create_task(single_flight.answer("a", oven.bake)) for _ in range(2))
     await settled()
     leaving.cancel()
     oven.gate.set()
@@ -66,19 +66,19 @@ async def test_who_leaves_takes_nothing_from_the_others():
 
 
 async def test_a_failure_is_everybodys_and_the_next_question_is_asked_anew():
-    sharing = Sharing()
+    single_flight = SingleFlight()
 
     async def burn() -> bytes:
         raise ValueError("burnt")
 
-    tasks = [asyncio.create_task(sharing.answer("a", burn)) for _ in range(2)]
+    tasks = [asyncio.create_task(single_flight.answer("a", burn)) for _ in range(2)]
     for task in tasks:
         with pytest.raises(ValueError, match="burnt"):
             await task
     oven = Oven()
     oven.gate.set()
 
-    assert await sharing.answer("a", oven.bake) == b"1"
+    assert await single_flight.answer("a", oven.bake) == b"1"
 
 
 @pytest.mark.parametrize("page", ["/timeline", "/graph", "/workers/send", "/dead-letters/groups", "/minutes", "/runs"])

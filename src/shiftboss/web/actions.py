@@ -1,7 +1,8 @@
 """What may be done over HTTP: each function an operation of the table.
 
 Rules of this file
-- Each is one call of the orchestrator, which audits it in the same transaction with the name that the gate knows.
+- Each is one call of the orchestrator, which audits it in the same transaction with the name that the authenticator
+  knows.
 - Doing a thing twice is no error where the second time changes nothing.
 """
 
@@ -17,11 +18,11 @@ from shiftboss.app.pages import listed
 from shiftboss.core.model import DeadLetter, Node, NodeMode, Run
 from shiftboss.core.unreadable import Unreadable
 from shiftboss.core.value import Value
-from shiftboss.web.asked import ROW_NAME, Instant, RunAsked, Text, WorkerNamed
 from shiftboss.web.operation import Call, Nothing
+from shiftboss.web.params import ROW_NAME, Instant, RunAsked, Text, WorkerNamed
 from shiftboss.web.problems import Problem
-from shiftboss.web.see import UnreadableRows, unreadable_row
 from shiftboss.web.sign_in import logged_in, logged_out
+from shiftboss.web.status_queries import UnreadableRows, unreadable_row
 from shiftboss.web.tokens import WithTokens
 
 Note = Annotated[str, Meta(max_length=2000, pattern=r"^[^\x00]*$")]
@@ -225,22 +226,22 @@ class LogIn(msgspec.Struct, frozen=True):
 
 async def log_in(call: Call, body: LogIn) -> Response:
     """Exchange a token, or a link's code, for a session's cookie, which no script can read."""
-    gate = call.gate
-    if not isinstance(gate, WithTokens):
+    authenticator = call.authenticator
+    if not isinstance(authenticator, WithTokens):
         raise Problem(409, "no-sessions", "This server gives no sessions: it asks for no token.")
     if (body.token is None) == (body.code is None):
         raise Problem(400, "wrong-body", "Send `token` or `code`.")
-    token = gate.token(body.token) if body.token is not None else gate.with_code(body.code or "")
+    token = authenticator.token(body.token) if body.token is not None else authenticator.with_code(body.code or "")
     response = Response(status_code=204)
-    logged_in(call.request.scope, gate.log_in(call.request, response, token), call.acts)
+    logged_in(call.request.scope, authenticator.log_in(call.request, response, token), call.acts)
     return response
 
 
 async def log_out(call: Call, body: Nothing) -> Response:
     """End the session of this browser, on the server as well."""
     response = Response(status_code=204)
-    if isinstance(call.gate, WithTokens):
-        access = call.gate.log_out(call.request, response)
+    if isinstance(call.authenticator, WithTokens):
+        access = call.authenticator.log_out(call.request, response)
         if access is not None:
             logged_out(call.request.scope, access, call.acts)
     return response

@@ -23,9 +23,9 @@ from shiftboss.core.value import Value
 from shiftboss.core.worker import Mode
 from shiftboss.web import frames
 from shiftboss.web.access import Role
-from shiftboss.web.asked import Instant, Name, RunId, Text, WorkerNamed
 from shiftboss.web.hub import Wanted
 from shiftboss.web.operation import Call
+from shiftboss.web.params import Instant, Name, RunId, Text, WorkerNamed
 from shiftboss.web.problems import Problem
 from shiftboss.web.proxy import user_of
 from shiftboss.web.stream import EventStream
@@ -240,7 +240,7 @@ async def events(call: Call, params: EventsAsked) -> EventStream:
     last = int(said) if said.isascii() and said.isdigit() and len(said) < 17 else params.last_event_id
     role = call.access.role if call.access is not None else Role.VIEWER
     wanted = Wanted(topics, params.worker, params.run, last)
-    return EventStream(call.hub(), wanted, role, call.may_still, call.gate.recheck_s)
+    return EventStream(call.hub(), wanted, role, call.may_still, call.authenticator.recheck_s)
 
 
 # ── oneself ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -263,6 +263,6 @@ async def session(call: Call) -> SessionInfo:
         role=None if access is None else access.role.name.lower(),
         name="" if access is None else access.name,
         limited=access is not None and access.may is not None,
-        asks_for_token=call.gate.asks_for_token and user_of(call.request.scope) is None,
+        asks_for_token=call.authenticator.asks_for_token and user_of(call.request.scope) is None,
         version=package_version(),
     )

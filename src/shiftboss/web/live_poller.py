@@ -35,7 +35,7 @@ PAGE = 1000
 CLOSE_WITHIN_S = 2.0  # for the thread to end; a store that does not answer is not waited for
 
 
-class Reader:
+class LivePoller:
     """The thread that reads; ends when nobody is left, or with the node."""
 
     def __init__(self, hub: Hub, boss: Orchestrator) -> None:

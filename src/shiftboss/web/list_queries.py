@@ -22,8 +22,8 @@ from shiftboss.core.value import Value
 from shiftboss.core.verify import AuditVerdict
 from shiftboss.errors import NotAllowed
 from shiftboss.ports.faces import AuditFilter, HistoryFilter, LetterFilter
-from shiftboss.web.asked import GroupsAsked, Instant, LettersState, Limit, Name, RunAsked, RunId, Text
 from shiftboss.web.operation import Call
+from shiftboss.web.params import GroupsAsked, Instant, LettersState, Limit, Name, RunAsked, RunId, Text
 
 EVENTS_AT_ONCE = 500
 MAX_EVENT_PAGES = 10

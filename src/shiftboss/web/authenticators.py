@@ -1,4 +1,4 @@
-"""Which gate stands before a server: made from its address, its options and its environment.
+"""Which authenticator stands before a server: made from its address, its options and its environment.
 
 Rules of this file
 - There is a credential on every address.  On loopback the server makes one for itself; an address that others can reach
@@ -53,9 +53,9 @@ DEFAULT = Options()
 
 
 class Doors(NamedTuple):
-    """A gate, and the file of its own token if it has made one."""
+    """An authenticator, and the file of its own token if it has made one."""
 
-    gate: WithTokens
+    authenticator: WithTokens
     token_file: Path | None
 
 
@@ -86,7 +86,7 @@ def mounted(boss: Orchestrator) -> WithTokens | None:
     token, given = token_of_environment(), os.environ.get("SHIFTBOSS_ACCESS_FILE")
     if token is None and not given:
         return None
-    return _doors(boss, token, _access_file(boss, given or None), None).gate
+    return _doors(boss, token, _access_file(boss, given or None), None).authenticator
 
 
 def token_of_environment() -> Callable[[], str] | None:
@@ -144,12 +144,12 @@ def _doors(
 ) -> Doors:
     ended = EndedSessions(boss.clock, _sessions_file(boss.store_url))
 
-    def gate(secret: Callable[[], str], own: Callable[[], Token | None]) -> WithTokens:
+    def authenticator(secret: Callable[[], str], own: Callable[[], Token | None]) -> WithTokens:
         sessions = Sessions(secret, boss.clock, ended, store=shown(boss.store_url))
         return WithTokens(sessions, LoginCodes(boss.clock, secret), own=own, file=file, hosts=hosts)
 
     if token is not None:
-        return Doors(gate(token, lambda: given_token(token())), None)
+        return Doors(authenticator(token, lambda: given_token(token())), None)
     try:
         _, place = own_token(boss.store_url)
         made = WatchedFile(place, lambda: read_token(place)).content
@@ -158,8 +158,8 @@ def _doors(
             raise
         log.info("sessions end with this process, and there is no token of this server: %s", error)
         chance = secrets.token_urlsafe(32)
-        return Doors(gate(lambda: chance, lambda: None), None)
-    return Doors(gate(made, lambda: Token("local", Role.ADMIN, digest_of(made()), is_nameless=True)), place)
+        return Doors(authenticator(lambda: chance, lambda: None), None)
+    return Doors(authenticator(made, lambda: Token("local", Role.ADMIN, digest_of(made()), is_nameless=True)), place)
 
 
 def _sessions_file(store_url: str) -> Path | None:

@@ -21,7 +21,7 @@ from shiftboss.core import json_text
 from shiftboss.core.kinds import Table, flag, many, optional, run_id, shown, text, whole, word
 from shiftboss.core.policy import Rate
 from shiftboss.errors import CallerError, ConfigurationError, did_you_mean
-from shiftboss.web.asked import ROW_NAME
+from shiftboss.web.params import ROW_NAME
 from shiftboss.web.problems import Problem
 
 LARGE_BYTES = 64 * 1024  # a body of a megabyte takes some 50 ms to read, and everybody shares the loop

@@ -20,10 +20,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shiftboss.web import stream
-from shiftboss.web.access import Gate
+from shiftboss.web.access import Authenticator
+from shiftboss.web.access_log import AccessLog
 from shiftboss.web.problems import Problem
 from shiftboss.web.proxy import Proxies
-from shiftboss.web.refusals import Refusals
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}  # which browsers leave out
@@ -46,10 +46,12 @@ class NotTaken(OSError):
     """The client does not read: as good as gone."""
 
 
-class Guard:
-    def __init__(self, app: ASGIApp, gate: Gate, refusals: Refusals, proxies: Proxies | None = None) -> None:
+class SecurityMiddleware:
+    def __init__(
+        self, app: ASGIApp, authenticator: Authenticator, refusals: AccessLog, proxies: Proxies | None = None
+    ) -> None:
         self._app = app
-        self._gate = gate
+        self._authenticator = authenticator
         self._refusals = refusals
         self._proxies = proxies
 
@@ -79,7 +81,7 @@ class Guard:
 
     def _check(self, method: str, headers: Headers) -> None:
         """Raises Problem."""
-        hosts = self._gate.hosts
+        hosts = self._authenticator.hosts
         if hosts is not None and [_name(each) for each in headers.getlist("host")] not in [[host] for host in hosts]:
             raise Problem(
                 421, "wrong-host", f"This server is called {', '.join(sorted(hosts))}; use one of these names."

@@ -15,7 +15,7 @@ from typing import Any
 Task = asyncio.Task[bytes]
 
 
-class Sharing:
+class SingleFlight:
     """Each key belongs to one loop: servers in two threads share nothing."""
 
     def __init__(self) -> None:

@@ -25,7 +25,7 @@ EVERY_S = 0.25  # with a quick answer still within the 0.6 s that a probe is giv
 _clock = SystemClock()  # a probe waits in real time
 
 
-class Judge:
+class HealthCheck:
     """Of one start of *boss*; `store` tells which."""
 
     def __init__(self, boss: Orchestrator) -> None:

@@ -35,12 +35,12 @@ OTHERS = "others"
 Note = Callable[..., None]
 
 
-class Acts:
+class DoorAudit:
     """Of one server."""
 
     def __init__(self, boss: Orchestrator) -> None:
         self._boss = boss
-        self.refusals = Refused(boss.clock, self._note)
+        self.refusals = RefusalCounter(boss.clock, self._note)
 
     def logged_in(self, scope: Scope, access: Access) -> None:
         role = access.role.name.lower()
@@ -58,7 +58,7 @@ class Acts:
             self._boss._note(action, by=by, before=before, after=after)
 
 
-class Refused:
+class RefusalCounter:
     """Counts what is refused, and notes it: the first at once, then what came in each minute."""
 
     def __init__(self, clock: Clock, note: Note) -> None:

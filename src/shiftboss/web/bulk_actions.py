@@ -25,10 +25,10 @@ from shiftboss.core.policy import Rate
 from shiftboss.core.value import Value
 from shiftboss.errors import CallerError, UnknownRun
 from shiftboss.ports.faces import HistoryFilter
-from shiftboss.web.asked import GroupsAsked, Instant, Name, RunId
-from shiftboss.web.browse import page_of
-from shiftboss.web.do import Note
+from shiftboss.web.actions import Note
+from shiftboss.web.list_queries import page_of
 from shiftboss.web.operation import Call
+from shiftboss.web.params import GroupsAsked, Instant, Name, RunId
 from shiftboss.web.problems import Problem, harmless, kind_of
 
 MAX_EXPORTED = 2000  # some seconds; a browser keeps them in memory
@@ -145,7 +145,7 @@ class ExportMany(msgspec.Struct, frozen=True):
     filter: LetterChoice
 
 
-async def export_many(call: Call, body: ExportMany) -> Lines:
+async def export_many(call: Call, body: ExportMany) -> NdjsonLines:
     """All open dead letters that fit a filter with their runs, as a line of JSON each; secrets masked.
 
     The oldest first, at most 2,000; `shiftboss-lines` says how many lines there will be.
@@ -157,10 +157,10 @@ async def export_many(call: Call, body: ExportMany) -> Lines:
     await call.boss.record(
         "export dead letters", about=wanted.worker, after=", ".join([*asked, f"{len(found):,} by the API"])
     )
-    return Lines(_exported(call, found), headers={"shiftboss-lines": str(len(found))})
+    return NdjsonLines(_exported(call, found), headers={"shiftboss-lines": str(len(found))})
 
 
-class Lines(StreamingResponse):
+class NdjsonLines(StreamingResponse):
     media_type = "application/x-ndjson"
 
 

@@ -18,7 +18,7 @@ MAX_LINES = 60  # a minute, for all kinds
 MAX_KNOWN = 1024
 
 
-class Seldom:
+class LogThrottle:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()  # protects everything below: loops in several threads may log

@@ -2,7 +2,7 @@
 
 Rules of this file
 - The first refusal of its kind from an address is said at once, more of them once a minute with their number; lines and
-  memory have a bound (`seldom.py`).
+  memory have a bound (`log_throttle.py`).
 - What came from outside is shortened and printable: no request writes a line of its own.
 """
 
@@ -14,10 +14,10 @@ from starlette.types import Scope
 
 from shiftboss.clock import Clock
 from shiftboss.logs import get_logger
-from shiftboss.web.acts import Refused
 from shiftboss.web.addresses import address_of
+from shiftboss.web.door_audit import RefusalCounter
+from shiftboss.web.log_throttle import LogThrottle, and_more
 from shiftboss.web.problems import Problem
-from shiftboss.web.seldom import Seldom, and_more
 
 ACCESS = frozenset({401, 403, 421, 429})
 EXPECTED = frozenset({"no-token"})  # what every browser is told that has not logged in yet
@@ -26,9 +26,9 @@ MAX_PATH_CHARS = 200
 log = get_logger("shiftboss.web.access")
 
 
-class Refusals:
-    def __init__(self, clock: Clock, counts: Refused) -> None:
-        self._seldom = Seldom(clock)
+class AccessLog:
+    def __init__(self, clock: Clock, counts: RefusalCounter) -> None:
+        self._throttle = LogThrottle(clock)
         self._counts = counts
 
     def note(self, scope: Scope, problem: Problem) -> None:
@@ -37,7 +37,7 @@ class Refusals:
             return
         self._counts.count(scope, problem)
         address = address_of(scope)
-        unsaid = self._seldom.counted((address, problem.kind))
+        unsaid = self._throttle.counted((address, problem.kind))
         if unsaid is None:
             return
         path = "".join(each if each.isprintable() else "?" for each in str(scope.get("path", "")))
