@@ -549,7 +549,7 @@ async def test_large_payloads_are_picked_up_a_few_at_a_time(place, told, cluster
         return len(text)
 
     async with boss:
-        monkeypatch.setattr(cycle, "arrived", counted)
+        monkeypatch.setattr(cycle, "pick_up", counted)
         async with by_asyncpg(cluster) as within:
             handles = [await boss.trigger("store", {"text": "x" * 1_000_000}, within=within) for _ in range(40)]
         results = [await handle.result(timeout=PATIENCE_S) for handle in handles]
