@@ -14,7 +14,7 @@ import pytest
 
 from postgres_server import Place
 from shiftboss.app.views import Views
-from shiftboss.cli import place as store_of
+from shiftboss.cli import store_access as store_of
 from shiftboss.core.model import WorkerState
 from shiftboss.core.schedule import Every
 from shiftboss.ports.faces import AuditFilter

@@ -14,7 +14,7 @@ import pytest
 from postgres_server import Cluster, Place, a_cluster, free_port, unprivileged
 from shiftboss import Orchestrator
 from shiftboss.cli import doctor_postgres
-from shiftboss.cli.doctor import Severity
+from shiftboss.cli.doctor import Level
 from shiftboss.clock import SystemClock
 from shiftboss.stores.postgres import diagnostics
 from shiftboss.stores.postgres.address import address_of
@@ -54,11 +54,11 @@ def findings(cli, url: str) -> dict[str, tuple[str, str, str]]:
     return found
 
 
-def judged(facts: Facts) -> dict[str, tuple[Severity, str]]:
+def judged(facts: Facts) -> dict[str, tuple[Level, str]]:
     return {
         each.about: (each.severity, each.text)
         for each in doctor_postgres.server(facts)
-        if each.severity is not Severity.GOOD
+        if each.severity is not Level.GOOD
     }
 
 

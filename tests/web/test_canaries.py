@@ -35,7 +35,7 @@ from psycopg import sql
 
 from shiftboss import Orchestrator, Run
 from shiftboss.cli.root import root
-from shiftboss.cli.run_words import JsonLines, PlainLines, TerminalLines
+from shiftboss.cli.run_output import JsonLines, PlainLines, TerminalLines
 from shiftboss.codec import AesGcmCodec, new_key
 from shiftboss.context import RunFilter
 from shiftboss.core.value import replace

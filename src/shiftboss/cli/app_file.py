@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
-from shiftboss.cli import talk
+from shiftboss.cli import messages
 from shiftboss.errors import ConfigurationError, did_you_mean
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _run(load: object, what: str) -> ModuleType:
     except ConfigurationError:
         raise  # a declaration that cannot work: the message says all
     except (Exception, SystemExit) as error:
-        talk.block(_their_traceback(error))
+        messages.block(_their_traceback(error))
         raise ConfigurationError(f"{what} cannot be imported: {type(error).__name__}: {error}") from error
 
 

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 
 from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.app.serve import exit_code, serve
-from shiftboss.cli import run_until, run_words, serving, table, talk, watch
+from shiftboss.cli import messages, run_output, serving, stop_conditions, table, watch
 from shiftboss.core.address import shown
 from shiftboss.demo.archive import FOLDER, Archive
 from shiftboss.demo.endpoint import Endpoint
@@ -31,10 +31,10 @@ def run_demo(*, for_s: float | None, store: str | None, http: str | None, live: 
     archive = Archive()
     archive.create()
     url = store or f"sqlite:///{FOLDER / 'demo.db'}"
-    is_live = talk.is_terminal(sys.stdout) if live is None else live
+    is_live = messages.is_terminal(sys.stdout) if live is None else live
     with (
         _endpoint() as endpoint,
-        run_until.conditions(_boss := _make(url, endpoint), for_s=for_s, burst=False) as until,
+        stop_conditions.conditions(_boss := _make(url, endpoint), for_s=for_s, burst=False) as until,
         serving.page(_boss, http or _default_page(), or_free=http is None) as served,
     ):
         boss = _boss
@@ -53,17 +53,17 @@ def run_demo(*, for_s: float | None, store: str | None, http: str | None, live: 
         for page in pages:
             page.join()
     counts = archive.counts()
-    talk.say(
+    messages.say(
         f"observed: {counts['samples']} samples, {counts['summaries']} summaries, {counts['reports']} reports kept"
     )
-    talk.say(report)
+    messages.say(report)
     return exit_code(report, [report.signal] if report.signal is not None else [])
 
 
 def _default_page() -> str | None:
     """Where the extra is installed: the usual port."""
     if find_spec("starlette") is None or find_spec("uvicorn") is None:
-        talk.note("no dashboard: it needs pip install 'shiftboss[web]'")
+        messages.note("no dashboard: it needs pip install 'shiftboss[web]'")
         return None
     return "127.0.0.1:8420"
 
@@ -89,17 +89,17 @@ def _say_where(boss: Orchestrator, *, is_live: bool) -> None:
     if command.endswith("__main__.py"):
         command = "python -m shiftboss"
     place = shown(boss.store_url).removeprefix("sqlite:///")
-    talk.note(f"the observatory keeps everything in {place}; Ctrl-C drains and says what became of it")
-    talk.note("from a second terminal:")
+    messages.note(f"the observatory keeps everything in {place}; Ctrl-C drains and says what became of it")
+    messages.note("from a second terminal:")
     for what in ("status --watch", "why summarize", "trigger outlook sensor=cpu --wait", "logs backup", "dead"):
-        talk.note(f"  {command} {what} -s {place}")
+        messages.note(f"  {command} {what} -s {place}")
     if is_live:
         handler: logging.Handler = logging.FileHandler(FOLDER / "demo.log")
-        handler.setFormatter(run_words.PlainLines())
+        handler.setFormatter(run_output.PlainLines())
         logging.getLogger().handlers[:] = [handler]
         logging.getLogger().setLevel(logging.INFO)
     else:
-        run_words.say_what_happens(boss, log_format=None, log_level=None)
+        run_output.say_what_happens(boss, log_format=None, log_level=None)
 
 
 def _show(boss: Orchestrator, engine: Engine, served: serving.Page) -> None:

@@ -23,10 +23,9 @@ from typing import Any
 from shiftboss.app.audit_key import Keys
 from shiftboss.app.node import package_version
 from shiftboss.app.views import SystemStatus, Views
-from shiftboss.cli import times, words
+from shiftboss.cli import formatting, times
 from shiftboss.core import graph
-from shiftboss.core.findings import Severity as Grave
-from shiftboss.core.findings import findings
+from shiftboss.core.findings import Severity, findings
 from shiftboss.core.health import Health
 from shiftboss.core.model import NodeMode, Status
 from shiftboss.core.value import Value
@@ -59,16 +58,16 @@ REMEDIES = {
 }
 
 
-class Severity(StrEnum):
+class Level(StrEnum):
     GOOD = "good"
     WARNING = "warning"
     PROBLEM = "problem"
 
 
-class Finding(Value, frozen=True, omit_defaults=False):
+class Diagnosis(Value, frozen=True, omit_defaults=False):
     """One thing that was looked at.  `remedy` is empty where none is needed."""
 
-    severity: Severity
+    severity: Level
     about: str
     text: str
     remedy: str = ""
@@ -77,15 +76,15 @@ class Finding(Value, frozen=True, omit_defaults=False):
 # ── the machine ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def machine() -> Iterator[Finding]:
+def machine() -> Iterator[Diagnosis]:
     """Versions and clocks."""
     extras = [name for name in ("rich", "psutil") if _version(name)]
     with_ = f", with {', '.join(extras)}" if extras else ""
     text = f"shiftboss {package_version()}, Python {platform.python_version()} on {platform.system()}{with_}"
-    yield Finding(Severity.GOOD, "versions", f"{text}; apsw {_version('apsw')}, msgspec {_version('msgspec')}")
+    yield Diagnosis(Level.GOOD, "versions", f"{text}; apsw {_version('apsw')}, msgspec {_version('msgspec')}")
     if not hasattr(time, "CLOCK_BOOTTIME") and platform.system() != "Darwin":
-        yield Finding(
-            Severity.WARNING,
+        yield Diagnosis(
+            Level.WARNING,
             "clock",
             "this system has no clock that counts suspended time",
             "do not let a machine that runs workers sleep: its leases would look longer than they are",
@@ -99,25 +98,25 @@ def _version(package: str) -> str:
         return ""
 
 
-def file(path: Path) -> Iterator[Finding]:
+def file(path: Path) -> Iterator[Diagnosis]:
     """The store's place: file system, room, permissions."""
     kind = file_system(path.parent, _mounts())
     if kind in NETWORK:
-        yield Finding(
-            Severity.PROBLEM,
+        yield Diagnosis(
+            Level.PROBLEM,
             "file system",
             f"{path.parent} is on {kind}, a network file system: locks and the shared log do not work there",
             "move the store to a local disk; the processes that use it must be on that machine",
         )
     elif kind in FLEETING:
-        yield Finding(
-            Severity.WARNING,
+        yield Diagnosis(
+            Level.WARNING,
             "file system",
             f"{path.parent} is {kind}: everything in it is gone after a reboot",
             "move the store to a disk, unless that is meant",
         )
     elif kind:
-        yield Finding(Severity.GOOD, "file system", f"{path.parent} is on {kind}, a local file system")
+        yield Diagnosis(Level.GOOD, "file system", f"{path.parent} is on {kind}, a local file system")
     yield from _room(path.parent)
     yield from _permissions(path)
 
@@ -142,33 +141,33 @@ def file_system(folder: Path, mounts: str) -> str:
     return kind
 
 
-def _room(folder: Path) -> Iterator[Finding]:
+def _room(folder: Path) -> Iterator[Diagnosis]:
     try:
         facts = os.statvfs(folder)
     except (OSError, AttributeError):
         return
     free = facts.f_bavail * facts.f_frsize
-    text = f"{words.in_bytes(free)} free in {folder}"
+    text = f"{formatting.in_bytes(free)} free in {folder}"
     if free < ALMOST_NOTHING_BYTES:
-        yield Finding(Severity.PROBLEM, "disk", text, "make room: a full disk stops everything new")
+        yield Diagnosis(Level.PROBLEM, "disk", text, "make room: a full disk stops everything new")
     elif free < LITTLE_BYTES:
-        yield Finding(Severity.WARNING, "disk", text, "make room, or: shiftboss prune --older-than 7d")
+        yield Diagnosis(Level.WARNING, "disk", text, "make room, or: shiftboss prune --older-than 7d")
     else:
-        yield Finding(Severity.GOOD, "disk", text)
+        yield Diagnosis(Level.GOOD, "disk", text)
 
 
-def _permissions(path: Path) -> Iterator[Finding]:
+def _permissions(path: Path) -> Iterator[Diagnosis]:
     if path.exists() and path.stat().st_mode & stat.S_IWOTH:
-        yield Finding(
-            Severity.WARNING,
+        yield Diagnosis(
+            Level.WARNING,
             "permissions",
             f"everybody may write {path}, and so decide what your workers do",
             f"chmod o-w {shlex.quote(str(path))}",
         )
     locked = [place for place in (path, path.parent) if place.exists() and not os.access(place, os.W_OK)]
     for place in locked:
-        yield Finding(
-            Severity.PROBLEM,
+        yield Diagnosis(
+            Level.PROBLEM,
             "permissions",
             f"{place} cannot be written by this user",
             f"run as its owner, or: chown {place}",
@@ -176,14 +175,14 @@ def _permissions(path: Path) -> Iterator[Finding]:
     readable = [place for place in _files_of(path) if _mode(place) & stat.S_IROTH]
     if readable:
         names = ", ".join(map(str, readable))
-        yield Finding(
-            Severity.WARNING,
+        yield Diagnosis(
+            Level.WARNING,
             "permissions",
             f"everybody on this machine may read {names}: payloads, results, log lines, keys and tokens stand there",
             f"chmod o-rwx {shlex.join(map(str, readable))}",
         )
     if not locked and path.exists():
-        yield Finding(Severity.GOOD, "permissions", f"{path.name} and its folder can be written; for {_readers(path)}")
+        yield Diagnosis(Level.GOOD, "permissions", f"{path.name} and its folder can be written; for {_readers(path)}")
 
 
 def _files_of(path: Path) -> list[Path]:
@@ -214,64 +213,64 @@ def _readers(path: Path) -> str:
 # ── the store ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def store(info: dict[str, Any]) -> Iterator[Finding]:
+def store(info: dict[str, Any]) -> Iterator[Diagnosis]:
     """What the store says about itself."""
     is_file = "path" in info
     engine = str(info["engine"]).partition(", process")[0]
-    size = words.in_bytes(info["size_bytes"])
+    size = formatting.in_bytes(info["size_bytes"])
     schema, latest = info["schema"], migrations.latest("sqlite" if is_file else "postgres")
     newest = "the newest" if schema == latest else f"the newest is {latest}"
     place = info["path"] if is_file else f"schema {info['schema_name']} of database {info['database']}"
-    yield Finding(Severity.GOOD, "store", f"{place}: schema {schema} ({newest}), {size}, {engine}")
+    yield Diagnosis(Level.GOOD, "store", f"{place}: schema {schema} ({newest}), {size}, {engine}")
     yield from _file_store(info) if is_file else _pages(str(info["integrity"]))
 
 
-def _pages(integrity: str) -> Iterator[Finding]:
+def _pages(integrity: str) -> Iterator[Diagnosis]:
     """What PostgreSQL found whenever it read a page."""
     if integrity == "ok":
-        yield Finding(Severity.GOOD, "integrity", "no page of the database has failed its checksum")
+        yield Diagnosis(Level.GOOD, "integrity", "no page of the database has failed its checksum")
     elif integrity.startswith("not checked"):
-        yield Finding(
-            Severity.WARNING,
+        yield Diagnosis(
+            Level.WARNING,
             "integrity",
             f"{integrity}: a damaged page is not noticed",
             "pg_checksums --enable, while the server is shut down",
         )
     else:
-        yield Finding(
-            Severity.PROBLEM,
+        yield Diagnosis(
+            Level.PROBLEM,
             "integrity",
             integrity,
             "find out which disk it is, and restore a backup: pg_amcheck says which tables are concerned",
         )
 
 
-def _file_store(info: dict[str, Any]) -> Iterator[Finding]:
+def _file_store(info: dict[str, Any]) -> Iterator[Diagnosis]:
     if info["integrity"] == "ok":
-        yield Finding(Severity.GOOD, "integrity", "SQLite's quick check finds nothing")
+        yield Diagnosis(Level.GOOD, "integrity", "SQLite's quick check finds nothing")
     elif str(info["integrity"]).startswith("not finished"):
-        yield Finding(Severity.GOOD, "integrity", f"SQLite's quick check found nothing, but {info['integrity']}")
+        yield Diagnosis(Level.GOOD, "integrity", f"SQLite's quick check found nothing, but {info['integrity']}")
     else:
-        yield Finding(
-            Severity.PROBLEM,
+        yield Diagnosis(
+            Level.PROBLEM,
             "integrity",
             f"the file is damaged: {info['integrity']}",
             "stop all nodes, keep a copy of the file with its -wal, restore a backup",
         )
     if info["wal_bytes"] > LONG_WAL_BYTES:
-        yield Finding(
-            Severity.WARNING,
+        yield Diagnosis(
+            Level.WARNING,
             "log",
-            f"the write-ahead log has {words.in_bytes(info['wal_bytes'])}: {_who_keeps_it(info)}",
+            f"the write-ahead log has {formatting.in_bytes(info['wal_bytes'])}: {_who_keeps_it(info)}",
             "end its transaction, or the process: a backup or a database browser, most likely"
             if info["long_readers"]
             else "look for a process that holds the file open for long (lsof), a backup or a database browser",
         )
     else:
-        yield Finding(Severity.GOOD, "log", f"the write-ahead log has {words.in_bytes(info['wal_bytes'])}")
+        yield Diagnosis(Level.GOOD, "log", f"the write-ahead log has {formatting.in_bytes(info['wal_bytes'])}")
     if info["reserve"] != "set aside":
-        yield Finding(
-            Severity.WARNING,
+        yield Diagnosis(
+            Level.WARNING,
             "reserve",
             "the room for recording the end of runs on a full disk is not set aside",
             "make room; a node that runs, or the next that starts, sets it aside again",
@@ -288,20 +287,20 @@ def _who_keeps_it(info: Mapping[str, Any]) -> str:
     return "a reader keeps it from being reused, or it cannot be moved into the file"
 
 
-def fleet(found: SystemStatus, *, is_dead: Callable[[str], bool]) -> Iterator[Finding]:
+def fleet(found: SystemStatus, *, is_dead: Callable[[str], bool]) -> Iterator[Diagnosis]:
     """Nodes, clocks, workers, dead letters."""
     live = [node for node in found.nodes if node.live and not is_dead(node.id)]
     gone = [node for node in found.nodes if node not in live]
     if live:
-        yield Finding(
-            Severity.GOOD, "nodes", f"{words.plural(len(live), 'node')} {'lives' if len(live) == 1 else 'live'}"
+        yield Diagnosis(
+            Level.GOOD, "nodes", f"{formatting.plural(len(live), 'node')} {'lives' if len(live) == 1 else 'live'}"
         )
     elif found.workers:
-        yield Finding(Severity.WARNING, "nodes", "no node runs workers on this store", "shiftboss run APP")
+        yield Diagnosis(Level.WARNING, "nodes", "no node runs workers on this store", "shiftboss run APP")
     for node in found.nodes:
         if node.frozen:
-            yield Finding(
-                Severity.WARNING,
+            yield Diagnosis(
+                Level.WARNING,
                 "node",
                 f"{node.name} is silent although its process lives: a body may keep the interpreter's lock",
                 f"wait: its runs are left to it for a while; or kill {node.pid}, and they begin elsewhere at once.  "
@@ -310,99 +309,99 @@ def fleet(found: SystemStatus, *, is_dead: Callable[[str], bool]) -> Iterator[Fi
     for node in (each for each in gone if not each.frozen):
         runs = [str(run.run) for run in found.running if run.node in (node.id, node.name)]
         held = f" and still holds run {', '.join(runs)}" if runs else ""
-        yield Finding(
-            Severity.PROBLEM if runs and not live else Severity.WARNING,
+        yield Diagnosis(
+            Level.PROBLEM if runs and not live else Level.WARNING,
             "node",
             f"{node.name} {'is gone' if is_dead(node.id) else 'has no lease any more'}{held}",
             "any live node takes over within a minute" if live else "start a node: it takes over what is left",
         )
     not_power = sorted(node.name for node in live if node.durability == "process")
     if not_power:
-        yield Finding(
-            Severity.WARNING,
+        yield Diagnosis(
+            Level.WARNING,
             "durability",
             f"durability='process' on {', '.join(not_power)}: a power cut may take the last commits",
             "leave durability out where that matters",
         )
     elif any(node.durability == "power" for node in live):
-        yield Finding(Severity.GOOD, "durability", "commits of every node wait for the disk")
+        yield Diagnosis(Level.GOOD, "durability", "commits of every node wait for the disk")
     versions = sorted({node.version for node in live})
     if len(versions) > 1:
-        yield Finding(
-            Severity.WARNING, "versions", f"nodes run shiftboss {' and '.join(versions)}", "finish the upgrade"
+        yield Diagnosis(
+            Level.WARNING, "versions", f"nodes run shiftboss {' and '.join(versions)}", "finish the upgrade"
         )
     ahead = [node for node in found.nodes if node.started_at > found.at + timedelta(seconds=CLOCKS_AGREE_S)]
     for node in ahead:
         by = times.span((node.started_at - found.at).total_seconds())
-        yield Finding(
-            Severity.WARNING, "clock", f"node {node.name} started {by} from now: a clock was set", "run an NTP service"
+        yield Diagnosis(
+            Level.WARNING, "clock", f"node {node.name} started {by} from now: a clock was set", "run an NTP service"
         )
     yield from _health(found)
     letters = sum(worker.dead_letters for worker in found.workers)
     if letters:
-        yield Finding(
-            Severity.WARNING, "dead letters", f"{words.plural(letters, 'dead letter')} open", "shiftboss dead"
+        yield Diagnosis(
+            Level.WARNING, "dead letters", f"{formatting.plural(letters, 'dead letter')} open", "shiftboss dead"
         )
 
 
-def _health(found: SystemStatus) -> Iterator[Finding]:
+def _health(found: SystemStatus) -> Iterator[Diagnosis]:
     """Every reason of the health; what only a person can end is a problem."""
     if found.workers and not found.reasons:
-        yield Finding(Severity.GOOD, "workers", f"{words.plural(len(found.workers), 'worker')}, none of them ill")
+        yield Diagnosis(Level.GOOD, "workers", f"{formatting.plural(len(found.workers), 'worker')}, none of them ill")
     for reason in found.reasons:
         if reason.fact == "unreadable":
             continue  # named one by one below
         grave = reason.severity in (Health.UNHEALTHY, Health.DISABLED)
         remedy = REMEDIES.get(reason.fact, "shiftboss show {worker}" if reason.worker else "")
-        yield Finding(
-            Severity.PROBLEM if grave else Severity.WARNING,
+        yield Diagnosis(
+            Level.PROBLEM if grave else Level.WARNING,
             reason.fact.replace("_", " "),
             str(reason),
             remedy.format(worker=reason.worker),
         )
 
 
-def audit(views: Views, keys_of_it: Callable[[], Keys | None]) -> Iterator[Finding]:
+def audit(views: Views, keys_of_it: Callable[[], Keys | None]) -> Iterator[Diagnosis]:
     """Whether the newest acts are what was sealed, and who cannot be held to that from here (A8)."""
     try:
         keys = keys_of_it()
     except ConfigurationError as error:
-        yield Finding(Severity.PROBLEM, "audit", str(error), "with that key others can seal; see docs/how-to/audit.md")
+        yield Diagnosis(Level.PROBLEM, "audit", str(error), "with that key others can seal; see docs/how-to/audit.md")
         return
     found, is_all = views.verify_newest(keys, rows=MAX_ACTS)
     if not found.rows and found.head is None:
-        yield Finding(Severity.GOOD, "audit", "nobody has done anything yet")
+        yield Diagnosis(Level.GOOD, "audit", "nobody has done anything yet")
         return
-    of = words.plural(found.rows, "row") if is_all else f"the newest {words.plural(found.rows, 'row')}"
+    of = formatting.plural(found.rows, "row") if is_all else f"the newest {formatting.plural(found.rows, 'row')}"
     rest = "" if is_all else "all of them: shiftboss audit verify"
     for doubt in found.doubts[:SHOWN_DOUBTS]:
-        yield Finding(Severity.PROBLEM, "audit", doubt.text, "shiftboss audit verify; keep the store as it is")
+        yield Diagnosis(Level.PROBLEM, "audit", doubt.text, "shiftboss audit verify; keep the store as it is")
     if not found.is_proven and found.holds:
         lacks = "its key is not here" if keys is None else "not all of its keys are here"
         text = f"of {of} {found.proven:,} can be verified, for {lacks}"
         sealed = "; ".join(each for each in found.limits if "sealed with the key" in each)
         remedy = "name the file of that key: SHIFTBOSS_AUDIT_KEY_FILE, see docs/how-to/audit.md"
-        yield Finding(Severity.WARNING, "audit", f"{text}: {sealed}" if sealed else text, remedy)
+        yield Diagnosis(Level.WARNING, "audit", f"{text}: {sealed}" if sealed else text, remedy)
     elif found.holds:
         unsealed = f", {found.unsealed:,} above the last seal" if found.unsealed else ""
-        yield Finding(Severity.GOOD, "audit", f"{of} verified: {found.proven:,} proven{unsealed}", rest)
+        yield Diagnosis(Level.GOOD, "audit", f"{of} verified: {found.proven:,} proven{unsealed}", rest)
 
 
-def unreadable(views: Views) -> Iterator[Finding]:
+def unreadable(views: Views) -> Iterator[Diagnosis]:
     """Rows that nobody can read, one by one (W8), and those that were set aside (A5)."""
     found = views.unreadable()
     for row in found:
-        yield Finding(Severity.PROBLEM, "unreadable", str(row), "shiftboss doctor --set-aside")
+        yield Diagnosis(Level.PROBLEM, "unreadable", str(row), "shiftboss doctor --set-aside")
     if not found:
-        yield Finding(Severity.GOOD, "rows", "every stored row can be read")
+        yield Diagnosis(Level.GOOD, "rows", "every stored row can be read")
     aside = views.set_aside(limit=MAX_ASIDE)
     if aside:
         more = " or more" if len(aside) == MAX_ASIDE else ""
-        text = f"{words.plural(len(aside), 'row')}{more} lie in the table set_aside, the last by {aside[-1][1].by}"
-        yield Finding(Severity.GOOD, "set aside", text)
+        text = f"{formatting.plural(len(aside), 'row')}{more} lie in the table set_aside, the last by {aside[-1][1].by}"
+        yield Diagnosis(Level.GOOD, "set aside", text)
 
 
-def codecs(views: Views) -> Iterator[Finding]:
+def codecs(views: Views) -> Iterator[Diagnosis]:
     """E2, E3: who encrypts, and whether what waits can be decoded by somebody."""
     live = [node for node in views.nodes() if node.live]
     keys = {key for node in live for key in node.decodes}
@@ -412,50 +411,50 @@ def codecs(views: Views) -> Iterator[Finding]:
         return
     without = [node.name for node in live if not node.decodes and node.mode != NodeMode.CLIENT]
     if keys and without:
-        yield Finding(
-            Severity.WARNING,
+        yield Diagnosis(
+            Level.WARNING,
             "codec",
             f"{', '.join(without)} has no codec, and stores plain what other nodes encrypt",
             "give every node the codec",
         )
     plain = sum(1 for run in waiting if run.digest is not None and not run.encoded_by)
     if keys and plain:
-        yield Finding(
-            Severity.WARNING,
+        yield Diagnosis(
+            Level.WARNING,
             "codec",
-            f"the payload of {words.plural(plain, 'unfinished run')} lies there plain",
+            f"the payload of {formatting.plural(plain, 'unfinished run')} lies there plain",
             "stored before there was a codec, or by a client without one: give it the codec",
         )
     for key, count in sorted(encoded.items()):
-        said = f"the payload of {words.plural(count, 'unfinished run')} is encrypted with key {key!r}"
+        said = f"the payload of {formatting.plural(count, 'unfinished run')} is encrypted with key {key!r}"
         if live and key not in keys:
-            yield Finding(
-                Severity.PROBLEM, "codec", f"{said}, which no live node has", "start a node whose codec has that key"
+            yield Diagnosis(
+                Level.PROBLEM, "codec", f"{said}, which no live node has", "start a node whose codec has that key"
             )
         else:
-            yield Finding(Severity.GOOD, "codec", said)
+            yield Diagnosis(Level.GOOD, "codec", said)
     if keys and not encoded:
-        yield Finding(Severity.GOOD, "codec", f"nodes decrypt with {', '.join(sorted(keys))}")
+        yield Diagnosis(Level.GOOD, "codec", f"nodes decrypt with {', '.join(sorted(keys))}")
 
 
-def relations(views: Views) -> Iterator[Finding]:
+def relations(views: Views) -> Iterator[Diagnosis]:
     """The graph of everything that is stored."""
     snapshot = views.snapshot()
     definitions = [state.definition for state in snapshot.workers.values()]
     try:
         graph.check(definitions, resources=snapshot.resources)
     except ConfigurationError as error:
-        yield Finding(Severity.PROBLEM, "graph", str(error), "mend the declaration and start its node again")
+        yield Diagnosis(Level.PROBLEM, "graph", str(error), "mend the declaration and start its node again")
         return
     if not definitions:
         return
-    yield Finding(Severity.GOOD, "graph", "no cycle, no unknown name, every permit can be had")
+    yield Diagnosis(Level.GOOD, "graph", "no cycle, no unknown name, every permit can be had")
     slots = sum(node.slots for node in views.nodes() if node.live) or ONE_NODE
     for found in findings(definitions, resources=snapshot.resources, slots=slots):
-        if found.severity is Grave.WARNING:
-            yield Finding(Severity.WARNING, f"rule {found.rule}", f"{found.worker}: {found.message}", found.remedy)
+        if found.severity is Severity.WARNING:
+            yield Diagnosis(Level.WARNING, f"rule {found.rule}", f"{found.worker}: {found.message}", found.remedy)
 
 
-def failed(about: str, error: ShiftbossError) -> Finding:
+def failed(about: str, error: ShiftbossError) -> Diagnosis:
     """An examination that could not be made."""
-    return Finding(Severity.PROBLEM, about, str(error))
+    return Diagnosis(Level.PROBLEM, about, str(error))

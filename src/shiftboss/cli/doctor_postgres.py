@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from shiftboss.cli import times, words
-from shiftboss.cli.doctor import Finding, Severity
-from shiftboss.cli.words import in_bytes
+from shiftboss.cli import formatting, times
+from shiftboss.cli.doctor import Diagnosis, Level
+from shiftboss.cli.formatting import in_bytes
 from shiftboss.stores.postgres.diagnostics import Facts, Who
 from shiftboss.stores.postgres.link import OLDEST
 
@@ -31,7 +31,7 @@ NEEDS = "SELECT, INSERT, UPDATE, DELETE"
 LOCAL = ("localhost", "127.0.0.1", "::1", "")
 
 
-def server(facts: Facts) -> Iterator[Finding]:
+def server(facts: Facts) -> Iterator[Diagnosis]:
     """Everything, from the way there to the tables."""
     yield from _version(facts)
     yield from _way(facts)
@@ -46,85 +46,85 @@ def server(facts: Facts) -> Iterator[Finding]:
     yield from _standbys(facts)
 
 
-def _version(facts: Facts) -> Iterator[Finding]:
+def _version(facts: Facts) -> Iterator[Diagnosis]:
     found = facts.server
     text = f"PostgreSQL {found.version}, as {found.role}"
     if found.version_num < OLDEST:
-        yield Finding(Severity.PROBLEM, "server", f"{text}: too old", "upgrade the server to 14 or newer")
+        yield Diagnosis(Level.PROBLEM, "server", f"{text}: too old", "upgrade the server to 14 or newer")
     elif found.version_num < MAINTAINED:
-        yield Finding(
-            Severity.WARNING,
+        yield Diagnosis(
+            Level.WARNING,
             "server",
             f"{text}: works, and is no longer maintained",
             "upgrade the server to 14 or newer",
         )
     else:
-        yield Finding(Severity.GOOD, "server", text)
+        yield Diagnosis(Level.GOOD, "server", text)
 
 
-def _way(facts: Facts) -> Iterator[Finding]:
+def _way(facts: Facts) -> Iterator[Diagnosis]:
     is_local = facts.host.startswith(("/", "@")) or facts.host in LOCAL
     if not facts.is_encrypted and not is_local:
-        yield Finding(
-            Severity.WARNING,
+        yield Diagnosis(
+            Level.WARNING,
             "connection",
             f"what goes to {facts.host} and back can be read on the way: payloads, errors, log lines",
             "add sslmode=verify-full&sslrootcert=… to the address",
         )
     elif facts.is_encrypted and not facts.checks_name and not is_local:
-        yield Finding(
-            Severity.WARNING,
+        yield Diagnosis(
+            Level.WARNING,
             "connection",
             f"encrypted, but who answers as {facts.host} is not checked",
             "add sslmode=verify-full&sslrootcert=… to the address",
         )
     else:
-        yield Finding(
-            Severity.GOOD, "connection", "encrypted" if facts.is_encrypted else "to this machine, in the clear"
+        yield Diagnosis(
+            Level.GOOD, "connection", "encrypted" if facts.is_encrypted else "to this machine, in the clear"
         )
     if facts.pooler == "statement":
-        yield Finding(
-            Severity.PROBLEM,
+        yield Diagnosis(
+            Level.PROBLEM,
             "pooler",
             "a pooler in statement mode stands between: it knows no transactions",
             "pool_mode = transaction, or name the server itself",
         )
     elif facts.pooler:
-        yield Finding(
-            Severity.GOOD,
+        yield Diagnosis(
+            Level.GOOD,
             "pooler",
             f"a pooler in {facts.pooler} mode stands between: other nodes are looked for every 0.2 s instead of heard",
         )
 
 
-def _clock(facts: Facts) -> Iterator[Finding]:
+def _clock(facts: Facts) -> Iterator[Diagnosis]:
     by, unsure = abs(facts.ahead_s), times.span(facts.unsure_s)
     way = "ahead of" if facts.ahead_s > 0 else "behind"
     if by - facts.unsure_s > CLOCKS_AGREE_S:
-        yield Finding(
-            Severity.WARNING,
+        yield Diagnosis(
+            Level.WARNING,
             "clock",
             f"the database's clock is {times.span(by)} {way} this machine's (± {unsure}); schedules and leases go by "
             "the database's",
             "run an NTP service on both",
         )
     else:
-        yield Finding(Severity.GOOD, "clock", f"this machine's and the database's agree (± {unsure})")
+        yield Diagnosis(Level.GOOD, "clock", f"this machine's and the database's agree (± {unsure})")
 
 
-def _writes(facts: Facts) -> Iterator[Finding]:
+def _writes(facts: Facts) -> Iterator[Diagnosis]:
     found = facts.server
     if found.is_standby:
-        yield Finding(
-            Severity.PROBLEM,
+        yield Diagnosis(
+            Level.PROBLEM,
             "role of the server",
             "a standby: nothing can be written",
             "name the primary, or all hosts (host1,host2), of which the one that can be written is taken",
         )
         return
     if found.is_read_only:
-        yield Finding(
-            Severity.PROBLEM,
+        yield Diagnosis(
+            Level.PROBLEM,
             "role of the server",
             "default_transaction_read_only is on: nobody can open the store (who has it open goes on writing)",
             "find out who set it (some providers do when the disk is almost full), then: ALTER ROLE, ALTER DATABASE or "
@@ -139,19 +139,19 @@ def _writes(facts: Facts) -> Iterator[Finding]:
     for text, is_lost in lost.items():
         if is_lost:
             name = text.partition(" ")[0]
-            yield Finding(Severity.WARNING, "durability", text, f"set {name} to on")
+            yield Diagnosis(Level.WARNING, "durability", text, f"set {name} to on")
     if not any(lost.values()):
         mode = found.synchronous_commit
-        yield Finding(Severity.GOOD, "durability", f"commits wait for the disk (synchronous_commit = {mode})")
+        yield Diagnosis(Level.GOOD, "durability", f"commits wait for the disk (synchronous_commit = {mode})")
 
 
-def _rights(facts: Facts) -> Iterator[Finding]:
+def _rights(facts: Facts) -> Iterator[Diagnosis]:
     role, schema = facts.server.role, facts.schema
     if facts.may_enter is None:
         return
     if not facts.may_enter:
-        yield Finding(
-            Severity.PROBLEM,
+        yield Diagnosis(
+            Level.PROBLEM,
             "privileges",
             f"{role} may not enter schema {schema}",
             f'as its owner: GRANT USAGE ON SCHEMA {schema} TO "{role}"',
@@ -159,11 +159,11 @@ def _rights(facts: Facts) -> Iterator[Finding]:
     lacking = [right for right in facts.rights if right.lacks]
     if lacking:
         first = lacking[0]
-        yield Finding(
-            Severity.PROBLEM,
+        yield Diagnosis(
+            Level.PROBLEM,
             "privileges",
             f"{role} lacks {first.lacks} on {schema}.{first.table}"
-            + (f" and more on {words.plural(len(lacking) - 1, 'other table')}" if len(lacking) > 1 else ""),
+            + (f" and more on {formatting.plural(len(lacking) - 1, 'other table')}" if len(lacking) > 1 else ""),
             f'as {first.owner}: GRANT {NEEDS} ON ALL TABLES IN SCHEMA {schema} TO "{role}"; '
             f'GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA {schema} TO "{role}"',
         )
@@ -172,82 +172,82 @@ def _rights(facts: Facts) -> Iterator[Finding]:
         whose = (
             "and owns them" if all(right.is_ours for right in facts.rights) else f"and {owner} owns them: it migrates"
         )
-        yield Finding(Severity.GOOD, "privileges", f"{role} may use all tables of schema {schema}, {whose}")
+        yield Diagnosis(Level.GOOD, "privileges", f"{role} may use all tables of schema {schema}, {whose}")
 
 
-def _sight(facts: Facts) -> Iterator[Finding]:
+def _sight(facts: Facts) -> Iterator[Diagnosis]:
     """What this role may not see."""
     role = facts.server.role
     if not facts.knows_cluster:
-        yield Finding(
-            Severity.WARNING,
+        yield Diagnosis(
+            Level.WARNING,
             "privileges",
             f"{role} may not ask which cluster this is: a store that is restored on another one may not be recognised "
             "as set back",
             f'as a superuser: GRANT EXECUTE ON FUNCTION pg_control_system() TO "{role}"',
         )
     if facts.room is not None and facts.room.hidden:
-        yield Finding(
-            Severity.WARNING,
+        yield Diagnosis(
+            Level.WARNING,
             "privileges",
-            f"{words.plural(facts.room.hidden, 'session')} of other roles cannot be looked at: since when they hold "
-            "what, nobody can say here",
+            f"{formatting.plural(facts.room.hidden, 'session')} of other roles cannot be looked at: since when they "
+            "hold what, nobody can say here",
             f'GRANT pg_read_all_stats TO "{role}"',
         )
 
 
-def _connections(facts: Facts) -> Iterator[Finding]:
+def _connections(facts: Facts) -> Iterator[Diagnosis]:
     room = facts.room
     if room is None:
         return
     left = [room.most - room.used, room.left_to_role, room.left_to_database]
     free = max(0, min(number for number in left if number is not None))
     need = A_NODE * facts.nodes
-    fleet = f"{words.plural(facts.nodes, 'node')} {'needs' if facts.nodes == 1 else 'need'} {need}"
+    fleet = f"{formatting.plural(facts.nodes, 'node')} {'needs' if facts.nodes == 1 else 'need'} {need}"
     text = (
         f"{room.used} of {room.most} in use, {room.ours} by shiftboss, {free} left; {fleet}, and one more for each "
         "thread that looks"
     )
     if free < max(need, A_NODE):
-        yield Finding(
-            Severity.WARNING,
+        yield Diagnosis(
+            Level.WARNING,
             "connections",
             f"{text}; no room for a deploy that overlaps",
             "raise max_connections, put PgBouncer in transaction mode between, or close what others leave open",
         )
     else:
-        yield Finding(Severity.GOOD, "connections", text)
+        yield Diagnosis(Level.GOOD, "connections", text)
 
 
-def _locks(facts: Facts) -> Iterator[Finding]:
+def _locks(facts: Facts) -> Iterator[Diagnosis]:
     found = False
     for who in facts.holders:
         for_s = who.for_s
         if (for_s is None and not who.keeps_waiting) or (for_s is not None and for_s < A_MOMENT_S):
             continue
         found = True
-        waits = f" and keeps {words.plural(who.keeps_waiting, 'session')} waiting" if who.keeps_waiting else ""
+        waits = f" and keeps {formatting.plural(who.keeps_waiting, 'session')} waiting" if who.keeps_waiting else ""
         is_grave = who.keeps_waiting > 0 and for_s is not None and for_s >= LOCK_S
-        yield Finding(
-            Severity.PROBLEM if is_grave else Severity.WARNING,
+        yield Diagnosis(
+            Level.PROBLEM if is_grave else Level.WARNING,
             "locks",
             f"{_name(who)} holds locks on {who.tables}{_since(who)}{waits}",
             _end(who),
         )
     for transaction in facts.prepared:
         found = True
-        yield Finding(
-            Severity.WARNING,
+        yield Diagnosis(
+            Level.WARNING,
             "locks",
             f"prepared transaction {transaction.gid!r} stands for {times.span(transaction.for_s)}: it keeps its "
             "locks, restarts included, and holds back vacuum",
             f"COMMIT PREPARED '{transaction.gid}' or ROLLBACK PREPARED '{transaction.gid}'",
         )
     if not found:
-        yield Finding(Severity.GOOD, "locks", "nobody holds one on our tables for longer than a moment")
+        yield Diagnosis(Level.GOOD, "locks", "nobody holds one on our tables for longer than a moment")
 
 
-def _transactions(facts: Facts) -> Iterator[Finding]:
+def _transactions(facts: Facts) -> Iterator[Diagnosis]:
     holders = {who.pid for who in facts.holders}
     found = False
     for who in facts.long:
@@ -255,23 +255,23 @@ def _transactions(facts: Facts) -> Iterator[Finding]:
         if who.for_s is None or who.pid in holders or who.for_s < (IDLE_S if is_idle else LONG_S):
             continue
         found = True
-        yield Finding(
-            Severity.WARNING,
+        yield Diagnosis(
+            Level.WARNING,
             "transactions",
             f"{_name(who)} is in one transaction{_since(who)}{', idle' if is_idle else ''}: what was deleted since "
             "then cannot be vacuumed, and every look at our tables gets slower",
             _end(who),
         )
     if not found:
-        yield Finding(Severity.GOOD, "transactions", "none that holds back vacuum for long")
+        yield Diagnosis(Level.GOOD, "transactions", "none that holds back vacuum for long")
 
 
-def _vacuum(facts: Facts) -> Iterator[Finding]:
+def _vacuum(facts: Facts) -> Iterator[Diagnosis]:
     if not facts.tables:
         return
     if not facts.server.has_autovacuum:
-        yield Finding(
-            Severity.WARNING,
+        yield Diagnosis(
+            Level.WARNING,
             "vacuum",
             "autovacuum is off: our tables are rewritten all day and only grow",
             "set autovacuum to on",
@@ -284,8 +284,8 @@ def _vacuum(facts: Facts) -> Iterator[Finding]:
         if table.dead > max(MANY_DEAD, table.live) or is_large:
             swollen = True
             ago = "never" if table.vacuumed_s is None else f"{times.rough(table.vacuumed_s)} ago"
-            yield Finding(
-                Severity.WARNING,
+            yield Diagnosis(
+                Level.WARNING,
                 "vacuum",
                 f"{table.name} has {table.dead:,} dead rows beside {table.live:,}, {in_bytes(table.size_bytes)}; last "
                 f"vacuumed {ago}",
@@ -293,29 +293,31 @@ def _vacuum(facts: Facts) -> Iterator[Finding]:
             )
     if not swollen:
         dead = sum(table.dead for table in facts.tables if table.name in HOT)
-        yield Finding(Severity.GOOD, "vacuum", f"{words.plural(dead, 'dead row')} in the tables that are written most")
+        yield Diagnosis(
+            Level.GOOD, "vacuum", f"{formatting.plural(dead, 'dead row')} in the tables that are written most"
+        )
 
 
-def _standbys(facts: Facts) -> Iterator[Finding]:
+def _standbys(facts: Facts) -> Iterator[Diagnosis]:
     for standby in facts.standbys:
         if not standby.mode:
             continue  # this role may not know
         behind = "" if standby.behind_bytes is None else f", {in_bytes(max(0, standby.behind_bytes))} behind"
         text = f"{standby.name or 'a standby'} follows ({standby.mode}{behind})"
         if standby.lag_s is not None and standby.lag_s > FAR_BEHIND_S:
-            yield Finding(
-                Severity.WARNING,
+            yield Diagnosis(
+                Level.WARNING,
                 "standby",
                 f"{text}, {times.span(standby.lag_s)} late: a failover to it would lose that",
                 "look at its network, its disk, and what is asked of it",
             )
         else:
             loses = "; a failover loses what has not reached it" if standby.mode == "async" else ""
-            yield Finding(Severity.GOOD, "standby", text + loses)
+            yield Diagnosis(Level.GOOD, "standby", text + loses)
     for slot in facts.slots:
         if slot.kept_bytes > MUCH_WAL_BYTES:
-            yield Finding(
-                Severity.WARNING,
+            yield Diagnosis(
+                Level.WARNING,
                 "standby",
                 f"replication slot {slot.name} is used by nobody and keeps {in_bytes(slot.kept_bytes)} of log: "
                 "the disk fills",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shiftboss.cli import relations, table, talk, words
+from shiftboss.cli import formatting, messages, relations, table
 from shiftboss.cli.table import Cell
 from shiftboss.core import schedule
 from shiftboss.core.graph import Relations
@@ -86,7 +86,7 @@ class Drawing:
     def show(self) -> None:
         """On stdout: trees of upstreams and downstreams, then what is shared."""
         if not self._all:
-            talk.note("no workers")
+            messages.note("no workers")
             return
         self._drawn.clear()
         for root in self._roots():
@@ -112,7 +112,7 @@ class Drawing:
             Cell(notes, "dim" if name in self._all else "red"),
             Cell(f"  {why}" if why else "", "cyan"),
         )
-        tree = TREE if words.sign("█") == "█" else ASCII_TREE
+        tree = TREE if formatting.sign("█") == "█" else ASCII_TREE
         for number, (child, reason) in enumerate(below):
             branch, trunk = tree[number == len(below) - 1]
             self._show(child, first=rest + branch, rest=rest + trunk, why=reason)

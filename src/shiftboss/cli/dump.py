@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 
 from shiftboss.app.json_format import encoded
-from shiftboss.cli import talk
+from shiftboss.cli import messages
 
 
 def one(value: Any) -> None:
     """One object, indented for people where one looks."""
     data = encoded(value)
-    talk.json((msgspec.json.format(data, indent=2) if talk.is_read_by_people() else data).decode())
+    messages.json((msgspec.json.format(data, indent=2) if messages.is_read_by_people() else data).decode())
 
 
 def lines(values: Iterable[Any]) -> None:
@@ -25,4 +25,4 @@ def lines(values: Iterable[Any]) -> None:
 
 def line(value: Any) -> None:
     """One object on a line."""
-    talk.json(encoded(value).decode())
+    messages.json(encoded(value).decode())

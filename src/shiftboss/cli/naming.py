@@ -50,11 +50,11 @@ class WorkerName(click.ParamType[str]):
     name = "worker"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from shiftboss.cli import place
+        from shiftboss.cli import store_access
 
         try:
             store = ctx.params.get("store")
-            with place.opened(place.store_url(store, None)) as (found, clock):
+            with store_access.opened(store_access.store_url(store, None)) as (found, clock):
                 views = Views(found, clock)
                 names = sorted(views.snapshot().workers)
         except Exception:  # noqa: BLE001  # no store, a broken one, a busy one: a shell must not show that here

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from shiftboss.app.views import SystemStatus, WorkerStatus
-from shiftboss.cli import holding, table, times, words
+from shiftboss.cli import formatting, hold_text, table, times
 from shiftboss.cli.table import Cell, Column, Row
 from shiftboss.core.health import in_a_word
 from shiftboss.core.value import replace
@@ -85,7 +85,7 @@ def sections(found: SystemStatus, *, height: int | None = None) -> Iterator[tupl
 
 def _is_quiet(worker: WorkerStatus) -> tuple[bool, bool]:
     """What may be cut off first: well, and nothing going on."""
-    return worker.health in words.GOOD, not (worker.running or worker.due or worker.dead_letters)
+    return worker.health in formatting.GOOD, not (worker.running or worker.due or worker.dead_letters)
 
 
 def _cut(columns: Sequence[Column], rows: list[Row], limit: int) -> list[Row]:
@@ -99,11 +99,11 @@ def headline(found: SystemStatus) -> list[str | Cell]:
     """The whole in a line."""
     pending = sum(worker.pending for worker in found.workers)
     letters = sum(worker.dead_letters for worker in found.workers)
-    dot = f" {words.sign('·')} "
-    facts = [words.slots(found), f"{pending:,} pending"]
+    dot = f" {formatting.sign('·')} "
+    facts = [formatting.slots(found), f"{pending:,} pending"]
     if letters:
-        facts.append(words.plural(letters, "dead letter"))
-    health = words.health(in_a_word(found.health, found.reasons))
+        facts.append(formatting.plural(letters, "dead letter"))
+    health = formatting.health(in_a_word(found.health, found.reasons))
     return [
         health._replace(style=f"bold {health.style}"),
         "  ",
@@ -123,21 +123,21 @@ def _short(url: str) -> str:
 
 def _worker(worker: WorkerStatus, now: datetime) -> list[str | Cell]:
     return [
-        Cell(worker.name, "bold" if worker.health not in words.GOOD else ""),
-        words.health(worker.health),
-        words.last_run(worker, now),
-        words.next_run(worker, now),
-        words.count(worker.running, "cyan"),
-        words.due(worker.due),
-        words.count(worker.dead_letters, "red"),
+        Cell(worker.name, "bold" if worker.health not in formatting.GOOD else ""),
+        formatting.health(worker.health),
+        formatting.last_run(worker, now),
+        formatting.next_run(worker, now),
+        formatting.count(worker.running, "cyan"),
+        formatting.due(worker.due),
+        formatting.count(worker.dead_letters, "red"),
         Cell(worker.schedule or worker.mode, "dim"),
     ]
 
 
 def _running(found: SystemStatus) -> Iterator[Row]:
     for run in found.running:
-        odd = words.running(run)
-        said = odd if odd.text else Cell(words.progress(run.progress, found.at), "cyan")
+        odd = formatting.running(run)
+        said = odd if odd.text else Cell(formatting.progress(run.progress, found.at), "cyan")
         yield run.worker, Cell(str(run.run), "dim"), times.span((found.at - run.since).total_seconds()), said
 
 
@@ -145,18 +145,18 @@ def _attention(found: SystemStatus) -> Iterator[Row]:
     """Why something is not healthy, and what holds what is due; of the disabled only that."""
     for reason in found.reasons:
         if not reason.worker:
-            yield "", Cell(reason.text, words.HEALTH_STYLES.get(reason.severity, ""))
+            yield "", Cell(reason.text, formatting.HEALTH_STYLES.get(reason.severity, ""))
     for worker in found.workers:
         for reason in worker.reasons:
-            style = words.HEALTH_STYLES.get(reason.severity, "")
-            yield worker.name, Cell(words.reason(reason, worker, found.at), style)
+            style = formatting.HEALTH_STYLES.get(reason.severity, "")
+            yield worker.name, Cell(formatting.reason(reason, worker, found.at), style)
         if worker.enabled:
             for hold in worker.holds:
-                yield worker.name, f"held: {holding.sentence(hold, found.at)}"
+                yield worker.name, f"held: {hold_text.sentence(hold, found.at)}"
 
 
 def _why(worker: WorkerStatus, found: SystemStatus) -> str:
-    said = [words.reason(reason, worker, found.at) for reason in worker.reasons]
+    said = [formatting.reason(reason, worker, found.at) for reason in worker.reasons]
     if worker.enabled:
-        said += [holding.sentence(hold, found.at) for hold in worker.holds]
+        said += [hold_text.sentence(hold, found.at) for hold in worker.holds]
     return "; ".join(said)

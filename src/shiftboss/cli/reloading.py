@@ -21,7 +21,7 @@ from typing import NamedTuple
 from watchfiles import PythonFilter, watch
 
 from shiftboss.app.signals import heard
-from shiftboss.cli import talk
+from shiftboss.cli import messages
 from shiftboss.web.server import DEFAULT, ListenAddress, address_of, free_address
 
 SETTLE_MS = 300  # editors write a file in several steps
@@ -38,11 +38,11 @@ class Signalled(NamedTuple):
     number: int
 
 
-class Ended(NamedTuple):
+class EndedProcess(NamedTuple):
     process: subprocess.Popen[bytes]
 
 
-Happening = Saved | Signalled | Ended
+Happening = Saved | Signalled | EndedProcess
 
 
 def reload_on_save(app: str | None, *, http: str | None, store: str | None, shutdown_timeout_s: float) -> int:
@@ -53,7 +53,7 @@ def reload_on_save(app: str | None, *, http: str | None, store: str | None, shut
     happenings: queue.SimpleQueue[Happening] = queue.SimpleQueue()
     folder = folder_of(app)
     with heard(lambda number: happenings.put(Signalled(number))), _watching(folder, happenings):
-        talk.note(f"watching {folder} for changes of *.py; Ctrl-C ends")
+        messages.note(f"watching {folder} for changes of *.py; Ctrl-C ends")
         return _Reloader(command, environment, happenings, end_within_s=shutdown_timeout_s + KILL_AFTER_S).run()
 
 
@@ -86,7 +86,7 @@ class _Reloader:
                         self._is_over = True
                         if self._process is not None:
                             self._process.send_signal(number)
-                    case Ended(process):
+                    case EndedProcess(process):
                         code = process.returncode
                         self._ended(code)
         finally:
@@ -104,12 +104,12 @@ class _Reloader:
 
     def _await(self, process: subprocess.Popen[bytes]) -> None:
         process.wait()
-        self._happenings.put(Ended(process))
+        self._happenings.put(EndedProcess(process))
 
     def _saved(self, files: Sequence[str]) -> None:
         if self._is_over:
             return
-        talk.note(f"{_named(files)} changed: starting again")
+        messages.note(f"{_named(files)} changed: starting again")
         if self._process is None:
             self._start()
         elif not self._wants_new:
@@ -126,7 +126,7 @@ class _Reloader:
         if self._wants_new:
             self._start()
         else:
-            talk.note(f"the app has ended (exit code {code}); it is started again at the next save")
+            messages.note(f"the app has ended (exit code {code}); it is started again at the next save")
 
 
 @contextlib.contextmanager
@@ -173,7 +173,7 @@ def folder_of(app: str | None) -> Path:
 
 def _command(app: str | None, address: ListenAddress, shutdown_timeout_s: float) -> list[str]:
     return [
-        *(sys.executable, "-m", "shiftboss.cli.beneath", str(os.getpid()), "run"),
+        *(sys.executable, "-m", "shiftboss.cli.die_with_parent", str(os.getpid()), "run"),
         *([] if app is None else [app]),
         *("--http", str(address), "--shutdown-timeout", f"{shutdown_timeout_s:g}s"),
     ]

@@ -16,13 +16,13 @@ from typing import Any, NamedTuple, NoReturn
 
 import click
 
-from shiftboss.cli import talk
+from shiftboss.cli import messages
 from shiftboss.cli.command import Debug, debug_option
 from shiftboss.cli.exits import Declined, Exit, exit_of, is_ours
 from shiftboss.cli.settings import Settings, read_settings
 
 
-class Entry(NamedTuple):
+class LazyCommand(NamedTuple):
     """A command that has not been imported: `attribute` of the module `commands.<module>`."""
 
     module: str
@@ -30,43 +30,47 @@ class Entry(NamedTuple):
     help: str
 
 
-SECTIONS: dict[str, dict[str, Entry]] = {
+SECTIONS: dict[str, dict[str, LazyCommand]] = {
     "Run": {
-        "run": Entry("run", "run", "Run the workers of an app in this process."),
-        "dev": Entry("dev", "dev", "Run an app with its dashboard, and start it again whenever its code is saved."),
-        "web": Entry("web", "web", "Serve the dashboard and the HTTP API of a store; runs no worker."),
-        "demo": Entry("demo", "demo", "Run the worked example on this machine's own telemetry."),
+        "run": LazyCommand("run", "run", "Run the workers of an app in this process."),
+        "dev": LazyCommand(
+            "dev", "dev", "Run an app with its dashboard, and start it again whenever its code is saved."
+        ),
+        "web": LazyCommand("web", "web", "Serve the dashboard and the HTTP API of a store; runs no worker."),
+        "demo": LazyCommand("demo", "demo", "Run the worked example on this machine's own telemetry."),
     },
     "See": {
-        "status": Entry("status", "status", "How is everything?  Disabled workers first, then the worst."),
-        "why": Entry("why", "why", "Why does this worker or run not start?"),
-        "show": Entry("show", "show", "All about one worker or one run."),
-        "runs": Entry("runs", "runs", "Runs, newest first."),
-        "logs": Entry("logs", "logs", "What the bodies of a worker or of one run have logged."),
-        "next": Entry("next", "next_", "The next instants of a schedule."),
-        "graph": Entry("graph", "graph", "Who waits for whom, who excludes whom."),
-        "health": Entry("health", "health", "Is the system healthy, and if not, why?"),
-        "probe": Entry("probe", "probe", "Does this node live?  For a liveness probe."),
-        "audit": Entry("audit", "audit", "Who did what, and whether that is what was done."),
-        "nodes": Entry("nodes", "nodes", "Which processes run workers on this store?"),
+        "status": LazyCommand("status", "status", "How is everything?  Disabled workers first, then the worst."),
+        "why": LazyCommand("why", "why", "Why does this worker or run not start?"),
+        "show": LazyCommand("show", "show", "All about one worker or one run."),
+        "runs": LazyCommand("runs", "runs", "Runs, newest first."),
+        "logs": LazyCommand("logs", "logs", "What the bodies of a worker or of one run have logged."),
+        "next": LazyCommand("next", "next_", "The next instants of a schedule."),
+        "graph": LazyCommand("graph", "graph", "Who waits for whom, who excludes whom."),
+        "health": LazyCommand("health", "health", "Is the system healthy, and if not, why?"),
+        "probe": LazyCommand("probe", "probe", "Does this node live?  For a liveness probe."),
+        "audit": LazyCommand("audit", "audit", "Who did what, and whether that is what was done."),
+        "nodes": LazyCommand("nodes", "nodes", "Which processes run workers on this store?"),
     },
     "Act": {
-        "trigger": Entry("trigger", "trigger", "Store a run of a worker, and wait for it if you like."),
-        "cancel": Entry("cancel", "cancel", "End runs, waiting or running."),
-        "enable": Entry("switch", "enable", "Let workers start again; resets failures and breaker."),
-        "disable": Entry("switch", "disable", "Start nothing new of workers; what runs goes on."),
-        "forget": Entry("switch", "forget", "Remove a worker that no live node declares any more."),
-        "drain": Entry("drain", "drain", "Let a node finish what runs and start nothing new."),
-        "prefer": Entry("prefer", "prefer", "Let what a node declares hold in the fleet."),
-        "dead": Entry("dead", "dead", "Dead letters: what failed for good, until somebody decides."),
+        "trigger": LazyCommand("trigger", "trigger", "Store a run of a worker, and wait for it if you like."),
+        "cancel": LazyCommand("cancel", "cancel", "End runs, waiting or running."),
+        "enable": LazyCommand("switch", "enable", "Let workers start again; resets failures and breaker."),
+        "disable": LazyCommand("switch", "disable", "Start nothing new of workers; what runs goes on."),
+        "forget": LazyCommand("switch", "forget", "Remove a worker that no live node declares any more."),
+        "drain": LazyCommand("drain", "drain", "Let a node finish what runs and start nothing new."),
+        "prefer": LazyCommand("prefer", "prefer", "Let what a node declares hold in the fleet."),
+        "dead": LazyCommand("dead", "dead", "Dead letters: what failed for good, until somebody decides."),
     },
     "Care": {
-        "check": Entry("check", "check", "Check an app before it is deployed, for CI."),
-        "doctor": Entry("doctor", "doctor", "Examine store, machine and fleet; each finding with its remedy."),
-        "migrate": Entry("migrate", "migrate", "Make the store, bring its schema up to date, or move it elsewhere."),
-        "prune": Entry("prune", "prune", "Delete finished runs that are old enough."),
-        "token": Entry("token", "token", "Tokens of the dashboard and the HTTP API."),
-        "completion": Entry("completion", "completion", "Print completion for bash, zsh or fish."),
+        "check": LazyCommand("check", "check", "Check an app before it is deployed, for CI."),
+        "doctor": LazyCommand("doctor", "doctor", "Examine store, machine and fleet; each finding with its remedy."),
+        "migrate": LazyCommand(
+            "migrate", "migrate", "Make the store, bring its schema up to date, or move it elsewhere."
+        ),
+        "prune": LazyCommand("prune", "prune", "Delete finished runs that are old enough."),
+        "token": LazyCommand("token", "token", "Tokens of the dashboard and the HTTP API."),
+        "completion": LazyCommand("completion", "completion", "Print completion for bash, zsh or fish."),
     },
 }
 ENTRIES = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
@@ -112,12 +116,12 @@ class Root(click.Group):
         except BrokenPipeError:
             code = _leave_the_pipe()
         except Declined:
-            talk.note("nothing was changed")
+            messages.note("nothing was changed")
             code = Exit.FAILED
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # the one place where every error ends
             code = _tell(error)
         for stream in (sys.stdout, sys.stderr):
-            talk.let_go(stream)
+            messages.let_go(stream)
         sys.exit(int(code or 0))
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -136,7 +140,7 @@ def _accept_any_text() -> None:
 
 def _leave_the_pipe() -> Exit:
     """Whoever read our output has left; nothing is to be said, also not by Python at its exit."""
-    talk.to_nowhere(sys.stdout)
+    messages.to_nowhere(sys.stdout)
     return Exit.BROKEN_PIPE
 
 
@@ -146,20 +150,20 @@ def _tell(error: BaseException) -> Exit:
     if isinstance(error, KeyboardInterrupt | click.Abort):
         return code
     if Debug.is_on():
-        talk.traceback_of(error)
+        messages.traceback_of(error)
     match error:
         case click.UsageError():
-            talk.error(_small(error.format_message()))
+            messages.error(_small(error.format_message()))
             if error.ctx is not None:
-                talk.hint(f"  {error.ctx.command_path} --help")
+                messages.hint(f"  {error.ctx.command_path} --help")
         case click.ClickException():
-            talk.error(_small(error.format_message()))
+            messages.error(_small(error.format_message()))
         case _ if is_ours(error):
-            talk.error(error)
+            messages.error(error)
         case _:
-            talk.error(f"{type(error).__name__}: {error}")
+            messages.error(f"{type(error).__name__}: {error}")
             if not Debug.is_on():
-                talk.note("This is a mistake in shiftboss.  Please report it with what --debug shows.")
+                messages.note("This is a mistake in shiftboss.  Please report it with what --debug shows.")
     return code
 
 
@@ -172,7 +176,7 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
         from shiftboss.app.node import package_version
 
-        talk.say(f"shiftboss {package_version()}")
+        messages.say(f"shiftboss {package_version()}")
         ctx.exit()
 
 

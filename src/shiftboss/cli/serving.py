@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from shiftboss.cli import place, talk
+from shiftboss.cli import messages, store_access
 from shiftboss.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -80,14 +80,14 @@ def page(
         from shiftboss.web.server import Server, address_of
     except ImportError as error:
         raise ConfigurationError(f"{error}; --http needs an extra: pip install 'shiftboss[web]'") from error
-    os.environ.setdefault("SHIFTBOSS_USER", place.user())
+    os.environ.setdefault("SHIFTBOSS_USER", store_access.user())
     options = Options(access_file, trusted_proxies, user_header)
     server = Server(boss, address_of(http), or_free=or_free, options=options)
-    if talk.is_terminal(sys.stderr):
-        talk.note(f"dashboard and API: {server.login_link()}")
+    if messages.is_terminal(sys.stderr):
+        messages.note(f"dashboard and API: {server.login_link()}")
     else:
         token = f" (token: {server.token_file})" if server.token_file is not None else ""
-        talk.note(f"dashboard and API: {server.address.url}{token}")
+        messages.note(f"dashboard and API: {server.address.url}{token}")
     try:
         yield Page(server.start, server.login_link)
     finally:

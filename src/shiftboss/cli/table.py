@@ -3,7 +3,7 @@
 Rules of this file
 - Off a terminal nothing is cut or wrapped: one line a row, for `grep` and `awk`.
 - On a terminal a table is as wide as the window at most; one column gives way, the one that says `gives`.
-- Styles are named in `words.py`; a plain table has none.
+- Styles are named in `formatting.py`; a plain table has none.
 - What stands in a cell or a line was escaped here (`core/printable.py`): a row is one line, whatever it shows.
 """
 
@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from shiftboss.cli import talk
+from shiftboss.cli import messages
 from shiftboss.core.printable import one_line
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ Row = Sequence[str | Cell]
 
 def console() -> Console | None:
     """Rich's console for stdout, if that is a terminal and rich is there."""
-    if not talk.is_terminal(sys.stdout):
+    if not messages.is_terminal(sys.stdout):
         return None
     try:
         from rich.console import Console

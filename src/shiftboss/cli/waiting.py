@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.app.views import Views
-from shiftboss.cli import holding, place, talk, times, words
+from shiftboss.cli import formatting, hold_text, messages, store_access, times
 from shiftboss.clock import SystemClock
 from shiftboss.core.hold import Scope
 from shiftboss.core.model import Run, Status
@@ -21,7 +21,7 @@ Show = Callable[[Run, str], None]
 def wait_for(boss: Orchestrator, run_id: int, *, timeout_s: float | None) -> Run:
     """The run once it has ended, here or on any node.  Raises WaitTimeout; the run goes on."""
     began_s = boss.clock.monotonic_s()
-    with place.asking(boss) as views, _shown(boss) as show:
+    with store_access.asking(boss) as views, _shown(boss) as show:
         while True:
             run = views.run(run_id)
             if run.status.is_final:
@@ -35,25 +35,25 @@ def wait_for(boss: Orchestrator, run_id: int, *, timeout_s: float | None) -> Run
 
 @contextlib.contextmanager
 def _shown(boss: Orchestrator) -> Iterator[Show]:
-    if not talk.is_terminal(sys.stderr):
+    if not messages.is_terminal(sys.stderr):
         yield _changes()
         return
     try:
-        yield lambda run, held: talk.overwrite(_line(run, held, boss))
+        yield lambda run, held: messages.overwrite(_line(run, held, boss))
     finally:
-        talk.overwrite("")
+        messages.overwrite("")
 
 
 def _held(views: Views, run: Run) -> str:
     """What keeps a due run from starting: whoever waits must not wait for ever without knowing."""
     explained = views.why_run(run.id)
-    held = [holding.sentence(hold, SystemClock().now()) for hold in explained.holds if hold.scope is not Scope.RUN]
+    held = [hold_text.sentence(hold, SystemClock().now()) for hold in explained.holds if hold.scope is not Scope.RUN]
     return "; ".join(held)
 
 
 def _line(run: Run, held: str, boss: Orchestrator) -> str:
     """ "running 12 s  ███░░ 30 % page 3"."""
-    return f"{_state(run)}{_since(run, boss)}  {held or words.progress(run.progress, boss.clock.now())}".rstrip()
+    return f"{_state(run)}{_since(run, boss)}  {held or formatting.progress(run.progress, boss.clock.now())}".rstrip()
 
 
 def _since(run: Run, boss: Orchestrator) -> str:
@@ -77,6 +77,6 @@ def _changes() -> Show:
         tenth = int(10 * said.done / said.total) if said is not None and said.total else None
         if last != [_state(run), held, tenth]:
             last[:] = [_state(run), held, tenth]
-            talk.note(f"{_state(run)}  {held or words.progress_in_words(said)}".rstrip())
+            messages.note(f"{_state(run)}  {held or formatting.progress_in_words(said)}".rstrip())
 
     return show

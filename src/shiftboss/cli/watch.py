@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from shiftboss.app.views import SystemStatus, Views, WorkerStatus
-from shiftboss.cli import dump, holding, overview, table, talk, times, words
+from shiftboss.cli import dump, formatting, hold_text, messages, overview, table, times
 from shiftboss.cli.exits import Exit
 from shiftboss.core.health import StoreTrouble
 from shiftboss.errors import StoreUnavailable
@@ -127,7 +127,7 @@ def _print_changes(views: Views, names: tuple[str, ...], *, as_json: bool) -> No
     for answer in _answers(views, names):
         if isinstance(answer, str):
             if answer != trouble:
-                talk.warn(answer)
+                messages.warn(answer)
             trouble = answer
             continue
         trouble = ""
@@ -135,10 +135,10 @@ def _print_changes(views: Views, names: tuple[str, ...], *, as_json: bool) -> No
             state = _state(worker)
             if known.get(worker.name) != state:
                 known[worker.name] = state
-                dump.line(worker) if as_json else talk.say(_change(worker, answer))
+                dump.line(worker) if as_json else messages.say(_change(worker, answer))
         for name in known.keys() - {worker.name for worker in answer.workers}:
             del known[name]
-            talk.note(f"{name} was forgotten")
+            messages.note(f"{name} was forgotten")
         sys.stdout.flush()
 
 
@@ -160,6 +160,6 @@ def _change(worker: WorkerStatus, found: SystemStatus) -> str:
         f"latest={latest}",
     ]
     if worker.enabled and worker.holds:
-        facts.append("held: " + "; ".join(holding.sentence(hold, found.at) for hold in worker.holds))
-    facts += [f"({words.reason(reason, worker, found.at)})" for reason in worker.reasons]
+        facts.append("held: " + "; ".join(hold_text.sentence(hold, found.at) for hold in worker.holds))
+    facts += [f"({formatting.reason(reason, worker, found.at)})" for reason in worker.reasons]
     return " ".join(facts)

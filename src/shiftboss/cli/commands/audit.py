@@ -11,7 +11,7 @@ import msgspec
 
 from shiftboss.app.audit_key import Keys, keys_of
 from shiftboss.app.views import Act, Views
-from shiftboss.cli import dump, place, table, talk, times, words
+from shiftboss.cli import dump, formatting, messages, store_access, table, times
 from shiftboss.cli.command import Group, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.naming import worker_name
@@ -32,12 +32,12 @@ COLUMNS = (
 )
 
 
-class Audit(Group):
+class AuditPage(Group):
     default = "list"
 
 
 @click.group(
-    cls=Audit,
+    cls=AuditPage,
     invoke_without_command=False,
     epilog=examples(
         "shiftboss audit --since 1d --by ada",
@@ -77,7 +77,7 @@ def list_(
     With --json one object a line: that is the export.
     """
     wanted = AuditFilter(worker=worker, by=by, action=action, since=since)
-    with place.reading(store, app) as views:
+    with store_access.reading(store, app) as views:
         found = _pages(views, wanted, None if everything else limit)
         if as_json:
             dump.lines(found)
@@ -100,7 +100,7 @@ def _pages(views: Views, wanted: AuditFilter, limit: int | None) -> Iterator[Act
 
 def _show(acts: Sequence[Act]) -> None:
     if not acts:
-        talk.note("nobody did anything")
+        messages.note("nobody did anything")
         return
     now = SystemClock().now()
     table.show(COLUMNS, [_row(act, now) for act in acts])
@@ -129,7 +129,7 @@ def head(store: str | None, app: str | None) -> int:
 
     `shiftboss audit verify --head FILE` compares with it.
     """
-    with place.opened(place.store_url(store, app)) as (found, _):
+    with store_access.opened(store_access.store_url(store, app)) as (found, _):
         session = found.session()
         try:
             with session.read() as reader:
@@ -137,7 +137,7 @@ def head(store: str | None, app: str | None) -> int:
         finally:
             session.close()
     if seal is None:
-        talk.note("nothing is sealed yet")
+        messages.note("nothing is sealed yet")
         return Exit.FALSE
     dump.lines([seal])
     return Exit.DONE
@@ -158,7 +158,7 @@ def verify(given: tuple[str, ...], as_json: bool, store: str | None, app: str | 
     The key is that of the store's nodes: SHIFTBOSS_AUDIT_KEY, SHIFTBOSS_AUDIT_KEY_FILE, or the file beside the store.
     """
     heads = [each for text in given for each in _heads(text)]
-    with place.opened(place.store_url(store, app)) as (found, clock):
+    with store_access.opened(store_access.store_url(store, app)) as (found, clock):
         keys = keys_of(found, create=False)
         views = Views(found, clock)
         try:
@@ -192,17 +192,17 @@ def _heads(text: str) -> list[Head]:
 def _say(verdict: AuditVerdict, keys: Keys | None) -> None:
     removed = f", {verdict.removed:,} before them taken by retention" if verdict.removed else ""
     by = f" with key {keys.key.id}" if keys is not None else ""
-    talk.say(f"{words.plural(verdict.rows, 'row')}{removed}; {verdict.proven:,} proven{by}")
+    messages.say(f"{formatting.plural(verdict.rows, 'row')}{removed}; {verdict.proven:,} proven{by}")
     for doubt in verdict.doubts:
-        talk.error(doubt.text)
+        messages.error(doubt.text)
     for limit in verdict.limits:
-        talk.note(limit)
+        messages.note(limit)
     if keys is None and verdict.head is not None:
-        talk.note("the key is not here: name it by SHIFTBOSS_AUDIT_KEY_FILE")
+        messages.note("the key is not here: name it by SHIFTBOSS_AUDIT_KEY_FILE")
     remembers = keys is not None and keys.memory is not None and bool(keys.heads)
     if remembers and any(doubt.what == "head" for doubt in verdict.doubts):
-        talk.note(
+        messages.note(
             f"{keys.memory} remembers what this machine had sealed; if a backup was put in place on purpose, delete it"  # type: ignore[union-attr]  # there are keys
         )
     if verdict.head is not None:
-        talk.say(f"head: row {verdict.head.id} of {times.stamp(verdict.head.at)}, {verdict.head.digest}")
+        messages.say(f"head: row {verdict.head.id} of {times.stamp(verdict.head.at)}, {verdict.head.digest}")

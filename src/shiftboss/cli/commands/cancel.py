@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from shiftboss.cli import place, talk
+from shiftboss.cli import messages, store_access
 from shiftboss.cli.command import Command, examples, store_option, yes_option
 from shiftboss.cli.exits import Exit, exit_of
 from shiftboss.cli.naming import run_id
@@ -27,18 +27,18 @@ def cancel(runs: tuple[str, ...], reason: str, yes: bool, store: str | None, app
     """
     ids = [run_id(text) for text in dict.fromkeys(runs)]
     if len(ids) > 1:
-        talk.confirm(f"Cancel {len(ids)} runs?", yes=yes)
+        messages.confirm(f"Cancel {len(ids)} runs?", yes=yes)
     code = Exit.DONE
-    with place.operating(store, app) as boss:
+    with store_access.operating(store, app) as boss:
         for each in ids:
             try:
                 run = boss.sync.cancel(each, reason=reason)
             except CallerError as error:
-                talk.error(str(error))
+                messages.error(str(error))
                 code = code or exit_of(error)
                 continue
             if run.status is Status.RUNNING:
-                talk.note(f"{run.worker} run {run.id} was asked to end")
+                messages.note(f"{run.worker} run {run.id} was asked to end")
             else:
-                talk.note(f"{run.worker} run {run.id} is {run.status}")
+                messages.note(f"{run.worker} run {run.id} is {run.status}")
     return code

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import click
 
 from shiftboss.app.orchestrator import Orchestrator
-from shiftboss.cli import dump, place, table, talk, words
+from shiftboss.cli import dump, formatting, messages, store_access, table
 from shiftboss.cli.command import Command, debug_option, examples, json_option
 from shiftboss.cli.exits import Exit
 from shiftboss.core import graph
@@ -28,7 +28,7 @@ def check(app: str | None, as_json: bool) -> int:
     schedules or permits), with 3 for warnings (what would starve, never end, collide or be late, or asks for what its
     executor cannot give), with 0 otherwise; notes alone do not fail.
     """
-    given = place.given_app(app)
+    given = store_access.given_app(app)
     boss = given.boss
     graph.check(boss.definitions.values(), resources=boss.resources)
     found = findings(
@@ -46,8 +46,12 @@ def check(app: str | None, as_json: bool) -> int:
     else:
         _print(found)
         notes = len(found) - warnings
-        said = [words.plural(warnings, "warning")] * bool(warnings) + [words.plural(notes, "note")] * bool(notes)
-        talk.note(f"{given.name}: {words.plural(len(boss.definitions), 'worker')}, {', '.join(said) or 'no findings'}")
+        said = [formatting.plural(warnings, "warning")] * bool(warnings) + [formatting.plural(notes, "note")] * bool(
+            notes
+        )
+        messages.note(
+            f"{given.name}: {formatting.plural(len(boss.definitions), 'worker')}, {', '.join(said) or 'no findings'}"
+        )
     return Exit.FALSE if warnings else Exit.DONE
 
 
@@ -61,10 +65,10 @@ def _print(found: Iterable[Finding]) -> None:
     rows: list[table.Row] = []
     for each in found:
         is_warning = each.severity is Severity.WARNING
-        sign = table.Cell("!", "yellow") if is_warning else table.Cell(words.sign("·"), "dim")
+        sign = table.Cell("!", "yellow") if is_warning else table.Cell(formatting.sign("·"), "dim")
         name = table.Cell(each.worker, "bold" if is_warning else "")
         rule = table.Cell(each.rule, "dim")
-        for text in words.with_remedy(each.message, each.remedy):
+        for text in formatting.with_remedy(each.message, each.remedy):
             rows.append((sign, name, text, rule))
             sign = name = rule = table.Cell("")
     if rows:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from shiftboss.cli import talk
+from shiftboss.cli import messages
 from shiftboss.cli.command import Command, examples
 from shiftboss.cli.exits import Exit
 
@@ -29,5 +29,5 @@ def completion(ctx: click.Context, shell: str) -> int:
     if kind is None:
         raise click.UsageError(f"there is no completion for {shell}.")
     root = ctx.find_root().command
-    talk.program(kind(root, {}, "shiftboss", "_SHIFTBOSS_COMPLETE").source())
+    messages.program(kind(root, {}, "shiftboss", "_SHIFTBOSS_COMPLETE").source())
     return Exit.DONE

@@ -9,7 +9,7 @@ import click
 
 from shiftboss.app.dead_letters import DeadGroup, DeadLetterSelection, grouped, open_letters, selected
 from shiftboss.app.pages import redaction_of, without_secrets
-from shiftboss.cli import dump, letters, place, table, talk, times, words
+from shiftboss.cli import dead_letter_options, dump, formatting, messages, store_access, table, times
 from shiftboss.cli.command import Group, examples, json_option, store_option, yes_option
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.naming import run_id
@@ -52,28 +52,28 @@ def dead() -> None:
 
 
 @dead.command("list", epilog=examples("shiftboss dead", "shiftboss dead --worker sync-orders --since 1d"))
-@letters.filter_options
+@dead_letter_options.filter_options
 @json_option
 @store_option
 def list_(
     worker: str | None, error: str | None, since: datetime | None, as_json: bool, store: str | None, app: str | None
 ) -> int:
     """What is open, grouped by worker and error, most first."""
-    with place.reading(store, app) as views:
+    with store_access.reading(store, app) as views:
         wanted = DeadLetterSelection(worker=worker, error=error, since=since)
         groups = grouped(open_letters(views, wanted))
     total = sum(group.count for group in groups)
     if as_json:
         dump.one({"total": total, "groups": groups})
     elif not groups:
-        talk.note("no dead letters")
+        messages.note("no dead letters")
     else:
         now = SystemClock().now()
         table.show(GROUPS, [_row(group, now) for group in groups])
         first = groups[0]
         by_error = f" --error {first.error_type.rpartition('.')[2]}" if first.error_type else ""
-        talk.hint(f"look: shiftboss dead show {first.newest_run}")
-        talk.hint(f"again: shiftboss dead replay --worker {first.worker}{by_error}")
+        messages.hint(f"look: shiftboss dead show {first.newest_run}")
+        messages.hint(f"again: shiftboss dead replay --worker {first.worker}{by_error}")
     return Exit.DONE
 
 
@@ -96,13 +96,13 @@ def _row(group: DeadGroup, now: datetime) -> list[str | table.Cell]:
 def show(run: str, as_json: bool, store: str | None, app: str | None) -> int:
     """One of them: payload, attempts, errors, what became of it."""
     from shiftboss.app.pages import page_of_run as read_run
-    from shiftboss.cli import page_of_run
+    from shiftboss.cli import show_run
 
-    with place.reading(store, app) as views:
+    with store_access.reading(store, app) as views:
         page = read_run(views, run_id(run))
     if page.letter is None:
         raise NotAllowed(f"run {page.run.id} of {page.run.worker!r} is no dead letter, it is {page.run.status}")
-    dump.one(page) if as_json else page_of_run.show(page)
+    dump.one(page) if as_json else show_run.show(page)
     return Exit.DONE
 
 
@@ -114,7 +114,7 @@ def show(run: str, as_json: bool, store: str | None, app: str | None) -> int:
         "shiftboss dead replay --all --rate 10/s --yes",
     ),
 )
-@letters.choice_options
+@dead_letter_options.choice_options
 @click.option("--dry-run", is_flag=True, help="Only say which.")
 @click.option("--rate", type=RATE, help="How fast they become due: 10/s, 100/m.  [default: all at once]")
 @yes_option
@@ -138,16 +138,16 @@ def replay(
     A new run of each, with fresh attempts.  The oldest first.  The pace is kept by the store: the runs are due one
     after another, and this command need not stay.  Prints the dead run and the new one, a pair a line.
     """
-    wanted = letters.choice(ids, worker, error, since, everything)
-    with place.operating(store, app) as boss:
-        with place.asking(boss) as views:
+    wanted = dead_letter_options.choice(ids, worker, error, since, everything)
+    with store_access.operating(store, app) as boss:
+        with store_access.asking(boss) as views:
             found = selected(views, wanted)
         if dry_run or not found:
             return _only_say(found, "replay", as_json=as_json)
         spacing_s = 0.0 if rate is None else rate.per_s / rate.count
         if wanted.is_bulk:
             lasts = f" over {times.span(spacing_s * len(found))}" if rate is not None else ""
-            talk.confirm(f"Replay {letters.in_words(found)}{lasts}?", yes=yes)
+            messages.confirm(f"Replay {dead_letter_options.in_words(found)}{lasts}?", yes=yes)
 
         def again(number: int, letter: DeadLetter) -> Run:
             return boss.sync.replay(letter.run, delay=number * spacing_s)
@@ -156,13 +156,13 @@ def replay(
             if as_json:
                 dump.lines([{"dead": letter.run, "run": run.id, "worker": run.worker, "due_at": run.due_at}])
             else:
-                talk.say(f"{letter.run} {run.id}")
+                messages.say(f"{letter.run} {run.id}")
 
-        return letters.do_all(found, again, say)
+        return dead_letter_options.do_all(found, again, say)
 
 
 @dead.command("resolve", epilog=examples("shiftboss dead resolve 1042 --note 'booked by hand'"))
-@letters.choice_options
+@dead_letter_options.choice_options
 @click.option("--note", default="", help="What was done about it, for the audit.")
 @yes_option
 @store_option
@@ -178,21 +178,21 @@ def resolve(
     app: str | None,
 ) -> int:
     """Close them: somebody has seen to it, and nothing runs again."""
-    wanted = letters.choice(ids, worker, error, since, everything)
-    with place.operating(store, app) as boss:
-        with place.asking(boss) as views:
+    wanted = dead_letter_options.choice(ids, worker, error, since, everything)
+    with store_access.operating(store, app) as boss:
+        with store_access.asking(boss) as views:
             found = selected(views, wanted)
         if not found:
             return _only_say(found, "resolve", as_json=False)
         if not wanted.ids:
-            talk.confirm(f"Resolve {letters.in_words(found)}?", yes=yes)
-        code = letters.do_all(found, lambda _, each: boss.sync.resolve(each.run, note=note), _ignore)
-    talk.note(f"{letters.in_words(found)} resolved") if code is Exit.DONE else None
+            messages.confirm(f"Resolve {dead_letter_options.in_words(found)}?", yes=yes)
+        code = dead_letter_options.do_all(found, lambda _, each: boss.sync.resolve(each.run, note=note), _ignore)
+    messages.note(f"{dead_letter_options.in_words(found)} resolved") if code is Exit.DONE else None
     return code
 
 
 @dead.command("discard", epilog=examples("shiftboss dead discard --worker old-import --yes"))
-@letters.choice_options
+@dead_letter_options.choice_options
 @click.option("--note", default="", help="Why, for the audit.")
 @yes_option
 @store_option
@@ -211,15 +211,15 @@ def discard(
 
     Retention takes them later, payload and all.
     """
-    wanted = letters.choice(ids, worker, error, since, everything)
-    with place.operating(store, app) as boss:
-        with place.asking(boss) as views:
+    wanted = dead_letter_options.choice(ids, worker, error, since, everything)
+    with store_access.operating(store, app) as boss:
+        with store_access.asking(boss) as views:
             found = selected(views, wanted)
         if not found:
             return _only_say(found, "discard", as_json=False)
-        talk.confirm(f"Discard {letters.in_words(found)}?", yes=yes)
-        code = letters.do_all(found, lambda _, each: boss.sync.discard(each.run, note=note), _ignore)
-    talk.note(f"{letters.in_words(found)} discarded") if code is Exit.DONE else None
+        messages.confirm(f"Discard {dead_letter_options.in_words(found)}?", yes=yes)
+        code = dead_letter_options.do_all(found, lambda _, each: boss.sync.discard(each.run, note=note), _ignore)
+    messages.note(f"{dead_letter_options.in_words(found)} discarded") if code is Exit.DONE else None
     return code
 
 
@@ -231,7 +231,7 @@ def discard(
         "shiftboss dead export --unmasked > keep-this-safe.jsonl",
     ),
 )
-@letters.filter_options
+@dead_letter_options.filter_options
 @click.option("--unmasked", is_flag=True, help="Payloads byte for byte, with the secrets in them.")
 @store_option
 def export(
@@ -253,8 +253,8 @@ def export(
 
     wanted = DeadLetterSelection(worker=worker, error=error, since=since)
     asked = [f"{name} {value}" for name, value in wanted._asdict().items() if value] + ["unmasked"] * unmasked
-    place.recorded(store, app, "export dead letters", about=worker, after=", ".join(asked))
-    with place.reading(store, app) as views:
+    store_access.recorded(store, app, "export dead letters", about=worker, after=", ".join(asked))
+    with store_access.reading(store, app) as views:
         plain = encrypted = masked = 0
         for letter in list(open_letters(views, wanted))[::-1]:
             run = views.run(letter.run)
@@ -266,12 +266,16 @@ def export(
             masked += shown != run.payload
             dump.lines([exporting.entry(letter, run, shown)])
     if masked:
-        talk.note(f"with their secrets masked: {words.plural(masked, 'payload')}; --unmasked writes them as they are")
+        messages.note(
+            f"with their secrets masked: {formatting.plural(masked, 'payload')}; --unmasked writes them as they are"
+        )
     if plain:
-        talk.note(f"written plain, and encrypted in the store: {words.plural(plain, 'payload')}; keep this safe")
+        messages.note(
+            f"written plain, and encrypted in the store: {formatting.plural(plain, 'payload')}; keep this safe"
+        )
     if encrypted:
-        talk.note(
-            f"still encrypted: {words.plural(encrypted, 'payload')}; name the application that has the key: --app"
+        messages.note(
+            f"still encrypted: {formatting.plural(encrypted, 'payload')}; name the application that has the key: --app"
         )
     return Exit.DONE
 
@@ -282,8 +286,8 @@ def _only_say(found: list[DeadLetter], what: str, *, as_json: bool) -> int:
         dump.lines(found)
     else:
         for letter in found:
-            talk.say(f"{letter.run} {letter.worker} {letter.error_type or letter.cause.value}")
-        talk.note(f"would {what} {letters.in_words(found)}" if found else f"nothing to {what}")
+            messages.say(f"{letter.run} {letter.worker} {letter.error_type or letter.cause.value}")
+        messages.note(f"would {what} {dead_letter_options.in_words(found)}" if found else f"nothing to {what}")
     return Exit.DONE
 
 

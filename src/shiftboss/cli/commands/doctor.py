@@ -10,9 +10,9 @@ import click
 from shiftboss.app.audit_key import keys_of
 from shiftboss.app.views import Views
 from shiftboss.cli import doctor as examine
-from shiftboss.cli import dump, place, table, talk, words
+from shiftboss.cli import dump, formatting, messages, store_access, table
 from shiftboss.cli.command import Command, examples, json_option, store_option
-from shiftboss.cli.doctor import Finding, Severity
+from shiftboss.cli.doctor import Diagnosis, Level
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.settings import Settings
 from shiftboss.clock import SystemClock
@@ -21,9 +21,9 @@ from shiftboss.stores.sqlite.store import SqliteStore
 from shiftboss.stores.urls import POSTGRES, open_store
 
 SIGNS = {
-    Severity.GOOD: ("✓", "green"),
-    Severity.WARNING: ("!", "yellow"),
-    Severity.PROBLEM: ("✕", "bold red"),
+    Level.GOOD: ("✓", "green"),
+    Level.WARNING: ("!", "yellow"),
+    Level.PROBLEM: ("✕", "bold red"),
 }
 COLUMNS = (table.Column(""), table.Column(""), table.Column("", wraps=True, gives=True))
 
@@ -53,33 +53,33 @@ def doctor(ctx: click.Context, set_aside: bool, note: str, as_json: bool, store:
         return _set_aside(note, as_json=as_json, store=store, app=app)
     if note:
         raise click.UsageError("--note goes with --set-aside")
-    findings = [*examine.machine(), *_settings(ctx), *_store(place.store_url(store, app))]
-    problems = sum(1 for each in findings if each.severity is Severity.PROBLEM)
-    warnings = sum(1 for each in findings if each.severity is Severity.WARNING)
+    findings = [*examine.machine(), *_settings(ctx), *_store(store_access.store_url(store, app))]
+    problems = sum(1 for each in findings if each.severity is Level.PROBLEM)
+    warnings = sum(1 for each in findings if each.severity is Level.WARNING)
     if as_json:
         dump.one({"problems": problems, "warnings": warnings, "findings": findings})
     else:
         _print(findings)
-        talk.note(f"{words.plural(problems, 'problem')}, {words.plural(warnings, 'warning')}")
+        messages.note(f"{formatting.plural(problems, 'problem')}, {formatting.plural(warnings, 'warning')}")
     return Exit.FALSE if problems else Exit.DONE
 
 
 def _set_aside(note: str, *, as_json: bool, store: str | None, app: str | None) -> int:
-    with place.operating(store, app) as boss:
+    with store_access.operating(store, app) as boss:
         moved = boss.sync.set_aside(note=note)
     if as_json:
         dump.one({"set_aside": moved})
         return Exit.DONE
     for row in moved:
-        talk.note(f"set aside: {row}")
+        messages.note(f"set aside: {row}")
     if not moved:
-        talk.note("every stored row can be read; nothing was set aside")
+        messages.note("every stored row can be read; nothing was set aside")
     if any(row.table == "worker" for row in moved):
-        talk.hint("start the application again: it declares its workers anew")
+        messages.hint("start the application again: it declares its workers anew")
     return Exit.DONE
 
 
-def _store(url: str) -> Iterator[Finding]:
+def _store(url: str) -> Iterator[Diagnosis]:
     """From the outside in: what cannot be opened is still looked at."""
     try:
         found = open_store(url, SystemClock())
@@ -105,7 +105,7 @@ def _store(url: str) -> Iterator[Finding]:
         found.close()
 
 
-def _server(url: str) -> Iterator[Finding]:
+def _server(url: str) -> Iterator[Diagnosis]:
     """Its driver is imported for such a store only."""
     from shiftboss.cli import doctor_postgres
     from shiftboss.stores.postgres.address import address_of
@@ -114,7 +114,7 @@ def _server(url: str) -> Iterator[Finding]:
     yield from doctor_postgres.server(look(address_of(url), SystemClock()))
 
 
-def _settings(ctx: click.Context) -> Iterator[Finding]:
+def _settings(ctx: click.Context) -> Iterator[Diagnosis]:
     """The settings of every command, not only of this one."""
     load = ctx.find_root().obj
     if not callable(load):
@@ -129,9 +129,9 @@ def _settings(ctx: click.Context) -> Iterator[Finding]:
             if command is not None:
                 _check_settings(settings, command, (name,))
     except ConfigurationError as error:
-        yield Finding(Severity.PROBLEM, "settings", str(error), "correct the key")
+        yield Diagnosis(Level.PROBLEM, "settings", str(error), "correct the key")
         return
-    yield Finding(Severity.GOOD, "settings", f"{settings.source} in {Path.cwd()} is understood")
+    yield Diagnosis(Level.GOOD, "settings", f"{settings.source} in {Path.cwd()} is understood")
 
 
 def _check_settings(settings: Settings, command: click.Command, path: tuple[str, ...]) -> None:
@@ -141,12 +141,12 @@ def _check_settings(settings: Settings, command: click.Command, path: tuple[str,
             _check_settings(settings, sub, (*path, name))
 
 
-def _print(findings: list[Finding]) -> None:
+def _print(findings: list[Diagnosis]) -> None:
     rows: list[table.Row] = []
     for each in findings:
         symbol, style = SIGNS[each.severity]
-        sign, about = table.Cell(words.sign(symbol), style), table.Cell(each.about, "dim")
-        for text in words.with_remedy(each.text, each.remedy):
+        sign, about = table.Cell(formatting.sign(symbol), style), table.Cell(each.about, "dim")
+        for text in formatting.with_remedy(each.text, each.remedy):
             rows.append((sign, about, text))
             sign = about = table.Cell("")
     table.show(COLUMNS, rows, indent=" ", header=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from shiftboss.cli import place, talk
+from shiftboss.cli import messages, store_access
 from shiftboss.cli.command import Command, examples, store_option
 from shiftboss.cli.exits import Exit
 
@@ -18,7 +18,7 @@ def drain(node: str, store: str | None, app: str | None) -> int:
     NODE is its name or its id, as `shiftboss nodes` shows them.  It goes on to live, and its lease with it, until
     somebody stops it; started again, it works again.  From any machine that reaches the store.
     """
-    with place.operating(store, app) as boss:
+    with store_access.operating(store, app) as boss:
         drained = boss.sync.drain(node)
-    talk.note(f"{drained.name} drains: it finishes what runs and starts nothing new until it is started again")
+    messages.note(f"{drained.name} drains: it finishes what runs and starts nothing new until it is started again")
     return Exit.DONE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from shiftboss.cli import dump, place, talk
+from shiftboss.cli import dump, messages, store_access
 from shiftboss.cli.app_file import load_app
 from shiftboss.cli.command import Command, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
@@ -32,14 +32,14 @@ def graph(target: str | None, form: str, as_json: bool, store: str | None, app: 
         boss = load_app(target).boss
         drawn = drawing.Drawing(boss.definitions, resources=boss.resources)
     else:
-        with place.reading(store, app) as views:
+        with store_access.reading(store, app) as views:
             snapshot = views.snapshot()
         definitions = {name: state.definition for name, state in snapshot.workers.items()}
         drawn = drawing.Drawing(definitions, resources=snapshot.resources, breakers=snapshot.breakers)
     if as_json:
         dump.one(drawn.edges())
     elif form == "mermaid":
-        talk.program(drawn.mermaid())
+        messages.program(drawn.mermaid())
     else:
         drawn.show()
     return Exit.DONE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from shiftboss.cli import dump, place, table, words
+from shiftboss.cli import dump, formatting, store_access, table
 from shiftboss.cli.command import Command, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.core.health import in_a_word
@@ -20,14 +20,14 @@ def health(as_json: bool, store: str | None, app: str | None) -> int:
 
     Prints one word, and every reason, worst first.  Exits with 0 when it is healthy, with 3 otherwise.
     """
-    with place.reading(store, app) as views:
+    with store_access.reading(store, app) as views:
         found = views.health()
     if as_json:
         dump.one(found)
     else:
-        word = words.health(in_a_word(found.status, found.reasons))
-        table.line(word._replace(style=f"bold {word.style}"), f"  {words.plural(len(found.workers), 'worker')}")
-        rows = [(words.health(reason.severity), reason.worker, reason.text) for reason in found.reasons]
+        word = formatting.health(in_a_word(found.status, found.reasons))
+        table.line(word._replace(style=f"bold {word.style}"), f"  {formatting.plural(len(found.workers), 'worker')}")
+        rows = [(formatting.health(reason.severity), reason.worker, reason.text) for reason in found.reasons]
         if rows:
             table.show(REASONS, rows, indent="  ", header=False)
-    return Exit.DONE if found.status in words.GOOD else Exit.FALSE
+    return Exit.DONE if found.status in formatting.GOOD else Exit.FALSE

@@ -9,7 +9,7 @@ from datetime import timedelta
 import click
 
 from shiftboss.app.views import Views
-from shiftboss.cli import dump, place, talk, times, words
+from shiftboss.cli import dump, formatting, messages, store_access, times
 from shiftboss.cli.command import Command, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.naming import find, worker_or_run
@@ -38,14 +38,16 @@ def logs(name: str, follow: bool, as_json: bool, store: str | None, app: str | N
     Of each attempt the last 1,000 lines are kept, and where lines are missing that is said; they reach the store within
     about a second.  What a command says on stderr is its log.  Of a worker its latest runs are shown.
     """
-    with place.reading(store, app) as views:
+    with store_access.reading(store, app) as views:
         named = find(views, name)
         shown = Shown(views, named.worker, named.run, as_json=as_json)
         if follow:
             with contextlib.suppress(KeyboardInterrupt):  # that is how it is left
                 _follow(views, shown)
         elif not shown.show():
-            talk.note("nothing was logged; bodies log with ctx.log or with the logging module, from level WARNING on")
+            messages.note(
+                "nothing was logged; bodies log with ctx.log or with the logging module, from level WARNING on"
+            )
     return Exit.DONE
 
 
@@ -90,15 +92,15 @@ class Shown:
 
     def _print(self, line: LogLine, missing: int) -> None:
         if missing > 0:
-            talk.note(
-                f"{words.plural(missing, 'line')} of run {line.run} left out here: "
+            messages.note(
+                f"{formatting.plural(missing, 'line')} of run {line.run} left out here: "
                 f"of each attempt the last {MAX_LINES:,} are kept"
             )
         if self._as_json:
             dump.line(line)
             sys.stdout.flush()
         else:
-            talk.say(_text(line))
+            messages.say(_text(line))
 
     def _runs(self) -> list[Run]:
         """Those that may have said something since the last look."""

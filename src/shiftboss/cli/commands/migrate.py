@@ -9,7 +9,7 @@ import click
 
 from shiftboss.app.audit_key import hand_over
 from shiftboss.app.store_migration import Moved, Stage, move
-from shiftboss.cli import dump, place, table, talk
+from shiftboss.cli import dump, messages, store_access, table
 from shiftboss.cli.command import Command, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.clock import SystemClock
@@ -47,18 +47,18 @@ def migrate(as_json: bool, source: str | None, target: str | None, store: str | 
         if source is None or target is None or store is not None:
             raise click.UsageError("a move takes --from URL and --to URL, and neither --store nor --app")
         return _move(source, target, as_json=as_json)
-    found = open_store(place.store_url(store, app), SystemClock())
+    found = open_store(store_access.store_url(store, app), SystemClock())
     before, after = found.schema()
     found.open(create=True)
     found.close()
     if as_json:
         dump.one({"store": found.url, "from": before, "to": after})
     elif before is None:
-        talk.note(f"made {found.url} with schema {after}")
+        messages.note(f"made {found.url} with schema {after}")
     elif before == after:
-        talk.note(f"{found.url} has schema {after}, the newest; nothing to do")
+        messages.note(f"{found.url} has schema {after}, the newest; nothing to do")
     else:
-        talk.note(f"{found.url}: schema {before} became {after}")
+        messages.note(f"{found.url}: schema {before} became {after}")
     return Exit.DONE
 
 
@@ -71,13 +71,15 @@ def _move(source: str, target: str, *, as_json: bool) -> int:
             try:
                 moved = move(old, new, on_progress=_show)
             finally:
-                talk.overwrite()
+                messages.overwrite()
             _hand_over_the_key(old, new)
     if as_json:
         dump.one(moved)
     else:
         table.show(COLUMNS, _rows(moved))
-        talk.note(f"{moved.target} holds all of {moved.source}, which stays as it is; start nodes on the new one only")
+        messages.note(
+            f"{moved.target} holds all of {moved.source}, which stays as it is; start nodes on the new one only"
+        )
     return Exit.DONE
 
 
@@ -86,19 +88,19 @@ def _hand_over_the_key(old: Store, new: Store) -> None:
     try:
         key = hand_over(old, new)
     except (OSError, ConfigurationError) as error:
-        talk.warn(f"the key of the audit was not taken along: {error}; see docs/how-to/audit.md")
+        messages.warn(f"the key of the audit was not taken along: {error}; see docs/how-to/audit.md")
         return
     if key.given_by:
-        talk.note(f"the key of the audit is that of {key.given_by}: give it to the nodes of the new store as well")
+        messages.note(f"the key of the audit is that of {key.given_by}: give it to the nodes of the new store as well")
     elif key.target is not None:
-        talk.note(f"the key of the audit is in {key.target} as well; back it up apart from the store")
+        messages.note(f"the key of the audit is in {key.target} as well; back it up apart from the store")
         if getattr(new, "path", None) is None:
-            talk.note(
+            messages.note(
                 f"that is for this user on this machine; copy {key.source} to every other one with nodes, for their "
                 "user alone (mode 0600), and name it there: SHIFTBOSS_AUDIT_KEY_FILE"
             )
     else:
-        talk.note("no key of the audit is here: nodes make a new one, and what is sealed already needs the old one")
+        messages.note("no key of the audit is here: nodes make a new one, and what is sealed already needs the old one")
 
 
 def _rows(moved: Moved) -> list[list[str | table.Cell]]:
@@ -107,7 +109,7 @@ def _rows(moved: Moved) -> list[list[str | table.Cell]]:
 
 def _show(stage: Stage, runs: int) -> None:
     """A number that grows, where one looks; a line now and then, where it is kept."""
-    if talk.is_terminal(sys.stderr):
-        talk.overwrite(f"{runs:,} runs {stage}")
+    if messages.is_terminal(sys.stderr):
+        messages.overwrite(f"{runs:,} runs {stage}")
     elif runs and runs % LINE_RUNS == 0:
-        talk.note(f"{runs:,} runs {stage}")
+        messages.note(f"{runs:,} runs {stage}")

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from shiftboss.cli import dump, place, table, talk, times
+from shiftboss.cli import dump, messages, store_access, table, times
 from shiftboss.cli.command import Command, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.naming import worker_name
@@ -46,7 +46,7 @@ def next_(name: str, number: int, timezone: str, as_json: bool, store: str | Non
         rule = Cron(cron_expression(name, name="cron"), timezone)
         instants = _of_rule(rule, now, number)
     else:
-        with place.reading(store, app) as views:
+        with store_access.reading(store, app) as views:
             instants = views.next_instants(name, number)
             state = views.snapshot().worker(name)
         rule = state.definition.schedule
@@ -56,11 +56,11 @@ def next_(name: str, number: int, timezone: str, as_json: bool, store: str | Non
         words = schedule.in_words(rule) if rule is not None else None
         dump.one({"schedule": words, "instants": instants, "clock_changes": [_as_fact(*change) for change in changes]})
     elif rule is None:
-        talk.note(f"{name} has no schedule: it runs when it is triggered, or after others")
+        messages.note(f"{name} has no schedule: it runs when it is triggered, or after others")
     else:
         _print(rule, instants, changes, now)
     if disabled:
-        talk.warn(f"{name} is disabled by {disabled}: at these instants nothing will start")
+        messages.warn(f"{name} is disabled by {disabled}: at these instants nothing will start")
     return Exit.DONE
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 import click
 
 from shiftboss.app.views import NodeStatus, Views
-from shiftboss.cli import dump, place, table, talk, times, words
+from shiftboss.cli import dump, formatting, messages, store_access, table, times
 from shiftboss.cli.command import Command, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.core.fleet import LEASE_S, SILENT_S
@@ -36,7 +36,7 @@ def nodes(as_json: bool, store: str | None, app: str | None) -> int:
 
     SLOTS: in use, of all.  LAG: how late its event loop answers.  LEASE: how much of it is left.
     """
-    with place.opened(place.store_url(store, app)) as (opened, clock):
+    with store_access.opened(store_access.store_url(store, app)) as (opened, clock):
         views = Views(opened, clock)
         found = views.nodes()
         dead = {node.id for node in found if opened.is_dead(node.id)}
@@ -46,7 +46,7 @@ def nodes(as_json: bool, store: str | None, app: str | None) -> int:
         now = clock.now()
         table.show(COLUMNS, [_row(node, now, is_dead=node.id in dead) for node in found])
     else:
-        talk.note("no node: nothing runs workers on this store just now")
+        messages.note("no node: nothing runs workers on this store just now")
     return Exit.DONE
 
 
@@ -64,11 +64,11 @@ def _row(node: NodeStatus, now: datetime, *, is_dead: bool) -> list[str | table.
         shed = f"has not renewed its lease for {LEASE_S - node.lease_left_s:.0f} s: it stands still or cannot write"
     return [
         node.name,
-        table.Cell(state, words.NODE_STYLES.get(state, "")),
+        table.Cell(state, formatting.NODE_STYLES.get(state, "")),
         f"{node.used}/{node.slots}",
         str(node.workers),
         times.span(node.lag_s) if is_there else "",
-        words.in_bytes(node.memory_bytes) if is_there and node.memory_bytes else "",
+        formatting.in_bytes(node.memory_bytes) if is_there and node.memory_bytes else "",
         f"{node.lease_left_s:.0f} s" if node.live else table.Cell("ended", "red"),
         times.rough((now - node.started_at).total_seconds()),
         version,

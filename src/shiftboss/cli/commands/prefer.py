@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from shiftboss.cli import place, talk
+from shiftboss.cli import messages, store_access
 from shiftboss.cli.command import Command, examples, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.naming import worker_name
@@ -24,10 +24,10 @@ def prefer(node: str, worker: str | None, store: str | None, app: str | None) ->
     WORKER alone or of all its workers and resources; it holds a moment later, until newer code comes.  NODE is its
     name or its id, as `shiftboss nodes` shows them; `shiftboss why WORKER` says who declares otherwise.
     """
-    with place.operating(store, app) as boss:
+    with store_access.operating(store, app) as boss:
         names = boss.sync.prefer(node, worker)
     if names:
-        talk.note(f"what {node} declares holds from now on: {', '.join(names)}")
+        messages.note(f"what {node} declares holds from now on: {', '.join(names)}")
     else:
-        talk.note(f"what {node} declares holds already")
+        messages.note(f"what {node} declares holds already")
     return Exit.DONE

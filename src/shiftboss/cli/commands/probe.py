@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from shiftboss.app.views import NodeStatus, Views
-from shiftboss.cli import dump, place, talk
+from shiftboss.cli import dump, messages, store_access
 from shiftboss.cli.command import Command, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.core.fleet import LEASE_S, SILENT_S
@@ -24,7 +24,7 @@ from shiftboss.errors import ConfigurationError, OperatorError
 STOPPED = {"T": "stopped (SIGSTOP)", "t": "stopped by a debugger", "Z": "dead, and not reaped", "X": "dead"}
 
 
-class Answer(Value, frozen=True, omit_defaults=False):
+class ProbeResult(Value, frozen=True, omit_defaults=False):
     """Whether it lives, as far as that is known, and by what."""
 
     alive: bool
@@ -58,11 +58,11 @@ def probe(pid: int | None, node: str | None, as_json: bool, store: str | None, a
     if as_json:
         dump.one(answer)
     else:
-        talk.note(answer.text)
+        messages.note(answer.text)
     return Exit.DONE if answer.alive else Exit.FALSE
 
 
-def _of_process(pid: int | None) -> Answer | None:
+def _of_process(pid: int | None) -> ProbeResult | None:
     """What the system says of the process; None when that is nothing against it."""
     if pid is None or not Path("/proc/self/stat").exists():
         return None
@@ -70,20 +70,20 @@ def _of_process(pid: int | None) -> Answer | None:
         # the name in parentheses may hold anything, the state is the first letter behind it (proc_pid_stat(5))
         state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0]
     except (OSError, IndexError):
-        return Answer(False, f"there is no process {pid} here")
-    return Answer(False, f"process {pid} is {STOPPED[state]}") if state in STOPPED else None
+        return ProbeResult(False, f"there is no process {pid} here")
+    return ProbeResult(False, f"process {pid} is {STOPPED[state]}") if state in STOPPED else None
 
 
-def _of_store(pid: int | None, name: str | None, store: str | None, app: str | None) -> Answer:
+def _of_store(pid: int | None, name: str | None, store: str | None, app: str | None) -> ProbeResult:
     try:
-        with place.reading(store, app) as views:
+        with store_access.reading(store, app) as views:
             found = _find(views.nodes(), pid, name)
             if found is None:
                 whose = f"process {pid} on {socket.gethostname()}" if name is None else name
-                return Answer(False, f"no node of {whose} is there: it has not started, has left, or was given up")
+                return ProbeResult(False, f"no node of {whose} is there: it has not started, has left, or was given up")
             return _judged(views, found)
     except OperatorError as error:
-        return Answer(True, f"nothing is known against it, but the store cannot be asked: {error}")
+        return ProbeResult(True, f"nothing is known against it, but the store cannot be asked: {error}")
 
 
 def _find(nodes: tuple[NodeStatus, ...], pid: int | None, name: str | None) -> NodeStatus | None:
@@ -95,18 +95,20 @@ def _find(nodes: tuple[NodeStatus, ...], pid: int | None, name: str | None) -> N
     return max(found, key=lambda node: node.started_at, default=None)
 
 
-def _judged(views: Views, node: NodeStatus) -> Answer:
+def _judged(views: Views, node: NodeStatus) -> ProbeResult:
     renewed_s = LEASE_S - node.lease_left_s
     if node.live and renewed_s < SILENT_S:
-        return Answer(True, f"node {node.name} lives; it renewed its lease {max(0.0, renewed_s):.0f} s ago")
+        return ProbeResult(True, f"node {node.name} lives; it renewed its lease {max(0.0, renewed_s):.0f} s ago")
     if views.is_dead(node.id):
-        return Answer(False, f"node {node.name}: its process is gone")
+        return ProbeResult(False, f"node {node.name}: its process is gone")
     if node.frozen:  # within its limit nobody is to begin its runs anew, and who ends it makes somebody do so
         said = f"node {node.name} has been silent for {renewed_s:.0f} s and its process lives: its runs are left to it"
-        return Answer(True, said)
+        return ProbeResult(True, said)
     try:
         views.try_write()
     except OperatorError as error:
         said = f"node {node.name} cannot renew its lease, for the store takes no writes: {error}"
-        return Answer(True, said)
-    return Answer(False, f"node {node.name} does not renew its lease, although the store takes writes: it stands still")
+        return ProbeResult(True, said)
+    return ProbeResult(
+        False, f"node {node.name} does not renew its lease, although the store takes writes: it stands still"
+    )

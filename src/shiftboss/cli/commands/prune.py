@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from shiftboss.cli import place, talk, times, words
+from shiftboss.cli import formatting, messages, store_access, times
 from shiftboss.cli.command import Command, examples, store_option, yes_option
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.parameters import SECONDS
@@ -23,23 +23,23 @@ def prune(older_than: float, letters_older_than: float, yes: bool, store: str | 
     And events and closed dead letters; what people did stays in the audit.  In small batches, beside whatever runs.
     Unresolved dead letters stay, and so does what something unfinished refers to.
     """
-    with place.opened(place.store_url(store, app)) as (found, clock):
+    with store_access.opened(store_access.store_url(store, app)) as (found, clock):
         keep = Keep(runs_s=older_than, letters_s=letters_older_than)
         session = found.session()
         total = 0
         try:
             with session.read() as reader:
                 before = replace(cutoffs(keep, reader.clock_mark(), clock.now()), audit=None)
-            talk.confirm(f"Delete what ended before {times.stamp(before.runs)} from {found.url}?", yes=yes)
+            messages.confirm(f"Delete what ended before {times.stamp(before.runs)} from {found.url}?", yes=yes)
             bounds = (
                 f"what ended before {times.stamp(before.runs)}, letters closed before {times.stamp(before.letters)}"
             )
-            place.recorded(store, app, "prune", after=bounds)
+            store_access.recorded(store, app, "prune", after=bounds)
             while gone := session.prune(before, limit=BATCH):
                 total += gone
-                talk.overwrite(f"{total:,} deleted")
+                messages.overwrite(f"{total:,} deleted")
         finally:
             session.close()
-            talk.overwrite()
-    talk.note(f"{words.plural(total, 'row')} deleted")
+            messages.overwrite()
+    messages.note(f"{formatting.plural(total, 'row')} deleted")
     return Exit.DONE

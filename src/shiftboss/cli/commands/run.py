@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from shiftboss.app.serve import exit_code, serve
-from shiftboss.cli import place, run_until, run_words, serving, talk
+from shiftboss.cli import messages, run_output, serving, stop_conditions, store_access
 from shiftboss.cli.command import Command, debug_option, examples
 from shiftboss.cli.parameters import SECONDS
 from shiftboss.errors import ConfigurationError
@@ -75,7 +75,7 @@ def run(
     all stacks.  Exits with 0 when everything was finished or handed back, 1 when a body could not be stopped, 75 when
     the store could not be reached, 129, 130 or 143 when it was forced out.
     """
-    found = place.given_app(app)
+    found = store_access.given_app(app)
     boss = found.boss
     if store is not None:
         boss.store_override = store
@@ -84,20 +84,20 @@ def run(
     if shutdown_timeout is not None:
         boss.shutdown_timeout_s = shutdown_timeout
     _choose(boss, only, except_)
-    run_words.say_what_happens(boss, log_format=log_format, log_level=log_level)
-    if talk.is_terminal(sys.stderr):
-        run_words.banner(found)
+    run_output.say_what_happens(boss, log_format=log_format, log_level=log_level)
+    if messages.is_terminal(sys.stderr):
+        run_output.banner(found)
     elif app is None:
-        talk.note(f"using {found.name}")
+        messages.note(f"using {found.name}")
     served = serving.page(boss, http, access_file=access_file, trusted_proxies=trusted_proxies, user_header=user_header)
-    with served as page, run_until.conditions(boss, for_s=for_s, burst=burst) as until:
+    with served as page, stop_conditions.conditions(boss, for_s=for_s, burst=burst) as until:
 
         def begin(engine: Engine) -> None:
             until(engine)
             page.open()
 
         report = serve(boss, until=begin)
-    talk.let_go(sys.stdout)  # what bodies have printed is no output of the command
+    messages.let_go(sys.stdout)  # what bodies have printed is no output of the command
     return exit_code(report, [report.signal] if report.signal is not None else [])
 
 

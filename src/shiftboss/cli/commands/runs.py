@@ -8,7 +8,7 @@ from datetime import datetime
 import click
 
 from shiftboss.app.views import Views
-from shiftboss.cli import dump, place, table, talk, times, words
+from shiftboss.cli import dump, formatting, messages, store_access, table, times
 from shiftboss.cli.command import Command, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.naming import worker_name
@@ -61,7 +61,7 @@ def runs(
     --json` has them.
     """
     wanted = HistoryFilter(worker=worker, status=frozenset(Status(each) for each in statuses), since=since)
-    with place.reading(store, app) as views:
+    with store_access.reading(store, app) as views:
         if worker is not None:
             views.snapshot().worker(worker)
         found = _pages(views, wanted, limit)
@@ -87,14 +87,16 @@ def _pages(views: Views, wanted: HistoryFilter, limit: int) -> Iterator[Run]:
 def show_runs(found: Sequence[Run], now: datetime, *, indent: str = "", of_one_worker: bool = False) -> None:
     """The table of runs, also of `show`."""
     if not found:
-        talk.note("no runs")
+        messages.note("no runs")
         return
     columns = [column for column in COLUMNS if not (of_one_worker and column.title == "WORKER")]
     rows: list[table.Row] = []
     for run in found:
         name = [] if of_one_worker else [run.worker]
         tries = table.Cell(str(run.attempt), "" if run.attempt > 1 else "dim")
-        rows.append([str(run.id), *name, words.status(run), _when(run, now), words.took(run), tries, _why(run)])
+        rows.append(
+            [str(run.id), *name, formatting.status(run), _when(run, now), formatting.took(run), tries, _why(run)]
+        )
     table.show(columns, rows, indent=indent)
 
 
@@ -113,9 +115,11 @@ def _why(run: Run) -> table.Cell:
     if run.unreadable is not None:
         return table.Cell(f"{run.unreadable} → {REMEDY}", "red")
     if run.error is not None and run.status is not Status.SUCCEEDED:
-        return table.Cell(words.error(run.error.type, run.error.message), "red" if run.status is Status.DEAD else "")
+        return table.Cell(
+            formatting.error(run.error.type, run.error.message), "red" if run.status is Status.DEAD else ""
+        )
     if run.cause is not None:
         return table.Cell(run.cause.value.replace("_", " "), "dim")
     if run.progress is not None and run.status is Status.RUNNING:
-        return table.Cell(words.progress_in_words(run.progress), "cyan")
+        return table.Cell(formatting.progress_in_words(run.progress), "cyan")
     return table.Cell(run.origin.value, "dim")

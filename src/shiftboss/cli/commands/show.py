@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from shiftboss.cli import dump, place
+from shiftboss.cli import dump, store_access
 from shiftboss.cli.command import Command, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.naming import find, worker_or_run
@@ -25,14 +25,14 @@ def show(name: str, as_json: bool, store: str | None, app: str | None) -> int:
     """
     from shiftboss.app.pages import page_of_run as read_run
     from shiftboss.app.pages import page_of_worker as read_worker
-    from shiftboss.cli import page_of_run, page_of_worker
+    from shiftboss.cli import show_run, show_worker
 
-    with place.reading(store, app) as views:
+    with store_access.reading(store, app) as views:
         named = find(views, name)
         if named.run is not None:
             run = read_run(views, named.run)
-            dump.one(run) if as_json else page_of_run.show(run)
+            dump.one(run) if as_json else show_run.show(run)
         else:
             worker = read_worker(views, named.worker)
-            dump.one(worker) if as_json else page_of_worker.show(worker)
+            dump.one(worker) if as_json else show_worker.show(worker)
     return Exit.DONE

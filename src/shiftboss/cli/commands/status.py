@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from shiftboss.cli import dump, overview, place, talk, words
+from shiftboss.cli import dump, formatting, messages, overview, store_access
 from shiftboss.cli.command import Command, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.naming import worker_name
@@ -27,7 +27,7 @@ def status(names: tuple[str, ...], watch: bool, as_json: bool, store: str | None
 
     With names, only these workers.  Exits with 0 when they (or the whole) are healthy or never ran, with 3 otherwise.
     """
-    with place.reading(store, app) as views:
+    with store_access.reading(store, app) as views:
         if watch:
             from shiftboss.cli.watch import watch_status
 
@@ -38,6 +38,6 @@ def status(names: tuple[str, ...], watch: bool, as_json: bool, store: str | None
     else:
         overview.print_status(found, whole=not names)
         if not found.workers:
-            talk.note("no worker is stored yet: start an app on this store, or name another one with --store")
+            messages.note("no worker is stored yet: start an app on this store, or name another one with --store")
     judged = [worker.health for worker in found.workers] if names else [found.health]
-    return Exit.DONE if all(each in words.GOOD for each in judged) else Exit.FALSE
+    return Exit.DONE if all(each in formatting.GOOD for each in judged) else Exit.FALSE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from shiftboss.cli import place, talk, words
+from shiftboss.cli import formatting, messages, store_access
 from shiftboss.cli.command import Command, examples, store_option, yes_option
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.naming import worker_name
@@ -19,10 +19,10 @@ def enable(names: tuple[str, ...], store: str | None, app: str | None) -> int:
     Instants of a schedule that passed meanwhile are
     recorded as skipped.
     """
-    with place.operating(store, app) as boss:
+    with store_access.operating(store, app) as boss:
         for name in names:
             state = boss.sync.enable(name)
-            talk.note(f"{state.name} is enabled")
+            messages.note(f"{state.name} is enabled")
     return Exit.DONE
 
 
@@ -36,11 +36,11 @@ def disable(names: tuple[str, ...], reason: str, store: str | None, app: str | N
     What waits stays, new triggers are refused.  It holds in the whole fleet and over restarts,
     until somebody enables them.
     """
-    with place.operating(store, app) as boss:
+    with store_access.operating(store, app) as boss:
         for name in names:
             state = boss.sync.disable(name, reason=reason)
             why = state.disabled.reason if state.disabled is not None else ""
-            talk.note(f"{state.name} is disabled{': ' if why else ''}{why}")
+            messages.note(f"{state.name} is disabled{': ' if why else ''}{why}")
     return Exit.DONE
 
 
@@ -53,10 +53,12 @@ def forget(name: str, yes: bool, store: str | None, app: str | None) -> int:
 
     Its waiting runs are cancelled; its history and its dead letters stay.
     """
-    with place.operating(store, app) as boss:
+    with store_access.operating(store, app) as boss:
         pending = {worker.name: worker.pending for worker in boss.sync.status().workers}
         if name in pending:  # else there is nothing to ask about
-            talk.confirm(f"Forget worker {name!r} and cancel {words.plural(pending[name], 'waiting run')}?", yes=yes)
+            messages.confirm(
+                f"Forget worker {name!r} and cancel {formatting.plural(pending[name], 'waiting run')}?", yes=yes
+            )
         boss.sync.forget(name)
-    talk.note(f"{name} is forgotten")
+    messages.note(f"{name} is forgotten")
     return Exit.DONE

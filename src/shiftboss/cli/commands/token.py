@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shiftboss.cli import place, table, talk
+from shiftboss.cli import messages, store_access, table
 from shiftboss.cli.command import Group, examples, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.clock import SystemClock
@@ -48,7 +48,7 @@ def token() -> None:
 @store_option
 def show(store: str | None, app: str | None) -> int:
     """Print the token that a server on this machine made for this store; it opens everything."""
-    talk.say(_own(store, app))
+    messages.say(_own(store, app))
     return Exit.DONE
 
 
@@ -74,8 +74,8 @@ def link(address: str, store: str | None, app: str | None) -> int:
     from shiftboss.web.login_codes import signed_code
 
     url = address if "://" in address else f"http://{address}"
-    talk.say(f"{url.rstrip('/')}/#code={signed_code(secret, SystemClock().now())}")
-    talk.note("whoever opens it first, within ten minutes, is logged in and may do everything")
+    messages.say(f"{url.rstrip('/')}/#code={signed_code(secret, SystemClock().now())}")
+    messages.note("whoever opens it first, within ten minutes, is logged in and may do everything")
     return Exit.DONE
 
 
@@ -84,7 +84,7 @@ def _own(store: str | None, app: str | None) -> str:
     _needs_web()
     from shiftboss.web.own_token import place_of, read_token
 
-    file = place_of(place.store_url(store, app))
+    file = place_of(store_access.store_url(store, app))
     if not os.path.lexists(file):
         raise ConfigurationError(f"there is no {file}; a server makes it at its first start, as in: shiftboss web")
     return read_token(file)
@@ -111,8 +111,8 @@ def new(name: str, role: str, access_file: str | None, store: str | None, app: s
     parsed(changed)  # a name that is taken, or none
     _replace(file, changed)
     _recorded(store, app, "token new", f"{name} {role}")
-    talk.say(secret)
-    talk.note(f"{name} is {role} by this token, which is shown only now; its digest stands in {file}")
+    messages.say(secret)
+    messages.note(f"{name} is {role} by this token, which is shown only now; its digest stands in {file}")
     return Exit.DONE
 
 
@@ -142,13 +142,13 @@ def remove(name: str, access_file: str | None, store: str | None, app: str | Non
         raise ConfigurationError(f"{file} names no {name!r}; `shiftboss token list` shows whom it names")
     _replace(file, "".join(kept))
     _recorded(store, app, "token remove", name)
-    talk.note(f"{name} has no role any more")
+    messages.note(f"{name} has no role any more")
     return Exit.DONE
 
 
 def _recorded(store: str | None, app: str | None, action: str, who: str) -> None:
     with contextlib.suppress(StoreMissing):  # there may be tokens before there is a store
-        place.recorded(store, app, action, after=who)
+        store_access.recorded(store, app, action, after=who)
 
 
 def _needs_web() -> None:
@@ -162,7 +162,7 @@ def _file(access_file: str | None, store: str | None, app: str | None) -> tuple[
 
     if access_file is not None:
         return Path(access_file), True
-    return access_file_of(place.store_url(store, app)), False
+    return access_file_of(store_access.store_url(store, app)), False
 
 
 def _entries(file: Path, *, is_given: bool) -> AccessEntries:

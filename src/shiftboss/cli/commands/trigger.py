@@ -9,7 +9,7 @@ import click
 
 from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.app.pages import as_shown, redaction_of
-from shiftboss.cli import dump, place, talk, waiting, words
+from shiftboss.cli import dump, formatting, messages, store_access, waiting
 from shiftboss.cli.command import Command, create_option, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.naming import worker_name
@@ -72,29 +72,31 @@ def trigger(
     options: dict[str, Any] = {"key": key, "at": at, "priority": priority, "force": force}
     if delay is not None:
         options["delay"] = delay
-    with place.operating(store, app, create=create) as boss:
+    with store_access.operating(store, app, create=create) as boss:
         if given is not None and boss.codec is None and any(node.live and node.decodes for node in boss.sync.nodes()):
-            talk.note("nodes encrypt here, and this payload is stored plain; name the app that has the codec: --app")
+            messages.note(
+                "nodes encrypt here, and this payload is stored plain; name the app that has the codec: --app"
+            )
         run = boss.sync.trigger(name, given, **options)
         if not force:
             _say_if_it_waits(boss, name)
         if not wait:
-            dump.one(run) if as_json else talk.say(run.id)
+            dump.one(run) if as_json else messages.say(run.id)
             return Exit.DONE
-        talk.note(f"{run.worker} run {run.id}")
+        messages.note(f"{run.worker} run {run.id}")
         run = waiting.wait_for(boss, run.id, timeout_s=timeout)
         if as_json:
-            with place.asking(boss) as views:
+            with store_access.asking(boss) as views:
                 run = as_shown(run, redaction_of(views, run))
     return _tell_end(run, as_json=as_json)
 
 
 def _say_if_it_waits(boss: Orchestrator, name: str) -> None:
     """K5: a worker that failures have disabled may accept a run that starts only after its probe."""
-    with place.asking(boss) as views:
+    with store_access.asking(boss) as views:
         for reason in views.worker(name).reasons:
             if reason.fact == "disabled":
-                talk.note(f"{name} is {reason.text}")
+                messages.note(f"{name} is {reason.text}")
 
 
 def _tell_end(run: Run, *, as_json: bool) -> int:
@@ -102,13 +104,13 @@ def _tell_end(run: Run, *, as_json: bool) -> int:
         dump.one(run)
     elif run.status is Status.SUCCEEDED:
         if isinstance(run.result, OpaqueBytes):
-            talk.note(f"its result is {run.result.why}; name the application that has the key: --app APP")
+            messages.note(f"its result is {run.result.why}; name the application that has the key: --app APP")
         else:
-            talk.json(run.result.decode() if run.result is not None else "null")
+            messages.json(run.result.decode() if run.result is not None else "null")
         if run.result_error is not None:
-            talk.note(f"this is not what the body returned: {run.result_error}")
+            messages.note(f"this is not what the body returned: {run.result_error}")
     if run.status is Status.SUCCEEDED:
         return Exit.DONE
-    why = f": {words.error(run.error.type, run.error.message)}" if run.error is not None else ""
-    talk.error(f"run {run.id} of {run.worker!r} is {words.cause(run)}{why}")
+    why = f": {formatting.error(run.error.type, run.error.message)}" if run.error is not None else ""
+    messages.error(f"run {run.id} of {run.worker!r} is {formatting.cause(run)}{why}")
     return Exit.FAILED

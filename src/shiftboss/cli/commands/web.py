@@ -8,7 +8,7 @@ import click
 
 from shiftboss.app.first_node import WAIT_S
 from shiftboss.app.signals import heard
-from shiftboss.cli import place, serving, talk
+from shiftboss.cli import messages, serving, store_access
 from shiftboss.cli.command import Command, create_option, examples, store_option
 from shiftboss.cli.exits import Exit
 
@@ -51,7 +51,7 @@ def web(
     """
     ended = threading.Event()
     with (
-        place.operating(store, app, create=create, wait_s=WAIT_S) as boss,
+        store_access.operating(store, app, create=create, wait_s=WAIT_S) as boss,
         serving.page(
             boss, http, access_file=access_file, trusted_proxies=trusted_proxies, user_header=user_header
         ) as page,
@@ -59,5 +59,5 @@ def web(
     ):
         page.open()
         ended.wait()
-    talk.note("stopped")
+    messages.note("stopped")
     return Exit.DONE

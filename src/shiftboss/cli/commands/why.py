@@ -9,7 +9,7 @@ import click
 
 from shiftboss.app.pages import listed
 from shiftboss.app.views import Views
-from shiftboss.cli import dump, holding, place, table, times, words
+from shiftboss.cli import dump, formatting, hold_text, store_access, table, times
 from shiftboss.cli.command import Command, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.naming import Named, find, worker_or_run
@@ -23,7 +23,7 @@ from shiftboss.core.worker import Mode
 HOLDS = (table.Column("gate"), table.Column("fact", wraps=True, gives=True), table.Column("since"))
 
 
-class Answer(NamedTuple):
+class Question(NamedTuple):
     """What was asked about, and what was found."""
 
     worker: str
@@ -52,7 +52,7 @@ def why(name: str, as_json: bool, store: str | None, app: str | None) -> int:
     Shows every hold of the worker's next run: which rule, whose doing it is, since when, and when that can change at
     the earliest.  Exits with 3 when something holds it, with 0 when it may start, runs or has ended.
     """
-    with place.reading(store, app) as views:
+    with store_access.reading(store, app) as views:
         named = find(views, name)
         answer, snapshot = _ask(views, named)
     if as_json:
@@ -64,7 +64,7 @@ def why(name: str, as_json: bool, store: str | None, app: str | None) -> int:
     return Exit.FALSE if answer.is_held else Exit.DONE
 
 
-def _ask(views: Views, named: Named) -> tuple[Answer, Snapshot]:
+def _ask(views: Views, named: Named) -> tuple[Question, Snapshot]:
     explanation = views.why(named.worker) if named.run is None else views.why_run(named.run)
     run = None if explanation is None else explanation.run
     snapshot = views.snapshot()
@@ -72,10 +72,10 @@ def _ask(views: Views, named: Named) -> tuple[Answer, Snapshot]:
     if named.run is None:
         running = tuple(sorted(snapshot.running_of(named.worker), key=lambda each: each.id))
     others = declared_otherwise(snapshot, named.worker, views.live_nodes())
-    return Answer(named.worker, run, explanation, running, SystemClock().now(), others), snapshot
+    return Question(named.worker, run, explanation, running, SystemClock().now(), others), snapshot
 
 
-def _json(answer: Answer) -> dict[str, object]:
+def _json(answer: Question) -> dict[str, object]:
     explanation = answer.explanation
     return {
         "worker": answer.worker,
@@ -92,7 +92,7 @@ def _json(answer: Answer) -> dict[str, object]:
 # ── for people ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _print(answer: Answer, snapshot: Snapshot) -> None:
+def _print(answer: Question, snapshot: Snapshot) -> None:
     for running in answer.running:
         _say(answer, running, _is_running(running, snapshot, answer.at))
     run, explanation = answer.run, answer.explanation
@@ -109,11 +109,11 @@ def _print(answer: Answer, snapshot: Snapshot) -> None:
         _say(answer, run, _may_start(run, explanation, answer.at))
 
 
-def _say(answer: Answer, run: Run, what: str) -> None:
+def _say(answer: Question, run: Run, what: str) -> None:
     table.line(table.Cell(answer.worker, "bold"), f"  run {run.id}  {what}")
 
 
-def _print_holds(answer: Answer, run: Run, explanation: Explanation) -> None:
+def _print_holds(answer: Question, run: Run, explanation: Explanation) -> None:
     now = answer.at
     table.line(
         table.Cell(answer.worker, "bold"),
@@ -122,7 +122,7 @@ def _print_holds(answer: Answer, run: Run, explanation: Explanation) -> None:
     )
     rows = []
     for hold in explanation.holds:
-        gate, fact = holding.parted(hold, now)
+        gate, fact = hold_text.parted(hold, now)
         since = f"since {times.clock(hold.since, now)}" if hold.since is not None and hold.since <= now else ""
         rows.append((table.Cell(gate, "bold"), fact, table.Cell(since, "dim")))
     table.show(HOLDS, rows, indent="  ", header=False)
@@ -147,9 +147,9 @@ def _is_running(run: Run, snapshot: Snapshot, now: datetime) -> str:
 
 def _has_ended(run: Run, now: datetime) -> str:
     when = f" {times.ago(run.finished_at, now)}" if run.finished_at is not None else ""
-    said = f"ended: {words.cause(run)}{when}"
+    said = f"ended: {formatting.cause(run)}{when}"
     if run.error is not None and run.status is Status.DEAD:
-        said += f": {words.error(run.error.type, run.error.message)}"
+        said += f": {formatting.error(run.error.type, run.error.message)}"
     return said
 
 

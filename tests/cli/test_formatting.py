@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shiftboss.app.views import RunningRun
-from shiftboss.cli import words
+from shiftboss.cli import formatting
 from shiftboss.core.model import Cause, Origin, Progress, Run, Status
 from shiftboss.core.policy import Priority
 
@@ -17,7 +17,7 @@ FULL, EMPTY = "█", "░"
 
 @pytest.fixture(autouse=True)
 def _can_say_everything(monkeypatch):
-    monkeypatch.setattr(words, "sign", lambda symbol: symbol)
+    monkeypatch.setattr(formatting, "sign", lambda symbol: symbol)
 
 
 def said(done, total=None, message="", at=NOON):
@@ -43,13 +43,13 @@ def said(done, total=None, message="", at=NOON):
     ],
 )
 def test_progress_is_a_bar_or_words(progress, drawn, in_words):
-    assert words.progress(progress, NOON) == drawn
-    assert words.progress_in_words(progress) == in_words
+    assert formatting.progress(progress, NOON) == drawn
+    assert formatting.progress_in_words(progress) == in_words
 
 
 def test_of_a_run_that_has_not_said_anything_for_long_it_says_since_when():
-    assert words.progress(said(1, 2), NOON + timedelta(seconds=29)).endswith("50 %")
-    assert words.progress(said(1, 2), NOON + timedelta(minutes=12)).endswith("50 %, said 12 min ago")
+    assert formatting.progress(said(1, 2), NOON + timedelta(seconds=29)).endswith("50 %")
+    assert formatting.progress(said(1, 2), NOON + timedelta(minutes=12)).endswith("50 %, said 12 min ago")
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_of_a_run_that_has_not_said_anything_for_long_it_says_since_when():
 def test_what_is_odd_about_a_run_in_progress(zombie, cancelling, text):
     run = RunningRun(run=1, worker="a", node="n", since=NOON, attempt=1, zombie=zombie, cancelling=cancelling)
 
-    assert words.running(run).text == text
+    assert formatting.running(run).text == text
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_cause_stands_beside_its_status_where_it_says_more(status, cause, text
         cause=cause,
     )
 
-    assert words.cause(run) == text
+    assert formatting.cause(run) == text
 
 
 @pytest.mark.parametrize(
@@ -102,4 +102,4 @@ def test_a_cause_stands_beside_its_status_where_it_says_more(status, cause, text
     ],
 )
 def test_an_error_is_one_line_that_names_its_class_once(kind, message, text):
-    assert words.error(kind, message) == text
+    assert formatting.error(kind, message) == text

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from shiftboss.app.actor import acting_as, current_actor
 from shiftboss.app.orchestrator import DEFAULT_STORE, Orchestrator
 from shiftboss.app.views import Views
-from shiftboss.cli import talk
+from shiftboss.cli import messages
 from shiftboss.cli.app_file import App, find_app, likely_app, load_app
 from shiftboss.clock import Clock, SystemClock
 from shiftboss.errors import ConfigurationError, OperatorError, StoreMissing
@@ -129,7 +129,7 @@ def recorded(store: str | None, app: str | None, action: str, *, about: str | No
     except StoreMissing:
         raise
     except OperatorError as error:
-        talk.warn(f"the audit does not have this ({action}): {error}")
+        messages.warn(f"the audit does not have this ({action}): {error}")
 
 
 def user() -> str:

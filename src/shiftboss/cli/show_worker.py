@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shiftboss.app.pages import PageOfWorker
 from shiftboss.app.views import WorkerStatus
-from shiftboss.cli import holding, relations, table, times, words
+from shiftboss.cli import formatting, hold_text, relations, table, times
 from shiftboss.cli.commands.runs import show_runs
 from shiftboss.cli.table import Cell, Column
 from shiftboss.core.policy import BreakerPolicy
@@ -18,7 +18,7 @@ FACTS = (Column(""), Column("", wraps=True, gives=True))
 
 def show(page: PageOfWorker) -> None:
     worker = page.worker
-    health = words.health(worker.health)
+    health = formatting.health(worker.health)
     table.line(Cell(worker.name, "bold"), "  ", health._replace(style=f"bold {health.style}".strip()))
     if worker.doc:
         table.line("  ", Cell(" ".join(worker.doc.split()), "italic"))
@@ -38,17 +38,17 @@ def show(page: PageOfWorker) -> None:
 def _now(page: PageOfWorker) -> list[tuple[str, str]]:
     """How it is, and what comes next."""
     worker, now = page.worker, page.at
-    facts = [("health", words.reason(reason, worker, now)) for reason in worker.reasons]
+    facts = [("health", formatting.reason(reason, worker, now)) for reason in worker.reasons]
     if worker.enabled:
-        facts += [("held", holding.sentence(hold, now)) for hold in worker.holds]
+        facts += [("held", hold_text.sentence(hold, now)) for hold in worker.holds]
     counts = [f"{worker.running} running", f"{worker.pending} pending", f"{worker.due} due"]
     if worker.dead_letters:
-        counts.append(words.plural(worker.dead_letters, "dead letter"))
+        counts.append(formatting.plural(worker.dead_letters, "dead letter"))
     facts.append(("runs", ", ".join(counts)))
     if worker.last_success_at is not None:
         facts.append(("last success", times.ago(worker.last_success_at, now)))
     if worker.last_error is not None and worker.last_error_at is not None:
-        said = words.error(worker.last_error.type, worker.last_error.message)
+        said = formatting.error(worker.last_error.type, worker.last_error.message)
         facts.append(("last error", f"{times.ago(worker.last_error_at, now)}: {said}"))
     if worker.consecutive_failures:
         facts.append(("dead in a row", str(worker.consecutive_failures)))
@@ -78,7 +78,7 @@ def _settings(page: PageOfWorker) -> list[tuple[str, str]]:
         ("misfire", it.misfire.value if it.mode is Mode.SCHEDULED else ""),
         ("jitter", times.length(it.jitter_s) if it.jitter_s else ""),
         ("executor", it.executor),
-        ("max memory", words.in_bytes(it.max_memory_bytes) if it.max_memory_bytes is not None else ""),
+        ("max memory", formatting.in_bytes(it.max_memory_bytes) if it.max_memory_bytes is not None else ""),
         ("once only", "a run that was cut short is never tried again" if it.at_most_once else ""),
         ("declared", times.ago(page.declared_at, page.at)),
     ]

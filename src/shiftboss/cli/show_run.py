@@ -14,7 +14,7 @@ from datetime import datetime
 import msgspec
 
 from shiftboss.app.pages import PageOfRun
-from shiftboss.cli import table, talk, times, words
+from shiftboss.cli import formatting, messages, table, times
 from shiftboss.cli.table import Cell, Column
 from shiftboss.core.model import MAX_LINES, Attempt, Cause, DeadLetter, Error, Run, Status
 from shiftboss.core.opaque import OpaqueBytes
@@ -43,8 +43,8 @@ ATTEMPTS = (
 
 def show(page: PageOfRun) -> None:
     run = page.run
-    style = words.STATUS_STYLES[run.status]
-    table.line(Cell(run.worker, "bold"), f"  run {run.id}  ", Cell(words.cause(run), f"bold {style}".strip()))
+    style = formatting.STATUS_STYLES[run.status]
+    table.line(Cell(run.worker, "bold"), f"  run {run.id}  ", Cell(formatting.cause(run), f"bold {style}".strip()))
     if run.unreadable is not None:
         table.line("  ", Cell(f"{run.unreadable}: below is what could be told; {REMEDY}", "red"))
     if page.letter is not None and page.letter.unreadable is not None:
@@ -63,7 +63,7 @@ def show(page: PageOfRun) -> None:
     _show_data("payload", run.payload)
     _show_data("result", run.result)
     if run.result_error is not None:
-        talk.note(f"its result cannot be given back: {run.result_error}")
+        messages.note(f"its result cannot be given back: {run.result_error}")
     _hint(page)
 
 
@@ -71,20 +71,20 @@ def _hint(page: PageOfRun) -> None:
     """What one might want to type next."""
     run = page.run
     if run.undecodable:
-        talk.hint(f"with the key of an application: shiftboss show {run.id} --app APP")
+        messages.hint(f"with the key of an application: shiftboss show {run.id} --app APP")
     if page.letter is not None and page.letter.state == "open":
-        talk.hint(f"again: shiftboss dead replay {run.id}    done with: shiftboss dead resolve {run.id} --note …")
+        messages.hint(f"again: shiftboss dead replay {run.id}    done with: shiftboss dead resolve {run.id} --note …")
     if run.status is Status.PENDING:
-        talk.hint(f"why it waits: shiftboss why {run.id}")
+        messages.hint(f"why it waits: shiftboss why {run.id}")
     if run.status is Status.RUNNING:
         to_end_it = f"    to end it: shiftboss cancel {run.id}" if run.cancel is None else ""
-        talk.hint(f"what it says: shiftboss logs {run.id} -f{to_end_it}")
+        messages.hint(f"what it says: shiftboss logs {run.id} -f{to_end_it}")
 
 
 def _headline(error: Error) -> str:
     """The error in a line; of a program that complained only how it ended, for the complaint follows."""
     message = error.message.partition(": ")[0] if error.traceback.startswith(OUTPUT_MARK) else error.message
-    return words.error(error.type, message)
+    return formatting.error(error.type, message)
 
 
 def _facts(page: PageOfRun) -> list[tuple[str, str]]:
@@ -105,7 +105,7 @@ def _facts(page: PageOfRun) -> list[tuple[str, str]]:
         ("ended", when(run.finished_at)),
         ("gives up", when(run.give_up_at) if run.status is Status.PENDING else ""),
         ("key", run.key or ""),
-        ("cut short", words.plural(run.interruptions, "time") if run.interruptions else ""),
+        ("cut short", formatting.plural(run.interruptions, "time") if run.interruptions else ""),
         ("degraded", "ran although an upstream had failed, or by its fallback" if run.degraded else ""),
         ("cancel", _cancel(page)),
         ("dead letter", _letter(page.letter, now)),
@@ -152,9 +152,9 @@ def _why_it_goes_on(executor: str) -> str:
 def _progress(page: PageOfRun) -> str:
     """A bar while it runs and somebody looks; how far it came once it has ended."""
     run = page.run
-    if run.status is Status.RUNNING and talk.is_terminal(sys.stdout):
-        return words.progress(run.progress, page.at)
-    said = words.progress_in_words(run.progress)
+    if run.status is Status.RUNNING and messages.is_terminal(sys.stdout):
+        return formatting.progress(run.progress, page.at)
+    said = formatting.progress_in_words(run.progress)
     if run.progress is None or run.progress.at is None or run.status is not Status.RUNNING:
         return said
     return f"{said} ({times.ago(run.progress.at, page.at)})"
@@ -182,7 +182,7 @@ def _letter(letter: DeadLetter | None, now: datetime) -> str:
 
 
 def _links(page: PageOfRun) -> str:
-    arrow = f" {words.sign('→')} "
+    arrow = f" {formatting.sign('→')} "
     linked = [f"{run.worker} {run.id}" for run in page.chain]
     later = page.letter.replayed_as if page.letter is not None else None
     after = [f"{page.run.worker} {later}"] if later is not None else []
@@ -193,7 +193,7 @@ def _attempt(attempt: Attempt, page: PageOfRun) -> list[str | Cell]:
     ended = Cell("succeeded", "green")
     if attempt.cause is not None:
         ended = Cell(attempt.cause.value.replace("_", " "), "yellow" if attempt.cause in NOBODYS_FAULT else "red")
-    error = words.error(attempt.error.type, attempt.error.message) if attempt.error is not None else ""
+    error = formatting.error(attempt.error.type, attempt.error.message) if attempt.error is not None else ""
     return [
         str(attempt.number),
         times.clock(attempt.started_at, page.at),

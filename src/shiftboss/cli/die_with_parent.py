@@ -1,4 +1,4 @@
-"""`python -m shiftboss.cli.beneath PID …`: the command, in a process that ends with the one that started it."""
+"""`python -m shiftboss.cli.die_with_parent PID …`: the command, in a process that ends with the one that started it."""
 
 from __future__ import annotations
 

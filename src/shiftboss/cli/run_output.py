@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from shiftboss.app.node import package_version
-from shiftboss.cli import talk, words
+from shiftboss.cli import formatting, messages
 from shiftboss.context import RunFilter, masked_here
 from shiftboss.core import address
 from shiftboss.core.printable import one_line
@@ -36,16 +36,16 @@ def banner(app: App) -> None:
     boss = app.boss
     chosen = {name: it for name, it in boss.definitions.items() if boss.only(name)}
     modes = Counter(it.mode.value for it in chosen.values())
-    dot = f" {words.sign('·')} "
+    dot = f" {formatting.sign('·')} "
     counts = ", ".join(f"{number} {mode}" for mode, number in sorted(modes.items()))
-    talk.note(f"{dot}{app.name}{dot}{address.shown(boss.store_url)}", title=f"shiftboss {package_version()}")
+    messages.note(f"{dot}{app.name}{dot}{address.shown(boss.store_url)}", title=f"shiftboss {package_version()}")
     left = len(boss.definitions) - len(chosen)
-    parts = [f"{words.plural(len(chosen), 'worker')}: {counts}", words.plural(boss.max_concurrency, "slot")]
+    parts = [f"{formatting.plural(len(chosen), 'worker')}: {counts}", formatting.plural(boss.max_concurrency, "slot")]
     if left:
         parts.append(f"{left} left to other processes")
-    talk.note(dot.join(parts))
-    talk.hint("Ctrl-C drains, a second one cancels, a third leaves at once")
-    talk.note()
+    messages.note(dot.join(parts))
+    messages.hint("Ctrl-C drains, a second one cancels, a third leaves at once")
+    messages.note()
 
 
 def say_what_happens(boss: Orchestrator, *, log_format: str | None, log_level: str | None) -> None:
@@ -57,7 +57,7 @@ def say_what_happens(boss: Orchestrator, *, log_format: str | None, log_level: s
     handler.addFilter(RunFilter())
     if log_format == "json":
         handler.setFormatter(JsonLines())
-    elif talk.is_terminal(sys.stderr):
+    elif messages.is_terminal(sys.stderr):
         width = max((len(name) for name in boss.definitions), default=0)
         handler.setFormatter(TerminalLines(min(width, MAX_NAME)))
     else:
@@ -102,16 +102,16 @@ class TerminalLines(TextLines):
             text = f"run {record.run}: {text}"  # type: ignore[attr-defined]  # put there by the filter
         elif worker:
             text = text.removeprefix(f"{worker} ")
-        clock = talk.styled(f"{when:%H:%M:%S}", sys.stderr, dim=True)
+        clock = messages.styled(f"{when:%H:%M:%S}", sys.stderr, dim=True)
         return f"{clock}  {worker:{self._width}}  {_coloured(record, text)}"
 
 
 def _coloured(record: logging.LogRecord, text: str) -> str:
     colour = LEVEL_COLOURS.get(record.levelname)
     if colour:
-        return talk.styled(text, sys.stderr, fg=colour)
+        return messages.styled(text, sys.stderr, fg=colour)
     if record.name == "shiftboss.run" and " succeeded after " in text:
-        return talk.styled(text, sys.stderr, fg="green")
+        return messages.styled(text, sys.stderr, fg="green")
     return text
 
 

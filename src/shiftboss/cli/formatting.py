@@ -11,7 +11,7 @@ import sys
 from datetime import datetime
 
 from shiftboss.app.views import RunningRun, SystemStatus, WorkerStatus
-from shiftboss.cli import talk, times
+from shiftboss.cli import messages, times
 from shiftboss.cli.table import Cell
 from shiftboss.core.health import HealthReason
 from shiftboss.core.model import Disabled, Progress, Run, Status
@@ -51,7 +51,7 @@ LONG_SILENCE_S = 30.0  # progress is stored once a second: what was said so long
 
 def sign(symbol: str) -> str:
     """The symbol, or its fallback."""
-    return symbol if talk.can_say(symbol, sys.stdout) else ASCII.get(symbol, "?")
+    return symbol if messages.can_say(symbol, sys.stdout) else ASCII.get(symbol, "?")
 
 
 def nothing() -> Cell:
@@ -200,7 +200,7 @@ def with_remedy(text: str, remedy: str) -> list[Cell]:
     arrow = f"{sign('→')} {remedy}"
     if not remedy:
         return [Cell(text)]
-    if not talk.is_terminal(sys.stdout):
+    if not messages.is_terminal(sys.stdout):
         return [Cell(f"{text} {arrow}")]
     return [Cell(text), Cell(arrow, "cyan")]
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 import click
 
 from shiftboss.app.dead_letters import DeadLetterSelection
-from shiftboss.cli import talk, words
+from shiftboss.cli import formatting, messages
 from shiftboss.cli.command import F
 from shiftboss.cli.exits import Exit, exit_of
 from shiftboss.cli.naming import run_id, worker_name
@@ -56,9 +56,9 @@ def in_words(found: Sequence[DeadLetter]) -> str:
     """ "11 dead letters of sync-orders (ReadTimeout)"."""
     workers = sorted({letter.worker for letter in found})
     errors = sorted({letter.error_type.rpartition(".")[2] for letter in found if letter.error_type})
-    of = workers[0] if len(workers) == 1 else words.plural(len(workers), "worker")
+    of = workers[0] if len(workers) == 1 else formatting.plural(len(workers), "worker")
     kinds = f" ({', '.join(errors[:3])}{', …' if len(errors) > 3 else ''})" if errors else ""
-    return f"{words.plural(len(found), 'dead letter')} of {of}{kinds}"
+    return f"{formatting.plural(len(found), 'dead letter')} of {of}{kinds}"
 
 
 def do_all(
@@ -73,7 +73,7 @@ def do_all(
                 try:
                     done(letter, future.result())
                 except CallerError as error:
-                    talk.error(str(error))
+                    messages.error(str(error))
                     code = code or exit_of(error)
                 _show(number, len(found))
         finally:
@@ -86,4 +86,4 @@ def _show(number: int, total: int) -> None:
     """A bar, where one looks and there is something to see."""
     if total and total < AT_ONCE:
         return
-    talk.overwrite(f"{words.bar(number / total)} {number:,}/{total:,}" if total else "")
+    messages.overwrite(f"{formatting.bar(number / total)} {number:,}/{total:,}" if total else "")
