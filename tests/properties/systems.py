@@ -28,11 +28,11 @@ from shiftboss.engine.membership import shed
 from shiftboss.errors import CallerError, WorkerDisabled
 from shiftboss.ports.executor import Launch
 from shiftboss.testing.bodies import SUCCESS, Plan, crashed, failed
+from shiftboss.testing.fault_injection import Loss
 from shiftboss.testing.history import Violation
 from shiftboss.testing.liveness import LivenessWatch
 from shiftboss.testing.node import SimNode, State
 from shiftboss.testing.simulator import Simulator
-from shiftboss.testing.watched import Loss
 
 RESOURCES = {"disk": 2, "api": 3}
 MINUTE = 60.0

@@ -19,8 +19,8 @@ from shiftboss.engine import mutation
 from shiftboss.engine.membership import shed
 from shiftboss.ports.executor import Launch
 from shiftboss.testing.bodies import SUCCESS, Plan, failed
+from shiftboss.testing.fault_injection import Loss
 from shiftboss.testing.simulator import Simulator
-from shiftboss.testing.watched import Loss
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NO_RETRY = RetryPolicy(max_retries=0)

@@ -37,7 +37,7 @@ def play(*, all_down: bool, seed: int = 0, set_clock_s: float = 0.0) -> Simulato
     nodes = [sim.add_node([TICK, JOB]), sim.add_node([TICK, JOB], only=["tick"])]  # one node has all the jobs
 
     def trigger(worker: str) -> None:
-        with suppress(UnknownWorker):  # what nobody declares again: the judge is the one to say so
+        with suppress(UnknownWorker):  # what nobody declares again: the oracle is the one to say so
             sim.ask(partial(mutation.trigger, Request(worker=worker)))
 
     trigger("job")

@@ -21,10 +21,10 @@ from shiftboss.core.worker import Definition, Mode, OnFailure, Upstream
 from shiftboss.engine import mutation
 from shiftboss.ports.executor import Launch
 from shiftboss.testing.bodies import SUCCESS, Plan, failed
+from shiftboss.testing.fault_injection import Loss
 from shiftboss.testing.liveness import LivenessWatch
 from shiftboss.testing.node import State
 from shiftboss.testing.simulator import Simulator
-from shiftboss.testing.watched import Loss
 
 A = Definition("a", retry=RetryPolicy(max_retries=1), probation_s=30.0, max_consecutive_failures=2)
 B = Definition("b", retry=RetryPolicy(max_retries=1), patience_s=5.0)

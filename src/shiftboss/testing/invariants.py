@@ -22,9 +22,9 @@ from shiftboss.testing.history import (
     Start,
     Violation,
 )
-from shiftboss.testing.judge import FORGIVEN, Judge, place
-from shiftboss.testing.precedence import isolation, priorities, reservations, slots
-from shiftboss.testing.standing import afters, iterations, occurrences
+from shiftboss.testing.oracle import FORGIVEN, Oracle, place
+from shiftboss.testing.ordering_invariants import isolation, priorities, reservations, slots
+from shiftboss.testing.recurring_invariants import afters, iterations, occurrences
 
 MOVES = {  # S, written out once more
     Status.PENDING: {Status.PENDING, Status.RUNNING, Status.CANCELLED, Status.SKIPPED, Status.DEAD},
@@ -82,18 +82,18 @@ def gates(history: History, told: Commit) -> Iterator[Violation]:
     """C1, B1, B8, B9, D2, D4 to D6, K5, T1: nothing starts that a gate should have held."""
     if not told.starts:
         return
-    judge, first = Judge(history, told.at), Judge(history, told.at, waiting=[start.run.id for start in told.starts])
+    oracle, first = Oracle(history, told.at), Oracle(history, told.at, waiting=[start.run.id for start in told.starts])
     for run, claim, before in told.starts:
         definition = history.workers[run.worker].definition
-        alone = Judge(history, told.at, waiting=(run.id,))  # the others of this commit run already
+        alone = Oracle(history, told.at, waiting=(run.id,))  # the others of this commit run already
         for reason in alone.reasons(run) - {"breaker", "rate"}:
             if reason == "disabled" and claim.probe:
                 continue
             if reason in ("depends_on", "skip") and (told.skips or reason not in first.reasons(run)):
                 continue  # it was decided before a forced run of a disabled upstream (D6), or before the skip (D5)
             yield Violation(RULE_OF[reason], told.at, f"run {run.id} of {run.worker} started against {reason}")
-        if definition.concurrency is not None and len(judge.running(run.worker)) > definition.concurrency:
-            yield Violation("C1", told.at, f"{run.worker} runs {len(judge.running(run.worker))} times")
+        if definition.concurrency is not None and len(oracle.running(run.worker)) > definition.concurrency:
+            yield Violation("C1", told.at, f"{run.worker} runs {len(oracle.running(run.worker))} times")
         give_up_at = None if before is None or before.has_started else before.give_up_at
         if give_up_at is not None and give_up_at <= told.at:
             yield Violation("T1", told.at, f"run {run.id} started although it had expired at {give_up_at}")
@@ -121,7 +121,7 @@ def rates(history: History, told: Commit) -> Iterator[Violation]:
         rate = history.workers[start.run.worker].definition.rate
         if rate is None:
             continue
-        level = Judge(history, told.at).tokens(start.run.worker, rate)
+        level = Oracle(history, told.at).tokens(start.run.worker, rate)
         if level < 1 - FORGIVEN:
             yield Violation("B8", told.at, f"run {start.run.id} of {start.run.worker} started with {level:.4f} tokens")
         history.tokens[start.run.worker] = (max(0.0, level - 1), told.at)
@@ -172,7 +172,7 @@ def _against_breaker(history: History, told: Commit, start: Start) -> Iterator[V
         return
     if start.claim.fallback and definition.fallback:
         return
-    probes = Judge(history, told.at).probes(breaker.name)
+    probes = Oracle(history, told.at).probes(breaker.name)
     if not start.claim.probe:
         yield Violation("K2", told.at, f"run {start.run.id} started although breaker {breaker.name} is {breaker.mode}")
     elif len(probes) > 1:

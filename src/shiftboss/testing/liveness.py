@@ -3,7 +3,7 @@
 Rules of this file
 - A single look proves nothing, a node may be about to start the run: it is suspect only after several, in which nothing
   about it has changed and some healthy node has had room.
-- What `why` says is held against the judge: the same gates, named by both.
+- What `why` says is held against the oracle: the same gates, named by both.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from shiftboss.core.verify import verify
 from shiftboss.engine.agenda import Agenda
 from shiftboss.engine.snapshot_cache import SnapshotCache
 from shiftboss.testing.history import waiting
-from shiftboss.testing.judge import FORGIVEN, Judge
 from shiftboss.testing.node import SimNode, State
+from shiftboss.testing.oracle import FORGIVEN, Oracle
 
 if TYPE_CHECKING:
     from shiftboss.testing.simulator import Simulator
@@ -35,7 +35,7 @@ MAX_ID = 1 << 62
 SETTLED_S = 60.0  # it has held its lease for thirty, and looked
 RESCUED_S = 25.0  # a grace of five for its lease and five for its freeze, and a look each ten
 LOOKS = 10  # times AGAIN_S is longer than a node waits when a bell was lost
-OF_THE_FLEET = {  # what the judge sees as well; what a node, a reservation or the store adds it does not
+OF_THE_FLEET = {  # what the oracle sees as well; what a node, a reservation or the store adds it does not
     str(kind.__struct_config__.tag)
     for kind in KINDS
     if kind.scope in (Scope.WORKER, Scope.COMPONENT) and kind.ends is not Ends.NODES
@@ -77,14 +77,14 @@ class LivenessWatch:
     def waiting_without_reason(self) -> list[Run]:
         """Due runs that nothing holds back and that a healthy node has room for."""
         sim = self._sim
-        judge = Judge(sim.history, sim.clock.now())
+        oracle = Oracle(sim.history, sim.clock.now())
         healthy = [node for node in sim.up if is_healthy(node)]
         rows = [row for row in (sim.history.nodes.get(node.id) for node in healthy) if row is not None]
         if not rows:
             return []
-        due = [run for run in judge.due() if _may_go(judge.reasons(run))]
-        due = [run for run in due if any(judge.has_room(row, run, priority=run.priority) for row in rows)]
-        return [run for run in due if not judge.is_reserved_against(run)]
+        due = [run for run in oracle.due() if _may_go(oracle.reasons(run))]
+        due = [run for run in due if any(oracle.has_room(row, run, priority=run.priority) for row in rows)]
+        return [run for run in due if not oracle.is_reserved_against(run)]
 
     def _look_for_standstill(self) -> None:
         """O4: whatever the clock was, nothing waits longer than it was to, and cron for its next instant only."""
@@ -153,10 +153,10 @@ class LivenessWatch:
                 history.marks["declared otherwise"] += 1
 
     def _compare_with_why(self) -> None:
-        """A3: every hold that `why` names is one that the judge sees, and none is left out."""
+        """A3: every hold that `why` names is one that the oracle sees, and none is left out."""
         sim = self._sim
-        judge, now = Judge(sim.history, sim.clock.now()), sim.clock.now()
-        if any(_may_go(judge.reasons(run) - {"rate"}) for run in judge.due()):
+        oracle, now = Oracle(sim.history, sim.clock.now()), sim.clock.now()
+        if any(_may_go(oracle.reasons(run) - {"rate"}) for run in oracle.due()):
             return  # something is about to start somewhere, and `why` takes it as started
         with self._session.read() as reader:
             self._cache.refresh(reader)
@@ -166,23 +166,23 @@ class LivenessWatch:
         explainer = Explainer(snapshot, now, live=live)
         for name in sorted(snapshot.workers):
             run = explainer.next_run(name)
-            if run is None or run.unreadable is not None or run.due_at > now or self._is_at_a_token(judge, name):
+            if run is None or run.unreadable is not None or run.due_at > now or self._is_at_a_token(oracle, name):
                 continue
             said = {hold.gate for hold in explainer.explain(run).holds} & OF_THE_FLEET
-            seen = judge.reasons(run)
+            seen = oracle.reasons(run)
             if "skip" in seen:
                 continue  # it is about to be skipped
             if "unreadable" in said and "unreadable" in seen:
                 continue  # what else is said of it depends on a row that one can read and the other cannot
             if said != seen - (set() if "breaker" in said else {"breaker"}):
-                sim.history.violate("A3", f"run {run.id} of {name}: why says {sorted(said)}, the judge {sorted(seen)}")
+                sim.history.violate("A3", f"run {run.id} of {name}: why says {sorted(said)}, the oracle {sorted(seen)}")
 
-    def _is_at_a_token(self, judge: Judge, name: str) -> bool:
-        """Whether a whole token is just there, or just not: the judge does not count so finely (B8)."""
+    def _is_at_a_token(self, oracle: Oracle, name: str) -> bool:
+        """Whether a whole token is just there, or just not: the oracle does not count so finely (B8)."""
         rate = self._sim.history.workers[name].definition.rate
         if rate is None:
             return False
-        return abs(judge.tokens(name, rate) - 1) < 2 * FORGIVEN
+        return abs(oracle.tokens(name, rate) - 1) < 2 * FORGIVEN
 
     # ── at the end ───────────────────────────────────────────────────────────────────────────────────────────────
 

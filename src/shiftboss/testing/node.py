@@ -32,7 +32,7 @@ from shiftboss.errors import OperatorError
 from shiftboss.ports.executor import Body, StopReason
 from shiftboss.testing.bodies import SimExecutor
 from shiftboss.testing.clock import VirtualClock
-from shiftboss.testing.watched import WatchedSession
+from shiftboss.testing.fault_injection import WatchedSession
 
 if TYPE_CHECKING:
     from shiftboss.testing.simulator import Simulator

@@ -36,10 +36,10 @@ from shiftboss.stores.memory.store import MemoryStore
 from shiftboss.stores.memory.tables import Tables
 from shiftboss.testing.bodies import Model, NoBody, Plan
 from shiftboss.testing.clock import US, VirtualClock
+from shiftboss.testing.fault_injection import WatchedSession
 from shiftboss.testing.history import Commit, History, Predicate
 from shiftboss.testing.invariants import PREDICATES
 from shiftboss.testing.node import KeptAnswer, SimNode, State
-from shiftboss.testing.watched import WatchedSession
 
 TICK_S = 1.0  # as the engine: how soon a neighbour sees that a process is gone
 LOST_BELL_S = 5.0  # as the engine's longest wait: when a node looks again although no bell rang

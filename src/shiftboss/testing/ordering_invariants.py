@@ -12,7 +12,7 @@ from shiftboss.core.graph import Relations
 from shiftboss.core.model import Node, Run
 from shiftboss.core.policy import Priority
 from shiftboss.testing.history import Commit, History, Violation
-from shiftboss.testing.judge import ALONE_FROM, KEPT_OF, Judge
+from shiftboss.testing.oracle import ALONE_FROM, KEPT_OF, Oracle
 
 
 def _in_one_partition(history: History, run: Run, other: Run) -> bool:
@@ -27,14 +27,14 @@ def slots(history: History, told: Commit) -> Iterator[Violation]:
         return
     claims = [run for run in history.running.values() if run.claim is not None and run.claim.node == node.id]
     starting = {start.run.id for start in told.starts}
-    judge = Judge(history, told.at, waiting=list(starting))
-    low = sum(1 for run in claims if (judge.lent(run) if run.id in starting else run.priority) < Priority.HIGH)
+    oracle = Oracle(history, told.at, waiting=list(starting))
+    low = sum(1 for run in claims if (oracle.lent(run) if run.id in starting else run.priority) < Priority.HIGH)
     if len(claims) > node.slots:
         yield Violation("P3", told.at, f"{node.id} runs {len(claims)} of {node.slots}")
     for run, _, _ in told.starts:
-        if not judge.can_run(node, run):
+        if not oracle.can_run(node, run):
             yield Violation("M7", told.at, f"{node.id} started run {run.id} of {run.worker}, which it may not run")
-        is_low = judge.lent(run) < Priority.HIGH
+        is_low = oracle.lent(run) < Priority.HIGH
         if is_low and low > node.slots - node.slots // KEPT_OF:
             yield Violation("P3", told.at, f"{node.id} gave a kept slot to run {run.id}, {run.priority.label}")
 
@@ -44,9 +44,9 @@ def isolation(history: History, told: Commit) -> Iterator[Violation]:
     node = history.nodes.get(told.by)
     if node is None:
         return
-    judge = Judge(history, told.at)
+    oracle = Oracle(history, told.at)
     for run, _, before in told.starts:
-        if before is not None and judge.stands_apart(node, before):
+        if before is not None and oracle.stands_apart(node, before):
             history.marks["isolated:broken"] += 1
             yield Violation(
                 "C8", told.at, f"run {run.id} of {run.worker} started on {node.id}, which is another's alone"
@@ -60,8 +60,8 @@ def priorities(history: History, told: Commit) -> Iterator[Violation]:
     node = history.nodes.get(told.by)
     if not told.starts or node is None or told.skips:
         return
-    before = Judge(history, told.at, waiting=[start.run.id for start in told.starts])
-    after = Judge(history, told.at)
+    before = Oracle(history, told.at, waiting=[start.run.id for start in told.starts])
+    after = Oracle(history, told.at)
     made = {run.id for run in told.created if run.is_standing}  # by the starts themselves
     last = max(after.rank(start.run) for start in told.starts)
     for other in after.due():
@@ -92,12 +92,12 @@ def reservations(history: History, told: Commit) -> Iterator[Violation]:
     if told.skips or not competing:
         return
     made = {run.id for run in told.created if run.is_standing}  # by the starts themselves: nobody knew of them
-    doubtful = Judge(history, told.at, waiting=competing)
+    doubtful = Oracle(history, told.at, waiting=competing)
     for run, _ in doubtful.reserving(list(history.nodes.values()), surely=False):
         if run.id in started:
             doubtful.start(run)
     maybe = doubtful.reserved
-    walk = Judge(history, told.at, waiting=competing)
+    walk = Oracle(history, told.at, waiting=competing)
     for run, reserved in walk.reserving([node for node in history.nodes.values() if _is_live(node, told)]):
         if run.id in started:
             for waiting in reserved:
@@ -108,7 +108,7 @@ def reservations(history: History, told: Commit) -> Iterator[Violation]:
                 ):
                     continue  # what a reservation holds does not itself reserve
                 if walk.rank(run, walk.lent(run)) < walk.rank(waiting):
-                    continue  # by what was lent only: the engine lends from the heads of lanes, the judge from all
+                    continue  # by what was lent only: the engine lends from the heads of lanes, the oracle from all
                 yield Violation("B4", told.at, f"run {run.id} started before run {waiting.id}, which had reserved")
             walk.start(run)
 

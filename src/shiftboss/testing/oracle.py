@@ -27,7 +27,7 @@ MAKES_WAY_S, ALONE_WITHIN_S = 160.0, 600.0  # C8: after that nobody makes way, a
 Rank = tuple[int, datetime, int]
 
 
-class Judge:
+class Oracle:
     """One instant of a history.  Runs in *waiting* are taken as not started yet."""
 
     def __init__(self, history: History, now: datetime, *, waiting: Collection[int] = ()) -> None:
