@@ -11,9 +11,9 @@ import "./styles/pages.css";
 import { render } from "preact";
 import { logInByLink, readSession } from "./api/session";
 import { stream } from "./live/stream";
-import { keepFocus } from "./parts/focus";
-import { listen } from "./parts/keys";
-import { openActions, openSheet } from "./parts/sheet";
+import { keepFocus } from "./components/focus";
+import { listen } from "./components/keys";
+import { openActions, openSheet } from "./components/sheet";
 import { Shell } from "./shell";
 import "./prefs";
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { write } from "../src/json";
-import { fieldsOf, read, seconds } from "../src/parts/schema";
+import { fieldsOf, read, seconds } from "../src/components/schema";
 
 const SCHEMA = {
   $ref: "#/$defs/Parameters",

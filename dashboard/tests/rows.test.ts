@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Run } from "../src/api/schema";
-import { settle } from "../src/live/held";
+import { settle } from "../src/live/stableRows";
 import { extended, fits, NONE, patched, renewed, wanted, type RunQuery } from "../src/live/runs";
 
 const ALL: RunQuery = { worker: "", status: [], key: "", error: "", since: null };

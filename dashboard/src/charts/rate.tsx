@@ -3,7 +3,7 @@
 import { useMemo } from "preact/hooks";
 import uPlot from "uplot";
 import { clock, count } from "../format";
-import { utc } from "../parts/time";
+import { utc } from "../components/time";
 import { axis, Plot } from "./plot";
 
 export interface Minute {

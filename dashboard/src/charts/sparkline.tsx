@@ -1,6 +1,6 @@
 /* A row of small bars beside a number: a shape, not a measure. */
 
-import type { Tone } from "../parts/status";
+import type { Tone } from "../components/status";
 
 const WIDTH = 96;
 const HEIGHT = 20;

@@ -6,11 +6,11 @@
 import { useMemo, useState } from "preact/hooks";
 import { get } from "../api/client";
 import type { Graph as Said, GraphNode, WorkerStatus } from "../api/schema";
-import { useAsked } from "../live/asked";
+import { useQuery } from "../live/useQuery";
 import { useFrames } from "../live/hooks";
 import { whole } from "../live/whole";
 import { refine, route } from "../nav";
-import { Empty, Loading, Trouble } from "../parts/bits";
+import { Empty, Loading, Trouble } from "../components/bits";
 import { around, DIRECTIONS, related, type Direction } from "./around";
 import { Canvas } from "./canvas";
 import { laidOut, MAX_DRAWN, structureOf } from "./layout";
@@ -22,7 +22,7 @@ const STRUCTURE = new Set(["worker_declared", "worker_forgotten"]);
 const BREAKERS = new Set(["breaker_opened", "breaker_half_open", "breaker_closed", "worker_enabled"]);
 
 export function Graph() {
-  const asked = useAsked("graph", (signal) => get<Said>("graph", undefined, signal));
+  const asked = useQuery("graph", (signal) => get<Said>("graph", undefined, signal));
   useFrames("event", (events) => {
     if (events.some((event) => STRUCTURE.has(event.type) || BREAKERS.has(event.type))) asked.again();
   });

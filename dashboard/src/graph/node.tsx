@@ -2,8 +2,8 @@
 
 import type { GraphNode } from "../api/schema";
 import { plural } from "../format";
-import { Glyph } from "../parts/glyph";
-import { look } from "../parts/status";
+import { Glyph } from "../components/glyph";
+import { look } from "../components/status";
 import { href } from "../routes";
 import { HEIGHT, MAX_CHARS, type Place } from "./layout";
 

@@ -3,8 +3,8 @@
 import { useMemo, useState } from "preact/hooks";
 import type { Graph, GraphEdge, GraphNode } from "../api/schema";
 import { plural } from "../format";
-import { WorkerLink } from "../parts/bits";
-import { Badge } from "../parts/status";
+import { WorkerLink } from "../components/bits";
+import { Badge } from "../components/status";
 import { ends, idOf, type Id } from "./layout";
 
 export function Outline({ graph, now }: { graph: Graph; now: (id: string) => GraphNode | undefined }) {

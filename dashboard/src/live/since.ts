@@ -1,6 +1,6 @@
 /* "1h" in an address as the instant that the API is asked for.  Pure. */
 
-import { seconds } from "../parts/schema";
+import { seconds } from "../components/schema";
 
 /** Null for what says nothing; an instant stays as it is. */
 export function instantOf(since: string | null, now: number): string | null {

@@ -3,16 +3,16 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { get, sentence } from "../api/client";
 import type { Act, Activity as Page, Acts, StoredEvent } from "../api/schema";
-import { useHeld } from "../live/held";
+import { useStableRows } from "../live/stableRows";
 import { useFrames } from "../live/hooks";
 import { epoch } from "../live/stream";
-import { worded } from "../live/worded";
+import { eventText } from "../live/eventText";
 import { whole } from "../live/whole";
 import { refine, route } from "../nav";
-import { Empty, Fresh, Head, Loading, RunLink, Trouble, WorkerLink } from "../parts/bits";
-import { Search } from "../parts/filters";
-import { Glyph } from "../parts/glyph";
-import { Ago, At } from "../parts/time";
+import { Empty, Fresh, Head, Loading, RunLink, Trouble, WorkerLink } from "../components/bits";
+import { Search } from "../components/filters";
+import { Glyph } from "../components/glyph";
+import { Ago, At } from "../components/time";
 
 const PAGE = 50;
 const GAP_MS = 1500;
@@ -72,7 +72,7 @@ export function Activity() {
   });
   useEffect(() => () => clearTimeout(asking.current), []);
   const numbers = [...state.events.keys()].sort((one, other) => other - one);
-  const held = useHeld(numbers, false, `${by} ${worker}`);
+  const held = useStableRows(numbers, false, `${by} ${worker}`);
   return (
     <>
       <Head title="Activity" about={by === "people" ? "Who did what; kept for a year, and sealed." : "What people and failures changed; kept as long as the history."} />
@@ -145,7 +145,7 @@ function told({ id, sealed, ...act }: Act): StoredEvent {
 }
 
 function Row({ it: { event, number } }: { it: StoredEvent }) {
-  const said = worded(event);
+  const said = eventText(event);
   return (
     <tr data-row={number}>
       <th scope="row">

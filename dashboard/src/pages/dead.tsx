@@ -6,21 +6,21 @@ import type { DeadGroup, DeadLetter, Groups, Letters } from "../api/schema";
 import { mayDoToMany } from "../api/permissions";
 import type { Role } from "../api/session";
 import { count, label, plural, shortType } from "../format";
-import { useAsked } from "../live/asked";
-import { useHeld } from "../live/held";
+import { useQuery } from "../live/useQuery";
+import { useStableRows } from "../live/stableRows";
 import { useFrames } from "../live/hooks";
 import { instantOf } from "../live/since";
 import { skewMs } from "../live/stream";
 import { whole } from "../live/whole";
 import { refine, route } from "../nav";
-import { Action, LetterButtons } from "../parts/actions";
-import { Empty, Fresh, Head, Loading, RunLink, Trouble, WorkerLink } from "../parts/bits";
-import { openBulk, type Many } from "../parts/bulk";
-import { openExport } from "../parts/export";
-import { Search, SinceChoice } from "../parts/filters";
-import { Glyph } from "../parts/glyph";
-import { Badge } from "../parts/status";
-import { Ago, At } from "../parts/time";
+import { Action, LetterButtons } from "../components/actions";
+import { Empty, Fresh, Head, Loading, RunLink, Trouble, WorkerLink } from "../components/bits";
+import { openBulk, type Many } from "../components/bulk";
+import { openExport } from "../components/export";
+import { Search, SinceChoice } from "../components/filters";
+import { Glyph } from "../components/glyph";
+import { Badge } from "../components/status";
+import { Ago, At } from "../components/time";
 
 const CLOSED = ["replayed", "resolved", "discarded", "superseded"];
 const PAGE = 50;
@@ -104,7 +104,7 @@ interface Chooser {
 }
 
 function OpenGroups({ about, filter, chosen, choose, changed, changes }: { about: string; filter: Filter } & Chooser) {
-  const { data, error, again } = useAsked(`groups ${about}`, (signal) => get<Groups>("dead-letters/groups", { ...filter }, signal));
+  const { data, error, again } = useQuery(`groups ${about}`, (signal) => get<Groups>("dead-letters/groups", { ...filter }, signal));
   useEffect(() => {
     if (changes > 0) again();
   }, [changes]);
@@ -191,12 +191,12 @@ function Group({ group, alone, since, ...chooser }: { group: DeadGroup; alone: b
 
 function Members({ filter, cause, errorType, newest, chosen, choose, changed, changes }: { filter: Filter & { worker: string }; cause: string; errorType: string; newest: string } & Chooser) {
   const [limit, setLimit] = useState(PAGE);
-  const { data, error } = useAsked(`letters ${JSON.stringify(filter)} ${limit} ${newest}`, (signal) => get<Letters>("dead-letters", { ...filter, limit }, signal));
+  const { data, error } = useQuery(`letters ${JSON.stringify(filter)} ${limit} ${newest}`, (signal) => get<Letters>("dead-letters", { ...filter, limit }, signal));
   const kept = useKept(data);
   const letters = (kept?.letters ?? []).filter((letter) => letter.cause === cause && letter.error_type === errorType);
   const by = useRef(new Map<number, DeadLetter>());
   for (const letter of letters) by.current.set(letter.run, letter);
-  const held = useHeld(
+  const held = useStableRows(
     letters.map((letter) => letter.run),
     chosen.size > 0,
     `${JSON.stringify(filter)} ${changes} ${kept === null}`,
@@ -318,7 +318,7 @@ function BulkButtons({ filter, of, words, changed, small = false, count: number,
 // ── closed ones, newest first ────────────────────────────────────────────────────────────────────────────────────
 
 function Flat({ about, filter, state }: { about: string; filter: Filter; state: string }) {
-  const { data, error } = useAsked(`closed ${about}`, (signal) => get<Letters>("dead-letters", { ...filter, state, limit: 200 }, signal));
+  const { data, error } = useQuery(`closed ${about}`, (signal) => get<Letters>("dead-letters", { ...filter, state, limit: 200 }, signal));
   if (data === null) return error ? <Trouble error={error} /> : <Loading />;
   if (data.letters.length === 0) return <Empty title={`None is ${state === "all" ? "there" : state}`} />;
   return (

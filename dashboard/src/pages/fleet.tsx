@@ -3,10 +3,10 @@
 import type { NodeStatus } from "../api/schema";
 import { bytes, duration, plural } from "../format";
 import { whole } from "../live/whole";
-import { DrainButton } from "../parts/actions";
-import { Arriving, Empty, Head, Section } from "../parts/bits";
-import { Badge } from "../parts/status";
-import { Since } from "../parts/time";
+import { DrainButton } from "../components/actions";
+import { Arriving, Empty, Head, Section } from "../components/bits";
+import { Badge } from "../components/status";
+import { Since } from "../components/time";
 import { href } from "../routes";
 import { mayDo } from "../api/permissions";
 

@@ -1,7 +1,7 @@
 /* Who waits for whom, who excludes whom, what they share. */
 
 import { Graph } from "../graph/graph";
-import { Head } from "../parts/bits";
+import { Head } from "../components/bits";
 
 export function GraphPage() {
   return (

@@ -6,8 +6,8 @@ import type { Log as Page, LogLine } from "../api/schema";
 import { plural } from "../format";
 import { useFrames } from "../live/hooks";
 import { epoch } from "../live/stream";
-import { Copy, Empty, Trouble } from "../parts/bits";
-import { At } from "../parts/time";
+import { Copy, Empty, Trouble } from "../components/bits";
+import { At } from "../components/time";
 
 const MOST = 2000; // lines on the page; older ones go
 

@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 import { sentence } from "../api/client";
 import { linkTrouble, logIn } from "../api/session";
-import { Trouble } from "../parts/bits";
+import { Trouble } from "../components/bits";
 
 export function Login() {
   const [token, setToken] = useState("");

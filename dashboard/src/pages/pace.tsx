@@ -4,16 +4,16 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import { get } from "../api/client";
 import type { Minutes } from "../api/schema";
 import { RunsPerMinute } from "../charts/rate";
-import { useAsked } from "../live/asked";
+import { useQuery } from "../live/useQuery";
 import { useFrames } from "../live/hooks";
 import { tally, window, type Minute } from "../live/minutes";
-import { Loading, Trouble } from "../parts/bits";
-import { now, At } from "../parts/time";
+import { Loading, Trouble } from "../components/bits";
+import { now, At } from "../components/time";
 
 const MINUTES = 60;
 
 export function Pace() {
-  const { data, error } = useAsked("minutes", (signal) => get<Minutes>("minutes", undefined, signal));
+  const { data, error } = useQuery("minutes", (signal) => get<Minutes>("minutes", undefined, signal));
   const [told, setTold] = useState<ReadonlyMap<number, Minute>>(new Map());
   useEffect(() => setTold(new Map()), [data]);
   useFrames("run", (runs) => {

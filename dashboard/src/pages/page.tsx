@@ -2,7 +2,7 @@
 
 import { route } from "../nav";
 import { href } from "../routes";
-import { Empty, Head } from "../parts/bits";
+import { Empty, Head } from "../components/bits";
 import { Activity } from "./activity";
 import { Dead } from "./dead";
 import { Fleet } from "./fleet";

@@ -3,22 +3,22 @@
 import { getAsWritten } from "../api/client";
 import type { Attempt, DeadLetter, PageOfRun, Run } from "../api/schema";
 import { duration, label, shortType } from "../format";
-import { useAsked } from "../live/asked";
+import { useQuery } from "../live/useQuery";
 import { useFrames } from "../live/hooks";
 import { ticks } from "../live/ruler";
-import { CancelButton, LetterButtons } from "../parts/actions";
-import { Copy, Fact, Facts, Head, Loading, Progress, RunLink, Section, Trouble, WorkerLink } from "../parts/bits";
-import { Why } from "../parts/holds";
-import { Duration, FINAL, RunHead, RunRow, startedAt } from "../parts/runs";
-import { Badge, stateOf } from "../parts/status";
-import { Tree } from "../parts/tree";
-import { Ago, At, now, Since } from "../parts/time";
+import { CancelButton, LetterButtons } from "../components/actions";
+import { Copy, Fact, Facts, Head, Loading, Progress, RunLink, Section, Trouble, WorkerLink } from "../components/bits";
+import { Why } from "../components/holds";
+import { Duration, FINAL, RunHead, RunRow, startedAt } from "../components/runs";
+import { Badge, stateOf } from "../components/status";
+import { Tree } from "../components/tree";
+import { Ago, At, now, Since } from "../components/time";
 import { spans as spansOf, type Span } from "../timeline/spans";
-import { UnreadableRow } from "../parts/unreadable";
+import { UnreadableRow } from "../components/unreadable";
 import { Log } from "./log";
 
 export function RunPage({ id }: { id: string }) {
-  const asked = useAsked(id, (signal) => getAsWritten<PageOfRun>(`runs/${encodeURIComponent(id)}`, ["payload", "result"], signal));
+  const asked = useQuery(id, (signal) => getAsWritten<PageOfRun>(`runs/${encodeURIComponent(id)}`, ["payload", "result"], signal));
   useFrames("run", (told) => {
     const mine = told.findLast((run) => String(run.id) === id);
     if (mine === undefined) return;

@@ -5,18 +5,18 @@ import { get, sentence } from "../api/client";
 import type { Run, Runs as Page } from "../api/schema";
 import { mayDoToMany } from "../api/permissions";
 import { may } from "../api/session";
-import { useHeld } from "../live/held";
+import { useStableRows } from "../live/stableRows";
 import { useFrames } from "../live/hooks";
 import { extended, NONE, PAGE, patched, renewed, wanted, type RunList, type RunQuery } from "../live/runs";
 import { instantOf } from "../live/since";
 import { epoch, skewMs } from "../live/stream";
 import { whole } from "../live/whole";
 import { refine, route } from "../nav";
-import { Empty, Fresh, Head, Loading, Trouble } from "../parts/bits";
-import { Action, CancelButton } from "../parts/actions";
-import { openBulk } from "../parts/bulk";
-import { Chips, Search, SinceChoice } from "../parts/filters";
-import { RunHead, RunRow } from "../parts/runs";
+import { Empty, Fresh, Head, Loading, Trouble } from "../components/bits";
+import { Action, CancelButton } from "../components/actions";
+import { openBulk } from "../components/bulk";
+import { Chips, Search, SinceChoice } from "../components/filters";
+import { RunHead, RunRow } from "../components/runs";
 
 const STATUSES = ["pending", "running", "succeeded", "dead", "cancelled", "skipped"];
 
@@ -35,7 +35,7 @@ export function Runs() {
   );
   const { list, error, reading, more } = useRuns(asked, about);
   const ids = useMemo(() => wanted(list, asked), [list, asked]);
-  const held = useHeld(ids, false, about);
+  const held = useStableRows(ids, false, about);
   const last = useRef(new Map<number, Run>()); // a row that is held shows the run as it was last
   for (const id of held.shown) {
     const run = list.runs.get(id);

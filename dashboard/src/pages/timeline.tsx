@@ -1,6 +1,6 @@
 /* What ran when, what waited, what is planned. */
 
-import { Head } from "../parts/bits";
+import { Head } from "../components/bits";
 import { Timeline } from "../timeline/timeline";
 
 export function TimelinePage() {

@@ -5,25 +5,25 @@ import { useEffect } from "preact/hooks";
 import { get, path } from "../api/client";
 import type { Definition, PageOfWorker, Run, WorkerStatus } from "../api/schema";
 import { bytes, capped, count, duration, label, plural } from "../format";
-import { useAsked } from "../live/asked";
-import { useHeld } from "../live/held";
+import { useQuery } from "../live/useQuery";
+import { useStableRows } from "../live/stableRows";
 import { useFrames } from "../live/hooks";
 import { whole } from "../live/whole";
-import { DisableButton, EnableButton, ForgetButton, PreferButton, ResetButton, TriggerButton } from "../parts/actions";
-import { Empty, Fact, Facts, Fresh, Head, Loading, Section, Trouble, WorkerLink } from "../parts/bits";
-import { Holds, Why } from "../parts/holds";
-import { RunHead, RunRow } from "../parts/runs";
-import { Badge } from "../parts/status";
-import { Ago, At } from "../parts/time";
+import { DisableButton, EnableButton, ForgetButton, PreferButton, ResetButton, TriggerButton } from "../components/actions";
+import { Empty, Fact, Facts, Fresh, Head, Loading, Section, Trouble, WorkerLink } from "../components/bits";
+import { Holds, Why } from "../components/holds";
+import { RunHead, RunRow } from "../components/runs";
+import { Badge } from "../components/status";
+import { Ago, At } from "../components/time";
 import { href } from "../routes";
 import { Durations } from "../charts/durations";
-import { UnreadableRow } from "../parts/unreadable";
+import { UnreadableRow } from "../components/unreadable";
 
 const RUNS = 20;
 const DECLARES = new Set(["worker_declared", "worker_forgotten", "node_joined", "node_left"]); // any worker's: relations have two sides
 
 export function WorkerPage({ name }: { name: string }) {
-  const asked = useAsked(name, (signal) => get<PageOfWorker>(`workers/${path(name)}`, { runs: RUNS, instants: 10 }, signal));
+  const asked = useQuery(name, (signal) => get<PageOfWorker>(`workers/${path(name)}`, { runs: RUNS, instants: 10 }, signal));
   const status = whole.value?.workers.get(name);
   useEffect(() => {
     if (status !== undefined) asked.again();
@@ -204,7 +204,7 @@ function NextInstants({ it, page }: { it: WorkerStatus; page: PageOfWorker }) {
 }
 
 function RunsOf({ runs, name }: { runs: readonly Run[]; name: string }) {
-  const held = useHeld(
+  const held = useStableRows(
     runs.map((run) => run.id),
     false,
     name,

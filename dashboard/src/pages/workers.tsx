@@ -5,8 +5,8 @@ import type { WorkerStatus } from "../api/schema";
 import { count, plural } from "../format";
 import { whole } from "../live/whole";
 import { refine, route } from "../nav";
-import { Arriving, Empty, Head } from "../parts/bits";
-import { Chips, Search } from "../parts/filters";
+import { Arriving, Empty, Head } from "../components/bits";
+import { Chips, Search } from "../components/filters";
 import { WorkerTable } from "./workertable";
 
 const HEALTHS = ["unhealthy", "offline", "degraded", "disabled", "healthy", "unknown"];

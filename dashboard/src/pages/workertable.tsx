@@ -3,15 +3,15 @@
 import { memo } from "preact/compat";
 import type { WorkerStatus } from "../api/schema";
 import { capped, count } from "../format";
-import { useHeld } from "../live/held";
-import { Fresh, WorkerLink } from "../parts/bits";
-import { look, Badge } from "../parts/status";
-import { Glyph } from "../parts/glyph";
-import { Ago } from "../parts/time";
+import { useStableRows } from "../live/stableRows";
+import { Fresh, WorkerLink } from "../components/bits";
+import { look, Badge } from "../components/status";
+import { Glyph } from "../components/glyph";
+import { Ago } from "../components/time";
 import { href } from "../routes";
 
 export function WorkerTable({ names, workers, about }: { names: readonly string[]; workers: ReadonlyMap<string, WorkerStatus>; about: string }) {
-  const { shown, waiting, show, touch } = useHeld(names, false, about);
+  const { shown, waiting, show, touch } = useStableRows(names, false, about);
   return (
     <div class="table" {...touch}>
       <Fresh waiting={waiting} show={show} what={waiting === 1 ? "worker" : "workers"} />

@@ -3,7 +3,7 @@
 import { useMemo, useState } from "preact/hooks";
 import type { Run, TimelineRow } from "../api/schema";
 import { plural } from "../format";
-import { utc } from "../parts/time";
+import { utc } from "../components/time";
 import { href } from "../routes";
 import { xOf, type Scale } from "./axis";
 import { Bar } from "./legend";

@@ -2,9 +2,9 @@
 
 import type { TimelineRow } from "../api/schema";
 import { duration } from "../format";
-import { RunLink, WorkerLink } from "../parts/bits";
-import { Badge, stateOf } from "../parts/status";
-import { At, now } from "../parts/time";
+import { RunLink, WorkerLink } from "../components/bits";
+import { Badge, stateOf } from "../components/status";
+import { At, now } from "../components/time";
 import { spans } from "./spans";
 
 const MOST = 500;

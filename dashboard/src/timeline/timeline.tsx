@@ -6,12 +6,12 @@
 import { useMemo } from "preact/hooks";
 import { get } from "../api/client";
 import type { Timeline as Said, TimelineRow } from "../api/schema";
-import { useAsked } from "../live/asked";
+import { useQuery } from "../live/useQuery";
 import { useFrames } from "../live/hooks";
 import { whole } from "../live/whole";
 import { refine, route } from "../nav";
-import { Empty, Loading, Trouble } from "../parts/bits";
-import { now } from "../parts/time";
+import { Empty, Loading, Trouble } from "../components/bits";
+import { now } from "../components/time";
 import { ahead, WINDOWS, type Window } from "./axis";
 import { Legend } from "./legend";
 import { merged } from "./merge";
@@ -27,7 +27,7 @@ export function Timeline() {
   const worker = query.get("worker") ?? "";
   const isTable = query.get("as") === "table";
   const { ms } = WINDOWS[window];
-  const asked = useAsked(`timeline ${window} ${worker}`, (signal) => {
+  const asked = useQuery(`timeline ${window} ${worker}`, (signal) => {
     const at = now.peek();
     const asks = { since: iso(at - ms), until: iso(at + ahead(window)), worker, limit: LIMIT };
     return get<Said>("timeline", asks, signal);

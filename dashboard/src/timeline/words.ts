@@ -2,7 +2,7 @@
 
 import type { Run } from "../api/schema";
 import { clock, duration, plural, shortType } from "../format";
-import { look, stateOf } from "../parts/status";
+import { look, stateOf } from "../components/status";
 import type { Span } from "./spans";
 
 export function facts(run: Run, parts: readonly Span[], utc: boolean): string[] {

@@ -1,11 +1,11 @@
 /* What happened, in a sentence.  Pure. */
 
 import type { AnyEvent } from "../api/schema";
-import type { Tone } from "../parts/status";
-import type { GlyphName } from "../parts/glyph";
+import type { Tone } from "../components/status";
+import type { GlyphName } from "../components/glyph";
 import { duration, label, plural, shortType } from "../format";
 
-export interface Worded {
+export interface EventText {
   tone: Tone;
   glyph: GlyphName;
   what: string;
@@ -13,11 +13,11 @@ export interface Worded {
   by: string;
 }
 
-function told(tone: Tone, glyph: GlyphName, what: string, more = "", by = ""): Worded {
+function told(tone: Tone, glyph: GlyphName, what: string, more = "", by = ""): EventText {
   return { tone, glyph, what, more, by };
 }
 
-export function worded(event: AnyEvent): Worded {
+export function eventText(event: AnyEvent): EventText {
   switch (event.type) {
     case "audit": {
       const change = [event.before, event.after].filter(Boolean).join(" → ");

@@ -9,7 +9,7 @@ import { epoch } from "./stream";
 
 const GAP_MS = 1500;
 
-export interface Asked<T> {
+export interface Query<T> {
   data: T | null;
   error: string | null;
   again: () => void;
@@ -17,7 +17,7 @@ export interface Asked<T> {
 }
 
 /** *about* names the question; another one starts anew. */
-export function useAsked<T>(about: string, ask: (signal: AbortSignal) => Promise<T>): Asked<T> {
+export function useQuery<T>(about: string, ask: (signal: AbortSignal) => Promise<T>): Query<T> {
   const [answer, setAnswer] = useState<{ about: string; data: T | null; error: string | null }>({ about, data: null, error: null });
   const latest = useRef(ask);
   latest.current = ask;

@@ -30,7 +30,7 @@ function same<K>(one: readonly K[], other: readonly K[]): boolean {
   return one.length === other.length && one.every((key, at) => key === other[at]);
 }
 
-export interface Held<K> extends Settled<K> {
+export interface StableRows<K> extends Settled<K> {
   show: () => void;
   touch: {
     onPointerEnter: (event: PointerEvent) => void;
@@ -41,7 +41,7 @@ export interface Held<K> extends Settled<K> {
 }
 
 /** *busy*: something in the table is selected or open.  *about*: another question, so all rows are new. */
-export function useHeld<K>(wanted: readonly K[], busy: boolean, about: string): Held<K> {
+export function useStableRows<K>(wanted: readonly K[], busy: boolean, about: string): StableRows<K> {
   const shown = useRef<readonly K[]>(wanted);
   const asked = useRef(about);
   const [pointed, setPointed] = useState(false);
