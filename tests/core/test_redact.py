@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from shiftboss.core import secret_json
 from shiftboss.core.redact import MASK, Redaction, redaction
+from shiftboss.core.secret_names import MAX_KNOWN, Names
 
 mask = redaction(())
 
@@ -452,3 +453,14 @@ def test_names_of_prose_are_passed_over():
     text = "the keys of a token, 'secret', and passwords for https://x or u@h\\npwd here" * 50
 
     assert mask.text(text) == text
+
+
+def test_many_names_do_not_keep_the_later_ones_from_being_known():
+    """The answers are kept for a bounded number of names, and for the newest of them."""
+    names = Names()
+    for number in range(3 * MAX_KNOWN):
+        names.is_secret(f"user {number}")
+        assert len(names._known) <= MAX_KNOWN
+    names.is_secret("token")
+
+    assert names._known["token"]

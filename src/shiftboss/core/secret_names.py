@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 MAX_NAME_CHARS = 64  # before and behind the telling word; in JSON the head and the tail of a longer key are read
-MAX_KNOWN = 4096  # names whose answer is kept
+MAX_KNOWN = 4096  # names whose answer is kept; then all of them are forgotten
 
 _BORDER = re.compile(r"(?<=[^\W_A-Z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\W_]+")
 _TO_LINE_END = re.compile(r"(?:authorization|cookies?)$")
@@ -70,7 +70,9 @@ class Names:
         if known is None:
             lowered = name.lower() if len(name) <= 4 * MAX_NAME_CHARS else _ends(name).lower()
             known = bool(self._perhaps.search(lowered)) and bool(self._telling.search(_words(name)))
-            if len(name) <= 2 * MAX_NAME_CHARS and len(self._known) < MAX_KNOWN:
+            if len(self._known) >= MAX_KNOWN:  # one text with many names must not make all later ones slow
+                self._known.clear()
+            if len(name) <= 2 * MAX_NAME_CHARS:
                 self._known[name] = known
         return known
 
