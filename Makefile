@@ -103,7 +103,7 @@ chaos: $(VENV)/.dev ## the long tests: processes killed, disks filled, systems m
 
 .PHONY: clean
 clean: ## remove caches and build products
-	@rm -rf build dist src/shiftboss/web/static dashboard/node_modules tests/browser/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
+	@rm -rf build dist src/shiftboss/web/static dashboard/node_modules tests/browser/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .mutants.json
 	@find src tests tools benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: clean-all

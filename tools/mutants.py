@@ -36,6 +36,7 @@ from pathlib import Path
 from types import CodeType
 from typing import Any, NamedTuple, TextIO
 
+import msgspec
 import pytest
 from coverage import Coverage
 
@@ -56,6 +57,9 @@ PYTEST_OPTIONS = (
     "-q", "-p", "no:cacheprovider", "-p", "no:xdist",
     "-W", "ignore::pytest.PytestAssertRewriteWarning",  # plugins are imported before the fork
 )  # fmt: skip
+COMMON_MODULES = ("apsw", "asyncio", "cronsim", "hypothesis.strategies", "msgspec", "psycopg", "pytest_asyncio.plugin")
+HELPERS = ("tests", "tests/core", "tests/engine")
+CACHE = ROOT / ".mutants.json"
 SEPARATOR = " # "
 
 
@@ -81,6 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = chosen_mutants(mutants.values(), options)
     explained = [] if options.only else [mutants[name] for name in reasons if name in mutants]
     cases = trace(options.tests)
+    import_for_all()
     print(f"{len(cases)} tests traced in {time.monotonic() - began_s:.0f} s; {len(chosen)} mutants", flush=True)
     results = run(list(dict.fromkeys([*chosen, *explained])), cases, jobs=options.jobs)
     faults = [] if options.only else stale(reasons, mutants, results.values())
@@ -169,35 +174,48 @@ def _lines_of(mutant: Mutant, cases: Iterable[Case], source: Callable[[str], str
 
 
 def trace(tests: Sequence[str]) -> list[Case]:
-    """Run *tests* once, in a process of their own.  Exits if one fails: the mutants would be killed by it."""
+    """The cases of *tests*: each file is run once, and again when it, its helpers or the code have changed."""
+    files = [path for test in tests for path in sorted((ROOT / test).rglob("test_*.py"))]
+    if not files:  # single files, or tests of one
+        return _traced(tests)
+    keys = {path.relative_to(ROOT).as_posix(): _key(path) for path in files}
+    known = msgspec.json.decode(CACHE.read_bytes(), type=dict[str, list[Case]]) if CACHE.is_file() else {}
+    missing = [file for file, key in keys.items() if key not in known]
+    fresh = _traced(missing) if missing else []
+    for file in missing:
+        known[keys[file]] = [case for case in fresh if case.id.partition("::")[0] == file]
+    kept = {key: known[key] for key in keys.values()}
+    CACHE.write_bytes(msgspec.json.encode(kept))
+    return [case for cases in kept.values() for case in cases]
+
+
+def _key(test: Path) -> str:
+    """Of a file of tests: what decides which lines it executes."""
+    sources = [path for package in SAMPLE for path in sorted((SOURCE / package).rglob("*.py"))]
+    helpers = [path for folder in HELPERS for path in sorted((ROOT / folder).glob("*.py")) if "test_" not in path.name]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in (test, *helpers, *sources))).hexdigest()
+
+
+def _traced(tests: Sequence[str]) -> list[Case]:
+    """Runs *tests* in a process of their own.  Exits if one fails: the mutants would be killed by it."""
     receiving, sending = multiprocessing.Pipe(duplex=False)
     with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
         process = multiprocessing.get_context("fork").Process(target=_trace_in_child, args=(tests, sending, output))
         process.start()
         sending.close()
         try:
-            cases, modules = receiving.recv()
+            cases: list[Case] = receiving.recv()
         except EOFError:
             output.seek(0)
             sys.exit(f"{output.read()}\nthe tests fail without any mutant")
         process.join()
-    for module in modules:  # once for all mutants: each is run in a process that is forked from this one
-        with contextlib.suppress(Exception):
-            importlib.import_module(module)
     return cases
 
 
 def _trace_in_child(tests: Sequence[str], sending: Connection, output: TextIO) -> None:
     tracer = Tracer()
     if _run_pytest([*tests], output, plugins=[tracer]) == pytest.ExitCode.OK:
-        sending.send((tracer.cases(), _modules_of_others()))
-
-
-def _modules_of_others() -> list[str]:
-    """What the tests imported beside this project's own modules."""
-    files = [(name, getattr(module, "__file__", None)) for name, module in list(sys.modules.items())]
-    own = (str(ROOT / "src"), str(ROOT / "tests"))
-    return [name for name, file in files if file and not file.startswith(own) and name != "__main__"]
+        sending.send(tracer.cases())
 
 
 class Tracer:
@@ -247,6 +265,13 @@ class _Running(NamedTuple):
     process: Any
     tests: int
     until_s: float
+
+
+def import_for_all() -> None:
+    """Import once what every forked process needs: what the tests use beside this project's own modules."""
+    for name in COMMON_MODULES:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
 
 
 def run(mutants: Sequence[Mutant], cases: Sequence[Case], *, jobs: int) -> dict[Mutant, Result]:
@@ -327,7 +352,7 @@ def _forget_failures() -> None:
     with contextlib.suppress(ImportError):
         from hypothesis import settings
 
-        settings.register_profile("mutants", database=None, derandomize=True)
+        settings.register_profile("mutants", database=None, derandomize=True, deadline=None)
         settings.load_profile("mutants")
 
 
