@@ -1,0 +1,335 @@
+"""How an engine ends: its phases at their instants, what it hands back, and its report (G1 to G4)."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from by_hand import ByHand, a_job
+from worlds import Kept
+
+from shiftboss.core.events import AttemptEnded, NodeDrained, NodeLeft
+from shiftboss.core.model import Cause, Error, NodeMode, Status, TimedOut
+from shiftboss.core.policy import RetryPolicy
+from shiftboss.engine.shutdown import Phase
+from shiftboss.errors import NotStarted, StoreUnavailable
+from shiftboss.ports.executor import StopReason
+
+
+@pytest.fixture
+def one(clock) -> ByHand:
+    return ByHand(a_job(), clock=clock).enter()
+
+
+def end(node: ByHand):
+    """Turn until it is over; the report."""
+    while not node.engine._is_over():
+        node.step(after_s=0.25)
+    node.engine._leave()
+    return node.engine._report
+
+
+def test_a_stop_is_announced_at_once_and_nothing_more_is_started(one):
+    """G1"""
+    run_id = one.running()
+    one.engine.stop()
+    assert one.engine.is_stopping
+    answer = one.trigger()
+    one.step()
+
+    assert one.hand.calls[-1] == "announce"
+    assert one.row.mode is NodeMode.DRAINING
+    assert (answer.error, one.stored(answer.value.id).status) == (None, Status.PENDING)
+    assert (list(one.hand.launches), one.hand.told) == ([run_id], [])
+
+
+def test_each_phase_has_its_instant(one):
+    """G1: 20 s to drain, then bodies are told, after 23 s they are killed, after 24 s it is over."""
+    run_id = one.running()
+    began_s = one.clock.elapsed_s()
+    one.engine.stop()
+    one.until(began_s + 19.9)
+    assert one.hand.told == []
+    one.until(began_s + 20)
+    assert one.hand.told == [(run_id, StopReason.SHUTDOWN)]
+    assert "kill" not in one.hand.calls
+    one.until(began_s + 23)
+    assert one.hand.calls.count("kill") == 1
+    assert not one.engine._is_over()
+    one.until(began_s + 24)
+    assert one.engine._is_over()
+
+
+def test_it_waits_until_the_next_phase_and_no_longer(one):
+    """G3"""
+    one.running()
+    one.until(4)
+    one.engine.stop()
+    one.until(4 + 19.5)
+    one.step()
+
+    assert one.store.waits[-1] == 0.5
+
+
+def test_a_second_request_cancels_and_a_third_kills(one):
+    """G3"""
+    run_id = one.running()
+    for _ in range(2):
+        one.engine.stop()
+    one.step()
+    assert (one.hand.told, "kill" in one.hand.calls) == ([(run_id, StopReason.SHUTDOWN)], False)
+    one.engine.stop()
+    one.step()
+    assert "kill" in one.hand.calls
+
+
+def test_no_call_of_the_store_outlasts_its_phase(one):
+    """G1: the one that is under way is cut too."""
+    one.engine.stop()
+    assert one.store.ends_in_s == [1.0]
+    one.step()
+    assert one.store.ends_in_s[1:] == [20.0]
+
+
+def test_when_everything_has_ended_it_is_over_before_its_time(one):
+    """G4"""
+    run_id = one.running()
+    one.engine.stop()
+    one.step(after_s=3)
+    one.hand.end(run_id)
+    report = end(one)
+
+    assert (report.drained, report.interrupted, report.lost, report.waiting) == (1, 0, 0, 0)
+    assert (report.exit_code, report.forced, report.store_reached) == (0, False, True)
+    assert 3.0 <= report.duration_s <= 4.0
+
+
+def test_what_was_cut_short_is_handed_back_and_its_attempt_is_given_back(one):
+    """G2"""
+    run_id = one.running()
+    one.engine.stop()
+    one.until(21)
+    one.hand.cut(run_id)
+    report = end(one)
+
+    assert (report.interrupted, report.drained, report.waiting) == (1, 0, 1)
+    run = one.stored(run_id)
+    assert (run.status, run.attempt) == (Status.PENDING, 0)
+
+
+def test_at_its_end_it_has_left(one, caplog):
+    """G1, G4: nothing of it stays in the store."""
+    caplog.set_level(logging.INFO)
+    one.trigger(delay_s=600)
+    one.step()
+    one.engine.stop()
+    end(one)
+
+    assert one.row is None
+    assert [event.node for event in one.said(NodeLeft)] == ["one"]
+    assert [(event.drained, event.waiting, event.lost) for event in one.said(NodeDrained)] == [(0, 1, 0)]
+    assert "stopping; attempts in flight, waited for: 0" in caplog.text
+    assert caplog.messages[-1].startswith("stopped in 0.2 s: drained 0, interrupted 0 (requeued), waiting 1, lost 0")
+
+
+def test_only_what_ends_after_the_stop_is_counted(one):
+    """G4"""
+    before, after = one.running(), one.running()
+    one.hand.end(before)
+    one.step()
+    one.engine.stop()
+    one.step()
+    one.hand.end(after)
+
+    assert end(one).drained == 1
+
+
+def test_a_body_that_cannot_be_stopped_is_handed_back_by_the_last_act_of_its_process(one):
+    """G2, G4"""
+    run_id = one.running()
+    one.engine.stop(owns_process=True)
+    report = end(one)
+
+    assert (report.stuck, report.handed_back, report.stuck_ended, report.interrupted) == (1, True, 0, 0)
+    assert report.exit_code == 1
+    assert one.stored(run_id).status is Status.PENDING
+    assert [event.cause for event in one.said(AttemptEnded)] == [Cause.INTERRUPTED]
+    assert one.row is None
+
+
+def test_one_whose_timeout_had_passed_has_ended_by_that(clock):
+    """B6: it was not cut short."""
+    one = ByHand(a_job(retry=RetryPolicy(max_retries=0)), clock=clock).enter()
+    run_id = one.running()
+    fence = one.stored(run_id).claim.fence
+    one.hand.left[run_id, fence] = (TimedOut(Error(type="TimeoutError")), 61.0)
+    one.engine.stop(owns_process=True)
+    report = end(one)
+
+    assert (report.stuck, report.handed_back, report.stuck_ended) == (1, True, 1)
+    assert one.stored(run_id).status is Status.DEAD
+
+
+def test_in_a_process_that_goes_on_its_claim_stays_with_it(one):
+    """G2: a claim is released only after its function has ended."""
+    run_id = one.running()
+    one.engine.stop()
+    report = end(one)
+
+    assert (report.stuck, report.handed_back) == (1, False)
+    assert one.stored(run_id).status is Status.RUNNING
+    assert one.row is not None, "its lease ends by itself"
+
+
+def test_of_two_requests_one_that_owns_the_process_is_enough(one):
+    one.running()
+    one.engine.stop(owns_process=True)
+    one.engine.stop()
+    report = end(one)
+
+    assert (report.handed_back, report.forced) == (True, True)
+
+
+def test_a_body_that_ends_in_the_last_moment_is_counted_as_ended(one):
+    """G4: each run once."""
+    run_id = one.running()
+    one.engine.stop(owns_process=True)
+    while not one.engine._is_over():
+        one.step(after_s=0.25)
+    one.hand.end(run_id)
+    one.engine._leave()
+    report = one.engine._report
+
+    assert (report.drained, report.stuck) == (1, 0)
+    assert one.stored(run_id).status is Status.SUCCEEDED
+
+
+def test_without_the_store_it_says_what_it_could_not_write(one, caplog):
+    """G4: what is still claimed is rescued later."""
+    ended, running = one.running(), one.running()
+    one.engine.stop(owns_process=True)
+    one.step()
+    one.store.is_away = True
+    one.hand.end(ended)
+    report = end(one)
+
+    assert (report.store_reached, report.unreported, report.stuck, report.exit_code) == (False, 1, 1, 75)
+    assert one.stored(running).status is Status.RUNNING
+    assert "the store is away, at the end; what is still claimed is rescued later" in caplog.text
+
+
+def test_a_run_that_the_store_does_not_know_at_the_end_is_lost(one):
+    """G4: anything but 0 is a mistake."""
+    run_id = one.running()
+    one.engine.stop()
+    one.step()
+    one.hand.end(run_id)
+    one.step()
+    del one.store.tables.history[run_id]
+
+    assert end(one).lost == 1
+
+
+def test_what_waits_for_a_body_that_lost_its_claim_is_handed_back_at_once(one, clock, caplog):
+    """B7, G2: it has not entered its function, and the node starts nothing more."""
+    run_id = one.running()
+    rescuer = ByHand(a_job("other"), name="two", store=one.store, clock=clock).enter()
+    one.store.gone.add("one")
+    rescuer.step(2, after_s=1)
+    one.store.gone.clear()
+    one.step(3)
+    assert one.hand.told == [(run_id, StopReason.LEASE)]
+    assert f"run {run_id} of job waits for a body on this node that lost its claim" in caplog.text
+    assert one.stored(run_id).status is Status.RUNNING
+    one.engine.stop()
+    one.step(2)
+
+    assert one.stored(run_id).status is Status.PENDING
+    assert one.said(AttemptEnded)[-1].cause is Cause.INTERRUPTED
+
+
+def test_an_end_that_nobody_asked_for_is_logged_once(one, caplog):
+    """G5"""
+    one.engine.end("the event loop was closed")
+    one.engine.end("the main program has ended", owns_process=True)
+
+    assert one.engine._shutdown.requests == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        "the event loop was closed; this node stops, other nodes go on with its runs"
+    ]
+    assert one.engine._owns_process
+
+
+def test_a_client_ends_without_a_word_about_a_node(clock):
+    client = ByHand(client=True, clock=clock).enter()
+    client.engine.stop()
+    report = end(client)
+
+    assert (report.exit_code, client.said(NodeLeft)) == (0, [])
+
+
+# ── the thread ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_from_its_start_to_its_end_in_one_go(clock):
+    """What its thread does; the store's wait is where the test has its turn."""
+    one = ByHand(a_job(), clock=clock)
+    late = Kept()
+    one.store.then = one.engine.stop
+    one.engine._run()
+
+    assert one.engine.ready.result(timeout=0) is None
+    assert one.engine.over.result(timeout=0).exit_code == 0
+    assert (one.row, one.store.asked) == (None, ["engine of one ended"])
+    assert one.engine._announced is Phase.DRAIN
+    with pytest.raises(NotStarted):
+        one.trigger()
+    with pytest.raises(NotStarted):
+        one.engine.watch(1, late)
+
+
+def test_those_who_wait_for_a_run_learn_that_it_has_ended(clock):
+    one = ByHand(a_job(), clock=clock)
+    waiter = Kept()
+    stored = []
+
+    def then():
+        if not stored:
+            stored.append(one.trigger(delay_s=600))
+        elif waiter.error is None and not one.engine.is_stopping:
+            one.engine.watch(stored[0].value.id, waiter)
+            one.engine.stop()
+
+    one.store.then = then
+    one.engine._run()
+
+    assert isinstance(waiter.error, StoreUnavailable)
+    assert str(waiter.error) == "the orchestrator has stopped before it could take this in"
+    assert not waiter.error.maybe_stored
+
+
+def test_where_it_cannot_begin_its_starter_is_told(clock):
+    one = ByHand(a_job(), clock=clock)
+    one.store.is_away = True
+    one.engine._run()
+
+    with pytest.raises(StoreUnavailable, match="the store is away"):
+        one.engine.ready.result(timeout=0)
+    assert not one.engine.over.done()
+
+
+def test_a_mistake_that_ends_it_is_said_and_kept(clock, monkeypatch, caplog):
+    """W2: its runs are rescued when its lease ends."""
+    one = ByHand(a_job(), clock=clock)
+
+    def broken():
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr(one.engine, "_is_over", broken)
+    with pytest.raises(ZeroDivisionError):
+        one.engine._run()
+
+    assert "the engine ends on a mistake of ours" in caplog.text
+    assert (one.engine.has_failed, one.engine.trouble) == (True, "ZeroDivisionError: ours")
+    assert one.engine.store_trouble().fact == "is not used, for the engine has ended"
+    assert one.engine.over.done()
