@@ -18,7 +18,7 @@ from shiftboss.ports.faces import HistoryFilter, LetterFilter
 from shiftboss.web.security_middleware import CSP
 
 from .axe import findings
-from .conftest import PHONE, Watched
+from .conftest import DESK, PHONE, Watched, follow
 from .hostile import EVALUATED, HOSTILE, UNBROKEN, hostile
 from .pages import PAGES, places
 from .screen import too_wide
@@ -46,9 +46,19 @@ def evil(tmp_path_factory):
         yield world
 
 
+@pytest.fixture(scope="module")
+def tour(browser, evil):
+    """One browser's page for all places: each is followed to, not loaded anew."""
+    watched = Watched(browser)
+    yield watched, watched.page(evil.url, token=evil.token)
+    watched.close()
+
+
 @pytest.mark.parametrize("name", PAGES)
-def test_chromium_shows_hostile_texts_as_texts(watched, evil, name):
-    page = watched.page(f"{evil.url}{places(evil)[name]}", token=evil.token)
+def test_chromium_shows_hostile_texts_as_texts(tour, evil, name):
+    watched, page = tour
+    page.set_viewport_size(DESK)
+    follow(page, places(evil)[name])
     if name not in WITHOUT_TEXTS:
         page.wait_for_function("() => harm('').shown > 0")  # what explains a row may come after the row
     harm = page.evaluate("sum => harm(sum)", EVALUATED)
@@ -61,6 +71,7 @@ def test_chromium_shows_hostile_texts_as_texts(watched, evil, name):
     page.set_viewport_size(PHONE)
 
     assert too_wide(page) == []
+    watched.check()
 
 
 def test_the_longest_reason_without_a_break_is_no_wider_than_a_phone(watched, evil):
@@ -88,6 +99,7 @@ def test_what_is_not_to_be_seen_is_shown_escaped_and_writing_from_right_to_left_
     assert page.evaluate("getComputedStyle(document.querySelector('main span')).unicodeBidi") == "isolate"
 
 
+@pytest.mark.chaos  # a second browser; what it shows, Chromium shows above
 def test_firefox_shows_hostile_texts_as_texts(drive_firefox, evil):
     pages = drive_firefox(evil.url, places(evil), enter=evil.link, without_texts=WITHOUT_TEXTS)
 
@@ -145,6 +157,7 @@ def test_chromium_would_see_what_a_careless_page_does(browser):
     assert guarded["evaluated"] is True
 
 
+@pytest.mark.chaos
 def test_firefox_would_see_what_a_careless_page_does(drive_firefox):
     with careless({"content-security-policy": CSP}) as url:
         guarded = drive_firefox(url, {"page": ""}, without_texts={"page"})["page"]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import expect
 
 from . import pages
-from .axe import findings
-from .conftest import PHONE, read
+from .axe import OF_COLOURS, findings
+from .conftest import PHONE, Watched, follow, read
 from .pages import PAGES
 from .screen import too_wide
 
@@ -19,24 +20,58 @@ def places(world):
     return pages.places(world)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@contextmanager
+def a_tour(browser, world, **look):
+    """One browser's page for all places: each is followed to, not loaded anew."""
+    watched = Watched(browser)
+    yield watched, watched.page(world.url, token=world.token, **look)
+    watched.close()
+
+
+@pytest.fixture(scope="module")
+def light(browser, world):
+    with a_tour(browser, world) as tour:
+        yield tour
+
+
+@pytest.fixture(scope="module")
+def dark(browser, world):
+    with a_tour(browser, world, theme="dark") as tour:
+        yield tour
+
+
+@pytest.fixture(scope="module")
+def phone(browser, world):
+    with a_tour(browser, world, size=PHONE) as tour:
+        yield tour
+
+
 @pytest.mark.parametrize("name", PAGES)
-def test_axe_finds_nothing(open_page, places, name, theme):
-    page = open_page(places[name], theme=theme)
+def test_axe_finds_nothing(light, places, name):
+    watched, page = light
+    follow(page, places[name])
 
     assert findings(page) == []
+    watched.check()
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_phone_shows_all_of_it(open_page, places, name):
-    page = open_page(places[name], size=PHONE)
-    for _ in range(20):  # what is still being read may be wider for a moment
-        if not too_wide(page):
-            break
-        page.wait_for_timeout(100)
+def test_axe_finds_nothing_in_the_colours_of_the_dark(dark, places, name):
+    watched, page = dark
+    follow(page, places[name])
+
+    assert findings(page, rules=OF_COLOURS) == []
+    watched.check()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_phone_shows_all_of_it(phone, places, name):
+    watched, page = phone
+    follow(page, places[name])
 
     assert too_wide(page) == []
     assert findings(page) == []
+    watched.check()
 
 
 def test_the_theme_is_what_the_viewer_chose(open_page):
@@ -102,11 +137,13 @@ def test_a_browser_without_a_proper_language_shows_the_page(open_page):
 
 
 @pytest.mark.parametrize("name", ["run", "timeline as a table", "overview", "workers", "fleet", "activity"])
-def test_a_wide_value_in_a_table_moves_the_table_and_not_the_page(open_page, places, name):
+def test_a_wide_value_in_a_table_moves_the_table_and_not_the_page(phone, places, name):
     """How long ago is as wide as it happens to be."""
-    page = open_page(places[name], size=PHONE)
+    watched, page = phone
+    follow(page, places[name])
     page.evaluate("document.querySelectorAll('.table td').forEach(cell => { cell.style.minWidth = '9rem' })")
 
     assert page.locator(".table td").count() > 0
     assert too_wide(page) == []
     assert findings(page) == []
+    watched.check()
