@@ -12,6 +12,10 @@ NO_PIP := { echo "pip could not install it (above is what pip says).  It needs P
 # Files of tests beside each other (tests/conftest.py says how many); ARGS="-n 0" for one process.  Each process has a
 # PostgreSQL of its own.
 BESIDE := -n auto --dist loadfile --no-loadscope-reorder
+# Left out of `make quick`: what starts the command as a process, or a server.
+PROCESSES := dev exits_of_stores faces on_postgres one_line probe processes terminal token
+QUICK := tests/core tests/engine tests/stores/conformance tests/cli -k "not sqlite and not postgres" \
+	$(PROCESSES:%=--ignore tests/cli/test_%.py)
 MAKEFLAGS += --no-print-directory
 # A thousand processes are started by the tests: each would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -34,6 +38,10 @@ demo: $(VENV)/.demo ## run the worked example on this machine's own telemetry (A
 test: $(VENV)/.dev $(VENV)/.chromium dashboard ## run the tests, all but those marked cases, chaos or soak (ARGS="-k breaker")
 	@$(BIN)/python tools/dashboard.py test
 	@$(BIN)/python -m pytest $(BESIDE) -m "not cases and not chaos and not soak" $(ARGS)
+
+.PHONY: quick
+quick: $(VENV)/.dev ## the tests of core, engine and command that need no server and no process of their own (40 s)
+	@$(BIN)/python -m pytest $(BESIDE) -m "not cases and not chaos and not soak" $(QUICK) $(ARGS)
 
 .PHONY: dashboard
 dashboard: $(VENV)/.node ## build the dashboard, where its sources have changed
@@ -96,8 +104,8 @@ mutants: $(VENV)/.dev ## do the tests of core and engine notice a sample of smal
 	@$(BIN)/python tools/mutants.py $(ARGS)
 
 .PHONY: chaos
-chaos: $(VENV)/.dev ## the long tests: processes killed, disks filled, systems made up at random
-	@$(BIN)/python -m pytest tests/chaos tests/properties tests/executors tests/stores $(ARGS)
+chaos: $(VENV)/.dev $(VENV)/.chromium dashboard ## the long tests: processes killed, disks filled, systems made up at random
+	@$(BIN)/python -m pytest -m chaos $(ARGS)
 
 # ── the room ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
