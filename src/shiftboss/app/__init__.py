@@ -1,1 +1,1 @@
-"""The library face: the Orchestrator, and what it hands out."""
+"""The library: the Orchestrator, and what it hands out (workers, runs, answers)."""

@@ -1,9 +1,8 @@
-"""One operation, for callers with a loop and for callers without.
+"""One operation, for callers with an event loop and for callers without.
 
 Rules of this file
-- An operation is written once, as what it puts into the engine and what becomes of the answer; `on_loop` awaits it,
-  `in_thread` blocks for it.
-- Nobody waits for ever: an answer that does not come in time is `StoreUnavailable`, its commit in doubt (H5).
+- An operation is written once, as what it puts into the engine.  `on_loop` awaits its answer, `in_thread` blocks.
+- Nobody waits for ever: without an answer in time the caller gets `StoreUnavailable`, and the commit is in doubt (H5).
 """
 
 from __future__ import annotations
@@ -78,7 +77,7 @@ def _deadlines_of(loop: asyncio.AbstractEventLoop) -> AnswerTimeouts:
 
 
 def on_loop(put: Put) -> asyncio.Future[Any]:
-    """Put a fact in; the future of its answer, to be awaited.  Raises what the rule or the store raises.
+    """Put a mutation in; the future of its answer, to be awaited.  Raises what the rule or the store raises.
 
     No coroutine: a busy loop awaits thousands of answers a second, and each frame on the way is paid for.
     """
@@ -90,7 +89,7 @@ def on_loop(put: Put) -> asyncio.Future[Any]:
 
 
 def in_thread(put: Put) -> Any:
-    """Put a fact in and block for its answer."""
+    """Put a mutation in and block for its answer."""
     answer = ThreadAnswer()
     put(answer)
     try:

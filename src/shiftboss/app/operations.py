@@ -1,8 +1,8 @@
 """What may be asked of a store and done to it, through a started orchestrator or a client: a method for each thing.
 
 Rules of this file
-- Each operation is one fact for the engine, made in one place; the coroutine here and its blocking twin in `boss.sync`
-  wait for the same answer.
+- Each operation is one mutation for the engine, made in one place.  The coroutine here and its blocking twin in
+  `boss.sync` wait for the same answer.
 - Questions are read from committed state, in the calling thread or in one beside the loop, never by the engine.
 """
 

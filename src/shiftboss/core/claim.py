@@ -1,4 +1,4 @@
-"""A granted run becomes running: the rule that a start is.
+"""A granted run becomes running: the rule of a start.
 
 Rules of this file
 - The claim, the take-up of missed instants, the successor and the breaker's probe are one change (B2, O2, M3, K2).

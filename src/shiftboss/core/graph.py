@@ -1,4 +1,4 @@
-"""Who has to do with whom: depends_on, after, blocks and shared things as graphs over all stored workers.
+"""How workers are related: depends_on, after, blocks and what they share, as graphs over all stored workers.
 
 Rules of this file
 - Blocks are symmetric whoever declares them; `tag:NAME` stands for every worker with that tag; a worker never blocks

@@ -3,7 +3,7 @@
 Rules of this file
 - A lane is a set of *prefixes*: of each queue the first runs by place; all of it where `whole`.  A prefix stays true
   while runs are added and taken, so a lane with a million runs costs what its loaded head costs.
-- In a queue nobody who is not due stands before one who is: a run with an older place than its due instant is due
+- In a queue no run that is not due stands before one that is: a run whose place is older than its due instant is due
   already, or waits in a queue of its own (RESCUED).
 - A queue that has been emptied and is not whole says so (`is_dry`): the cycle reads on before anything is decided.
 - Standing runs (made by rules: occurrence, iteration, after) are always all here.

@@ -1,4 +1,4 @@
-"""The part of the world that a rule may look at, and the change that it answers with.
+"""What a rule sees of the store (a snapshot), and what it answers with (a change).
 
 Rules of this file
 - Rules read a snapshot and never write it; the cycle applies their changes to it, one after another.

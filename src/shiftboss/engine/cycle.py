@@ -1,11 +1,11 @@
-"""One cycle, one transaction: read, apply, decide, commit, and say what is to be told.
+"""One cycle, one transaction: read, apply, decide, commit.
 
 Rules of this file
-- A rule that refuses leaves no change; every other answer waits for the commit and shares its failure.
-- With nothing to apply it looks without a lock, and writes only when something may start.
-- Where the store has partitions, a turn has to itself what it is about, as far as that is free.  Mutations about the
-  rest come back as `missed`, lanes of the rest stay touched: a turn without mutations is owed to them.
-- It starts nothing and tells nobody: what comes back is a `Turn`, true because it is committed.
+- A rule that refuses leaves no change.  Every other answer waits for the commit, and fails if the commit fails.
+- When there is nothing to apply, the cycle looks without a lock.  It takes the lock only when something may start.
+- Where the store has partitions, a turn locks those that it is about, as far as they are free.  Mutations about others
+  come back as `missed`.  Lanes in others stay dirty, and a later turn, without mutations, looks at them.
+- The cycle starts nothing and tells nobody.  It returns a `Turn`, which is true because it is committed.
 """
 
 from __future__ import annotations

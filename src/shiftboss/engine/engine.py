@@ -1,9 +1,10 @@
 """The engine: one thread that turns the cycle until it is told to stop.
 
 Rules of this file
-- No user code runs here.  Nothing here waits for anything but the bell, the store and, at the end, the executors.
-- No silent death: whatever a turn raises is said, and the turn is tried again with back-off (H5).
-- Reports wait while the store is away; triggers do not, they are refused with `StoreUnavailable`.
+- No user code runs in this thread, but for subscribers, which must be quick.
+- The thread waits for the bell, for the store and, at the end, for the executors, and for nothing else.
+- No silent death: whatever a turn raises is logged, and the turn is tried again after a back-off (H5).
+- While the store is away reports wait, and triggers are refused with `StoreUnavailable`.
 """
 
 from __future__ import annotations

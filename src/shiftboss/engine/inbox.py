@@ -1,10 +1,10 @@
 """Where mutations wait for the next cycle.
 
 Rules of this file
-- Any thread puts, only the engine's takes; putting rings the bell once, however many arrive before it is heard.
-- Without a lock: a deque's append and popleft are atomic.  `_heard` is lowered before the mutations are taken and asked
-  after one was put, so whoever finds it raised has put early enough.
-- After `close` nothing is taken in: a caller learns at once that nobody will answer.
+- Any thread puts, only the engine's thread takes.  The first mutation after a take rings; those that follow need not.
+- There is no lock: a deque's append and popleft are atomic.  `take` clears `_heard` before it takes, and `put` reads it
+  after it has appended: whoever finds it set is served by the take that was rung for.
+- After `close` nothing is accepted: a caller learns at once that nobody will answer.
 """
 
 from __future__ import annotations

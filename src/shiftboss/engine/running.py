@@ -1,7 +1,7 @@
 """The attempts that run on this node.
 
 Rules of this file
-- Each ends with exactly one report; it is taken off when that report was applied.
+- An attempt ends with exactly one report, and is forgotten when that report has been applied.
 - What bodies say goes into the store once a second, by the engine's tick, however often they say it; the last word goes
   before the report of its attempt.
 - An attempt whose claim is no longer ours is told to stop; whatever it reports is void (C3, C5).  What must not run

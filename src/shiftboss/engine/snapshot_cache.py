@@ -1,4 +1,4 @@
-"""The snapshot that a session keeps warm from one cycle to the next.
+"""The snapshot, kept from one cycle to the next and brought up to date with what others commit.
 
 Rules of this file
 - It is exactly what the store holds: our own changes are applied when they are made, those of others arrive as deltas,

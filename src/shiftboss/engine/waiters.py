@@ -1,7 +1,7 @@
 """Who waits for the end of which run.
 
 Rules of this file
-- Only the engine's thread touches it: registering is an answer like any other, so no end can slip between.
+- Only the engine's thread touches it.  A wait is registered by the answer of a mutation: no end can slip in between.
 - The run that waiters get is read from the store after the commit that ended it (A2).
 """
 

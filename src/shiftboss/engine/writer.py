@@ -1,7 +1,7 @@
-"""Collects the changes of a turn; writes them when somebody must read past them, and at the end.
+"""Collects the changes of a turn, and writes them at its end, or earlier if a read of the turn must find them.
 
 Rules of this file
-- What is taken is true in the snapshot at once, and in the store with the next flush.
+- A change is in the snapshot at once, and in the store with the next flush.
 - It remembers which ids were handed out: of those runs no row exists yet.
 """
 

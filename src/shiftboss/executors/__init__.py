@@ -1,1 +1,1 @@
-"""What runs a body: on the loop of the caller, in threads, in processes of its own, as a command, in a pool."""
+"""Executors run bodies: coroutines on the user's loop, functions in threads, children or a pool, and commands."""

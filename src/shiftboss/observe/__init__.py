@@ -1,1 +1,1 @@
-"""What happened, told to the outside: as log lines, as metrics, as spans."""
+"""What happened, for the outside: events as log lines, metrics and traces."""

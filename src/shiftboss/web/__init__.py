@@ -1,1 +1,1 @@
-"""The HTTP face: a JSON API, live events, probes and the dashboard as one ASGI application (`boss.asgi()`)."""
+"""Everything over HTTP: a JSON API, live events, probes and the dashboard as one ASGI application (`boss.asgi()`)."""

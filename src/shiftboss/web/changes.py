@@ -2,7 +2,7 @@
 
 Rules of this file
 - What ended is found by when it ended, what waits by its id, what runs is known anyway: no question walks a backlog.
-- What was told as waiting or running and is neither any more has ended, whatever instant it bears: a commit can come
+- A run that was waiting or running, and is neither any more, has ended, whatever time its row says: a commit can come
   later than any slack.
 - Each state of a run is told once.  More than MAX_RUNS at a time are not told one by one: the list is to be read anew.
 """

@@ -1,10 +1,10 @@
-"""The live streams of a process, and who of them is told what; one reader (`live_poller.py`) reads for all.
+"""The live streams of a process, and which of them is told what; one thread (`live_poller.py`) reads for all.
 
 Rules of this file
-- A queue has a bound; who reads too slowly is told to read the lists anew, and never holds up the others.
-- Queues share their frames: what a stream that does not read has of its own is one portion.
-- The last streams are for those who may do more: viewers cannot keep an administrator out.
-- While nobody listens nothing is read: the reader ends with the last stream; the next one goes on with what it knew.
+- A queue has a bound.  A client that reads too slowly is told to read the lists anew, and never delays the others.
+- Queues share their frames: a stream that nobody reads costs no more than one portion of its own.
+- The last places are kept for those who may do more: viewers cannot keep an administrator out.
+- While nobody listens nothing is read: the thread ends with the last stream, and the next goes on with what it knew.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""One reader for all streams of a process: it waits for the store's bell, reads what is new once, and tells everybody.
+"""One thread reads for all streams of a process: it waits for commits, reads once what is new, and tells everybody.
 
 Rules of this file
-- However many browsers look, the store is asked the same, at most four times a second.
-- A stream is let in by the reader itself, between two looks: what it is told first and what follows leave no gap and
-  repeat nothing.
-- It ends with the node: when that begins to stop every stream gets `bye`, and none keeps the end waiting.
+- The store is asked at most four times a second, and the same questions for any number of browsers.
+- The thread itself lets a stream in, between two looks.  So what a stream is told first and what follows have no gap
+  and no overlap.
+- It ends with the node: when the node begins to stop, every stream gets `bye`, and none delays the end.
 """
 
 from __future__ import annotations

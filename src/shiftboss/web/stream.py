@@ -2,7 +2,7 @@
 
 Rules of this file
 - A socket that is never read is no client: security_middleware.py cuts it off.
-- Whose access is taken away, or whose session ends, is told nothing more: it is asked anew while the stream lasts.
+- A client that loses its access, or whose session ends, gets nothing more: both are checked again while it listens.
 - A server that wants to end (uvicorn waits for open answers) is noticed within a second.
 """
 

@@ -1,1 +1,1 @@
-"""One file for each group of commands; `root.py` says which, and imports them when they are called."""
+"""One file for each group of commands; `root.py` lists them, and imports each when it is called."""

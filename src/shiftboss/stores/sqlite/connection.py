@@ -1,4 +1,4 @@
-"""One connection to the file: opened and tuned, its locks waited for, its errors put into our words.
+"""One connection to the file: opens and tunes it, waits for its locks, turns its errors into ours.
 
 Rules of this file
 - Nothing else speaks to apsw (but header.py); no error of SQLite leaves here as one.

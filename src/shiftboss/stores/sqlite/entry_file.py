@@ -1,7 +1,7 @@
 """Which bodies a node has entered, in its own file: it survives the process, not the machine (C8).
 
 Rules of this file
-- One record for each attempt in the air, at a place that the next one takes: the file is as long as the node is busy.
+- One record for each attempt in progress, in a place that the next attempt uses again.  So the file stays short.
 - One `pwrite` of 24 bytes and no fsync for each body.  Only its node writes there, and it is read when that is dead.
 - Whatever cannot be read whole says nothing: "nobody can tell" is never "it was not entered".
 """

@@ -1,8 +1,9 @@
 """One thread's way into the file: transactions, views, waiting for commits.
 
 Rules of this file
-- A session knows the number of the last commit it has seen; its own commits count as seen, so they never come back.
-- A transaction that failed leaves nothing behind, also not in what the session believes.
+- A session knows the number of the last commit that it has seen.  Its own commits count as seen, so they do not come
+  back as changes of others.
+- A transaction that failed leaves nothing behind, neither in the file nor in what the session knows.
 - Nothing survives a fork: in another process every use is refused before it touches the connection.
 """
 
