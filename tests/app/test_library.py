@@ -306,7 +306,7 @@ async def test_why_names_what_holds_a_run(boss):
     assert explained is not None
     assert [hold.gate for hold in explained.holds] == ["blocks"]
     assert explained.holds == by_run.holds
-    assert f"run {running.id} is running" in str(explained.holds[0])
+    assert f"(run #{running.id})" in str(explained.holds[0])
 
 
 async def test_result_waits_no_longer_than_it_is_told(boss):

@@ -64,6 +64,21 @@ def test_rows_stay_where_they_are_while_one_of_them_has_the_focus(open_page, wor
     expect(rows.first).to_have_attribute("data-row", str(newest))
 
 
+def test_a_hold_is_the_servers_sentence_with_its_worker_and_its_run_as_links(open_page, world):
+    """A3"""
+    world.trigger("tidy-warehouse")
+    holds = (
+        open_page("#/workers/tidy-warehouse").get_by_role("listitem").filter(has_text="blocked by import-catalog (run")
+    )
+    (said,) = [str(hold) for hold in world.boss.sync.why("tidy-warehouse").holds]
+
+    expect(holds).to_contain_text(said)
+    expect(holds.get_by_role("link", name="import-catalog")).to_have_attribute("href", "#/workers/import-catalog")
+    expect(holds.get_by_role("link", name=f"Run {world.importing}")).to_have_attribute(
+        "href", f"#/runs/{world.importing}"
+    )
+
+
 def test_the_graph_lives_and_nothing_of_it_moves(open_page, world):
     page = open_page("#/graph")
     drawing = page.get_by_role("group", name="Graph of the workers")

@@ -29,7 +29,7 @@ def test_json_has_the_gates_the_sentences_and_the_instants(cli, shop):
     assert found.json["worker"] == "pick"
     by_gate = {hold["gate"]: hold for hold in found.json["holds"]}
     assert set(by_gate) == {"not_due", "disabled", "unknown_worker"}
-    assert by_gate["disabled"]["text"] == "the worker is disabled by ada: stocktaking"
+    assert by_gate["disabled"]["text"] == "disabled by ada: stocktaking"
     assert by_gate["not_due"]["until"] == found.json["run"]["due_at"]
 
 

@@ -33,8 +33,8 @@ class TestHolds:
         found = world.why(world.pending("process")[0], after(31))
 
         assert words(found) == [
-            "fetch: run 2 is in back-off after attempt 2",
-            "cleanup: run 3 is running on node host:n1",
+            "waiting for fetch (run #2 is waiting to retry after attempt 2)",
+            "blocked by cleanup (run #3)",
         ]
         assert [(hold.gate, hold.since, hold.until) for hold in found.holds] == [
             ("depends_on", NOON, at("12:00:40")),
@@ -67,7 +67,7 @@ class TestHolds:
         world.breakers["x"] = a_breaker("x", until=at("12:30"))
 
         found = world.why(world.pending()[0])
-        assert words(found) == ["in back-off after attempt 1", "breaker 'x' is open"]
+        assert words(found) == ["waiting to retry after attempt 1", "breaker x is open"]
         assert found.earliest == at("12:30")
 
     def test_a_run_that_is_not_due(self):
@@ -99,7 +99,7 @@ class TestNoHold:
         world.start()
 
         first, second = world.pending()
-        assert (words(world.why(first)), world.why(first).behind) == (["1 of 1 allowed are running (run 1)"], None)
+        assert (words(world.why(first)), world.why(first).behind) == (["concurrency limit of 1 reached (run #1)"], None)
         assert world.why(second).behind == 2
 
     def test_a_running_and_an_ended_run_have_none(self):

@@ -414,6 +414,10 @@ export interface Hello {
 export interface Hold {
   gate: string;
   text: string;
+  scope: string;
+  subject: string;
+  subject_kind: string;
+  until_says: string;
   since: string | null;
   until: string | null;
   [more: string]: unknown;

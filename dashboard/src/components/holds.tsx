@@ -1,11 +1,11 @@
-/* Why something does not start: each hold, since when, and when it can change. */
+/* Why something does not start: each hold as the server says it, for how long it has held, and when it may end. */
 
-import { Fragment } from "preact";
 import type { Explanation, Hold } from "../api/schema";
 import { label } from "../format";
 import { Glyph } from "./glyph";
+import { Said } from "./said";
 import { Ago, now, Since } from "./time";
-import { RunLink, WorkerLink } from "./bits";
+import { RunLink } from "./bits";
 
 export function Holds({ holds }: { holds: readonly Hold[] }) {
   return (
@@ -14,20 +14,10 @@ export function Holds({ holds }: { holds: readonly Hold[] }) {
         <li key={at}>
           <span class="gate">{label(hold.gate)}</span>
           <span class="grow">
-            <HoldText hold={hold} />
+            <Said text={hold.text} subject={hold.subject} kind={hold.subject_kind} />
           </span>
           <span class="muted number">
-            {hold.since && Date.parse(hold.since) < now.value && (
-              <>
-                for <Since at={hold.since} />
-              </>
-            )}
-            {hold.until && (
-              <>
-                {hold.since && Date.parse(hold.since) < now.value && ", "}
-                may change <Ago at={hold.until} />
-              </>
-            )}
+            <When hold={hold} />
           </span>
         </li>
       ))}
@@ -35,17 +25,22 @@ export function Holds({ holds }: { holds: readonly Hold[] }) {
   );
 }
 
-/** Its sentence, with the workers and runs in it as links. */
-function HoldText({ hold }: { hold: Hold }) {
-  const names = [hold["upstream"], hold["worker"], hold.gate === "blocks" ? hold["by"] : ""];
+/** "for 11 min; re-checked in 2 s" */
+function When({ hold: { since, until, until_says } }: { hold: Hold }) {
+  const holds = since !== null && Date.parse(since) < now.value;
   return (
     <>
-      {hold.text.split(/(\brun \d+\b|^[\w.-]+(?=: ))/).map((part, at) => {
-        if (at % 2 === 0) return part;
-        const run = /^run (\d+)$/.exec(part)?.[1];
-        if (run !== undefined) return <Fragment key={at}>run <RunLink id={Number(run)} /></Fragment>;
-        return names.includes(part) ? <WorkerLink key={at} name={part} /> : part;
-      })}
+      {holds && (
+        <>
+          for <Since at={since} />
+        </>
+      )}
+      {holds && until && "; "}
+      {until && (
+        <>
+          {until_says} <Ago at={until} />
+        </>
+      )}
     </>
   );
 }
@@ -55,7 +50,7 @@ export function Why({ why }: { why: Explanation }) {
   return (
     <div class="why">
       <p>
-        <Glyph name="clock" /> Run <RunLink id={run.id} /> is due <Ago at={run.due_at} />
+        <Glyph name="clock" /> Run <RunLink id={run.id} /> {Date.parse(run.due_at) <= now.value ? "was" : "is"} due <Ago at={run.due_at} />
         {holds.length === 0 && behind === null && <span class="muted">: nothing holds it back.</span>}
         {behind !== null && (
           <>
@@ -64,7 +59,7 @@ export function Why({ why }: { why: Explanation }) {
         )}
         {earliest && holds.length > 0 && (
           <span class="muted">
-            . Earliest change <Ago at={earliest} />.
+            . Can start <Ago at={earliest} /> at the earliest.
           </span>
         )}
       </p>

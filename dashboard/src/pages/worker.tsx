@@ -170,7 +170,7 @@ function Condition({ it, page }: { it: WorkerStatus; page: PageOfWorker }) {
           )}
         </ul>
       )}
-      {page.why !== null && page.why.holds.some((hold) => hold.gate !== "not_due") ? <Why why={page.why} /> : it.holds.length > 0 && <Holds holds={it.holds} />}
+      {page.why !== null && page.why.holds.some((hold) => hold.scope !== "run") ? <Why why={page.why} /> : it.holds.length > 0 && <Holds holds={it.holds} />}
     </section>
   );
 }

@@ -9,7 +9,7 @@ Rules of this file
 from __future__ import annotations
 
 from shiftboss.core.events import WorkerDisabled, WorkerEnabled
-from shiftboss.core.model import Cause, Disabled, Error, Run
+from shiftboss.core.model import AUTOMATIC, Cause, Disabled, Error, Run
 from shiftboss.core.occurrence import skip_what_passed
 from shiftboss.core.snapshot import Draft
 from shiftboss.core.value import later, replace
@@ -34,7 +34,7 @@ def disable_automatically(draft: Draft, run: Run, streak: int, error: Error) -> 
     probation_s = state.definition.probation_s
     reason = f"{streak} runs in a row died, the last one run {run.id}: {error.type}: {error.message[:200]}"
     disabled = Disabled(
-        by="auto",
+        by=AUTOMATIC,
         reason=reason,
         since=draft.now,
         error=error.short(),
@@ -49,7 +49,7 @@ def disable_automatically(draft: Draft, run: Run, streak: int, error: Error) -> 
             at=draft.now,
             worker=run.worker,
             run=run.id,
-            by="auto",
+            by=AUTOMATIC,
             reason=reason,
             starves=starves,
             accepts=state.definition.mode is Mode.TRIGGERED,
@@ -66,7 +66,7 @@ def enable_again(draft: Draft, run: Run) -> None:
     if run.forced or claim.probe:
         draft.put_worker(replace(state, disabled=None))
         skip_what_passed(draft, state.definition)
-        draft.emit(WorkerEnabled(at=draft.now, worker=run.worker, run=run.id, by="auto"))
+        draft.emit(WorkerEnabled(at=draft.now, worker=run.worker, run=run.id, by=AUTOMATIC))
 
 
 def extend_probation(draft: Draft, run: Run, cause: Cause) -> None:

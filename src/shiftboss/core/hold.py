@@ -63,7 +63,7 @@ class Hold(Value, frozen=True):
     # and these, where the default is wrong
     about: ClassVar[str] = ""  # the field that names its subject; empty: the run itself, its worker, or time
     option: ClassVar[str] = ""  # of the worker, without which there is no such hold
-    until_says: ClassVar[str] = "until"  # how its end is said: "until 14:02", "probed at 14:02"
+    until_says: ClassVar[str] = "re-checked"  # what happens at `until`: "re-checked at 14:02", "due in 9 s"
     is_passed: ClassVar[bool] = False  # another run of its worker may start before it
     is_passed_in_queue: ClassVar[bool] = False  # and so may those right behind it (E3)
     reserves: ClassVar[bool] = False  # B4: who waits for nothing else of the fleet reserves in time
@@ -96,3 +96,24 @@ class Hold(Value, frozen=True):
     def gate(self) -> str:
         """The rule's name: depends_on, blocks, …"""
         return str(self.__struct_config__.tag)
+
+    @property
+    def text(self) -> str:
+        """Its sentence."""
+        return str(self)
+
+    @property
+    def subject_kind(self) -> str:
+        """What its subject is: `Thing`; empty where it has none."""
+        return str(self.thing) if self.subject else ""
+
+
+SAID = ("gate", "text", "scope", "subject", "subject_kind", "until_says")  # of a hold in JSON, before its fields
+
+MAX_RUNS = 5  # that a sentence names: the rest is in the hold's field
+
+
+def runs_in_words(runs: tuple[int, ...]) -> str:
+    """ "run #7", "runs #4, #5"."""
+    shown = ", ".join(f"#{run}" for run in runs[:MAX_RUNS])
+    return f"run{'s' if len(runs) > 1 else ''} {shown}{', …' if len(runs) > MAX_RUNS else ''}"

@@ -208,10 +208,17 @@ class Run(Value, frozen=True):
 # ── workers, breakers, nodes ─────────────────────────────────────────────────────────────────────────────────────
 
 
+AUTOMATIC = "auto"  # stands where the name of a person could
+
+
+def disabled_by(who: str) -> str:
+    return "disabled automatically" if who == AUTOMATIC else f"disabled by {who}"
+
+
 class Disabled(Value, frozen=True):
     """K4, K5: who switched the worker off and why.  `probation_until` is None when only a person switches it on."""
 
-    by: str  # who; "auto": too many failures in a row (K4)
+    by: str  # who; `AUTOMATIC`: too many failures in a row (K4)
     reason: str  # in their words
     since: datetime  # when
     error: Error | None = None  # the last one, when it was automatic
@@ -222,7 +229,12 @@ class Disabled(Value, frozen=True):
     @property
     def automatic(self) -> bool:
         """Whether failures did it, and not a person."""
-        return self.by == "auto"
+        return self.by == AUTOMATIC
+
+    @property
+    def how(self) -> str:
+        """ "disabled by ada", "disabled automatically"."""
+        return disabled_by(self.by)
 
 
 class WorkerState(Value, frozen=True):

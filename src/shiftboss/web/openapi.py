@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from shiftboss.app.node import package_version
 from shiftboss.core.events import AnyEvent
+from shiftboss.core.hold import SAID
 from shiftboss.core.policy import Priority
 from shiftboss.web import frames
 from shiftboss.web.operation import Nothing, Operation
@@ -142,8 +143,8 @@ def _as_sent(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     properties = {key: _property(each) for key, each in schema.get("properties", {}).items()}
     changed = {**schema, "properties": properties, "required": list(properties)}
     if name == "Hold":
-        changed["properties"] = {"gate": {"type": "string"}, "text": {"type": "string"}, **properties}
-        changed["required"] = ["gate", "text", *properties]
+        changed["properties"] = {**{key: {"type": "string"} for key in SAID}, **properties}
+        changed["required"] = [*SAID, *properties]
         changed["additionalProperties"] = True
     return changed
 

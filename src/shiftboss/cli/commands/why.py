@@ -122,9 +122,8 @@ def _print_holds(answer: Question, run: Run, explanation: Explanation) -> None:
     )
     rows = []
     for hold in explanation.holds:
-        gate, fact = hold_text.parted(hold, now)
         since = f"since {times.clock(hold.since, now)}" if hold.since is not None and hold.since <= now else ""
-        rows.append((table.Cell(gate, "bold"), fact, table.Cell(since, "dim")))
+        rows.append((table.Cell(hold.gate, "bold"), hold_text.sentence(hold, now), table.Cell(since, "dim")))
     table.show(HOLDS, rows, indent="  ", header=False)
     if explanation.earliest is not None:
         at = explanation.earliest

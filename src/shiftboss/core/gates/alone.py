@@ -22,8 +22,8 @@ class IsIsolated(Hold, frozen=True, tag="isolated"):
 
     def __str__(self) -> str:
         return (
-            f"waits until nothing else runs on node {self.node}: it took its node down {self.rescues} times, or was "
-            "there when that went down; alone it shows which"
+            f"waiting to run alone on node {self.node}, because its node went down {self.rescues} times while it ran; "
+            "that shows whether it is the cause"
         )
 
 
@@ -41,10 +41,10 @@ class MakesWay(Hold, frozen=True, tag="makes_way"):
     runs: bool = True  # or is it still to start
 
     def __str__(self) -> str:
-        what = "has" if self.runs else "waits to have"
+        what = "runs alone" if self.runs else "is about to run alone"
         return (
-            f"{self.worker} run {self.run} {what} node {self.node} to itself, since it was there when nodes went down "
-            "(a minute at most)"
+            f"{self.worker} (run #{self.run}) {what} on node {self.node} for a minute at most, because nodes went down "
+            "while it ran"
         )
 
 

@@ -24,8 +24,8 @@ class IsBlocked(Hold, frozen=True, tag="blocks"):
     zombie: bool = False
 
     def __str__(self) -> str:
-        state = "was told to end, but its body still runs" if self.zombie else "is running"
-        return f"{self.by}: run {self.run} {state} on node {self.node}"
+        zombie = " was told to end, but its code is still running" if self.zombie else ""
+        return f"blocked by {self.by} (run #{self.run}{zombie})"
 
 
 def ask(view: View, answer: Answer) -> None:

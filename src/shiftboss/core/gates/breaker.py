@@ -17,15 +17,15 @@ class BreakerIsOpen(Hold, frozen=True, tag="breaker"):
     ends: ClassVar = Ends.OTHERWISE
     about: ClassVar = "breaker"
     option: ClassVar = "breaker"
-    until_says: ClassVar = "probed at"
+    until_says: ClassVar = "next test call"
 
     breaker: str = ""
     probe: int | None = None  # half-open: the run that probes now
 
     def __str__(self) -> str:
         if self.probe is not None:
-            return f"breaker {self.breaker!r} is half-open; run {self.probe} probes it"
-        return f"breaker {self.breaker!r} is open"
+            return f"breaker {self.breaker} is half-open, with run #{self.probe} as its test call"
+        return f"breaker {self.breaker} is open"
 
 
 def ask(view: View, answer: Answer) -> None:

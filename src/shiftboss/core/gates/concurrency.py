@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from shiftboss.core.gates.gate import Answer, Gate, View
-from shiftboss.core.hold import Ends, Hold, Scope, Thing
+from shiftboss.core.hold import Ends, Hold, Scope, Thing, runs_in_words
 
 
 class IsFull(Hold, frozen=True, tag="concurrency"):
@@ -20,8 +20,7 @@ class IsFull(Hold, frozen=True, tag="concurrency"):
     runs: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        shown = ", ".join(str(run) for run in self.runs[:5]) + (" …" if len(self.runs) > 5 else "")
-        return f"{len(self.runs)} of {self.limit} allowed are running (run {shown})"
+        return f"concurrency limit of {self.limit} reached ({runs_in_words(self.runs)})"
 
 
 def ask(view: View, answer: Answer) -> None:

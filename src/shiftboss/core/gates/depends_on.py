@@ -24,10 +24,10 @@ class UpstreamOwes(Hold, frozen=True, tag="depends_on"):
 
     upstream: str = ""
     run: int = 0
-    state: str = ""  # pending, running, in back-off
+    state: str = ""  # pending, running, waiting to retry
 
     def __str__(self) -> str:
-        return f"{self.upstream}: run {self.run} is {self.state}"
+        return f"waiting for {self.upstream} (run #{self.run} is {self.state})"
 
     @property
     def is_passing(self) -> bool:
@@ -48,7 +48,7 @@ class UpstreamFailed(Hold, frozen=True, tag="depends_on"):
     why: str = ""
 
     def __str__(self) -> str:
-        return f"{self.upstream}: {self.why}"
+        return f"waiting for {self.upstream}: {self.why}"
 
 
 class UpstreamStale(Hold, frozen=True, tag="depends_on"):
@@ -64,7 +64,7 @@ class UpstreamStale(Hold, frozen=True, tag="depends_on"):
     why: str = ""
 
     def __str__(self) -> str:
-        return f"{self.upstream}: {self.why}"
+        return f"waiting for {self.upstream}: {self.why}"
 
 
 def ask(view: View, answer: Answer) -> None:
@@ -77,7 +77,7 @@ def _ask_upstream(view: View, answer: Answer, edge: Upstream) -> None:
     snapshot, run = view.snapshot, answer.run
     upstream = snapshot.workers.get(edge.worker)
     if upstream is None:
-        answer.hold(UpstreamStale(upstream=edge.worker, why="is not stored or declared any more", since=run.due_at))
+        answer.hold(UpstreamStale(upstream=edge.worker, why="it is no longer registered", since=run.due_at))
         return
     record = snapshot.record(edge.worker)
     broken = _why_broken(snapshot, upstream)
@@ -96,13 +96,13 @@ def _ask_upstream(view: View, answer: Answer, edge: Upstream) -> None:
         return
     failed = broken
     if failed is None and record.latest is None:
-        answer.hold(UpstreamStale(upstream=edge.worker, why="has never run", since=run.due_at))
+        answer.hold(UpstreamStale(upstream=edge.worker, why="it has never run", since=run.due_at))
         return
     if failed is None and record.latest is not None and not record.latest.ok:
-        failed = f"its latest run {record.latest.run} did not succeed"
+        failed = f"its latest run #{record.latest.run} did not succeed"
     skipped = view.skipped.get(edge.worker)
     if failed is None and skipped is not None and _is_later(skipped, record):
-        failed = f"its latest run {skipped.id} is skipped"
+        failed = f"its latest run #{skipped.id} was skipped"
     if failed is not None:
         _judge_failure(answer, edge, failed, record)
         return
@@ -135,7 +135,7 @@ def _ask_freshness(view: View, answer: Answer, edge: Upstream, record: Record) -
     if edge.fresh:
         mine = view.snapshot.record(answer.run.worker).last_success_started_at
         if success is None or (mine is not None and success < mine):
-            why = "has not succeeded since the last successful start of this worker"
+            why = "it has not succeeded since this worker last started a run that succeeded"
             answer.hold(UpstreamStale(upstream=edge.worker, why=why, since=answer.run.due_at))
     if edge.max_age_s is None:
         return
@@ -150,14 +150,14 @@ def _ask_freshness(view: View, answer: Answer, edge: Upstream, record: Record) -
 def _why_broken(snapshot: Snapshot, upstream: WorkerState) -> str | None:
     """D6: disabled, or the breaker is not closed and no fallback covers for it (K3)."""
     if upstream.disabled is not None:
-        return f"is disabled by {upstream.disabled.by}"
+        return f"it is {upstream.disabled.how}"
     name = upstream.definition.breaker
     if name is None or upstream.definition.fallback:
         return None
     breaker = snapshot.breakers.get(name)
     if breaker is None or breaker.mode is BreakerMode.CLOSED:
         return None
-    return f"its breaker {name!r} is {breaker.mode.replace('_', '-')}"
+    return f"its breaker {name} is {breaker.mode.replace('_', '-')}"
 
 
 def owed_run(view: View, name: str, occurs_at: datetime, *, running_only: bool) -> Run | None:
@@ -175,7 +175,7 @@ def _words(run: Run, now: datetime) -> str:
     if run.status is Status.RUNNING:
         return "running"
     if run.attempt > 0 and run.due_at > now:
-        return f"in back-off after attempt {run.attempt}"
+        return f"waiting to retry after attempt {run.attempt}"
     return "pending" if run.due_at <= now else "pending, not yet due"
 
 

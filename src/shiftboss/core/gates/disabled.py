@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from shiftboss.core.gates.gate import Answer, Gate, View
 from shiftboss.core.hold import Ends, Hold, Scope, Thing
+from shiftboss.core.model import disabled_by
 
 
 class IsDisabled(Hold, frozen=True, tag="disabled"):
@@ -15,7 +16,7 @@ class IsDisabled(Hold, frozen=True, tag="disabled"):
     thing: ClassVar = Thing.PERSON
     ends: ClassVar = Ends.OTHERWISE
     about: ClassVar = "by"
-    until_says: ClassVar = "probed at"
+    until_says: ClassVar = "next test call"
     is_passed: ClassVar = True  # by a forced one
     forbids_skip: ClassVar = True
 
@@ -23,7 +24,7 @@ class IsDisabled(Hold, frozen=True, tag="disabled"):
     reason: str = ""
 
     def __str__(self) -> str:
-        return f"the worker is disabled by {self.by}: {self.reason}" if self.reason else f"disabled by {self.by}"
+        return f"{disabled_by(self.by)}: {self.reason}" if self.reason else disabled_by(self.by)
 
 
 def ask(view: View, answer: Answer) -> None:

@@ -20,7 +20,7 @@ class IsDraining(Hold, frozen=True, tag="draining"):
     node: str = ""
 
     def __str__(self) -> str:
-        return f"node {self.node} is shutting down and starts nothing new"
+        return f"node {self.node} is shutting down and starts no more runs"
 
 
 def ask(node: Node, answer: Answer) -> None:

@@ -15,12 +15,12 @@ class NotDue(Hold, frozen=True, tag="not_due"):
     thing: ClassVar = Thing.RUN
     ends: ClassVar = Ends.OTHERWISE
     forbids_skip: ClassVar = True
-    until_says: ClassVar = "at"
+    until_says: ClassVar = "due"
 
     attempt: int = 0
 
     def __str__(self) -> str:
-        return f"in back-off after attempt {self.attempt}" if self.attempt else "not due yet"
+        return f"waiting to retry after attempt {self.attempt}" if self.attempt else "not due yet"
 
     @property
     def is_planned(self) -> bool:

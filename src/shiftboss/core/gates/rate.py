@@ -11,6 +11,8 @@ from shiftboss.core.model import Record
 from shiftboss.core.policy import Rate
 from shiftboss.core.value import later, seconds_between
 
+UNITS = {1.0: "s", 60.0: "min", 3600.0: "h", 86400.0: "d"}
+
 
 class RateReached(Hold, frozen=True, tag="rate"):
     """`rate` is used up."""
@@ -19,12 +21,13 @@ class RateReached(Hold, frozen=True, tag="rate"):
     thing: ClassVar = Thing.RUN
     ends: ClassVar = Ends.SOON
     option: ClassVar = "rate"
+    until_says: ClassVar = "next start"
 
     count: int = 0
     per_s: float = 0.0
 
     def __str__(self) -> str:
-        return f"the rate of {self.count} starts in {self.per_s:g} s is used up"
+        return f"rate limit of {self.count}/{UNITS.get(self.per_s, f'{self.per_s:g} s')} reached"
 
 
 def ask(view: View, answer: Answer) -> None:

@@ -22,7 +22,7 @@ class IsReserved(Hold, frozen=True, tag="reserved"):
     run: int = 0
 
     def __str__(self) -> str:
-        return f"reserved for {self.worker} run {self.run}, which has waited too long"
+        return f"reserved for {self.worker} (run #{self.run}), which has waited longer than its patience"
 
 
 def ask(view: View, answer: Answer) -> None:

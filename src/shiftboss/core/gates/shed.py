@@ -24,7 +24,7 @@ class IsShed(Hold, frozen=True, tag="shed"):
     priority: Priority = Priority.LOW
 
     def __str__(self) -> str:
-        return f"node {self.node} holds back {self.priority.label} runs: {self.reason}"
+        return f"node {self.node} sheds load and starts no {self.priority.label} runs: {self.reason}"
 
 
 def ask(node: Node, answer: Answer) -> None:

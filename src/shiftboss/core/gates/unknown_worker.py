@@ -21,7 +21,7 @@ class NotHere(Hold, frozen=True, tag="unknown_worker"):
     node: str = ""
 
     def __str__(self) -> str:
-        return f"node {self.node} does not run it" if self.node else "no live node runs this worker"
+        return f"node {self.node} does not run this worker" if self.node else "no live node runs this worker"
 
 
 def ask(node: Node, answer: Answer) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from shiftboss.core.gates.gate import Answer, Gate, View
-from shiftboss.core.hold import Ends, Hold, Scope, Thing
+from shiftboss.core.hold import Ends, Hold, Scope, Thing, runs_in_words
 from shiftboss.core.model import Run
 
 
@@ -25,8 +25,8 @@ class NoPermit(Hold, frozen=True, tag="uses"):
     runs: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        shown = ", ".join(str(run) for run in self.runs[:5])
-        return f"resource {self.resource!r} has {self.free} free, {self.wanted} wanted (taken by run {shown})"
+        users = f", used by {runs_in_words(self.runs)}" if self.runs else ""
+        return f"resource {self.resource} has {self.free} free, {self.wanted} needed{users}"
 
 
 def ask(view: View, answer: Answer) -> None:

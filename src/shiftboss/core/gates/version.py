@@ -23,12 +23,8 @@ class OtherVersion(Hold, frozen=True, tag="version"):
     code_version: str = ""
 
     def __str__(self) -> str:
-        return f"node {self.node} {self.fact}"
-
-    @property
-    def fact(self) -> str:
-        code = f", of code {self.code_version}" if self.code_version else ""
-        return f"declares other parameters than the declaration that holds{code}"
+        code = f" (code {self.code_version})" if self.code_version else ""
+        return f"node {self.node}{code} registers this worker with other parameters"
 
 
 def ask(node: Node, answer: Answer) -> None:

@@ -27,6 +27,21 @@ from shiftboss.core.worker import OnFailure, Upstream
 
 RUNNING = Status.RUNNING
 
+EXAMPLES = [  # a hold; its scope, its subject, whether it ends by itself; its sentence
+    (UpstreamOwes(upstream="u", run=5, state="running"), ("component", "u", True), "waiting for u (run #5 is running)"),
+    (
+        UpstreamOwes(upstream="u", run=5, state="pending, not yet due", until=NOON),
+        ("component", "u", False),
+        "waiting for u (run #5 is pending, not yet due)",
+    ),
+    (
+        UpstreamFailed(upstream="u", why="it is disabled by ada"),
+        ("component", "u", False),
+        "waiting for u: it is disabled by ada",
+    ),
+    (UpstreamStale(upstream="u", why="it has never run"), ("component", "u", False), "waiting for u: it has never run"),
+]
+
 
 class TestDependsOn:
     """D2: no unfinished upstream run of the same or an earlier instant, and its latest one succeeded."""
@@ -43,7 +58,7 @@ class TestDependsOn:
         ("owed", "state"),
         [
             (a_run("a", due_at=at("12:05"), occurs_at=at("11:30")), "pending, not yet due"),
-            (a_run("a", due_at=at("12:05"), occurs_at=at("11:30"), attempt=2), "in back-off after attempt 2"),
+            (a_run("a", due_at=at("12:05"), occurs_at=at("11:30"), attempt=2), "waiting to retry after attempt 2"),
             (a_run("a", RUNNING, due_at=NOON, since=NOON), "running"),
         ],
     )
@@ -85,27 +100,30 @@ class TestDependsOn:
         """D5"""
         world = self.a_pair(a_run("b"), records={"a": a_record(ok=False, run=7, last_error_at=at("11:30"))})
 
-        why = "its latest run 7 did not succeed"
+        why = "its latest run #7 did not succeed"
         assert world.decide().holds == {1: (UpstreamFailed(upstream="a", run=7, why=why, since=NOON),)}
 
     def test_an_upstream_that_never_ran_holds_and_says_so(self):
         """D6"""
         world = self.a_pair(a_run("b"), records={})
 
-        assert world.decide().holds == {1: (UpstreamStale(upstream="a", why="has never run", since=NOON),)}
+        assert world.decide().holds == {1: (UpstreamStale(upstream="a", why="it has never run", since=NOON),)}
 
     def test_a_forgotten_upstream_holds_and_says_so(self):
         """D6"""
         world = a_snapshot(a_run("b"), workers=[a_worker("b", depends_on=["gone"])])
 
-        assert [str(hold) for hold in world.decide().holds[1]] == ["gone: is not stored or declared any more"]
+        assert [str(hold) for hold in world.decide().holds[1]] == ["waiting for gone: it is no longer registered"]
 
     def test_every_upstream_has_its_own_hold(self):
         """A3"""
         workers = [a_worker("a"), a_worker("c"), a_worker("b", depends_on=["a", "c"])]
         world = a_snapshot(a_run("b"), a_run("a", RUNNING), workers=workers)
 
-        assert [str(hold) for hold in world.decide().holds[1]] == ["a: run 2 is running", "c: has never run"]
+        assert [str(hold) for hold in world.decide().holds[1]] == [
+            "waiting for a (run #2 is running)",
+            "waiting for c: it has never run",
+        ]
 
 
 class TestCadences:
@@ -145,7 +163,7 @@ class TestFreshness:
         assert starts(self.a_world(edge, occurs_at=at("10:59")).decide()) == [1]
         assert starts(self.a_world(edge, occurs_at=at("11:00")).decide()) == [1]
         (hold,) = self.a_world(edge, occurs_at=at("11:01")).decide().holds[1]
-        assert hold.why == "has not succeeded since the last successful start of this worker"
+        assert hold.why == "it has not succeeded since this worker last started a run that succeeded"
 
     def test_the_first_run_takes_any_success(self):
         workers = [a_worker("a"), a_worker("b", depends_on=[Upstream("a", fresh=True)])]
@@ -157,7 +175,7 @@ class TestFreshness:
         assert starts(self.a_world(Upstream("a", max_age_s=3600.0)).decide(NOON)) == [1]
 
         (hold,) = self.a_world(Upstream("a", max_age_s=3600.0)).decide(after(1)).holds[1]
-        assert str(hold) == "a: its last success is older than 3600 s"
+        assert str(hold) == "waiting for a: its last success is older than 3600 s"
 
 
 class TestOnFailure:
@@ -210,7 +228,7 @@ class TestOnFailure:
         held.lane("a").put(a_run("a", id=9, due_at=at("11:00")))
         degraded = self.a_world(OnFailure.RUN, a_run("b"), **disabled)
 
-        assert [str(hold) for hold in held.decide().holds[1]] == ["a: is disabled by ada"]
+        assert [str(hold) for hold in held.decide().holds[1]] == ["waiting for a: it is disabled by ada"]
         assert [grant.degraded for grant in degraded.decide().grants] == [True]
 
     def test_the_running_attempt_of_a_disabled_upstream_is_waited_for(self):
@@ -219,7 +237,7 @@ class TestOnFailure:
         world.running = {9: a_run("a", RUNNING, id=9)}
         world.running_by = {"a": dict(world.running)}
 
-        assert [str(hold) for hold in world.decide().holds[1]] == ["a: run 9 is running"]
+        assert [str(hold) for hold in world.decide().holds[1]] == ["waiting for a (run #9 is running)"]
 
     @pytest.mark.parametrize("mode", [BreakerMode.OPEN, BreakerMode.HALF_OPEN])
     def test_an_upstream_whose_breaker_is_not_closed_is_judged_at_once(self, mode):
@@ -229,7 +247,7 @@ class TestOnFailure:
 
         (hold,) = world.decide().holds[1]
 
-        assert hold.why == f"its breaker 'mailer' is {mode.replace('_', '-')}"
+        assert hold.why == f"its breaker mailer is {mode.replace('_', '-')}"
 
     def test_a_fallback_of_the_upstream_holds_no_dependent(self):
         """K3"""
