@@ -254,6 +254,12 @@ def test_every_step_of_the_page_is_read():
     assert len(STEPS) > 10
 
 
+def test_every_step_says_what_happens_if_the_process_dies_there():
+    parts = re.split(r"^### ", TEXT, flags=re.MULTILINE)[1:]
+
+    assert [part.partition(".")[0] for part in parts if "\n- **If the process dies " not in part] == []
+
+
 def test_every_file_and_function_that_the_page_names_exists():
     files = re.findall(r"[`\n ]([\w./]+\.py)\b", TEXT)
     named = [line for step in STEPS for line in step.lines]
