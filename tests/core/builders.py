@@ -54,6 +54,7 @@ FAILED = Failed(BOOM)
 FATAL = Failed(BOOM, fatal=True)
 TIMED_OUT = TimedOut(Error(type="TimeoutError"))
 OK = Succeeded()
+MAX_ROUNDS = 1000  # of starts in one instant: more is a loop without end
 
 
 def at(text: str) -> datetime:
@@ -192,7 +193,7 @@ class World(Snapshot):
     def start(self, now: datetime = NOON, *, node: str = "n1") -> list[int]:
         """Start what may start, until nothing more does; the ids in order."""
         started: list[int] = []
-        while True:
+        for _ in range(MAX_ROUNDS):
             decision = self.decide(now, node=node)
             for run in decision.skips:
                 self.does(skip_for_dependency, now, run=run)
@@ -201,6 +202,7 @@ class World(Snapshot):
             started += [run.id for run in runs if run is not None]
             if not decision.skips and not decision.grants:
                 return started
+        raise AssertionError(f"after {MAX_ROUNDS} rounds more may start still: {started[:10]}, …")
 
     def why(self, run: Run, now: datetime = NOON) -> Explanation:
         return explain(self, now, run=run, live=frozenset(self.nodes))

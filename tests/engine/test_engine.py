@@ -285,6 +285,22 @@ def test_bodies_go_on_while_the_lease_is_trusted_and_are_told_when_it_is_not(one
     assert one.hand.told == [(run_id, StopReason.LEASE)]
 
 
+def test_bodies_are_told_while_the_engine_itself_hangs_in_a_call_of_the_store(one):
+    """C3: before others may begin their runs; nobody turns the engine meanwhile."""
+    run_id = one.running()
+    watch = one.engine._lease_watch
+
+    def wait(seconds: float) -> bool:
+        one.clock.advance(seconds)
+        return bool(one.hand.told)
+
+    watch._wait = wait
+    watch.run()
+
+    assert one.hand.told == [(run_id, StopReason.LEASE)]
+    assert one.clock.elapsed_s() == 30.0, "27 s of trust, 2 s for the engine to look first, and the wait that followed"
+
+
 def test_a_mistake_of_ours_is_said_and_the_turn_is_tried_again(one, monkeypatch, caplog):
     """H5: no silent death."""
     turn = one.engine._cycle.turn

@@ -23,8 +23,11 @@ def one(clock) -> ByHand:
 
 def end(node: ByHand):
     """Turn until it is over; the report."""
+    turns = 0
     while not node.engine._is_over():
         node.step(after_s=0.25)
+        turns += 1
+        assert turns < 200, "it does not end"
     node.engine._leave()
     return node.engine._report
 
@@ -282,6 +285,10 @@ def test_from_its_start_to_its_end_in_one_go(clock):
     assert one.engine.over.result(timeout=0).exit_code == 0
     assert (one.row, one.store.asked) == (None, ["engine of one ended"])
     assert one.engine._announced is Phase.DRAIN
+    assert one.engine._lease_watch._thread.ident is not None, "somebody watched the lease meanwhile (C3)"
+    assert one.engine._freezes._thread.ident is not None
+    assert not one.engine._lease_watch._thread.is_alive()
+    assert not one.engine._freezes._thread.is_alive()
     with pytest.raises(NotStarted):
         one.trigger()
     with pytest.raises(NotStarted):
