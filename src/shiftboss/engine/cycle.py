@@ -116,7 +116,7 @@ class Cycle:
     def turn(
         self, mutations: Sequence[Mutation] = (), *, processes: Processes | None = None, whole: bool = False
     ) -> Turn:
-        """Apply *mutations*, rescue (when *processes* are given: those of other nodes), start what may start.
+        """Apply *mutations* and claim what may start; with *processes*, those of other nodes, rescue runs as well.
 
         With *whole* no mutation is missed.  Raises what the store raises; then nothing has happened, and the snapshot
         cache is read anew next time.
@@ -242,6 +242,7 @@ class Cycle:
         runs: int = 0,
         whole: bool = False,
     ) -> Turn:
+        """A turn in one transaction.  Where there are partitions it may find that it needs them all; then once more."""
         turn = Turn()
         self.snapshot.dirty.update(self.agenda.due(self.clock.now()))
         wanted = None if whole or arrivals or processes is not None else self._wanted(mutations)
@@ -314,6 +315,7 @@ class Cycle:
     def _apply(
         self, mutations: Sequence[Mutation], now: datetime, ids: Iterator[int], writer: Writer, turn: Turn
     ) -> None:
+        """Call the rule of each mutation; its answer is kept until the commit."""
         snapshot = self.snapshot
         for mutation in mutations:
             try:
@@ -465,7 +467,7 @@ class Cycle:
         return self.node if stored is not None and stored.unreadable is not None else stored
 
     def _decide(self, now: datetime, lanes: Collection[str]) -> Decision | None:
-        """None when this node may start nothing now, whatever is due."""
+        """Which due runs of *lanes* start here; None when this node may start nothing now, whatever is due."""
         node = self._me()
         if node is None or not lanes or node.mode is not NodeMode.RUNNING or not self.may_start():
             return None
@@ -483,6 +485,7 @@ class Cycle:
     def _claim(
         self, decision: Decision | None, now: datetime, ids: Iterator[int], writer: Writer, tx: Transaction
     ) -> list[Launchable]:
+        """Make the granted runs `running` in the name of this node; those that start, with their payloads if known."""
         started: list[Launchable] = []
         if decision is None or self.node is None:
             return started

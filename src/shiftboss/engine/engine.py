@@ -488,7 +488,7 @@ class Engine:
         return [mutation for mutation in mutations if not mutation.adds_work]
 
     def _take(self, turn: Turn, mutations: Sequence[Mutation]) -> None:
-        """Tell what a committed turn brought about, those first who must end, and start what it claimed."""
+        """Act on a committed turn: answer, stop what has lost its claim, start what was claimed, publish the events."""
         deliver(turn.replies)
         reports = [mutation.report for mutation in mutations if mutation.report is not None]
         if reports:
@@ -504,7 +504,7 @@ class Engine:
         self._publish(turn)
 
     def _start(self, turn: Turn) -> None:
-        """What this turn has claimed, and what was held back (B7)."""
+        """Start what this turn has claimed, and what was held back (B7); or hand it back unentered (C3, G1)."""
         running, snapshot = self._running, self._cycle.snapshot
         stops = self._shutdown.requests > 0
         if self._lease.is_trusted and not stops:
@@ -526,6 +526,7 @@ class Engine:
             meter.store_error(error)
 
     def _publish(self, turn: Turn) -> None:
+        """Hand the events of a commit to the log and to the subscribers."""
         for error in turn.put_off:
             self._count_error(error)
         raised = self._running.take_raised()

@@ -28,7 +28,7 @@ class Inbox:
         self._closed = False
 
     def put(self, mutation: Mutation) -> None:
-        """Raises NotStarted once closed."""
+        """From any thread; wakes the engine.  Raises NotStarted once closed."""
         self._mutations.append(mutation)
         if self._closed:
             self._withdraw(mutation)

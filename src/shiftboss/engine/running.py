@@ -108,7 +108,7 @@ class RunningAttempts:
     # ── starting ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def start(self, snapshot: Snapshot, starts: Iterable[Launchable]) -> None:
-        """Hand the claimed runs to their executors, one hop for each; or hold them back: `release` starts those."""
+        """Hand the claimed runs to their executors, in one call for each; or hold them back: `release` starts those."""
         by_kind: dict[str, list[Launch]] = {}
         for start in self._newest(starts):
             run = start.run
@@ -244,7 +244,7 @@ class RunningAttempts:
             self._report(*key, Interrupted(reason=reason, began=False), 0.0)
 
     def acknowledge(self, reports: Iterable[Report]) -> list[Report]:
-        """Reports that were applied end their attempts; those that did."""
+        """Forget the attempts of *reports*, which were applied; the reports that ended an attempt of this node."""
         acknowledged = []
         for report in reports:
             key = (report.run, report.fence)
@@ -325,6 +325,7 @@ class RunningAttempts:
             self._entries.note(run_id, fence)
 
     def _report(self, run_id: int, fence: int, outcome: Outcome, duration_s: float) -> None:
+        """An attempt has ended: its secrets are masked, its span ends, its report goes into the inbox."""
         launch = self._of(run_id, fence)
         said = outcome
         outcome = redacted(launch, outcome)

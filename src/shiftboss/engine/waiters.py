@@ -33,7 +33,7 @@ class Waiters:
         self._waiting.setdefault(run_id, []).append(answer)
 
     def ended(self, events: Iterable[Event], session: Session, *, claims_read: bool) -> list[Reply]:
-        """Answers for those whose run has ended; everybody is looked up when others may have ended runs."""
+        """Answers for those whose run has ended; with *claims_read* others may have ended any, so all are looked up."""
         if not self._waiting:
             return []
         ids: Collection[int] = self._waiting.keys()

@@ -44,6 +44,7 @@ class Writer:
         self.events += change.events
 
     def flush(self) -> None:
+        """Write what was taken since the last flush."""
         if not self._pile.is_empty:
             self._tx.write(self._pile.change(), new=self._fresh)
             self.has_written = True

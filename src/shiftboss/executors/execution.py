@@ -70,6 +70,7 @@ class Execution:
         return self.began_s >= 0
 
     def begin(self, now_s: float) -> None:
+        """Its body is about to be entered: noted for whoever may rescue the run (C8), and its timeout begins."""
         self.began_s = now_s
         self.launch.entered()
         if self.launch.timeout_s is not None:

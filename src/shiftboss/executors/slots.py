@@ -48,6 +48,7 @@ class SlotExecutor:
     # ── called by the engine's thread ────────────────────────────────────────────────────────────────────────────
 
     def start(self, launches: Iterable[Launch]) -> None:
+        """Take *launches* in; each begins when a slot is free.  Returns at once."""
         started = [Execution(launch, Context(launch, self._clock, self._announcement)) for launch in launches]
         refused: list[Execution] = []
         outcome: Outcome = Interrupted(reason=CLOSED, began=False)

@@ -97,6 +97,7 @@ class ThreadExecutor(SlotExecutor):
             return None
 
     def _run(self, attempt: Execution) -> None:
+        """Call the body and report how it ended."""
         current.set(attempt.context)
         try:
             value = attempt.call()

@@ -126,7 +126,7 @@ class LivePoller:
         self._looked_s = self._clock.monotonic_s()
 
     def _look(self, views: Views) -> None:
-        """The status first: what is committed after it is seen by `has_changed`, and told next time."""
+        """Read what is new and tell it.  The status first: what is committed after that is told next time."""
         now = views.status()
         told = list(self._new_events(views))
         before, self._status = self._status, now
