@@ -87,6 +87,52 @@ def test_every_module_on_the_list_is_imported():
     assert used == MAY_BE_IMPORTED_BY_CORE
 
 
+# ── what is private ──────────────────────────────────────────────────────────────────────────────────────────────
+
+NOT_OURS = {  # of Python and its libraries, where there is no public way
+    *("_exit", "_getframe", "_current_frames", "_args_from_interpreter_flags", "_log_destroy_pending", "_value_"),
+    *("_replace", "_asdict", "_fields", "_make"),  # of named tuples, and public
+}
+
+
+def reached_into(source: str) -> set[str]:
+    """Private members that a file uses and has none of that name itself: those of another module's object."""
+    tree = ast.parse(source)
+    members = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    own = {
+        *(node.attr for node in members if isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")),
+        *(node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)),
+        *(node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)),
+        *(node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)),
+    }
+    return {
+        ast.unparse(node)
+        for node in members
+        if re.match(r"_(?!_)", node.attr) and node.attr not in own and node.attr not in NOT_OURS
+    }
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("boss._engine.stop()", {"boss._engine"}),
+        ("class A:\n def f(self):\n  self._boss._close()", {"self._boss._close"}),
+        ("class A:\n def f(self, other):\n  return self._x < other._x", set()),
+        ("filter._replace(limit=1)", set()),
+        ("boss.__class__", set()),
+    ],
+)
+def test_a_private_member_of_another_module_is_found(source, found):
+    assert reached_into(source) == found
+
+
+def test_no_module_uses_what_is_private_to_another():
+    files = sorted(PACKAGE.rglob("*.py"))
+    found = {str(file.relative_to(PACKAGE)): reached for file in files if (reached := reached_into(file.read_text()))}
+
+    assert found == {}
+
+
 # ── the map ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -22,6 +22,7 @@ import msgspec
 import shiftboss
 from shiftboss import errors
 from shiftboss.app import handle, sync, views
+from shiftboss.app.methods import Method
 from shiftboss.core import explain, health, model, policy
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -245,7 +246,8 @@ def public_members(kind: type) -> Iterator[tuple[str, Any]]:
     names: dict[str, Any] = {}
     for each in kind.__mro__:  # its own first
         if each.__module__.startswith("shiftboss"):
-            names |= {name: member for name, member in vars(each).items() if name[0] != "_" and name not in names}
+            own = {name: member for name, member in vars(each).items() if name[0] != "_" and name not in names}
+            names |= {name: getattr(kind, name) if isinstance(each, Method) else each for name, each in own.items()}
     hidden = FOR_US.get(kind.__name__, frozenset()) | INHERITED | {name for name, *_ in fields_of(kind)}
     for name, member in names.items():
         is_method = inspect.isfunction(member) or isinstance(member, property | classmethod | staticmethod)
@@ -254,9 +256,11 @@ def public_members(kind: type) -> Iterator[tuple[str, Any]]:
 
 
 FOR_US: Mapping[str, frozenset[str]] = {  # public by their names, for other layers
-    "Context": frozenset({"flush", "keep_line", "tell_to_end"}),
+    "Context": frozenset({"flush", "keep_line", "stops_within", "tell_to_end"}),
     "Breaker": frozenset({"policy"}),
+    "Orchestrator": frozenset({"opened"}),
     "Run": frozenset({"held_by"}),
+    "SyncFace": frozenset({"opened"}),
     "Priority": frozenset(),
     "ShutdownReport": frozenset({"worded"}),
 }

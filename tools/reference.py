@@ -328,7 +328,7 @@ def unwritten() -> Iterator[str]:
 
 def said_by_bodies() -> list[str]:
     """What a body may use of its context."""
-    for_executors = {"flush", "keep_line", "tell_to_end"}
+    for_executors = {"flush", "keep_line", "stops_within", "tell_to_end"}
     return [name for name in dir(Context) if name[0] != "_" and name not in for_executors]
 
 

@@ -264,7 +264,7 @@ class Context:
         )
         self._launch.signal("log", line)
 
-    def _stops_within(self, seconds: float) -> bool:
+    def stops_within(self, seconds: float) -> bool:
         """Whether the node stops, or begins to within that."""
         return self.stopping or self._announcement.comes_within(seconds)
 

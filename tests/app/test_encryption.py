@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from shiftboss.app.store_migration import move
 
 from postgres_server import Cluster, Place
 from shiftboss import (
@@ -28,7 +29,7 @@ from shiftboss import (
     WrongResult,
     command,
 )
-from shiftboss.app.store_migration import move
+from shiftboss.app import triggering
 from shiftboss.codec import AesGcmCodec, new_key
 from shiftboss.core.holds import IsEncoded
 from shiftboss.core.opaque import OpaqueBytes
@@ -163,7 +164,7 @@ async def test_everything_reads_as_without_a_codec(at: Somewhere):
         result = await handle.result(timeout=WAIT_S)
         info = await handle.info()
         lines = await boss.lines(handle.id)
-        events = boss._read(lambda views: views.events(after=0, limit=100))
+        events = boss.opened().read(lambda views: views.events(after=0, limit=100))
 
     assert failed.error is not None
     assert failed.error.message == f"error {CANARY}"
@@ -547,7 +548,7 @@ async def test_a_trigger_within_a_transaction_is_encoded_before_it_leaves(place:
 
     boss = declared(place.url, AesGcmCodec({"k2": NEW, "k1": OLD}))
     async with boss:
-        run = await boss._promised(promised.promise, timeout_s=WAIT_S)  # type: ignore[attr-defined]
+        run = await triggering.promised(boss, promised.promise, timeout_s=WAIT_S)
         done = await boss.wait_for(run.id, timeout=WAIT_S)
 
     assert (done.status, done.encoded_by) == (Status.SUCCEEDED, "k2")

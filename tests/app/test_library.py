@@ -439,7 +439,7 @@ async def test_a_fork_after_the_start_is_refused_in_the_child(tmp_path):
         child = os.fork()
         if child == 0:
             try:
-                boss._require()
+                boss.opened()
                 os.write(writer, b"went on")
             except Forked as error:
                 os.write(writer, str(error).encode())

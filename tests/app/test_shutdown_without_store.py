@@ -149,7 +149,7 @@ async def test_it_ends_in_time_when_it_was_waiting_for_the_store_already(silent:
     await bodies.start()
     await asyncio.to_thread(silent.fall_silent)
     waiting = asyncio.create_task(bodies.boss.trigger("obeys"))
-    while not bodies.boss._engine.contact._turn_began_s:
+    while not bodies.boss.opened().engine.contact._turn_began_s:
         await asyncio.sleep(0)
     try:
         _, took_s = await stopped(bodies.boss)
@@ -183,13 +183,13 @@ async def test_a_stuck_body_is_counted_as_stuck_and_nothing_else(tmp_path: Path,
     events = []
     bodies.boss.on_events(events.extend)
     await bodies.start("ignores", "obeys")
-    engine = bodies.boss._engine
+    engine = bodies.boss.opened().engine
     engine.stop(owns_process=True)
     report = await asyncio.to_thread(engine.over.result)
     async with Orchestrator(url).client() as outside:
         runs = await outside.runs()
     bodies.release.set()
-    await asyncio.to_thread(bodies.boss._close)
+    await asyncio.to_thread(bodies.boss.current.close)
 
     assert (report.stuck, report.handed_back, report.interrupted, report.waiting) == (1, True, 1, 2)
     assert [run.status for run in runs] == [Status.PENDING] * 2

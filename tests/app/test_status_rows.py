@@ -76,7 +76,7 @@ async def test_warm_and_cold_views_say_the_same_after_everything_that_changes_a_
         start_long,
         lambda: boss.enable("expected"),
         end_long,
-        lambda: boss.drain(boss._parts.node.id),
+        lambda: boss.drain(boss.opened().parts.node.id),
         lambda: boss.trigger("long"),  # is due, and held
     ]
     async with boss:

@@ -218,8 +218,8 @@ async def test_writes_that_fail_are_trouble_until_one_goes_through(tmp_path: Pat
         failing_disk.fails = "log"
         await until(lambda: boss.trouble is not None)
         trouble, why = boss.trouble, await boss.why("tick")
-        errors = boss._engine.contact.age_s
-        await until(lambda: boss._engine.contact.age_s > errors + 0.5)  # several turns have failed meanwhile
+        errors = boss.opened().engine.contact.age_s
+        await until(lambda: boss.opened().engine.contact.age_s > errors + 0.5)  # several turns have failed meanwhile
         said_meanwhile = [each.message for each in caplog.records if "again;" in each.message]
         failing_disk.fails = ""
         await until(lambda: boss.trouble is None)

@@ -20,7 +20,7 @@ class Outage:
     def __init__(self, boss: Orchestrator, monkeypatch: pytest.MonkeyPatch) -> None:
         self.on = False
         self.refused = 0
-        session = boss._engine._session
+        session = boss.opened().engine._session
         begin, read = session.begin, session.read
 
         def broken(real):
@@ -61,7 +61,7 @@ async def test_triggers_are_refused_and_reports_wait_until_the_store_is_back(tmp
         refused = outage.refused
         while outage.refused < refused + 2:
             await asyncio.sleep(0.01)
-        trouble = boss._engine.trouble
+        trouble = boss.opened().engine.trouble
         outage.on = False
 
         assert trouble == "the disk is away"

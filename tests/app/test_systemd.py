@@ -110,13 +110,13 @@ def test_the_watchdog_is_fed_only_while_the_engine_turns(tmp_path):
     try:
         with Systemd(str(tmp_path / "notify")) as systemd, a_unit(systemd) as to:
             unit = Unit(to, watchdog_s=30.0, clock=SystemClock())
-            unit.ready(boss._engine)
+            unit.ready(boss.opened().engine)
             systemd.until("READY=1")
             boss.sync.trigger("job")
             assert entered.wait(PATIENCE_S)
             while systemd.has_something():
                 systemd.until("")
-            boss._engine._ring()  # something to do, which it cannot
+            boss.opened().engine._ring()  # something to do, which it cannot
 
             assert not systemd.has_something()
 
@@ -141,15 +141,15 @@ def test_a_store_that_is_away_is_no_reason_to_be_killed(tmp_path, monkeypatch):
     boss.sync.start()
     try:
         with Systemd(str(tmp_path / "notify")) as systemd, a_unit(systemd) as to:
-            Unit(to, watchdog_s=30.0, clock=SystemClock()).ready(boss._engine)
+            Unit(to, watchdog_s=30.0, clock=SystemClock()).ready(boss.opened().engine)
 
             def away(*arguments: object) -> None:
                 raise StoreUnavailable("the disk\nis away")
 
             with monkeypatch.context() as patch:
                 for face in ("begin", "read", "changed_elsewhere"):
-                    patch.setattr(boss._engine._session, face, away)
-                boss._engine._ring()
+                    patch.setattr(boss.opened().engine._session, face, away)
+                boss.opened().engine._ring()
                 message = systemd.until("STATUS=the store does not answer: the disk is away")[-1]
     finally:
         boss.sync.stop()

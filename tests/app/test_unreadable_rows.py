@@ -266,7 +266,7 @@ async def test_a_nodes_own_row_is_written_anew_with_its_next_renewal(store: tupl
         assert await (await app.mail.trigger(1)).result(timeout=20) == 1
         assert await (await neighbour.mail.trigger(2)).result(timeout=20) == 2
         for each in (app, neighbour):
-            engine = each.boss._engine
+            engine = each.boss.opened().engine
             engine._lease.renewed(engine._clock.elapsed_s() - 11)  # the 10 s between two renewals are over
             await (await each.mail.trigger(3)).result(timeout=20)
         async with asyncio.timeout(30):
@@ -284,7 +284,7 @@ async def test_a_waiting_run_that_gives_up_and_cannot_be_read_keeps_nobody_busy(
         bad = await app.mail.options(delay="1h").trigger(1)
     sql((f"UPDATE run SET data = '{{}}', give_up_at = 5, due_at = 5 WHERE id = {bad.id}", ()))
     async with running(url) as app:
-        cycle = app.boss._engine._cycle
+        cycle = app.boss.opened().engine._cycle
         for n in range(5):
             await (await app.other.trigger(n)).result(timeout=20)
         assert cycle.cache.next_give_up_at is None

@@ -31,6 +31,7 @@ from shiftboss import (
     WrongPayload,
 )
 from shiftboss.app.handle import PromisedRun
+from shiftboss.app.triggering import request_of
 from shiftboss.app.within import insert
 from shiftboss.core.events import ArrivalRefused, Event, RunEnded
 from shiftboss.core.model import Run
@@ -513,7 +514,7 @@ async def test_what_arrives_while_no_node_lives_waits_and_keeps_its_order(place,
 
 def ten_thousand(boss: Orchestrator, place: Place) -> None:
     """What 10,000 calls insert, in one transaction."""
-    request = boss._asked("mail", ENCODED, {})
+    request = request_of(boss.opened(), "mail", ENCODED, {})
     with psycopg.connect(place.cluster.url) as connection:
         insert(connection, boss.store.arrival(request))
     place.execute("INSERT INTO arrival (data, payload) SELECT data, payload FROM arrival, generate_series(1, 9999)")

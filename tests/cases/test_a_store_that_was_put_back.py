@@ -131,7 +131,7 @@ async def test_a_data_directory_that_was_put_back_with_all_nodes_down_gives_noth
                 if stage == "before the backup":
                     await asyncio.to_thread(server.shut_down)
                     await asyncio.to_thread(server.start)
-                    await until(lambda engine=boss._engine: engine.trouble is None, "it answers again")
+                    await until(lambda boss=boss: boss.opened().engine.trouble is None, "it answers again")
                     ids += [(await (await job.trigger()).wait(timeout=60)).id for _ in range(20)]
             given.append((fences, ids))
             if stage == "before the backup":

@@ -148,7 +148,7 @@ def test_a_node_whose_loop_is_gone_claims_nothing_more(tmp_path: Path):
         "boss.register('tick', aio.fn, every='100ms')\n"
         "async def forgets(): await boss.start()\n"
         "asyncio.run(forgets())\n"
-        "engine = boss._engine; engine.over.result(10)\n"
+        "engine = boss.opened().engine; engine.over.result(10)\n"
         "async def again():\n"
         "    async with boss:\n"
         "        print('AGAIN', await (await aio.trigger()).result(timeout=10))\n"

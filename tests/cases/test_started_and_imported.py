@@ -34,7 +34,7 @@ if __name__ == "__main__":
     import app
 
     boss.sync.start()
-    print(app.boss is boss, len(boss._subscribers), boss.sync.result(boss.sync.trigger("outer").id, timeout=20))
+    print(app.boss is boss, len(boss.subscribers), boss.sync.result(boss.sync.trigger("outer").id, timeout=20))
 """
 TASKS = """
 import app

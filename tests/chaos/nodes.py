@@ -189,7 +189,7 @@ def events(boss: Orchestrator) -> list[Event]:
     found: list[Event] = []
     after = 0
     while True:
-        page = boss._read(lambda views, after=after: views.events(after=after, limit=1000))  # type: ignore[misc]
+        page = boss.opened().read(lambda views, after=after: views.events(after=after, limit=1000))  # type: ignore[misc]
         if not page:
             return found
         found += [event for _, event in page]

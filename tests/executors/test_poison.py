@@ -410,8 +410,8 @@ def test_a_stuck_child_of_a_pool_ends_with_its_orchestrator(scene, ours, tmp_pat
     until((tmp_path / "up").exists, "its begin")
     until(lambda: stage.is_zombie(stuck), "the word that it is a zombie")
 
-    stage.boss._require().stop()
-    stage.boss._require().stop()
+    stage.boss.opened().engine.stop()
+    stage.boss.opened().engine.stop()
     report = stage.boss.sync.stop()  # the third time: what is left is killed
     until(lambda: not ours.processes(), "the end of its child")
     stage.boss.sync.start()

@@ -134,7 +134,7 @@ async def test_what_the_store_does_not_take_is_counted(monkeypatch):
     app = Application(boss, open_authenticator())
     async with boss, httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE) as http:
         with monkeypatch.context() as patch:
-            patch.setattr(boss._engine._session, "begin", away)
+            patch.setattr(boss.opened().engine._session, "begin", away)
             with pytest.raises(StoreUnavailable):
                 await boss.trigger("send", {"to": "ada"})
         found = values((await http.get("/metrics")).text)

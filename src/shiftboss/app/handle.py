@@ -8,6 +8,7 @@ Rules of this file
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from functools import update_wrapper
@@ -16,7 +17,6 @@ from typing import (
     Any,
     Concatenate,
     Generic,
-    NamedTuple,
     ParamSpec,
     Protocol,
     TypedDict,
@@ -28,19 +28,20 @@ from typing import (
 
 import msgspec
 
-from shiftboss.app.options import CALL, TRIGGER
-from shiftboss.app.within import Within
+from shiftboss.app import call
+from shiftboss.app.options import CALL
+from shiftboss.app.triggering import Promise, arriving, promised, read_options, request_of
+from shiftboss.app.within import Within, insert
 from shiftboss.context import Context
-from shiftboss.core.control import Request
 from shiftboss.core.kinds import Duration
 from shiftboss.core.model import Run, Status
 from shiftboss.core.opaque import OpaqueBytes
 from shiftboss.core.policy import Priority
 from shiftboss.core.redact import MASK
-from shiftboss.core.value import replace
-from shiftboss.errors import ConfigurationError, RunFailed, WrongResult
+from shiftboss.engine import mutation
+from shiftboss.errors import RunFailed, WrongResult
 from shiftboss.executors.body import FunctionBody
-from shiftboss.executors.command import Command
+from shiftboss.executors.command import Command, CommandBody
 from shiftboss.ports.executor import Body
 
 if TYPE_CHECKING:
@@ -68,26 +69,18 @@ class TriggerOptions(TypedDict, total=False):
     within: Within | None
 
 
-def with_options(request: Request, options: Mapping[str, Any]) -> Request:
-    """The request as `options(…)` wants it.  Raises ConfigurationError."""
-    given = read_options(request.worker, options)
-    return replace(
-        request,
-        key=given.get("key"),
-        delay_s=given.get("delay") or 0.0,
-        at=given.get("at"),
-        priority=given.get("priority"),
-        force=given.get("force", False),
-    )
-
-
-def read_options(worker: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a trigger of *worker*, each in its type.  Raises ConfigurationError."""
-    of = f"trigger of worker {worker!r}"
-    given = TRIGGER.read(options, of=of)
-    if given.get("at") is not None and given.get("delay") is not None:
-        raise ConfigurationError(f"{of}: at= and delay= exclude each other; drop one of them")
-    return given
+async def triggered(boss: Operations, name: str, payload: bytes | None, options: Mapping[str, Any]) -> RunHandle[Any]:
+    """Store a run, or insert its row `within` a transaction.  Raises what `Orchestrator.trigger` raises."""
+    node = boss.opened()
+    within = options.get("within")
+    if within is None:
+        request = request_of(node, name, payload, options)
+        return RunHandle(boss, await call.on_loop(lambda answer: node.engine.put(mutation.trigger(request, answer))))
+    promise, arrival = await asyncio.to_thread(arriving, node, name, payload, options)
+    inserting = insert(within, arrival)
+    if inserting is not None:
+        await inserting
+    return PromisedRun(boss, promise)
 
 
 class Worker(Generic[P, R]):
@@ -116,7 +109,15 @@ class Worker(Generic[P, R]):
 
         Raises WrongPayload, WorkerDisabled, NotStarted, StoreUnavailable.
         """
-        return await self._boss._trigger_call(self.definition.name, args, kwargs, NO_OPTIONS)
+        return await self._trigger_with(NO_OPTIONS, args, kwargs)
+
+    async def _trigger_with(
+        self, options: Mapping[str, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> RunHandle[R]:
+        """With *options* that were read already, and the arguments of its function."""
+        body = self._boss.bodies[self.name]
+        payload = body.encode_payload(args, kwargs) if isinstance(body, FunctionBody | CommandBody) else None
+        return await triggered(self._boss, self.name, payload, options)
 
     def options(self, **options: Unpack[TriggerOptions]) -> Trigger[P, R]:
         """A trigger with options: key, delay, at, priority, force, within.  Raises ConfigurationError."""
@@ -135,7 +136,7 @@ class Trigger(Generic[P, R]):
 
     async def trigger(self, *args: P.args, **kwargs: P.kwargs) -> RunHandle[R]:
         """Like `Worker.trigger`.  Raises DuplicateKey as well."""
-        return await self._worker._boss._trigger_call(self._worker.name, args, kwargs, self._options)
+        return await self._worker._trigger_with(self._options, args, kwargs)
 
 
 class RunHandle(Generic[R]):
@@ -180,16 +181,6 @@ class RunHandle(Generic[R]):
         return f"<Run {self.id} of {self.worker!r}>"
 
 
-class Promise(NamedTuple):
-    """What is known of a run that is triggered within a transaction of the caller."""
-
-    worker: str
-    key: str
-    digests: tuple[str, ...]  # that its payload may be stored with; none without a payload
-    after_run: int  # the newest of the store before the trigger
-    after_event: int
-
-
 class PromisedRun(RunHandle[R]):
     """A run that will be there once the transaction it was triggered within is committed and a node has picked it up.
 
@@ -211,7 +202,7 @@ class PromisedRun(RunHandle[R]):
         Raises WaitTimeout, and NotAllowed when it was refused at its pick-up.
         """
         timeout_s: float | None = CALL.read_one("timeout", timeout)
-        run = await self._boss._promised(self.promise, timeout_s=timeout_s)
+        run = await promised(self._boss, self.promise, timeout_s=timeout_s)
         self.id = run.id
         return run
 

@@ -85,6 +85,11 @@ def name_of(value: Named) -> str:
     return named(value, name="worker")
 
 
+def known_run(value: Any) -> int:
+    """The id of a run that a call is about.  Raises ConfigurationError, UnknownRun."""
+    return run_id(value, name="run_id")
+
+
 MAX_NAME_CHARS = 128
 
 

@@ -13,15 +13,14 @@ import contextlib
 import importlib
 import os
 import re
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import TimeoutError as FutureTimeout
 from math import inf
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, Unpack, overload
 
-from shiftboss.app import process_end, twins
+from shiftboss.app import twins
+from shiftboss.app.current_node import CurrentNode
 from shiftboss.app.declaration import WorkerOptions, declare
-from shiftboss.app.first_node import WAIT_S, FirstNode
+from shiftboss.app.first_node import WAIT_S
 from shiftboss.app.handle import Decorate, Worker
 from shiftboss.app.operations import Operations
 from shiftboss.app.options import CALL, ORCHESTRATOR, SecretValue
@@ -32,29 +31,26 @@ from shiftboss.core.events import Event
 from shiftboss.core.fleet import FREEZE_LIMIT_S
 from shiftboss.core.health import MAX_DEAD_LETTERS
 from shiftboss.core.kinds import MAX_REMARK_CHARS, Duration
-from shiftboss.core.redact import pattern_text
+from shiftboss.core.redact import pattern_text, redaction
 from shiftboss.core.retention import Keep
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition
 from shiftboss.errors import (
     AlreadyStarted,
     ConfigurationError,
-    Forked,
-    NotStarted,
-    ShiftbossError,
     StoreMissing,
 )
-from shiftboss.executors import environment, function_ref
+from shiftboss.executors import environment
 from shiftboss.executors.command import Command
 from shiftboss.ports.codec import Codec
 from shiftboss.ports.executor import Body
 from shiftboss.ports.store import Store
 
 if TYPE_CHECKING:  # 15 ms of import, which is for the start and the first question
-    from shiftboss.app.node import NodeParts
+    from shiftboss.app.open_node import OpenNode
     from shiftboss.app.views import Views
     from shiftboss.core.health import StoreTrouble
-    from shiftboss.engine.engine import Engine, Meter, Subscriber
+    from shiftboss.engine.engine import Meter, Subscriber
     from shiftboss.engine.shutdown import ShutdownReport
 
 Authorize = Callable[[Any], Any]
@@ -152,23 +148,18 @@ class Orchestrator(Operations):
         self.redact: tuple[str, ...] = tuple(each for each in redacted if isinstance(each, str))
         self.redact_patterns = tuple(pattern_text(each) for each in redacted if isinstance(each, re.Pattern))
         self.secrets = tuple(each.reveal() for each in redacted if isinstance(each, SecretValue))
+        self.redaction = redaction(self.redact, self.redact_patterns).knowing(self.secrets)
         self.codec: Codec | None = given["codec"]
         self._given_clock: Clock = clock or SystemClock()
         self.definitions: dict[str, Definition] = {}
         self.bodies: dict[str, Body] = {}
         self.only: Callable[[str], bool] = lambda name: True  # the command's --only and --except
-        self._subscribers: list[Subscriber] = []
-        self._meters: list[Meter] = []
-        self._engine: Engine | None = None
-        self._parts: NodeParts | None = None
-        self._views: Views | None = None
-        self._views_lock = threading.Lock()  # protects the views' session: one thread at a time
+        self.subscribers: list[Subscriber] = []
+        self.meters: list[Meter] = []
         self._sites = twins.Sites()
         twins.makes(twins.caller(1), self)
-        self._was_forked = False  # this process is a child of the one in which it was opened
-        self._pid = 0  # the process in which it was opened
-        self._first_node = FirstNode(self._given_clock)
-        self.sync = SyncFace(self)
+        self.current = CurrentNode(self, self._given_clock)
+        self.sync = SyncFace(self.current, encode=self.encode, bodies=self.bodies)
         """The same methods for code without a loop; opens a client at its first use."""
 
     __new__.__wrapped__ = __init__  # type: ignore[attr-defined]  # for `inspect`: these are its arguments
@@ -202,7 +193,7 @@ class Orchestrator(Operations):
 
     def _declare(self, fn: Callable[..., Any] | Command, options: Mapping[str, Any]) -> Worker[..., Any]:
         site = twins.caller(2)
-        if self._engine is not None and not self._sites.is_twin(site):
+        if self.current.node is not None and not self._sites.is_twin(site):
             raise AlreadyStarted("workers are declared before the start; stop the orchestrator first")
         plain = fn.fn if isinstance(fn, Worker) else fn
         definition, body = declare(plain, options)
@@ -213,7 +204,7 @@ class Orchestrator(Operations):
         if self.redact or self.redact_patterns:
             definition = replace(definition, redact=self.redact, redact_patterns=self.redact_patterns)
         if isinstance(plain, Command):  # its words are what is shown of it
-            definition = replace(definition, doc=self._masked(definition.doc))
+            definition = replace(definition, doc=self.redaction.text(definition.doc))
         self.definitions[definition.name] = definition
         self.bodies[definition.name] = body
         return Worker(self, definition, plain)
@@ -225,11 +216,11 @@ class Orchestrator(Operations):
         """
         subscriber = CALL.read_one("subscriber", subscriber, of="on_events")
         if not self._sites.is_again(twins.caller(1), "subscriber"):
-            self._subscribers.append(subscriber)
+            self.subscribers.append(subscriber)
 
     def measure(self, meter: Meter) -> None:
         """Tell *meter* how long each cycle took, and what the store did not take; in the engine's thread."""
-        self._meters.append(CALL.read_one("meter", meter, of="measure"))
+        self.meters.append(CALL.read_one("meter", meter, of="measure"))
 
     # ── living ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -241,7 +232,8 @@ class Orchestrator(Operations):
     @property
     def is_started(self) -> bool:
         """Whether it is open, as a node or as a client."""
-        return self._engine is not None and self._engine.is_alive
+        node = self.current.node
+        return node is not None and node.engine.is_alive
 
     async def start(self) -> None:
         """Open the store, declare the workers, begin to run them on this loop.
@@ -255,10 +247,10 @@ class Orchestrator(Operations):
 
         Raises NotStarted.
         """
-        engine = self._require()
+        engine = self.current.require().engine
         engine.stop()
         report = await asyncio.shield(asyncio.wrap_future(engine.over))
-        await asyncio.to_thread(self._close)
+        await asyncio.to_thread(self.current.close)
         return report
 
     async def __aenter__(self) -> Orchestrator:
@@ -288,7 +280,7 @@ class Orchestrator(Operations):
 
     async def _leave(self) -> None:
         """A block is over, in which it may have been stopped, or which a forked child leaves."""
-        if self._engine is not None:
+        if self.current.node is not None:
             await self.stop()
 
     @contextlib.asynccontextmanager
@@ -330,159 +322,49 @@ class Orchestrator(Operations):
             try:
                 return await self._open(loop, is_client=True, create=create)
             except StoreMissing as missing:
-                pause_s = self._first_node.pause_s(missing, wait_s)
+                pause_s = self.current.first_node.pause_s(missing, wait_s)
                 if not pause_s:
                     raise
                 await asyncio.sleep(pause_s)
 
     async def _await_workers(self, wait_s: float) -> None:
-        while not await asyncio.to_thread(self._has_workers):
-            pause_s = self._first_node.pause_s(f"no worker is declared in {self.store.url} yet", wait_s)
+        first_node = self.current.first_node
+        while not await asyncio.to_thread(self.current.has_workers):
+            pause_s = first_node.pause_s(f"no worker is declared in {self.store.url} yet", wait_s)
             if not pause_s:
                 return
             await asyncio.sleep(pause_s)
-        self._first_node.came()
-
-    def _has_workers(self) -> bool:
-        return self._require().knows_workers or bool(self._read(lambda views: views.status()).workers)
+        first_node.came()
 
     async def _open(self, loop: asyncio.AbstractEventLoop, *, is_client: bool, create: bool = False) -> None:
-        engine = self._make_engine(loop, is_client=is_client, create=create)
+        engine = self.current.open(loop, is_client=is_client, create=create).engine
         try:
             await asyncio.shield(asyncio.wrap_future(engine.ready))
         except BaseException:
             engine.stop()
-            await asyncio.to_thread(self._close)
+            await asyncio.to_thread(self.current.close)
             raise
-
-    def _make_engine(
-        self,
-        loop: asyncio.AbstractEventLoop | None,
-        *,
-        is_client: bool,
-        create: bool = False,
-        owns_process: bool = False,
-    ) -> Engine:
-        """*create*: a client makes the store where there is none; a node always does."""
-        from shiftboss.app.node import NodeParts  # with the engine
-        from shiftboss.stores.encryption import encoded
-        from shiftboss.stores.urls import open_store
-
-        if self._engine is not None and self._engine.over.done():
-            self._close()  # a node that has ended by itself: its loop was closed (G5)
-        if self._engine is not None:
-            raise AlreadyStarted("the orchestrator runs already; stop it before it is started again")
-        if function_ref.in_child and not is_client:
-            raise ConfigurationError(
-                "this is a child of executor='process', which imports the module of its function and starts nothing; "
-                'put the start of the orchestrator under if __name__ == "__main__":'
-            )
-        if not is_client:
-            process_end.must_have_threads()
-        elif self._was_forked and self.store_url.startswith("memory:"):
-            raise Forked("this process was forked, and a memory store is its parent's alone; use a file: sqlite:///…")
-        process_end.opens(self)
-        try:
-            store = open_store(self.store_url, clock=self._given_clock, durability=self.durability)
-            store = encoded(store, self.codec)
-            try:
-                store.open(create=not is_client)
-            except StoreMissing:
-                if not create:
-                    raise
-                store.open(create=True)  # only now: a client does not migrate what others run on (W4)
-            self._parts = NodeParts(self, store, loop, is_client=is_client, declares_new=create)
-            engine = self._parts.engine(self._subscribers, self._meters, owns_process=owns_process)
-            self._was_forked, self._pid = False, os.getpid()
-            self._engine = engine
-            engine.start()
-        except BaseException:
-            self._close()
-            raise
-        return engine
-
-    def _close(self) -> None:
-        engine, parts = self._engine, self._parts
-        self._engine = self._parts = None
-        if engine is not None:
-            engine.join()
-        with self._views_lock:
-            if self._views is not None:
-                self._views.close()
-                self._views = None
-        if parts is not None:
-            # an engine that did not get ready has no report
-            report = engine.over.result() if engine is not None and engine.over.done() else None
-            has_stuck_bodies = report is not None and report.stuck > 0
-            parts.close(has_stuck_bodies=has_stuck_bodies, within_s=inf if engine is None else engine.left_s)
-        process_end.closed(self)
-
-    # ── without a stop (process_end.py) ──────────────────────────────────────────────────────────────────────────
-
-    def _end_with_process(self, *, owns_process: bool) -> None:
-        """The main thread is over: begin to stop; a loop that stands still is not run any more."""
-        engine, parts = self._engine, self._parts
-        if engine is not None:
-            engine.end(owns_process=owns_process)
-        if parts is not None:
-            parts.main_is_over()
-
-    def _close_with_process(self, timeout_s: float) -> None:
-        """Wait until it has stopped, and close it; one that does not in time is left to the end of the process."""
-        engine = self._engine
-        if engine is not None:
-            with contextlib.suppress(FutureTimeout, ShiftbossError):
-                report = engine.over.result(timeout_s)
-                self._close()
-                self.sync._end_loop(0.0 if report.stuck else 1.0)
-
-    def _is_on_loop(self) -> bool:
-        return self._parts is not None and self._parts.is_on_loop()
-
-    def _end_sooner(self) -> None:
-        if self._engine is not None:
-            self._engine.stop()
-
-    def _leave_to_parent(self) -> None:
-        """In a forked child: forget what is the parent's, without closing it."""
-        process_end.keep_for_ever((self._engine, self._parts, self._views))
-        self._engine = self._parts = self._views = None
-        self._views_lock = threading.Lock()  # another thread may have held it
-        self._was_forked = True
-        self.sync._leave_to_parent()
 
     @property
     def clock(self) -> Clock:
         """The clock that the rules live by: the store's while one is open."""
-        return self._given_clock if self._parts is None else self._parts.store.clock
+        node = self.current.node
+        return self._given_clock if node is None else node.clock
 
-    def _require(self) -> Engine:
-        engine = self._engine
-        if engine is not None:
-            return engine
-        if self._was_forked:
-            raise Forked(
-                "this process was forked after the orchestrator was started or opened, and has none of its threads and "
-                "connections; open it here: `await boss.start()`, `async with boss.client()`, boss.sync.start() (in "
-                "gunicorn's post_fork, or a lifespan), or boss.sync.trigger(…), which opens a client by itself"
-            )
-        raise NotStarted(
-            "the orchestrator is not started; use `async with boss`, `await boss.start()`, "
-            "`async with boss.client()` or boss.sync"
-        )
+    def opened(self) -> OpenNode:
+        """The node or client that is open: what methods act on.  Raises NotStarted, Forked."""
+        return self.current.require()
 
     @property
     def store(self) -> Store:
         """The open store.  Raises NotStarted."""
-        self._require()
-        if self._parts is None:
-            raise NotStarted("the orchestrator is not started")
-        return self._parts.store
+        return self.current.require().store
 
     @property
     def is_stopping(self) -> bool:
         """Whether it was told to stop, or has: it is not ready (G1)."""
-        return self._engine is None or self._engine.is_stopping
+        node = self.current.node
+        return node is None or node.engine.is_stopping
 
     @property
     def trouble(self) -> str | None:
@@ -504,26 +386,27 @@ class Orchestrator(Operations):
 
     def store_trouble(self) -> StoreTrouble | None:
         """The same as a value; nothing is asked for it."""
-        return None if self._engine is None else self._engine.store_trouble()
+        node = self.current.node
+        return None if node is None else node.engine.store_trouble()
 
     @property
     def contact_age_s(self) -> float | None:
         """For how long the store has not answered this process; None while it is not started."""
-        return None if self._engine is None else self._engine.contact.age_s
+        node = self.current.node
+        return None if node is None else node.engine.contact.age_s
 
     @property
     def shutdown_left_s(self) -> float:
         """Seconds until a stop that was asked for has to be over; infinite while none was."""
-        return inf if self._engine is None else self._engine.left_s
+        node = self.current.node
+        return inf if node is None else node.engine.left_s
 
     @property
     def has_failed(self) -> bool:
         """Whether the engine has ended on a mistake of ours: only a new process goes on."""
-        return self._engine is not None and self._engine.has_failed
+        node = self.current.node
+        return node is not None and node.engine.has_failed
 
     def attach(self, close: Callable[[], None]) -> None:
         """Call *close* before the store is closed: for whatever else reads it.  Raises NotStarted."""
-        self._require()
-        if self._parts is None:
-            raise NotStarted("the orchestrator is not started")
-        self._parts.attach(close)
+        self.current.require().parts.attach(close)

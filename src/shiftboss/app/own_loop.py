@@ -18,6 +18,7 @@ from typing import Any
 
 THREADS = min(32, (os.cpu_count() or 1) + 4)  # as many as a loop has otherwise
 TIDY_S = 1.0  # for what is left on a loop that is closed
+ENDS_WITHIN_S = 5.0  # other code on a loop may block it; one whose body does is left, its thread is a daemon
 
 Work = tuple[Future[Any], Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
@@ -38,6 +39,32 @@ def close_loop(loop: asyncio.AbstractEventLoop) -> None:
     loop.run_until_complete(loop.shutdown_asyncgens())
     asyncio.set_event_loop(None)
     loop.close()
+
+
+class LoopThread:
+    """A loop that runs in a thread, for whoever started a node without a loop of their own."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def run(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Raises RuntimeError where there can be no more threads; `end` closes the loop all the same."""
+        self._loop = loop
+        self._thread = threading.Thread(target=loop.run_forever, name="shiftboss-loop", daemon=True)
+        self._thread.start()
+
+    def end(self, within_s: float = ENDS_WITHIN_S) -> None:
+        """Nothing to do where none runs."""
+        loop, thread = self._loop, self._thread
+        self._loop = self._thread = None
+        if loop is None or thread is None:
+            return
+        if thread.ident is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(within_s)
+        if not thread.is_alive():
+            loop.close()
 
 
 class DaemonThreads(ThreadPoolExecutor):

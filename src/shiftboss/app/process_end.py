@@ -20,25 +20,25 @@ from shiftboss.clock import SystemClock
 from shiftboss.errors import ConfigurationError, NotAllowed
 
 if TYPE_CHECKING:
-    from shiftboss.app.orchestrator import Orchestrator
+    from shiftboss.app.current_node import CurrentNode
 
 # Where `concurrent.futures` ends its pools: before any thread is joined, at a time when bodies still can do their work.
 # `atexit` comes after that, and is never reached while somebody's thread waits in a pool.  Private, the same since 3.9.
 _register: Callable[[Callable[[], None]], object] = getattr(threading, "_register_atexit", atexit.register)
 LATE_S = 1.0  # past shutdown_timeout: for the last reports and for what is to be closed
 
-_open: list[Orchestrator] = []
+_open: list[CurrentNode] = []
 _is_ending = False
 
 
-def opens(boss: Orchestrator) -> None:
-    """*boss* is being opened: it will be closed with the process.  Raises NotAllowed when that is ending already."""
+def opens(current: CurrentNode) -> None:
+    """Whatever is being opened will be closed with the process.  Raises NotAllowed when that is ending already."""
     if _is_ending:
         raise NotAllowed(
             "this process is ending, its main thread is over: nothing can be opened any more; call it earlier"
         )
-    if boss not in _open:
-        _open.append(boss)
+    if current not in _open:
+        _open.append(current)
     # Again each time, a pointer in a list: a pool that was imported since would be waited for before we are asked.
     _register(_end)
 
@@ -56,14 +56,14 @@ def must_have_threads() -> None:
         )
 
 
-def closed(boss: Orchestrator) -> None:
-    if boss in _open:
-        _open.remove(boss)
+def closed(current: CurrentNode) -> None:
+    if current in _open:
+        _open.remove(current)
 
 
 def blocks_bodies() -> bool:
     """Whether the caller blocks a loop on which bodies of an open orchestrator run."""
-    return any(boss._is_on_loop() for boss in list(_open))
+    return any(each.is_on_loop() for each in list(_open))
 
 
 def _end() -> None:
@@ -71,17 +71,17 @@ def _end() -> None:
     _is_ending = True
     left = list(_open)
     owns_process = not _others()
-    for boss in left:
-        boss._end_with_process(owns_process=owns_process)
+    for each in left:
+        each.end_with_process(owns_process=owns_process)
     clock = SystemClock()
-    until_s = clock.monotonic_s() + max((boss.shutdown_timeout_s for boss in left), default=0.0) + LATE_S
-    for boss in left:
+    until_s = clock.monotonic_s() + max((each.shutdown_timeout_s for each in left), default=0.0) + LATE_S
+    for each in left:
         while True:
             try:
-                boss._close_with_process(max(0.0, until_s - clock.monotonic_s()))
+                each.close_with_process(max(0.0, until_s - clock.monotonic_s()))
                 break
             except KeyboardInterrupt:  # G3: the end is wanted sooner
-                boss._end_sooner()
+                each.end_sooner()
 
 
 def _others() -> list[threading.Thread]:
@@ -94,8 +94,8 @@ def _others() -> list[threading.Thread]:
 def forget_parent() -> None:
     """In a forked child.  uWSGI does not call Python's own hooks (without py-call-uwsgi-fork-hooks): twice is once."""
     inherited, _open[:] = list(_open), []
-    for boss in inherited:
-        boss._leave_to_parent()
+    for each in inherited:
+        each.leave_to_parent()
 
 
 if hasattr(os, "register_at_fork"):

@@ -49,7 +49,7 @@ def serve(boss: Orchestrator, *, until: Callable[[Engine], None] | None = None) 
     asyncio.set_event_loop(loop)
     unit = unit_of_environment(boss.clock)
     try:
-        engine = boss._make_engine(loop, is_client=False, owns_process=True)
+        engine = boss.current.open(loop, is_client=False, owns_process=True).engine
     except BaseException:
         close_loop(loop)
         raise
@@ -67,7 +67,7 @@ def serve(boss: Orchestrator, *, until: Callable[[Engine], None] | None = None) 
         try:
             loop.run_until_complete(asyncio.wrap_future(engine.ready, loop=loop))
         except BaseException:
-            boss._close()
+            boss.current.close()
             loop.close()
             raise
         watcher.start()
@@ -77,7 +77,7 @@ def serve(boss: Orchestrator, *, until: Callable[[Engine], None] | None = None) 
         if unit is not None:
             unit.ready(engine)
         report = loop.run_until_complete(asyncio.wrap_future(engine.over, loop=loop))
-        boss._close()
+        boss.current.close()
         close_loop(loop)
         has_ended.set()
         if unit is not None:

@@ -51,7 +51,7 @@ from shiftboss.stores.encryption import cipher_of, session_for_people
 
 if TYPE_CHECKING:
     from shiftboss.app.audit_key import Keys
-    from shiftboss.app.handle import Promise
+    from shiftboss.app.triggering import Promise
 
 
 class RunningRun(Value, frozen=True, omit_defaults=False):

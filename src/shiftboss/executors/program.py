@@ -235,7 +235,7 @@ class Program:
         if (
             not self.command.is_success(code)
             and may_be_sent_to_all(code)
-            and self.attempt.context._stops_within(DOUBT_S)
+            and self.attempt.context.stops_within(DOUBT_S)
         ):
             return self.attempt.ended_with_all()
         return ended(self.command, code, self._out, self._err, masked=self.attempt.launch.masked)

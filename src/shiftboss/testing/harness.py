@@ -18,9 +18,10 @@ from inspect import isawaitable
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
-from shiftboss.app.handle import TriggerOptions, with_options
+from shiftboss.app.handle import TriggerOptions
 from shiftboss.app.options import CALL, Named, name_of
 from shiftboss.app.orchestrator import Orchestrator
+from shiftboss.app.triggering import with_options
 from shiftboss.app.views import SystemStatus
 from shiftboss.context import Announcement, Context
 from shiftboss.core.control import Request

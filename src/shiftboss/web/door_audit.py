@@ -55,7 +55,7 @@ class DoorAudit:
 
     def _note(self, action: str, *, by: str, before: str = "", after: str = "") -> None:
         with suppress(ShiftbossError):  # not started, or stopping: nothing can be kept
-            self._boss._note(action, by=by, before=before, after=after)
+            self._boss.opened().note(action, by=by, before=before, after=after)
 
 
 class RefusalCounter:

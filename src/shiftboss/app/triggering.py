@@ -1,0 +1,137 @@
+"""A trigger on its way into the store: its options, the request that is made of it, and the row of one within a
+transaction of the caller's.
+
+Rules of this file
+- What is refused is refused before anything is stored, by what is known now; the rule asks again when it is applied.
+- A run that is triggered within a transaction is known by its key: one that names none gets one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import uuid
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from shiftboss.app.actor import acting, current_actor
+from shiftboss.app.options import TRIGGER
+from shiftboss.core import json_text
+from shiftboss.core.control import Request
+from shiftboss.core.redact import places_of
+from shiftboss.core.value import replace
+from shiftboss.errors import ConfigurationError, WaitTimeout
+from shiftboss.stores.encryption import cipher_of
+from shiftboss.trace import current_traceparent
+
+if TYPE_CHECKING:
+    from shiftboss.app.open_node import OpenNode
+    from shiftboss.app.operations import Operations
+    from shiftboss.core.model import Run
+    from shiftboss.ports.store import Arrival
+
+# Until what was triggered within a transaction is there; nobody rings for one run, and thousands may be waited for.
+MIN_PROMISE_POLL_S, MAX_PROMISE_POLL_S = 0.05, 1.0
+
+
+# ── options ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def with_options(request: Request, options: Mapping[str, Any]) -> Request:
+    """The request as `options(…)` wants it.  Raises ConfigurationError."""
+    given = read_options(request.worker, options)
+    return replace(
+        request,
+        key=given.get("key"),
+        delay_s=given.get("delay") or 0.0,
+        at=given.get("at"),
+        priority=given.get("priority"),
+        force=given.get("force", False),
+    )
+
+
+def read_options(worker: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a trigger of *worker*, each in its type.  Raises ConfigurationError."""
+    of = f"trigger of worker {worker!r}"
+    given = TRIGGER.read(options, of=of)
+    if given.get("at") is not None and given.get("delay") is not None:
+        raise ConfigurationError(f"{of}: at= and delay= exclude each other; drop one of them")
+    return given
+
+
+# ── the request ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def request_of(node: OpenNode, name: str, payload: bytes | None, options: Mapping[str, Any]) -> Request:
+    """Raises ConfigurationError."""
+    digests = () if payload is None else _digests(node, payload, is_keyed=options.get("key") is not None)
+    request = Request(
+        worker=name,
+        payload=payload,
+        digest=digests[0] if digests else None,
+        by=acting.get(),
+        traceparent=current_traceparent(),
+        other_digests=digests[1:],
+        masked=places_of(node.secrets, payload),
+    )
+    if options:
+        request = with_options(request, options)
+    if request.force and not request.by:  # code has no name, unless it forces something
+        request = replace(request, by=current_actor())
+    return request
+
+
+def _digests(node: OpenNode, payload: bytes, *, is_keyed: bool) -> tuple[str, ...]:
+    """O5: the one it is stored with, then those that the same payload may have been stored with before."""
+    cipher = cipher_of(node.store)
+    form = json_text.in_one_form(payload)
+    before = json_text.as_stored_before(payload) if is_keyed else form
+    return tuple(
+        digest
+        for each in dict.fromkeys((form, before))
+        for digest in (*cipher.digests(each), hashlib.sha256(each).hexdigest())
+    )
+
+
+# ── within a transaction of the caller's ─────────────────────────────────────────────────────────────────────────
+
+
+class Promise(NamedTuple):
+    """What is known of a run that is triggered within a transaction of the caller."""
+
+    worker: str
+    key: str
+    digests: tuple[str, ...]  # that its payload may be stored with; none without a payload
+    after_run: int  # the newest of the store before the trigger
+    after_event: int
+
+
+def arriving(node: OpenNode, name: str, payload: bytes | None, options: Mapping[str, Any]) -> tuple[Promise, Arrival]:
+    """The row, and what to look for after its commit.
+
+    Raises UnknownWorker, WorkerDisabled, DuplicateKey, ConfigurationError.
+    """
+    request = request_of(node, name, payload, options)
+    named = replace(request, key=request.key or f"within-{uuid.uuid4().hex}")
+    arrival = node.store.arrival(named)
+    newest = node.read(lambda views: views.before_arrival(request))
+    digests = () if named.digest is None else (named.digest, *named.other_digests)
+    return Promise(name, named.key or "", digests, *newest), arrival
+
+
+async def promised(boss: Operations, promise: Promise, *, timeout_s: float | None) -> Run:
+    """The run, once it is there.  Raises WaitTimeout, NotAllowed."""
+    until_s = None if timeout_s is None else boss.clock.monotonic_s() + timeout_s
+    pause_s = MIN_PROMISE_POLL_S
+    while True:
+        run: Run | None = await boss.ask(lambda views: views.promised(promise))
+        if run is not None:
+            return run
+        left_s = pause_s if until_s is None else until_s - boss.clock.monotonic_s()
+        if left_s <= 0:
+            raise WaitTimeout(
+                f"no run of {promise.worker!r} with key {promise.key!r} is there: its transaction is not "
+                "committed, or no node has picked it up yet"
+            )
+        await asyncio.sleep(min(pause_s, left_s))
+        pause_s = min(MAX_PROMISE_POLL_S, pause_s * 1.5)
