@@ -13,7 +13,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from shiftboss.app.store_migration import move
 
 from postgres_server import Cluster, Place
 from shiftboss import (
@@ -30,6 +29,7 @@ from shiftboss import (
     command,
 )
 from shiftboss.app import triggering
+from shiftboss.app.store_migration import move
 from shiftboss.codec import AesGcmCodec, new_key
 from shiftboss.core.holds import IsEncoded
 from shiftboss.core.opaque import OpaqueBytes

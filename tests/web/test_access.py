@@ -10,9 +10,10 @@ import httpx
 import pytest
 
 from shiftboss import ConfigurationError, Orchestrator
+from shiftboss.app.roles import Role
 from shiftboss.testing.clock import VirtualClock
 from shiftboss.web import authenticators
-from shiftboss.web.access import Mounted, Role, granted
+from shiftboss.web.access import Mounted, granted
 from shiftboss.web.application import Application, application
 from shiftboss.web.ended_sessions import EndedSessions
 from shiftboss.web.log_throttle import LogThrottle

@@ -124,7 +124,7 @@ def test_log_ins_and_log_outs_are_acts_of_the_session(file_shop):
 
 
 def test_who_may_come_in_from_now_on_is_noted_where_the_file_is_read(file_shop, tmp_path):
-    from shiftboss.web.access import Role
+    from shiftboss.app.roles import Role
     from shiftboss.web.access_file import line_of
 
     file = tmp_path / "shop.db.access"

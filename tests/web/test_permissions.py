@@ -8,9 +8,10 @@ import zlib
 
 import pytest
 
+from shiftboss.app.roles import Role
 from shiftboss.ports.faces import AuditFilter
 from shiftboss.web import authorize
-from shiftboss.web.access import Mounted, Role
+from shiftboss.web.access import Mounted
 from shiftboss.web.application import Application
 from shiftboss.web.table import OPERATIONS, PREFIX
 

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
+from shiftboss.app.roles import Role
 from shiftboss.web import frames, hub
-from shiftboss.web.access import Role
 from shiftboss.web.hub import Stream, Wanted
 from shiftboss.web.problems import Problem
 

@@ -13,9 +13,10 @@ import pytest
 import uvicorn
 
 from shiftboss import ConfigurationError, Orchestrator
+from shiftboss.app.roles import Role
 from shiftboss.testing.clock import VirtualClock
 from shiftboss.web import authenticators, watched_file
-from shiftboss.web.access import Mounted, Role
+from shiftboss.web.access import Mounted
 from shiftboss.web.access_file import AccessFile, line_of, parsed
 from shiftboss.web.application import Application
 from shiftboss.web.login_codes import HOLDS_S, MAX_CODES, LoginCodes

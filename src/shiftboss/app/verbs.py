@@ -3,28 +3,90 @@
 Rules of this file
 - A verb is one act: its function checks what it was given and names the rule that the engine applies (core/control.py).
 - The rule audits it, in the same transaction, by the name of whoever acts here.
+- What does more than one act, a trigger or `set_aside`, is in operations.py.
 """
 
 from __future__ import annotations
 
 from shiftboss.app.methods import Face, Instruction, Method, NewRun
 from shiftboss.app.options import CALL, Named, known_run, name_of
+from shiftboss.app.roles import Role
+from shiftboss.app.verb import DEAD_LETTER, NODE, RUN, WORKER, Verb, Words, verb
 from shiftboss.core.kinds import Duration
-from shiftboss.core.model import DeadLetter, Node, Run, WorkerState
+from shiftboss.core.model import DeadLetter, Node, Run, Status, WorkerState
 from shiftboss.engine import mutation
+
+
+def _disabled(state: WorkerState) -> str:
+    why = state.disabled.reason if state.disabled is not None else ""
+    return f"{state.name} is disabled{': ' if why else ''}{why}"
+
+
+def _cancelled(run: Run) -> str:
+    became = "was asked to end" if run.status is Status.RUNNING else f"is {run.status}"
+    return f"{run.worker} run {run.id} {became}"
 
 
 class Verbs(Face):
     """Both faces have them."""
 
+    # ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @verb(
+        RUN,
+        Role.OPERATOR,
+        Words(
+            api="End a run: at once while it waits, by asking its body while it runs.",
+            api_many="Cancel all unfinished runs that fit a filter.",
+            command="""End runs, waiting or running.
+
+            At once while they wait, by asking the body while they run.  A cancelled run is no failure and is not
+            retried.  More than one needs a yes.  What cannot be cancelled is said, the others are cancelled all the
+            same.
+            """,
+            examples=("shiftboss cancel 1042 --reason 'wrong file'", "shiftboss cancel 1042 1043 --yes"),
+            done=_cancelled,
+        ),
+    )
+    def cancel(self, run_id: int, *, reason: str | None = None) -> Instruction[Run]:
+        """End a run: at once while it waits, by asking its body while it runs.  Raises UnknownRun, NotAllowed."""
+        known = known_run(run_id)
+        return Instruction(mutation.cancel, known, reason=self._remark("reason", reason, of=f"cancel of run {known}"))
+
     # ── workers ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    @Method
+    @verb(
+        WORKER,
+        Role.OPERATOR,
+        Words(
+            api="Let a worker start again; resets failures and breaker.",
+            command="""Let workers start again; resets failures and breaker.
+
+            Instants of a schedule that passed meanwhile are recorded as skipped.
+            """,
+            examples=("shiftboss enable charge-cards",),
+            done=lambda state: f"{state.name} is enabled",
+        ),
+    )
     def enable(self, worker: Named) -> Instruction[WorkerState]:
         """Start again; resets the streak and the breaker.  Raises UnknownWorker."""
         return Instruction(mutation.enable, name_of(worker))
 
-    @Method
+    @verb(
+        WORKER,
+        Role.OPERATOR,
+        Words(
+            api="Start nothing new of a worker; what runs goes on.",
+            command="""Start nothing new of workers; what runs goes on.
+
+            What waits stays, new triggers are refused.  It holds in the whole fleet and over restarts,
+            until somebody enables them.
+            """,
+            options={"reason": "Shown wherever the worker is, and kept for the audit."},
+            examples=("shiftboss disable charge-cards --reason 'gateway is being moved'",),
+            done=_disabled,
+        ),
+    )
     def disable(self, worker: Named, *, reason: str | None = None) -> Instruction[WorkerState]:
         """Start nothing new of it; what runs goes on.  Twice is once: the first reason stays.  Raises UnknownWorker."""
         name = name_of(worker)
@@ -32,22 +94,23 @@ class Verbs(Face):
             mutation.disable, name, reason=self._remark("reason", reason, of=f"disable of worker {name!r}")
         )
 
-    @Method
+    @verb(WORKER, Role.ADMIN, Words(api="Remove a worker that no live node declares any more; its history stays."))
     def forget(self, worker: Named) -> Instruction[None]:
         """Remove a worker that no live node declares.  Raises UnknownWorker, NotAllowed."""
         return Instruction(mutation.forget, name_of(worker), clock=self.opened().clock)
 
-    # ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    @Method
-    def cancel(self, run_id: int, *, reason: str | None = None) -> Instruction[Run]:
-        """End a run: at once while it waits, by asking its body while it runs.  Raises UnknownRun, NotAllowed."""
-        known = known_run(run_id)
-        return Instruction(mutation.cancel, known, reason=self._remark("reason", reason, of=f"cancel of run {known}"))
-
     # ── dead letters ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    @Method
+    @verb(
+        DEAD_LETTER,
+        Role.OPERATOR,
+        Words(
+            api="Run a dead letter again: a new run, fresh attempts, the same payload bytes.",
+            api_many=(
+                "Replay all open dead letters that fit a filter, the oldest first, at a pace that the store keeps."
+            ),
+        ),
+    )
     def replay(self, run_id: int, *, delay: Duration = 0.0) -> NewRun:
         """A new run of a dead letter, with the same payload bytes, due after *delay*.
 
@@ -56,13 +119,36 @@ class Verbs(Face):
         known = known_run(run_id)
         return NewRun(mutation.replay, known, delay_s=CALL.read_one("delay", delay, of=f"replay of run {known}"))
 
-    @Method
+    @verb(
+        DEAD_LETTER,
+        Role.OPERATOR,
+        Words(
+            api="Close a dead letter: somebody has seen to it, and nothing runs again.",
+            api_many="Resolve all open dead letters that fit a filter.",
+            command="Close them: somebody has seen to it, and nothing runs again.",
+            examples=("shiftboss dead resolve 1042 --note 'booked by hand'",),
+        ),
+    )
     def resolve(self, run_id: int, *, note: str | None = None) -> Instruction[DeadLetter]:
         """Close a dead letter with a note.  Raises UnknownRun, NotAllowed where it was closed otherwise."""
         known = known_run(run_id)
         return Instruction(mutation.resolve, known, note=self._remark("note", note, of=f"resolve of run {known}"))
 
-    @Method
+    @verb(
+        DEAD_LETTER,
+        Role.ADMIN,
+        Words(
+            api="Close a dead letter as worth nothing; retention takes it later, payload and all.",
+            api_many="Discard all open dead letters that fit a filter.",
+            command="""Close them as worth nothing.
+
+            Retention takes them later, payload and all.
+            """,
+            options={"note": "Why, for the audit."},
+            examples=("shiftboss dead discard --worker old-import --yes",),
+        ),
+        asks=True,
+    )
     def discard(self, run_id: int, *, note: str | None = None) -> Instruction[DeadLetter]:
         """Close a dead letter as not worth anything.  Raises UnknownRun, NotAllowed where it was closed otherwise."""
         known = known_run(run_id)
@@ -70,7 +156,22 @@ class Verbs(Face):
 
     # ── nodes ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    @Method
+    @verb(
+        NODE,
+        Role.ADMIN,
+        Words(
+            api="Let a node finish what runs and start nothing new until it is started again.",
+            command="""Let a node finish what runs and start nothing new.
+
+            NODE is its name or its id, as `shiftboss nodes` shows them.  It goes on to live, and its lease with it,
+            until somebody stops it; started again, it works again.  From any machine that reaches the store.
+            """,
+            examples=("shiftboss nodes", "shiftboss drain web-2:4711"),
+            done=lambda node: (
+                f"{node.name} drains: it finishes what runs and starts nothing new until it is started again"
+            ),
+        ),
+    )
     def drain(self, node: str) -> Instruction[Node]:
         """Let a node (its id or its name) finish what runs and start nothing new until it is started again.
 
@@ -78,7 +179,11 @@ class Verbs(Face):
         """
         return Instruction(mutation.drain, CALL.read_one("node", node, of="drain"))
 
-    @Method
+    @verb(
+        NODE,
+        Role.ADMIN,
+        Words(api="What a node declares is the newest from now on: it holds in the fleet until newer code comes."),
+    )
     def prefer(self, node: str, worker: Named | None = None) -> Instruction[tuple[str, ...]]:
         """What a node (its id or its name) declares is the newest from now on, of one worker or of all it declares.
 
@@ -109,3 +214,8 @@ class Verbs(Face):
     def _remark(self, name: str, value: str | None, *, of: str) -> str:
         """Why, or what was done: it is kept for long, so no secret stays in it."""
         return self.opened().masked(CALL.read_one(name, value, of=of))
+
+
+def verbs() -> tuple[Verb[..., object, object], ...]:
+    """All of them, in the order of this file."""
+    return tuple(each for each in vars(Verbs).values() if isinstance(each, Verb))

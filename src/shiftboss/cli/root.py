@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import click
 
+from shiftboss.app.verbs import verbs
 from shiftboss.cli import messages
 from shiftboss.cli.command import Debug, debug_option
 from shiftboss.cli.exits import Declined, Exit, exit_of, is_ours
@@ -54,11 +55,8 @@ SECTIONS: dict[str, dict[str, LazyCommand]] = {
     },
     "Act": {
         "trigger": LazyCommand("trigger", "trigger", "Store a run of a worker, and wait for it if you like."),
-        "cancel": LazyCommand("cancel", "cancel", "End runs, waiting or running."),
-        "enable": LazyCommand("switch", "enable", "Let workers start again; resets failures and breaker."),
-        "disable": LazyCommand("switch", "disable", "Start nothing new of workers; what runs goes on."),
-        "forget": LazyCommand("switch", "forget", "Remove a worker that no live node declares any more."),
-        "drain": LazyCommand("drain", "drain", "Let a node finish what runs and start nothing new."),
+        **{each.name: LazyCommand("verbs", each.name, each.words.summary) for each in verbs() if each.stands_alone},
+        "forget": LazyCommand("forget", "forget", "Remove a worker that no live node declares any more."),
         "prefer": LazyCommand("prefer", "prefer", "Let what a node declares hold in the fleet."),
         "dead": LazyCommand("dead", "dead", "Dead letters: what failed for good, until somebody decides."),
     },

@@ -9,11 +9,11 @@ Rules of this file
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import IntEnum
 from typing import Any, NamedTuple, Protocol
 
 from starlette.requests import HTTPConnection, Request
 
+from shiftboss.app.roles import Role
 from shiftboss.core.kinds import shown
 from shiftboss.errors import ConfigurationError, did_you_mean
 from shiftboss.web.authorize import HostAuthorize
@@ -21,15 +21,6 @@ from shiftboss.web.problems import Problem
 
 MAX_NAME_CHARS = 200
 RECHECK_S = 15.0  # a stream asks the host again this often: 200 of them are 13 questions a second
-
-
-class Role(IntEnum):
-    """Each may do what the one before may."""
-
-    METRICS = 0  # reads /metrics, and nothing else
-    VIEWER = 1  # sees; payloads and errors with their secrets masked
-    OPERATOR = 2  # triggers, cancels, enables, disables, replays, resolves
-    ADMIN = 3  # discards, forgets, drains, prefers
 
 
 May = Callable[[str, str | None], Any]

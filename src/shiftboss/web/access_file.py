@@ -22,8 +22,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from shiftboss.app.roles import Role
 from shiftboss.errors import ConfigurationError, did_you_mean
-from shiftboss.web.access import Role, Token
+from shiftboss.web.access import Token
 from shiftboss.web.watched_file import WatchedFile
 
 MAX_BYTES = 1 << 20  # ten thousand lines

@@ -1,4 +1,4 @@
-"""What may be done over HTTP: each function an operation of the table.
+"""What may be done over HTTP beside the verbs (verbs.py): each function an operation of the table.
 
 Rules of this file
 - Each is one call of the orchestrator, which audits it in the same transaction with the name that the authenticator
@@ -14,19 +14,15 @@ import msgspec
 from msgspec import Meta
 from starlette.responses import Response
 
-from shiftboss.app.pages import listed
-from shiftboss.core.model import DeadLetter, Node, NodeMode, Run
 from shiftboss.core.unreadable import Unreadable
-from shiftboss.core.value import Value
 from shiftboss.web.operation import Call, Nothing
-from shiftboss.web.params import ROW_NAME, Instant, RunAsked, Text, WorkerNamed
+from shiftboss.web.params import ROW_NAME, Instant, Text, WorkerNamed
 from shiftboss.web.problems import Problem
 from shiftboss.web.sign_in import logged_in, logged_out
 from shiftboss.web.status_queries import UnreadableRows, unreadable_row
 from shiftboss.web.tokens import WithTokens
+from shiftboss.web.verbs import Accepted, Delay, Note
 
-Note = Annotated[str, Meta(max_length=2000, pattern=r"^[^\x00]*$")]
-Delay = Annotated[float, Meta(ge=0, le=10 * 366 * 86400)] | Annotated[str, Meta(min_length=1, max_length=50)]
 RowName = Annotated[str, Meta(pattern=ROW_NAME, max_length=500)]
 PriorityWord = Annotated[str, Meta(pattern=r"^(low|normal|high|critical)$")]
 
@@ -56,13 +52,6 @@ class TriggerBody(msgspec.Struct, frozen=True):
             raise ValueError("`payload` must be an object or null")
 
 
-class Accepted(Value, frozen=True, omit_defaults=False):
-    """The run that was stored, or the one that the same key had made before."""
-
-    run: int
-    worker: str
-
-
 async def trigger(call: Call, params: WorkerNamed, body: TriggerBody) -> Accepted:
     """Store a run of a worker; answered after its commit."""
     key = call.request.headers.get("idempotency-key") or None
@@ -77,119 +66,6 @@ async def trigger(call: Call, params: WorkerNamed, body: TriggerBody) -> Accepte
     payload = None if bytes(body.payload) == NULL_BYTES else body.payload
     handle = await call.boss.trigger(params.worker, payload, **options)
     return Accepted(handle.id, handle.worker)
-
-
-# ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class Reason(msgspec.Struct, frozen=True):
-    """Why, for the audit; null is no reason."""
-
-    reason: Note | None = None
-
-
-async def cancel(call: Call, params: RunAsked, body: Reason) -> Run:
-    """End a run: at once while it waits, by asking its body while it runs."""
-    return listed(await call.boss.cancel(params.run, reason=body.reason))
-
-
-# ── workers ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class Switched(Value, frozen=True, omit_defaults=False):
-    """A worker as it is switched now."""
-
-    worker: str
-    enabled: bool
-
-
-async def disable(call: Call, params: WorkerNamed, body: Reason) -> Switched:
-    """Start nothing new of a worker; what runs goes on."""
-    state = await call.boss.disable(params.worker, reason=body.reason)
-    return Switched(state.name, enabled=state.disabled is None)
-
-
-async def enable(call: Call, params: WorkerNamed, body: Nothing) -> Switched:
-    """Let a worker start again; resets failures and breaker."""
-    state = await call.boss.enable(params.worker)
-    return Switched(state.name, enabled=state.disabled is None)
-
-
-async def forget(call: Call, params: WorkerNamed, body: Nothing) -> Nothing:
-    """Remove a worker that no live node declares any more; its history stays."""
-    await call.boss.forget(params.worker)
-    return Nothing()
-
-
-# ── nodes ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class NodeNamed(msgspec.Struct, frozen=True):
-    """A node, by its id or its name."""
-
-    node: Text
-
-
-class Drained(Value, frozen=True, omit_defaults=False):
-    """A node that starts nothing new."""
-
-    id: str
-    name: str
-    mode: NodeMode
-
-
-async def drain(call: Call, params: NodeNamed, body: Nothing) -> Drained:
-    """Let a node finish what runs and start nothing new until it is started again."""
-    node: Node = await call.boss.drain(params.node)
-    return Drained(node.id, node.name, node.mode)
-
-
-class PreferBody(msgspec.Struct, frozen=True):
-    """`worker` alone, or all that the node declares."""
-
-    worker: Text | None = None
-
-
-class Preferred(Value, frozen=True, omit_defaults=False):
-    """The workers and resources that this changes; none where what the node declares holds already."""
-
-    names: tuple[str, ...]
-
-
-async def prefer(call: Call, params: NodeNamed, body: PreferBody) -> Preferred:
-    """What a node declares is the newest from now on: it holds in the fleet until newer code comes."""
-    return Preferred(await call.boss.prefer(params.node, body.worker))
-
-
-# ── dead letters ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class ReplayBody(msgspec.Struct, frozen=True):
-    """`delay` in seconds or as "5m"."""
-
-    delay: Delay = 0.0
-
-
-async def replay(call: Call, params: RunAsked, body: ReplayBody) -> Accepted:
-    """Run a dead letter again: a new run, fresh attempts, the same payload bytes."""
-    handle = await call.boss.replay(params.run, delay=body.delay)
-    return Accepted(handle.id, handle.worker)
-
-
-class NoteBody(msgspec.Struct, frozen=True):
-    """What was done about it, for the audit; null is no note."""
-
-    note: Note | None = None
-
-
-async def resolve(call: Call, params: RunAsked, body: NoteBody) -> DeadLetter:
-    """Close a dead letter: somebody has seen to it, and nothing runs again."""
-    return await call.boss.resolve(params.run, note=body.note)
-
-
-async def discard(call: Call, params: RunAsked, body: NoteBody) -> DeadLetter:
-    """Close a dead letter as worth nothing; retention takes it later, payload and all."""
-    return await call.boss.discard(params.run, note=body.note)
 
 
 # ── rows that cannot be read ─────────────────────────────────────────────────────────────────────────────────────

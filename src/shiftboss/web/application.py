@@ -19,8 +19,9 @@ from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from shiftboss.app.orchestrator import Orchestrator
+from shiftboss.app.roles import Role
 from shiftboss.web import authenticators, openapi
-from shiftboss.web.access import Authenticator, Authorize, Closed, Mounted, Role
+from shiftboss.web.access import Authenticator, Authorize, Closed, Mounted
 from shiftboss.web.access_log import AccessLog
 from shiftboss.web.door_audit import DoorAudit
 from shiftboss.web.hub import Hub

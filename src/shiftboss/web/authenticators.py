@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from shiftboss.app.orchestrator import Orchestrator
+from shiftboss.app.roles import Role
 from shiftboss.core.address import shown
 from shiftboss.errors import ConfigurationError
 from shiftboss.logs import get_logger
 from shiftboss.stores.urls import file_of
-from shiftboss.web.access import Role, Token
+from shiftboss.web.access import Token
 from shiftboss.web.access_file import AccessFile
 from shiftboss.web.ended_sessions import EndedSessions
 from shiftboss.web.login_codes import LoginCodes

@@ -1,4 +1,4 @@
-"""The same for everything that fits a filter: cancel runs; replay, resolve, discard or export dead letters.
+"""The verbs for everything that fits a filter: cancel runs; replay, resolve or discard dead letters; and their export.
 
 Rules of this file
 - It acts on the filter, not on a page of it, and only if it fits as many as the caller was shown (`expect`).
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -19,25 +19,25 @@ from starlette.responses import StreamingResponse
 
 from shiftboss.app.dead_letters import DeadLetterSelection, open_letters
 from shiftboss.app.json_format import encoded, jsonable
+from shiftboss.app.verb import DEAD_LETTER, RUN, Subject, Verb
+from shiftboss.app.verbs import verbs
 from shiftboss.app.views import Views
 from shiftboss.core.model import DeadLetter, Run, Status
 from shiftboss.core.policy import Rate
 from shiftboss.core.value import Value
 from shiftboss.errors import CallerError, UnknownRun
 from shiftboss.ports.faces import HistoryFilter
-from shiftboss.web.actions import Note
 from shiftboss.web.list_queries import page_of
-from shiftboss.web.operation import Call
+from shiftboss.web.operation import Call, Operation
 from shiftboss.web.params import GroupsAsked, Instant, Name, RunId
 from shiftboss.web.problems import Problem, harmless, kind_of
+from shiftboss.web.verbs import FIELDS, Field, struct_of
 
 MAX_EXPORTED = 2000  # some seconds; a browser keeps them in memory
 MAX = 10_000  # some seconds of the store's time
 TOGETHER = 500  # callers that wait for the same commits
 MAX_SHOWN = 20
 PAGE = 500
-
-T = TypeVar("T")
 
 
 class RunFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,33 +52,6 @@ class LetterChoice(GroupsAsked, frozen=True, forbid_unknown_fields=True):
     """Open dead letters; `runs`: those of these runs."""
 
     runs: Annotated[tuple[RunId, ...], Meta(max_length=1000)] = ()
-
-
-class CancelMany(msgspec.Struct, frozen=True):
-    """`expect`: how many fit; needed unless `dry_run`."""
-
-    filter: RunFilter
-    expect: Annotated[int, Meta(ge=0)] | None = None
-    dry_run: bool = False
-    reason: Note | None = None
-
-
-class CloseMany(msgspec.Struct, frozen=True):
-    """`expect`: how many fit; needed unless `dry_run`."""
-
-    filter: LetterChoice
-    expect: Annotated[int, Meta(ge=0)] | None = None
-    dry_run: bool = False
-    note: Note | None = None
-
-
-class ReplayMany(msgspec.Struct, frozen=True):
-    """`rate`: how fast they become due, "10/s"; all at once without it."""
-
-    filter: LetterChoice
-    expect: Annotated[int, Meta(ge=0)] | None = None
-    dry_run: bool = False
-    rate: Annotated[str, Meta(max_length=50)] | None = None
 
 
 class Refusal(Value, frozen=True, omit_defaults=False):
@@ -99,44 +72,62 @@ class Done(Value, frozen=True, omit_defaults=False):
     refused: tuple[Refusal, ...]
 
 
-async def cancel_many(call: Call, body: CancelMany) -> Done:
-    """Cancel all unfinished runs that fit a filter."""
-    wanted = body.filter
-    found = await call.ask(lambda views: _runs(views, wanted))
-    await _must(call, "cancel", found)
-    return await _all(
-        found, [run.id for run in found], body, lambda _, run: call.boss.cancel(run.id, reason=body.reason)
-    )
+# ── the verbs ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+EXPECT = "`expect`: how many fit; needed unless `dry_run`."
+OWN = {  # of the verbs' own parameters those that are another thing for many: not a delay, but a pace
+    **FIELDS,
+    "delay": Field(
+        Annotated[str, Meta(max_length=50)] | None,
+        None,
+        '`rate`: how fast they become due, "10/s"; all at once without it.',
+    ),
+}
+NAMES = {"delay": "rate"}
+SHARED: dict[tuple[str, ...], str] = {("note",): "CloseMany"}
 
 
-async def replay_many(call: Call, body: ReplayMany) -> Done:
-    """Replay all open dead letters that fit a filter, the oldest first, at a pace that the store keeps."""
-    rate = None if body.rate is None else Rate.parse(body.rate)
-    spacing_s = 0.0 if rate is None else rate.per_s / rate.count
-    found = await call.ask(lambda views: _letters(views, body.filter))
-    await _must(call, "replay", found)
-    return await _all(
-        found,
-        [each.run for each in found],
-        body,
-        lambda number, each: call.boss.replay(each.run, delay=number * spacing_s),
-    )
+def operations_of(subject: Subject) -> Sequence[Operation]:
+    """What may be done to all of its kind that fit a filter."""
+    return [_operation(verb) for verb in verbs() if verb.of == subject and verb.words.api_many]
 
 
-async def resolve_many(call: Call, body: CloseMany) -> Done:
-    """Resolve all open dead letters that fit a filter."""
-    found = await call.ask(lambda views: _letters(views, body.filter))
-    await _must(call, "resolve", found)
-    ids = [each.run for each in found]
-    return await _all(found, ids, body, lambda _, each: call.boss.resolve(each.run, note=body.note))
+def _operation(verb: Verb[..., Any, Any]) -> Operation:
+    kind, choose = CHOOSING[verb.of]
+
+    async def act(call: Call, body: Any) -> Done:
+        pace: str | None = getattr(body, "rate", None)
+        rate = None if pace is None else Rate.parse(pace)
+        spacing_s = 0.0 if rate is None else rate.per_s / rate.count
+        given = {name: getattr(body, name) for name in verb.parameters if name != "delay"}
+
+        def one(number: int, run: int) -> Awaitable[object]:
+            delay = {"delay": number * spacing_s} if "delay" in verb.parameters else {}
+            act_on: Callable[..., Awaitable[object]] = getattr(call.boss, verb.name)
+            return act_on(run, **given, **delay)
+
+        fitting = await call.ask(lambda views: choose(views, body.filter))
+        await _must(call, verb.name, fitting)
+        return await _all([_id(each) for each in fitting], body, one)
+
+    act.__name__, act.__doc__ = f"{verb.name}_many", verb.words.api_many
+    act.__annotations__ = {"body": _body_of(verb, kind), "return": Done}
+    path = verb.of.path.partition("/{")[0]
+    return Operation("POST", f"{path}/{verb.name}", verb.role, act)
 
 
-async def discard_many(call: Call, body: CloseMany) -> Done:
-    """Discard all open dead letters that fit a filter."""
-    found = await call.ask(lambda views: _letters(views, body.filter))
-    await _must(call, "discard", found)
-    ids = [each.run for each in found]
-    return await _all(found, ids, body, lambda _, each: call.boss.discard(each.run, note=body.note))
+def _body_of(verb: Verb[..., Any, Any], kind: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    name = SHARED.get(verb.parameters, f"{verb.name.capitalize()}Many")
+    fields = {
+        "filter": Field(kind, msgspec.field(), ""),
+        "expect": Field(Annotated[int, Meta(ge=0)] | None, None, ""),
+        "dry_run": Field(bool, False, ""),
+        **{NAMES.get(each, each): OWN[each] for each in verb.parameters},
+    }
+    return struct_of(name, OWN["delay"].says if "delay" in verb.parameters else EXPECT, fields)
+
+
+# ── export ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class ExportMany(msgspec.Struct, frozen=True):
@@ -201,6 +192,16 @@ def _letters(views: Views, wanted: LetterChoice) -> list[DeadLetter]:
     return found[::-1]
 
 
+CHOOSING: dict[Subject, tuple[type[msgspec.Struct], Callable[[Views, Any], Sequence[Run] | Sequence[DeadLetter]]]] = {
+    RUN: (RunFilter, _runs),
+    DEAD_LETTER: (LetterChoice, _letters),
+}
+
+
+def _id(each: Run | DeadLetter) -> int:
+    return each.id if isinstance(each, Run) else each.run
+
+
 async def _must(call: Call, action: str, found: Sequence[Run] | Sequence[DeadLetter]) -> None:
     """All of them, or none.  Raises Problem."""
     if call.access is not None and call.access.may is not None:
@@ -211,38 +212,31 @@ async def _must(call: Call, action: str, found: Sequence[Run] | Sequence[DeadLet
 # ── doing ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def _all(
-    found: Sequence[T],
-    ids: Sequence[int],
-    body: CancelMany | ReplayMany | CloseMany,
-    act: Callable[[int, T], Awaitable[object]],
-) -> Done:
+async def _all(ids: Sequence[int], body: Any, act: Callable[[int, int], Awaitable[object]]) -> Done:
     """Do it to each, if they are as many as expected.  Raises Problem."""
     shown = tuple(ids[:MAX_SHOWN])
-    if len(found) > MAX:
+    if len(ids) > MAX:
         raise Problem(409, "too-many", f"More than {MAX:,} fit this filter; narrow it.", at_least=MAX)
     if body.dry_run:
-        return Done(len(found), 0, dry_run=True, runs=shown, refused=())
+        return Done(len(ids), 0, dry_run=True, runs=shown, refused=())
     if body.expect is None:
+        raise Problem(400, "no-expect", "Say how many you expect to fit (`expect`); `dry_run` tells.", matched=len(ids))
+    if body.expect != len(ids):
         raise Problem(
-            400, "no-expect", "Say how many you expect to fit (`expect`); `dry_run` tells.", matched=len(found)
-        )
-    if body.expect != len(found):
-        raise Problem(
-            409, "count-changed", f"{len(found)} fit this filter and not {body.expect}; look again.", matched=len(found)
+            409, "count-changed", f"{len(ids)} fit this filter and not {body.expect}; look again.", matched=len(ids)
         )
     refused: list[Refusal] = []
     done = 0
-    for start in range(0, len(found), TOGETHER):
-        batch = found[start : start + TOGETHER]
+    for start in range(0, len(ids), TOGETHER):
+        batch = ids[start : start + TOGETHER]
         results = await asyncio.gather(
-            *(act(start + number, each) for number, each in enumerate(batch)), return_exceptions=True
+            *(act(start + number, run) for number, run in enumerate(batch)), return_exceptions=True
         )
-        for run, result in zip(ids[start : start + TOGETHER], results, strict=True):
+        for run, result in zip(batch, results, strict=True):
             if isinstance(result, CallerError):
                 refused.append(Refusal(run, kind_of(type(result)), str(result)))
             elif isinstance(result, BaseException):
                 raise result
             else:
                 done += 1
-    return Done(len(found), done, dry_run=False, runs=shown, refused=tuple(refused[:MAX_SHOWN]))
+    return Done(len(ids), done, dry_run=False, runs=shown, refused=tuple(refused[:MAX_SHOWN]))

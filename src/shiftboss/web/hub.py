@@ -17,10 +17,10 @@ from itertools import groupby
 from typing import NamedTuple
 
 from shiftboss.app.orchestrator import Orchestrator
+from shiftboss.app.roles import Role
 from shiftboss.app.views import Views
 from shiftboss.errors import NotStarted
 from shiftboss.web import frames
-from shiftboss.web.access import Role
 from shiftboss.web.frames import LOG, STATUS, Frame
 from shiftboss.web.live_poller import MAX_RING, LivePoller
 from shiftboss.web.problems import Problem

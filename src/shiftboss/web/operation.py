@@ -21,9 +21,10 @@ from starlette.responses import Response
 from shiftboss.app.actor import acting_as
 from shiftboss.app.json_format import encoded
 from shiftboss.app.orchestrator import Orchestrator
+from shiftboss.app.roles import Role
 from shiftboss.app.views import Views
 from shiftboss.errors import StoreUnavailable
-from shiftboss.web.access import Access, Authenticator, Role
+from shiftboss.web.access import Access, Authenticator
 from shiftboss.web.door_audit import DoorAudit
 from shiftboss.web.hub import Hub
 from shiftboss.web.problems import Problem, harmless

@@ -18,10 +18,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shiftboss.app.orchestrator import Orchestrator
+from shiftboss.app.roles import Role
 from shiftboss.core.health import Health, in_a_word
 from shiftboss.errors import NotStarted, ShiftbossError
 from shiftboss.logs import get_logger
-from shiftboss.web.access import Access, Authenticator, Closed, Role
+from shiftboss.web.access import Access, Authenticator, Closed
 from shiftboss.web.health_check import HealthCheck
 from shiftboss.web.problems import RETRY_AFTER_S, Problem, harmless
 

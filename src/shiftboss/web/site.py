@@ -15,7 +15,8 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 
-from shiftboss.web.access import Authenticator, Role
+from shiftboss.app.roles import Role
+from shiftboss.web.access import Authenticator
 from shiftboss.web.problems import Problem
 
 STATIC = Path(__file__).with_name("static")

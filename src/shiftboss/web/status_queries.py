@@ -15,6 +15,7 @@ from msgspec import Meta
 from shiftboss.app.charts import Graph, Minutes, Timeline, graph, minutes, timeline
 from shiftboss.app.node import package_version
 from shiftboss.app.pages import PageOfWorker, page_of_worker
+from shiftboss.app.roles import Role
 from shiftboss.app.views import NodeStatus, SystemStatus, Views, WorkerStatus
 from shiftboss.core.health import Health, SystemHealth
 from shiftboss.core.redact import Redaction, redaction
@@ -22,7 +23,6 @@ from shiftboss.core.unreadable import Unreadable
 from shiftboss.core.value import Value
 from shiftboss.core.worker import Mode
 from shiftboss.web import frames
-from shiftboss.web.access import Role
 from shiftboss.web.hub import Wanted
 from shiftboss.web.operation import Call
 from shiftboss.web.params import Instant, Name, RunId, Text, WorkerNamed

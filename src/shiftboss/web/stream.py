@@ -17,8 +17,8 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from shiftboss.app.roles import Role
 from shiftboss.web import frames
-from shiftboss.web.access import Role
 from shiftboss.web.hub import Hub, Wanted
 
 HEARTBEAT_S = 15.0  # proxies cut what is silent for a minute

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from shiftboss.app.roles import Role
+from shiftboss.app.verb import DEAD_LETTER, NODE, RUN, WORKER
 from shiftboss.web import actions, bulk_actions, list_queries, permissions, status_queries
-from shiftboss.web.access import Role
 from shiftboss.web.operation import Call, Operation
+from shiftboss.web.verbs import operations_of
 
 PREFIX: Final = "/api/v1"
 EVERYBODY: Final = None
@@ -41,30 +43,23 @@ OPERATIONS: Final = (
     Operation("GET",    "/workers/{worker}",                VIEWER,    status_queries.worker),
     Operation("GET",    "/workers/{worker}/payload",        VIEWER,    status_queries.payload_form),
     Operation("POST",   "/workers/{worker}/trigger",        OPERATOR,  actions.trigger, status=202),
-    Operation("POST",   "/workers/{worker}/enable",         OPERATOR,  actions.enable),
-    Operation("POST",   "/workers/{worker}/disable",        OPERATOR,  actions.disable),
-    Operation("POST",   "/workers/{worker}/forget",         ADMIN,     actions.forget, status=204),
+    *operations_of(WORKER),  # enable, disable and whatever else is declared in app/verbs.py
 
     Operation("GET",    "/runs",                            VIEWER,    list_queries.runs),
     Operation("GET",    "/runs/{run}",                      VIEWER,    list_queries.run),
     Operation("GET",    "/runs/{run}/log",                  VIEWER,    list_queries.log),
-    Operation("POST",   "/runs/{run}/cancel",               OPERATOR,  actions.cancel),
-    Operation("POST",   "/runs/cancel",                     OPERATOR,  bulk_actions.cancel_many),
+    *operations_of(RUN),
+    *bulk_actions.operations_of(RUN),
 
     Operation("GET",    "/dead-letters",                    VIEWER,    list_queries.letters),
     Operation("GET",    "/dead-letters/groups",             VIEWER,    list_queries.letter_groups),
     Operation("GET",    "/dead-letters/{run}",              VIEWER,    list_queries.letter),
-    Operation("POST",   "/dead-letters/{run}/replay",       OPERATOR,  actions.replay, status=202),
-    Operation("POST",   "/dead-letters/{run}/resolve",      OPERATOR,  actions.resolve),
-    Operation("POST",   "/dead-letters/{run}/discard",      ADMIN,     actions.discard),
+    *operations_of(DEAD_LETTER),
     Operation("POST",   "/dead-letters/export",             OPERATOR,  bulk_actions.export_many),
-    Operation("POST",   "/dead-letters/replay",             OPERATOR,  bulk_actions.replay_many),
-    Operation("POST",   "/dead-letters/resolve",            OPERATOR,  bulk_actions.resolve_many),
-    Operation("POST",   "/dead-letters/discard",            ADMIN,     bulk_actions.discard_many),
+    *bulk_actions.operations_of(DEAD_LETTER),
 
     Operation("GET",    "/nodes",                           VIEWER,    status_queries.nodes),
-    Operation("POST",   "/nodes/{node}/drain",              ADMIN,     actions.drain),
-    Operation("POST",   "/nodes/{node}/prefer",             ADMIN,     actions.prefer),
+    *operations_of(NODE),
 
     Operation("GET",    "/unreadable",                      VIEWER,    status_queries.unreadable),
     Operation("POST",   "/unreadable/set-aside",            ADMIN,     actions.set_aside),

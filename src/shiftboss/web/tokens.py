@@ -18,8 +18,9 @@ from collections.abc import Callable
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
+from shiftboss.app.roles import Role
 from shiftboss.errors import ConfigurationError
-from shiftboss.web.access import Access, Role, Token
+from shiftboss.web.access import Access, Token
 from shiftboss.web.access_file import AccessEntries, AccessFile
 from shiftboss.web.login_codes import LoginCodes
 from shiftboss.web.own_token import MIN_CHARS

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 import click
 
@@ -11,6 +10,7 @@ from shiftboss.app.dead_letters import DeadGroup, DeadLetterSelection, grouped, 
 from shiftboss.app.pages import redaction_of, without_secrets
 from shiftboss.cli import dead_letter_options, dump, formatting, messages, store_access, table, times
 from shiftboss.cli.command import Group, examples, json_option, store_option, yes_option
+from shiftboss.cli.commands.verbs import of_letters
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.naming import run_id
 from shiftboss.cli.parameters import RATE
@@ -143,7 +143,7 @@ def replay(
         with store_access.asking(boss) as views:
             found = selected(views, wanted)
         if dry_run or not found:
-            return _only_say(found, "replay", as_json=as_json)
+            return _only_say(found, as_json=as_json)
         spacing_s = 0.0 if rate is None else rate.per_s / rate.count
         if wanted.is_bulk:
             lasts = f" over {times.span(spacing_s * len(found))}" if rate is not None else ""
@@ -161,66 +161,8 @@ def replay(
         return dead_letter_options.do_all(found, again, say)
 
 
-@dead.command("resolve", epilog=examples("shiftboss dead resolve 1042 --note 'booked by hand'"))
-@dead_letter_options.choice_options
-@click.option("--note", default="", help="What was done about it, for the audit.")
-@yes_option
-@store_option
-def resolve(
-    ids: tuple[str, ...],
-    worker: str | None,
-    error: str | None,
-    since: datetime | None,
-    everything: bool,
-    note: str,
-    yes: bool,
-    store: str | None,
-    app: str | None,
-) -> int:
-    """Close them: somebody has seen to it, and nothing runs again."""
-    wanted = dead_letter_options.choice(ids, worker, error, since, everything)
-    with store_access.operating(store, app) as boss:
-        with store_access.asking(boss) as views:
-            found = selected(views, wanted)
-        if not found:
-            return _only_say(found, "resolve", as_json=False)
-        if not wanted.ids:
-            messages.confirm(f"Resolve {dead_letter_options.in_words(found)}?", yes=yes)
-        code = dead_letter_options.do_all(found, lambda _, each: boss.sync.resolve(each.run, note=note), _ignore)
-    messages.note(f"{dead_letter_options.in_words(found)} resolved") if code is Exit.DONE else None
-    return code
-
-
-@dead.command("discard", epilog=examples("shiftboss dead discard --worker old-import --yes"))
-@dead_letter_options.choice_options
-@click.option("--note", default="", help="Why, for the audit.")
-@yes_option
-@store_option
-def discard(
-    ids: tuple[str, ...],
-    worker: str | None,
-    error: str | None,
-    since: datetime | None,
-    everything: bool,
-    note: str,
-    yes: bool,
-    store: str | None,
-    app: str | None,
-) -> int:
-    """Close them as worth nothing.
-
-    Retention takes them later, payload and all.
-    """
-    wanted = dead_letter_options.choice(ids, worker, error, since, everything)
-    with store_access.operating(store, app) as boss:
-        with store_access.asking(boss) as views:
-            found = selected(views, wanted)
-        if not found:
-            return _only_say(found, "discard", as_json=False)
-        messages.confirm(f"Discard {dead_letter_options.in_words(found)}?", yes=yes)
-        code = dead_letter_options.do_all(found, lambda _, each: boss.sync.discard(each.run, note=note), _ignore)
-    messages.note(f"{dead_letter_options.in_words(found)} discarded") if code is Exit.DONE else None
-    return code
+for command in of_letters():
+    dead.add_command(command)
 
 
 @dead.command(
@@ -280,16 +222,12 @@ def export(
     return Exit.DONE
 
 
-def _only_say(found: list[DeadLetter], what: str, *, as_json: bool) -> int:
+def _only_say(found: list[DeadLetter], *, as_json: bool) -> int:
     """What would be done."""
     if as_json:
         dump.lines(found)
     else:
         for letter in found:
             messages.say(f"{letter.run} {letter.worker} {letter.error_type or letter.cause.value}")
-        messages.note(f"would {what} {dead_letter_options.in_words(found)}" if found else f"nothing to {what}")
+        messages.note(f"would replay {dead_letter_options.in_words(found)}" if found else "nothing to replay")
     return Exit.DONE
-
-
-def _ignore(letter: DeadLetter, outcome: Any) -> None:
-    """The sum is said at the end."""

@@ -100,7 +100,7 @@ def _own(store: str | None, app: str | None) -> str:
 def new(name: str, role: str, access_file: str | None, store: str | None, app: str | None) -> int:
     """Make a token with a name, and print it, this once: the file keeps its digest."""
     file, is_given = _file(access_file, store, app)
-    from shiftboss.web.access import Role
+    from shiftboss.app.roles import Role
     from shiftboss.web.access_file import line_of, parsed
 
     secret = secrets.token_urlsafe(32)

@@ -1,0 +1,14 @@
+"""Who may do what, in four steps."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Role(IntEnum):
+    """Each may do what the one before may."""
+
+    METRICS = 0  # reads /metrics, and nothing else
+    VIEWER = 1  # sees; payloads and errors with their secrets masked
+    OPERATOR = 2  # triggers, cancels, enables, disables, replays, resolves
+    ADMIN = 3  # discards, forgets, drains, prefers

@@ -1,0 +1,154 @@
+"""The verbs over HTTP: an operation of each, which follows from its declaration (app/verbs.py).
+
+Rules of this file
+- The path is its subject's with its name behind; the body has its other parameters; the answer follows from its type.
+- A body is named after its verb, but for those that several verbs share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+from shiftboss.app.methods import NewRun
+from shiftboss.app.pages import listed
+from shiftboss.app.verb import DEAD_LETTER, NODE, RUN, WORKER, Subject, Verb
+from shiftboss.app.verbs import verbs
+from shiftboss.core.model import DeadLetter, Node, NodeMode, Run, WorkerState
+from shiftboss.core.value import Value
+from shiftboss.web.operation import Call, Nothing, Operation
+from shiftboss.web.params import RunAsked, Text, WorkerNamed
+
+Note = Annotated[str, Meta(max_length=2000, pattern=r"^[^\x00]*$")]
+Delay = Annotated[float, Meta(ge=0, le=10 * 366 * 86400)] | Annotated[str, Meta(min_length=1, max_length=50)]
+
+# ── what is asked with ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+class NodeNamed(msgspec.Struct, frozen=True):
+    """A node, by its id or its name."""
+
+    node: Text
+
+
+PARAMS: dict[Subject, type[msgspec.Struct]] = {
+    WORKER: WorkerNamed,
+    RUN: RunAsked,
+    DEAD_LETTER: RunAsked,
+    NODE: NodeNamed,
+}
+
+
+class Field(NamedTuple):
+    """A parameter in a body."""
+
+    type: Any
+    default: Any
+    says: str
+
+
+FIELDS = {
+    "reason": Field(Note | None, None, "Why, for the audit; null is no reason."),
+    "note": Field(Note | None, None, "What was done about it, for the audit; null is no note."),
+    "delay": Field(Delay, 0.0, '`delay` in seconds or as "5m".'),
+    "worker": Field(Text | None, None, "`worker` alone, or all that the node declares."),
+}
+SHARED: dict[tuple[str, ...], str] = {("reason",): "Reason", ("note",): "NoteBody"}
+
+
+def body_of(verb: Verb[..., Any, Any]) -> type[msgspec.Struct]:
+    """`Nothing` for a verb without further parameters."""
+    if not verb.parameters:
+        return Nothing
+    name = SHARED.get(verb.parameters, f"{verb.name.capitalize()}Body")
+    fields = {each: FIELDS[each] for each in verb.parameters}
+    return struct_of(name, " ".join(field.says for field in fields.values()), fields)
+
+
+_made: dict[str, type[msgspec.Struct]] = {}  # by name: who shares a body shares its class
+
+
+def struct_of(name: str, doc: str, fields: dict[str, Field]) -> type[msgspec.Struct]:
+    """A body, made once for each name."""
+    if name not in _made:
+        _made[name] = msgspec.defstruct(
+            name,
+            [(each, field.type, field.default) for each, field in fields.items()],
+            namespace={"__doc__": doc},
+            module=__name__,
+            frozen=True,
+        )
+    return _made[name]
+
+
+# ── what is answered ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Accepted(Value, frozen=True, omit_defaults=False):
+    """The run that was stored, or the one that the same key had made before."""
+
+    run: int
+    worker: str
+
+
+class Switched(Value, frozen=True, omit_defaults=False):
+    """A worker as it is switched now."""
+
+    worker: str
+    enabled: bool
+
+
+class Drained(Value, frozen=True, omit_defaults=False):
+    """A node that starts nothing new."""
+
+    id: str
+    name: str
+    mode: NodeMode
+
+
+class Preferred(Value, frozen=True, omit_defaults=False):
+    """The workers and resources that this changes; none where what the node declares holds already."""
+
+    names: tuple[str, ...]
+
+
+class Answer(NamedTuple):
+    """What becomes of an answer of the library."""
+
+    type: Any
+    made_of: Callable[[Any], Any]
+    status: int = 200
+
+
+ANSWERS: dict[Any, Answer] = {
+    NewRun: Answer(Accepted, lambda handle: Accepted(handle.id, handle.worker), 202),
+    Run: Answer(Run, listed),
+    WorkerState: Answer(Switched, lambda state: Switched(state.name, enabled=state.disabled is None)),
+    DeadLetter: Answer(DeadLetter, lambda letter: letter),
+    Node: Answer(Drained, lambda node: Drained(node.id, node.name, node.mode)),
+    tuple[str, ...]: Answer(Preferred, Preferred),
+    type(None): Answer(Nothing, lambda _: Nothing(), 204),
+}
+
+# ── the operations ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def operations_of(subject: Subject) -> Sequence[Operation]:
+    """What may be done to one of its kind."""
+    return [_operation(verb) for verb in verbs() if verb.of == subject]
+
+
+def _operation(verb: Verb[..., Any, Any]) -> Operation:
+    params, body, answer = PARAMS[verb.of], body_of(verb), ANSWERS[verb.answer]
+    (subject,) = params.__struct_fields__
+
+    async def act(call: Call, params: msgspec.Struct, body: msgspec.Struct) -> Any:
+        given = msgspec.structs.asdict(body)
+        return answer.made_of(await getattr(call.boss, verb.name)(getattr(params, subject), **given))
+
+    act.__name__, act.__doc__ = verb.name, verb.words.api
+    act.__annotations__ = {"params": params, "body": body, "return": answer.type}
+    return Operation("POST", f"{verb.of.path}/{verb.name}", verb.role, act, status=answer.status)
