@@ -330,7 +330,7 @@ export interface Every {
   every_s: number;
 }
 
-/** Every hold of one run; `earliest` is when that can change by time alone, None when only an event can. With no hold the run is running, has ended, or is about to start (`behind` names the run ahead of it in its lane). */
+/** Every hold of one run; `earliest` is when that can change without an event, None if only an event changes it. A run without holds is running, has ended, or is about to start (`behind` names the run ahead of it in its lane). */
 export interface Explanation {
   run: Run;
   holds: Array<Hold>;
@@ -856,7 +856,7 @@ export interface Runs {
   next: number | null;
 }
 
-/** How far the chain has come with row `id`, said by whoever has the key. */
+/** How far the chain has come with row `id`, under the key. */
 export interface Seal {
   id: number;
   rows: number;

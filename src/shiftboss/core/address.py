@@ -1,9 +1,11 @@
-"""Addresses of stores: how they may be shown, and whether one is meant for a server.
+"""Addresses of stores: how an address may be shown, and whether it is meant for a server.
 
 Rules of this file
-- Shown is what can be nothing but harmless: scheme, user, host, port, path, options of known names.  Of an address that
-  cannot be told apart with certainty, for a character in the password that should be escaped say, only the scheme is.
-- What looks like the address of a server, however misspelt, is no file: its password would become the file's name.
+- Only parts that cannot be secret are shown: scheme, user, host, port, path, and options with known names.  If an
+  address cannot be split with certainty, say because of an unescaped character in the password, only its scheme is
+  shown.
+- Anything that looks like the address of a server, however misspelt, is never taken for a file: the file's name would
+  contain the password.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 import re
 
 HIDDEN = "…"
-# Of libpq, of ours and of other databases; the value of any other name may be a secret's, misspelt.
+# Options of libpq, of shiftboss and of other databases.  An unknown name may be a misspelt one whose value is secret.
 HARMLESS = frozenset(
     (
         "application_name", "client_encoding", "connect_timeout", "database", "dbname", "durability",
@@ -45,7 +47,7 @@ MEMORY = "memory:"
 
 
 def shown(address: str) -> str:
-    """*address* without what is, or could be, a secret in it."""
+    """*address* without anything that is, or could be, a secret."""
     given = address.strip()
     file, _, options = given.removeprefix(SQLITE).partition("?")
     if file == MEMORY or not is_of_server(file):
@@ -53,7 +55,7 @@ def shown(address: str) -> str:
     elif (found := _ADDRESS.fullmatch(given)) is not None:
         options = found["options"] or ""
         has_user = found["user"] and (found["password"] or found["scheme"].lower().startswith("postgres"))
-        user = f"{found['user']}@" if has_user else ""  # alone it may be a token
+        user = f"{found['user']}@" if has_user else ""  # without a password it may be a token
         place = f"{found['scheme']}{user}{found['place']}"
     else:
         scheme = _SCHEME.match(given)
@@ -63,12 +65,12 @@ def shown(address: str) -> str:
 
 
 def without_password(address: str) -> str:
-    """As it may be shown, where it is the address of a server; that of a file is what it is."""
+    """A server's address as it may be shown; a file's address unchanged."""
     return shown(address) if is_of_server(address.strip().removeprefix(SQLITE)) else address
 
 
 def is_of_server(path: str) -> bool:
-    """Whether what should name a file looks like the address of a server, complete or not."""
+    """Whether a text that should name a file looks like the address of a server, complete or not."""
     if "://" in path or _PAIRS.search(path):
         return True
     if path.startswith(_EXPLICIT) or _DRIVE.match(path):
@@ -77,7 +79,7 @@ def is_of_server(path: str) -> bool:
 
 
 def _harmless(options: str) -> str:
-    """Those with a known name; none where they cannot be told apart."""
+    """The options with a known name; none if they cannot be split."""
     parts = [_OPTION.fullmatch(each) for each in options.split("&")]
     if not options or None in parts:
         return ""

@@ -1,11 +1,11 @@
-"""The audit as a chain: what is kept of each act, and what a seal says of all of them (A8).
+"""The audit as a chain: what is stored of each act, and what a seal says about all acts so far (A8).
 
 Rules of this file
-- Each row goes into one running digest, in the order of numbers.  A seal says how far that digest has come, under a key
-  that is no part of the store: who has not the key cannot change, add or remove a row below a seal without being found.
-- A seal stands by itself and follows from the rows alone: processes that seal at the same time say the same.  So nobody
-  waits for anybody, and a seal between two others can go.
-- What rows and seals prove together is asked in verify.py.
+- Each row goes into one running digest, in the order of numbers.  A seal says under a key how far that digest has come.
+  The key is not part of the store: without it, nobody can change, add or remove a row below a seal unnoticed.
+- A seal follows from the rows alone, so processes that seal at the same time write the same seal.  No process waits for
+  another, and a seal between two others can be deleted.
+- verify.py decides what rows and seals prove together.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ KEY_ID_CHARS = 12
 
 
 class AuditRow(Value, frozen=True):
-    """One act as it is stored; `data` are the bytes of its event."""
+    """One act as it is stored; `data` is its event, encoded."""
 
     id: int
     at_us: int
@@ -33,26 +33,26 @@ class AuditRow(Value, frozen=True):
 
 
 class Seal(Value, frozen=True, omit_defaults=False):
-    """How far the chain has come with row `id`, said by whoever has the key."""
+    """How far the chain has come with row `id`, under the key."""
 
     id: int
-    rows: int  # so many in all, from the first one ever
-    at: datetime  # of that row
-    digest: str  # of everything up to it
-    keep_s: float  # for how long the audit was kept then
-    key: str  # which key, by its fingerprint
+    rows: int  # how many rows there have been in all, since the first one
+    at: datetime  # when that row was written
+    digest: str  # over all rows up to this one
+    keep_s: float  # for how long the audit was kept at that time
+    key: str  # the fingerprint of the key
     mac: str = ""
 
 
 class Head(Value, frozen=True):
-    """What somebody keeps elsewhere, to compare with later.  `id` 0: not known."""
+    """A copy of the last seal, kept elsewhere to compare with later.  `id` is 0 if it is not known."""
 
     digest: str
     id: int = 0
 
 
 class Key:
-    """A secret, and its fingerprint, which tells nothing about it."""
+    """A secret and its fingerprint, which reveals nothing about it."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
@@ -70,7 +70,7 @@ class Key:
 
 
 def seal_of(last: Seal | None, rows: Sequence[AuditRow], *, key: Key, keep_s: float) -> Seal | None:
-    """The seal of *rows*, which come right after *last*; None where there are none."""
+    """The seal of *rows*, which come right after *last*; None if there are no rows."""
     if not rows:
         return None
     digest = GENESIS if last is None else last.digest

@@ -1,9 +1,10 @@
-"""Runs that die in a row switch their worker off; the success of a forced run or of a probe switches it on (K4, K5).
+"""Dead runs in a row disable their worker; the success of a forced run or of a probe enables it again (K4, K5).
 
 Rules of this file
-- Only what failures switched off do successes switch on; what a person decided stays.
-- A run that says nothing about its worker (unfit, expired; fatal where the payload may be to blame) decides nothing.
-- These are parts of the settlement of a run: they write into its draft.
+- A success enables only a worker that failures have disabled, never one that a person has disabled.
+- A run that proves nothing about its worker (unfit, expired, or fatal where the payload may be to blame) decides
+  nothing.
+- These functions are parts of the settlement of a run: they write into its draft.
 """
 
 from __future__ import annotations
@@ -15,19 +16,19 @@ from shiftboss.core.snapshot import Draft
 from shiftboss.core.value import later, replace
 from shiftboss.core.worker import Definition, Mode
 
-MAX_PROBATION_S = 86400.0  # K5: a day; what failed for so long is looked at by somebody once a day at least
+MAX_PROBATION_S = 86400.0  # K5: a day, so that somebody looks at a worker that keeps failing at least once a day
 
 
 COUNTS = frozenset({Cause.ERROR, Cause.FATAL, Cause.TIMEOUT, Cause.LOST, Cause.CRASH, Cause.CRASH_LOOP})
 
 
 def counts(definition: Definition, cause: Cause) -> bool:
-    """K4, K5: whether an end with *cause* says that the worker fails."""
+    """K4, K5: whether a run that ended with *cause* shows that the worker fails."""
     return cause in COUNTS and (cause is not Cause.FATAL or definition.counts_fatal)
 
 
 def disable_automatically(draft: Draft, run: Run, streak: int, error: Error) -> None:
-    """K4: *run* is the last of *streak* dead ones.  Who was disabled already stays so, with the first reason."""
+    """K4: *run* is the last of *streak* dead runs in a row.  A worker that is disabled keeps its first reason."""
     state = draft.worker(run.worker)
     if state.disabled is not None:
         return
@@ -59,7 +60,7 @@ def disable_automatically(draft: Draft, run: Run, streak: int, error: Error) -> 
 
 
 def enable_again(draft: Draft, run: Run) -> None:
-    """K5: *run* succeeded.  A fallback in the body's place proves nothing."""
+    """K5: *run* succeeded.  A fallback that ran in place of the function proves nothing."""
     state, claim = draft.worker(run.worker), run.claim
     if state.disabled is None or not state.disabled.automatic or claim is None or claim.fallback:
         return
@@ -70,7 +71,7 @@ def enable_again(draft: Draft, run: Run) -> None:
 
 
 def extend_probation(draft: Draft, run: Run, cause: Cause) -> None:
-    """K5: *run* failed.  After a failed probe the next waits twice as long, up to a day."""
+    """K5: *run* failed.  After a failed probe the next one waits twice as long, up to a day."""
     state = draft.worker(run.worker)
     disabled = state.disabled
     if not counts(state.definition, cause):
@@ -78,7 +79,7 @@ def extend_probation(draft: Draft, run: Run, cause: Cause) -> None:
     if disabled is None or disabled.probation_s is None or run.claim is None or not run.claim.probe:
         return
     if disabled.probation_until is None or disabled.probation_until > draft.now:
-        return  # extended already, by the end of the attempt that is now the end of the run
+        return  # the end of the attempt, which now is the end of the run, has extended it already
     probation_s = min(MAX_PROBATION_S, 2 * disabled.probation_s)
     extended = replace(disabled, probation_s=probation_s, probation_until=later(draft.now, probation_s))
     draft.put_worker(replace(state, disabled=extended))

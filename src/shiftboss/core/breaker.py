@@ -2,7 +2,7 @@
 
 Rules of this file
 - An attempt that began before the breaker opened neither closes nor re-opens it.
-- Half-open, only the probe counts.
+- While the breaker is half-open, only the probe counts.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def after_attempt(
 
 
 def reset(breaker: BreakerState) -> BreakerState:
-    """Closed, as new; what began before still does not count."""
+    """Closed, as if new; attempts that began earlier still do not count."""
     return BreakerState(name=breaker.name, policy=breaker.policy, opened_at=breaker.opened_at)
 
 

@@ -1,8 +1,9 @@
 """A granted run becomes running: the rule of a start.
 
 Rules of this file
-- The claim, the take-up of missed instants, the successor and the breaker's probe are one change (B2, O2, M3, K2).
-- A start may turn out to be a skip (misfire); then nothing is claimed.
+- One change holds the claim, the missed scheduled times that the run takes up, the next scheduled run and the breaker's
+  probe (B2, O2, M3, K2).
+- The misfire policy may drop the run instead of starting it; then nothing is claimed.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from shiftboss.core.value import replace, seconds_between
 def claim(
     snapshot: Snapshot, now: datetime, *, ids: Iterator[int], grant: Grant, node: str, fence: int
 ) -> tuple[Change, Run | None]:
-    """Start what was granted; the running run, or None when its misfire policy dropped it."""
+    """Start the granted run; the answer is the running run, or None if its misfire policy dropped it."""
     draft = Draft(snapshot, now, ids)
     run = grant.run
     definition = draft.worker(run.worker).definition
@@ -40,7 +41,7 @@ def claim(
             claim=Claim(node=node, fence=fence, at=now, probe=grant.probe, fallback=grant.fallback),
             attempt=run.attempt + 1,
             first_started_at=run.first_started_at or now,
-            degraded=grant.degraded or grant.fallback,  # of this attempt: an earlier one's is no matter any more
+            degraded=grant.degraded or grant.fallback,  # about this attempt only, not about earlier ones
             give_up_at=None,
             progress=None,
             heartbeat_at=None,
@@ -60,7 +61,7 @@ def claim(
 
 
 def skip_for_dependency(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], run: Run) -> tuple[Change, None]:
-    """D5: the occurrence is recorded as skipped; for those downstream that counts as a failure (D2)."""
+    """D5: the scheduled run is recorded as skipped, which counts as a failure for the workers downstream (D2)."""
     draft = Draft(snapshot, now, ids)
     definition = draft.worker(run.worker).definition
     record = draft.record(run.worker)

@@ -1,12 +1,13 @@
-"""The wall clock was set: what was measured by it moves along, what is of the calendar finds its place anew (O4).
+"""The wall clock was set: elapsed time keeps its length, and what follows the calendar is scheduled anew (O4).
 
 Rules of this file
-- Durations keep their length: every instant of elapsed time moves by the step, so the same time is left as before.
-- What follows the calendar (`at=`, cron) stays; after a step back cron goes on at the first instant that no run has as
-  its own, and remembers those ahead that have one (O1).
-- The history is what was seen when it happened: it is never changed.
-- Without a step that anybody measured (over a reboot, with nobody alive) it is known by what lies ahead of now: nothing
-  that has happened can.
+- Durations keep their length: every time that measures elapsed time moves by the step, so as much time is left as
+  before.
+- What follows the calendar (`at=`, cron) stays.  After a step back, cron goes on at the first scheduled time that no
+  run has as its own, and remembers those ahead that a run already has (O1).
+- The history records what was seen when it happened: it is never changed.
+- A step that nobody measured (during a reboot, or while no process lived) shows only if something that has happened
+  lies ahead of now, which is otherwise impossible.
 """
 
 from __future__ import annotations
@@ -25,17 +26,17 @@ from shiftboss.core.snapshot import Change, Draft, Snapshot
 from shiftboss.core.value import EPOCH, US, later, replace
 from shiftboss.core.worker import Definition, Mode
 
-STEP_US = 2_000_000  # what differs by more has been set, not slewed: adjtime slews at most 0.5 ms a second
-MAX_STRETCHES = 100  # of instants ahead that ran; beyond these what was merely covered does not fire a second time
+STEP_US = 2_000_000  # a larger difference was set, not slewed: adjtime slews at most 0.5 ms a second
+MAX_STRETCHES = 100  # scheduled times ahead that ran; beyond 100, those merely covered do not fire twice
 
 Stretch = tuple[datetime, datetime]
 Fired = Mapping[str, Collection[datetime]]
 
 
 def went_back_unseen_us(snapshot: Snapshot, now: datetime) -> int | None:
-    """How far the clock must have been set back while nobody looked; None where nothing says that it was.
+    """How far the clock must have been set back while no process watched; None if nothing shows that it was.
 
-    At least so far as what has happened lies ahead.
+    It was set back at least as far as the latest thing that has happened now lies ahead.
     """
     ahead = max((at for record in snapshot.records.values() for at in _happened(record)), default=now)
     step_us = min(0, (now - ahead) // US)
@@ -62,10 +63,11 @@ def clock_was_set(
     node: str = "",
     leases_too: bool = False,
 ) -> tuple[Change, None]:
-    """All of the store after the wall clock was set by *step_us*; waiting runs by `Change.shift`.
+    """Adapt the whole store after the wall clock was set by *step_us*; waiting runs follow by `Change.shift`.
 
-    *fired* are the instants that ended runs have as their own, by worker, for all that are `scheduled`, as far as they
-    could come again; the standing runs of these must have been read.  *leases_too*: they are written in wall time.
+    *fired* holds, for each worker in `scheduled`, the scheduled times that its ended runs have as their own, as far as
+    these could come again.  The standing runs of these workers must have been read.  *leases_too*: leases are stored in
+    wall time.
     """
     shift = Shift(step_us, now)
     draft = Draft(snapshot, now, ids)
@@ -102,7 +104,7 @@ def _set_record(draft: Draft, name: str, shift: Shift, fired: Fired) -> None:
     definition, record = draft.worker(name).definition, draft.record(name)
     latest = record.latest
     if latest is not None and latest.occurs_at > shift.now:
-        latest = replace(latest, occurs_at=shift.now)  # D2: what has ended is not later than what comes
+        latest = replace(latest, occurs_at=shift.now)  # D2: nothing that has ended may be later than what is to come
     moved = replace(
         record,
         latest=latest,
@@ -118,12 +120,12 @@ def _set_record(draft: Draft, name: str, shift: Shift, fired: Fired) -> None:
 
 
 def age_us(mark: ClockMark, now: datetime) -> int:
-    """The wall time without all that it was set by: it only passes."""
+    """A wall time without the steps by which the clock was set: it only ever advances."""
     return (now - EPOCH) // US - mark.set_us
 
 
 def since(mark: ClockMark | None, now: datetime, keep_s: float) -> datetime:
-    """A4: an instant before which nothing was written in the last *keep_s* of elapsed time, whatever the clock was."""
+    """A4: a time before which nothing was written in the last *keep_s* of elapsed time, however the clock was set."""
     if mark is None or not mark.steps:
         return later(now, -keep_s)
     began_us = age_us(mark, now) - round(keep_s * 1e6)
@@ -132,7 +134,7 @@ def since(mark: ClockMark | None, now: datetime, keep_s: float) -> datetime:
 
 
 def scheduled(snapshot: Snapshot) -> list[str]:
-    """Those whose standing runs and instants ahead the rule asks about: that have, or had, a schedule."""
+    """The workers that have, or had, a schedule: the rule needs their standing runs and the scheduled times ahead."""
     return [
         name
         for name, state in snapshot.workers.items()
@@ -164,7 +166,7 @@ def _set_schedule(draft: Draft, definition: Definition, shift: Shift, fired: Col
 def _set_interval(
     draft: Draft, definition: Definition, rule: Every, record: Record, shift: Shift, taken: Sequence[datetime]
 ) -> None:
-    """M4: anchor, last instant and what waits move together, beside the instants that ran (O1)."""
+    """M4: the anchor, the last scheduled time and waiting runs move together, avoiding times that ran already (O1)."""
     name, anchor, by = definition.name, record.anchor_at, shift.step_us
     if anchor is None:
         return
@@ -175,7 +177,7 @@ def _set_interval(
     draft.put_record(name, record)
     for run in _unstarted(draft, name):
         moved = shifted(run, along)
-        if moved.occurs_at > shift.now + 2 * rule.step:  # set back unseen; one cancelled ahead leaves two intervals
+        if moved.occurs_at > shift.now + 2 * rule.step:  # set back unseen; a cancelled run ahead leaves two intervals
             moved = shifted(moved, Shift((shift.now + rule.step - moved.occurs_at) // US, shift.now))
             draft.put_record(name, replace(record, anchor_at=moved.occurs_at, last_instant=None))
         draft.put(moved)
@@ -193,7 +195,7 @@ def _set_cron(draft: Draft, definition: Definition, rule: Cron, shift: Shift) ->
 
 
 def _stretches(rule: Schedule | None, instants: Sequence[datetime], known: Sequence[Stretch]) -> tuple[Stretch, ...]:
-    """The same instants, beside what was known; each row of neighbours as its first and last."""
+    """*instants* added to the *known* ones; neighbouring scheduled times are joined to a first and a last."""
     found: list[Stretch] = []
     for first, last in sorted([*known, *((at, at) for at in instants)]):
         before = found[-1] if found else None
@@ -219,7 +221,7 @@ def _unstarted(draft: Draft, name: str) -> list[Run]:
 
 
 def _begun(draft: Draft, name: str) -> list[Run]:
-    """Occurrences that have an instant as their own."""
+    """Scheduled runs that have begun and so have a scheduled time as their own."""
     runs = (*draft.standing_of(name), *draft.sealed_of(name), *draft.running_of(name))
     return [run for run in runs if run.origin is Origin.OCCURRENCE and run.has_started]
 
@@ -242,7 +244,7 @@ def _running(run: Run, shift: Shift) -> Run:
 
 
 def _set_node(node: Node, shift: Shift, *, leases_too: bool) -> Node:
-    """A boot without a name of its own is known by its wall instant, which moves as well."""
+    """A boot without an id of its own is identified by its wall time, which moves as well."""
     booted = BOOTED.fullmatch(node.boot)
     boot = node.boot if booted is None else f"booted-{int(booted[1]) + round(shift.step_s)}"
     lease_s = shift.step_s if leases_too else 0.0

@@ -1,9 +1,9 @@
 """What people and code may do: trigger, cancel, enable, disable, forget, replay, resolve, discard, drain, prefer.
 
 Rules of this file
-- What is refused changes nothing and says what would be allowed.
-- Everything is audited: who, what, before, after (A1); of triggers those of people, and whatever is forced.
-- Doing a thing twice is no error where the second time changes nothing.
+- A refusal changes nothing and says what would be allowed.
+- Every act is audited: who, what, before, after (A1).  Of triggers, only those of people and forced ones are.
+- Repeating an act is no error if the second time changes nothing.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ from shiftboss.errors import WorkerDisabled as RefusedDisabled
 
 
 class Request(Value, frozen=True):
-    """A trigger as it was asked for.  `payload` is JSON; `digest` the sha256 of what it says, or a keyed one."""
+    """A trigger as it was requested.  `payload` is JSON; `digest` is the sha256 of its meaning, or a keyed digest."""
 
     worker: str
     payload: bytes | None = None
     digest: str | None = None
     key: str | None = None
     delay_s: float = 0.0
-    at: datetime | None = None  # instead of a delay; an instant in the past is due now
+    at: datetime | None = None  # in place of a delay; a time in the past is due now
     priority: Priority | None = None
     force: bool = False
     by: str = ""
     traceparent: str | None = None
-    masked: tuple[Place, ...] = ()  # where the payload has what is masked by its value
-    other_digests: tuple[str, ...] = ()  # that the same payload may have been stored with: by older keys, by none
+    masked: tuple[Place, ...] = ()  # where the payload contains what is masked by its value
+    other_digests: tuple[str, ...] = ()  # digests of the same payload by older keys, and without a key
 
 
 def trigger(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], request: Request) -> tuple[Change, Run]:
@@ -110,7 +110,7 @@ def trigger(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], request: R
 
 
 def _audited(run: Run, state: WorkerState, now: datetime) -> Iterator[Audit]:
-    """Code triggers without end; a person has a name."""
+    """Triggers by code come without end and are not audited; those of a person are."""
     if run.by or run.forced:
         due = f"due {run.due_at.isoformat()}" if run.due_at > now else ""
         how = ", ".join(filter(None, ("forced" if run.forced else "", due)))
@@ -119,14 +119,14 @@ def _audited(run: Run, state: WorkerState, now: datetime) -> Iterator[Audit]:
 
 
 def encoded_by(snapshot: Snapshot, payload: bytes | None) -> str:
-    """The id of the key with which a new run's payload will lie in the store; empty for a plain one, and for none."""
+    """The id of the key that encodes a new run's payload in the store; empty if it is stored plain or there is none."""
     if payload is None:
         return ""
     return key_of(payload) or snapshot.codec_key
 
 
 def _earlier(snapshot: Snapshot, now: datetime, request: Request, *, key_ttl_s: float) -> Run | None:
-    """O5: the run that this key made, while it is unfinished or for `key_ttl` after its success."""
+    """O5: the run that this key has made, if it is unfinished or succeeded less than `key_ttl` ago."""
     run = snapshot.keyed.get((request.worker, request.key or ""))
     if run is not None and run.unreadable is not None:
         raise NotAllowed(f"key {request.key!r} of worker {request.worker!r} is taken: {run.unreadable}; {REMEDY}")
@@ -141,21 +141,21 @@ def _earlier(snapshot: Snapshot, now: datetime, request: Request, *, key_ttl_s: 
 
 
 def keeps_its_key(run: Run, now: datetime, *, key_ttl_s: float, clock_set_us: int) -> bool:
-    """O5: whether a trigger with its key means this very run.  *clock_set_us* is how far the clock was set in all."""
+    """O5: whether a trigger with the same key returns this run.  *clock_set_us* is how far the clock was set in all."""
     if not run.status.is_final:
         return True
     if run.status is not Status.SUCCEEDED or run.finished_at is None:
         return False
-    was_set_since_s = (clock_set_us - run.clock_set_us) / 1e6  # O4: no time passed by that
+    was_set_since_s = (clock_set_us - run.clock_set_us) / 1e6  # O4: setting the clock is no passing of time
     return seconds_between(run.finished_at, now) - was_set_since_s < key_ttl_s
 
 
 def cancel(
     snapshot: Snapshot, now: datetime, *, ids: Iterator[int], run_id: int, by: str, reason: str
 ) -> tuple[Change, Run]:
-    """End a run: at once while it waits, by asking its attempt while it runs (T4).  Twice is once.
+    """End a run: at once while it waits, by asking its attempt to end while it runs (T4).  Twice is as once.
 
-    Raises UnknownRun, and NotAllowed for a run that has ended otherwise.
+    Raises UnknownRun, and NotAllowed if the run has ended in another way.
     """
     run = found(snapshot, run_id)
     if run.status is Status.CANCELLED or (run.status is Status.RUNNING and run.cancel is not None):
@@ -174,7 +174,7 @@ def cancel(
 
 
 def _readable(snapshot: Snapshot, name: str) -> WorkerState:
-    """The worker.  Raises UnknownWorker, and NotAllowed where its row cannot be read (W8)."""
+    """The worker.  Raises UnknownWorker, and NotAllowed if its row cannot be read (W8)."""
     state = snapshot.worker(name)
     if state.unreadable is not None:
         raise NotAllowed(f"{state.unreadable}; {REMEDY}, or start the application again: it declares it anew")
@@ -182,7 +182,7 @@ def _readable(snapshot: Snapshot, name: str) -> WorkerState:
 
 
 def found(snapshot: Snapshot, run_id: int) -> Run:
-    """The run that was read by id.  Raises UnknownRun, and NotAllowed where it cannot be read (W8)."""
+    """The run that was read by id.  Raises UnknownRun, and NotAllowed if it cannot be read (W8)."""
     run = snapshot.run(run_id)
     if run is None:
         raise UnknownRun(f"no run {run_id} is stored; it may have been pruned, or the id belongs to another store")
@@ -199,7 +199,7 @@ def disable(
 ) -> tuple[Change, WorkerState]:
     """Start nothing new of worker *name*; attempts in progress go on.  Disabling twice keeps the first reason.
 
-    A worker that failures had disabled stays disabled by the person from then on, without probation.
+    If failures had disabled the worker, it is disabled by the person from now on, without probation.
     """
     state = _readable(snapshot, name)
     if state.disabled is not None and not state.disabled.automatic:
@@ -216,7 +216,7 @@ def disable(
 
 
 def enable(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], name: str, by: str) -> tuple[Change, WorkerState]:
-    """K5: start again; resets streak and breaker, records the instants that passed as one skipped range."""
+    """K5: start again; resets streak and breaker, and records the scheduled times that passed as one skipped range."""
     state = _readable(snapshot, name)
     draft = Draft(snapshot, now, ids)
     enabled = replace(state, disabled=None)
@@ -276,7 +276,7 @@ def forget(
 
 
 def drain(snapshot: Snapshot, now: datetime, *, wanted: str, by: str) -> tuple[Change, Node]:
-    """Tell a node to start nothing new until it is started again; it sees that at its next cycle.
+    """Tell a node to start nothing new until its process is restarted; it obeys at its next cycle.
 
     *wanted* is its id or its name.  Raises UnknownNode, also for a name that several nodes have.
     """
@@ -289,7 +289,7 @@ def drain(snapshot: Snapshot, now: datetime, *, wanted: str, by: str) -> tuple[C
 
 
 def _node(snapshot: Snapshot, wanted: str) -> Node:
-    """By its id or its name.  Raises UnknownNode, and NotAllowed where its row cannot be read (W8)."""
+    """The node with that id or name.  Raises UnknownNode, and NotAllowed if its row cannot be read (W8)."""
     node = snapshot.nodes.get(wanted)
     if node is None:
         named = [each for each in snapshot.nodes.values() if each.name == wanted]
@@ -308,12 +308,13 @@ def _node(snapshot: Snapshot, wanted: str) -> Node:
 def prefer(
     snapshot: Snapshot, now: datetime, *, wanted: str, worker: str | None, live: Collection[str], by: str
 ) -> tuple[Change, tuple[str, ...]]:
-    """M7: what a node declares, of *worker* alone or of all workers and resources, is the newest from now on.
+    """M7: make what a node declares the newest declaration: of *worker* alone, or of all its workers and resources.
 
-    The answer names what this changes; the node itself stores what is to hold, at its next tick.  Twice is once.
+    The answer names the workers and resources that this changes.  The node itself stores the declarations at its next
+    tick.  Twice is as once.
 
-    Raises UnknownNode, UnknownWorker, and NotAllowed for a node that does not live, starts nothing more or does not
-    declare it.
+    Raises UnknownNode, UnknownWorker, and NotAllowed if the node does not live, starts nothing more, or does not
+    declare the worker.
     """
     node = _node(snapshot, wanted)
     if node.id not in live:
@@ -350,7 +351,7 @@ def prefer(
 def _chosen(
     before: Declarations, now: datetime, node: Node, kind: Declared, name: str, nodes: Collection[Node]
 ) -> Declarations | None:
-    """With what *node* declares as the newest; None where it is that already."""
+    """The declarations with that of *node* as the newest; None if it is the newest already."""
     key = kind.of(node)[name]
     keys = {kind.of(each)[name] for each in nodes if name in kind.of(each)}
     if prevails(before, key, keys) or all(are_alike(key, each) for each in (before.current, *keys)):
@@ -384,7 +385,7 @@ def _prefers(
 def record(
     snapshot: Snapshot, now: datetime, *, by: str, action: str, worker: str, before: str, after: str
 ) -> tuple[Change, None]:
-    """Something that was done beside the store, a log-in or an export: it is audited like what is done to it."""
+    """Audit something that was done outside the store, such as a log-in or an export."""
     return Change(events=(Audit(at=now, worker=worker, by=by, action=action, before=before, after=after),)), None
 
 
@@ -429,12 +430,12 @@ def replay(
 
 
 def resolve(snapshot: Snapshot, now: datetime, *, run_id: int, by: str, note: str) -> tuple[Change, DeadLetter]:
-    """Q3: close the entry with a note; nothing runs."""
+    """Q3: close the dead letter with a note; nothing runs."""
     return _close(snapshot, now, run_id=run_id, by=by, note=note, state="resolved")
 
 
 def discard(snapshot: Snapshot, now: datetime, *, run_id: int, by: str, note: str) -> tuple[Change, DeadLetter]:
-    """Q3: close the entry as not worth anything; its run stays in the history until retention takes it."""
+    """Q3: close the dead letter as not worth a replay; its run stays in the history until retention deletes it."""
     return _close(snapshot, now, run_id=run_id, by=by, note=note, state="discarded")
 
 

@@ -1,9 +1,9 @@
 """Which due runs may this node start now, and when should it look again?
 
 Rules of this file
-- It only chooses.  Claiming and writing are done by whoever called.
-- A due run that was looked at and not chosen always has a hold that says why.
-- A lane's `look_at` is never later than the next instant at which something in it could start by time alone.
+- It only chooses.  The caller claims and writes.
+- Every due run that was looked at and not chosen has a hold that says why.
+- A lane's `look_at` is never later than the earliest time at which a run in it could start without an event.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from shiftboss.core.value import Value, later, replace
 
 
 class Grant(Value, frozen=True):
-    """A start that was decided, and how."""
+    """A start that was decided, and its manner."""
 
     run: Run
     probe: bool = False
@@ -37,16 +37,16 @@ class Grant(Value, frozen=True):
 
 @dataclass(slots=True)
 class Decision:
-    """What the walk found."""
+    """What the walk decided."""
 
     grants: list[Grant] = field(default_factory=list)
     skips: list[Run] = field(default_factory=list)  # D5
     holds: dict[int, tuple[Hold, ...]] = field(default_factory=dict)  # run → why it does not start
     look_at: dict[str, datetime] = field(default_factory=dict)  # lane → when time alone may change something
-    starved: set[str] = field(default_factory=set)  # lanes with runs that only lack a slot of this node
-    held_by_nodes: set[str] = field(default_factory=set)  # lanes held by a node's shedding or a reservation
-    held_by_company: set[str] = field(default_factory=set)  # lanes held by what runs here, or is to run, alone (C8)
-    isolated: dict[str, Run] = field(default_factory=dict)  # lane → a run of it that lacks nothing but to be alone
+    starved: set[str] = field(default_factory=set)  # lanes with runs that lack nothing but a slot of this node
+    held_by_nodes: set[str] = field(default_factory=set)  # lanes held by a node's shedding or by a reservation
+    held_by_company: set[str] = field(default_factory=set)  # lanes held by a run that runs here alone, or is to (C8)
+    isolated: dict[str, Run] = field(default_factory=dict)  # lane → a run in it that lacks nothing but to be alone
 
     def look(self, lane: str, at: datetime | None) -> None:
         if at is not None:
@@ -67,7 +67,7 @@ def decide(
 ) -> Decision:
     """Choose among the due runs of *lanes* (whole components), up to the free slots of *node*.
 
-    *live* holds the ids of the nodes whose lease is good; only those can be waited for (B4).  *isolated* are the runs
+    *live* holds the ids of the nodes whose lease is good; a run can wait only for those (B4).  *isolated* are the runs
     of other lanes that lack nothing but to be alone on this node (C8).
     """
     walk = Walk(snapshot, now, node=node, room=room, lanes=lanes, live=live, isolated=isolated)
@@ -79,7 +79,7 @@ def decide(
 
 
 class Walk:
-    """The due work of some lanes in rank order, each run asked in turn."""
+    """The due runs of some lanes in rank order; the gates are asked about each in turn."""
 
     def __init__(
         self,
@@ -121,7 +121,7 @@ class Walk:
             yield answer
 
     def starve_the_rest(self) -> None:
-        """What the walk did not reach lacks a slot, nothing else that is known."""
+        """The runs that the walk did not reach lack a slot; nothing else is known about them."""
         self.decision.starved.update(run.worker for _, _, run, _ in self._heap)
 
     # entering
@@ -171,7 +171,7 @@ class Walk:
         self.here.company.starts(replace(run, claim=Claim(node=node_id, fence=0, at=self.now)))
         if answer.state.disabled is not None or run.worker not in self.snapshot.relations.free:
             claim = Claim(node=node_id, fence=0, at=self.now, probe=answer.probe, fallback=answer.fallback)
-            self.view.grant(replace(run, status=Status.RUNNING, claim=claim))  # for whoever is asked after it
+            self.view.grant(replace(run, status=Status.RUNNING, claim=claim))  # for the runs asked about after it
 
     def _note_wait(self, answer: Answer) -> None:
         run = answer.run
@@ -179,18 +179,18 @@ class Walk:
             self.decision.look(run.worker, hold.until)
         self._note_lane(run.worker, {hold.ends for hold in answer.holds})
         if is_isolated(run):
-            return  # C8: it has a right of its own
+            return  # C8: an isolated run goes first anyway, and reserves nothing
         if not all(hold.reserves for hold in _of_fleet(answer.holds)):
-            return  # nothing of the fleet's holds it on: then it waits for another node, which must come to it
+            return  # another hold of the whole fleet holds it as well: a reservation would not let it start
         patient_until = later(self._waits_since(run), answer.state.definition.patience_s)
         if patient_until > self.now:
             self.decision.look(run.worker, patient_until)
         elif self._some_node_has_a_slot(answer):
             self.view.reserving.append(run)
-            self.decision.look(run.worker, answer.good_until)  # what it reserves is free again then
+            self.decision.look(run.worker, answer.good_until)  # then its reservation ends
 
     def _note_lane(self, lane: str, ends: set[Ends]) -> None:
-        """What has to happen on a node for this lane to be looked at again."""
+        """Note what has to happen on a node before this lane is looked at again."""
         if Ends.NODES in ends:
             self.decision.held_by_nodes.add(lane)
         if Ends.COMPANY in ends:
@@ -199,10 +199,10 @@ class Walk:
             self.decision.starved.add(lane)
 
     def _waits_since(self, run: Run) -> datetime:
-        """Its due instant, or the latest start of its worker: two backlogs that block each other then take turns.
+        """The due time, or the latest start of its worker if later: so two backlogs that block each other take turns.
 
-        By due instants alone, both older than their patience, they would alternate run by run: on three nodes 70 runs a
-        second instead of 1,700 (measured, bodies of 10 ms).
+        By due times alone both would be older than their patience and alternate run by run: on three nodes 70 runs a
+        second instead of 1,700 (measured, functions of 10 ms).
         """
         if run.worker in self._granted:
             return self.now
@@ -210,8 +210,8 @@ class Walk:
         return run.due_at if last_run_at is None else max(run.due_at, last_run_at)
 
     def _some_node_has_a_slot(self, answer: Answer) -> bool:
-        """Whether a node that lives has nothing against that run."""
-        if answer.run.id in self.snapshot.undecodable:  # E3: nobody knows of a node that can decode it
+        """Whether some live node would take the run: none of the gates that ask about a node holds it there."""
+        if answer.run.id in self.snapshot.undecodable:  # E3: no node is known to be able to decode it
             return False
         me = self.here.node.id
         nodes = (node for node in self.snapshot.nodes.values() if node.id in self.live or node.id == me)
@@ -232,10 +232,10 @@ def here(snapshot: Snapshot, now: datetime, node: Node) -> Here:
 
 
 def _of_fleet(holds: list[Hold]) -> tuple[Hold, ...]:
-    """The holds that would hold on every node; what only this node says does not count against a reservation."""
+    """The holds that would hold on every node; a hold of this node alone does not prevent a reservation."""
     return tuple(hold for hold in holds if hold.scope is not Scope.NODE)
 
 
 def _go_on_behind(holds: Collection[Hold]) -> bool:
-    """Whether those behind the run in its queue are asked: nothing holds it, or it cannot be decoded (E3)."""
+    """Whether the runs behind it in its queue are asked about: nothing holds this one, or it cannot be decoded (E3)."""
     return not holds or any(hold.is_passed_in_queue for hold in holds)

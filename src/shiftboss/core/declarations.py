@@ -1,10 +1,10 @@
 """The declarations of one worker or resource that the store has met, in the order in which it first met them (M7).
 
 Rules of this file
-- What is declared is known by a key: a digest of it, and of the code's version where one is given.  So code that starts
-  again is what it was, and the same declaration in new code is new.
-- A number never falls behind an earlier one, whatever the wall clock does; where the store has lost some, the clock
-  keeps new ones above those that nodes remember.
+- A declaration is identified by a key: a digest of it, and of the code's version if one is given.  So restarted code
+  declares what it declared before, and the same declaration in new code is a new one.
+- A new number is always larger than earlier ones, whatever the wall clock does.  If the store has lost some, the clock
+  keeps new numbers above those that nodes remember.
 """
 
 from __future__ import annotations
@@ -18,40 +18,40 @@ import msgspec
 from shiftboss.core.value import EPOCH, US, Value, replace
 from shiftboss.core.worker import Definition
 
-MAX_KNOWN = 20  # of each worker, beside those of live nodes: whoever restarts is seldom 20 deploys behind
-DIGEST_CHARS = 12  # 48 bits; 20 are compared with each other
+MAX_KNOWN = 20  # of each worker, besides those of live nodes: a restarted node is seldom 20 deploys behind
+DIGEST_CHARS = 12  # 48 bits, to tell 20 declarations apart
 VERSION_CHARS = 6
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 class Declaration(Value, frozen=True, array_like=True):
-    """One that the store has met."""
+    """A declaration that the store has met."""
 
-    key: str  # what it is known by
-    number: int  # larger than those of all that were met before
+    key: str  # what identifies it
+    number: int  # larger than the numbers of all that were met before
     first_seen_at: datetime  # when it was first met, or chosen by a person
 
 
 class Declarations(Value, frozen=True):
-    """Those of one worker or resource, by their numbers."""
+    """The declarations of one worker or resource, by number."""
 
     known: tuple[Declaration, ...] = ()
-    current: str = ""  # the key of the one that is stored
+    current: str = ""  # the key of the stored one
 
     def find(self, key: str) -> Declaration | None:
         return next((each for each in self.known if each.key == key), None)
 
     def newest(self, keys: Collection[str]) -> Declaration | None:
-        """The newest of *keys*; None when none of them is known."""
+        """The newest of *keys*; None if none of them is known."""
         return next((each for each in reversed(self.known) if each.key in keys), None)
 
     def met(
         self, key: str, now: datetime, *, remembered: Declaration | None = None, keep: Collection[str] = ()
     ) -> Declarations:
-        """With *key*, which is the newest unless it was met before; *remembered* is what its node knows of it.
+        """These declarations and *key*, which becomes the newest unless it was met before.
 
-        Those of *keep* are not forgotten.
+        *remembered* is what its node knows of it.  Those in *keep* are not forgotten.
         """
         before = self.find(key)
         if before is not None and (remembered is None or remembered.number <= before.number):
@@ -60,7 +60,7 @@ class Declarations(Value, frozen=True):
         return replace(self, known=_kept(self.known, declaration, {key, self.current, *keep}))
 
     def chosen(self, key: str, now: datetime, *, keep: Collection[str] = ()) -> Declarations:
-        """With *key* as the newest."""
+        """These declarations with *key* as the newest."""
         declaration = Declaration(key, self._next_number(now), now)
         return replace(self, known=_kept(self.known, declaration, {key, self.current, *keep}))
 
@@ -77,7 +77,7 @@ def _kept(known: Iterable[Declaration], added: Declaration, keep: Collection[str
 
 
 def first_of(key: str, declared_at: datetime) -> Declarations:
-    """Of what was stored before there was an order: it was met when it was declared."""
+    """The declarations of a row that is older than their order: the stored one was met when it was declared."""
     return Declarations((Declaration(key, (declared_at - EPOCH) // US, declared_at),), key)
 
 
@@ -89,7 +89,7 @@ def key_of(definition: Definition, code_version: str = "") -> str:
 
 
 def keys_of(definitions: Iterable[Definition], code_version: str = "") -> dict[str, str]:
-    """By the names of the workers."""
+    """The keys by the names of the workers."""
     return {definition.name: key_of(definition, code_version) for definition in definitions}
 
 
@@ -98,7 +98,7 @@ def key_of_size(size: int, code_version: str = "") -> str:
 
 
 def keys_of_sizes(resources: Mapping[str, int], code_version: str = "") -> dict[str, str]:
-    """By the names of the resources."""
+    """The keys by the names of the resources."""
     return {name: key_of_size(size, code_version) for name, size in resources.items()}
 
 
@@ -108,5 +108,5 @@ def _versioned(digest: str, code_version: str) -> str:
 
 
 def are_alike(one: str, other: str) -> bool:
-    """Whether two keys stand for the same declaration, in whichever code."""
+    """Whether two keys stand for the same declaration, whatever the version of the code."""
     return one.partition(".")[0] == other.partition(".")[0]

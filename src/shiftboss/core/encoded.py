@@ -1,9 +1,9 @@
 """Which parts of a stored value are people's texts and bytes: what a codec encodes.
 
 Rules of this file
-- What bodies and people say is encoded: payloads, results, errors, log lines, progress, reasons, notes.  What the
-  rules, the indexes and the lists need is not: names, keys, instants, statuses, the types of errors.
-- A part that stays as it is stays the same object: who asks for nothing pays for nothing.
+- A codec encodes what functions and people say: payloads, results, errors, log lines, progress, reasons, notes.  It
+  does not encode what rules, indexes and lists need: names, keys, times, statuses, the types of errors.
+- A value with nothing to encode comes back as the same object, and costs nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from shiftboss.core.value import replace
 
 V = TypeVar("V")
 
-# A test holds these tables to the values: each text of a stored value is encoded, or named there as one that is not.
+# A test compares these tables with the values: each text of a stored value is encoded, or listed as one that is not.
 TEXTS: dict[type, tuple[str, ...]] = {
     Error: ("message", "traceback"),
     CancelRequest: ("reason",),
@@ -60,7 +60,7 @@ NESTED: dict[type, tuple[str, ...]] = {
 
 
 class _Parts(NamedTuple):
-    """What of a kind of value has to be looked at, in one go."""
+    """Which fields of a kind of value are to be looked at, and a getter that reads them all at once."""
 
     of: Callable[[Any], tuple[Any, ...]]
     names: tuple[str, ...]
@@ -82,12 +82,12 @@ PARTS = {kind: _parts(kind) for kind in {*TEXTS, *BYTES, *NESTED}}
 
 
 def transformed(value: V, *, text: Callable[[str], str], data: Callable[[bytes], bytes]) -> V:
-    """*value* with each of its texts and bytes as these make it; the same object where nothing changes."""
+    """*value* with its texts passed through *text* and its bytes through *data*; the same object if nothing changes."""
     parts = PARTS.get(type(value))
     if parts is None:
         return value
     found = parts.of(value)
-    if not any(found):  # most runs have none of it: this is all they cost
+    if not any(found):  # most runs have nothing to encode: this check is all they cost
         return value
     changed: dict[str, Any] = {}
     new: Any
@@ -105,4 +105,4 @@ def transformed(value: V, *, text: Callable[[str], str], data: Callable[[bytes],
             new = transformed(old, text=text, data=data)
         if new is not old:
             changed[name] = new
-    return replace(value, **changed) if changed else value  # type: ignore[type-var]  # what changes is a Value
+    return replace(value, **changed) if changed else value  # type: ignore[type-var]  # only a Value has such fields

@@ -1,8 +1,8 @@
 """Why does this run not start?  The walk of `decide`, asked about one run (A3).
 
 Rules of this file
-- It decides nothing of its own: every hold comes from the gates and the walk that hold the run back.
-- Among the nodes that could run it, the one with the fewest holds speaks; if none can, that is the hold.
+- It decides nothing itself: every hold comes from the gates and from the walk of `decide`.
+- Of the nodes that could run it, the one with the fewest holds answers; if no node can run it, that is the hold.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from shiftboss.core.value import Value, replace
 
 
 class Explanation(Value, frozen=True):
-    """Every hold of one run; `earliest` is when that can change by time alone, None when only an event can.
+    """Every hold of one run; `earliest` is when that can change without an event, None if only an event changes it.
 
-    With no hold the run is running, has ended, or is about to start (`behind` names the run ahead of it in its lane).
+    A run without holds is running, has ended, or is about to start (`behind` names the run ahead of it in its lane).
     """
 
     run: Run  # the run that was asked about
@@ -44,15 +44,15 @@ class Explanation(Value, frozen=True):
 def explain(
     snapshot: Snapshot, now: datetime, *, run: Run, live: Collection[str], trouble: StoreTrouble | None = None
 ) -> Explanation:
-    """Every hold of one run.  Whoever asks about many uses an `Explainer`."""
+    """Every hold of one run.  To ask about many runs, use an `Explainer`."""
     return Explainer(snapshot, now, live=live, trouble=trouble).explain(run)
 
 
 class Explainer:
-    """What is next, and why it does not start, at one instant: what was found out about one run serves the others.
+    """Which run is next, and why it does not start, at one point in time; answers are kept for the next question.
 
-    So all workers of a component cost one walk of it for each node, and not one each.  The snapshot must stay as it is.
-    *trouble* is what keeps the store from taking work: it holds whatever the gates say.
+    So all workers of a component together cost one walk for each node, and not one for each worker.  The snapshot must
+    not change meanwhile.  *trouble* is what keeps the store from taking work: it holds a run whatever the gates say.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Explainer:
         self._trouble = trouble
         self._view = View(snapshot, now)
         self._lent: dict[str, Lent] = {}  # by the first worker of a component
-        self._walked: dict[tuple[str, str], _Walked] = {}  # by that and the node
+        self._walked: dict[tuple[str, str], _Walked] = {}  # by the first worker of a component and the node
         self._isolated: set[str] | None = None  # lanes in which a run wants a node to itself (C8)
 
     def next_run(self, name: str) -> Run | None:
@@ -117,7 +117,7 @@ class Explainer:
         return walked
 
     def _lanes(self, name: str) -> set[str]:
-        """Its component, and those in which a run wants the node to itself (C8), as far as they were read."""
+        """Its component, and the lanes in which a run wants the node to itself (C8), as far as they were read."""
         snapshot, relations = self._snapshot, self._snapshot.relations
         if self._isolated is None:
             lanes = (lane for lane, runs in snapshot.lanes.items() if next(runs.heads(RESCUED), None) is not None)
@@ -126,15 +126,15 @@ class Explainer:
 
 
 class _Walked:
-    """A walk, as far as anybody has asked."""
+    """A walk, continued only as far as somebody has asked."""
 
     def __init__(self, walk: Walk) -> None:
         self._asks = walk.asks()
         self._answers: dict[int, Answer] = {}
-        self.last_of: dict[str, int] = {}  # worker → its run that was asked last
+        self.last_of: dict[str, int] = {}  # worker → its run that the walk asked about last
 
     def answer_about(self, run: Run) -> Answer | None:
-        """What the gates said of it; None when the whole walk does not come to it."""
+        """What the gates said of it; None if the whole walk does not come to it."""
         while run.id not in self._answers:
             answer = next(self._asks, None)
             if answer is None:

@@ -1,9 +1,9 @@
 """What will go wrong with these workers, although each of them is allowed?  (`shiftboss check`)
 
 Rules of this file
-- Pure: over declarations, sizes of resources and slots of a node; what cannot work at all is refused by `graph.check`.
-- A finding names the worker, what will happen and the remedy.  What merely might be meant otherwise is a note.
-- Silence is the rule: a finding that most applications have is none.
+- Pure: it sees declarations, sizes of resources and slots of a node.  What cannot work at all, `graph.check` refuses.
+- A finding names the worker, what will happen and the remedy.  If it may be intended, it is only a note.
+- Most applications should get no finding: what is true of most of them is not reported.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from shiftboss.core.schedule import Cron, Every, Schedule, next_after, steps
 from shiftboss.core.value import Value
 from shiftboss.core.worker import DEFAULT_TIMEOUT_S, Definition, Mode, OnFailure
 
-SEEN_FROM = datetime(2026, 1, 1, tzinfo=UTC)  # any instant does: the gaps of a cron schedule are looked at from there
+SEEN_FROM = datetime(2026, 1, 1, tzinfo=UTC)  # any date does: the gaps of a cron schedule are measured from there
 SEEN_INSTANTS = 50  # a month of working days and more
-SELDOM_IDLE = 0.5  # of the time: what is shut out then waits longer than it runs
-NEARLY_FULL = 0.8  # of a node's slots: the rest is kept for high and critical (P3), and for bad days
+SELDOM_IDLE = 0.5  # of the time: what a busier worker keeps out waits for longer than it runs
+NEARLY_FULL = 0.8  # of a node's slots: the rest is for high and critical runs (P3), and for bad days
 
 
 class Severity(StrEnum):
     WARNING = "warning"  # will go wrong as it stands
-    NOTE = "note"  # may well be meant so
+    NOTE = "note"  # may be intended
 
 
 class Finding(Value, frozen=True, omit_defaults=False):
-    """One thing to mend or to know.  `worker` is empty where it is about all of them, `rule` is its number."""
+    """One thing to correct or to know.  `worker` is empty if it is about all workers, `rule` is the rule's number."""
 
     severity: Severity
     rule: str
@@ -57,10 +57,10 @@ def findings(
     slots_of: Mapping[str, int] | None = None,
     heedless: Collection[str] = (),
 ) -> list[Finding]:
-    """Everything to say about workers that `graph.check` lets pass; warnings first, then as declared.
+    """All findings about workers that `graph.check` accepts; warnings first, then in the order of declaration.
 
-    *slots_of*: of a node's executors that have fewer than the node, by kind.  *heedless*: workers whose body takes no
-    context, so that it can neither see that it should end nor say anything.
+    *slots_of*: the slots of executors that have fewer than the node, by kind.  *heedless*: workers whose function takes
+    no context, so that it can neither notice that it should end nor send a heartbeat.
     """
     known = {definition.name: definition for definition in definitions}
     sizes = resources or {}
@@ -81,7 +81,7 @@ def findings(
 
 
 def _starving(known: dict[str, Definition], sizes: Mapping[str, int]) -> Iterator[Finding]:
-    """P2, B4: a seldom idle worker of higher priority goes first each time; nothing ages past critical."""
+    """P2, B4: a worker of higher priority that is seldom idle goes first each time; nothing ages past critical."""
     relations = Relations.of(known.values())
     busy = [one for one in known.values() if (share := _busy_share(one)) is not None and share > SELDOM_IDLE]
     for first in busy:
@@ -111,7 +111,7 @@ def _starving(known: dict[str, Definition], sizes: Mapping[str, int]) -> Iterato
 
 
 def _exclude(relations: Relations, one: Definition, other: Definition, sizes: Mapping[str, int]) -> bool:
-    """Whether the two can never run side by side: by `blocks`, or because a resource is too small for both."""
+    """Whether runs of the two can never run together: by `blocks`, or because a resource is too small for both."""
     if one.name == other.name:
         return False
     too_few = (one.uses[r] + other.uses[r] > sizes.get(r, 0) for r in one.uses.keys() & other.uses.keys())
@@ -163,7 +163,7 @@ def _upstreams(one: Definition, known: dict[str, Definition]) -> Iterator[Findin
 
 
 def _comes_by_itself(name: str, known: dict[str, Definition]) -> bool:
-    """Whether runs of it come without anybody's trigger: by its mode, or after one whose runs do."""
+    """Whether it gets runs without a trigger: by its mode, or after a worker that does."""
     todo, seen = [name], set()
     while todo:
         one = known.get(todo.pop())
@@ -252,7 +252,7 @@ def _cadence(one: Definition, gap_s: float) -> Iterator[Finding]:
 def _capacity(
     known: dict[str, Definition], sizes: Mapping[str, int], slots: int, slots_of: Mapping[str, int]
 ) -> Iterator[Finding]:
-    """P3, B9: what is busy at once on average, where that is declared (`expected_duration`)."""
+    """P3, B9: what is busy at once on average, where `expected_duration` is declared."""
     shares = {name: share for name, one in known.items() if (share := _busy_share(one)) is not None}
     load = sum(shares.values())
     if load > NEARLY_FULL * slots:
@@ -286,7 +286,7 @@ def _capacity(
 
 
 def _breakers(known: dict[str, Definition]) -> Iterator[Finding]:
-    """K1: a breaker has one policy, whoever shares it."""
+    """K1: a breaker has one policy, whichever workers share it."""
     policies: dict[str, dict[str, BreakerPolicy]] = {}
     for one in known.values():
         if one.breaker is not None and one.breaker_policy is not None:
@@ -308,10 +308,10 @@ def _breakers(known: dict[str, Definition]) -> Iterator[Finding]:
 
 
 def _unenforceable(known: dict[str, Definition], heedless: Collection[str]) -> Iterator[Finding]:
-    """T2, B6: time limits of bodies that nobody can stop.
+    """T2, B6: time limits of functions that nobody can stop.
 
-    A warning where one was asked for and the body cannot even be told; the others, most of which have the timeout that
-    every worker has, are one note.
+    It is a warning if a limit was asked for and the function cannot even be told to end.  The others, most of which
+    have the timeout that every worker has by default, share one note.
     """
     relations = Relations.of(known.values())
     noted: list[str] = []
@@ -350,14 +350,14 @@ _WHY_IN_THREAD = (
 
 
 def _limit(one: Definition) -> str | None:
-    """What bounds its attempts, in words."""
+    """What limits its attempts, in words."""
     if one.timeout_s is not None:
         return f"timeout of {one.timeout_s:g} s"
     return f"deadline of {one.deadline_s:g} s" if one.deadline_s is not None else None
 
 
 def _waits_for(one: Definition, known: dict[str, Definition], relations: Relations) -> str:
-    """B6: what cannot start until its body ends."""
+    """B6: what cannot start until its function ends."""
     waiting = ["its next run"] if one.concurrency == 1 else []
     waiting += [repr(name) for name in known if name != one.name and relations.conflict(one.name, name)][:3]
     waiting += [f"who wants {resource!r}" for resource in one.uses]
@@ -365,7 +365,7 @@ def _waits_for(one: Definition, known: dict[str, Definition], relations: Relatio
 
 
 def _unheard(known: dict[str, Definition], heedless: Collection[str]) -> Iterator[Finding]:
-    """H2: silence is noticed only of a body that can speak."""
+    """H2: silence is noticed only of a function that can send heartbeats."""
     for one in known.values():
         limit_s = one.health.heartbeat_timeout_s
         if one.name in heedless and limit_s is not None and limit_s != HealthPolicy().heartbeat_timeout_s:
@@ -383,7 +383,7 @@ def _unheard(known: dict[str, Definition], heedless: Collection[str]) -> Iterato
 
 
 def _busy_share(one: Definition) -> float | None:
-    """How many of its runs are busy at once on average; None where nothing says so."""
+    """How many of its runs are in progress at once on average; None if the declaration does not tell."""
     expected_s = one.health.expected_duration_s
     if one.mode is Mode.CONTINUOUS:
         if one.pause_s == 0:
@@ -398,7 +398,7 @@ def _shortest_gap_s(schedule: Schedule | None) -> float | None:
 
 
 def _gaps_s(schedule: Schedule | None) -> list[float]:
-    """The distances of its next instants."""
+    """The distances between its next scheduled times."""
     match schedule:
         case None:
             return []
