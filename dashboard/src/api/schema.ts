@@ -44,7 +44,7 @@ export interface ArrivalRefused {
   reason: string;
 }
 
-/** One finished try of a run (Q2). `cause` is None when it succeeded. */
+/** One finished attempt of a run (Q2). `cause` is None if it succeeded. */
 export interface Attempt {
   number: number;
   node: string;
@@ -149,7 +149,7 @@ export interface CancelMany {
   reason?: string | null;
 }
 
-/** An operator wants this run to end (T4). */
+/** Somebody wants this run to end (T4). */
 export interface CancelRequest {
   by: string;
   at: string;
@@ -159,7 +159,7 @@ export interface CancelRequest {
 /** Why a run ended as it did, or why an attempt did not count. */
 export type Cause = "cancelled" | "crash" | "crash_loop" | "dependency_failed" | "disabled" | "error" | "expired" | "fatal" | "interrupted" | "lost" | "misfire" | "replaced" | "rescued" | "timeout" | "unfit";
 
-/** The mark of the node that executes an attempt. `fence` grows with every claim in the store (C5, C7). */
+/** Says which node executes an attempt. `fence` grows with every claim in the store (C5, C7). */
 export interface Claim {
   node: string;
   fence: number;
@@ -211,7 +211,7 @@ export interface DeadGroup {
   newest_run: number;
 }
 
-/** Q: the card of a dead run; the run itself, with payload and attempts, lies in the history. */
+/** Q: the entry of a dead run; the run itself, with payload and attempts, is in the history. */
 export interface DeadLetter {
   run: number;
   worker: string;
@@ -282,7 +282,7 @@ export interface Definition {
   redact_patterns: Array<string>;
 }
 
-/** K4, K5: who switched the worker off and why. `probation_until` is None when only a person switches it on. */
+/** K4, K5: who disabled the worker and why. `probation_until` is None if only a person enables it again. */
 export interface Disabled {
   by: string;
   reason: string;
@@ -317,7 +317,7 @@ export interface Drained {
   mode: NodeMode;
 }
 
-/** What a body raised. `type` is the qualified class name; the traceback is cut to a bound by who recorded it. */
+/** What a function raised. `type` is the qualified class name; whoever recorded it has cut the traceback. */
 export interface Error {
   type: string;
   message: string;
@@ -381,7 +381,7 @@ export interface Groups {
 /** H1. */
 export type Health = "degraded" | "disabled" | "healthy" | "offline" | "unhealthy" | "unknown";
 
-/** H2: the thresholds of a worker's health. None switches a question off. Read by `health_policy` where it is given to a worker, and not before. */
+/** H2: the thresholds of a worker's health. None switches a check off. `health_policy` checks the fields when the policy is given to a worker, and not before. */
 export interface HealthPolicy {
   degraded_rate: number | null;
   unhealthy_rate: number | null;
@@ -394,7 +394,7 @@ export interface HealthPolicy {
   expect_success_within_s: number | null;
 }
 
-/** One fact that makes something other than healthy, or is good to know; about the whole where `worker` is empty. */
+/** One fact that lowers the health, or is good to know; about the whole system if `worker` is empty. */
 export interface HealthReason {
   severity: Health;
   fact: string;
@@ -454,7 +454,7 @@ export interface LogIn {
   code?: string | null;
 }
 
-/** What a body logged: the `number`-th line of the attempt under that fence. */
+/** A line that a function logged: the `number`-th of the attempt with that fence. */
 export interface LogLine {
   run: number;
   fence: number;
@@ -588,7 +588,7 @@ export type OnFailure = "run" | "skip" | "wait";
 /** Why a run exists. */
 export type Origin = "after" | "iteration" | "occurrence" | "replay" | "trigger";
 
-/** A live node that declares a worker otherwise than it is declared by what holds. */
+/** A live node that declares a worker differently from the declaration in force. */
 export interface OtherDeclaration {
   node: string;
   id: string;
@@ -659,7 +659,7 @@ export interface Preferred {
   names: Array<string>;
 }
 
-/** P1: four names. A higher number goes first. */
+/** P1: the four priorities. A higher number goes first. */
 export type Priority = "low" | "normal" | "high" | "critical";
 
 /** RFC 9457. `type` is stable; some types have further members (`matched`, `maybe_stored`). */
@@ -671,7 +671,7 @@ export interface Problem {
   [more: string]: unknown;
 }
 
-/** What a body last said about how far it is. */
+/** How far a function last said that it is. */
 export interface Progress {
   done: number;
   total: number | null;
@@ -679,7 +679,7 @@ export interface Progress {
   at: string | null;
 }
 
-/** B8: a bucket of *count* starts, refilled evenly over *per_s* seconds. */
+/** B8: a bucket of *count* starts that is refilled evenly over *per_s* seconds. */
 export interface Rate {
   count: number;
   per_s: number;
@@ -716,7 +716,7 @@ export interface Resync {
   reason: string;
 }
 
-/** R1: `max_retries` beside the first attempt (None: without end); full jitter below min(cap, first × factor^n). */
+/** R1: `max_retries` besides the first attempt (None: no limit); full jitter below min(cap, first × factor^n). */
 export interface RetryPolicy {
   max_retries: number | null;
   first_s: number;
@@ -900,7 +900,7 @@ export interface StaleReport {
 /** M3: the first occurrence is due at once, or at the first instant of the schedule. */
 export type Start = "next" | "now";
 
-/** S: the moves between these stand in `lifecycle.py`. */
+/** S: `lifecycle.py` has the moves between these. */
 export type Status = "cancelled" | "dead" | "pending" | "running" | "skipped" | "succeeded";
 
 /** What of the status is new. `workers`: the changed rows, all of them when `full`; the rest is always whole. `order`: all names, disabled first, then the worst; None while that is as it was. */
@@ -940,7 +940,7 @@ export interface Switched {
   enabled: boolean;
 }
 
-/** H3: the whole; `status` is healthy, degraded or unhealthy. `workers` has the disabled first, then the worst. */
+/** H3: the whole system; `status` is healthy, degraded or unhealthy. `workers`: disabled first, then the worst. */
 export interface SystemHealth {
   status: Health;
   reasons: Array<HealthReason>;

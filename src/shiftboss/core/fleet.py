@@ -1,8 +1,8 @@
-"""Nodes: joining, leases, leaving, and whose runs may be rescued (C2 to C4).
+"""Nodes: how they join, hold their lease and leave, and whose runs may be rescued (C2 to C4).
 
 Rules of this file
-- A lease lives in seconds of the store's lease clock and belongs to one boot of it.
-- A node that is told to stop trusting its lease claims and starts nothing more; nobody else decides that for it.
+- A lease is counted in seconds of the store's lease clock and belongs to one boot of that machine.
+- A node that is told to stop trusting its lease claims and starts nothing more; no other node decides that for it.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from shiftboss.core.value import Value, replace
 
 LEASE_S = 30.0  # C2: three missed beats of 10 s; shorter made slow disks look dead
 RENEW_S = 10.0
-SILENT_S = 15.0  # one renewal was missed, and half the lease is gone: no busy moment explains that
-TRUST_MARGIN_S = 3.0  # C3: stop before others may think so
-RESCUE_GRACE_S = 5.0  # C4: clocks and slow commits of the one that is thought dead
-BOOTED = re.compile(r"booted-(-?\d+)")  # the wall instant of a boot, in seconds since 1970
-BOOT_TOLERANCE_S = 20  # small corrections of the clock add up; no machine boots twice in so short a time
-FREEZE_LIMIT_S = 300.0  # C4: longer than any C call that is meant; an hour of nothing is no better than a rescue
-HELD_S = 1.0  # what takes less fits into the grace of a rescue
-KILL_S = 1.0  # B7: so long before a rescue bodies are killed that can be; to find a tree takes some 50 ms
+SILENT_S = 15.0  # one renewal is missing and half the lease is gone: a busy moment does not explain that
+TRUST_MARGIN_S = 3.0  # C3: the node stops before others may think that its lease has ended
+RESCUE_GRACE_S = 5.0  # C4: allows for differing clocks and slow commits of the node that seems dead
+BOOTED = re.compile(r"booted-(-?\d+)")  # the wall time of a boot, in seconds since 1970
+BOOT_TOLERANCE_S = 20  # small corrections of the clock add up; no machine boots twice within 20 s
+FREEZE_LIMIT_S = 300.0  # C4: longer than any C call that is intended; after an hour of freeze a rescue is no worse
+HELD_S = 1.0  # a shorter time fits into the grace of a rescue
+KILL_S = 1.0  # B7: functions that can be killed are killed this long before a rescue; finding a tree takes 50 ms
 
 
 def bodies_end_s(asked_s: float) -> float:
-    """B7: when the bodies of a node end that says nothing more, which asked for its last renewal at *asked_s*."""
+    """B7: when the functions of a node end that went silent after asking for its last renewal at *asked_s*."""
     return asked_s + LEASE_S + RESCUE_GRACE_S - KILL_S
 
 
 def bodies_end_at_last_s(asked_s: float, *, freeze_limit_s: float) -> float:
-    """The same for a node that everybody sees to live meanwhile."""
+    """The same for a node whose neighbours can all see that it still lives."""
     return max(bodies_end_s(asked_s), asked_s + freeze_limit_s - KILL_S)
 
 
@@ -45,7 +45,7 @@ def join(snapshot: Snapshot, now: datetime, *, node: Node, lease_s: float) -> tu
 
 
 def renew(snapshot: Snapshot, now: datetime, *, node: Node, lease_s: float) -> tuple[Change, Node]:
-    """Extend the lease; a node that was rescued meanwhile holds a new one from now on, its old claims are gone."""
+    """Extend the lease; a node that was rescued meanwhile begins a new lease, and its old claims are gone."""
     stored = snapshot.nodes.get(node.id)
     is_gapless = (
         stored is not None
@@ -55,13 +55,13 @@ def renew(snapshot: Snapshot, now: datetime, *, node: Node, lease_s: float) -> t
     )
     held_since_s = stored.held_since_s if stored is not None and is_gapless else lease_s
     renewed = replace(node, lease_until_s=lease_s + LEASE_S, held_since_s=held_since_s)
-    if stored is not None and stored.mode is NodeMode.DRAINING:  # drained from elsewhere
+    if stored is not None and stored.mode is NodeMode.DRAINING:  # another process asked for it
         renewed = replace(renewed, mode=NodeMode.DRAINING)
     return Change(nodes=(renewed,)), renewed
 
 
 def leases_held(snapshot: Snapshot, *, lease_s: float, for_s: float) -> tuple[Change, None]:
-    """O4: while the store was put right, from *lease_s* on, nobody could renew: good leases last so much longer."""
+    """O4: nobody could renew while the store was put right, from *lease_s* on: good leases last so much longer."""
     if for_s < HELD_S:
         return NOTHING, None
     good = (node for node in snapshot.nodes.values() if node.unreadable is None and node.lease_until_s >= lease_s)
@@ -69,23 +69,23 @@ def leases_held(snapshot: Snapshot, *, lease_s: float, for_s: float) -> tuple[Ch
 
 
 def leave(snapshot: Snapshot, now: datetime, *, node: Node) -> tuple[Change, None]:
-    """The last act of a node: nothing of it is left in the store."""
+    """The last act of a node: nothing of it stays in the store."""
     if node.id not in snapshot.nodes:
         return NOTHING, None
     return Change(gone_nodes=(node.id,), events=(NodeLeft(at=now, node=node.id, name=node.name),)), None
 
 
 def shed(snapshot: Snapshot, now: datetime, *, node: Node, level: Shed, reason: str) -> tuple[Change, Node]:
-    """H4: hold back by priority from now on."""
+    """H4: hold back runs by priority from now on."""
     changed = replace(node, shed=level, shed_reason=reason)
     event = NodeShedding(at=now, node=node.id, level=level.value, reason=reason)
     return Change(nodes=(changed,), events=(event,)), changed
 
 
 def is_same_boot(one: str, other: str) -> bool:
-    """Whether two nodes count elapsed time from one start of their machine.
+    """Whether two nodes count elapsed time from the same start of their machine.
 
-    Without a name of its own a boot is known by its wall instant (clock.py), which wanders a little with the clock.
+    Without an id of its own a boot is identified by its wall time (clock.py), which drifts a little with the clock.
     """
     if one == other:
         return True
@@ -94,7 +94,7 @@ def is_same_boot(one: str, other: str) -> bool:
 
 
 def is_live(node: Node, *, boot: str, lease_s: float) -> bool:
-    """Whether its lease is good now; nobody waits for a node whose row cannot be read (W8)."""
+    """Whether its lease is good now; a node whose row cannot be read does not count as live (W8)."""
     return is_same_boot(node.boot, boot) and node.lease_until_s > lease_s and node.unreadable is None
 
 
@@ -103,7 +103,7 @@ def live_nodes(snapshot: Snapshot, *, boot: str, lease_s: float) -> frozenset[st
 
 
 def able_nodes(snapshot: Snapshot, name: str, *, live: Collection[str]) -> list[Node]:
-    """The live nodes that declare the worker and could run it, whatever they say just now."""
+    """The live nodes that declare the worker and could run it, even if they shed or drain just now."""
     return [
         node
         for node in snapshot.nodes.values()
@@ -125,7 +125,7 @@ def is_silent(node: Node, *, lease_s: float) -> bool:
 
 
 class Processes(Value, frozen=True):
-    """What the kernel of this machine tells of the processes of other nodes.  Who is in neither: nobody can tell."""
+    """What the kernel of this machine knows about the processes of other nodes; nothing about those in neither set."""
 
     dead: frozenset[str] = frozenset()  # surely gone
     frozen: frozenset[str] = frozenset()  # they live, are neither stopped nor traced, and let their lease end
@@ -134,9 +134,10 @@ class Processes(Value, frozen=True):
 def lost_nodes(snapshot: Snapshot, *, me: Node, lease_s: float, processes: Processes) -> tuple[Node, ...]:
     """C4: the nodes whose runs *me* may rescue now.
 
-    Those whose process is surely gone, and another boot's leases ended with it; the rest only 5 s after their lease,
-    and a frozen one at its `freeze_limit`, by a node that has itself held a lease for 30 s.  Of one whose row cannot be
-    read nobody knows when its lease ends (W8): it may live, and write that row anew with its next renewal.
+    At once: nodes whose process is surely gone, and nodes of another boot, whose leases ended with that boot.  Others
+    from 5 s after their lease on, frozen ones from their `freeze_limit` on, and only if *me* has held a lease for 30 s.
+    Of a node whose row cannot be read, nobody knows when its lease ends (W8): it may live and rewrite its row when it
+    renews.
     """
     settled_in = has_settled_in(me, lease_s=lease_s)
 
@@ -151,11 +152,11 @@ def lost_nodes(snapshot: Snapshot, *, me: Node, lease_s: float, processes: Proce
 
 
 def has_settled_in(me: Node, *, lease_s: float) -> bool:
-    """Whether *me* has held a lease for long enough to say of others that theirs have ended: every one had its turn."""
+    """Whether *me* has held its lease long enough to judge others: each of them has had time to renew since."""
     return lease_s - me.held_since_s >= LEASE_S
 
 
 def left_to_it_until_s(node: Node, *, is_frozen: bool) -> float:
-    """Until when the runs of a silent node stay its own: 5 s beyond its lease, or its limit since the last renewal."""
+    """Until when a silent node keeps its runs: 5 s beyond its lease, a frozen one until its `freeze_limit` is over."""
     by_lease_s = node.lease_until_s + RESCUE_GRACE_S
     return max(by_lease_s, node.lease_until_s - LEASE_S + node.freeze_limit_s) if is_frozen else by_lease_s

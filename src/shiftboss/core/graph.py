@@ -1,12 +1,12 @@
 """How workers are related: depends_on, after, blocks and what they share, as graphs over all stored workers.
 
 Rules of this file
-- Blocks are symmetric whoever declares them; `tag:NAME` stands for every worker with that tag; a worker never blocks
-  itself (B1).  They are asked of the few workers that run, never expanded to pairs.
+- Blocks are symmetric, whichever side declares them.  `tag:NAME` stands for every worker with that tag.  A worker never
+  blocks itself (B1).  Blocks are checked against the few workers that run, and never expanded to pairs.
 - A cycle over depends_on and after together is refused with its path, and so is an unknown name (D8).
-- Nothing in one component can hold a run of another; a free worker is alone in its own.
-- A component lies in one of 64 partitions, which stores may lock one by one.  Every version must put it into the same
-  one: whoever changes that changes the schema of the stores too.
+- Nothing in one component can hold a run of another component.  A worker without relations is a component of its own.
+- A component lies in one of 64 partitions, which stores may lock one by one.  Every version must put a component into
+  the same partition: changing that changes the schema of the stores too.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ EMPTY: frozenset[str] = frozenset()
 
 
 class Relations(Value, frozen=True):
-    """The graphs, derived once whenever a declaration changes."""
+    """The graphs, derived anew whenever a declaration changes."""
 
-    words: dict[str, frozenset[str]] = {}  # worker → the names and tags that its `blocks` say; only where any
-    marks: dict[str, frozenset[str]] = {}  # worker → its name and tags; only where somebody's `blocks` could mean it
+    words: dict[str, frozenset[str]] = {}  # worker → the names and tags in its `blocks`; only workers that have any
+    marks: dict[str, frozenset[str]] = {}  # worker → its name and tags; only workers that some `blocks` could mean
     after: dict[str, tuple[str, ...]] = {}  # upstream → workers that run after it
     dependents: dict[str, tuple[str, ...]] = {}  # upstream → workers that depend on it
     breakers: dict[str, tuple[str, ...]] = {}  # breaker → workers that share it
-    members: dict[str, tuple[str, ...]] = {}  # worker → its component, only where that is larger than itself
-    free: frozenset[str] = frozenset()  # workers whose runs ask nobody: no relation, no limit, no breaker
+    members: dict[str, tuple[str, ...]] = {}  # worker → its component, only if that is larger than the worker alone
+    free: frozenset[str] = frozenset()  # workers that no gate of the fleet can hold: no relation, no limit, no breaker
     partitions: dict[str, int] = {}  # worker → the partition that its component lies in
     in_partition: dict[int, tuple[str, ...]] = {}  # partition → the workers in it
 
     @classmethod
     def of(cls, definitions: Iterable[Definition]) -> Relations:
-        """Derive the relations of *definitions*; names that nobody declares are left out here (`check` names them)."""
+        """Derive the relations of *definitions*; names that nobody declares are left out (`check` reports them)."""
         known = {definition.name: definition for definition in definitions}
         words = {name: frozenset(definition.blocks) for name, definition in known.items() if definition.blocks}
         said = frozenset().union(*words.values())
@@ -102,7 +102,7 @@ class Relations(Value, frozen=True):
         )
 
     def excluding(self, name: str) -> tuple[str, ...]:
-        """The workers that exclude this one, whoever declared it (B1)."""
+        """The workers that exclude this one, whichever side declared it (B1)."""
         if not self.may_block(name):
             return ()
         return tuple(other for other in self.component(name) if self.conflict(name, other))
@@ -111,11 +111,11 @@ class Relations(Value, frozen=True):
         return self.breakers.get(breaker, NONE)
 
     def component(self, name: str) -> tuple[str, ...]:
-        """All workers whose runs can hold a run of this one, itself included."""
+        """All workers whose runs can hold a run of this one, including itself."""
         return self.members.get(name) or (name,)
 
     def starved_by(self, name: str) -> tuple[str, ...]:
-        """Every worker downstream by depends_on or after, nearest first."""
+        """Every worker downstream by depends_on or after, the nearest first."""
         seen: dict[str, None] = {}
         queue = [name]
         while queue:
@@ -188,7 +188,7 @@ def check(definitions: Iterable[Definition], *, resources: Mapping[str, int]) ->
 
 
 def find_cycle(edges: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
-    """A path that ends where it began, or nothing.  Iterative: chains may be thousands long."""
+    """A path that ends where it began, or an empty one.  Iterative: chains may be thousands long."""
     done: set[str] = set()
     for root in sorted(edges):
         path: list[str] = []
@@ -224,7 +224,7 @@ def _marks(definition: Definition) -> frozenset[str]:
 
 
 def _components(edges: Iterable[tuple[str, str]], known: Mapping[str, Definition]) -> dict[str, tuple[str, ...]]:
-    """Groups of workers that edges join; tags may be among the edges' ends and are left out of the answer."""
+    """Groups of workers that *edges* join; ends of edges that are tags are left out of the answer."""
     parent: dict[str, str] = {}
 
     def root(name: str) -> str:

@@ -1,9 +1,9 @@
-"""How well is each worker, and the whole?  (H1 to H3)
+"""How healthy is each worker, and the whole system?  (H1 to H3)
 
 Rules of this file
-- A status always comes with what brought it about: each reason is one fact, its sentence and how grave it is.
-- Disabled workers stand first in every order (K6), then the worst.
-- Thresholds are the worker's own (`HealthPolicy`); None switches a question off.
+- A status always comes with its reasons: each is one fact, with a sentence and the severity that it causes.
+- Disabled workers come first in every order (K6), then the worst.
+- Thresholds are the worker's own (`HealthPolicy`); None switches a check off.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from shiftboss.core.unreadable import REMEDY
 from shiftboss.core.value import Value, seconds_between
 from shiftboss.errors import OperatorError, StoreUnavailable
 
-MAX_ROWS = 5  # that cannot be read: named one by one; doctor names them all
-MAX_DEAD_LETTERS = 10_000  # Q4: beyond that nobody reads them one by one any more
+MAX_ROWS = 5  # unreadable rows are named one by one up to here; doctor names them all
+MAX_DEAD_LETTERS = 10_000  # Q4: nobody reads more than that one by one
 
 
 class Health(StrEnum):
@@ -34,19 +34,19 @@ class Health(StrEnum):
     UNHEALTHY = "unhealthy"
     OFFLINE = "offline"  # no live node can run it
     DISABLED = "disabled"
-    UNKNOWN = "unknown"  # never ran
+    UNKNOWN = "unknown"  # it has never run
 
 
 WORST_FIRST = (Health.DISABLED, Health.UNHEALTHY, Health.OFFLINE, Health.DEGRADED, Health.UNKNOWN, Health.HEALTHY)
-DRAINING = "draining"  # the fact of a worker whose nodes end on purpose
+DRAINING = "draining"  # the fact of a worker whose nodes are all shutting down on purpose
 DOES_NOT_ANSWER, TAKES_NO_WORK = "does not answer", "takes no new work"
 GRAVE = frozenset({Health.UNHEALTHY, Health.OFFLINE})
 
 
 class HealthReason(Value, frozen=True, omit_defaults=False):
-    """One fact that makes something other than healthy, or is good to know; about the whole where `worker` is empty."""
+    """One fact that lowers the health, or is good to know; about the whole system if `worker` is empty."""
 
-    severity: Health  # what it makes of it
+    severity: Health  # the status that it causes
     fact: str  # failure_rate, slow, backlog, stuck, no_success, breaker, zombie, offline, draining, disabled, store, …
     text: str  # the sentence
     worker: str = ""
@@ -56,7 +56,7 @@ class HealthReason(Value, frozen=True, omit_defaults=False):
 
 
 class StoreTrouble(Value, frozen=True):
-    """Why the store takes no new work just now; `fact` is what is known of it, `text` by what."""
+    """Why the store takes no new work now; `fact` is the name of the reason, `text` says what showed it."""
 
     text: str
     since: datetime | None = None
@@ -67,7 +67,7 @@ class StoreTrouble(Value, frozen=True):
 
     @classmethod
     def of(cls, error: OperatorError, *, since: datetime | None = None) -> StoreTrouble:
-        """What an error of the store says about it, and no more than that."""
+        """What an error of the store says about the store, and nothing more."""
         is_silent = isinstance(error, StoreUnavailable) and not error.answers
         return cls(str(error), since=since, fact=DOES_NOT_ANSWER if is_silent else TAKES_NO_WORK)
 
@@ -82,7 +82,7 @@ class WorkerHealth(Value, frozen=True, omit_defaults=False, gc=True, weakref=Tru
 
 
 class SystemHealth(Value, frozen=True, omit_defaults=False):
-    """H3: the whole; `status` is healthy, degraded or unhealthy.  `workers` has the disabled first, then the worst."""
+    """H3: the whole system; `status` is healthy, degraded or unhealthy.  `workers`: disabled first, then the worst."""
 
     status: Health
     reasons: tuple[HealthReason, ...] = ()  # worst first
@@ -90,7 +90,7 @@ class SystemHealth(Value, frozen=True, omit_defaults=False):
 
 
 def in_order(snapshot: Snapshot, judged: Mapping[str, WorkerHealth]) -> list[str]:
-    """The names, disabled ones first, then the worst (K6)."""
+    """The names of the workers: disabled ones first, then the worst (K6)."""
     return sorted(judged, key=lambda name: (_gravity(judged[name].status), -_priority(snapshot, name), name))
 
 
@@ -105,7 +105,7 @@ def health_of_all(
     store_concern: str | None = None,
     lease_s: float | None = None,
 ) -> SystemHealth:
-    """H3, from *workers* that were judged, in their order; at *lease_s* of the lease clock, where nodes are judged."""
+    """H3, from the judged *workers*, in their order.  With *lease_s* of the lease clock, silent nodes count too."""
     store = [] if store_trouble is None else [HealthReason(Health.UNHEALTHY, "store", store_trouble)]
     others = [*_letters(letters, max_dead_letters), *_shedding(snapshot, live), *_unreadable(snapshot)]
     if store_concern is not None:
@@ -123,7 +123,7 @@ def health_of_all(
 def trouble_of_store(
     snapshot: Snapshot, *, live: Collection[str], lease_s: float, known: StoreTrouble | None
 ) -> StoreTrouble | None:
-    """What is *known* to keep the store from taking work; else what its nodes show, where none of them has written."""
+    """The *known* reason why the store takes no work; else what the nodes show, if none of them has written lately."""
     if known is not None:
         return known
     nodes = [node for node in snapshot.nodes.values() if node.id in live and node.mode is not NodeMode.CLIENT]
@@ -136,7 +136,7 @@ def trouble_of_store(
 
 
 def in_a_word(status: str, reasons: Iterable[HealthReason]) -> str:
-    """The status of the whole, or "draining" where it is only degraded and nodes are ending on purpose."""
+    """The status of the system, or "draining" if it is degraded only because nodes are shutting down on purpose."""
     is_draining = status == Health.DEGRADED and any(reason.fact == DRAINING for reason in reasons)
     return DRAINING if is_draining else str(status)
 
@@ -152,7 +152,7 @@ def worker_health(snapshot: Snapshot, now: datetime, name: str, *, live: Collect
     return WorkerHealth(Health.UNKNOWN if never_ran else Health.HEALTHY)
 
 
-# ── the questions about one worker ───────────────────────────────────────────────────────────────────────────────
+# ── the checks of one worker ─────────────────────────────────────────────────────────────────────────────────────
 
 
 def _disabled(state: WorkerState) -> Iterator[HealthReason]:
@@ -164,7 +164,7 @@ def _disabled(state: WorkerState) -> Iterator[HealthReason]:
 
 
 def _of_triggers(state: WorkerState) -> str:
-    """K5: what becomes of triggers meanwhile."""
+    """K5: what happens to triggers meanwhile."""
     disabled = state.disabled
     if disabled is None or not state.accepts:
         return "; triggers are refused"
@@ -188,7 +188,7 @@ def _offline(snapshot: Snapshot, state: WorkerState, live: Collection[str]) -> I
 
 
 def _troubles(snapshot: Snapshot, now: datetime, state: WorkerState, *, due: int) -> Iterator[HealthReason]:
-    """H2, in the order of the rule; before it what nobody can read (W8)."""
+    """H2, in the order of the rule; before it, rows that cannot be read (W8)."""
     name, policy = state.name, state.definition.health
     for row in islice(snapshot.unreadable_of(name), MAX_ROWS) if name in snapshot.suspects else ():
         yield HealthReason(Health.UNHEALTHY, "unreadable", f"{row}; {REMEDY}", name)
@@ -219,7 +219,7 @@ def _troubles(snapshot: Snapshot, now: datetime, state: WorkerState, *, due: int
 
 
 def _attempts(snapshot: Snapshot, name: str, policy: HealthPolicy) -> Iterator[HealthReason]:
-    """How often its last attempts failed, and how long they took."""
+    """How often its latest attempts failed, and how long they took."""
     ring = snapshot.record(name).ring
     if not ring or len(ring) < policy.min_attempts:
         return
@@ -244,7 +244,7 @@ def _grade(value: float, degraded: float | None, unhealthy: float | None) -> Hea
     return Health.DEGRADED if degraded is not None and value >= degraded else None
 
 
-# ── the questions about the whole ────────────────────────────────────────────────────────────────────────────────
+# ── the checks of the whole system ───────────────────────────────────────────────────────────────────────────────
 
 
 def _letters(letters: Mapping[str, int], limit: int) -> Iterator[HealthReason]:
@@ -266,7 +266,7 @@ def _shedding(snapshot: Snapshot, live: Collection[str]) -> Iterator[HealthReaso
 
 
 def _unreadable(snapshot: Snapshot) -> Iterator[HealthReason]:
-    """W8: rows that are no worker's own."""
+    """W8: unreadable rows that belong to no single worker."""
     values: tuple[Node | BreakerState, ...] = (*snapshot.nodes.values(), *snapshot.breakers.values())
     for row in islice((value.unreadable for value in values if value.unreadable is not None), MAX_ROWS):
         yield HealthReason(Health.DEGRADED, "unreadable", f"{row}; {REMEDY}")
@@ -281,7 +281,7 @@ def _silent(snapshot: Snapshot, live: Collection[str], lease_s: float) -> Iterat
 
 
 def _durability(snapshot: Snapshot, live: Collection[str]) -> Iterator[HealthReason]:
-    """W1: chosen, so it makes nothing worse; and said."""
+    """W1: somebody chose this, so it does not lower the health; it is only mentioned."""
     names = sorted(node.name for node in snapshot.nodes.values() if node.id in live and node.durability == "process")
     if names:
         shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,12 +1,12 @@
-"""Who took the node down?  A run that was there twice runs alone from then on, so that it is known (C8).
+"""Which run takes its node down?  A run that was there twice runs alone from then on, so that the next time tells (C8).
 
 Rules of this file
-- It accuses nobody: most of those that it isolates were merely there.  It only sees to it that the next time tells.
-- A node's time is parted from its start on: a quiet minute, in which such a run may have the node to itself, then
-  `OPEN_S` for everything else.  So whoever is held by this waits a minute at most, however many such runs there are.
-- An isolated run starts in a quiet minute and where nothing else runs, at a moment from which the age at which it was
-  with its node before falls in a quiet minute too.  Until it has outlived that age nothing else starts then.
-- Who could not be alone within `PATIENCE_S` runs beside others after all; that can condemn nobody.
+- Isolation is no accusation: most isolated runs were merely present.
+- From its start on, a node alternates between a quiet minute, in which an isolated run may have the node to itself, and
+  `OPEN_S` for everything else.  So other runs wait for a minute at most, however many isolated runs there are.
+- An isolated run starts in a quiet minute, while nothing else runs.  Its start is chosen so that the age at which its
+  node went down before falls into a quiet minute too.  Until it is older than that, nothing else starts there then.
+- An isolated run that could not be alone within `PATIENCE_S` starts although others run; then nobody can be blamed.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from shiftboss.core.lane import MANY_RESCUES
 from shiftboss.core.model import Node, Run
 from shiftboss.core.value import later, seconds_between
 
-QUIET_S = 60.0  # C8: the longest that somebody else waits for it
-OPEN_S = 20.0  # in which all that waited gets its slots; the less, the sooner the guilty one is found
-SETTLED_S = 5.0  # into a quiet minute most of what began before it has ended
-DRAIN_FOR_S = 2 * (QUIET_S + OPEN_S)  # for so long others make way for one that waits; then it waits for luck
-PATIENCE_S = 600.0  # bodies of hours leave no quiet minute; after that it starts beside them
+QUIET_S = 60.0  # C8: the longest that other runs wait for an isolated one
+OPEN_S = 20.0  # time for the runs that waited to get slots; the shorter it is, the sooner the guilty run is found
+SETTLED_S = 5.0  # after so much of a quiet minute, most of the runs that began before it have ended
+DRAIN_FOR_S = 2 * (QUIET_S + OPEN_S)  # so long others make way for a waiting isolated run; after that it needs luck
+PATIENCE_S = 600.0  # functions that take hours leave no quiet minute; after that it starts beside them
 
 
 def is_isolated(run: Run) -> bool:
-    """Whether it was there when a node went down, again and again, and has not finished an attempt since."""
+    """Whether it was there again and again when a node went down, and has not finished an attempt since."""
     return run.rescues >= MANY_RESCUES
 
 
 def lived_s(run: Run) -> float:
-    """Its longest earlier attempt: by that age it took its node down, if it was the one."""
+    """The duration of its longest earlier attempt: if this run was guilty, it took its node down by that age."""
     return max((attempt.duration_s for attempt in run.attempts), default=0.0)
 
 
 def quiet_until(node: Node, now: datetime) -> datetime | None:
-    """The end of the quiet minute that *now* lies in, if it does."""
+    """The end of the quiet minute that contains *now*; None outside of one."""
     phase_s = _phase_s(node, now)
     return later(now, QUIET_S - phase_s) if phase_s < QUIET_S else None
 
 
 def may_begin_at(node: Node, now: datetime, run: Run) -> datetime:
-    """When *node* is ready for it, if nothing else runs there: now, or the next moment that fits."""
+    """When it may start on *node* if nothing else runs there: now, or the next moment at which its ages fit."""
     phase_s, age_s = _phase_s(node, now), lived_s(run)
     if _fits(phase_s, age_s):
         return now
@@ -58,7 +58,7 @@ def has_lost_patience(run: Run, now: datetime) -> bool:
 
 
 def guards(run: Run, now: datetime) -> datetime | None:
-    """Until when nothing else is to start beside it (in quiet minutes): it has not outlived its earlier attempts."""
+    """Until when nothing else may start beside it in quiet minutes: until it is older than its earlier attempts."""
     claim = run.claim
     if claim is None or not is_isolated(run):
         return None
@@ -68,7 +68,7 @@ def guards(run: Run, now: datetime) -> datetime | None:
 
 
 class Way(NamedTuple):
-    """Whom others make way for: it runs alone, or waits to."""
+    """The isolated run that others make way for: it runs, or waits to be alone."""
 
     run: Run
     runs: bool
@@ -77,7 +77,7 @@ class Way(NamedTuple):
 
 
 class Company:
-    """What runs on one node, as far as it matters to those that must be alone there.  The walk tells it what starts."""
+    """What runs on one node, as far as it matters to isolated runs.  The walk reports what starts."""
 
     def __init__(self, node: Node, now: datetime, running: Iterable[Run], *, waiting: Collection[Run] = ()) -> None:
         self.wanting: dict[str, Run] = {}  # worker → a run of it that lacks nothing but to be alone
@@ -89,7 +89,7 @@ class Company:
         self._waiting = next((run for run in waiting if self._is_made_way_for(run)), None)
 
     def alone_at(self, run: Run) -> datetime | None:
-        """When the isolated *run* may start here, as far as time tells; None: now."""
+        """When the isolated *run* may start here by the clock; None: now."""
         if has_lost_patience(run, self._now):
             return None
         patient_until = later(run.due_at, PATIENCE_S)
@@ -99,7 +99,7 @@ class Company:
         return patient_until if ready_at == self._now else min(ready_at, patient_until)
 
     def way_before(self, run: Run) -> Way | None:
-        """Whom *run*, which is not isolated, must make way for; None: nobody."""
+        """The isolated run that *run*, which is not isolated, must make way for; None if there is none."""
         quiet_until = self._quiet_until
         if quiet_until is None:
             return None
@@ -114,13 +114,13 @@ class Company:
         return None
 
     def wants(self, run: Run) -> None:
-        """Nothing but company keeps *run* from starting: others make way for it."""
+        """*run* would start if nothing else ran here: others make way for it."""
         if self._waiting is None and self._is_made_way_for(run):
             self._waiting = run
         self.wanting.setdefault(run.worker, run)
 
     def starts(self, run: Run) -> None:
-        """*run* is claimed, as it stands here."""
+        """*run* starts on this node."""
         self._running.append(run)
         if self._guarded is None and guards(run, self._now) is not None:
             self._guarded = run
@@ -134,7 +134,7 @@ def _phase_s(node: Node, now: datetime) -> float:
 
 
 def _fits(phase_s: float, age_s: float) -> bool:
-    """Whether a start at that phase is in a quiet minute, and the age *age_s* as well."""
+    """Whether a start at that phase falls into a quiet minute, and the moment *age_s* later as well."""
     if phase_s >= QUIET_S:
         return False
     at_s = phase_s + age_s

@@ -1,10 +1,10 @@
 """JSON as somebody wrote it: read strictly, and brought into one form for comparisons.
 
 Rules of this file
-- What is stored are the bytes that came; here they are only looked at.
-- A name that an object has twice is refused: of two readers each would take another of its values.
-- What is nested too deep is refused before it is read, whatever room the reader's own stack has.
-- Two texts have one form when they say the same: the order of names, blanks and escapes do not count, and a number
+- The store keeps the bytes that came; here they are only read.
+- A name that occurs twice in an object is refused: different readers would take different values.
+- JSON that is nested too deep is refused before it is parsed, however much stack the parser has left.
+- Two texts have one form if they mean the same: the order of names, blanks and escapes do not count, and a number
   counts by its value, not by its digits.
 """
 
@@ -19,16 +19,16 @@ from typing import Any
 import msgspec
 
 MAX_NESTING = (
-    256  # Python's own limit is 1,000 calls, some of our readers make two a level, and the caller has some too
+    256  # Python's own limit is 1,000 calls; some of our readers make two per level, and the caller needs some as well
 )
 MAX_SHOWN_CHARS = 80  # of a name in a message
 MAX_PLAIN_DIGITS = (
-    64  # of a number in one form: what has more is written with an exponent, or "1e999" would fill memory
+    64  # of a number in one form: a longer number is written with an exponent, or "1e999" would fill memory
 )
 LONG = re.compile(rb"\d{%d}" % (MAX_PLAIN_DIGITS + 1))
 STRING = re.compile(
     rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL
-)  # or an unfinished one, up to the end: so it takes linear time
+)  # or an unfinished one, up to the end: so the search takes linear time
 NO_BRACKETS = bytes(sorted(set(range(256)) - set(b"[]{}")))
 STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 MARKS = {
@@ -39,7 +39,7 @@ MARKS = {
 
 
 class WrittenNumber(float):
-    """A float as it stood in JSON."""
+    """A float that keeps the digits with which JSON wrote it."""
 
     __slots__ = ("text",)
     text: str
@@ -51,11 +51,11 @@ class WrittenNumber(float):
 
 
 class WrongJson(ValueError):
-    """A text that is refused; its sentence goes on from what it is about: "… has the name 'a' twice at `$.b`"."""
+    """A refused text; the message continues a sentence about it: "… has the name 'a' twice at `$.b`"."""
 
 
 class NoJson(WrongJson):
-    """It is none."""
+    """The text is no JSON at all."""
 
 
 _decode = msgspec.json.Decoder(float_hook=WrittenNumber).decode
@@ -65,7 +65,7 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 def read(data: bytes) -> Any:
-    """What *data* says, its numbers with their digits.  Raises WrongJson."""
+    """The value of *data*; its numbers keep their digits.  Raises WrongJson."""
     check_nesting(data)
     try:
         found = _decode(data)
@@ -76,7 +76,7 @@ def read(data: bytes) -> Any:
 
 
 def check_nesting(data: bytes) -> None:
-    """Raises WrongJson for what no reader has the room for."""
+    """Raises WrongJson if *data* is nested deeper than every reader can handle."""
     if data.count(b"[") + data.count(b"{") <= MAX_NESTING:
         return
     brackets = STRING.sub(b"", data).translate(None, NO_BRACKETS)
@@ -85,7 +85,7 @@ def check_nesting(data: bytes) -> None:
 
 
 def in_one_form(data: bytes) -> bytes:
-    """The same bytes for all texts that say the same; what cannot be read is a form of its own."""
+    """The same bytes for all texts that mean the same; a text that cannot be read is its own form."""
     try:
         found = _decode_one_form(data)
         return _encode(_without_long(found) if LONG.search(data) else found)
@@ -94,7 +94,7 @@ def in_one_form(data: bytes) -> bytes:
 
 
 def as_stored_before(data: bytes) -> bytes:
-    """The form that versions stored which did not keep what was sent: names in order, numbers with their digits."""
+    """The form in which older versions stored payloads: names in order, numbers with their digits."""
     try:
         return _encode(_decode_as_written(data))
     except (msgspec.DecodeError, UnicodeError, RecursionError, OverflowError, ValueError):
@@ -102,7 +102,7 @@ def as_stored_before(data: bytes) -> bytes:
 
 
 def one_number(text: str) -> str:
-    """A number of JSON by its value: 1.10, 1.1 and 11e-1 are one."""
+    """A number of JSON in the form of its value: 1.10, 1.1 and 11e-1 become one."""
     sign = "-" if text.startswith("-") else ""
     mantissa, _, power = text.lstrip("-").lower().partition("e")
     whole, _, fraction = mantissa.partition(".")
@@ -120,7 +120,7 @@ def one_number(text: str) -> str:
 
 
 def _without_long(value: Any) -> Any:
-    """Whole numbers of many digits as those are written that came with an exponent."""
+    """*value* with whole numbers of many digits written like those that came with an exponent."""
     match value:
         case dict():
             return {key: _without_long(each) for key, each in value.items()}
@@ -149,7 +149,7 @@ class _Twice(Exception):
 
 
 class _Pairs(list[tuple[str, Any]]):
-    """An object with all of its names."""
+    """An object's names and values, repeated names included."""
 
 
 def _once(pairs: list[tuple[str, Any]]) -> None:
@@ -157,7 +157,7 @@ def _once(pairs: list[tuple[str, Any]]) -> None:
         raise _Twice
 
 
-# The standard library's, for it shows each pair.  What it makes of numbers is thrown away.
+# The standard library's decoder, because it hands over each pair.  The numbers that it makes are thrown away.
 _names = json.JSONDecoder(object_pairs_hook=_once, parse_int=float)
 _pairs = json.JSONDecoder(object_pairs_hook=_Pairs, parse_int=float)
 
@@ -174,7 +174,7 @@ def _check_names(data: bytes) -> None:
 
 
 def _first_twice(root: Any) -> tuple[str, str]:
-    """The first name that an object has twice, and where that object is."""
+    """The first name that occurs twice in an object, and the place of that object."""
     nodes = [(root, "$")]
     while nodes:
         node, place = nodes.pop()
@@ -187,7 +187,7 @@ def _first_twice(root: Any) -> tuple[str, str]:
             nodes += reversed([(each, f"{place}.{name}") for name, each in node])
         elif isinstance(node, list):
             nodes += reversed([(each, f"{place}[{index}]") for index, each in enumerate(node)])
-    raise AssertionError("no name stands twice")  # it was found before
+    raise AssertionError("no name stands twice")  # a repeated name was found before
 
 
 def _shown(name: str) -> str:

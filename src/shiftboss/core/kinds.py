@@ -1,10 +1,10 @@
-"""What a value that somebody hands us must be: a function for each kind of option.
+"""What a value must be that a caller gives us as an option: one function for each kind of option.
 
 Rules of this file
-- A kind takes a value and the name of its option, and gives the value in exactly one type; or it raises
-  ConfigurationError, which names the option, the value and the remedy.  Nothing of another type is ever stored.
-- What is unambiguous is taken: whole numbers of any numeric type, a member of an enumeration for its value.
-- A bool is never a number, nor a number a bool; text is read for durations and sizes only.
+- A kind takes a value and the name of its option.  It returns the value in exactly one type, or raises
+  ConfigurationError with the option, the value and the remedy.  A value of another type is never stored.
+- Whatever is unambiguous is accepted: whole numbers of any numeric type, the value of an enumeration for its member.
+- A bool is never taken for a number, nor a number for a bool; text is parsed for durations and sizes only.
 - Kinds know no worker and no call: `Table.read` adds whose option it was.
 """
 
@@ -24,9 +24,9 @@ from msgspec.structs import force_setattr
 from shiftboss.core.value import FAR_END, Value
 from shiftboss.errors import ConfigurationError, UnknownRun, did_you_mean
 
-MAX_WHOLE = 2**53 - 1  # what every reader of JSON holds exactly, a browser among them
-MAX_DURATION_S = 100 * 366 * 86_400.0  # a century: sums with it stay inside the calendar, and threads can wait for it
-MAX_TEXT_CHARS = 500  # of a key, a tag, a node: they stand in indexes, and PostgreSQL's end at 2,700 bytes
+MAX_WHOLE = 2**53 - 1  # every reader of JSON represents whole numbers up to here exactly, browsers included
+MAX_DURATION_S = 100 * 366 * 86_400.0  # a century: sums with it stay within the calendar, and threads can wait for it
+MAX_TEXT_CHARS = 500  # of a key, a tag, a node: they are in indexes, whose entries PostgreSQL limits to 2,700 bytes
 MAX_REMARK_CHARS = 2000  # of a reason or a note: a paragraph
 MAX_ITEMS = 1000  # of a list in a declaration
 MAX_SHOWN_CHARS = 80  # of a value, in a message
@@ -51,7 +51,7 @@ class Table(dict[str, Kind[Any]]):
     """The options of one call, and the kind of each."""
 
     def read(self, given: Mapping[str, Any], *, of: str) -> dict[str, Any]:
-        """*given*, each in its type.  *of* says whose options they are.  Raises ConfigurationError."""
+        """*given* with each option in its type.  *of* says whose options they are.  Raises ConfigurationError."""
         if not given.keys() <= self.keys():
             unknown = min(given.keys() - self.keys())
             raise ConfigurationError(f"{of}: there is no option {unknown!r}; {did_you_mean(unknown, self)}")
@@ -61,7 +61,7 @@ class Table(dict[str, Kind[Any]]):
             raise ConfigurationError(f"{of}: {error}") from error
 
     def read_one(self, name: str, value: Any, *, of: str = "") -> Any:
-        """One of them.  Raises ConfigurationError."""
+        """One option.  Raises ConfigurationError."""
         try:
             return self[name](value, name=name)
         except ConfigurationError as error:
@@ -69,7 +69,7 @@ class Table(dict[str, Kind[Any]]):
 
 
 def read_fields(value: Value, kinds: Mapping[str, Kind[Any]]) -> None:
-    """For `__post_init__`: each of these fields in its type, also after `replace`.  Raises ConfigurationError."""
+    """For `__post_init__`: convert these fields to their types, after `replace` as well.  Raises ConfigurationError."""
     for name, kind in kinds.items():
         given = getattr(value, name)
         taken = kind(given, name=name)
@@ -111,7 +111,7 @@ def number(least: float, most: float, *, above: bool = False) -> Kind[float]:
 
 
 def flag(value: Any, /, *, name: str) -> bool:
-    """True or False, and nothing that only counts as one."""
+    """True or False, and nothing that is merely equal to one of them."""
     plain = _plain(value)
     if not isinstance(plain, bool):
         raise ConfigurationError(f"{name}={shown(value)} is neither True nor False; give one of them")
@@ -119,10 +119,10 @@ def flag(value: Any, /, *, name: str) -> bool:
 
 
 def duration(value: Any, /, *, name: str) -> float:
-    """Seconds of a number, a `timedelta` or a text such as "1h30m", "90s", "250ms", "2d".
+    """Seconds from a number, a `timedelta` or a text such as "1h30m", "90s", "250ms", "2d".
 
-    *name* is the option, for the message.  Raises ConfigurationError for anything negative, endless or unreadable, and
-    for what is longer than a century.
+    *name* is the option, for the message.  Raises ConfigurationError for a duration that is negative, infinite,
+    unreadable or longer than a century.
     """
     if type(value) is float or (type(value) is int and -MAX_WHOLE <= value <= MAX_WHOLE):
         seconds: float | None = float(value)
@@ -168,7 +168,7 @@ def size(value: Any, /, *, name: str) -> int:
 
 
 def text(limit: int = MAX_TEXT_CHARS) -> Kind[str]:
-    """A text that says something, of at most *limit* characters."""
+    """A text that is not empty, of at most *limit* characters."""
 
     def read(value: Any, /, *, name: str) -> str:
         found = _text(value, limit, name=name)
@@ -180,12 +180,12 @@ def text(limit: int = MAX_TEXT_CHARS) -> Kind[str]:
 
 
 def remark(value: Any, /, *, name: str) -> str:
-    """A reason or a note; None is none."""
+    """A reason or a note; None becomes an empty one."""
     return "" if value is None else _text(value, MAX_REMARK_CHARS, name=name)
 
 
 def one_of(words: type[E]) -> Kind[E]:
-    """A member of *words*, or its value."""
+    """A member of *words*, or the value of one."""
 
     def read(value: Any, /, *, name: str) -> E:
         plain = value if isinstance(value, words) else _plain(value)
@@ -211,11 +211,11 @@ def word(*words: str) -> Kind[str]:
     return read
 
 
-# ── instants ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── times ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def instant(value: Any, /, *, name: str) -> datetime:
-    """An aware datetime, in UTC; what lies beyond the calendar is its end."""
+    """An aware datetime, in UTC; a time beyond the calendar becomes the calendar's end."""
     if not isinstance(value, datetime):
         remedy = "give a datetime with a time zone, as datetime.now(UTC) + timedelta(hours=1)"
         if isinstance(value, str):
@@ -228,7 +228,7 @@ def instant(value: Any, /, *, name: str) -> datetime:
             raise ConfigurationError(f"{name}={shown(value)} needs a time zone; use datetime.now(UTC) + …")
         found = value.astimezone(UTC)
         found = found if type(found) is datetime else datetime.combine(found.date(), found.timetz())
-    except (OverflowError, ValueError):  # the first and the last hours of the calendar, in other zones
+    except (OverflowError, ValueError):  # the first and last hours of the calendar, in other time zones
         return datetime.min.replace(tzinfo=UTC) if value.year == 1 else FAR_END
     return min(found, FAR_END)
 
@@ -246,7 +246,7 @@ def run_id(value: Any, /, *, name: str) -> int:
     return found
 
 
-# ── of several ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── kinds made of others ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def optional(kind: Kind[T]) -> Kind[T | None]:
@@ -259,7 +259,7 @@ def optional(kind: Kind[T]) -> Kind[T | None]:
 
 
 def many(kind: Kind[T], *, most: int = MAX_ITEMS) -> Kind[tuple[T, ...]]:
-    """A list, a tuple, a set or another iterable of what *kind* reads; a set in an order that does not change."""
+    """A list, tuple, set or other iterable of what *kind* reads; a set is put into an order that does not change."""
 
     def read(value: Any, /, *, name: str) -> tuple[T, ...]:
         items = _items(value, name=name, most=most)
@@ -281,7 +281,7 @@ def sizes_by_name(value: Any, /, *, name: str) -> dict[str, int]:
 
 
 def made_of(*kinds: type[Any], remedy: str) -> Kind[Any]:
-    """A value of one of these classes."""
+    """An instance of one of these classes."""
 
     def read(value: Any, /, *, name: str) -> Any:
         if not isinstance(value, kinds):
@@ -292,14 +292,14 @@ def made_of(*kinds: type[Any], remedy: str) -> Kind[Any]:
 
 
 def callable_(value: Any, /, *, name: str) -> Callable[..., Any]:
-    """What can be called."""
+    """Anything callable."""
     if not callable(value):
         raise ConfigurationError(f"{name}={shown(value)} cannot be called; give a function")
     found: Callable[..., Any] = value
     return found
 
 
-# ── what they are made of ────────────────────────────────────────────────────────────────────────────────────────
+# ── what the kinds are made of ───────────────────────────────────────────────────────────────────────────────────
 
 
 def shown(value: Any) -> str:
@@ -312,21 +312,21 @@ def shown(value: Any) -> str:
 
 
 def is_storable(value: str) -> bool:
-    """Whether every store keeps this text: no NUL and no half of a surrogate pair (PostgreSQL has neither)."""
+    """Whether every store can keep this text: no NUL and no lone surrogate (PostgreSQL accepts neither)."""
     if value.isascii():
         return "\0" not in value
     return "\0" not in value and not any("\ud800" <= each <= "\udfff" for each in value)
 
 
 def _plain(value: Any) -> Any:
-    """The value that a member of an enumeration stands for."""
+    """The value of a member of an enumeration; anything else unchanged."""
     while isinstance(value, Enum):
         value = value._value_
     return value
 
 
 def _is_number(plain: Any) -> bool:
-    """Of whatever type, numpy's too, but for bool."""
+    """Whether it is a number of any type, numpy's included, but no bool."""
     return not isinstance(plain, bool) and (isinstance(plain, Number) or hasattr(type(plain), "__index__"))
 
 
@@ -348,7 +348,7 @@ def _whole(value: Any, *, name: str, remedy: str = "give a whole number") -> int
 
 
 def _float(plain: Any) -> float | None:
-    """A number of whatever type; None where it is none."""
+    """A number of any type as a float; None if it is no number."""
     if not _is_number(plain):
         return None
     try:
@@ -378,7 +378,7 @@ def _text(value: Any, limit: int, *, name: str) -> str:
         elif isinstance(plain, bytes):
             remedy = f"write {name}=….decode()"
         raise ConfigurationError(f"{name}={shown(value)} is no text; {remedy}")
-    found = str.__str__(plain)  # of exactly that class: a subclass may not encode
+    found = str.__str__(plain)  # a plain str: a subclass may not encode
     if len(found) > limit:
         raise ConfigurationError(f"{name}={shown(found)} has {len(found):,} characters; allowed are {limit:,}")
     if not is_storable(found):

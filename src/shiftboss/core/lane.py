@@ -1,12 +1,12 @@
-"""The waiting work of one worker, as far as it has been read.
+"""The waiting runs of one worker, as far as they have been read.
 
 Rules of this file
-- A lane is a set of *prefixes*: of each queue the first runs by place; all of it where `whole`.  A prefix stays true
-  while runs are added and taken, so a lane with a million runs costs what its loaded head costs.
-- In a queue no run that is not due stands before one that is: a run whose place is older than its due instant is due
+- A lane is a set of *prefixes*: of each queue the first runs by place, or all of them if `whole`.  A prefix stays valid
+  while runs are added and removed, so a lane with a million runs costs only what its loaded head costs.
+- In a queue no run that is not due stands before one that is: a run whose place is older than its due time is due
   already, or waits in a queue of its own (RESCUED).
-- A queue that has been emptied and is not whole says so (`is_dry`): the cycle reads on before anything is decided.
-- Standing runs (made by rules: occurrence, iteration, after) are always all here.
+- A queue that has been emptied but is not whole says so (`is_dry`): then the cycle reads more before it decides.
+- Standing runs (made by rules: scheduled runs, iterations, runs by `after`) are always loaded, all of them.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from shiftboss.core.policy import Priority
 from shiftboss.errors import NotLoaded
 
 FORCED = 4  # the queue of forced runs, behind those of the four priorities
-RESCUED = 5  # of runs whose rescue has a back-off: each waits for its own instant, and then ranks where it was (P2)
+RESCUED = 5  # rescued runs in back-off: each waits for its own time, and then ranks where it was before (P2)
 QUEUES = 6
 ALL_QUEUES = tuple(range(QUEUES))
-MANY_RESCUES = 2  # C4: from the second one on there is a back-off
+MANY_RESCUES = 2  # C4: from the second rescue on there is a back-off
 
 
 def queue_of(run: Run) -> int:
@@ -33,12 +33,12 @@ def queue_of(run: Run) -> int:
 
 
 def place_of(run: Run) -> tuple[datetime, int]:
-    """Where it stands in its queue."""
+    """The run's position in its queue."""
     return (run.due_at if run.rescues >= MANY_RESCUES else run.ranks_from, run.id)
 
 
 class Lane:
-    """Pending runs of one worker.  Mutable, owned by a snapshot."""
+    """The pending runs of one worker.  Mutable, owned by a snapshot."""
 
     __slots__ = ("_keys", "_least", "_runs", "sealed", "standing", "whole")
 
@@ -46,15 +46,15 @@ class Lane:
         self._keys: tuple[list[tuple[datetime, int]], ...] = tuple([] for _ in range(QUEUES))
         self._runs: dict[int, Run] = {}
         self.standing: dict[int, Run] = {}
-        self.sealed: dict[int, Run] = {}  # those found that cannot be read: never candidates, and never among the rest
+        self.sealed: dict[int, Run] = {}  # runs that cannot be read: never candidates, and in none of the queues
         self.whole = list(wholes) if wholes is not None else [whole] * QUEUES
-        self._least: Run | None = None  # a cache; None: unknown or nothing waits
+        self._least: Run | None = None  # a cache; None: unknown, or nothing waits
         for run in runs:
             self.put(run)
 
     @classmethod
     def read(cls, queues: Iterable[tuple[int, list[Run], bool]], *, standing: Iterable[Run], least: Run | None) -> Lane:
-        """A lane from rows: for each queue its first runs in order and whether those are all."""
+        """A lane from rows: for each queue its first runs in order, and whether these are all."""
         lane = cls(whole=False)
         for number, runs, whole in queues:
             lane.whole[number] = whole
@@ -66,7 +66,7 @@ class Lane:
         return lane
 
     def put(self, run: Run) -> None:
-        """Add a pending run, or replace it by its newer self."""
+        """Add a pending run, or replace its older version."""
         if run.id in self._runs or run.id in self.standing:
             self.take(run.id)
         if run.is_standing:
@@ -81,20 +81,20 @@ class Lane:
             self._least = run
 
     def change(self, changed: Callable[[Run], Run]) -> None:
-        """Each run as *changed* makes it, which must leave it in its place."""
+        """Replace each run by *changed* of it, which must keep its place."""
         for runs in (self._runs, self.standing, self.sealed):
             runs.update((run_id, changed(run)) for run_id, run in list(runs.items()))
         if self._least is not None:
             self._least = changed(self._least)
 
     def seal(self, runs: Iterable[Run]) -> None:
-        """Runs that cannot be read.  Of what can, the least that is loaded stands for the least (W8 holds who asks)."""
+        """Set unreadable runs apart.  Then the least loaded run stands in for the least (W8 holds whoever asks)."""
         self.sealed.update((run.id, run) for run in runs)
         if self._least is None and self._runs:
             self._least = min(self._runs.values(), key=lambda run: (run.occurs_at, run.id))
 
     def take(self, run_id: int) -> None:
-        """Remove a run, wherever it stands; unknown ones are none of ours."""
+        """Remove a run from whichever queue it is in; an unknown run is ignored."""
         if self.sealed:
             self.sealed.pop(run_id, None)
         if self.standing:
@@ -110,7 +110,7 @@ class Lane:
         return self._runs.get(run_id) or self.standing.get(run_id)
 
     def heads(self, number: int) -> Iterator[Run]:
-        """The loaded runs of one queue, by place: of those that came due by themselves, first due first."""
+        """The loaded runs of one queue, by place; in the queue of rescued runs, by due time."""
         keys = self._keys[number]
         if not keys:
             return iter(())
@@ -122,7 +122,7 @@ class Lane:
         yield from (run for run_id, run in self.standing.items() if run_id not in self._runs)
 
     def __len__(self) -> int:
-        """Loaded pending runs; a lower bound unless `is_whole`."""
+        """How many pending runs are loaded; a lower bound unless `is_whole`."""
         return len(self._runs)
 
     @property
@@ -131,26 +131,26 @@ class Lane:
 
     @property
     def is_dry(self) -> bool:
-        """Whether there may be runs that would be next and have not been read."""
+        """Whether a run that comes next may exist and has not been read."""
         return any(not keys and not whole for keys, whole in zip(self._keys, self.whole, strict=True))
 
     @property
     def knows_least(self) -> bool:
-        """Whether `least` can be answered from what is loaded."""
+        """Whether what is loaded is enough to answer `least`."""
         return self._least is not None or self.is_whole
 
     def holds_below(self, priority: Priority) -> bool:
-        """Whether a loaded run may be of lower priority than that (a forced or a rescued one may be of any)."""
+        """Whether a loaded run may have a lower priority (forced and rescued runs may have any)."""
         return any(self._keys[number] for number in (*range(priority), FORCED, RESCUED))
 
     @property
     def next_due_at(self) -> datetime | None:
-        """The earliest due instant of what is loaded."""
+        """The earliest due time of the loaded runs."""
         return min((self._runs[keys[0][1]].due_at for keys in self._keys if keys), default=None)
 
     @property
     def least(self) -> Run | None:
-        """The pending run with the least logical instant (D2); None when nothing waits.  Raises NotLoaded."""
+        """The pending run with the earliest logical time (D2); None if nothing waits.  Raises NotLoaded."""
         if self._least is None:
             if not self.is_whole:
                 raise NotLoaded("the run with the least logical instant was taken, and the next one was not read")

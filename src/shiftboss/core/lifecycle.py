@@ -1,8 +1,8 @@
 """The table of statuses: the only place that changes the status of a run.
 
 Rules of this file
-- A move that is not in the table is a mistake of ours and raises `IllegalMove`.
-- Final statuses have no moves: what has ended never changes (S).
+- A move that is not in the table is a bug in shiftboss and raises `IllegalMove`.
+- A final status has no moves: a run that has ended never changes again (S).
 """
 
 from __future__ import annotations

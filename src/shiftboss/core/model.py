@@ -1,9 +1,9 @@
 """The vocabulary: runs and attempts, workers and nodes as the store keeps them, outcomes and reports.
 
 Rules of this file
-- Values only; what they mean for each other stands in the rules beside this file.
-- Instants are aware UTC datetimes (`…_at`, `…_until`), durations are seconds (`…_s`); a lease is in seconds of the
-  store's lease clock (C2), which has nothing to do with the wall clock.
+- Values only; the rules beside this file say what they mean for each other.
+- Times are aware UTC datetimes (`…_at`, `…_until`), durations are seconds (`…_s`).  A lease is in seconds of the
+  store's lease clock (C2), which is independent of the wall clock.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from shiftboss.core.unreadable import Unreadable
 from shiftboss.core.value import Value, Word
 from shiftboss.core.worker import Definition, Mode
 
-MAX_LINES = 1000  # of an attempt's log: the last ones, enough to see what went wrong; rows stay few
-RING_SIZE = 100  # attempts that a worker's health looks back on (H2)
+MAX_LINES = 1000  # of an attempt's log: the last ones, enough to see what went wrong without many rows
+RING_SIZE = 100  # attempts by which a worker's health is judged (H2)
 
 
 # ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class Status(Word):
-    """S: the moves between these stand in `lifecycle.py`."""
+    """S: `lifecycle.py` has the moves between these."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -42,9 +42,9 @@ class Status(Word):
 class Origin(Word):
     """Why a run exists."""
 
-    OCCURRENCE = "occurrence"  # an instant of a schedule
+    OCCURRENCE = "occurrence"  # a scheduled run, for a scheduled time
     ITERATION = "iteration"  # of a continuous worker
-    TRIGGER = "trigger"  # by hand or by code
+    TRIGGER = "trigger"  # by a person or by code
     AFTER = "after"  # an upstream's success (M6)
     REPLAY = "replay"  # of a dead letter (Q3)
 
@@ -67,58 +67,58 @@ class Cause(Word):
     DISABLED = "disabled"
     DEPENDENCY_FAILED = "dependency_failed"
     MISFIRE = "misfire"
-    REPLACED = "replaced"  # a changed declaration took its place
+    REPLACED = "replaced"  # a changed declaration replaced it
 
 
 class Error(Value, frozen=True):
-    """What a body raised.  `type` is the qualified class name; the traceback is cut to a bound by who recorded it."""
+    """What a function raised.  `type` is the qualified class name; whoever recorded it has cut the traceback."""
 
     type: str
-    message: str = ""  # its text, at most 2,000 characters
-    traceback: str = ""  # from the body's first frame on; empty in rows of lists
+    message: str = ""  # the text of the exception, at most 2,000 characters
+    traceback: str = ""  # from the function's first frame on; empty in rows of lists
 
     def short(self) -> Error:
-        """For the worker's row: who and what, without the traceback."""
+        """Without the traceback, for the worker's row."""
         return Error(type=self.type, message=self.message[:500])
 
 
 class Attempt(Value, frozen=True):
-    """One finished try of a run (Q2).  `cause` is None when it succeeded."""
+    """One finished attempt of a run (Q2).  `cause` is None if it succeeded."""
 
     number: int  # 1 for the first that counts
     node: str  # the id of the node it ran on
-    started_at: datetime  # of its claim
+    started_at: datetime  # when it was claimed
     ended_at: datetime  # as reported
     duration_s: float  # by the monotonic clock
     cause: Cause | None = None
-    error: Error | None = None  # what it raised
+    error: Error | None = None  # what the function raised
     code_version: str = ""  # of its node
 
 
 class Claim(Value, frozen=True):
-    """The mark of the node that executes an attempt.  `fence` grows with every claim in the store (C5, C7)."""
+    """Says which node executes an attempt.  `fence` grows with every claim in the store (C5, C7)."""
 
-    node: str  # its id
+    node: str  # the node's id
     fence: int
     at: datetime  # when it was claimed
-    probe: bool = False  # of a half-open breaker (K2) or of probation (K5)
-    fallback: bool = False  # the fallback runs in the body's place (K3)
-    zombie_since: datetime | None = None  # timed out, but its thread still runs (B6)
+    probe: bool = False  # whether it probes a half-open breaker (K2) or a disabled worker (K5)
+    fallback: bool = False  # whether the fallback runs in place of the function (K3)
+    zombie_since: datetime | None = None  # since when it has timed out although its thread still runs (B6)
 
 
 class CancelRequest(Value, frozen=True):
-    """An operator wants this run to end (T4)."""
+    """Somebody wants this run to end (T4)."""
 
     by: str  # who
     at: datetime  # when
     reason: str = ""  # in their words
 
 
-Place = tuple[int, ...]  # in a payload: the how-manieth of each object or list on the way; names would tell something
+Place = tuple[int, ...]  # in a payload: the index of each member on the way, whose names would reveal something
 
 
 class Progress(Value, frozen=True):
-    """What a body last said about how far it is."""
+    """How far a function last said that it is."""
 
     done: float  # how much
     total: float | None = None  # of how much; None: not known
@@ -127,13 +127,13 @@ class Progress(Value, frozen=True):
 
 
 class LogLine(Value, frozen=True):
-    """What a body logged: the `number`-th line of the attempt under that fence."""
+    """A line that a function logged: the `number`-th of the attempt with that fence."""
 
     run: int  # its id
     fence: int  # of the attempt's claim
     number: int
     attempt: int  # its number
-    at: datetime  # when it was logged
+    at: datetime  # when the function logged it
     level: str  # the name of its level
     text: str  # at most 2,000 characters, secrets masked
 
@@ -147,61 +147,61 @@ class Run(Value, frozen=True):
     status: Status  # where it stands
     priority: Priority  # low, normal, high or critical
     created_at: datetime  # when it was stored
-    occurs_at: datetime  # D1: the logical instant, never changed
-    due_at: datetime  # not before this instant; moved by retries, interruptions and rescues
-    attempt: int = 0  # counted attempts begun so far; an interrupted one is given back
+    occurs_at: datetime  # D1: the logical time; it never changes
+    due_at: datetime  # it does not start before; retries, interruptions and rescues move it
+    attempt: int = 0  # attempts that count, begun so far; an interrupted one is given back
     attempts: tuple[Attempt, ...] = ()  # finished ones, the newest MAX_ATTEMPTS_KEPT
     claim: Claim | None = None  # while running
-    covers_until: datetime | None = None  # O2: the last instant taken up
-    missed: int = 0  # instants taken up beside its own
-    key: str | None = None  # which makes its trigger idempotent (O5)
-    digest: str | None = None  # sha256 of what the payload says (json_text.py); with a codec a keyed one
+    covers_until: datetime | None = None  # O2: the last scheduled time that it took up
+    missed: int = 0  # how many scheduled times it took up besides its own
+    key: str | None = None  # it makes the trigger idempotent (O5)
+    digest: str | None = None  # sha256 of what the payload means (json_text.py); with a codec a keyed digest
     payload: bytes | None = None  # kept in a column of its own; None in rows read without it
     forced: bool = False  # passes the gate of a disabled worker (K5)
-    degraded: bool = False  # ran although an upstream had failed, or by its fallback (D5, K3)
-    give_up_at: datetime | None = None  # dead as expired when it has not started by then, or not ended (T1)
-    deadline_at: datetime | None = None  # it is dead as expired when it has not ended by then
+    degraded: bool = False  # whether it ran although an upstream had failed, or by its fallback (D5, K3)
+    give_up_at: datetime | None = None  # T1: it expires if it has not started by then, or not ended by its deadline
+    deadline_at: datetime | None = None  # T1: it expires if it has not ended by then
     first_started_at: datetime | None = None  # when its first attempt was claimed
     finished_at: datetime | None = None  # when it got its final status
     cause: Cause | None = None  # why it ended so; None for a success
     error: Error | None = None  # of the last failed attempt
     result: bytes | None = None  # JSON; kept in a column of its own
-    result_error: str | None = None  # W6: why it is not what the body returned
+    result_error: str | None = None  # W6: why it is not what the function returned
     interruptions: int = 0  # attempts that were cut short and handed back (R2)
     rescues: int = 0  # in a row, without a finished attempt (C8)
     cancel: CancelRequest | None = None  # somebody wants it to end
-    progress: Progress | None = None  # what its body said last
-    heartbeat_at: datetime | None = None  # when its body last showed life
+    progress: Progress | None = None  # what its function last said
+    heartbeat_at: datetime | None = None  # when its function last showed that it lives
     replay_of: int | None = None  # the dead run that it repeats (Q3)
     caused_by: int | None = None  # the upstream run whose success made it (M6)
-    by: str = ""  # who asked for it
-    traceparent: str | None = None  # W3C's, of the span that triggered it; its attempts link to that
-    unreadable: Unreadable | None = None  # W8: only what could be told of its row
-    by_calendar: bool = False  # its first start is due at an instant of the wall clock (`at=`, cron), not after a while
-    masked: tuple[Place, ...] = ()  # where its payload has secrets that only its body, or who triggered it, knows
-    clock_set_us: int = 0  # of a finished one: how far the wall clock had been set in all (ClockMark), for its age
-    undecodable: str = ""  # E3: why parts of it cannot be decoded here; said to people, never stored
-    encoded_by: str = ""  # the id of the codec's key that its payload is encoded with; empty: it is plain
-    place_at: datetime | None = None  # P2: where it stands in the queue, if that is earlier than `due_at`
+    by: str = ""  # who triggered it
+    traceparent: str | None = None  # W3C's, of the span that triggered it; the spans of its attempts link to that
+    unreadable: Unreadable | None = None  # W8: set if only a part of its row could be read
+    by_calendar: bool = False  # whether its first start follows the calendar (`at=`, cron) and not a duration
+    masked: tuple[Place, ...] = ()  # where its payload has secrets that only its function, or its caller, knows
+    clock_set_us: int = 0  # of a finished run: how far the wall clock had been set in all (ClockMark), for its age
+    undecodable: str = ""  # E3: why parts of it cannot be decoded here; shown to people, never stored
+    encoded_by: str = ""  # the id of the codec's key that encoded its payload; empty: it is plain
+    place_at: datetime | None = None  # P2: its place in the queue, if that is earlier than `due_at`
 
     def held_by(self, node: str, fence: int) -> bool:
-        """C5: whether *node* still holds the claim it was given."""
+        """C5: whether *node* still has the claim with that fence."""
         claim = self.claim
         return claim is not None and claim.node == node and claim.fence == fence and self.unreadable is None
 
     @property
     def ranks_from(self) -> datetime:
-        """P2: the instant that its rank counts from; an interruption moves `due_at` and leaves this."""
+        """P2: the time that its rank is computed from; an interruption moves `due_at` and leaves this."""
         return self.due_at if self.place_at is None else self.place_at
 
     @property
     def has_started(self) -> bool:
-        """Whether an attempt of it has ever begun."""
+        """Whether any attempt of it has begun."""
         return self.first_started_at is not None
 
     @property
     def is_standing(self) -> bool:
-        """Made by a rule, not by a caller: few of a worker exist at a time, and the rules count them."""
+        """Whether a rule made it, and not a caller: a worker has few such runs at a time, and the rules count them."""
         return self.origin in (Origin.OCCURRENCE, Origin.ITERATION, Origin.AFTER)
 
 
@@ -216,19 +216,19 @@ def disabled_by(who: str) -> str:
 
 
 class Disabled(Value, frozen=True):
-    """K4, K5: who switched the worker off and why.  `probation_until` is None when only a person switches it on."""
+    """K4, K5: who disabled the worker and why.  `probation_until` is None if only a person enables it again."""
 
     by: str  # who; `AUTOMATIC`: too many failures in a row (K4)
     reason: str  # in their words
     since: datetime  # when
-    error: Error | None = None  # the last one, when it was automatic
-    run: int | None = None  # the run that did it, when it was automatic
+    error: Error | None = None  # the last error, if it was disabled automatically
+    run: int | None = None  # the run that caused it, if it was disabled automatically
     probation_s: float | None = None  # how long until one run may probe
     probation_until: datetime | None = None
 
     @property
     def automatic(self) -> bool:
-        """Whether failures did it, and not a person."""
+        """Whether failures disabled it, and not a person."""
         return self.by == AUTOMATIC
 
     @property
@@ -238,22 +238,22 @@ class Disabled(Value, frozen=True):
 
 
 class WorkerState(Value, frozen=True):
-    """A worker as the store keeps it: the declaration that holds, and what people and failures decided about it."""
+    """A worker as the store keeps it: the declaration in force, and what people and failures decided about it."""
 
-    definition: Definition  # the declaration that holds
+    definition: Definition  # the declaration in force
     declared_at: datetime  # when that was stored
     disabled: Disabled | None = None  # by whom and why; None while it is enabled
-    unreadable: Unreadable | None = None  # W8: only what could be told of its row
-    declarations: Declarations = Declarations()  # M7: what the store has met; none: it is older than that
+    unreadable: Unreadable | None = None  # W8: set if only a part of its row could be read
+    declarations: Declarations = Declarations()  # M7: those that the store has met; none in a row older than M7
 
     @property
     def name(self) -> str:
-        """Of the worker."""
+        """The worker's name."""
         return self.definition.name
 
     @property
     def accepts(self) -> bool:
-        """K5: whether a trigger is stored: where it is only triggered, also while failures keep it disabled."""
+        """K5: whether a trigger is stored: an only triggered worker accepts it also while disabled automatically."""
         return self.disabled is None or (self.disabled.automatic and self.definition.mode is Mode.TRIGGERED)
 
 
@@ -266,7 +266,7 @@ class Verdict(Value, frozen=True):
 
 
 class Sample(Value, frozen=True, array_like=True):
-    """One attempt in the ring."""
+    """One attempt in the ring of the last 100."""
 
     ok: bool
     duration_s: float
@@ -276,21 +276,21 @@ class Record(Value, frozen=True):
     """How a worker has done so far; written whenever one of its runs is started or settled."""
 
     latest: Verdict | None = None
-    last_instant: datetime | None = None  # the last instant of the schedule that a started occurrence covers
-    anchor_at: datetime | None = None  # M4: where `every` counts from
-    last_run_at: datetime | None = None  # start of the latest attempt
+    last_instant: datetime | None = None  # the last scheduled time that a started scheduled run covers
+    anchor_at: datetime | None = None  # M4: the first scheduled time of `every`
+    last_run_at: datetime | None = None  # when its latest attempt started
     last_success_at: datetime | None = None
     last_success_started_at: datetime | None = None
     last_error: Error | None = None
     last_error_at: datetime | None = None
     streak: int = 0  # dead runs in a row (K4)
-    failed_iterations: int = 0  # attempts in a row of a continuous worker, for its back-off (M5)
+    failed_iterations: int = 0  # failed attempts of a continuous worker in a row, for its back-off (M5)
     ring: tuple[Sample, ...] = ()
-    owes_letters: bool = False  # dead letters without payload wait for a success (Q5)
-    tokens: float | None = None  # B8; None: a full bucket
+    owes_letters: bool = False  # dead letters without payload are open, which a success supersedes (Q5)
+    tokens: float | None = None  # B8: in the rate's bucket; None: it is full
     tokens_at: datetime | None = None
-    unreadable: Unreadable | None = None  # W8: only what could be told of its row
-    ran_ahead: tuple[tuple[datetime, datetime], ...] = ()  # O1: stretches of instants to come that have runs already
+    unreadable: Unreadable | None = None  # W8: set if only a part of its row could be read
+    ran_ahead: tuple[tuple[datetime, datetime], ...] = ()  # O1: ranges of future scheduled times that have run already
 
 
 class BreakerMode(Word):
@@ -300,7 +300,7 @@ class BreakerMode(Word):
 
 
 class BreakerState(Value, frozen=True):
-    """K1, K2.  Half-open is entered by the claim of a probe; `until` is when the cooldown ends."""
+    """K1, K2.  The claim of a probe makes it half-open; `until` is when the cooldown ends."""
 
     name: str
     policy: BreakerPolicy = BreakerPolicy()
@@ -309,9 +309,9 @@ class BreakerState(Value, frozen=True):
     window: tuple[bool, ...] = ()
     opened_at: datetime | None = None
     until: datetime | None = None
-    cooldown_s: float | None = None  # of the current opening
-    successes: int = 0  # probes that succeeded since it opened
-    unreadable: Unreadable | None = None  # W8: only what could be told of its row
+    cooldown_s: float | None = None  # the cooldown since it last opened
+    successes: int = 0  # successful probes since it opened
+    unreadable: Unreadable | None = None  # W8: set if only a part of its row could be read
 
 
 class NodeMode(Word):
@@ -321,7 +321,7 @@ class NodeMode(Word):
 
 
 class Shed(Word):
-    """H4: what a node holds back while it is short of something."""
+    """H4: which runs a node holds back while it is short of something."""
 
     NOTHING = "nothing"
     LOW = "low"
@@ -329,51 +329,51 @@ class Shed(Word):
 
 
 class Node(Value, frozen=True):
-    """One process with an engine, by an identity made at its start (C2)."""
+    """One process with an engine, identified by an id that it made at its start (C2)."""
 
-    id: str  # made at its start
+    id: str  # made at the start of the process
     name: str  # host:pid, for people
-    boot: str  # of the lease clock: a reboot ends all leases
+    boot: str  # of the machine whose lease clock it uses: a reboot ends all leases
     lease_until_s: float  # on the store's lease clock (C2)
     started_at: datetime  # when it joined
     held_since_s: float = 0.0  # since when it has held its lease without a gap (C4)
     mode: NodeMode = NodeMode.RUNNING  # running, draining or client
     slots: int = 100  # attempts at once
     executors: dict[str, int] = {}  # kind → its slots
-    workers: dict[str, str] = {}  # name → parameters, of what it can run
+    workers: dict[str, str] = {}  # the workers that it can run: name → parameters
     shed: Shed = Shed.NOTHING  # what it holds back (H4)
-    shed_reason: str = ""  # and why
+    shed_reason: str = ""  # why it holds that back
     lag_s: float = 0.0  # how late its event loop is
-    memory_bytes: int = 0  # resident, of its process; 0 where nobody can tell
+    memory_bytes: int = 0  # resident, of its process; 0 if unknown
     pid: int = 0  # of its process
     host: str = ""  # its machine's name
     version: str = ""  # of shiftboss
     code_version: str = ""  # of the application
-    unreadable: Unreadable | None = None  # W8: only what could be told of its row
+    unreadable: Unreadable | None = None  # W8: set if only a part of its row could be read
     durability: str = ""  # what its commits survive (W1): power, process, or what the server says
-    decodes: tuple[str, ...] = ()  # the ids of its codec's keys; empty: it has none
-    freeze_limit_s: float = 0.0  # for how long its runs are left to it while its process lives and is silent (C4)
-    declares: dict[str, str] = {}  # M7: worker → the key of what it declares, also of what it does not run
-    resources: dict[str, str] = {}  # likewise of each resource
+    decodes: tuple[str, ...] = ()  # the ids of its codec's keys; empty: it has no codec
+    freeze_limit_s: float = 0.0  # how long it keeps its runs while its process lives but is silent (C4)
+    declares: dict[str, str] = {}  # M7: worker → the key of its declaration, also for workers that it does not run
+    resources: dict[str, str] = {}  # the same for each resource
 
 
 class ClockMark(Value, frozen=True):
-    """O4: how the wall clock stood against elapsed time when somebody last looked.
+    """O4: the difference between wall clock and elapsed time when a process last looked.
 
-    `offset_us` is wall − elapsed − `set_us`: it stays what it is while the clock is set, once that was noticed.
+    `offset_us` is wall − elapsed − `set_us`: setting the clock does not change it, once the step was noticed.
     """
 
-    boot: str  # which machine's elapsed time, since which start
+    boot: str  # the machine and the start whose elapsed time it is
     offset_us: int
-    set_us: int = 0  # how far the wall clock has been set in all, since the store began
-    steps: tuple[tuple[int, int], ...] = ()  # the last ones: wall − set_us then, and `set_us` before it
+    set_us: int = 0  # how far the wall clock has been set in all, since the store was made
+    steps: tuple[tuple[int, int], ...] = ()  # the latest steps: wall − set_us at that time, and `set_us` before it
 
 
-# ── what an executor says ────────────────────────────────────────────────────────────────────────────────────────
+# ── what an executor reports ─────────────────────────────────────────────────────────────────────────────────────
 
 
 class Succeeded(Value, frozen=True, tag="succeeded"):
-    """The body returned.  `result` is JSON or None; `idle_s` is what a continuous body asked for (M5).
+    """The function returned.  `result` is JSON or None; `idle_s` is the pause that a continuous worker asked for (M5).
 
     `result_error` says why what it returned cannot be given back (W6).
     """
@@ -384,9 +384,9 @@ class Succeeded(Value, frozen=True, tag="succeeded"):
 
 
 class Failed(Value, frozen=True, tag="failed"):
-    """The body raised.  `fatal`: no retry (R1); `retry_after_s`: the body said when.
+    """The function raised.  `fatal`: no retry (R1); `retry_after_s`: the function said when to retry.
 
-    `crashed`: it did not raise, its process ended under it (R4).
+    `crashed`: it did not raise; its process ended during the attempt (R4).
     """
 
     error: Error
@@ -406,7 +406,7 @@ class Cancelled(Value, frozen=True, tag="cancelled"):
 
 
 class Interrupted(Value, frozen=True, tag="interrupted"):
-    """R2: shutdown or a lost lease cut it short.  `began` is False when the body had not been entered."""
+    """R2: a shutdown or a lost lease cut it short.  `began` is False if the function had not been entered."""
 
     reason: str = ""
     began: bool = True
@@ -422,7 +422,7 @@ Outcome = Succeeded | Failed | TimedOut | Cancelled | Interrupted | Unfit
 
 
 class Report(Value, frozen=True):
-    """What an executor says about an attempt that has ended; `duration_s` by the monotonic clock."""
+    """What an executor says about a finished attempt; `duration_s` is by the monotonic clock."""
 
     run: int
     node: str
@@ -430,11 +430,11 @@ class Report(Value, frozen=True):
     outcome: Outcome
     duration_s: float
     code_version: str = ""
-    traceparent: str | None = None  # of the attempt: what the runs after it link to
+    traceparent: str | None = None  # of the attempt's span, which the spans of the runs that it causes link to
 
 
 class DeadLetter(Value, frozen=True):
-    """Q: the card of a dead run; the run itself, with payload and attempts, lies in the history."""
+    """Q: the entry of a dead run; the run itself, with payload and attempts, is in the history."""
 
     run: int  # the id of the dead run
     worker: str  # its name
@@ -447,4 +447,4 @@ class DeadLetter(Value, frozen=True):
     closed_by: str = ""  # by whom
     note: str = ""  # in their words
     replayed_as: int | None = None  # the id of the run that repeats it
-    unreadable: Unreadable | None = None  # W8: only what could be told of its row
+    unreadable: Unreadable | None = None  # W8: set if only a part of its row could be read

@@ -1,11 +1,12 @@
 """Which of a worker's waiting runs starts first?  `why`, `status` and the pages explain that one (A3).
 
 Rules of this file
-- Of the due ones the first by rank (P2), lent priority included (D9); where none is due, the earliest due.
-- What is held while others of its worker go on comes after those others: a payload that no node can decode (E3), a
-  priority that every node sheds (H4), a run of a disabled worker that is not forced (K5).  The gates say which.
-- Only those are compared that the walk of `decide` could reach first: the heads of the queues, and what may pass them.
-  So a lane that was read in part gives the answer of the whole one.
+- Of the due runs it is the first by rank (P2), lent priority included (D9); if none is due, the one that is due first.
+- A run that is held while others of its worker go on comes after those others: its payload cannot be decoded by any
+  node (E3), its priority is shed by every node (H4), or its worker is disabled and it is not forced (K5).  The gates
+  say which runs these are.
+- Only runs that the walk of `decide` could reach first are compared: the heads of the queues, and what may pass them.
+  So a lane that was read in part gives the same answer as the whole one.
 """
 
 from __future__ import annotations
@@ -24,13 +25,14 @@ from shiftboss.core.rank import Lent, Rank, effective, rank
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.worker import OnFailure
 
-NO_QUEUE = -1  # of a candidate that stands in no queue: the least of its lane
+NO_QUEUE = -1  # of a candidate outside the queues: the least of its lane
 
 
 def next_run(snapshot: Snapshot, now: datetime, *, name: str, live: Collection[str], lent: Lent) -> Run | None:
-    """The run of *name* that starts first; None when nothing waits.  The lanes of its component must have been read.
+    """The run of *name* that starts first; None if nothing waits.  The lanes of its component must have been read.
 
-    *lent* is what is lent in its component (D9).  Where nothing that waits can be read (W8), it is the first of that.
+    *lent* is the priority lent in its component (D9).  If no waiting run can be read (W8), it is the first unreadable
+    one.
     """
     lane = snapshot.lane(name)
     heads = [run for number in range(QUEUES) if (run := next(lane.heads(number), None)) is not None]
@@ -59,13 +61,13 @@ def beside_heads(snapshot: Snapshot, now: datetime, name: str) -> Collection[Run
             beside[least.id] = least
     if any(edge.on_failure is OnFailure.SKIP for edge in upstreams):
         beside.update((run.id, run) for run in lane.standing.values())
-    for number in (FORCED, RESCUED):  # of any priority (P2), and few: a person forced them, a node went down with them
+    for number in (FORCED, RESCUED):  # any priority (P2), but few: a person forced them, or a node went down
         beside.update((run.id, run) for run in lane.heads(number))
     return beside.values()
 
 
 def _least_due(lane: Lane, least: Run, now: datetime) -> Run:
-    """The due run with the least logical instant; while that of all waits for its back-off, another of those loaded."""
+    """The due run with the earliest logical time: the least of all, or of the loaded ones if that is in back-off."""
     if least.due_at <= now:
         return least
     due = (run for run in lane if run.due_at <= now)
@@ -73,7 +75,7 @@ def _least_due(lane: Lane, least: Run, now: datetime) -> Run:
 
 
 def _in_order(snapshot: Snapshot, now: datetime, name: str, lent: Lent) -> Iterator[Run]:
-    """The due runs that could start first, by rank: of each queue one after the other, and what may pass the heads."""
+    """The due runs that could start first, by rank: each queue run by run, and what may pass their heads."""
     lane = snapshot.lane(name)
     heap: list[tuple[Rank, int, Run]] = []
     queues = [lane.heads(number) for number in range(QUEUES)]
@@ -94,7 +96,7 @@ def _in_order(snapshot: Snapshot, now: datetime, name: str, lent: Lent) -> Itera
 
 
 def _is_passed(view: View, run: Run, nodes: Collection[Node], priority: Priority) -> bool:
-    """Whether others of its worker may start before it: every node that could run it says so, or the fleet does."""
+    """Whether other runs of its worker may start before it: the fleet says so, or every node that could run it does."""
     if any(hold.is_passed for hold in ask(view, run).holds):
         return True
     return bool(nodes) and all(_is_passed_on(node, view, run, priority) for node in nodes)

@@ -1,7 +1,7 @@
 """What a running attempt says about itself: progress, a heartbeat, that it outlived its timeout, what it masks.
 
 Rules of this file
-- Conditional on the claim like every write about a running attempt (C5); a stale note changes nothing, silently.
+- Like every write about a running attempt, a note is conditional on the claim (C5); a stale one changes nothing.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from shiftboss.core.value import Value, replace
 
 
 class Note(Value, frozen=True):
-    """One message of an attempt.  `heartbeat` is implied by progress."""
+    """One message of an attempt.  Progress counts as a heartbeat."""
 
     run: int
     node: str
     fence: int
     progress: Progress | None = None
     zombie: bool = False
-    masked: tuple[Place, ...] = ()  # where its payload has what the body masks
+    masked: tuple[Place, ...] = ()  # where its payload has what the function masks
 
 
 def keep_lines(snapshot: Snapshot, now: datetime, *, node: str, lines: tuple[LogLine, ...]) -> tuple[Change, None]:
-    """Keep what an attempt logged, if the claim is still its own."""
+    """Store what an attempt logged, if it still has its claim."""
     run = snapshot.running.get(lines[0].run) if lines else None
     if run is None or not run.held_by(node, lines[0].fence):
         return NOTHING, None
@@ -33,7 +33,7 @@ def keep_lines(snapshot: Snapshot, now: datetime, *, node: str, lines: tuple[Log
 
 
 def note(snapshot: Snapshot, now: datetime, *, note: Note) -> tuple[Change, None]:
-    """Keep what the attempt said, if the claim is still its own (H2, B6)."""
+    """Store what the attempt said, if it still has its claim (H2, B6)."""
     run: Run | None = snapshot.running.get(note.run)
     if run is None or run.claim is None or not run.held_by(note.node, note.fence):
         return NOTHING, None

@@ -1,9 +1,10 @@
-"""The runs that come by themselves: the next occurrence, the next iteration, what was missed.
+"""The runs that rules make: the next scheduled run, the next iteration, and what was missed.
 
 Rules of this file
-- At most one occurrence that has not started is stored (M3); it is always the first instant after the last one covered.
-- What passes without a run is recorded as one skipped range, with its reason (O2, K5).
-- The schedule's arithmetic is `schedule.py`'s; here it meets the state of the worker.
+- At most one scheduled run that has not started is stored (M3).  It is always for the first scheduled time after the
+  last one covered.
+- Scheduled times that pass without a run are recorded as one skipped range, with its reason (O2, K5).
+- `schedule.py` computes scheduled times; this file combines them with the state of the worker.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from shiftboss.core.snapshot import Draft
 from shiftboss.core.value import later, replace
 from shiftboss.core.worker import Definition, Misfire, Mode, Start
 
-MAX_COUNTED = 10_000  # O2: missed instants are counted to here; the number is for people
-ON_TIME_S = 1.0  # O2: a node that is up and finds nothing in the way starts within this, and then nothing was missed
+MAX_COUNTED = 10_000  # O2: missed scheduled times are counted up to here; only people read the number
+ON_TIME_S = 1.0  # O2: an unhindered start happens within this after the scheduled time, and then nothing was missed
 MIN_SPACING_S = 0.010  # M5: between the starts of two iterations
 
 
@@ -56,27 +57,27 @@ def new_run(
 
 
 def give_up_at(definition: Definition, due_at: datetime, deadline_at: datetime | None) -> datetime | None:
-    """T1: when a run that has not started is dead as expired."""
+    """T1: when a run that has not started expires."""
     limits = [] if deadline_at is None else [deadline_at]
     if definition.start_within_s is not None:
         limits.append(later(due_at, definition.start_within_s))
     return min(limits, default=None)
 
 
-# ── occurrences ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── scheduled runs ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def first_occurrence(draft: Draft, definition: Definition) -> None:
-    """M3, M4: the first one of a new or changed schedule; it sets the anchor.
+    """M3, M4: store the first scheduled run of a new or changed schedule, and set the anchor.
 
-    Where somebody cancelled what was to come, an earlier schedule has covered what lies ahead: that instant is left out
-    (O1), and the new schedule waits for nothing else of the old one.
+    If somebody cancelled a scheduled run that was still ahead, the old schedule has covered its scheduled time.  The
+    new schedule leaves out that time (O1), and waits for nothing else of the old one.
     """
     rule = definition.schedule
     record = draft.record(definition.name)
     sealed = (run for run in draft.sealed_of(definition.name) if run.origin is Origin.OCCURRENCE)
     if rule is None or record.unreadable is not None or any(not run.has_started for run in sealed):
-        return  # W8: it would be beside one that cannot be read, or of nobody knows which instant
+        return  # W8: a scheduled run that cannot be read may exist, or its scheduled time is unknown
     covered = record.last_instant
     if covered is not None and covered > draft.now:
         ahead = tuple(sorted({*record.ran_ahead, (covered, covered)}))
@@ -88,18 +89,18 @@ def first_occurrence(draft: Draft, definition: Definition) -> None:
 
 
 def _first_instant(rule: schedule.Schedule, after: datetime, record: Record) -> datetime:
-    """Of an interval: one of them later; there is no anchor yet."""
+    """The first scheduled time; of an interval, one interval later: there is no anchor yet."""
     if isinstance(rule, schedule.Every):
-        beside = timedelta(microseconds=1 if record.ran_ahead else 0)  # whole seconds of a cron that it had before
+        beside = timedelta(microseconds=1 if record.ran_ahead else 0)  # avoid the whole seconds of an earlier cron
         return schedule.first_instant(rule, after) + beside
     return first_free(rule, after, record)
 
 
 def first_free(rule: schedule.Schedule, after: datetime, record: Record) -> datetime:
-    """The first instant after *after* that no run has as its own (O1): after a step back some ahead have one (O4)."""
+    """The first scheduled time after *after* that no run has as its own (O1): some do after a step back (O4)."""
     at = schedule.next_after(rule, after, anchor=record.anchor_at)
     if isinstance(rule, schedule.Every):
-        return at  # it was moved beside all of them
+        return at  # the interval was moved beside all of them
     for first, last in record.ran_ahead:
         if first <= at <= last:
             at = schedule.next_after(rule, last, anchor=record.anchor_at)
@@ -107,13 +108,13 @@ def first_free(rule: schedule.Schedule, after: datetime, record: Record) -> date
 
 
 def next_occurrence(draft: Draft, definition: Definition) -> None:
-    """Store the successor, unless one waits already or `concurrency` of them are unfinished (M3)."""
+    """Store the next scheduled run, unless one waits already or `concurrency` of them are unfinished (M3)."""
     if definition.mode is not Mode.SCHEDULED or definition.schedule is None:
         return
     record = draft.record(definition.name)
-    if record.unreadable is not None:  # W8: which instant comes next is not known
+    if record.unreadable is not None:  # W8: the next scheduled time is unknown
         return
-    waiting = [*draft.standing_of(definition.name), *draft.sealed_of(definition.name)]  # and what those are, is
+    waiting = [*draft.standing_of(definition.name), *draft.sealed_of(definition.name)]  # unreadable ones count as well
     waiting = [run for run in waiting if run.origin is Origin.OCCURRENCE]
     if any(not run.has_started for run in waiting):
         return
@@ -133,14 +134,14 @@ def _store_occurrence(draft: Draft, definition: Definition, at: datetime) -> Non
 
 
 def take_up(draft: Draft, definition: Definition, run: Run) -> Run | None:
-    """O2: what a starting occurrence covers, by the misfire policy; None when it is dropped instead of started.
+    """O2: the starting run with what it covers by the misfire policy; None if it is dropped instead of started.
 
-    A dropped one is recorded as a skipped range and its successor stored.
+    A dropped run is recorded as a skipped range, and the next scheduled run is stored.
     """
     rule = definition.schedule
-    until = later(draft.now, -_offset_s(definition))  # jitter moves every instant alike: later ones are not due yet
+    until = later(draft.now, -_offset_s(definition))  # jitter delays all of them alike: later ones are not due yet
     anchor = draft.record(definition.name).anchor_at
-    if rule is None or run.occurs_at > until:  # declared otherwise since
+    if rule is None or run.occurs_at > until:  # another schedule was declared since
         return _covering(draft, definition, run, until=run.occurs_at)
     match definition.misfire:
         case Misfire.ONE:
@@ -156,12 +157,12 @@ def take_up(draft: Draft, definition: Definition, run: Run) -> Run | None:
 
 
 def end_unstarted(draft: Draft, definition: Definition, run: Run) -> Run:
-    """D7: an occurrence that ends without having started has taken up what passed while it waited.
+    """D7: a scheduled run that ends without having started takes up the scheduled times that passed while it waited.
 
-    Under `misfire="all"` each instant has a run of its own, so it ends alone.
+    With `misfire="all"` each scheduled time has a run of its own, so it takes up none.
     """
     alone = definition.misfire is Misfire.ALL
-    if run.by_calendar and run.occurs_at > draft.now:  # somebody wants it not to run, also after a step back (O4)
+    if run.by_calendar and run.occurs_at > draft.now:  # somebody cancelled it: it stays so after a step back too (O4)
         record = draft.record(definition.name)
         ahead = tuple(sorted({*record.ran_ahead, (run.occurs_at, run.occurs_at)}))
         draft.put_record(definition.name, replace(record, ran_ahead=ahead))
@@ -169,7 +170,7 @@ def end_unstarted(draft: Draft, definition: Definition, run: Run) -> Run:
 
 
 def skip_range(draft: Draft, definition: Definition, run: Run, *, until: datetime, reason: Cause) -> None:
-    """Record *run*, and every instant after it up to *until*, as skipped; the next occurrence takes its place."""
+    """Record *run* and every scheduled time after it up to *until* as skipped; the next scheduled run replaces it."""
     covering = _covering(draft, definition, run, until=until)
     draft.put(move(covering, Status.SKIPPED, cause=reason, finished_at=draft.now, claim=None))
     draft.emit(
@@ -187,7 +188,7 @@ def skip_range(draft: Draft, definition: Definition, run: Run, *, until: datetim
 
 
 def skip_what_passed(draft: Draft, definition: Definition) -> None:
-    """K5: a worker is enabled; the instants that passed meanwhile are recorded as one range."""
+    """K5: a worker is enabled; the scheduled times that passed meanwhile are recorded as one range."""
     if definition.mode is not Mode.SCHEDULED:
         return
     for run in draft.standing_of(definition.name):
@@ -196,7 +197,7 @@ def skip_what_passed(draft: Draft, definition: Definition) -> None:
 
 
 def _covering(draft: Draft, definition: Definition, run: Run, *, until: datetime) -> Run:
-    """*run* with all instants up to *until* beside its own; the worker's record says that they are used up."""
+    """*run* with all scheduled times up to *until* besides its own; the worker's record notes that they are covered."""
     rule = definition.schedule
     record = draft.record(definition.name)
     last, missed = run.occurs_at, 0
@@ -231,6 +232,7 @@ def next_iteration(draft: Draft, definition: Definition, *, pause_s: float, last
     draft.put(new_run(draft, definition, origin=Origin.ITERATION, occurs_at=at))
 
 
+# ── after ────────────────────────────────────────────────────────────────────────────────────────────────────────
 # ── after ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -1,8 +1,9 @@
-"""What a codec has encoded, as it lies in a store; and what stands for it where it cannot be decoded.
+"""What a codec has encoded, as the store keeps it; and what stands in for it where it cannot be decoded.
 
 Rules of this file
-- An encoded part names the key it was encoded with.  No JSON begins like one, so no plain payload is taken for one.
-- A part that cannot be decoded is an `Opaque…`: it says why, and is written back exactly as it was stored.
+- An encoded text or payload names the key that encoded it.  No JSON begins like that, so no plain payload is mistaken
+  for an encoded one.
+- What cannot be decoded becomes an `Opaque…` value: it says why, and is written back exactly as it was stored.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _FRAME = re.compile(rb"\$sb1\$(" + KEY_ID.pattern.encode() + rb")\$", re.ASCII)
 
 
 class OpaqueText(str):
-    """A text that cannot be decoded here: it reads as the reason, and `stored` is what lies in the store."""
+    """A text that cannot be decoded here: it reads as the reason, and `stored` is what the store has."""
 
     __slots__ = ("key_id", "stored", "why")
     key_id: str
@@ -31,12 +32,12 @@ class OpaqueText(str):
         return made
 
     def __getitem__(self, _: SupportsIndex | slice) -> OpaqueText:
-        """The beginning of what cannot be read is all of it."""
+        """A slice of a text that cannot be decoded is the whole text: it has no parts."""
         return self
 
 
 class OpaqueBytes(bytes):
-    """Bytes that cannot be decoded here, as they lie in the store; `why` says why."""
+    """Bytes that cannot be decoded here, as the store has them; `why` is the reason."""
 
     key_id: str
     why: str
@@ -49,29 +50,29 @@ class OpaqueBytes(bytes):
 
 
 def framed(data: bytes, key_id: str) -> bytes:
-    """What a codec made of some bytes, as it is stored."""
+    """Encoded bytes in the form in which they are stored."""
     return b"$sb1$%s$%s" % (key_id.encode("ascii"), data)
 
 
 def framed_text(data: bytes, key_id: str) -> str:
-    """What a codec made of a text, as it is stored."""
+    """An encoded text in the form in which it is stored."""
     return framed(base64.b64encode(data), key_id).decode("ascii")
 
 
 def key_of(data: bytes | None) -> str | None:
-    """The id of the key with which these bytes are encoded; None for plain ones."""
+    """The id of the key that encoded these bytes; None for plain ones."""
     found = None if data is None else _FRAME.match(data)
     return None if found is None else found[1].decode("ascii")
 
 
 def unframed(data: bytes) -> tuple[str, bytes] | None:
-    """The key's id, and what the codec made; None for plain bytes."""
+    """The id of the key and the encoded bytes; None for plain bytes."""
     found = _FRAME.match(data)
     return None if found is None else (found[1].decode("ascii"), data[found.end() :])
 
 
 def unframed_text(text: str) -> tuple[str, bytes] | None:
-    """As `unframed`.  A text that only begins like an encoded one is plain."""
+    """As `unframed`.  A text that merely begins like an encoded one is plain."""
     if not text.startswith("$sb1$") or not text.isascii():
         return None
     parts = unframed(text.encode("ascii"))

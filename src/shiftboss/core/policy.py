@@ -1,9 +1,9 @@
-"""The knobs of a worker, checked once where they are declared.
+"""The policies of a worker, checked once when they are declared.
 
 Rules of this file
-- All durations are seconds, here named with their unit.
-- A policy that cannot work, or of which a field is of the wrong kind, raises `ConfigurationError` when it is made, by
-  its constructor or by `replace`, never later.
+- All durations are in seconds, and the names of the fields say so.
+- A policy that cannot work, or has a field of the wrong type, raises `ConfigurationError` when it is made, by its
+  constructor or by `replace`, and never later.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from shiftboss.core.kinds import (
 from shiftboss.core.value import Value, replace
 from shiftboss.errors import ConfigurationError
 
-MAX_FACTOR = 1e6  # of a back-off, of a duration beside the expected one: beyond it nothing differs
+MAX_FACTOR = 1e6  # of a back-off, or of a duration compared to the expected one: larger factors make no difference
 
 
 class Priority(IntEnum):
-    """P1: four names.  A higher number goes first."""
+    """P1: the four priorities.  A higher number goes first."""
 
     LOW = 0
     NORMAL = 1
@@ -60,11 +60,11 @@ def priority(value: Any, /, *, name: str = "priority") -> Priority:
 
 
 class RetryPolicy(Value, frozen=True):
-    """R1: `max_retries` beside the first attempt (None: without end); full jitter below min(cap, first × factor^n)."""
+    """R1: `max_retries` besides the first attempt (None: no limit); full jitter below min(cap, first × factor^n)."""
 
     max_retries: int | None = 3
     first_s: float = 1.0  # the first pause, in seconds
-    factor: float = 2.0  # what each further pause is multiplied by, from 1 up
+    factor: float = 2.0  # each further pause is longer by this factor, which is 1 or more
     cap_s: float = 300.0  # no pause is longer
 
     def __post_init__(self) -> None:
@@ -119,7 +119,7 @@ BREAKER = {
 
 
 class Rate(Value, frozen=True):
-    """B8: a bucket of *count* starts, refilled evenly over *per_s* seconds."""
+    """B8: a bucket of *count* starts that is refilled evenly over *per_s* seconds."""
 
     count: int
     per_s: float
@@ -144,20 +144,20 @@ PACE = {"count": AT_LEAST_ONE, "per_s": number(0, MAX_DURATION_S, above=True)}
 
 
 class HealthPolicy(Value, frozen=True):
-    """H2: the thresholds of a worker's health.  None switches a question off.
+    """H2: the thresholds of a worker's health.  None switches a check off.
 
-    Read by `health_policy` where it is given to a worker, and not before.
+    `health_policy` checks the fields when the policy is given to a worker, and not before.
     """
 
     degraded_rate: float | None = 0.05  # share of failed attempts, 0 to 1, from which it is degraded
     unhealthy_rate: float | None = 0.15  # and unhealthy
-    min_attempts: int = 20  # with fewer among the last 100 neither shares nor durations are judged
-    expected_duration_s: float | None = None  # in seconds; what the two factors multiply
-    slow_factor: float = 1.5  # attempts that take so many times that on average: degraded
+    min_attempts: int = 20  # with fewer attempts among the last 100, neither failures nor durations are judged
+    expected_duration_s: float | None = None  # in seconds; the two factors multiply it
+    slow_factor: float = 1.5  # from this multiple of it on average: degraded
     very_slow_factor: float = 3.0  # and unhealthy
-    max_due: int | None = 100  # more due runs than that: degraded
-    heartbeat_timeout_s: float | None = 60.0  # silence of a body that has beaten before: unhealthy
-    expect_success_within_s: float | None = None  # no success for longer: unhealthy
+    max_due: int | None = 100  # with more due runs: degraded
+    heartbeat_timeout_s: float | None = 60.0  # silence of a function that has sent a heartbeat before: unhealthy
+    expect_success_within_s: float | None = None  # no success for longer than that: unhealthy
 
 
 HEALTH = {

@@ -1,8 +1,8 @@
-"""Which declaration of a worker or a resource holds, when nodes declare different ones?  (M7)
+"""Which declaration of a worker or a resource is in force, if nodes declare different ones?  (M7)
 
 Rules of this file
-- The newest that a live node declares; where none does, the one that is stored stays.
-- A node that starts nothing more has no say beside others that do: what it declares would hold work for nobody.
+- The newest one that a live node declares; if no live node declares it, the stored one stays.
+- A node that starts nothing more has no say while others do: what it declares would hold runs that it never starts.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ NO_DECLARATIONS = Declarations()
 
 
 class Declared(NamedTuple):
-    """What is declared: a worker, or a resource."""
+    """What is declared: a worker or a resource."""
 
     table: str
-    of: Callable[[Node], Mapping[str, str]]  # name → key, of what a node declares
+    of: Callable[[Node], Mapping[str, str]]  # the name → key mapping of what a node declares
 
 
 WORKER = Declared("worker", lambda node: node.declares)
@@ -31,34 +31,34 @@ RESOURCE = Declared("resource", lambda node: node.resources)
 
 
 def declaring(nodes: Iterable[Node], live: Collection[str]) -> tuple[Node, ...]:
-    """The live nodes, without clients and without those whose row cannot be read."""
+    """The live nodes, without clients and without nodes whose row cannot be read."""
     return tuple(
         node for node in nodes if node.id in live and node.mode is not NodeMode.CLIENT and node.unreadable is None
     )
 
 
 def keys_in_play(nodes: Iterable[Node], kind: Declared, name: str) -> frozenset[str]:
-    """What *nodes* declare about that worker or resource, as far as it counts."""
+    """The keys of what *nodes* declare about that worker or resource, as far as they have a say."""
     pairs = [(node, kind.of(node)[name]) for node in nodes if name in kind.of(node)]
     running = frozenset(key for node, key in pairs if node.mode is NodeMode.RUNNING)
     return running or frozenset(key for _, key in pairs)
 
 
 def prevails(declarations: Declarations, key: str, keys: Collection[str]) -> bool:
-    """Whether *key* is the newest of those that live nodes declare, and so the one that is to hold."""
+    """Whether *key* is the newest of those that live nodes declare, so that it is to be in force."""
     newest = declarations.newest(keys)
     return newest is not None and newest.key == key
 
 
 class OtherDeclaration(Value, frozen=True, omit_defaults=False):
-    """A live node that declares a worker otherwise than it is declared by what holds."""
+    """A live node that declares a worker differently from the declaration in force."""
 
     node: str  # its name
     id: str  # of the node
     pid: int  # of its process
     host: str  # its machine's name
     code_version: str  # of its application
-    first_seen_at: datetime | None  # when what it declares was first seen; None: not known
+    first_seen_at: datetime | None  # when that declaration was first seen; None: not known
 
     def __str__(self) -> str:
         code = f" (code {self.code_version})" if self.code_version else ""
@@ -70,7 +70,7 @@ class OtherDeclaration(Value, frozen=True, omit_defaults=False):
 
 
 def declared_otherwise(snapshot: Snapshot, name: str, live: Collection[str]) -> tuple[OtherDeclaration, ...]:
-    """The live nodes whose declaration of that worker is another one than the one that holds, by their names."""
+    """The live nodes whose declaration of that worker is not the one in force, by name."""
     state = snapshot.workers.get(name)
     if state is None or not state.declarations.current:
         return ()
@@ -98,11 +98,11 @@ def _first_seen_at(declarations: Declarations, key: str) -> datetime | None:
     return None if found is None else found.first_seen_at
 
 
-# ── what a node has to see to ────────────────────────────────────────────────────────────────────────────────────
+# ── what a node has to declare again ─────────────────────────────────────────────────────────────────────────────
 
 
 class Owed(Value, frozen=True):
-    """What a node has to declare again: it is to hold and does not, or the store does not know it any more."""
+    """What a node has to declare again: it should be in force and is not, or the store no longer knows it."""
 
     workers: tuple[str, ...] = ()
     resources: tuple[str, ...] = ()
@@ -115,9 +115,9 @@ NOTHING_OWED = Owed()
 
 
 def not_holding(snapshot: Snapshot, node: Node) -> Owed:
-    """What of *node*'s declarations does not hold, whether it is to or not; as a rule nothing.
+    """Which of *node*'s declarations are not in force, whether they should be or not; normally none.
 
-    A worker that is not stored was forgotten, or its row was set aside, and is left to the next that starts (A5).
+    A worker that is not stored was forgotten, or its row was set aside; the next process that starts declares it (A5).
     """
     states = ((snapshot.workers.get(name), name, key) for name, key in node.declares.items())
     workers = [
@@ -131,7 +131,7 @@ def not_holding(snapshot: Snapshot, node: Node) -> Owed:
 
 
 def owed(snapshot: Snapshot, other: Owed, *, node: Node, live: Collection[str]) -> Owed:
-    """What *node*, which is one of the *live*, has to declare again, of what does not hold (*other*)."""
+    """Which of *other*, the declarations of the live *node* that are not in force, it has to declare again."""
     nodes = (node, *(each for each in declaring(snapshot.nodes.values(), live) if each.id != node.id))
 
     def is_owed(declarations: Declarations, kind: Declared, name: str) -> bool:
