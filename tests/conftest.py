@@ -9,9 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from children import pytest_runtest_makereport
 from postgres_server import cluster, place
 
-__all__ = ["cluster", "place"]  # fixtures, for every folder
+__all__ = ["cluster", "place", "pytest_runtest_makereport"]  # fixtures and a hook, for every folder
 
 
 def pytest_configure() -> None:

@@ -90,3 +90,56 @@ def test_an_environment_that_was_moved_with_its_checkout_is_refused_with_the_rem
         f".venv was made in /elsewhere/.venv, and this is {venv}: the checkout was moved or copied.\n"
         "Make it anew:  make clean-all, then the same command again.\n"
     )
+
+
+FAILING = """
+import subprocess, sys
+from typing import NamedTuple
+
+BAD = [sys.executable, "-c", "print('said'); x = {'key': 'v' * 3000}; print(len(x)); x['missing']"]
+
+
+class Ended(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+def test_checked():
+    subprocess.run(BAD, check=True, capture_output=True)
+
+
+def test_asserted():
+    done = subprocess.run(BAD, capture_output=True, text=True)
+
+    assert done.returncode == 0
+
+
+def test_by_a_helper():
+    done = subprocess.run(BAD, capture_output=True, text=True)
+    ended = Ended(done.returncode, done.stdout, done.stderr)
+    del done
+
+    assert ended.code == 0
+
+
+def test_inherited():
+    assert subprocess.run(BAD).returncode == 0
+"""
+
+
+def test_of_a_child_that_fails_the_whole_output_is_in_the_report(tmp_path):
+    (tmp_path / "test_failing.py").write_text(FAILING)
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "children", "-p", "no:cacheprovider", tmp_path],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    reports = re.split(r"_{5,} test_\w+ _{5,}", ran.stdout)[1:]
+
+    wholes = [("said\n1\n" in report, report.count("KeyError: 'missing'")) for report in reports]
+
+    assert wholes == [(True, 1)] * 4

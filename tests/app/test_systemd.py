@@ -75,7 +75,6 @@ def test_a_service_says_that_it_is_ready_lives_and_ends(tmp_path, kind):
             [sys.executable, "-m", "shiftboss", "run", "app.py"],
             cwd=tmp_path,
             env=environment,
-            stderr=subprocess.PIPE,
         )
         try:
             first = systemd.until("READY=1")
@@ -86,7 +85,6 @@ def test_a_service_says_that_it_is_ready_lives_and_ends(tmp_path, kind):
         finally:
             node.kill()
             node.wait()
-            node.stderr.close()
 
     assert first == ["READY=1"]
     assert "WATCHDOG=1" in running[-1].split("\n")

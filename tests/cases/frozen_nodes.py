@@ -50,7 +50,7 @@ class Nodes:
             self.processes.append(process)
             started.append(process)
         numbers = range(len(self.processes) - count, len(self.processes))
-        until(lambda: all(" joined" in self.said(number) for number in numbers), "the nodes have joined")
+        until(lambda: all(" joined" in self.said(number) for number in numbers), "the nodes have joined", log=self.said)
         return started
 
     def said(self, number: int | None = None) -> str:
@@ -85,10 +85,10 @@ class Nodes:
                 process.wait()
 
 
-def until(holds: Callable[[], object], what: str) -> None:
+def until(holds: Callable[[], object], what: str, *, log: Callable[[], str] = str) -> None:
     began_s = time.monotonic()
     while not holds():
-        assert time.monotonic() - began_s < PATIENCE_S, f"still not: {what}"
+        assert time.monotonic() - began_s < PATIENCE_S, f"still not: {what}\n{log()}"
         time.sleep(0.02)
 
 

@@ -53,8 +53,6 @@ class Fleet:
         node = subprocess.Popen(
             [*COMMAND, "run", f"{file}:boss", "--store", self.url],
             env={**os.environ, **env},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
             cwd=self._folder,
         )
         self._nodes.append(node)

@@ -18,6 +18,7 @@ class Running:
         )
         self._lines = queue.Queue()
         self.said = []
+        self._open_streams = 2
         self._threads = [
             threading.Thread(target=self._read, args=(stream,)) for stream in (self.process.stdout, self.process.stderr)
         ]
@@ -27,14 +28,22 @@ class Running:
     def _read(self, stream):
         for line in stream:
             self._lines.put(line.decode())
+        self._lines.put(None)
 
     def says(self, text):
         """Wait until a line has *text*."""
-        while True:
-            line = self._lines.get(timeout=PATIENCE_S)
+        while self._open_streams:
+            try:
+                line = self._lines.get(timeout=PATIENCE_S)
+            except queue.Empty:
+                break
+            if line is None:
+                self._open_streams -= 1
+                continue
             self.said.append(line)
             if text in line:
                 return line
+        raise AssertionError(f"{text!r} was not said; exit code {self.process.poll()}:\n{''.join(self.said)}")
 
     def ends(self, number=None):
         """The exit code, after a signal if one is given."""

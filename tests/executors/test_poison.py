@@ -454,9 +454,7 @@ class Nodes:
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start a node, and wait until there is a store."""
-        node = subprocess.Popen(
-            [sys.executable, str(self._script)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        node = subprocess.Popen([sys.executable, str(self._script)])
         self._processes.append(node)
         until(self._is_open, "the store")
         return node

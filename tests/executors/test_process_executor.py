@@ -612,8 +612,9 @@ def start_node(tmp_path: Path, *, more: bool) -> subprocess.Popen[str]:
 def test_a_worker_of_a_script_runs_in_a_child(tmp_path):
     node = start_node(tmp_path, more=False)
     output, errors = node.communicate(timeout=PATIENCE_S)
+    ended = subprocess.CompletedProcess(node.args, node.returncode, output, errors)
 
-    assert (node.returncode, output, errors) == (0, "42\n", "")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "42\n", "")
 
 
 def test_no_child_outlives_a_node_that_was_killed(tmp_path):

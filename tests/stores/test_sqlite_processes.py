@@ -55,7 +55,11 @@ def spawn(path: Path) -> Iterator[Spawn]:
 
 def next_line(process: Process) -> str:
     assert process.stdout is not None
-    return process.stdout.readline().strip()
+    line = process.stdout.readline()
+    if not line:
+        output, errors = process.communicate(timeout=PATIENCE_S)
+        raise subprocess.CalledProcessError(process.returncode, process.args, output, errors)
+    return line.strip()
 
 
 def until_state(pid: int, *, stopped: bool) -> None:
@@ -79,7 +83,8 @@ def let_go(*processes: Process) -> None:
 def lines_of(process: Process) -> list[str]:
     """All that it still says, once it has ended well."""
     out, errors = process.communicate(timeout=PATIENCE_S)
-    assert (process.returncode, errors) == (0, "")
+    if process.returncode or errors:
+        raise subprocess.CalledProcessError(process.returncode, process.args, out, errors)
     return out.split("\n")[:-1]
 
 

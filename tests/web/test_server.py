@@ -60,6 +60,8 @@ class Running:
                 if file := re.search(r"\(token: (.+)\)", line):
                     self.address.token = Path(file[1]).read_text().strip()
                 break
+        else:
+            raise subprocess.CalledProcessError(self.process.wait(), self.process.args, stderr="".join(self.said))
 
     def ask(self, path: str, *, token: str | None = None, **body):
         data = json.dumps(body).encode() if body else None
