@@ -16,6 +16,9 @@ BESIDE := -n auto --dist loadfile --no-loadscope-reorder
 PROCESSES := dev exits_of_stores faces on_postgres one_line probe processes terminal token
 QUICK := tests/core tests/engine tests/stores/conformance tests/cli -k "not sqlite and not postgres" \
 	$(PROCESSES:%=--ignore tests/cli/test_%.py)
+# Tried with more examples by `make chaos`.
+DRAWN := tests/properties/test_small_worlds.py tests/properties/test_values.py \
+	tests/stores/conformance/test_model.py tests/web/test_fuzz.py
 MAKEFLAGS += --no-print-directory
 # A thousand processes are started by the tests: each would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -106,6 +109,7 @@ mutants: $(VENV)/.dev ## do the tests of core and engine notice a sample of smal
 .PHONY: chaos
 chaos: $(VENV)/.dev $(VENV)/.chromium dashboard ## the long tests: processes killed, disks filled, systems made up at random
 	@$(BIN)/python -m pytest -m chaos $(ARGS)
+	@EXAMPLES=all $(BIN)/python -m pytest $(DRAWN) $(ARGS)
 
 # ── the room ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

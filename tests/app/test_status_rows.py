@@ -112,7 +112,7 @@ async def test_what_is_kept_of_rows_is_what_is_shown_however_often_they_change(b
         await (await boss.trigger("busy")).wait(timeout=PATIENCE_S)
         encoded(await boss.status())
         before = rows_kept()
-        for _ in range(300):
+        for _ in range(100):
             await (await boss.trigger("busy")).wait(timeout=PATIENCE_S)
             encoded(await boss.status())
 

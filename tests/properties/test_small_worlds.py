@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from examples import examples
 from shiftboss.core.control import Request
 from shiftboss.core.model import Status
 from shiftboss.core.policy import BreakerPolicy, Priority, Rate, RetryPolicy
@@ -90,7 +91,12 @@ class Bodies:
 
 
 @pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS.keys())
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=examples(10, of=40),
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given(nodes=st.integers(1, 2), story=stories)
 def test_two_workers_keep_their_promises_whatever_happens(world, nodes, story):
     """B1, B4, B8, B9, C1, C4, C5, C7, D2, D4, D5, K2, K5, M5, M6, R1, R2, W2"""

@@ -15,6 +15,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from store_values import FrozenClock, a_letter, a_node, a_run, a_worker, abandon, at, ended, failed, started
 
 from conformance.candidates import CANDIDATES, Ground
+from examples import examples
 from shiftboss.core.events import WorkerEnabled
 from shiftboss.core.lane import QUEUES, Lane
 from shiftboss.core.model import BreakerState, Origin, Record, Run, Status
@@ -232,7 +233,7 @@ def shown(lane: Lane) -> tuple[Any, ...]:
 
 
 StoresAgree.TestCase.settings = settings(
-    max_examples=15,  # a second each; more of them one by one: --hypothesis-seed
+    max_examples=examples(5, of=30),  # a second each; more of them one by one: --hypothesis-seed
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
