@@ -13,7 +13,6 @@ from strange_values import FOR_COLUMNS, VALUES
 from shiftboss import Breaker, HealthPolicy, Orchestrator, RetryPolicy, ShiftbossError, command
 from shiftboss.app.declaration import WorkerOptions
 from shiftboss.app.handle import TriggerOptions
-from shiftboss.app.operations import Operations
 from shiftboss.app.options import CALL, ORCHESTRATOR, TRIGGER, WORKER
 from shiftboss.app.orchestrator import Orchestrator as Face
 from shiftboss.app.sync import SyncFace
@@ -79,8 +78,8 @@ def test_every_option_has_its_kind():
     own = {"self", "fn", "name"}
     calls = [
         getattr(face, name)
-        for face in (Operations, Face, SyncFace)
-        for name in vars(face)
+        for face in (Face, SyncFace)
+        for name in dir(face)
         if not name.startswith("_") and callable(getattr(face, name)) and name not in ("register", "worker", "lifespan")
     ]
     parameters = {name for call in calls for name in inspect.signature(call).parameters} - own
