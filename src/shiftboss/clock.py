@@ -91,7 +91,7 @@ def _boot_session() -> str:
     """macOS: sysctl kern.bootsessionuuid; a sandbox may refuse it."""
     try:
         size, value = ctypes.c_size_t(64), ctypes.create_string_buffer(64)
-        found: int = ctypes.CDLL(None).sysctlbyname(b"kern.bootsessionuuid", value, ctypes.byref(size), None, 0)
+        status: int = ctypes.CDLL(None).sysctlbyname(b"kern.bootsessionuuid", value, ctypes.byref(size), None, 0)
     except (OSError, AttributeError):
         return ""
-    return value.value.decode("ascii", "replace") if found == 0 else ""
+    return value.value.decode("ascii", "replace") if status == 0 else ""

@@ -95,15 +95,15 @@ def _key_id(key_id: object) -> str:
 
 def _key(key_id: str, key: object) -> bytes:
     """Messages never contain the key, nor a part of it."""
-    found = key
-    if isinstance(found, str):
+    decoded = key
+    if isinstance(decoded, str):
         try:
-            found = base64.b64decode(found.translate({45: 43, 95: 47}).strip(), validate=True)
+            decoded = base64.b64decode(decoded.translate({45: 43, 95: 47}).strip(), validate=True)
         except (binascii.Error, ValueError):
-            found = b""
-    if not isinstance(found, bytes) or len(found) != KEY_BYTES:
+            decoded = b""
+    if not isinstance(decoded, bytes) or len(decoded) != KEY_BYTES:
         raise ConfigurationError(
             f"key {key_id!r} is not {KEY_BYTES} random bytes, nor the base64 of such; make one: "
             "python -c 'from shiftboss.codec import new_key; print(new_key())'"
         )
-    return found
+    return decoded

@@ -37,14 +37,14 @@ def text_of(context: SpanContext) -> str | None:
 
 def span_context(traceparent: str | None) -> SpanContext | None:
     """What that text names; None without OpenTelemetry, and for what is no traceparent."""
-    trace, found = api(), TRACEPARENT.fullmatch(traceparent or "")
-    if trace is None or found is None:
+    trace, match = api(), TRACEPARENT.fullmatch(traceparent or "")
+    if trace is None or match is None:
         return None
     named: SpanContext = trace.SpanContext(
-        trace_id=int(found[1], 16),
-        span_id=int(found[2], 16),
+        trace_id=int(match[1], 16),
+        span_id=int(match[2], 16),
         is_remote=True,
-        trace_flags=trace.TraceFlags(int(found[3], 16)),
+        trace_flags=trace.TraceFlags(int(match[3], 16)),
     )
     return named if named.is_valid else None
 

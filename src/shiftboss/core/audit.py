@@ -59,8 +59,8 @@ class Key:
         self.id = hashlib.sha256(b"shiftboss audit key\0" + secret).hexdigest()[:KEY_ID_CHARS]
 
     def mac(self, seal: Seal) -> str:
-        said = msgspec.json.encode([seal.id, seal.rows, _us(seal.at), seal.digest, seal.keep_s, seal.key])
-        return hmac.new(self._secret, b"shiftboss audit seal\0" + said, hashlib.sha256).hexdigest()
+        message = msgspec.json.encode([seal.id, seal.rows, _us(seal.at), seal.digest, seal.keep_s, seal.key])
+        return hmac.new(self._secret, b"shiftboss audit seal\0" + message, hashlib.sha256).hexdigest()
 
     def has_made(self, seal: Seal) -> bool:
         return seal.key == self.id and hmac.compare_digest(seal.mac.encode(), self.mac(seal).encode())

@@ -100,9 +100,9 @@ class Explainer:
 
     def _on_node(self, run: Run, node: Node) -> tuple[tuple[Hold, ...], int | None]:
         walked = self._walk(run.worker, node)
-        found = walked.answer_about(run)
-        if found is not None:
-            return tuple(found.holds), None
+        verdict = walked.answer_about(run)
+        if verdict is not None:
+            return tuple(verdict.holds), None
         answer = ask(self._view, run)
         ask_node(node, answer)
         return tuple(answer.holds), walked.last_of.get(run.worker)

@@ -42,11 +42,11 @@ class Relations(Value, frozen=True):
         """Derive the relations of *definitions*; names that nobody declares are left out (`check` reports them)."""
         known = {definition.name: definition for definition in definitions}
         words = {name: frozenset(definition.blocks) for name, definition in known.items() if definition.blocks}
-        said = frozenset().union(*words.values())
+        words_of_all = frozenset().union(*words.values())
         marks = {
             name: found
             for name, definition in known.items()
-            if not (found := _marks(definition)).isdisjoint(said) or name in words
+            if not (found := _marks(definition)).isdisjoint(words_of_all) or name in words
         }
         after: dict[str, list[str]] = defaultdict(list)
         dependents: dict[str, list[str]] = defaultdict(list)
@@ -64,7 +64,7 @@ class Relations(Value, frozen=True):
                 users[resource].append(name)
         edges = [
             *((name, word) for name, spoken in words.items() for word in spoken),
-            *((name, mark) for name, found in marks.items() for mark in found & said if mark != name),
+            *((name, mark) for name, found in marks.items() for mark in found & words_of_all if mark != name),
             *((a, b) for graph in (after, dependents) for a, bs in graph.items() for b in bs if a in known),
             *((names[0], other) for names in (*breakers.values(), *users.values()) for other in names[1:]),
         ]

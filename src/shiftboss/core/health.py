@@ -144,8 +144,8 @@ def in_a_word(status: str, reasons: Iterable[HealthReason]) -> str:
 def worker_health(snapshot: Snapshot, now: datetime, name: str, *, live: Collection[str], due: int = 0) -> WorkerHealth:
     """H1, H2.  *due* counts its runs that are due and wait.  Raises UnknownWorker."""
     state = snapshot.worker(name)
-    found = [*_disabled(state), *_offline(snapshot, state, live), *_troubles(snapshot, now, state, due=due)]
-    reasons = sorted(found, key=lambda reason: _gravity(reason.severity))
+    all_reasons = [*_disabled(state), *_offline(snapshot, state, live), *_troubles(snapshot, now, state, due=due)]
+    reasons = sorted(all_reasons, key=lambda reason: _gravity(reason.severity))
     if reasons:
         return WorkerHealth(reasons[0].severity, tuple(reasons))
     never_ran = snapshot.record(name).last_run_at is None
@@ -159,8 +159,8 @@ def _disabled(state: WorkerState) -> Iterator[HealthReason]:
     disabled = state.disabled
     if disabled is not None:
         why = f": {disabled.reason}" if disabled.reason else ""
-        said = f"disabled by {disabled.by} since {disabled.since:%Y-%m-%d %H:%M:%S} UTC{why}{_of_triggers(state)}"
-        yield HealthReason(Health.DISABLED, "disabled", said, state.name)
+        text = f"disabled by {disabled.by} since {disabled.since:%Y-%m-%d %H:%M:%S} UTC{why}{_of_triggers(state)}"
+        yield HealthReason(Health.DISABLED, "disabled", text, state.name)
 
 
 def _of_triggers(state: WorkerState) -> str:
@@ -181,8 +181,8 @@ def _offline(snapshot: Snapshot, state: WorkerState, live: Collection[str]) -> I
         return
     fitting = [node for node in here if node.workers[name] == state.definition.parameters]
     if not fitting:
-        said = "every live node that declares it declares other parameters than the declaration that holds"
-        yield HealthReason(Health.OFFLINE, "offline", said, name)
+        text = "every live node that declares it declares other parameters than the declaration that holds"
+        yield HealthReason(Health.OFFLINE, "offline", text, name)
     elif all(node.mode is NodeMode.DRAINING for node in fitting):
         yield HealthReason(Health.DEGRADED, DRAINING, "every live node that could run it is shutting down", name)
 
@@ -194,28 +194,28 @@ def _troubles(snapshot: Snapshot, now: datetime, state: WorkerState, *, due: int
         yield HealthReason(Health.UNHEALTHY, "unreadable", f"{row}; {REMEDY}", name)
     yield from _attempts(snapshot, name, policy)
     if policy.max_due is not None and due > policy.max_due:
-        said = f"{due} runs are due and wait, more than {policy.max_due}"
-        yield HealthReason(Health.DEGRADED, "backlog", said, name)
+        text = f"{due} runs are due and wait, more than {policy.max_due}"
+        yield HealthReason(Health.DEGRADED, "backlog", text, name)
     for run in snapshot.running_of(name):
         limit_s = policy.heartbeat_timeout_s
         if limit_s is not None and run.heartbeat_at is not None:
             silent_s = seconds_between(run.heartbeat_at, now)
             if silent_s > limit_s:
-                said = f"run {run.id} is stuck: silent for {silent_s:.0f} s, longer than {limit_s:g} s"
-                yield HealthReason(Health.UNHEALTHY, "stuck", said, name)
+                text = f"run {run.id} is stuck: silent for {silent_s:.0f} s, longer than {limit_s:g} s"
+                yield HealthReason(Health.UNHEALTHY, "stuck", text, name)
         if run.claim is not None and run.claim.zombie_since is not None:
-            told = "timed out" if run.cancel is None else "was cancelled"
-            said = f"run {run.id} is a zombie: it {told}, but its body still runs"
-            yield HealthReason(Health.DEGRADED, "zombie", said, name)
+            ending = "timed out" if run.cancel is None else "was cancelled"
+            text = f"run {run.id} is a zombie: it {ending}, but its body still runs"
+            yield HealthReason(Health.DEGRADED, "zombie", text, name)
     within_s = policy.expect_success_within_s
     since = snapshot.record(name).last_success_at or state.declared_at
     if within_s is not None and seconds_between(since, now) > within_s:
-        said = f"no success for {seconds_between(since, now):.0f} s, expected within {within_s:g} s"
-        yield HealthReason(Health.UNHEALTHY, "no_success", said, name)
+        text = f"no success for {seconds_between(since, now):.0f} s, expected within {within_s:g} s"
+        yield HealthReason(Health.UNHEALTHY, "no_success", text, name)
     breaker = snapshot.breakers.get(state.definition.breaker) if state.definition.breaker is not None else None
     if breaker is not None and breaker.mode is not BreakerMode.CLOSED:
-        said = f"its breaker {breaker.name!r} is {breaker.mode.replace('_', '-')}"
-        yield HealthReason(Health.DEGRADED, "breaker", said, name)
+        text = f"its breaker {breaker.name!r} is {breaker.mode.replace('_', '-')}"
+        yield HealthReason(Health.DEGRADED, "breaker", text, name)
 
 
 def _attempts(snapshot: Snapshot, name: str, policy: HealthPolicy) -> Iterator[HealthReason]:
@@ -225,17 +225,17 @@ def _attempts(snapshot: Snapshot, name: str, policy: HealthPolicy) -> Iterator[H
         return
     failed = sum(1 for sample in ring if not sample.ok)
     rate = failed / len(ring)
-    said = f"{failed} of its last {len(ring)} attempts failed ({rate:.0%})"
+    text = f"{failed} of its last {len(ring)} attempts failed ({rate:.0%})"
     severity = _grade(rate, policy.degraded_rate, policy.unhealthy_rate)
     if severity is not None:
-        yield HealthReason(severity, "failure_rate", said, name)
+        yield HealthReason(severity, "failure_rate", text, name)
     expected_s = policy.expected_duration_s
     if expected_s:
         mean_s = sum(sample.duration_s for sample in ring) / len(ring)
-        said = f"its last {len(ring)} attempts took {mean_s:.3g} s on average, {expected_s:g} s are expected"
+        text = f"its last {len(ring)} attempts took {mean_s:.3g} s on average, {expected_s:g} s are expected"
         severity = _grade(mean_s / expected_s, policy.slow_factor, policy.very_slow_factor)
         if severity is not None:
-            yield HealthReason(severity, "slow", said, name)
+            yield HealthReason(severity, "slow", text, name)
 
 
 def _grade(value: float, degraded: float | None, unhealthy: float | None) -> Health | None:
@@ -252,8 +252,8 @@ def _letters(letters: Mapping[str, int], limit: int) -> Iterator[HealthReason]:
     count = sum(letters.values())
     if count > limit:
         worst = max(letters, key=lambda name: (letters[name], name))
-        said = f"{count} dead letters are open, more than {limit}, most of {worst!r}: replay, resolve or discard them"
-        yield HealthReason(Health.DEGRADED, "dead_letters", said)
+        text = f"{count} dead letters are open, more than {limit}, most of {worst!r}: replay, resolve or discard them"
+        yield HealthReason(Health.DEGRADED, "dead_letters", text)
 
 
 def _shedding(snapshot: Snapshot, live: Collection[str]) -> Iterator[HealthReason]:
@@ -261,8 +261,8 @@ def _shedding(snapshot: Snapshot, live: Collection[str]) -> Iterator[HealthReaso
     for node in snapshot.nodes.values():
         if node.id in live and node.shed is not Shed.NOTHING:
             held = "low" if node.shed is Shed.LOW else "low and normal"
-            said = f"node {node.name} holds back {held} runs: {node.shed_reason}"
-            yield HealthReason(Health.DEGRADED, "shedding", said)
+            text = f"node {node.name} holds back {held} runs: {node.shed_reason}"
+            yield HealthReason(Health.DEGRADED, "shedding", text)
 
 
 def _unreadable(snapshot: Snapshot) -> Iterator[HealthReason]:
@@ -274,10 +274,10 @@ def _unreadable(snapshot: Snapshot) -> Iterator[HealthReason]:
 
 def _silent(snapshot: Snapshot, live: Collection[str], lease_s: float) -> Iterator[HealthReason]:
     for node in silent_nodes(snapshot, live=live, lease_s=lease_s):
-        said = (
+        text = (
             f"node {node.name} has not renewed its lease for more than {SILENT_S:g} s: it stands still or cannot write"
         )
-        yield HealthReason(Health.DEGRADED, "silent", said)
+        yield HealthReason(Health.DEGRADED, "silent", text)
 
 
 def _durability(snapshot: Snapshot, live: Collection[str]) -> Iterator[HealthReason]:
@@ -285,8 +285,8 @@ def _durability(snapshot: Snapshot, live: Collection[str]) -> Iterator[HealthRea
     names = sorted(node.name for node in snapshot.nodes.values() if node.id in live and node.durability == "process")
     if names:
         shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-        said = f"durability='process' on {shown}: a power cut may take the last commits"
-        yield HealthReason(Health.HEALTHY, "durability", said)
+        text = f"durability='process' on {shown}: a power cut may take the last commits"
+        yield HealthReason(Health.HEALTHY, "durability", text)
 
 
 def _gravity(status: Health) -> int:

@@ -68,11 +68,11 @@ def read(data: bytes) -> Any:
     """The value of *data*; its numbers keep their digits.  Raises WrongJson."""
     check_nesting(data)
     try:
-        found = _decode(data)
+        value = _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NoJson(_why_none(data, error)) from error
     _check_names(data)
-    return found
+    return value
 
 
 def check_nesting(data: bytes) -> None:
@@ -87,8 +87,8 @@ def check_nesting(data: bytes) -> None:
 def in_one_form(data: bytes) -> bytes:
     """The same bytes for all texts that mean the same; a text that cannot be read is its own form."""
     try:
-        found = _decode_one_form(data)
-        return _encode(_without_long(found) if LONG.search(data) else found)
+        value = _decode_one_form(data)
+        return _encode(_without_long(value) if LONG.search(data) else value)
     except (msgspec.DecodeError, UnicodeError, RecursionError, OverflowError, ValueError):
         return data
 

@@ -53,10 +53,10 @@ def priority(value: Any, /, *, name: str = "priority") -> Priority:
     """A priority by its name.  Raises ConfigurationError."""
     if isinstance(value, Priority):
         return value
-    found = BY_LABEL.get(value.lower()) if isinstance(value, str) else None
-    if found is None:
+    level = BY_LABEL.get(value.lower()) if isinstance(value, str) else None
+    if level is None:
         raise ConfigurationError(f"{name}={shown(value)} is unknown; use low, normal, high or critical")
-    return found
+    return level
 
 
 class RetryPolicy(Value, frozen=True):
@@ -131,11 +131,11 @@ class Rate(Value, frozen=True):
     def parse(cls, text: Any, /, *, name: str = "rate") -> Rate:
         """A rate from "10/m", "1/s", "100/h", "5/10s".  Raises ConfigurationError."""
         pattern = r"\s*(\d{1,15})\s*/\s*(\d{1,15}(?:\.\d{1,15})?)?\s*(ms|s|m|h|d|w)\s*"
-        found = re.fullmatch(pattern, text, re.ASCII) if isinstance(text, str) else None
-        if not found or int(found[1]) < 1 or float(found[2] or 1) == 0:
+        match = re.fullmatch(pattern, text, re.ASCII) if isinstance(text, str) else None
+        if not match or int(match[1]) < 1 or float(match[2] or 1) == 0:
             raise ConfigurationError(f"{name}={shown(text)} is not understood; write it like '10/m', '1/s' or '5/10s'")
         try:
-            return cls(count=int(found[1]), per_s=float(found[2] or 1) * UNIT_S[found[3]])
+            return cls(count=int(match[1]), per_s=float(match[2] or 1) * UNIT_S[match[3]])
         except ConfigurationError as error:
             raise ConfigurationError(f"{name}={shown(text)} cannot be kept: {error}") from error
 

@@ -94,8 +94,8 @@ def declared_otherwise(snapshot: Snapshot, name: str, live: Collection[str]) -> 
 
 
 def _first_seen_at(declarations: Declarations, key: str) -> datetime | None:
-    found = declarations.find(key)
-    return None if found is None else found.first_seen_at
+    declaration = declarations.find(key)
+    return None if declaration is None else declaration.first_seen_at
 
 
 # ── what a node has to declare again ─────────────────────────────────────────────────────────────────────────────

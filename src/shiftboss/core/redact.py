@@ -173,18 +173,18 @@ def _worth_masking(values: Iterable[str]) -> list[str]:
 
 def _in_slices(kind: Kind, length: int, pause: Pause) -> Iterator[Span]:
     """The spans of a *kind*.  Of more than MAX_FOUND, or MAX_LOOKED_AT empty ones, the last is the rest of the text."""
-    found = looked_at = 0
+    count = looked_at = 0
     for first in range(0, length, SLICE_CHARS):
         if first:
             pause()
         last = min(first + SLICE_CHARS, length)
         for span in kind(first, last, min(last + REACH_CHARS, length)):
             if span[0] < span[1]:
-                found += 1
+                count += 1
                 yield span
             else:
                 looked_at += 1
-            if found > MAX_FOUND or looked_at > MAX_LOOKED_AT:
+            if count > MAX_FOUND or looked_at > MAX_LOOKED_AT:
                 yield min(first, span[0]), length  # of this slice not all of the kind is looked for yet
                 return
 
@@ -228,8 +228,8 @@ def places_of(values: Iterable[str], payload: bytes | None) -> tuple[Place, ...]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ((),)
     ends = list(accumulate(len(text) + 1 for text in texts))  # of each, and its separator, in all of them together
-    found = {bisect_right(ends, first) for first, _ in known.spans(SEPARATOR.join(texts))}
-    return tuple(sorted(places[index] for index in found)) if len(found) <= MAX_PLACES else ((),)
+    indexes = {bisect_right(ends, first) for first, _ in known.spans(SEPARATOR.join(texts))}
+    return tuple(sorted(places[index] for index in indexes)) if len(indexes) <= MAX_PLACES else ((),)
 
 
 def pattern_text(pattern: re.Pattern[str]) -> str:

@@ -178,11 +178,11 @@ def steps(expression: str) -> list[Step]:
     ]
 
 
-def _step(field: str, found: re.Match[str]) -> Step:
+def _step(field: str, match: re.Match[str]) -> Step:
     low, high = BOUNDS[field]
-    start = low if found["start"] == "*" else int(found["start"])
-    end = high if found["end"] is None else int(found["end"])
-    return Step(field, found[0], max(1, int(found["step"])), max(1, end - start + 1), (start, end) == (low, high))
+    start = low if match["start"] == "*" else int(match["start"])
+    end = high if match["end"] is None else int(match["end"])
+    return Step(field, match[0], max(1, int(match["step"])), max(1, end - start + 1), (start, end) == (low, high))
 
 
 def timezone_name(value: Any, /, *, name: str) -> str:

@@ -65,7 +65,7 @@ def walk(
     pause: Pause = no_pause,
 ) -> Found:
     """Every place in *root* that may have to be masked; *numbers* are secrets wherever they stand."""
-    found = Found()
+    result = Found()
     shapes: dict[tuple[str, ...], tuple[frozenset[str], bool]] = {}
     nodes: list[Any] = [root]
     left = ITEMS_AT_ONCE
@@ -78,11 +78,11 @@ def walk(
         items: Any
         secret: Collection[Any] = ()
         if type(node) is dict:
-            found.mappings.append(node)
+            result.mappings.append(node)
             names = tuple(node)
             shape = shapes.get(names)
             if shape is None:
-                found.keys.update(names)
+                result.keys.update(names)
                 shape = frozenset(filter(is_secret, names)), "name" in node or "key" in node
                 if len(shapes) < MAX_SHAPES:
                     shapes[names] = shape
@@ -100,18 +100,18 @@ def walk(
             kind = type(each)
             if secret and key in secret:
                 if kind is not bool and each is not None:
-                    found.secrets.append((node, key))
+                    result.secrets.append((node, key))
             elif kind is str:
                 if len(each) >= min_chars:
-                    found.texts.append(each)
-                    found.text_nodes.append(node)
-                    found.text_keys.append(key)
+                    result.texts.append(each)
+                    result.text_nodes.append(node)
+                    result.text_keys.append(key)
             elif kind is dict or kind is list:
                 if each:
                     nodes.append(each)
             elif numbers and kind is not bool and each is not None and not numbers.isdisjoint(_texts_of(each)):
-                found.secrets.append((node, key))
-    return found
+                result.secrets.append((node, key))
+    return result
 
 
 def at_places(root: Any, places: Iterable[Place]) -> Iterator[tuple[Any, Any]]:
@@ -192,22 +192,22 @@ class Document:
         """It with its secrets masked; the same bytes where it has none.  Once: what was masked is gone."""
         if numbers or min_chars < MIN_TEXT_CHARS:
             self._found = walk(self._root, self._is_secret, min_chars=min_chars, numbers=numbers, pause=self._pause)
-        found, texts = self._found, self._found.texts
+        result, texts = self._found, self._found.texts
         is_masked = bool(self._of_places)
-        for node, key in found.secrets:
+        for node, key in result.secrets:
             if node[key] != MASK:
                 node[key], is_masked = MASK, True
-        keys = [key for key in found.keys if len(key) >= min_chars]
+        keys = [key for key in result.keys if len(key) >= min_chars]
         self._pause()
         asked = texts + keys
         masks = mask_texts(asked)
         self._pause()
         if masks is not asked:
-            for node, key, text, mask in zip(found.text_nodes, found.text_keys, texts, masks, strict=False):
+            for node, key, text, mask in zip(result.text_nodes, result.text_keys, texts, masks, strict=False):
                 if mask != text:
                     node[key], is_masked = mask, True
             renamed = {key: mask for key, mask in zip(keys, masks[len(texts) :], strict=True) if mask != key}
-            for mapping in found.mappings if renamed else ():
+            for mapping in result.mappings if renamed else ():
                 items = [(renamed.get(key, key), each) for key, each in mapping.items()]
                 mapping.clear()
                 mapping.update(items)
@@ -218,5 +218,5 @@ class Document:
 
 def _texts_of(number: Any) -> tuple[str, ...]:
     """As a body says it, and as it was written."""
-    said = str(number)
-    return (said, number.text) if type(number) is WrittenNumber and number.text != said else (said,)
+    text = str(number)
+    return (text, number.text) if type(number) is WrittenNumber and number.text != text else (text,)

@@ -76,18 +76,18 @@ def spans(text: str, first: int, last: int, end: int) -> Iterator[Span]:
         if shape.sign in signs and text.find(shape.begin, first, end) >= 0:
             yield from _of_shape(shape, text, first, last, end)
     at = first
-    while "-" in signs and (found := _PRIVATE_KEY.search(text, at, end)) is not None and found.start() < last:
-        at = _end_of_key(text, found.end())
-        yield found.start(), at
+    while "-" in signs and (match := _PRIVATE_KEY.search(text, at, end)) is not None and match.start() < last:
+        at = _end_of_key(text, match.end())
+        yield match.start(), at
 
 
 def _of_shape(shape: Shape, text: str, first: int, last: int, end: int) -> Iterator[Span]:
-    for found in shape.pattern.finditer(text, first, end):
-        if found.start() >= last:
+    for match in shape.pattern.finditer(text, first, end):
+        if match.start() >= last:
             return
-        if found.end(shape.pattern.groups) == end:  # the end of what is looked at, not of the key
-            found = shape.pattern.match(text, found.start()) or found
-        start, stop = found.span(shape.pattern.groups)
+        if match.end(shape.pattern.groups) == end:  # the end of what is looked at, not of the key
+            match = shape.pattern.match(text, match.start()) or match
+        start, stop = match.span(shape.pattern.groups)
         yield start - shape.before, stop
 
 

@@ -158,15 +158,15 @@ class AfterSigns:
         self._at = max(self._at, at)
         heads: list[tuple[int, int, re.Match[str] | None]] = [(at, index, None) for index in range(len(named))]
         while heads:
-            start, index, found = heads[0]
-            if found is not None and found["sign"] is not None and start >= self._at:
-                yield start, found.start("sign"), found.end(), found["mark"]
-            from_ = self._at if found is None or found["sign"] is not None else max(self._at, found.end())
-            found = named[index].search(lowered, from_, end) if from_ < last else None
-            if found is None or found.start() >= last:
+            start, index, match = heads[0]
+            if match is not None and match["sign"] is not None and start >= self._at:
+                yield start, match.start("sign"), match.end(), match["mark"]
+            from_ = self._at if match is None or match["sign"] is not None else max(self._at, match.end())
+            match = named[index].search(lowered, from_, end) if from_ < last else None
+            if match is None or match.start() >= last:
                 heappop(heads)
             else:
-                heapreplace(heads, (found.start(), index, found))
+                heapreplace(heads, (match.start(), index, match))
 
     def _begin_of_name(self, at: int) -> int:
         before = _IN_FRONT.match(self._text[max(0, at - MAX_NAME_CHARS) : at][::-1])
@@ -192,9 +192,9 @@ def in_order(
     """Values that come after their names without a sign: of options, and in pairs."""
     for pattern in patterns:
         at, ends = first, _Ends(text)
-        while (found := pattern.search(lowered, at, end)) is not None and found.start() < last:
-            at = found.end()
-            name = text[found.start("name") : found.end("name")]
+        while (match := pattern.search(lowered, at, end)) is not None and match.start() < last:
+            at = match.end()
+            name = text[match.start("name") : match.end("name")]
             if known.is_secret(name):
                 span = _closed_value(text, at, ends.after(at)) or _open_value(text, at, ends.after(at), name, "'")
                 yield span
@@ -220,17 +220,17 @@ class _Ends:
 
 def addresses(text: str, first: int, last: int, end: int) -> Iterator[Span]:
     """Passwords before the @ of an address; of one of the web all that stands there."""
-    for found in _near_signs(text, first, last, end):
-        at = found.start()
+    for match in _near_signs(text, first, last, end):
+        at = match.start()
         if at >= last:
             return
-        user, password = found["user"], found["password"] or ""
+        user, password = match["user"], match["password"] or ""
         if (user or len(password) > 1) and text[max(0, at - 5) : at].lower().endswith(_WEB):
-            yield found.start("user"), found.end() - 1
+            yield match.start("user"), match.end() - 1
         elif len(password) > 1:
-            yield found.start("password") + 1, found.end() - 1
+            yield match.start("password") + 1, match.end() - 1
         elif len(user) >= MIN_LONE_CHARS:
-            yield found.span("user")
+            yield match.span("user")
         else:
             yield at, at
 
@@ -243,19 +243,19 @@ def _near_signs(text: str, first: int, last: int, end: int) -> Iterator[re.Match
     at = first
     while at < last and (sign_at := text.find("@", at, end)) >= 0:
         for begin in _BEGIN_OF_ADDRESS.finditer(text, max(at, sign_at - REACH_CHARS), sign_at):
-            found = _ADDRESS.match(text, begin.start(), end) if begin.start() >= at else None
-            if found is not None:
-                at = found.end()
-                yield found
+            match = _ADDRESS.match(text, begin.start(), end) if begin.start() >= at else None
+            if match is not None:
+                at = match.end()
+                yield match
         at = max(at, sign_at + 1)
 
 
 def bearers(text: str, lowered: str, first: int, last: int, end: int) -> Iterator[Span]:
     """What follows the name of a scheme of authorization."""
     for scheme in _SCHEMES:
-        for found in scheme.finditer(lowered, first, end):
-            start, stop = found.span("value")
-            if found.start() >= last:
+        for match in scheme.finditer(lowered, first, end):
+            start, stop = match.span("value")
+            if match.start() >= last:
                 break
             if stop == end:  # the end of what is looked at, not of the value
                 rest = _REST_OF_VALUE.match(text, stop)
@@ -277,8 +277,8 @@ def _closed_value(text: str, at: int, end: int) -> Span | None:
     first = text[at : min(at + 1, end)]
     opening = _OPENING.match(text, at, end) if first in _MAY_OPEN else None
     if opening is not None:
-        found = _closing(len(opening["slashes"]), opening["quote"]).search(text, opening.end(), end)
-        return opening.end(), end if found is None else found.start()
+        match = _closing(len(opening["slashes"]), opening["quote"]).search(text, opening.end(), end)
+        return opening.end(), end if match is None else match.start()
     if first and first in "[{(":
         return at, _bracket(text, at, end)
     block = _BLOCK.match(text, at, end) if first and first in "|>" else None
@@ -305,15 +305,15 @@ def _end_of_line(text: str, at: int, end: int, in_front: str) -> int:
     pattern = _QUOTED_LINE_END.get(in_front)
     if pattern is None:
         return _end_at(_LINE_END, text, at, end)
-    for found in islice(pattern.finditer(text, at, end), MAX_TOKENS):
-        if found["inner"] is None:
-            return found.start()
+    for match in islice(pattern.finditer(text, at, end), MAX_TOKENS):
+        if match["inner"] is None:
+            return match.start()
     return end
 
 
 def _end_at(pattern: re.Pattern[str], text: str, at: int, end: int) -> int:
-    found = pattern.search(text, at, end)
-    return end if found is None else found.start()
+    match = pattern.search(text, at, end)
+    return end if match is None else match.start()
 
 
 def _stripped(text: str, start: int, end: int, brackets: str) -> Span:
@@ -323,8 +323,8 @@ def _stripped(text: str, start: int, end: int, brackets: str) -> Span:
 
 
 def _until(text: str, mark: str, at: int, end: int) -> int:
-    found = text.find(mark, at, end)
-    return end if found < 0 else found
+    index = text.find(mark, at, end)
+    return end if index < 0 else index
 
 
 @lru_cache(maxsize=256)
@@ -344,16 +344,16 @@ def _bracket(text: str, at: int, end: int) -> int:
     """Behind the bracket that closes the one at *at*."""
     depth = 0
     for _ in range(MAX_TOKENS):
-        found = _BRACKET.search(text, at, end)
-        if found is None:
+        match = _BRACKET.search(text, at, end)
+        if match is None:
             break
-        at = found.end()
-        if found["quote"] is not None:
-            closed = _closing(len(found["slashes"]), found["quote"]).search(text, at, end)
+        at = match.end()
+        if match["quote"] is not None:
+            closed = _closing(len(match["slashes"]), match["quote"]).search(text, at, end)
             if closed is None:
                 break
             at = closed.end()
-        elif found["open"] is not None:
+        elif match["open"] is not None:
             depth += 1
         else:
             depth -= 1

@@ -63,9 +63,9 @@ class Values:
                 at = text.find(part, end)
         for part, anchor in self._varying:
             if anchor in text:
-                yield from (found.span() for found in self._pattern(part).finditer(text))
+                yield from (match.span() for match in self._pattern(part).finditer(text))
         if self._words is not None:
-            yield from (found.span() for found in self._words.finditer(text))
+            yield from (match.span() for match in self._words.finditer(text))
         if self._cut_forms:
             yield from self._cut(text)
 
@@ -76,8 +76,8 @@ class Values:
         return known
 
     def _cut(self, text: str) -> Iterator[Span]:
-        for found in islice(_CUT.finditer(text), MAX_CUTS):
-            yield from self._before(text, found.start(), MIN_CUT_CHARS)
+        for match in islice(_CUT.finditer(text), MAX_CUTS):
+            yield from self._before(text, match.start(), MIN_CUT_CHARS)
         yield from self._before(text, len(text), MIN_END_CHARS)
 
     def _before(self, text: str, end: int, min_chars: int) -> Iterator[Span]:

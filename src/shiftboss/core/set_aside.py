@@ -38,9 +38,9 @@ def set_aside(
     that it lives, by *boot* and *lease_s* of the lease clock: then its runs are rescued like any other's (C4).
     """
     draft = Draft(snapshot, now, ids)
-    found = tuple(snapshot.unreadable[place] for place in dict.fromkeys(places) if place in snapshot.unreadable)
+    rows = tuple(snapshot.unreadable[place] for place in dict.fromkeys(places) if place in snapshot.unreadable)
     nodes: list[Node] = []
-    for row in found:
+    for row in rows:
         leaves = row.table not in ("breaker", "node")
         draft.set_aside(SetAside.of(row, at=now, by=by, note=note, leaves=leaves))
         if row.table == "breaker":
@@ -49,11 +49,11 @@ def set_aside(
             node = replace(snapshot.nodes[row.id], boot=boot, lease_until_s=lease_s + LEASE_S, held_since_s=lease_s)
             nodes.append(replace(node, unreadable=None, workers={}))
         draft.emit(_audit(row, now, by, note))
-    for name in {row.worker: None for row in found if row.table in ("run", "record")}:
+    for name in {row.worker: None for row in rows if row.table in ("run", "record")}:
         state = snapshot.workers.get(name)
         if state is not None and state.unreadable is None:
             mend(draft, state.definition)
-    return replace(draft.change(), nodes=tuple(nodes)), found
+    return replace(draft.change(), nodes=tuple(nodes)), rows
 
 
 def _closed(snapshot: Snapshot, name: str) -> BreakerState:

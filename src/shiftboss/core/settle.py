@@ -307,10 +307,10 @@ def expire(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], run: Run) -
     """T1, D7: a pending run whose `give_up_at` has come is dead as expired."""
     draft = Draft(snapshot, now, ids)
     if run.deadline_at is not None and run.deadline_at <= now:
-        said = f"its deadline {run.deadline_at.isoformat()} passed"
+        message = f"its deadline {run.deadline_at.isoformat()} passed"
     else:
-        said = "it did not start within start_within"
-    _die(draft, run, Cause.EXPIRED, Error(type="Expired", message=said))
+        message = "it did not start within start_within"
+    _die(draft, run, Cause.EXPIRED, Error(type="Expired", message=message))
     return draft.change(), None
 
 
@@ -399,21 +399,21 @@ def _put_rescued(draft: Draft, run: Run, node: Node, *, due_at: datetime, rescue
 def _lost(node: Node, *, process_is_gone: bool) -> Error:
     if process_is_gone:
         return Error(type="NodeLost", message=f"node {node.name} ended without handing the run back")
-    said = f"the lease of node {node.name} ended: its process ended, stood still, or was cut off from the store"
-    return Error(type="LeaseEnded", message=said)
+    message = f"the lease of node {node.name} ended: its process ended, stood still, or was cut off from the store"
+    return Error(type="LeaseEnded", message=message)
 
 
 def _rescue_loop(run: Run, rescues: int) -> str:
     """C8: what is known of the ends that its nodes came to."""
-    said = f"rescued {rescues} times in a row without finishing an attempt, {rescues - MANY_RESCUES} of them alone"
+    message = f"rescued {rescues} times in a row without finishing an attempt, {rescues - MANY_RESCUES} of them alone"
     rescued = [attempt for attempt in run.attempts if attempt.cause is Cause.RESCUED][-rescues:]
     unknown = sum(attempt.error is not None and attempt.error.type == "LeaseEnded" for attempt in rescued)
     if not unknown:
-        return f"{said}: it seems to end its process"
+        return f"{message}: it seems to end its process"
     often = "each time" if unknown == len(rescued) else f"{unknown} of these times"
     return (
-        f"{said}; {often} a lease ended, of a node that stood still, was cut off from the store, or had ended: look at "
-        "the nodes and at the way to the store first, then at the body"
+        f"{message}; {often} a lease ended, of a node that stood still, was cut off from the store, or had ended: look "
+        "at the nodes and at the way to the store first, then at the body"
     )
 
 
@@ -495,9 +495,9 @@ def _count_attempt(draft: Draft, run: Run, *, ok: bool, **fields: Any) -> None:
 
 
 def _breaker(draft: Draft, name: str, definition: Definition) -> BreakerState:
-    found = draft.breaker(name)
-    if found is not None:
-        return found
+    state = draft.breaker(name)
+    if state is not None:
+        return state
     policy = definition.breaker_policy
     return BreakerState(name=name, policy=policy) if policy is not None else BreakerState(name=name)
 
@@ -510,8 +510,8 @@ def _supersede(draft: Draft, worker: str) -> None:
     record = draft.record(worker)
     if not record.owes_letters:
         return
-    found = [letter for letter in draft.snapshot.letters.values() if letter.worker == worker]
-    owed = [letter for letter in found if letter.state == "open" and not letter.has_payload]
+    letters = [letter for letter in draft.snapshot.letters.values() if letter.worker == worker]
+    owed = [letter for letter in letters if letter.state == "open" and not letter.has_payload]
     for letter in owed:
         draft.put_letter(replace(letter, state="superseded", closed_at=draft.now, closed_by="auto"))
     if not owed:

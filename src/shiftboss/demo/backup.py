@@ -31,11 +31,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Copy an SQLite file that others write to.")
     parser.add_argument("file", type=Path)
     parser.add_argument("folder", type=Path)
-    told = parser.parse_args()
+    arguments = parser.parse_args()
     try:
-        print(backup(told.file, told.folder))
+        print(backup(arguments.file, arguments.folder))
     except (OSError, sqlite3.Error) as error:
-        say(f"no backup of {told.file}: {error}")
+        say(f"no backup of {arguments.file}: {error}")
         return BUSY if is_passing(error) else 1
     return 0
 
@@ -78,9 +78,9 @@ def copy(file: Path, to: Path) -> None:
     with contextlib.closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=WAIT_S)) as source:
         source.execute("VACUUM INTO ?", (str(to),))
     with contextlib.closing(sqlite3.connect(to)) as copied:
-        (found,) = copied.execute("PRAGMA quick_check(1)").fetchone()
-        if found != "ok":
-            raise sqlite3.DatabaseError(f"the copy is not sound: {found}")
+        (verdict,) = copied.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(f"the copy is not sound: {verdict}")
     with to.open("rb") as written:
         os.fsync(written.fileno())
 

@@ -74,11 +74,11 @@ class Contact:
 
     def tell(self) -> None:
         """Say in the log what has begun, and what is over: each once."""
-        trouble, told = self.trouble, self._told
-        if trouble is not None and (told is None or trouble.fact != told.fact):
+        trouble, reported = self.trouble, self._told
+        if trouble is not None and (reported is None or trouble.fact != reported.fact):
             log.error("%s; nothing new starts, and it is tried again", trouble)
-        elif trouble is None and told is not None:
-            again = "answers again" if told.fact == DOES_NOT_ANSWER else "takes new work again"
+        elif trouble is None and reported is not None:
+            again = "answers again" if reported.fact == DOES_NOT_ANSWER else "takes new work again"
             log.warning("the store %s; work goes on", again)
         self._told = trouble
 
@@ -101,11 +101,11 @@ class Contact:
         return self._trouble_of_store()
 
     def _trouble_of_store(self) -> StoreTrouble | None:
-        said = self._store.trouble
-        if said is None:
+        trouble = self._store.trouble
+        if trouble is None:
             self._refusal = None
             return None
         before = self._refusal
         since = before[1] if before is not None else self._clock.now()
-        self._refusal = said, since
-        return StoreTrouble(said, since=since)
+        self._refusal = trouble, since
+        return StoreTrouble(trouble, since=since)

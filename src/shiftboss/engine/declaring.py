@@ -141,6 +141,6 @@ class Declaring:
         if declarations is self._looked_at.get(place):
             return
         self._looked_at[place] = declarations
-        found, before = declarations.find(key), self._remembered.get(place)
-        if found is not None and (before is None or before.number < found.number):
-            self._remembered[place] = found
+        declaration, before = declarations.find(key), self._remembered.get(place)
+        if declaration is not None and (before is None or before.number < declaration.number):
+            self._remembered[place] = declaration

@@ -70,12 +70,12 @@ class FreezeWatch:
     def __init__(
         self,
         bodies: Callable[[], Mapping[Body, int]],
-        told: Callable[[Freeze], None],
+        on_freeze: Callable[[Freeze], None],
         *,
         owns_process: bool,
     ) -> None:
         self._bodies = bodies
-        self._told = told
+        self._told = on_freeze
         self._trace: IO[bytes] | None = None
         if owns_process and hasattr(faulthandler, "dump_traceback_later"):
             with suppress(OSError):
@@ -117,12 +117,12 @@ class FreezeWatch:
         threads = stacks.keys() or set(bodies.values())
         after = _work_of_all()
         held = threads_that_kept_it(frozen_s, threads, before=before, after=after)
-        told = [stack for thread, stack in stacks.items() if thread in held]
+        stack_texts = [stack for thread, stack in stacks.items() if thread in held]
         self._told(
             Freeze(
                 frozen_s,
                 tuple(body for body, thread in bodies.items() if thread in held),
-                "\n".join(told[:MAX_STACKS]),
+                "\n".join(stack_texts[:MAX_STACKS]),
             )
         )
 
@@ -197,7 +197,7 @@ def threads_that_kept_it(
 
 def _work_of_all() -> dict[int, ThreadWork]:
     """What each thread has done so far, as the kernel counts it; nothing where it does not say, or of too many."""
-    found: dict[int, ThreadWork] = {}
+    work: dict[int, ThreadWork] = {}
     threads = threading.enumerate()
     for thread in threads if len(threads) <= MAX_THREADS else ():
         with suppress(OSError, ValueError, IndexError):
@@ -206,8 +206,8 @@ def _work_of_all() -> dict[int, ThreadWork]:
             status = (folder / "status").read_text(encoding="ascii", errors="replace")
             ticks = int(fields[11]) + int(fields[12])
             switches = int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
-            found[thread.ident or 0] = ThreadWork(ticks / os.sysconf("SC_CLK_TCK"), switches)
-    return found
+            work[thread.ident or 0] = ThreadWork(ticks / os.sysconf("SC_CLK_TCK"), switches)
+    return work
 
 
 def named(bodies: Collection[Body]) -> str:

@@ -69,8 +69,8 @@ def _of(launch: Launch | None) -> Redaction:
 def _succeeded(mask: Redaction, outcome: Succeeded) -> Succeeded:
     result, error = outcome.result, outcome.result_error
     kept = None if result is None else mask.json(result)
-    said = None if error is None else _head(mask, error, MAX_REASON_CHARS)
-    return outcome if kept is result and said == error else replace(outcome, result=kept, result_error=said)
+    reason = None if error is None else _head(mask, error, MAX_REASON_CHARS)
+    return outcome if kept is result and reason == error else replace(outcome, result=kept, result_error=reason)
 
 
 def _error(mask: Redaction, error: Error) -> Error:

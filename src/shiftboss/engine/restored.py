@@ -11,6 +11,6 @@ LOOKED_AT = 1000  # events after it, which the declarations of a whole fleet hav
 def restored_in(reader: Reader) -> StoreRestored | None:
     """The newest such event; None where too much has happened since."""
     newest = reader.last_event()
-    found = reader.events(after=max(0, newest - LOOKED_AT), limit=LOOKED_AT)
-    restored = [event for _, event in found if isinstance(event, StoreRestored)]
+    events = reader.events(after=max(0, newest - LOOKED_AT), limit=LOOKED_AT)
+    restored = [event for _, event in events if isinstance(event, StoreRestored)]
     return restored[-1] if restored else None

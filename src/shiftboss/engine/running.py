@@ -327,9 +327,9 @@ class RunningAttempts:
     def _report(self, run_id: int, fence: int, outcome: Outcome, duration_s: float) -> None:
         """An attempt has ended: its secrets are masked, its span ends, its report goes into the inbox."""
         launch = self._of(run_id, fence)
-        said = outcome
+        original = outcome
         outcome = redacted(launch, outcome)
-        if launch is not None and launch.raised is not None and outcome != said:
+        if launch is not None and launch.raised is not None and outcome != original:
             launch.raised = None  # there is a secret in it
         traceparent = None
         if launch is not None and launch.span is not None:
@@ -376,13 +376,13 @@ class RunningAttempts:
 
     def abandoned(self) -> list[Report]:
         """Reports for the bodies that have not ended, for the last act of the process (G2)."""
-        outcomes = {key: said for executor in self._executors.values() for key, said in executor.unended().items()}
+        outcomes = {key: given for executor in self._executors.values() for key, given in executor.unended().items()}
         reports = []
         for launch in list(self._launches.values()):
             key = launch.run.id, _fence(launch.run)
             if key not in self._ended:
-                said, duration_s = outcomes.get(key, (Interrupted(reason="its process ended"), 0.0))
-                outcome = redacted(launch, said)
+                given, duration_s = outcomes.get(key, (Interrupted(reason="its process ended"), 0.0))
+                outcome = redacted(launch, given)
                 if launch.span is not None:
                     launch.span.end(outcome)
                 reports.append(Report(key[0], self._node, key[1], outcome, duration_s, self._code_version))

@@ -175,8 +175,8 @@ class SnapshotCache:
             )
         for name in superseding:
             if self.snapshot.record(name).owes_letters:
-                found = reader.open_letters(name, without_payload_only=True, limit=MAX_SUPERSEDED)
-                snapshot.letters.update((letter.run, letter) for letter in found)
+                open_letters = reader.open_letters(name, without_payload_only=True, limit=MAX_SUPERSEDED)
+                snapshot.letters.update((letter.run, letter) for letter in open_letters)
         self.load_lanes(lanes, reader)
 
     def lanes_of_end(self, worker: str, *, is_standing: bool) -> Iterable[str]:
@@ -211,8 +211,8 @@ class SnapshotCache:
                 self._read_lanes(stuck, reader, limit=WIDE_LIMIT)
 
     def _read_lanes(self, names: Sequence[str], reader: CycleReader, *, limit: int) -> None:
-        found = reader.lanes(names, limit=limit)
-        self._add_lanes({name: found[name] if name in found else Lane() for name in names})
+        lanes = reader.lanes(names, limit=limit)
+        self._add_lanes({name: lanes[name] if name in lanes else Lane() for name in names})
 
     def _is_stuck(self, lane: Lane) -> bool:
         """Whether a queue goes on behind what was loaded of it, and nothing of that can be decoded here (E3)."""

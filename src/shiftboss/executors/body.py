@@ -71,10 +71,10 @@ class FunctionBody:
         max_payload_bytes: int = MAX_PAYLOAD_BYTES,
     ) -> None:
         check_callable(fn, worker)
-        found, self._wants_context = read_signature(fn, worker)
+        parameters, self._wants_context = read_signature(fn, worker)
         self._worker = worker
         self._call = fn
-        self._takes = Parameters(worker, found)
+        self._takes = Parameters(worker, parameters)
         self.is_async = runs_as_coroutine(fn) if is_async is None else is_async
         self._only = _exceptions(retry_on, option="retry_on", worker=worker)
         self._never: tuple[type[BaseException], ...] = (
@@ -217,10 +217,10 @@ class _Fallback:
 
     def __init__(self, fn: Callable[..., Any], body: FunctionBody, worker: str) -> None:
         check_callable(fn, worker)
-        found, self.wants_context = read_signature(fn, worker)
+        parameters, self.wants_context = read_signature(fn, worker)
         self._call = self.fn = fn
-        self._names = tuple(each.name for each in found if each.name in body.names)
-        strange = [each.name for each in found if each.is_required and each.name not in body.names]
+        self._names = tuple(each.name for each in parameters if each.name in body.names)
+        strange = [each.name for each in parameters if each.is_required and each.name not in body.names]
         if strange:
             raise ConfigurationError(
                 f"worker {worker!r}: fallback= needs {', '.join(map(repr, strange))}, which its function lacks; "

@@ -96,11 +96,11 @@ class LineBuffer:
     def feed(self, chunk: bytes) -> None:
         text = self._part + chunk
         self._fed += text.count(b"\n")
-        found = text.rsplit(b"\n", MAX_LINES)
-        self._part = found.pop()[:RAW_CHARS]  # its beginning, where the name of a secret is
-        if found:  # the first may hold any number of lines, of which the last is one of those that stay
-            found[0] = found[0].rpartition(b"\n")[2]
-        self._waiting.extend(enumerate(found, self._fed - len(found) + 1))
+        lines = text.rsplit(b"\n", MAX_LINES)
+        self._part = lines.pop()[:RAW_CHARS]  # its beginning, where the name of a secret is
+        if lines:  # the first may hold any number of lines, of which the last is one of those that stay
+            lines[0] = lines[0].rpartition(b"\n")[2]
+        self._waiting.extend(enumerate(lines, self._fed - len(lines) + 1))
 
     def end(self) -> None:
         """There will be no more: what has no end is a line too."""
@@ -128,6 +128,6 @@ def _from_a_character(tail: bytearray | bytes) -> bytes:
     return bytes(tail[start:])
 
 
-def _text(found: bytearray | bytes) -> str:
-    text = bytes(found).decode("utf-8", "replace")
+def _text(data: bytearray | bytes) -> str:
+    text = bytes(data).decode("utf-8", "replace")
     return storable(text, len(text))

@@ -191,8 +191,8 @@ def _spawn(fd: int, *, mark: str) -> subprocess.Popen[bytes]:
 
 def _levels() -> dict[str, int]:
     """What loggers of this process were set to."""
-    found = dict(logging.Logger.manager.loggerDict)  # others may add to it meanwhile
-    return {name: each.level for name, each in found.items() if isinstance(each, logging.Logger) and each.level}
+    loggers = dict(logging.Logger.manager.loggerDict)  # others may add to it meanwhile
+    return {name: each.level for name, each in loggers.items() if isinstance(each, logging.Logger) and each.level}
 
 
 def _output() -> int:

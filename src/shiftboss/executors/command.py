@@ -278,8 +278,8 @@ def ended(started: Command, code: int, out: Capture, err: Capture, *, masked: Ma
     """It ended by itself, with *code*; a negative one is a signal."""
     if started.is_success(code):
         return Succeeded(_result(code, out, err, masked))
-    said = err.last_lines(SHOWN_LINES, masked) or out.last_lines(SHOWN_LINES, masked)
-    message = f"{named(code)}: {said}" if said else f"{named(code)}, and nothing on stderr"
+    output = err.last_lines(SHOWN_LINES, masked) or out.last_lines(SHOWN_LINES, masked)
+    message = f"{named(code)}: {output}" if output else f"{named(code)}, and nothing on stderr"
     return Failed(Error(FAILED, storable(message, RAW_CHARS), _both(out, err, masked)), fatal=started.is_fatal(code))
 
 

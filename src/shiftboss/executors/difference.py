@@ -118,8 +118,8 @@ def _one_by_one(given: Sequence[Any], arrived: Sequence[Any]) -> Difference | No
     for index, (one, other) in enumerate(zip(given, arrived, strict=True)):
         if (kind := type(one)) is type(other) and kind in EXACT and one == other:  # a large payload is mostly these
             continue
-        if (found := difference(one, other)) is not None:
-            return found.within(f"[{index}]")
+        if (path := difference(one, other)) is not None:
+            return path.within(f"[{index}]")
     return None
 
 
@@ -130,8 +130,8 @@ def _by_key(given: Mapping[Any, Any], arrived: Mapping[Any, Any]) -> Difference 
             return _by_any_key(given, arrived)
         if (kind := type(value)) is type(other) and kind in EXACT and value == other:
             continue
-        if (found := difference(value, other)) is not None:
-            return found.within(f".{key}")
+        if (path := difference(value, other)) is not None:
+            return path.within(f".{key}")
     return None if len(given) == len(arrived) else Difference("", given, arrived)
 
 
@@ -143,8 +143,8 @@ def _by_any_key(given: Mapping[Any, Any], arrived: Mapping[Any, Any]) -> Differe
                 is_json(given) and len(given) == len(arrived) and not any(type(key) is str for key in kept)
             )
             return None if is_read_by_hint else _lost(given, key)
-        if (found := difference(value, arrived[key])) is not None:
-            return found.within("[…]")
+        if (path := difference(value, arrived[key])) is not None:
+            return path.within("[…]")
     return None if len(given) == len(arrived) else Difference("", given, arrived)
 
 
@@ -162,8 +162,8 @@ def _members(given: Set[Any], arrived: Iterable[Any]) -> Difference | None:
 
 def _by_name(given: Any, arrived: Any, names: Iterable[str]) -> Difference | None:
     for name in names:
-        if (found := difference(getattr(given, name, ABSENT), getattr(arrived, name, ABSENT))) is not None:
-            return found.within(f".{name}")
+        if (path := difference(getattr(given, name, ABSENT), getattr(arrived, name, ABSENT))) is not None:
+            return path.within(f".{name}")
     return None
 
 
@@ -216,8 +216,8 @@ def _into_fields(given: Mapping[Any, Any], arrived: Any, names: Mapping[str, str
             return Difference(f".{key}", value, ABSENT)
         if may_tidy and is_json(value):
             continue
-        if (found := difference(value, getattr(arrived, names[key], ABSENT))) is not None:
-            return found.within(f".{key}")
+        if (path := difference(value, getattr(arrived, names[key], ABSENT))) is not None:
+            return path.within(f".{key}")
     return None
 
 

@@ -135,10 +135,10 @@ class Execution:
         """It goes on, and its process ends: what is to be reported of it."""
         return self._unended(self._told_by(now_s), "its process ended"), self._lasted_s(now_s)
 
-    def _unended(self, told: str | None, how: str) -> Outcome:
-        if told == TIMEOUT:
+    def _unended(self, reason: str | None, how: str) -> Outcome:
+        if reason == TIMEOUT:
             return self._timed_out(f"; {how}")
-        return Cancelled() if told == StopReason.CANCEL else Interrupted(reason=how, began=self.has_begun)
+        return Cancelled() if reason == StopReason.CANCEL else Interrupted(reason=how, began=self.has_begun)
 
     def ended_with_all(self) -> Outcome:
         """G2: by a signal that the node got as well."""

@@ -77,11 +77,11 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
     for _ in range(MAX_LEAVES):
         if not waiting:
             return
-        found = waiting.pop()
-        if isinstance(found, BaseExceptionGroup):
-            waiting.extend(found.exceptions)
+        leaf = waiting.pop()
+        if isinstance(leaf, BaseExceptionGroup):
+            waiting.extend(leaf.exceptions)
         else:
-            yield found
+            yield leaf
 
 
 def is_process_end(error: BaseException) -> bool:
@@ -115,13 +115,13 @@ def arose_from(error: BaseException, kind: type[BaseException]) -> bool:
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
     """*error*, and what it was raised from or during, as far as that can be seen: it is the user's object."""
-    found: BaseException | None = error
+    link: BaseException | None = error
     for _ in range(MAX_LEAVES):
-        if not isinstance(found, BaseException):
+        if not isinstance(link, BaseException):
             return
-        yield found
+        yield link
         try:
-            found = found.__context__ if found.__cause__ is None else found.__cause__
+            link = link.__context__ if link.__cause__ is None else link.__cause__
         except BaseException:  # noqa: BLE001  # a property that raises
             return
 
@@ -133,11 +133,13 @@ def _message(error: BaseException) -> str:
         return f"(no message: its __str__ raised {class_name(type(broken))})"
 
 
-def _from_the_body(found: TracebackType | None) -> TracebackType | None:
-    first = found
+def _from_the_body(traceback: TracebackType | None) -> TracebackType | None:
+    first = traceback
     while first is not None and _is_ours(first.tb_frame):
         first = first.tb_next
-    return first if first is not None else found  # raised by us (a payload that does not fit): then it is ours to show
+    return (
+        first if first is not None else traceback
+    )  # raised by us (a payload that does not fit): then it is ours to show
 
 
 def _is_ours(frame: FrameType) -> bool:

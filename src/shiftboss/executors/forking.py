@@ -19,9 +19,9 @@ def let_go_in_child(numbers: Collection[int], let_go: Callable[[], None], *, is_
             mask.before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
 
     def after() -> None:
-        found = mask.__dict__.pop("before", None)
-        if found is not None:
-            signal.pthread_sigmask(signal.SIG_SETMASK, found)
+        ours = mask.__dict__.pop("before", None)
+        if ours is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, ours)
 
     def after_in_child() -> None:
         if is_needed():

@@ -51,13 +51,13 @@ class Script(msgspec.Struct, frozen=True):
     file: str | None = None
 
 
-def ref_of(found: Any, worker: str) -> FunctionRef:
-    """Where *found* stands.  Raises ConfigurationError."""
-    module, name = getattr(found, "__module__", None), getattr(found, "__qualname__", None)
-    if not isinstance(module, str) or not isinstance(name, str) or getattr(found, "__self__", None) is not None:
+def ref_of(function: Any, worker: str) -> FunctionRef:
+    """Where *function* stands.  Raises ConfigurationError."""
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
+    if not isinstance(module, str) or not isinstance(name, str) or getattr(function, "__self__", None) is not None:
         raise ConfigurationError(
-            f"worker {worker!r}: a child process cannot import {found!r}; executor='process' takes a function that is "
-            "defined with def at the top of its module"
+            f"worker {worker!r}: a child process cannot import {function!r}; executor='process' takes a function that "
+            "is defined with def at the top of its module"
         )
     if "<" in name:  # <lambda>, <locals>
         raise ConfigurationError(
@@ -90,20 +90,20 @@ def this_script() -> Script:
 def resolve(ref: FunctionRef, script: Script) -> Any:
     """What stands there; of a `Worker` its function.  Raises what importing the module raises."""
     module = _main(script) if ref.module == MAIN else _module(ref)
-    found: Any = module
+    target: Any = module
     for part in ref.name.split("."):
-        found = getattr(found, part)
-    return _plain(found)
+        target = getattr(target, part)
+    return _plain(target)
 
 
-def _plain(found: Any) -> Any:
+def _plain(target: Any) -> Any:
     """The function in a `Worker`, also one that another decorator wraps."""
-    each = found
+    each = target
     while each is not None:
         if hasattr(each, "fn") and hasattr(each, "trigger"):
             return each.fn
         each = getattr(each, "__dict__", {}).get("__wrapped__")
-    return found
+    return target
 
 
 def _main(script: Script) -> ModuleType:

@@ -100,13 +100,13 @@ def _in_one_order(dumped: Any, plain: Any) -> Any:
             return dumped
 
 
-def _read(kind: Any, found: Any) -> Any:
+def _read(kind: Any, value: Any) -> Any:
     """A value of a type that msgspec does not know, from its JSON."""
     if kind is object:
-        return found
+        return value
     if issubclass(kind, PurePath):
-        return kind(found)
-    data = msgspec.json.encode(found)
+        return kind(value)
+    data = msgspec.json.encode(value)
     return kind.model_validate_json(data) if _is_new_model(kind) else kind.parse_raw(data)
 
 

@@ -38,16 +38,16 @@ class Parameters:
 
     __slots__ = ("_decode", "_hints", "_positional", "_struct", "_worker", "fingerprint", "names", "required", "text")
 
-    def __init__(self, worker: str, found: Sequence[Parameter]) -> None:
+    def __init__(self, worker: str, parameters: Sequence[Parameter]) -> None:
         self._worker = worker
-        self.names = tuple(each.name for each in found)
-        self._positional = sum(each.positional for each in found)
-        self._hints = {each.name: _json_type(worker, each) for each in found}
-        self._struct = _struct(found) if found else _Nothing
-        self._decode: Callable[[bytes], msgspec.Struct] = JsonType(self._struct).decode if found else _no_thing
-        self.required = tuple(each.name for each in found if each.is_required)
-        self.text = f"({', '.join(each.text for each in found)})"
-        self.fingerprint = self._fingerprint() if found else ""
+        self.names = tuple(each.name for each in parameters)
+        self._positional = sum(each.positional for each in parameters)
+        self._hints = {each.name: _json_type(worker, each) for each in parameters}
+        self._struct = _struct(parameters) if parameters else _Nothing
+        self._decode: Callable[[bytes], msgspec.Struct] = JsonType(self._struct).decode if parameters else _no_thing
+        self.required = tuple(each.name for each in parameters if each.is_required)
+        self.text = f"({', '.join(each.text for each in parameters)})"
+        self.fingerprint = self._fingerprint() if parameters else ""
 
     def decode(self, payload: bytes) -> dict[str, Any]:
         """The keyword arguments.  Raises what msgspec or the user's own types raise when it does not fit."""
@@ -62,10 +62,10 @@ class Parameters:
 
     def take(self, payload: bytes) -> bytes | None:
         """A payload that was written as JSON, as it is; None for an empty object.  Raises WrongPayload."""
-        found = written_object(self._worker, payload)
-        if not found and not self.required:
+        value = written_object(self._worker, payload)
+        if not value and not self.required:
             return None
-        return self._fitting(self._bound((), found), lambda: payload)
+        return self._fitting(self._bound((), value), lambda: payload)
 
     def _fitting(self, arguments: Mapping[str, Any], written: Callable[[], bytes]) -> bytes:
         """What *written* gives, if the run will find *arguments* in it."""
@@ -74,10 +74,10 @@ class Parameters:
             json_text.check_nesting(payload)
             arrived = self._decode(payload)  # what the run will do
             for name, value in arguments.items():
-                found = getattr(arrived, name)
-                if type(value) is type(found) and type(value) in EXACT and value == found:
+                member = getattr(arrived, name)
+                if type(value) is type(member) and type(value) in EXACT and value == member:
                     continue
-                if (changed := difference(value, found)) is not None:
+                if (changed := difference(value, member)) is not None:
                     self._changed(name, changed)
         except WrongPayload:
             raise
@@ -144,15 +144,15 @@ class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
 def written_object(worker: str, payload: bytes) -> dict[str, Any]:
     """The parameters by name that *payload* says, numbers with their digits.  Raises WrongPayload."""
     try:
-        found = json_text.read(payload)
+        value = json_text.read(payload)
     except json_text.WrongJson as error:
         raise WrongPayload(f"worker {worker!r}: the payload {error}") from error
-    if not isinstance(found, dict):
+    if not isinstance(value, dict):
         raise WrongPayload(
-            f"worker {worker!r}: the payload is {_KINDS.get(type(found), 'a number')}; give an object, with the "
+            f"worker {worker!r}: the payload is {_KINDS.get(type(value), 'a number')}; give an object, with the "
             "parameters by name"
         )
-    return found
+    return value
 
 
 _KINDS: dict[type, str] = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
@@ -192,8 +192,8 @@ def _json_type(worker: str, parameter: Parameter) -> JsonType:
         ) from error
 
 
-def _struct(found: Sequence[Parameter]) -> type[msgspec.Struct]:
-    fields = [(each.name, each.hint, _default(each)) for each in found]
+def _struct(parameters: Sequence[Parameter]) -> type[msgspec.Struct]:
+    fields = [(each.name, each.hint, _default(each)) for each in parameters]
     return msgspec.defstruct("Parameters", fields, kw_only=True, forbid_unknown_fields=True)
 
 

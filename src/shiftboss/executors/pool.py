@@ -71,8 +71,8 @@ def _reference(function: Callable[..., Any]) -> Any:
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
     if module in (None, "__main__") or name is None or "." in name:
         return function
-    found = getattr(sys.modules.get(module), name, None)
-    is_hidden = found is not function and getattr(found, "__wrapped__", None) is function
+    target = getattr(sys.modules.get(module), name, None)
+    is_hidden = target is not function and getattr(target, "__wrapped__", None) is function
     return (module, name) if is_hidden else function
 
 
@@ -318,10 +318,10 @@ class PoolExecutor(SlotExecutor):
 
     def _decide(self, attempt: Execution) -> None:
         """Nobody has told the node to end, or somebody has told the attempt to."""
-        told = attempt.told
+        reason = attempt.told
         outcome = self._doubtful.get(attempt.key)
         if outcome is not None:
-            self._end(attempt, outcome if told is None else attempt.never_begun(told))
+            self._end(attempt, outcome if reason is None else attempt.never_begun(reason))
 
     def _cancelled(self, attempt: Execution) -> Outcome:
         """It never began; or somebody else has cancelled it: a failure, so that its back-off gives the pool time."""

@@ -40,9 +40,9 @@ class ProcessTree:
         self._mark = mark
         self._known: set[Born] = set()
         self._ended: set[Born] = set()  # and were not reaped
-        found = row(leader)
-        self._born = 0 if found is None else found.born
-        self._can_see = found is not None
+        leader_row = row(leader)
+        self._born = 0 if leader_row is None else leader_row.born
+        self._can_see = leader_row is not None
         if not self._can_see and not can_see() and not _said_blind.is_set():
             _said_blind.set()
             log.warning(
@@ -55,12 +55,12 @@ class ProcessTree:
         if not self._can_see:
             return Look([], is_sure=True)
         look = relatives(leaders=(self.leader,), known=self._known, mark=self._mark, since=self._born)
-        found = [each for each in look.found if each.pid != self.leader]
+        members = [each for each in look.found if each.pid != self.leader]
         # one that has ended since the last look may have forked after the list was read
-        is_sure = look.is_sure and not any(each.is_zombie and each.id not in self._ended for each in found)
-        self._known = {each.id for each in found}
-        self._ended = {each.id for each in found if each.is_zombie}
-        return Look(found, is_sure)
+        is_sure = look.is_sure and not any(each.is_zombie and each.id not in self._ended for each in members)
+        self._known = {each.id for each in members}
+        self._ended = {each.id for each in members if each.is_zombie}
+        return Look(members, is_sure)
 
     def signal(self, number: int) -> None:
         """Signal all of it: the group at once, then who left it."""
@@ -110,12 +110,12 @@ class ProcessTree:
     def _living(self) -> list[Process]:
         """Who has not ended, none only if a look was sure of it; those that have and fell to us are reaped."""
         for _ in range(MAX_LOOKS):
-            found, is_sure = self.look()
-            for each in found:
+            members, is_sure = self.look()
+            for each in members:
                 if each.is_zombie and each.parent == os.getpid():
                     with contextlib.suppress(OSError):
                         os.waitpid(each.pid, os.WNOHANG)
-            living = [each for each in found if not each.is_zombie]
+            living = [each for each in members if not each.is_zombie]
             if living or is_sure:
                 return living
         return []
@@ -136,9 +136,9 @@ def code_of(process: subprocess.Popen[bytes]) -> int | None:
     if not hasattr(os, "waitid"):
         return process.poll()
     try:
-        found = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+        status = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
     except ChildProcessError:
         return None
-    if found is None:
+    if status is None:
         return None
-    return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
+    return status.si_status if status.si_code == os.CLD_EXITED else -status.si_status

@@ -91,7 +91,7 @@ class Program:
                 while not has_ended(process):
                     self._step(selector, tree, polls=handle is None)
                 with self._lock:
-                    told, self.attempt.look_at_s = self.attempt.told, math.inf
+                    reason, self.attempt.look_at_s = self.attempt.told, math.inf
                 grace_s = min(LEFTOVER_GRACE_S, self.attempt.launch.definition.cancel_grace_s)
                 is_gone = tree.end(0.0 if self._was_killed else grace_s)
                 self._drain(process)
@@ -104,7 +104,7 @@ class Program:
                             pipe.close()
         code = code_of(process)
         process.wait()
-        outcome = self._outcome(told, code)
+        outcome = self._outcome(reason, code)
         if not is_gone:
             self.attempt.context.log.warning("a process that this command has left cannot be ended; it lives on")
         return outcome
@@ -214,17 +214,17 @@ class Program:
 
     # ── its end ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _outcome(self, told: str | None, code: int | None) -> Outcome:
+    def _outcome(self, reason: str | None, code: int | None) -> Outcome:
         """T2 to T4.  Told to end for a shutdown it is handed back whatever its code: many end with 0 on TERM."""
-        if told == TIMEOUT:
+        if reason == TIMEOUT:
             how = "ended in a way that cannot be known" if code is None else _how(code, was_killed=self._was_killed)
             return timed_out(
                 self.attempt.launch.timeout_s, how, self._out, self._err, masked=self.attempt.launch.masked
             )
-        if told == StopReason.CANCEL:
+        if reason == StopReason.CANCEL:
             return Cancelled()
-        if told is not None:
-            return Interrupted(reason=str(told))
+        if reason is not None:
+            return Interrupted(reason=str(reason))
         if code is None:
             message = (
                 "its exit code was taken by other code in this process that waits for any child (SIGCHLD, waitpid -1)"

@@ -138,8 +138,8 @@ def _least_size(value: Any) -> int:
 def _plain_value(value: Any) -> Any:
     """What is shown for a value that JSON lacks: numpy's numbers, mappings, sequences."""
     for method, options in (("model_dump", {"mode": "json"}), ("tolist", {})):
-        if callable(found := getattr(value, method, None)):
-            return found(**options)
+        if callable(dump := getattr(value, method, None)):
+            return dump(**options)
     match value:
         case Mapping():
             return dict(value)

@@ -44,16 +44,18 @@ def read_signature(fn: Callable[..., Any], worker: str) -> tuple[Sequence[Parame
     """The parameters of *fn* without its context, and whether it wants one.  Raises ConfigurationError."""
     if _takes_nothing(fn):
         return (), False
-    found = list(_signature(fn, worker).parameters.values())
+    parameters = list(_signature(fn, worker).parameters.values())
     scope = _Scope(fn)
-    wants_context = bool(found) and _can_be_first(found[0]) and _is_context(found[0], scope, by_name=True)
+    wants_context = (
+        bool(parameters) and _can_be_first(parameters[0]) and _is_context(parameters[0], scope, by_name=True)
+    )
     if wants_context:
-        found.pop(0)
-    for each in found:
+        parameters.pop(0)
+    for each in parameters:
         _check(each, scope, worker)
     return [
         Parameter(each.name, scope.hint(each, worker), _text(each), each.default, each.kind is not each.KEYWORD_ONLY)
-        for each in found
+        for each in parameters
     ], wants_context
 
 

@@ -68,8 +68,8 @@ def _table() -> Look:
     if not os.path.isdir(f"{PROC}/self"):
         return Look(_table_of_psutil(), is_sure=True)
     rows = [_row(int(name)) for name in os.listdir(PROC) if name.isdigit()]
-    found = [each for each in rows if each is not None]
-    return Look(found, is_sure=len(found) == len(rows))
+    processes = [each for each in rows if each is not None]
+    return Look(processes, is_sure=len(processes) == len(rows))
 
 
 def row(pid: int) -> Process | None:
@@ -104,13 +104,13 @@ def _table_of_psutil() -> list[Process]:
         import psutil
     except ImportError:
         return []
-    found = []
+    processes = []
     for each in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             is_zombie = each.status() == psutil.STATUS_ZOMBIE
             group, session = os.getpgid(each.pid), os.getsid(each.pid)
-            found.append(Process(each.pid, each.ppid(), group, session, int(each.create_time() * 100), is_zombie))
-    return found
+            processes.append(Process(each.pid, each.ppid(), group, session, int(each.create_time() * 100), is_zombie))
+    return processes
 
 
 def carries(pid: int, mark: str) -> bool | None:
@@ -146,13 +146,13 @@ def relatives(*, leaders: Collection[int], known: Collection[Born] = (), mark: s
     processes, is_sure = _table()
     others = [each for each in processes if each.born >= since and each.pid != os.getpid()]
     groups = set(leaders)  # the numbers of their groups and sessions
-    found: dict[int, Process] = {}
+    by_pid: dict[int, Process] = {}
     marks_were_read = False
     while True:
         new = [
             each
             for each in others
-            if each.pid in groups or each.group in groups or each.session in groups or each.parent in found
+            if each.pid in groups or each.group in groups or each.session in groups or each.parent in by_pid
             or each.parent in leaders or each.id in known
         ]  # fmt: skip
         if not new and not marks_were_read:  # the dear part, so it comes last, for those not known otherwise
@@ -161,10 +161,10 @@ def relatives(*, leaders: Collection[int], known: Collection[Born] = (), mark: s
             is_sure = is_sure and None not in marks.values()
             marks_were_read = True
         if not new:
-            return Look(list(found.values()), is_sure)
-        found.update((each.pid, each) for each in new)
+            return Look(list(by_pid.values()), is_sure)
+        by_pid.update((each.pid, each) for each in new)
         groups.update(each.session for each in new if each.session not in (0, own_session))  # 0: another namespace's
-        others = [each for each in others if each.pid not in found]
+        others = [each for each in others if each.pid not in by_pid]
 
 
 def goes_on(pid: int) -> bool:
@@ -273,8 +273,8 @@ class _NodeWatch:
         return self._until_s < math.inf
 
     def _hears(self) -> bool:
-        said = os.read(0, 65536)
-        *lines, self._rest = (self._rest + said).split(b"\n")
+        data = os.read(0, 65536)
+        *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             match line[:1]:
                 case b"+":
@@ -283,7 +283,7 @@ class _NodeWatch:
                     self.leaders.discard(int(line[1:]))
                 case b"=":
                     self._until_s, self._frozen_until_s = map(float, line[1:].split())
-        return bool(said)
+        return bool(data)
 
 
 if __name__ == "__main__":

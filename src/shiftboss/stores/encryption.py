@@ -100,17 +100,17 @@ class Cipher:
         parts = unframed(data)
         if parts is None:
             return data
-        found = self._decoded(*parts)
-        return found if isinstance(found, bytes) else OpaqueBytes.of(data, parts[0], found)
+        plain = self._decoded(*parts)
+        return plain if isinstance(plain, bytes) else OpaqueBytes.of(data, parts[0], plain)
 
     def opened_text(self, text: str) -> str:
         parts = unframed_text(text)
         if parts is None:
             return text
-        found = self._decoded(*parts)
-        if isinstance(found, bytes):
-            return found.decode("utf-8", "replace")
-        return OpaqueText.of(text, parts[0], found)
+        plain = self._decoded(*parts)
+        if isinstance(plain, bytes):
+            return plain.decode("utf-8", "replace")
+        return OpaqueText.of(text, parts[0], plain)
 
     def _decoded(self, key_id: str, data: bytes) -> bytes | str:
         """The plain bytes, or why there are none."""
@@ -173,17 +173,17 @@ class EncodedReader:
         return shown
 
     def _text(self, reasons: list[str], text: str) -> str:
-        found = self._cipher.opened_text(text)
-        if isinstance(found, OpaqueText):
-            reasons.append(found.why)
-            return str(found)
-        return found
+        plain = self._cipher.opened_text(text)
+        if isinstance(plain, OpaqueText):
+            reasons.append(plain.why)
+            return str(plain)
+        return plain
 
     def _data(self, reasons: list[str], data: bytes) -> bytes:
-        found = self._cipher.opened(data)
-        if isinstance(found, OpaqueBytes):
-            reasons.append(found.why)
-        return found
+        plain = self._cipher.opened(data)
+        if isinstance(plain, OpaqueBytes):
+            reasons.append(plain.why)
+        return plain
 
     def changes(self, *, lanes: int = 0) -> Delta:
         delta = self._inner.changes(lanes=lanes)
@@ -216,15 +216,15 @@ class EncodedReader:
         return [self._opened(letter) for letter in self._inner.letters(wanted)]
 
     def open_letters(self, worker: str, *, without_payload_only: bool, limit: int) -> list[DeadLetter]:
-        found = self._inner.open_letters(worker, without_payload_only=without_payload_only, limit=limit)
-        return [self._opened(letter) for letter in found]
+        letters = self._inner.open_letters(worker, without_payload_only=without_payload_only, limit=limit)
+        return [self._opened(letter) for letter in letters]
 
     def history(self, wanted: HistoryFilter) -> list[Run]:
         return [self._opened(run) for run in self._inner.history(wanted)]
 
     def events(self, *, after: int, limit: int, worker: str | None = None) -> list[tuple[int, Event]]:
-        found = self._inner.events(after=after, limit=limit, worker=worker)
-        return [(number, self._opened(event)) for number, event in found]
+        events = self._inner.events(after=after, limit=limit, worker=worker)
+        return [(number, self._opened(event)) for number, event in events]
 
     def acts_before(self, before: int, *, limit: int) -> list[tuple[int, Audit | UnreadableEvent]]:
         return [(number, self._opened(act)) for number, act in self._inner.acts_before(before, limit=limit)]
@@ -233,8 +233,8 @@ class EncodedReader:
         return [self._opened(line) for line in self._inner.lines(run, after=after, limit=limit)]
 
     def set_aside(self, *, after: int, limit: int) -> list[tuple[int, SetAside]]:
-        found = self._inner.set_aside(after=after, limit=limit)
-        return [(number, self._opened(row)) for number, row in found]
+        rows = self._inner.set_aside(after=after, limit=limit)
+        return [(number, self._opened(row)) for number, row in rows]
 
 
 class EncodedTransaction(EncodedReader):

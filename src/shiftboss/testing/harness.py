@@ -200,8 +200,8 @@ class Simulation:
     def runs(self, worker: Named, *status: Status) -> list[Run]:
         """Its runs by id, only those of the given statuses when any is given."""
         name = self._known(worker)
-        found = (run for run in self._sim.history.runs.values() if run.worker == name)
-        return sorted((run for run in found if not status or run.status in status), key=lambda run: run.id)
+        runs = (run for run in self._sim.history.runs.values() if run.worker == name)
+        return sorted((run for run in runs if not status or run.status in status), key=lambda run: run.id)
 
     def starts(self, worker: Named) -> list[datetime]:
         """When its attempts started."""

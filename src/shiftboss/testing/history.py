@@ -279,11 +279,11 @@ class History:
 
     # ── folding in ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _take_state(self, change: Change, told: Commit) -> None:
+    def _take_state(self, change: Change, commit: Commit) -> None:
         for state in change.workers:
             old = self.workers.get(state.name)
             if old is None or old.definition != state.definition:
-                self.declared_s[state.name] = told.elapsed_s
+                self.declared_s[state.name] = commit.elapsed_s
             self.workers[state.name] = state
         if change.workers or change.forgotten:
             definitions = [state.definition for state in self.workers.values()]
@@ -291,7 +291,7 @@ class History:
             self.blocks = {word for definition in definitions for word in definition.blocks}
         for row in change.set_aside:
             self._leave(int(row.id), row.worker)
-            told.set_aside.add(row.worker)
+            commit.set_aside.add(row.worker)
         for name in change.forgotten:
             self.first_declared = {key: order for key, order in self.first_declared.items() if key[0] != name}
             for known in (self.workers, self.records, self.covered, self.latest, self.succeeded, self.tokens):
@@ -300,14 +300,14 @@ class History:
         self.records.update(change.records)
         self.resources.update(change.resources)
         for breaker in change.breakers:
-            told.breakers_before.setdefault(breaker.name, self.breakers.get(breaker.name))
+            commit.breakers_before.setdefault(breaker.name, self.breakers.get(breaker.name))
             self.breakers[breaker.name] = breaker
         for node in change.nodes:
             self.nodes[node.id] = node
         for node_id in change.gone_nodes:
-            told.gone_nodes.append(node_id)
-        told.letters.extend(change.letters)
-        told.events.extend(change.events)
+            commit.gone_nodes.append(node_id)
+        commit.letters.extend(change.letters)
+        commit.events.extend(change.events)
         self.acts += [event for event in change.events if isinstance(event, Audit)]
 
     def _shift(self, shift: Shift) -> None:
@@ -325,14 +325,14 @@ class History:
         self.tokens = {name: (level, move(at)) for name, (level, at) in self.tokens.items()}
         self.latest = {name: (min(at, shift.now), run, ok) for name, (at, run, ok) in self.latest.items()}
 
-    def _watch_durations(self, told: Commit) -> None:
+    def _watch_durations(self, commit: Commit) -> None:
         """O4: when what lasts for a while ends, in elapsed time; a clock that is set changes none of it."""
         lasting: dict[object, datetime] = {}
         for runs in self.unfinished.values():
             for run in runs.values():
                 if run.id in self.sealed or (not run.has_started and (run.by_calendar or run.origin is Origin.AFTER)):
                     continue  # nobody can move it (W8); of the calendar; moved by every further success (M6)
-                if self.declared_s.get(run.worker) == told.elapsed_s:
+                if self.declared_s.get(run.worker) == commit.elapsed_s:
                     self.ends_s.pop(waiting(run), None)  # with another jitter, say
                     self.ends_s.pop(("deadline", run.id), None)
                 if run.status is Status.PENDING:
@@ -342,23 +342,23 @@ class History:
         for name, breaker in self.breakers.items():
             if breaker.until is not None and breaker.mode is not BreakerMode.CLOSED:
                 lasting["cooldown", name] = breaker.until
-                if breaker.opened_at == told.at:  # anew, perhaps in the commit that takes in the step
+                if breaker.opened_at == commit.at:  # anew, perhaps in the commit that takes in the step
                     self.ends_s.pop(("cooldown", name), None)
         for name, state in self.workers.items():
             if state.disabled is not None and state.disabled.probation_until is not None:
                 lasting["probation", name] = state.disabled.probation_until
                 length_s = state.disabled.probation_s
-                if state.disabled.since == told.at or self._probations_s.get(name) != length_s:  # anew, or longer
+                if state.disabled.since == commit.at or self._probations_s.get(name) != length_s:  # anew, or longer
                     self.ends_s.pop(("probation", name), None)
                 self._probations_s[name] = length_s
         before, self._lasting = self._lasting, lasting
         ends_s, self.ends_s = self.ends_s, {}
         for what, until in lasting.items():
-            at_s = told.elapsed_s + (until - told.at).total_seconds()
+            at_s = commit.elapsed_s + (until - commit.at).total_seconds()
             self.ends_s[what] = known_s = ends_s.get(what, at_s)
-            if told.shifted and abs(known_s - at_s) > SAME_S:
+            if commit.shifted and abs(known_s - at_s) > SAME_S:
                 self.violate("O4", f"{what} ends {at_s - known_s:.3f} s later than it should")
-            elif not told.shifted and before.get(what) != until:
+            elif not commit.shifted and before.get(what) != until:
                 self.ends_s[what] = at_s
 
     def _leave(self, run_id: int, worker: str) -> None:
@@ -368,70 +368,70 @@ class History:
         self.runs.pop(run_id, None)
         self.unfinished[worker].pop(run_id, None)
 
-    def _move(self, before: Run | None, run: Run, told: Commit) -> None:
+    def _move(self, before: Run | None, run: Run, commit: Commit) -> None:
         """Anything but a start."""
         if before is None:
             if run.id <= self._runs_from:
                 self.violate("C9", f"id {run.id} was given before the store was put back")
             self.last_run = max(self.last_run, run.id)
-            told.created.append(run)
+            commit.created.append(run)
         elif before.status is Status.RUNNING and run.status is not Status.RUNNING:
-            self._end(before, run, told)
+            self._end(before, run, commit)
             self.running.pop(run.id, None)
         else:
-            told.changed.append((before, run))
+            commit.changed.append((before, run))
         if run.status is Status.RUNNING:
             self.running[run.id] = run
         if run.status.is_final:
             self.unfinished[run.worker].pop(run.id, None)
-            told.finished.append(run)
+            commit.finished.append(run)
         else:
             self.unfinished[run.worker][run.id] = run
         self.runs[run.id] = run
 
-    def _end(self, before: Run, run: Run, told: Commit) -> None:
+    def _end(self, before: Run, run: Run, commit: Commit) -> None:
         if before.claim is None:
             return
         number = len(before.attempts)
         newer = run.attempts[number:] if len(run.attempts) > number else run.attempts[-1:]
         end = End(run, before.claim, newer[0].cause if newer else None)
-        told.ends.append(end)
+        commit.ends.append(end)
         self.ends.append(end)
 
-    def _start(self, before: Run | None, run: Run, told: Commit) -> None:
+    def _start(self, before: Run | None, run: Run, commit: Commit) -> None:
         if run.claim is None:
             self.violate("C1", f"run {run.id} runs without a claim")
             return
         ends_s = None if before is None else self.ends_s.get(waiting(before))
-        is_anew = self.declared_s.get(run.worker) == told.elapsed_s  # with another jitter, say, and started at once
-        if ends_s is not None and told.elapsed_s < ends_s - SAME_S and not is_anew:
-            self.violate("O4", f"run {run.id} of {run.worker} starts {ends_s - told.elapsed_s:.3f} s early")
+        is_anew = self.declared_s.get(run.worker) == commit.elapsed_s  # with another jitter, say, and started at once
+        if ends_s is not None and commit.elapsed_s < ends_s - SAME_S and not is_anew:
+            self.violate("O4", f"run {run.id} of {run.worker} starts {ends_s - commit.elapsed_s:.3f} s early")
         self.runs[run.id] = self.unfinished[run.worker][run.id] = self.running[run.id] = run
         if run.claim.fence <= self._fences_from:
             self.violate("C9", f"fence {run.claim.fence} was given before the store was put back")
         self.last_fence = max(self.last_fence, run.claim.fence)
         start = Start(run, run.claim, before)
-        told.starts.append(start)
+        commit.starts.append(start)
         self.starts.append(start)
-        self.started[run.worker] = told.at
+        self.started[run.worker] = commit.at
 
     # ── counting once more ───────────────────────────────────────────────────────────────────────────────────────
 
-    def _count_ends(self, told: Commit) -> None:
+    def _count_ends(self, commit: Commit) -> None:
         place = {
-            event.run: index for index, event in enumerate(told.events) if isinstance(event, RunEnded | AttemptEnded)
+            event.run: index for index, event in enumerate(commit.events) if isinstance(event, RunEnded | AttemptEnded)
         }
-        told.ends.sort(
+        commit.ends.sort(
             key=lambda end: place.get(end.run.id, -1)
         )  # as the mutations were, which a merged change forgets
-        for end in told.ends:
-            self._count_end(end, told)
-        for run in told.finished:
+        for end in commit.ends:
+            self._count_end(end, commit)
+        for run in commit.finished:
             self._count_verdict(run)
-            if run.origin is Origin.OCCURRENCE and not run.has_started and run.occurs_at > told.at:
+            if run.origin is Origin.OCCURRENCE and not run.has_started and run.occurs_at > commit.at:
                 self.passed_over.add((run.worker, run.occurs_at))
-        ended = {run.id: run for run in told.finished}
-        for event in told.events:  # in the order of the mutations, which a merged change does not keep
+        ended = {run.id: run for run in commit.finished}
+        for event in commit.events:  # in the order of the mutations, which a merged change does not keep
             if isinstance(event, RunEnded) and event.run in ended:
                 run = ended[event.run]
                 if run.status is Status.SUCCEEDED:
@@ -441,12 +441,12 @@ class History:
             elif isinstance(event, Audit) and event.action == "enable":
                 self.streaks[event.worker] = 0
 
-    def _count_end(self, end: End, told: Commit) -> None:
+    def _count_end(self, end: End, commit: Commit) -> None:
         run = end.run
         self.marks[f"end:{end.cause or 'success'}"] += 1
         if end.cause in FAILURES:
             self.failures[run.id] += 1
-            self.failed_s[run.id] = told.elapsed_s
+            self.failed_s[run.id] = commit.elapsed_s
         if end.cause is Cause.CRASH:
             self.crashes[run.id] += 1
         elif end.cause not in HANDED_BACK:
@@ -456,7 +456,7 @@ class History:
                 run.rescues
             )  # of a past that was lost: who was in then, only the node's own notes say
         elif end.cause is Cause.RESCUED:
-            there = self._there(end, told)
+            there = self._there(end, commit)
             was_alone = there == {run.id}
             if run.id in there and (was_alone or self.rescues[run.id] < 2):
                 self.rescues[run.id] += 1
@@ -464,12 +464,12 @@ class History:
         elif end.cause is not Cause.INTERRUPTED:
             self.rescues[run.id] = 0
         if end.cause is None:
-            self.succeeded[run.worker] = (told.at, end.claim.at)
+            self.succeeded[run.worker] = (commit.at, end.claim.at)
 
-    def _there(self, end: End, told: Commit) -> set[int]:
+    def _there(self, end: End, commit: Commit) -> set[int]:
         """C8: whose bodies its node had entered, as far as anybody can tell; else all that it had claimed."""
         node = end.claim.node
-        ends = [other for other in told.ends if other.claim.node == node and node in told.gone_nodes]
+        ends = [other for other in commit.ends if other.claim.node == node and node in commit.gone_nodes]
         return {
             other.run.id for other in ends if node not in self.dead or (other.run.id, other.claim.fence) in self.entered
         }

@@ -59,20 +59,20 @@ class LivenessWatch:
         self._sim.after(first_s, self._look)
 
     def _look(self) -> None:
-        found = {seen(run): run for run in self.waiting_without_reason()}
-        self._suspects = {key: self._suspects.get(key, 0) + 1 for key in found}
+        waiting = {seen(run): run for run in self.waiting_without_reason()}
+        self._suspects = {key: self._suspects.get(key, 0) + 1 for key in waiting}
         for key, looks in self._suspects.items():
             if looks == LOOKS:
-                run = found[key]
+                run = waiting[key]
                 self._sim.history.violate(
                     "A3", f"run {run.id} of {run.worker} waits, due since {run.due_at}, for nothing"
                 )
         self._look_for_standstill()
         self._look_for_what_is_left_for_ever()
         self._look_at_declarations()
-        if not found:
+        if not waiting:
             self._compare_with_why()
-        self._sim.after(AGAIN_S if found else EVERY_S, self._look)
+        self._sim.after(AGAIN_S if waiting else EVERY_S, self._look)
 
     def waiting_without_reason(self) -> list[Run]:
         """Due runs that nothing holds back and that a healthy node has room for."""
@@ -168,14 +168,16 @@ class LivenessWatch:
             run = explainer.next_run(name)
             if run is None or run.unreadable is not None or run.due_at > now or self._is_at_a_token(oracle, name):
                 continue
-            said = {hold.gate for hold in explainer.explain(run).holds} & OF_THE_FLEET
+            named = {hold.gate for hold in explainer.explain(run).holds} & OF_THE_FLEET
             seen = oracle.reasons(run)
             if "skip" in seen:
                 continue  # it is about to be skipped
-            if "unreadable" in said and "unreadable" in seen:
+            if "unreadable" in named and "unreadable" in seen:
                 continue  # what else is said of it depends on a row that one can read and the other cannot
-            if said != seen - (set() if "breaker" in said else {"breaker"}):
-                sim.history.violate("A3", f"run {run.id} of {name}: why says {sorted(said)}, the oracle {sorted(seen)}")
+            if named != seen - (set() if "breaker" in named else {"breaker"}):
+                sim.history.violate(
+                    "A3", f"run {run.id} of {name}: why says {sorted(named)}, the oracle {sorted(seen)}"
+                )
 
     def _is_at_a_token(self, oracle: Oracle, name: str) -> bool:
         """Whether a whole token is just there, or just not: the oracle does not count so finely (B8)."""

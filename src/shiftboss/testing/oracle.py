@@ -50,31 +50,31 @@ class Oracle:
             return {"unreadable"}
         state = self.history.workers[run.worker]
         definition = state.definition
-        found: set[str] = set()
+        reasons: set[str] = set()
         if any(self._meets(definition, self.history.workers[name].definition) for name in self.history.sealed.values()):
-            found.add("unreadable")
+            reasons.add("unreadable")
         if run.due_at > self.now:
-            found.add("not_due")
+            reasons.add("not_due")
         if not self._is_let_through(state, run):
-            found.add("disabled")
+            reasons.add("disabled")
         running = self.running(run.worker)
         if definition.concurrency is not None and len(running) >= definition.concurrency:
-            found.add("concurrency")
+            reasons.add("concurrency")
         rate = definition.rate
         if rate is not None and self.tokens(definition.name, rate) < min(1 + FORGIVEN, rate.count):
-            found.add("rate")
-        found.update(
+            reasons.add("rate")
+        reasons.update(
             word for word in (self._of_upstream(run, edge) for edge in definition.depends_on) if word is not None
         )
         if any(conflict(definition, other) for other in self._busy()):
-            found.add("blocks")
+            reasons.add("blocks")
         if any(self.permits_left(resource) < wanted for resource, wanted in definition.uses.items()):
-            found.add("uses")
+            reasons.add("uses")
         probes = state.disabled is not None and not run.forced  # what probes for K5 must be the body
         covered_for = definition.fallback and not probes
         if definition.breaker is not None and not covered_for and self._breaker_holds(definition.breaker):
-            found.add("breaker")
-        return found
+            reasons.add("breaker")
+        return reasons
 
     def running(self, name: str) -> list[Run]:
         runs = self.history.unfinished[name].values()
@@ -245,18 +245,18 @@ class Oracle:
 
     def _waited_for(self, run: Run) -> set[str]:
         """The workers, down the chains of depends_on, that owe something to *run*."""
-        found: set[str] = set()
+        names_waited_for: set[str] = set()
         names = [run.worker]
         while names:
             for edge in self.history.workers[names.pop()].definition.depends_on:
                 upstream = self.history.workers.get(edge.worker)
-                if edge.worker in found or upstream is None or upstream.disabled is not None:
+                if edge.worker in names_waited_for or upstream is None or upstream.disabled is not None:
                     continue
                 pending = (r for r in self.history.unfinished[edge.worker].values() if self._is_pending(r))
                 if any(other.occurs_at <= run.occurs_at for other in pending):
-                    found.add(edge.worker)
+                    names_waited_for.add(edge.worker)
                     names.append(edge.worker)
-        return found
+        return names_waited_for
 
     def _is_pending(self, run: Run) -> bool:
         if run.id in self.history.sealed:

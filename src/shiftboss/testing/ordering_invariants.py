@@ -20,50 +20,50 @@ def _in_one_partition(history: History, run: Run, other: Run) -> bool:
     return partitions.get(run.worker) == partitions.get(other.worker)
 
 
-def slots(history: History, told: Commit) -> Iterator[Violation]:
+def slots(history: History, commit: Commit) -> Iterator[Violation]:
     """P3, M7: no node runs more than it has slots for, what it drains, or what it does not know."""
-    node = history.nodes.get(told.by)
-    if not told.starts or node is None or told.skips:
+    node = history.nodes.get(commit.by)
+    if not commit.starts or node is None or commit.skips:
         return
     claims = [run for run in history.running.values() if run.claim is not None and run.claim.node == node.id]
-    starting = {start.run.id for start in told.starts}
-    oracle = Oracle(history, told.at, waiting=list(starting))
+    starting = {start.run.id for start in commit.starts}
+    oracle = Oracle(history, commit.at, waiting=list(starting))
     low = sum(1 for run in claims if (oracle.lent(run) if run.id in starting else run.priority) < Priority.HIGH)
     if len(claims) > node.slots:
-        yield Violation("P3", told.at, f"{node.id} runs {len(claims)} of {node.slots}")
-    for run, _, _ in told.starts:
+        yield Violation("P3", commit.at, f"{node.id} runs {len(claims)} of {node.slots}")
+    for run, _, _ in commit.starts:
         if not oracle.can_run(node, run):
-            yield Violation("M7", told.at, f"{node.id} started run {run.id} of {run.worker}, which it may not run")
+            yield Violation("M7", commit.at, f"{node.id} started run {run.id} of {run.worker}, which it may not run")
         is_low = oracle.lent(run) < Priority.HIGH
         if is_low and low > node.slots - node.slots // KEPT_OF:
-            yield Violation("P3", told.at, f"{node.id} gave a kept slot to run {run.id}, {run.priority.label}")
+            yield Violation("P3", commit.at, f"{node.id} gave a kept slot to run {run.id}, {run.priority.label}")
 
 
-def isolation(history: History, told: Commit) -> Iterator[Violation]:
+def isolation(history: History, commit: Commit) -> Iterator[Violation]:
     """C8: what was there when nodes went down starts alone, and nothing starts beside it before it has shown."""
-    node = history.nodes.get(told.by)
+    node = history.nodes.get(commit.by)
     if node is None:
         return
-    oracle = Oracle(history, told.at)
-    for run, _, before in told.starts:
+    oracle = Oracle(history, commit.at)
+    for run, _, before in commit.starts:
         if before is not None and oracle.stands_apart(node, before):
             history.marks["isolated:broken"] += 1
             yield Violation(
-                "C8", told.at, f"run {run.id} of {run.worker} started on {node.id}, which is another's alone"
+                "C8", commit.at, f"run {run.id} of {run.worker} started on {node.id}, which is another's alone"
             )
         if run.rescues > 1:
             history.marks["isolated:started"] += 1
 
 
-def priorities(history: History, told: Commit) -> Iterator[Violation]:
+def priorities(history: History, commit: Commit) -> Iterator[Violation]:
     """P2: what starts is not outranked by a run that could have had its slot.  With partitions: by one of its own."""
-    node = history.nodes.get(told.by)
-    if not told.starts or node is None or told.skips:
+    node = history.nodes.get(commit.by)
+    if not commit.starts or node is None or commit.skips:
         return
-    before = Oracle(history, told.at, waiting=[start.run.id for start in told.starts])
-    after = Oracle(history, told.at)
-    made = {run.id for run in told.created if run.is_standing}  # by the starts themselves
-    last = max(after.rank(start.run) for start in told.starts)
+    before = Oracle(history, commit.at, waiting=[start.run.id for start in commit.starts])
+    after = Oracle(history, commit.at)
+    made = {run.id for run in commit.created if run.is_standing}  # by the starts themselves
+    last = max(after.rank(start.run) for start in commit.starts)
     for other in after.due():
         if other.id in made or after.rank(other) > last or after.has_room(node, other):
             continue
@@ -71,34 +71,34 @@ def priorities(history: History, told: Commit) -> Iterator[Violation]:
             continue
         if before.stands_behind(other) or other.rescues >= ALONE_FROM or before.keeps_apart(node, other):
             continue
-        for run, _, _ in told.starts:
+        for run, _, _ in commit.starts:
             is_fit = other.priority >= Priority.HIGH or run.priority < Priority.HIGH  # P3 keeps some slots
             if not is_fit or not _same_executor(history, run, other) or after.rank(other) > after.rank(run):
                 continue
             if history.has_partitions and not _in_one_partition(history, run, other):
                 continue  # who held this one's partition alone had not looked at the other's, or could not
             if before.lent(run) == run.priority and not before.is_reserved_against(other):
-                yield Violation("P2", told.at, f"run {run.id} took the slot of run {other.id}, which outranks it")
+                yield Violation("P2", commit.at, f"run {run.id} took the slot of run {other.id}, which outranks it")
 
 
 def _same_executor(history: History, run: Run, other: Run) -> bool:
     return len({history.workers[r.worker].definition.executor for r in (run, other)}) == 1
 
 
-def reservations(history: History, told: Commit) -> Iterator[Violation]:
+def reservations(history: History, commit: Commit) -> Iterator[Violation]:
     """B4: nothing is taken from a run that has waited longer than its patience."""
-    started = {start.run.id for start in told.starts}
-    competing = {start.run.id for start in told.starts if history.may_compete(start.run.worker)}
-    if told.skips or not competing:
+    started = {start.run.id for start in commit.starts}
+    competing = {start.run.id for start in commit.starts if history.may_compete(start.run.worker)}
+    if commit.skips or not competing:
         return
-    made = {run.id for run in told.created if run.is_standing}  # by the starts themselves: nobody knew of them
-    doubtful = Oracle(history, told.at, waiting=competing)
+    made = {run.id for run in commit.created if run.is_standing}  # by the starts themselves: nobody knew of them
+    doubtful = Oracle(history, commit.at, waiting=competing)
     for run, _ in doubtful.reserving(list(history.nodes.values()), surely=False):
         if run.id in started:
             doubtful.start(run)
     maybe = doubtful.reserved
-    walk = Oracle(history, told.at, waiting=competing)
-    for run, reserved in walk.reserving([node for node in history.nodes.values() if _is_live(node, told)]):
+    walk = Oracle(history, commit.at, waiting=competing)
+    for run, reserved in walk.reserving([node for node in history.nodes.values() if _is_live(node, commit)]):
         if run.id in started:
             for waiting in reserved:
                 if waiting.id in made or any(
@@ -109,10 +109,10 @@ def reservations(history: History, told: Commit) -> Iterator[Violation]:
                     continue  # what a reservation holds does not itself reserve
                 if walk.rank(run, walk.lent(run)) < walk.rank(waiting):
                     continue  # by what was lent only: the engine lends from the heads of lanes, the oracle from all
-                yield Violation("B4", told.at, f"run {run.id} started before run {waiting.id}, which had reserved")
+                yield Violation("B4", commit.at, f"run {run.id} started before run {waiting.id}, which had reserved")
             walk.start(run)
 
 
-def _is_live(node: Node, told: Commit) -> bool:
+def _is_live(node: Node, commit: Commit) -> bool:
     """Whether its lease is good after this commit; one that was rescued in it is gone before anything is decided."""
-    return node.lease_until_s > told.elapsed_s and node.id not in told.gone_nodes
+    return node.lease_until_s > commit.elapsed_s and node.id not in commit.gone_nodes

@@ -17,25 +17,25 @@ from shiftboss.testing.history import Commit, History, Violation, is_new_occurre
 SPACING = timedelta(milliseconds=10)  # M5
 
 
-def occurrences(history: History, told: Commit) -> Iterator[Violation]:
+def occurrences(history: History, commit: Commit) -> Iterator[Violation]:
     """M3, M4, O1: one waits to start, each instant starts once, none is left out; in order, unless clocks are set."""
-    for start in told.starts:
+    for start in commit.starts:
         if not is_new_occurrence(start):
             continue
         run = start.run
         covered = history.covered.get(run.worker)
         if covered is not None and run.occurs_at <= covered and not history.wall_steps:
             yield Violation(
-                "O1", told.at, f"run {run.id} of {run.worker} repeats {run.occurs_at}: covered to {covered}"
+                "O1", commit.at, f"run {run.id} of {run.worker} repeats {run.occurs_at}: covered to {covered}"
             )
         if run.occurs_at in history.fired[run.worker]:
-            yield Violation("O1", told.at, f"run {run.id} of {run.worker} repeats {run.occurs_at}")
+            yield Violation("O1", commit.at, f"run {run.id} of {run.worker} repeats {run.occurs_at}")
         history.fired[run.worker].add(run.occurs_at)
-        _cover(history, told, run)
-    for run in told.finished:
+        _cover(history, commit, run)
+    for run in commit.finished:
         if run.status is Status.SKIPPED and run.origin is Origin.OCCURRENCE and run.cause is not Cause.REPLACED:
-            _cover(history, told, run)
-    for name in _touched(told):
+            _cover(history, commit, run)
+    for name in _touched(commit):
         state = history.workers.get(name)
         if state is None or state.definition.mode is not Mode.SCHEDULED:
             continue
@@ -43,18 +43,18 @@ def occurrences(history: History, told: Commit) -> Iterator[Violation]:
         unstarted = [run for run in waiting if not run.has_started]
         limit = state.definition.concurrency
         if len(unstarted) > 1:
-            yield Violation("M3", told.at, f"{name} has {len(unstarted)} occurrences that have not started")
+            yield Violation("M3", commit.at, f"{name} has {len(unstarted)} occurrences that have not started")
         if not unstarted and (limit is None or len(waiting) < limit):
-            yield Violation("M3", told.at, f"{name} has {len(waiting)} unfinished occurrences and no successor")
-        yield from _gap(history, told, name, unstarted)
+            yield Violation("M3", commit.at, f"{name} has {len(waiting)} unfinished occurrences and no successor")
+        yield from _gap(history, commit, name, unstarted)
 
 
-def _cover(history: History, told: Commit, run: Run) -> None:
+def _cover(history: History, commit: Commit, run: Run) -> None:
     history.covered[run.worker] = max(run.covers_until or run.occurs_at, run.occurs_at)
-    history.covered_s[run.worker] = told.elapsed_s
+    history.covered_s[run.worker] = commit.elapsed_s
 
 
-def _gap(history: History, told: Commit, name: str, unstarted: list[Run]) -> Iterator[Violation]:
+def _gap(history: History, commit: Commit, name: str, unstarted: list[Run]) -> Iterator[Violation]:
     """M4: what waits is the first instant after what is covered; asked of `every` while nobody sets the clock."""
     rule, covered = history.workers[name].definition.schedule, history.covered.get(name)
     if not isinstance(rule, Every) or covered is None or history.wall_steps:
@@ -62,46 +62,55 @@ def _gap(history: History, told: Commit, name: str, unstarted: list[Run]) -> Ite
     if history.declared_s[name] >= history.covered_s[name]:
         return  # the schedule is newer
     for run in unstarted:
-        cancelled = any(r.worker == name and not r.has_started for r in told.finished if r.status is not Status.SKIPPED)
-        is_exempt = cancelled or name in told.set_aside  # as what was cancelled before it, for instance
-        if run.occurs_at != covered + rule.step and not is_exempt and run in told.created:
-            yield Violation("M4", told.at, f"{name} waits for {run.occurs_at}, after {covered} comes another instant")
+        cancelled = any(
+            r.worker == name and not r.has_started for r in commit.finished if r.status is not Status.SKIPPED
+        )
+        is_exempt = cancelled or name in commit.set_aside  # as what was cancelled before it, for instance
+        if run.occurs_at != covered + rule.step and not is_exempt and run in commit.created:
+            yield Violation("M4", commit.at, f"{name} waits for {run.occurs_at}, after {covered} comes another instant")
 
 
-def iterations(history: History, told: Commit) -> Iterator[Violation]:
+def iterations(history: History, commit: Commit) -> Iterator[Violation]:
     """M5: one unfinished iteration of a continuous worker, never none."""
-    for name in _touched(told):
+    for name in _touched(commit):
         state = history.workers.get(name)
         if state is None or state.definition.mode is not Mode.CONTINUOUS:
             continue
         unfinished = [run for run in history.unfinished[name].values() if run.origin is Origin.ITERATION]
         if len(unfinished) != 1:
-            yield Violation("M5", told.at, f"{name} has {len(unfinished)} unfinished iterations")
-        for end in told.ends:
-            created = [run for run in told.created if run.worker == name and run.origin is Origin.ITERATION]
+            yield Violation("M5", commit.at, f"{name} has {len(unfinished)} unfinished iterations")
+        for end in commit.ends:
+            created = [run for run in commit.created if run.worker == name and run.origin is Origin.ITERATION]
             if end.run.worker == name and created and created[0].due_at < end.claim.at + SPACING:
-                yield Violation("M5", told.at, f"{name} iterates again within 10 ms of its start")
+                yield Violation("M5", commit.at, f"{name} iterates again within 10 ms of its start")
 
 
-def afters(history: History, told: Commit) -> Iterator[Violation]:
+def afters(history: History, commit: Commit) -> Iterator[Violation]:
     """M6: a success leaves a run for each worker after it, and at most two of them wait to start."""
-    for run in told.finished:
+    for run in commit.finished:
         if run.status is not Status.SUCCEEDED:
             continue
         for name, state in history.workers.items():
-            if run.worker not in state.definition.after or history.declared_s[name] == told.elapsed_s:
+            if run.worker not in state.definition.after or history.declared_s[name] == commit.elapsed_s:
                 continue  # it may come after that since this very commit
-            made = [r for r in history.unfinished[name].values() if r.origin is Origin.AFTER and r.occurs_at == told.at]
-            made += [r for r in told.finished if r.worker == name and r.cause is Cause.DISABLED]
+            made = [
+                r for r in history.unfinished[name].values() if r.origin is Origin.AFTER and r.occurs_at == commit.at
+            ]
+            made += [r for r in commit.finished if r.worker == name and r.cause is Cause.DISABLED]
             if not made:
-                yield Violation("M6", told.at, f"the success of run {run.id} of {run.worker} left no run of {name}")
-    for name in {run.worker for run in told.created if run.origin is Origin.AFTER}:
+                yield Violation("M6", commit.at, f"the success of run {run.id} of {run.worker} left no run of {name}")
+    for name in {run.worker for run in commit.created if run.origin is Origin.AFTER}:
         unfinished = (run for run in history.unfinished[name].values() if run.id not in history.sealed)
         waiting = [run for run in unfinished if run.origin is Origin.AFTER and not run.has_started]
         if len(waiting) > 2:
-            yield Violation("M6", told.at, f"{len(waiting)} runs of {name} wait to start after another")
+            yield Violation("M6", commit.at, f"{len(waiting)} runs of {name} wait to start after another")
 
 
-def _touched(told: Commit) -> set[str]:
-    runs = (*told.created, *told.finished, *(run for _, run in told.changed), *(start.run for start in told.starts))
+def _touched(commit: Commit) -> set[str]:
+    runs = (
+        *commit.created,
+        *commit.finished,
+        *(run for _, run in commit.changed),
+        *(start.run for start in commit.starts),
+    )
     return {run.worker for run in runs}

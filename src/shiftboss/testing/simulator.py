@@ -378,12 +378,12 @@ class Simulator:
 
     def _committed(self, by: str, number: int, changes: Sequence[Change]) -> None:
         node = next((node for node in self.nodes if node.id == by), None)
-        told = self.history.commit(by, number, changes, node.delivering if node is not None else ())
+        commit = self.history.commit(by, number, changes, node.delivering if node is not None else ())
         if any(change.runs or change.workers or change.breakers or change.resources for change in changes):
             for other in self.nodes:
                 if other is not node and other.state is not State.GONE:
                     self.wake(other, self._bell())
-        self.on_commit(told)
+        self.on_commit(commit)
 
     def _bell(self) -> float:
         if self.bells_lost and self.random.random() < self.bells_lost:

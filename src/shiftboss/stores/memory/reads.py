@@ -89,8 +89,8 @@ class MemoryReader:
 
     def runs(self, ids: Collection[int]) -> list[Run]:
         tables = self._tables
-        found = (tables.live.get(run_id) or tables.history.get(run_id) for run_id in sorted(set(ids)))
-        return [tables.with_bytes(run) for run in found if run is not None]
+        runs = (tables.live.get(run_id) or tables.history.get(run_id) for run_id in sorted(set(ids)))
+        return [tables.with_bytes(run) for run in runs if run is not None]
 
     def keyed(self, pairs: Collection[tuple[str, str]]) -> list[Run]:
         tables = self._tables
@@ -103,12 +103,12 @@ class MemoryReader:
         return runs
 
     def fired(self, names: Collection[str], *, after: datetime) -> dict[str, list[datetime]]:
-        found: dict[str, list[datetime]] = {}
+        instants: dict[str, list[datetime]] = {}
         wanted = set(names)
         for name, at in self._tables.fired:
             if name in wanted and at > after:
-                found.setdefault(name, []).append(at)
-        return found
+                instants.setdefault(name, []).append(at)
+        return instants
 
     def clock_mark(self) -> ClockMark | None:
         return self._tables.clock.get("mark")
@@ -149,9 +149,12 @@ class MemoryReader:
         until = (self._clock.now(), MAX_ID)
         for name, waiting in tables.waiting.items():
             if waiting.least:
-                found = counts.setdefault(name, _no_counts())
+                counts_of_worker = counts.setdefault(name, _no_counts())
                 due = sum(bisect_right(queue, until) for queue in waiting.queues)
-                found["pending"], found["due"] = min(len(waiting), MAX_COUNTED), min(due, MAX_COUNTED)
+                counts_of_worker["pending"], counts_of_worker["due"] = (
+                    min(len(waiting), MAX_COUNTED),
+                    min(due, MAX_COUNTED),
+                )
         for run_id in tables.running:
             counts.setdefault(tables.live[run_id].worker, _no_counts())["running"] += 1
         for name, letters in tables.open_letters.items():
@@ -165,8 +168,8 @@ class MemoryReader:
     def events(self, *, after: int, limit: int, worker: str | None = None) -> list[tuple[int, Event]]:
         stored = self._tables.events
         first = bisect_right(stored, after, key=lambda pair: pair[0])
-        found = (pair for pair in islice(stored, first, None) if worker is None or pair[1].worker == worker)
-        return list(islice(found, limit))
+        events = (pair for pair in islice(stored, first, None) if worker is None or pair[1].worker == worker)
+        return list(islice(events, limit))
 
     def last_event(self) -> int:
         return self._tables.next_event - 1
@@ -186,12 +189,12 @@ class MemoryReader:
         return self._tables.seals[max(self._tables.seals)] if self._tables.seals else None
 
     def lines(self, run: int, *, after: tuple[int, int] = (0, 0), limit: int = MAX_LINES) -> list[LogLine]:
-        found = self._tables.lines.get(run, ())
-        return [line for line in found if (line.fence, line.number) > after][:limit]
+        lines = self._tables.lines.get(run, ())
+        return [line for line in lines if (line.fence, line.number) > after][:limit]
 
     def unreadable(self, places: Collection[tuple[str, str]] | None = None) -> list[Unreadable]:
-        found = self._tables.unreadable()
-        return [row for row in found if places is None or row.place in places]
+        rows = self._tables.unreadable()
+        return [row for row in rows if places is None or row.place in places]
 
     def set_aside(self, *, after: int, limit: int) -> list[tuple[int, SetAside]]:
         return list(enumerate(self._tables.aside, 1))[after : after + limit]
@@ -355,12 +358,12 @@ def only_of(delta: Delta, held: Wanted, tables: Tables) -> Delta:
 
 def _since(numbers: dict[str, int], seen: int) -> list[str]:
     """Names with a later number; they stand last."""
-    found: list[str] = []
+    names: list[str] = []
     for name in reversed(numbers):
         if numbers[name] <= seen:
             break
-        found.append(name)
-    return found
+        names.append(name)
+    return names
 
 
 def _is_letter(letter: DeadLetter, wanted: LetterFilter) -> bool:

@@ -258,8 +258,8 @@ class Database:
                 self._drop()
             else:
                 self._begun_on = link  # also when it was the beginning that failed: what came before stands
-            said = errors.refused(self.address, error.state, error.said, maybe_stored=commits and is_broken)
-            raise self._over(said) from error
+            translated = errors.refused(self.address, error.state, error.said, maybe_stored=commits and is_broken)
+            raise self._over(translated) from error
         except (Broken, psycopg.Error, OSError) as error:
             self._drop()
             if link.line.was_cut:

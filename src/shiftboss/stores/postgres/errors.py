@@ -37,48 +37,48 @@ NOT_ALLOWED = ("42501",)
 STANDBY = ("25006",)
 
 
-def refused(address: Address, state: str, said: str, *, maybe_stored: bool = False) -> ShiftbossError:
+def refused(address: Address, state: str, text: str, *, maybe_stored: bool = False) -> ShiftbossError:
     """The error to raise for an answer of the server."""
     url, schema = address.url, address.schema
     if state.startswith(REJECTED):
-        return StoreRejected(f"{url} refused a write: {said}; the change that needs it is refused with it")
+        return StoreRejected(f"{url} refused a write: {text}; the change that needs it is refused with it")
     if state in FULL:
         return StoreFull(
-            f"{url} cannot grow, the server's disk is full: {said}; nothing new is accepted until it has room"
+            f"{url} cannot grow, the server's disk is full: {text}; nothing new is accepted until it has room"
         )
     if state in STANDBY:
         return standby(address)
     if state in BUSY:
         return StoreUnavailable(
-            f"{url} was kept busy: {said}; look in pg_stat_activity for a transaction that stands still",
+            f"{url} was kept busy: {text}; look in pg_stat_activity for a transaction that stands still",
             maybe_stored=maybe_stored,
             answers=True,
         )
     if state in DAMAGED:
-        return StoreDamaged(f"{url} is damaged: {said}; look at the server's log, and restore a backup")
+        return StoreDamaged(f"{url} is damaged: {text}; look at the server's log, and restore a backup")
     if state.startswith(LOGIN):
         shut_out = StoreUnavailable(
-            f"{url} does not let us in: {said}; mend user and password, or pg_hba.conf", answers=True
+            f"{url} does not let us in: {text}; mend user and password, or pg_hba.conf", answers=True
         )
         shut_out.retryable = False
         return shut_out
     if state in NO_DATABASE:
-        return StoreMissing(f"{url}: {said}; make it (CREATE DATABASE), or name another one")
+        return StoreMissing(f"{url}: {text}; make it (CREATE DATABASE), or name another one")
     if state in NO_TABLES:
         return StoreMissing(
-            f"{url}: the tables in schema {schema} are gone: {said}; restore a backup, or start a node anew"
+            f"{url}: the tables in schema {schema} are gone: {text}; restore a backup, or start a node anew"
         )
     if state in NOT_ALLOWED:
         return StoreReadOnly(
-            f"{url}: {said}; as the owner of schema {schema} let this role use it: "
+            f"{url}: {text}; as the owner of schema {schema} let this role use it: "
             f"GRANT USAGE ON SCHEMA {schema} TO …; GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO …; "
             f"GRANT ALL ON ALL SEQUENCES IN SCHEMA {schema} TO …"
         )
     if state.startswith(AGAIN):
         return StoreUnavailable(
-            f"{url} cannot be used just now: {said}; it is tried again", maybe_stored=maybe_stored, answers=True
+            f"{url} cannot be used just now: {text}; it is tried again", maybe_stored=maybe_stored, answers=True
         )
-    return InternalError(f"{url}: a statement of ours failed: {said} ({state})")
+    return InternalError(f"{url}: a statement of ours failed: {text} ({state})")
 
 
 def waited_in_vain(error: ShiftbossError) -> bool:
@@ -87,8 +87,8 @@ def waited_in_vain(error: ShiftbossError) -> bool:
 
 
 def broken(address: Address, fact: object, *, maybe_stored: bool = False) -> StoreUnavailable:
-    said = " ".join(str(fact).split()) or "the connection was lost"
-    return StoreUnavailable(f"{address.url} cannot be reached: {said}; it is tried again", maybe_stored=maybe_stored)
+    text = " ".join(str(fact).split()) or "the connection was lost"
+    return StoreUnavailable(f"{address.url} cannot be reached: {text}; it is tried again", maybe_stored=maybe_stored)
 
 
 def silent(address: Address, waited_s: float, *, maybe_stored: bool = False) -> StoreUnavailable:
@@ -107,9 +107,9 @@ def standby(address: Address) -> StoreReadOnly:
     return error
 
 
-def cannot_create(address: Address, said: str, role: str) -> StoreReadOnly:
+def cannot_create(address: Address, text: str, role: str) -> StoreReadOnly:
     return StoreReadOnly(
-        f"{address.url}: the schema {address.schema} cannot be made: {said}; as the database's owner run: "
+        f"{address.url}: the schema {address.schema} cannot be made: {text}; as the database's owner run: "
         f'CREATE SCHEMA {address.schema} AUTHORIZATION "{role}";'
     )
 

@@ -251,12 +251,12 @@ class Queries(history.Queries[Statement]):
         return self._ask(shapes.RUNS, asked, values)
 
     def _finished(self, wanted: HistoryFilter, codes: list[int]) -> list[Run]:
-        said = (wanted.error_type, codec.micros_or_none(wanted.since))
+        filters = (wanted.error_type, codec.micros_or_none(wanted.since))
         if wanted.key is None and wanted.worker is None and codec.STATUSES[Status.SUCCEEDED] not in codes:
-            pages = [self._page(FINISHED_WRONG, wanted, *said, code) for code in codes]
+            pages = [self._page(FINISHED_WRONG, wanted, *filters, code) for code in codes]
             return list(heapq.merge(*pages, key=lambda run: -run.id))[: wanted.limit]
         statement = FINISHED if wanted.key is None else FINISHED_KEYED
-        return self._page(statement, wanted, *said, codes if len(codes) < len(codec.STATUSES) else None)
+        return self._page(statement, wanted, *filters, codes if len(codes) < len(codec.STATUSES) else None)
 
     def letters(self, wanted: LetterFilter) -> list[DeadLetter]:
         values = (

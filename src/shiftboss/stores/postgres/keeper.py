@@ -34,12 +34,12 @@ POOLED = 3  # its exit code behind a pooler, where a session's lock is nobody's
 class Keeper:
     """Talks to the server, in a thread of its own: that may wait for as long as it likes."""
 
-    def __init__(self, told: dict[str, Any], goes_on: Callable[[str], bool]) -> None:
+    def __init__(self, settings: dict[str, Any], goes_on: Callable[[str], bool]) -> None:
         self.over = threading.Event()
         self.exit_code = 0
-        self._connection: dict[str, str] = told["connection"]
-        self._lock: list[int] = told["lock"]
-        self._parent: str = told["parent"]
+        self._connection: dict[str, str] = settings["connection"]
+        self._lock: list[int] = settings["lock"]
+        self._parent: str = settings["parent"]
         self._goes_on = goes_on
 
     def run(self) -> None:
@@ -104,13 +104,13 @@ def main() -> None:
     line = sys.stdin.buffer.readline()
     if not line:  # whoever started it has died meanwhile
         return
-    told = json.loads(line)
-    sys.path[:] = told["path"]
+    settings = json.loads(line)
+    sys.path[:] = settings["path"]
     stores = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    keeper = Keeper(told, runpy.run_path(os.path.join(stores, "host", "process_state.py"))["goes_on"])
+    keeper = Keeper(settings, runpy.run_path(os.path.join(stores, "host", "process_state.py"))["goes_on"])
     thread = threading.Thread(target=keeper.run, daemon=True)
     thread.start()
-    lives(int(told["parent"].split()[0]), lambda: not thread.is_alive())
+    lives(int(settings["parent"].split()[0]), lambda: not thread.is_alive())
     keeper.over.set()
     thread.join(CLOSE_S)
     os._exit(keeper.exit_code)  # whatever the thread still waits for

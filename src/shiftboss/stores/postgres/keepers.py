@@ -102,13 +102,13 @@ class Keepers:
         try:
             self._db.begin_reading()
             of_all = _unsigned(lock_of(self._address.schema, "")[0])
-            (said,) = self._db.ask((KEPT, (of_all, int(FRESH_S * 1000))))
+            (answer,) = self._db.ask((KEPT, (of_all, int(FRESH_S * 1000))))
         except ShiftbossError as error:
             log.debug("nobody can tell which nodes are kept: %s", error)
             return frozenset()
         finally:
             self._db.rollback()
-        return frozenset(map(int, (said or b"").split(b",") if said else ()))
+        return frozenset(map(int, (answer or b"").split(b",") if answer else ()))
 
     def _close_question(self) -> None:
         db, self._db = self._db, None
@@ -179,7 +179,7 @@ class _Keeper:
         if identity is None:  # no /proc: nobody could tell whether we go on
             self._is_vain = True
             return
-        told = {
+        settings = {
             "path": [each for each in sys.path if isinstance(each, str)],
             "connection": self._address.parameters,
             "lock": lock_of(self._address.schema, self._node),
@@ -198,7 +198,7 @@ class _Keeper:
                 start_new_session=True,  # out of reach of what a terminal or a supervisor sends to our group
             )
             assert self._process.stdin is not None  # noqa: S101  # for the type checker: it is a pipe
-            self._process.stdin.write(json.dumps(told).encode() + b"\n")
+            self._process.stdin.write(json.dumps(settings).encode() + b"\n")
         except (OSError, RuntimeError) as error:  # the interpreter ends
             if not self._said_none:
                 self._said_none = True

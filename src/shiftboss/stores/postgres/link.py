@@ -72,10 +72,10 @@ class Link:
 
     def greet(self, address: Address) -> None:
         pid = self.connection.pgconn.backend_pid
-        said = self.ask(GREETING, pid)
-        self.is_direct = bool(said.number(0, 0))
-        self.version = said.number(0, 1)
-        self.is_standby = bool(said.number(0, 2))
+        greeting = self.ask(GREETING, pid)
+        self.is_direct = bool(greeting.number(0, 0))
+        self.version = greeting.number(0, 1)
+        self.is_standby = bool(greeting.number(0, 2))
         encoding = (self.connection.pgconn.parameter_status(b"server_encoding") or b"UTF8").decode()
         if self.version < OLDEST:
             raise ConfigurationError(f"{address.url} is PostgreSQL {self.version // 10_000}; use 13 or newer")
@@ -176,18 +176,18 @@ def connected(address: Address, deadlines: Deadlines | None = None) -> psycopg.C
 
 def _cannot_connect(address: Address, error: Exception) -> ShiftbossError:
     """libpq gives a failed login no SQLSTATE, only words."""
-    said = " ".join(str(error).split())
+    text = " ".join(str(error).split())
     secret = address.parameters.get("password")
     if secret:
-        said = said.replace(secret, "***")
-    if "database" in said and "does not exist" in said:
-        return StoreMissing(f"{address.url}: {said}; make it (CREATE DATABASE), or name another one")
-    if any(word in said for word in SHUT_OUT) or ("role" in said and "does not exist" in said):
-        error = errors.refused(address, "28000", said)
+        text = text.replace(secret, "***")
+    if "database" in text and "does not exist" in text:
+        return StoreMissing(f"{address.url}: {text}; make it (CREATE DATABASE), or name another one")
+    if any(word in text for word in SHUT_OUT) or ("role" in text and "does not exist" in text):
+        error = errors.refused(address, "28000", text)
         if isinstance(error, OperatorError) and "," in address.parameters.get("host", ""):
             error.retryable = True  # the one that lets us in may be away just now
         return error
-    return errors.broken(address, said)
+    return errors.broken(address, text)
 
 
 def close_quietly(link: Link) -> None:

@@ -64,28 +64,28 @@ def latest() -> int:
 def version(address: Address, deadlines: Deadlines) -> int | None:
     """Of the store that is there; None when there is none.  Raises StoreTooNew and StoreDamaged."""
     with _connection(address, deadlines) as connection:
-        found = _look(connection, address)
-        return found.version if found.has_tables else None
+        state = _look(connection, address)
+        return state.version if state.has_tables else None
 
 
 def prepare(address: Address, deadlines: Deadlines, clock: Clock, *, create: bool) -> None:
     """Make sure that there is a store of this version: check it, make it (with *create*), migrate it."""
     with _connection(address, deadlines) as connection:
-        found = _look(connection, address)
-        if found.is_standby:
+        state = _look(connection, address)
+        if state.is_standby:
             raise postgres_errors.standby(address)
-        if found.version < latest():
-            if not found.has_tables and not create:
+        if state.version < latest():
+            if not state.has_tables and not create:
                 raise postgres_errors.missing(address)
             if not create:
                 raise StoreTooOld(
-                    f"{address.url} has schema {found.version}, this shiftboss knows {latest()}; nothing was touched: "
+                    f"{address.url} has schema {state.version}, this shiftboss knows {latest()}; nothing was touched: "
                     "start a node of this version on it, or run `shiftboss migrate`"
                 )
             _migrate(connection, address)
-            found = _look(connection, address)
+            state = _look(connection, address)
         if isinstance(clock, DatabaseClock):
-            clock.boot = f"postgres:{found.store}"
+            clock.boot = f"postgres:{state.store}"
             _correct(clock, connection)
 
 
@@ -118,21 +118,21 @@ def _look(connection: psycopg.Connection, address: Address) -> Found:
     with connection.transaction():
         connection.execute(LIMITS, [address.schema])
         row = connection.execute(EXISTS, [address.schema, address.schema]).fetchone()
-        found = Found(*row) if row is not None else Found(False, False, False, "")
-        if not found.has_tables or found.is_standby:
-            return found
+        state = Found(*row) if row is not None else Found(False, False, False, "")
+        if not state.has_tables or state.is_standby:
+            return state
         try:
             meta = connection.execute(META).fetchone()
         except errors.UndefinedColumn as error:
             raise _of_another_program(address) from error
         except errors.UndefinedTable as error:  # it is there: a search path leaves out what a role may not enter
-            said = f"permission denied for schema {address.schema}"
-            raise postgres_errors.refused(address, "42501", said) from error
+            text = f"permission denied for schema {address.schema}"
+            raise postgres_errors.refused(address, "42501", text) from error
     if meta is None or meta[0] != APPLICATION:
         raise _of_another_program(address)
     if meta[1] > latest():
         raise postgres_errors.too_new(address, meta[1], latest())
-    return Found(*found[:4], *meta)
+    return Found(*state[:4], *meta)
 
 
 def _of_another_program(address: Address) -> StoreDamaged:
@@ -146,16 +146,16 @@ def _migrate(connection: psycopg.Connection, address: Address) -> None:
     with connection.transaction():
         connection.execute(LIMITS, [address.schema])
         connection.execute(ALONE, [LOCK_KEY, address.schema])
-        found = _look(connection, address)
-        if not found.has_schema:
+        state = _look(connection, address)
+        if not state.has_schema:
             try:
                 connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(address.schema)))
             except errors.InsufficientPrivilege as error:
-                raise postgres_errors.cannot_create(address, str(error).strip(), found.role) from error
+                raise postgres_errors.cannot_create(address, str(error).strip(), state.role) from error
         for number, file in migrations.scripts("postgres").items():
-            if number > found.version:
+            if number > state.version:
                 connection.execute(file.read_bytes())
-        if found.version < latest():
+        if state.version < latest():
             connection.execute(SET_VERSION, [latest(), cluster, timeline])
 
 

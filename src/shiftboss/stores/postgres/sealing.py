@@ -15,8 +15,8 @@ def question(template: str, *kinds: Kind, prepare: bool = True) -> Question[Stat
 
 
 def sealed(name: str, place: Place) -> str:
-    told = [f"'{column}', {column}" for column in place.columns]
-    told += [f"'{column}', encode({column}, 'hex')" for column in place.blobs]
+    pairs = [f"'{column}', {column}" for column in place.columns]
+    pairs += [f"'{column}', encode({column}, 'hex')" for column in place.blobs]
     data = f"coalesce(encode(convert_to({place.data}, 'UTF8'), 'hex'), '')"
-    columns = f"json_build_object({', '.join(told)})"
+    columns = f"json_build_object({', '.join(pairs)})"
     return f"json_build_array('{name}', ({place.key})::text, {place.worker}, {columns}, {data})::text"

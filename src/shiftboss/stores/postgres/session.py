@@ -139,8 +139,8 @@ class PostgresSession:
             store.clock.correct(opened.at_us / 1e6, asked_s=asked_s, answered_s=answered_s)
         self._has_neighbours = self._seen.number is not None and self._seen.number != opened.number
         held = postgres_locks.held(answers[: len(locks)], wanted)
-        told = [each.blob(0, 0) for each in answers[len(locks) + 1 :]]
-        return opened, held, None if asked is None else (asked, told)
+        news = [each.blob(0, 0) for each in answers[len(locks) + 1 :]]
+        return opened, held, None if asked is None else (asked, news)
 
     def _ahead_of(self, wanted: Wanted | None) -> Asked | None:
         """What the transaction will probably ask about first; None where everything is to be read."""

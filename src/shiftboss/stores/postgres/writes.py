@@ -216,13 +216,13 @@ MORE_ARRIVALS = Statement("SELECT EXISTS (SELECT FROM arrival WHERE NOT is_unrea
 
 # The place among all commits, and the numbers of the events: held from here to the end of the COMMIT that travels with
 # it, so that commits stand in the order in which they are seen, and nothing that was slow is done meanwhile.
-def _finish(events: str, *, told: str = "") -> str:
+def _finish(events: str, *, details: str = "") -> str:
     return f"""
 WITH ordered AS (
   UPDATE meta SET number = number + 1, alone = CASE WHEN $2 = 1 THEN number + 1 ELSE alone END{events}
   WHERE id = 1
   RETURNING number, next_event),
-placed AS (INSERT INTO committed (number, stamp) SELECT number, $1 FROM ordered){told}
+placed AS (INSERT INTO committed (number, stamp) SELECT number, $1 FROM ordered){details}
 SELECT number, next_event FROM ordered
 """  # noqa: S608
 
@@ -234,7 +234,7 @@ told AS (
   SELECT next_event - array_length($3, 1) + place - 1, at, worker, data
   FROM ordered, unnest($3, $4, $5) WITH ORDINALITY AS told(at, worker, data, place))"""
 COUNT_EVENTS = ", next_event = next_event + array_length($3, 1)"
-FINISH_AND_TELL = Statement(_finish(COUNT_EVENTS, told=TELL), NUMBER, NUMBER, NUMBERS, TEXTS, TEXTS)
+FINISH_AND_TELL = Statement(_finish(COUNT_EVENTS, details=TELL), NUMBER, NUMBER, NUMBERS, TEXTS, TEXTS)
 # Where people did something: those events, by their places among all, stand in the audit under the same numbers.
 KEEP = """,
 kept AS (
@@ -242,7 +242,7 @@ kept AS (
   SELECT next_event - array_length($3, 1) + place - 1, at, data
   FROM ordered, unnest($3, $5) WITH ORDINALITY AS told(at, data, place) WHERE place = ANY ($6))"""
 FINISH_TELL_AND_KEEP = Statement(
-    _finish(COUNT_EVENTS, told=TELL + KEEP), NUMBER, NUMBER, NUMBERS, TEXTS, TEXTS, NUMBERS
+    _finish(COUNT_EVENTS, details=TELL + KEEP), NUMBER, NUMBER, NUMBERS, TEXTS, TEXTS, NUMBERS
 )
 KEPT_COMMITS = 10_000  # who has not looked for longer than that reads everything
 FORGET_COMMITS = Statement("DELETE FROM committed WHERE number < (SELECT number FROM meta WHERE id = 1) - $1", NUMBER)
@@ -443,15 +443,15 @@ class PostgresTransaction(Reads, Writes["Database"]):
         self._ids.clear()
 
     def arrivals(self, *, limit: int) -> list[Request]:
-        (found,) = self._db.exchange((FIND_ARRIVALS, (limit, MAX_TAKEN_BYTES)))
+        (arrived,) = self._db.exchange((FIND_ARRIVALS, (limit, MAX_TAKEN_BYTES)))
         taken: dict[int, Request] = {}
         passed_by: list[int] = []
-        for row in range(len(found)):
-            arrival, data = found.number(row, 0), found.blob(row, 1) or b""
+        for row in range(len(arrived)):
+            arrival, data = arrived.number(row, 0), arrived.blob(row, 1) or b""
             sealed = Sealed("arrival", str(arrival), "", {}, data.hex())
             why_not = shapes.REQUEST.why_not(sealed)
             if why_not is None:
-                taken[arrival] = replace(shapes.REQUEST.open(sealed), payload=found.blob(row, 2))
+                taken[arrival] = replace(shapes.REQUEST.open(sealed), payload=arrived.blob(row, 2))
             else:
                 passed_by.append(arrival)
                 log.warning("%s: %s; the others go on.  %s", self._place, why_not, REMEDY)
@@ -461,7 +461,7 @@ class PostgresTransaction(Reads, Writes["Database"]):
             self._db.do(PASS_BY_ARRIVALS, (passed_by,))
         (more,) = self._db.exchange((MORE_ARRIVALS, ()))
         self.has_arrivals = bool(more.number(0, 0))
-        self.has_written = self.has_written or not found.is_empty
+        self.has_written = self.has_written or not arrived.is_empty
         return list(taken.values())
 
     def write(self, change: Change, *, new: Collection[int]) -> None:
@@ -487,12 +487,12 @@ class PostgresTransaction(Reads, Writes["Database"]):
         if not events:
             self._db.do(FINISH, values)
             return
-        told = [(codec.micros(event.at), event.worker, codec.text_of(event)) for event in events]
+        rows = [(codec.micros(event.at), event.worker, codec.text_of(event)) for event in events]
         kept = [place for place, event in enumerate(events, 1) if event.AUDITED] if self._keeps_audit else []
         if kept:
-            self._db.do(FINISH_TELL_AND_KEEP, (*values, *zip(*told, strict=True), kept))
+            self._db.do(FINISH_TELL_AND_KEEP, (*values, *zip(*rows, strict=True), kept))
         else:
-            self._db.do(FINISH_AND_TELL, (*values, *zip(*told, strict=True)))
+            self._db.do(FINISH_AND_TELL, (*values, *zip(*rows, strict=True)))
 
     def counted(self, finished: Answer) -> Counted:
         """How far the store has come with this commit."""

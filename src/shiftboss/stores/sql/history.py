@@ -90,8 +90,8 @@ class Queries(Generic[S]):
         return shapes.audit_rows(self._db.ask((self.pages.audit, (after, limit)))[0])
 
     def acts_before(self, before: int, *, limit: int) -> list[tuple[int, Audit | UnreadableEvent]]:
-        found = shapes.audit_rows(self._db.ask((self.pages.audit_before, (before, limit)))[0])
-        return [(row.id, shapes.act(row)) for row in found]
+        rows = shapes.audit_rows(self._db.ask((self.pages.audit_before, (before, limit)))[0])
+        return [(row.id, shapes.act(row)) for row in rows]
 
     def seals(self, *, after: int, limit: int) -> list[Seal]:
         return shapes.seals(self._db.ask((self.pages.seals, (after, limit)))[0])
@@ -125,8 +125,8 @@ class Queries(Generic[S]):
             for (question, values), text in zip(asked[1:], texts[1:], strict=True)
         )
         for name, pending, due in waiting:
-            found = counts.setdefault(name, _no_counts())
-            found["pending"], found["due"] = pending, min(due, MAX_COUNTED)
+            counts_of_worker = counts.setdefault(name, _no_counts())
+            counts_of_worker["pending"], counts_of_worker["due"] = pending, min(due, MAX_COUNTED)
         for name, running, _ in claims:
             counts.setdefault(name, _no_counts())["running"] = running
         for name, open_letters, _ in letters:
@@ -134,7 +134,7 @@ class Queries(Generic[S]):
         return counts
 
     def letter_counts(self) -> dict[str, int]:
-        return {name: found for name, found, _ in self._ask(shapes.COUNTS, self.pages.letter_counts, ())}
+        return {name: count for name, count, _ in self._ask(shapes.COUNTS, self.pages.letter_counts, ())}
 
 
 _ALL = frozenset(Status)

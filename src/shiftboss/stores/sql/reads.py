@@ -106,13 +106,13 @@ class Reads(Queries[S], Generic[S]):
         ]
         breakers, resources, nodes, claims, waiting = self._db.ask(*plainly(calls))
         claimed, running = self._read(shapes.CLAIMS, *calls[3], claims)
-        told = self._read(shapes.BREAKERS, *calls[0], breakers)
+        breaker_rows = self._read(shapes.BREAKERS, *calls[0], breakers)
         due = self._read(shapes.INSTANTS, *calls[4], waiting)
         sizes = self._read(shapes.RESOURCES, *calls[1], resources)
         return Delta(
             everything=True,
             workers=self._all_workers(),
-            breakers=told,
+            breakers=breaker_rows,
             resources=_sizes(sizes),
             size_declarations=_size_declarations(sizes),
             nodes=self._read(shapes.NODES, *calls[2], nodes),
@@ -123,14 +123,14 @@ class Reads(Queries[S], Generic[S]):
         )
 
     def _all_workers(self) -> list[tuple[WorkerState, Record]]:
-        found: list[tuple[WorkerState, Record]] = []
+        workers: list[tuple[WorkerState, Record]] = []
         after = ""
         while page := self._ask(shapes.WORKERS, self.readings.all_workers, (after, PAGE)):
-            found.extend(_declared(page))
+            workers.extend(_declared(page))
             after = page[-1][0]
             if len(page) < PAGE:
                 break
-        return found
+        return workers
 
     # ── lanes ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -147,11 +147,11 @@ class Reads(Queries[S], Generic[S]):
         except FAILURES:
             pass
         for wide in _wider(limit):
-            found = shapes.LANES.read_carefully(self._db.ask((question.careful, (*values[:-1], wide)))[0])
+            lanes = shapes.LANES.read_carefully(self._db.ask((question.careful, (*values[:-1], wide)))[0])
             is_last = wide >= limit * WIDENED
-            if is_last or not any(_is_hidden(part, wide) for _, parts in found for part in parts[:QUEUES]):
+            if is_last or not any(_is_hidden(part, wide) for _, parts in lanes for part in parts[:QUEUES]):
                 break
-        return {name: _lane(parts, wide, is_last=is_last) for name, parts in found}
+        return {name: _lane(parts, wide, is_last=is_last) for name, parts in lanes}
 
     # ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -160,11 +160,11 @@ class Reads(Queries[S], Generic[S]):
 
     def fired(self, names: Collection[str], *, after: datetime) -> dict[str, list[datetime]]:
         values = self._db.names(names), codec.micros(after)
-        found: dict[str, list[datetime]] = {}
+        instants: dict[str, list[datetime]] = {}
         text = self._db.ask((self.readings.fired, values))[0] if names else None
         for name, number in shapes.INSTANTS.read(text):
-            found.setdefault(name, []).append(codec.instant_of(number))
-        return found
+            instants.setdefault(name, []).append(codec.instant_of(number))
+        return instants
 
     def clock_mark(self) -> ClockMark | None:
         return codec.clock_of(self._db.ask((self.readings.clock, ()))[0])
@@ -172,9 +172,9 @@ class Reads(Queries[S], Generic[S]):
     def expiring(self, now: datetime, *, limit: int) -> list[Run]:
         """Those that can be read: the others are nobody's to end (W8)."""
         for wide in (limit, *_wider(limit)):
-            found = self._ask(shapes.RUNS, self.readings.expiring, (codec.micros(now), wide))
-            readable = [run for run in found if run.unreadable is None]
-            if readable or len(found) < wide:
+            runs = self._ask(shapes.RUNS, self.readings.expiring, (codec.micros(now), wide))
+            readable = [run for run in runs if run.unreadable is None]
+            if readable or len(runs) < wide:
                 break
         return readable[:limit]
 
@@ -203,16 +203,16 @@ def _is_hidden(part: list[Run], limit: int) -> bool:
     return len(part) == limit and all(run.unreadable is not None for run in part)
 
 
-def _sizes(found: Mapping[str, tuple[int, str | None]]) -> dict[str, int]:
-    return {name: size for name, (size, _) in found.items()}
+def _sizes(resources: Mapping[str, tuple[int, str | None]]) -> dict[str, int]:
+    return {name: size for name, (size, _) in resources.items()}
 
 
-def _size_declarations(found: Mapping[str, tuple[int, str | None]]) -> dict[str, Declarations]:
-    return {name: codec.declarations_of(text) for name, (_, text) in found.items() if text is not None}
+def _size_declarations(resources: Mapping[str, tuple[int, str | None]]) -> dict[str, Declarations]:
+    return {name: codec.declarations_of(text) for name, (_, text) in resources.items() if text is not None}
 
 
-def _declared(found: Iterable[shapes.WorkerRow]) -> list[tuple[WorkerState, Record]]:
-    return [(state, record or Record()) for _, state, record in found if state is not None]
+def _declared(rows: Iterable[shapes.WorkerRow]) -> list[tuple[WorkerState, Record]]:
+    return [(state, record or Record()) for _, state, record in rows if state is not None]
 
 
 def _lane(parts: list[list[Run]], limit: int, *, is_last: bool = False) -> Lane:

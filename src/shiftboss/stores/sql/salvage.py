@@ -92,8 +92,8 @@ def run(sealed: Sealed, reason: object) -> Run:
 
 def worker(sealed: Sealed, reason: object) -> WorkerState:
     """Its relations, as far as they can be told, still count."""
-    found = _json(sealed.raw())
-    definition = _definition(sealed.id, found.get("definition"))
+    fields = _json(sealed.raw())
+    definition = _definition(sealed.id, fields.get("definition"))
     return _marked(WorkerState, sealed, reason, {"definition": definition})
 
 
@@ -106,8 +106,8 @@ def breaker(sealed: Sealed, reason: object) -> BreakerState:
 
 
 def node(sealed: Sealed, reason: object) -> Node:
-    found = _marked(Node, sealed, reason, {"id": sealed.id})
-    return found if found.name else replace(found, name=sealed.id)
+    marked = _marked(Node, sealed, reason, {"id": sealed.id})
+    return marked if marked.name else replace(marked, name=sealed.id)
 
 
 def letter(sealed: Sealed, reason: object) -> DeadLetter:
@@ -149,9 +149,9 @@ def _marked(kind: type[V], sealed: Sealed, reason: object, known: Mapping[str, A
     return replace(kind(**{**fields, **known}), unreadable=sealed.row(reason, bad))
 
 
-def _definition(name: str, found: Any) -> Definition:
+def _definition(name: str, stored: Any) -> Definition:
     """Where the fields do not go together either, those of its relations alone."""
-    fields, _ = _fields(Definition, found if isinstance(found, dict) else {})
+    fields, _ = _fields(Definition, stored if isinstance(stored, dict) else {})
     fields["name"] = name
     related: dict[str, Any] = {
         key: fields[key] for key in ("depends_on", "after", "blocks", "tags", "uses", "breaker") if key in fields
@@ -170,14 +170,14 @@ def _definition(name: str, found: Any) -> Definition:
 
 def _json(raw: bytes) -> dict[str, Any]:
     try:
-        found = msgspec.json.decode(raw)
+        value = msgspec.json.decode(raw)
     except FAILURES:
         return {}
-    return found if isinstance(found, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _fields(
-    kind: type[Any], found: Mapping[str, Any], known: Mapping[str, Any] = NOTHING
+    kind: type[Any], fields: Mapping[str, Any], known: Mapping[str, Any] = NOTHING
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """What the fields of a Struct can be made of; and which of them could not be taken as they were.
 
@@ -188,8 +188,8 @@ def _fields(
     for field in msgspec.structs.fields(kind):
         if field.name == "unreadable":
             continue
-        if field.encode_name in found:
-            value = found[field.encode_name]
+        if field.encode_name in fields:
+            value = fields[field.encode_name]
             try:
                 taken[field.name] = msgspec.convert(value, field.type)
                 continue

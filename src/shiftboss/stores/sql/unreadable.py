@@ -43,15 +43,15 @@ def unreadable(
 ) -> list[tuple[Key, Unreadable]]:
     """Every row that cannot be read, or those of *places* (table, id) that cannot; each with its key."""
     if places is None:
-        return [found for name in walk.scan for found in _all(db, walk, name)]
-    found: list[tuple[Key, Unreadable]] = []
+        return [rows for name in walk.scan for rows in _all(db, walk, name)]
+    rows: list[tuple[Key, Unreadable]] = []
     for name in dict.fromkeys(table for table, _ in places):
         ids = {row_id for table, row_id in places if table == name}
         if name in walk.by_scan:
-            found += [pair for pair in _all(db, walk, name) if pair[1].id in ids]
+            rows += [pair for pair in _all(db, walk, name) if pair[1].id in ids]
         elif name in walk.one:
-            found += _among(db, walk, name, ids)
-    return found
+            rows += _among(db, walk, name, ids)
+    return rows
 
 
 def unreadable_of(db: Connection[S], walk: Walk, name: str) -> list[Unreadable]:
@@ -79,11 +79,11 @@ def _all(db: Connection[S], walk: Walk, name: str) -> Iterator[tuple[Key, Unread
             page = _plain.decode(text)
             for _, raw in page:
                 shapes.KINDS[name].check(raw)
-            keys = [found for found, _ in page]
+            keys = [row_key for row_key, _ in page]
         except FAILURES:
             text = db.ask((question.careful, values))[0]
             yield from _bad(name, text)
-            keys = [found for found, _ in _opened(text)]
+            keys = [row_key for row_key, _ in _opened(text)]
         if len(keys) < PAGE:
             return
         key = tuple(keys[-1])

@@ -117,8 +117,8 @@ class Writes(Generic[C]):
             gone = sql.delete_finished.run(db, [(run_id,) for run_id in moves.leaving])
             self._must_be_all(gone, moves.leaving, "ended")
         if moves.changed:
-            found = sql.update_runs.run(db, [changed_row(run, number) for run in moves.changed])
-            self._must_be_all(found, [run.id for run in moves.changed], "changed")
+            count = sql.update_runs.run(db, [changed_row(run, number) for run in moves.changed])
+            self._must_be_all(count, [run.id for run in moves.changed], "changed")
         if moves.fresh:
             occurrences = [run for run in moves.fresh if run.origin is Origin.OCCURRENCE]
             if occurrences:
@@ -127,10 +127,10 @@ class Writes(Generic[C]):
         if moves.payloads:
             sql.insert_payloads.run(db, moves.payloads)
 
-    def _must_be_all(self, found: int, ids: list[int], what: str) -> None:
-        if found != len(ids):
+    def _must_be_all(self, count: int, ids: list[int], what: str) -> None:
+        if count != len(ids):
             raise StoreRejected(
-                f"{self._place}: of {len(ids)} runs to be {what} only {found} are live (first: run {ids[0]}); "
+                f"{self._place}: of {len(ids)} runs to be {what} only {count} are live (first: run {ids[0]}); "
                 "the change that needs it is refused"
             )
 

@@ -89,13 +89,15 @@ class Wide:
 
     def ask(self, db: Database, ids: list[int]) -> dict[int, bytes]:
         """Id → bytes, for those that have any."""
-        found: dict[int, bytes] = {}
+        answers: dict[int, bytes] = {}
         for start in range(0, len(ids), MAX_WIDTH):
             part = ids[start : start + MAX_WIDTH]
             size = size_for(len(part))
             row = db.row(self._texts[size], [*part, *([None] * (size - len(part)))])
-            found.update((run_id, value) for run_id, value in zip(part, row, strict=False) if isinstance(value, bytes))
-        return found
+            answers.update(
+                (run_id, value) for run_id, value in zip(part, row, strict=False) if isinstance(value, bytes)
+            )
+        return answers
 
 
 MAX_WIDTH = 256  # SQLite takes 2,000 columns; each of these is a query of its own

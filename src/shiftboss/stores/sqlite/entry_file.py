@@ -73,7 +73,7 @@ def entries_in(data: bytes) -> Collection[AttemptKey] | None:
     """What a file of a dead node says; None when that cannot be read, or none were noted there."""
     if data[BEGIN:FIRST] != MARK or len(data) >= MAX_BYTES:
         return None
-    found: set[AttemptKey] = set()
+    keys: set[AttemptKey] = set()
     for at in range(FIRST, len(data), RECORD.size):
         record = data[at : at + RECORD.size]
         if record == NOTHING:
@@ -83,5 +83,5 @@ def entries_in(data: bytes) -> Collection[AttemptKey] | None:
         run_id, fence, checksum = RECORD.unpack(record)
         if zlib.crc32(record[:16]) != checksum:
             return None
-        found.add((run_id, fence))
-    return found
+        keys.add((run_id, fence))
+    return keys

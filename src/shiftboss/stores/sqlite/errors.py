@@ -107,9 +107,9 @@ def tight(path: Path, *, free: int, enough: int) -> str:
 
 
 def damaged(path: Path, fact: str) -> StoreDamaged:
-    said = fact if fact == MOVED else f"is damaged: {fact}"
+    text = fact if fact == MOVED else f"is damaged: {fact}"
     return StoreDamaged(
-        f"{path} {said}.  It is left as it is: stop every process that uses it, then put the file back, restore a "
+        f"{path} {text}.  It is left as it is: stop every process that uses it, then put the file back, restore a "
         "backup, or name another file"
     )
 

@@ -240,11 +240,11 @@ def _file_at(path: Path) -> _File:
 
 def _another(file: _File, path: Path) -> int:
     with _registry:
-        found = _opened_at(path)
-        if found is file:
+        another = _opened_at(path)
+        if another is file:
             return file.idle.pop()
-        found.guests += 1
-        _leave(found)
+        another.guests += 1
+        _leave(another)
     raise errors.damaged(path, errors.MOVED)
 
 

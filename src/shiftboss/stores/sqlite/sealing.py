@@ -13,9 +13,9 @@ def question(template: str) -> Question[str]:
 
 
 def sealed(name: str, place: Place) -> str:
-    told = [f"'{column}', {column}" for column in place.columns]
-    told += [f"'{column}', CASE WHEN {column} IS NOT NULL THEN hex({column}) END" for column in place.blobs]
-    columns = f"json_object({', '.join(told)})"
+    pairs = [f"'{column}', {column}" for column in place.columns]
+    pairs += [f"'{column}', CASE WHEN {column} IS NOT NULL THEN hex({column}) END" for column in place.blobs]
+    columns = f"json_object({', '.join(pairs)})"
     return (
         f"json_array('{name}', CAST({place.key} AS TEXT), {place.worker}, {columns}, coalesce(hex({place.data}), ''))"
     )

@@ -86,11 +86,11 @@ def set_aside(db: Database, row: SetAside, key: tuple[int, ...], number: int) ->
     name, table = row.table, PLACES[row.table].table
     is_row = " AND ".join(f"{column} = ?" for column in columns_of(name))
     columns = [str(column) for (column,) in db.run(COLUMNS, (table,))]
-    told = ", ".join(f'typeof("{column}"), hex("{column}")' for column in columns)
-    found = db.run(f"SELECT {told} FROM {table} WHERE {is_row}", key)  # noqa: S608  # constants
-    if not found:
+    expressions = ", ".join(f'typeof("{column}"), hex("{column}")' for column in columns)
+    rows = db.run(f"SELECT {expressions} FROM {table} WHERE {is_row}", key)  # noqa: S608  # constants
+    if not rows:
         raise StoreRejected(f"{db.path}: there is no row {row.id} of {table} any more")
-    values = iter(found[0])
+    values = iter(rows[0])
     data = {column: _told(kind, text) for column, kind, text in zip(columns, values, values, strict=True)}
     keep(db, replace(row, data=codec.text_of(data)))
     if not row.leaves:
@@ -115,7 +115,7 @@ def _told(kind: Any, text: Any) -> Any:
     if kind == "blob":
         return {"hex": raw.hex()}
     try:
-        told = raw.decode()
+        decoded = raw.decode()
     except UnicodeDecodeError:
         return {"hex": raw.hex()}
-    return int(told) if kind == "integer" else told
+    return int(decoded) if kind == "integer" else decoded

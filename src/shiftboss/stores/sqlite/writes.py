@@ -254,21 +254,21 @@ class SqliteTransaction(Reads, Writes["Database"]):
         self._db.run(WRITE_META, self.meta[:3])
 
     def _set_aside(self, row: SetAside) -> None:
-        found = unreadable(self._db, sqlite_unreadable.WALK, [(row.table, row.id)])
-        if not found:
+        rows = unreadable(self._db, sqlite_unreadable.WALK, [(row.table, row.id)])
+        if not rows:
             raise StoreRejected(f"{self._place}: row {row.id} of {row.table} can be read, or is not there any more")
-        sqlite_unreadable.set_aside(self._db, row, found[0][0], self.number)
+        sqlite_unreadable.set_aside(self._db, row, rows[0][0], self.number)
 
     def _keep_aside(self, row: SetAside) -> None:
         sqlite_unreadable.keep(self._db, row)
 
     def _tell(self, events: Collection[Event], *, keeps_audit: bool) -> None:
-        told = [
+        rows = [
             (number, codec.micros(event.at), event.worker, codec.text_of(event))
             for number, event in enumerate(events, self._next_event)
         ]
-        INSERT_EVENTS.run(self._db, told)
-        kept = [(number, at, text) for event, (number, at, _, text) in zip(events, told, strict=True) if event.AUDITED]
+        INSERT_EVENTS.run(self._db, rows)
+        kept = [(number, at, text) for event, (number, at, _, text) in zip(events, rows, strict=True) if event.AUDITED]
         if kept and keeps_audit:
             INSERT_AUDIT.run(self._db, kept)
         self._next_event += len(events)
