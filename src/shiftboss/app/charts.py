@@ -62,13 +62,13 @@ class Graph(Value, frozen=True, omit_defaults=False):
 
 
 def graph(views: Views) -> Graph:
-    found = views.status()
+    status = views.status()
     snapshot = views.snapshot()
-    workers = {worker.name: worker for worker in found.workers}
+    workers = {worker.name: worker for worker in status.workers}
     return Graph(
         nodes=tuple(_graph_nodes(snapshot, workers)),
         edges=tuple(_graph_edges(snapshot)),
-        at=found.at,
+        at=status.at,
     )
 
 
@@ -98,10 +98,10 @@ def _graph_edges(snapshot: Snapshot) -> Iterator[GraphEdge]:
     for name in sorted(snapshot.workers):
         definition = snapshot.workers[name].definition
         for edge in definition.depends_on:
-            said = ["fresh"] if edge.fresh else []
-            said += [f"not older than {edge.max_age_s:g} s"] if edge.max_age_s is not None else []
-            said += [f"{edge.on_failure} when it failed"] if edge.on_failure != "wait" else []
-            yield GraphEdge("depends_on", edge.worker, name, ", ".join(said))
+            conditions = ["fresh"] if edge.fresh else []
+            conditions += [f"not older than {edge.max_age_s:g} s"] if edge.max_age_s is not None else []
+            conditions += [f"{edge.on_failure} when it failed"] if edge.on_failure != "wait" else []
+            yield GraphEdge("depends_on", edge.worker, name, ", ".join(conditions))
         for upstream in definition.after:
             yield GraphEdge("after", upstream, name)
         for other in relations.excluding(name):
@@ -139,15 +139,15 @@ def timeline(views: Views, *, since: datetime, until: datetime, worker: str | No
     snapshot, now = views.snapshot(), views.now()
     if worker is not None:
         snapshot.worker(worker)
-    found: dict[str, list[Run]] = {}
+    finished: dict[str, list[Run]] = {}
     scans = [_Scan(views, HistoryFilter(worker=worker, since=since, status=each)) for each in (BEGUN, WAITING)]
     newest_first = heapq.merge(*(scan.runs(until) for scan in scans), key=lambda run: -run.id)
     for run in islice(newest_first, limit):
-        found.setdefault(run.worker, []).append(listed(run))
+        finished.setdefault(run.worker, []).append(listed(run))
     complete = next(newest_first, None) is None and not any(scan.is_cut for scan in scans)
-    names = [worker] if worker is not None else sorted(found.keys() | snapshot.workers.keys())
+    names = [worker] if worker is not None else sorted(finished.keys() | snapshot.workers.keys())
     planned, all_planned = _planned(views, snapshot, names, now, until)
-    rows = (TimelineRow(name, tuple(reversed(found.get(name, ()))), tuple(planned.get(name, ()))) for name in names)
+    rows = (TimelineRow(name, tuple(reversed(finished.get(name, ()))), tuple(planned.get(name, ()))) for name in names)
     kept = tuple(row for row in rows if row.runs or row.planned)
     return Timeline(since, until, now, kept, complete and all_planned)
 
@@ -183,8 +183,8 @@ def _planned(
     instants, left, are_all = views.instants(scheduled), MAX_PLANNED_IN_ALL, True
     for name in scheduled:
         coming = takewhile(lambda at: at <= until, islice(instants(name), min(MAX_PLANNED, left)))
-        planned[name] = found = [at for at in coming if at > now]
-        left -= len(found)
+        planned[name] = later_instants = [at for at in coming if at > now]
+        left -= len(later_instants)
         are_all = are_all and left > 0
     return planned, are_all
 

@@ -50,15 +50,15 @@ def selected(views: Views, wanted: DeadLetterSelection) -> list[DeadLetter]:
     """The oldest first.  Raises UnknownRun, NotAllowed for an id that is no dead letter."""
     if not wanted.ids:
         return list(open_letters(views, wanted))[::-1]
-    found: dict[int, DeadLetter] = {}
+    letters: dict[int, DeadLetter] = {}
     for start in range(0, len(wanted.ids), PAGE):
         ids = wanted.ids[start : start + PAGE]
-        found.update((each.run, each) for each in views.letters(LetterFilter(ids=ids, state=None, limit=PAGE)))
+        letters.update((each.run, each) for each in views.letters(LetterFilter(ids=ids, state=None, limit=PAGE)))
     for each in wanted.ids:
-        if each not in found:
+        if each not in letters:
             run = views.run(each)
             raise NotAllowed(f"run {each} of {run.worker!r} is no dead letter, it is {run.status}")
-    return [found[each] for each in wanted.ids]
+    return [letters[each] for each in wanted.ids]
 
 
 def open_letters(views: Views, wanted: DeadLetterSelection = DeadLetterSelection()) -> Iterator[DeadLetter]:  # noqa: B008  # immutable
@@ -76,10 +76,10 @@ def fits(letter: DeadLetter, error: str | None) -> bool:
     return error is None or error in (letter.error_type, letter.error_type.rpartition(".")[2], letter.cause.value)
 
 
-def grouped(found: Iterable[DeadLetter]) -> list[DeadGroup]:
+def grouped(letters: Iterable[DeadLetter]) -> list[DeadGroup]:
     """By worker, cause and error type, most first."""
     groups: dict[tuple[str, str, str], list[DeadLetter]] = {}
-    for letter in found:
+    for letter in letters:
         groups.setdefault((letter.worker, letter.cause.value, letter.error_type), []).append(letter)
     made = [
         DeadGroup(

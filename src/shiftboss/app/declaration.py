@@ -129,8 +129,8 @@ def declare(fn: Callable[..., Any] | Command, options: Mapping[str, Any]) -> tup
     try:
         definition = _definition(name, body, options)
     except ConfigurationError as error:
-        said = str(error)
-        raise ConfigurationError(said if repr(name) in said else f"worker {name!r}: {said}") from error
+        text = str(error)
+        raise ConfigurationError(text if repr(name) in text else f"worker {name!r}: {text}") from error
     if definition.runs_by_itself and not body.takes_nothing_required:
         raise ConfigurationError(
             f"worker {name!r} runs by itself, so it must be callable without a payload; "

@@ -71,11 +71,11 @@ def _facts(value: Any, *, keeps: bool) -> Any:
 
 
 def _fields(value: msgspec.Struct, keeps: bool) -> dict[str, Any]:
-    found = {}
+    fields = {}
     for name in value.__struct_fields__:
         each = getattr(value, name)
-        found[name] = each if type(each) in _AS_IT_IS else _facts(each, keeps=keeps)
-    return found
+        fields[name] = each if type(each) in _AS_IT_IS else _facts(each, keeps=keeps)
+    return fields
 
 
 _rows: dict[int, tuple[Reference[msgspec.Struct], msgspec.Raw]] = {}  # by id, until the row is gone

@@ -68,10 +68,10 @@ def worker_name(fn: Callable[..., Any] | Command) -> str:
 def named(value: Named, /, *, name: str) -> str:
     """The worker's name of whatever people name it by.  Raises UnknownWorker for a text that no worker can have."""
     if isinstance(value, str):
-        found = str.__str__(value)
-        if not is_storable(found) or len(found) > 2 * MAX_NAME_CHARS:
-            raise UnknownWorker(f"no worker can be named {shown(found)}")
-        return found
+        as_text = str.__str__(value)
+        if not is_storable(as_text) or len(as_text) > 2 * MAX_NAME_CHARS:
+            raise UnknownWorker(f"no worker can be named {shown(as_text)}")
+        return as_text
     own = getattr(value, "name", None)
     if isinstance(own, str) and (callable(value) or isinstance(value, Struct)):
         return own
@@ -288,8 +288,12 @@ def _codec(value: Any, /, *, name: str) -> Any:
     except Exception as error:
         raise ConfigurationError(f"{name}={kind} raised {type(error).__name__} when it was tried: {error}") from error
     if not isinstance(encoded, bytes) or TRIAL in encoded or decoded != TRIAL:
-        found = "no bytes" if not isinstance(encoded, bytes) else "plain text" if TRIAL in encoded else "what is lost"
-        raise ConfigurationError(f"{name}={kind} made {found} of a text when it was tried; nothing is stored with it")
+        came_back = (
+            "no bytes" if not isinstance(encoded, bytes) else "plain text" if TRIAL in encoded else "what is lost"
+        )
+        raise ConfigurationError(
+            f"{name}={kind} made {came_back} of a text when it was tried; nothing is stored with it"
+        )
     return value
 
 

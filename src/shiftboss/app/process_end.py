@@ -102,8 +102,8 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=forget_parent)
 
 
-def keep_for_ever(found: object) -> None:
-    """Whatever happens to *found*, its destructor is not run: a connection's would speak for the parent."""
+def keep_for_ever(thing: object) -> None:
+    """Whatever happens to *thing*, its destructor is not run: a connection's would speak for the parent."""
     import ctypes  # in forked children only
 
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(found))
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))

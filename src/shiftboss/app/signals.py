@@ -101,9 +101,9 @@ class Ears:
 
     def _set_wakeup(self, fd: int, *, is_end: bool = False) -> None:
         """Where nobody else has it."""
-        found = signal.set_wakeup_fd(fd, warn_on_full_buffer=False)
-        if found not in (-1, fd, self._writer.fileno() if is_end else -1):
-            signal.set_wakeup_fd(found, warn_on_full_buffer=False)
+        previous = signal.set_wakeup_fd(fd, warn_on_full_buffer=False)
+        if previous not in (-1, fd, self._writer.fileno() if is_end else -1):
+            signal.set_wakeup_fd(previous, warn_on_full_buffer=False)
 
     def _restore(self) -> None:
         for each, handler in self._before.items():
@@ -113,8 +113,8 @@ class Ears:
 
     def _listen(self) -> None:
         by_descriptor = dict.fromkeys(self._numbers, 0)  # told, and the handler has not come yet
-        while told := self._reader.recv(64):
-            for each in told:
+        while data := self._reader.recv(64):
+            for each in data:
                 number = each & ~BY_HANDLER
                 if number not in by_descriptor:
                     continue

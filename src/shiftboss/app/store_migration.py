@@ -92,11 +92,11 @@ def move(source: Store, target: Store, *, on_progress: Progress = lambda stage, 
         expected = _copied(source, target, there, here, on_progress)
         here.forget()
         with here.read() as reader:
-            found = Tally()
+            copied = Tally()
             for change in contents(reader, reader.changes()):
-                found.add(change)
-                on_progress(Stage.COMPARED, found.runs)
-    got = found.parts()
+                copied.add(change)
+                on_progress(Stage.COMPARED, copied.runs)
+    got = copied.parts()
     wrong = [
         f"{part}: {expected[part].count} became {got[part].count}" for part in KINDS if expected[part] != got[part]
     ]

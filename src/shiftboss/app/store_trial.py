@@ -36,9 +36,9 @@ class StoreTrial:
         return self._trouble
 
     def _try(self) -> StoreTrouble | None:
-        said = self._store.trouble
-        if said is not None:
-            return StoreTrouble(said)
+        trouble = self._store.trouble
+        if trouble is not None:
+            return StoreTrouble(trouble)
         try:
             self._session.try_lock(TRY_WITHIN_S)
         except OperatorError as error:

@@ -73,9 +73,9 @@ def made_before(site: CodeLine | None) -> Orchestrator | None:
     by_module = _made[site.file, site.line]
     number = len(by_module[site.module])
     for module, made in by_module.items():
-        if site.is_twin_of(module) and number < len(made) and (found := made[number]()) is not None:
+        if site.is_twin_of(module) and number < len(made) and (twin := made[number]()) is not None:
             by_module[site.module].append(made[number])
-            return found
+            return twin
     return None
 
 

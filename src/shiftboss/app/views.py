@@ -215,8 +215,8 @@ class Views:
         """The run of that trigger, if it is there.  Raises NotAllowed when it was refused at its pick-up (O5)."""
         with self._session.read() as reader:
             snapshot = self._refreshed(reader)
-            found = reader.history(HistoryFilter(worker=promise.worker, key=promise.key, limit=1))
-            run = found[0] if found and _has_one_of(found[0].digest, promise.digests) else None
+            runs = reader.history(HistoryFilter(worker=promise.worker, key=promise.key, limit=1))
+            run = runs[0] if runs and _has_one_of(runs[0].digest, promise.digests) else None
             if run is not None and run.id > promise.after_run:
                 return run
             mark = reader.clock_mark()

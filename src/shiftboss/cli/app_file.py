@@ -55,8 +55,10 @@ def find_app() -> App:
                 name, boss = _only_one(module, file)
                 return App(boss, f"{file}:{name}")
     there = [file for file in CONVENTIONAL if Path(file).is_file()]
-    found = f"{', '.join(there)} here has no Orchestrator" if there else f"there is no {' or '.join(CONVENTIONAL)} here"
-    raise ConfigurationError(f"which app?  {found}; {WAYS}")
+    what_is_there = (
+        f"{', '.join(there)} here has no Orchestrator" if there else f"there is no {' or '.join(CONVENTIONAL)} here"
+    )
+    raise ConfigurationError(f"which app?  {what_is_there}; {WAYS}")
 
 
 def likely_app() -> str | None:
@@ -166,40 +168,42 @@ def _their_traceback(error: BaseException) -> str:
 def _attribute(module: ModuleType, path: str, place: str) -> Orchestrator:
     from shiftboss.app.orchestrator import Orchestrator
 
-    found: object = module
+    target: object = module
     for part in path.split("."):
-        if not hasattr(found, part):
+        if not hasattr(target, part):
             raise ConfigurationError(f"{place} has no {path!r}; {_say_orchestrators(module)}")
-        found = getattr(found, part)
-    if not isinstance(found, Orchestrator):
+        target = getattr(target, part)
+    if not isinstance(target, Orchestrator):
         raise ConfigurationError(
-            f"{place}:{path} is a {type(found).__name__}, no Orchestrator; {_say_orchestrators(module)}"
+            f"{place}:{path} is a {type(target).__name__}, no Orchestrator; {_say_orchestrators(module)}"
         )
-    return found
+    return target
 
 
 def _only_one(module: ModuleType, place: str) -> tuple[str, Orchestrator]:
-    found = _orchestrators(module)
-    if not found:
+    orchestrators = _orchestrators(module)
+    if not orchestrators:
         raise ConfigurationError(f"{place} has no Orchestrator; write `boss = Orchestrator()` at its top level")
-    if len(found) > 1:
-        names = ", ".join(found)
-        first = next(iter(found))
-        raise ConfigurationError(f"{place} has {len(found)} orchestrators ({names}); say which, like {place}:{first}")
-    return next(iter(found.items()))
+    if len(orchestrators) > 1:
+        names = ", ".join(orchestrators)
+        first = next(iter(orchestrators))
+        raise ConfigurationError(
+            f"{place} has {len(orchestrators)} orchestrators ({names}); say which, like {place}:{first}"
+        )
+    return next(iter(orchestrators.items()))
 
 
 def _orchestrators(module: ModuleType) -> dict[str, Orchestrator]:
     """Names at the top level; of two names for the same thing the first."""
     from shiftboss.app.orchestrator import Orchestrator
 
-    found: dict[str, Orchestrator] = {}
+    orchestrators: dict[str, Orchestrator] = {}
     for name, value in vars(module).items():
-        if isinstance(value, Orchestrator) and not any(value is other for other in found.values()):
-            found[name] = value
-    return found
+        if isinstance(value, Orchestrator) and not any(value is other for other in orchestrators.values()):
+            orchestrators[name] = value
+    return orchestrators
 
 
 def _say_orchestrators(module: ModuleType) -> str:
-    found = _orchestrators(module)
-    return f"it has {', '.join(found)}" if found else "it has no Orchestrator at its top level"
+    orchestrators = _orchestrators(module)
+    return f"it has {', '.join(orchestrators)}" if orchestrators else "it has no Orchestrator at its top level"

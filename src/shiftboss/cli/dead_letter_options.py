@@ -52,30 +52,30 @@ def choice(
     return DeadLetterSelection(tuple(run_id(text) for text in dict.fromkeys(ids)), worker, error, since, everything)
 
 
-def in_words(found: Sequence[DeadLetter]) -> str:
+def in_words(letters: Sequence[DeadLetter]) -> str:
     """ "11 dead letters of sync-orders (ReadTimeout)"."""
-    workers = sorted({letter.worker for letter in found})
-    errors = sorted({letter.error_type.rpartition(".")[2] for letter in found if letter.error_type})
+    workers = sorted({letter.worker for letter in letters})
+    errors = sorted({letter.error_type.rpartition(".")[2] for letter in letters if letter.error_type})
     of = workers[0] if len(workers) == 1 else formatting.plural(len(workers), "worker")
     kinds = f" ({', '.join(errors[:3])}{', …' if len(errors) > 3 else ''})" if errors else ""
-    return f"{formatting.plural(len(found), 'dead letter')} of {of}{kinds}"
+    return f"{formatting.plural(len(letters), 'dead letter')} of {of}{kinds}"
 
 
 def do_all(
-    found: Sequence[DeadLetter], act: Callable[[int, DeadLetter], T], done: Callable[[DeadLetter, T], None]
+    letters: Sequence[DeadLetter], act: Callable[[int, DeadLetter], T], done: Callable[[DeadLetter, T], None]
 ) -> Exit:
     """Do it to each, many at a time; *done* is told in order.  The code of the first refusal, else 0."""
     code = Exit.DONE
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        futures = [pool.submit(act, number, letter) for number, letter in enumerate(found)]
+        futures = [pool.submit(act, number, letter) for number, letter in enumerate(letters)]
         try:
-            for number, (letter, future) in enumerate(zip(found, futures, strict=True), 1):
+            for number, (letter, future) in enumerate(zip(letters, futures, strict=True), 1):
                 try:
                     done(letter, future.result())
                 except CallerError as error:
                     messages.error(str(error))
                     code = code or exit_of(error)
-                _show(number, len(found))
+                _show(number, len(letters))
         finally:
             pool.shutdown(cancel_futures=True)
             _show(0, 0)

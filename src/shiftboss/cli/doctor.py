@@ -287,17 +287,17 @@ def _who_keeps_it(info: Mapping[str, Any]) -> str:
     return "a reader keeps it from being reused, or it cannot be moved into the file"
 
 
-def fleet(found: SystemStatus, *, is_dead: Callable[[str], bool]) -> Iterator[Diagnosis]:
+def fleet(status: SystemStatus, *, is_dead: Callable[[str], bool]) -> Iterator[Diagnosis]:
     """Nodes, clocks, workers, dead letters."""
-    live = [node for node in found.nodes if node.live and not is_dead(node.id)]
-    gone = [node for node in found.nodes if node not in live]
+    live = [node for node in status.nodes if node.live and not is_dead(node.id)]
+    gone = [node for node in status.nodes if node not in live]
     if live:
         yield Diagnosis(
             Level.GOOD, "nodes", f"{formatting.plural(len(live), 'node')} {'lives' if len(live) == 1 else 'live'}"
         )
-    elif found.workers:
+    elif status.workers:
         yield Diagnosis(Level.WARNING, "nodes", "no node runs workers on this store", "shiftboss run APP")
-    for node in found.nodes:
+    for node in status.nodes:
         if node.frozen:
             yield Diagnosis(
                 Level.WARNING,
@@ -307,7 +307,7 @@ def fleet(found: SystemStatus, *, is_dead: Callable[[str], bool]) -> Iterator[Di
                 "executor='process' keeps such a body apart",
             )
     for node in (each for each in gone if not each.frozen):
-        runs = [str(run.run) for run in found.running if run.node in (node.id, node.name)]
+        runs = [str(run.run) for run in status.running if run.node in (node.id, node.name)]
         held = f" and still holds run {', '.join(runs)}" if runs else ""
         yield Diagnosis(
             Level.PROBLEM if runs and not live else Level.WARNING,
@@ -330,25 +330,25 @@ def fleet(found: SystemStatus, *, is_dead: Callable[[str], bool]) -> Iterator[Di
         yield Diagnosis(
             Level.WARNING, "versions", f"nodes run shiftboss {' and '.join(versions)}", "finish the upgrade"
         )
-    ahead = [node for node in found.nodes if node.started_at > found.at + timedelta(seconds=CLOCKS_AGREE_S)]
+    ahead = [node for node in status.nodes if node.started_at > status.at + timedelta(seconds=CLOCKS_AGREE_S)]
     for node in ahead:
-        by = times.span((node.started_at - found.at).total_seconds())
+        by = times.span((node.started_at - status.at).total_seconds())
         yield Diagnosis(
             Level.WARNING, "clock", f"node {node.name} started {by} from now: a clock was set", "run an NTP service"
         )
-    yield from _health(found)
-    letters = sum(worker.dead_letters for worker in found.workers)
+    yield from _health(status)
+    letters = sum(worker.dead_letters for worker in status.workers)
     if letters:
         yield Diagnosis(
             Level.WARNING, "dead letters", f"{formatting.plural(letters, 'dead letter')} open", "shiftboss dead"
         )
 
 
-def _health(found: SystemStatus) -> Iterator[Diagnosis]:
+def _health(status: SystemStatus) -> Iterator[Diagnosis]:
     """Every reason of the health; what only a person can end is a problem."""
-    if found.workers and not found.reasons:
-        yield Diagnosis(Level.GOOD, "workers", f"{formatting.plural(len(found.workers), 'worker')}, none of them ill")
-    for reason in found.reasons:
+    if status.workers and not status.reasons:
+        yield Diagnosis(Level.GOOD, "workers", f"{formatting.plural(len(status.workers), 'worker')}, none of them ill")
+    for reason in status.reasons:
         if reason.fact == "unreadable":
             continue  # named one by one below
         grave = reason.severity in (Health.UNHEALTHY, Health.DISABLED)
@@ -368,31 +368,35 @@ def audit(views: Views, keys_of_it: Callable[[], Keys | None]) -> Iterator[Diagn
     except ConfigurationError as error:
         yield Diagnosis(Level.PROBLEM, "audit", str(error), "with that key others can seal; see docs/how-to/audit.md")
         return
-    found, is_all = views.verify_newest(keys, rows=MAX_ACTS)
-    if not found.rows and found.head is None:
+    verification, is_all = views.verify_newest(keys, rows=MAX_ACTS)
+    if not verification.rows and verification.head is None:
         yield Diagnosis(Level.GOOD, "audit", "nobody has done anything yet")
         return
-    of = formatting.plural(found.rows, "row") if is_all else f"the newest {formatting.plural(found.rows, 'row')}"
+    of = (
+        formatting.plural(verification.rows, "row")
+        if is_all
+        else f"the newest {formatting.plural(verification.rows, 'row')}"
+    )
     rest = "" if is_all else "all of them: shiftboss audit verify"
-    for doubt in found.doubts[:SHOWN_DOUBTS]:
+    for doubt in verification.doubts[:SHOWN_DOUBTS]:
         yield Diagnosis(Level.PROBLEM, "audit", doubt.text, "shiftboss audit verify; keep the store as it is")
-    if not found.is_proven and found.holds:
+    if not verification.is_proven and verification.holds:
         lacks = "its key is not here" if keys is None else "not all of its keys are here"
-        text = f"of {of} {found.proven:,} can be verified, for {lacks}"
-        sealed = "; ".join(each for each in found.limits if "sealed with the key" in each)
+        text = f"of {of} {verification.proven:,} can be verified, for {lacks}"
+        sealed = "; ".join(each for each in verification.limits if "sealed with the key" in each)
         remedy = "name the file of that key: SHIFTBOSS_AUDIT_KEY_FILE, see docs/how-to/audit.md"
         yield Diagnosis(Level.WARNING, "audit", f"{text}: {sealed}" if sealed else text, remedy)
-    elif found.holds:
-        unsealed = f", {found.unsealed:,} above the last seal" if found.unsealed else ""
-        yield Diagnosis(Level.GOOD, "audit", f"{of} verified: {found.proven:,} proven{unsealed}", rest)
+    elif verification.holds:
+        unsealed = f", {verification.unsealed:,} above the last seal" if verification.unsealed else ""
+        yield Diagnosis(Level.GOOD, "audit", f"{of} verified: {verification.proven:,} proven{unsealed}", rest)
 
 
 def unreadable(views: Views) -> Iterator[Diagnosis]:
     """Rows that nobody can read, one by one (W8), and those that were set aside (A5)."""
-    found = views.unreadable()
-    for row in found:
+    rows = views.unreadable()
+    for row in rows:
         yield Diagnosis(Level.PROBLEM, "unreadable", str(row), "shiftboss doctor --set-aside")
-    if not found:
+    if not rows:
         yield Diagnosis(Level.GOOD, "rows", "every stored row can be read")
     aside = views.set_aside(limit=MAX_ASIDE)
     if aside:
@@ -426,13 +430,13 @@ def codecs(views: Views) -> Iterator[Diagnosis]:
             "stored before there was a codec, or by a client without one: give it the codec",
         )
     for key, count in sorted(encoded.items()):
-        said = f"the payload of {formatting.plural(count, 'unfinished run')} is encrypted with key {key!r}"
+        text = f"the payload of {formatting.plural(count, 'unfinished run')} is encrypted with key {key!r}"
         if live and key not in keys:
             yield Diagnosis(
-                Level.PROBLEM, "codec", f"{said}, which no live node has", "start a node whose codec has that key"
+                Level.PROBLEM, "codec", f"{text}, which no live node has", "start a node whose codec has that key"
             )
         else:
-            yield Diagnosis(Level.GOOD, "codec", said)
+            yield Diagnosis(Level.GOOD, "codec", text)
     if keys and not encoded:
         yield Diagnosis(Level.GOOD, "codec", f"nodes decrypt with {', '.join(sorted(keys))}")
 
@@ -450,9 +454,11 @@ def relations(views: Views) -> Iterator[Diagnosis]:
         return
     yield Diagnosis(Level.GOOD, "graph", "no cycle, no unknown name, every permit can be had")
     slots = sum(node.slots for node in views.nodes() if node.live) or ONE_NODE
-    for found in findings(definitions, resources=snapshot.resources, slots=slots):
-        if found.severity is Severity.WARNING:
-            yield Diagnosis(Level.WARNING, f"rule {found.rule}", f"{found.worker}: {found.message}", found.remedy)
+    for finding in findings(definitions, resources=snapshot.resources, slots=slots):
+        if finding.severity is Severity.WARNING:
+            yield Diagnosis(
+                Level.WARNING, f"rule {finding.rule}", f"{finding.worker}: {finding.message}", finding.remedy
+            )
 
 
 def failed(about: str, error: ShiftbossError) -> Diagnosis:

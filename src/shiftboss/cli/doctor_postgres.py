@@ -47,11 +47,11 @@ def server(facts: Facts) -> Iterator[Diagnosis]:
 
 
 def _version(facts: Facts) -> Iterator[Diagnosis]:
-    found = facts.server
-    text = f"PostgreSQL {found.version}, as {found.role}"
-    if found.version_num < OLDEST:
+    server = facts.server
+    text = f"PostgreSQL {server.version}, as {server.role}"
+    if server.version_num < OLDEST:
         yield Diagnosis(Level.PROBLEM, "server", f"{text}: too old", "upgrade the server to 14 or newer")
-    elif found.version_num < MAINTAINED:
+    elif server.version_num < MAINTAINED:
         yield Diagnosis(
             Level.WARNING,
             "server",
@@ -113,8 +113,8 @@ def _clock(facts: Facts) -> Iterator[Diagnosis]:
 
 
 def _writes(facts: Facts) -> Iterator[Diagnosis]:
-    found = facts.server
-    if found.is_standby:
+    server = facts.server
+    if server.is_standby:
         yield Diagnosis(
             Level.PROBLEM,
             "role of the server",
@@ -122,7 +122,7 @@ def _writes(facts: Facts) -> Iterator[Diagnosis]:
             "name the primary, or all hosts (host1,host2), of which the one that can be written is taken",
         )
         return
-    if found.is_read_only:
+    if server.is_read_only:
         yield Diagnosis(
             Level.PROBLEM,
             "role of the server",
@@ -131,17 +131,17 @@ def _writes(facts: Facts) -> Iterator[Diagnosis]:
             "ALTER SYSTEM … RESET default_transaction_read_only",
         )
     lost = {
-        "fsync is off: after a crash of the server's machine the whole database may be damaged": not found.has_fsync,
-        "full_page_writes is off: a page half written at a power cut damages its table": not found.has_full_pages,
+        "fsync is off: after a crash of the server's machine the whole database may be damaged": not server.has_fsync,
+        "full_page_writes is off: a page half written at a power cut damages its table": not server.has_full_pages,
         "synchronous_commit is off: a crash of the server loses the commits of its last moments, with triggers that "
-        "were accepted and successes that were recorded (those bodies run again)": found.synchronous_commit == "off",
+        "were accepted and successes that were recorded (those bodies run again)": server.synchronous_commit == "off",
     }
     for text, is_lost in lost.items():
         if is_lost:
             name = text.partition(" ")[0]
             yield Diagnosis(Level.WARNING, "durability", text, f"set {name} to on")
     if not any(lost.values()):
-        mode = found.synchronous_commit
+        mode = server.synchronous_commit
         yield Diagnosis(Level.GOOD, "durability", f"commits wait for the disk (synchronous_commit = {mode})")
 
 
@@ -220,12 +220,12 @@ def _connections(facts: Facts) -> Iterator[Diagnosis]:
 
 
 def _locks(facts: Facts) -> Iterator[Diagnosis]:
-    found = False
+    has_locks = False
     for who in facts.holders:
         for_s = who.for_s
         if (for_s is None and not who.keeps_waiting) or (for_s is not None and for_s < A_MOMENT_S):
             continue
-        found = True
+        has_locks = True
         waits = f" and keeps {formatting.plural(who.keeps_waiting, 'session')} waiting" if who.keeps_waiting else ""
         is_grave = who.keeps_waiting > 0 and for_s is not None and for_s >= LOCK_S
         yield Diagnosis(
@@ -235,7 +235,7 @@ def _locks(facts: Facts) -> Iterator[Diagnosis]:
             _end(who),
         )
     for transaction in facts.prepared:
-        found = True
+        has_locks = True
         yield Diagnosis(
             Level.WARNING,
             "locks",
@@ -243,18 +243,18 @@ def _locks(facts: Facts) -> Iterator[Diagnosis]:
             "locks, restarts included, and holds back vacuum",
             f"COMMIT PREPARED '{transaction.gid}' or ROLLBACK PREPARED '{transaction.gid}'",
         )
-    if not found:
+    if not has_locks:
         yield Diagnosis(Level.GOOD, "locks", "nobody holds one on our tables for longer than a moment")
 
 
 def _transactions(facts: Facts) -> Iterator[Diagnosis]:
     holders = {who.pid for who in facts.holders}
-    found = False
+    has_old = False
     for who in facts.long:
         is_idle = who.state.startswith("idle in transaction")
         if who.for_s is None or who.pid in holders or who.for_s < (IDLE_S if is_idle else LONG_S):
             continue
-        found = True
+        has_old = True
         yield Diagnosis(
             Level.WARNING,
             "transactions",
@@ -262,7 +262,7 @@ def _transactions(facts: Facts) -> Iterator[Diagnosis]:
             "then cannot be vacuumed, and every look at our tables gets slower",
             _end(who),
         )
-    if not found:
+    if not has_old:
         yield Diagnosis(Level.GOOD, "transactions", "none that holds back vacuum for long")
 
 

@@ -74,12 +74,12 @@ class Drawing:
 
     def _downstream(self, name: str) -> list[tuple[str, str]]:
         """(worker, why it stands below) in order of names."""
-        found = dict.fromkeys(self._relations.after.get(name, ()), "after")
+        edges = dict.fromkeys(self._relations.after.get(name, ()), "after")
         for below in self._relations.dependents.get(name, ()):
             edge = next(edge for edge in self._all[below].depends_on if edge.worker == name)
-            said = relations.edge_in_words(edge).removeprefix(name).strip()
-            found[below] = f"{found[below]} and depends_on {said}".strip() if below in found else said
-        return sorted(found.items())
+            text = relations.edge_in_words(edge).removeprefix(name).strip()
+            edges[below] = f"{edges[below]} and depends_on {text}".strip() if below in edges else text
+        return sorted(edges.items())
 
     # ── text ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -146,8 +146,8 @@ class Drawing:
         ]
         for name, it in self._each():
             for edge in it.depends_on:
-                said = _quoted(relations.edge_in_words(edge).removeprefix(edge.worker).strip(" ()"))
-                lines.append(f"    {ids[edge.worker]} -->{f'|{said}|' if said else ''} {ids[name]}")
+                label = _quoted(relations.edge_in_words(edge).removeprefix(edge.worker).strip(" ()"))
+                lines.append(f"    {ids[edge.worker]} -->{f'|{label}|' if label else ''} {ids[name]}")
             lines += [f"    {ids[upstream]} -.->|after| {ids[name]}" for upstream in it.after]
         lines += [f"    {ids[name]} x--x {ids[other]}" for name, other in self._exclusions()]
         for number, (resource, size) in enumerate(sorted(self._resources.items())):

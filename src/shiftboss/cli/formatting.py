@@ -102,31 +102,31 @@ def due(number: int) -> Cell:
     return count(number) if number <= 1000 else Cell(">1000", "yellow")
 
 
-def progress(said: Progress | None, now: datetime) -> str:
+def progress(latest: Progress | None, now: datetime) -> str:
     """ "█████░░░░░  50 % page 3"; of one that is silent for long also since when."""
-    if said is None:
+    if latest is None:
         return ""
-    share = _share(said)
+    share = _share(latest)
     drawn = "" if share is None else f"{bar(share)} {share * 100:3.0f} %"
-    in_words = progress_in_words(said) if share is None else f"{drawn}{_message(said)}"
-    silent_s = 0.0 if said.at is None else (now - said.at).total_seconds()
+    in_words = progress_in_words(latest) if share is None else f"{drawn}{_message(latest)}"
+    silent_s = 0.0 if latest.at is None else (now - latest.at).total_seconds()
     return f"{in_words}, said {times.rough(silent_s)} ago" if silent_s >= LONG_SILENCE_S else in_words
 
 
-def progress_in_words(said: Progress | None) -> str:
+def progress_in_words(latest: Progress | None) -> str:
     """ "50 % page 3", where a bar has no room or nobody looks; without a total "8 done"."""
-    if said is None:
+    if latest is None:
         return ""
-    share = _share(said)
-    return f"{said.done:g} done{_message(said)}" if share is None else f"{share * 100:.0f} %{_message(said)}"
+    share = _share(latest)
+    return f"{latest.done:g} done{_message(latest)}" if share is None else f"{share * 100:.0f} %{_message(latest)}"
 
 
-def _share(said: Progress) -> float | None:
-    return min(1.0, max(0.0, said.done / said.total)) if said.total and said.total > 0 else None
+def _share(latest: Progress) -> float | None:
+    return min(1.0, max(0.0, latest.done / latest.total)) if latest.total and latest.total > 0 else None
 
 
-def _message(said: Progress) -> str:
-    return f" {one_line(said.message)}" if said.message else ""
+def _message(latest: Progress) -> str:
+    return f" {one_line(latest.message)}" if latest.message else ""
 
 
 def bar(share: float) -> str:
@@ -141,9 +141,9 @@ def running(run: RunningRun) -> Cell:
     return Cell("is being cancelled", "yellow") if run.cancelling else Cell("")
 
 
-def slots(found: SystemStatus) -> str:
+def slots(status: SystemStatus) -> str:
     """ "2 nodes, 3/40 slots"."""
-    live = [node for node in found.nodes if node.live and node.mode != "client"]
+    live = [node for node in status.nodes if node.live and node.mode != "client"]
     if not live:
         return "no node runs workers"
     used, all_ = sum(node.used for node in live), sum(node.slots for node in live)
@@ -154,33 +154,33 @@ def plural(number: int, word: str) -> str:
     return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
 
 
-def reason(found: HealthReason, worker: WorkerStatus, now: datetime) -> str:
+def reason(health_reason: HealthReason, worker: WorkerStatus, now: datetime) -> str:
     """A reason beside its worker's name; of the disabled since when, as everything else here says it."""
-    if found.fact == "disabled" and worker.disabled is not None:
+    if health_reason.fact == "disabled" and worker.disabled is not None:
         return disabled(worker.disabled, now) + _of_triggers(worker, worker.disabled, now)
-    return found.text
+    return health_reason.text
 
 
-def disabled(found: Disabled, now: datetime) -> str:
+def disabled(switch: Disabled, now: datetime) -> str:
     """ "disabled by ada 4 min ago: the gateway is being moved"."""
-    why = f": {found.reason}" if found.reason else ""
-    return f"disabled by {found.by} {times.ago(found.since, now)}{why}"
+    why = f": {switch.reason}" if switch.reason else ""
+    return f"disabled by {switch.by} {times.ago(switch.since, now)}{why}"
 
 
-def _of_triggers(worker: WorkerStatus, found: Disabled, now: datetime) -> str:
+def _of_triggers(worker: WorkerStatus, switch: Disabled, now: datetime) -> str:
     """K5: what becomes of triggers meanwhile."""
     if not worker.accepts:
         return "; triggers are refused"
-    if found.probation_until is None:
+    if switch.probation_until is None:
         return "; triggers are accepted and wait until it is enabled"
-    return f"; triggers are accepted and wait, probed at {times.clock(found.probation_until, now)}"
+    return f"; triggers are accepted and wait, probed at {times.clock(switch.probation_until, now)}"
 
 
 def error(kind: str, message: str) -> str:
     """ "ReadTimeout: no answer"; the class without its module."""
     short = kind.rpartition(".")[2]
-    said = one_line(message).removeprefix(f"{short}: ")
-    return f"{short}: {said}" if said else short
+    text = one_line(message).removeprefix(f"{short}: ")
+    return f"{short}: {text}" if text else short
 
 
 def took(run: Run) -> str:

@@ -54,8 +54,8 @@ class WorkerName(click.ParamType[str]):
 
         try:
             store = ctx.params.get("store")
-            with store_access.opened(store_access.store_url(store, None)) as (found, clock):
-                views = Views(found, clock)
+            with store_access.opened(store_access.store_url(store, None)) as (opened, clock):
+                views = Views(opened, clock)
                 names = sorted(views.snapshot().workers)
         except Exception:  # noqa: BLE001  # no store, a broken one, a busy one: a shell must not show that here
             return []

@@ -36,44 +36,44 @@ FRAME = 4  # lines of the page that are no table
 ATTENTION = (Column("ATTENTION"), Column("", wraps=True, gives=True))
 
 
-def only(found: SystemStatus, names: Collection[str]) -> SystemStatus:
+def only(status: SystemStatus, names: Collection[str]) -> SystemStatus:
     """The workers of these names; all without any.  Raises UnknownWorker."""
     if not names:
-        return found
-    known = {worker.name: worker for worker in found.workers}
+        return status
+    known = {worker.name: worker for worker in status.workers}
     for name in names:
         if name not in known:
             raise UnknownWorker(f"no worker named {name!r} is stored; {did_you_mean(name, known)}")
-    workers = tuple(worker for worker in found.workers if worker.name in names)
-    return replace(found, workers=workers, running=tuple(run for run in found.running if run.worker in names))
+    workers = tuple(worker for worker in status.workers if worker.name in names)
+    return replace(status, workers=workers, running=tuple(run for run in status.running if run.worker in names))
 
 
-def print_status(found: SystemStatus, *, whole: bool) -> None:
+def print_status(status: SystemStatus, *, whole: bool) -> None:
     """On stdout."""
     console = table.console()
     if console is None:
         if whole:
-            table.line(*headline(found))
-        if found.workers:
-            table.show(WITH_WHY, [[*_worker(worker, found.at), _why(worker, found)] for worker in found.workers])
-        for reason in found.reasons if whole else ():
+            table.line(*headline(status))
+        if status.workers:
+            table.show(WITH_WHY, [[*_worker(worker, status.at), _why(worker, status)] for worker in status.workers])
+        for reason in status.reasons if whole else ():
             if not reason.worker:
                 table.line(reason.text)
         return
     if whole:
-        table.headline(*headline(found))
-    for part in sections(found):
+        table.headline(*headline(status))
+    for part in sections(status):
         table.blank()
         console.print(table.rendered(*part, width=console.width))
 
 
-def sections(found: SystemStatus, *, height: int | None = None) -> Iterator[tuple[Sequence[Column], list[Row]]]:
+def sections(status: SystemStatus, *, height: int | None = None) -> Iterator[tuple[Sequence[Column], list[Row]]]:
     """The tables of the page, without the empty ones; cut to fit into *height* lines, the worst staying."""
-    workers = found.workers if height is None else sorted(found.workers, key=_is_quiet)
+    workers = status.workers if height is None else sorted(status.workers, key=_is_quiet)
     parts: tuple[tuple[Sequence[Column], list[Row]], ...] = (
-        (WORKERS, [_worker(worker, found.at) for worker in workers]),
-        (RUNNING, list(_running(found))),
-        (ATTENTION, list(_attention(found))),
+        (WORKERS, [_worker(worker, status.at) for worker in workers]),
+        (RUNNING, list(_running(status))),
+        (ATTENTION, list(_attention(status))),
     )
     filled = [(columns, rows) for columns, rows in parts if rows]
     if height is None:
@@ -95,21 +95,21 @@ def _cut(columns: Sequence[Column], rows: list[Row], limit: int) -> list[Row]:
     return [*rows[: limit - 1], [rest, *[""] * (len(columns) - 1)]]
 
 
-def headline(found: SystemStatus) -> list[str | Cell]:
+def headline(status: SystemStatus) -> list[str | Cell]:
     """The whole in a line."""
-    pending = sum(worker.pending for worker in found.workers)
-    letters = sum(worker.dead_letters for worker in found.workers)
+    pending = sum(worker.pending for worker in status.workers)
+    letters = sum(worker.dead_letters for worker in status.workers)
     dot = f" {formatting.sign('·')} "
-    facts = [formatting.slots(found), f"{pending:,} pending"]
+    facts = [formatting.slots(status), f"{pending:,} pending"]
     if letters:
         facts.append(formatting.plural(letters, "dead letter"))
-    health = formatting.health(in_a_word(found.health, found.reasons))
+    health = formatting.health(in_a_word(status.health, status.reasons))
     return [
         health._replace(style=f"bold {health.style}"),
         "  ",
         dot.join(facts),
         "  ",
-        Cell(_short(found.store), "dim"),
+        Cell(_short(status.store), "dim"),
     ]
 
 
@@ -134,29 +134,29 @@ def _worker(worker: WorkerStatus, now: datetime) -> list[str | Cell]:
     ]
 
 
-def _running(found: SystemStatus) -> Iterator[Row]:
-    for run in found.running:
+def _running(status: SystemStatus) -> Iterator[Row]:
+    for run in status.running:
         odd = formatting.running(run)
-        said = odd if odd.text else Cell(formatting.progress(run.progress, found.at), "cyan")
-        yield run.worker, Cell(str(run.run), "dim"), times.span((found.at - run.since).total_seconds()), said
+        what_it_does = odd if odd.text else Cell(formatting.progress(run.progress, status.at), "cyan")
+        yield run.worker, Cell(str(run.run), "dim"), times.span((status.at - run.since).total_seconds()), what_it_does
 
 
-def _attention(found: SystemStatus) -> Iterator[Row]:
+def _attention(status: SystemStatus) -> Iterator[Row]:
     """Why something is not healthy, and what holds what is due; of the disabled only that."""
-    for reason in found.reasons:
+    for reason in status.reasons:
         if not reason.worker:
             yield "", Cell(reason.text, formatting.HEALTH_STYLES.get(reason.severity, ""))
-    for worker in found.workers:
+    for worker in status.workers:
         for reason in worker.reasons:
             style = formatting.HEALTH_STYLES.get(reason.severity, "")
-            yield worker.name, Cell(formatting.reason(reason, worker, found.at), style)
+            yield worker.name, Cell(formatting.reason(reason, worker, status.at), style)
         if worker.enabled:
             for hold in worker.holds:
-                yield worker.name, f"held: {hold_text.sentence(hold, found.at)}"
+                yield worker.name, f"held: {hold_text.sentence(hold, status.at)}"
 
 
-def _why(worker: WorkerStatus, found: SystemStatus) -> str:
-    said = [formatting.reason(reason, worker, found.at) for reason in worker.reasons]
+def _why(worker: WorkerStatus, status: SystemStatus) -> str:
+    sentences = [formatting.reason(reason, worker, status.at) for reason in worker.reasons]
     if worker.enabled:
-        said += [hold_text.sentence(hold, found.at) for hold in worker.holds]
-    return "; ".join(said)
+        sentences += [hold_text.sentence(hold, status.at) for hold in worker.holds]
+    return "; ".join(sentences)

@@ -31,10 +31,10 @@ class Instant(click.ParamType[datetime]):
     name = "instant"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        found = _read_instant(value)
-        if found is None:
+        moment = _read_instant(value)
+        if moment is None:
             self.fail(f"{value!r} is no instant; write 2027-03-28T18:00, 2027-03-28T18:00+01:00 or 18:00", param, ctx)
-        return found
+        return moment
 
 
 class Since(click.ParamType[datetime]):
@@ -43,9 +43,9 @@ class Since(click.ParamType[datetime]):
     name = "instant"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        found = None if isinstance(value, int | float) else _read_instant(value)
-        if found is not None:
-            return found
+        moment = None if isinstance(value, int | float) else _read_instant(value)
+        if moment is not None:
+            return moment
         try:
             return SystemClock().now() - timedelta(seconds=duration(value, name=_option(param)))
         except (ConfigurationError, OverflowError):

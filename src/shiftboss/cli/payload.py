@@ -41,12 +41,12 @@ def _source(word: str) -> tuple[bytes, str]:
 
 def _object(data: bytes, source: str) -> msgspec.Raw:
     try:
-        found = json_text.read(data)
+        payload = json_text.read(data)
     except json_text.WrongJson as error:
         raise click.UsageError(f"{source} {error}.") from error
-    if not isinstance(found, dict):
+    if not isinstance(payload, dict):
         raise click.UsageError(
-            f"{source} is a JSON {type(found).__name__}; a payload is an object, with the parameters by name."
+            f"{source} is a JSON {type(payload).__name__}; a payload is an object, with the parameters by name."
         )
     return msgspec.Raw(data)
 

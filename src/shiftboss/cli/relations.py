@@ -8,11 +8,11 @@ from shiftboss.core.worker import OnFailure, Upstream
 
 def edge_in_words(edge: Upstream) -> str:
     """ "fetch-data (fresh, else skipped)"."""
-    said = []
+    conditions = []
     if edge.fresh:
-        said.append("fresh")
+        conditions.append("fresh")
     if edge.max_age_s is not None:
-        said.append(f"not older than {times.length(edge.max_age_s)}")
+        conditions.append(f"not older than {times.length(edge.max_age_s)}")
     if edge.on_failure is not OnFailure.WAIT:
-        said.append("skips when it failed" if edge.on_failure is OnFailure.SKIP else "runs also when it failed")
-    return f"{edge.worker} ({', '.join(said)})" if said else edge.worker
+        conditions.append("skips when it failed" if edge.on_failure is OnFailure.SKIP else "runs also when it failed")
+    return f"{edge.worker} ({', '.join(conditions)})" if conditions else edge.worker

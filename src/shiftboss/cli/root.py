@@ -194,12 +194,12 @@ Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 the condition is false
 @click.pass_context
 def root(ctx: click.Context) -> None:
     """Background workers that must not get in each other's way."""
-    found: list[Settings] = []
+    settings_found: list[Settings] = []
 
     def settings() -> Settings:
         """Read at first use: neither --help nor --version should fail for a broken file."""
-        if not found:
-            found.append(read_settings(Path.cwd(), commands=tuple(ENTRIES)))
-        return found[0]
+        if not settings_found:
+            settings_found.append(read_settings(Path.cwd(), commands=tuple(ENTRIES)))
+        return settings_found[0]
 
     ctx.obj = settings

@@ -45,11 +45,13 @@ class Settings(msgspec.Struct, frozen=True):
     def _table(self, path: tuple[str, ...]) -> Mapping[str, Any]:
         table: dict[str, Any] = self.values
         for word in path:
-            found = table.get(word, {})
-            if not isinstance(found, dict):
-                given = "a text" if isinstance(found, str) else repr(found)  # which may be an address, with a password
+            section = table.get(word, {})
+            if not isinstance(section, dict):
+                given = (
+                    "a text" if isinstance(section, str) else repr(section)
+                )  # which may be an address, with a password
                 raise ConfigurationError(f"{self.source}: {word!r} is a command and needs a table, not {given}")
-            table = found
+            table = section
         return table
 
 

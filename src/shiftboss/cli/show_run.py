@@ -94,7 +94,7 @@ def _facts(page: PageOfRun) -> list[tuple[str, str]]:
         return "" if at is None else f"{times.stamp(at)}  ({times.relative(at, now)})"
 
     priority = "" if run.priority.label == "normal" else f", priority {run.priority.label}"
-    found = [
+    facts = [
         ("from", _origin(run) + priority),
         ("stands for", _instants(run)),
         ("stored", when(run.created_at)),
@@ -111,7 +111,7 @@ def _facts(page: PageOfRun) -> list[tuple[str, str]]:
         ("dead letter", _letter(page.letter, now)),
         ("chain", _links(page)),
     ]
-    return [fact for fact in found if fact[1]]
+    return [fact for fact in facts if fact[1]]
 
 
 def _origin(run: Run) -> str:
@@ -132,12 +132,12 @@ def _running(page: PageOfRun) -> str:
         return ""
     at_most = "" if page.timeout_s is None else f" of {times.length(page.timeout_s)}"
     ran = times.span((page.at - claim.at).total_seconds())
-    said = f"for {ran}{at_most} on node {page.nodes.get(claim.node, claim.node)}"
+    text = f"for {ran}{at_most} on node {page.nodes.get(claim.node, claim.node)}"
     if claim.zombie_since is None:
-        return said
-    told = "timed out" if page.run.cancel is None else "was cancelled"
+        return text
+    ending = "timed out" if page.run.cancel is None else "was cancelled"
     since = times.rough((page.at - claim.zombie_since).total_seconds())
-    return f"{said}; a zombie for {since}: it {told}, and {_why_it_goes_on(page.executor)}"
+    return f"{text}; a zombie for {since}: it {ending}, and {_why_it_goes_on(page.executor)}"
 
 
 def _why_it_goes_on(executor: str) -> str:
@@ -154,31 +154,31 @@ def _progress(page: PageOfRun) -> str:
     run = page.run
     if run.status is Status.RUNNING and messages.is_terminal(sys.stdout):
         return formatting.progress(run.progress, page.at)
-    said = formatting.progress_in_words(run.progress)
+    text = formatting.progress_in_words(run.progress)
     if run.progress is None or run.progress.at is None or run.status is not Status.RUNNING:
-        return said
-    return f"{said} ({times.ago(run.progress.at, page.at)})"
+        return text
+    return f"{text} ({times.ago(run.progress.at, page.at)})"
 
 
 def _cancel(page: PageOfRun) -> str:
     cancel = page.run.cancel
     if cancel is None:
         return ""
-    said = f"{times.ago(cancel.at, page.at)} by {cancel.by or 'somebody'}"
-    return f"{said}: {cancel.reason}" if cancel.reason else said
+    text = f"{times.ago(cancel.at, page.at)} by {cancel.by or 'somebody'}"
+    return f"{text}: {cancel.reason}" if cancel.reason else text
 
 
 def _letter(letter: DeadLetter | None, now: datetime) -> str:
     if letter is None:
         return ""
-    said = letter.state
+    text = letter.state
     if letter.replayed_as is not None:
-        said += f" as run {letter.replayed_as}"
+        text += f" as run {letter.replayed_as}"
     if letter.closed_by:
-        said += f" by {letter.closed_by}"
+        text += f" by {letter.closed_by}"
     if letter.closed_at is not None:
-        said += f" {times.ago(letter.closed_at, now)}"
-    return f"{said}: {letter.note}" if letter.note else said
+        text += f" {times.ago(letter.closed_at, now)}"
+    return f"{text}: {letter.note}" if letter.note else text
 
 
 def _links(page: PageOfRun) -> str:
@@ -223,14 +223,14 @@ def _show_failure(run: Run) -> None:
 
 def _streams(text: str) -> list[tuple[str, list[str]]]:
     """What a program wrote, by stream."""
-    found: list[tuple[str, list[str]]] = []
+    streams: list[tuple[str, list[str]]] = []
     for line in text.split("\n"):
         name = line.removeprefix(OUTPUT_MARK)
-        if name != line and name in OUTPUT_LINES and name not in dict(found):
-            found.append((name, []))
-        elif found:
-            found[-1][1].append(line)
-    return found
+        if name != line and name in OUTPUT_LINES and name not in dict(streams):
+            streams.append((name, []))
+        elif streams:
+            streams[-1][1].append(line)
+    return streams
 
 
 def _show_lines(title: str, lines: Sequence[str], most: int) -> None:

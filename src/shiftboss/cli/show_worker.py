@@ -48,8 +48,8 @@ def _now(page: PageOfWorker) -> list[tuple[str, str]]:
     if worker.last_success_at is not None:
         facts.append(("last success", times.ago(worker.last_success_at, now)))
     if worker.last_error is not None and worker.last_error_at is not None:
-        said = formatting.error(worker.last_error.type, worker.last_error.message)
-        facts.append(("last error", f"{times.ago(worker.last_error_at, now)}: {said}"))
+        error_text = formatting.error(worker.last_error.type, worker.last_error.message)
+        facts.append(("last error", f"{times.ago(worker.last_error_at, now)}: {error_text}"))
     if worker.consecutive_failures:
         facts.append(("dead in a row", str(worker.consecutive_failures)))
     if page.next and worker.enabled:

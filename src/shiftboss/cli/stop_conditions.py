@@ -49,17 +49,17 @@ def _stop_when_idle(boss: Orchestrator, engine: Engine, views: Views) -> None:
     """In a thread of its own.  A store that fails or closes ends the watch; the engine says what is the matter."""
     with contextlib.suppress(ShiftbossError), contextlib.closing(views):
         while not engine.over.done():
-            found = views.status()
-            if not _is_busy(boss, found):
+            status = views.status()
+            if not _is_busy(boss, status):
                 break
-            views.wait(_next_look_s(found))
+            views.wait(_next_look_s(status))
     with contextlib.suppress(ShiftbossError):
         engine.stop(owns_process=True)
 
 
-def _is_busy(boss: Orchestrator, found: SystemStatus) -> bool:
-    ours = [worker for worker in found.workers if boss.only(worker.name) and worker.name in boss.definitions]
-    return any(_may_do_something(worker, found.at) for worker in ours if worker.mode != Mode.CONTINUOUS)
+def _is_busy(boss: Orchestrator, status: SystemStatus) -> bool:
+    ours = [worker for worker in status.workers if boss.only(worker.name) and worker.name in boss.definitions]
+    return any(_may_do_something(worker, status.at) for worker in ours if worker.mode != Mode.CONTINUOUS)
 
 
 def _may_do_something(worker: WorkerStatus, now: datetime) -> bool:
@@ -69,8 +69,8 @@ def _may_do_something(worker: WorkerStatus, now: datetime) -> bool:
     return is_due and all(hold.is_passing for hold in worker.holds)
 
 
-def _next_look_s(found: SystemStatus) -> float:
+def _next_look_s(status: SystemStatus) -> float:
     """Until a hold that ends by time alone; the bell rings for everything else."""
-    instants = [hold.until for worker in found.workers for hold in worker.holds if hold.until is not None]
-    waits = [(at - found.at).total_seconds() for at in instants if at > found.at]
+    instants = [hold.until for worker in status.workers for hold in worker.holds if hold.until is not None]
+    waits = [(at - status.at).total_seconds() for at in instants if at > status.at]
     return min([LOOK_AGAIN_S, *waits])

@@ -72,19 +72,19 @@ def reading(store: str | None, app: str | None) -> Iterator[Views]:
     codec, secrets = (boss.codec, boss.secrets) if boss is not None else (None, ())
     with contextlib.ExitStack() as stack:
         with _saying_of_an_app(store, app):
-            found, clock = stack.enter_context(opened(store_url(store, app), codec))
-        yield stack.enter_context(contextlib.closing(Views(found, clock, secrets=secrets)))
+            opened_store, clock = stack.enter_context(opened(store_url(store, app), codec))
+        yield stack.enter_context(contextlib.closing(Views(opened_store, clock, secrets=secrets)))
 
 
 @contextmanager
 def opened(url: str, codec: Codec | None = None) -> Iterator[tuple[Store, Clock]]:
     """The store itself, for what is no question."""
-    found = encoded(open_store(url, SystemClock()), codec)
-    found.open(create=False)
+    opened_store = encoded(open_store(url, SystemClock()), codec)
+    opened_store.open(create=False)
     try:
-        yield found, found.clock
+        yield opened_store, opened_store.clock
     finally:
-        found.close()
+        opened_store.close()
 
 
 @contextmanager

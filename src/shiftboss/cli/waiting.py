@@ -73,10 +73,10 @@ def _changes() -> Show:
     last: list[object] = []
 
     def show(run: Run, held: str) -> None:
-        said = run.progress
-        tenth = int(10 * said.done / said.total) if said is not None and said.total else None
+        progress = run.progress
+        tenth = int(10 * progress.done / progress.total) if progress is not None and progress.total else None
         if last != [_state(run), held, tenth]:
             last[:] = [_state(run), held, tenth]
-            messages.note(f"{_state(run)}  {held or formatting.progress_in_words(said)}".rstrip())
+            messages.note(f"{_state(run)}  {held or formatting.progress_in_words(progress)}".rstrip())
 
     return show

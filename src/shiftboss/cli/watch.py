@@ -99,19 +99,19 @@ def show_live(
                 return
 
 
-def _page(found: SystemStatus | None, trouble: str, console: Console, foot: str) -> Group:
+def _page(status: SystemStatus | None, trouble: str, console: Console, foot: str) -> Group:
     from rich.console import Group
     from rich.text import Text
 
     parts: list[object] = []
     if trouble:
         parts.append(table.joined(table.Cell(trouble, "bold red")))
-    if found is not None:
-        clock = table.Cell(f"{times.clock(found.at, found.at)}  ", "dim")
-        parts.append(table.joined(clock, *overview.headline(found), cut=True))
-        for section in overview.sections(found, height=console.height):
+    if status is not None:
+        clock = table.Cell(f"{times.clock(status.at, status.at)}  ", "dim")
+        parts.append(table.joined(clock, *overview.headline(status), cut=True))
+        for section in overview.sections(status, height=console.height):
             parts += ["", table.rendered(*section, width=console.width)]
-        if not found.workers:
+        if not status.workers:
             parts += ["", Text("no worker is stored yet", style="dim")]
     parts += ["", Text(f"{foot}Ctrl-C ends", style="dim")]
     return Group(*parts)  # type: ignore[arg-type]  # all of them are renderable
@@ -148,10 +148,10 @@ def _state(worker: WorkerStatus) -> tuple[object, ...]:
     return worker.health, worker.running, worker.latest, worker.dead_letters, worker.breaker, worker.enabled, gates
 
 
-def _change(worker: WorkerStatus, found: SystemStatus) -> str:
+def _change(worker: WorkerStatus, status: SystemStatus) -> str:
     latest = "-" if worker.latest is None else "ok" if worker.latest.ok else "failed"
     facts = [
-        times.stamp(found.at),
+        times.stamp(status.at),
         worker.name,
         worker.health,
         f"running={worker.running}",
@@ -160,6 +160,6 @@ def _change(worker: WorkerStatus, found: SystemStatus) -> str:
         f"latest={latest}",
     ]
     if worker.enabled and worker.holds:
-        facts.append("held: " + "; ".join(hold_text.sentence(hold, found.at) for hold in worker.holds))
-    facts += [f"({formatting.reason(reason, worker, found.at)})" for reason in worker.reasons]
+        facts.append("held: " + "; ".join(hold_text.sentence(hold, status.at) for hold in worker.holds))
+    facts += [f"({formatting.reason(reason, worker, status.at)})" for reason in worker.reasons]
     return " ".join(facts)

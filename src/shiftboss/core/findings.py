@@ -64,7 +64,7 @@ def findings(
     """
     known = {definition.name: definition for definition in definitions}
     sizes = resources or {}
-    found = [
+    all_findings = [
         *_starving(known, sizes),
         *(finding for one in known.values() for finding in _upstreams(one, known)),
         *(finding for one in known.values() for finding in _own(one)),
@@ -74,7 +74,9 @@ def findings(
         *_unheard(known, heedless),
     ]
     order = {name: number for number, name in enumerate(known)}
-    return sorted(found, key=lambda finding: (finding.severity is Severity.NOTE, order.get(finding.worker, len(order))))
+    return sorted(
+        all_findings, key=lambda finding: (finding.severity is Severity.NOTE, order.get(finding.worker, len(order)))
+    )
 
 
 # ── who shuts out whom ───────────────────────────────────────────────────────────────────────────────────────────

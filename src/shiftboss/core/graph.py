@@ -44,9 +44,9 @@ class Relations(Value, frozen=True):
         words = {name: frozenset(definition.blocks) for name, definition in known.items() if definition.blocks}
         words_of_all = frozenset().union(*words.values())
         marks = {
-            name: found
+            name: marks_of_one
             for name, definition in known.items()
-            if not (found := _marks(definition)).isdisjoint(words_of_all) or name in words
+            if not (marks_of_one := _marks(definition)).isdisjoint(words_of_all) or name in words
         }
         after: dict[str, list[str]] = defaultdict(list)
         dependents: dict[str, list[str]] = defaultdict(list)
@@ -64,7 +64,12 @@ class Relations(Value, frozen=True):
                 users[resource].append(name)
         edges = [
             *((name, word) for name, spoken in words.items() for word in spoken),
-            *((name, mark) for name, found in marks.items() for mark in found & words_of_all if mark != name),
+            *(
+                (name, mark)
+                for name, marks_of_one in marks.items()
+                for mark in marks_of_one & words_of_all
+                if mark != name
+            ),
             *((a, b) for graph in (after, dependents) for a, bs in graph.items() for b in bs if a in known),
             *((names[0], other) for names in (*breakers.values(), *users.values()) for other in names[1:]),
         ]

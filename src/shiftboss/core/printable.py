@@ -46,7 +46,7 @@ def json_text(text: str) -> str:
     """JSON, possibly over several lines, with what is not to be seen escaped as JSON does."""
     if text.isascii() and "\x7f" not in text:
         return text
-    return UNSEEN.sub(lambda found: found[0] if found[0] == "\n" else _json_escaped(found[0]), text)
+    return UNSEEN.sub(lambda match: match[0] if match[0] == "\n" else _json_escaped(match[0]), text)
 
 
 def _escaped(match: re.Match[str]) -> str:

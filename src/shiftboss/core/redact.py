@@ -140,7 +140,7 @@ class Redaction:
     def _by_patterns(self, text: str) -> str:
         for pattern in self._patterns:
             group = 1 if pattern.groups else 0
-            spans = [found.span(group) for found in pattern.finditer(text) if found.end(group) > found.start(group)]
+            spans = [match.span(group) for match in pattern.finditer(text) if match.end(group) > match.start(group)]
             text = _without(text, spans) if spans else text
         return text
 

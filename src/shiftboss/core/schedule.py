@@ -171,10 +171,10 @@ def steps(expression: str) -> list[Step]:
     if len(fields) not in (5, 6):
         return []
     return [
-        _step(name, found)
+        _step(name, match)
         for name, field in zip(list(BOUNDS)[-len(fields) :], fields, strict=True)
         for part in field.split(",")
-        if (found := STEP.fullmatch(part)) is not None
+        if (match := STEP.fullmatch(part)) is not None
     ]
 
 

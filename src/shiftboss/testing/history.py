@@ -174,14 +174,14 @@ class History:
 
     def commit(self, by: str, number: int, changes: Sequence[Change], reports: Sequence[Report] = ()) -> Commit:
         """A transaction of node *by* has been committed; *reports* are what it had been handed."""
-        told = Commit(number, self._clock.now(), self._clock.elapsed_us / US, by, reports)
+        committed = Commit(number, self._clock.now(), self._clock.elapsed_us / US, by, reports)
         starts: list[tuple[Run | None, Run]] = []
         for change in changes:
-            self._take_state(change, told)
+            self._take_state(change, committed)
             if change.shift is not None:
-                told.shifted = True
+                committed.shifted = True
                 self._shift(change.shift)
-                told.breakers_before.update(self.breakers)  # it only moves them, before anything else happens
+                committed.breakers_before.update(self.breakers)  # it only moves them, before anything else happens
             for run in change.runs:
                 before = self.runs.get(run.id)
                 if before is not None and before.status.is_final:
@@ -189,19 +189,19 @@ class History:
                 if run.status is Status.RUNNING and not _same_claim(before, run):
                     starts.append((before, run))
                     if before is not None and before.status is Status.RUNNING:
-                        self._end(before, run, told)
+                        self._end(before, run, committed)
                 else:
-                    self._move(before, run, told)
-        self._count_ends(told)
+                    self._move(before, run, committed)
+        self._count_ends(committed)
         for before, run in starts:
-            self._start(before, run, told)
-        self._watch_durations(told)
+            self._start(before, run, committed)
+        self._watch_durations(committed)
         for predicate in self._predicates:
-            for violation in predicate(self, told):
+            for violation in predicate(self, committed):
                 self.violations.append(violation)
-        for node_id in told.gone_nodes:
+        for node_id in committed.gone_nodes:
             self.nodes.pop(node_id, None)
-        return told
+        return committed
 
     def launched(self, run: Run) -> None:
         """The body of *run* is entered on the node that its claim names (C3, C7)."""

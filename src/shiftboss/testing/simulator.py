@@ -92,7 +92,7 @@ class Simulator:
         self.bells_lost = bells_lost
         self.nodes: list[SimNode] = []
         self.subscribers: list[Callable[[Sequence[Event]], None]] = []
-        self.on_commit: Callable[[Commit], None] = lambda told: None
+        self.on_commit: Callable[[Commit], None] = lambda commit: None
         self.keys: dict[str, Keys] = {}  # of the audit, by node: each has its own and remembers its own seals
         self.steps = 0
         self._made = 0

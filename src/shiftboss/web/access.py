@@ -109,11 +109,11 @@ class _Question(NamedTuple):
         return self.may(self.action, self.worker)
 
 
-def granted(said: Any) -> Access | None:
+def granted(answer: Any) -> Access | None:
     """What `authorize` answered, as access.  Raises ConfigurationError for what is no role."""
-    if said is None or said is False:
+    if answer is None or answer is False:
         return None
-    role, name, may = (*said, None)[:3] if isinstance(said, tuple) and len(said) in (2, 3) else (said, "", None)
+    role, name, may = (*answer, None)[:3] if isinstance(answer, tuple) and len(answer) in (2, 3) else (answer, "", None)
     if may is not None and not callable(may):
         raise ConfigurationError(
             f"authorize= answered {shown(may)} as what one may; give a function of action and worker"

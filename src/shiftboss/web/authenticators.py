@@ -104,13 +104,13 @@ def token_of_environment() -> Callable[[], str] | None:
 
 def _token_in(file: str) -> str:
     try:
-        found = Path(file).read_text(encoding="utf-8").strip()
+        token = Path(file).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"SHIFTBOSS_AUTH_TOKEN_FILE={file} cannot be read: {error}") from error
-    if not found:
+    if not token:
         raise ConfigurationError(f"SHIFTBOSS_AUTH_TOKEN_FILE={file} is empty; put the token into it")
-    checked(found)
-    return found
+    checked(token)
+    return token
 
 
 def is_local(host: str) -> bool:

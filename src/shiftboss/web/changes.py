@@ -48,8 +48,8 @@ class RunChanges:
         gone = {run.id for run in ended}
         changed = {run.id: run for run in (*waiting, *started) if run.id not in gone}
         changed.update((run.id, run) for run in ended)
-        found = [listed(changed[run_id]) for run_id in sorted(changed)]
-        return found[-MAX_RUNS:], all_ended and all_waiting and len(found) <= MAX_RUNS
+        runs = [listed(changed[run_id]) for run_id in sorted(changed)]
+        return runs[-MAX_RUNS:], all_ended and all_waiting and len(runs) <= MAX_RUNS
 
     def _look_at_ended(self, views: Views, *, since: datetime) -> tuple[list[Run], bool]:
         page = views.history(HistoryFilter(status=ENDED, since=since, limit=MAX_LOOKED))

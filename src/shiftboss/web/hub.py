@@ -65,21 +65,21 @@ class Stream:
         self._rest = memoryview(b"")  # of a frame whose beginning was taken
         self._ready = asyncio.Event()
 
-    def offer(self, told: Sequence[Frame], *, last: bool) -> None:
+    def offer(self, new_frames: Sequence[Frame], *, last: bool) -> None:
         """On its loop.  Too many at once: they go, and the client is told so."""
-        if not self._has_room(told):
+        if not self._has_room(new_frames):
             reason = "more was waiting for this client than is kept"
-            told = (frames.resync_frame(tuple(sorted(self.wanted.topics)), reason), *(told if last else ()))
+            new_frames = (frames.resync_frame(tuple(sorted(self.wanted.topics)), reason), *(new_frames if last else ()))
             self._queue.clear()
             self._queued_bytes = 0
-        self._queue.extend(told)
-        self._queued_bytes += sum(len(frame.data) for frame in told)
+        self._queue.extend(new_frames)
+        self._queued_bytes += sum(len(frame.data) for frame in new_frames)
         self.is_over = self.is_over or last
         self._ready.set()
 
-    def _has_room(self, told: Sequence[Frame]) -> bool:
-        size = sum(len(frame.data) for frame in told)
-        return len(self._queue) + len(told) <= MAX_QUEUED and (
+    def _has_room(self, new_frames: Sequence[Frame]) -> bool:
+        size = sum(len(frame.data) for frame in new_frames)
+        return len(self._queue) + len(new_frames) <= MAX_QUEUED and (
             not self._queue or self._queued_bytes + size <= MAX_QUEUED_BYTES
         )
 
@@ -221,14 +221,14 @@ class Hub:
         with self._lock:
             return [stream.wanted for stream in self._streams]
 
-    def tell(self, told: Sequence[Frame], *, last: bool = False) -> None:
+    def tell(self, new_frames: Sequence[Frame], *, last: bool = False) -> None:
         with self._lock:
             streams = list(self._streams)
-        self.tell_some([(stream, told) for stream in streams], last=last)
+        self.tell_some([(stream, new_frames) for stream in streams], last=last)
 
-    def tell_some(self, told: Iterable[tuple[Stream, Sequence[Frame]]], *, last: bool = False) -> None:
+    def tell_some(self, frames_by_stream: Iterable[tuple[Stream, Sequence[Frame]]], *, last: bool = False) -> None:
         """One hop for each loop, however many streams there are on it."""
-        chosen = [(stream, [f for f in some if stream.wanted.takes(f)]) for stream, some in told]
+        chosen = [(stream, [f for f in some if stream.wanted.takes(f)]) for stream, some in frames_by_stream]
         chosen = [(stream, some) for stream, some in chosen if some or last]
         by_loop = sorted(chosen, key=lambda pair: id(pair[0].loop))
         for _, pairs in groupby(by_loop, key=lambda pair: id(pair[0].loop)):

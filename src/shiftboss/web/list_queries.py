@@ -62,8 +62,8 @@ async def runs(call: Call, params: RunsAsked) -> Runs:
         before=params.cursor,
         limit=params.limit,
     )
-    found = await call.ask(lambda views: views.history(wanted))
-    return Runs(tuple(map(listed, found)), found[-1].id if len(found) == params.limit else None)
+    page_of_runs = await call.ask(lambda views: views.history(wanted))
+    return Runs(tuple(map(listed, page_of_runs)), page_of_runs[-1].id if len(page_of_runs) == params.limit else None)
 
 
 async def run(call: Call, params: RunAsked) -> PageOfRun:
@@ -135,10 +135,10 @@ async def letters(call: Call, params: LettersAsked) -> Letters:
 
     def question(views: Views) -> Letters:
         page = views.letters(wanted)
-        found = [letter for letter in page if fits(letter, params.error)][: params.limit]
-        if len(found) == params.limit:
-            return Letters(tuple(found), found[-1].run)
-        return Letters(tuple(found), page[-1].run if len(page) == wanted.limit else None)
+        fitting = [letter for letter in page if fits(letter, params.error)][: params.limit]
+        if len(fitting) == params.limit:
+            return Letters(tuple(fitting), fitting[-1].run)
+        return Letters(tuple(fitting), page[-1].run if len(page) == wanted.limit else None)
 
     return await call.ask(question)
 
@@ -205,8 +205,8 @@ async def audit(call: Call, params: AuditAsked) -> Acts:
         before=params.cursor,
         limit=params.limit,
     )
-    found = await call.ask(lambda views: views.audit(wanted))
-    return Acts(tuple(found), found[-1].id if len(found) == params.limit else None)
+    acts = await call.ask(lambda views: views.audit(wanted))
+    return Acts(tuple(acts), acts[-1].id if len(acts) == params.limit else None)
 
 
 async def verify_audit(call: Call) -> AuditVerdict:
@@ -235,17 +235,17 @@ async def activity(call: Call, params: ActivityAsked) -> Activity:
 
 def _activity(views: Views, params: ActivityAsked) -> Activity:
     before = min(params.cursor or (1 << 53), views.last_event() + 1)
-    found: list[StoredEvent] = []
+    events: list[StoredEvent] = []
     for _ in range(MAX_EVENT_PAGES):
         first = max(0, before - 1 - EVENTS_AT_ONCE)
         page = views.events(after=first, limit=EVENTS_AT_ONCE)
         newest_first = [(number, event) for number, event in reversed(page) if number < before]
         for number, event in newest_first:
             if params.worker in (None, event.worker) and params.by in (None, "people" if event.AUDITED else "system"):
-                found.append(StoredEvent(number, listed_event(event)))  # type: ignore[arg-type]  # every stored event is one of them
-            if len(found) == params.limit:
-                return Activity(tuple(found), number)
+                events.append(StoredEvent(number, listed_event(event)))  # type: ignore[arg-type]  # every stored event is one of them
+            if len(events) == params.limit:
+                return Activity(tuple(events), number)
         before = first + 1
         if first == 0:
-            return Activity(tuple(found), None)
-    return Activity(tuple(found), before)
+            return Activity(tuple(events), None)
+    return Activity(tuple(events), before)

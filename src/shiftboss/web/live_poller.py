@@ -128,20 +128,20 @@ class LivePoller:
     def _look(self, views: Views) -> None:
         """Read what is new and tell it.  The status first: what is committed after that is told next time."""
         now = views.status()
-        told = list(self._new_events(views))
+        new_frames = list(self._new_events(views))
         before, self._status = self._status, now
         if self._is_stale or before is None:
             self._welcome_status = [frames.status_frame(frames.full_status(now))]
-            told += self._welcome_status
+            new_frames += self._welcome_status
         elif (change := frames.status_change(before, now)) is not None:
-            told.append(frames.status_frame(change))
-            self._add_to_welcome(told[-1])
+            new_frames.append(frames.status_frame(change))
+            self._add_to_welcome(new_frames[-1])
         self._is_stale = False
         wanted = self._hub.wanted()
-        told += self._new_runs(views, is_wanted=any(RUN in each.topics for each in wanted))
-        told += self._new_lines(views, wanted)
+        new_frames += self._new_runs(views, is_wanted=any(RUN in each.topics for each in wanted))
+        new_frames += self._new_lines(views, wanted)
         self._looked_s = self._clock.monotonic_s()
-        self._hub.tell(told)
+        self._hub.tell(new_frames)
 
     def _new_events(self, views: Views) -> Iterable[Frame]:
         while page := views.events(after=self._last, limit=PAGE):
@@ -206,8 +206,10 @@ class LivePoller:
         topics = tuple(sorted(stream.wanted.topics))
         hello = frames.Hello(self._clock.now(), self._last, topics, resumed=missed is not None)
         if missed is None:
-            told = [Frame(frames.written("hello", hello, number=self._last))]
-            return told if after is None else [*told, frames.resync_frame(topics, "too much happened since")]
+            new_frames = [Frame(frames.written("hello", hello, number=self._last))]
+            return (
+                new_frames if after is None else [*new_frames, frames.resync_frame(topics, "too much happened since")]
+            )
         # the id goes on with the events that follow, so that a stream that breaks off here goes on here
         return [Frame(frames.written("hello", hello)), *missed]
 

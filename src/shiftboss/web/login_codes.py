@@ -71,19 +71,19 @@ class LoginCodes:
 
     def _use_signed(self, code: str) -> bool:
         """Holds the lock."""
-        found = SIGNED.fullmatch(code)
+        match = SIGNED.fullmatch(code)
         if (
-            found is None
+            match is None
             or self._token is None
-            or not hmac.compare_digest(found[2], _signature(self._token(), found[1]))
+            or not hmac.compare_digest(match[2], _signature(self._token(), match[1]))
         ):
             return False
-        now_s, made_s = self._clock.now().timestamp(), int(found[1][1:].partition("n")[0])
+        now_s, made_s = self._clock.now().timestamp(), int(match[1][1:].partition("n")[0])
         self._used = {each: until_s for each, until_s in self._used.items() if until_s > now_s}
         is_fresh = max(self._since_s, now_s - HOLDS_S) <= made_s <= now_s + 1
-        if not is_fresh or found[1] in self._used or len(self._used) >= MAX_USED:
+        if not is_fresh or match[1] in self._used or len(self._used) >= MAX_USED:
             return False
-        self._used[found[1]] = made_s + HOLDS_S
+        self._used[match[1]] = made_s + HOLDS_S
         return True
 
 

@@ -34,8 +34,8 @@ STREAMED = [AnyEvent if kind is frames.STREAMED["event"] else kind for kind in f
 def document() -> dict[str, Any]:
     """OpenAPI 3.1; `servers` are relative: it is true under any prefix."""
     kinds = _kinds(OPERATIONS)
-    found, components = msgspec.json.schema_components(kinds, ref_template=REF)
-    sent = {id(kind): schema for kind, schema in zip(kinds, found, strict=True)}
+    schemas, components = msgspec.json.schema_components(kinds, ref_template=REF)
+    sent = {id(kind): schema for kind, schema in zip(kinds, schemas, strict=True)}
     asked = {kind.__name__ for operation in OPERATIONS if (kind := operation.body) is not None} | {
         "RunFilter",
         "LetterChoice",
@@ -71,7 +71,7 @@ def _is_json(kind: Any) -> bool:
 
 def _operation(operation: Operation, sent: dict[int, dict[str, Any]]) -> dict[str, Any]:
     role = operation.role
-    told: dict[str, Any] = {
+    document: dict[str, Any] = {
         "operationId": operation.id,
         "summary": operation.summary,
         "description": operation.doc,
@@ -88,26 +88,26 @@ def _operation(operation: Operation, sent: dict[int, dict[str, Any]]) -> dict[st
         },
     }
     if operation.body is not None and operation.body is not Nothing:
-        told["requestBody"] = {"content": {"application/json": {"schema": sent[id(operation.body)]}}}
-    return told
+        document["requestBody"] = {"content": {"application/json": {"schema": sent[id(operation.body)]}}}
+    return document
 
 
 def _parameter(operation: Operation, field: msgspec.structs.FieldInfo) -> dict[str, Any]:
     in_path = field.encode_name in operation.path_params
-    told: dict[str, Any] = {
+    document: dict[str, Any] = {
         "name": field.encode_name,
         "in": "path" if in_path else "query",
         "required": in_path,
         "schema": msgspec.json.schema(field.type),
     }
-    schema = told["schema"]
+    schema = document["schema"]
     definitions = schema.pop("$defs", {})
-    told["schema"] = _inlined(schema, definitions)
+    document["schema"] = _inlined(schema, definitions)
     if is_list(field.type):
-        told |= {"style": "form", "explode": True}
+        document |= {"style": "form", "explode": True}
     if not in_path and not isinstance(field.default, msgspec.UnsetType | type(msgspec.NODEFAULT)):
-        told["schema"]["default"] = msgspec.to_builtins(field.default)
-    return told
+        document["schema"]["default"] = msgspec.to_builtins(field.default)
+    return document
 
 
 def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:

@@ -142,8 +142,8 @@ class Operation:
         params, body = given.get("params"), given.get("body")
         run = getattr(params, "run", None)
         if run is not None:
-            found: str = (await call.ask(lambda views: views.run(run))).worker
-            return found
+            worker_name: str = (await call.ask(lambda views: views.run(run))).worker
+            return worker_name
         named = (getattr(each, "worker", None) for each in (params, body, getattr(body, "filter", None)))
         return next(filter(None, named), None)
 

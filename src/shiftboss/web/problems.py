@@ -57,7 +57,7 @@ class Problem(Exception):
         self.facts = facts
 
     def response(self) -> Response:
-        told = {
+        body = {
             "type": TYPE + self.kind,
             "title": self.kind.replace("-", " ").capitalize(),
             "status": self.status,
@@ -65,7 +65,7 @@ class Problem(Exception):
             **self.facts,
         }
         return Response(
-            harmless(msgspec.json.encode(told)), self.status, self.headers, media_type="application/problem+json"
+            harmless(msgspec.json.encode(body)), self.status, self.headers, media_type="application/problem+json"
         )
 
 

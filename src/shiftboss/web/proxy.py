@@ -51,8 +51,8 @@ class Proxies:
     def arrived(self, scope: Scope) -> Scope:
         """The request as its client made it.  Raises Problem for what no trusted proxy said."""
         headers = Headers(scope=scope)
-        said = [name for name in headers if FORWARDING.fullmatch(name) or name == self._user_header]
-        if not said:
+        forwarding = [name for name in headers if FORWARDING.fullmatch(name) or name == self._user_header]
+        if not forwarding:
             return scope
         if not self._trusts(address_of(scope)):
             if scope["path"] in OPEN:
@@ -60,8 +60,8 @@ class Proxies:
             raise Problem(
                 403,
                 "untrusted-proxy",
-                f"This request came through a proxy ({said[0]}), and none is trusted here.  Start the server with "
-                "--trusted-proxy and the address of that proxy, or ask the server directly.",
+                f"This request came through a proxy ({forwarding[0]}), and none is trusted here.  Start the server "
+                "with --trusted-proxy and the address of that proxy, or ask the server directly.",
             )
         client = self._client(headers)
         return {
@@ -112,14 +112,14 @@ def user_of(scope: Scope) -> str | None:
 
 def _network(text: str) -> IPv4Network | IPv6Network:
     try:
-        found = ipaddress.ip_network(text.strip().strip("[]"), strict=False)
+        network = ipaddress.ip_network(text.strip().strip("[]"), strict=False)
     except ValueError:
         raise ConfigurationError(
             f"--trusted-proxy {text!r} is no address and no network; write it like 127.0.0.1 or 10.0.0.0/8"
         ) from None
-    if found.prefixlen == 0:
+    if network.prefixlen == 0:
         raise ConfigurationError(f"--trusted-proxy {text} is everybody; name the proxy alone, like 127.0.0.1")
-    return found
+    return network
 
 
 def _header(name: str) -> str:
@@ -139,8 +139,8 @@ def _last(headers: Headers, name: str) -> str | None:
 
 
 def _scheme(headers: Headers) -> str | None:
-    said = (_last(headers, "x-forwarded-proto") or "").lower()
-    return said if said in ("http", "https") else None
+    scheme = (_last(headers, "x-forwarded-proto") or "").lower()
+    return scheme if scheme in ("http", "https") else None
 
 
 def _with_host(headers: Sequence[tuple[bytes, bytes]], host: str | None) -> Sequence[tuple[bytes, bytes]]:

@@ -60,24 +60,24 @@ async def read_body(kind: type[S], request: Request, *, limit: int) -> S:
     elif request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise Problem(415, "not-json", "Send JSON, and say so: Content-Type: application/json.")
     try:
-        found = await asyncio.to_thread(json_text.read, data) if len(data) > LARGE_BYTES else json_text.read(data)
+        content = await asyncio.to_thread(json_text.read, data) if len(data) > LARGE_BYTES else json_text.read(data)
     except json_text.WrongJson as error:
         problem = "no-json" if isinstance(error, json_text.NoJson) else "wrong-body"
         raise Problem(400, problem, f"The body {error}.") from error
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise Problem(400, "wrong-body", "The body must be a JSON object.")
-    _must_know(kind, found, "the body")
+    _must_know(kind, content, "the body")
     try:
         body: S = msgspec.json.decode(data, type=kind)
         return body
     except (msgspec.DecodeError, ValueError, OverflowError) as error:
-        raise Problem(400, "wrong-body", _as_the_library_says(found) or _said(error, "body")) from error
+        raise Problem(400, "wrong-body", _as_the_library_says(content) or _said(error, "body")) from error
 
 
-def _must_know(kind: type[msgspec.Struct], found: dict[str, Any], what: str) -> None:
+def _must_know(kind: type[msgspec.Struct], content: dict[str, Any], what: str) -> None:
     """Raises Problem for a field that is none, also of what is nested."""
     fields = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
-    for name, value in found.items():
+    for name, value in content.items():
         if name not in fields:
             raise Problem(400, "unknown-field", f"{what} has no field {_short(name)!r}; {_hint(name, fields)}")
         inner = fields[name]
@@ -117,9 +117,9 @@ def _hint(name: str, known: Iterable[str]) -> str:
     return did_you_mean(name[:MAX_SHOWN_CHARS], known)
 
 
-def _as_the_library_says(found: dict[str, Any]) -> str:
+def _as_the_library_says(content: dict[str, Any]) -> str:
     """The sentence with which the library refuses one of these fields; empty where it is the API that does."""
-    for name, value in found.items():
+    for name, value in content.items():
         try:
             if name in FIELDS:
                 FIELDS[name](value, name=name)
@@ -133,9 +133,9 @@ def _as_the_library_says(found: dict[str, Any]) -> str:
 def _as_text(value: Any, /, *, name: str) -> datetime:
     """An instant, which JSON has as a text."""
     try:
-        found = datetime.fromisoformat(value)
-        if found.tzinfo is not None:
-            return found
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo is not None:
+            return moment
     except (TypeError, ValueError):
         pass
     raise ConfigurationError(
@@ -150,10 +150,10 @@ def _object(value: Any, /, *, name: str) -> dict[str, Any]:
 
 
 def _row(value: Any, /, *, name: str) -> str:
-    found = text(500)(value, name=name)
-    if not re.fullmatch(ROW_NAME, found):
-        raise ConfigurationError(f'{name}={shown(found)} names no row; write "table/id", as /unreadable lists it')
-    return found
+    row_name = text(500)(value, name=name)
+    if not re.fullmatch(ROW_NAME, row_name):
+        raise ConfigurationError(f'{name}={shown(row_name)} names no row; write "table/id", as /unreadable lists it')
+    return row_name
 
 
 FIELDS = Table(  # of bodies and of what is nested in them, in the kinds that the library's own calls have

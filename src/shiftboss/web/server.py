@@ -55,13 +55,13 @@ DEFAULT = ListenAddress("127.0.0.1", DEFAULT_PORT)
 
 def address_of(text: str) -> ListenAddress:
     """ "8420", ":8420", "HOST", "HOST:PORT", "[::1]:8420".  Raises ConfigurationError."""
-    found = ADDRESS.fullmatch(text.strip())
-    if found is None or int(found["port"] or 0) > 65_535:
+    match = ADDRESS.fullmatch(text.strip())
+    if match is None or int(match["port"] or 0) > 65_535:
         raise ConfigurationError(
             f"{text!r} is no address; write it like 127.0.0.1:{DEFAULT_PORT} or [::1]:{DEFAULT_PORT}"
         )
-    host = (found["host"] or found["alone"] or DEFAULT.host).strip("[]")
-    return ListenAddress(host, int(found["port"] or DEFAULT_PORT))
+    host = (match["host"] or match["alone"] or DEFAULT.host).strip("[]")
+    return ListenAddress(host, int(match["port"] or DEFAULT_PORT))
 
 
 def free_address(address: ListenAddress, *, or_any: bool) -> ListenAddress:
@@ -69,8 +69,8 @@ def free_address(address: ListenAddress, *, or_any: bool) -> ListenAddress:
 
     Raises ConfigurationError.
     """
-    with _listening(address, or_free=or_any) as found:
-        return address._replace(port=found.getsockname()[1])
+    with _listening(address, or_free=or_any) as listening:
+        return address._replace(port=listening.getsockname()[1])
 
 
 class Server:
@@ -163,14 +163,16 @@ def _bound(address: ListenAddress) -> socket.socket:
     family, kind, protocol, _, place = socket.getaddrinfo(
         address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
-    found = socket.socket(family, kind, protocol)
+    listening = socket.socket(family, kind, protocol)
     try:
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # those that are accepted inherit both
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-        found.bind(place)
-        found.listen(BACKLOG)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.setsockopt(
+            socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES
+        )  # those that are accepted inherit both
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        listening.bind(place)
+        listening.listen(BACKLOG)
     except OSError:
-        found.close()
+        listening.close()
         raise
-    return found
+    return listening

@@ -50,10 +50,10 @@ class Sessions:
         until, elapsed_until = int(self._wall_s() + HOLDS_S), int(self._clock.elapsed_s() + HOLDS_S)
         session = BrowserSession(token, secrets.token_hex(16), until)
         name = self.cookie_name(request)
-        said = f"{token.name}.{until}.{elapsed_until}.{self._clock.machine_boot}.{session.id}"
+        content = f"{token.name}.{until}.{elapsed_until}.{self._clock.machine_boot}.{session.id}"
         response.set_cookie(
             name,
-            f"{said}.{self._signature(name, said, token)}",
+            f"{content}.{self._signature(name, content, token)}",
             max_age=int(HOLDS_S),
             path=_path(request),
             httponly=True,
@@ -68,12 +68,14 @@ class Sessions:
         return self.read(name, request.cookies.get(name, ""), tokens)
 
     def read(self, name: str, cookie: str, tokens: Callable[[str], Token | None]) -> BrowserSession | None:
-        said, _, signature = cookie.rpartition(".")
-        parts = said.rsplit(".", PARTS - 1)
+        content, _, signature = cookie.rpartition(".")
+        parts = content.rsplit(".", PARTS - 1)
         token = tokens(parts[0])
         if token is None or len(parts) != PARTS:  # an older version's: one logs in again
             return None
-        if not hmac.compare_digest(signature.encode("utf-8", "replace"), self._signature(name, said, token).encode()):
+        if not hmac.compare_digest(
+            signature.encode("utf-8", "replace"), self._signature(name, content, token).encode()
+        ):
             return None
         _, until, elapsed_until, boot, id_ = parts
         if is_same_boot(boot, self._clock.machine_boot):
@@ -104,10 +106,10 @@ class Sessions:
     def _wall_s(self) -> float:
         return (self._clock.now() - EPOCH).total_seconds()
 
-    def _signature(self, name: str, said: str, token: Token) -> str:
+    def _signature(self, name: str, content: str, token: Token) -> str:
         secret = b"shiftboss session\0" + self._secret().encode("utf-8", "surrogatepass")
         key = hmac.new(secret, token.digest, hashlib.sha256).digest()
-        return hmac.new(key, f"{name}\0{said}".encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+        return hmac.new(key, f"{name}\0{content}".encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
 
 def _is_secure(request: HTTPConnection) -> bool:

@@ -138,15 +138,15 @@ class Workers(Value, frozen=True, omit_defaults=False):
 
 async def workers(call: Call, params: WorkersAsked) -> Workers:
     """The workers, disabled ones first, then the worst."""
-    found = await call.ask(Views.status)
+    status = await call.ask(Views.status)
     chosen = (
         worker
-        for worker in found.workers
+        for worker in status.workers
         if (not params.health or worker.health in params.health)
         and params.mode in (None, worker.mode)
         and (params.q is None or params.q.lower() in worker.name.lower())
     )
-    return Workers(tuple(chosen), found.at)
+    return Workers(tuple(chosen), status.at)
 
 
 class WorkerAsked(msgspec.Struct, frozen=True):
@@ -236,8 +236,12 @@ async def events(call: Call, params: EventsAsked) -> EventStream:
         raise Problem(400, "unknown-topic", f"there is no topic {unknown[:80]!r}; known: {', '.join(frames.TOPICS)}")
     if frames.LOG in topics and params.run is None:
         raise Problem(400, "wrong-parameter", "the topic log needs a run: run=…")
-    said = call.request.headers.get("last-event-id", "")
-    last = int(said) if said.isascii() and said.isdigit() and len(said) < 17 else params.last_event_id
+    last_event_id = call.request.headers.get("last-event-id", "")
+    last = (
+        int(last_event_id)
+        if last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) < 17
+        else params.last_event_id
+    )
     role = call.access.role if call.access is not None else Role.VIEWER
     wanted = Wanted(topics, params.worker, params.run, last)
     return EventStream(call.hub(), wanted, role, call.may_still, call.authenticator.recheck_s)

@@ -72,8 +72,8 @@ class WithTokens:
     async def access(self, request: Request) -> Access | None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            found = self.token(_sent(token.strip()))
-            return Access(found.role, found.name)
+            sent_token = self.token(_sent(token.strip()))
+            return Access(sent_token.role, sent_token.name)
         user = user_of(request.scope)
         role = None if user is None else self._entries().user(user)
         if user is not None and role is not None:  # whom the proxy names now, before whom a cookie named
@@ -84,13 +84,13 @@ class WithTokens:
     def token(self, secret: str) -> Token:
         """The token that *secret* is.  Raises Problem."""
         digest = digest_of(secret)
-        found = None
+        matching = None
         for each in self._tokens():  # all of them: how long it takes tells nothing
             if hmac.compare_digest(each.digest, digest):
-                found = each
-        if found is None:
+                matching = each
+        if matching is None:
             raise Problem(401, "wrong-token", "This token is wrong.", headers={"www-authenticate": "Bearer"})
-        return found
+        return matching
 
     def session(self, request: HTTPConnection) -> BrowserSession | None:
         return self.sessions.of(request, self._named)

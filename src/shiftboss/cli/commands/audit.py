@@ -78,11 +78,11 @@ def list_(
     """
     wanted = AuditFilter(worker=worker, by=by, action=action, since=since)
     with store_access.reading(store, app) as views:
-        found = _pages(views, wanted, None if everything else limit)
+        acts = _pages(views, wanted, None if everything else limit)
         if as_json:
-            dump.lines(found)
+            dump.lines(acts)
             return Exit.DONE
-        _show(list(found))
+        _show(list(acts))
     return Exit.DONE
 
 
@@ -129,8 +129,8 @@ def head(store: str | None, app: str | None) -> int:
 
     `shiftboss audit verify --head FILE` compares with it.
     """
-    with store_access.opened(store_access.store_url(store, app)) as (found, _):
-        session = found.session()
+    with store_access.opened(store_access.store_url(store, app)) as (opened, _):
+        session = opened.session()
         try:
             with session.read() as reader:
                 seal = reader.last_seal()
@@ -158,9 +158,9 @@ def verify(given: tuple[str, ...], as_json: bool, store: str | None, app: str | 
     The key is that of the store's nodes: SHIFTBOSS_AUDIT_KEY, SHIFTBOSS_AUDIT_KEY_FILE, or the file beside the store.
     """
     heads = [each for text in given for each in _heads(text)]
-    with store_access.opened(store_access.store_url(store, app)) as (found, clock):
-        keys = keys_of(found, create=False)
-        views = Views(found, clock)
+    with store_access.opened(store_access.store_url(store, app)) as (opened, clock):
+        keys = keys_of(opened, create=False)
+        views = Views(opened, clock)
         try:
             verdict = views.verify_audit(keys, heads)
         finally:
@@ -180,13 +180,13 @@ def _heads(text: str) -> list[Head]:
         return [Head(text)]
     try:
         lines = Path(text).read_bytes().splitlines()
-        found = [msgspec.json.decode(line, type=Head) for line in lines if line.strip()]
+        heads = [msgspec.json.decode(line, type=Head) for line in lines if line.strip()]
     except (OSError, ValueError, msgspec.DecodeError) as error:
         what = f"neither a digest nor a file of `shiftboss audit head`: {error}"
         raise click.UsageError(f"--head {text} is {what}") from error
-    if not found:
+    if not heads:
         raise click.UsageError(f"--head {text} is empty; `shiftboss audit head >> {text}` puts one there")
-    return found
+    return heads
 
 
 def _say(verdict: AuditVerdict, keys: Keys | None) -> None:

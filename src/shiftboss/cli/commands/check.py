@@ -31,7 +31,7 @@ def check(app: str | None, as_json: bool) -> int:
     given = store_access.given_app(app)
     boss = given.boss
     graph.check(boss.definitions.values(), resources=boss.resources)
-    found = findings(
+    all_findings = findings(
         boss.definitions.values(),
         resources=boss.resources,
         slots=boss.max_concurrency,
@@ -40,17 +40,17 @@ def check(app: str | None, as_json: bool) -> int:
             name for name, body in boss.bodies.items() if isinstance(body, FunctionBody) and not body.wants_context
         },
     )
-    warnings = sum(1 for each in found if each.severity is Severity.WARNING)
+    warnings = sum(1 for each in all_findings if each.severity is Severity.WARNING)
     if as_json:
-        dump.one({"app": given.name, "workers": list(boss.definitions), "warnings": warnings, "findings": found})
+        dump.one({"app": given.name, "workers": list(boss.definitions), "warnings": warnings, "findings": all_findings})
     else:
-        _print(found)
-        notes = len(found) - warnings
-        said = [formatting.plural(warnings, "warning")] * bool(warnings) + [formatting.plural(notes, "note")] * bool(
+        _print(all_findings)
+        notes = len(all_findings) - warnings
+        counts = [formatting.plural(warnings, "warning")] * bool(warnings) + [formatting.plural(notes, "note")] * bool(
             notes
         )
         messages.note(
-            f"{given.name}: {formatting.plural(len(boss.definitions), 'worker')}, {', '.join(said) or 'no findings'}"
+            f"{given.name}: {formatting.plural(len(boss.definitions), 'worker')}, {', '.join(counts) or 'no findings'}"
         )
     return Exit.FALSE if warnings else Exit.DONE
 
@@ -61,9 +61,9 @@ def _slots_of(boss: Orchestrator) -> dict[str, int]:
     return {kind: slots for kind, slots in given.items() if slots is not None}
 
 
-def _print(found: Iterable[Finding]) -> None:
+def _print(all_findings: Iterable[Finding]) -> None:
     rows: list[table.Row] = []
-    for each in found:
+    for each in all_findings:
         is_warning = each.severity is Severity.WARNING
         sign = table.Cell("!", "yellow") if is_warning else table.Cell(formatting.sign("·"), "dim")
         name = table.Cell(each.worker, "bold" if is_warning else "")

@@ -82,27 +82,27 @@ def _set_aside(note: str, *, as_json: bool, store: str | None, app: str | None) 
 def _store(url: str) -> Iterator[Diagnosis]:
     """From the outside in: what cannot be opened is still looked at."""
     try:
-        found = open_store(url, SystemClock())
-        if isinstance(found, SqliteStore) and found.path.parent.is_dir():
-            yield from examine.file(found.path)
+        opened = open_store(url, SystemClock())
+        if isinstance(opened, SqliteStore) and opened.path.parent.is_dir():
+            yield from examine.file(opened.path)
         if url.startswith(POSTGRES):
             yield from _server(url)
-        found.open(create=False)
+        opened.open(create=False)
     except ShiftbossError as error:
         yield examine.failed("store", error)
         return
     try:
-        views = Views(found, found.clock)
+        views = Views(opened, opened.clock)
         yield from examine.store(views.info())
-        yield from examine.fleet(views.status(), is_dead=found.is_dead)
+        yield from examine.fleet(views.status(), is_dead=opened.is_dead)
         yield from examine.unreadable(views)
         yield from examine.codecs(views)
         yield from examine.relations(views)
-        yield from examine.audit(views, lambda: keys_of(found, create=False))
+        yield from examine.audit(views, lambda: keys_of(opened, create=False))
     except ShiftbossError as error:
         yield examine.failed("store", error)
     finally:
-        found.close()
+        opened.close()
 
 
 def _server(url: str) -> Iterator[Diagnosis]:

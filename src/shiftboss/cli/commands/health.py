@@ -21,13 +21,13 @@ def health(as_json: bool, store: str | None, app: str | None) -> int:
     Prints one word, and every reason, worst first.  Exits with 0 when it is healthy, with 3 otherwise.
     """
     with store_access.reading(store, app) as views:
-        found = views.health()
+        verdict = views.health()
     if as_json:
-        dump.one(found)
+        dump.one(verdict)
     else:
-        word = formatting.health(in_a_word(found.status, found.reasons))
-        table.line(word._replace(style=f"bold {word.style}"), f"  {formatting.plural(len(found.workers), 'worker')}")
-        rows = [(formatting.health(reason.severity), reason.worker, reason.text) for reason in found.reasons]
+        word = formatting.health(in_a_word(verdict.status, verdict.reasons))
+        table.line(word._replace(style=f"bold {word.style}"), f"  {formatting.plural(len(verdict.workers), 'worker')}")
+        rows = [(formatting.health(reason.severity), reason.worker, reason.text) for reason in verdict.reasons]
         if rows:
             table.show(REASONS, rows, indent="  ", header=False)
-    return Exit.DONE if found.status in formatting.GOOD else Exit.FALSE
+    return Exit.DONE if verdict.status in formatting.GOOD else Exit.FALSE

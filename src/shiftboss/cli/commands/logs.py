@@ -113,10 +113,10 @@ class Shown:
             latest += self._views.history(of_all._replace(status={Status.RUNNING}))
         else:
             latest = self._views.history(of_all._replace(status=BEGUN, since=self._looked.since(before) - SLACK))
-        found = {run.id: run for run in latest}
-        found |= {run_id: self._views.run(run_id) for run_id in self._going_on - found.keys()}
-        self._going_on = {run.id for run in found.values() if not run.status.is_final}
-        return [found[run_id] for run_id in sorted(found)]
+        runs = {run.id: run for run in latest}
+        runs |= {run_id: self._views.run(run_id) for run_id in self._going_on - runs.keys()}
+        self._going_on = {run.id for run in runs.values() if not run.status.is_final}
+        return [runs[run_id] for run_id in sorted(runs)]
 
 
 def _text(line: LogLine) -> str:

@@ -47,18 +47,18 @@ def migrate(as_json: bool, source: str | None, target: str | None, store: str | 
         if source is None or target is None or store is not None:
             raise click.UsageError("a move takes --from URL and --to URL, and neither --store nor --app")
         return _move(source, target, as_json=as_json)
-    found = open_store(store_access.store_url(store, app), SystemClock())
-    before, after = found.schema()
-    found.open(create=True)
-    found.close()
+    target_store = open_store(store_access.store_url(store, app), SystemClock())
+    before, after = target_store.schema()
+    target_store.open(create=True)
+    target_store.close()
     if as_json:
-        dump.one({"store": found.url, "from": before, "to": after})
+        dump.one({"store": target_store.url, "from": before, "to": after})
     elif before is None:
-        messages.note(f"made {found.url} with schema {after}")
+        messages.note(f"made {target_store.url} with schema {after}")
     elif before == after:
-        messages.note(f"{found.url} has schema {after}, the newest; nothing to do")
+        messages.note(f"{target_store.url} has schema {after}, the newest; nothing to do")
     else:
-        messages.note(f"{found.url}: schema {before} became {after}")
+        messages.note(f"{target_store.url}: schema {before} became {after}")
     return Exit.DONE
 
 
@@ -104,7 +104,7 @@ def _hand_over_the_key(old: Store, new: Store) -> None:
 
 
 def _rows(moved: Moved) -> list[list[str | table.Cell]]:
-    return [[part, f"{found.count:,}", found.digest[:16]] for part, found in moved.parts.items()]
+    return [[part, f"{copied.count:,}", copied.digest[:16]] for part, copied in moved.parts.items()]
 
 
 def _show(stage: Stage, runs: int) -> None:

@@ -38,13 +38,13 @@ def nodes(as_json: bool, store: str | None, app: str | None) -> int:
     """
     with store_access.opened(store_access.store_url(store, app)) as (opened, clock):
         views = Views(opened, clock)
-        found = views.nodes()
-        dead = {node.id for node in found if opened.is_dead(node.id)}
+        known_nodes = views.nodes()
+        dead = {node.id for node in known_nodes if opened.is_dead(node.id)}
     if as_json:
-        dump.one({"nodes": found})
-    elif found:
+        dump.one({"nodes": known_nodes})
+    elif known_nodes:
         now = clock.now()
-        table.show(COLUMNS, [_row(node, now, is_dead=node.id in dead) for node in found])
+        table.show(COLUMNS, [_row(node, now, is_dead=node.id in dead) for node in known_nodes])
     else:
         messages.note("no node: nothing runs workers on this store just now")
     return Exit.DONE

@@ -77,11 +77,11 @@ def _of_process(pid: int | None) -> ProbeResult | None:
 def _of_store(pid: int | None, name: str | None, store: str | None, app: str | None) -> ProbeResult:
     try:
         with store_access.reading(store, app) as views:
-            found = _find(views.nodes(), pid, name)
-            if found is None:
+            node = _find(views.nodes(), pid, name)
+            if node is None:
                 whose = f"process {pid} on {socket.gethostname()}" if name is None else name
                 return ProbeResult(False, f"no node of {whose} is there: it has not started, has left, or was given up")
-            return _judged(views, found)
+            return _judged(views, node)
     except OperatorError as error:
         return ProbeResult(True, f"nothing is known against it, but the store cannot be asked: {error}")
 
@@ -89,10 +89,10 @@ def _of_store(pid: int | None, name: str | None, store: str | None, app: str | N
 def _find(nodes: tuple[NodeStatus, ...], pid: int | None, name: str | None) -> NodeStatus | None:
     """The newest one: a process that was started again may have the number of the one before."""
     if name is not None:
-        found = [node for node in nodes if name in (node.id, node.name)]
+        matching = [node for node in nodes if name in (node.id, node.name)]
     else:
-        found = [node for node in nodes if node.pid == pid and node.host == socket.gethostname()]
-    return max(found, key=lambda node: node.started_at, default=None)
+        matching = [node for node in nodes if node.pid == pid and node.host == socket.gethostname()]
+    return max(matching, key=lambda node: node.started_at, default=None)
 
 
 def _judged(views: Views, node: NodeStatus) -> ProbeResult:
@@ -102,13 +102,13 @@ def _judged(views: Views, node: NodeStatus) -> ProbeResult:
     if views.is_dead(node.id):
         return ProbeResult(False, f"node {node.name}: its process is gone")
     if node.frozen:  # within its limit nobody is to begin its runs anew, and who ends it makes somebody do so
-        said = f"node {node.name} has been silent for {renewed_s:.0f} s and its process lives: its runs are left to it"
-        return ProbeResult(True, said)
+        text = f"node {node.name} has been silent for {renewed_s:.0f} s and its process lives: its runs are left to it"
+        return ProbeResult(True, text)
     try:
         views.try_write()
     except OperatorError as error:
-        said = f"node {node.name} cannot renew its lease, for the store takes no writes: {error}"
-        return ProbeResult(True, said)
+        text = f"node {node.name} cannot renew its lease, for the store takes no writes: {error}"
+        return ProbeResult(True, text)
     return ProbeResult(
         False, f"node {node.name} does not renew its lease, although the store takes writes: it stands still"
     )

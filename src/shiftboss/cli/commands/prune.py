@@ -23,14 +23,14 @@ def prune(older_than: float, letters_older_than: float, yes: bool, store: str | 
     And events and closed dead letters; what people did stays in the audit.  In small batches, beside whatever runs.
     Unresolved dead letters stay, and so does what something unfinished refers to.
     """
-    with store_access.opened(store_access.store_url(store, app)) as (found, clock):
+    with store_access.opened(store_access.store_url(store, app)) as (opened, clock):
         keep = Keep(runs_s=older_than, letters_s=letters_older_than)
-        session = found.session()
+        session = opened.session()
         total = 0
         try:
             with session.read() as reader:
                 before = replace(cutoffs(keep, reader.clock_mark(), clock.now()), audit=None)
-            messages.confirm(f"Delete what ended before {times.stamp(before.runs)} from {found.url}?", yes=yes)
+            messages.confirm(f"Delete what ended before {times.stamp(before.runs)} from {opened.url}?", yes=yes)
             bounds = (
                 f"what ended before {times.stamp(before.runs)}, letters closed before {times.stamp(before.letters)}"
             )

@@ -75,8 +75,8 @@ def run(
     all stacks.  Exits with 0 when everything was finished or handed back, 1 when a body could not be stopped, 75 when
     the store could not be reached, 129, 130 or 143 when it was forced out.
     """
-    found = store_access.given_app(app)
-    boss = found.boss
+    given = store_access.given_app(app)
+    boss = given.boss
     if store is not None:
         boss.store_override = store
     if jobs is not None:
@@ -86,9 +86,9 @@ def run(
     _choose(boss, only, except_)
     run_output.say_what_happens(boss, log_format=log_format, log_level=log_level)
     if messages.is_terminal(sys.stderr):
-        run_output.banner(found)
+        run_output.banner(given)
     elif app is None:
-        messages.note(f"using {found.name}")
+        messages.note(f"using {given.name}")
     served = serving.page(boss, http, access_file=access_file, trusted_proxies=trusted_proxies, user_header=user_header)
     with served as page, stop_conditions.conditions(boss, for_s=for_s, burst=burst) as until:
 

@@ -64,11 +64,11 @@ def runs(
     with store_access.reading(store, app) as views:
         if worker is not None:
             views.snapshot().worker(worker)
-        found = _pages(views, wanted, limit)
+        listed = _pages(views, wanted, limit)
         if as_json:
-            dump.lines(found)
+            dump.lines(listed)
             return Exit.DONE
-        show_runs(list(found), SystemClock().now())
+        show_runs(list(listed), SystemClock().now())
     return Exit.DONE
 
 
@@ -84,14 +84,14 @@ def _pages(views: Views, wanted: HistoryFilter, limit: int) -> Iterator[Run]:
         wanted = wanted._replace(before=page[-1].id)
 
 
-def show_runs(found: Sequence[Run], now: datetime, *, indent: str = "", of_one_worker: bool = False) -> None:
+def show_runs(listed: Sequence[Run], now: datetime, *, indent: str = "", of_one_worker: bool = False) -> None:
     """The table of runs, also of `show`."""
-    if not found:
+    if not listed:
         messages.note("no runs")
         return
     columns = [column for column in COLUMNS if not (of_one_worker and column.title == "WORKER")]
     rows: list[table.Row] = []
-    for run in found:
+    for run in listed:
         name = [] if of_one_worker else [run.worker]
         tries = table.Cell(str(run.attempt), "" if run.attempt > 1 else "dim")
         rows.append(

@@ -32,12 +32,12 @@ def status(names: tuple[str, ...], watch: bool, as_json: bool, store: str | None
             from shiftboss.cli.watch import watch_status
 
             return watch_status(views, names, as_json=as_json)
-        found = overview.only(views.status(), names)
+        shown = overview.only(views.status(), names)
     if as_json:
-        dump.one(found.workers[0] if len(names) == 1 else found)
+        dump.one(shown.workers[0] if len(names) == 1 else shown)
     else:
-        overview.print_status(found, whole=not names)
-        if not found.workers:
+        overview.print_status(shown, whole=not names)
+        if not shown.workers:
             messages.note("no worker is stored yet: start an app on this store, or name another one with --store")
-    judged = [worker.health for worker in found.workers] if names else [found.health]
+    judged = [worker.health for worker in shown.workers] if names else [shown.health]
     return Exit.DONE if all(each in formatting.GOOD for each in judged) else Exit.FALSE

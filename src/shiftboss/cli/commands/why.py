@@ -136,20 +136,20 @@ def _is_running(run: Run, snapshot: Snapshot, now: datetime) -> str:
     if run.claim is None:
         return "is running"
     node = snapshot.nodes.get(run.claim.node)
-    said = f"is running since {times.clock(run.claim.at, now)} ({times.span((now - run.claim.at).total_seconds())})"
-    said += f" on node {node.name if node is not None else run.claim.node}, attempt {run.attempt}"
+    text = f"is running since {times.clock(run.claim.at, now)} ({times.span((now - run.claim.at).total_seconds())})"
+    text += f" on node {node.name if node is not None else run.claim.node}, attempt {run.attempt}"
     is_zombie = run.claim.zombie_since is not None
     if run.cancel is not None:
-        return f"{said}; {run.cancel.by or 'somebody'} asked it to end{', but its body goes on' if is_zombie else ''}"
-    return f"{said}; it timed out, but its body goes on" if is_zombie else said
+        return f"{text}; {run.cancel.by or 'somebody'} asked it to end{', but its body goes on' if is_zombie else ''}"
+    return f"{text}; it timed out, but its body goes on" if is_zombie else text
 
 
 def _has_ended(run: Run, now: datetime) -> str:
     when = f" {times.ago(run.finished_at, now)}" if run.finished_at is not None else ""
-    said = f"ended: {formatting.cause(run)}{when}"
+    text = f"ended: {formatting.cause(run)}{when}"
     if run.error is not None and run.status is Status.DEAD:
-        said += f": {formatting.error(run.error.type, run.error.message)}"
-    return said
+        text += f": {formatting.error(run.error.type, run.error.message)}"
+    return text
 
 
 def _may_start(run: Run, explanation: Explanation, now: datetime) -> str:

@@ -122,12 +122,12 @@ class _EventShape(Shape[list[tuple[int, Event]]]):
 
 
 def _rows(value: type[V], kind: Kind[V]) -> Shape[list[V]]:
-    return Shape(list[value], list[Sealed], lambda found: [kind.open(each) for each in found], list)  # type: ignore[valid-type]  # a type by its name
+    return Shape(list[value], list[Sealed], lambda rows: [kind.open(each) for each in rows], list)  # type: ignore[valid-type]  # a type by its name
 
 
 def _plain(value: Any, nothing: Callable[[], T]) -> Shape[T]:
     """Of names and numbers: read carefully it is the same, but for letters that are none."""
-    return Shape(value, value, lambda found: found, nothing)
+    return Shape(value, value, lambda it: it, nothing)
 
 
 def _open_worker(row: tuple[str, Sealed | None, Sealed | None]) -> WorkerRow:
@@ -150,25 +150,25 @@ LINES = _rows(LogLine, LINE)
 EVENTS = _EventShape(
     list[tuple[int, msgspec.Raw]],
     list[tuple[int, Sealed]],
-    lambda found: [(number, EVENT.open(each)) for number, each in found],
+    lambda rows: [(number, EVENT.open(each)) for number, each in rows],
     list,
 )
 LANES: Shape[list[LaneRows]] = Shape(
     list[LaneRows],
     list[tuple[str, list[list[Sealed]]]],
-    lambda found: [_open_lane(row) for row in found],
+    lambda rows: [_open_lane(row) for row in rows],
     list,
 )
 CLAIMS: Shape[tuple[list[int], list[Run]]] = Shape(  # the ids of all claims, and those runs that were asked for
     tuple[list[int], list[Run]],
     tuple[list[int], list[Sealed]],
-    lambda found: (found[0], [RUN.open(each) for each in found[1]]),
+    lambda row: (row[0], [RUN.open(each) for each in row[1]]),
     lambda: ([], []),
 )
 WORKERS: Shape[list[WorkerRow]] = Shape(
     list[WorkerRow],
     list[tuple[str, Sealed | None, Sealed | None]],
-    lambda found: [_open_worker(row) for row in found],
+    lambda rows: [_open_worker(row) for row in rows],
     list,
 )
 AUDIT_ROWS: Shape[list[tuple[int, int, str]]] = _plain(list[tuple[int, int, str]], list)
