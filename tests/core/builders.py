@@ -276,7 +276,7 @@ def a_snapshot(
             world.running[run.id] = run
             world.running_by.setdefault(run.worker, {})[run.id] = run
         else:
-            world.found[run.id] = run
+            world.fetched[run.id] = run
     for name, state in states.items():
         if state.unreadable is not None or world.record(name).unreadable is not None:
             world.suspect(name)

@@ -219,7 +219,7 @@ class TestCron:
 
     def test_what_somebody_cancelled_does_not_come_back(self):
         world = self.a_world(self.waiting("13:00"), last="12:00")
-        world.found.update({1: world.pending()[0]})
+        world.fetched.update({1: world.pending()[0]})
         world.does(cancel, run_id=1, by="ada", reason="")
         assert [run.occurs_at for run in world.pending()] == [at("14:00")]
         set_clock(world, -60, fired={"a": [at("12:00")]})

@@ -134,7 +134,7 @@ class TestKeys:
             world.start()
             world.settle(run.id, FATAL)
         else:
-            world.found[run.id] = run
+            world.fetched[run.id] = run
             world.does(control.cancel, run_id=run.id, by="ada", reason="")
 
         assert world.trigger("a", key="k").id != run.id
@@ -165,7 +165,7 @@ class TestCancel:
 
     def test_a_pending_run_ends_at_once(self):
         world = a_world(a_run())
-        world.found[1] = world.pending()[0]
+        world.fetched[1] = world.pending()[0]
         run = world.does(control.cancel, run_id=1, by="ada", reason="no need")
 
         assert (run.status, run.cause, run.finished_at) == (Status.CANCELLED, Cause.CANCELLED, NOON)
@@ -205,7 +205,7 @@ class TestCancel:
     def test_a_cancelled_iteration_is_followed_by_the_next(self):
         """M5"""
         world = a_world(an_iteration(), continuous=True, pause_s=5.0)
-        world.found[1] = world.pending()[0]
+        world.fetched[1] = world.pending()[0]
         world.does(control.cancel, run_id=1, by="ada", reason="")
 
         assert [run.due_at for run in world.pending()] == [after(5)]

@@ -106,7 +106,7 @@ class TestNoHold:
         world = a_snapshot(a_run(status=RUNNING), a_run(status=Status.DEAD))
 
         assert world.why(world.running[1]) == Explanation(world.running[1])
-        assert world.why(world.found[2]).holds == ()
+        assert world.why(world.fetched[2]).holds == ()
 
     def test_an_occurrence_that_will_be_skipped(self):
         """D5"""

@@ -123,7 +123,7 @@ class TestSuccession:
     def test_a_cancelled_occurrence_takes_what_passed_with_it(self):
         """D7, O2"""
         world = a_world()
-        world.found[101] = world.pending()[0]
+        world.fetched[101] = world.pending()[0]
         cancelled = world.does(control.cancel, after(150), run_id=101, by="ada", reason="")
 
         assert (cancelled.covers_until, cancelled.missed) == (after(120), 2)
@@ -131,7 +131,7 @@ class TestSuccession:
 
     def test_one_that_lies_ahead_takes_its_own_instant_only(self):
         world = a_world(start=Start.NEXT)
-        world.found[101] = world.pending()[0]
+        world.fetched[101] = world.pending()[0]
         world.does(control.cancel, run_id=101, by="ada", reason="")
 
         assert instants(world) == [after(120)]

@@ -164,7 +164,7 @@ class TestRefusals:
 
     def test_a_run(self):
         world = a_snapshot()
-        world.found[7] = unreadable(a_run(id=7), "run", "7")
+        world.fetched[7] = unreadable(a_run(id=7), "run", "7")
         with pytest.raises(NotAllowed, match="run 7 of a cannot be read"):
             world.does(control.cancel, run_id=7, by="ada", reason="")
 

@@ -38,7 +38,7 @@ class Started:
         self.reports: list[tuple[Outcome, float]] = []
         self.signals: list[tuple[str, Any]] = []
         self.entered = threading.Event()
-        self.told = threading.Event()  # for bodies in threads: `ctx.cancelled` has been set
+        self.stop_reason = threading.Event()  # for bodies in threads: `ctx.cancelled` has been set
         self.heard = threading.Condition()
 
     def report(self, outcome: Outcome, duration_s: float) -> None:
@@ -51,7 +51,7 @@ class Started:
             self.signals.append((kind, value))
             self.heard.notify_all()
         if kind == "zombie":
-            self.told.set()
+            self.stop_reason.set()
 
     def outcome(self) -> Outcome:
         with self.heard:
@@ -161,7 +161,7 @@ class Bench:
 
         def wait_in_a_thread(ctx: Context) -> Any:
             started.entered.set()
-            assert started.told.wait(PATIENCE_S)
+            assert started.stop_reason.wait(PATIENCE_S)
             assert ctx.cancelled
             if end is None:
                 raise Retry
@@ -175,7 +175,7 @@ class Bench:
     def stop(self, started: Started, reason: StopReason) -> None:
         run = started.launch.run
         self.executor.stop(run.id, run.claim.fence, reason)
-        started.told.set()
+        started.stop_reason.set()
 
     def occupy(self) -> Callable[[], None]:
         """Keep the executor from entering bodies until the answer is called."""

@@ -363,7 +363,7 @@ def test_killing_tells_every_body(bench):
 
     bench.executor.kill()
     for attempt in attempts:
-        attempt.told.set()
+        attempt.stop_reason.set()
 
     assert [attempt.outcome() for attempt in attempts] == [Interrupted(reason="shutdown")] * 2
 
@@ -501,7 +501,7 @@ def test_the_last_word_is_also_passed_on_when_the_engine_asks_for_it(bench):
         ctx.progress(1)
         ctx.progress(2)
         attempt.entered.set()
-        assert attempt.told.wait(PATIENCE_S)
+        assert attempt.stop_reason.wait(PATIENCE_S)
 
     bench.start(body, into=attempt)
     assert attempt.entered.wait(PATIENCE_S)
@@ -510,7 +510,7 @@ def test_the_last_word_is_also_passed_on_when_the_engine_asks_for_it(bench):
 
     assert attempt.progress == [1.0, 2.0]
 
-    attempt.told.set()
+    attempt.stop_reason.set()
     attempt.outcome()
 
     assert attempt.progress == [1.0, 2.0]
@@ -521,13 +521,13 @@ def test_an_announced_shutdown_is_seen_by_running_bodies_and_later_ones(bench):
 
     def body(ctx: Context) -> None:
         attempt.entered.set()
-        assert attempt.told.wait(PATIENCE_S)
+        assert attempt.stop_reason.wait(PATIENCE_S)
         seen.append((ctx.stopping, ctx.cancelled))
 
     bench.start(body, into=attempt)
     assert attempt.entered.wait(PATIENCE_S)
     bench.executor.announce()
-    attempt.told.set()
+    attempt.stop_reason.set()
     attempt.outcome()
     bench.run(lambda ctx: seen.append((ctx.stopping, ctx.cancelled)))
 

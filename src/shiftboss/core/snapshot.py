@@ -66,7 +66,7 @@ class Snapshot:
         self.running: dict[int, Run] = {}  # every claim of the fleet
         self.running_by: dict[str, dict[int, Run]] = {}
         self.lanes: dict[str, Lane] = {}
-        self.found: dict[int, Run] = {}  # runs read by id for the mutations of this cycle, also finished ones
+        self.fetched: dict[int, Run] = {}  # runs read by id for the mutations of this cycle, also finished ones
         self.keyed: dict[tuple[str, str], Run] = {}  # by idempotency key, read for the mutations of this cycle
         self.letters: dict[int, DeadLetter] = {}  # read for the mutations of this cycle
         self.clock: ClockMark | None = None
@@ -98,7 +98,7 @@ class Snapshot:
 
     def run(self, run_id: int) -> Run | None:
         """The run as far as it was read: running, waiting in a loaded lane, or fetched by id."""
-        return self.running.get(run_id) or self.found.get(run_id)
+        return self.running.get(run_id) or self.fetched.get(run_id)
 
     def running_of(self, name: str) -> Collection[Run]:
         runs = self.running_by.get(name)
@@ -193,8 +193,8 @@ class Snapshot:
     def _apply_run(self, run: Run) -> None:
         name, run_id, status = run.worker, run.id, run.status
         self.dirty.add(name)
-        if run_id in self.found:
-            self.found[run_id] = run
+        if run_id in self.fetched:
+            self.fetched[run_id] = run
         if run.key is not None:
             self.keyed[name, run.key] = run
         lane = self.lanes.get(name)

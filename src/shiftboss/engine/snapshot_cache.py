@@ -136,7 +136,7 @@ class SnapshotCache:
     def read_for(self, mutations: Collection[Mutation], reader: CycleReader) -> None:
         """Read what *mutations* need: runs and keys by name, the lanes in which they leave something, letters."""
         snapshot = self.snapshot
-        snapshot.found.clear()
+        snapshot.fetched.clear()
         snapshot.keyed.clear()
         snapshot.letters.clear()
         snapshot.unreadable.clear()
@@ -161,7 +161,7 @@ class SnapshotCache:
                     superseding.add(run.worker)
         if ids:
             for run in reader.runs(ids):
-                snapshot.found[run.id] = run
+                snapshot.fetched[run.id] = run
                 if not run.status.is_final and run.is_standing:
                     lanes.update(self.lanes_of_end(run.worker, is_standing=True))
         if keys:

@@ -134,7 +134,7 @@ class _Child:
         poll.register(self._end.fileno(), select.POLLIN)
         while True:
             attempt = self._attempt
-            is_told = attempt is not None and attempt.told is not None and self._is_open
+            is_told = attempt is not None and attempt.stop_reason is not None and self._is_open
             every_s = TELL_AGAIN_S if is_told else SAY_EVERY_S
             if not poll.poll(None if attempt is None else every_s * 1000):
                 if attempt is not None:
@@ -244,7 +244,7 @@ class _Child:
         try:
             try:
                 self._is_open = True
-                if attempt.told is not None:  # between the node's word and here
+                if attempt.stop_reason is not None:  # between the node's word and here
                     self._break_off()
                 value = attempt.call()
                 if inspect.iscoroutine(value):
@@ -270,7 +270,7 @@ class _Child:
 
     def _terminated(self, signum: int, frame: FrameType | None) -> None:
         attempt = self._attempt
-        if attempt is None or attempt.told is None or not self._is_open:
+        if attempt is None or attempt.stop_reason is None or not self._is_open:
             return
         if self._end.sender == self._main:  # in the middle of a message
             self._late = True
@@ -321,7 +321,7 @@ def _has_children() -> bool:
 
 
 def _below() -> list[Process]:
-    return relatives(leaders=(os.getpid(),), mark=os.environ.get(MARK, NO_MARK)).found
+    return relatives(leaders=(os.getpid(),), mark=os.environ.get(MARK, NO_MARK)).processes
 
 
 class _Sender(logging.Handler):

@@ -47,7 +47,7 @@ class CommandExecutor(SlotExecutor):
         with self._lock:
             unbegun = self._unbegun()
             for attempt in self._attempts.values():
-                self._tell(attempt, attempt.told or StopReason.SHUTDOWN)
+                self._tell(attempt, attempt.stop_reason or StopReason.SHUTDOWN)
             for program in self._programs.values():
                 program.must_kill = True
                 program.wake()
@@ -71,7 +71,7 @@ class CommandExecutor(SlotExecutor):
         self._warden.close(max(0.2, until_s - self._clock.monotonic_s()))
 
     def _tell(self, attempt: Execution, reason: str) -> None:
-        if attempt.told is None:
+        if attempt.stop_reason is None:
             attempt.tell(reason, self._clock.monotonic_s())
         else:  # it was sent TERM, and its grace runs
             attempt.heed(reason)
@@ -116,7 +116,7 @@ class CommandExecutor(SlotExecutor):
             with self._lock:
                 self._programs[attempt.key] = program
                 if self._closed:
-                    attempt.told = attempt.told or StopReason.SHUTDOWN
+                    attempt.stop_reason = attempt.stop_reason or StopReason.SHUTDOWN
                     program.must_kill = True
             return self._start_and_serve(program, run.payload)
         finally:

@@ -234,7 +234,7 @@ class CoroutineExecutor:
             outcome = attempt.returned(value)
         except BaseException as error:  # the boundary around a handler: whatever it raises is an outcome
             attempt.ended(self._clock.monotonic_s())
-            if attempt.told is None and self._is_ending:
+            if attempt.stop_reason is None and self._is_ending:
                 attempt.heed(StopReason.SHUTDOWN)
             if is_ctrl_c(error):
                 self._end(attempt, attempt.broken_off("Ctrl-C"))
@@ -256,7 +256,7 @@ class CoroutineExecutor:
         attempt = self._attempts.get(key)
         if attempt is None:
             return
-        if attempt.told is None:
+        if attempt.stop_reason is None:
             self._tell(attempt, reason, self._clock.monotonic_s())
         else:  # its task is cancelled already, and may be in the middle of its cleanup
             attempt.heed(reason)
@@ -265,7 +265,7 @@ class CoroutineExecutor:
         now_s = self._clock.monotonic_s()
         for attempt in attempts:
             if attempt.key in self._attempts:
-                self._tell(attempt, attempt.told or StopReason.SHUTDOWN, now_s)
+                self._tell(attempt, attempt.stop_reason or StopReason.SHUTDOWN, now_s)
 
     def _tell(self, attempt: Execution, reason: str, now_s: float) -> None:
         if not attempt.has_begun:
@@ -299,10 +299,10 @@ class CoroutineExecutor:
             self._look_at(max(next_s, now_s + MIN_LOOK_GAP_S))
 
     def _overdue(self, attempt: Execution, now_s: float) -> None:
-        if attempt.told is not None and not attempt.zombie:
+        if attempt.stop_reason is not None and not attempt.zombie:
             attempt.zombie = True
             attempt.outlived(self._clock.now())
-        self._tell(attempt, attempt.told or TIMEOUT, now_s)
+        self._tell(attempt, attempt.stop_reason or TIMEOUT, now_s)
 
 
 def _say_nothing(task: asyncio.Task[Any]) -> None:

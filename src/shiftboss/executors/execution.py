@@ -52,7 +52,7 @@ JUST_S = 1.0  # a body that ended so lately may be the one that froze the proces
 class Execution:
     """One body on its way.  Its executor says who may touch it from which thread."""
 
-    __slots__ = ("began_s", "context", "key", "launch", "look_at_s", "runner", "stack", "told", "zombie")
+    __slots__ = ("began_s", "context", "key", "launch", "look_at_s", "runner", "stack", "stop_reason", "zombie")
 
     def __init__(self, launch: Launch, context: Context) -> None:
         self.launch = launch
@@ -60,7 +60,7 @@ class Execution:
         self.key: Key = (launch.run.id, context.fence)
         self.began_s = -1.0  # monotonic instant at which the body was entered; negative: not yet
         self.look_at_s = math.inf  # when the executor must look at it next: its timeout, then the end of its grace
-        self.told: str | None = None  # why it was told to stop
+        self.stop_reason: str | None = None  # why it was told to stop
         self.zombie = False  # whether that was said
         self.runner: Any = None  # the task or the thread's identity
         self.stack = ""  # where it was at its timeout
@@ -91,22 +91,22 @@ class Execution:
 
     def heed(self, reason: str) -> None:
         """Keep *reason* if it outranks what the body was told before."""
-        if self.told is None or (reason == StopReason.CANCEL and self.told != TIMEOUT):
-            self.told = reason
+        if self.stop_reason is None or (reason == StopReason.CANCEL and self.stop_reason != TIMEOUT):
+            self.stop_reason = reason
 
     def ended(self, now_s: float) -> None:
         """The body has ended by itself.  Past its timeout it has timed out, also if nobody could tell it in time.
 
         One that blocks the loop, or keeps the interpreter's lock, keeps those from running who would have told it.
         """
-        self.told = self._told_by(now_s)
+        self.stop_reason = self._told_by(now_s)
 
     def _told_by(self, now_s: float) -> str | None:
-        return TIMEOUT if self.told is None and self.look_at_s <= now_s else self.told
+        return TIMEOUT if self.stop_reason is None and self.look_at_s <= now_s else self.stop_reason
 
     def outlived(self, at: datetime) -> None:
         """Its grace is over, and it goes on: a zombie (B6), unless only its node's end has told it to end (R2)."""
-        if self.told not in (StopReason.SHUTDOWN, StopReason.LEASE):
+        if self.stop_reason not in (StopReason.SHUTDOWN, StopReason.LEASE):
             self.launch.signal("zombie", at)
 
     def report(self, outcome: Outcome, now_s: float) -> None:
@@ -125,7 +125,7 @@ class Execution:
 
     def broken_off(self, reason: str) -> Outcome:
         """What it ran on is gone."""
-        return self._unended(self.told, reason)
+        return self._unended(self.stop_reason, reason)
 
     def ended_by_warden(self) -> Outcome:
         """B7: its node stood still for too long."""
@@ -145,19 +145,19 @@ class Execution:
         return Interrupted(reason=str(StopReason.SHUTDOWN), began=self.has_begun)
 
     def returned(self, value: Any) -> Outcome:
-        if self.told is None:
+        if self.stop_reason is None:
             return self.launch.body.succeeded(value)
-        if self.told == TIMEOUT:
+        if self.stop_reason == TIMEOUT:
             return self._timed_out("; it returned later, which does not count")
-        return Cancelled() if self.told == StopReason.CANCEL else self.launch.body.succeeded(value)
+        return Cancelled() if self.stop_reason == StopReason.CANCEL else self.launch.body.succeeded(value)
 
     def raised(self, error: BaseException) -> Outcome:
-        if self.told == TIMEOUT:
+        if self.stop_reason == TIMEOUT:
             return self._timed_out("", error)
-        if self.told == StopReason.CANCEL:
+        if self.stop_reason == StopReason.CANCEL:
             return Cancelled()
         if self._gives_the_run_back(error):
-            return Interrupted(reason=str(self.told or StopReason.SHUTDOWN))
+            return Interrupted(reason=str(self.stop_reason or StopReason.SHUTDOWN))
         outcome = self.launch.body.failed(error)
         if isinstance(outcome, Failed | Unfit):
             self.launch.raised = raised(error, outcome.error)
@@ -172,11 +172,11 @@ class Execution:
         """
         if is_process_end(error):
             return True
-        if self.told is None and not self.context.stopping:
+        if self.stop_reason is None and not self.context.stopping:
             return False
         if isinstance(error, Retry):
             return error.after_s is None
-        if self.told is None:
+        if self.stop_reason is None:
             return isinstance(error, asyncio.CancelledError)
         return not isinstance(error, Fatal) and arose_from(error, asyncio.CancelledError)
 

@@ -202,7 +202,7 @@ class PoolExecutor(SlotExecutor):
 
     def _tell(self, attempt: Execution, reason: str) -> None:
         """Our thread asks its future to go, and calls the attempt a zombie if it does not."""
-        if attempt.told is not None:
+        if attempt.stop_reason is not None:
             attempt.heed(reason)
             return
         attempt.tell(reason, self._clock.monotonic_s())
@@ -283,7 +283,7 @@ class PoolExecutor(SlotExecutor):
                 return
             now_s = self._clock.monotonic_s()
             is_late = attempt.look_at_s <= now_s
-            if attempt.told is None:
+            if attempt.stop_reason is None:
                 attempt.tell(TIMEOUT, now_s)
             is_new = is_late and self._outlives(attempt)
         if isinstance(self._pool, HONEST) and future.cancel():
@@ -300,7 +300,7 @@ class PoolExecutor(SlotExecutor):
             value = future.result(0)
         except BaseException as error:  # noqa: BLE001  # the boundary around a handler: whatever it raises is an outcome
             outcome = self._cancelled(attempt) if future.cancelled() else self._raised(attempt, error)
-            if isinstance(error, BrokenExecutor) and isinstance(outcome, Failed) and attempt.told is None:
+            if isinstance(error, BrokenExecutor) and isinstance(outcome, Failed) and attempt.stop_reason is None:
                 self._doubt(attempt, outcome)
                 return
         else:
@@ -318,22 +318,26 @@ class PoolExecutor(SlotExecutor):
 
     def _decide(self, attempt: Execution) -> None:
         """Nobody has told the node to end, or somebody has told the attempt to."""
-        reason = attempt.told
+        reason = attempt.stop_reason
         outcome = self._doubtful.get(attempt.key)
         if outcome is not None:
             self._end(attempt, outcome if reason is None else attempt.never_begun(reason))
 
     def _cancelled(self, attempt: Execution) -> Outcome:
         """It never began; or somebody else has cancelled it: a failure, so that its back-off gives the pool time."""
-        if attempt.told == TIMEOUT:
+        if attempt.stop_reason == TIMEOUT:
             return attempt.raised(TimeoutError("it had not begun in the pool"))
-        if attempt.told is not None:
-            return attempt.never_begun(attempt.told)
+        if attempt.stop_reason is not None:
+            return attempt.never_begun(attempt.stop_reason)
         return Failed(Error(CANCELLED, "its future was cancelled by the pool or by other code"))
 
     def _raised(self, attempt: Execution, error: BaseException) -> Outcome:
-        if isinstance(error, BrokenExecutor) and self._was_killed and attempt.told not in (TIMEOUT, StopReason.CANCEL):
-            return attempt.broken_off(str(attempt.told or StopReason.SHUTDOWN))
+        if (
+            isinstance(error, BrokenExecutor)
+            and self._was_killed
+            and attempt.stop_reason not in (TIMEOUT, StopReason.CANCEL)
+        ):
+            return attempt.broken_off(str(attempt.stop_reason or StopReason.SHUTDOWN))
         if isinstance(error, BrokenExecutor) and self._made_by is None:
             error.add_note("Give pool= a function that makes the pool, and a broken one is replaced by a fresh one.")
         return attempt.raised(error)

@@ -337,7 +337,7 @@ class ProcessExecutor:
         """Whether the child is kept after this run."""
         definition, ref = attempt.launch.definition, self._body_refs.of(attempt.launch.body)
         self._suspects.discard(ref)
-        if attempt.told is not None or leaves_processes:
+        if attempt.stop_reason is not None or leaves_processes:
             self._suspects.add(ref)
             child.kill()
         elif self._is_leaving or child.runs >= definition.max_runs_per_child or _is_too_large(child, attempt):
@@ -365,7 +365,7 @@ class ProcessExecutor:
             self._suspects.add(self._body_refs.of(attempt.launch.body))
             outcome = self._of_death(child, attempt, code)
             if (
-                attempt.told is None
+                attempt.stop_reason is None
                 and child.why is None
                 and code is not None
                 and code < 0
@@ -384,9 +384,9 @@ class ProcessExecutor:
             self._doubtful.append((self._clock.monotonic_s() + DOUBT_S, attempt, outcome))
 
     def _of_death(self, child: ChildProcess, attempt: Execution, code: int | None) -> Outcome:
-        if attempt.told is not None:
+        if attempt.stop_reason is not None:
             if not attempt.has_begun:
-                return attempt.never_begun(attempt.told)
+                return attempt.never_begun(attempt.stop_reason)
             attempt.stack = f"{attempt.stack}(killed: it did not answer TERM within its grace)"
             return attempt.raised(asyncio.CancelledError())
         if code == -signal.SIGKILL and child.why is None and child.lapses != self._warden.lapses:
@@ -405,7 +405,7 @@ class ProcessExecutor:
             self._tell(child, attempt, reason)
 
     def _tell(self, child: ChildProcess, attempt: Execution, reason: str) -> None:
-        is_first = attempt.told is None
+        is_first = attempt.stop_reason is None
         if not attempt.has_begun:
             attempt.heed(reason)
             child.kill()
@@ -470,7 +470,7 @@ class ProcessExecutor:
                 child.until_s = math.inf
                 child.kill()
             elif attempt is not None and attempt.look_at_s <= now_s:
-                if attempt.told is None:
+                if attempt.stop_reason is None:
                     self._tell(child, attempt, TIMEOUT)
                 else:
                     attempt.look_at_s = math.inf
@@ -483,9 +483,9 @@ class ProcessExecutor:
 
 def _judged(attempt: Execution, outcome: Outcome) -> Outcome:
     """What the child could not know: a cancel that came when its body had ended, a timeout while it held the lock."""
-    if attempt.told == StopReason.CANCEL:
+    if attempt.stop_reason == StopReason.CANCEL:
         return Cancelled()
-    return attempt.returned(None) if attempt.told == TIMEOUT and not isinstance(outcome, TimedOut) else outcome
+    return attempt.returned(None) if attempt.stop_reason == TIMEOUT and not isinstance(outcome, TimedOut) else outcome
 
 
 def _is_too_large(child: ChildProcess, attempt: Execution) -> bool:

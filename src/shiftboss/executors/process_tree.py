@@ -55,7 +55,7 @@ class ProcessTree:
         if not self._can_see:
             return Look([], is_sure=True)
         look = relatives(leaders=(self.leader,), known=self._known, mark=self._mark, since=self._born)
-        members = [each for each in look.found if each.pid != self.leader]
+        members = [each for each in look.processes if each.pid != self.leader]
         # one that has ended since the last look may have forked after the list was read
         is_sure = look.is_sure and not any(each.is_zombie and each.id not in self._ended for each in members)
         self._known = {each.id for each in members}
@@ -64,7 +64,7 @@ class ProcessTree:
 
     def signal(self, number: int) -> None:
         """Signal all of it: the group at once, then who left it."""
-        escaped = [each for each in self.look().found if not each.is_zombie and each.group != self.leader]
+        escaped = [each for each in self.look().processes if not each.is_zombie and each.group != self.leader]
         with contextlib.suppress(OSError):  # all of it has ended
             os.killpg(self.leader, number)
         for each in escaped:

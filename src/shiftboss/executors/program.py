@@ -91,7 +91,7 @@ class Program:
                 while not has_ended(process):
                     self._step(selector, tree, polls=handle is None)
                 with self._lock:
-                    reason, self.attempt.look_at_s = self.attempt.told, math.inf
+                    reason, self.attempt.look_at_s = self.attempt.stop_reason, math.inf
                 grace_s = min(LEFTOVER_GRACE_S, self.attempt.launch.definition.cancel_grace_s)
                 is_gone = tree.end(0.0 if self._was_killed else grace_s)
                 self._drain(process)
@@ -186,11 +186,11 @@ class Program:
         """T2: TERM when it was told to end or its time is up, KILL after its grace.  When to come again."""
         attempt, is_zombie = self.attempt, False
         with self._lock:
-            if attempt.told is None and attempt.look_at_s <= now_s:
+            if attempt.stop_reason is None and attempt.look_at_s <= now_s:
                 attempt.tell(TIMEOUT, now_s)
-            wants_term = attempt.told is not None and not self._was_told and not self.must_kill
+            wants_term = attempt.stop_reason is not None and not self._was_told and not self.must_kill
             wants_kill = not self._was_killed and (
-                self.must_kill or (attempt.told is not None and attempt.look_at_s <= now_s)
+                self.must_kill or (attempt.stop_reason is not None and attempt.look_at_s <= now_s)
             )
             if wants_kill:
                 attempt.look_at_s = now_s + max(MIN_GRACE_S, attempt.launch.definition.cancel_grace_s)

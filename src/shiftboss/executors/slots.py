@@ -86,7 +86,7 @@ class SlotExecutor:
 
     def kill(self) -> None:
         """Tell all attempts to end that were not told yet; there is no force here."""
-        for run_id, fence in [attempt.key for attempt in list(self._attempts.values()) if attempt.told is None]:
+        for run_id, fence in [attempt.key for attempt in list(self._attempts.values()) if attempt.stop_reason is None]:
             self.stop(run_id, fence, StopReason.SHUTDOWN)
 
     def flush(self) -> None:

@@ -153,11 +153,11 @@ class ThreadExecutor(SlotExecutor):
     def _overdue(self, attempt: Execution) -> None:
         """B6: tell it, if it was not told before, and call it a zombie."""
         frame = sys._current_frames().get(attempt.runner)
-        stack = stack_of(frame) if frame is not None and attempt.told is None else ""
+        stack = stack_of(frame) if frame is not None and attempt.stop_reason is None else ""
         with self._lock:
             if attempt.key not in self._attempts:
                 return
-            if attempt.told is None:
+            if attempt.stop_reason is None:
                 attempt.tell(TIMEOUT, self._clock.monotonic_s())
                 attempt.stack = stack  # of this attempt: its thread has not left it
             is_new = self._outlives(attempt)

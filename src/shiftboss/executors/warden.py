@@ -59,7 +59,7 @@ class Process(NamedTuple):
 class Look(NamedTuple):
     """Who was there.  It is not sure when somebody ended or began a program meanwhile, who may have left a child."""
 
-    found: list[Process]
+    processes: list[Process]
     is_sure: bool
 
 
@@ -81,7 +81,7 @@ def row(pid: int) -> Process | None:
 
 def can_see() -> bool:
     """Whether this system's processes can be listed: by /proc, or by psutil."""
-    return bool(_table().found)
+    return bool(_table().processes)
 
 
 def _row(pid: int) -> Process | None:
@@ -219,7 +219,7 @@ def _end_all(
     """*unless* is asked after each look: what was begun later than it came true is not among those that were found."""
     clean = 0
     for _ in range(MAX_ROUNDS):
-        left = [each for each in relatives(leaders=leaders, mark=mark).found if not each.is_zombie]
+        left = [each for each in relatives(leaders=leaders, mark=mark).processes if not each.is_zombie]
         if unless():
             return
         for each in left:

@@ -72,7 +72,7 @@ class Flying:
     launch: Launch
     plan: Plan
     began_us: int
-    told: str | None = None
+    stop_reason: str | None = None
     is_over: bool = False
 
 
@@ -99,7 +99,7 @@ class SimExecutor:
             self.entered(launch)
             launch.entered()
             for other in self._flying.values():
-                if other.launch.run.id == launch.run.id and other.told is None:
+                if other.launch.run.id == launch.run.id and other.stop_reason is None:
                     self.beside(launch)
             flying = Flying(launch, self.model.plan(launch), self.node.clock.elapsed_us)
             self._flying[launch.run.id, claim.fence if claim is not None else 0] = flying
@@ -160,9 +160,9 @@ class SimExecutor:
 
     def _tell(self, flying: Flying, reason: str) -> None:
         """The first reason decides, except that an operator's cancel outranks a shutdown."""
-        is_first = flying.told is None
-        if is_first or (reason == StopReason.CANCEL and flying.told != TIMEOUT):
-            flying.told = reason
+        is_first = flying.stop_reason is None
+        if is_first or (reason == StopReason.CANCEL and flying.stop_reason != TIMEOUT):
+            flying.stop_reason = reason
         if not is_first:
             return
         if reason == TIMEOUT:
@@ -175,7 +175,7 @@ class SimExecutor:
             self._after(grace_s, flying, lambda: self._say_zombie(flying))
 
     def _say_zombie(self, flying: Flying) -> None:
-        if flying.told in (TIMEOUT, StopReason.CANCEL):
+        if flying.stop_reason in (TIMEOUT, StopReason.CANCEL):
             flying.launch.signal("zombie", self.node.clock.now())
 
     def _after(self, delay_s: float, flying: Flying, then: Callable[[], None]) -> None:
@@ -184,7 +184,7 @@ class SimExecutor:
 
 def _of(flying: Flying, outcome: Outcome) -> Outcome:
     """What its stop, if any, makes of *outcome*."""
-    match flying.told:
+    match flying.stop_reason:
         case "timeout":
             return TimedOut(Error(type="TimeoutError", message="did not end within its timeout"))
         case StopReason.CANCEL:

@@ -258,7 +258,7 @@ class Database:
                 self._drop()
             else:
                 self._begun_on = link  # also when it was the beginning that failed: what came before stands
-            translated = errors.refused(self.address, error.state, error.said, maybe_stored=commits and is_broken)
+            translated = errors.refused(self.address, error.state, error.text, maybe_stored=commits and is_broken)
             raise self._over(translated) from error
         except (Broken, psycopg.Error, OSError) as error:
             self._drop()

@@ -119,7 +119,7 @@ def link_to(address: Address, deadlines: Deadlines) -> Link:
         link.greet(address)
     except Refused as error:
         link.close()
-        raise errors.refused(address, error.state, error.said) from error
+        raise errors.refused(address, error.state, error.text) from error
     except (Broken, psycopg.Error, OSError) as error:
         link.close()
         raise errors.broken(address, error) from error

@@ -168,8 +168,8 @@ class Refused(Exception):
     def __init__(self, result: pq.abc.PGresult) -> None:
         field = result.error_field
         self.state = (field(pq.DiagnosticField.SQLSTATE) or b"").decode()
-        self.said = (field(pq.DiagnosticField.MESSAGE_PRIMARY) or b"").decode(errors="replace")
-        super().__init__(f"{self.said} ({self.state})")
+        self.text = (field(pq.DiagnosticField.MESSAGE_PRIMARY) or b"").decode(errors="replace")
+        super().__init__(f"{self.text} ({self.state})")
 
 
 class Broken(Exception):

@@ -104,7 +104,7 @@ class SqliteSession:
             self.forget()  # it may be stored all the same
             raise
         self._heard = tx.number - 1
-        self._store.saw(tx.meta.counted if tx.has_written else tx.found.counted)
+        self._store.saw(tx.meta.counted if tx.has_written else tx.meta_before.counted)
         if tx.has_written:
             self._heard = tx.number
             if self._seen.number == tx.number - 1:

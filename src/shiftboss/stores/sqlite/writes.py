@@ -218,7 +218,7 @@ class SqliteTransaction(Reads, Writes["Database"]):
     def __init__(self, db: Database, clock: Clock, seen: Seen, *, meta: Meta, mark: str | None) -> None:
         Reads.__init__(self, db, clock, seen, number=meta.number, epoch=meta.epoch)
         Writes.__init__(self, meta.number + 1)
-        self.found = meta
+        self.meta_before = meta
         self._clock_mark = mark
         self._next_run = meta.next_run
         self._next_event = meta.next_event
@@ -227,7 +227,7 @@ class SqliteTransaction(Reads, Writes["Database"]):
     @property
     def meta(self) -> Meta:
         """What the row is to be after this transaction."""
-        return Meta(self.number, self._next_run, self._next_event, self.found.epoch)
+        return Meta(self.number, self._next_run, self._next_event, self.meta_before.epoch)
 
     def clock_mark(self) -> ClockMark | None:
         return codec.clock_of(self._clock_mark)
