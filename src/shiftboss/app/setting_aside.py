@@ -18,8 +18,8 @@ def batches(node: OpenNode, rows: Collection[Unreadable] | None, note: str | Non
     """What is to be put in, one after the other: each answers with the rows that it moved."""
     chosen: tuple[Unreadable, ...] | None = CALL.read_one("rows", rows, of="set_aside")
     every = list(node.read(lambda views: views.unreadable()) if chosen is None else chosen)
-    said = node.masked(CALL.read_one("note", note, of="set_aside"))
-    return [_put(node, every[first : first + MAX_ROWS], said) for first in range(0, len(every), MAX_ROWS)]
+    note_text = node.masked(CALL.read_one("note", note, of="set_aside"))
+    return [_put(node, every[first : first + MAX_ROWS], note_text) for first in range(0, len(every), MAX_ROWS)]
 
 
 def _put(node: OpenNode, rows: list[Unreadable], note: str) -> call.Put:

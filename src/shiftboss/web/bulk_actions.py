@@ -141,22 +141,22 @@ async def export_many(call: Call, body: ExportMany) -> NdjsonLines:
 
     The oldest first, at most 2,000; `shiftboss-lines` says how many lines there will be.
     """
-    found = (await call.ask(lambda views: _letters(views, body.filter)))[:MAX_EXPORTED]
-    await _must(call, "export_many", found)
+    letters = (await call.ask(lambda views: _letters(views, body.filter)))[:MAX_EXPORTED]
+    await _must(call, "export_many", letters)
     wanted = body.filter
     asked = [f"{name} {value}" for name, value in (("error", wanted.error), ("since", wanted.since)) if value]
     await call.boss.record(
-        "export dead letters", about=wanted.worker, after=", ".join([*asked, f"{len(found):,} by the API"])
+        "export dead letters", about=wanted.worker, after=", ".join([*asked, f"{len(letters):,} by the API"])
     )
-    return NdjsonLines(_exported(call, found), headers={"shiftboss-lines": str(len(found))})
+    return NdjsonLines(_exported(call, letters), headers={"shiftboss-lines": str(len(letters))})
 
 
 class NdjsonLines(StreamingResponse):
     media_type = "application/x-ndjson"
 
 
-async def _exported(call: Call, found: Sequence[DeadLetter]) -> AsyncIterator[bytes]:
-    for letter in found:
+async def _exported(call: Call, letters: Sequence[DeadLetter]) -> AsyncIterator[bytes]:
+    for letter in letters:
         try:
             run: Run | None = (await page_of(call, letter.run)).run
         except UnknownRun:  # retention was faster
@@ -169,27 +169,27 @@ async def _exported(call: Call, found: Sequence[DeadLetter]) -> AsyncIterator[by
 
 def _runs(views: Views, wanted: RunFilter) -> list[Run]:
     asked = HistoryFilter(worker=wanted.worker, status=frozenset(map(Status, wanted.status)), limit=PAGE)
-    found: list[Run] = []
+    runs: list[Run] = []
     while asked.status and (page := views.history(asked)):
-        found += [run for run in page if wanted.due_before is None or run.due_at < wanted.due_before]
-        if len(page) < PAGE or len(found) > MAX:
+        runs += [run for run in page if wanted.due_before is None or run.due_at < wanted.due_before]
+        if len(page) < PAGE or len(runs) > MAX:
             break
         asked = asked._replace(before=page[-1].id)
-    return found[::-1]
+    return runs[::-1]
 
 
 def _letters(views: Views, wanted: LetterChoice) -> list[DeadLetter]:
     """The oldest first."""
-    found: list[DeadLetter] = []
+    letters: list[DeadLetter] = []
     ids = frozenset(wanted.runs)
     for letter in open_letters(
         views, DeadLetterSelection(worker=wanted.worker, error=wanted.error, since=wanted.since)
     ):
         if not ids or letter.run in ids:
-            found.append(letter)
-        if len(found) > MAX:
+            letters.append(letter)
+        if len(letters) > MAX:
             break
-    return found[::-1]
+    return letters[::-1]
 
 
 CHOOSING: dict[Subject, tuple[type[msgspec.Struct], Callable[[Views, Any], Sequence[Run] | Sequence[DeadLetter]]]] = {
@@ -202,10 +202,10 @@ def _id(each: Run | DeadLetter) -> int:
     return each.id if isinstance(each, Run) else each.run
 
 
-async def _must(call: Call, action: str, found: Sequence[Run] | Sequence[DeadLetter]) -> None:
+async def _must(call: Call, action: str, entries: Sequence[Run] | Sequence[DeadLetter]) -> None:
     """All of them, or none.  Raises Problem."""
     if call.access is not None and call.access.may is not None:
-        for worker in sorted({each.worker for each in found}):
+        for worker in sorted({each.worker for each in entries}):
             await call.must(action, worker)
 
 

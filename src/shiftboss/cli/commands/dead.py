@@ -141,13 +141,13 @@ def replay(
     wanted = dead_letter_options.choice(ids, worker, error, since, everything)
     with store_access.operating(store, app) as boss:
         with store_access.asking(boss) as views:
-            found = selected(views, wanted)
-        if dry_run or not found:
-            return _only_say(found, as_json=as_json)
+            letters = selected(views, wanted)
+        if dry_run or not letters:
+            return _only_say(letters, as_json=as_json)
         spacing_s = 0.0 if rate is None else rate.per_s / rate.count
         if wanted.is_bulk:
-            lasts = f" over {times.span(spacing_s * len(found))}" if rate is not None else ""
-            messages.confirm(f"Replay {dead_letter_options.in_words(found)}{lasts}?", yes=yes)
+            lasts = f" over {times.span(spacing_s * len(letters))}" if rate is not None else ""
+            messages.confirm(f"Replay {dead_letter_options.in_words(letters)}{lasts}?", yes=yes)
 
         def again(number: int, letter: DeadLetter) -> Run:
             return boss.sync.replay(letter.run, delay=number * spacing_s)
@@ -158,7 +158,7 @@ def replay(
             else:
                 messages.say(f"{letter.run} {run.id}")
 
-        return dead_letter_options.do_all(found, again, say)
+        return dead_letter_options.do_all(letters, again, say)
 
 
 for command in of_letters():
@@ -222,12 +222,12 @@ def export(
     return Exit.DONE
 
 
-def _only_say(found: list[DeadLetter], *, as_json: bool) -> int:
+def _only_say(letters: list[DeadLetter], *, as_json: bool) -> int:
     """What would be done."""
     if as_json:
-        dump.lines(found)
+        dump.lines(letters)
     else:
-        for letter in found:
+        for letter in letters:
             messages.say(f"{letter.run} {letter.worker} {letter.error_type or letter.cause.value}")
-        messages.note(f"would replay {dead_letter_options.in_words(found)}" if found else "nothing to replay")
+        messages.note(f"would replay {dead_letter_options.in_words(letters)}" if letters else "nothing to replay")
     return Exit.DONE

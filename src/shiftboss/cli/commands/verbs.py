@@ -47,8 +47,8 @@ def command_of(verb: AnyVerb) -> click.Command:
     if verb.of in (RUN, DEAD_LETTER):
         callback = yes_option(callback)
     for name in reversed(verb.parameters):
-        said = {"help": verb.words.options[name]} if name in verb.words.options else {}
-        callback = click.option(f"--{name}", **{**OPTIONS[name], **said})(callback)
+        help_option = {"help": verb.words.options[name]} if name in verb.words.options else {}
+        callback = click.option(f"--{name}", **{**OPTIONS[name], **help_option})(callback)
     callback = ARGUMENTS[verb.of](callback)
     callback.__doc__ = verb.words.command
     return click.command(verb.name, cls=Command, epilog=examples(*verb.words.examples))(callback)
