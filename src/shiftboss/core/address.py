@@ -52,11 +52,11 @@ def shown(address: str) -> str:
     file, _, options = given.removeprefix(SQLITE).partition("?")
     if file == MEMORY or not is_of_server(file):
         place = f"{SQLITE}{file}" if given.startswith(SQLITE) else file
-    elif (found := _ADDRESS.fullmatch(given)) is not None:
-        options = found["options"] or ""
-        has_user = found["user"] and (found["password"] or found["scheme"].lower().startswith("postgres"))
-        user = f"{found['user']}@" if has_user else ""  # without a password it may be a token
-        place = f"{found['scheme']}{user}{found['place']}"
+    elif (match := _ADDRESS.fullmatch(given)) is not None:
+        options = match["options"] or ""
+        has_user = match["user"] and (match["password"] or match["scheme"].lower().startswith("postgres"))
+        user = f"{match['user']}@" if has_user else ""  # without a password it may be a token
+        place = f"{match['scheme']}{user}{match['place']}"
     else:
         scheme = _SCHEME.match(given)
         return f"{scheme[0].strip() if scheme else ''}{HIDDEN}"

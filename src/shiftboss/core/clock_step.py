@@ -196,14 +196,14 @@ def _set_cron(draft: Draft, definition: Definition, rule: Cron, shift: Shift) ->
 
 def _stretches(rule: Schedule | None, instants: Sequence[datetime], known: Sequence[Stretch]) -> tuple[Stretch, ...]:
     """*instants* added to the *known* ones; neighbouring scheduled times are joined to a first and a last."""
-    found: list[Stretch] = []
+    stretches: list[Stretch] = []
     for first, last in sorted([*known, *((at, at) for at in instants)]):
-        before = found[-1] if found else None
-        if before is None or (len(found) < MAX_STRETCHES and not _are_neighbours(rule, before[1], first)):
-            found.append((first, last))
+        before = stretches[-1] if stretches else None
+        if before is None or (len(stretches) < MAX_STRETCHES and not _are_neighbours(rule, before[1], first)):
+            stretches.append((first, last))
         else:
-            found[-1] = before[0], max(before[1], last)
-    return tuple(found)
+            stretches[-1] = before[0], max(before[1], last)
+    return tuple(stretches)
 
 
 def _are_neighbours(rule: Schedule | None, at: datetime, other: datetime) -> bool:

@@ -86,12 +86,12 @@ def transformed(value: V, *, text: Callable[[str], str], data: Callable[[bytes],
     parts = PARTS.get(type(value))
     if parts is None:
         return value
-    found = parts.of(value)
-    if not any(found):  # most runs have nothing to encode: this check is all they cost
+    values = parts.of(value)
+    if not any(values):  # most runs have nothing to encode: this check is all they cost
         return value
     changed: dict[str, Any] = {}
     new: Any
-    for name, way, old in zip(parts.names, parts.ways, found, strict=True):
+    for name, way, old in zip(parts.names, parts.ways, values, strict=True):
         if not old:
             continue
         if way == TEXT:
