@@ -97,15 +97,15 @@ def number(least: float, most: float, *, above: bool = False) -> Kind[float]:
     """A finite number from *least* (or *above* it) to *most*."""
 
     def read(value: Any, /, *, name: str) -> float:
-        found = value if type(value) is float else _float(_plain(value))
-        if found is None:
+        as_float = value if type(value) is float else _float(_plain(value))
+        if as_float is None:
             raise ConfigurationError(f"{name}={shown(value)} is no number; give one, like {max(least, 1.0):g}")
-        if not (least < found if above else least <= found) or not found <= most:
+        if not (least < as_float if above else least <= as_float) or not as_float <= most:
             low, high = ("above", "and at most") if above else ("from", "to")
             raise ConfigurationError(
                 f"{name}={shown(value)} is out of range; it must be {low} {least:g} {high} {most:g}"
             )
-        return found
+        return as_float
 
     return read
 
@@ -150,12 +150,12 @@ def size(value: Any, /, *, name: str) -> int:
     """Bytes, as a number or as "512MB"."""
     plain = _plain(value)
     if isinstance(plain, str):
-        found = SIZE.fullmatch(plain.strip())
-        if found is None:
+        match = SIZE.fullmatch(plain.strip())
+        if match is None:
             raise ConfigurationError(
                 f"{name}={shown(value)} is not understood; give bytes, or a text like '512KB', '64MB' or '2GB'"
             )
-        plain = float(found[1]) * 1024 ** " KMG".index((found[2] or " ").upper())
+        plain = float(match[1]) * 1024 ** " KMG".index((match[2] or " ").upper())
         plain = int(plain) if isfinite(plain) else MAX_WHOLE + 1
     number = plain if type(plain) is int else _whole(plain, name=name, remedy="give bytes, or a text like '512MB'")
     if not 1 <= number <= MAX_WHOLE:
@@ -171,10 +171,10 @@ def text(limit: int = MAX_TEXT_CHARS) -> Kind[str]:
     """A text that is not empty, of at most *limit* characters."""
 
     def read(value: Any, /, *, name: str) -> str:
-        found = _text(value, limit, name=name)
-        if not found.strip():
-            raise ConfigurationError(f"{name}={shown(found)} is empty; give a text, or leave {name}= out")
-        return found
+        checked = _text(value, limit, name=name)
+        if not checked.strip():
+            raise ConfigurationError(f"{name}={shown(checked)} is empty; give a text, or leave {name}= out")
+        return checked
 
     return read
 
@@ -226,11 +226,11 @@ def instant(value: Any, /, *, name: str) -> datetime:
     try:
         if value.utcoffset() is None:
             raise ConfigurationError(f"{name}={shown(value)} needs a time zone; use datetime.now(UTC) + …")
-        found = value.astimezone(UTC)
-        found = found if type(found) is datetime else datetime.combine(found.date(), found.timetz())
+        moment = value.astimezone(UTC)
+        moment = moment if type(moment) is datetime else datetime.combine(moment.date(), moment.timetz())
     except (OverflowError, ValueError):  # the first and last hours of the calendar, in other time zones
         return datetime.min.replace(tzinfo=UTC) if value.year == 1 else FAR_END
-    return min(found, FAR_END)
+    return min(moment, FAR_END)
 
 
 # ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -240,10 +240,10 @@ def run_id(value: Any, /, *, name: str) -> int:
     """The id of a run.  Raises UnknownRun for a number that no run can have."""
     if not isinstance(value, int) and isinstance(getattr(value, "id", None), int):
         raise ConfigurationError(f"{name}={shown(value)} is no whole number; give the id of that run: run.id")
-    found = _whole(value, name=name)
-    if not 0 < found < 1 << 63:
-        raise UnknownRun(f"no run {shown(found)} is stored; ids begin with 1, see `shiftboss runs`")
-    return found
+    id_ = _whole(value, name=name)
+    if not 0 < id_ < 1 << 63:
+        raise UnknownRun(f"no run {shown(id_)} is stored; ids begin with 1, see `shiftboss runs`")
+    return id_
 
 
 # ── kinds made of others ─────────────────────────────────────────────────────────────────────────────────────────
@@ -263,8 +263,8 @@ def many(kind: Kind[T], *, most: int = MAX_ITEMS) -> Kind[tuple[T, ...]]:
 
     def read(value: Any, /, *, name: str) -> tuple[T, ...]:
         items = _items(value, name=name, most=most)
-        found = tuple(kind(item, name=f"{name}[{index}]") for index, item in enumerate(items))
-        return tuple(sorted(found, key=str)) if isinstance(value, Set) else found
+        values = tuple(kind(item, name=f"{name}[{index}]") for index, item in enumerate(items))
+        return tuple(sorted(values, key=str)) if isinstance(value, Set) else values
 
     return read
 
@@ -273,11 +273,11 @@ def sizes_by_name(value: Any, /, *, name: str) -> dict[str, int]:
     """A mapping of names to whole numbers ≥ 1: permits, or sizes of resources."""
     if not isinstance(value, Mapping):
         raise ConfigurationError(f"{name}={shown(value)} is no mapping; write {name}={{'warehouse': 1}}")
-    found = {}
+    sizes = {}
     for given, permits in value.items():
         key = NAME_TEXT(given, name=f"a name in {name}")
-        found[key] = AT_LEAST_ONE(permits, name=f"{name}[{key!r}]")
-    return found
+        sizes[key] = AT_LEAST_ONE(permits, name=f"{name}[{key!r}]")
+    return sizes
 
 
 def made_of(*kinds: type[Any], remedy: str) -> Kind[Any]:
@@ -295,8 +295,8 @@ def callable_(value: Any, /, *, name: str) -> Callable[..., Any]:
     """Anything callable."""
     if not callable(value):
         raise ConfigurationError(f"{name}={shown(value)} cannot be called; give a function")
-    found: Callable[..., Any] = value
-    return found
+    function: Callable[..., Any] = value
+    return function
 
 
 # ── what the kinds are made of ───────────────────────────────────────────────────────────────────────────────────
@@ -305,10 +305,10 @@ def callable_(value: Any, /, *, name: str) -> Callable[..., Any]:
 def shown(value: Any) -> str:
     """*value* in a message: short, whatever it is."""
     try:
-        said = repr(_plain(value))
+        literal = repr(_plain(value))
     except Exception:  # noqa: BLE001  # its __repr__ is user code
-        said = f"({type(value).__name__})"
-    return said if len(said) <= MAX_SHOWN_CHARS else f"{said[:MAX_SHOWN_CHARS]}…"
+        literal = f"({type(value).__name__})"
+    return literal if len(literal) <= MAX_SHOWN_CHARS else f"{literal[:MAX_SHOWN_CHARS]}…"
 
 
 def is_storable(value: str) -> bool:
@@ -339,9 +339,9 @@ def _whole(value: Any, *, name: str, remedy: str = "give a whole number") -> int
     try:
         if hasattr(type(plain), "__index__"):
             return operator.index(plain)
-        found = int(plain)
-        if found == plain:
-            return found
+        integer = int(plain)
+        if integer == plain:
+            return integer
     except Exception:  # noqa: BLE001, S110  # endless, complex, or a number of the caller's own: refused below
         pass
     raise ConfigurationError(f"{name}={shown(value)} is no whole number; {remedy}")
@@ -359,13 +359,15 @@ def _float(plain: Any) -> float | None:
         return None
 
 
-def _read_duration(said: str, *, name: str) -> float:
-    compact = said.strip().lower()
+def _read_duration(written: str, *, name: str) -> float:
+    compact = written.strip().lower()
     if re.fullmatch(r"\d+(\.\d+)?", compact, re.ASCII):
         return float(compact)
     parts = list(DURATION.finditer(compact))
     if not parts or "".join(part.group(0) for part in parts).replace(" ", "") != compact.replace(" ", ""):
-        raise ConfigurationError(f"{name}={shown(said)} is not understood; write it like '90s', '5m', '1h30m' or '2d'")
+        raise ConfigurationError(
+            f"{name}={shown(written)} is not understood; write it like '90s', '5m', '1h30m' or '2d'"
+        )
     return sum(float(part["number"]) * UNIT_S[part["unit"]] for part in parts)
 
 
@@ -378,15 +380,17 @@ def _text(value: Any, limit: int, *, name: str) -> str:
         elif isinstance(plain, bytes):
             remedy = f"write {name}=….decode()"
         raise ConfigurationError(f"{name}={shown(value)} is no text; {remedy}")
-    found = str.__str__(plain)  # a plain str: a subclass may not encode
-    if len(found) > limit:
-        raise ConfigurationError(f"{name}={shown(found)} has {len(found):,} characters; allowed are {limit:,}")
-    if not is_storable(found):
+    plain_text = str.__str__(plain)  # a plain str: a subclass may not encode
+    if len(plain_text) > limit:
         raise ConfigurationError(
-            f"{name}={shown(found)} has a NUL or half a surrogate pair, which not every store and terminal takes; "
+            f"{name}={shown(plain_text)} has {len(plain_text):,} characters; allowed are {limit:,}"
+        )
+    if not is_storable(plain_text):
+        raise ConfigurationError(
+            f"{name}={shown(plain_text)} has a NUL or half a surrogate pair, which not every store and terminal takes; "
             "remove it"
         )
-    return found
+    return plain_text
 
 
 def _items(value: Any, *, name: str, most: int) -> list[Any]:
@@ -394,12 +398,12 @@ def _items(value: Any, *, name: str, most: int) -> list[Any]:
     if isinstance(plain, (str, bytes, Mapping)) or not isinstance(plain, Iterable):
         remedy = f"leave {name}= out" if plain is None else f"write {name}=[{shown(plain)}]"
         raise ConfigurationError(f"{name}={shown(value)} is no list; {remedy}")
-    found = []
+    items = []
     for item in plain:
-        found.append(item)
-        if len(found) > most:
+        items.append(item)
+        if len(items) > most:
             raise ConfigurationError(f"{name}= has more than {most:,} entries; give fewer")
-    return found
+    return items
 
 
 AT_LEAST_ONE = whole(1)

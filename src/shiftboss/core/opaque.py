@@ -61,14 +61,14 @@ def framed_text(data: bytes, key_id: str) -> str:
 
 def key_of(data: bytes | None) -> str | None:
     """The id of the key that encoded these bytes; None for plain ones."""
-    found = None if data is None else _FRAME.match(data)
-    return None if found is None else found[1].decode("ascii")
+    match = None if data is None else _FRAME.match(data)
+    return None if match is None else match[1].decode("ascii")
 
 
 def unframed(data: bytes) -> tuple[str, bytes] | None:
     """The id of the key and the encoded bytes; None for plain bytes."""
-    found = _FRAME.match(data)
-    return None if found is None else (found[1].decode("ascii"), data[found.end() :])
+    match = _FRAME.match(data)
+    return None if match is None else (match[1].decode("ascii"), data[match.end() :])
 
 
 def unframed_text(text: str) -> tuple[str, bytes] | None:
