@@ -235,7 +235,7 @@ def members(kind: type, wordless: list[str]) -> Iterator[str]:
     for name, each in found:
         if isinstance(each, property):
             continue
-        function = inspect.unwrap(getattr(each, "__func__", each))
+        function = inspect.unwrap(getattr(each, "__func__", each), stop=lambda it: hasattr(it, "__signature__"))
         if not function.__doc__:
             wordless.append(f"{kind.__qualname__}.{name}")
         yield from (f"#### {kind.__name__}.{name}", "", code(signature(function, name)), "")

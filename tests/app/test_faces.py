@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from typing import get_type_hints
 
 import pytest
 
@@ -11,6 +12,7 @@ from shiftboss.app.methods import Method
 from shiftboss.app.questions import Questions
 from shiftboss.app.sync import SyncFace
 from shiftboss.app.verbs import Verbs
+from shiftboss.core.model import DeadLetter
 
 WRITTEN_ONCE = {
     name: each for kind in (Verbs, Questions) for name, each in vars(kind).items() if isinstance(each, Method)
@@ -51,6 +53,11 @@ def test_what_is_written_once_has_its_words_and_its_name_on_both_faces(name):
     for face in (Orchestrator, SyncFace):
         assert inspect.getdoc(getattr(face, name)) == inspect.getdoc(WRITTEN_ONCE[name].function)
         assert getattr(face, name).__name__ == name
+
+
+def test_the_types_of_a_method_can_be_had_at_run_time():
+    assert get_type_hints(Orchestrator.resolve) == {"run_id": int, "note": str | None, "return": DeadLetter}
+    assert get_type_hints(SyncFace.resolve) == {"run_id": int, "note": str | None, "return": DeadLetter}
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
-"""A method that is written once and stands on both faces: awaited on an orchestrator, blocking on `boss.sync`.
+"""A function that is written once becomes two methods: one to await on an orchestrator, a blocking one on `boss.sync`.
 
 Rules of this file
-- The function takes its face and the parameters, checks them, and says what is to be done; it waits for nothing.
-- What type checkers, editors and `inspect` see of either method are the function's own parameters and docstring.
+- The function checks its parameters and returns what is to be done or asked (a `Deferred`).  It waits for nothing.
+- Type checkers, editors and `inspect` see the function's own parameters and docstring on both methods.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ A_co = TypeVar("A_co", covariant=True)
 
 
 class Face:
-    """What methods stand on."""
+    """An object with such methods: an orchestrator, or its `sync`."""
 
     has_loop: ClassVar[bool]  # whether they are awaited
 
@@ -47,14 +47,14 @@ class Face:
 
 
 class Deferred(Protocol[A_co, R_co]):
-    """Waited for in either way."""
+    """What a function returns: it can be awaited, or waited for in a thread."""
 
     async def on_loop(self, boss: Operations, node: OpenNode) -> A_co: ...
     def in_thread(self, node: OpenNode) -> R_co: ...
 
 
 class Question(Generic[R]):
-    """Read from committed state, in the calling thread or in one beside the loop."""
+    """Read from committed state: in the calling thread, or in one beside the loop."""
 
     def __init__(self, ask: Callable[[Views], R]) -> None:
         self._ask = ask
@@ -67,7 +67,7 @@ class Question(Generic[R]):
 
 
 class Instruction(Generic[R]):
-    """Put into the engine, by whoever acts here (A1); answered after its commit."""
+    """A mutation for the engine, by whoever acts here (A1).  Its answer comes after the commit."""
 
     def __init__(self, make: Callable[..., mutation.Mutation], *args: Any, **facts: Any) -> None:
         self._make = functools.partial(make, *args, **facts)
@@ -83,7 +83,7 @@ class Instruction(Generic[R]):
 
 
 class NewRun(Instruction[Run]):
-    """An instruction that stores a run; a handle of it is what is awaited."""
+    """An instruction that stores a run.  Awaiting it gives a handle of the run."""
 
     async def on_loop(self, boss: Operations, node: OpenNode) -> RunHandle[Any]:  # type: ignore[override]  # see above
         return RunHandle(boss, await super().on_loop(boss, node))
@@ -93,7 +93,7 @@ class NewRun(Instruction[Run]):
 
 
 class Method(Generic[P, A, R]):
-    """Both methods of a function."""
+    """Both methods of a function; which one an attribute is depends on the face."""
 
     def __init__(self, function: Callable[Concatenate[Any, P], Deferred[A, R]]) -> None:
         async def awaited(face: Operations, *args: P.args, **kwargs: P.kwargs) -> A:
@@ -123,9 +123,8 @@ ANSWERS = {"NewRun": ("RunHandle[Any]", "Run")}  # what is awaited, what is retu
 
 
 def _looks_like(function: Callable[..., Any], method: Callable[..., Any], number: int) -> Callable[..., Any]:
-    """*method* with the name, the words and the parameters of *function*, and an answer of its own."""
+    """*method* with the name, the docstring and the parameters of *function*, and an answer of its own."""
     functools.update_wrapper(method, function)
-    del method.__wrapped__  # type: ignore[attr-defined]  # or its answer would be shown
     signature = inspect.signature(function)
     deferred: str = signature.return_annotation
     answer = ANSWERS[deferred][number] if deferred in ANSWERS else deferred.partition("[")[2].removesuffix("]")

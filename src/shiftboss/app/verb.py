@@ -1,9 +1,9 @@
-"""A verb as it is declared: the function that does it, whom it is done to, who may, and what each face says of it.
+"""A verb as it is declared: the function that does it, its target, who may, and what each face says of it.
 
 Rules of this file
-- Everything else follows: both methods (methods.py), the operation of the API (web/verbs.py), the command
-  (cli/commands/verbs.py), and the reference pages.
-- A parameter is known by its name, in all faces: options.py says what it takes.
+- The rest follows: both methods (methods.py), the operations of the API (web/verbs.py, web/bulk_actions.py), the
+  command (cli/commands/verbs.py) and the reference pages.
+- A parameter has the same name on all faces, and takes what `app/options.py` says of that name.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ R = TypeVar("R")
 A = TypeVar("A")
 
 
-class Subject(NamedTuple):
-    """What a verb is done to: the first parameter of its function, and the path of its page."""
+class Target(NamedTuple):
+    """What a verb is done to: the first parameter of its function, and the path that the API has for it."""
 
     parameter: str
     path: str
 
 
-WORKER = Subject("worker", "/workers/{worker}")
-RUN = Subject("run_id", "/runs/{run}")
-DEAD_LETTER = Subject("run_id", "/dead-letters/{run}")
-NODE = Subject("node", "/nodes/{node}")
+WORKER = Target("worker", "/workers/{worker}")
+RUN = Target("run_id", "/runs/{run}")
+DEAD_LETTER = Target("run_id", "/dead-letters/{run}")
+NODE = Target("node", "/nodes/{node}")
 
 
 class Words(NamedTuple):
-    """What the faces say of a verb, beside the docstring, which is for who calls it.
+    """What the API and the command say of a verb; its docstring is for who calls it from Python.
 
-    *api*: of one; *api_many*: of all that fit a filter, where the API does that.  *command*: the help of the command,
-    None where that is written by hand; *options*: of its options, what is not said of all of that name; *done*: what
-    it says of an answer.
+    *api*: the summary of the operation; *api_many*: of the one that acts on all that fit a filter, empty without one.
+    *command*: the help of the command, None for one that is written by hand; *options*: the help of an option, where it
+    differs from what other commands say of it; *done*: what the command prints of an answer.
     """
 
     api: str
@@ -55,32 +55,32 @@ class Words(NamedTuple):
 
 
 class Verb(Method[P, A, R], Generic[P, A, R]):
-    """Done to *of*, by who has the *role* at least.  *asks*: the command asks first even about one that is named."""
+    """*role*: the least that may do it.  *asks*: the command asks for a yes even if one target is named."""
 
     def __init__(
         self,
         function: Callable[Concatenate[Any, P], Deferred[A, R]],
         *,
-        of: Subject,
+        target: Target,
         role: Role,
         words: Words,
         asks: bool = False,
     ) -> None:
         super().__init__(function)
         self.name: str = function.__name__
-        self.of = of
+        self.target = target
         self.role = role
         self.words = words
         self.asks = asks
 
     @property
     def stands_alone(self) -> bool:
-        """Whether its command is one of the root's, and written by nobody; those of dead letters are in their group."""
-        return self.of != DEAD_LETTER and self.words.command is not None
+        """Whether it has a command of its own; that of a dead letter stands in the group `dead`."""
+        return self.target != DEAD_LETTER and self.words.command is not None
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """Those that come after its face and its subject."""
+        """Those that come after its face and its target."""
         return tuple(inspect.signature(self.function).parameters)[2:]
 
     @property
@@ -91,11 +91,11 @@ class Verb(Method[P, A, R], Generic[P, A, R]):
 
 
 def verb(
-    of: Subject, role: Role, words: Words, *, asks: bool = False
+    target: Target, role: Role, words: Words, *, asks: bool = False
 ) -> Callable[[Callable[Concatenate[Any, P], Deferred[A, R]]], Verb[P, A, R]]:
     """Declare the decorated function."""
 
     def declare(function: Callable[Concatenate[Any, P], Deferred[A, R]]) -> Verb[P, A, R]:
-        return Verb(function, of=of, role=role, words=words, asks=asks)
+        return Verb(function, target=target, role=role, words=words, asks=asks)
 
     return declare

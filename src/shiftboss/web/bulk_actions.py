@@ -1,4 +1,4 @@
-"""The verbs for everything that fits a filter: cancel runs; replay, resolve or discard dead letters; and their export.
+"""Verbs on everything that fits a filter: cancel runs; replay, resolve or discard dead letters.  And their export.
 
 Rules of this file
 - It acts on the filter, not on a page of it, and only if it fits as many as the caller was shown (`expect`).
@@ -19,7 +19,7 @@ from starlette.responses import StreamingResponse
 
 from shiftboss.app.dead_letters import DeadLetterSelection, open_letters
 from shiftboss.app.json_format import encoded, jsonable
-from shiftboss.app.verb import DEAD_LETTER, RUN, Subject, Verb
+from shiftboss.app.verb import DEAD_LETTER, RUN, Target, Verb
 from shiftboss.app.verbs import verbs
 from shiftboss.app.views import Views
 from shiftboss.core.model import DeadLetter, Run, Status
@@ -87,13 +87,13 @@ NAMES = {"delay": "rate"}
 SHARED: dict[tuple[str, ...], str] = {("note",): "CloseMany"}
 
 
-def operations_of(subject: Subject) -> Sequence[Operation]:
+def operations_of(target: Target) -> Sequence[Operation]:
     """What may be done to all of its kind that fit a filter."""
-    return [_operation(verb) for verb in verbs() if verb.of == subject and verb.words.api_many]
+    return [_operation(verb) for verb in verbs() if verb.target == target and verb.words.api_many]
 
 
 def _operation(verb: Verb[..., Any, Any]) -> Operation:
-    kind, choose = CHOOSING[verb.of]
+    kind, choose = CHOOSING[verb.target]
 
     async def act(call: Call, body: Any) -> Done:
         pace: str | None = getattr(body, "rate", None)
@@ -112,7 +112,7 @@ def _operation(verb: Verb[..., Any, Any]) -> Operation:
 
     act.__name__, act.__doc__ = f"{verb.name}_many", verb.words.api_many
     act.__annotations__ = {"body": _body_of(verb, kind), "return": Done}
-    path = verb.of.path.partition("/{")[0]
+    path = verb.target.path.partition("/{")[0]
     return Operation("POST", f"{path}/{verb.name}", verb.role, act)
 
 
@@ -192,7 +192,7 @@ def _letters(views: Views, wanted: LetterChoice) -> list[DeadLetter]:
     return letters[::-1]
 
 
-CHOOSING: dict[Subject, tuple[type[msgspec.Struct], Callable[[Views, Any], Sequence[Run] | Sequence[DeadLetter]]]] = {
+CHOOSING: dict[Target, tuple[type[msgspec.Struct], Callable[[Views, Any], Sequence[Run] | Sequence[DeadLetter]]]] = {
     RUN: (RunFilter, _runs),
     DEAD_LETTER: (LetterChoice, _letters),
 }

@@ -1,8 +1,9 @@
-"""The verbs over HTTP: an operation of each, which follows from its declaration (app/verbs.py).
+"""The verbs over HTTP: each declaration (app/verbs.py) becomes an operation.
 
 Rules of this file
-- The path is its subject's with its name behind; the body has its other parameters; the answer follows from its type.
-- A body is named after its verb, but for those that several verbs share.
+- The path is that of the target with the verb's name at its end, and the body has the other parameters.  The type of
+  what the verb answers decides on the answer and its status.
+- A body is named after its verb, except where several verbs share it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from msgspec import Meta
 
 from shiftboss.app.methods import NewRun
 from shiftboss.app.pages import listed
-from shiftboss.app.verb import DEAD_LETTER, NODE, RUN, WORKER, Subject, Verb
+from shiftboss.app.verb import DEAD_LETTER, NODE, RUN, WORKER, Target, Verb
 from shiftboss.app.verbs import verbs
 from shiftboss.core.model import DeadLetter, Node, NodeMode, Run, WorkerState
 from shiftboss.core.value import Value
@@ -34,7 +35,7 @@ class NodeNamed(msgspec.Struct, frozen=True):
     node: Text
 
 
-PARAMS: dict[Subject, type[msgspec.Struct]] = {
+PARAMS: dict[Target, type[msgspec.Struct]] = {
     WORKER: WorkerNamed,
     RUN: RunAsked,
     DEAD_LETTER: RunAsked,
@@ -136,19 +137,19 @@ ANSWERS: dict[Any, Answer] = {
 # ── the operations ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def operations_of(subject: Subject) -> Sequence[Operation]:
+def operations_of(target: Target) -> Sequence[Operation]:
     """What may be done to one of its kind."""
-    return [_operation(verb) for verb in verbs() if verb.of == subject]
+    return [_operation(verb) for verb in verbs() if verb.target == target]
 
 
 def _operation(verb: Verb[..., Any, Any]) -> Operation:
-    params, body, answer = PARAMS[verb.of], body_of(verb), ANSWERS[verb.answer]
-    (subject,) = params.__struct_fields__
+    params, body, answer = PARAMS[verb.target], body_of(verb), ANSWERS[verb.answer]
+    (target,) = params.__struct_fields__  # in the path
 
     async def act(call: Call, params: msgspec.Struct, body: msgspec.Struct) -> Any:
         given = msgspec.structs.asdict(body)
-        return answer.made_of(await getattr(call.boss, verb.name)(getattr(params, subject), **given))
+        return answer.made_of(await getattr(call.boss, verb.name)(getattr(params, target), **given))
 
     act.__name__, act.__doc__ = verb.name, verb.words.api
     act.__annotations__ = {"params": params, "body": body, "return": answer.type}
-    return Operation("POST", f"{verb.of.path}/{verb.name}", verb.role, act, status=answer.status)
+    return Operation("POST", f"{verb.target.path}/{verb.name}", verb.role, act, status=answer.status)

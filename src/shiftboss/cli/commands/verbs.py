@@ -1,8 +1,9 @@
-"""The commands of verbs: each follows from its declaration (app/verbs.py).
+"""The commands of verbs: each declaration (app/verbs.py) with a help text becomes a command.
 
 Rules of this file
-- A worker or a node that is not known ends the command; of runs and dead letters the others are done all the same.
-- Several runs need a yes, and so do dead letters that a filter chose, or that are lost by it.
+- A worker or node that is not known ends the command; a run or dead letter that is refused does not keep the others.
+- The command asks for a yes before it acts on several runs, on dead letters that a filter selects, and where the verb
+  says so.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import click
 
 from shiftboss.app.dead_letters import selected
 from shiftboss.app.orchestrator import Orchestrator
-from shiftboss.app.verb import DEAD_LETTER, NODE, RUN, WORKER, Subject, Verb
+from shiftboss.app.verb import DEAD_LETTER, NODE, RUN, WORKER, Target, Verb
 from shiftboss.app.verbs import verbs
 from shiftboss.cli import dead_letter_options, messages, store_access
 from shiftboss.cli.command import Command, examples, store_option, yes_option
@@ -43,19 +44,19 @@ def __getattr__(name: str) -> click.Command:
 
 def command_of(verb: AnyVerb) -> click.Command:
     """Its arguments and options, its help and its examples, by what it is done to."""
-    callback = store_option(WAYS[verb.of](verb))
-    if verb.of in (RUN, DEAD_LETTER):
+    callback = store_option(WAYS[verb.target](verb))
+    if verb.target in (RUN, DEAD_LETTER):
         callback = yes_option(callback)
     for name in reversed(verb.parameters):
         help_option = {"help": verb.words.options[name]} if name in verb.words.options else {}
         callback = click.option(f"--{name}", **{**OPTIONS[name], **help_option})(callback)
-    callback = ARGUMENTS[verb.of](callback)
+    callback = ARGUMENTS[verb.target](callback)
     callback.__doc__ = verb.words.command
     return click.command(verb.name, cls=Command, epilog=examples(*verb.words.examples))(callback)
 
 
-def _act(boss: Orchestrator, verb: AnyVerb, subject: Any, given: Given) -> Any:
-    return getattr(boss.sync, verb.name)(subject, **given)
+def _act(boss: Orchestrator, verb: AnyVerb, target: Any, given: Given) -> Any:
+    return getattr(boss.sync, verb.name)(target, **given)
 
 
 # ── by what it is done to ────────────────────────────────────────────────────────────────────────────────────────
@@ -131,13 +132,13 @@ def _on_letters(verb: AnyVerb) -> Callable[..., int]:
     return command
 
 
-WAYS: dict[Subject, Callable[[AnyVerb], Callable[..., int]]] = {
+WAYS: dict[Target, Callable[[AnyVerb], Callable[..., int]]] = {
     WORKER: _on_workers,
     RUN: _on_runs,
     DEAD_LETTER: _on_letters,
     NODE: _on_node,
 }
-ARGUMENTS: dict[Subject, Callable[[Any], Any]] = {
+ARGUMENTS: dict[Target, Callable[[Any], Any]] = {
     WORKER: click.argument("names", nargs=-1, required=True, metavar="NAME...", type=worker_name),
     RUN: click.argument("runs", nargs=-1, required=True, metavar="RUN..."),
     DEAD_LETTER: dead_letter_options.choice_options,
@@ -147,4 +148,4 @@ ARGUMENTS: dict[Subject, Callable[[Any], Any]] = {
 
 def of_letters() -> Sequence[click.Command]:
     """Those that stand in the group `dead`."""
-    return [command_of(verb) for verb in verbs() if verb.of == DEAD_LETTER and verb.words.command is not None]
+    return [command_of(verb) for verb in verbs() if verb.target == DEAD_LETTER and verb.words.command is not None]
