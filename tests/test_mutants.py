@@ -178,17 +178,22 @@ def test_a_test_that_takes_longer_than_there_is_time_runs_when_it_is_the_only_on
     assert [case.id for case in tool.cases_for(mutant, cases, source=lambda file: "")] == ["tests/core/long"]
 
 
-def test_a_constant_belongs_to_the_lines_that_name_it(tool, mutations):
+def test_a_constant_belongs_to_the_lines_and_the_tests_that_name_it(tool, mutations):
     mutant = mutations.mutants_of("core/x.py", SOURCE)[0]
-    texts = {"core/x.py": SOURCE, "engine/y.py": "from x import LIMIT\n\nLIMITS = LIMIT\n"}
+    texts = {
+        "core/x.py": SOURCE,
+        "engine/y.py": "from x import LIMIT\n\nLIMITS = LIMIT\n",
+        "tests/core/table": "LIMIT = 5",
+    }
     cases = [
         a_case(tool, "tests/core/same", 0.1, {"core/x.py": [12]}),
         a_case(tool, "tests/engine/other", 0.1, {"engine/y.py": [3]}),
         a_case(tool, "tests/engine/neither", 0.1, {"core/x.py": [8], "engine/y.py": [2]}),
+        a_case(tool, "tests/core/table::its_test", 0.2, {}),
     ]
 
-    chosen = [case.id for case in tool.cases_for(mutant, cases, source=texts.__getitem__)]
-    assert chosen == ["tests/core/same", "tests/engine/other"]
+    chosen = [case.id for case in tool.cases_for(mutant, cases, source=lambda file: texts.get(file, ""))]
+    assert chosen == ["tests/core/same", "tests/core/table::its_test", "tests/engine/other"]
 
 
 # ── what came of it ──────────────────────────────────────────────────────────────────────────────────────────────

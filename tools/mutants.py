@@ -31,6 +31,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import cache
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import CodeType
@@ -139,12 +140,18 @@ def sample(mutants: Iterable[Mutant], size: int, *, seed: str) -> list[Mutant]:
 
 
 def cases_for(mutant: Mutant, cases: Iterable[Case], source: Callable[[str], str]) -> list[Case]:
-    """The tests that execute the mutant's lines, the quickest first, as many as TESTS_S has room for.
+    """The tests that execute the mutant's lines, the quickest first, as many as TESTS_S has room for.  Files by path.
 
-    What a module sets when it is imported is executed by no test; there the lines count that name it.
+    What a module sets when it is imported is executed by no test; there the lines count that name it, and the tests
+    whose files do.
     """
     lines = _lines_of(mutant, cases, source)
-    covering = [case for case in cases if any(case.lines.get(file, NO_LINES) & of for file, of in lines.items())]
+    covering = [
+        case
+        for case in cases
+        if any(case.lines.get(file, NO_LINES) & of for file, of in lines.items())
+        or (mutant.sets and _word(mutant.sets).search(source(case.id.partition("::")[0])))
+    ]
     folder = f"tests/{mutant.file.partition('/')[0]}/"
     covering.sort(key=lambda case: (not case.id.startswith(folder), case.duration_s, case.id))
     fitting, left_s = [], TESTS_S
@@ -161,13 +168,18 @@ NO_LINES: frozenset[int] = frozenset()
 def _lines_of(mutant: Mutant, cases: Iterable[Case], source: Callable[[str], str]) -> dict[str, frozenset[int]]:
     if not mutant.sets:
         return {mutant.file: frozenset(range(mutant.first_line, mutant.last_line + 1))}
-    word = re.compile(rf"\b{re.escape(mutant.sets)}\b")
+    word = _word(mutant.sets)
     files = {file for case in cases for file in case.lines}
     lines = {
         file: frozenset(number for number, line in enumerate(source(file).splitlines(), 1) if word.search(line))
         for file in files
     }
     return {file: of for file, of in lines.items() if of}
+
+
+@cache
+def _word(name: str) -> re.Pattern[str]:
+    return re.compile(rf"\b{re.escape(name)}\b")
 
 
 # ── which tests execute which lines ──────────────────────────────────────────────────────────────────────────────
@@ -280,7 +292,8 @@ def run(mutants: Sequence[Mutant], cases: Sequence[Case], *, jobs: int) -> dict[
 
     def source(file: str) -> str:
         if file not in texts:
-            texts[file] = (SOURCE / file).read_text(encoding="utf-8")
+            folder = ROOT if file.startswith("tests/") else SOURCE
+            texts[file] = (folder / file).read_text(encoding="utf-8")
         return texts[file]
 
     def index(mutant: Mutant) -> int:

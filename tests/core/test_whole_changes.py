@@ -106,7 +106,7 @@ def running(**fields: Any) -> World:
 
 def waiting(*ids: int) -> World:
     world = a_snapshot(*(a_run("a", id=each) for each in ids))
-    world.found = {run.id: run for run in world.pending()}  # as they were read
+    world.fetched = {run.id: run for run in world.pending()}  # as they were read
     return world
 
 
