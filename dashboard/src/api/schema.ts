@@ -82,7 +82,7 @@ export interface Audit {
   after: string;
 }
 
-/** What was found: `doubts` contradict the audit, `limits` are what cannot be proven from here. */
+/** The result: `doubts` contradict the audit, `limits` are what cannot be proven here. */
 export interface AuditVerdict {
   rows: number;
   removed: number;
@@ -193,7 +193,7 @@ export interface CloseMany {
   note?: string | null;
 }
 
-/** O3: a cron expression in a time zone, by the Vixie rule. Five fields (minute hour day-of-month month day-of-week), six with seconds first, or a nickname such as @daily. If day-of-month or day-of-week starts with `*` both must match, else either. Raises ConfigurationError for what is not understood, for what never fires, and for an unknown zone. */
+/** O3: a cron expression in a time zone, by the Vixie rule. Five fields (minute hour day-of-month month day-of-week), six with seconds first, or a nickname such as @daily. If day-of-month or day-of-week starts with `*` both must match, else either. Raises ConfigurationError for an expression that is not understood or never fires, and for an unknown zone. */
 export interface Cron {
   type: "cron";
   expression: string;
@@ -238,7 +238,7 @@ export interface DeadLettered {
   error: Error | null;
 }
 
-/** Everything that is declared about a worker. Durations in seconds; None means no limit unless said otherwise. */
+/** Everything that is declared about a worker. Durations are in seconds; None means no limit, unless noted. */
 export interface Definition {
   name: string;
   mode: Mode;
@@ -324,7 +324,7 @@ export interface Error {
   traceback: string;
 }
 
-/** M4: fixed rate, anchored at the worker's first instant; 0.01 s to a century, exact to the microsecond. Raises ConfigurationError outside these bounds. */
+/** M4: a fixed rate, anchored at the worker's first scheduled time; 0.01 s to a century, exact to the microsecond. Raises ConfigurationError outside these bounds. */
 export interface Every {
   type: "every";
   every_s: number;
@@ -582,7 +582,7 @@ export interface NoteBody {
   note?: string | null;
 }
 
-/** D5: what a run does while its upstream's latest run has failed. */
+/** D5: what a run does if its upstream's latest run has failed. */
 export type OnFailure = "run" | "skip" | "wait";
 
 /** Why a run exists. */
@@ -897,7 +897,7 @@ export interface StaleReport {
   fence: number;
 }
 
-/** M3: the first occurrence is due at once, or at the first instant of the schedule. */
+/** M3: the first scheduled run is due at once, or at the first scheduled time. */
 export type Start = "next" | "now";
 
 /** S: `lifecycle.py` has the moves between these. */
@@ -984,7 +984,7 @@ export interface TriggerBody {
   force?: boolean;
 }
 
-/** Which row, and what the reader said of it. `fields` are those that could not be taken; none: not even JSON. */
+/** Which row, and what the reader said. `fields` are the unreadable ones; none: the row is not even JSON. */
 export interface Unreadable {
   table: string;
   id: string;
@@ -1017,7 +1017,7 @@ export interface UnreadableRows {
   rows: Array<UnreadableRow>;
 }
 
-/** One edge of depends_on (D2, D4, D5). `max_age_s` bounds the age of the upstream's last success. */
+/** One edge of depends_on (D2, D4, D5). `max_age_s` limits the age of the upstream's last success. */
 export interface Upstream {
   worker: string;
   fresh: boolean;

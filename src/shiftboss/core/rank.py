@@ -1,11 +1,12 @@
 """Which run goes before which?  Priority with ageing (P2) and lent priority (D9).
 
 Rules of this file
-- Waiting is ageing: the rank is fixed when a run becomes due, no row is ever updated for it.  What was interrupted or
-  rescued keeps the rank that it had.
+- Waiting is ageing: a run's rank is fixed when it becomes due, and no row is ever updated for it.  An interrupted or
+  rescued run keeps the rank that it had.
 - Nothing ages past critical.
-- A run held by depends_on lends its priority down the chain to what it waits for; computed, never stored.  A disabled
-  worker neither lends nor borrows: it waits for nobody, and nobody waits for its waiting runs (D6).
+- A run that depends_on holds lends its priority to the runs that it waits for, along the whole chain.  This is computed
+  each time and never stored.  A disabled worker neither lends nor borrows: it waits for nobody, and nobody waits for
+  its waiting runs (D6).
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ Lent = dict[str, list[tuple[datetime, Priority]]]  # worker → (for runs up to 
 
 
 def rank(run: Run, priority: Priority) -> Rank:
-    """Critical first, then by its place plus the priority's offset, then by id.
+    """Critical runs first, then by place plus the priority's offset, then by id.
 
-    Before them what must be alone (C8), the shortest-lived first: it tells the soonest.
+    Isolated runs come before all of them (C8), the shortest-lived first: it tells the soonest whether it is guilty.
     """
     if is_isolated(run):
         return (-1, later(EPOCH, lived_s(run)), run.id)
@@ -52,7 +53,7 @@ def effective(run: Run, lent: Lent) -> Priority:
 
 
 def lenders(snapshot: Snapshot, names: Collection[str]) -> Iterator[Run]:
-    """What waits in the lanes of *names* and may lend: the first of each queue, and the least."""
+    """The waiting runs in the lanes of *names* that may lend: the first of each queue, and the least."""
     for name in names:
         if snapshot.workers[name].definition.depends_on:
             lane = snapshot.lane(name)
@@ -63,7 +64,7 @@ def lenders(snapshot: Snapshot, names: Collection[str]) -> Iterator[Run]:
 
 
 def lend(snapshot: Snapshot, now: datetime, heads: Iterable[Run]) -> Lent:
-    """What the due runs in *heads* lend to the waiting runs of their upstreams."""
+    """The priorities that the due runs in *heads* lend to the waiting runs of their upstreams."""
     lent: Lent = {}
     todo = [
         (run.worker, run.occurs_at, run.priority) for run in heads if run.due_at <= now and _may_start(snapshot, run)

@@ -1,9 +1,9 @@
-"""The stored state is made to agree with what a node declares, as far as that is to hold (M7).
+"""The stored state is made to agree with what a node declares, as far as that is to be in force (M7).
 
 Rules of this file
-- Of what live nodes declare the newest holds (core/prevail.py), and starting again makes nothing newer.
-- Disabled, streak and breaker are not declared and stay.
-- A changed schedule replaces the occurrence that has not started; everything that waits otherwise stays.
+- The newest declaration of live nodes is in force (core/prevail.py); restarting makes no declaration newer.
+- Being disabled, the streak and the breaker are not declared, and stay.
+- A changed schedule replaces the scheduled run that has not started; all other waiting runs stay.
 - Workers that the node does not declare are left alone; their stored edges count in the checks (D8).
 """
 
@@ -27,11 +27,11 @@ from shiftboss.core.worker import TAG_PREFIX, Definition, Mode
 
 
 class Declarer(Value, frozen=True):
-    """A node that declares, and those that live beside it."""
+    """The node that declares, and the nodes that live beside it."""
 
     node: Node
     others: tuple[Node, ...] = ()
-    remembered: Mapping[tuple[str, str], Declaration] = {}  # by table and name, as it was last in the store
+    remembered: Mapping[tuple[str, str], Declaration] = {}  # by table and name: each as it was last in the store
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -47,10 +47,10 @@ def declare(
     resources: Mapping[str, int],
     by: Declarer | None = None,
 ) -> tuple[Change, tuple[str, ...]]:
-    """Store the declarations that are to hold, and of the rest that they were met; without *by* all hold.
+    """Store the declarations that are to be in force; of the others, store only that they were met.
 
-    The answer names the workers that are new or changed.  The lanes of all *definitions* that are stored already must
-    have been read.  Raises ConfigurationError, CycleError.
+    Without *by* all of them are to be in force.  The answer names the workers that are new or changed.  The lanes of
+    all *definitions* that are stored already must have been read.  Raises ConfigurationError, CycleError.
     """
     given = {definition.name: definition for definition in definitions}
     met = {name: _met(snapshot, now, definition, by) for name, definition in given.items()}
@@ -74,7 +74,7 @@ def declare_new(
     definitions: Iterable[Definition],
     resources: Mapping[str, int],
 ) -> tuple[Change, tuple[str, ...]]:
-    """Like `declare`, for a client that comes before the first node: what is stored already stays as it is."""
+    """Like `declare`, for a client that comes before the first node: what is stored already does not change."""
     return declare(
         snapshot,
         now,
@@ -85,10 +85,10 @@ def declare_new(
 
 
 def _without_lost_names(together: dict[str, Definition], declared: dict[str, Definition]) -> list[Definition]:
-    """What is declared, and the stored rest without the edges that lead nowhere.
+    """What is declared, and the other stored workers without the edges that lead nowhere.
 
-    A stored worker that nobody declares any more may name others that were forgotten, or a resource that has become
-    too small for it: it is offline, not an error of the one that starts.
+    A stored worker that nobody declares any more may name workers that were forgotten, or need more of a resource than
+    there is now.  It is offline, which is not an error of the process that starts.
     """
     tags = {TAG_PREFIX + tag for definition in together.values() for tag in definition.tags}
     known = together.keys() | tags
@@ -105,11 +105,11 @@ def _without_lost_names(together: dict[str, Definition], declared: dict[str, Def
     return [definition if name in declared else stripped(definition) for name, definition in together.items()]
 
 
-# ── which of them hold ───────────────────────────────────────────────────────────────────────────────────────────
+# ── which declarations are in force ──────────────────────────────────────────────────────────────────────────────
 
 
 def _met(snapshot: Snapshot, now: datetime, definition: Definition, by: Declarer | None) -> tuple[Declarations, bool]:
-    """The declarations of that worker with this one, which is the current one if it is to hold; and whether it is."""
+    """The worker's declarations, with *definition* current if it is to be in force; and whether it is to be."""
     name = definition.name
     state = snapshot.workers.get(name)
     if state is None or state.unreadable is not None:
@@ -124,7 +124,7 @@ def _met(snapshot: Snapshot, now: datetime, definition: Definition, by: Declarer
 def _sizes(
     snapshot: Snapshot, now: datetime, resources: Mapping[str, int], by: Declarer | None
 ) -> tuple[tuple[tuple[str, int], ...], tuple[tuple[str, Declarations], ...]]:
-    """The sizes that change, and the declarations that do."""
+    """The resource sizes that change, and the declarations that change."""
     sizes: list[tuple[str, int]] = []
     changed: list[tuple[str, Declarations]] = []
     for name, size in resources.items():
@@ -140,7 +140,7 @@ def _sizes(
 def _with(
     before: Declarations, now: datetime, *, kind: Declared, name: str, key: str, by: Declarer | None
 ) -> tuple[Declarations, bool]:
-    """*before* with what *by* declares, or *key* where nobody is named."""
+    """*before* with what *by* declares, or with *key* if there is no *by*."""
     if by is None:
         return replace(before.met(key, now), current=key), True
     key = kind.of(by.node).get(name, key)
@@ -152,7 +152,7 @@ def _with(
 
 
 def _remember(draft: Draft, name: str, declarations: Declarations) -> None:
-    """Of a declaration that does not hold only that it was met."""
+    """Store of a declaration that is not in force only that it was met."""
     stored = draft.worker(name)
     if stored.declarations != declarations:
         draft.put_worker(replace(stored, declarations=declarations))
@@ -168,7 +168,7 @@ def _declare(draft: Draft, definition: Definition, declarations: Declarations) -
         _first_run(draft, definition)
         draft.emit(WorkerDeclared(at=draft.now, worker=name))
         return True
-    if stored.unreadable is not None:  # W8: the newest declaration takes its place; what people decided is kept
+    if stored.unreadable is not None:  # W8: the newest declaration replaces it; what people decided is kept
         draft.set_aside(_declared_anew(draft, stored.unreadable))
         stored = replace(stored, unreadable=None)
     elif stored.definition == definition:
@@ -210,7 +210,7 @@ def _first_run(draft: Draft, definition: Definition) -> None:
 
 
 def mend(draft: Draft, definition: Definition) -> None:
-    """A worker whose next run is missing (a forgotten one that came back, a higher concurrency) gets it."""
+    """Store the next run of a worker that lacks one: a forgotten worker that is back, or one with more concurrency."""
     match definition.mode:
         case Mode.SCHEDULED:
             next_occurrence(draft, definition)
@@ -221,7 +221,7 @@ def mend(draft: Draft, definition: Definition) -> None:
 
 
 def _replace_standing(draft: Draft, name: str) -> None:
-    """M4: what the old schedule had put there and has not started gives way."""
+    """M4: remove the scheduled runs of the old schedule that have not started."""
     for run in draft.snapshot.lane(name).standing.values():
         if run.origin in (Origin.OCCURRENCE, Origin.ITERATION) and not run.has_started:
             skipped = draft.put(move(run, Status.SKIPPED, cause=Cause.REPLACED, finished_at=draft.now))
@@ -229,7 +229,7 @@ def _replace_standing(draft: Draft, name: str) -> None:
 
 
 def _follow_zone(draft: Draft, definition: Definition) -> None:
-    """O3: the rules of its zone may have changed since: what waits is to be an instant of today's."""
+    """O3: the rules of its zone may have changed since: the waiting run moves to a scheduled time by today's rules."""
     rule = definition.schedule
     if not isinstance(rule, schedule.Cron):
         return
@@ -246,7 +246,7 @@ def _follow_zone(draft: Draft, definition: Definition) -> None:
 
 
 def _move_due(draft: Draft, definition: Definition) -> None:
-    """The waiting occurrence follows what else was declared anew: its priority and its jitter."""
+    """The waiting scheduled run follows other changes of the declaration: priority and jitter."""
     for run in draft.standing_of(definition.name):
         if run.has_started:
             continue
@@ -259,7 +259,7 @@ def _move_due(draft: Draft, definition: Definition) -> None:
 
 
 def _keep_breaker(draft: Draft, definition: Definition) -> None:
-    """The breaker's row exists from the declaration on; a changed policy keeps its state."""
+    """A breaker has a row from its declaration on; a changed policy keeps its state."""
     if definition.breaker is None:
         return
     stored = draft.breaker(definition.breaker)
@@ -268,7 +268,7 @@ def _keep_breaker(draft: Draft, definition: Definition) -> None:
         fresh = BreakerState(name=definition.breaker)
         draft.put_breaker(fresh if policy is None else replace(fresh, policy=policy))
     elif policy is not None and stored.unreadable is not None and stored.unreadable.fields == ("policy",):
-        draft.set_aside(_declared_anew(draft, stored.unreadable))  # only what is declared could not be read
+        draft.set_aside(_declared_anew(draft, stored.unreadable))  # nothing but the declaration was unreadable
         draft.put_breaker(replace(stored, policy=policy, unreadable=None))
     elif policy is not None and stored.policy != policy:
         draft.put_breaker(replace(stored, policy=policy))

@@ -1,12 +1,14 @@
-"""What must be neither kept nor shown: the values of things that are called like secrets, or known to be some.
+"""What must be neither stored nor shown: the values under the names of secrets, and values known to be secret.
 
 Rules of this file
-- In JSON the value under a secret's name is masked, whatever it is (True, False and null tell nothing and stay); in
-  texts what follows such a name, passwords in addresses, what follows `Bearer`, and keys of a known shape.
-- A value that a payload has under such a name, and one that was named to us, is masked wherever it is repeated.
-- What was masked stays as it is when it is masked again.
-- Time grows with the text and no faster, whatever is in it; a long text is worked off in slices, between which others
-  get their turn.
+- In JSON, the value under a secret's name is masked, whatever it is (true, false and null reveal nothing and stay).  In
+  texts, what follows such a name is masked, and so are passwords in addresses, what follows `Bearer`, and keys of a
+  known shape.
+- A value that a payload has under such a name, and a value that was given to us as secret, is masked wherever it is
+  repeated.
+- A masked text does not change when it is masked again.
+- The time is linear in the length of the text, whatever is in it.  A long text is processed in slices, and between two
+  slices others get their turn.
 """
 
 from __future__ import annotations
@@ -37,15 +39,15 @@ from shiftboss.core.secret_texts import (
 )
 from shiftboss.core.secret_values import MIN_CHARS, Values
 
-_WORDS = frozenset(("true", "false", "null", "none", "None", "True", "False"))  # would be masked in every sentence
-MAX_PLACES = 1000  # of values in a payload that are remembered
+_WORDS = frozenset(("true", "false", "null", "none", "None", "True", "False"))  # a mask for each would spoil every text
+MAX_PLACES = 1000  # of secret values in a payload that are remembered
 SLICE_CHARS = 32 * 1024  # some 2 ms of work
 
-Kind = Callable[[int, int, int], Iterator[Span]]  # spans that begin within the first two, seen up to the third
+Kind = Callable[[int, int, int], Iterator[Span]]  # spans that begin within the first two numbers, seen up to the third
 
 
 class Redaction:
-    """Masks by the usual names and by those that were *added*, by *patterns*, and by *values*."""
+    """Masks by the usual names and the *added* ones, by *patterns*, and by *values*."""
 
     __slots__ = ("_added", "_assignments", "_names", "_patterns", "_values")
 
@@ -58,7 +60,7 @@ class Redaction:
 
     @property
     def made_of(self) -> tuple[object, ...]:
-        """Two that are made of the same mask alike.  It has the values in it: neither to be kept nor to be shown."""
+        """If this is equal, two redactions mask alike.  It contains the secret values: neither store nor show it."""
         return self._added, tuple((each.pattern, each.flags) for each in self._patterns), self._values.values
 
     def is_secret(self, name: str) -> bool:
@@ -66,24 +68,24 @@ class Redaction:
         return self._names.is_secret(name)
 
     def text(self, text: str, *, pause: Pause = no_pause) -> str:
-        """*text* without what it gives away.  *pause* is called between two slices of a long one."""
+        """*text* with its secrets masked.  *pause* is called between two slices of a long text."""
         return self._by_patterns(self._masked(text, pause))
 
     def texts(self, texts: list[str], *, pause: Pause = no_pause) -> list[str]:
-        """Each of *texts* without what it gives away; many short ones cost as much as a long one.
+        """Each of *texts* with its secrets masked; many short ones cost as much as one long text.
 
-        The same list where nothing of it does.
+        Returns the same list if there is nothing to mask.
         """
         joined = SEPARATOR.join(texts)
         whole = self._masked(joined, pause)
         if whole is joined and not self._patterns:
             return texts
         masked = whole.split(SEPARATOR) if texts else []
-        masked += [MASK] * (len(texts) - len(masked))  # what came after the last of MAX_FOUND
+        masked += [MASK] * (len(texts) - len(masked))  # for those behind the last of MAX_FOUND
         return list(map(self._by_patterns, masked)) if self._patterns else masked
 
     def json(self, data: bytes, *, pause: Pause = no_pause) -> bytes:
-        """JSON with its secrets masked; the same bytes where there is none.  What is no JSON is taken for a text."""
+        """JSON with its secrets masked; the same bytes if it has none.  Anything but JSON is masked as a text."""
         try:
             return self.document(data, pause=pause)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -92,14 +94,14 @@ class Redaction:
             return data if masked == text else masked.encode("utf-8", "replace")
 
     def document(self, data: bytes, *, places: Iterable[Place] = (), pause: Pause = no_pause) -> bytes:
-        """The same of JSON alone, with what it has at *places* masked too.  Raises what decoding raises."""
+        """The same for JSON alone, with the values at *places* masked too.  Raises what decoding raises."""
         try:
             return self._masked_document(self._opened(data, places, pause), pause)
-        except (OverflowError, RecursionError):  # numbers and depths that JSON has and we cannot read or write
+        except (OverflowError, RecursionError):  # JSON allows numbers and depths that we can neither read nor write
             return msgspec.json.encode(MASK)
 
     def payload(self, data: bytes, *, places: Iterable[Place] = (), pause: Pause = no_pause) -> bytes:
-        """JSON as `document` masks it, and what it has under a secret's name wherever it repeats that.
+        """JSON masked as by `document`, and with every repetition of a value that it has under a secret's name masked.
 
         Raises what decoding raises.
         """
@@ -120,7 +122,7 @@ class Redaction:
         )
 
     def knowing(self, values: Iterable[str]) -> Redaction:
-        """The same, which also masks *values* wherever they are repeated."""
+        """This redaction, which also masks *values* wherever they are repeated."""
         added = tuple(values)
         if not added:
             return self
@@ -131,7 +133,7 @@ class Redaction:
         return known
 
     def secrets_in(self, payload: bytes, places: Iterable[Place] = (), *, pause: Pause = no_pause) -> list[str]:
-        """The texts and numbers that *payload* has under a secret's name, and at *places*."""
+        """The texts and numbers that *payload* has under a secret's name and at *places*."""
         try:
             return _worth_masking(self._opened(payload, places, pause).secrets())
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -149,7 +151,7 @@ class Redaction:
         return _without(text, spans) if spans else text
 
     def _spans(self, text: str, pause: Pause) -> Iterator[Span]:
-        """Every kind is looked for by itself, so that none hides another."""
+        """Each kind is searched by itself, so that none hides another."""
         lowered = text.lower() if text.isascii() else _lowered(text)
         known = self._assignments
         kinds: list[Kind] = [
@@ -172,7 +174,7 @@ def _worth_masking(values: Iterable[str]) -> list[str]:
 
 
 def _in_slices(kind: Kind, length: int, pause: Pause) -> Iterator[Span]:
-    """The spans of a *kind*.  Of more than MAX_FOUND, or MAX_LOOKED_AT empty ones, the last is the rest of the text."""
+    """The spans of a *kind*.  Beyond MAX_FOUND, or MAX_LOOKED_AT empty ones, the rest of the text is the last span."""
     count = looked_at = 0
     for first in range(0, length, SLICE_CHARS):
         if first:
@@ -185,12 +187,12 @@ def _in_slices(kind: Kind, length: int, pause: Pause) -> Iterator[Span]:
             else:
                 looked_at += 1
             if count > MAX_FOUND or looked_at > MAX_LOOKED_AT:
-                yield min(first, span[0]), length  # of this slice not all of the kind is looked for yet
+                yield min(first, span[0]), length  # the search of this slice has not seen all of them
                 return
 
 
 def _of_values(spans: Iterator[Span], length: int) -> Iterator[Span]:
-    """The first MAX_FOUND of *spans*; where there are more, everything: they come value by value."""
+    """The first MAX_FOUND of *spans*; if there are more, the whole text: spans come value by value, not in order."""
     for number, span in enumerate(spans):
         if number == MAX_FOUND:
             yield 0, length
@@ -199,12 +201,12 @@ def _of_values(spans: Iterator[Span], length: int) -> Iterator[Span]:
 
 
 def _lowered(text: str) -> str:
-    """In lower case, character by character: one letter has two of them there."""
+    """In lower case, each character as one: there is a letter whose lower case has two."""
     return text.replace("\u0130", "i").lower()
 
 
 def _without(text: str, spans: Iterable[Span]) -> str:
-    """*text* with a mask in the place of each of *spans*, which are in order and may overlap."""
+    """*text* with a mask in place of each of *spans*, which are in order and may overlap."""
     pieces: list[str] = []
     shown = start = end = 0
     for first, last in spans:
@@ -217,7 +219,7 @@ def _without(text: str, spans: Iterable[Span]) -> str:
 
 
 def places_of(values: Iterable[str], payload: bytes | None) -> tuple[Place, ...]:
-    """Where *payload* has one of *values*: what can be remembered of them.  The whole of it where that is too often."""
+    """Where *payload* contains one of *values*: places can be stored, values cannot.  The whole payload if too many."""
     known = Values(values)
     if payload is None or not known.values:
         return ()
@@ -227,7 +229,7 @@ def places_of(values: Iterable[str], payload: bytes | None) -> tuple[Place, ...]
         texts, places = secret_json.texts_in(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ((),)
-    ends = list(accumulate(len(text) + 1 for text in texts))  # of each, and its separator, in all of them together
+    ends = list(accumulate(len(text) + 1 for text in texts))  # where each text and its separator ends when joined
     indexes = {bisect_right(ends, first) for first, _ in known.spans(SEPARATOR.join(texts))}
     return tuple(sorted(places[index] for index in indexes)) if len(indexes) <= MAX_PLACES else ((),)
 

@@ -1,4 +1,4 @@
-"""What does a node still have free?  Slots in all, slots below high, slots of each executor (P3)."""
+"""What a node has free: slots in all, slots for priorities below high, slots of each executor (P3)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from shiftboss.core.model import Node, Run
 from shiftboss.core.policy import Priority
 from shiftboss.core.snapshot import Snapshot
 
-KEPT_OF = 5  # P3: of every five slots one is kept for high and critical
+KEPT_OF = 5  # P3: of every five slots one is kept for high and critical runs
 
 
 @dataclass(slots=True)
 class Room:
-    """What a node still has free.  Counted down by the walk."""
+    """What a node has free.  The walk counts it down."""
 
     slots: int
     free: int
@@ -23,7 +23,7 @@ class Room:
 
     @classmethod
     def of(cls, node: Node, running: Collection[Run], executor_of: dict[str, str]) -> Room:
-        """The room that *node* has beside what it runs; `executor_of` maps workers to executors."""
+        """What *node* has free besides what it runs; `executor_of` maps workers to executors."""
         kept = node.slots // KEPT_OF
         low = sum(1 for run in running if run.priority < Priority.HIGH)
         executors = dict(node.executors)
@@ -42,7 +42,7 @@ class Room:
 
 
 def room_of(snapshot: Snapshot, node: Node) -> Room:
-    """The room of any node, from the claims that the store knows."""
+    """What any node has free, from the claims in the store."""
     running = list(snapshot.running_on(node.id))
     kinds = {
         run.worker: snapshot.workers[run.worker].definition.executor

@@ -1,16 +1,18 @@
 """When does a schedule fire?
 
 Rules of this file
-- Pure: every instant is handed in.  Zone data come from zoneinfo, which reads each zone once.
-- Instants are aware UTC; inside, whole seconds since 1970, for cron never fires within a second.  A *reading* is what
-  the zone's clock shows at an instant, counted alike: instant + offset.
-- An *era* is a stretch of one offset.  All there is to clock changes is which readings an era has: `_Pattern.opening`.
-- cronsim parses expressions, matches days and words them; the walk is ours.  Its own (2.8) answers with the past when
-  asked in a repeated hour, skips 02:00 in Lord Howe when clocks go back, and leaves six fields out of the Vixie rule.
+- Pure: every time is handed in.  Zone data come from zoneinfo, which reads each zone once.
+- Times are aware UTC; inside, they are whole seconds since 1970, because cron never fires within a second.  A *reading*
+  is what the zone's clock shows at a time, counted in the same way: time + offset.
+- An *era* is a period with one offset.  Clock changes matter only for which readings an era has: `_Pattern.opening`.
+- cronsim parses expressions, matches days and puts them into words; the walk is ours.  cronsim's own walk (2.8) answers
+  with the past when asked within a repeated hour, skips 02:00 in Lord Howe when clocks go back, and does not apply the
+  Vixie rule to six fields.
 
 Measured (CPython 3.11, Europe/Berlin, six years between *first* and *until*): `next_after` and `last_until` 4 µs when
 they fire daily or more often, 46 µs yearly, 0.2 ms for February 29 (cronsim's `next`: 12 to 75 µs); `count_until` 72 µs
-to 10,000 minutes, 1.3 ms to 2,200 days; `newest` 2 µs an instant; a new expression 13 µs; a zone's next year 0.5 ms.
+to 10,000 minutes, 1.3 ms to 2,200 days; `newest` 2 µs per scheduled time; a new expression 13 µs; a zone's next year
+0.5 ms.
 """
 
 from __future__ import annotations
@@ -33,15 +35,15 @@ if TYPE_CHECKING:
     from cronsim import CronSim
 
 MIN_EVERY_S = 0.01  # as for iterations (M5)
-MAX_EVERY_S = 100 * 366 * 86_400.0  # a century: sums with it stay inside the calendar
+MAX_EVERY_S = 100 * 366 * 86_400.0  # a century: sums with it stay within the calendar
 
 SECOND = timedelta(seconds=1)
 UNIX_DAY = EPOCH.toordinal()
 DAY_S = 86_400
 YEAR_S = 31_557_600  # 365.25 days; eras also end at its multiples, where no zone repeats an hour (all, 1970–2040)
 PROBE_S = 4 * DAY_S  # the closest changes of one zone are 7 days apart (all zones, 1970–2040)
-HORIZON_S = 50 * YEAR_S  # the rarest day, a weekday on February 29, comes back within 40 years
-NOWADAYS = 1_767_225_600  # 2026-01-01: from here on an expression must fire, by the rules that zones have now
+HORIZON_S = 50 * YEAR_S  # the rarest day, a given weekday on February 29, comes back within 40 years
+NOWADAYS = 1_767_225_600  # 2026-01-01: an expression must fire after this, by the rules that zones have now
 
 FIELDS = {
     "second": "0-59",
@@ -60,7 +62,7 @@ BOUNDS = {
     "month": (1, 12),
     "day-of-week": (0, 6),
 }
-UNITS = {"second": "s", "minute": "m", "hour": "h", "day-of-month": "d"}  # of every=, for the remedy
+UNITS = {"second": "s", "minute": "m", "hour": "h", "day-of-month": "d"}  # the same distances in every=, for the remedy
 NICKNAMES = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
@@ -74,7 +76,7 @@ UNITS_US = {"d": 86_400_000_000, "h": 3_600_000_000, "min": 60_000_000, "s": 1_0
 
 
 class Every(Value, frozen=True, tag="every"):
-    """M4: fixed rate, anchored at the worker's first instant; 0.01 s to a century, exact to the microsecond.
+    """M4: a fixed rate, anchored at the worker's first scheduled time; 0.01 s to a century, exact to the microsecond.
 
     Raises ConfigurationError outside these bounds.
     """
@@ -96,8 +98,8 @@ class Cron(Value, frozen=True, tag="cron"):
     """O3: a cron expression in a time zone, by the Vixie rule.
 
     Five fields (minute hour day-of-month month day-of-week), six with seconds first, or a nickname such as @daily.  If
-    day-of-month or day-of-week starts with `*` both must match, else either.  Raises ConfigurationError for what is not
-    understood, for what never fires, and for an unknown zone.
+    day-of-month or day-of-week starts with `*` both must match, else either.  Raises ConfigurationError for an
+    expression that is not understood or never fires, and for an unknown zone.
     """
 
     expression: str
@@ -110,13 +112,13 @@ class Cron(Value, frozen=True, tag="cron"):
 Schedule = Every | Cron
 
 
-# ── as it is declared ────────────────────────────────────────────────────────────────────────────────────────────
+# ── expressions and zones, as they are declared ──────────────────────────────────────────────────────────────────
 
 
 def cron_expression(value: Any, /, *, name: str) -> str:
     """A cron expression that means what it says.  Raises ConfigurationError for a step that never comes, as in */90.
 
-    Cron itself takes such a step and fires at the field's first value alone; rows of older versions may hold one.
+    Cron itself accepts such a step and fires at the field's first value only; rows of older versions may have one.
     """
     if isinstance(value, (list, tuple, set, frozenset)):
         raise ConfigurationError(
@@ -131,22 +133,22 @@ def cron_expression(value: Any, /, *, name: str) -> str:
 
 
 class Step(NamedTuple):
-    """A step in an expression: `part` of `field`, over `span` values."""
+    """A step in an expression: in `part` of `field`, over `span` values."""
 
     field: str
     part: str
     size: int
     span: int
-    is_of_all: bool  # of the whole field
+    is_of_all: bool  # whether it covers the whole field
 
     @property
     def never_comes(self) -> bool:
-        """Whether its first value is the only one."""
+        """Whether it matches nothing but its first value."""
         return self.size >= self.span
 
     @property
     def is_uneven(self) -> bool:
-        """Whether it looks like a fixed distance and is none."""
+        """Whether it looks like a fixed distance but is not."""
         return self.is_of_all and self.field in UNITS and self.span % self.size > 0
 
     @property
@@ -166,7 +168,7 @@ class Step(NamedTuple):
 
 
 def steps(expression: str) -> list[Step]:
-    """The steps in an expression, as */15 is one."""
+    """The steps in an expression, such as */15."""
     fields = NICKNAMES.get(expression.lower(), expression).split()
     if len(fields) not in (5, 6):
         return []
@@ -186,13 +188,13 @@ def _step(field: str, match: re.Match[str]) -> Step:
 
 
 def timezone_name(value: Any, /, *, name: str) -> str:
-    """The IANA name of a time zone: given as it is, or by a ZoneInfo, a pytz zone, or datetime.UTC."""
+    """The IANA name of a time zone, which may be given as a name, a ZoneInfo, a pytz zone, or datetime.UTC."""
     if not isinstance(value, tzinfo):
         return _ZONE_NAME(value, name=name)
     own = getattr(value, "key", None) or getattr(value, "zone", None)
     if isinstance(own, str):
         return _ZONE_NAME(own, name=name)
-    offset = value.utcoffset(None)  # fixed ones answer, the others do not know without a day
+    offset = value.utcoffset(None)  # a fixed zone answers; the others need a date
     if offset is None:
         remedy = "give its IANA name, such as 'Europe/Berlin'"
     elif not offset:
@@ -206,21 +208,21 @@ def timezone_name(value: Any, /, *, name: str) -> str:
 
 _EXPRESSION, _ZONE_NAME = text(), text()
 
-# ── the questions ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── questions to a schedule ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def first_instant(schedule: Schedule, now: datetime) -> datetime:
-    """The first instant of what is declared at *now* with `start="next"` (M3): one interval later, or cron's next.
+    """The first scheduled time if it is declared at *now* with `start="next"` (M3): an interval later, or cron's next.
 
-    With `start="now"` it is *now* itself, for both kinds.  For `every=` the first instant is the anchor (M4).
+    With `start="now"` it is *now* itself, for both kinds.  For `every=` the first scheduled time is the anchor (M4).
     """
     return now + schedule.step if isinstance(schedule, Every) else next_after(schedule, now, anchor=None)
 
 
 def next_after(schedule: Schedule, after: datetime, *, anchor: datetime | None) -> datetime:
-    """The first instant strictly after *after*; for `every=` *anchor* + k × every, never before *anchor* (M4).
+    """The first scheduled time strictly after *after*; for `every=` *anchor* + k × every, never before *anchor* (M4).
 
-    Cron (O3) does not use *anchor*; here and below it may then be None.
+    Cron (O3) does not use *anchor*; it may then be None, here and below.
     """
     match schedule:
         case Every(step=step):
@@ -231,7 +233,7 @@ def next_after(schedule: Schedule, after: datetime, *, anchor: datetime | None) 
 
 
 def last_until(schedule: Schedule, until: datetime, *, first: datetime, anchor: datetime | None) -> datetime:
-    """The last instant at or before *until*, given the instant *first* ≤ *until*; never before *first* (O2)."""
+    """The last scheduled time at or before *until*, given the one *first* ≤ *until*; never before *first* (O2)."""
     match schedule:
         case Every(step=step):
             start = _anchored(anchor)
@@ -241,7 +243,7 @@ def last_until(schedule: Schedule, until: datetime, *, first: datetime, anchor: 
 
 
 def count_until(schedule: Schedule, first: datetime, until: datetime, *, anchor: datetime | None, limit: int) -> int:
-    """How many instants lie in [*first*, *until*], *first* being one of them, counted to *limit* (O2)."""
+    """How many scheduled times are in [*first*, *until*], *first* being one of them, counted up to *limit* (O2)."""
     match schedule:
         case Every(step=step):
             start = _anchored(anchor)
@@ -251,7 +253,7 @@ def count_until(schedule: Schedule, first: datetime, until: datetime, *, anchor:
 
 
 def newest(schedule: Schedule, until: datetime, *, first: datetime, anchor: datetime | None, limit: int) -> datetime:
-    """The first of the newest *limit* ≥ 1 instants in [*first*, *until*]: where `misfire="all"` begins (O2)."""
+    """The first of the newest *limit* ≥ 1 scheduled times in [*first*, *until*]; `misfire="all"` begins there (O2)."""
     match schedule:
         case Every(step=step):
             start = _anchored(anchor)
@@ -285,7 +287,7 @@ def in_words(schedule: Schedule) -> str:
 
 
 def clock_changes(timezone: str, start: datetime, end: datetime) -> list[tuple[datetime, float]]:
-    """The instants in [*start*, *end*) at which the zone's offset changes, each with the change in seconds.
+    """The times in [*start*, *end*) at which the zone's offset changes, each with the change in seconds.
 
     A positive change moves the clocks forward.  Raises ConfigurationError for an unknown zone.
     """
@@ -336,20 +338,20 @@ def _last(cron: Cron, instant: int, *, first: int) -> int:
 
 
 def _count(cron: Cron, first: int, until: int, *, limit: int) -> int:
-    """Once for *first*, and how often *cron* fires after it and up to *until*; *limit* bounds the work."""
+    """How often *cron* fires after *first* and up to *until*, plus one for *first*; *limit* bounds the work."""
     pattern, start, count = _pattern(cron.expression), first + 1, 1
     while start <= until and count < limit:
         era = _era(cron.timezone, start)
         end, opening = min(era.end, until + 1), pattern.opening(era, start)
         count += pattern.count_in(opening, end + era.offset)
-        if start == era.start:  # all that a gap held back fires once
+        if start == era.start:  # all that fell into a gap fires once
             count -= max(0, pattern.count_in(opening, start + era.offset + 1) - 1)
         start = end
     return count
 
 
 class _Era(Value, frozen=True):
-    """The seconds [start, end), of one offset; `before` is the offset just before them."""
+    """The seconds [start, end) that have one offset; `before` is the offset just before them."""
 
     start: int
     end: int
@@ -380,23 +382,23 @@ def _eras(timezone: str, year: int) -> tuple[_Era, ...]:
 
 
 class _Pattern(Value, frozen=True):
-    """An expression once parsed: which readings of a clock it names."""
+    """A parsed expression: which readings of a clock match it."""
 
     days: CronSim
     times: tuple[int, ...]  # seconds of the day, ascending
-    is_fixed: bool  # neither minute nor hour starts with `*`: the Vixie rule makes up for clock changes
+    is_fixed: bool  # neither minute nor hour starts with `*`: the Vixie rule compensates clock changes
 
     def opening(self, era: _Era, instant: int) -> int:
         """The first reading that counts in *era* from *instant* on.
 
-        A fixed time fires when the clock first passes it.  So the readings of a gap count in the era that begins there
-        (all at its start), and those of a repeated hour have counted in the era before.
+        A fixed time fires when the clock first passes it.  So the readings of a gap count in the era that begins there,
+        all at its start, and those of a repeated hour have counted in the era before.
         """
         first = era.start + (era.before if self.is_fixed else era.offset)
         return first if instant == era.start else max(first, instant + era.offset)
 
     def first_in(self, low: int, high: int) -> int | None:
-        """The first reading in [low, high) that is named."""
+        """The first matching reading in [low, high)."""
         for day in range(low // DAY_S, -(-high // DAY_S)):
             if self._names(day) and (index := bisect_left(self.times, low - day * DAY_S)) < len(self.times):
                 reading = day * DAY_S + self.times[index]
@@ -404,7 +406,7 @@ class _Pattern(Value, frozen=True):
         return None
 
     def last_in(self, low: int, high: int) -> int | None:
-        """The last reading in [low, high) that is named."""
+        """The last matching reading in [low, high)."""
         for day in range((high - 1) // DAY_S, low // DAY_S - 1, -1):
             if self._names(day) and (index := bisect_left(self.times, high - day * DAY_S)) > 0:
                 reading = day * DAY_S + self.times[index - 1]
@@ -412,7 +414,7 @@ class _Pattern(Value, frozen=True):
         return None
 
     def count_in(self, low: int, high: int) -> int:
-        """How many readings in [low, high) are named."""
+        """How many readings in [low, high) match."""
         days = (day * DAY_S for day in range(low // DAY_S, -(-high // DAY_S)) if self._names(day))
         return max(0, sum(bisect_left(self.times, high - day) - bisect_left(self.times, low - day) for day in days))
 
@@ -421,17 +423,17 @@ class _Pattern(Value, frozen=True):
         return on.month in self.days.months and self.days.match_day(on)
 
 
-# ── cron: reading an expression ──────────────────────────────────────────────────────────────────────────────────
+# ── cron: parsing an expression ──────────────────────────────────────────────────────────────────────────────────
 
 
 @lru_cache(maxsize=4096)  # rows are decoded more often than declared
 def _check(cron: Cron) -> None:
-    _next(cron, NOWADAYS)  # needs all that can be wrong: the expression, the zone, an instant
+    _next(cron, NOWADAYS)  # this evaluates all that can be wrong: the expression, the zone, a time
 
 
 @lru_cache(maxsize=4096)
 def _pattern(expression: str) -> _Pattern:
-    from cronsim import CronSim, CronSimError  # 3 ms of import, for who has a cron only
+    from cronsim import CronSim, CronSimError  # takes 3 ms to import, so only applications with cron do
 
     if expression.startswith("@") and expression.lower() not in NICKNAMES:
         raise ConfigurationError(f"cron={expression!r} is no nickname; {did_you_mean(expression, NICKNAMES)}")
@@ -452,7 +454,7 @@ def _pattern(expression: str) -> _Pattern:
 
 
 def _refusal(expression: str, fields: list[str]) -> ConfigurationError:
-    """Which field is at fault: the one that is refused when all others are `*`, else their combination."""
+    """Names the field at fault: the one that is refused when all others are `*`, else their combination."""
     from cronsim import CronSim, CronSimError  # as above
 
     for index, (name, allowed) in enumerate(FIELDS.items()):
@@ -475,11 +477,11 @@ def _never_fires(expression: str) -> ConfigurationError:
 
 
 def _zone(timezone: str) -> ZoneInfo:
-    from zoneinfo import ZoneInfo, available_timezones  # 2 ms of import, for who has a cron only
+    from zoneinfo import ZoneInfo, available_timezones  # takes 2 ms to import, so only applications with cron do
 
     try:
         return ZoneInfo(timezone)
-    except (KeyError, ValueError, OSError):  # not found; not a name; a folder of zones
+    except (KeyError, ValueError, OSError):  # not found; no valid name; a folder of zones
         known = did_you_mean(timezone, available_timezones())
         raise ConfigurationError(
             f"timezone={timezone!r} is unknown; use an IANA name such as 'Europe/Berlin' or 'UTC' ({known})"

@@ -1,10 +1,10 @@
-"""The secrets in a JSON document: what stands under a secret's name, and what its texts give away.
+"""The secrets in a JSON document: the values under secret names, and the secrets within its texts.
 
 Rules of this file
-- A secret's name is a key, the `name` beside a `value`, or the first of a pair, as headers are listed.
-- All texts of a document are looked at together: a million short ones cost no more than a long one.
-- Nothing here calls itself: a document may be as deep as it likes.
-- What is not masked stays what it is: numbers keep their digits.
+- A secret's name may be a key, the `name` beside a `value`, or the first of a pair, as in lists of headers.
+- All texts of a document are searched together: a million short ones cost no more than one long text.
+- Nothing here is recursive: a document may have any depth.
+- What is not masked does not change: numbers keep their digits.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import msgspec
 from shiftboss.core.json_text import WrittenNumber
 
 MASK = "[redacted]"
-MIN_TEXT_CHARS = 6  # "pwd=ab": what is shorter names no secret
+MIN_TEXT_CHARS = 6  # "pwd=ab": a shorter text cannot name a secret
 
 ITEMS_AT_ONCE = 4_000  # some 2 ms of work
-MAX_SHAPES = 4_000  # objects of a document mostly have the same keys; each set of them is looked at once
+MAX_SHAPES = 4_000  # objects of a document mostly have the same keys; each set of keys is examined once
 
 _decode = msgspec.json.Decoder(float_hook=WrittenNumber).decode
 
@@ -34,18 +34,18 @@ def _as_written(value: Any) -> msgspec.Raw:
 _encode = msgspec.json.Encoder(enc_hook=_as_written).encode
 IsSecret = Callable[[str], bool]
 Pause = Callable[[], None]
-Spot = tuple[Any, Any]  # a list or a dict, and the index or key of what it has there
+Spot = tuple[Any, Any]  # a list or a dict, and the index or key of one of its members
 Place = tuple[int, ...]  # see `core/model.py`
 
 
 class Found:
-    """What a walk through a document comes by."""
+    """What a walk through a document finds."""
 
     __slots__ = ("keys", "mappings", "secrets", "text_keys", "text_nodes", "texts")
 
     def __init__(self) -> None:
-        self.secrets: list[Spot] = []  # under a secret's name; not what lies below them
-        self.texts: list[str] = []  # others; and, of each, where it stands: pairs would be a hundred thousand tuples
+        self.secrets: list[Spot] = []  # values under a secret's name; not the values within those
+        self.texts: list[str] = []  # the other texts, and where each is: pairs would be a hundred thousand tuples
         self.text_nodes: list[Any] = []
         self.text_keys: list[Any] = []
         self.keys: set[str] = set()
@@ -53,7 +53,7 @@ class Found:
 
 
 def no_pause() -> None:
-    """For documents that are small, or nobody waits."""
+    """For small documents, and where nobody waits."""
 
 
 def walk(
@@ -64,7 +64,7 @@ def walk(
     numbers: frozenset[str] = frozenset(),
     pause: Pause = no_pause,
 ) -> Found:
-    """Every place in *root* that may have to be masked; *numbers* are secrets wherever they stand."""
+    """Every place in *root* that may have to be masked; *numbers* are secret wherever they occur."""
     result = Found()
     shapes: dict[tuple[str, ...], tuple[frozenset[str], bool]] = {}
     nodes: list[Any] = [root]
@@ -115,7 +115,7 @@ def walk(
 
 
 def at_places(root: Any, places: Iterable[Place]) -> Iterator[tuple[Any, Any]]:
-    """The containers and keys of these *places*; what is not there is left out."""
+    """The containers and keys at these *places*; places that do not exist are left out."""
     keys: dict[int, list[str]] = {}  # of the objects on the way
     for place in places:
         container: Any = root
@@ -131,7 +131,7 @@ def at_places(root: Any, places: Iterable[Place]) -> Iterator[tuple[Any, Any]]:
 
 
 def texts_in(data: bytes) -> tuple[list[str], list[Place]]:
-    """Every text and number of a document, and its place.  Raises what decoding raises."""
+    """Every text and number of a document, with its place.  Raises what decoding raises."""
     texts, places = [], []
     nodes: list[tuple[Any, Place]] = [(msgspec.json.decode(data), ())]
     while nodes:
@@ -165,7 +165,7 @@ class Document:
         pause()
 
     def secrets(self) -> Iterator[str]:
-        """The texts and numbers under a secret's name, at any depth, and at the places."""
+        """The texts and numbers under a secret's name, at any depth, and those at the places."""
         nodes = [*(node[key] for node, key in self._found.secrets), *self._of_places]
         while nodes:
             node = nodes.pop()
@@ -189,7 +189,7 @@ class Document:
         min_chars: int = MIN_TEXT_CHARS,
         numbers: frozenset[str] = frozenset(),
     ) -> bytes:
-        """It with its secrets masked; the same bytes where it has none.  Once: what was masked is gone."""
+        """The document with its secrets masked; the same bytes if it has none.  Call it once: it overwrites values."""
         if numbers or min_chars < MIN_TEXT_CHARS:
             self._found = walk(self._root, self._is_secret, min_chars=min_chars, numbers=numbers, pause=self._pause)
         result, texts = self._found, self._found.texts
@@ -217,6 +217,6 @@ class Document:
 
 
 def _texts_of(number: Any) -> tuple[str, ...]:
-    """As a body says it, and as it was written."""
+    """A number as the function has it, and as it was written."""
     text = str(number)
     return (text, number.text) if type(number) is WrittenNumber and number.text != text else (text,)

@@ -1,14 +1,14 @@
 """Which names are names of secrets?
 
 Rules of this file
-- A name is read word by word, however it is written: `db_password`, `X-Auth-Token`, `clientSecret`, `PGPASSWORD`.
-- The usual words also count within a longer word (`dbpassword`, `accesstoken`); what only looks alike does not
+- A name is split into words, however it is written: `db_password`, `X-Auth-Token`, `clientSecret`, `PGPASSWORD`.
+- The usual words also count within a longer word (`dbpassword`, `accesstoken`), but not in words that merely look alike
   (`tokenizer`, `max_tokens`, `secretary`, `monkey`).
-- A `key` is secret by what it is a key to (`api_key`, `ENCRYPTION_KEY`), so that `primary_key` is none.
+- Whether a `key` is secret depends on what it is a key to (`api_key`, `ENCRYPTION_KEY`): `primary_key` is none.
 - Names that a user adds count as whole words.
 
-The usual words are those of Sentry's scrubber, of Airflow's masker (but for `service_account`, which mostly names one)
-and of detect-secrets' keyword detector, and more of their kind.
+The usual words are those of Sentry's scrubber, of Airflow's masker (without `service_account`, which mostly is a plain
+name) and of detect-secrets' keyword detector, and more of the same kind.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-MAX_NAME_CHARS = 64  # before and behind the telling word; in JSON the head and the tail of a longer key are read
-MAX_KNOWN = 4096  # names whose answer is kept; then all of them are forgotten
+MAX_NAME_CHARS = 64  # before and behind the secret word; of a longer JSON key only the head and the tail are examined
+MAX_KNOWN = 4096  # names whose answer is cached; when there are more, the cache is emptied
 
 _BORDER = re.compile(r"(?<=[^\W_A-Z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\W_]+")
 _TO_LINE_END = re.compile(r"(?:authorization|cookies?)$")
@@ -33,7 +33,7 @@ KEYS_TO = (
 TOKENS_OF = ("access", "refresh", "auth", "api", "bearer", "session", "id", "device", "csrf", "secret")
 OWN_PASS = ("db", "user", "my", "root", "admin", "smtp", "ftp", "ssh", "key", "store", "mysql", "pg", "redis")
 
-# Each as it is looked for in words that are parted by blanks; " ?" is where a word may end.
+# Each as it is searched for in words separated by blanks; " ?" is where a word may end.
 USUAL = (
     "passw(?:or)?d(?!less)", "passphrase", "passcode", "pwd", "contrase[nñ]a", "secret(?!ar|iv|ion)", "credential",
     "keyfile ?dict", "token(?![si])", "authorization", "cookie", "csrf", "xsrf", "jwt", "session ?id", "sessid",
@@ -43,12 +43,12 @@ USUAL = (
     *(f"{each}pass(?![a-z])" for each in OWN_PASS),
 )  # fmt: skip
 LAST = (r"\S pass\d*$", r"\bauth$")  # `DB_PASS` and `smtpPass`, not `pass`; `proxy_auth`, not `oauth`
-BETWEEN = "[ _.-]{0,2}"  # the words of a name, where a text has it
-MAX_OWN_ALONE = 8  # names that a user added: each costs a search of every text, more of them are looked for together
+BETWEEN = "[ _.-]{0,2}"  # between the words of a name in a text
+MAX_OWN_ALONE = 8  # of a user's added names: each costs a search of every text, more of them are searched for together
 
 
 class Names:
-    """The usual names, and the *added* ones."""
+    """The usual names of secrets, and the *added* ones."""
 
     __slots__ = ("_known", "_perhaps", "_telling", "in_texts", "parts_in_texts")
 
@@ -56,8 +56,8 @@ class Names:
         own = [" ?".join(map(re.escape, words.split())) for name in added if (words := _words(name))]
         self._telling = re.compile("|".join((*USUAL, *LAST, *(rf"\b{each}\d*\b" for each in own))))
         self._known: dict[str, bool] = {}
-        # For lower-case texts, of which no secret's name escapes all; whether something is one, `is_secret` says.
-        # Each begins with letters that it must have: to look for these takes a tenth of the time of anything else.
+        # For lower-case texts.  These match every name of a secret, and others too: `is_secret` decides. Each begins
+        # with letters that must be there: searching for these takes a tenth of the time of any other pattern.
         own_in_texts = [each.replace(" ?", BETWEEN) for each in own]
         together = [_by_first_letter(own_in_texts)] if len(own) > MAX_OWN_ALONE else own_in_texts
         self.parts_in_texts = (*_USUAL_IN_TEXTS, *together)
@@ -65,12 +65,12 @@ class Names:
         self._perhaps = re.compile(self.in_texts)
 
     def is_secret(self, name: str) -> bool:
-        """Whether what stands under *name* is a secret."""
+        """Whether the value under *name* is a secret."""
         known = self._known.get(name)
         if known is None:
             lowered = name.lower() if len(name) <= 4 * MAX_NAME_CHARS else _ends(name).lower()
             known = bool(self._perhaps.search(lowered)) and bool(self._telling.search(_words(name)))
-            if len(self._known) >= MAX_KNOWN:  # one text with many names must not make all later ones slow
+            if len(self._known) >= MAX_KNOWN:  # one text with many names must not slow down all later ones
                 self._known.clear()
             if len(name) <= 2 * MAX_NAME_CHARS:
                 self._known[name] = known
@@ -79,7 +79,7 @@ class Names:
 
 @lru_cache(maxsize=MAX_KNOWN)
 def reaches_to_line_end(name: str) -> bool:
-    """Whether it is a header whose value has blanks, commas and semicolons in it."""
+    """Whether it is a header whose value contains blanks, commas and semicolons."""
     return _TO_LINE_END.search(_words(name)) is not None
 
 
@@ -89,14 +89,14 @@ def _words(name: str) -> str:
 
 
 def _ends(name: str) -> str:
-    """Its head and its tail, where it is longer than names are."""
+    """The head and the tail of a key that is longer than names are."""
     if len(name) <= 4 * MAX_NAME_CHARS:
         return name
     return f"{name[: 2 * MAX_NAME_CHARS]} {name[-2 * MAX_NAME_CHARS :]}"
 
 
 def _by_first_letter(patterns: Iterable[str]) -> str:
-    """One pattern, in which a position costs one comparison where no name can begin."""
+    """One pattern that needs one comparison at a position where no name can begin."""
     rests = defaultdict(list)
     for each in patterns:
         first = 2 if each[0] == "\\" else 1
@@ -105,7 +105,7 @@ def _by_first_letter(patterns: Iterable[str]) -> str:
 
 
 def _behind(words: Sequence[str], part: str, *, between: bool) -> str:
-    """That *part*, which has just been matched, ends a name that begins with one of *words*."""
+    """A pattern that holds if *part*, just matched, ends a name that begins with one of *words*."""
     by_width = defaultdict(list)
     for each in words:
         by_width[len(each)].append(each)
@@ -124,7 +124,7 @@ def _behind(words: Sequence[str], part: str, *, between: bool) -> str:
     )
 
 
-# USUAL and LAST, each from the letters on that a text must have for it.
+# USUAL and LAST, each beginning with the letters that a text must contain.
 _USUAL_IN_TEXTS = (
     "pass(?:w(?:or)?d(?!less)|phrase|code"
     rf"|(?<=[a-z\d_.-]pass)\d*(?![\w-])|(?![a-z]){_behind(OWN_PASS, 'pass', between=False)})",

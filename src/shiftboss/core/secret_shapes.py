@@ -1,13 +1,13 @@
-"""Keys that are known by their shape, whatever they are called.
+"""Keys that can be recognized by their shape, whatever their name is.
 
 Rules of this file
-- A shape begins with letters that texts rarely have, and its pattern with these: looking for them alone takes a tenth
-  of the time of anything else, and half of that where a text is asked for them first.  What has to stand before them is
-  looked at after them.
-- A shape that needs a sign (`_`, `-`, a full stop) is not looked for where there is none.
-- The shapes are those that detect-secrets' plugins look for and that begin so that they cannot be mistaken; Google's,
-  SendGrid's, app tokens and secrets of hooks are as their issuers show them.  Shortened ones count as well.
-- A key is followed to its end, however long it is.
+- A shape begins with letters that texts rarely contain, and so does its pattern: searching for such letters takes a
+  tenth of the time of any other pattern, and half of that if the text is first asked whether it contains them.  What
+  must stand before the letters is checked after they were found.
+- A shape that needs a sign (`_`, `-`, a full stop) is not searched for in a text without that sign.
+- The shapes are those that detect-secrets' plugins look for, as far as their beginning is unmistakable.  Google's,
+  SendGrid's, app tokens and webhook secrets follow their issuers' documentation.  Shortened keys count as well.
+- A key is masked to its end, however long it is.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _WORD = "[A-Za-z0-9_-]"
 
 
 class Shape(NamedTuple):
-    """*sign* and *begin*: a text without them has none; *before*: so much of the key stands before the match."""
+    """A text without *sign* and *begin* has none; so many characters of the key come *before* the match."""
 
     sign: str
     begin: str
@@ -63,14 +63,14 @@ SHAPES = (
     _shape(".", r"SG\.", r"[A-Za-z0-9_-]{16,64}\.[A-Za-z0-9_-]{16,64}"),  # SendGrid
     _shape(".", "eyJ", r"[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_-]*+)?"),  # a JSON Web Token
 )
-_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY")  # to its end, see below
+_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY")  # up to its end, see below
 
 
 SEPARATOR = "\ud800"  # as in `secret_texts.py`
 
 
 def spans(text: str, first: int, last: int, end: int) -> Iterator[Span]:
-    """Those that begin within *first* and *last*, which are looked for up to *end*."""
+    """The keys that begin within *first* and *last*, searched for up to *end*."""
     signs = {"", *(sign for sign in "_-." if text.find(sign, first, end) >= 0)}
     for shape in SHAPES:
         if shape.sign in signs and text.find(shape.begin, first, end) >= 0:
@@ -85,14 +85,14 @@ def _of_shape(shape: Shape, text: str, first: int, last: int, end: int) -> Itera
     for match in shape.pattern.finditer(text, first, end):
         if match.start() >= last:
             return
-        if match.end(shape.pattern.groups) == end:  # the end of what is looked at, not of the key
+        if match.end(shape.pattern.groups) == end:  # not the end of the key, but of the range that is searched
             match = shape.pattern.match(text, match.start()) or match
         start, stop = match.span(shape.pattern.groups)
         yield start - shape.before, stop
 
 
 def _end_of_key(text: str, at: int) -> int:
-    """Behind the line that ends a private key; of its text where it was cut."""
+    """The position behind the line that ends a private key; the end of its text if the key was cut."""
     text_end = text.find(SEPARATOR, at)
     text_end = len(text) if text_end < 0 else text_end
     last_line = text.find("-----END", at, text_end)

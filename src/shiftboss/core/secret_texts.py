@@ -1,13 +1,13 @@
-"""Where does a text give a secret away?  What follows a secret's name, passwords in addresses, what follows `Bearer`.
+"""Where does a text reveal a secret?  After a secret's name, as a password in an address, after `Bearer`.
 
 Rules of this file
-- A name is followed by its value after `=`, `:` or `>`, as an option of a command (`--password X`), or as its neighbour
-  in a pair; quotes, escaped as deep as they may be, brackets and blocks are followed to their end.
-- What has no end reaches to the end of the text: too much is masked rather than too little.
-- The value of a header that has blanks (`Authorization`, `Cookie`) reaches to the end of its line.
-- Each pattern takes time that grows with the text and not faster: what it repeats is bounded, or is one character,
-  possessively (of more than one CPython before 3.11.5 gets that wrong, gh-106052).
-- A text in which more than MAX_FOUND secrets are named, or more than MAX_LOOKED_AT things that look like one, is masked
+- A value follows its name after `=`, `:` or `>`, as an option of a command (`--password X`), or as its neighbour in a
+  pair.  Quotes (however deeply escaped), brackets and blocks are followed to their end.
+- A value without an end reaches to the end of the text: too much is masked rather than too little.
+- The value of a header that contains blanks (`Authorization`, `Cookie`) reaches to the end of its line.
+- Each pattern takes linear time: whatever it repeats is bounded, or is a single character, matched possessively
+  (CPython before 3.11.5 matches more than one character possessively in a wrong way, gh-106052).
+- A text that names more than MAX_FOUND secrets, or has more than MAX_LOOKED_AT things that look like one, is masked
   from there on.
 """
 
@@ -21,18 +21,18 @@ from itertools import islice
 
 from shiftboss.core.secret_names import MAX_NAME_CHARS, Names, reaches_to_line_end
 
-MAX_FOUND = 5_000  # secrets of one kind in a text: what has more is no text
-MAX_LOOKED_AT = 10_000  # likewise places of one kind that turn out to be none: each costs a step, not a comparison
+MAX_FOUND = 5_000  # secrets of one kind in a text: with more of them it is no text
+MAX_LOOKED_AT = 10_000  # places of one kind that turn out to be no secret: each costs a step, not only a comparison
 MAX_TOKENS = 10_000  # quotes and brackets within one value
-SEPARATOR = "\ud800"  # between texts that are looked at together; half of a pair of surrogates is in no JSON
-REACH_CHARS = 1024  # no pattern looks further than this for where a value begins
-MANY_SIGNS = 8  # @ in a slice: with more of them all of it is looked at, which then is faster
-MIN_LONE_CHARS = 20  # of what stands alone before the @ of an address: shorter ones are users
+SEPARATOR = "\ud800"  # between texts that are searched together; a lone surrogate is in no JSON
+REACH_CHARS = 1024  # no pattern searches further than this for the start of a value
+MANY_SIGNS = 8  # of @ in a slice: with more of them, searching all of the slice is faster
+MIN_LONE_CHARS = 20  # of a text alone before the @ of an address: a shorter one is a user name
 
 Span = tuple[int, int]
 
 _QUOTE = r"(?:\\{0,15}[\"']|%2[27]|&quot;|&#(?:3[49]|x27);)"
-_BLANKS = r"(?:\s|\\{1,8}[nrt]){0,4}"  # also as `repr` writes them
+_BLANKS = r"(?:\s|\\{1,8}[nrt]){0,4}"  # also in the way in which `repr` writes them
 _ASSIGNS = rf"{_QUOTE}?\]?{_BLANKS}(?P<mark>[:=]{{1,2}}>?|%3[ad]|>){_BLANKS}"
 _TYPE = re.compile(
     r"""(?:[\w.]{0,40}\.)?(?:str|bytes|int|float|bool|None|Any|object|SecretStr|Optional|Annotated|Union|Literal)\b"""
@@ -51,15 +51,15 @@ _BLOCK_END = re.compile(r"\n(?![ \t\n])")
 _SCHEME = re.compile(r"(?:bearer|basic|digest|negotiate|token)\s{1,3}", re.I)
 _BARE_END = re.compile(r"""[\s"',;&<](?:(?<=\s)|(?<=[,;&])(?=\s|$|[\w.-]{1,40}\s{0,2}[=:])|(?<=["'<])(?!\w))""")
 _LINE_END = re.compile(r"[\\\r\n](?:(?<!\\)|(?=[rn]))")
-_QUOTED_LINE_END = {  # or, of a header, one of its values in quotes
+_QUOTED_LINE_END = {  # or, of a header, the end of one of its quoted values
     '"': re.compile(r'(?P<inner>="[^"\r\n]*+")|["\r\n]|\\[rn]'),
     "'": re.compile(r"(?P<inner>='[^'\r\n]*+')|['\r\n]|\\[rn]"),
 }
 _REST_OF_NAME = r"[a-z0-9_\xb5-\u1fff\u2c00-\ud7ff\ud801-\U0010ffff-]"  # in lower-case texts; twice as fast as [\w-]
-_IS_PAIR = rf"(?=[\w .-]{{1,{4 * MAX_NAME_CHARS}}}{_QUOTE}\s{{0,3}},\s{{0,3}}b?[\"'\\])"  # looks no further for most
+_IS_PAIR = rf"(?=[\w .-]{{1,{4 * MAX_NAME_CHARS}}}{_QUOTE}\s{{0,3}},\s{{0,3}}b?[\"'\\])"  # mostly searches no further
 _IN_FRONT = re.compile(rf"[\w-]{{0,{MAX_NAME_CHARS}}}+")
-_NO_SIGN = r"""(?!s?(?:(?:\s|\\[nrt])\w|["'],))"""  # behind a name: a word follows, or the next of a list
-# A name ends with its word: in one of 512 letters none does within the first half, which is passed over at once.
+_NO_SIGN = r"""(?!s?(?:(?:\s|\\[nrt])\w|["'],))"""  # after a name: a word follows, or the next item of a list
+# A name ends with its secret word.  If none of 512 letters has one in the first half, that half is skipped at once.
 _LONG_WORD = rf"(?={_REST_OF_NAME}{{{REACH_CHARS // 2}}}){_REST_OF_NAME}{{{REACH_CHARS // 4}}}"
 
 _BEGIN_OF_ADDRESS = re.compile(r":\\?/\\?/")
@@ -99,13 +99,13 @@ class Assignments:
 
 
 def _early(part: str) -> str:
-    """*part*, told behind its first letters already where no sign follows: its dear half is asked for less often."""
+    """*part* with the check for a following sign right behind its first letters: its slow rest is tried less often."""
     letters = re.match(r"[a-z]+(?!\[)", part)
     return part if letters is None else part[: letters.end()] + _NO_SIGN + part[letters.end() :]
 
 
 class AfterSigns:
-    """`name=value` and its like in one text, looked for slice by slice."""
+    """`name=value` and similar assignments in one text, searched slice by slice."""
 
     __slots__ = ("_at", "_ends", "_known", "_lowered", "_open_end", "_text")
 
@@ -114,11 +114,11 @@ class AfterSigns:
         self._text = text
         self._lowered = lowered
         self._ends = _Ends(text)
-        self._at = 0  # what lies before has been looked at
-        self._open_end = 0  # of the last value that no quote or bracket closes: within it others may begin and go on
+        self._at = 0  # everything before this position has been searched
+        self._open_end = 0  # of the last value without a closing quote or bracket: others may begin inside and go on
 
     def spans(self, first: int, last: int, end: int) -> Iterator[Span]:
-        """Those whose name begins within *first* and *last*; names and signs do not reach beyond *end*."""
+        """The values whose name begins within *first* and *last*; names and signs do not reach beyond *end*."""
         text, lowered = self._text, self._lowered
         if all(lowered.find(sign, first, end) < 0 for sign in ":=>%"):
             return
@@ -140,19 +140,20 @@ class AfterSigns:
             span = _closed_value(text, at, value_end)
             if span is not None:
                 yield span
-                if _NAMES_ANOTHER.match(text, span[1], value_end) is None:  # else it is looked at as a name, too
+                if _NAMES_ANOTHER.match(text, span[1], value_end) is None:  # otherwise it is checked as a name as well
                     self._at = max(at, span[1])
             elif at >= self._open_end:
                 span = _open_value(text, at, value_end, name, in_front)
                 yield span
                 self._open_end = span[1]
-            else:  # within a value that is masked as a whole
+            else:  # inside a value that is masked as a whole
                 yield at, self._open_end
 
     def _named(self, at: int, last: int, end: int) -> Iterator[tuple[int, int, int, str]]:
-        """What may be a name with its sign, in order: where each begins, where its sign does, and what comes after.
+        """What may be a name with its sign, in order: the start of the name, of its sign, and of what comes after.
 
-        Each part that a name may have is looked for by itself; whoever is served moves `_at` on.
+        Each part that a name may have is searched for separately.  The caller moves `_at` on behind what it has
+        handled.
         """
         lowered, named = self._lowered, self._known.named
         self._at = max(self._at, at)
@@ -173,7 +174,7 @@ class AfterSigns:
         return at - (before.end() if before is not None else 0)
 
     def _begin_of_words(self, at: int) -> int:
-        """Of a name in two words ("api key"), where *at* is the second."""
+        """The start of a name in two words ("api key"), if *at* is the start of the second one."""
         blanks = 0
         while blanks < 2 and at - blanks > 0 and self._text[at - blanks - 1] in " .":
             blanks += 1
@@ -189,7 +190,7 @@ def in_order(
     last: int,
     end: int,
 ) -> Iterator[Span]:
-    """Values that come after their names without a sign: of options, and in pairs."""
+    """Values that follow their names without a sign: as options, and in pairs."""
     for pattern in patterns:
         at, ends = first, _Ends(text)
         while (match := pattern.search(lowered, at, end)) is not None and match.start() < last:
@@ -204,7 +205,7 @@ def in_order(
 
 
 class _Ends:
-    """Where the part of a text ends that a position is in; asked in order, it looks at each character once."""
+    """Where the part of a text that contains a position ends; asked in order, it reads each character once."""
 
     __slots__ = ("_end", "_text")
 
@@ -219,7 +220,7 @@ class _Ends:
 
 
 def addresses(text: str, first: int, last: int, end: int) -> Iterator[Span]:
-    """Passwords before the @ of an address; of one of the web all that stands there."""
+    """Passwords before the @ of an address; in a web address, everything before the @."""
     for match in _near_signs(text, first, last, end):
         at = match.start()
         if at >= last:
@@ -236,7 +237,7 @@ def addresses(text: str, first: int, last: int, end: int) -> Iterator[Span]:
 
 
 def _near_signs(text: str, first: int, last: int, end: int) -> Iterator[re.Match[str]]:
-    """What may be an address.  Where there are few @ it is looked for before these alone: addresses may be many."""
+    """What may be an address.  If there are few @, only the text before them is searched: addresses may be many."""
     if text.count("@", first, end) > MANY_SIGNS:
         yield from _ADDRESS.finditer(text, first, end)
         return
@@ -251,13 +252,13 @@ def _near_signs(text: str, first: int, last: int, end: int) -> Iterator[re.Match
 
 
 def bearers(text: str, lowered: str, first: int, last: int, end: int) -> Iterator[Span]:
-    """What follows the name of a scheme of authorization."""
+    """What follows the name of an authorization scheme."""
     for scheme in _SCHEMES:
         for match in scheme.finditer(lowered, first, end):
             start, stop = match.span("value")
             if match.start() >= last:
                 break
-            if stop == end:  # the end of what is looked at, not of the value
+            if stop == end:  # not the end of the value, but of the range that is searched
                 rest = _REST_OF_VALUE.match(text, stop)
                 stop = stop if rest is None else rest.end()
             is_word = scheme is not _SCHEMES[0] and _PLAIN_WORD.fullmatch(text, start, stop) is not None
@@ -268,7 +269,7 @@ def bearers(text: str, lowered: str, first: int, last: int, end: int) -> Iterato
 
 
 def _closed_value(text: str, at: int, end: int) -> Span | None:
-    """The value that begins at *at*, if a quote or a bracket closes it, or if it tells nothing."""
+    """The value at *at* if a quote or a bracket closes it, or if it reveals nothing."""
     typed = _TYPE.match(text, at, end)
     if typed is not None:
         at = typed.end()
@@ -286,7 +287,7 @@ def _closed_value(text: str, at: int, end: int) -> Span | None:
 
 
 def _open_value(text: str, at: int, end: int, name: str, in_front: str) -> Span:
-    """The value that begins at *at* and ends with its line or its word.  *in_front*: what stands before its name."""
+    """The value at *at* that ends with its line or its word.  *in_front* is the character before its name."""
     typed = _TYPE.match(text, at, end)
     if typed is not None:
         at = typed.end()
@@ -331,8 +332,8 @@ def _until(text: str, mark: str, at: int, end: int) -> int:
 def _closing(slashes: int, quote: str) -> re.Pattern[str]:
     r"""What closes a value that *quote* opened behind so many *slashes*.
 
-    With more of them it belongs to the value, which is quoted in what is quoted.  That takes `"\\"` for no end: whether
-    it is one depends on what has been quoted how often, and a value must not end too early.
+    A quote behind more slashes belongs to the value, which is quoted within a quotation.  So `"\\"` is not taken for
+    the end: whether it is one depends on how often it was quoted, and a value must not end too early.
     """
     if len(quote) > 1:
         return re.compile(re.escape(quote))
@@ -341,7 +342,7 @@ def _closing(slashes: int, quote: str) -> re.Pattern[str]:
 
 
 def _bracket(text: str, at: int, end: int) -> int:
-    """Behind the bracket that closes the one at *at*."""
+    """The position behind the bracket that closes the one at *at*."""
     depth = 0
     for _ in range(MAX_TOKENS):
         match = _BRACKET.search(text, at, end)

@@ -1,11 +1,11 @@
 """Secrets that are known by their value: where does a text repeat them, in whatever form?
 
 Rules of this file
-- A value is found as it is, and as `repr`, JSON, URLs, bytes and HTML write it, also one within another: each of its
-  characters counts in every way in which it is written, behind any number of backslashes.
-- Of a value of several lines each line is looked for as well: programs print line by line.
+- A value is found as it is, and as `repr`, JSON, URLs, bytes and HTML write it, also nested: each of its characters may
+  be written in any of these ways, behind any number of backslashes.
+- Of a value with several lines, each line is searched for as well: programs print line by line.
 - A value that was cut is found where the cut can be seen: before an ellipsis and at the end of the text.
-- Short ones are found as whole words only: "1234" must not be masked in every number.
+- Short values are found as whole words only: "1234" must not be masked in every number.
 """
 
 from __future__ import annotations
@@ -14,47 +14,47 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-MIN_CHARS = 4  # of what a payload has: "12" would be found in every timestamp
-MIN_SUBSTRING_CHARS = 6  # shorter ones are looked for as whole words
+MIN_CHARS = 4  # of a value in a payload: "12" would be found in every timestamp
+MIN_SUBSTRING_CHARS = 6  # shorter values are searched for as whole words
 MIN_LINE_CHARS = 8  # of one line of a longer value
-MIN_CUT_CHARS = 4  # of what is left of a value before an ellipsis
-MIN_END_CHARS = 10  # likewise at the end of a text, which need not be cut
-MAX_CUT_CHARS = 2048  # of what is looked at before an ellipsis
-MAX_CUTS = 100  # places where something was left out
-MAX_VALUES = 1000  # the longest of a run's; each costs a search of every text
+MIN_CUT_CHARS = 4  # of the rest of a value before an ellipsis
+MIN_END_CHARS = 10  # the same at the end of a text, which need not be cut
+MAX_CUT_CHARS = 2048  # of the text that is searched before an ellipsis
+MAX_CUTS = 100  # ellipses in a text
+MAX_VALUES = 1000  # the longest of a run's values; each costs a search of every text
 MAX_LINES = 200  # of one value
-PIECE_CHARS = 500  # of a value with characters that are written in several ways: longer ones are looked for in pieces
+PIECE_CHARS = 500  # of a value with characters that can be written in several ways: longer ones are split into pieces
 
 Span = tuple[int, int]
 _CUT = re.compile(r"…|\.\.\.|\[truncated|<truncated")
-_ALWAYS_THE_SAME = re.compile(r"[A-Za-z0-9_.~-]+")  # as URLs leave alone, and nobody else changes
+_ALWAYS_THE_SAME = re.compile(r"[A-Za-z0-9_.~-]+")  # URLs do not change these, and nothing else does either
 _NAMED = {"\n": "n", "\r": "r", "\t": "t", "\f": "f", "\b": "b"}
 _ENTITIES = {"&": "amp|#38", "<": "lt|#60", ">": "gt|#62", '"': "quot|#34", "'": "apos|#39|#x27"}
 
 
 class Values:
-    """Secrets by their value."""
+    """Secrets that are known by their value."""
 
     __slots__ = ("_cut_forms", "_fixed", "_patterns", "_varying", "_words", "min_chars", "numbers", "values")
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         given = sorted({each for each in values if each}, key=_longest_first)[:MAX_VALUES]
         self.values = tuple(given)
-        self.numbers = frozenset(each for each in given if each.lstrip("-")[:1].isdigit())  # as JSON may have them
+        self.numbers = frozenset(each for each in given if each.lstrip("-")[:1].isdigit())  # as JSON may contain them
         self.min_chars = min(map(len, given), default=MIN_SUBSTRING_CHARS)
         parts = sorted({part for value in given for part in _parts(value)}, key=_longest_first)
         long = [part for part in parts if len(part) >= MIN_SUBSTRING_CHARS]
         short = [_pattern(part) for part in parts if len(part) < MIN_SUBSTRING_CHARS]
         self._fixed = tuple(part for part in long if _ALWAYS_THE_SAME.fullmatch(part))
         self._varying = tuple(piece for part in long if not _ALWAYS_THE_SAME.fullmatch(part) for piece in _pieces(part))
-        self._patterns: dict[str, re.Pattern[str]] = {}  # of these, as they are needed
+        self._patterns: dict[str, re.Pattern[str]] = {}  # compiled when they are first needed
         self._words = re.compile(rf"(?<!\w)(?:{'|'.join(short)})(?!\w)") if short else None
         self._cut_forms = tuple(
             {form for part in long for form in (part, repr(part)[1:-1], repr(part.encode("utf-8", "replace"))[2:-1])}
         )
 
     def spans(self, text: str) -> Iterator[Span]:
-        """Where *text* repeats one."""
+        """Where *text* repeats one of the values."""
         for part in self._fixed:
             at = text.find(part)
             while at >= 0:
@@ -81,7 +81,7 @@ class Values:
         yield from self._before(text, len(text), MIN_END_CHARS)
 
     def _before(self, text: str, end: int, min_chars: int) -> Iterator[Span]:
-        """The beginning of a value, if that is what *text* has before *end*."""
+        """The beginning of a value, if *text* has that before *end*."""
         begin = max(0, end - MAX_CUT_CHARS)
         tail = text[begin:end].rstrip("'\" \n")
         for form in self._cut_forms:
@@ -109,7 +109,7 @@ def _parts(value: str) -> Iterator[str]:
 
 
 def _pieces(part: str) -> Iterator[tuple[str, str]]:
-    """*part* in pieces that a pattern can be made of, each with what a text that has it must have."""
+    """*part* in pieces that can be made into a pattern, each with a text that must occur for it to match."""
     for first in range(0, len(part), PIECE_CHARS):
         piece = part[first : first + PIECE_CHARS]
         if len(piece) >= MIN_SUBSTRING_CHARS:
@@ -121,7 +121,7 @@ def _pattern(part: str) -> str:
 
 
 def _written(character: str) -> str:
-    """A character, or a row of backslashes, in every way in which it is written."""
+    """A character, or a row of backslashes, in every way in which it may be written."""
     if character.startswith("\\"):
         return r"(?:\\++|(?:%5[cC])+)"
     if _ALWAYS_THE_SAME.fullmatch(character):

@@ -1,8 +1,9 @@
-"""A person moves rows that nobody can read out of the way, and what they held goes on (A5).
+"""A person moves unreadable rows out of the way, and what they held goes on (A5).
 
 Rules of this file
-- Only what is unreadable in the very transaction that moves it is moved: who was quicker, or mended it, wins.
-- Nothing is lost: the whole row lies beside, with who moved it and why.
+- A row is moved only if it is unreadable in the very transaction that moves it: whoever was quicker, or has mended it,
+  wins.
+- Nothing is lost: the whole row is kept in a table of its own, with who moved it and why.
 """
 
 from __future__ import annotations
@@ -32,10 +33,11 @@ def set_aside(
     boot: str,
     lease_s: float,
 ) -> tuple[Change, tuple[Unreadable, ...]]:
-    """Move those of *places* (table, id) that cannot be read, and say which those were.  Twice is once.
+    """Move those of *places* (table, id) that cannot be read; the answer is those rows.  Twice is as once.
 
-    What the worker lacks then, its next occurrence say, is made.  A breaker is closed.  A node has a whole lease to say
-    that it lives, by *boot* and *lease_s* of the lease clock: then its runs are rescued like any other's (C4).
+    What the worker then lacks, such as its next scheduled run, is made.  A breaker is closed.  A node gets a whole
+    lease, by *boot* and *lease_s* of the lease clock, to show that it lives: after that its runs are rescued as usual
+    (C4).
     """
     draft = Draft(snapshot, now, ids)
     rows = tuple(snapshot.unreadable[place] for place in dict.fromkeys(places) if place in snapshot.unreadable)
@@ -57,7 +59,7 @@ def set_aside(
 
 
 def _closed(snapshot: Snapshot, name: str) -> BreakerState:
-    """As its first declaration makes it."""
+    """The breaker as its first declaration makes it."""
     for worker in snapshot.relations.sharing_breaker(name):
         policy = snapshot.workers[worker].definition.breaker_policy
         if policy is not None:

@@ -2,8 +2,8 @@
 
 Rules of this file
 - A report whose claim is no longer its sender's changes nothing (C5).
-- The end of a run, its successor, the runs after it, the breaker, the dead letter and an auto-disable are one change.
-- An interruption gives the attempt back (R2, G2); a rescue does the same for a node that is gone (C4); but a body
+- One change holds the end of a run, the next run, runs by `after`, the breaker, the dead letter and an auto-disable.
+- An interruption gives the attempt back (R2, G2), and so does the rescue from a node that is gone (C4).  But a function
   that had outlived its timeout by then has timed out (B6).
 """
 
@@ -56,15 +56,15 @@ from shiftboss.core.unreadable import SetAside
 from shiftboss.core.value import later, replace
 from shiftboss.core.worker import Definition
 
-MAX_ATTEMPTS_KEPT = 50  # of a run that is retried without end; a page of history, and rows stay small
+MAX_ATTEMPTS_KEPT = 50  # of a run that is retried without limit; as many as a page shows, and rows stay small
 MAX_RESCUES = 5  # C8
-MAX_CRASHES = 5  # R4: as many as rescues; it ends a child instead of a node
+MAX_CRASHES = 5  # R4: as many as rescues; a crash ends a child instead of a node
 OUTLIVED = Error(type="TimeoutError", message="did not end within its timeout, nor before its process")  # B6
 UNCOUNTED = frozenset({Cause.INTERRUPTED, Cause.RESCUED})  # R2
 
 
 def settle(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], report: Report) -> tuple[Change, bool]:
-    """Fold one report in.  The answer says whether it was accepted."""
+    """Apply one report.  The answer says whether it was accepted."""
     run = snapshot.running.get(report.run)
     if run is None or not run.held_by(report.node, report.fence):
         worker = run.worker if run is not None else ""
@@ -131,7 +131,7 @@ def _succeed(draft: Draft, run: Run, outcome: Succeeded, *, traceparent: str | N
 
 
 def _fail(draft: Draft, run: Run, cause: Cause, error: Error, *, retry_after_s: float | None = None) -> None:
-    """A failed attempt: retried, or dead (R1).  What an operator ended is no failure, however it ended (T4)."""
+    """A failed attempt: retried, or dead (R1).  If an operator cancelled the run, its end is no failure (T4)."""
     if run.cancel is not None:
         _cancel(draft, run)
         return
@@ -161,7 +161,7 @@ def _fail(draft: Draft, run: Run, cause: Cause, error: Error, *, retry_after_s: 
         Status.PENDING,
         claim=None,
         due_at=due_at,
-        place_at=None,  # P2: it queues up anew
+        place_at=None,  # P2: it queues up again
         error=error,
         give_up_at=run.deadline_at,
         rescues=0,
@@ -182,12 +182,12 @@ def _fail(draft: Draft, run: Run, cause: Cause, error: Error, *, retry_after_s: 
 
 
 def _cancel(draft: Draft, run: Run) -> None:
-    """T4: no failure, but no success either for those that depend on it."""
+    """T4: no failure, but for dependent workers no success either."""
     _end(draft, move(run, Status.CANCELLED, claim=None, finished_at=draft.now, cause=Cause.CANCELLED))
 
 
 def _die(draft: Draft, run: Run, cause: Cause, error: Error) -> None:
-    """Q1: the run is dead; its card lies with the dead letters."""
+    """Q1: the run is dead and gets an entry among the dead letters."""
     definition = draft.worker(run.worker).definition
     name = run.worker
     dead = move(run, Status.DEAD, claim=None, finished_at=draft.now, cause=cause, error=error)
@@ -220,7 +220,7 @@ def _die(draft: Draft, run: Run, cause: Cause, error: Error) -> None:
 
 
 def _end(draft: Draft, run: Run, *, pause_s: float | None = None) -> None:
-    """What every end brings: the verdict, the successor, the event.  *pause_s* is before the next iteration."""
+    """What follows every end: verdict, next run, event.  *pause_s* is the pause before the next iteration."""
     name = run.worker
     definition = draft.worker(name).definition
     last = run.attempts[-1] if run.attempts else None
@@ -255,7 +255,7 @@ def _end(draft: Draft, run: Run, *, pause_s: float | None = None) -> None:
 
 
 def _latest(record: Record, run: Run, now: datetime, *, ok: bool) -> Verdict:
-    """D2: the later verdict, by `occurs_at`, then id; one that a clock set back left ahead is now (O4)."""
+    """D2: the later verdict, by `occurs_at`, then id; if a clock set back left one ahead, it counts as now (O4)."""
     latest, occurs_at = record.latest, min(run.occurs_at, now)
     if latest is not None and (latest.occurs_at, latest.run) >= (occurs_at, run.id):
         return latest
@@ -263,7 +263,7 @@ def _latest(record: Record, run: Run, now: datetime, *, ok: bool) -> Verdict:
 
 
 def _give_back(draft: Draft, run: Run, *, began: bool) -> None:
-    """R2, G2: pending again, its attempt given back; at most once means dead instead, if the body was entered."""
+    """R2, G2: pending again with the attempt given back; with at_most_once dead, if the function was entered."""
     definition = draft.worker(run.worker).definition
     if run.cancel is not None:
         _cancel(draft, run)
@@ -286,7 +286,7 @@ def _give_back(draft: Draft, run: Run, *, began: bool) -> None:
 
 
 def _pending_again(run: Run, *, due_at: datetime, rescues: int) -> Run:
-    """P2: from *due_at* on it may start again, where it stood in the queue."""
+    """P2: the run may start again from *due_at* on, at its old place in the queue."""
     return move(
         run,
         Status.PENDING,
@@ -315,7 +315,7 @@ def expire(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], run: Run) -
 
 
 def end_pending(draft: Draft, run: Run) -> None:
-    """An operator cancels a run that does not run: it ends at once."""
+    """An operator cancels a waiting run: it ends at once."""
     _end(draft, move(run, Status.CANCELLED, finished_at=draft.now, cause=Cause.CANCELLED))
 
 
@@ -331,8 +331,8 @@ def rescue(
 ) -> tuple[Change, tuple[Run, ...]]:
     """C4, C8: give back every claim of a node that is gone, and forget the node.
 
-    *process_is_gone*: that is known; else only that its lease has ended.  *entered*: (run, fence) of the claims whose
-    bodies had been entered; None when nobody can tell, and then they all count as entered.
+    *process_is_gone*: that is known; otherwise only that its lease has ended.  *entered*: (run, fence) of the claims
+    whose functions had been entered; None if nobody can tell, and then all of them count as entered.
     """
     draft = Draft(snapshot, now, ids)
     runs = tuple(run for run in snapshot.running_on(node.id) if run.unreadable is None)
@@ -348,18 +348,18 @@ def rescue(
 
 
 def _was_there(run: Run, entered: Collection[tuple[int, int]] | None) -> bool:
-    """C8: whether its body had been entered; where nobody can tell it had."""
+    """C8: whether its function had been entered; if nobody can tell, it had."""
     claim = run.claim
     return claim is None or entered is None or (run.id, claim.fence) in entered
 
 
 class NodeEnd(NamedTuple):
-    """How a node ended, as far as one of its runs has to do with it."""
+    """How a node ended, as far as it concerns one of its runs."""
 
     node: Node
     process_is_gone: bool
-    was_there: bool  # its body had been entered
-    was_alone: bool  # and no other one
+    was_there: bool  # the run's function had been entered
+    was_alone: bool  # and no other function had
 
 
 def _rescue(draft: Draft, run: Run, end: NodeEnd) -> None:
@@ -371,13 +371,13 @@ def _rescue(draft: Draft, run: Run, end: NodeEnd) -> None:
     duration_s = max(0.0, (draft.now - started_at).total_seconds())
     error = _lost(node, process_is_gone=process_is_gone)
     run = _with_attempt(draft, run, duration_s, cause, error, node.code_version)
-    if cause is Cause.TIMEOUT:  # B6: only now is it settled
+    if cause is Cause.TIMEOUT:  # B6: the timeout is settled only now
         _fail(draft, run, Cause.TIMEOUT, error)
         return
     if run.cancel is not None:
         _cancel(draft, run)
         return
-    if not end.was_there:  # C8: it has nothing to do with it
+    if not end.was_there:  # C8: the run cannot be the cause
         _put_rescued(draft, run, node, due_at=draft.now, rescues=run.rescues)
         return
     if definition.at_most_once:
@@ -404,7 +404,7 @@ def _lost(node: Node, *, process_is_gone: bool) -> Error:
 
 
 def _rescue_loop(run: Run, rescues: int) -> str:
-    """C8: what is known of the ends that its nodes came to."""
+    """C8: what is known about the ends of the run's nodes."""
     message = f"rescued {rescues} times in a row without finishing an attempt, {rescues - MANY_RESCUES} of them alone"
     rescued = [attempt for attempt in run.attempts if attempt.cause is Cause.RESCUED][-rescues:]
     unknown = sum(attempt.error is not None and attempt.error.type == "LeaseEnded" for attempt in rescued)
@@ -421,7 +421,7 @@ def _rescue_loop(run: Run, rescues: int) -> str:
 
 
 def _outlived(run: Run) -> Cause | None:
-    """B6: why the body was told to end that went on until its node ended: its timeout, or somebody had cancelled it."""
+    """B6: why the function had been told to end, if it went on until its node ended: a timeout, or a cancellation."""
     since = None if run.claim is None else run.claim.zombie_since
     if since is None:
         return None
@@ -429,7 +429,7 @@ def _outlived(run: Run) -> Cause | None:
 
 
 def _crashes(run: Run) -> int:
-    """R4: how many of its attempts in a row, up to the last, ended with their process."""
+    """R4: how many of its latest attempts in a row ended because their process did."""
     crashes = 0
     for attempt in reversed(run.attempts):
         if attempt.cause is Cause.CRASH:
@@ -444,7 +444,7 @@ def _crash_loop(crashes: int, last: Error) -> Error:
 
 
 def back_off_s(retry: RetryPolicy, run_id: int, attempt: int) -> float:
-    """R1: full jitter below min(cap, first × factor^(attempt − 1)); from run and attempt, so it is repeatable.
+    """R1: full jitter below min(cap, first × factor^(attempt − 1)), computed from run and attempt, so it is repeatable.
 
     The formula is "full jitter" of the AWS Architecture Blog, "Exponential Backoff And Jitter" (2015).
     """
@@ -474,7 +474,7 @@ def _with_attempt(
 
 
 def _count_attempt(draft: Draft, run: Run, *, ok: bool, **fields: Any) -> None:
-    """The ring (H2) and the breaker (K1); runs that were rescued or interrupted do not come here (R2).
+    """Update the ring (H2) and the breaker (K1); rescued and interrupted attempts do not come here (R2).
 
     *fields* of the record change with it.
     """
@@ -503,9 +503,9 @@ def _breaker(draft: Draft, name: str, definition: Definition) -> BreakerState:
 
 
 def _supersede(draft: Draft, worker: str) -> None:
-    """Q5: entries without payload are answered by the next success; the cycle has read them, a bounded number.
+    """Q5: a success closes dead letters without payload; the cycle has read a bounded number of them.
 
-    Only a success that finds none is sure that none is left.
+    Only a success that finds none can be sure that none is left.
     """
     record = draft.record(worker)
     if not record.owes_letters:

@@ -1,10 +1,11 @@
 """What does a node hold back while it is short of something?  (H4)
 
 Rules of this file
-- First low, then normal, never high or critical; one step at a time, up as down, so that each can show its effect.
-- A level is entered at one threshold and left at a lower one, or it would come and go with every measurement.  Each
-  pressure does so by itself: what is merely near its limit keeps nothing up that another one began.
-- The reason names all that is short, the worst first, as measured when that was first so; it is said anew when
+- First low runs, then normal ones, never high or critical; one step at a time, in both directions, so that each step
+  can show its effect.
+- A level is entered at one threshold and left at a lower one, otherwise it would come and go with every measurement.
+  Each pressure has its own level: one that is merely near its limit does not prolong what another one began.
+- The reason names everything that is short, the worst first, with the values measured when it began.  It changes when
   something else is short, and not with every measurement.
 """
 
@@ -17,15 +18,15 @@ LEVELS = (Shed.NOTHING, Shed.LOW, Shed.NORMAL)
 
 
 class Pressures(Value, frozen=True):
-    """What a node measures about itself, about once a second."""
+    """What a node measures of itself, about once a second."""
 
-    loop_lag_s: float = 0.0  # how late the loop of the bodies was
-    memory_share: float = 0.0  # in use, of the machine or its group: 0 to 1
-    store_s: float = 0.0  # the slowest turn with the store since the last measurement
+    loop_lag_s: float = 0.0  # how late the event loop of the functions was
+    memory_share: float = 0.0  # used memory, of the machine or its control group: 0 to 1
+    store_s: float = 0.0  # the slowest transaction since the last measurement
 
 
 class Limit(Value, frozen=True):
-    """One pressure: at *low* and *normal* these levels are entered, below the two others they are left again."""
+    """The limits of one pressure: *low* and *normal* are entered at these values, and left below the two others."""
 
     low: float
     normal: float
@@ -35,7 +36,7 @@ class Limit(Value, frozen=True):
     words: str
 
     def level(self, value: float, *, current: int) -> int:
-        """The level that *value* asks for, where this pressure stood at *current*."""
+        """The level that *value* calls for, if this pressure was at *current*."""
         if value >= (self.normal if current < 2 else self.leave_normal):
             return 2
         return 1 if value >= (self.low if current < 1 else self.leave_low) else 0
@@ -44,7 +45,7 @@ class Limit(Value, frozen=True):
         return f"{self.name} ({self.words.format(value, (self.low, self.normal)[level - 1])})"
 
 
-# A lag of 0.1 s is what people notice; at 0.5 s timeouts and heartbeats of bodies begin to lie.
+# People notice a lag of 0.1 s; at 0.5 s timeouts and heartbeats of functions are no longer accurate.
 LAG = Limit(
     low=0.1,
     normal=0.5,
@@ -53,7 +54,7 @@ LAG = Limit(
     name="event loop time",
     words="the loop was late by {:.2f} s, the limit is {:.2f} s",
 )
-# What is started at 90 % must fit; at 95 % the kernel's killer is near.
+# At 90 % what was started must still fit; at 95 % the kernel's OOM killer is near.
 MEMORY = Limit(
     low=0.90,
     normal=0.95,
@@ -62,7 +63,7 @@ MEMORY = Limit(
     name="memory",
     words="{:.0%} is in use, the limit is {:.0%}",
 )
-# A turn takes milliseconds; at 2 s a renewal of the lease (every 10 s, good for 30) has lost its margin.
+# A transaction takes milliseconds; at 2 s the renewal of the lease (every 10 s, good for 30) has no margin left.
 STORE = Limit(
     low=0.5,
     normal=2.0,
@@ -75,11 +76,11 @@ LIMITS = (MEMORY, LAG, STORE)
 
 
 class Shedding(Value, frozen=True):
-    """What a node holds back, and why; it starts with nothing."""
+    """What a node holds back, and why; at first nothing."""
 
     level: Shed = Shed.NOTHING
     reason: str = ""
-    asked: tuple[int, ...] = (0,) * len(LIMITS)  # the level that each pressure asks for
+    asked: tuple[int, ...] = (0,) * len(LIMITS)  # the level that each pressure calls for
 
 
 def shed(before: Shedding, pressures: Pressures) -> Shedding:
@@ -107,5 +108,5 @@ def _reason(values: tuple[float, ...], asked: tuple[int, ...]) -> str:
 
 
 def _easing(reason: str) -> str:
-    """All is well again, and the last step back is still to come."""
+    """The reason while nothing is short any more and the last step back is still to come."""
     return reason if reason.startswith("was ") else f"was {reason}"

@@ -1,9 +1,9 @@
-"""What a waiting run becomes when the wall clock was set (O4); the stores do the same in their own words, all at once.
+"""How a waiting run changes when the wall clock was set (O4); the stores do the same in SQL, to all runs at once.
 
 Rules of this file
-- What is measured in elapsed time moves with the clock: the same time is left as before.
-- What waits for an instant of the calendar stays, and is due when the clock says so: one that was jumped over is due
-  now and has waited for nothing yet.
+- Elapsed times move with the clock, so as much time is left as before.
+- A run that waits for a calendar time stays, and is due when the clock says so.  If its time was jumped over, it is due
+  now and has not waited yet.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Shift(Value, frozen=True):
         return self.step_us / 1e6
 
     def moved(self, instant: datetime | None) -> datetime | None:
-        """An instant of elapsed time; exact, and cut at the ends of the calendar."""
+        """An elapsed time after the step; exact, and cut off at the ends of the calendar."""
         return None if instant is None else self.move(instant)
 
     def move(self, instant: datetime) -> datetime:
@@ -36,7 +36,7 @@ class Shift(Value, frozen=True):
 
 
 def shifted(run: Run, shift: Shift, *, offset_s: float = 0.0) -> Run:
-    """A waiting run; *offset_s* is the jitter of its worker (occurrences only)."""
+    """A waiting run after the step; *offset_s* is the jitter of its worker (scheduled runs only)."""
     if run.by_calendar and not run.has_started:
         is_ahead, occurs_at = run.occurs_at > shift.now, run.occurs_at
         due_at = later(occurs_at, offset_s) if is_ahead else min(shift.move(run.due_at), shift.now)
@@ -48,7 +48,7 @@ def shifted(run: Run, shift: Shift, *, offset_s: float = 0.0) -> Run:
         run,
         occurs_at=occurs_at,
         due_at=due_at,
-        place_at=shift.moved(run.place_at),  # only of what has started
+        place_at=shift.moved(run.place_at),  # only runs that have started have one
         give_up_at=waits_longer.moved(run.give_up_at),
         deadline_at=waits_longer.moved(run.deadline_at),
     )

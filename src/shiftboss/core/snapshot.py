@@ -2,7 +2,7 @@
 
 Rules of this file
 - Rules read a snapshot and never write it; the cycle applies their changes to it, one after another.
-- Asking for what has not been read raises `NotLoaded`: silence would be a wrong answer.
+- Asking for something that has not been read raises `NotLoaded`: an empty answer would be wrong.
 - A `Draft` is a change in the making: it reads through to the snapshot, so that the second half of a rule sees what
   the first half decided.
 """
@@ -27,7 +27,7 @@ NO_RECORD = Record()
 
 
 class Change(Value, frozen=True):
-    """What one rule, or a whole cycle, wants written.  A run appears once, as it is to be."""
+    """What one rule, or a whole cycle, wants written.  Each run occurs once, in its new state."""
 
     runs: tuple[Run, ...] = ()
     workers: tuple[WorkerState, ...] = ()
@@ -35,27 +35,27 @@ class Change(Value, frozen=True):
     records: tuple[tuple[str, Record], ...] = ()
     breakers: tuple[BreakerState, ...] = ()
     resources: tuple[tuple[str, int], ...] = ()
-    size_declarations: tuple[tuple[str, Declarations], ...] = ()  # of resources that are stored, or are so by this
+    size_declarations: tuple[tuple[str, Declarations], ...] = ()  # of resources that are stored, or that it stores
     nodes: tuple[Node, ...] = ()
     gone_nodes: tuple[str, ...] = ()
     letters: tuple[DeadLetter, ...] = ()
     lines: tuple[LogLine, ...] = ()
     events: tuple[Event, ...] = ()
-    audit: tuple[AuditRow, ...] | None = None  # as another store has them; None: what people did among the events
+    audit: tuple[AuditRow, ...] | None = None  # rows copied from another store; None: the audited events
     seals: tuple[Seal, ...] = ()
-    set_aside: tuple[SetAside, ...] = ()  # before anything else: rows that leave, or give way
+    set_aside: tuple[SetAside, ...] = ()  # before anything else: rows that are moved away or replaced
     clock: ClockMark | None = None
-    shift: Shift | None = None  # O4: of all waiting runs but occurrences that have not begun
+    shift: Shift | None = None  # O4: for all waiting runs but scheduled runs that have not begun
 
 
 NOTHING = Change()
 
 
 class Snapshot:
-    """Workers, breakers, resources, nodes and claims in full; of the waiting runs, the lanes that were read."""
+    """All workers, breakers, resources, nodes and claims; of the waiting runs, the lanes that were read."""
 
     def __init__(self, *, codec_key: str = "") -> None:
-        self.codec_key = codec_key  # the id of the key with which this process encodes payloads; empty: it does not
+        self.codec_key = codec_key  # the id of the key with which this process encodes payloads; empty: none
         self.undecodable: dict[int, str] = {}  # runs whose payload this process could not decode, and why
         self.workers: dict[str, WorkerState] = {}
         self.records: dict[str, Record] = {}
@@ -63,17 +63,17 @@ class Snapshot:
         self.resources: dict[str, int] = {}
         self.size_declarations: dict[str, Declarations] = {}  # of resources (M7)
         self.nodes: dict[str, Node] = {}
-        self.running: dict[int, Run] = {}  # every claim of the fleet
+        self.running: dict[int, Run] = {}  # every claimed run of the fleet
         self.running_by: dict[str, dict[int, Run]] = {}
         self.lanes: dict[str, Lane] = {}
-        self.fetched: dict[int, Run] = {}  # runs read by id for the mutations of this cycle, also finished ones
+        self.fetched: dict[int, Run] = {}  # runs read by id for this cycle's mutations, finished ones too
         self.keyed: dict[tuple[str, str], Run] = {}  # by idempotency key, read for the mutations of this cycle
         self.letters: dict[int, DeadLetter] = {}  # read for the mutations of this cycle
         self.clock: ClockMark | None = None
         self.relations: Relations = Relations.of(())
         self.unreadable: dict[tuple[str, str], Unreadable] = {}  # read for the mutations of this cycle
-        self.suspects: set[str] = set()  # workers of which a row could not be read, now or before (see unreadable_of)
-        self.dirty: set[str] = set()  # workers in which something changed since the cycle last asked
+        self.suspects: set[str] = set()  # workers with a row that could not be read, now or earlier (see unreadable_of)
+        self.dirty: set[str] = set()  # workers that changed since the cycle last asked
 
     # what rules ask
 
@@ -93,11 +93,11 @@ class Snapshot:
             return self.lanes[name]
         except KeyError:
             if name not in self.workers:
-                return Lane()  # it is being declared: nothing of it waits yet
+                return Lane()  # it is being declared, so no run of it waits yet
             raise NotLoaded(f"the lane of {name!r} was not read before a rule asked for it") from None
 
     def run(self, run_id: int) -> Run | None:
-        """The run as far as it was read: running, waiting in a loaded lane, or fetched by id."""
+        """The run if it was read: running, waiting in a loaded lane, or fetched by id."""
         return self.running.get(run_id) or self.fetched.get(run_id)
 
     def running_of(self, name: str) -> Collection[Run]:
@@ -108,7 +108,7 @@ class Snapshot:
         return (run for run in self.running.values() if run.claim is not None and run.claim.node == node)
 
     def unreadable_of(self, name: str) -> Iterator[Unreadable]:
-        """The rows of that worker that cannot be read, as far as they were met: its own, and its live runs."""
+        """The unreadable rows of that worker that have been met: its own, and its live runs."""
         state, record, lane = self.workers.get(name), self.records.get(name), self.lanes.get(name)
         if state is not None and state.unreadable is not None:
             yield state.unreadable
@@ -121,12 +121,12 @@ class Snapshot:
     # what the cycle does
 
     def suspect(self, name: str) -> None:
-        """A row of that worker could not be read."""
+        """Note that a row of that worker could not be read."""
         self.suspects.add(name)
         self.dirty.add(name)
 
     def apply(self, change: Change) -> None:
-        """Make *change* true here.  Called by the cycle and the simulator only."""
+        """Make *change* true in this snapshot.  Only the cycle and the simulator call it."""
         for row in change.set_aside:
             if row.leaves:
                 self._apply_set_aside(row)
@@ -149,7 +149,7 @@ class Snapshot:
         if change.clock is not None:
             self.clock = change.clock
         if change.shift is not None:
-            self.lanes.clear()  # to be read anew
+            self.lanes.clear()  # they must be read again
             self.dirty.update(self.workers)
 
     @property
@@ -229,14 +229,14 @@ class Snapshot:
             self.rebuild()
 
     def rebuild(self) -> None:
-        """Derive the relations anew after declarations changed; whom a relation held that is gone may start now."""
+        """Derive the relations again after declarations changed; runs held by a relation that is gone may start now."""
         before, now = self.relations, Relations.of(state.definition for state in self.workers.values())
         self.relations = now
         self.dirty.update(name for name in before.members if now.component(name) != before.component(name))
 
 
 class Draft:
-    """A change in the making.  `ids` hands out the ids of new runs."""
+    """A change in the making.  `ids` provides the ids of new runs."""
 
     __slots__ = (
         "_breakers",
@@ -282,13 +282,13 @@ class Draft:
         return self._breakers.get(name) or self.snapshot.breakers.get(name)
 
     def running_of(self, name: str) -> list[Run]:
-        """Running runs of a worker, this draft's decisions included."""
+        """Running runs of a worker, including those of this draft."""
         drafted = self._runs
         runs = [run for run in self.snapshot.running_of(name) if run.id not in drafted and not self._is_aside(run)]
         return runs + [run for run in drafted.values() if run.worker == name and run.status is Status.RUNNING]
 
     def standing_of(self, name: str) -> list[Run]:
-        """Pending runs of a worker that rules made (occurrence, iteration, after), this draft's included."""
+        """Pending runs of a worker that rules made (scheduled, iteration, after), including those of this draft."""
         drafted = self._runs
         runs = [run for run in self.snapshot.lane(name).standing.values() if run.id not in drafted]
         return runs + [
@@ -302,7 +302,7 @@ class Draft:
     def _is_aside(self, run: Run) -> bool:
         return bool(self._set_aside) and ("run", str(run.id)) in self._set_aside
 
-    # writing; what was made from a row that cannot be read still bears its mark, and is not written (W8)
+    # writing; a value made from an unreadable row still bears its mark, and is not written (W8)
 
     def put(self, run: Run) -> Run:
         if run.unreadable is None:
@@ -344,7 +344,7 @@ class Draft:
 
 
 class Pile:
-    """Many changes as one: of each thing the last word, of events all in order."""
+    """Many changes as one: the last state of each thing, and all events in order."""
 
     __slots__ = (
         "_breakers",

@@ -1,9 +1,8 @@
-"""A stored row that nobody can read: which it is, why, and what holds until somebody decides about it.
+"""A stored row that cannot be read: which one it is, why, and what is held until somebody decides about it.
 
 Rules of this file
-- It stands beside what could still be told of the row; a value that bears one is never written (W8).
-- Only what might run, or be counted among what runs, holds others: the row of a worker, its record, its live runs, its
-  breaker.
+- `Unreadable` is part of the value that holds what could still be read of the row; such a value is never written (W8).
+- Only rows of what might run, or counts among what runs, hold others: a worker, its record, its live runs, its breaker.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ WORDS = {
 
 
 class Unreadable(Value, frozen=True):
-    """Which row, and what the reader said of it.  `fields` are those that could not be taken; none: not even JSON."""
+    """Which row, and what the reader said.  `fields` are the unreadable ones; none: the row is not even JSON."""
 
     table: str
     id: str
-    worker: str = ""  # where that can be told
+    worker: str = ""  # if that could be read
     reason: str = ""
     fields: tuple[str, ...] = ()
 
@@ -48,8 +47,8 @@ class Unreadable(Value, frozen=True):
 class SetAside(Value, frozen=True):
     """A row that was moved out of the way, by whom and why.
 
-    `data` is the whole row as JSON, which the store fills in.  One that does not leave is written anew by the same
-    change.
+    `data` is the whole row as JSON, which the store fills in.  If the row does not leave its table, the same change
+    writes it anew.
     """
 
     table: str

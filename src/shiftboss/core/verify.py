@@ -1,9 +1,10 @@
-"""Does the audit say what was sealed, and what of it can be proven from here?  (A8)
+"""Does the audit still say what was sealed, and how much of it can be proven here?  (A8)
 
 Rules of this file
-- It walks rows and seals once, in order, and goes on behind what does not fit: each doubt names the rows it is about.
-- What the store alone cannot show is said, never passed over: rows above the last seal, a tail that was cut, a key that
-  is not here.
+- It walks through rows and seals once, in order, and goes on after a contradiction: each doubt names the rows it is
+  about.
+- What the store alone cannot prove is reported, never passed over: rows above the last seal, a tail that was cut off, a
+  key that is missing here.
 """
 
 from __future__ import annotations
@@ -14,29 +15,29 @@ from datetime import datetime, timedelta
 from shiftboss.core.audit import GENESIS, AuditRow, Head, Key, Seal, extended
 from shiftboss.core.value import Value
 
-SLACK = timedelta(days=1)  # of retention: clocks are set, and nodes differ in what they are told
+SLACK = timedelta(days=1)  # for retention: clocks are set, and nodes may be configured differently
 
 
 class Doubt(Value, frozen=True, omit_defaults=False):
     """What is not as it was sealed, or as somebody remembers it.  `what`: rows, seal, retention or head."""
 
     what: str
-    first: int  # rows from this number …
-    last: int  # … to that
+    first: int  # from the row with this number …
+    last: int  # … to the one with that
     text: str
 
 
 class AuditVerdict(Value, frozen=True, omit_defaults=False):
-    """What was found: `doubts` contradict the audit, `limits` are what cannot be proven from here."""
+    """The result: `doubts` contradict the audit, `limits` are what cannot be proven here."""
 
-    rows: int  # that are stored
-    removed: int  # by retention, before the first of them
-    proven_to: int  # the number of the last row that a key which is here vouches for; 0: none
-    proven: int  # how many of the rows that are
+    rows: int  # how many are stored
+    removed: int  # how many retention has deleted before the first of them
+    proven_to: int  # the number of the last row proven by a key that is here; 0: none
+    proven: int  # how many of the stored rows are proven so
     unsealed: int  # rows above the last seal
     doubts: tuple[Doubt, ...]
     limits: tuple[str, ...]
-    head: Seal | None  # the last seal: keep it elsewhere
+    head: Seal | None  # the last seal: keep a copy of it elsewhere
 
     @property
     def holds(self) -> bool:
@@ -44,7 +45,7 @@ class AuditVerdict(Value, frozen=True, omit_defaults=False):
 
     @property
     def is_proven(self) -> bool:
-        """Whether all that is sealed is vouched for by a key which is here, and nothing contradicts it."""
+        """Whether a key that is here proves everything that is sealed, and nothing contradicts it."""
         return self.holds and (self.head is None or self.proven_to >= self.head.id)
 
 
@@ -57,9 +58,9 @@ def verify(
     now: datetime,
     since: int = 0,
 ) -> AuditVerdict:
-    """Hold *rows* against *seals*, both in order, and both against *heads*: what was known of them elsewhere.
+    """Compare *rows* with *seals*, both in order, and both with *heads*: copies of seals that were kept elsewhere.
 
-    *since*: the number of the first seal, where what is before it was left out and not taken by retention.
+    *since*: the number of the first seal, if earlier ones were left out on purpose and not deleted by retention.
     """
     check = _Check(keys, heads)
     pending = iter(seals)
@@ -82,7 +83,7 @@ def verify(
 
 
 class _Check:
-    """Where the walk has come to, and what it has met."""
+    """How far the walk has come, and what it has found."""
 
     def __init__(self, keys: Collection[Key], heads: Collection[Head]) -> None:
         self._keys = {key.id: key for key in keys}
@@ -93,19 +94,19 @@ class _Check:
         self._met_digests: set[str] = set()
         self._digest = GENESIS
         self._count = 0
-        self._since = 0  # the number of the last seal
+        self._since = 0  # the number of the previous seal
         self._first_id = self._last_id = 0
         self._anchor: Seal | None = None
         self._head: Seal | None = None
-        self._good: Seal | None = None  # the last one that is ours and right
+        self._good: Seal | None = None  # the last seal that was made with a key of ours and is right
         self._proven = 0
         self._unsealed = 0
-        self._strange: dict[str, int] = {}  # keys that are not here → the last row that they alone vouch for
+        self._strange: dict[str, int] = {}  # keys that are not here → the last row that only they prove
         self._doubts: list[Doubt] = []
         self.rows = 0
 
     def begin_at(self, seal: Seal) -> None:
-        """What was before it is gone: its digest is where the chain begins."""
+        """Rows before this seal were deleted: the chain begins with its digest."""
         self._anchor = self._head = seal
         self._digest, self._count, self._since, self._last_id = seal.digest, seal.rows, seal.id, seal.id
         self._meet(seal.id)
@@ -162,7 +163,7 @@ class _Check:
         )
 
     def _compare(self, head: Head) -> None:
-        """That head must lie on the chain."""
+        """Check that the head lies on the chain."""
         anchor_id = 0 if self._anchor is None else self._anchor.id
         if head.digest in self._met_digests and head.id in (0, *self._met):
             return

@@ -1,8 +1,8 @@
 """A worker as it is declared: its mode, its relations and its policies, all of it storable.
 
 Rules of this file
-- A `Definition` holds no function: any process can read, compare and judge it.
-- What one declaration alone can get wrong is refused here; what takes the others to see is refused in `graph.py`.
+- A `Definition` contains no function, so any process can read, compare and judge it.
+- Mistakes within one declaration are refused here; mistakes that need the other declarations, in `graph.py`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from shiftboss.errors import ConfigurationError
 
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?", re.ASCII)
 TAG_PREFIX = "tag:"
-PROBATION_S = 3600.0  # K5: what fails by itself is worth a look an hour later
-PROBATION_OF_TRIGGERED_S = 30.0  # somebody waits for what it has accepted; as the cooldown of a breaker
-DEFAULT_TIMEOUT_S = 60.0  # T1: long for most bodies, short for one that hangs
-# The options by which something can hold a worker's runs.  A worker with none of them asks nobody (core/graph.py).
+PROBATION_S = 3600.0  # K5: a failing worker is worth a new attempt an hour later
+PROBATION_OF_TRIGGERED_S = 30.0  # somebody waits for its accepted triggers; as long as the cooldown of a breaker
+DEFAULT_TIMEOUT_S = 60.0  # T1: long for most functions, short for one that hangs
+# The options by which something can hold a worker's runs.  Without any of them no gate needs to be asked
+# (core/graph.py).
 HOLDING = frozenset({"concurrency", "rate", "depends_on", "blocks", "uses", "breaker"})
 
 
@@ -32,7 +33,7 @@ class Mode(Word):
 
 
 class Start(Word):
-    """M3: the first occurrence is due at once, or at the first instant of the schedule."""
+    """M3: the first scheduled run is due at once, or at the first scheduled time."""
 
     NOW = "now"
     NEXT = "next"
@@ -47,7 +48,7 @@ class Misfire(Word):
 
 
 class OnFailure(Word):
-    """D5: what a run does while its upstream's latest run has failed."""
+    """D5: what a run does if its upstream's latest run has failed."""
 
     WAIT = "wait"
     SKIP = "skip"
@@ -55,7 +56,7 @@ class OnFailure(Word):
 
 
 class Upstream(Value, frozen=True):
-    """One edge of depends_on (D2, D4, D5).  `max_age_s` bounds the age of the upstream's last success."""
+    """One edge of depends_on (D2, D4, D5).  `max_age_s` limits the age of the upstream's last success."""
 
     worker: str
     fresh: bool = False
@@ -64,7 +65,7 @@ class Upstream(Value, frozen=True):
 
 
 class Definition(Value, frozen=True):
-    """Everything that is declared about a worker.  Durations in seconds; None means no limit unless said otherwise."""
+    """Everything that is declared about a worker.  Durations are in seconds; None means no limit, unless noted."""
 
     name: str
     mode: Mode = Mode.TRIGGERED
@@ -80,14 +81,14 @@ class Definition(Value, frozen=True):
     start_within_s: float | None = None
     deadline_s: float | None = None
     cancel_grace_s: float = 5.0
-    concurrency: int | None = None  # runs at once in the whole fleet; None: no limit
+    concurrency: int | None = None  # runs at the same time in the whole fleet; None: no limit
     patience_s: float = 30.0  # B4
     retry: RetryPolicy = RetryPolicy()
     breaker: str | None = None  # the name of its breaker; workers may share one
     breaker_policy: BreakerPolicy | None = None
     fallback: bool = False
     max_consecutive_failures: int | None = 5
-    fatal_counts: bool | None = None  # K4; None: by its mode
+    fatal_counts: bool | None = None  # K4; None: depends on the mode
     probation_s: float | None = PROBATION_S
     depends_on: tuple[Upstream, ...] = ()
     after: tuple[str, ...] = ()
@@ -100,12 +101,12 @@ class Definition(Value, frozen=True):
     key_ttl_s: float = 86400.0
     max_payload_bytes: int = 1 << 20
     executor: str = "coroutine"
-    max_runs_per_child: int = 1000  # executor="process": what a library leaks stays small
+    max_runs_per_child: int = 1000  # executor="process": limits what a library leaks
     max_memory_bytes: int | None = None  # executor="process": resident memory of the child
-    parameters: str = ""  # what the body takes: nodes with other parameters leave its runs to others (M7)
+    parameters: str = ""  # what the function takes: nodes with other parameters leave its runs to others (M7)
     doc: str = ""
-    redact: tuple[str, ...] = ()  # names of secrets beside the usual ones, for what is kept and shown of its runs
-    redact_patterns: tuple[str, ...] = ()  # likewise, what secrets look like
+    redact: tuple[str, ...] = ()  # names of secrets besides the usual ones, for what is stored and shown of its runs
+    redact_patterns: tuple[str, ...] = ()  # the same for patterns of secrets
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
@@ -136,20 +137,20 @@ class Definition(Value, frozen=True):
 
     @property
     def can_be_stopped(self) -> bool:
-        """T2: whether its executor can end a body by force; a thread's cannot be, nor what a pool runs."""
+        """T2: whether its executor can end a function by force; that of a thread or a pool cannot."""
         return self.executor != "thread" and not self.in_pool
 
     @property
     def in_pool(self) -> bool:
-        """Whether it runs on somebody else's pool."""
+        """Whether it runs in a pool that is not ours."""
         return self.executor.startswith("pool:")
 
     @property
     def counts_fatal(self) -> bool:
-        """K4: of a worker that is only triggered the payload may be to blame, and that is its sender's."""
+        """K4: for a worker that is only triggered, the payload may be to blame, and then only its sender is harmed."""
         return self.mode is not Mode.TRIGGERED if self.fatal_counts is None else self.fatal_counts
 
     @property
     def runs_by_itself(self) -> bool:
-        """Whether runs come without a payload: by schedule, by iteration or after another worker."""
+        """Whether its runs come without a payload: by schedule, by iteration or after another worker."""
         return self.mode is not Mode.TRIGGERED or bool(self.after)
