@@ -13,6 +13,7 @@ import pytest
 from postgres_server import GUARDED, SECRET, Cluster, Place
 from process_table import gone
 from shiftboss.stores.postgres import keepers as postgres_keepers
+from shiftboss.stores.postgres import store as postgres_store
 from shiftboss.stores.postgres.address import address_of
 from shiftboss.stores.postgres.deadline import Deadlines
 from shiftboss.stores.postgres.keepers import Keepers, lock_of
@@ -54,6 +55,18 @@ def test_a_node_is_kept_while_somebody_holds_its_lock(postgres: PostgresStore, p
     until(lambda: not postgres.is_frozen(NODE), "the lock ends with its session")
 
     assert told == [False, False, True, True]
+
+
+def test_a_node_that_is_never_let_go_of_ends_with_its_process_and_not_when_it_is_collected(
+    postgres: PostgresStore, monkeypatch: pytest.MonkeyPatch
+):
+    """C4: while the interpreter ends, nothing of a module is there any more."""
+    held = postgres.hold(NODE)
+    held.__enter__()
+
+    with monkeypatch.context() as at_the_end:
+        at_the_end.setattr(postgres_store, "os", None)
+        held.gen.close()  # as its collection does
 
 
 def test_who_has_said_nothing_lately_keeps_nobody(

@@ -199,3 +199,15 @@ def test_a_note_that_says_something_else_is_none(path: Path, text: str):
     (folder / ".counted").write_text(text)
 
     assert Notes(path).read() == Counted()
+
+
+def test_a_node_that_is_never_let_go_of_ends_with_its_process_and_not_when_it_is_collected(
+    sqlite: SqliteStore, monkeypatch: pytest.MonkeyPatch
+):
+    """C4: while the interpreter ends, nothing of a module is there any more."""
+    held = sqlite.hold("one")
+    held.__enter__()
+
+    with monkeypatch.context() as at_the_end:
+        at_the_end.setattr(sqlite, "_notes", None)
+        held.gen.close()  # as its collection does

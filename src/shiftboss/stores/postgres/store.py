@@ -119,13 +119,18 @@ class PostgresStore:
     def hold(self, node: str) -> Iterator[None]:
         self._check()
         self._holds += 1
+        is_collected = False
         try:
             yield None
+        except GeneratorExit:  # never let go of, collected while the interpreter ends: its process ends with it
+            is_collected = True
+            raise
         finally:
-            self.engine_ended(node)
-            self._holds -= 1
-            if not self._holds:
-                self.lived_with = None
+            if not is_collected:
+                self.engine_ended(node)
+                self._holds -= 1
+                if not self._holds:
+                    self.lived_with = None
 
     def arrival(self, request: Request) -> Arrival:
         """Inserted without a lock; the next cycle of some node takes it."""

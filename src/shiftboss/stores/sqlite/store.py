@@ -183,12 +183,17 @@ class SqliteStore:
                     f"the lock file of node {node} cannot be made in {self._path}.nodes: {error}; make it writable"
                 ) from error
             self._note_at_s = 0.0
+            is_collected = False
             try:
                 yield entries
+            except GeneratorExit:  # never let go of, collected while the interpreter ends: the kernel lets go
+                is_collected = True
+                raise
             finally:
-                self._note_at_s = float("inf")
-                if self._seen.number > self._notes.read().number:
-                    self._notes.write(self._seen)
+                if not is_collected:
+                    self._note_at_s = float("inf")
+                    if self._seen.number > self._notes.read().number:
+                        self._notes.write(self._seen)
 
     def arrival(self, request: Request) -> Arrival:
         raise ConfigurationError(NO_SERVER.format(url=self.url))
