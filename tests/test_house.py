@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import words
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src/shiftboss"
 
@@ -183,3 +185,83 @@ def test_every_package_says_what_it_is():
     packages = sorted(PACKAGE.rglob("__init__.py"))
 
     assert [str(path) for path in packages if not ast.get_docstring(ast.parse(path.read_text()))] == []
+
+
+# ── the words ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+READ = ("src/shiftboss", "tests", "tools", "benchmarks", "examples", "docs")
+ELSEWHERE = {  # file → a word that means something else there
+    "docs/explanation/security.md": {"mirror"},  # of a package index
+    "tests/test_house.py": {"Family", "appetite", "bell", "mirror"},  # planted below, and a verb
+    "tests/words.py": words.GIVEN_UP.keys() | words.NAMES.keys(),
+}
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    """The text of each file that somebody reads, by its path."""
+    for folder in READ:
+        for file in sorted((ROOT / folder).rglob("*")):
+            if file.suffix in (".py", ".md", ".sql"):
+                yield str(file.relative_to(ROOT)), file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("def ring_the_bell(self) -> None:", {"bell": "notification"}),
+        ("from shiftboss.engine.Appetite import x", {"appetite": "partition picker"}),
+        ("class Family:\n    ...", {"Family": "ProcessTree"}),
+        ("a family; a label; he lands in Europe", {}),
+    ],
+)
+def test_a_word_that_was_given_up_is_noticed(text, expected):
+    assert words.given_up(text) == expected
+
+
+def test_no_word_that_was_given_up_has_come_back():
+    """CONTRIBUTING: there is one word for each thing."""
+    used = {path: words.given_up(text).keys() - ELSEWHERE.get(path, set()) for path, text in texts()}
+
+    assert {path: sorted(found) for path, found in used.items() if found} == {}
+    assert len(used) > 500
+
+
+def test_every_word_of_the_glossary_is_used_by_the_code():
+    glossary = (ROOT / "docs/explanation/glossary.md").read_text()
+    entries = re.findall(r"^\| \*\*(.+?)\*\* \|", glossary, re.MULTILINE)
+    code = "\n".join(text for path, text in texts() if path.startswith("src/")).lower()
+    unused = [
+        entry for entry in entries if not re.search(rf"(?<![a-z]){re.sub('[ -]', '[ _-]', entry)}s?(?![a-z])", code)
+    ]
+
+    assert unused == []
+    assert len(entries) > 80
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("def f(found):\n    return found", [(1, "found")]),
+        ("def f(runs):\n    for told in runs:\n        print(told.said)", [(2, "told")]),
+        ("def f(runs):\n    return [run.found for run in runs]", []),
+    ],
+)
+def test_a_local_that_is_a_participle_is_noticed(source, expected):
+    assert list(words.participles(source)) == expected
+
+
+def test_locals_are_called_by_what_they_hold():
+    files = sorted(PACKAGE.rglob("*.py"))
+
+    assert {str(file): each for file in files if (each := list(words.participles(file.read_text())))} == {}
+
+
+def test_every_module_that_a_text_names_is_there():
+    """A comment, a docstring or a page that names a module is renamed with it."""
+    named = {(path, each) for path, text in texts() if path != "tests/test_mutants.py" for each in words.paths(text)}
+    lost = {
+        (path, each) for path, each in named if not any((root / each).exists() for root in (PACKAGE, ROOT / "tests"))
+    }
+
+    assert lost == set()
+    assert len(named) > 100

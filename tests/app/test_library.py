@@ -671,7 +671,7 @@ async def test_a_thread_that_outlived_its_orchestrator_keeps_its_claim_when_that
 
 
 async def test_a_run_can_be_awaited_that_another_process_runs(tmp_path):
-    """W1, A2: the end is seen by the bell, not by asking again and again."""
+    """W1, A2: the end is seen by a notification, not by asking again and again."""
     url = f"sqlite:///{tmp_path / 'boss.db'}"
     one, two = Orchestrator(url), Orchestrator(url)
 

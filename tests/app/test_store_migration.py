@@ -247,7 +247,7 @@ async def test_the_version_of_a_schema_is_known_before_and_after_it_is_made(hous
     opened(url, create=True).close()
     after = open_store(url, SystemClock()).schema()
 
-    assert (before.found, after.found, before.newest) == (None, after.newest, after.newest)
+    assert (before.version, after.version, before.newest) == (None, after.newest, after.newest)
 
 
 async def test_rows_that_cannot_be_read_are_named_and_what_was_set_aside_is_moved(houses: tuple[str, str]):

@@ -86,7 +86,7 @@ class Fleet:
         deadline_s = time.monotonic() + within_s
         while not holds():
             assert time.monotonic() < deadline_s, "it did not come to hold in time"
-            time.sleep(0.05)  # the nodes are processes of their own: there is no bell to wait for
+            time.sleep(0.05)  # the nodes are processes of their own: there is no notification to wait for
 
     def close(self) -> None:
         for node in self._nodes:

@@ -14,13 +14,13 @@ def mutations(number: int) -> list[Mutation]:
 
 
 @pytest.fixture
-def rings() -> list[int]:
+def wakes() -> list[int]:
     return []
 
 
 @pytest.fixture
-def inbox(rings) -> Inbox:
-    return Inbox(lambda: rings.append(1))
+def inbox(wakes) -> Inbox:
+    return Inbox(lambda: wakes.append(1))
 
 
 def test_what_was_put_is_taken_in_that_order_and_once(inbox):
@@ -33,14 +33,14 @@ def test_what_was_put_is_taken_in_that_order_and_once(inbox):
     assert (inbox.take(), len(inbox)) == ([], 0)
 
 
-def test_it_rings_once_for_all_that_arrives_before_it_is_heard(inbox, rings):
+def test_it_wakes_once_for_all_that_arrives_before_the_take(inbox, wakes):
     for each in mutations(3):
         inbox.put(each)
-    assert len(rings) == 1
+    assert len(wakes) == 1
 
     inbox.take()
     inbox.put(*mutations(1))
-    assert len(rings) == 2
+    assert len(wakes) == 2
 
 
 def test_a_turn_takes_a_thousand_at_most_and_the_rest_keeps_its_order(inbox):
@@ -76,7 +76,7 @@ def test_those_that_came_back_together_keep_their_order(inbox):
     assert inbox.take() == [first, second, third]
 
 
-def test_what_waits_at_the_end_is_handed_over_and_nothing_more_is_taken_in(inbox, rings):
+def test_what_waits_at_the_end_is_handed_over_and_nothing_more_is_taken_in(inbox, wakes):
     first, second, late = mutations(3)
     inbox.put(first)
     inbox.put(second)
@@ -84,7 +84,7 @@ def test_what_waits_at_the_end_is_handed_over_and_nothing_more_is_taken_in(inbox
     assert inbox.close() == [first, second]
     with pytest.raises(NotStarted, match="the orchestrator has stopped; start it, or open a client"):
         inbox.put(late)
-    assert (len(inbox), inbox.close(), len(rings)) == (0, [], 1)
+    assert (len(inbox), inbox.close(), len(wakes)) == (0, [], 1)
 
 
 def test_a_mutation_that_the_end_has_found_is_answered_by_whoever_ended_it(inbox):

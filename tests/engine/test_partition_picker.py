@@ -57,7 +57,7 @@ def test_one_that_stands_still_is_left_in_peace_for_a_while_and_tried_in_passing
     assert picker.pick([1]) == ([1], True)
 
 
-def test_appetite_comes_back_when_nobody_is_met():
+def test_the_limit_grows_again_when_nobody_is_met():
     picker = PartitionPicker(Clock().elapsed_s)
     picker.on_acquired(picker.pick(range(8)), ())
     for _ in range(PARTITIONS):

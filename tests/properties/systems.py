@@ -37,7 +37,19 @@ from shiftboss.testing.simulator import Simulator
 RESOURCES = {"disk": 2, "api": 3}
 MINUTE = 60.0
 FREEZE_LIMIT_S = 120.0
-FAULTS = ("failures", "hangs", "crashes", "pauses", "cuts", "losses", "clock", "people", "deploys", "bells", "stops")
+FAULTS = (
+    "failures",
+    "hangs",
+    "crashes",
+    "pauses",
+    "cuts",
+    "losses",
+    "clock",
+    "people",
+    "deploys",
+    "notifications",
+    "stops",
+)
 
 
 @dataclass(frozen=True)
@@ -239,8 +251,8 @@ def play(
         seed=rng.getrandbits(32),
         model=bodies,
         leaps=system.leaps,
-        bell_s=rng.choice((0.0, 0.02)),
-        bells_lost=0.1 if "bells" in system.faults else 0.0,
+        notification_s=rng.choice((0.0, 0.02)),
+        notifications_lost=0.1 if "notifications" in system.faults else 0.0,
         partitions_held=partitions_held,
     )
     played = Play(seed, system, sim, bodies, rng, partitions_held, spoils=spoils, freezes=freezes, restarts=restarts)
@@ -343,7 +355,7 @@ def _heal(played: Play) -> None:
     """No more faults: everybody is back, whatever hung has ended, every worker is enabled and succeeds."""
     sim = played.sim
     played.bodies.is_healed = True
-    sim.bells_lost = 0.0
+    sim.notifications_lost = 0.0
     sim.on_commit = lambda told: None
     if sim.history.sealed:
         places = tuple(("run", str(run_id)) for run_id in sim.history.sealed)

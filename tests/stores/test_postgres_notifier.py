@@ -1,4 +1,4 @@
-"""Who waits hears of commits on other nodes, by NOTIFY or by looking; and nothing rings for nothing."""
+"""Who waits hears of commits on other nodes, by NOTIFY or by looking; and nothing wakes for nothing."""
 
 from __future__ import annotations
 

@@ -256,7 +256,7 @@ def test_fifty_streams_cost_the_store_what_one_costs(tmp_path, monkeypatch):
     one = reads_of(a_shop(f"sqlite:///{tmp_path / 'one.db'}"), monkeypatch, 1)
     fifty = reads_of(a_shop(f"sqlite:///{tmp_path / 'fifty.db'}"), monkeypatch, 50)
 
-    assert 0 < fifty <= 1.5 * one + 5  # the node's own renewals ring in between
+    assert 0 < fifty <= 1.5 * one + 5  # the node's own renewals wake it in between
 
 
 # ── a store that does not answer ─────────────────────────────────────────────────────────────────────────────────
@@ -266,7 +266,7 @@ def test_when_the_server_of_the_store_falls_silent_the_page_is_stale_until_it_sp
     for name in ("CALL_S", "CONNECT_S"):
         monkeypatch.setattr(link, name, 0.5)
     monkeypatch.setattr(connection, "CALL_S", 0.5)
-    monkeypatch.setattr(live_poller, "TURN_S", 0.2)  # it looks although no bell rings any more
+    monkeypatch.setattr(live_poller, "TURN_S", 0.2)  # it looks although no notification comes any more
     with Proxy(place.url + "&connect_timeout=2") as proxy:
         boss = a_shop(proxy.url)
         with serving(boss) as address, Sse(address) as sse:

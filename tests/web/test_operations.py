@@ -35,7 +35,7 @@ async def a_dead_letter(api, to="broken", **more) -> int:
 
 
 async def ended(api, run: int) -> None:
-    """Wait until a run has ended, by the bell of the orchestrator."""
+    """Wait until a run has ended, by the orchestrator's notifications."""
     await api.boss.wait_for(run, timeout=30)
 
 

@@ -13,7 +13,7 @@ from shiftboss.clock import Clock
 from shiftboss.logs import get_logger
 
 WAIT_S = 10.0  # between the starts of two processes of one deployment; a request that waits longer has failed anyway
-LOOK_EVERY_S = 0.1  # nobody rings for a store that is not there
+LOOK_EVERY_S = 0.1  # nobody notifies us of a store that is not there
 
 log = get_logger("shiftboss.store")
 

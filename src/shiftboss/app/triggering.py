@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from shiftboss.core.model import Run
     from shiftboss.ports.store import Arrival
 
-# Until what was triggered within a transaction is there; nobody rings for one run, and thousands may be waited for.
+# Until what was triggered within a transaction is there; nobody notifies us of one run, and thousands may be waited
+# for.
 MIN_PROMISE_POLL_S, MAX_PROMISE_POLL_S = 0.05, 1.0
 
 

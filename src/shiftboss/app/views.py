@@ -465,9 +465,9 @@ class Views:
         with self._session.read() as reader:
             return reader.lines(run_id, after=after)
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """End the `wait` of another thread."""
-        self._session.ring()
+        self._session.wake()
 
     def wait(self, timeout_s: float) -> None:
         """Return when something may have changed, or time is up."""

@@ -3,7 +3,7 @@
 Rules of this file
 - Nothing is left when nothing runs here and whatever is due waits for something that no run in progress will bring:
   an operator, an instant, another application.  Continuous workers never keep a burst alive.
-- The store's bell says when to look; nothing is asked in a loop.
+- The store's notifications say when to look; nothing is asked in a loop.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _may_do_something(worker: WorkerStatus, now: datetime) -> bool:
 
 
 def _next_look_s(status: SystemStatus) -> float:
-    """Until a hold that ends by time alone; the bell rings for everything else."""
+    """Until a hold that ends by time alone; everything else is notified."""
     instants = [hold.until for worker in status.workers for hold in worker.holds if hold.until is not None]
     waits = [(at - status.at).total_seconds() for at in instants if at > status.at]
     return min([LOOK_AGAIN_S, *waits])

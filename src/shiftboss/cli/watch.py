@@ -1,7 +1,7 @@
 """`shiftboss status --watch`: a live page on a terminal, a line for every change elsewhere.
 
 Rules of this file
-- It waits for the store's bell; on a terminal it also turns every second, for the clocks on the page move.
+- It waits for the store's notifications; on a terminal it also turns every second, for the clocks on the page move.
 - It is drawn four times a second at most, however busy the store is.
 - A store that does not answer is said and waited for (H5).  Ctrl-C ends it, and that is no failure.
 """

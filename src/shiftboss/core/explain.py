@@ -100,9 +100,9 @@ class Explainer:
 
     def _on_node(self, run: Run, node: Node) -> tuple[tuple[Hold, ...], int | None]:
         walked = self._walk(run.worker, node)
-        verdict = walked.answer_about(run)
-        if verdict is not None:
-            return tuple(verdict.holds), None
+        walk_answer = walked.answer_about(run)
+        if walk_answer is not None:
+            return tuple(walk_answer.holds), None
         answer = ask(self._view, run)
         ask_node(node, answer)
         return tuple(answer.holds), walked.last_of.get(run.worker)

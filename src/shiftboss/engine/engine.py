@@ -2,7 +2,7 @@
 
 Rules of this file
 - No user code runs in this thread, but for subscribers, which must be quick.
-- The thread waits for the bell, for the store and, at the end, for the executors, and for nothing else.
+- The thread waits for notifications, for the store and, at the end, for the executors, and for nothing else.
 - No silent death: whatever a turn raises is logged, and the turn is tried again after a back-off (H5).
 - While the store is away reports wait, and triggers are refused with `StoreUnavailable`.
 """
@@ -132,7 +132,7 @@ class Engine:
         self._cycle: Cycle
         self._retention: Retention
         self._sealing: Sealing
-        self._inbox = Inbox(self._ring)
+        self._inbox = Inbox(self._wake_up)
         self._running = RunningAttempts(
             node.id if node is not None else "",
             clock,
@@ -146,7 +146,7 @@ class Engine:
             entries=entries,
         )
         self._waiters = Waiters()
-        self._wake = threading.Event()  # set with every ring; what the back-off waits for
+        self._wake = threading.Event()  # set with every wake-up; what the back-off waits for
         self._is_open = False
         self._ticked_s = float("-inf")
         self._slowest_turn_s = 0.0
@@ -194,7 +194,7 @@ class Engine:
         self._shutdown.request(self._clock.monotonic_s(), timeout_s=self._shutdown_timeout_s)
         now_s = self._clock.monotonic_s()
         self._store.end_by(self._shutdown.current_call_s(now_s, timeout_s=self._shutdown_timeout_s))
-        self._ring()
+        self._wake_up()
 
     def end(self, why: str = "", *, owns_process: bool = False) -> None:
         """Ask for a graceful end, unless that was asked for already: nobody else will (G5)."""
@@ -261,10 +261,10 @@ class Engine:
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
 
-    def _ring(self) -> None:
+    def _wake_up(self) -> None:
         self._wake.set()
         if self._is_open:
-            self._session.ring()
+            self._session.wake()
 
     def _put_quietly(self, mutation: Mutation) -> None:
         """From executors: a body that ends after the engine has nobody to tell; its claim was handed back."""
@@ -551,7 +551,7 @@ class Engine:
     # ── waiting ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _wait_s(self) -> float:
-        """Seconds until the next instant that is known; the bell ends the wait earlier."""
+        """Seconds until the next instant that is known; a notification ends the wait earlier."""
         now, now_s = self._clock.now(), self._clock.monotonic_s()
         waits = [MAX_WAIT_S, self._shutdown.next_s(now_s), self.contact.write_in_s, self._sealing.due_in_s]
         if self._node is not None:

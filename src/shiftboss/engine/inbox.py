@@ -1,9 +1,10 @@
 """Where mutations wait for the next cycle.
 
 Rules of this file
-- Any thread puts, only the engine's thread takes.  The first mutation after a take rings; those that follow need not.
-- There is no lock: a deque's append and popleft are atomic.  `take` clears `_heard` before it takes, and `put` reads it
-  after it has appended: whoever finds it set is served by the take that was rung for.
+- Any thread puts, only the engine's thread takes.  The first mutation after a take wakes the engine; those that follow
+  need not.
+- There is no lock: a deque's append and popleft are atomic.  `take` clears `_is_woken` before it takes, and `put` reads
+  it after it has appended: whoever finds it set is served by the take that the engine was woken for.
 - After `close` nothing is accepted: a caller learns at once that nobody will answer.
 """
 
@@ -20,10 +21,10 @@ MAX_MUTATIONS = 1000  # a cycle's batch: about 20 ms of rules, so that a lease r
 
 
 class Inbox:
-    def __init__(self, ring: Callable[[], None]) -> None:
-        self._ring = ring
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
         self._mutations: deque[Mutation] = deque()
-        self._heard = False  # somebody has rung since the last take
+        self._is_woken = False  # somebody has woken the engine since the last take
         self._came_back = 0  # of those that wait; only the engine's thread counts
         self._closed = False
 
@@ -32,9 +33,9 @@ class Inbox:
         self._mutations.append(mutation)
         if self._closed:
             self._withdraw(mutation)
-        elif not self._heard:
-            self._heard = True
-            self._ring()
+        elif not self._is_woken:
+            self._is_woken = True
+            self._wake()
 
     def _withdraw(self, mutation: Mutation) -> None:
         """Raises NotStarted, unless `close` found the mutation after all and has it answered."""
@@ -44,7 +45,7 @@ class Inbox:
 
     def take(self) -> list[Mutation]:
         """The oldest mutations, at most a cycle's batch beside those that were put back."""
-        self._heard = False
+        self._is_woken = False
         mutations = self._mutations
         most, self._came_back = MAX_MUTATIONS + self._came_back, 0
         return [mutations.popleft() for _ in range(min(most, len(mutations)))]

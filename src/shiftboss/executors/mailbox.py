@@ -36,7 +36,7 @@ class Mailbox:
         while self._waiting:
             call, arguments = self._waiting[0]
             call(*arguments)
-            self._waiting.popleft()  # only now: who puts another meanwhile need not ring
+            self._waiting.popleft()  # only now: who puts another meanwhile need not wake it
 
     def close(self) -> None:
         self._waker.close()

@@ -33,7 +33,7 @@ class Arrival(NamedTuple):
 class Schema(NamedTuple):
     """Versions of the tables of a store."""
 
-    found: int | None  # None: there is no store
+    version: int | None  # None: there is no store
     newest: int
 
 
@@ -127,10 +127,10 @@ class Session(Protocol):
         ...
 
     def wait(self, timeout_s: float) -> None:
-        """Return when `ring` was called, another session or process may have changed something, or time is up."""
+        """Return when `wake` was called, another session or process may have changed something, or time is up."""
         ...
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Wake this session's `wait`, also when it is not waiting yet.  From any thread."""
         ...
 

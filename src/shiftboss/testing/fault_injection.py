@@ -81,8 +81,8 @@ class WatchedSession:
     def wait(self, timeout_s: float) -> None:
         """Nobody waits in virtual time."""
 
-    def ring(self) -> None:
-        """The simulator rings."""
+    def wake(self) -> None:
+        """The simulator wakes it."""
 
     def try_lock(self, within_s: float) -> None:
         self._inner.try_lock(within_s)

@@ -34,7 +34,7 @@ SEEN_S = 6.0  # by then every node has looked at its clock
 MAX_ID = 1 << 62
 SETTLED_S = 60.0  # it has held its lease for thirty, and looked
 RESCUED_S = 25.0  # a grace of five for its lease and five for its freeze, and a look each ten
-LOOKS = 10  # times AGAIN_S is longer than a node waits when a bell was lost
+LOOKS = 10  # times AGAIN_S is longer than a node waits when a notification was lost
 OF_THE_FLEET = {  # what the oracle sees as well; what a node, a reservation or the store adds it does not
     str(kind.__struct_config__.tag)
     for kind in KINDS
@@ -189,7 +189,7 @@ class LivenessWatch:
     # ── at the end ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def look_at_the_end(self, accepted: set[int]) -> None:
-        """W2: whatever was accepted is there; the mirrors of the nodes and the recorded history are what is stored."""
+        """W2: what was accepted is there; the nodes' snapshot caches and the recorded history are what is stored."""
         sim = self._sim
         with self._session.read() as reader:
             stored = {run.id: run for run in reader.runs(list(sim.history.runs))}

@@ -263,7 +263,7 @@ class SimNode:
         return self.cycle.cache.epoch != self._epoch and self.is_serving
 
     def _wait(self) -> None:
-        """Until the next instant that is known; the bell ends it earlier."""
+        """Until the next instant that is known; a notification ends it earlier."""
         waits = [self._shutdown.next_s(self.clock.monotonic_s()), self.running.release_in_s]
         if not self._sim.leaps:
             waits.append(self.lease.renew_in_s)

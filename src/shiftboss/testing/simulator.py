@@ -42,7 +42,7 @@ from shiftboss.testing.invariants import PREDICATES
 from shiftboss.testing.node import KeptAnswer, SimNode, State
 
 TICK_S = 1.0  # as the engine: how soon a neighbour sees that a process is gone
-LOST_BELL_S = 5.0  # as the engine's longest wait: when a node looks again although no bell rang
+LOST_NOTIFICATION_S = 5.0  # as the engine's longest wait: when a node looks again although no notification came
 DECLARED_WITHIN_S = 20.0  # after the store was put back: a node looks at the latest when it renews its lease
 ENVIRONMENT = "environment"
 
@@ -64,7 +64,7 @@ class Backup(NamedTuple):
 
 
 class Simulator:
-    """Nodes are added with `add_node`; time passes in `run_for`.  *bell_s*: the longest a commit takes to be heard."""
+    """Nodes are added with `add_node`; time passes in `run_for`.  *notification_s*: the longest until one comes."""
 
     def __init__(
         self,
@@ -73,8 +73,8 @@ class Simulator:
         seed: int = 0,
         model: Model | None = None,
         leaps: bool = True,
-        bell_s: float = 0.0,
-        bells_lost: float = 0.0,
+        notification_s: float = 0.0,
+        notifications_lost: float = 0.0,
         partitions_held: float | None = None,
         predicates: Sequence[Predicate] = PREDICATES,
     ) -> None:
@@ -88,8 +88,8 @@ class Simulator:
         )
         self.history = History(self.clock, predicates, has_partitions=partitions_held is not None)
         self.leaps = leaps
-        self.bell_s = bell_s
-        self.bells_lost = bells_lost
+        self.notification_s = notification_s
+        self.notifications_lost = notifications_lost
         self.nodes: list[SimNode] = []
         self.subscribers: list[Callable[[Sequence[Event]], None]] = []
         self.on_commit: Callable[[Commit], None] = lambda commit: None
@@ -277,7 +277,7 @@ class Simulator:
         self.history.wall_was_set()
         for node in self.nodes:
             if node.state is not State.GONE:
-                self.wake(node, self.random.uniform(0.0, LOST_BELL_S))
+                self.wake(node, self.random.uniform(0.0, LOST_NOTIFICATION_S))
 
     # ── time ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -382,13 +382,13 @@ class Simulator:
         if any(change.runs or change.workers or change.breakers or change.resources for change in changes):
             for other in self.nodes:
                 if other is not node and other.state is not State.GONE:
-                    self.wake(other, self._bell())
+                    self.wake(other, self._notified_after_s())
         self.on_commit(commit)
 
-    def _bell(self) -> float:
-        if self.bells_lost and self.random.random() < self.bells_lost:
-            return LOST_BELL_S
-        return self.random.uniform(0.0, self.bell_s) if self.bell_s else 0.0
+    def _notified_after_s(self) -> float:
+        if self.notifications_lost and self.random.random() < self.notifications_lost:
+            return LOST_NOTIFICATION_S
+        return self.random.uniform(0.0, self.notification_s) if self.notification_s else 0.0
 
     def _leap(self) -> None:
         """Renew what healthy nodes would have renewed by now, each on its own beat, in one transaction."""

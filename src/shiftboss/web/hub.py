@@ -147,7 +147,7 @@ class Hub:
                 self._reader = LivePoller(self, self._boss)
                 self._reader.start()
             else:
-                self._reader.ring()
+                self._reader.wake()
         return stream
 
     def leave(self, stream: Stream) -> None:
@@ -156,7 +156,7 @@ class Hub:
             if stream in self._arriving:
                 self._arriving.remove(stream)
             if self.count == 0 and self._reader is not None:
-                self._reader.ring()
+                self._reader.wake()
 
     def close(self) -> None:
         """End all streams, with `bye`, before the store is closed; from any thread."""

@@ -58,16 +58,16 @@ class LivePoller:
     def start(self) -> None:
         self._thread.start()
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         self._wake.set()
         views = self._views
         if views is not None:
-            views.ring()
+            views.wake()
 
     def close(self) -> None:
         """End, with `bye` to everybody; waits for that, but not for a store that does not answer."""
         self._closing = True
-        self.ring()
+        self.wake()
         self._thread.join(CLOSE_WITHIN_S)
 
     # ── the thread ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -19,7 +19,7 @@ from shiftboss.ports.faces import HistoryFilter
 
 RUNS_OF_A_WORKER = 10  # the latest ones, whose lines are shown
 RUNS_IN_A_TURN = 500  # of those that run or have ended since the last look, while following
-TURN_S = 5.0  # the store's bell rings earlier; wall clocks jump
+TURN_S = 5.0  # a notification of the store ends it earlier; wall clocks jump
 SLACK = timedelta(seconds=10)  # between the instant of a start or an end and its commit, on a slow disk
 BEGUN = frozenset(Status) - {Status.PENDING, Status.SKIPPED}
 

@@ -123,14 +123,14 @@ class MemoryStore:
             tables.number = tables.alone = tables.epoch = counted.number
             tables.next_run, tables.next_event = counted.run_id + 1, counted.event_id + 1
         for session in self._sessions:
-            session.ring()
+            session.wake()
 
     # ── for its sessions ─────────────────────────────────────────────────────────────────────────────────────────
 
     def ring_others(self, committed: MemorySession) -> None:
         for session in self._sessions:
             if session is not committed:
-                session.ring()
+                session.wake()
 
     def closed(self, session: MemorySession) -> None:
         with self.lock:
@@ -235,7 +235,7 @@ class MemorySession:
         before, self._heard = self._heard, self._tables.number
         return before is not None and before != self._heard
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         self._woken.set()
 
     def prune(self, cutoffs: Cutoffs, *, limit: int) -> int:

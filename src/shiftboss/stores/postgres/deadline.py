@@ -18,7 +18,7 @@ from shiftboss.clock import SystemClock
 
 CALL_S = 5.0  # `trigger` gives up after 5 s
 CONNECT_S = 2  # libpq's own limit, for each address
-LOOK_AGAIN_S = 0.1  # whether the end came nearer, where nobody can ring
+LOOK_AGAIN_S = 0.1  # whether the end came nearer, where nobody can wake us
 
 _clock = SystemClock()  # a server is silent in real time, whatever clock the rules live by
 

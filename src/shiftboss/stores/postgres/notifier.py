@@ -5,7 +5,7 @@ Rules of this file
   committers wait for each other.
 - Ours are announced after the commit, at once and then at most every 20 ms.
 - What nobody announces is found by looking: what LISTEN missed, all of it behind a pooler, and what callers'
-  transactions have left, which must not ring themselves.
+  transactions have left, which must not notify themselves.
 - It never fails: what is broken is opened again, with a pause that grows.
 """
 

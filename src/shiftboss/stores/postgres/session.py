@@ -217,10 +217,10 @@ class PostgresSession:
     def heard_of(self, number: int) -> None:
         """Some commit has that number; wake up unless it is known."""
         if number > self._heard:
-            self._heard = number  # each commit rings once
+            self._heard = number  # each commit wakes once
             self._woken.set()
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         self._woken.set()
 
     def seal(self, sealed: Callable[[Reader], Seal | None]) -> Seal | None:

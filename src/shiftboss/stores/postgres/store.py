@@ -173,7 +173,7 @@ class PostgresStore:
         self.newest.saw(counted)
         for session in self._sessions:
             if session is not by:
-                session.ring()
+                session.wake()
         self.notifier().announce(counted.number)
 
     def closed(self, session: PostgresSession) -> None:
@@ -184,7 +184,7 @@ class PostgresStore:
         self.newest.saw(Counted(number=number))
         for session in self._sessions:
             if has_arrivals:
-                session.ring()
+                session.wake()
             else:
                 session.heard_of(number)
 

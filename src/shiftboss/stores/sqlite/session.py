@@ -154,7 +154,7 @@ class SqliteSession:
         self._woken.clear()
 
     def _hears_of_a_commit(self) -> bool:
-        """Whether anybody committed since the last view, transaction or wait; each commit rings once."""
+        """Whether anybody committed since the last view, transaction or wait; each commit wakes once."""
         try:
             with self._gate:
                 number = self._db.number(NUMBER)
@@ -163,7 +163,7 @@ class SqliteSession:
         before, self._heard = self._heard, number
         return before is not None and before != number
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         self._woken.set()
 
     # ── the rest ─────────────────────────────────────────────────────────────────────────────────────────────────

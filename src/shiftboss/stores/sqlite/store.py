@@ -272,7 +272,7 @@ class SqliteStore:
             sessions = list(self._sessions)
         for session in sessions:
             if session is not committed:
-                session.ring()
+                session.wake()
 
     @property
     def checkpoints_at_once(self) -> bool:
