@@ -1,9 +1,9 @@
 """When to look at which lane again.
 
 Rules of this file
-- One instant a lane, the earliest that is known; a lane that was just looked at has only what the look found.
-- Lanes that lacked nothing but a slot are kept aside until one is free; those held by what nodes are, until a node
-  comes, goes, sheds or drains; those held by what runs here alone, until that changes (C8).
+- Each lane has one time, the earliest that is known.  Looking at a lane clears what was known and notes what was found.
+- Lanes that lacked nothing but a slot are kept aside until a slot is free.  Lanes held by the state of a node wait
+  until a node comes, goes, sheds or drains.  Lanes held by an isolated run here wait until that changes (C8).
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ class Agenda:
         self.starved: set[str] = set()
         self.held_by_nodes: set[str] = set()
         self.held_by_company: set[str] = set()
-        self.isolated: dict[str, Run] = {}  # lane → a run of it that lacks nothing but to be alone here
+        self.isolated: dict[str, Run] = {}  # lane → a run in it that lacks nothing but to be alone here
 
     def look_at(self, lane: str, at: datetime) -> None:
-        """Look at *lane* not later than *at*."""
+        """Look at *lane* no later than *at*."""
         known = self._at.get(lane)
         if known is None or at < known:
             self._at[lane] = at
             heapq.heappush(self._heap, (at, lane))
 
     def looked(self, lanes: Iterable[str]) -> None:
-        """What was known about *lanes* is used up."""
+        """Forget what was known about *lanes*: they have been looked at."""
         for lane in lanes:
             self._at.pop(lane, None)
         self.starved.difference_update(lanes)
@@ -40,7 +40,7 @@ class Agenda:
         self.held_by_company.difference_update(lanes)
 
     def due(self, now: datetime) -> set[str]:
-        """The lanes whose instant has come; they are taken off."""
+        """Take off and return the lanes whose time has come."""
         due = set()
         while self._heap and self._heap[0][0] <= now:
             at, lane = heapq.heappop(self._heap)

@@ -1,9 +1,10 @@
-"""Was the wall clock set?  Found out by this machine's elapsed time (O4).
+"""Was the wall clock set?  It is compared with this machine's elapsed time (O4).
 
 Rules of this file
-- What counts is the difference between the two: it stays as it is until somebody sets the clock.  Slewing is followed.
-- The store remembers how far it was set in all, so that of many nodes only the first to notice moves anything, and it
-  remembers the difference, so that a process that starts later within the same boot still sees what happened before.
+- What counts is the difference between the two clocks: it changes only when somebody sets the wall clock.  Slewing is
+  followed.
+- The store keeps how far the clock was set in all, so that of many nodes only the first to notice moves anything.  It
+  also keeps the difference, so that a process that starts later within the same boot sees earlier steps.
 """
 
 from __future__ import annotations
@@ -14,39 +15,39 @@ from shiftboss.core.fleet import is_same_boot
 from shiftboss.core.model import ClockMark
 from shiftboss.core.value import EPOCH, US, replace
 
-MAX_STEPS = 20  # that are remembered, for what is kept a while (A4)
-DRIFT_US = STEP_US // 4  # the store is told anew, long before it could be taken for a step
+MAX_STEPS = 20  # steps that are remembered, to compute ages (A4)
+DRIFT_US = STEP_US // 4  # the store is updated long before slow drift could be taken for a step
 
 
 class ClockWatch:
-    """Of one session."""
+    """The clock watch of one session."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._offset_us: int | None = None  # as in ClockMark, when we last looked
+        self._offset_us: int | None = None  # as in ClockMark, when this process last looked
         self._set_us = 0
         self._is_in_doubt = False
 
     def doubt(self) -> None:
-        """What was last taken in may not be stored."""
+        """The last step that was applied may not be stored."""
         self._is_in_doubt = True
 
     @property
     def seems_set(self) -> bool:
-        """Without a look into the store: somebody else may know of it already."""
+        """Whether the clock seems set.  It does not read the store, where another process may have noted it already."""
         if self._is_in_doubt:
             return True
         return self._offset_us is not None and abs(self._now_us() - self._set_us - self._offset_us) >= STEP_US
 
     def step_us(self, mark: ClockMark | None) -> int | None:
-        """How far the clock was set since *mark*, or since our own last look; None where nobody can tell."""
+        """How far the clock was set since *mark*, or since this process last looked; None if nobody can tell."""
         known = self._offset_us
         if known is None and mark is not None and is_same_boot(mark.boot, self._clock.machine_boot):
             known = mark.offset_us
         return None if known is None else self._now_us() - _set_us(mark) - known
 
     def saw(self, mark: ClockMark | None, *, step_us: int = 0) -> ClockMark:
-        """From now on this counts, *step_us* taken in; what the store is to remember."""
+        """Take the present difference as normal, after *step_us* was applied; the answer is for the store to keep."""
         self._is_in_doubt = False
         self._set_us = _set_us(mark) + step_us
         self._offset_us = self._now_us() - self._set_us
@@ -61,7 +62,7 @@ class ClockWatch:
 
 
 def is_outdated(mark: ClockMark | None, now: ClockMark) -> bool:
-    """Whether the store should be told, where nothing was set."""
+    """Whether the store should get the new mark although the clock was not set."""
     if mark is None or not is_same_boot(mark.boot, now.boot):
         return True
     return abs(mark.offset_us - now.offset_us) >= DRIFT_US

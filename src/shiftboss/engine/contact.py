@@ -1,9 +1,9 @@
-"""How the store answers this process: what its faces must know without asking the store (C3, H3, H5).
+"""How the store answers this process: what health checks and calls must know without asking the store (C3, H3, H5).
 
 Rules of this file
-- The engine's thread writes, any thread reads; there is no lock, each field is replaced at once.
-- Trouble ends with a turn in which something was written: that a store answers questions proves nothing.
-- A turn that lasts is trouble before it has failed.
+- The engine's thread writes, any thread reads.  There is no lock: each field is replaced as a whole.
+- Trouble ends with a turn that wrote something: that a store answers questions does not prove that it takes writes.
+- A turn that takes long is trouble even before it has failed.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from shiftboss.ports.store import Store
 
 log = get_logger("shiftboss.engine")
 
-SLOW_S = 3.0  # a turn takes milliseconds; two seconds before a call is given up
-WRITE_EVERY_S = 5.0  # so that a store that takes no writes is known of within ten seconds, also while nothing runs
+SLOW_S = 3.0  # a turn takes milliseconds; this is two seconds before a call is given up
+WRITE_EVERY_S = 5.0  # so that a store that takes no writes is noticed within ten seconds, even while nothing runs
 
-_clock = SystemClock()  # a store is silent in real time, whatever clock the rules live by
+_clock = SystemClock()  # the silence of a store is real time, whatever clock the rules use
 
 
 class Contact:
-    """Of one engine with its store."""
+    """The contact of one engine with its store."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
         self._turn_began_s: float | None = None
-        self._answered_s = self._wrote_s = _clock.monotonic_s()  # opening it went well: the first call is the caller's
+        self._answered_s = self._wrote_s = _clock.monotonic_s()  # opening it went well: the caller made the first call
         self._failure: StoreTrouble | None = None
-        self._refusal: tuple[str, datetime] | None = None  # what the store said of itself, and since when
+        self._refusal: tuple[str, datetime] | None = None  # what the store says about itself, and since when
         self._told: StoreTrouble | None = None
 
     # ── from the engine ──────────────────────────────────────────────────────────────────────────────────────────
@@ -47,7 +47,7 @@ class Contact:
         """The turn is over, and went well."""
         self._turn_began_s = None
         self._answered_s = _clock.monotonic_s()
-        if self._wrote_s > float("-inf"):  # since the failure, if there was one
+        if self._wrote_s > float("-inf"):  # since the last failure, if there was one
             self._failure = None
 
     def wrote(self) -> None:
@@ -55,7 +55,7 @@ class Contact:
         self._wrote_s = _clock.monotonic_s()
 
     def failed(self, error: OperatorError, *, fact: str | None = None) -> None:
-        """A turn failed; that is the trouble until a whole turn has gone well, and something was written."""
+        """A turn failed.  This is the trouble until a whole turn has gone well and something was written."""
         self._turn_began_s = None
         self._wrote_s = float("-inf")
         before = self._failure
@@ -64,16 +64,16 @@ class Contact:
 
     @property
     def has_failed(self) -> bool:
-        """Whether the last that is known of writing is that it failed."""
+        """Whether the latest attempt to write failed."""
         return self._failure is not None
 
     @property
     def write_in_s(self) -> float:
-        """Seconds until something should be written, if only to know that it can be."""
+        """Seconds until something should be written, if only to see that the store takes writes."""
         return max(0.0, self._wrote_s + WRITE_EVERY_S - _clock.monotonic_s())
 
     def tell(self) -> None:
-        """Say in the log what has begun, and what is over: each once."""
+        """Log each trouble once when it begins and once when it is over."""
         trouble, reported = self.trouble, self._told
         if trouble is not None and (reported is None or trouble.fact != reported.fact):
             log.error("%s; nothing new starts, and it is tried again", trouble)
@@ -91,7 +91,7 @@ class Contact:
 
     @property
     def trouble(self) -> StoreTrouble | None:
-        """What keeps the store from taking new work of this process; None when nothing does."""
+        """What keeps the store from taking new work of this process; None if nothing does."""
         failure = self._failure
         if failure is not None:
             return failure

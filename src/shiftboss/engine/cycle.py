@@ -2,9 +2,9 @@
 
 Rules of this file
 - A rule that refuses leaves no change.  Every other answer waits for the commit, and fails if the commit fails.
-- When there is nothing to apply, the cycle looks without a lock.  It takes the lock only when something may start.
-- Where the store has partitions, a turn locks those that it is about, as far as they are free.  Mutations about others
-  come back as `missed`.  Lanes in others stay dirty, and a later turn, without mutations, looks at them.
+- If there is nothing to apply, the cycle looks without a lock.  It takes the lock only when something may start.
+- If the store has partitions, a turn locks the ones that it needs, as far as they are free.  Mutations for others come
+  back as `missed`.  Lanes in others stay dirty, and a later turn without mutations looks at them.
 - The cycle starts nothing and tells nobody.  It returns a `Turn`, which is true because it is committed.
 """
 
@@ -44,14 +44,14 @@ from shiftboss.ports.store import AttemptKey, Session, Transaction
 
 log = get_logger("shiftboss.engine")
 
-ARRIVALS_BACK_OFF_S = 1.0  # after a failure: by then something has changed, and everything else goes on meanwhile
-MAX_ARRIVALS = 1000  # triggers of callers' own transactions, in one transaction of ours
+ARRIVALS_BACK_OFF_S = 1.0  # after a failure: by then something may have changed, and everything else goes on meanwhile
+MAX_ARRIVALS = 1000  # triggers from callers' own transactions that are taken in one transaction of ours
 MAX_EXPIRED = 1000  # runs that expire in one cycle; the rest in the next
-LOOK_GAP_S = 0.050  # between two looks at what a busy node's turns do not hold
+LOOK_GAP_S = 0.050  # between two looks at the partitions that a busy node's turns do not hold
 
 
 class Launchable(Value, frozen=True):
-    """A claim that is committed: the run with its payload, to be started now."""
+    """A committed claim: the run with its payload, to be started now."""
 
     run: Run
     grant: Grant
@@ -59,19 +59,19 @@ class Launchable(Value, frozen=True):
 
 @dataclass(slots=True)
 class Turn:
-    """What one cycle brought about."""
+    """What one cycle did."""
 
     replies: list[Reply] = field(default_factory=list)
     starts: list[Launchable] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     wrote: bool = False  # the store took a write
     again: bool = False  # there is more that could start at once
-    claims_read: bool = False  # others may have changed our claims
-    missed: list[Mutation] = field(default_factory=list)  # not applied: others hold what these are about
-    put_off: list[OperatorError] = field(default_factory=list)  # what the store did not take, and is tried again
+    claims_read: bool = False  # other processes may have changed our claims
+    missed: list[Mutation] = field(default_factory=list)  # not applied: other sessions hold their partitions
+    put_off: list[OperatorError] = field(default_factory=list)  # what the store did not take and will be tried again
 
     def and_then(self, other: Turn) -> Turn:
-        """This one and the next, as one."""
+        """This turn and the next as one."""
         return Turn(
             replies=self.replies + other.replies,
             starts=self.starts + other.starts,
@@ -85,7 +85,7 @@ class Turn:
 
 
 class Cycle:
-    """The state that lives from turn to turn: the snapshot cache, the agenda, the clocks last seen."""
+    """The state that lives from turn to turn: the snapshot cache, the agenda, the clocks as last seen."""
 
     def __init__(self, session: Session, clock: Clock, node: Node | None, *, decodes: Sequence[str] = ()) -> None:
         self.session = session
@@ -93,10 +93,10 @@ class Cycle:
         self.node = node  # None: a client, which applies mutations and starts nothing
         self.agenda = Agenda()
         self.cache = SnapshotCache(self.agenda, starts_runs=node is not None, decodes=decodes)
-        self.owes_look = False  # the next turn is to have no mutations
+        self.owes_look = False  # the next turn must be one without mutations
         self._look_after_s = float("-inf")
         self._picker = PartitionPicker(clock.elapsed_s)
-        self.may_start: Callable[[], bool] = lambda: True  # the lease is trusted (C3)
+        self.may_start: Callable[[], bool] = lambda: True  # whether the lease is trusted (C3)
         self._watch = ClockWatch(clock)
         self.entered: Callable[[str], Collection[AttemptKey] | None] = lambda node: (
             None
@@ -118,8 +118,8 @@ class Cycle:
     ) -> Turn:
         """Apply *mutations* and claim what may start; with *processes*, those of other nodes, rescue runs as well.
 
-        With *whole* no mutation is missed.  Raises what the store raises; then nothing has happened, and the snapshot
-        cache is read anew next time.
+        With *whole* no mutation is missed.  Raises what the store raises; then nothing has happened, and the next turn
+        reads the snapshot cache again.
         """
         self._arrivals_wait = False
         try:
@@ -141,7 +141,7 @@ class Cycle:
         self._watch.doubt()
 
     def _halves(self, mutations: Sequence[Mutation], processes: Processes | None, error: StoreRejected) -> Turn:
-        """A batch that the store rejects is halved until the mutation to blame stands alone; it alone is refused."""
+        """Halve a batch that the store rejects until the guilty mutation is alone; only that one is refused."""
         if len(mutations) <= 1:
             turn = Turn()
             for mutation in mutations:
@@ -156,9 +156,9 @@ class Cycle:
         return turn
 
     def _arrivals_turn(self) -> Turn:
-        """Pick up what callers' own transactions left; in a turn of its own, so that no mutation is blamed for it.
+        """Pick up the triggers of callers' own transactions, in a turn of its own: no mutation is blamed for them.
 
-        What the turn before has committed must be told: no failure of this one gets past here.
+        The previous turn is committed and must be reported, so no failure of this turn leaves this function.
         """
         try:
             turn = self._write_turn((), None, arrivals=self._arrivals_limit)
@@ -175,7 +175,7 @@ class Cycle:
         return turn
 
     def _refusal_turn(self, refusal: StoreRejected) -> Turn:
-        """The first of them alone cannot be stored: an event says so, and the next ones have their turn."""
+        """The first arrival cannot be stored, not even alone: an event says so, and the next ones can be picked up."""
         try:
             turn = self._write_turn((), None, arrivals=1, refusal=refusal)
         except OperatorError as error:
@@ -185,7 +185,7 @@ class Cycle:
 
     def _put_off(self, error: OperatorError) -> Turn:
         self.forget()
-        self._arrivals_limit = max(1, self._arrivals_limit // 2)  # it may have been too much at once
+        self._arrivals_limit = max(1, self._arrivals_limit // 2)  # the batch may have been too large
         self._arrivals_after_s = self.clock.monotonic_s() + ARRIVALS_BACK_OFF_S
         log.warning(
             "triggers within callers' transactions wait to be picked up: %s; tried again in %g s",
@@ -205,9 +205,9 @@ class Cycle:
         return (give_up_at is not None and give_up_at <= now) or self._watch.seems_set
 
     def _look_turn(self) -> Turn:
-        """Nothing arrived: look at what is due or was changed by others, and lock only if something may start."""
+        """Nothing arrived: look at lanes that are due or that others changed, and lock only if something may start."""
         turn = Turn()
-        self.owes_look = False  # also when there is nothing to see: else no turn would have mutations again
+        self.owes_look = False  # even if there is nothing to see, or no turn would take mutations again
         now = self.clock.now()
         self.snapshot.dirty.update(self.agenda.due(now))
         self._look_at_company()
@@ -217,13 +217,13 @@ class Cycle:
         with self.session.read() as reader:
             turn.claims_read = self.cache.refresh(reader)
             self._arrivals_wait = self._may_pick_up(reader)
-            self.snapshot.dirty.update(self.agenda.due(self.clock.now()))  # a full reading fills the agenda anew
+            self.snapshot.dirty.update(self.agenda.due(self.clock.now()))  # a full reading refills the agenda
             lanes = self._lanes_to_look_at()
             self.cache.load_lanes(lanes, reader)
             decision = self._decide(self.clock.now(), lanes)
         if decision is not None and (decision.grants or decision.skips):
             if self.session.has_partitions:
-                self._looked(lanes, decision, ())  # those that may start stay touched, and only theirs is asked for
+                self._looked(lanes, decision, ())  # lanes with possible starts stay dirty: only these are asked for
             else:
                 self.snapshot.dirty.update(lanes)
             written = self._write_turn((), None, runs=_successors(decision))
@@ -263,7 +263,7 @@ class Cycle:
                     mutations = [pick_up(request, refusal) for request in tx.arrivals(limit=arrivals)]
                     tx.expect(len(mutations))
                 lanes, decision, started = self._write(mutations, processes, writer, tx, turn)
-        if needs_whole:  # what belongs together is not what was asked for, or the clock was set
+        if needs_whole:  # components have changed since the partitions were picked, or the clock was set
             return self._write_turn(mutations, processes, runs=runs, whole=True)
         turn.events.extend(writer.events)
         turn.wrote = writer.has_written
@@ -273,7 +273,7 @@ class Cycle:
     def _write(
         self, mutations: Sequence[Mutation], processes: Processes | None, writer: Writer, tx: Transaction, turn: Turn
     ) -> tuple[Collection[str], Decision | None, list[Launchable]]:
-        """Everything between the beginning of the transaction and its commit."""
+        """Everything between the begin of the transaction and its commit."""
         held = tx.held
         ids = writer.ids()
         if held is None:
@@ -282,14 +282,14 @@ class Cycle:
         self._arrivals_wait = self._may_pick_up(tx)
         mutations, turn.missed = partitions.split_by_held(self.snapshot, mutations, held)
         self.cache.read_for(mutations, tx)
-        # What others changed is read before anything is written: after that it takes a write to read past.
+        # Read what others changed before anything is written: a read after a write would cost a flush first.
         self.cache.load_lanes(self._lanes_to_look_at(held), tx)
-        now = self.clock.now()  # read after the lock: whoever waited for it must not act on an older instant
+        now = self.clock.now()  # read after the lock: whoever waited for the lock must not act on an older time
         self._apply(mutations, now, ids, writer, turn)
         if held is None:
             self._apply_time(now, ids, writer, tx)
             self._rescue(now, processes, ids, writer, tx)
-        self.snapshot.dirty.update(self.agenda.due(now))  # a full reading fills the agenda anew
+        self.snapshot.dirty.update(self.agenda.due(now))  # a full reading refills the agenda
         lanes = self._lanes_to_look_at(held)
         if self.cache.missing(lanes):
             writer.flush()
@@ -301,16 +301,16 @@ class Cycle:
         return lanes, decision, started
 
     def _wanted(self, mutations: Sequence[Mutation]) -> set[int] | None:
-        """The partitions that a turn is about; None: all of the store."""
+        """The partitions that a turn needs; None: the whole store."""
         if not self.session.has_partitions or not self.cache.is_read or self._something_is_due():
             return None
         wanted = partitions.partitions_of(self.snapshot, mutations)
         if wanted is None or self.node is None or (mutations and not self._picker.is_alone):
-            return wanted  # beside others due lanes have their own turn, which knows what may start
+            return wanted  # due lanes in other partitions get a turn of their own, which knows what may start
         wanted |= partitions.partitions_of_lanes(self.snapshot, self.snapshot.dirty)
         return wanted | partitions.partitions_of_lanes(self.snapshot, self.agenda.starved) if mutations else wanted
 
-    # ── parts of a turn ──────────────────────────────────────────────────────────────────────────────────────────
+    # ── steps of a turn ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _apply(
         self, mutations: Sequence[Mutation], now: datetime, ids: Iterator[int], writer: Writer, turn: Turn
@@ -331,7 +331,7 @@ class Cycle:
                 turn.replies.append((mutation.answer, value, None))
 
     def _apply_time(self, now: datetime, ids: Iterator[int], writer: Writer, tx: Transaction) -> None:
-        """What the passing of time alone brings: runs that expire."""
+        """What happens merely because time passes: runs expire."""
         give_up_at = self.cache.next_give_up_at
         if give_up_at is not None and give_up_at <= now:
             self._expire(now, ids, writer, tx)
@@ -341,7 +341,7 @@ class Cycle:
         return step_us is None or abs(step_us) >= STEP_US
 
     def _follow_clock(self, ids: Iterator[int], writer: Writer, tx: Transaction) -> None:
-        """O4: before anything else the store is put right by the clock as it is now."""
+        """O4: before anything else, adapt the store to the clock as it is now."""
         mark, now = tx.clock_mark(), self.clock.now()
         step_us = self._watch.step_us(mark)
         if step_us is None:
@@ -361,7 +361,7 @@ class Cycle:
         names, snapshot, shift = scheduled(self.snapshot), self.snapshot, Shift(step_us, now)
         self.cache.load_lanes(names, tx)
         waiting = chain.from_iterable(snapshot.lanes[name].standing.values() for name in names)
-        last = (snapshot.record(name).last_instant for name in names if snapshot.lanes[name].sealed)  # W8: for it waits
+        last = (snapshot.record(name).last_instant for name in names if snapshot.lanes[name].sealed)  # W8: it waits
         begin = (*(run.occurs_at for run in waiting), *(at for at in last if at is not None))
         after = min((now, *map(shift.move, begin))) - US
         fired = tx.fired(names, after=after)
@@ -377,14 +377,14 @@ class Cycle:
         )
         began_s, lease_s = self.clock.elapsed_s(), self.clock.lease_s()
         writer.take(change)
-        writer.flush()  # a million waiting runs take SQLite some 13 s, in which nobody can renew a lease
+        writer.flush()  # with a million waiting runs this takes SQLite some 13 s, in which nobody can renew a lease
         change, _ = leases_held(snapshot, lease_s=lease_s, for_s=self.clock.elapsed_s() - began_s)
         writer.take(change)
-        self.agenda.clear()  # every lane is looked at anew
+        self.agenda.clear()  # every lane has to be looked at again
         self.cache.next_give_up_at = tx.next_give_up()
 
     def _expire(self, now: datetime, ids: Iterator[int], writer: Writer, tx: Transaction) -> None:
-        """Runs whose time is up; their successors too, which may be late from the start (misfire="all")."""
+        """End runs whose time is up, and the next scheduled runs too, which may be late at once (misfire="all")."""
         left = MAX_EXPIRED
         while left > 0:
             writer.flush()
@@ -403,7 +403,7 @@ class Cycle:
                 break
         next_at = tx.next_give_up()
         if next_at is not None and next_at <= now and left > 0:
-            next_at = tx.next_give_up(now)  # what is late and still there is nobody's to end: it cannot be read, say
+            next_at = tx.next_give_up(now)  # what is late and still there cannot be ended here: it is unreadable, say
         self.cache.next_give_up_at = next_at
 
     def _rescue(
@@ -418,7 +418,7 @@ class Cycle:
             if self.cache.missing(lanes):
                 writer.flush()
                 self.cache.load_lanes(lanes, tx)
-            is_gone = node.id in processes.dead or node.boot != me.boot  # else only that its lease has ended is known
+            is_gone = node.id in processes.dead or node.boot != me.boot  # otherwise only the end of its lease is known
             entered = self.entered(node.id) if node.id in processes.dead else None
             change, _ = rescue(
                 self.snapshot, now, ids=ids, node=node, by=me.id, process_is_gone=is_gone, entered=entered
@@ -426,7 +426,7 @@ class Cycle:
             writer.take(change)
 
     def _lanes_to_look_at(self, held: frozenset[int] | None = None) -> set[str]:
-        """Whole components of what is dirty; lanes that starved, when a slot is free.  Of the *held* partitions."""
+        """The components of dirty lanes, and starved lanes if a slot is free; only those in the *held* partitions."""
         if self.node is None:
             return set()
         self._look_at_company()
@@ -443,7 +443,7 @@ class Cycle:
         return lanes
 
     def _look_at_company(self) -> None:
-        """C8: who is held by what runs here, or is to run here, alone is looked at when that has changed."""
+        """C8: look at lanes held by an isolated run, running or waiting here, when that run has changed."""
         if self.node is None or not self.agenda.held_by_company:
             return
         running = list(self.snapshot.running_on(self.node.id))
@@ -505,7 +505,7 @@ class Cycle:
         return started
 
     def _decoded(self, grants: Collection[Grant], writer: Writer, tx: Transaction) -> dict[int, bytes]:
-        """E3: what a codec has encoded is decoded before it is claimed; what cannot be is held from now on."""
+        """E3: payloads are decoded before the claim; a run whose payload cannot be decoded is held from now on."""
         encoded = [grant.run for grant in grants if grant.run.encoded_by]
         if not encoded:
             return {}
@@ -537,7 +537,7 @@ class Cycle:
         started: Collection[Launchable],
         held: frozenset[int] | None = None,
     ) -> bool:
-        """Note on the agenda when to look again; True when that is at once."""
+        """Note on the agenda when to look again; True if that is at once."""
         self.cache.trim()
         elsewhere = self._waiting_elsewhere(held)
         self.snapshot.dirty.clear()
@@ -551,7 +551,7 @@ class Cycle:
         return bool(self.snapshot.dirty) or must_look
 
     def _waiting_elsewhere(self, held: frozenset[int] | None) -> set[str]:
-        """What was touched, or lacks nothing but a slot that is free now, in partitions that were not held."""
+        """Lanes in partitions that were not held: dirty ones, and ones that lack nothing but a slot that is free."""
         if held is None:
             return set()
         starved = self.agenda.starved if self._starved_may_start() else ()
@@ -571,17 +571,17 @@ class Cycle:
         for name in {run.worker for run in (*decision.skips, *(grant.run for grant in decision.grants))}:
             lane = self.snapshot.lanes.get(name)
             if lane is None or lane.is_dry or _has_unasked(lane, now, decision):
-                self.snapshot.dirty.add(name)  # a prefix that was used up, a successor that is due already
+                self.snapshot.dirty.add(name)  # the loaded prefix is used up, or the next run is due already
             elif lane.next_due_at is not None:
                 self.agenda.look_at(name, max(now, lane.next_due_at))
         ids = {launch.run.id for launch in started}
         dropped = [grant.run for grant in decision.grants if grant.run.id not in ids]
         for run in (*decision.skips, *dropped):
-            self.snapshot.dirty.add(run.worker)  # others were held by what is not there after all
+            self.snapshot.dirty.add(run.worker)  # the run that held others does not start after all
 
 
 def _successors(decision: Decision) -> int:
-    """How many occurrences are written by those that start (M3)."""
+    """How many next scheduled runs will be stored by the runs that start (M3)."""
     return sum(1 for grant in decision.grants if grant.run.origin is Origin.OCCURRENCE)
 
 

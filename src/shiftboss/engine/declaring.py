@@ -1,9 +1,9 @@
-"""What a node declares, and that it holds where it is to hold (M7).
+"""A node declares its workers and resources, and sees to it that what should be in force is in force (M7).
 
 Rules of this file
-- A node declares and joins in one transaction: nobody sees what is stored without seeing who declares it.
-- Each node sees to its own alone: what is to hold is declared by a node that lives, and that one has all of it.
-- What it declared it remembers as the store knew it last, for a store that has lost it (a restore).
+- A node declares and joins in one transaction: whoever sees the declarations also sees the node that declared them.
+- Each node takes care of its own declarations only: what is to be in force is declared by some live node.
+- A node remembers its declarations as the store knew them last, for a store that has lost them (by a restore).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from shiftboss.logs import get_logger
 
 log = get_logger("shiftboss.engine")
 
-AGAIN_S = LEASE_S  # after it was refused: by then somebody has had the time to read why
+AGAIN_S = LEASE_S  # after a refusal: by then somebody has had the time to read why
 
 
 def declaring_node(node: Node, definitions: Sequence[Definition], resources: Mapping[str, int]) -> Node:
@@ -38,7 +38,7 @@ def declaring_node(node: Node, definitions: Sequence[Definition], resources: Map
 
 
 class Declaring:
-    """Of one node."""
+    """The declarations of one node."""
 
     def __init__(
         self,
@@ -59,19 +59,19 @@ class Declaring:
         self._again_at_s = float("-inf")
 
     def joins(self, node: Node, answer: Answer) -> Mutation:
-        """It declares all, and joins.  The answer is refused where `declare` refuses."""
+        """The node declares everything and joins.  The answer is a refusal if `declare` refuses."""
         rule = partial(self._join, node=node)
         return Mutation(rule, Needs(lanes=tuple(self._definitions)), answer)
 
     def again(self, node: Node, what: Owed | None = None) -> Mutation:
-        """It declares *what* again, or all; what is refused is said."""
+        """The node declares *what* again, or everything; a refusal is logged."""
         workers = tuple(self._definitions) if what is None else what.workers
         resources = tuple(self._resources) if what is None else what.resources
         rule = partial(self._declare_again, node=node, workers=workers, resources=resources)
         return Mutation(rule, Needs(lanes=workers))
 
     def owed(self, snapshot: Snapshot, node: Node) -> Owed:
-        """What it has to declare again now, as far as the snapshot tells."""
+        """What the node has to declare again now, according to the snapshot."""
         self._remember(snapshot, node)
         other = not_holding(snapshot, node)
         if not other or self._clock.monotonic_s() < self._again_at_s:

@@ -48,18 +48,18 @@ from shiftboss.ports.store import EntryLog, Session, Store
 
 log = get_logger("shiftboss.engine")
 
-MAX_WAIT_S = 5.0  # wall clocks jump; after each wait we look again
-TICK_S = 1.0  # neighbours' pulse, loop lag, memory: nothing that an instant is known for
+MAX_WAIT_S = 5.0  # wall clocks jump, so the engine looks again after each wait
+TICK_S = 1.0  # for what no time is known in advance: signs of life of neighbours, loop lag, memory
 FIRST_BACK_OFF_S = 0.05
 MAX_BACK_OFF_S = 2.0
-TRY_WITHIN_S = 2.0  # for the lock of a store, to see whether it takes writes: a busy one gives it within 0.1
+TRY_WITHIN_S = 2.0  # to wait for the store's lock, to see whether it takes writes: a busy store gives it within 0.1
 
 Subscriber = Callable[[Sequence[Event]], None]
-Logger = Callable[[Sequence[Event], Mapping[int, Raised]], None]  # by run: what its body raised here
+Logger = Callable[[Sequence[Event], Mapping[int, Raised]], None]  # by run: what its function raised here
 
 
 class Meter(Protocol):
-    """Measures the engine; called in its thread, at each turn."""
+    """Measures the engine; called in the engine's thread at each turn."""
 
     def cycle(self, duration_s: float) -> None: ...
     def store_error(self, error: OperatorError) -> None: ...
@@ -69,7 +69,7 @@ class Engine:
     """A node: a session of the store, the cycle, and the attempts that run here.  A client has no *node*.
 
     *declares_new*: a client declares what nobody has declared yet (M7).  *decodes*: the ids of the codec's keys,
-    that with which it encodes first.
+    beginning with the one that it encodes with.
     """
 
     def __init__(
@@ -121,8 +121,8 @@ class Engine:
         self._shutdown = Shutdown()
         self._announced = Phase.RUNNING
         self._report = ShutdownReport()
-        self._in_flight: frozenset[int] = frozenset()  # when the stop was asked for: to be accounted for at the end
-        self._owns_process = False  # at its end
+        self._in_flight: frozenset[int] = frozenset()  # at the request to stop: each is accounted for at the end
+        self._owns_process = False  # whether the process ends with this engine
         self._can_freeze = node is not None and can_freeze(node, definitions)
         self._lease = Lease(clock)
         self._lease_watch = LeaseWatch(self._lease, lambda: self._running.stop_all(StopReason.LEASE))
@@ -153,9 +153,9 @@ class Engine:
         self._shedding = Shedding()
         self._back_off_s = 0.0
         self.contact = Contact(store, clock)
-        self._epoch: int | None = None  # of the store, when it was last declared to
-        self._leased_in: int | None = None  # likewise: when the lease was last renewed
-        self._mistake: str | None = None  # of ours, which the engine has ended on
+        self._epoch: int | None = None  # of the store, when this process last declared
+        self._leased_in: int | None = None  # the epoch in which the lease was last renewed
+        self._mistake: str | None = None  # a bug in shiftboss that ended the engine
         self._neighbours = Neighbours(store, clock, "" if node is None else node.id)
         self._thread = threading.Thread(target=self._run, name="shiftboss-engine", daemon=True)
         self.ready: Future[None] = Future()  # the store is open, the workers are declared, the lease is held
@@ -164,14 +164,14 @@ class Engine:
     # ── from any thread ──────────────────────────────────────────────────────────────────────────────────────────
 
     def start(self) -> None:
-        """Start the thread; `ready` tells how that went.  Raises NotAllowed where there can be no threads."""
+        """Start the thread; `ready` says how that went.  Raises NotAllowed where there can be no threads."""
         try:
             self._thread.start()
         except RuntimeError as error:
             raise NotAllowed(f"no thread can be started here ({error}), and the orchestrator needs some") from error
 
     def put(self, mutation: Mutation) -> None:
-        """Raises NotStarted once the engine has stopped, NotAllowed in its own thread."""
+        """Raises NotStarted once the engine has stopped, and NotAllowed in its own thread."""
         self.must_be_another_thread()
         self._inbox.put(mutation)
 
@@ -181,7 +181,7 @@ class Engine:
         self._inbox.put(self._waiters.mutation(run_id, answer))
 
     def must_be_another_thread(self) -> None:
-        """Raises NotAllowed where the caller would wait for itself."""
+        """Raises NotAllowed if the caller would wait for itself."""
         if threading.get_ident() == self._thread.ident:
             raise NotAllowed(
                 "this was called in the engine's own thread (by what on_events or measure calls), which would have to "
@@ -189,7 +189,7 @@ class Engine:
             )
 
     def stop(self, *, owns_process: bool = False) -> None:
-        """Ask for a graceful end; again for a quicker one (G3).  Returns at once; `over` has the report."""
+        """Ask for a graceful end; asked again, for a quicker one (G3).  Returns at once; `over` has the report."""
         self._owns_process = self._owns_process or owns_process
         self._shutdown.request(self._clock.monotonic_s(), timeout_s=self._shutdown_timeout_s)
         now_s = self._clock.monotonic_s()
@@ -197,7 +197,7 @@ class Engine:
         self._wake_up()
 
     def end(self, why: str = "", *, owns_process: bool = False) -> None:
-        """Ask for a graceful end, unless that was asked for already: nobody else will (G5)."""
+        """Ask for a graceful end, unless somebody has asked already: nobody else will (G5)."""
         self._owns_process = self._owns_process or owns_process
         if self._shutdown.requests == 0:
             if why:
@@ -205,7 +205,7 @@ class Engine:
             self.stop()
 
     def measure(self, meter: Meter) -> None:
-        """From the next cycle on."""
+        """Call *meter* from the next cycle on."""
         self._meters.append(meter)
 
     @property
@@ -214,7 +214,7 @@ class Engine:
         return len(self._running)
 
     def runs(self, run_id: int) -> bool:
-        """Whether an attempt of that run goes on here.  From any thread."""
+        """Whether an attempt of that run is in progress here.  From any thread."""
         return run_id in self._running
 
     @property
@@ -223,34 +223,34 @@ class Engine:
 
     @property
     def left_s(self) -> float:
-        """Seconds until it has to be over; infinite while no stop was asked for."""
+        """Seconds until the engine has to be over; infinite while nobody has asked it to stop."""
         return self._shutdown.left_s(self._clock.monotonic_s())
 
     @property
     def trouble(self) -> str | None:
-        """What keeps the engine from working just now, in its own words; None when nothing does."""
+        """What keeps the engine from working now, in words; None if nothing does."""
         trouble = self.store_trouble()
         return None if trouble is None else trouble.text
 
     def store_trouble(self) -> StoreTrouble | None:
-        """The same, with what is known of it and since when; from any thread, and without asking the store."""
+        """The same with what is known of it, and since when; from any thread, without asking the store."""
         if self._mistake is not None:
             return StoreTrouble(self._mistake, fact="is not used, for the engine has ended")
         return self.contact.trouble
 
     @property
     def has_failed(self) -> bool:
-        """Whether it ended on a mistake of ours: only a new process goes on."""
+        """Whether a bug in shiftboss ended it: only a new process can go on."""
         return self._mistake is not None
 
     @property
     def knows_workers(self) -> bool:
-        """Whether anybody has declared one, as of its last look.  From any thread, once it is ready."""
+        """Whether anybody had declared a worker when it last looked.  From any thread, once it is ready."""
         return bool(self._cycle.snapshot.workers)
 
     @property
     def is_stopping(self) -> bool:
-        """Whether a stop was asked for: it is not ready any more (G1)."""
+        """Whether it was asked to stop: then it is not ready any more (G1)."""
         return self._shutdown.requests > 0
 
     @property
@@ -267,18 +267,18 @@ class Engine:
             self._session.wake()
 
     def _put_quietly(self, mutation: Mutation) -> None:
-        """From executors: a body that ends after the engine has nobody to tell; its claim was handed back."""
+        """From executors.  A function that ends after the engine is not reported: its claim was handed back."""
         try:
             self._inbox.put(mutation)
         except ShiftbossError:
             log.debug("a report came after the engine had ended")
 
     def _occupants(self) -> dict[tuple[str, int], int]:
-        """From the thread that watches for freezes."""
+        """Called by the thread that watches for freezes."""
         return {body: thread for each in self._executors.values() for body, thread in each.occupants().items()}
 
     def _was_frozen(self, freeze: Freeze) -> None:
-        """Likewise; said with its event, so that it is said once."""
+        """Likewise.  The freeze is logged together with its event, so that it is logged once."""
         if self._node is not None:
             self._put_quietly(frozen(self._node, freeze, secrets=self._secrets))
 
@@ -289,8 +289,8 @@ class Engine:
             self._enter()
             if self._node is not None:
                 self._freezes.start()
-                self._lease_watch.start()  # before anybody may end the process: then no thread can be started
-        except BaseException as error:  # noqa: BLE001  # whatever it is, the starter is the one to be told
+                self._lease_watch.start()  # before anybody may end the process, when no thread can be started any more
+        except BaseException as error:  # noqa: BLE001  # whatever it is, whoever started the engine has to be told
             self._close_session()
             self.ready.set_exception(error)
             return
@@ -345,7 +345,7 @@ class Engine:
         unstoppable = [
             d.name for d in self._definitions if d.name in mine and not d.can_be_stopped and d.timeout_s is not None
         ]
-        if unstoppable:  # T2: said once
+        if unstoppable:  # T2: this is said once
             log.info(
                 "timeouts cannot be enforced on a thread or a pool: past its own a run of %s keeps its slot and blocks "
                 "until it ends; executor='process' can be stopped",
@@ -353,7 +353,7 @@ class Engine:
             )
 
     def _have_taken(self, mutation: Mutation, answer: _KeptAnswer) -> None:
-        """Raises what it was refused with."""
+        """Raises the error with which it was refused."""
         turn = self._cycle.turn([mutation])
         deliver(turn.replies)
         answer.get()
@@ -361,14 +361,14 @@ class Engine:
 
     @property
     def _owes_declaration(self) -> bool:
-        """Whether the store was put back since this process has declared."""
+        """Whether the store was put back to an earlier state since this process declared."""
         return self._cycle.cache.epoch not in (None, self._epoch) and not self.is_stopping
 
     def _go_on_after_restore(self) -> None:
-        """What was declared after the backup is gone: declare it again, and say what happened (M7)."""
+        """The store has lost what was declared after the backup: declare it again, and report the restore (M7)."""
         epoch = self._cycle.cache.epoch
         if self._node is not None and self._declaring is not None:
-            self._renew()  # first: what is to hold is declared by nodes that live
+            self._renew()  # first: only declarations of live nodes can be in force
             self._take(self._cycle.turn([self._declaring.again(self._node)]), ())
         elif self._declares_new:
             try:
@@ -434,39 +434,39 @@ class Engine:
         except OperatorError as error:
             self.contact.failed(error)
             self._store_failed(mutations, error)
-        except Exception as error:  # no silent death: say it, give the mutations another chance
+        except Exception as error:  # never die silently: log it and try the mutations again
             log.exception("a turn failed on a mistake of ours; it is tried again")
             failure = StoreUnavailable(f"the engine failed: {error}", maybe_stored=False)
             self.contact.failed(failure, fact="is not used")
             self._store_failed(mutations, failure)
 
     def _write_if_due(self) -> None:
-        """Whether the store takes writes is known only from writing: a node renews its lease, a client begins one.
+        """Only a write shows whether the store takes writes: a node renews its lease, a client begins a transaction.
 
-        After a failure it is written to before anything is read: that a full disk can be read proves nothing.
+        After a failure this comes before any read: a full disk can still be read, which proves nothing.
         """
         if self._node is not None:
             if self._lease.renew_in_s <= 0.0 or self.contact.write_in_s <= 0.0:
                 self._renew()
         elif self.contact.write_in_s <= 0.0 and not len(self._inbox) and not self.is_stopping:
-            # What waits in the inbox is a write of its own; a client that stops need not know any more.
+            # Mutations in the inbox are a write as well; a client that stops need not know any more.
             try:
                 self._try_to_write()
             except OperatorError as error:
                 if not len(self._inbox):
                     raise
-                self.contact.failed(error)  # what came meanwhile has its own time to be written in
+                self.contact.failed(error)  # what arrived meanwhile has its own time limit
                 self.contact.tell()
 
     def _try_to_write(self) -> None:
-        """A client's way, while nothing is there that is to be written."""
+        """What a client does while it has nothing to write."""
         self._session.try_lock(TRY_WITHIN_S)
         if self.contact.has_failed:
             self._session.try_write()
         self.contact.wrote()
 
     def _went_well(self, turn: Turn) -> None:
-        """The turn is committed and told."""
+        """The turn is committed and reported."""
         if turn.wrote:
             self.contact.wrote()
         self.contact.answered()
@@ -474,7 +474,7 @@ class Engine:
         self._back_off_s = 0.0
 
     def _admitted(self, mutations: list[Mutation]) -> list[Mutation]:
-        """W3: on a full disk the reserve is for what runs already; new work is refused before it takes room."""
+        """W3: on a full disk the reserve is for runs in progress; new work is refused before it takes up space."""
         if not self._store.tight:
             return mutations
         full = StoreFull(self._store.trouble or f"the disk of {self._store.url} is full")
@@ -498,7 +498,7 @@ class Engine:
             if self._node is not None and self._node.id not in self._cycle.snapshot.nodes:
                 self._lease.lost()
         if self._node is not None and self._cycle.cache.epoch not in (None, self._leased_in):
-            self._lease.lost()  # the store was put back, and its row with it: what it holds there has ended
+            self._lease.lost()  # the store was put back, and this node's row with it: the lease in it has ended
         self._start(turn)
         deliver(self._waiters.ended(turn.events, self._session, claims_read=turn.claims_read))
         self._publish(turn)
@@ -540,7 +540,7 @@ class Engine:
                 log.exception("a subscriber failed; the events are committed all the same")
 
     def _count_landed(self, reports: Sequence[Report], events: Sequence[Event]) -> None:
-        """G4: each run once, by what the store says became of it."""
+        """G4: count each run once, by what the store says has become of it."""
         acknowledged = self._running.acknowledge(reports)
         if self._announced is Phase.RUNNING or not acknowledged:
             return
@@ -570,7 +570,7 @@ class Engine:
     # ── ticks ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _tick(self) -> fleet.Processes | None:
-        """Once a second: neighbours that are gone (given when any is to be rescued), lag, shed."""
+        """Once a second: measure lag, shed, and look for neighbours that are gone (returned if any can be rescued)."""
         now_s = self._clock.monotonic_s()
         if self._node is None or now_s - self._ticked_s < TICK_S:
             return None
@@ -589,7 +589,7 @@ class Engine:
         return processes if lost else None
 
     def _see_to_declarations(self) -> None:
-        """M7: who declared something newer may be gone, or a person has chosen what this node declares."""
+        """M7: the node with the newer declaration may be gone, or a person has chosen what this node declares."""
         me = self._cycle.snapshot.nodes.get(self._node.id) if self._node is not None else None
         if me is None or self._declaring is None or not self._lease.is_trusted:
             return
@@ -599,7 +599,7 @@ class Engine:
             self._put_quietly(self._declaring.again(me, owed))
 
     def _watch(self, now_s: float) -> None:
-        """H4, H6: name the body that blocks the loop; shed by priority while something is short."""
+        """H4, H6: name the function that blocks the loop; shed by priority while something is short."""
         if self._watchdog is not None:
             blocked = self._watchdog.check(now_s)
             if blocked is not None:
@@ -621,7 +621,7 @@ class Engine:
     # ── trouble ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _store_failed(self, mutations: Sequence[Mutation], error: OperatorError) -> None:
-        """H5: refuse those who wait, keep the reports, try again later."""
+        """H5: refuse the callers that wait, keep the reports, try again later."""
         mutations = mutations or self._inbox.take()
         unavailable = _as_unavailable(error)
         deliver([(mutation.answer, None, unavailable) for mutation in mutations if mutation.answer is not None])
@@ -637,7 +637,7 @@ class Engine:
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _limit_calls(self) -> None:
-        """G3: a store that is silent makes neither a phase nor the end late."""
+        """G3: a silent store delays neither a phase nor the end."""
         now_s = self._clock.monotonic_s()
         self._store.end_by(self._shutdown.call_s(now_s, timeout_s=self._shutdown_timeout_s))
 
@@ -659,8 +659,8 @@ class Engine:
         if phase >= Phase.KILL:
             for executor in self._executors.values():
                 executor.kill()
-        if began is Phase.RUNNING:  # last: a store that is silent keeps no body from being told
-            self._renew()  # says to everybody that this node starts nothing more
+        if began is Phase.RUNNING:  # last, so that a silent store does not delay telling the functions
+            self._renew()  # tells all nodes that this one starts nothing more
 
     def _is_over(self) -> bool:
         if self._shutdown.requests == 0:
@@ -671,14 +671,14 @@ class Engine:
         return nothing_left or self._shutdown.phase(self._clock.monotonic_s()) is Phase.OVER
 
     def _leave(self) -> None:
-        """The last act: what cannot be stopped is handed back if the process ends too, and the lease is let go."""
+        """The last act: hand back what cannot be stopped, if the process ends too, and give up the lease."""
         self._limit_calls()
         report = self._report
         report.duration_s = self._clock.monotonic_s() - self._shutdown.drain_at_s
         report.forced = self._shutdown.requests > 1
         abandoned = {
             each.run: each for each in self._running.abandoned()
-        }  # first: one that ends now is counted as ended
+        }  # first: a function that ends now is counted as ended
         mutations = self._rest()
         ended = {mutation.report.run for mutation in mutations if mutation.report is not None}
         stuck = [each for run, each in abandoned.items() if run not in ended]
@@ -696,14 +696,14 @@ class Engine:
         log.info("stopped %s", str(report).removeprefix("stopped "))
 
     def _rest(self) -> list[Mutation]:
-        """All that waits, however much it is."""
+        """Everything that waits, however much it is."""
         mutations: list[Mutation] = []
         while batch := self._inbox.take():
             mutations += batch
         return mutations
 
     def _write_last(self, mutations: Sequence[Mutation], stuck: Sequence[Report]) -> None:
-        """First what became of the runs, then the report about them.  Raises OperatorError."""
+        """First write what became of the runs, then the report about them.  Raises OperatorError."""
         report, stuck_runs = self._report, {each.run for each in stuck}
         if mutations:
             try:
@@ -713,7 +713,7 @@ class Engine:
                     mutation.report is not None and mutation.report.run not in stuck_runs for mutation in mutations
                 )
                 raise
-            if self._owns_process:  # counted as stuck, and as nothing else
+            if self._owns_process:  # these are counted as stuck, and as nothing else
                 self._running.acknowledge(stuck)
                 report.handed_back = bool(stuck)
                 report.stuck_ended = sum(isinstance(e, RunEnded) and e.run in stuck_runs for e in turn.events)
@@ -741,7 +741,7 @@ class Engine:
 
 
 def _as_unavailable(error: OperatorError) -> StoreUnavailable:
-    """What callers are told: they can only try again."""
+    """The error for callers: all they can do is try again."""
     if isinstance(error, StoreUnavailable):
         return error
     unavailable = StoreUnavailable(str(error), maybe_stored=False)
@@ -750,7 +750,7 @@ def _as_unavailable(error: OperatorError) -> StoreUnavailable:
 
 
 class _KeptAnswer:
-    """An answer for the engine itself."""
+    """An answer that the engine itself waits for."""
 
     loop = None
 

@@ -1,10 +1,10 @@
-"""Did anything in this process run just now?  Nothing does while a body keeps the interpreter's lock (C4, H6).
+"""Was this process frozen?  Nothing else in it runs while a function keeps the interpreter's lock (C4, H6).
 
 Rules of this file
-- A thread that only sleeps knows it from how late it wakes; no store, no loop and no engine is asked.
-- The stack is written meanwhile by `faulthandler`, which needs no lock.  There is one such alarm in a process: ours is
-  set only where the process is all ours.  Elsewhere the bodies that ran are named, without a stack.
-- What the alarm wrote only after the waking says that the process itself stood still: that is no body's doing.
+- A thread that only sleeps notices by how late it wakes up; it asks no store, no loop and no engine.
+- Meanwhile `faulthandler` writes the stacks, for which it needs no lock.  A process has one such alarm: we set it only
+  in a process that is all ours.  Elsewhere the functions that ran are named without a stack.
+- If the alarm wrote only after the waking, the process itself was stopped, and no function is to blame.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from shiftboss.core.value import Value
 from shiftboss.engine.mutation import Mutation
 
 BEAT_S = 2.0
-FROZEN_S = 12.0  # with a beat, so that 15 s are surely noticed; a busy machine delays a thread by less
-WOKE_S = 1.0  # what the alarm wrote so shortly before the waking was written at the waking
-MAX_TRACE_BYTES = 1024 * 1024  # of a hundred threads
+FROZEN_S = 12.0  # with a beat this surely notices 15 s; a busy machine delays a thread by less
+WOKE_S = 1.0  # what the alarm wrote this shortly before the waking was written on waking
+MAX_TRACE_BYTES = 1024 * 1024  # room for a hundred threads
 MAX_STACKS = 5
 MAX_FRAMES = 20  # the innermost ones: enough to see what keeps the lock
 THREAD = re.compile(r"^(?:Current )?[Tt]hread 0x([0-9a-f]+).*$", re.MULTILINE)
@@ -41,19 +41,19 @@ AT_REST = re.compile(r'^  File ".*(?:threading|selectors|queue)\.py", line \d+ i
 OF_A_BODY = re.compile(r'^  File ".*(?:thread|coroutine)\.py", line \d+ in _run$', re.MULTILINE)
 
 TASKS = Path("/proc/self/task")
-ASKS_A_SECOND = 20  # who waits for the lock: 200 (sys.getswitchinterval), fewer on a busy machine
-MAX_THREADS = 20  # looked at each beat, 200 µs each on a busy machine: 0.2 % of a core; of more nothing is told apart
+ASKS_A_SECOND = 20  # a thread that waits for the lock: 200 (sys.getswitchinterval), fewer on a busy machine
+MAX_THREADS = 20  # read at each beat, 200 µs each on a busy machine: 0.2 % of a core; of more none is singled out
 
-_clock = SystemClock()  # a process is frozen in real time, whatever clock the rules live by
+_clock = SystemClock()  # a freeze is real time, whatever clock the rules use
 
 Body = tuple[str, int]  # worker, run
 
 
 class ThreadWork(NamedTuple):
-    """Of a thread."""
+    """What one thread has done so far."""
 
     cpu_s: float
-    switches: int  # how often it let go of the processor by itself
+    switches: int  # how often it gave up the processor by itself
 
 
 class Freeze(Value, frozen=True):
@@ -65,7 +65,7 @@ class Freeze(Value, frozen=True):
 
 
 class FreezeWatch:
-    """From a thread of its own; *bodies* says who runs here, and in which thread."""
+    """Watches from a thread of its own; *bodies* says which functions run here, and in which threads."""
 
     def __init__(
         self,
@@ -106,12 +106,12 @@ class FreezeWatch:
 
     def _arm(self) -> None:
         if self._trace is not None:
-            with suppress(OSError, RuntimeError, ValueError):  # no thread to be had, just now
+            with suppress(OSError, RuntimeError, ValueError):  # no thread can be started just now
                 faulthandler.dump_traceback_later(FROZEN_S, file=self._trace)
 
     def _woke(self, frozen_s: float, bodies: Mapping[Body, int], before: Mapping[int, ThreadWork]) -> None:
         trace = self._written()
-        if trace is None:  # the process was stopped
+        if trace is None:  # the watch was stopped
             return
         stacks = stacks_of_bodies(trace)
         threads = stacks.keys() or set(bodies.values())
@@ -127,7 +127,7 @@ class FreezeWatch:
         )
 
     def _written(self) -> str | None:
-        """What the alarm wrote; "" where it is not ours, None when it was written at the waking alone."""
+        """What the alarm wrote; "" if the alarm is not ours, None if it was only written on waking."""
         if self._trace is None:
             return ""
         try:
@@ -145,7 +145,7 @@ class FreezeWatch:
 
 
 def frozen(node: Node, freeze: Freeze, *, secrets: tuple[str, ...]) -> Mutation:
-    """The event: what is known of it, without secrets."""
+    """The event that says what is known of the freeze, without secrets."""
     stack = ends(redaction((), ()).knowing(secrets).text(freeze.stack))
     return Mutation(partial(_frozen, node=node, freeze=freeze, stack=stack))
 
@@ -168,11 +168,11 @@ def _frozen(
 
 
 def stacks_of_bodies(trace: str) -> dict[int, str]:
-    """Of what the alarm wrote: thread → its stack, innermost first, of those that may have kept the lock."""
+    """From what the alarm wrote: thread → its stack, innermost frame first, of threads that may have kept the lock."""
     stacks: dict[int, str] = {}
     heads = list(THREAD.finditer(trace))
     ends = [*(each.start() for each in heads[1:]), len(trace)]
-    for head, end in zip(heads, ends, strict=False):  # without a head there is one end
+    for head, end in zip(heads, ends, strict=False):  # without a head there is a single end
         stack = trace[head.end() : end].strip("\n")
         if OF_A_BODY.search(stack) and not AT_REST.match(stack):
             stacks[int(head[1], 16)] = "\n".join(stack.split("\n")[:MAX_FRAMES])
@@ -182,13 +182,13 @@ def stacks_of_bodies(trace: str) -> dict[int, str]:
 def threads_that_kept_it(
     frozen_s: float, threads: Collection[int], *, before: Mapping[int, ThreadWork], after: Mapping[int, ThreadWork]
 ) -> Collection[int]:
-    """Of *threads* those that may have kept the lock, by what each did meanwhile; all where that tells nothing.
+    """Those of *threads* that may have kept the lock, by what each did meanwhile; all of them if that tells nothing.
 
-    Who waits for the lock wakes every 5 ms to ask for it; who computes is the one that has it, if anybody does.
+    A thread that waits for the lock wakes every 5 ms to ask for it.  A thread that computes is the one that has it.
     """
     did = {}
     for thread in after.keys() & threads:
-        was = before.get(thread, ThreadWork(0.0, 0))  # it began since
+        was = before.get(thread, ThreadWork(0.0, 0))  # it has begun since
         did[thread] = ThreadWork(after[thread].cpu_s - was.cpu_s, after[thread].switches - was.switches)
     computed = [thread for thread, work in did.items() if work.cpu_s >= frozen_s / 2]
     waited = {thread for thread, work in did.items() if work.switches >= frozen_s * ASKS_A_SECOND}
@@ -196,7 +196,7 @@ def threads_that_kept_it(
 
 
 def _work_of_all() -> dict[int, ThreadWork]:
-    """What each thread has done so far, as the kernel counts it; nothing where it does not say, or of too many."""
+    """What each thread has done so far, as the kernel counts it; empty if the kernel does not say, or for too many."""
     work: dict[int, ThreadWork] = {}
     threads = threading.enumerate()
     for thread in threads if len(threads) <= MAX_THREADS else ():
@@ -211,7 +211,7 @@ def _work_of_all() -> dict[int, ThreadWork]:
 
 
 def named(bodies: Collection[Body]) -> str:
-    """In words; of many the first ones."""
+    """The functions in words; of many only the first ones."""
     words = [f"{worker!r} (run {run})" for worker, run in list(bodies)[:MAX_STACKS]]
     rest = len(bodies) - len(words)
     return ", ".join(words) + (f" and {rest} more" if rest else "")

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from shiftboss.engine.mutation import Mutation
 from shiftboss.errors import NotStarted
 
-MAX_MUTATIONS = 1000  # a cycle's batch: about 20 ms of rules, so that a lease renewal never waits long
+MAX_MUTATIONS = 1000  # the batch of a cycle: about 20 ms of rules, so that a renewal of the lease never waits long
 
 
 class Inbox:
@@ -25,7 +25,7 @@ class Inbox:
         self._wake = wake
         self._mutations: deque[Mutation] = deque()
         self._is_woken = False  # somebody has woken the engine since the last take
-        self._came_back = 0  # of those that wait; only the engine's thread counts
+        self._came_back = 0  # how many of the waiting ones were put back; only the engine's thread counts
         self._closed = False
 
     def put(self, mutation: Mutation) -> None:
@@ -38,25 +38,25 @@ class Inbox:
             self._wake()
 
     def _withdraw(self, mutation: Mutation) -> None:
-        """Raises NotStarted, unless `close` found the mutation after all and has it answered."""
+        """Raises NotStarted, unless `close` has found the mutation after all, so that it gets an answer."""
         with contextlib.suppress(ValueError):
             self._mutations.remove(mutation)
             raise NotStarted("the orchestrator has stopped; start it, or open a client, before you call it")
 
     def take(self) -> list[Mutation]:
-        """The oldest mutations, at most a cycle's batch beside those that were put back."""
+        """The oldest mutations: those that were put back, and besides them at most a cycle's batch."""
         self._is_woken = False
         mutations = self._mutations
         most, self._came_back = MAX_MUTATIONS + self._came_back, 0
         return [mutations.popleft() for _ in range(min(most, len(mutations)))]
 
     def put_back(self, mutations: list[Mutation]) -> None:
-        """Mutations that could not be applied yet go first again, and take nobody's place."""
+        """Put mutations that could not be applied yet to the front; they do not count towards the next batch."""
         self._mutations.extendleft(reversed(mutations))
         self._came_back += len(mutations)
 
     def close(self) -> list[Mutation]:
-        """Take nothing in any more; what was still waiting is handed over."""
+        """Accept nothing more; returns what was still waiting."""
         self._closed = True
         mutations = []
         with contextlib.suppress(IndexError):

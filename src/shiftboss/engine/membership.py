@@ -1,8 +1,9 @@
-"""What a node does to its own row: it renews its lease, sheds, leaves (it joins with what it declares: declaring.py).
+"""What a node does to its own row: it renews its lease, sheds and leaves (it joins when it declares: declaring.py).
 
 Rules of this file
-- Only the node itself writes its row beside others; who writes another's has the whole store.
-- The lease clock is read inside the transaction: who waited for the lock must not be given time that has passed.
+- In a transaction with some partitions, a node writes only its own row; to write another node's row takes the whole
+  store.
+- The lease clock is read inside the transaction: a node that waited for the lock must not get time that has passed.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def _shed(
     snapshot: Snapshot, now: datetime, *, ids: Iterator[int], node_id: str, level: Shed, reason: str
 ) -> tuple[Change, None]:
     node = snapshot.nodes.get(node_id)
-    if node is None or node.unreadable is not None:  # the next renewal writes it anew
+    if node is None or node.unreadable is not None:  # the next renewal rewrites it
         return NOTHING, None
     return fleet.shed(snapshot, now, node=node, level=level, reason=reason)[0], None
 

@@ -1,8 +1,8 @@
-"""What arrives at the engine: a rule to apply, what it needs to see, and who waits for the answer.
+"""What arrives at the engine: a rule to apply, what the rule needs to see, and who waits for the answer.
 
 Rules of this file
-- A mutation is applied once, in the order of arrival; its answer is given after the commit and shares its failure.
-- Answers of one event loop are given in one hop.
+- A mutation is applied once, in the order of arrival.  Its answer is given after the commit, and fails if that fails.
+- Answers for one event loop are delivered together, in one hop.
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ class BoundRule(Protocol):
 class Needs(NamedTuple):
     """What must be read before the rule is applied."""
 
-    runs: tuple[int, ...] = ()  # by id; their lanes as well
+    runs: tuple[int, ...] = ()  # by id; their lanes are read as well
     keys: tuple[tuple[str, str], ...] = ()
     lanes: tuple[str, ...] = ()
     letters: tuple[int, ...] = ()
-    unreadable: tuple[tuple[str, str], ...] = ()  # table and id
+    unreadable: tuple[tuple[str, str], ...] = ()  # by table and id
 
 
 NO_NEEDS = Needs()
-NO_WORKER = ""  # of a mutation that is about its own node alone, or only reads
+NO_WORKER = ""  # of a mutation that concerns only its own node, or only reads
 
 
 class Answer(Protocol):
@@ -67,9 +67,9 @@ class Answer(Protocol):
 
 
 class Mutation(msgspec.Struct, frozen=True, eq=False):
-    """One thing to apply; equal to itself alone.
+    """One rule to apply; it is equal only to itself.
 
-    Without an answer it is kept and tried again when the store does not take it (H5).
+    A mutation without an answer is kept and tried again if the store does not take it (H5).
     """
 
     rule: Callable[..., tuple[Change, Any]]
@@ -77,13 +77,13 @@ class Mutation(msgspec.Struct, frozen=True, eq=False):
     answer: Answer | None = None
     report: Report | None = None
     worker: str | None = None  # it reads and writes nothing beyond the component of that worker …
-    run: int | None = None  # … or of that running run's; neither: it may concern anybody
+    run: int | None = None  # … or of that running run's worker; if neither is given it may concern any worker
     adds_work: bool = False  # refused while the store is tight (W3)
-    refused: Callable[[datetime, CallerError], Event] | None = None  # for nobody waits: what is said instead
+    refused: Callable[[datetime, CallerError], Event] | None = None  # the event in place of an answer, as nobody waits
 
 
 class LoopAnswer:
-    """An asyncio future; only ever touched on its loop."""
+    """An asyncio future, which is touched on its own loop only."""
 
     __slots__ = ("future", "loop")
 
@@ -122,7 +122,7 @@ Reply = tuple[Answer, Any, BaseException | None]
 
 
 def deliver(replies: Iterable[Reply]) -> None:
-    """Hand out replies: one hop for each loop, however many wait there.  A closed loop's callers are gone already."""
+    """Hand out replies, in one hop per loop, however many wait there.  The callers of a closed loop are gone."""
     by_loop: dict[asyncio.AbstractEventLoop, list[Reply]] = {}
     for reply in replies:
         loop = reply[0].loop
@@ -148,7 +148,7 @@ def _settle_one(reply: Reply) -> None:
         answer.reject(error)
 
 
-# ── the mutations there are ──────────────────────────────────────────────────────────────────────────────────────────
+# ── every kind of mutation ───────────────────────────────────────────────────────────────────────────────────────────
 
 
 def report(content: Report) -> Mutation:
@@ -179,7 +179,7 @@ def trigger(request: Request, answer: Answer) -> Mutation:
 
 
 def pick_up(request: Request, refusal: StoreRejected | None = None) -> Mutation:
-    """A trigger that its caller's own transaction has left; with *refusal* one that no store can hold."""
+    """A trigger that a caller's own transaction has left; with *refusal* one that no store can keep."""
 
     def refused(now: datetime, error: ShiftbossError) -> Event:
         reason = redaction(()).text(str(error)[:RAW_CHARS])[:MAX_REASON_CHARS]

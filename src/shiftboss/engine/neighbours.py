@@ -1,10 +1,10 @@
-"""What the kernel of this machine tells of the processes of other nodes, and what is made of that (C4).
+"""What the kernel of this machine tells about the processes of other nodes, and what follows from it (C4).
 
 Rules of this file
-- Whether a process lives is asked at each look; whether it is frozen only once its lease has ended, and by nobody who
-  could not rescue its runs: a node that was silent itself may still see the others as they were before.
-- Who was frozen a moment ago counts as frozen: a debugger stops a process for an instant, and a warden that ends what a
-  stopped node has started looks no more often than we do (B7).
+- Each look asks whether a process lives.  It asks whether a process is frozen only if its lease has ended and this node
+  could rescue its runs: a node that was silent itself may still see the others as they were before.
+- A node that was frozen a moment ago still counts as frozen: a debugger may stop a process for an instant, and a warden
+  that ends what a stopped node has started looks no more often than we do (B7).
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from shiftboss.core.worker import Definition
 from shiftboss.logs import get_logger
 from shiftboss.ports.store import Store
 
-OF_THEIR_OWN = frozenset(("process", "command"))  # executors whose bodies have an interpreter of their own, or none
+OF_THEIR_OWN = frozenset(("process", "command"))  # executors whose functions have an interpreter of their own, or none
 
 log = get_logger("shiftboss.engine")
 
 
 class Neighbours:
-    """Of the node *me*."""
+    """The neighbours of the node *me*."""
 
     def __init__(self, store: Store, clock: Clock, me: str) -> None:
         self._store = store
         self._clock = clock
         self._me = me
-        self._frozen_s: dict[str, float] = {}  # when each was last seen to be frozen, by the clock of leases
+        self._frozen_s: dict[str, float] = {}  # when each was last seen to be frozen, by the lease clock
 
     def look(self, snapshot: Snapshot) -> Processes:
         others = [node for node in snapshot.nodes.values() if node.id != self._me]
@@ -63,12 +63,12 @@ class Neighbours:
 
 
 def can_freeze(node: Node, definitions: Sequence[Definition]) -> bool:
-    """Whether a body may keep the lock of that node's interpreter for longer than its lease, and is left its run."""
+    """Whether a function may freeze that node for longer than its lease, and the node may then keep its runs."""
     kinds = {definition.executor for definition in definitions if definition.name in node.workers}
     return node.freeze_limit_s > 0 and not kinds <= OF_THEIR_OWN
 
 
 def _matters(node: Node, lease_s: float) -> bool:
-    """Whether its lease has ended, and its runs are left to it for longer where it is frozen."""
+    """Whether its lease has ended and it would keep its runs for longer if it is frozen."""
     longest_s = fleet.left_to_it_until_s(node, is_frozen=True)
     return node.lease_until_s < lease_s < longest_s and longest_s > fleet.left_to_it_until_s(node, is_frozen=False)

@@ -1,10 +1,12 @@
 """Which partitions of a shared store the next transaction asks for.
 
 Rules of this file
-- Alone, a node takes everything it could use.  Where it meets others it takes fewer at a time, and first what it has
-  wanted longest: so none starves, and nodes swap their partitions instead of taking turns with all of them.
-- The first of what is asked for is waited for when it was missed before, or is the only one while others are about; but
-  not for long, and one that was waited for in vain is left in peace for a while: somebody stands still with it.
+- While a node meets no other, it asks for all partitions that it could use.  On contention it halves its request, and
+  asks first for the partitions that it has wanted longest.  So no partition starves, and nodes work side by side on
+  different partitions instead of taking turns with all of them.
+- The first partition of a request is waited for if it was missed before, or if it is the only one and other nodes are
+  active; but not for long.  After a wait in vain the node does not wait for that partition for a while: its holder
+  seems to stand still.
 """
 
 from __future__ import annotations
@@ -18,30 +20,30 @@ BACKOFF_S = 1.0
 
 
 class Pick(NamedTuple):
-    """What to ask for, in this order, and whether to wait for the first of it."""
+    """The partitions to ask for, in this order, and whether to wait for the first."""
 
     partitions: list[int]
     waits: bool
 
 
 class PartitionPicker:
-    """How much to take, learnt from what could be had."""
+    """How many to ask for, learnt from how many could be had."""
 
     def __init__(self, elapsed_s: Callable[[], float]) -> None:
         self._elapsed_s = elapsed_s
         self._limit = PARTITIONS
         self._turn = 0
-        self._wanted_since: dict[int, int] = {}  # partition → the turn
-        self._missed: set[int] = set()  # asked for, and not to be had
+        self._wanted_since: dict[int, int] = {}  # partition → the turn in which it was first wanted
+        self._missed: set[int] = set()  # asked for, and held by others
         self._backoff_until_s: dict[int, float] = {}
 
     @property
     def is_alone(self) -> bool:
-        """Whether nobody was met of late."""
+        """Whether no other node was met lately."""
         return self._limit == PARTITIONS
 
     def pick(self, wanted: Collection[int]) -> Pick:
-        """Those of *wanted* to ask for now."""
+        """Which of *wanted* to ask for now."""
         self._turn += 1
         now_s = self._elapsed_s()
         self._backoff_until_s = {
@@ -58,7 +60,7 @@ class PartitionPicker:
         return Pick(partitions + stuck, waits)
 
     def on_acquired(self, pick: Pick, held: Collection[int]) -> None:
-        """What was to be had of it."""
+        """Learn from which partitions of *pick* were free."""
         missed = [partition for partition in pick.partitions if partition not in held]
         for partition in held:
             self._wanted_since.pop(partition, None)

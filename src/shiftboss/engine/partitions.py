@@ -1,8 +1,8 @@
-"""What a turn is about, where a store has partitions: which of them, who lies there, which mutations can be applied.
+"""For a store with partitions: which ones a turn needs, which workers lie there, which mutations can be applied.
 
 Rules of this file
-- A mutation that does not say within which worker's component it stays is about the whole store.
-- It reads the snapshot, and changes nothing.
+- A mutation that names no worker's component needs the whole store.
+- It reads the snapshot and changes nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from shiftboss.ports.cycle import Partition
 
 
 def worker_of(snapshot: Snapshot, mutation: Mutation) -> str | None:
-    """Within whose component a mutation stays; None: it may concern anybody."""
+    """The worker whose component a mutation stays within; None: it may concern any worker."""
     if mutation.worker is not None or mutation.run is None:
         return mutation.worker
     run = snapshot.running.get(mutation.run)
@@ -25,7 +25,7 @@ def worker_of(snapshot: Snapshot, mutation: Mutation) -> str | None:
 
 
 def partitions_of(snapshot: Snapshot, mutations: Iterable[Mutation]) -> set[int] | None:
-    """The partitions that *mutations* are about; None: all of the store."""
+    """The partitions that *mutations* need; None: the whole store."""
     wanted: set[int] = set()
     for mutation in mutations:
         name = worker_of(snapshot, mutation)
@@ -39,13 +39,13 @@ def partitions_of(snapshot: Snapshot, mutations: Iterable[Mutation]) -> set[int]
 
 
 def partitions_of_lanes(snapshot: Snapshot, names: Iterable[str]) -> set[int]:
-    """The partitions in which the workers *names* lie, as far as they are known."""
+    """The partitions of the workers *names*, as far as they are known."""
     partitions = snapshot.relations.partitions
     return {partitions[name] for name in names if name in partitions}
 
 
 def partition(snapshot: Snapshot, number: int) -> Partition:
-    """Who lies in it.  Free workers hold nobody, but when they are disabled: then one run may probe (K5)."""
+    """The workers in it.  A free worker holds no other, unless it is disabled: then one run may probe it (K5)."""
     workers, relations = snapshot.workers, snapshot.relations
     names = relations.in_partition.get(number, ())
     return Partition(
@@ -56,7 +56,7 @@ def partition(snapshot: Snapshot, number: int) -> Partition:
 def split_by_held(
     snapshot: Snapshot, mutations: Sequence[Mutation], held: frozenset[int] | None
 ) -> tuple[Sequence[Mutation], list[Mutation]]:
-    """Those of *mutations* that can be applied in a transaction which holds *held*, and the others."""
+    """Those of *mutations* that can be applied in a transaction that holds *held*, and the others."""
     if held is None:
         return mutations, []
     partitions = snapshot.relations.partitions

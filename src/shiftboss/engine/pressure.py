@@ -1,7 +1,7 @@
-"""How short of memory is this machine (H4), and what does this process use?
+"""How short of memory is this machine (H4), and how much does this process use?
 
 Rules of this file
-- The tighter of machine and control group counts; where neither can be asked the answer is None, never a guess.
+- The tighter of machine and control group counts.  If neither tells, the answer is None and never a guess.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def memory_share() -> float | None:
 
 
 def resident_bytes() -> int:
-    """What this process has in memory; 0 where nobody can tell (proc_pid_statm(5): the second number, in pages)."""
+    """The resident memory of this process; 0 if nobody can tell (proc_pid_statm(5): the second number, in pages)."""
     try:
         return int(STATM.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):

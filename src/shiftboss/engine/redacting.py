@@ -1,10 +1,10 @@
-"""What an attempt says about itself, before it is stored: errors, results, log lines and progress without secrets.
+"""Secrets are removed from what an attempt says before it is stored: errors, results, log lines and progress.
 
 Rules of this file
-- Everything that a body says passes here, whatever executor it ran on.
+- Everything that a function says passes through here, whatever executor it ran on.
 - A run that succeeds and returns nothing costs one comparison.
-- It is masked first and cut after (`core/bounds.py`): a cut secret is none that anybody would find.
-- What has to be masked in what a run says is found out once, when it first says something, and kept with its launch.
+- Texts are masked first and cut afterwards (`core/bounds.py`): half a secret would not be recognized.
+- What has to be masked for a run is computed once, when the run first says something, and kept with its launch.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def redacted(launch: Launch | None, outcome: Outcome) -> Outcome:
 
 
 def said_without_secrets(launch: Launch | None, value: Any) -> Any:
-    """A log line or progress as it may be stored; anything else as it is."""
+    """A log line or progress as it may be stored; anything else unchanged."""
     match value:
         case LogLine():
             return _changed(value, "text", _head(_of(launch), value.text, MAX_LINE_CHARS))

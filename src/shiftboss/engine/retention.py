@@ -1,8 +1,9 @@
-"""Old history goes, a little at a time (A4).
+"""Old history is deleted, a little at a time (A4).
 
 Rules of this file
-- Only when the engine has nothing else to do, a bounded batch in a transaction of its own; what is left waits a second.
-- What goes, and for how long it is kept, says core/retention.py.
+- It prunes only when the engine has nothing else to do: a bounded batch in a transaction of its own, and the next one a
+  second later.
+- core/retention.py says what is deleted, and for how long it is kept.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from shiftboss.core.retention import BATCH, Keep, cutoffs
 from shiftboss.ports.store import Session
 
 EVERY_S = 60.0
-AGAIN_S = 1.0  # after a full batch: there is more
+AGAIN_S = 1.0  # after a full batch, because there is more
 
 
 class Retention:

@@ -2,10 +2,11 @@
 
 Rules of this file
 - An attempt ends with exactly one report, and is forgotten when that report has been applied.
-- What bodies say goes into the store once a second, by the engine's tick, however often they say it; the last word goes
-  before the report of its attempt.
-- An attempt whose claim is no longer ours is told to stop; whatever it reports is void (C3, C5).  What must not run
-  beside it is held back here until it has ended, or has had its grace (B7): claimed, and handed to no executor.
+- What functions say is written to the store once a second, by the engine's tick, however often they say it.  What an
+  attempt said last is written before its report.
+- An attempt whose claim is no longer ours is told to stop, and whatever it reports is void (C3, C5).  A launch that
+  must not run beside it is held back here, claimed but handed to no executor, until it has ended or its grace is over
+  (B7).
 """
 
 from __future__ import annotations
@@ -44,18 +45,18 @@ from shiftboss.ports.store import EntryLog
 
 log = get_logger("shiftboss.engine")
 
-KILLED_WITHIN_S = 2.0  # from the KILL that follows the grace to the report of it, on a busy machine
+KILLED_WITHIN_S = 2.0  # from the KILL after the grace until its report, on a busy machine
 
 Key = tuple[int, int]  # (run, fence)
 
 
 @dataclass(slots=True)
 class _Held:
-    """A launch that waits for somebody's end here."""
+    """A launch that waits for another function here to end."""
 
     launch: Launch
     since_s: float
-    until_s: float  # at the latest
+    until_s: float  # when it starts at the latest
 
 
 class RunningAttempts:
@@ -77,24 +78,24 @@ class RunningAttempts:
         self._clock = clock
         self._bodies = bodies
         self._executors = executors
-        self._kinds = kinds  # worker → its executor here: the newest declaration may be of another kind (M7)
+        self._kinds = kinds  # worker → its executor here; the newest declaration may be of another kind (M7)
         self._put = put
         self._code_version = code_version
         self._traced = traced
         self._secrets = secrets
         self._entries = entries
         self._launches: dict[int, Launch] = {}  # the newest attempt of each run
-        self._older: dict[Key, Launch] = {}  # earlier attempts of those runs, until their reports were applied
-        self._orphans: dict[Key, float] = {}  # claims that were lost while their bodies run → until when they matter
-        self._held: dict[Key, _Held] = {}  # not handed to their executor; who takes one out starts or reports it
-        # Protects `_lines`, and that nothing an attempt said is put after its report.  Re-entrant: putting may log.
+        self._older: dict[Key, Launch] = {}  # earlier attempts of those runs, until their reports are applied
+        self._orphans: dict[Key, float] = {}  # claims lost while their functions run → until when they matter
+        self._held: dict[Key, _Held] = {}  # not handed to an executor yet; whoever removes one starts or reports it
+        # Protects `_lines`, and keeps whatever an attempt said before its report.  Re-entrant: putting may log.
         self._saying = threading.RLock()
-        self._lines: dict[Key, deque[LogLine]] = {}  # logged and not put yet
-        self._notes: dict[Key, Note] = {}  # likewise: the newest progress or heartbeat
-        self._told: dict[Key, StopReason] = {}  # those that were told to stop
-        self._raised: dict[int, Raised] = {}  # by run: of those that were acknowledged, until it is taken
+        self._lines: dict[Key, deque[LogLine]] = {}  # logged, and not put into the inbox yet
+        self._notes: dict[Key, Note] = {}  # the same for the newest progress or heartbeat
+        self._told: dict[Key, StopReason] = {}  # attempts that were told to stop
+        self._raised: dict[int, Raised] = {}  # by run: what acknowledged attempts raised, until it is taken
         self._unentered: set[Key] = set()  # claims that are being handed back
-        self._ended: set[Key] = set()  # bodies that have ended, and whose report is on its way
+        self._ended: set[Key] = set()  # functions that have ended, with their report under way
 
     def __len__(self) -> int:
         return len(self._launches) + len(self._older)
@@ -146,7 +147,7 @@ class RunningAttempts:
             self._executors[kind].start(launches)
 
     def _newest(self, starts: Iterable[Launchable]) -> Collection[Launchable]:
-        """Of a run that was claimed twice before anything was started, the store set back in between, the later one."""
+        """If a run was claimed twice before it started, because the store was put back in between: the later claim."""
         newest: dict[int, Launchable] = {}
         for start in starts:
             earlier = newest.get(start.run.id)
@@ -155,10 +156,10 @@ class RunningAttempts:
             newest[start.run.id] = start
         return newest.values()
 
-    # ── bodies whose claim is gone, and what waits for their end ─────────────────────────────────────────────────
+    # ── functions whose claim is gone, and launches that wait for their end ──────────────────────────────────────────
 
     def _orphan(self, launch: Launch) -> None:
-        """The claim of *launch* is gone: it is told, and matters to others as long as it may be expected to end."""
+        """The claim of *launch* is gone: tell it.  It keeps others waiting as long as it may be expected to end."""
         key = (launch.run.id, _fence(launch.run))
         if key in self._orphans:
             return
@@ -184,7 +185,7 @@ class RunningAttempts:
         return True
 
     def _in_the_way_until_s(self, snapshot: Snapshot, launch: Launch) -> float:
-        """How long *launch* has to wait for orphans at most; in the past when it need not."""
+        """Until when *launch* has to wait for orphans at most; in the past if it need not wait."""
         until_s = 0.0
         for key, ends_s in list(self._orphans.items()):
             orphan = self._of(*key)
@@ -196,7 +197,7 @@ class RunningAttempts:
         return until_s
 
     def release(self, snapshot: Snapshot) -> None:
-        """Start what was held back and has nobody in its way any more."""
+        """Start the held launches that no longer have to wait."""
         now_s = self._clock.monotonic_s()
         by_kind: dict[str, list[Launch]] = {}
         for key, held in list(self._held.items()):
@@ -215,25 +216,25 @@ class RunningAttempts:
 
     @property
     def release_in_s(self) -> float:
-        """Seconds until something that is held back is started, whatever ends before; infinite when nothing is."""
+        """Seconds until a held launch is started in any case; infinite if none is held."""
         ends_s = min((held.until_s for held in list(self._held.values())), default=float("inf"))
         return max(0.0, ends_s - self._clock.monotonic_s())
 
     def give_back_held(self, reason: str) -> None:
-        """Nothing more is started here: what was held back is handed back unentered."""
+        """Nothing more is started here: held launches are handed back unentered."""
         for key in list(self._held):
             if self._held.pop(key, None) is not None:
                 self._report(*key, Interrupted(reason=reason, began=False), 0.0)
 
     def _of(self, run_id: int, fence: int) -> Launch | None:
-        """That very attempt."""
+        """The attempt with that very claim."""
         launch = self._launches.get(run_id)
         if launch is not None and _fence(launch.run) == fence:
             return launch
         return self._older.get((run_id, fence))
 
     def refuse(self, starts: Iterable[Launchable], reason: str = "the lease ran out before the start") -> None:
-        """C3, G1: something came between the commit and the starts; give the claims back unentered."""
+        """C3, G1: something came between the commit and the starts; hand the claims back unentered."""
         for start in starts:
             self._hand_back(start.run, reason)
 
@@ -264,15 +265,15 @@ class RunningAttempts:
         return acknowledged
 
     def take_raised(self) -> Mapping[int, Raised]:
-        """What the acknowledged bodies raised since the last call.  It holds their frames: do not keep it."""
+        """What the acknowledged functions raised since the last call.  It refers to their frames: do not keep it."""
         taken, self._raised = self._raised, {}
         return taken
 
     def look(self, snapshot: Snapshot, *, starting: Iterable[Launchable] = ()) -> None:
-        """Tell those whose claim is gone or whose end was asked for; hand back claims of ours that nothing here runs.
+        """Tell attempts whose claim is gone or that are to end, and hand back claims of ours that nothing here runs.
 
-        Such a claim is left when the reply to its commit was lost: committed, and never started (H5); not those that
-        are *starting* after this: whoever is in their way has been told by then.
+        Such a claim is left over if the reply to its commit was lost: it was committed and never started (H5).  Claims
+        that are *starting* after this call are not meant; attempts that they must wait for have been told by then.
         """
         for run_id, launch in list(self._launches.items()):
             run = snapshot.running.get(run_id)
@@ -287,7 +288,7 @@ class RunningAttempts:
                 self._hand_back(run, "the reply to its claim was lost")
 
     def stop_all(self, reason: StopReason) -> None:
-        """From the lease's watch as well, while the engine waits for the store: told twice is told once."""
+        """Also called by the lease watch, while the engine waits for the store; telling twice is as telling once."""
         for launch in list(self._launches.values()):
             self._tell(launch, reason)
 
@@ -304,13 +305,13 @@ class RunningAttempts:
             self._report(*key, outcome, 0.0)
 
     def flush(self) -> None:
-        """Put what bodies have said since; called about once a second."""
+        """Put what functions have said since the last call; called about once a second."""
         for key in {*list(self._notes), *list(self._lines)}:
             with self._saying:
                 self._put_said(key)
 
     def _put_said(self, key: tuple[int, int]) -> None:
-        """Holds the lock."""
+        """The caller holds the lock."""
         note, lines = self._notes.pop(key, None), self._lines.pop(key, None)
         if note is not None:
             self._put(mutation.note(note))
@@ -320,7 +321,7 @@ class RunningAttempts:
     # called by executors, from their threads
 
     def _entered(self, run_id: int, fence: int) -> None:
-        """C8: noted where it survives this process, for whoever rescues the run."""
+        """C8: note it in a place that survives this process, for whoever rescues the run."""
         if self._entries is not None:
             self._entries.note(run_id, fence)
 
@@ -330,7 +331,7 @@ class RunningAttempts:
         original = outcome
         outcome = redacted(launch, outcome)
         if launch is not None and launch.raised is not None and outcome != original:
-            launch.raised = None  # there is a secret in it
+            launch.raised = None  # the exception contains a secret
         traceparent = None
         if launch is not None and launch.span is not None:
             traceparent = launch.span.traceparent
@@ -358,7 +359,7 @@ class RunningAttempts:
                 self._notes.setdefault(key, Note(run_id, self._node, fence))
 
     def _mask(self, run_id: int, fence: int, values: tuple[str, ...]) -> None:
-        """From now on, in what the run says, and in what it said that is not put yet; in its payload by the place."""
+        """Mask *values* in what the run says from now on, in what is not put yet, and in the places of its payload."""
         launch = self._of(run_id, fence)
         if launch is None:
             return
@@ -375,7 +376,7 @@ class RunningAttempts:
                 self._put(mutation.note(Note(run_id, self._node, fence, masked=places)))
 
     def abandoned(self) -> list[Report]:
-        """Reports for the bodies that have not ended, for the last act of the process (G2)."""
+        """Reports for the functions that have not ended, for the last act of the process (G2)."""
         outcomes = {key: given for executor in self._executors.values() for key, given in executor.unended().items()}
         reports = []
         for launch in list(self._launches.values()):
@@ -389,7 +390,7 @@ class RunningAttempts:
         return reports
 
     def last_mutations(self, stuck: Iterable[Report], *, owns_process: bool) -> list[Mutation]:
-        """The process ends: reports of what is *stuck*; it lives on: what others must know who rescue it (B6)."""
+        """If the process ends: reports of what is *stuck*.  If it lives on: what others must know to rescue it (B6)."""
         if owns_process:
             return [mutation.report(each) for each in stuck]
         timed_out = (each for each in stuck if isinstance(each.outcome, TimedOut))
@@ -401,7 +402,7 @@ def _fence(run: Run) -> int:
 
 
 def _timeout_s(run: Run, timeout_s: float | None, *, waited_s: float = 0.0) -> float | None:
-    """T1: an attempt's bound, or what is left until the run's deadline, *waited_s* after its claim."""
+    """T1: the limit of an attempt, or what is left until the run's deadline, *waited_s* after its claim."""
     if run.deadline_at is None or run.claim is None:
         return timeout_s
     left_s = max(0.001, seconds_between(run.claim.at, run.deadline_at) - waited_s)

@@ -1,9 +1,9 @@
-"""What people did is sealed soon after its commit, never within it (A8).
+"""The acts of people are sealed soon after their commit, never within it (A8).
 
 Rules of this file
-- No commit waits for a seal, and no node for another: two that seal the same rows say the same.
-- A seal costs three statements, however many acts it is about; a normal run costs none.
-- The last seal is remembered outside the store: one that the store has lost is said at once, and is not forgotten.
+- No commit waits for a seal, and no node for another: two nodes that seal the same rows make the same seal.
+- A seal costs three statements, however many acts it covers; a normal run costs none.
+- The last seal is remembered outside the store.  If the store has lost it, that is logged at once and remembered.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from shiftboss.ports.store import Reader, Session
 
 log = get_logger("shiftboss.audit")
 
-AFTER_S = 0.2  # the acts of one bulk operation share a seal
-EVERY_S = 5.0  # for what others did who have no key
-AT_ONCE = 200  # rows in one seal: retention, which takes whole seals, has room for it in a batch
+AFTER_S = 0.2  # so that the acts of one bulk operation share a seal
+EVERY_S = 5.0  # for the acts of processes that have no key
+AT_ONCE = 200  # rows in one seal: retention deletes whole seals, and one has to fit into its batch
 
 
 class Keyring(Protocol):
-    """The key of this process, and what it remembers outside the store."""
+    """The key of this process, and the last seal that it remembers outside the store."""
 
     @property
     def key(self) -> Key: ...
 
     @property
     def head(self) -> Head | None:
-        """The last seal of this machine."""
+        """The last seal that this machine knows."""
         ...
 
     def remember(self, head: Head) -> None:
@@ -41,19 +41,19 @@ class Keyring(Protocol):
         ...
 
     def lose(self, head: Head) -> None:
-        """The store has not got that seal any more: keep it, to be told of by whoever verifies."""
+        """The store no longer has that seal: keep it, so that a verification can report it."""
         ...
 
 
 class Sealing:
-    """With no *keyring* it does nothing: others seal."""
+    """Without a *keyring* it does nothing: other processes seal."""
 
     def __init__(self, session: Session, clock: Clock, keyring: Keyring | None, *, keep_s: float) -> None:
         self._session = session
         self._clock = clock
         self._keyring = keyring
         self._keep_s = keep_s
-        self._is_owed = False  # this process has committed an act since its last seal
+        self._is_owed = False  # whether this process has committed an act since its last seal
         self._next_s = clock.monotonic_s() if keyring is not None else float("inf")
 
     def committed(self, events: Iterable[Event]) -> None:
@@ -75,7 +75,7 @@ class Sealing:
         return max(0.0, self._next_s - self._clock.monotonic_s())
 
     def seal(self) -> None:
-        """Seal what is not sealed yet.  A store that does not take it is asked again later: rows wait unharmed."""
+        """Seal what is not sealed yet.  If the store refuses, it is asked again later; the rows can wait."""
         keyring = self._keyring
         if keyring is None:
             return
@@ -102,7 +102,7 @@ class Sealing:
 
 
 def _has(reader: Reader, last: Seal | None, head: Head) -> bool:
-    """Whether the store still has that seal, or retention has taken it."""
+    """Whether the store still has that seal, or retention has deleted it."""
     if last is None or last.id < head.id:
         return False
     if last.id == head.id:

@@ -1,8 +1,8 @@
 """The snapshot, kept from one cycle to the next and brought up to date with what others commit.
 
 Rules of this file
-- It is exactly what the store holds: our own changes are applied when they are made, those of others arrive as deltas,
-  and after a failed commit everything is read anew.
+- It is exactly what the store holds.  Our own changes are applied when they are made, those of others arrive as deltas,
+  and after a failed commit everything is read again.
 - Whatever a rule will ask for is read before the rule is called.
 """
 
@@ -20,10 +20,10 @@ from shiftboss.engine.mutation import NO_NEEDS, Mutation
 from shiftboss.ports.cycle import CycleReader, Delta
 from shiftboss.ports.faces import LetterFilter
 
-WIDE_LIMIT = 4096  # where none of the first ones can be decoded here (E3): so far is looked behind them
-LANE_LIMIT = 256  # runs of a queue that are read at once; more than a node starts in a cycle
-MAX_LANE = 10_000  # loaded runs of a lane, some 10 MB; beyond that it is read afresh as a prefix
-MAX_SUPERSEDED = 1000  # dead letters that one success answers (Q5); the next success takes the rest
+WIDE_LIMIT = 4096  # how far to look if none of the first runs can be decoded here (E3)
+LANE_LIMIT = 256  # runs of a queue that are read at once; a node starts fewer in a cycle
+MAX_LANE = 10_000  # loaded runs of a lane, some 10 MB; a longer lane is read again as a prefix
+MAX_SUPERSEDED = 1000  # dead letters that one success closes (Q5); the next success closes more
 
 
 class SnapshotCache:
@@ -32,14 +32,14 @@ class SnapshotCache:
         self._codec_key = decodes[0] if decodes else ""
         self.snapshot = Snapshot(codec_key=self._codec_key)
         self.agenda = agenda
-        self._lane_limit = LANE_LIMIT if starts_runs else 0  # of lanes that others changed: who starts looks at them
+        self._lane_limit = LANE_LIMIT if starts_runs else 0  # of lanes that others changed: nodes look at these
         self.next_give_up_at: datetime | None = None
-        self.is_read = False  # since it was forgotten
-        self.is_behind = False  # others committed, and not all of it was taken in
-        self.epoch: int | None = None  # of the store, as of the last full reading
+        self.is_read = False  # whether it was read since it was forgotten
+        self.is_behind = False  # others committed, and not all of it was read
+        self.epoch: int | None = None  # of the store, at the last full reading
 
     def forget(self) -> None:
-        """Trust nothing: the next refresh is a full reading."""
+        """Trust nothing: the next refresh reads everything."""
         self.snapshot = Snapshot(codec_key=self._codec_key)
         self.agenda.clear()
         self.is_read = False
@@ -47,7 +47,7 @@ class SnapshotCache:
     # what others changed
 
     def refresh(self, reader: CycleReader) -> bool:
-        """Take in what others committed.  True when claims or nodes may have changed under us."""
+        """Take in what others committed.  True if our claims or the nodes may have changed."""
         delta = reader.changes(lanes=self._lane_limit)
         self.is_behind = delta.more
         if delta.everything:
@@ -61,7 +61,7 @@ class SnapshotCache:
         return True
 
     def _learn_of(self, claimed: Collection[int], reader: CycleReader) -> None:
-        """Claims of a worker that was free when they were made, and is disabled now: nobody had told of them."""
+        """Read claims of a worker that was free when they were made, and is disabled now: no delta reported them."""
         running = self.snapshot.running
         unknown = [run_id for run_id in claimed if run_id not in running]
         if unknown:
@@ -134,7 +134,7 @@ class SnapshotCache:
     # what the rules will ask for
 
     def read_for(self, mutations: Collection[Mutation], reader: CycleReader) -> None:
-        """Read what *mutations* need: runs and keys by name, the lanes in which they leave something, letters."""
+        """Read what *mutations* need: runs, keys, the lanes in which they leave something, dead letters."""
         snapshot = self.snapshot
         snapshot.fetched.clear()
         snapshot.keyed.clear()
@@ -180,9 +180,10 @@ class SnapshotCache:
         self.load_lanes(lanes, reader)
 
     def lanes_of_end(self, worker: str, *, is_standing: bool) -> Iterable[str]:
-        """The lanes that the end of a run may write into: those that come after it, and its own.
+        """The lanes that the end of a run may write to: those of workers that run after it, and its own.
 
-        Its own for the successor, and where its success may enable a disabled worker and record what passed (K5).
+        Its own, because the next run goes there, and because a success may enable the worker and record what passed
+        (K5).
         """
         after = self.snapshot.relations.after.get(worker, ())
         state = self.snapshot.workers.get(worker)
@@ -190,7 +191,7 @@ class SnapshotCache:
         return (worker, *after) if needs_own else after
 
     def missing(self, names: Iterable[str]) -> list[str]:
-        """Those of *names* whose lane must be (re-)read before anybody decides about it."""
+        """Those of *names* whose lane must be read (again) before anybody decides about it."""
         return [name for name in names if name in self.snapshot.workers and self._is_missing(name)]
 
     def _is_missing(self, name: str) -> bool:
@@ -215,7 +216,7 @@ class SnapshotCache:
         self._add_lanes({name: lanes[name] if name in lanes else Lane() for name in names})
 
     def _is_stuck(self, lane: Lane) -> bool:
-        """Whether a queue goes on behind what was loaded of it, and nothing of that can be decoded here (E3)."""
+        """Whether a queue has more runs than were loaded, and none of the loaded ones can be decoded here (E3)."""
         return any(
             not is_whole
             and not any(self._can_be_decoded(run) for run in lane.heads(number))
@@ -229,7 +230,7 @@ class SnapshotCache:
         return not run.encoded_by or run.encoded_by in self._decodes
 
     def trim(self) -> None:
-        """Lanes that have grown beyond what is worth keeping are read afresh next time."""
+        """Forget lanes that have grown too long; the next use reads them again."""
         lanes = self.snapshot.lanes
         for name in self.snapshot.dirty:
             lane = lanes.get(name)
@@ -237,7 +238,7 @@ class SnapshotCache:
                 del lanes[name]
 
     def note_give_up(self, run: Run) -> None:
-        """Remember the earliest instant at which a waiting run expires."""
+        """Remember the earliest time at which a waiting run expires."""
         if run.give_up_at is not None and run.status is Status.PENDING:
             known = self.next_give_up_at
             self.next_give_up_at = run.give_up_at if known is None else min(known, run.give_up_at)

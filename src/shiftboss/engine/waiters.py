@@ -1,7 +1,7 @@
 """Who waits for the end of which run.
 
 Rules of this file
-- Only the engine's thread touches it.  A wait is registered by the answer of a mutation: no end can slip in between.
+- Only the engine's thread uses it.  A wait is registered by the answer to a mutation, so no end can be missed.
 - The run that waiters get is read from the store after the commit that ended it (A2).
 """
 
@@ -25,7 +25,7 @@ class Waiters:
         self._waiting: dict[int, list[Answer]] = {}
 
     def mutation(self, run_id: int, answer: Answer) -> Mutation:
-        """Answers at once when the run has ended, else when it does.  Raises UnknownRun."""
+        """Answers at once if the run has ended, else when it ends.  Raises UnknownRun."""
         registration = _Registration(self, run_id, answer)
         return Mutation(partial(_look, run_id=run_id), Needs(runs=(run_id,)), registration, worker=NO_WORKER)
 
@@ -54,7 +54,7 @@ class Waiters:
 
 
 class _Registration:
-    """An answer that stays in the engine's thread: passes on a run that has ended, registers for one that has not."""
+    """An answer within the engine's thread: passes on a run that has ended, or registers for its end."""
 
     loop = None
 

@@ -1,8 +1,8 @@
-"""Does the event loop still answer, and if not, whose body blocks it? (H6)
+"""Does the event loop still answer, and if not, whose function blocks it? (H6)
 
 Rules of this file
 - It has no thread of its own: the engine calls `check` at each tick, from outside the loop.
-- A blockage is told once.  Nothing here waits for the loop, and a loop that is gone or at rest is not blocked.
+- A blockage is reported once.  Nothing here waits for the loop, and a loop that is closed or idle is not blocked.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from shiftboss.clock import Clock
 from shiftboss.core.value import Value
 from shiftboss.logs import Block
 
-THRESHOLD_S = 0.5  # a web request would notice; with a tick a second, whatever lasts two is surely seen
+THRESHOLD_S = 0.5  # a web request would notice; with a tick every second, a blockage of 2 s is surely seen
 MAX_FRAMES = 20  # the innermost ones: enough to see what blocks
 
 BLOCKED = (
@@ -27,7 +27,7 @@ BLOCKED = (
 
 
 class Blocked(Value, frozen=True):
-    """The loop has not answered for *lag_s*.  `worker` is None where other code than a body runs there."""
+    """The loop has not answered for *lag_s*.  `worker` is None if other code than a worker's function runs there."""
 
     worker: str | None
     run: int | None
@@ -35,7 +35,7 @@ class Blocked(Value, frozen=True):
     stack: str
 
     def worded(self) -> tuple[str, float, str, Block]:
-        """A log line's template and its arguments; the last one stands below it."""
+        """A log line's template and its arguments; the last argument is a block below the line."""
         who = "code outside of any worker" if self.worker is None else f"worker {self.worker!r} (run {self.run})"
         return BLOCKED, self.lag_s, who, Block(self.stack)
 
@@ -61,18 +61,18 @@ class Watchdog:
         self._threshold_s = threshold_s
         self._asked_s: float | None = None  # when the question was asked that the loop has not answered yet
         self._lag_s = 0.0  # of the last answer
-        self._thread: int | None = None  # the loop's, known from its first answer
+        self._thread: int | None = None  # the loop's, known since its first answer
         self._is_told = False
 
     @property
     def lag_s(self) -> float:
-        """How late the loop is: its last answer, or the one that it owes if that is longer (H4)."""
+        """How late the loop is: at its last answer, or by now if the answer that it owes is later still (H4)."""
         asked_s = self._asked_s
         owed_s = 0.0 if asked_s is None or not self._loop.is_running() else self._clock.monotonic_s() - asked_s
         return max(self._lag_s, owed_s)
 
     def check(self, now_s: float) -> Blocked | None:
-        """Ask the loop to answer; if it owes an answer for too long, say who blocks it."""
+        """Ask the loop to answer; if an answer is overdue, report who blocks it."""
         if not self._loop.is_running():
             self._asked_s, self._lag_s, self._is_told = None, 0.0, False
             return None
@@ -90,12 +90,12 @@ class Watchdog:
         self._asked_s, self._is_told = now_s, False
         try:
             self._loop.call_soon_threadsafe(self._answer, now_s)
-        except RuntimeError:  # closed since we looked
+        except RuntimeError:  # it was closed since we looked
             self._asked_s = None
 
     def _answer(self, asked_s: float) -> None:
         self._thread = threading.get_ident()
-        if self._asked_s == asked_s:  # else a question from before the loop was stopped for a while
+        if self._asked_s == asked_s:  # otherwise the question is older than a stop of the loop
             self._lag_s = self._clock.monotonic_s() - asked_s
             self._asked_s = None
 

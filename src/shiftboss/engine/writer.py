@@ -1,8 +1,8 @@
-"""Collects the changes of a turn, and writes them at its end, or earlier if a read of the turn must find them.
+"""Collects the changes of a turn and writes them at its end, or earlier if a read of the turn must find them.
 
 Rules of this file
 - A change is in the snapshot at once, and in the store with the next flush.
-- It remembers which ids were handed out: of those runs no row exists yet.
+- It remembers which ids it handed out: these runs have no row yet.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from shiftboss.ports.store import Transaction
 
 
 class Writer:
-    """Of one transaction."""
+    """The writer of one transaction."""
 
     def __init__(self, tx: Transaction, cache: SnapshotCache) -> None:
         self._tx = tx
         self._cache = cache
         self._pile = Pile()
-        self._fresh: set[int] = set()  # ids handed out since the last flush: no row exists of them
+        self._fresh: set[int] = set()  # ids handed out since the last flush: runs without a row
         self.events: list[Event] = []
         self.has_written = False
 
     def ids(self) -> Iterator[int]:
-        """Ids for new runs; which ones were handed out is remembered for the write."""
+        """Ids for new runs; the writer remembers which ones were handed out."""
         for run_id in self._tx.ids():
             self._fresh.add(run_id)
             yield run_id
 
     def take(self, change: Change) -> None:
-        """Apply to the snapshot, write later."""
+        """Apply to the snapshot now, write later."""
         if change is NOTHING:
             return
         self._pile.add(change)

@@ -18,29 +18,29 @@ from shiftboss.ports.faces import LetterFilter
 
 
 class Delta(NamedTuple):
-    """What others changed since this session last looked; `everything` when it is a full reading."""
+    """What other sessions changed since this session last looked; `everything` if it is a full reading."""
 
     everything: bool = False
     workers: Sequence[tuple[WorkerState, Record]] = ()  # changed rows; their lanes may have changed as well
-    forgotten: Sequence[str] = ()  # names that are gone (a full reading has none)
+    forgotten: Sequence[str] = ()  # names that were forgotten (a full reading has none)
     breakers: Sequence[BreakerState] = ()
-    resources: Mapping[str, int] | None = None  # all of them, when anything changed at all
-    size_declarations: Mapping[str, Declarations] | None = None  # likewise
-    nodes: Sequence[Node] | None = None  # all of them, likewise
-    claimed: Sequence[int] | None = None  # the ids of all claims, likewise …
-    of: Sequence[str] | None = None  # … or of the claims of these workers alone
-    more: bool = False  # others have committed what this is not about: look before you wait
-    running: Sequence[Run] = ()  # those claims that are new or changed; all of them in a full reading
-    lanes: Mapping[str, Lane] = {}  # of the changed workers, where they were asked for; none in a full reading
-    waiting: Mapping[str, datetime] | None = None  # a full reading only: worker → earliest due instant in its lane
-    epoch: int = 0  # a full reading only: the commit with which the store went on when it was put back last
+    resources: Mapping[str, int] | None = None  # all of them, if anything changed at all
+    size_declarations: Mapping[str, Declarations] | None = None  # the same
+    nodes: Sequence[Node] | None = None  # all of them, if anything changed at all
+    claimed: Sequence[int] | None = None  # the ids of all claims, if anything changed at all …
+    of: Sequence[str] | None = None  # … or of the claims of these workers only
+    more: bool = False  # others have committed more, which this delta leaves out: look again before you wait
+    running: Sequence[Run] = ()  # the claimed runs that are new or changed; in a full reading all of them
+    lanes: Mapping[str, Lane] = {}  # of the changed workers, if they were asked for; none in a full reading
+    waiting: Mapping[str, datetime] | None = None  # only in a full reading: worker → earliest due time in its lane
+    epoch: int = 0  # only in a full reading: the commit that began the present epoch
 
 
 NO_DELTA = Delta()
 
 
 class Partition(NamedTuple):
-    """The workers that lie in a partition of a store, and those of them by whose claims others are held."""
+    """The workers of a partition of a store, and those of them whose claims can hold others."""
 
     names: Sequence[str] = ()
     bound: Sequence[str] = ()
@@ -52,23 +52,24 @@ Wanted = Mapping[int, Partition]
 class CycleReader(Protocol):
     """Bounded reads within one consistent view of the store.
 
-    A row that cannot be read harms itself alone (W8): in its place comes what could be told of it, with `unreadable`.
+    A row that cannot be read harms only itself (W8): in its place comes what could still be read, with `unreadable`
+    set.
     """
 
     def changes(self, *, lanes: int = 0) -> Delta:
-        """What others committed since this session's last call; everything at first or after `forget`.
+        """What others committed since this session's last call; everything at first and after `forget`.
 
-        In a transaction that holds some partitions it may be about those alone, and about claims of bound workers
-        alone; the rest comes with a later call.
+        In a transaction that holds some partitions, it may cover only those and only the claims of workers with
+        relations; a later call brings the rest.
 
-        With *lanes* also the lanes of the workers they changed, each queue up to that limit.
+        With *lanes* it includes the lanes of the changed workers, each queue up to that limit.
         """
         ...
 
     def lanes(self, names: Collection[str], *, limit: int) -> dict[str, Lane]:
-        """The lanes of *names*: of each queue the first *limit* runs (without payload), the standing runs, the least.
+        """The lanes of *names*: the first *limit* runs of each queue (without payload), the standing runs, the least.
 
-        A queue is whole when fewer than *limit* were found.
+        A queue is whole if fewer than *limit* were found.
         """
         ...
 
@@ -77,27 +78,27 @@ class CycleReader(Protocol):
         ...
 
     def keyed(self, pairs: Collection[tuple[str, str]]) -> list[Run]:
-        """For each (worker, key) the live run, else the newest finished one that succeeded."""
+        """For each (worker, key) the live run, or else the newest finished one that succeeded."""
         ...
 
     def fired(self, names: Collection[str], *, after: datetime) -> dict[str, list[datetime]]:
-        """Of these workers the instants later than *after* that an ended run has as its own (O1, O4)."""
+        """By worker, the scheduled times later than *after* that an ended run has as its own (O1, O4)."""
         ...
 
     def clock_mark(self) -> ClockMark | None:
-        """How the wall clock stood when somebody last looked (O4); None: nobody has."""
+        """The difference between wall clock and elapsed time when a process last looked (O4); None if none has."""
         ...
 
     def payloads(self, ids: Collection[int]) -> dict[int, bytes]:
-        """Payloads of live runs that have one."""
+        """The payloads of those live runs that have one."""
         ...
 
     def expiring(self, now: datetime, *, limit: int) -> list[Run]:
-        """Pending runs whose `give_up_at` has come, earliest first; none that cannot be read."""
+        """Pending runs whose `give_up_at` has come, the earliest first; unreadable ones are left out."""
         ...
 
     def next_give_up(self, after: datetime | None = None) -> datetime | None:
-        """The earliest `give_up_at` of any pending run, or the earliest after that instant."""
+        """The earliest `give_up_at` of any pending run, or the earliest after that time."""
         ...
 
     def letters(self, wanted: LetterFilter) -> list[DeadLetter]:
@@ -105,11 +106,11 @@ class CycleReader(Protocol):
         ...
 
     def open_letters(self, worker: str, *, without_payload_only: bool, limit: int) -> list[DeadLetter]:
-        """Unresolved entries of a worker (Q5 asks for those without payload)."""
+        """Open dead letters of a worker (Q5 asks for those without payload)."""
         ...
 
     def unreadable(self, places: Collection[tuple[str, str]] | None = None) -> list[Unreadable]:
-        """W8: every row that cannot be read, or those of *places* (table, id) that cannot.  All takes a while."""
+        """W8: every unreadable row, or the unreadable ones of *places* (table, id).  All rows take a while."""
         ...
 
     @property

@@ -1,4 +1,4 @@
-"""Executors and bodies: how the engine has an attempt run.
+"""Executors and functions: how the engine has an attempt run.
 
 Rules of this file
 - An executor starts an attempt and always reports exactly one outcome for it.
@@ -20,7 +20,7 @@ from shiftboss.core.worker import Definition
 
 
 class StopReason(StrEnum):
-    """Why an attempt is told to stop; it decides the outcome of one that obeys."""
+    """Why an attempt is told to stop; it decides the outcome of an attempt that obeys."""
 
     CANCEL = "cancel"  # → Cancelled
     SHUTDOWN = "shutdown"  # → Interrupted
@@ -34,18 +34,18 @@ class Body(Protocol):
     def is_async(self) -> bool: ...
 
     def call(self, context: Any, payload: bytes | None, *, fallback: bool) -> Any:
-        """Decode the payload and call the function (a coroutine for an async one).
+        """Decode the payload and call the function (for an async one this returns a coroutine).
 
-        Raises UnfitPayload when the payload does not fit; whatever else is raised is the body's own.
+        Raises UnfitPayload if the payload does not fit; any other exception is the function's own.
         """
         ...
 
     def succeeded(self, value: Any) -> Outcome:
-        """The outcome of a returned value: Idle is understood, what cannot be kept is not kept."""
+        """The outcome of a returned value: understands Idle, and leaves out a value that cannot be stored."""
         ...
 
     def failed(self, error: BaseException) -> Outcome:
-        """The outcome of an exception: Retry, Fatal, UnfitPayload, retry_on and no_retry_on are understood."""
+        """The outcome of an exception: understands Retry, Fatal, UnfitPayload, retry_on and no_retry_on."""
         ...
 
 
@@ -54,15 +54,15 @@ class Span(Protocol):
 
     @property
     def traceparent(self) -> str | None:
-        """W3C's name for it, to be handed to what the body starts."""
+        """Its W3C traceparent, to be passed on to what the function starts."""
         ...
 
     def enter(self) -> None:
-        """Make it the current one, in the context that the body runs in."""
+        """Make it the current span, in the context in which the function runs."""
         ...
 
     def end(self, outcome: Outcome) -> None:
-        """The attempt has ended; what *outcome* says is without secrets.  Twice is once."""
+        """The attempt has ended; *outcome* contains no secrets.  Twice is as once."""
         ...
 
 
@@ -76,22 +76,22 @@ class Launch(msgspec.Struct, eq=False):
     definition: Definition
     body: Body
     report: Callable[[Outcome, float], None]  # outcome, duration in seconds
-    signal: Callable[[str, Any], None]  # what a body says meanwhile: "progress", "heartbeat", "zombie"
+    signal: Callable[[str, Any], None]  # what a function says meanwhile: "progress", "heartbeat", "zombie"
     timeout_s: float | None
     last_success_at: datetime | None = None  # of the worker, for the context
-    span: Span | None = None  # where it is traced
+    span: Span | None = None  # if it is traced
     secrets: tuple[str, ...] = ()  # that its node masks in every run
-    entered: Callable[[], None] = lambda: None  # its body is about to be entered
-    redaction: Redaction | None = None  # what must not be kept of what it says; None until it says something
-    raised: Raised | None = None  # what its body raised in this process, for the log; nothing else may be about it
+    entered: Callable[[], None] = lambda: None  # its function is about to be entered
+    redaction: Redaction | None = None  # what must be masked in what the run says; None until it says something
+    raised: Raised | None = None  # what its function raised in this process, only for the log
 
     @property
     def traceparent(self) -> str | None:
         return None if self.span is None else self.span.traceparent
 
     def redact(self) -> Redaction:
-        """What masks the texts of this run: by names, and by the secrets that its own payload has."""
-        if self.redaction is None:  # two threads may both find it out; it is the same
+        """What masks the texts of this run: secret names, and the secrets in its own payload."""
+        if self.redaction is None:  # two threads may both compute it, with the same result
             definition, payload = self.definition, self.run.payload
             names = redaction(definition.redact, definition.redact_patterns)
             own = [] if payload is None else names.secrets_in(payload, self.run.masked)
@@ -99,12 +99,12 @@ class Launch(msgspec.Struct, eq=False):
         return self.redaction
 
     def masked(self, text: str) -> str:
-        """*text* of this run without its secrets."""
+        """*text* of this run with its secrets masked."""
         return self.redact().text(text)
 
 
 class Executor(Protocol):
-    """Runs bodies of one kind."""
+    """Runs functions of one kind."""
 
     kind: str
     slots: int
@@ -112,15 +112,15 @@ class Executor(Protocol):
     def open(self) -> None: ...
 
     def start(self, launches: Iterable[Launch]) -> None:
-        """Start attempts, many in one hop.  Never blocks and never raises for what a body does."""
+        """Start attempts, many in one hop.  Never blocks, and never raises because of what a function does."""
         ...
 
     def stop(self, run_id: int, fence: int, reason: StopReason) -> None:
-        """Ask one attempt to end (T2).  Unknown ones have ended already."""
+        """Ask one attempt to end (T2).  An unknown attempt has ended already."""
         ...
 
     def announce(self) -> None:
-        """G1: let every running body see `ctx.stopping`."""
+        """G1: let every running function see `ctx.stopping`."""
         ...
 
     def kill(self) -> None:
@@ -128,24 +128,24 @@ class Executor(Protocol):
         ...
 
     def flush(self) -> None:
-        """Pass on what bodies said and what was held back to keep it rare; called about once a second."""
+        """Pass on what functions said and what was held back to limit its rate; called about once a second."""
         ...
 
     def trust(self, until_s: float, *, frozen_until_s: float) -> None:
-        """B7: bodies in processes of their own end at *until_s* of elapsed time unless a later one is told before.
+        """B7: functions in processes of their own end at *until_s* of elapsed time, unless a later one is given before.
 
-        While the node lives and is neither stopped nor traced, at *frozen_until_s*.
+        While the node lives and is neither stopped nor traced, they end at *frozen_until_s*.
         """
         ...
 
     def occupants(self) -> Mapping[tuple[str, int], int]:
-        """Worker and run of the bodies that Python threads of this process run or have just left, with their thread."""
+        """The worker and run of functions that threads of this process run, or have just left, with the thread."""
         ...
 
     def unended(self) -> Mapping[tuple[int, int], tuple[Outcome, float]]:
-        """By (run, fence) what `report` is to be told of each that still runs, should its process end now (B6, G2)."""
+        """By (run, fence): what to report of each function that still runs if its process ends now (B6, G2)."""
         ...
 
     def close(self, timeout_s: float) -> None:
-        """Let go of threads and children; wait no longer than that."""
+        """Give up threads and children; wait no longer than that."""
         ...

@@ -1,4 +1,4 @@
-"""What people's questions ask of a store: the filters of its lists, and the reads beside those of the cycle."""
+"""What people's queries ask of a store: the filters of its lists, and the reads besides those of the cycle."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from shiftboss.core.model import MAX_LINES, LogLine, Run, Status
 from shiftboss.core.unreadable import SetAside
 from shiftboss.errors import ConfigurationError
 
-MAX_COUNTED = 1001  # of what waits: "more than 1,000" is as good as any number
+MAX_COUNTED = 1001  # of waiting runs: "more than 1,000" is as good as any number
 
 
 class HistoryFilter(NamedTuple):
     """Which finished or live runs to list, newest first.  `before` is a run id: the cursor of the page."""
 
-    worker: str | None = None  # its name; None: of all
+    worker: str | None = None  # its name; None: of any worker
     status: Collection[Status] = ()  # one of these; empty: any
-    since: datetime | None = None  # live, or ended at this aware instant or later
+    since: datetime | None = None  # live, or ended at this aware time or later
     key: str | None = None  # triggered with this key
     error_type: str | None = None  # ended with this error: the qualified name of its class
     before: int | None = None
-    limit: int = 50  # at most so many
+    limit: int = 50  # no more than that
 
     @classmethod
     def read(cls, given: Any) -> HistoryFilter:
@@ -37,12 +37,12 @@ class LetterFilter(NamedTuple):
     """Which dead letters."""
 
     ids: Collection[int] = ()  # of these runs; empty: any
-    worker: str | None = None  # its name; None: of all
+    worker: str | None = None  # its name; None: of any worker
     error_type: str | None = None  # died with this error: the qualified name of its class
-    since: datetime | None = None  # entered at this aware instant or later
+    since: datetime | None = None  # entered at this aware time or later
     state: str | None = "open"  # None: all
     before: int | None = None  # a run id: the cursor of the page
-    limit: int = 1000  # at most so many
+    limit: int = 1000  # no more than that
 
     @classmethod
     def read(cls, given: Any) -> LetterFilter:
@@ -51,14 +51,14 @@ class LetterFilter(NamedTuple):
 
 
 class AuditFilter(NamedTuple):
-    """Which acts of people, newest first.  `before` is the number of one: the cursor of the page."""
+    """Which acts of people, newest first.  `before` is the number of an act: the cursor of the page."""
 
     worker: str | None = None  # about this worker; None: about anything
     by: str | None = None  # by whom, the whole name
     action: str | None = None  # what: trigger, disable, refused …
-    since: datetime | None = None  # at this aware instant or later
+    since: datetime | None = None  # at this aware time or later
     before: int | None = None
-    limit: int = 50  # at most so many
+    limit: int = 50  # no more than that
 
     @classmethod
     def read(cls, given: Any) -> AuditFilter:
@@ -105,7 +105,8 @@ def _filter(kind: type[F], given: Any, fields: Table) -> F:
 class FacesReader(Protocol):
     """Bounded reads within one consistent view of the store, for the command, the API and the pages.
 
-    A row that cannot be read harms itself alone (W8): in its place comes what could be told of it, with `unreadable`.
+    A row that cannot be read harms only itself (W8): in its place comes what could still be read, with `unreadable`
+    set.
     """
 
     def history(self, wanted: HistoryFilter) -> list[Run]:
@@ -113,14 +114,14 @@ class FacesReader(Protocol):
         ...
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """worker → {"pending": n, "due": …, "dead_letters": …}: counts of hot rows and open letters only.
+        """worker → {"pending": n, "due": …, "dead_letters": …}, counted from live runs and open dead letters only.
 
-        "pending" is counted to 1,001 at most for each worker: no count grows with the backlog.
+        "pending" is counted to 1,001 at most for each worker, so that no count grows with the backlog.
         """
         ...
 
     def letter_counts(self) -> dict[str, int]:
-        """worker → open dead letters, of those that have any."""
+        """worker → number of open dead letters, for workers that have any."""
         ...
 
     def events(self, *, after: int, limit: int, worker: str | None = None) -> list[tuple[int, Event]]:
@@ -132,11 +133,11 @@ class FacesReader(Protocol):
         ...
 
     def audit(self, *, after: int, limit: int) -> list[AuditRow]:
-        """What people did (A8), in order, from the row after number *after*; each row as it lies there, unread."""
+        """The audit (A8) in order, from the row after number *after*; each row as it is stored, undecoded."""
         ...
 
     def acts_before(self, before: int, *, limit: int) -> list[tuple[int, Audit | UnreadableEvent]]:
-        """The same, read, the newest first, from the row before that number."""
+        """The same rows decoded, the newest first, from the row before that number."""
         ...
 
     def seals(self, *, after: int, limit: int) -> list[Seal]:
@@ -144,7 +145,7 @@ class FacesReader(Protocol):
         ...
 
     def last_seal(self) -> Seal | None:
-        """The newest of them."""
+        """The newest seal of the audit."""
         ...
 
     def lines(self, run: int, *, after: tuple[int, int] = (0, 0), limit: int = MAX_LINES) -> list[LogLine]:
@@ -156,5 +157,5 @@ class FacesReader(Protocol):
         ...
 
     def info(self) -> dict[str, Any]:
-        """Facts for `doctor`: engine and version, schema, sizes, settings, integrity."""
+        """What `doctor` reports: engine and version, schema, sizes, settings, integrity."""
         ...

@@ -1,8 +1,8 @@
 """A store: where everything is kept.
 
 Rules of this file
-- A store reads, writes, commits and wakes those who wait for commits; it decides nothing.  One contract suite holds
-  every store to this.
+- A store reads, writes, commits, and wakes whoever waits for commits; it decides nothing.  One contract suite checks
+  every store for this.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NO_SERVER = "within= needs the store in the database of your transaction: postgr
 
 
 class Arrival(NamedTuple):
-    """A row of a trigger that waits to be picked up."""
+    """The row of a trigger that waits to be picked up."""
 
     table: str  # quoted, with its schema; columns `data` (text) and `payload` (bytes or NULL)
     data: str
@@ -38,14 +38,14 @@ class Schema(NamedTuple):
 
 
 class Past(NamedTuple):
-    """How far a store has come: neither number is ever given again."""
+    """How far a store has counted: neither number is ever given out again."""
 
     number: int  # of the last commit: no claim has a larger fence
     run_id: int  # of the last run
 
 
 class Reader(CycleReader, FacesReader, Protocol):
-    """Bounded reads within one consistent view of the store: the cycle's and the faces'."""
+    """Bounded reads within one consistent view of the store: those of the cycle and those of people."""
 
     def past(self) -> Past:
         """How far this store has come."""
@@ -55,7 +55,7 @@ class Reader(CycleReader, FacesReader, Protocol):
 class Transaction(Reader, Protocol):
     """A read-write transaction; commits at the end of its `with`, rolls back on an exception.
 
-    What it holds nobody else changes meanwhile; what it reads elsewhere is committed, and may be old a moment later.
+    Nobody else changes what it holds.  What it reads elsewhere is committed, and may be out of date a moment later.
     """
 
     @property
@@ -65,7 +65,7 @@ class Transaction(Reader, Protocol):
 
     @property
     def number(self) -> int:
-        """Larger than that of every earlier commit which held a partition of this one's: the fence of its claims."""
+        """Larger than that of every earlier commit that held one of these partitions: the fence of its claims."""
         ...
 
     def ids(self) -> Iterator[int]:
@@ -73,33 +73,33 @@ class Transaction(Reader, Protocol):
         ...
 
     def expect(self, runs: int) -> None:
-        """About so many more ids will be asked for: a hint, for who draws them from afar."""
+        """Hint that about so many more ids will be asked for, for a store to which each request is a round trip."""
         ...
 
     def arrivals(self, *, limit: int) -> list[Request]:
-        """Take the first of what has arrived: whatever becomes of it is part of this transaction."""
+        """Take the first arrivals: whatever becomes of them is part of this transaction."""
         ...
 
     def continue_after(self, past: Past) -> None:
-        """Before anything is written: go on from where another store has come to, if that is farther (C5)."""
+        """Before anything is written: go on from where another store had counted to, if that is farther (C5)."""
         ...
 
     def write(self, change: Change, *, new: Collection[int]) -> None:
         """Write *change*; may be called more than once.
 
-        *new* holds the ids of runs that no row exists of yet.  A run with a final status leaves the live table for
-        the history in the same transaction.  Every worker whose lane or claims changed counts as changed for the
-        other sessions.
+        *new* holds the ids of runs that have no row yet.  A run with a final status moves from the live table to the
+        history in the same transaction.  Every worker whose lane or claims changed counts as changed for the other
+        sessions.
         """
         ...
 
 
 class Session(Protocol):
-    """One thread's way into the store."""
+    """One thread's access to the store."""
 
     @property
     def has_partitions(self) -> bool:
-        """Whether transactions of several sessions can be open at once, each with partitions of the store to itself."""
+        """Whether several sessions can have transactions open at once, each with partitions of the store to itself."""
         ...
 
     def begin(
@@ -107,8 +107,8 @@ class Session(Protocol):
     ) -> AbstractContextManager[Transaction]:
         """With the whole store to itself, or with those *wanted* partitions that are free: `held` says which.
 
-        None of them is waited for, but the first if it *waits*, and not for long.  A session that must read everything
-        gets the whole.  *runs* is a hint like that of `expect`.
+        It waits for none of them, except for the first if it *waits*, and not for long.  A session that must read
+        everything gets the whole store.  *runs* is a hint like that of `expect`.
 
         Raises StoreUnavailable, StoreFull, StoreReadOnly, StoreDamaged or StoreRejected, here or at its end.
         """
@@ -131,32 +131,32 @@ class Session(Protocol):
         ...
 
     def wake(self) -> None:
-        """Wake this session's `wait`, also when it is not waiting yet.  From any thread."""
+        """End this session's `wait`, or the next one if it is not waiting.  From any thread."""
         ...
 
     def try_lock(self, within_s: float) -> None:
-        """Begin a write and roll it back.  Raises what `begin` raises, StoreUnavailable after that time."""
+        """Begin a write and roll it back.  Raises what `begin` raises, and StoreUnavailable after that time."""
         ...
 
     def try_write(self) -> None:
-        """Commit a write that changes nothing: what has failed before is known to work again.  Raises as `begin`."""
+        """Commit a write that changes nothing, to learn whether the store takes writes again.  Raises as `begin`."""
         ...
 
     def take_time(self) -> None:
-        """From now on no call of this session is given up for being slow: for moves, which hold a store for long."""
+        """From now on give up no call of this session for being slow: a move holds a store for long."""
         ...
 
     def prune(self, cutoffs: Cutoffs, *, limit: int) -> int:
-        """A4: delete at most *limit* rows in a short transaction of its own; how many went.
+        """A4: delete at most *limit* rows in a short transaction of its own; returns how many were deleted.
 
-        Which, says core/retention.py: `Batch` in which order and how many, `sealed_among` what of the audit.
+        core/retention.py says which: `Batch` the order and the number of each kind, `sealed_among` what of the audit.
         """
         ...
 
     def seal(self, sealed: Callable[[Reader], Seal | None]) -> Seal | None:
-        """Keep what *sealed* makes of a view (A8), in a transaction of its own that no commit has to wait for.
+        """Store the seal that *sealed* makes of a view (A8), in a transaction of its own that no commit waits for.
 
-        One of the same row that is there already stays.
+        A seal of the same row that exists already stays.
         """
         ...
 
@@ -167,14 +167,14 @@ AttemptKey = tuple[int, int]  # (run, fence)
 
 
 class EntryLog(Protocol):
-    """Notes which bodies are entered.  Called from any thread, for every attempt: it must cost next to nothing."""
+    """Notes which functions are entered.  Called from any thread for every attempt, so it must cost next to nothing."""
 
     def note(self, run_id: int, fence: int) -> None:
-        """The body of that claim is about to be entered."""
+        """The function of that claim is about to be entered."""
         ...
 
     def forget(self, run_id: int, fence: int) -> None:
-        """What became of it is committed."""
+        """What became of that attempt is committed."""
         ...
 
 
@@ -186,12 +186,12 @@ class Store(Protocol):
 
     @property
     def durability(self) -> str:
-        """What a commit survives (W1): "power", "process", or "server": as that is set; "memory": nothing."""
+        """What a commit survives (W1): "power", "process", or "server" (as that is configured); "memory": nothing."""
         ...
 
     @property
     def clock(self) -> Clock:
-        """The clock that its rules live by: the one it was given, or its own where it is a server."""
+        """The clock of its rules: the one that it was given, or its own if it is a server."""
         ...
 
     def open(self, *, create: bool) -> None:
@@ -199,7 +199,7 @@ class Store(Protocol):
         ...
 
     def schema(self) -> Schema:
-        """Which version lies there, and which this shiftboss writes; before it is opened, and touching nothing."""
+        """The version of the stored tables, and the one that this shiftboss writes; before `open`, changing nothing."""
         ...
 
     def session(self) -> Session: ...
@@ -207,64 +207,65 @@ class Store(Protocol):
     def close(self) -> None: ...
 
     def hold(self, node: str) -> AbstractContextManager[EntryLog | None]:
-        """Hold something that the kernel lets go of when this process dies (a locked file), for C4.
+        """Hold something that the kernel releases when this process dies (a locked file), for C4.
 
-        What it gives notes which bodies were entered, where that survives the process; None: nowhere.
+        The answer notes which functions were entered, in a place that survives the process; None if there is no such
+        place.
         """
         ...
 
     def arrival(self, request: Request) -> Arrival:
-        """What a caller's own transaction inserts for a trigger that exists if and only if it commits.
+        """What a caller's own transaction inserts for a trigger that exists if and only if that transaction commits.
 
-        Raises ConfigurationError where the store is no server that others have transactions in.
+        Raises ConfigurationError if the store is no server in which others can have transactions.
         """
         ...
 
     @property
     def tight(self) -> bool:
-        """W3: the disk is full and only a reserve is left, for the ends of running attempts; no new work."""
+        """W3: the disk is full and only a reserve is left, for the ends of running attempts; take no new work."""
         ...
 
     @property
     def trouble(self) -> str | None:
-        """What keeps it from taking new work, as far as this process sees without asking it; None when nothing does."""
+        """What keeps it from taking new work, as far as this process knows without asking it; None if nothing does."""
         ...
 
     @property
     def concern(self) -> str | None:
-        """What it will not go on well with; None when nothing is known."""
+        """What will get it into trouble sooner or later; None if nothing is known."""
         ...
 
     @property
     def log_bytes(self) -> int:
-        """Of the write-ahead log that it keeps beside its file; 0 where there is none of ours."""
+        """The size of the write-ahead log beside its file; 0 if it has none of ours."""
         ...
 
     def end_by(self, seconds: float) -> None:
-        """Give up every call that has not ended so many seconds from now, also those under way.  From any thread."""
+        """Give up every call that has not ended in so many seconds, also calls in progress.  From any thread."""
         ...
 
     def is_dead(self, node: str) -> bool:
-        """Whether the process of that node is surely gone; False when nobody can tell."""
+        """Whether the process of that node is surely gone; False if nobody can tell."""
         ...
 
     def entered(self, node: str) -> Collection[AttemptKey] | None:
-        """C8: whose bodies a node that is dead had entered, of those that it still held; None when nobody can tell."""
+        """C8: the claims of a dead node whose functions it had entered, if it still held them; None: nobody knows."""
         ...
 
     def is_frozen(self, node: str) -> bool:
-        """Of a node that is silent: whether its process surely lives, neither stopped nor traced (C4)."""
+        """Of a silent node: whether its process surely lives, and is neither stopped nor traced (C4)."""
         ...
 
     @property
     def shows_life(self) -> bool:
-        """Whether all neighbours of this process's nodes could tell that of them just now."""
+        """Whether all neighbours could see now that this process's nodes live."""
         ...
 
     def show_life(self, node: str) -> None:
-        """See to it that neighbours can tell that; called at each tick of a node that its bodies can freeze."""
+        """Make sure that neighbours can see that; called at each tick of a node that its functions can freeze."""
         ...
 
     def engine_ended(self, node: str) -> None:
-        """The engine of that node has ended, whatever its process does: its lease alone decides from now on."""
+        """The engine of that node has ended, whatever its process does: from now on its lease alone decides."""
         ...
