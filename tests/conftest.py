@@ -51,8 +51,8 @@ LONG = ("tests/properties/test_systems.py", "tests/properties", "tests/browser",
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: a third of the time tests wait for processes and servers."""
-    return min(6, (os.cpu_count() or 1) + 1)
+    """Two more than there are cores: a third of the time tests wait for processes and servers."""
+    return min(8, (os.cpu_count() or 1) + 2)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -138,8 +138,9 @@ async def test_a_client_that_may_make_the_store_changes_nothing_that_is_there(ur
         assert stored.resources == {"press": 6}
 
 
-async def test_two_clients_and_a_node_make_the_store_at_the_same_moment(url):
-    for _ in range(5):
+@pytest.mark.parametrize("times", [2, pytest.param(10, marks=pytest.mark.chaos)])
+async def test_two_clients_and_a_node_make_the_store_at_the_same_moment(url, times):
+    for _ in range(times):
         bosses = [shop(url), shop(url), shop(url)]
         together = threading.Barrier(3)
 
