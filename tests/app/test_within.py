@@ -385,7 +385,7 @@ async def test_a_worker_that_is_disabled_meanwhile_becomes_an_event_unless_it_wa
         assert (refused.key, "is disabled by" in refused.reason, "holidays" in refused.reason) == (late.key, True, True)
         with pytest.raises(NotAllowed, match="holidays"):
             await late.wait(timeout=PATIENCE_S)
-        assert f"mail: a trigger with key {late.key} that a transaction had committed becomes no run" in caplog.text
+        assert f"mail refused a trigger with key {late.key} that a transaction had committed" in caplog.text
         assert await forced.result(timeout=PATIENCE_S) == "to Zoë"
 
 

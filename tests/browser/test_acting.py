@@ -137,10 +137,10 @@ def test_what_was_done_stands_in_the_activity(open_page, world):
     world.boss.sync.disable("export-ledger", reason="the auditors come")
     page = open_page("#/activity?worker=export-ledger")
     rows = page.get_by_role("row").filter(has_text="export-ledger")
-    expect(rows.filter(has_text="worker disabled").first).to_contain_text("the auditors come")
+    expect(rows.filter(has_text="the auditors come; triggers are refused").first).to_contain_text("disabled by")
     world.boss.sync.enable("export-ledger")
 
-    expect(rows.filter(has_text="worker enabled").first).to_be_visible()
+    expect(rows.filter(has_text="enabled by").first).to_be_visible()
 
 
 def test_the_activity_shows_what_people_did_alone_or_what_came_of_itself(open_page, world):
@@ -148,11 +148,11 @@ def test_the_activity_shows_what_people_did_alone_or_what_came_of_itself(open_pa
     world.boss.sync.disable("count", reason="counted enough")
     world.boss.sync.enable("count")
     page = open_page("#/activity?worker=count")
-    expect(page.get_by_role("row").filter(has_text="worker disabled").first).to_be_visible()
+    expect(page.get_by_role("row").filter(has_text="triggers are refused").first).to_be_visible()
     page.get_by_label("Whose").select_option("people")
     expect(page.get_by_text("kept for a year")).to_be_visible()
     expect(page.get_by_role("row").filter(has_text="disabled: counted enough").first).to_be_visible()
-    expect(page.get_by_role("row").filter(has_text="worker disabled")).to_have_count(0)
+    expect(page.get_by_role("row").filter(has_text="triggers are refused")).to_have_count(0)
     page.get_by_label("Whose").select_option("system")
-    expect(page.get_by_role("row").filter(has_text="worker disabled").first).to_be_visible()
+    expect(page.get_by_role("row").filter(has_text="triggers are refused").first).to_be_visible()
     expect(page.get_by_role("row").filter(has_text="disabled: counted enough")).to_have_count(0)

@@ -41,7 +41,7 @@ def suspend_and_resume(folder: Path, place: Place, kinds: tuple[str, ...]) -> di
             resumed_at = boot_time()
             victim.go_on()
             for run in runs.values():
-                told = f"run {run}: a report with the old fence"
+                told = f"run {run} got a late report"
                 until(lambda told=told: told in victim.said, "its report was refused")  # type: ignore[misc]
             Path(f"{fleet.ledger}.release").touch()
             for run in (*runs.values(), *blocked.values()):

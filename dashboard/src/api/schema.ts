@@ -17,6 +17,8 @@ export interface Act {
   node: string;
   before: string;
   after: string;
+  text: string;
+  severity: Severity;
   sealed: boolean;
 }
 
@@ -35,6 +37,8 @@ export interface Acts {
 /** A trigger within a transaction of its caller was committed, and could not become a run when it was picked up. */
 export interface ArrivalRefused {
   type: "arrival_refused";
+  text: string;
+  severity: Severity;
   at: string;
   worker: string;
   run: number | null;
@@ -59,6 +63,8 @@ export interface Attempt {
 /** An attempt that was not the last: the run waits for its retry, or was cut short and is due again (R2). */
 export interface AttemptEnded {
   type: "attempt_ended";
+  text: string;
+  severity: Severity;
   at: string;
   worker: string;
   run: number | null;
@@ -72,6 +78,8 @@ export interface AttemptEnded {
 /** A1: who did what; `before` and `after` in words. */
 export interface Audit {
   type: "audit";
+  text: string;
+  severity: Severity;
   at: string;
   worker: string;
   run: number | null;
@@ -97,6 +105,8 @@ export interface AuditVerdict {
 
 export interface BreakerClosed {
   type: "breaker_closed";
+  text: string;
+  severity: Severity;
   at: string;
   worker: string;
   run: number | null;
@@ -107,6 +117,8 @@ export interface BreakerClosed {
 
 export interface BreakerHalfOpen {
   type: "breaker_half_open";
+  text: string;
+  severity: Severity;
   at: string;
   worker: string;
   run: number | null;
@@ -117,6 +129,8 @@ export interface BreakerHalfOpen {
 
 export interface BreakerOpened {
   type: "breaker_opened";
+  text: string;
+  severity: Severity;
   at: string;
   worker: string;
   run: number | null;
@@ -178,6 +192,8 @@ export interface ClockChange {
 /** O4: the wall clock moved by `step_s` against elapsed time. */
 export interface ClockStepped {
   type: "clock_stepped";
+  text: string;
+  severity: Severity;
   at: string;
   worker: string;
   run: number | null;
@@ -230,6 +246,8 @@ export interface DeadLetter {
 
 export interface DeadLettered {
   type: "dead_lettered";
+  text: string;
+  severity: Severity;
   at: string;
   worker: string;
   run: number | null;
@@ -489,6 +507,8 @@ export type Mode = "continuous" | "scheduled" | "triggered";
 /** G4: the report of a shutdown. */
 export interface NodeDrained {
   type: "node_drained";
+  text: string;
+  severity: Severity;
   at: string;
   worker: string;
   run: number | null;
@@ -502,6 +522,8 @@ export interface NodeDrained {
 /** C4: for `seconds` nothing but a body ran in the node's process, for it kept the interpreter's lock. `worker` and `run` where it is known which; else `bodies` names those that ran. `stack` where it could be seen. */
 export interface NodeFrozen {
   type: "node_frozen";
+  text: string;
+  severity: Severity;
   at: string;
   worker: string;
   run: number | null;
@@ -515,6 +537,8 @@ export interface NodeFrozen {
 
 export interface NodeJoined {
   type: "node_joined";
+  text: string;
+  severity: Severity;
   at: string;
   worker: string;
   run: number | null;
@@ -525,6 +549,8 @@ export interface NodeJoined {
 
 export interface NodeLeft {
   type: "node_left";
+  text: string;
+  severity: Severity;
   at: string;
   worker: string;
   run: number | null;
@@ -539,6 +565,8 @@ export type NodeMode = "client" | "draining" | "running";
 /** H4: what the node holds back from now on, and why. */
 export interface NodeShedding {
   type: "node_shedding";
+  text: string;
+  severity: Severity;
   at: string;
   worker: string;
   run: number | null;
@@ -773,6 +801,8 @@ export interface Run {
 /** `attempt` is the one that ended with it, and `attempt_cause` how; 0 where it ended without one. */
 export interface RunEnded {
   type: "run_ended";
+  text: string;
+  severity: Severity;
   at: string;
   worker: string;
   run: number | null;
@@ -795,6 +825,8 @@ export interface RunFilter {
 /** C4: its node is gone; it is pending again (`due_at`) or dead. */
 export interface RunRescued {
   type: "run_rescued";
+  text: string;
+  severity: Severity;
   at: string;
   worker: string;
   run: number | null;
@@ -806,6 +838,8 @@ export interface RunRescued {
 /** One or more instants passed without a run; `count` of them, from `first` to `last`. */
 export interface RunSkipped {
   type: "run_skipped";
+  text: string;
+  severity: Severity;
   at: string;
   worker: string;
   run: number | null;
@@ -819,6 +853,8 @@ export interface RunSkipped {
 
 export interface RunStarted {
   type: "run_started";
+  text: string;
+  severity: Severity;
   at: string;
   worker: string;
   run: number | null;
@@ -830,6 +866,8 @@ export interface RunStarted {
 
 export interface RunStored {
   type: "run_stored";
+  text: string;
+  severity: Severity;
   at: string;
   worker: string;
   run: number | null;
@@ -882,6 +920,9 @@ export interface SetAsideBody {
   note?: string | null;
 }
 
+
+export type Severity = "debug" | "error" | "info" | "success" | "warning";
+
 /** The store does not answer: what is shown is old until the next status. */
 export interface Stale {
   reason: string;
@@ -890,6 +931,8 @@ export interface Stale {
 /** C5: a report about a claim that was no longer its sender's; it changed nothing. */
 export interface StaleReport {
   type: "stale_report";
+  text: string;
+  severity: Severity;
   at: string;
   worker: string;
   run: number | null;
@@ -920,6 +963,8 @@ export interface StatusChange {
 /** C9: the store lost a part of its past, or may have; commits go on after `epoch`, and everybody declares again. */
 export interface StoreRestored {
   type: "store_restored";
+  text: string;
+  severity: Severity;
   at: string;
   worker: string;
   run: number | null;
@@ -996,6 +1041,8 @@ export interface Unreadable {
 /** Stands where a stored event cannot be read (W8). */
 export interface UnreadableEvent {
   type: "unreadable";
+  text: string;
+  severity: Severity;
   at: string;
   worker: string;
   run: number | null;
@@ -1035,6 +1082,8 @@ export interface Verdict {
 /** A new or changed declaration took effect (M7). */
 export interface WorkerDeclared {
   type: "worker_declared";
+  text: string;
+  severity: Severity;
   at: string;
   worker: string;
   run: number | null;
@@ -1045,6 +1094,8 @@ export interface WorkerDeclared {
 
 export interface WorkerDisabled {
   type: "worker_disabled";
+  text: string;
+  severity: Severity;
   at: string;
   worker: string;
   run: number | null;
@@ -1059,6 +1110,8 @@ export interface WorkerDisabled {
 
 export interface WorkerEnabled {
   type: "worker_enabled";
+  text: string;
+  severity: Severity;
   at: string;
   worker: string;
   run: number | null;
@@ -1069,6 +1122,8 @@ export interface WorkerEnabled {
 
 export interface WorkerForgotten {
   type: "worker_forgotten";
+  text: string;
+  severity: Severity;
   at: string;
   worker: string;
   run: number | null;

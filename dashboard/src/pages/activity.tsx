@@ -6,12 +6,13 @@ import type { Act, Activity as Page, Acts, StoredEvent } from "../api/schema";
 import { useStableRows } from "../live/stableRows";
 import { useFrames } from "../live/hooks";
 import { epoch } from "../live/stream";
-import { eventText } from "../live/eventText";
 import { whole } from "../live/whole";
 import { refine, route } from "../nav";
 import { Empty, Fresh, Head, Loading, RunLink, Trouble, WorkerLink } from "../components/bits";
 import { Search } from "../components/filters";
-import { Glyph } from "../components/glyph";
+import { Glyph, type GlyphName } from "../components/glyph";
+import { Said } from "../components/said";
+import type { Tone } from "../components/status";
 import { Ago, At } from "../components/time";
 
 const PAGE = 50;
@@ -102,11 +103,10 @@ export function Activity() {
             <caption class="hide">Events, newest first</caption>
             <thead>
               <tr>
-                <th scope="col">What</th>
-                <th scope="col">About</th>
-                <th scope="col" class="grow c-m">
-                  <span class="hide">More</span>
+                <th scope="col" class="grow">
+                  What
                 </th>
+                <th scope="col">About</th>
                 <th scope="col" class="c-m">
                   By
                 </th>
@@ -144,24 +144,31 @@ function told({ id, sealed, ...act }: Act): StoredEvent {
   return { number: id, event: { type: "audit", ...act } };
 }
 
+type Severity = StoredEvent["event"]["severity"];
+const LOOKS: Record<Severity, readonly [Tone, GlyphName]> = {
+  debug: ["off", "clock"],
+  info: ["running", "play"],
+  success: ["ok", "check"],
+  warning: ["warn", "bang"],
+  error: ["bad", "cross"],
+};
+
 function Row({ it: { event, number } }: { it: StoredEvent }) {
-  const said = eventText(event);
+  const [tone, glyph] = LOOKS[event.severity];
   return (
     <tr data-row={number}>
-      <th scope="row">
-        <span class={`status plain-word ${said.tone}`}>
-          <Glyph name={said.glyph} /> <span class="word">{said.what}</span>
+      <th scope="row" class="grow">
+        <span class={`status plain-word ${tone}`} title={event.text}>
+          <Glyph name={glyph} />{" "}
+          <span class="word clip">
+            <Said text={event.text} />
+          </span>
         </span>
       </th>
       <td class="fit">
         {event.worker && <WorkerLink name={event.worker} open={event.run === null} />} {event.run !== null && <RunLink id={event.run} open />}
       </td>
-      <td class="grow c-m">
-        <span class="muted clip" title={said.more}>
-          {said.more}
-        </span>
-      </td>
-      <td class="fit c-m">{said.by}</td>
+      <td class="fit c-m">{"by" in event && event.by}</td>
       <td class="fit number">
         <At at={event.at} />{" "}
         <span class="muted c-m-inline">

@@ -6,7 +6,8 @@ Rules of this file
 - A type with `IS_KEPT` is a row that is shown again and again; it holds no bytes and no payload.  Its JSON is kept as
   long as the row itself lives, which is as long as somebody shows it.
 - Bytes that cannot be decoded are an object with the one member "$encrypted": the key's id and the reason.
-- A hold says its gate, its sentence and its subject, an event and a schedule their type, a priority its name.
+- A hold says its gate, its sentence and its subject, an event its type, its sentence and its severity, a schedule its
+  type, a priority its name.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from weakref import ref as Reference  # a class, whatever its name
 
 import msgspec
 
-from shiftboss.core.hold import SAID, Hold
+from shiftboss.core import event, hold
+from shiftboss.core.event import Event
+from shiftboss.core.hold import Hold
 from shiftboss.core.opaque import OpaqueBytes, OpaqueText
 from shiftboss.core.policy import Priority
 
@@ -45,7 +48,10 @@ def _facts(value: Any, *, keeps: bool) -> Any:
         case Priority():
             return value.label
         case Hold():
-            return {**{name: str(getattr(value, name)) for name in SAID}, **_fields(value, keeps)}
+            return {**{name: str(getattr(value, name)) for name in hold.DERIVED}, **_fields(value, keeps)}
+        case Event():
+            derived = {name: str(getattr(value, name)) for name in event.DERIVED}
+            return {value.__struct_config__.tag_field: value.__struct_config__.tag, **derived, **_fields(value, keeps)}
         case msgspec.Struct():
             if keeps and getattr(value, "IS_KEPT", False):
                 return _kept(value)

@@ -18,6 +18,7 @@ from shiftboss.clock import Clock, Looked
 from shiftboss.core import control, schedule
 from shiftboss.core.audit import AuditRow, Head, Seal
 from shiftboss.core.control import Request, keeps_its_key
+from shiftboss.core.event import Severity
 from shiftboss.core.events import ArrivalRefused, Audit, Event, UnreadableEvent
 from shiftboss.core.explain import Explainer, Explanation
 from shiftboss.core.fleet import is_live, is_silent, left_to_it_until_s, live_nodes
@@ -159,6 +160,8 @@ class Act(Value, frozen=True, omit_defaults=False):
     node: str
     before: str  # what was, and …
     after: str  # … what is, in words
+    text: str  # all of that as a sentence
+    severity: Severity  # a warning: it was refused
     sealed: bool  # whether it can be changed no more without being found (A8)
 
 
@@ -667,10 +670,11 @@ def _acts(reader: Reader, wanted: AuditFilter) -> Iterator[Act]:
 
 
 def _act(number: int, event: Audit | UnreadableEvent, *, is_sealed: bool) -> Act:
+    words = event.text, event.severity
     if isinstance(event, UnreadableEvent):  # W8
-        return Act(number, event.at, "", "unreadable", "", None, "", "", event.reason, is_sealed)
+        return Act(number, event.at, "", "unreadable", "", None, "", "", event.reason, *words, is_sealed)
     about = event.worker, event.run, event.node
-    return Act(number, event.at, event.by, event.action, *about, event.before, event.after, is_sealed)
+    return Act(number, event.at, event.by, event.action, *about, event.before, event.after, *words, is_sealed)
 
 
 def _fits(act: Act, wanted: AuditFilter) -> bool:

@@ -108,7 +108,7 @@ class Hold(Value, frozen=True):
         return str(self.thing) if self.subject else ""
 
 
-SAID = ("gate", "text", "scope", "subject", "subject_kind", "until_says")  # of a hold in JSON, before its fields
+DERIVED = ("gate", "text", "scope", "subject", "subject_kind", "until_says")  # of a hold in JSON, before its fields
 
 MAX_RUNS = 5  # that a sentence names: the rest is in the hold's field
 

@@ -2,21 +2,21 @@
 
 Rules of this file
 - It describes what is sent, which is `app/json_format.py`: every field is there, a priority is its name, stored bytes
-  that are JSON stand as they are, a hold says its gate and its sentence.
+  that are JSON stand as they are, a hold and an event say their sentence.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from starlette.responses import Response
 
 from shiftboss.app.node import package_version
+from shiftboss.core import event, hold
 from shiftboss.core.events import AnyEvent
-from shiftboss.core.hold import SAID
 from shiftboss.core.policy import Priority
 from shiftboss.web import frames
 from shiftboss.web.operation import Nothing, Operation
@@ -27,6 +27,8 @@ from shiftboss.web.table import OPERATIONS
 REF = "#/components/schemas/{name}"
 BYTES = {"type": "string", "contentEncoding": "base64"}
 JSON_OR_BYTES: dict[str, Any] = {"description": "JSON as it was stored; other bytes as base64."}
+EVENTS = {kind.__name__ for kind in get_args(AnyEvent)}
+SEVERITY = {"$ref": REF.format(name=event.Severity.__name__)}
 STREAMED = [AnyEvent if kind is frames.STREAMED["event"] else kind for kind in frames.STREAMED.values()]
 
 
@@ -143,9 +145,13 @@ def _as_sent(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     properties = {key: _property(each) for key, each in schema.get("properties", {}).items()}
     changed = {**schema, "properties": properties, "required": list(properties)}
     if name == "Hold":
-        changed["properties"] = {**{key: {"type": "string"} for key in SAID}, **properties}
-        changed["required"] = [*SAID, *properties]
+        changed["properties"] = {**{key: {"type": "string"} for key in hold.DERIVED}, **properties}
+        changed["required"] = [*hold.DERIVED, *properties]
         changed["additionalProperties"] = True
+    elif name in EVENTS:
+        words = {key: SEVERITY if key == "severity" else {"type": "string"} for key in event.DERIVED}
+        changed["properties"] = {"type": properties.pop("type"), **words, **properties}
+        changed["required"] = [*changed["properties"]]
     return changed
 
 

@@ -1,0 +1,216 @@
+"""An event words itself once: for the log, the command and the page."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from builders import NOON, after
+
+from shiftboss.app.json_format import jsonable
+from shiftboss.core import events as ev
+from shiftboss.core.event import About, Event, Severity, Words
+from shiftboss.core.model import Cause, Error, Status
+from shiftboss.observe.log import log_events
+
+ROOT = Path(__file__).resolve().parents[2]
+BOOM = Error(type="ValueError", message="boom")
+RUN = {"at": NOON, "worker": "mail", "run": 7}
+WORKER = {"at": NOON, "worker": "mail"}
+
+EXAMPLES = [  # an event; its severity; with what its line in the log begins (None: it has none); its sentence
+    (ev.RunStored(**RUN, origin="trigger"), "debug", "mail run 7 ", "stored (trigger)"),
+    (
+        ev.ArrivalRefused(**WORKER, key="k", reason="closed"),
+        "warning",
+        "mail ",
+        "refused a trigger with key k that a transaction had committed: closed",
+    ),
+    (ev.RunStarted(**RUN), "info", "mail run 7 ", "started"),
+    (ev.RunStarted(**RUN, attempt=2), "info", "mail run 7 ", "started, attempt 2"),
+    (
+        ev.AttemptEnded(**RUN, error=BOOM, retry_at=after(9)),
+        "warning",
+        "mail run 7 ",
+        "attempt 1 failed (error: ValueError: boom); it is tried again at 2026-06-01 12:00:09 UTC",
+    ),
+    (
+        ev.AttemptEnded(**RUN, cause=Cause.INTERRUPTED),
+        "info",
+        "mail run 7 ",
+        "attempt 1 was cut short; it is due again",
+    ),
+    (
+        ev.RunEnded(**RUN, status=Status.DEAD, cause=Cause.ERROR, error=BOOM),
+        "error",
+        "mail run 7 ",
+        "is dead (error: ValueError: boom); it waits as a dead letter",
+    ),
+    (ev.RunEnded(**RUN, duration_s=0.25), "success", "mail run 7 ", "succeeded after 250 ms"),
+    (ev.RunEnded(**RUN, status=Status.CANCELLED), "info", "mail run 7 ", "cancelled after under 1 ms"),
+    (
+        ev.RunSkipped(**RUN, first=NOON),
+        "warning",
+        "mail ",
+        "skipped the scheduled run of 2026-06-01 12:00:00 UTC (misfire)",
+    ),
+    (
+        ev.RunSkipped(**RUN, first=NOON, last=after(60), count=6),
+        "warning",
+        "mail ",
+        "skipped 6 scheduled runs from 2026-06-01 12:00:00 UTC to 2026-06-01 12:01:00 UTC (misfire)",
+    ),
+    (
+        ev.RunRescued(**RUN, lost_node="n1"),
+        "warning",
+        "mail run 7 ",
+        "was rescued from node n1, which was given up; due once it can",
+    ),
+    (
+        ev.StaleReport(at=NOON, run=7, fence=12),
+        "warning",
+        "run 7 ",
+        "got a late report, which changed nothing: its claim (number 12) was over",
+    ),
+    (ev.DeadLettered(**RUN, error=BOOM), "error", None, "became a dead letter (error: ValueError: boom)"),
+    (ev.WorkerDeclared(**WORKER), "info", "mail ", "registered (new)"),
+    (ev.WorkerDeclared(**WORKER, changed=("rate", "tags")), "info", "mail ", "registered (changed: rate, tags)"),
+    (
+        ev.WorkerDisabled(**WORKER, by="ada", reason="moving", starves=("a", "b")),
+        "error",
+        "mail ",
+        "disabled by ada: moving; waiting for it: a, b; triggers are refused",
+    ),
+    (
+        ev.WorkerDisabled(**RUN, by="auto", reason="5 runs failed in a row", accepts=True, probe_at=NOON),
+        "error",
+        "mail ",
+        "disabled automatically: 5 runs failed in a row; next test call at 2026-06-01 12:00:00 "
+        "UTC; triggers are accepted and wait",
+    ),
+    (ev.WorkerEnabled(**WORKER, by="ada"), "success", "mail ", "enabled by ada"),
+    (ev.WorkerEnabled(**RUN, by="auto"), "success", "mail ", "enabled automatically"),
+    (ev.WorkerForgotten(**WORKER, by="ada"), "info", "mail ", "forgotten by ada"),
+    (
+        ev.BreakerOpened(**RUN, breaker="bank", until=NOON),
+        "warning",
+        "",
+        "breaker bank opened; next test call at 2026-06-01 12:00:00 UTC",
+    ),
+    (ev.BreakerHalfOpen(at=NOON, breaker="bank"), "info", "", "breaker bank is half-open; a run is its test call"),
+    (ev.BreakerClosed(at=NOON, breaker="bank"), "success", "", "breaker bank closed"),
+    (ev.NodeJoined(at=NOON, name="n1"), "info", "", "node n1 joined"),
+    (ev.NodeLeft(at=NOON, name="n1"), "info", "", "node n1 left"),
+    (
+        ev.NodeLeft(at=NOON, name="n1", lost=True),
+        "warning",
+        "",
+        "node n1 was given up: its process is gone, or its lease has ended; its runs are rescued",
+    ),
+    (
+        ev.NodeShedding(at=NOON, level="low", reason="short of memory"),
+        "warning",
+        "",
+        "load shedding: low runs are held back until it is over; short of memory",
+    ),
+    (ev.NodeShedding(at=NOON, level="nothing"), "warning", "", "load shedding ended: all runs may start again"),
+    (
+        ev.NodeFrozen(at=NOON, name="n1", seconds=15.4, bodies="mail run 7"),
+        "warning",
+        "",
+        "node n1 stood still for 15 s: a function kept the interpreter's lock, or its process was "
+        "stopped; running there: mail run 7; executor='process' isolates such functions",
+    ),
+    (
+        ev.ClockStepped(at=NOON, step_s=-3600.0),
+        "warning",
+        "",
+        "the wall clock was set by -3600.0 s; cron and at= follow it, durations keep their length",
+    ),
+    (
+        ev.StoreRestored(at=NOON, reason="an older file"),
+        "warning",
+        "",
+        "the store lost a part of its past, or may have: an older file; all is read anew, and live "
+        "nodes register again",
+    ),
+    (
+        ev.NodeDrained(at=NOON, drained=1, interrupted=2, waiting=3, lost=4),
+        "info",
+        "",
+        "drained 1, interrupted 2, waiting 3, lost 4",
+    ),
+    (ev.UnreadableEvent(at=NOON, reason="torn"), "warning", None, "an event that cannot be read: torn"),
+]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example[3])
+def test_an_event_says_how_grave_it_is_and_what_happened(example, caplog):
+    event, severity, begins, text = example
+    with caplog.at_level(logging.DEBUG, "shiftboss"):
+        log_events([event], {})
+
+    assert (str(event.severity), event.text) == (severity, text)
+    assert caplog.messages == ([] if begins is None else [f"{begins}{text}"])
+    assert {key: jsonable(event)[key] for key in ("text", "severity")} == {"text": text, "severity": severity}
+
+
+ACTS = [  # an act; its sentence; its line in the log
+    (
+        ev.Audit(**RUN, by="ada", action="cancel", before="running", after="cancelled"),
+        "cancel (running → cancelled)",
+        "ada: cancel mail run 7 (running → cancelled)",
+    ),
+    (ev.Audit(at=NOON, by="ada", action="trigger", worker="mail"), "trigger", "ada: trigger mail"),
+    (ev.Audit(at=NOON, by="ada", action="refused", after="drain"), "refused (drain)", "ada: refused (drain)"),
+]
+
+
+@pytest.mark.parametrize("act", ACTS, ids=lambda act: act[1])
+def test_an_act_is_worded_with_and_without_whose_it_is(act, caplog):
+    """A1: a page has columns for who did it, and to what."""
+    event, text, line = act
+    with caplog.at_level(logging.DEBUG, "shiftboss"):
+        log_events([event], {})
+
+    assert (event.text, caplog.messages) == (text, [line])
+
+
+def test_every_kind_has_an_example_and_stands_in_the_union():
+    written = {kind for kind in vars(ev).values() if isinstance(kind, type) and issubclass(kind, Event)} - {Event}
+
+    assert set(get_args(ev.AnyEvent)) == written == {type(event) for event, *_ in (*EXAMPLES, *ACTS)}
+
+
+@pytest.mark.parametrize("kind", get_args(ev.AnyEvent))
+def test_the_reference_has_it(kind):
+    assert f"| `{kind.__struct_config__.tag}` | `{kind.__name__}` |" in (ROOT / "docs/reference/events.md").read_text()
+
+
+@pytest.mark.parametrize("forgotten", ["ABOUT", "SEVERITY", "says"])
+def test_an_event_that_does_not_say_it_cannot_be_made(forgotten):
+    says = {"ABOUT": About.NODE, "SEVERITY": Severity.INFO, "says": lambda self: Words("rang")}
+    del says[forgotten]
+
+    with pytest.raises(TypeError, match=f"event Rang has no {forgotten}: see Event"):
+        type(Event)("Rang", (Event,), says, frozen=True, tag="rang")
+
+
+def test_what_people_do_is_no_trouble_of_the_node(caplog):
+    """A1: a refusal is a warning on the page, and a line like the others in the log."""
+    with caplog.at_level(logging.DEBUG, "shiftboss"):
+        log_events([ev.Audit(at=NOON, by="ada", action="refused")], {})
+
+    assert [record.levelno for record in caplog.records] == [logging.INFO]
+
+
+def test_no_kind_is_worded_in_the_dashboard():
+    """A new event is a class: the page shows the words that the server sends."""
+    texts = {path: path.read_text() for path in (ROOT / "dashboard/src").rglob("*.ts*") if path.name != "schema.ts"}
+    kinds = "|".join(kind.__struct_config__.tag for kind in get_args(ev.AnyEvent))
+
+    assert [path.name for path, text in texts.items() if re.search(rf'case "({kinds})"', text)] == []
+    assert "event.text" in texts[ROOT / "dashboard/src/pages/activity.tsx"]
