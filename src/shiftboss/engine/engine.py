@@ -1,10 +1,10 @@
 """The engine: one thread that turns the cycle until it is told to stop.
 
 Rules of this file
-- No user code runs in this thread, but for subscribers, which must be quick.
+- No user code runs in this thread, except subscribers, which must be quick.
 - The thread waits for notifications, for the store and, at the end, for the executors, and for nothing else.
-- No silent death: whatever a turn raises is logged, and the turn is tried again after a back-off (H5).
-- While the store is away reports wait, and triggers are refused with `StoreUnavailable`.
+- It never dies silently: whatever a turn raises is logged, and the turn is tried again after a back-off (H5).
+- While the store is unavailable, reports wait and triggers are refused with `StoreUnavailable`.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Rules of this file
 - Any thread puts, only the engine's thread takes.  The first mutation after a take wakes the engine; those that follow
   need not.
 - There is no lock: a deque's append and popleft are atomic.  `take` clears `_is_woken` before it takes, and `put` reads
-  it after it has appended: whoever finds it set is served by the take that the engine was woken for.
+  it after it has appended.  If `put` finds it set, the take for which the engine was woken finds the new mutation too.
 - After `close` nothing is accepted: a caller learns at once that nobody will answer.
 """
 

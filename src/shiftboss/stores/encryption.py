@@ -1,10 +1,10 @@
-"""Encryption at rest: a store behind a codec.  What goes in is encoded, what comes out is decoded.
+"""Encryption at rest: a store behind a codec.  What is written is encoded, what is read is decoded.
 
 Rules of this file
-- It is the only place where a codec is called on the way to a store and back.  Every write is one of `write`,
-  every reading that brings people's texts passes `_opened` (core/encoded.py says which parts those are).
-- Nothing is ever stored plain because a codec failed: a payload is refused, anything else is left out and says so.
-- What cannot be decoded harms nobody: it says why, and goes back as it lay there.
+- This is the only place where a codec is called on the way to a store and back.  Every write goes through `write`;
+  every read that returns people's texts goes through `_opened` (core/encoded.py says which fields those are).
+- Nothing is ever stored plain because a codec failed: a payload is refused, anything else is left out with a notice.
+- What cannot be decoded does no harm: it says why, and is written back exactly as it was stored.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ log = get_logger("shiftboss.codec")
 
 SLOW_S = 1.0  # a codec is called within transactions: locks are held as long as it takes
 SAY_EVERY_S = 60.0
-KEYED = "hmac-sha256:"  # before a digest that takes a key to make
+KEYED = "hmac-sha256:"  # the beginning of a digest that needs a key
 
 V = TypeVar("V")
 _clock = SystemClock()
 
 
 class CodecFailed(Exception):
-    """A codec raised, or gave back what no codec may; the message has nothing of what it was given."""
+    """A codec raised, or returned something invalid; the message contains nothing of what the codec was given."""
 
 
 class Cipher:
-    """A codec, never trusted: what it gives back is looked at.
+    """A codec that is not trusted: its results are checked.
 
-    Without one nothing is encoded, and everything that somebody else has encoded is opaque.
+    Without a codec nothing is encoded, and everything that another process has encoded is opaque.
     """
 
     def __init__(self, codec: Codec | None) -> None:
@@ -61,23 +61,23 @@ class Cipher:
 
     @property
     def key_id(self) -> str:
-        """Of the key with which it encodes; empty without a codec."""
+        """The id of the key that it encodes with; empty without a codec."""
         return self.key_ids[0] if self.key_ids else ""
 
     def digests(self, payload: bytes) -> tuple[str, ...]:
-        """The keyed digests of a payload, by the newest key first (O5); none without a codec."""
+        """The keyed digests of a payload, the one by the newest key first (O5); none without a codec."""
         return tuple(KEYED + hmac.digest(key, payload, "sha256").hex() for key in self._digest_keys)
 
     # ── to the store ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def payload(self, data: bytes) -> bytes:
-        """Encoded; what is encoded already stays.  Raises CodecFailed."""
+        """The encoded payload; one that is encoded already stays.  Raises CodecFailed."""
         if self._codec is None or key_of(data) is not None:
             return data
         return framed(self._encode(data), self.key_id)
 
     def text(self, text: str) -> str:
-        """Encoded.  Where the codec fails, what it was is lost and the text says so."""
+        """The encoded text.  If the codec fails, the text is lost, and what is stored says so."""
         if isinstance(text, OpaqueText):
             return text.stored
         if self._codec is None:
@@ -113,7 +113,7 @@ class Cipher:
         return OpaqueText.of(text, parts[0], plain)
 
     def _decoded(self, key_id: str, data: bytes) -> bytes | str:
-        """The plain bytes, or why there are none."""
+        """The plain bytes, or the reason why they cannot be decoded."""
         if self._codec is None:
             return f"encrypted with key {key_id!r}, and this process has no codec"
         if key_id not in self.key_ids:
@@ -127,7 +127,7 @@ class Cipher:
         began_s = _clock.monotonic_s()
         try:
             made = getattr(self._codec, name)(data)
-        except Exception as error:  # noqa: BLE001  # whatever a codec of the user's raises, nothing plain is stored
+        except Exception as error:  # noqa: BLE001  # whatever a user's codec raises, nothing plain is stored
             raise CodecFailed(f"the codec's {name} raised {type(error).__qualname__}") from None
         took_s = _clock.monotonic_s() - began_s
         if took_s > SLOW_S and _clock.monotonic_s() >= self._say_after_s:
@@ -144,7 +144,7 @@ class Cipher:
         return bytes(made)
 
 
-MIN_CHECKED_BYTES = 8  # shorter ones may stand in random bytes by chance
+MIN_CHECKED_BYTES = 8  # shorter ones may occur in random bytes by chance
 REMEDY = "mend the codec"
 NO_CODEC = Cipher(None)
 
@@ -153,12 +153,12 @@ NO_CODEC = Cipher(None)
 
 
 class EncodedReader:
-    """Implements `ports.Reader`: what brings no text of people passes through."""
+    """Implements `ports.Reader`: reads without people's texts are passed through."""
 
     def __init__(self, inner: Reader, cipher: Cipher, *, shows: bool) -> None:
         self._inner = inner
         self._cipher = cipher
-        self._shows = shows  # to people: a text that cannot be decoded is the reason why, and a run says it as well
+        self._shows = shows  # to people: an undecodable text reads as the reason, and its run says the reason too
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -249,7 +249,7 @@ class EncodedTransaction(EncodedReader):
         return self._tx.has_arrivals
 
     def runs(self, ids: Collection[int]) -> list[Run]:
-        """With a digest by the newest key, also of a run that was stored plain: what repeats it keeps that (Q3)."""
+        """With a digest by the newest key, also for runs that were stored plain: a replay keeps it (Q3)."""
         return [self._digested(run) for run in super().runs(ids)]
 
     def _digested(self, run: Run) -> Run:
@@ -286,7 +286,7 @@ class EncodedTransaction(EncodedReader):
         return transformed(value, text=self._cipher.text, data=self._cipher.payload)
 
     def _closed_run(self, run: Run, *, is_new: bool) -> Run:
-        """The payload is written with a new run alone.  A result that cannot be encoded is left out: the run has
+        """The payload is written only with a new run.  A result that cannot be encoded is left out: the run has
         succeeded all the same (W6)."""
         if run.payload is not None and not is_new:
             run = replace(run, payload=None)
@@ -312,7 +312,7 @@ class EncodedSession:
     @contextmanager
     def begin(self, wanted: Wanted | None = None, *, waits: bool = False, runs: int = 0) -> Iterator[Transaction]:
         with self._inner.begin(wanted, waits=waits, runs=runs) as tx:
-            yield cast("Transaction", EncodedTransaction(tx, self._cipher))  # what it does not change it passes on
+            yield cast("Transaction", EncodedTransaction(tx, self._cipher))  # everything else is passed through
 
     @contextmanager
     def read(self) -> Iterator[Reader]:
@@ -331,14 +331,14 @@ class EncodedStore:
         return getattr(self._inner, name)
 
     def session(self) -> Session:
-        return cast("Session", EncodedSession(self._inner.session(), self.cipher))  # likewise
+        return cast("Session", EncodedSession(self._inner.session(), self.cipher))  # everything else is passed through
 
     def showing(self) -> Session:
-        """A session for people: what cannot be decoded reads as the reason why."""
+        """A session for people: what cannot be decoded reads as the reason."""
         return cast("Session", EncodedSession(self._inner.session(), self.cipher, shows=True))
 
     def arrival(self, request: Request) -> Arrival:
-        """The digest that takes no key stays here: it would tell a payload that can be guessed."""
+        """The digest that needs no key is left out: it would give away a payload that can be guessed."""
         keyed = tuple(digest for digest in request.other_digests if digest.startswith(KEYED))
         try:
             payload = None if request.payload is None else self.cipher.payload(request.payload)
@@ -348,12 +348,12 @@ class EncodedStore:
 
 
 def encoded(store: Store, codec: Codec | None) -> Store:
-    """*store* behind the codec.  Without one it is plain, but for what others have encoded: that is known for it."""
+    """*store* behind the codec.  Without one everything is plain, but what others have encoded is recognized."""
     return cast("Store", EncodedStore(store, Cipher(codec)))
 
 
 def session_for_people(store: Store) -> Session:
-    """Everything that can be decoded here; the rest says why it cannot."""
+    """A session that decodes what can be decoded here; the rest says why it cannot."""
     if isinstance(store, EncodedStore):
         return store.showing()
     return cast("Session", EncodedSession(store.session(), NO_CODEC, shows=True))

@@ -1,10 +1,10 @@
 """Which store does an address mean?
 
 Rules of this file
-- An address that could mean two things is refused, with what is accepted: a store made in the wrong place is a store
-  whose work nobody does.  What looks like the address of a server never becomes the name of a file.
+- An ambiguous address is refused, with the forms that are accepted: nobody would do the work in a store made in the
+  wrong place.  An address that looks like a server's never becomes the name of a file.
 - No message repeats a password, however the address is misspelt (`core/address.py`).
-- A driver is imported when it is asked for, never before.
+- A driver is imported when it is needed, never before.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ ACCEPTED = (
 
 
 def open_store(url: str = DEFAULT_URL, clock: Clock | None = None, *, durability: str | None = None) -> Store:
-    """The store at *url*, not yet opened.  `durability` is "power" (default) or "process" (W1), for SQLite alone.
+    """The store at *url*, not yet opened.  `durability` is "power" (default) or "process" (W1), for SQLite only.
 
-    It can also stand in the address: sqlite:///jobs.db?durability=process.  Raises ConfigurationError.
+    It can also be given in the address: sqlite:///jobs.db?durability=process.  Raises ConfigurationError.
     """
     clock = clock or SystemClock()
     url = url.strip()
@@ -54,13 +54,13 @@ def open_store(url: str = DEFAULT_URL, clock: Clock | None = None, *, durability
 
 
 def file_of(url: str) -> str | None:
-    """The file of a store in SQLite; None for the others.  Raises ConfigurationError."""
+    """The file of a SQLite store; None for other stores.  Raises ConfigurationError."""
     address = url.strip().partition("?")[0]
     return None if address.startswith(POSTGRES) or address in (MEMORY, "memory://") else _path(address, url)
 
 
 def elsewhere(url: str) -> str:
-    """The same address for a process that stands in another folder.  Raises ConfigurationError."""
+    """The same address for a process with another working directory.  Raises ConfigurationError."""
     path, query = file_of(url), url.strip().partition("?")[1:]
     return url if path is None else f"{SQLITE}{os.path.abspath(path)}{''.join(query)}"
 
@@ -81,7 +81,7 @@ def _postgres(url: str, clock: Clock) -> Store:
 
 
 def _path(address: str, url: str) -> str:
-    """The path that an address of SQLite names."""
+    """The path in an address of SQLite."""
     if address.startswith(SQLITE):
         path = address[len(SQLITE) :]
         if path != MEMORY and is_of_server(path):
@@ -95,7 +95,7 @@ def _path(address: str, url: str) -> str:
         raise ConfigurationError(f"store {shown(url)!r} has too few slashes; {ACCEPTED}")
     if address.startswith(("postgresql:", "postgresql+", "postgres:")):
         raise ConfigurationError(f"this address of PostgreSQL lacks its slashes, or names a driver; {ACCEPTED}")
-    if is_of_server(url):  # with its options, where one has a password
+    if is_of_server(url):  # with the options, one of which may be a password
         raise _no_file(url)
     if not _looks_like_a_path(address):
         raise ConfigurationError(f"store {shown(url)!r} is not understood; {ACCEPTED}")
@@ -115,7 +115,7 @@ def _looks_like_a_path(address: str) -> bool:
 
 
 def _durability(given: str | None, options: dict[str, str], url: str) -> str:
-    """What the address and the caller say, who must not contradict each other."""
+    """What the address and the caller say, which must not contradict each other."""
     in_url = options.get("durability", given)
     if given is not None and in_url != given:
         raise ConfigurationError(
@@ -131,7 +131,7 @@ def _durability(given: str | None, options: dict[str, str], url: str) -> str:
 
 
 def _options(query: str, url: str, *, known: Collection[str]) -> dict[str, str]:
-    """Each once, by its exact name."""
+    """Each option once, by its exact name."""
     options: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in known:

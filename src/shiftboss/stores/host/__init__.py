@@ -1,1 +1,1 @@
-"""What stores ask of the machine on which they run: the modes of files, the states of processes."""
+"""What stores need from the machine they run on: the modes of files, the states of processes."""

@@ -1,11 +1,11 @@
-"""Who may read what we make on a disk: its owner alone, unless the folder or the store says that a group shares it.
+"""Who may read the files that we make: the owner alone, unless the folder or the store says that a group shares them.
 
 Rules of this file
-- A new store or key is 0600, and 0660 in a setgid folder, whatever the umask says; SQLite gives its log the mode of the
-  file.
-- What lies beside a store is for those who may write the store.  Where root makes a file it belongs to the owner of the
-  store, or of the folder: root that ran something once locks nobody out.
-- Nothing is wider for a moment than it is in the end, and what is there already keeps its mode.
+- A new store or key has mode 0600, in a setgid folder 0660, whatever the umask says; SQLite gives its log the mode of
+  the file.
+- A file beside a store is for everybody who may write the store.  A file made by root belongs to the owner of the
+  store, or of the folder, so that a command run once as root locks nobody out.
+- No file is more open for a moment than it will be in the end, and existing files keep their mode.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FOLLOWS_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
 def new_file(path: Path) -> int:
-    """A descriptor of an empty file for a new store or key.  Raises OSError, also where there is a file."""
+    """A descriptor of an empty file for a new store or key.  Raises OSError, also if the file exists."""
     is_shared = path.parent.stat().st_mode & stat.S_ISGID
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | FOLLOWS_NO_LINK, ALONE)
     try:
@@ -37,7 +37,7 @@ def new_file(path: Path) -> int:
 
 
 def make_folder(path: Path, store: Path) -> None:
-    """A folder beside *store*, if there is none."""
+    """Make a folder beside *store* if there is none."""
     try:
         path.mkdir(ALONE_IN)
     except FileExistsError:
@@ -45,7 +45,7 @@ def make_folder(path: Path, store: Path) -> None:
             raise
         return
     if path.stat().st_mode & ALONE_IN != ALONE_IN:
-        path.chmod(ALONE_IN)  # a umask that keeps out even the owner, who could not open it to share it either
+        path.chmod(ALONE_IN)  # a umask may exclude even the owner, who could then not open the folder to share it
     with suppress(OSError):  # Windows does not open folders
         descriptor = os.open(path, os.O_RDONLY | FOLLOWS_NO_LINK)
         try:
@@ -55,7 +55,7 @@ def make_folder(path: Path, store: Path) -> None:
 
 
 def share_like(descriptor: int, store: Path, *, is_folder: bool = False) -> None:
-    """What was made just now with ALONE is for those who may write *store*; as far as the system lets us."""
+    """Open what was just made with ALONE to everybody who may write *store*, as far as the system lets us."""
     with suppress(OSError):
         ours, theirs = os.fstat(descriptor), store.stat()
         mode, may_write = ALONE, theirs.st_mode
@@ -63,13 +63,13 @@ def share_like(descriptor: int, store: Path, *, is_folder: bool = False) -> None
             if os.geteuid() == 0 and ours.st_uid != theirs.st_uid:
                 os.fchown(descriptor, theirs.st_uid, theirs.st_gid)
             elif ours.st_gid != theirs.st_gid and may_write & stat.S_IWGRP:
-                os.fchown(descriptor, -1, theirs.st_gid)  # or its own group stays out
+                os.fchown(descriptor, -1, theirs.st_gid)  # or the owner's group is locked out
         mode |= (0o060 if may_write & stat.S_IWGRP else 0) | (0o006 if may_write & stat.S_IWOTH else 0)
         _set(descriptor, _with_entry(mode) if is_folder else mode)
 
 
 def _with_entry(mode: int) -> int:
-    """The same for a folder: who may read it may go in."""
+    """The mode for a folder: whoever may read it may enter it."""
     return mode | (mode & 0o444) >> 2
 
 

@@ -1,9 +1,10 @@
-"""Does the process that wrote its identity here go on, as far as the kernel of this machine tells? (C4)
+"""Does the process that wrote its identity go on, as far as the kernel of this machine can tell? (C4)
 
 Rules of this file
-- A process is known by its pid, the instant of its birth and the namespace that counts them: a number that was given to
-  another, or means another one elsewhere, is nobody's.
-- Stopped (SIGSTOP, a terminal's ^Z) or traced (a debugger) is not going on: nobody knows whether it ever will.
+- A process is identified by its pid, the time of its start and its pid namespace: a pid may have been given to another
+  process, and means another process in another container.
+- A stopped process (SIGSTOP, a terminal's ^Z) or a traced one (a debugger) does not go on: nobody knows whether it
+  will.
 - What cannot be read is never guessed: no /proc (macOS, BSD), hidden processes, another container.
 """
 
@@ -19,7 +20,7 @@ GOES_ON = frozenset("RSD")  # proc(5): running, sleeping, waiting for a disk; no
 
 
 def identity() -> str | None:
-    """Of this process, in one line; None where there is no /proc, or one of other processes."""
+    """The identity of this process, in one line; None without /proc, or if /proc shows other processes."""
     state = _state(PROC / "self" / "stat")
     namespace = _namespace()
     if state is None or namespace is None or state[0] != os.getpid():
@@ -28,7 +29,7 @@ def identity() -> str | None:
 
 
 def goes_on(written: str) -> bool:
-    """Whether the process that *written* is the identity of lives, and every thread of it runs or may run."""
+    """Whether the process with the identity *written* lives, and all its threads run or may run."""
     pid, _, rest = written.partition(" ")
     born, _, namespace = rest.partition(" ")
     if not (pid.isdigit() and born.isdigit()) or namespace != str(_namespace()):
@@ -44,25 +45,25 @@ def goes_on(written: str) -> bool:
 
 
 def in_same_namespace(written: str) -> bool:
-    """Whether who wrote that sees the same processes as this one."""
+    """Whether the process that wrote this sees the same processes as this one."""
     return written.count(" ") == 2 and written.rpartition(" ")[2] == str(_namespace())
 
 
 def _is_group_stopped(pid: str) -> bool:
-    """Whether its control group is frozen (`systemctl freeze`, a container that is paused): no state says so."""
+    """Whether its control group is frozen (`systemctl freeze`, a paused container), which the state does not show."""
     try:
         groups = (PROC / pid / "cgroup").read_text(encoding="utf-8", errors="replace").splitlines()
         group = next(line.removeprefix("0::/") for line in groups if line.startswith("0::/"))
         return "frozen 1" in (CGROUPS / group / "cgroup.events").read_text(encoding="ascii", errors="replace")
-    except (OSError, StopIteration):  # the older kind of groups, or none
+    except (OSError, StopIteration):  # control groups version 1, or none
         return False
 
 
 def _state(path: Path) -> tuple[int, str, int] | None:
-    """Its number, its state, and its birth in ticks; None where that cannot be read."""
+    """Its pid, its state and its start in ticks; None if they cannot be read."""
     try:
         number, _, rest = path.read_text(encoding="utf-8", errors="replace").partition(" ")
-        fields = rest.rpartition(")")[2].split()  # the name before it may hold anything
+        fields = rest.rpartition(")")[2].split()  # the name before it may contain anything
         return int(number), fields[0], int(fields[19])
     except (OSError, IndexError, ValueError):
         return None

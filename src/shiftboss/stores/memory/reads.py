@@ -1,8 +1,8 @@
 """What a transaction or a view of the memory store reads and writes.
 
 Rules of this file
-- Same questions, same answers, same order as in SQL; what SQLite counts or bounds is counted and bounded here.
-- A transaction changes the tables at once and sees its own writes; numbers and news only come with the commit.
+- The same questions get the same answers in the same order as in SQL; what SQLite counts or limits is limited here too.
+- A transaction changes the tables at once and sees its own writes; numbers and notices only come with the commit.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class MemoryReader:
         if seen == self._tables.number:
             return NO_DELTA
         if seen is not None and not self._tables.epoch <= seen < self._tables.number:
-            seen = None  # it was put back under us
+            seen = None  # the store was put back to an earlier state
         return self._changes(seen, lanes)
 
     def _changes(self, seen: int | None, lanes: int) -> Delta:
@@ -137,7 +137,7 @@ class MemoryReader:
         return list(islice((letter for letter in newest_first if _is_letter(letter, wanted)), wanted.limit))
 
     def history(self, wanted: HistoryFilter) -> list[Run]:
-        """`since` keeps what is live or ended since then; `error_type` is that of ended runs."""
+        """`since` keeps runs that are live or have ended since then; `error_type` applies to ended runs."""
         tables = self._tables
         ids = sorted((*tables.live, *tables.history_ids), reverse=True)
         runs = (tables.live.get(run_id) or tables.history[run_id] for run_id in ids)
@@ -199,7 +199,7 @@ class MemoryReader:
     def set_aside(self, *, after: int, limit: int) -> list[tuple[int, SetAside]]:
         return list(enumerate(self._tables.aside, 1))[after : after + limit]
 
-    has_arrivals = False  # nobody else has transactions in here
+    has_arrivals = False  # nobody else has transactions here
 
     def past(self) -> Past:
         return Past(self._tables.number, self._tables.next_run - 1)
@@ -239,7 +239,7 @@ class MemoryTransaction(MemoryReader):
         self._next_run = max(self._next_run, past.run_id + 1)
 
     def changes(self, *, lanes: int = 0) -> Delta:
-        """As PostgreSQL does: of what it holds alone, unless somebody has had the whole since."""
+        """Like PostgreSQL: only about what it holds, unless somebody has had the whole store since."""
         seen, wanted = self._session.seen, self._wanted
         if wanted is None or seen is None or self._tables.alone > seen:
             return super().changes(lanes=lanes)
@@ -266,7 +266,7 @@ class MemoryTransaction(MemoryReader):
             raise
 
     def finish(self) -> None:
-        """What only a commit changes."""
+        """Changes that only a commit makes."""
         tables = self._tables
         if self.held is None:
             tables.alone = self.number
@@ -276,7 +276,7 @@ class MemoryTransaction(MemoryReader):
             (tables.breaker_numbers, self._touched_breakers),
         ):
             for name in touched:
-                numbers.pop(name, None)  # so that the latest stand last
+                numbers.pop(name, None)  # so that the latest are last
                 numbers[name] = self.number
         tables.keep()
 
@@ -342,7 +342,7 @@ class MemoryTransaction(MemoryReader):
 
 
 def only_of(delta: Delta, held: Wanted, tables: Tables) -> Delta:
-    """What of *delta* is about the partitions that are held."""
+    """The part of *delta* that concerns the held partitions."""
     them = frozenset(name for partition in held.values() for name in partition.names)
     bound = frozenset(name for partition in held.values() for name in partition.bound)
     return Delta(
@@ -357,7 +357,7 @@ def only_of(delta: Delta, held: Wanted, tables: Tables) -> Delta:
 
 
 def _since(numbers: dict[str, int], seen: int) -> list[str]:
-    """Names with a later number; they stand last."""
+    """Names with a later number; these are last."""
     names: list[str] = []
     for name in reversed(numbers):
         if numbers[name] <= seen:

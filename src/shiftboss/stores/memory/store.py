@@ -1,9 +1,9 @@
 """A store that lives and dies with its process: for tests and for the simulator.
 
 Rules of this file
-- Several sessions of one MemoryStore are several nodes on one database; a lock serialises them.
-- It does what SQLite does, walls and deltas included: one contract runs over all (tests/stores/conformance).
-- A node is dead once it has let go of what it held: a simulated crash leaves `hold` without a word to anybody.
+- Several sessions of one MemoryStore are like several nodes on one database; a lock serialises them.
+- It behaves as SQLite does, constraints and deltas included: one contract tests all stores (tests/stores/conformance).
+- A node is dead once it has released what it held: a simulated crash leaves `hold` without telling anybody.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from shiftboss.ports.store import NO_SERVER, Arrival, AttemptKey, Reader, Schema
 from shiftboss.stores.memory.reads import MemoryReader, MemoryTransaction
 from shiftboss.stores.memory.tables import Tables
 
-_clock = SystemClock()  # waiting for other threads happens in real time, whatever clock the rules live by
+_clock = SystemClock()  # waiting for other threads takes real time, whatever clock the rules use
 
 
 class MemoryStore:
@@ -43,7 +43,7 @@ class MemoryStore:
     def __init__(
         self, *, clock: Clock | None = None, to_be_had: Callable[[Collection[int]], Collection[int]] | None = None
     ) -> None:
-        """With *to_be_had* single partitions can be held; it says which of the wanted ones can be had just now."""
+        """With *to_be_had*, partitions can be held one by one; it says which of the wanted ones are free now."""
         self.clock = clock or SystemClock()
         self.to_be_had = to_be_had
         self.tables = Tables()
@@ -52,7 +52,7 @@ class MemoryStore:
         self._sessions: list[MemorySession] = []
         self._dead: set[str] = set()
         self._entries: dict[str, MemoryEntries] = {}
-        self.frozen: set[str] = set()  # for simulations: whose process lives while its engine stands still
+        self.frozen: set[str] = set()  # for simulations: nodes whose process lives while their engine stands still
 
     def open(self, *, create: bool) -> None:
         """There is nothing to check and nothing to make."""
@@ -92,26 +92,26 @@ class MemoryStore:
     def is_frozen(self, node: str) -> bool:
         return node in self.frozen
 
-    shows_life = False  # one process: what stands still stands still for all
+    shows_life = False  # there is one process: if it stands still, all nodes do
 
     def show_life(self, node: str) -> None:
-        """Likewise."""
+        """As `shows_life`."""
 
     def engine_ended(self, node: str) -> None:
-        """Its process is everybody's."""
+        """All nodes share one process."""
 
     def end_by(self, seconds: float) -> None:
-        """No call lasts."""
+        """No call takes long."""
 
     # ── an older state ───────────────────────────────────────────────────────────────────────────────────────────
 
     def keep(self) -> Tables:
-        """A backup."""
+        """A copy of the tables, as a backup."""
         with self.lock:
             return copy.deepcopy(self.tables)
 
     def put_back(self, kept: Tables, *, seen: Counted = Counted(), why: str = "it was put back") -> None:  # noqa: B008  # of numbers
-        """It is as it was when *kept* was made, and goes on from there; *seen* is what somebody knows of its past."""
+        """Put the tables of *kept* back, and go on from there; *seen* is what somebody knows of the lost past."""
         with self.lock:
             tables = self.tables
             tables.__dict__.update(copy.deepcopy(kept).__dict__)
@@ -155,7 +155,7 @@ class MemorySession:
         self._store = store
         self.has_partitions = store.to_be_had is not None
         self._tables = store.tables
-        self.seen: int | None = None  # the last commit that `changes` told of; None: tell everything
+        self.seen: int | None = None  # the last commit that `changes` reported; None: report everything
         self._heard: int | None = None  # the last commit that `wait` need not return for
         self._woken = threading.Event()
         self._pid = os.getpid()
@@ -176,7 +176,7 @@ class MemorySession:
             try:
                 yield tx
                 if tx.failure is not None:
-                    raise tx.failure  # somebody caught it and went on: what came before must not be kept alone
+                    raise tx.failure  # the caller caught it and went on: what it wrote before must not be kept alone
             except BaseException:
                 self.seen = before
                 tables.take_back()
@@ -203,7 +203,7 @@ class MemorySession:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """One transaction or view at a time; other threads wait, and this one would see what is not committed."""
+        """One transaction or view at a time.  Other threads wait; this one would see uncommitted data."""
         store = self._store
         with store.lock:
             if store.is_busy:
@@ -262,7 +262,7 @@ class MemorySession:
         self._check()
 
     def take_time(self) -> None:
-        """Nothing here is ever given up."""
+        """No call is ever given up here."""
 
     def close(self) -> None:
         self._is_open = False

@@ -1,10 +1,10 @@
-"""The tables of the memory store: plain dicts and sorted lists, with a log to take everything back.
+"""The tables of the memory store: plain dicts and sorted lists, with a log to undo changes.
 
 Rules of this file
 - Every change goes through `put`, `drop`, `insort` or `remove`, which note how to undo it: a rollback costs what the
-  transaction changed, never a copy of the world.
-- The same walls stand here as in SQL: one live run for each key and each instant, no run ends twice.
-- A run is kept without its bytes, as SQLite keeps it, so that whoever forgets to load them is found out by a test.
+  transaction changed, never a copy of everything.
+- The constraints are those of SQL: one live run for each key and each scheduled time, and no run ends twice.
+- A run is kept without its bytes, as in SQLite, so that a test fails for code that forgets to load them.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ from shiftboss.stores.sql.codec import micros
 K = TypeVar("K")
 V = TypeVar("V")
 
-Moment = tuple[datetime, int]  # of a run: an instant and its id
+Moment = tuple[datetime, int]  # of a run: a time and its id
 Place = TypeVar("Place", int, Moment)  # what is kept in order
 
 ABSENT: Any = object()
 
 
 class Waiting:
-    """The waiting runs of one worker, in the orders that are asked for."""
+    """The waiting runs of one worker, in each order that is asked for."""
 
     __slots__ = ("least", "queues", "standing")
 
     def __init__(self) -> None:
         self.queues: tuple[list[Moment], ...] = tuple([] for _ in range(QUEUES))
-        self.least: list[Moment] = []  # by the logical instant
+        self.least: list[Moment] = []  # by logical time
         self.standing: dict[int, None] = {}
 
     def __len__(self) -> int:
@@ -66,12 +66,12 @@ class Tables:
 
     def __init__(self) -> None:
         self.number = 0
-        self.epoch = 0  # the commit with which it went on when it was put back last
-        self.alone = 0  # the last commit of a transaction that had the whole store to itself
+        self.epoch = 0  # the commit that began the present epoch
+        self.alone = 0  # the last commit of a transaction that held the whole store
         self.next_run = 1
         self.next_event = 1
         self.live: dict[int, Run] = {}
-        self.running: dict[int, int] = {}  # claim → number of the commit in which it last changed
+        self.running: dict[int, int] = {}  # claim → number of the commit that last changed it
         self.waiting: dict[str, Waiting] = {}
         self.give_ups: list[Moment] = []
         self.live_keys: dict[tuple[str, str], int] = {}
@@ -87,7 +87,7 @@ class Tables:
         self.open_letters: dict[str, dict[int, None]] = {}
         self.workers: dict[str, WorkerState] = {}
         self.records: dict[str, Record] = {}
-        self.worker_numbers: dict[str, int] = {}  # the latest last; forgotten ones too
+        self.worker_numbers: dict[str, int] = {}  # the latest last; names of forgotten workers too
         self.breakers: dict[str, BreakerState] = {}
         self.breaker_numbers: dict[str, int] = {}
         self.resources: dict[str, int] = {}
@@ -96,18 +96,18 @@ class Tables:
         self.clock: dict[str, ClockMark] = {}  # under "mark"
         self.events: list[tuple[int, Event]] = []
         self.audit: list[AuditRow] = []
-        self.seals: dict[int, Seal] = {}  # by the row
+        self.seals: dict[int, Seal] = {}  # by the number of the row
         self.aside: list[SetAside] = []
         self._undo: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
 
-    # ── changing, and taking it back ─────────────────────────────────────────────────────────────────────────────
+    # ── changing, and undoing changes ────────────────────────────────────────────────────────────────────────────────
 
     def put(self, table: MutableMapping[K, V], key: K, value: V) -> None:
         self._undo.append((_restore, (table, key, table.get(key, ABSENT))))
         table[key] = value
 
     def drop(self, table: MutableMapping[K, V], key: K) -> None:
-        """Remove a key; one that is not there is none of ours."""
+        """Remove a key; an unknown one is ignored."""
         value = table.pop(key, ABSENT)
         if value is not ABSENT:
             self._undo.append((_restore, (table, key, value)))
@@ -125,7 +125,7 @@ class Tables:
         self._undo.append((values.pop, ()))
 
     def keep(self) -> None:
-        """What was changed holds."""
+        """Make the changes permanent."""
         self._undo.clear()
 
     def take_back(self) -> None:
@@ -137,7 +137,7 @@ class Tables:
     # ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def write_runs(self, runs: Iterable[Run], new: frozenset[int] | set[int], *, number: int) -> None:
-        """What ends leaves first and what is new comes last, as in SQL."""
+        """Runs that end leave first and new ones come last, as in SQL."""
         fresh: list[Run] = []
         changed: list[Run] = []
         for run in runs:
@@ -181,7 +181,7 @@ class Tables:
             self.insort(self.give_ups, (run.give_up_at, run.id))
 
     def shift_waiting(self, shift: Shift, *, number: int) -> None:
-        """O4: all but occurrences that have not begun."""
+        """O4: all waiting runs but scheduled runs that have not begun."""
         waiting = [run for run in self.live.values() if run.status is Status.PENDING and run.unreadable is None]
         for run in waiting:
             if run.origin is not Origin.OCCURRENCE or run.has_started:
@@ -244,7 +244,7 @@ class Tables:
         payload, result = self.payloads.get(run.id), self.results.get(run.id)
         return run if payload is None and result is None else replace(run, payload=payload, result=result)
 
-    # ── what cannot be read: here only what a test has marked ────────────────────────────────────────────────────
+    # ── unreadable rows: here only those that a test has marked ──────────────────────────────────────────────────────
 
     def unreadable(self) -> list[Unreadable]:
         values: tuple[Any, ...] = (
@@ -260,7 +260,7 @@ class Tables:
 
     def set_aside(self, row: SetAside) -> None:
         if row.data:
-            self.append(self.aside, row)  # another store had it aside
+            self.append(self.aside, row)  # another store had set it aside
             return
         named: dict[str, MutableMapping[Any, Any]] = {
             "worker": self.workers,
@@ -288,7 +288,7 @@ class Tables:
                 self.drop(self.open_letters.get(row.worker, {}), key)
 
     def put_line(self, line: LogLine) -> None:
-        """In order; of each attempt the last MAX_LINES stay."""
+        """In order; of each attempt the last MAX_LINES are kept."""
         kept = [
             each
             for each in self.lines.get(line.run, ())
@@ -297,7 +297,7 @@ class Tables:
         kept.append(line)
         self.put(self.lines, line.run, tuple(sorted(kept, key=lambda each: (each.fence, each.number))))
 
-    # ── letters, retention ───────────────────────────────────────────────────────────────────────────────────────
+    # ── dead letters, retention ──────────────────────────────────────────────────────────────────────────────────────
 
     def put_letter(self, letter: DeadLetter) -> None:
         self.put(self.letters, letter.run, letter)

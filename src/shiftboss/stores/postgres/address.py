@@ -1,8 +1,8 @@
-"""Which database, which schema, and how to speak to it: what an address says.
+"""Which database, which schema, and how to connect: what an address says.
 
 Rules of this file
-- A password never leaves here but on its way to the server: not in `url`, not in messages, not in logs.
-- What is not ours in the query string is libpq's (sslmode, target_session_attrs …); what it does not know is refused.
+- A password goes to the server and nowhere else: not into `url`, not into messages, not into logs.
+- Options in the query string that are not ours are libpq's (sslmode, target_session_attrs …); unknown ones are refused.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from shiftboss.errors import ConfigurationError, did_you_mean
 from shiftboss.stores.postgres.deadline import CONNECT_S
 
 SCHEMA = "shiftboss"
-NAME = re.compile(r"[a-z_][a-z0-9_]{0,47}")  # needs no quotes, and has room as a channel's name
+NAME = re.compile(r"[a-z_][a-z0-9_]{0,47}")  # needs no quotes, and is short enough for a channel's name
 OURS = ("schema", "prepare")
 SECRETS = frozenset(("password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"))
 OPTION = re.compile(r"\w+=")
-DEFAULTS = {  # a dead peer is noticed in seconds; the deadline of calls is the last resort, not the first
+DEFAULTS = {  # so that a dead peer is noticed in seconds; the deadline of calls is the last resort, not the first
     "connect_timeout": str(CONNECT_S),
     "keepalives": "1",
     "keepalives_idle": "5",
@@ -36,22 +36,22 @@ DEFAULTS = {  # a dead peer is noticed in seconds; the deadline of calls is the 
 
 
 class Prepare(StrEnum):
-    """Whether statements are prepared once for each connection, which saves their planning."""
+    """Whether each connection prepares a statement once, which saves planning it again."""
 
-    AUTO = "auto"  # unless something stands between us and the server (PgBouncer), whose connections change hands
+    AUTO = "auto"  # unless a pooler such as PgBouncer, whose connections change hands, is between us and the server
     ON = "on"  # PgBouncer from 1.21 on, with max_prepared_statements
     OFF = "off"
 
 
 class Address(NamedTuple):
-    url: str  # to be shown
+    url: str  # may be shown
     parameters: dict[str, str]  # libpq's
     schema: str
     prepare: Prepare
 
 
 def address_of(url: str) -> Address:
-    """Raises ConfigurationError, which never repeats the password."""
+    """Raises ConfigurationError, which never contains the password."""
     shown = _shown(url)
     parts = _parts(url, shown)
     query = parse_qsl(parts.query, keep_blank_values=True)
@@ -62,7 +62,7 @@ def address_of(url: str) -> Address:
         parsed = conninfo.conninfo_to_dict(
             f"postgresql://{parts.netloc}{parts.path}" + (f"?{theirs}" if theirs else "")
         )
-    except (ProgrammingError, ValueError):  # what libpq says may quote the password
+    except (ProgrammingError, ValueError):  # libpq's message may quote the password
         raise _not_understood(shown) from None
     parameters = {name: str(value) for name, value in parsed.items() if value is not None}
     if not all(port.isdigit() for port in parameters.get("port", "5432").split(",") if port):
@@ -82,15 +82,15 @@ def address_of(url: str) -> Address:
         ) from None
     defaults = dict(DEFAULTS)
     if "," in parameters.get("host", "") + parameters.get("port", ""):
-        defaults["target_session_attrs"] = "read-write"  # of several hosts the one that is no standby
+        defaults["target_session_attrs"] = "read-write"  # of several hosts, the one that is no standby
     return Address(shown, defaults | parameters, schema, prepare)
 
 
 def _parts(url: str, shown: str) -> SplitResult:
-    """Raises ConfigurationError where a part of a password may have become another one's: it has /, ?, # or @ in it."""
+    """Raises ConfigurationError if a password with /, ?, # or @ in it may have been split into other parts."""
     try:
         parts = urlsplit(url)
-    except ValueError:  # which quotes what it does not like
+    except ValueError:  # the error quotes what it does not accept
         raise _not_understood(shown) from None
     options = parts.query.split("&") if parts.query else []
     if "#" in url or "@" in parts.path or not all(OPTION.match(each) for each in options):
@@ -107,9 +107,9 @@ def _not_understood(shown: str) -> ConfigurationError:
 
 
 def _check_names(names: list[str], shown: str) -> None:
-    """libpq would not say which one it does not know, and takes the last of two."""
+    """libpq would not say which name it does not know, and would take the last of two equal ones."""
     known = _known()
-    has_secret = not SECRETS.isdisjoint(names)  # with an & in it, say: what follows is no name then
+    has_secret = not SECRETS.isdisjoint(names)  # with an & in it, say: then what follows is no name
     for name in names:
         if name == "durability":
             raise ConfigurationError(
@@ -130,7 +130,7 @@ def _check_names(names: list[str], shown: str) -> None:
 
 
 def _known() -> set[str]:
-    return {*OURS, *(option.keyword.decode() for option in pq.Conninfo.get_defaults()), "ssl"}  # ssl=true: JDBC's word
+    return {*OURS, *(option.keyword.decode() for option in pq.Conninfo.get_defaults()), "ssl"}  # ssl=true: as in JDBC
 
 
 def _shown(url: str) -> str:

@@ -1,10 +1,10 @@
-"""The database's clock, read on this machine: what is due and whose lease has ended is the same on all nodes.
+"""The database's clock, read on this machine, so that all nodes agree on what is due and whose lease has ended.
 
 Rules of this file
-- Between two transactions local time passes, suspension counted; each transaction corrects it.  The server's instant
-  was read after the request left and before its answer came, so the difference lies between two bounds (Cristian
-  1989); what lies within them already stays, so that time does not tremble with the network.
-- Durations and the trust in one's own lease are this machine's alone.
+- Between two transactions local time passes, including suspended time; each transaction corrects it.  The server read
+  its clock after the request left and before its answer came, so the difference lies between two bounds (Cristian
+  1989). A difference within the bounds is kept, so that time does not jitter with the network.
+- Durations and the trust in one's own lease use this machine's clock only.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from shiftboss.core.value import EPOCH
 
 
 class DatabaseClock:
-    """Wraps the local clock.  Thread-safe: every session of a store corrects the one clock."""
+    """Wraps the local clock.  Thread-safe: every session of a store corrects the same clock."""
 
     leases_by_wall = True
 
     def __init__(self, local: Clock) -> None:
         self._local = local
         self._lock = threading.Lock()  # protects _ahead_s
-        self._ahead_s = (local.now() - EPOCH).total_seconds() - local.elapsed_s()  # until the server was asked
-        self.boot = ""  # of the store, once it is open: all its nodes share it
+        self._ahead_s = (local.now() - EPOCH).total_seconds() - local.elapsed_s()  # until the server has been asked
+        self.boot = ""  # of the store, once it is open: all its nodes have the same
 
     @property
     def machine_boot(self) -> str:
@@ -44,6 +44,6 @@ class DatabaseClock:
         return self._local.elapsed_s() + self._ahead_s
 
     def correct(self, server_s: float, *, asked_s: float, answered_s: float) -> None:
-        """The server's clock stood at *server_s* (since 1970) at some moment between two of `elapsed_s`."""
+        """The server's clock showed *server_s* (since 1970) at some moment between two readings of `elapsed_s`."""
         with self._lock:
             self._ahead_s = min(max(self._ahead_s, server_s - answered_s), server_s - asked_s)

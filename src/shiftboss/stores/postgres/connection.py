@@ -1,13 +1,13 @@
-"""What a session speaks through: transactions, questions, and a connection that is replaced when it breaks.
+"""A session's transactions and questions, over a connection that is replaced when it breaks.
 
 Rules of this file
-- Every transaction begins with its own settings, and nothing is kept in the server's session: so PgBouncer in
-  transaction mode will do, and a node that stands still or is cut off holds no lock for long.
-- Statements that nobody needs an answer of wait for the next question or for the commit, and travel with it.  A cycle
-  is three round trips: locks, questions, writes with commit.  The end of a view is sent and not waited for.
-- After a failed statement a transaction can only be rolled back: a COMMIT would be taken, and keep nothing.
-- A transaction lives and dies with the connection that it began on: once that was cut or lost each further statement of
-  it is refused, for the same reason, and only the next one connects anew.
+- Every transaction begins with its own settings, and the server's session keeps nothing.  So PgBouncer in transaction
+  mode works, and a node that stands still or is cut off holds no lock for long.
+- Statements whose answer nobody needs wait for the next question or the commit, and are sent with it.  A cycle takes
+  three round trips: locks, questions, writes with commit.  The end of a view is sent and not waited for.
+- After a failed statement a transaction can only be rolled back: the server would accept a COMMIT and keep nothing.
+- A transaction ends with the connection on which it began.  If that was cut or lost, each further statement is refused
+  for the same reason, and only the next transaction connects again.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from shiftboss.stores.postgres.deadline import CALL_S, Deadlines
 from shiftboss.stores.postgres.link import CLUSTER, TIMELINE, Link, Origin, close_quietly, link_to
 from shiftboss.stores.postgres.wire import TEXT, Answer, Broken, Refused, Statement, Values
 
-MIN_BACK_OFF_S, MAX_BACK_OFF_S = 0.05, 2.0  # after a failed attempt to connect; a fleet must not come all at once
+MIN_BACK_OFF_S, MAX_BACK_OFF_S = 0.05, 2.0  # after a failed connection; a fleet's nodes must not all come at once
 
 BEGIN = Statement("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
 BEGIN_READING = Statement("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 COMMIT = Statement("COMMIT")
 ROLLBACK = Statement("ROLLBACK")
-# The limits are a little less than ours: what the server can refuse in words need not cost the connection.  All that
-# we ask has an index, and a plan made for an empty table must not stay for a full one: so nothing is walked.
+# These limits are a little shorter than ours, because a refusal by the server need not cost the connection.  Whatever
+# we ask has an index, and a plan made for an empty table must not stay for a full one: so only index scans are allowed.
 SETTINGS = Statement(
     """
 SELECT set_config('search_path', $1, true),
@@ -45,8 +45,8 @@ SELECT set_config('search_path', $1, true),
 """,
     TEXT,
 )
-# Of a move: it waits for its other store as long as a page of that takes, and nobody else is there to be kept waiting.
-# Still not without end, for one that was cut off holds a lock.
+# For a move: it waits for its other store as long as a page of that takes, and keeps nobody waiting.  The time is
+# limited all the same, because a process that was cut off holds a lock.
 LONG_SETTINGS = Statement(
     SETTINGS.text.decode()
     .replace("'statement_timeout', '4500'", "'statement_timeout', '3600000'")
@@ -63,7 +63,7 @@ FROM meta WHERE id = 1
 )
 Call = tuple[Statement, Values]
 
-_clock = SystemClock()  # waiting for a server happens in real time, whatever clock the rules live by
+_clock = SystemClock()  # waiting for a server takes real time, whatever clock the rules use
 
 
 class Database:
@@ -78,15 +78,15 @@ class Database:
         self._link: Link | None = None
         self._queue: list[Call] = []
         self._is_beginning = False  # the queue begins a transaction that the server does not know of yet
-        self.opened: Answer | None = None  # to the question that a view opens with
-        self._begun_on: Link | None = None  # where the server is in a transaction of ours
+        self.opened: Answer | None = None  # to the question with which a view opens
+        self._begun_on: Link | None = None  # the connection on which the server is in a transaction of ours
         self._failure: ShiftbossError | None = None  # why the transaction cannot go on
-        self._tries_s = 0.0  # no attempt to connect before this instant
+        self._tries_s = 0.0  # no attempt to connect before this
         self._back_off_s = MIN_BACK_OFF_S
         self._last_error: ShiftbossError | None = None
 
     def take_time(self) -> None:
-        """From the next transaction on, hours instead of seconds."""
+        """From the next transaction on, allow hours instead of seconds."""
         self._settings = LONG_SETTINGS, self._settings[1]
         self._call_s = LONG_CALL_S
         self.takes_time = True
@@ -94,17 +94,17 @@ class Database:
     # ── transactions ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def begin(self, *calls: Call) -> list[Answer]:
-        """Begin a transaction that writes, with its first questions."""
+        """Begin a transaction that writes, together with its first questions."""
         self._open(BEGIN)
         return self.exchange(*calls)
 
     def begin_reading(self) -> None:
-        """A view; it opens with the first question."""
+        """A view; it opens with its first question."""
         self._open(BEGIN_READING)
         self._queue.append((NUMBER_SEEN, ()))
 
     def opening(self) -> tuple[int, bool, int | None, int]:
-        """In the view: the last commit, whether something arrived, what `committed` knows first, the epoch."""
+        """Of the view: the last commit, whether something arrived, the oldest commit in `committed`, the epoch."""
         if self.opened is None:
             self.exchange()
         if self.opened is None or self.opened.is_empty:
@@ -119,9 +119,9 @@ class Database:
         self.opened = None
 
     def commit(self) -> list[Answer]:
-        """Send what waits, and COMMIT, in one go; the results of what waited.
+        """Send what waits, and COMMIT, in one round trip; returns the results of what waited.
 
-        StoreUnavailable says when nobody knows whether it came through.
+        Raises StoreUnavailable that says so if nobody knows whether the commit came through.
         """
         calls = [*self._queue, (COMMIT, ())]
         self._queue = []
@@ -132,7 +132,7 @@ class Database:
         return results[:-1]
 
     def rollback(self) -> None:
-        """End a transaction or a view without a trace.  Nothing is waited for."""
+        """End a transaction or a view without a trace.  Does not wait for the answer."""
         self._queue = []
         self._is_beginning = False
         link, self._begun_on = self._begun_on, None
@@ -147,7 +147,7 @@ class Database:
     # ── questions ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def do(self, statement: Statement, values: Values) -> None:
-        """Carried out with the next question, or with the commit."""
+        """Carried out with the next question or with the commit."""
         self._queue.append((statement, values))
 
     def ask(self, *questions: Call) -> list[bytes | None]:
@@ -155,12 +155,12 @@ class Database:
         return [answer.blob(0, 0) for answer in self.exchange(*questions)]
 
     def exchange(self, *calls: Call) -> list[Answer]:
-        """Send what waits and *calls*; the results of *calls*."""
+        """Send what waits, and *calls*; returns the results of *calls*."""
         queue, self._queue = self._queue, []
         begins, self._is_beginning = self._is_beginning, False
         results = self._begun([*queue, *calls]) if begins else self._send(self._same, [*queue, *calls])
         for place, (statement, _) in enumerate(queue if begins else ()):
-            if statement is NUMBER_SEEN:  # not always the last: settings of a question may stand behind it
+            if statement is NUMBER_SEEN:  # not always the last: settings of a question may come after it
                 self.opened = results[place]
         return results[len(results) - len(calls) :]
 
@@ -180,11 +180,11 @@ class Database:
 
     @property
     def origin(self) -> Origin:
-        """Where the transaction began: which history of which cluster."""
+        """Which cluster and timeline the transaction began on."""
         return self._same.origin
 
     def look_where(self) -> None:
-        """Ask anew, within a transaction, which cluster and timeline this is: what could be asked at the greeting."""
+        """Within a transaction, ask again for cluster and timeline, as far as the greeting could ask."""
         link = self._same
         known = [call for call, value in zip((CLUSTER, TIMELINE), link.origin, strict=True) if value is not None]
         answers = iter(self.exchange(*((statement, ()) for statement in known)))
@@ -192,14 +192,14 @@ class Database:
 
     @property
     def is_direct(self) -> bool:
-        """Whether the server itself is at the other end, and no pooler."""
+        """Whether the other end is the server itself and no pooler."""
         return self._link is None or self._link.is_direct
 
     def close(self) -> None:
         self._drop()
 
     def _connected(self) -> Link:
-        """The connection as it is, or a new one, for a transaction to begin on.  Raises StoreUnavailable and others."""
+        """The connection, or a new one, for a transaction to begin on.  Raises StoreUnavailable and others."""
         link = self._link
         if link is not None and link.is_broken:
             self._drop()
@@ -223,7 +223,7 @@ class Database:
 
     @property
     def _same(self) -> Link:
-        """The connection that the transaction began on.  Raises what ended the transaction, if anything has."""
+        """The connection on which the transaction began.  Raises what ended the transaction, if anything has."""
         if self._failure is not None:
             raise self._failure
         if self._begun_on is None:
@@ -231,7 +231,7 @@ class Database:
         return self._begun_on
 
     def _begun(self, calls: Sequence[Call]) -> list[Answer]:
-        """A transaction that begins can begin anew: a connection that broke while it was idle is no failure."""
+        """A transaction that is just beginning can begin again: a connection that broke while idle is no failure."""
         had = self._link
         try:
             try:
@@ -241,14 +241,14 @@ class Database:
                     raise
                 results = self._send(self._connected(), calls)
         except ShiftbossError as error:
-            self._failure = error  # also when there was nothing to begin on
+            self._failure = error  # also if there was nothing to begin on
             raise
         self._failure = None
         self._begun_on = self._link
         return results
 
     def _send(self, link: Link, calls: Sequence[Call], *, commits: bool = False) -> list[Answer]:
-        """One round trip; whatever it raises, the transaction is over."""
+        """One round trip; whatever it raises, the transaction has ended."""
         began_s = _clock.monotonic_s()
         try:
             results = self._round_trip(link, calls)
@@ -257,7 +257,7 @@ class Database:
             if is_broken:
                 self._drop()
             else:
-                self._begun_on = link  # also when it was the beginning that failed: what came before stands
+                self._begun_on = link  # even if the begin itself failed: what came before is valid
             translated = errors.refused(self.address, error.state, error.text, maybe_stored=commits and is_broken)
             raise self._over(translated) from error
         except (Broken, psycopg.Error, OSError) as error:
@@ -265,14 +265,14 @@ class Database:
             if link.line.was_cut:
                 raise self._over(self._silence(began_s, maybe_stored=commits)) from error
             raise self._over(errors.broken(self.address, error, maybe_stored=commits)) from error
-        except ShiftbossError as error:  # a value that cannot be sent: nothing was
+        except ShiftbossError as error:  # a value that cannot be sent: nothing was sent
             self._over(error)
             raise
-        except BaseException:  # in the middle of a round trip: the answers of this one must not be taken for the next's
+        except BaseException:  # in the middle of a round trip: its answers must not be taken for the next one's
             self._drop()
             self._over(errors.broken(self.address, "the call was interrupted", maybe_stored=commits))
             raise
-        if link.line.was_cut and not commits:  # we stood still, and both came: answers and deadline
+        if link.line.was_cut and not commits:  # this process stood still, and both came: the answers and the deadline
             self._drop()
             raise self._over(self._silence(began_s, maybe_stored=False))
         return results

@@ -3,7 +3,7 @@
 Rules of this file
 - A call that takes longer loses its connection: both directions of its socket are shut down, and whatever waits for it
   in libpq, in TLS or in the kernel wakes up with an end of file.  Nothing else ends a wait for a silent server.
-- One thread for each store; it sleeps until the earliest deadline and costs nothing while calls are quick.
+- One thread per store sleeps until the earliest deadline, and costs nothing while calls are quick.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ CALL_S = 5.0  # `trigger` gives up after 5 s
 CONNECT_S = 2  # libpq's own limit, for each address
 LOOK_AGAIN_S = 0.1  # whether the end came nearer, where nobody can wake us
 
-_clock = SystemClock()  # a server is silent in real time, whatever clock the rules live by
+_clock = SystemClock()  # the silence of a server is real time, whatever clock the rules use
 
 
 class Line:
-    """One connection's socket, held by a descriptor of its own so that shutting it down never meets another's."""
+    """One connection's socket, with a descriptor of its own, so that shutting it down never hits another connection."""
 
     def __init__(self, descriptor: int) -> None:
         self._socket = socket.socket(fileno=os.dup(descriptor))
@@ -32,7 +32,7 @@ class Line:
 
     def cut(self) -> None:
         self.was_cut = True
-        with suppress(OSError):  # the other side was quicker
+        with suppress(OSError):  # the other side has closed it already
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
@@ -48,21 +48,21 @@ class Deadlines:
         self._wakes_s = float("inf")
         self._thread: threading.Thread | None = None
         self._is_closed = False
-        self.ends_s = float("inf")  # no call lasts beyond that
+        self.ends_s = float("inf")  # no call lasts longer than that
 
     def end_by(self, seconds: float) -> None:
-        """Cut every line whose call has not ended so many seconds from now; those under way too."""
+        """Cut every line whose call has not ended in so many seconds, also calls in progress."""
         with self._changed:
             self.ends_s = _clock.monotonic_s() + seconds
             self._until_s = {line: min(until_s, self.ends_s) for line, until_s in self._until_s.items()}
             self._changed.notify()
 
     def left_s(self, seconds: float) -> float:
-        """How long a call may last that would be given so many."""
+        """How long a call may last that is normally allowed that many."""
         return max(0.0, min(seconds, self.ends_s - _clock.monotonic_s()))
 
     def wait(self, event: threading.Event, seconds: float) -> None:
-        """For *event*, as long as a call may last."""
+        """Wait for *event*, as long as a call may last."""
         until_s = _clock.monotonic_s() + seconds
         while not event.is_set():
             left_s = self.left_s(until_s - _clock.monotonic_s())

@@ -1,9 +1,11 @@
-"""What can be learnt about a server and our schema in it from a connection of its own: the doctor's questions.
+"""What a connection of its own can learn about a server and our schema in it: the doctor's questions.
 
 Rules of this file
 - It asks and changes nothing, and it judges nothing: cli/doctor_postgres.py does.
-- What a role may not ask, or an engine does not know, leaves its part of the answer empty and spoils no other.
-- It asks the server outside the store, so that what cannot be opened (a standby, an old schema) is looked at too.
+- What a role may not ask, or another engine does not know, leaves its part of the answer empty and spoils no other
+  part.
+- It asks the server outside the store, so that a store that cannot be opened (a standby, an old schema) is examined
+  too.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ from shiftboss.stores.postgres.deadline import Deadlines, Line
 from shiftboss.stores.postgres.link import CLUSTER, connected
 
 LOOK_S = 20.0  # for all questions together
-POOL_TRIES = 5  # others use the pool too, so one meeting that does not come about proves nothing
-MOST_ROWS = 20  # of each list: a doctor names the worst, the server has the rest
+POOL_TRIES = 5  # others use the pool too, so that two clients may fail to meet in it once
+MOST_ROWS = 20  # of each list: the doctor names the worst, the server has the rest
 
 SERVER = """
 SELECT current_setting('server_version_num')::int, current_setting('server_version'), pg_is_in_recovery(),
@@ -31,7 +33,7 @@ SELECT current_setting('server_version_num')::int, current_setting('server_versi
   current_setting('autovacuum') = 'on', pg_backend_pid()
 """
 NOW = "SELECT extract(epoch FROM clock_timestamp())::float8"
-# Of other roles' sessions even the type is hidden from who is no member of pg_read_all_stats.
+# A role outside pg_read_all_stats does not even see the type of other roles' sessions.
 ROOM = """
 SELECT current_setting('max_connections')::int
     - current_setting('superuser_reserved_connections')::int
@@ -48,8 +50,8 @@ SELECT current_setting('max_connections')::int
    WHERE datname = current_database() AND query = '<insufficient privilege>')::int
 """
 NODES = "SELECT count(*)::int FROM node"
-# Whoever holds a lock on a table of ours that could stop a writer, or keeps one waiting.  Inserting into `arrival` is
-# what callers' own transactions do, and stops nobody.
+# Sessions that hold a lock on a table of ours that could stop a writer, or keep one waiting.  Inserting into `arrival`
+# is left out: callers' own transactions do that, and it stops nobody.
 HOLDERS = """
 WITH ours AS (SELECT oid, relname FROM pg_class WHERE relnamespace = %(schema)s::text::regnamespace AND relkind = 'r'),
 held AS (
@@ -98,7 +100,7 @@ SLOTS = """
 SELECT slot_name::text, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint
 FROM pg_replication_slots WHERE NOT active AND restart_lsn IS NOT NULL ORDER BY slot_name LIMIT %(limit)s
 """
-# Each table and sequence with the first right on it that is missing, and who owns it.
+# Each table and sequence, with its owner and the first right on it that is missing.
 RIGHTS = """
 SELECT relname::text, coalesce((
     SELECT wanted FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) WITH ORDINALITY AS rights(wanted, place)
@@ -120,7 +122,7 @@ class Server(NamedTuple):
     version_num: int
     version: str
     is_standby: bool
-    is_read_only: bool  # a default that our own transactions overrule
+    is_read_only: bool  # a default, which our own transactions override
     role: str
     synchronous_commit: str
     has_fsync: bool
@@ -130,16 +132,16 @@ class Server(NamedTuple):
 
 
 class Room(NamedTuple):
-    most: int  # without those reserved for administrators
+    most: int  # without the connections reserved for administrators
     used: int
     ours: int
     left_to_role: int | None  # None: it has no limit of its own
     left_to_database: int | None
-    hidden: int  # sessions of which this role sees no more than that they are there
+    hidden: int  # sessions of which this role sees nothing but their existence
 
 
 class Who(NamedTuple):
-    """A session with a transaction that others may suffer from."""
+    """A session with a transaction that may hold up others."""
 
     pid: int
     role: str
@@ -160,12 +162,12 @@ class Table(NamedTuple):
     live: int
     dead: int
     size_bytes: int
-    vacuumed_s: float | None  # ago; None: never
+    vacuumed_s: float | None  # seconds ago; None: never
 
 
 class Standby(NamedTuple):
     name: str
-    mode: str  # async, sync, quorum, potential; empty where this role may not know
+    mode: str  # async, sync, quorum, potential; empty if this role may not know
     lag_s: float | None  # None while nothing is written
     behind_bytes: int | None
 
@@ -177,22 +179,22 @@ class Slot(NamedTuple):
 
 class Rights(NamedTuple):
     table: str
-    lacks: str  # the first that is missing
+    lacks: str  # the first right that is missing
     owner: str
-    is_ours: bool  # the owner's rights are those of this role too
+    is_ours: bool  # whether this role has the owner's rights too
 
 
 class Facts(NamedTuple):
-    """Empty where it could not be asked."""
+    """A field is empty if it could not be asked for."""
 
     server: Server
     schema: str
-    host: str  # as it was asked for; a path is a socket
+    host: str  # as it was given; a path is a socket
     is_encrypted: bool
     checks_name: bool  # sslmode=verify-full
     pooler: str  # "": none; else "transaction", "session", "statement"
     ahead_s: float  # how far the server's clock is ahead of ours …
-    unsure_s: float  # … give or take
+    unsure_s: float  # … plus or minus this
     room: Room | None = None
     nodes: int = 0
     holders: tuple[Who, ...] = ()
@@ -298,7 +300,7 @@ class _Questions:
             return []
 
     def _skew(self) -> tuple[float, float]:
-        """The server's instant was read at some moment between asking and being answered."""
+        """The server read its clock at some moment between our question and its answer."""
         best = (0.0, float("inf"))
         for _ in range(3):
             asked_s = self._clock.elapsed_s()
@@ -311,7 +313,7 @@ class _Questions:
         return best
 
     def _pooler(self) -> str:
-        """Two clients who meet the same process of the server, though both are connected, share it by transactions."""
+        """Two connected clients that meet the same server process share it by transactions."""
         if not self._has_transactions():
             return "statement"
         other = connected(self._address)
@@ -325,7 +327,7 @@ class _Questions:
             other.close()
 
     def _has_transactions(self) -> bool:
-        """In statement mode a BEGIN is refused, and the connection ended."""
+        """In statement mode a BEGIN is refused, and the connection is closed."""
         other = connected(self._address)
         try:
             other.execute("BEGIN")

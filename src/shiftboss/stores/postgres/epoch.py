@@ -1,14 +1,15 @@
-"""Has this store lost a part of its past, and how does it go on then?
+"""Has this store lost a part of its past, and how does it then go on?
 
 Rules of this file
-- Stamps are fences, and neither they nor ids are ever given twice.  After a restore, or a failover to a server that had
-  not received everything, the store would count through some of them again; so it jumps beyond all of them
-  (core/lives.py).
-- The past is lost when a number is smaller than one that this store has seen, or when the row lies elsewhere than
-  where it was written: in another cluster, on another timeline, in another table.
-- It may be lost when the server was started anew: its folder may have been put back meanwhile.  A node that lived with
-  the server before, and finds all that it has seen, says that it was not; where there is none it counts as lost.
-- It happens in a transaction of its own that is alone; everybody reads everything anew, because the epoch differs.
+- Stamps are fences; no stamp and no id is given out twice.  After a restore, or a failover to a server that had not
+  received everything, the store would give some of them out again; so it jumps beyond all of them (core/lives.py).
+- The past is lost if a number is smaller than one that this store has seen, or if the row lies elsewhere than where it
+  was written: in another cluster, on another timeline, in another table.
+- The past may be lost if the server was restarted: its data directory may have been put back meanwhile.  If a node
+  lived with the server before, and finds everything that it has seen, nothing is lost; without such a node it counts as
+  lost.
+- The jump happens in a transaction of its own that holds the whole store.  Every process reads everything again,
+  because the epoch differs.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 log = get_logger("shiftboss.store")
 
-# Asked when the locks are held: the instant and the stamp must not be older than what the one before us wrote.
+# Asked while the locks are held: the time and the stamp must not be older than what the previous holder wrote.
 OPEN = Statement(
     """
 SELECT number, next_event, schema, cluster, timeline, place, tableoid::bigint,
@@ -73,17 +74,17 @@ class Opened(NamedTuple):
     cluster: int | None
     timeline: int | None
     place: int | None
-    table: int  # where the row of `meta` lies now
+    table: int  # where the row of `meta` is now
     at_us: int  # by the server's clock
     has_arrivals: bool
     stamp: int  # of this transaction
-    ids: list[int]  # of new runs
-    oldest: int | None  # commit that `committed` still knows
-    alone: int  # the last commit of a transaction that had the whole store to itself
-    clock: bytes | None  # how it stood: a ClockMark
-    epoch: int  # the commit with which it went on when it was put back last
-    server_started: int | None  # of the server that it was last used on
-    started: int  # of this one
+    ids: list[int]  # for new runs
+    oldest: int | None  # the oldest commit in `committed`
+    alone: int  # the last commit of a transaction that held the whole store
+    clock: bytes | None  # the stored ClockMark
+    epoch: int  # the commit that began the present epoch
+    server_started: int | None  # the start of the server that the store was last used on
+    started: int  # the start of this server
 
     @classmethod
     def of(cls, answer: Answer) -> Opened:
@@ -135,9 +136,9 @@ class Newest:
 
 
 def lost_past(opened: Opened, origin: Origin, newest: Counted, *, lived: int | None) -> str:
-    """Why the numbers cannot be trusted, in words; nothing when they can.
+    """Why the numbers cannot be trusted, in words; empty if they can.
 
-    *newest* is what was known before the transaction was opened, *lived* the start of the server that a node in this
+    *newest* is what was known before the transaction was opened; *lived* is the start of the server that a node in this
     process has lived with.
     """
     if opened.number < newest.number:
@@ -158,7 +159,7 @@ def _differ(one: int | None, other: int | None) -> bool:
 
 
 def jump(db: Database, clock: Clock, opened: Opened, *, newest: Counted, why: str) -> Counted:
-    """Within a transaction that is alone: go on beyond everything that was lost.  The caller commits."""
+    """Within a transaction that holds the whole store: jump beyond everything that was lost.  The caller commits."""
     origin = db.origin
     last, lived = db.exchange((LAST, ()), (LIVED_AT, ()))
     now = clock.now()

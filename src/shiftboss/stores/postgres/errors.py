@@ -1,10 +1,10 @@
-"""What PostgreSQL reports, in our words: the thing, the fact, the remedy.
+"""PostgreSQL's errors in our words: the thing, the fact, the remedy.
 
 Rules of this file
-- It is the only place that knows SQLSTATEs.
+- This is the only place that knows SQLSTATEs.
 - What may pass by itself (a restart, a deadlock, too many connections) is StoreUnavailable, and is tried again.
-- A commit whose answer never came is in doubt, and says so.
-- A standby may be promoted, and is tried again; a password or a privilege does not mend itself.
+- A commit whose answer never came is in doubt, and the error says so.
+- A standby may be promoted, and is tried again; a wrong password or a missing privilege does not correct itself.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from shiftboss.stores.postgres.wire import Refused
 REJECTED = ("SB", "22", "23", "54")  # ours (0001_first.sql); what a column cannot hold; constraints; limits
 DAMAGED = ("XX001", "XX002")  # data_corrupted, index_corrupted
 FULL = ("53100",)
-BUSY = ("55P03", "57014")  # the lock was not to be had in time; the statement took too long
+BUSY = ("55P03", "57014")  # the lock could not be had in time; the statement took too long
 WAITED = "55P03"  # lock_not_available
 AGAIN = ("40", "08", "53", "57", "25P03", "58", "XX000")
 LOGIN = ("28",)
@@ -38,7 +38,7 @@ STANDBY = ("25006",)
 
 
 def refused(address: Address, state: str, text: str, *, maybe_stored: bool = False) -> ShiftbossError:
-    """The error to raise for an answer of the server."""
+    """The error to raise for an error answer of the server."""
     url, schema = address.url, address.schema
     if state.startswith(REJECTED):
         return StoreRejected(f"{url} refused a write: {text}; the change that needs it is refused with it")
@@ -82,7 +82,7 @@ def refused(address: Address, state: str, text: str, *, maybe_stored: bool = Fal
 
 
 def waited_in_vain(error: ShiftbossError) -> bool:
-    """Whether a lock was not to be had in time."""
+    """Whether a lock could not be had in time."""
     return isinstance(error.__cause__, Refused) and error.__cause__.state == WAITED
 
 

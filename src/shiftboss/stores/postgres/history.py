@@ -1,8 +1,8 @@
-"""What the faces ask of the server (sql/history.py has what is common).
+"""People's queries to the server (sql/history.py has the common part).
 
 Rules of this file
-- Questions with many forms are one statement with a parameter for each condition, NULL for none.  They are planned for
-  their very values, so a condition that was not asked for is gone before an index is chosen.
+- A question with many forms is one statement with a parameter for each condition, NULL if the condition is not used.
+  The server plans it for the actual values, so an unused condition is gone before an index is chosen.
 """
 
 from __future__ import annotations
@@ -62,12 +62,12 @@ SELECT '[' || string_agg(data, ',') || ']' FROM (
 _ANY_STATUS = "$7::bigint[] IS NULL OR status = ANY ($7::smallint[])"
 _TYPES = (TEXT, KEY, NUMBER, NUMBER, TEXT, NUMBER)
 FINISHED = question(_FINISHED.format(rows="history", status=_ANY_STATUS), *_TYPES, NUMBERS, prepare=False)
-# One that went wrong has an index in the order of the page; of several, or without saying which, the planner walks the
-# ids of all that succeeded (without statistics: 70 ms for 200,000).
+# A single failure status has an index in the order of the page.  For several, or for any status, the planner would walk
+# through the ids of all successes (without statistics: 70 ms for 200,000).
 FINISHED_WRONG = question(
     _FINISHED.format(rows="history", status="status = $7::smallint AND status <> 2"), *_TYPES, NUMBER, prepare=False
 )
-# Runs of one key are few; for the same reason they are gathered first.
+# Runs with one key are few; for the same reason they are gathered first.
 FINISHED_KEYED = question(
     """
 WITH keyed AS MATERIALIZED (
@@ -112,7 +112,7 @@ FROM (SELECT id, <event> AS data FROM event WHERE worker = $1 AND worker <> '' A
     NUMBER,
     NUMBER,
 )
-# What is told is every byte of it.
+# The text is given byte by byte.
 AUDIT_ROW = "json_build_array(id, at, encode(convert_to(data, 'UTF8'), 'hex'))::text"
 AUDIT = Statement(
     f"""
@@ -157,7 +157,7 @@ SELECT '[' || string_agg(data, ',') || ']' FROM (
 )
 WORKER_NAMES = question("SELECT '[' || string_agg(to_json(name)::text, ',') || ']' FROM worker WHERE state IS NOT NULL")
 
-# ["name", pending, due] for each worker with waiting runs, counted as far as the limit.
+# ["name", pending, due] for each worker with waiting runs, counted up to the limit.
 WAITING_COUNTS = question(
     f"""
 WITH RECURSIVE waiting(worker) AS (
@@ -297,7 +297,7 @@ class Queries(history.Queries[Statement]):
 
 
 def _integrity(failures: int | None) -> str:
-    """What the server found whenever it read a page; None where it does not look."""
+    """What the server found whenever it read a page; None if it does not check."""
     if failures is None:
         return "not checked: the cluster was made without data checksums"
     return "ok" if failures == 0 else f"{failures} pages failed their checksum; look at the server's log"

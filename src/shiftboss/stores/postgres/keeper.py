@@ -1,12 +1,12 @@
-"""The keeper of a node: says by a lock on the server that the node's process lives, neither stopped nor traced (C4).
+"""The keeper of a node shows by a lock on the server that the node's process lives, neither stopped nor traced (C4).
 
 Rules of this file
-- It imports psycopg and the standard library only and runs as a script (`python -I -S keeper.py`).  Whom it keeps, and
-  the way to the server, it reads from stdin, one line: none of that is in its arguments or its environment (A10).
-- It takes a shared advisory lock of its session while its parent goes on, looks once a second, and writes nothing.  It
-  also says something every 3 s: whoever was cut off keeps its locks for as long as TCP takes to notice.
-- It ends when its parent does, or when the pipe is closed; with its connection the lock is gone.
-- A failing connection is opened again with a pause that grows, and nobody hears of it: silence says enough.
+- It imports only psycopg and the standard library, and runs as a script (`python -I -S keeper.py`).  It reads from
+  stdin, in one line, whom it keeps and how to connect: nothing of that is in its arguments or its environment (A10).
+- While its parent goes on it holds a shared advisory lock in its session, looks once a second, and writes nothing.  It
+  also says something every 3 s, because a session that was cut off keeps its locks until TCP notices.
+- It ends when its parent ends, or when the pipe is closed; the lock ends with its connection.
+- After a failure it connects again with a growing pause, and tells nobody: its silence says enough.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-IGNORED = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT")  # said to the whole group or unit while the node still drains
+IGNORED = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT")  # sent to the whole group or unit while the node still drains
 LOOK_S = 1.0
-SAY_S = 3.0  # well below what neighbours take for fresh (keepers.FRESH_S)
+SAY_S = 3.0  # well below what neighbours consider recent (keepers.FRESH_S)
 MIN_BACK_OFF_S, MAX_BACK_OFF_S = 0.5, 10.0
-CLOSE_S = 0.3  # to take leave of the server; without that the kernel closes the connection
-POOLED = 3  # its exit code behind a pooler, where a session's lock is nobody's
+CLOSE_S = 0.3  # to disconnect from the server; after that the kernel closes the connection
+POOLED = 3  # its exit code behind a pooler, where a session's lock belongs to nobody
 
 
 class Keeper:
-    """Talks to the server, in a thread of its own: that may wait for as long as it likes."""
+    """Talks to the server in a thread of its own, which may wait as long as it likes."""
 
     def __init__(self, settings: dict[str, Any], goes_on: Callable[[str], bool]) -> None:
         self.over = threading.Event()
@@ -43,7 +43,7 @@ class Keeper:
         self._goes_on = goes_on
 
     def run(self) -> None:
-        import psycopg  # from where the parent has it
+        import psycopg  # from the parent's environment
 
         back_off_s = MIN_BACK_OFF_S
         while not self.over.is_set():
@@ -57,7 +57,7 @@ class Keeper:
                 back_off_s = min(MAX_BACK_OFF_S, 2 * back_off_s)
 
     def _keep(self, connection: Any) -> bool:
-        """Until all is over (False), or the connection is to be opened anew.  Raises psycopg.Error."""
+        """Until everything is over (False), or the connection has to be opened again.  Raises psycopg.Error."""
 
         def ask(question: str, *values: int) -> Any:
             return connection.execute(question, values).fetchone()[0]
@@ -77,7 +77,7 @@ class Keeper:
                 said_s = now_s
             elif now_s - said_s >= SAY_S:
                 if ask("SELECT pg_is_in_recovery()"):
-                    return True  # the primary is another one now
+                    return True  # another server is the primary now
                 said_s = now_s
             self.over.wait(LOOK_S)
         return False
@@ -87,7 +87,7 @@ def lives(parent: int, until: Callable[[], bool]) -> None:
     """Wait for the end of *parent*, of the pipe, or for *until*."""
     poll = select.poll()
     poll.register(0, select.POLLIN)
-    if hasattr(os, "pidfd_open"):  # forked copies of the parent hold the pipe open too
+    if hasattr(os, "pidfd_open"):  # forked copies of the parent hold the pipe open as well
         try:
             poll.register(os.pidfd_open(parent), select.POLLIN)
         except ProcessLookupError:
@@ -102,7 +102,7 @@ def main() -> None:
     for name in IGNORED:
         signal.signal(getattr(signal, name), signal.SIG_IGN)
     line = sys.stdin.buffer.readline()
-    if not line:  # whoever started it has died meanwhile
+    if not line:  # the process that started it has died meanwhile
         return
     settings = json.loads(line)
     sys.path[:] = settings["path"]

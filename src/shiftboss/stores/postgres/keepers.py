@@ -1,10 +1,10 @@
 """The keepers of this process's nodes (keeper.py), and the question which nodes have one (C4).
 
 Rules of this file
-- A keeper is started by the engine's ticks, again with a pause that grows; whatever becomes of it, the node goes on.
-- The question is asked only about nodes that are silent.  It needs no right of its own: a session of another role shows
-  no `query_start`, and then nobody can tell.
-- It is the server's clock that says whether a keeper was heard of lately, so a machine that was cut off is given up.
+- The engine's ticks start a keeper, and start it again with a growing pause; whatever happens to it, the node goes on.
+- The question is asked only about silent nodes.  It needs no special right: a session of another role shows no
+  `query_start`, and then nobody can tell.
+- The server's clock decides whether a keeper was heard of recently, so a machine that was cut off is given up.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from shiftboss.stores.postgres.wire import NUMBER, Statement
 
 PROGRAM = Path(__file__).with_name("keeper.py")
 OURS = "SHIFTBOSS_"
-FRESH_S = 10.0  # beyond three words of a keeper: a busy machine is no dead one
-OLD_S = 0.5  # one answer tells of all nodes, for as long as one look takes
-UNUSED_S = 60.0  # so long the connection for questions stays
+FRESH_S = 10.0  # more than three words of a keeper: a busy machine must not count as dead
+OLD_S = 0.5  # one answer covers all nodes, for as long as one look takes
+UNUSED_S = 60.0  # after so long the connection for questions is closed
 MIN_BACK_OFF_S, MAX_BACK_OFF_S = 1.0, 60.0
 END_WITHIN_S = 1.0
 
@@ -51,11 +51,11 @@ WHERE held.locktype = 'advisory' AND held.objsubid = 2 AND held.granted AND held
 )
 
 log = get_logger("shiftboss.store")
-_clock = SystemClock()  # processes live in real time, whatever clock the rules live by
+_clock = SystemClock()  # processes live in real time, whatever clock the rules use
 
 
 class Keepers:
-    """Of one store.  From any thread."""
+    """The keepers of one store.  From any thread."""
 
     def __init__(self, address: Address, deadlines: Deadlines) -> None:
         self._address = address
@@ -67,7 +67,7 @@ class Keepers:
         self._asked_s = float("-inf")
 
     def see_to(self, node: str) -> None:
-        """That there is one.  Called every few seconds."""
+        """Make sure that the node has a keeper.  Called every few seconds."""
         with self._lock:
             if node not in self._keepers:
                 self._keepers[node] = _Keeper(self._address, node)
@@ -88,7 +88,7 @@ class Keepers:
             self._close_question()
 
     def kept(self, node: str) -> bool:
-        """Whether that node's keeper was heard of lately, and says that the process goes on; False if unknown."""
+        """Whether that node's keeper was heard of recently and says that the process goes on; False if unknown."""
         with self._lock:
             now_s = _clock.monotonic_s()
             if now_s - self._asked_s > OLD_S:
@@ -97,7 +97,7 @@ class Keepers:
             return _unsigned(lock_of(self._address.schema, node)[1]) in self._kept
 
     def _ask(self) -> frozenset[int]:
-        """Of all nodes.  A server that answers nobody else either is the engine's to notice."""
+        """The nodes with such a keeper.  If the server is silent, the engine will notice that itself."""
         self._db = self._db or Database(self._address, self._deadlines)
         try:
             self._db.begin_reading()
@@ -117,9 +117,9 @@ class Keepers:
 
 
 def lock_of(schema: str, node: str) -> tuple[int, int]:
-    """The advisory lock of a node: two numbers of four bytes; the first is that of all nodes of a store.
+    """The advisory lock of a node: two numbers of four bytes, of which all nodes of a store share the first.
 
-    No other lock of ours has it: those begin with a hash of the schema's bare name (locks.py).
+    No other lock of ours is the same: those begin with a hash of the schema's bare name (locks.py).
     """
     return _hash(f"shiftboss keeper of {schema}"), _hash(node)
 
@@ -129,18 +129,18 @@ def _hash(text: str) -> int:
 
 
 def _unsigned(number: int) -> int:
-    """As pg_locks shows it."""
+    """The number as pg_locks shows it."""
     return number & 0xFFFFFFFF
 
 
 class _Keeper:
-    """One process, started again when it has died."""
+    """One process, which is started again when it has died."""
 
     def __init__(self, address: Address, node: str) -> None:
         self._address = address
         self._node = node
         self._process: subprocess.Popen[bytes] | None = None
-        self._starts_s = 0.0  # not before
+        self._starts_s = 0.0  # not before this
         self._back_off_s = MIN_BACK_OFF_S
         self._is_vain = False
         self._said_none = False
@@ -176,7 +176,7 @@ class _Keeper:
     def _start(self) -> None:
         self.end()
         identity, python = process_state.identity(), interpreter()
-        if identity is None:  # no /proc: nobody could tell whether we go on
+        if identity is None:  # without /proc it could not tell whether we go on
             self._is_vain = True
             return
         settings = {
@@ -195,11 +195,11 @@ class _Keeper:
                 stderr=subprocess.DEVNULL,
                 env={name: value for name, value in os.environ.items() if not name.startswith(OURS)},  # libpq's stay
                 bufsize=0,
-                start_new_session=True,  # out of reach of what a terminal or a supervisor sends to our group
+                start_new_session=True,  # out of reach of signals that a terminal or a supervisor sends to our group
             )
             assert self._process.stdin is not None  # noqa: S101  # for the type checker: it is a pipe
             self._process.stdin.write(json.dumps(settings).encode() + b"\n")
-        except (OSError, RuntimeError) as error:  # the interpreter ends
+        except (OSError, RuntimeError) as error:  # the interpreter is ending
             if not self._said_none:
                 self._said_none = True
                 log.warning(

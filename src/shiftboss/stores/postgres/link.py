@@ -1,9 +1,9 @@
-"""One live connection: opened within its time, greeted, and known for what it leads to.
+"""One live connection: opened in time, greeted, and known for what is at its other end.
 
 Rules of this file
-- What the server is told for the whole session is told only where the session is ours: behind a pooler (PgBouncer in
-  transaction mode) connections change hands, so there nothing is, and every transaction brings its own settings.
-- A pooler is recognised by the process number: it invents the one that it greets with.
+- Settings for the whole session are made only if the session is ours.  Behind a pooler (PgBouncer in transaction mode)
+  connections change hands: there every transaction brings its own settings.
+- A pooler is recognized by the process number in its greeting, which it invents.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from shiftboss.stores.postgres.deadline import CALL_S, CONNECT_S, Deadlines, Lin
 from shiftboss.stores.postgres.wire import NUMBER, Answer, Broken, Refused, Statement, Wire
 
 OLDEST = 130_000  # gen_random_uuid, MATERIALIZED; its own support ended in November 2025
-GRACE_S = 3.0  # beside libpq's own limit: names are looked up without one
+GRACE_S = 3.0  # besides libpq's own limit, which does not cover name lookups
 
-# Is the server at the other end of this very socket?  And which is it?
+# Is the server at the other end of this very socket, and which server is it?
 GREETING = Statement(
     "SELECT (pg_backend_pid() = $1)::int, current_setting('server_version_num')::int, pg_is_in_recovery()::int",
     NUMBER,
     prepare=False,
 )
-# A node that was cut off is noticed by the server as well, or it would keep its locks for hours.
+# So that the server, too, notices a node that was cut off; otherwise it would keep the node's locks for hours.
 KEEPALIVES = Statement(
     """
 SELECT set_config('tcp_keepalives_idle', '5', false), set_config('tcp_keepalives_interval', '2', false),
@@ -40,25 +40,25 @@ SELECT set_config('tcp_keepalives_idle', '5', false), set_config('tcp_keepalives
     prepare=False,
 )
 CLUSTER = Statement("SELECT system_identifier FROM pg_control_system()", prepare=False)
-# Not pg_control_checkpoint(): for a while after a promotion that is still of the timeline before.
+# Not pg_control_checkpoint(): for a while after a promotion that still shows the timeline before.
 TIMELINE = Statement(
     "SELECT ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint", prepare=False
 )
 
 
-SHUT_OUT = ("authentication", "pg_hba", "no password", "permission denied")  # what a server says to whom it refuses
-_clock = SystemClock()  # a server is silent in real time, whatever clock the rules live by
+SHUT_OUT = ("authentication", "pg_hba", "no password", "permission denied")  # a server's words when it refuses a login
+_clock = SystemClock()  # the silence of a server is real time, whatever clock the rules use
 
 
 class Origin(NamedTuple):
-    """Which history of which cluster this is; None where the role may not ask."""
+    """Which timeline of which cluster this is; None if the role may not ask."""
 
     cluster: int | None = None
     timeline: int | None = None
 
 
 class Link:
-    """Opened by `link_to`; whoever uses it closes it."""
+    """Opened by `link_to`; the user of a link closes it."""
 
     def __init__(self, connection: psycopg.Connection, deadlines: Deadlines) -> None:
         self.connection = connection
@@ -87,7 +87,7 @@ class Link:
         self.look_where()
 
     def look_where(self) -> None:
-        """Ask anew which cluster and timeline this is; behind a pooler it may change under a connection."""
+        """Ask again which cluster and timeline this is; behind a pooler it may change within a connection."""
         timeline = None if self.is_standby else self._number_if_allowed(TIMELINE)
         self.origin = Origin(self._number_if_allowed(CLUSTER), timeline)
 
@@ -95,7 +95,7 @@ class Link:
         try:
             return self.ask(statement).number_or_none(0, 0)
         except Refused:
-            return None  # the role may not, or it is no PostgreSQL to the last function
+            return None  # the role may not ask, or the server is not fully compatible with PostgreSQL
 
     def ask(self, statement: Statement, *values: object) -> Answer:
         """Outside any transaction.  Raises Refused and Broken."""
@@ -130,7 +130,7 @@ def link_to(address: Address, deadlines: Deadlines) -> Link:
 
 
 class _Attempt:
-    """A connection in the making; looking up a name cannot be interrupted, so another thread may be left with it."""
+    """A connection being opened; a name lookup cannot be interrupted, so its thread may be left behind with it."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()  # protects the two below
@@ -142,7 +142,7 @@ class _Attempt:
     def run(self, text: str) -> None:
         try:
             connection = psycopg.connect(text, autocommit=True, prepare_threshold=None)
-        except Exception as error:  # noqa: BLE001  # told to whoever waits
+        except Exception as error:  # noqa: BLE001  # reported to whoever waits
             self.error = error
         else:
             with self.lock:
@@ -153,7 +153,7 @@ class _Attempt:
 
 
 def connected(address: Address, deadlines: Deadlines | None = None) -> psycopg.Connection:
-    """A connection of the driver, within its time.  Raises StoreUnavailable and StoreMissing."""
+    """A connection of the driver, opened in time.  Raises StoreUnavailable and StoreMissing."""
     began_s = _clock.monotonic_s()
     attempt = _Attempt()
     text = conninfo.make_conninfo(**address.parameters)
@@ -175,7 +175,7 @@ def connected(address: Address, deadlines: Deadlines | None = None) -> psycopg.C
 
 
 def _cannot_connect(address: Address, error: Exception) -> ShiftbossError:
-    """libpq gives a failed login no SQLSTATE, only words."""
+    """libpq gives a failed login no SQLSTATE, only a message."""
     text = " ".join(str(error).split())
     secret = address.parameters.get("password")
     if secret:
@@ -185,7 +185,7 @@ def _cannot_connect(address: Address, error: Exception) -> ShiftbossError:
     if any(word in text for word in SHUT_OUT) or ("role" in text and "does not exist" in text):
         error = errors.refused(address, "28000", text)
         if isinstance(error, OperatorError) and "," in address.parameters.get("host", ""):
-            error.retryable = True  # the one that lets us in may be away just now
+            error.retryable = True  # the server that lets us in may be unavailable just now
         return error
     return errors.broken(address, text)
 

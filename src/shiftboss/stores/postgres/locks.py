@@ -1,11 +1,13 @@
-"""Which transactions exclude each other: a lock for each partition of the store, and one for all of it.
+"""Which transactions exclude each other: there is a lock for each partition of the store, and one for the whole.
 
 Rules of this file
-- Workers that have to do with each other lie in one partition (core/graph.py).  A transaction shares the whole and has
-  its partitions alone, or it has the whole alone: declaring, joining, rescuing, everything that may concern anybody.
-- While something is held nothing is waited for, but for one partition alone, and not for long: so nobody stands in a
-  circle, and a node that stands still keeps its own partitions and no others from going on.
-- Locks end with the transaction, also behind a pooler; what is read afterwards is what the last holder committed.
+- Related workers are in one partition (core/graph.py).  A transaction either shares the lock of the whole and has its
+  partitions exclusively, or it has the whole exclusively: to declare, join, rescue, and for all that may concern any
+  worker.
+- A transaction that holds something waits for nothing more, except for one single partition, and not for long.  So
+  there is no deadlock, and a node that stands still keeps others only from its own partitions.
+- Locks end with the transaction, behind a pooler as well; what is read after taking them is what the last holder
+  committed.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from shiftboss.stores.postgres.wire import NUMBER, NUMBERS, TEXT, Answer, Statem
 
 WHOLE = Statement("SELECT pg_advisory_xact_lock(hashtext($1), 0)", TEXT)
 SHARE = Statement("SELECT pg_advisory_xact_lock_shared(hashtext($1), 0)", TEXT)
-# In this order: a partition must not be held while the whole is waited for.  Who has one of these locks gets it again.
+# In this order: no partition must be held while the whole is waited for.  A session may take a lock that it has again.
 SHARE_AND_TRY_PARTITIONS = Statement(
     """
 SELECT pg_advisory_xact_lock_shared(hashtext($1), 0),
@@ -30,17 +32,17 @@ SELECT pg_advisory_xact_lock_shared(hashtext($1), 0),
     NUMBERS,
 )
 WAIT_FOR_PARTITION = Statement("SELECT pg_advisory_xact_lock(hashtext($1), $2::int + 1)", TEXT, NUMBER)
-# Long enough for many busy neighbours, who come in turn; short beside the 5 s in which one that stands still is ended.
+# Enough for many busy neighbours, one after another; little compared with the 5 s after which a stuck one is ended.
 A_MOMENT = Statement("SELECT set_config('lock_timeout', '500', true)")
 WITHIN = Statement("SELECT set_config('lock_timeout', $1, true)", TEXT)
 AS_LONG_AS_BEFORE = Statement("SELECT set_config('lock_timeout', '4000', true)")
 
 
 def calls_for(schema: str, wanted: Wanted | None, *, waits: bool) -> list[Call]:
-    """What takes the locks: the whole without *wanted*, else those of the partitions that are free, the last call of
-    all.
+    """The statements that take the locks: the whole store without *wanted*, else those wanted partitions that are free.
 
-    The first of them is waited for if it *waits*; when all others are tried, what its holder held is free as well.
+    The answer to the last call says which.  With *waits* the first partition is waited for; the others are tried after
+    that, when whatever its holder held is free as well.
     """
     if wanted is None:
         return [(WHOLE, (schema,))]
@@ -58,12 +60,12 @@ def calls_for(schema: str, wanted: Wanted | None, *, waits: bool) -> list[Call]:
 
 
 def calls_to_try(schema: str, within_s: float) -> list[Call]:
-    """What finds out whether the whole store can be shared, and waits no longer than that."""
+    """The statements that find out whether the whole store can be shared, and wait no longer than that."""
     return [(WITHIN, (str(int(within_s * 1000)),)), (SHARE, (schema,))]
 
 
 def held(answers: Sequence[Answer], wanted: Wanted | None) -> Wanted | None:
-    """The partitions that were to be had, from the answers to `calls_for`; None for the whole."""
+    """The partitions that were free, from the answers to `calls_for`; None for the whole store."""
     if wanted is None:
         return None
     got = answers[-1].blob(0, 1)

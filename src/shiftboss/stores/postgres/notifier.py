@@ -1,12 +1,12 @@
-"""Who hears of commits on other nodes, and tells them of ours.
+"""Learns of commits on other nodes, and announces ours.
 
 Rules of this file
-- It has a connection and a thread of its own: LISTEN must outlive transactions, and a NOTIFY within one would make all
-  committers wait for each other.
-- Ours are announced after the commit, at once and then at most every 20 ms.
-- What nobody announces is found by looking: what LISTEN missed, all of it behind a pooler, and what callers'
-  transactions have left, which must not notify themselves.
-- It never fails: what is broken is opened again, with a pause that grows.
+- It has a connection and a thread of its own: LISTEN must outlive transactions, and a NOTIFY within a transaction would
+  make all committers wait for each other.
+- Our commits are announced after they are committed, the first at once and further ones at most every 20 ms.
+- What nobody announces is found by looking: what LISTEN missed, everything behind a pooler, and the arrivals from
+  callers' transactions, which must not notify anybody themselves.
+- It never fails: a broken connection is opened again, with a growing pause.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from shiftboss.stores.postgres.deadline import CALL_S, Deadlines
 from shiftboss.stores.postgres.link import Link, close_quietly, link_to
 from shiftboss.stores.postgres.wire import TEXT, Answer, Broken, Refused, Statement, Values
 
-GAP_S = 0.020  # between two announcements: each is a commit of the server
+GAP_S = 0.020  # between two announcements: each is a commit on the server
 # A look costs 40 µs of a core here and 40 of the server's (measured): five a second are 0.02 % of a core for each node.
 LOOK_S = 0.2
 MIN_BACK_OFF_S, MAX_BACK_OFF_S = 0.1, 2.0
 CLOSE_WITHIN_S = 0.5  # for the last announcement; other nodes look by themselves five times a second
-CUT_WITHIN_S = 0.2  # for the thread to see that its connection was cut; one that connects is left to its own end
+CUT_WITHIN_S = 0.2  # for the thread to notice that its connection was cut; a connecting one is not waited for
 
-# The announcement is no fact that anybody needs after a crash: it must not wait for the disk.
+# Nobody needs the announcement after a crash, so it must not wait for the disk.
 NOT_DURABLE = Statement("SELECT set_config('synchronous_commit', 'off', true)")
 ANNOUNCE = Statement("SELECT pg_notify($1, $2)", TEXT, TEXT)
 
@@ -43,19 +43,19 @@ _clock = SystemClock()
 
 
 class Heard(Protocol):
-    """Called from the notifier's thread, with the number of some commit."""
+    """Called from the notifier's thread with the number of a commit."""
 
     def __call__(self, number: int, *, has_arrivals: bool) -> None: ...
 
 
 class Notifier:
-    """Tells what it hears from its own thread."""
+    """Reports what it hears from its own thread."""
 
     def __init__(self, address: Address, deadlines: Deadlines, heard: Heard) -> None:
         self._address = address
         self._deadlines = deadlines
         self._heard = heard
-        # A name cannot be a parameter; this one was checked to need no quotes (address.NAME).
+        # A name cannot be a parameter; this one needs no quotes (address.NAME).
         self._listen = Statement(f'LISTEN "{address.schema}"', prepare=False)
         self._settings = SETTINGS, (f"{address.schema}, pg_temp",)
         self._lock = threading.Lock()  # protects _news, _is_woken and _thread
@@ -64,7 +64,7 @@ class Notifier:
         self._is_closed = False
         self.is_listening = threading.Event()
         self._thread: threading.Thread | None = None
-        self._link: Link | None = None  # of the thread
+        self._link: Link | None = None  # used by the thread
         self._reading, self._writing = os.pipe()
         os.set_blocking(self._reading, False)
         os.set_blocking(self._writing, False)
@@ -72,14 +72,14 @@ class Notifier:
     # ── from any thread ──────────────────────────────────────────────────────────────────────────────────────────
 
     def start(self) -> None:
-        """Listen, if that is not done already."""
+        """Listen, unless it listens already."""
         with self._lock:
             if self._thread is None and not self._is_closed:
                 self._thread = threading.Thread(target=self._run, name="shiftboss-notifier", daemon=True)
                 self._thread.start()
 
     def announce(self, number: int) -> None:
-        """Tell the other nodes, soon."""
+        """Tell the other nodes soon."""
         with self._lock:
             self._news = number
             was_woken, self._is_woken = self._is_woken, True
@@ -89,7 +89,7 @@ class Notifier:
             self.start()
 
     def close(self) -> None:
-        """What waits to be announced still is, if the server answers within a moment."""
+        """Makes the pending announcement, if the server answers within a moment."""
         with self._lock:
             self._is_closed = True
             thread = self._thread
@@ -98,7 +98,7 @@ class Notifier:
             thread.join(self._deadlines.left_s(CLOSE_WITHIN_S))
             link = self._link
             if thread.is_alive() and link is not None:
-                link.line.cut()  # its call ends with that
+                link.line.cut()  # this ends its call
                 thread.join(CUT_WITHIN_S)
         if thread is None or not thread.is_alive():
             os.close(self._reading)
@@ -150,7 +150,7 @@ class Notifier:
                 self._look(link)
                 looks_s = now_s + LOOK_S
             for notice in iter(link.connection.pgconn.notifies, None):
-                with suppress(ValueError):  # somebody else's NOTIFY on our channel
+                with suppress(ValueError):  # another program's NOTIFY on our channel
                     self._heard(int(notice.extra), has_arrivals=False)
             until_s = min(looks_s, announces_s) if self._news is not None else looks_s
             ready = self._pause(until_s - _clock.monotonic_s(), link.connection.pgconn.socket)
@@ -180,7 +180,7 @@ class Notifier:
             return link.wire.receive()
 
     def _pause(self, seconds: float, *descriptors: int) -> bool:
-        """Until one of *descriptors* is ready (True), somebody wakes us, or time is up."""
+        """Wait until one of *descriptors* is ready (True), somebody wakes the thread, or time is up."""
         ready, _, _ = select.select([self._reading, *descriptors], [], [], max(0.0, seconds))
         if self._reading in ready:
             with suppress(BlockingIOError):

@@ -1,4 +1,4 @@
-"""A4 in the words of PostgreSQL: what may go, and how it goes (core/retention.py has the order and the bounds)."""
+"""A4 in PostgreSQL's SQL: what may be deleted, and how (core/retention.py has the order and the limits)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SELECT to_json(array_agg(id))::text FROM (
     NUMBER,
     NUMBER,
 )
-# Events are written in order of time but for clock steps: it is enough to look at the oldest.
+# Events are in order of time, except after a step of the clock: it is enough to look at the oldest.
 PRUNABLE_EVENTS = Statement(
     """
 SELECT to_json(array_agg(id))::text FROM (SELECT id, at FROM event ORDER BY id LIMIT $2) AS oldest WHERE at < $1

@@ -1,9 +1,9 @@
-"""What the cycle asks of the server, in the words of PostgreSQL (sql/reads.py has what is common).
+"""What the cycle asks of the server, in PostgreSQL's SQL (sql/reads.py has the common part).
 
 Rules of this file
 - Each question gathers its rows into one JSON text: one row to fetch, one decoding.
-- A view opens with its first question, in the same round trip; so does the answer to `changes`, asked for in advance.
-- What is gathered keeps the order of the subquery that it is gathered from (manual, 9.21), which has an ORDER BY.
+- A view opens with its first question, in the same round trip.  The questions of `changes` are sent along in advance.
+- The gathered rows keep the order of their subquery (manual, 9.21), which has an ORDER BY.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ WORKER_ROW = (
     "'[' || to_json(name)::text || ',' || coalesce(<worker>, 'null') || ',' || coalesce(<record>, 'null') || ']'"
 )
 
-# Rows bear the stamp of the commit that changed them last; which stamps are later than a commit, `committed` knows.
-# Everything is later than -1.  $2 are the stamps of the session's own commits: what those left it knows.
+# Each row has the stamp of the commit that last changed it; `committed` says which stamps are later than a given
+# commit. Everything is later than -1.  $2 are the stamps of the session's own commits, whose rows it knows.
 SINCE = "ANY (ARRAY(SELECT stamp FROM committed WHERE number > $1 AND stamp <> ALL ($2)))"
 
 
@@ -79,7 +79,7 @@ FROM (SELECT id, number, <run> AS data FROM run{which} WHERE queue IS NULL ORDER
 CLAIMS = question(_claims(""), NUMBER, NUMBERS)
 CLAIMS_OF_THEM = question(_claims(" JOIN unnest($3) AS them(name) ON worker = name"), NUMBER, NUMBERS, TEXTS)
 
-# From one worker with waiting runs to the next, and in each from queue to queue: the backlog is never walked.
+# Goes from one worker with waiting runs to the next, and in each from queue to queue; never through the backlog.
 WAITING = question(
     f"""
 WITH RECURSIVE waiting(worker) AS (
@@ -121,7 +121,7 @@ def _all(limit: str) -> str:
 
 
 def _lanes(names: str, *, limit: str) -> str:
-    """Whoever has fewer than the limit in all queues together is told in full, in one list."""
+    """A worker with fewer runs than the limit in all queues together is returned whole, as one list."""
     parts = " || '],[' || ".join(
         f"coalesce({part}, '')" for part in (*(_queue(number, limit) for number in ALL_QUEUES), STANDING, LEAST)
     )
@@ -215,18 +215,18 @@ READINGS = Readings(
 
 @dataclass(slots=True)
 class SeenPartitions(Seen):
-    """Beyond that commit it knows its own, and of the partitions that it held all that came before those."""
+    """It knows everything up to that commit, its own later commits, and more of the partitions that it held."""
 
     partitions: dict[int, int] = field(
         default_factory=dict
-    )  # partition → the number of the last commit that is known of it
+    )  # partition → the number of the last commit up to which everything in it is known
     own: list[int] = field(default_factory=list)  # stamps
 
     def copy(self) -> SeenPartitions:
         return SeenPartitions(self.number, self.lanes, dict(self.partitions), list(self.own))
 
     def since(self, partitions: Iterable[int]) -> int:
-        """The commit up to which all of *partitions* are known."""
+        """The commit up to which everything in *partitions* is known."""
         number = self.number or 0
         return min((self.partitions.get(partition, number) for partition in partitions), default=number)
 
@@ -236,7 +236,7 @@ class SeenPartitions(Seen):
         self.own.clear()
 
     def wrote(self, number: int, stamp: int, *, held: Collection[int] | None) -> None:
-        """A commit of its own; with *held* on top of all that is in those partitions."""
+        """Note a commit of its own; with *held*, everything before it in those partitions is known too."""
         if self.number == number - 1:
             self.saw_all(number)
         elif held is not None:
@@ -245,27 +245,27 @@ class SeenPartitions(Seen):
 
 
 class Asked(NamedTuple):
-    """What a delta is asked about."""
+    """What the questions of a delta are limited to."""
 
     since: int
     own: Sequence[int]
     lanes: int
-    names: Sequence[str] | None = None  # of the workers; None: all of them, nodes and resources as well
-    bound: Sequence[str] = ()  # those whose claims are asked for
+    names: Sequence[str] | None = None  # workers; None: all of them, and nodes and resources as well
+    bound: Sequence[str] = ()  # those of them whose claims are asked for
 
     def answers(self, other: Asked) -> bool:
-        """Whether this answers that as well: more than is asked for does no harm."""
+        """Whether these answers serve *other* as well: more than is asked for does no harm."""
         if self.names is None or other.names is None:
             return self == other
         return self.since <= other.since and self.lanes == other.lanes and set(self.names) >= set(other.names)
 
 
 Ahead = tuple[Asked, "list[bytes | None]"]  # what was asked with the beginning of a transaction, and the answers
-MAX_NAMES = 2000  # of workers that a delta is narrowed to; with more of them it is about all
+MAX_NAMES = 2000  # of workers that a delta is limited to; with more of them it is about all
 
 
 def narrowed(seen: SeenPartitions, held: Wanted, lanes: int) -> Asked | None:
-    """What a delta of *held* is asked about; None where it is about everything."""
+    """The limits of a delta for *held*; None if it is about everything."""
     names = [name for partition in held.values() for name in partition.names]
     if seen.number is None or len(names) > MAX_NAMES:
         return None
@@ -279,7 +279,7 @@ def narrowed(seen: SeenPartitions, held: Wanted, lanes: int) -> Asked | None:
 
 
 class Reads(Queries, reads.Reads[Statement]):
-    """Within a transaction whose number is known."""
+    """Reads within a transaction whose number is known."""
 
     readings = READINGS
     always = (-1, ())
@@ -312,12 +312,12 @@ class Reads(Queries, reads.Reads[Statement]):
 
     @classmethod
     def calls_ahead(cls, asked: Asked) -> list[Call]:
-        """What the snapshot cache asks right after `changes`, and what that asks."""
+        """What the snapshot cache asks right after `changes`, and the questions of `changes`."""
         return [(NEXT_GIVE_UP, (LONG_AGO,)), *reads.plainly(cls.questions_about(asked))]
 
     @classmethod
     def questions_about(cls, asked: Asked) -> list[reads.Call[Statement]]:
-        """What `changes` asks."""
+        """The questions of `changes`."""
         since, own, lanes, names, bound = asked
         if names is None:
             return cls.delta_calls((since, own), lanes)
@@ -339,7 +339,7 @@ class Reads(Queries, reads.Reads[Statement]):
         return self._asked(Asked(seen, list(self._seen.own), lanes))
 
     def _has_forgotten(self, seen: int) -> bool:
-        """Whether `committed` does not go back that far any more."""
+        """Whether `committed` no longer goes back that far."""
         return self._oldest is None or seen < self._oldest - 1
 
     def _asked(self, asked: Asked) -> Delta:
@@ -376,7 +376,7 @@ class Reads(Queries, reads.Reads[Statement]):
 
 
 class View(Reads):
-    """A view that opens with its first question; what it opens with comes with that question's answer."""
+    """A view that opens with its first question, in the same round trip."""
 
     def __init__(self, db: Database, clock: Clock, seen: SeenPartitions) -> None:
         super().__init__(db, clock, seen, number=0, epoch=0, oldest=None, has_arrivals=False)

@@ -2,7 +2,7 @@
 
 Rules of this file
 - Nothing is written before the tables are known to be ours and of a version that we understand (W4).
-- Whoever comes first makes and migrates, in one transaction under a lock that the others wait for.
+- Whichever process comes first makes or migrates it, in one transaction under a lock for which the others wait.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from shiftboss.stores.postgres.link import CLUSTER, TIMELINE, connected
 from shiftboss.stores.sql import migrations
 
 APPLICATION = "shiftboss"
-LOCK_KEY = 0x53424F53  # "SBOS"; the other half of the key is the schema's name
-MIGRATION_S = 60.0  # twenty starters wait for one; a change of a large table takes its time
+LOCK_KEY = 0x53424F53  # "SBOS"; the other half of the key is a hash of the schema's name
+MIGRATION_S = 60.0  # twenty starting processes may wait for one; changing a large table takes its time
 
 LIMITS = "SELECT set_config('lock_timeout', '50s', true), set_config('search_path', %s, true)"
 ALONE = "SELECT pg_advisory_xact_lock(%s, hashtext(%s))"
@@ -46,7 +46,7 @@ WHERE id = 1
 
 
 class Found(NamedTuple):
-    """What stands in a schema."""
+    """What a schema contains."""
 
     has_tables: bool
     has_schema: bool
@@ -62,7 +62,7 @@ def latest() -> int:
 
 
 def version(address: Address, deadlines: Deadlines) -> int | None:
-    """Of the store that is there; None when there is none.  Raises StoreTooNew and StoreDamaged."""
+    """The version of the store; None if there is none.  Raises StoreTooNew and StoreDamaged."""
     with _connection(address, deadlines) as connection:
         state = _look(connection, address)
         return state.version if state.has_tables else None
@@ -125,7 +125,7 @@ def _look(connection: psycopg.Connection, address: Address) -> Found:
             meta = connection.execute(META).fetchone()
         except errors.UndefinedColumn as error:
             raise _of_another_program(address) from error
-        except errors.UndefinedTable as error:  # it is there: a search path leaves out what a role may not enter
+        except errors.UndefinedTable as error:  # it exists: a search path leaves out schemas that a role may not enter
             text = f"permission denied for schema {address.schema}"
             raise postgres_errors.refused(address, "42501", text) from error
     if meta is None or meta[0] != APPLICATION:

@@ -1,4 +1,4 @@
-"""Questions in both forms, in the words of PostgreSQL (sql/shapes.py, sql/sealing.py)."""
+"""Questions in both forms, in PostgreSQL's SQL (sql/shapes.py, sql/sealing.py)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shiftboss.stores.sql.statements import Question
 
 
 def question(template: str, *kinds: Kind, prepare: bool = True) -> Question[Statement]:
-    """The careful form is asked seldom."""
+    """The careful form is not prepared: it is seldom asked."""
     plain = Statement(sealing.plain(template), *kinds, prepare=prepare)
     return Question(plain, Statement(sealing.careful(template, sealed), *kinds, prepare=False))
 

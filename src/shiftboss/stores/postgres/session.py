@@ -1,9 +1,10 @@
-"""One thread's way to the server: transactions, views, waiting for commits.
+"""One thread's access to the server: transactions, views, waiting for commits.
 
 Rules of this file
-- A session knows the number of the last commit it has seen; its own commits count as seen, so they never come back.
-- A transaction that failed leaves nothing behind, also not in what the session believes.
-- Taking locks is in one place, `_locked`; whatever is read in a transaction is read after it, and therefore current as
+- A session knows the number of the last commit that it has seen; its own commits count as seen, so they never come
+  back.
+- A failed transaction leaves nothing behind, not in what the session knows either.
+- Locks are taken in one place, `_locked`.  Whatever a transaction reads is read after that, and is therefore current as
   far as it is held.
 - Nothing survives a fork: in another process every use is refused before it touches the connection.
 """
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from shiftboss.ports.store import Reader
     from shiftboss.stores.postgres.store import PostgresStore
 
-SAME = Statement("UPDATE meta SET number = number WHERE id = 1")  # for the log of the server, and nobody reads it
+SAME = Statement("UPDATE meta SET number = number WHERE id = 1")  # for the server's log; nobody reads it
 
 
 class PostgresSession:
@@ -48,7 +49,7 @@ class PostgresSession:
         self._db = db
         self._seen = SeenPartitions()
         self._heard = -1  # the last commit that `wait` need not return for
-        self._has_neighbours = False  # the last transaction found commits of others; so probably will the next
+        self._has_neighbours = False  # the last transaction found commits of others, so the next one probably will too
         self._woken = threading.Event()
         self._pid = os.getpid()
         self._is_open = True
@@ -63,13 +64,13 @@ class PostgresSession:
         db = self._db
         before = self._seen.copy()
         if before.number is None:
-            wanted, waits = None, False  # a full reading is of a store that stands still
+            wanted, waits = None, False  # a full reading needs a store that does not change meanwhile
         try:
             opened, held, ahead = self._locked(wanted, waits=waits, runs=runs, ask_ahead=True)
             tx = PostgresTransaction(db, self._store.clock, self._seen, opened=opened, held=held, ahead=ahead)
             yield tx
             if tx.failure is not None:
-                raise tx.failure  # somebody caught it and went on: what came before it must not be kept alone
+                raise tx.failure  # the caller caught it and went on: what it wrote before must not be kept alone
             if not tx.has_written:
                 db.rollback()
                 if self._seen.number == opened.number:
@@ -83,7 +84,7 @@ class PostgresSession:
         self._commit(tx, before)
 
     def _commit(self, tx: PostgresTransaction, before: SeenPartitions) -> None:
-        """The writes are sent here, so this is also where they are refused."""
+        """The writes are sent here, so they are refused here too."""
         try:
             *_, finished = self._db.commit()
         except BaseException as error:
@@ -102,7 +103,7 @@ class PostgresSession:
     ) -> tuple[Opened, Wanted | None, Ahead | None]:
         """Begin a transaction that has what it holds to itself until it ends."""
         while True:
-            newest = self._store.newest.counted  # before: what others of this process commit meanwhile is no loss
+            newest = self._store.newest.counted  # before the locks: what others here commit meanwhile is no loss
             try:
                 opened, held, ahead = self._opened(wanted, runs=runs, waits=waits, ask_ahead=ask_ahead)
             except StoreUnavailable as error:
@@ -117,7 +118,7 @@ class PostgresSession:
                 self._mend(opened, newest)
             else:
                 self._db.rollback()
-                wanted = None  # to be looked at, and mended, alone
+                wanted = None  # to examine and correct the store, it must hold the whole
 
     def _opened(
         self, wanted: Wanted | None, *, runs: int, waits: bool, ask_ahead: bool
@@ -143,7 +144,7 @@ class PostgresSession:
         return opened, held, None if asked is None else (asked, news)
 
     def _ahead_of(self, wanted: Wanted | None) -> Asked | None:
-        """What the transaction will probably ask about first; None where everything is to be read."""
+        """What the transaction will probably ask about first; None if everything is to be read."""
         seen = self._seen
         if seen.number is None:
             return None
@@ -163,9 +164,9 @@ class PostgresSession:
         return True
 
     def _mend(self, opened: Opened, newest: Counted) -> None:
-        """Whether or not the store had lost its past, the lock is let go."""
+        """Whether or not the store had lost its past, the lock is released afterwards."""
         db, store = self._db, self._store
-        db.look_where()  # a pooler may have led this connection elsewhere since it was opened
+        db.look_where()  # a pooler may have connected this to another server since it was opened
         why = lost_past(opened, db.origin, newest, lived=store.lived_with)
         if why:
             counted = jump(db, store.clock, opened, newest=newest, why=why)
@@ -215,7 +216,7 @@ class PostgresSession:
         self._woken.clear()
 
     def heard_of(self, number: int) -> None:
-        """Some commit has that number; wake up unless it is known."""
+        """A commit has that number; wake up unless it is known already."""
         if number > self._heard:
             self._heard = number  # each commit wakes once
             self._woken.set()
@@ -239,7 +240,7 @@ class PostgresSession:
         return seal
 
     def try_lock(self, within_s: float) -> None:
-        """A standby refuses to begin; who holds the whole for long is waited for no longer than that."""
+        """A standby refuses to begin; if another session holds the whole for long, the wait ends after that time."""
         self._check()
         db = self._db
         try:
@@ -278,7 +279,7 @@ class PostgresSession:
         return gone
 
     def close(self) -> None:
-        """Closing twice is closing once.  In a forked child nothing is touched: it is all the parent's."""
+        """Closing twice is as closing once.  In a forked child nothing is touched: everything belongs to the parent."""
         if self._is_open and os.getpid() == self._pid:
             self._is_open = False
             self._store.closed(self)

@@ -1,12 +1,13 @@
 """A fleet: everything in one schema of a PostgreSQL database, for any number of nodes on any number of machines.
 
 Rules of this file
-- What could contradict itself is serialised (locks.py), so a fleet keeps the very rules of one process.
+- Transactions that could contradict each other are serialised (locks.py), so a fleet obeys the same rules as one
+  process.
 - A store has a connection for each session, opened at its first use, one for the notifier, and one to ask whether a
-  silent node lives, while that is asked: a node has two, its keeper a third, and one more for each thread of its faces
-  that looks.
-- Nobody can tell here whether a node's process is dead: leases decide (C4).  That it lives, its keeper tells: a process
-  with a connection of its own (keepers.py).
+  silent node lives, while that is asked.  So a node has two, its keeper a third, and there is one more for each thread
+  that answers people's queries.
+- Nobody can tell here whether a node's process is dead, so leases decide (C4).  A node's keeper, a process with a
+  connection of its own, shows that the node lives (keepers.py).
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ from shiftboss.stores.sql import codec
 
 
 class PostgresStore:
-    """Used from any thread; each session by one at a time."""
+    """Used by any thread; each session by one thread at a time."""
 
-    tight = False  # a full disk is the server's to notice: StoreFull
-    trouble: str | None = None  # so is everything else
+    tight = False  # the server notices a full disk, and then raises StoreFull
+    trouble: str | None = None  # and everything else
     concern: str | None = None
     log_bytes = 0
 
@@ -50,7 +51,7 @@ class PostgresStore:
         self._keepers = Keepers(self._address, self._deadlines)
         self.newest = Newest()
         self.lived_with: int | None = None  # the start of the server that a node in this process has last lived with
-        self._holds = 0  # nodes in this process
+        self._holds = 0  # how many nodes this process has
         self._sessions: list[PostgresSession] = []
         self._lock = threading.Lock()  # protects _sessions and _notifier
         self._is_open = False
@@ -58,7 +59,7 @@ class PostgresStore:
 
     @property
     def url(self) -> str:
-        """Without the password."""
+        """The address without its password."""
         return self._address.url
 
     @property
@@ -67,7 +68,7 @@ class PostgresStore:
 
     @property
     def clock(self) -> Clock:
-        """The database's, or the one that was given instead of this machine's."""
+        """The database's clock, or the one that was given in place of this machine's."""
         return self._clock
 
     def open(self, *, create: bool) -> None:
@@ -81,7 +82,7 @@ class PostgresStore:
         self._is_open = True
 
     def saw_server(self, started: int) -> None:
-        """A transaction has found everything, on a server that runs since then."""
+        """A transaction has found everything, on a server that has been running since *started*."""
         if self._holds:
             self.lived_with = started
 
@@ -104,7 +105,7 @@ class PostgresStore:
 
     def close(self) -> None:
         if os.getpid() != self._pid:
-            return  # it is all the parent's
+            return  # everything belongs to the parent
         for session in self._sessions:
             session.close()
         with self._lock:
@@ -133,7 +134,7 @@ class PostgresStore:
                     self.lived_with = None
 
     def arrival(self, request: Request) -> Arrival:
-        """Inserted without a lock; the next cycle of some node takes it."""
+        """It is inserted without a lock; the next cycle of some node picks it up."""
         self._check()
         data = codec.text_of(replace(request, payload=None))
         return Arrival(f"{self._address.schema}.arrival", data, request.payload)
@@ -143,13 +144,13 @@ class PostgresStore:
         return False
 
     def entered(self, node: str) -> None:
-        """Its machine may be another one: nobody can tell."""
+        """The node may be on another machine: nobody can tell."""
 
     def is_frozen(self, node: str) -> bool:
         self._check()
         return self._keepers.kept(node)
 
-    shows_life = False  # not to every neighbour: of another role, say
+    shows_life = False  # not to every neighbour: not to one of another role, say
 
     def show_life(self, node: str) -> None:
         self._check()
@@ -162,14 +163,14 @@ class PostgresStore:
     # ── for its sessions ─────────────────────────────────────────────────────────────────────────────────────────
 
     def notifier(self) -> Notifier:
-        """Opened when somebody waits, or has something to tell: who only reads needs none."""
+        """Opened when somebody waits or has something to announce; a process that only reads needs none."""
         with self._lock:
             if self._notifier is None:
                 self._notifier = Notifier(self._address, self._deadlines, self._heard)
             return self._notifier
 
     def committed(self, counted: Counted, *, by: PostgresSession) -> None:
-        """Neighbours in this process hear of it at once, other nodes by the notifier."""
+        """Neighbours in this process learn of it at once, other nodes by the notifier."""
         self.newest.saw(counted)
         for session in self._sessions:
             if session is not by:

@@ -1,4 +1,4 @@
-"""Which rows cannot be read, in the words of PostgreSQL (sql/unreadable.py has the walk)."""
+"""Which rows cannot be read, in PostgreSQL's SQL (sql/unreadable.py has the walk)."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def columns_of(name: str) -> tuple[str, ...]:
 
 
 def is_row(name: str, *, first: int) -> str:
-    """The condition that a row has the key which the parameters from *first* on say."""
+    """The condition that a row has the key given by the parameters from *first* on."""
     return " AND ".join(f"{column} = ${number}" for number, column in enumerate(columns_of(name), first))
 
 
 def key_of(name: str, row_id: str) -> tuple[int | str, ...]:
-    """Raises ValueError for what is no id of such a row."""
+    """Raises ValueError for an id that no such row can have."""
     parts = row_id.split("-") if name == "log" else [row_id]
     return tuple(int(part) if kind is NUMBER else part for part, kind in zip(parts, KEYS_OF[name], strict=True))
 
@@ -72,7 +72,7 @@ SELECT '[' || string_agg('[' || key || ',' || data || ']', ',') || ']' FROM (
 
 
 def _one(name: str) -> Question[Statement]:
-    """(key) → [[key, row]]; nothing where there is none."""
+    """(key) → [[key, row]]; empty if there is no such row."""
     columns = columns_of(name)
     return question(
         f"""

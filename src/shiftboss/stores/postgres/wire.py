@@ -1,11 +1,11 @@
-"""How statements and rows travel: prepared once, binary, many in one round trip.
+"""How statements and rows travel: prepared once, in binary, many in one round trip.
 
 Rules of this file
 - Any number of statements is sent before the first answer is waited for; a batch of rows is one statement with one
   array for each column.
-- It speaks to libpq itself (psycopg.pq): ten statements through cursors cost 500 µs of the engine's thread, this way
-  110 (measured).
-- A round trip that ends with anything but answers leaves the connection unfit; its owner throws it away.
+- It uses libpq directly (psycopg.pq): ten statements through cursors cost 500 µs of the engine's thread, this way 110
+  (measured).
+- A round trip that ends with anything but answers makes the connection unusable; its owner discards it.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from shiftboss.errors import StoreRejected
 BINARY = 1
 ANSWERS = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK, pq.ExecStatus.PIPELINE_ABORTED)
 NULL = b"\xff\xff\xff\xff"
-BYTES = 17  # the number of `bytea`
+BYTES = 17  # the OID of `bytea`
 _length = Struct("!i").pack
 _int8 = Struct("!q").pack
 
 
 class Kind(NamedTuple):
-    """A type of parameter: its number in PostgreSQL, and how a value becomes bytes."""
+    """A type of parameter: its OID in PostgreSQL, and how a value becomes bytes."""
 
     oid: int
     encode: Callable[[Any], bytes]
@@ -41,7 +41,7 @@ def _text(value: str) -> bytes:
 
 
 def _array(element: int, values: Sequence[bytes | None]) -> bytes:
-    """One dimension, counted from 1; each element behind its length (array_recv in PostgreSQL's arrayfuncs.c)."""
+    """One dimension, counted from 1; each element after its length (array_recv in PostgreSQL's arrayfuncs.c)."""
     if not values:
         return pack("!iii", 0, 0, element)
     parts = [NULL if value is None else _length(len(value)) + value for value in values]
@@ -72,7 +72,7 @@ NUMBER = Kind(20, _int8)
 TEXTS = Kind(1009, _texts)
 NUMBERS = Kind(1016, _numbers)
 BLOBS = Kind(1001, _blobs)
-# A text that may have a NUL in it, which PostgreSQL's own cannot: kept as bytes.
+# A text that may contain a NUL, which PostgreSQL's text cannot: kept as bytes.
 KEY = Kind(BYTES, _text)
 KEYS = Kind(1001, _keys)
 
@@ -91,22 +91,22 @@ class Statement:
         self.kinds = kinds
         self.oids = [kind.oid for kind in kinds]
         self.formats = [BINARY] * len(kinds)
-        self.name = b"sb_%d" % next(_names) if prepare else b""  # without a name it is planned for its very values
+        self.name = b"sb_%d" % next(_names) if prepare else b""  # without a name it is planned for its actual values
 
     def encode(self, values: Values) -> list[bytes | None]:
-        """Raises StoreRejected for what no database could keep."""
+        """Raises StoreRejected for a value that no database can keep."""
         try:
             return [
                 None if value is None else kind.encode(value) for kind, value in zip(self.kinds, values, strict=True)
             ]
-        except (UnicodeError, error) as bad:  # half a surrogate pair, a number beyond 64 bits
+        except (UnicodeError, error) as bad:  # a lone surrogate, or a number beyond 64 bits
             raise StoreRejected(f"PostgreSQL can neither keep nor look for such a value: {bad}") from bad
 
 
 class Rows:
     """A batch: one array for each column, one statement for any number of rows (statements.Batch).
 
-    With *all_of* the last parameter is the number of rows, and the statement itself refuses when not all were found.
+    With *all_of* the last parameter is the number of rows, and the statement itself refuses if not all were found.
     """
 
     def __init__(self, text: str, *kinds: Kind, all_of: bool = False) -> None:
@@ -114,7 +114,7 @@ class Rows:
         self._all_of = all_of
 
     def run(self, db: Any, rows: Sequence[Values]) -> int:
-        """Sent with what is asked next, or with the commit."""
+        """Sent with the next question or with the commit."""
         columns: Values = tuple(zip(*rows, strict=True))
         db.do(self._statement, (*columns, len(rows)) if self._all_of else columns)
         return len(rows)
@@ -130,7 +130,7 @@ class Answer:
 
     @property
     def command(self) -> bytes:
-        """What was done: b"COMMIT", b"UPDATE 3"."""
+        """The command tag: b"COMMIT", b"UPDATE 3"."""
         return self._result.command_status or b""
 
     @property
@@ -155,7 +155,7 @@ class Answer:
         return None if value is None else int.from_bytes(value, "big", signed=True)
 
     def blobs(self) -> dict[int, bytes]:
-        """Rows of an id and bytes."""
+        """The rows, each an id and bytes."""
         value = self._result.get_value
         return {
             int.from_bytes(value(row, 0) or b"", "big"): value(row, 1) or b"" for row in range(self._result.ntuples)
@@ -163,7 +163,7 @@ class Answer:
 
 
 class Refused(Exception):
-    """The server answered with an error; its SQLSTATE and its words."""
+    """The server answered with an error: its SQLSTATE and its message."""
 
     def __init__(self, result: pq.abc.PGresult) -> None:
         field = result.error_field
@@ -191,7 +191,7 @@ class Wire:
         connection.enter_pipeline_mode()
 
     def send(self, statements: Sequence[tuple[Statement, Values]]) -> None:
-        """Hand them to libpq; they leave with the next `receive`, or `flush`."""
+        """Hand them to libpq; they leave with the next `receive` or `flush`."""
         connection = self._pq
         expected = self._expected
         for statement, values in [(statement, statement.encode(values)) for statement, values in statements]:
@@ -208,11 +208,11 @@ class Wire:
         self._syncs += 1
 
     def flush(self) -> None:
-        """Start them on their way without waiting for anything."""
+        """Send them off without waiting for anything."""
         self._pq.flush()
 
     def receive(self) -> list[Answer]:
-        """Wait for the answers to everything sent; those of the last `send`.  Raises Refused with the first refusal."""
+        """Wait for the answers to everything sent; returns those to the last `send`.  Raises the first Refused."""
         results: list[Answer] = []
         refusal: Refused | None = None
         while self._syncs:
@@ -220,7 +220,7 @@ class Wire:
             status = result.status
             if status == pq.ExecStatus.PIPELINE_SYNC:
                 self._syncs -= 1
-                if self._syncs:  # of a send that nobody waited for
+                if self._syncs:  # of a send whose answers nobody waited for
                     results, refusal = [], None
                 continue
             prepares = self._expected.popleft() if self._expected else b""
@@ -233,7 +233,7 @@ class Wire:
             elif not prepares:
                 results.append(Answer(result))
             elif status == pq.ExecStatus.COMMAND_OK:
-                self._prepared.add(prepares)  # and not when it was left out behind a refusal
+                self._prepared.add(prepares)  # not if it was skipped after a refusal
         if refusal is not None:
             raise refusal
         return results
@@ -249,5 +249,5 @@ class Wire:
                     raise Broken(connection.get_error_message())
             pending = connection.flush()
             self._poll.modify(connection.socket, select.POLLIN | select.POLLOUT if pending else select.POLLIN)
-            self._poll.poll()  # without end: the deadline is kept from outside
+            self._poll.poll()  # no limit here: the deadline is enforced from outside
             connection.consume_input()

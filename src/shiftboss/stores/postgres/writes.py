@@ -1,8 +1,8 @@
-"""A transaction's writes in the words of PostgreSQL (sql/writes.py has the rows and their order).
+"""A transaction's writes in PostgreSQL's SQL (sql/writes.py has the rows and their order).
 
 Rules of this file
-- Nothing is sent before somebody asks something, or before the commit, and then all of it at once.  So what must hold
-  is asked for by the statements themselves, and a refusal comes with the next question or the commit.
+- Nothing is sent before somebody asks a question or the transaction commits, and then everything is sent at once.  So
+  the statements themselves check what must hold, and a refusal comes with the next question or the commit.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 log = get_logger("shiftboss.store")
 
-MAX_TAKEN_BYTES = 16 * 1024 * 1024  # of arrivals' payloads at once: they come and go within the deadline of a call
+MAX_TAKEN_BYTES = 16 * 1024 * 1024  # of arrivals' payloads at once: they travel within the deadline of a call
 
 INSERT_RUNS = Rows(
     """INSERT INTO run
@@ -157,8 +157,9 @@ ON CONFLICT (id) DO UPDATE SET data = excluded.data""",
 )
 DELETE_NODES = Rows("DELETE FROM node WHERE id = ANY ($1)", TEXTS)
 
-# What the dead run refers to is kept beside its letter: retention asks for it (A4).  Not by JSON functions, which
-# refuse a text with an escaped NUL in it; within a string of JSON the quotes around a name would be escaped.
+# The runs that the dead run refers to are stored with its dead letter, because retention asks for them (A4).  JSON
+# functions refuse a text with an escaped NUL, so none is used; within a JSON string the quotes around a name would be
+# escaped, so the search finds only real fields.
 PUT_LETTERS = Rows(
     """INSERT INTO dead_letter
   (run, worker, state, error_type, entered_at, closed_at, has_payload, replay_of, caused_by, data)
@@ -190,7 +191,7 @@ INSERT_LINES = Rows(
     NUMBERS,
     TEXTS,
 )
-# Of each attempt the last MAX_LINES stay.
+# Of each attempt the last MAX_LINES are kept.
 TRIM_LINES = Rows(
     """DELETE FROM log USING unnest($1, $2, $3) AS old(run, fence, number)
 WHERE log.run = old.run AND log.fence = old.fence AND log.number <= old.number""",
@@ -214,8 +215,8 @@ PASS_BY_ARRIVALS = Statement("UPDATE arrival SET is_unreadable = true WHERE id =
 MORE_ARRIVALS = Statement("SELECT EXISTS (SELECT FROM arrival WHERE NOT is_unreadable)::int")
 
 
-# The place among all commits, and the numbers of the events: held from here to the end of the COMMIT that travels with
-# it, so that commits stand in the order in which they are seen, and nothing that was slow is done meanwhile.
+# The number of the commit, and those of the events.  The row is held from here to the end of the COMMIT that is sent
+# along, so that commits have the order in which they are seen, and nothing slow happens meanwhile.
 def _finish(events: str, *, details: str = "") -> str:
     return f"""
 WITH ordered AS (
@@ -235,7 +236,7 @@ told AS (
   FROM ordered, unnest($3, $4, $5) WITH ORDINALITY AS told(at, worker, data, place))"""
 COUNT_EVENTS = ", next_event = next_event + array_length($3, 1)"
 FINISH_AND_TELL = Statement(_finish(COUNT_EVENTS, details=TELL), NUMBER, NUMBER, NUMBERS, TEXTS, TEXTS)
-# Where people did something: those events, by their places among all, stand in the audit under the same numbers.
+# The audited ones among the events, given by their positions, are stored in the audit under the same numbers.
 KEEP = """,
 kept AS (
   INSERT INTO audit (id, at, data)
@@ -244,7 +245,7 @@ kept AS (
 FINISH_TELL_AND_KEEP = Statement(
     _finish(COUNT_EVENTS, details=TELL + KEEP), NUMBER, NUMBER, NUMBERS, TEXTS, TEXTS, NUMBERS
 )
-KEPT_COMMITS = 10_000  # who has not looked for longer than that reads everything
+KEPT_COMMITS = 10_000  # a session that has not looked for longer than that reads everything
 FORGET_COMMITS = Statement("DELETE FROM committed WHERE number < (SELECT number FROM meta WHERE id = 1) - $1", NUMBER)
 FORGET_EVERY = 1000
 DRAW_IDS = Statement("SELECT string_agg(nextval('run_id')::text, ',') FROM generate_series(1, $1)", NUMBER)
@@ -252,7 +253,7 @@ DRAW_STAMP = Statement("SELECT nextval('stamp')")
 
 
 def _set_aside(name: str) -> tuple[Statement, Statement]:
-    """What keeps a row of that kind, and what takes it from its place."""
+    """The statements that keep a row of that kind, and that delete it from its table."""
     kinds = unreadable.KEYS_OF[name]
     table = unreadable.table_of(name)
     keep = Statement(
@@ -277,7 +278,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8)""",
     *(TEXT, TEXT, TEXT, NUMBER, TEXT, TEXT, TEXT, TEXT),
 )
 SET_ASIDE = {name: _set_aside(name) for name in unreadable.KEYS_OF}
-# O4.  Many rows at once, but not a million in one statement: each call has its deadline.
+# O4.  Many rows at once, but not a million in one statement, because each call has its deadline.
 SHIFTED_AT_ONCE = 20_000
 SHIFT_UNTIL = Statement(
     """
@@ -295,7 +296,7 @@ def _moved(instant: str) -> str:
 
 
 def _in_json(data: str, name: str, instant: str) -> str:
-    """*data* with another instant, where it has one; within a string of JSON the quotes would be escaped."""
+    """*data* with another time in that field, if it has one; within a JSON string the quotes would be escaped."""
     us = _moved(instant)
     at = f"timestamp 'epoch' + ({us}) / 1000000 * interval '1 second' + ({us}) % 1000000 * interval '1 microsecond'"
     text = f"""'"{name}":"' || to_char({at}, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') || '"'"""
@@ -303,7 +304,7 @@ def _in_json(data: str, name: str, instant: str) -> str:
 
 
 def _from_json(name: str) -> str:
-    """That instant of *data* in microseconds."""
+    """That time in *data*, in microseconds."""
     iso = f"""substring(data FROM '"{name}":"([-0-9]+T[0-9:.]+Z)"')"""
     return f"(extract(epoch FROM {iso}::timestamptz) * 1000000)::bigint"
 
@@ -314,7 +315,7 @@ def _in_json_all(data: str, **instants: str) -> str:
     return data
 
 
-# $1 the step, $2 now, $3 and $4 the ids, $5 those that cannot be read (W8): core/shift.py in the words of PostgreSQL.
+# $1 the step, $2 now, $3 and $4 the ids, $5 the unreadable ones (W8): core/shift.py in PostgreSQL's SQL.
 SHIFT_WAITING = Statement(
     f"""
 WITH waiting AS (
@@ -370,7 +371,7 @@ WRITINGS = Writings(
 
 
 class PostgresTransaction(Reads, Writes["Database"]):
-    """Opened and ended by its session."""
+    """Its session opens and ends it."""
 
     writings = WRITINGS
     _db: Database
@@ -405,12 +406,12 @@ class PostgresTransaction(Reads, Writes["Database"]):
         self._place = db.address.url
         self._ids = deque(opened.ids)
         self._more_ids = 1
-        self._last_id = 0  # that was handed out
+        self._last_id = 0  # the last one that was handed out
         self._events: list[Event] = []
         self._keeps_audit = True
 
     def changes(self, *, lanes: int = 0) -> Delta:
-        """Of partitions that are held only what concerns them, unless somebody has had the whole store since."""
+        """For held partitions only what concerns them, unless somebody has had the whole store since."""
         self.has_looked = True
         seen, held = self._seen, self._wanted
         asked = None if held is None else narrowed(seen, held, lanes)
@@ -471,7 +472,7 @@ class PostgresTransaction(Reads, Writes["Database"]):
             self._send()
 
     def _send(self) -> None:
-        """At once: what a move writes is more than can be piled up for the commit."""
+        """Send at once: a move writes more than can be kept back until the commit."""
         try:
             self._db.exchange()
         except ShiftbossError as error:
@@ -495,7 +496,7 @@ class PostgresTransaction(Reads, Writes["Database"]):
             self._db.do(FINISH_AND_TELL, (*values, *zip(*rows, strict=True)))
 
     def counted(self, finished: Answer) -> Counted:
-        """How far the store has come with this commit."""
+        """How far the store has counted with this commit."""
         return Counted(finished.number(0, 0), self.number, self._last_id, finished.number(0, 1) - 1)
 
     def _set_aside(self, row: SetAside) -> None:

@@ -1,10 +1,10 @@
-"""Values as rows: a JSON text of the whole value, beside it the few columns that are asked about.
+"""Values as rows: the whole value as JSON text, and beside it the few columns that queries use.
 
 Rules of this file
-- Instants are whole microseconds since 1970 in columns and ISO texts in JSON; both keep a `datetime` exactly.
+- Times are whole microseconds since 1970 in columns and ISO texts in JSON; both represent a `datetime` exactly.
 - Payload and result never pass through JSON: they are bytes and stay the same bytes.
-- A number that stands for a word is never given another meaning: it is in files that people keep.
-- How texts become values again stands in shapes.py.
+- A number that stands for a word never gets another meaning: it is in files that people keep.
+- shapes.py turns texts into values again.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from shiftboss.core.unreadable import REMEDY
 from shiftboss.core.value import EPOCH, replace
 from shiftboss.errors import StoreRejected
 
-ORIGINS = {  # standing ones first: SQL asks for `origin <= 2`
+ORIGINS = {  # standing ones first: SQL selects them by `origin <= 2`
     Origin.OCCURRENCE: 0,
     Origin.ITERATION: 1,
     Origin.AFTER: 2,
     Origin.TRIGGER: 3,
     Origin.REPLAY: 4,
 }
-STATUSES = {  # of the history
+STATUSES = {  # of finished runs
     Status.SUCCEEDED: 2,
     Status.DEAD: 3,
     Status.CANCELLED: 4,
@@ -45,11 +45,11 @@ _clock = msgspec.json.Decoder(ClockMark)
 _declarations = msgspec.json.Decoder(Declarations)
 
 
-# ── instants ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── times ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def micros(instant: datetime) -> int:
-    """Microseconds since 1970; exact, which `timestamp()` is not for far instants."""
+    """Microseconds since 1970; exact, which `timestamp()` is not for distant times."""
     since = instant - EPOCH
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
@@ -59,7 +59,7 @@ def micros_or_none(instant: datetime | None) -> int | None:
 
 
 def instant_of(number: int) -> datetime:
-    """The nearest end of the calendar where the number lies beyond."""
+    """The time with that number; the nearest end of the calendar if it lies beyond."""
     try:
         return EPOCH + timedelta(microseconds=number)
     except OverflowError:
@@ -76,8 +76,8 @@ def instant_or_none(text: Text) -> datetime | None:
 def text_of(value: object) -> str:
     """The JSON of any value.
 
-    Raises StoreRejected for what JSON cannot hold (half a surrogate pair, say), and for what could be told of a row
-    that cannot be read: that row is never overwritten (W8).
+    Raises StoreRejected for what JSON cannot express (a lone surrogate, say), and for a value that was salvaged from an
+    unreadable row: that row is never overwritten (W8).
     """
     row = getattr(value, "unreadable", None)
     if row is not None:
@@ -94,20 +94,20 @@ def text_of_run(run: Run) -> str:
         run = replace(run, payload=None, result=None)
     progress = run.progress
     if progress is not None and not (isfinite(progress.done) and isfinite(progress.total or 0.0)):
-        # JSON would keep it as null, and nobody could read the row again.
+        # JSON would write it as null, and nobody could read the row again.
         raise StoreRejected(f"run {run.id} of {run.worker!r} reports progress that is no finite number")
     return text_of(run)
 
 
 def fired_at(run: Run) -> int | None:
-    """O1: the instant that a started occurrence has used up; None for every other run."""
+    """O1: the scheduled time that a started scheduled run has used up; None for every other run."""
     if run.origin is Origin.OCCURRENCE and run.first_started_at is not None:
         return micros(run.occurs_at)
     return None
 
 
 def timed(run: Run) -> int:
-    """O4: by what a waiting run is timed: 0 elapsed time, 1 the same and it has begun, 2 the calendar."""
+    """O4: how a waiting run follows the clock: 0 elapsed time, 1 elapsed time and it has begun, 2 the calendar."""
     if run.first_started_at is not None:
         return 1
     return 2 if run.by_calendar else 0
@@ -117,7 +117,7 @@ def timed(run: Run) -> int:
 
 
 def clock_of(text: Text) -> ClockMark | None:
-    """One that cannot be read is none: the clock is then looked at anew."""
+    """The clock mark; None if it cannot be read, and then the clock is measured anew."""
     try:
         return _clock.decode(text) if text else None
     except (msgspec.DecodeError, UnicodeError):
@@ -125,7 +125,7 @@ def clock_of(text: Text) -> ClockMark | None:
 
 
 def declarations_of(text: str | None) -> Declarations:
-    """Those that cannot be read are none: what is declared next is the newest then."""
+    """The declarations; none if they cannot be read, and then whatever is declared next is the newest."""
     try:
         return _declarations.decode(text) if text else Declarations()
     except (msgspec.DecodeError, UnicodeError):
@@ -133,7 +133,7 @@ def declarations_of(text: str | None) -> Declarations:
 
 
 def with_bytes(runs: Iterable[Run], *, payloads: dict[int, bytes], results: dict[int, bytes]) -> list[Run]:
-    """Runs with the bytes that were read beside them."""
+    """Runs with the bytes that were read separately."""
     return [
         replace(run, payload=payloads.get(run.id), result=results.get(run.id))
         if run.id in payloads or run.id in results

@@ -1,7 +1,7 @@
-"""What the faces ask of a database: lists, counts, events.
+"""People's queries to a database: lists, counts, events.
 
 Rules of this file
-- Lists are pages, newest first, with an id as cursor; no count walks a backlog or the history.
+- Lists are pages, newest first, with an id as cursor; no count walks through a backlog or the history.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ T = TypeVar("T")
 class Queries(Generic[S]):
     """The reader's half for people; the half for the cycle builds on it."""
 
-    pages: Pages[S]  # set by each store, and so is the walk
+    pages: Pages[S]  # set by each store, like the walk
     walk: Walk
     _db: Connection[S]
     _clock: Clock
@@ -43,7 +43,7 @@ class Queries(Generic[S]):
         return self._read(shape, question, values, self._db.ask((question.plain, values))[0])
 
     def _read(self, shape: Shape[T], question: Question[S], values: Values, text: Text) -> T:
-        """What *text* says, the answer to the plain form; asked again carefully where it cannot be read (W8)."""
+        """The values of *text*, the answer to the plain form; if unreadable, ask again in the careful form (W8)."""
         try:
             return shape.read(text)
         except FAILURES:
@@ -52,7 +52,7 @@ class Queries(Generic[S]):
     # ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def history(self, wanted: HistoryFilter) -> list[Run]:
-        """`since` keeps what is live or ended since then; `error_type` is that of ended runs."""
+        """`since` keeps runs that are live or have ended since then; `error_type` applies to ended runs."""
         asked = wanted.status or _ALL
         parts: list[list[Run]] = []
         if wanted.error_type is None:
@@ -110,7 +110,7 @@ class Queries(Generic[S]):
     # ── counts ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Every stored worker has an entry, and so has every other name that live runs or open letters bear."""
+        """Every stored worker has an entry, and so has every other name that live runs or open dead letters have."""
         pages = self.pages
         asked: list[tuple[Question[S], Values]] = [
             (pages.worker_names, ()),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-STORES = Path(__file__).resolve().parents[1]  # each database's scripts lie beside its code
+STORES = Path(__file__).resolve().parents[1]  # the scripts of each database are beside its code
 
 
 @cache
@@ -21,5 +21,5 @@ def scripts(kind: str) -> dict[int, Path]:
 
 
 def latest(kind: str) -> int:
-    """The version that this shiftboss writes."""
+    """The schema version that this shiftboss writes."""
     return max(scripts(kind))

@@ -1,10 +1,10 @@
-"""A4: what may go is selected, what core says goes is deleted; in small batches.
+"""A4: SQL selects what may be deleted, core decides, and it is deleted in small batches.
 
 Rules of this file
-- A finished run stays while a dead letter about it does, and while a live run or the dead run of an open letter refers
-  to it (replay_of, caused_by).
-- How much of each kind, and what of the audit, is core's to say (core/retention.py).
-- Pruning is no commit that anybody's snapshot could care about: it takes no number.
+- A finished run stays while a dead letter about it exists, and while a live run or the dead run of an open dead letter
+  refers to it (replay_of, caused_by).
+- core/retention.py decides how much of each kind is deleted, and what of the audit.
+- Pruning changes nothing that a snapshot contains, so it takes no commit number.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from shiftboss.stores.sql.statements import Connection, Prunings, S
 
 
 def prune(db: Connection[S], sql: Prunings[S], cutoffs: Cutoffs, *, limit: int) -> int:
-    """Within a transaction of the caller: delete at most *limit* rows; how many went."""
+    """Within a transaction of the caller: delete at most *limit* rows; returns how many were deleted."""
     batch = Batch(cutoffs, limit=limit)
     for kind, before, room in batch:
         going = _going(db, sql, kind, before, room)

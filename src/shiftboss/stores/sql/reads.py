@@ -1,8 +1,8 @@
-"""What the cycle asks of a database, within one consistent view: the questions' order and what their answers mean.
+"""What the cycle asks of a database within one consistent view: the order of questions, the meaning of answers.
 
 Rules of this file
-- Each question probes one index as far as it needs and no further: nothing here gets slower because a lot is waiting.
-- What is asked together is asked in one go, because a server is a round trip away.
+- Each question reads one index as far as it needs and no further: nothing here gets slower because many runs wait.
+- Questions that belong together are sent together, because a server is a round trip away.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from shiftboss.stores.sql.salvage import FAILURES
 from shiftboss.stores.sql.statements import Connection, Question, Readings, S, Values
 
 PAGE = 5000  # workers in one text: a few MiB
-WIDENED = 64  # times the limit of a queue: so far is looked behind runs that cannot be read
+WIDENED = 64  # times the limit of a queue: how far to look behind runs that cannot be read
 LONG_AGO = -(1 << 62)
 
 
@@ -32,21 +32,21 @@ Call = tuple[Question[S], Values]
 
 @dataclass(slots=True)
 class Seen:
-    """The number of the last commit that the session was told of; None before the first, and after `forget`."""
+    """The number of the last commit that was reported to the session; None before the first, and after `forget`."""
 
     number: int | None = None
-    lanes: int = 0  # the limit that `changes` was last asked for, and so probably will be again
+    lanes: int = 0  # the limit in the last call of `changes`, and so probably in the next
 
 
 class Reads(Queries[S], Generic[S]):
-    """A view of the store; as long as it is open, nothing in it changes but by its own writes."""
+    """A view of the store; while it is open, only its own writes change it."""
 
     readings: Readings[S]  # set by each store
-    always: Values = (-1,)  # since which everything was changed
+    always: Values = (-1,)  # the values for "since" that make everything count as changed
     _db: Connection[S]
     _seen: Seen
     _last: int  # the number of the last commit in this view
-    _epoch: int  # and of the one with which the store went on when it was put back last
+    _epoch: int  # and of the commit that began the present epoch
 
     # ── what others did ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -55,7 +55,7 @@ class Reads(Queries[S], Generic[S]):
         self._seen.number, self._seen.lanes = last, lanes
         if seen == last:
             return NO_DELTA
-        if seen is None or seen > last or seen < self._epoch:  # an older backup was put in place under us
+        if seen is None or seen > last or seen < self._epoch:  # an older backup was put in place of the store
             return self._everything()
         return self._delta(seen, lanes)
 
@@ -65,7 +65,7 @@ class Reads(Queries[S], Generic[S]):
 
     @classmethod
     def delta_calls(cls, since: Values, lanes: int) -> list[Call[S]]:
-        """What `changes` asks when others may have committed."""
+        """The questions of `changes` if others may have committed."""
         sql = cls.readings
         return [
             (sql.resources, ()),
@@ -141,7 +141,7 @@ class Reads(Queries[S], Generic[S]):
         return self._read_lanes(question, values, self._db.ask((question.plain, values))[0], limit=limit)
 
     def _read_lanes(self, question: Question[S], values: Values, text: Text, *, limit: int) -> dict[str, Lane]:
-        """*values* end with the limit.  Behind runs that cannot be read it looks further, to a bound."""
+        """*values* end with the limit.  Behind runs that cannot be read it looks further, up to a bound."""
         try:
             return {name: _lane(parts, limit) for name, parts in shapes.LANES.read(text)}
         except FAILURES:
@@ -170,7 +170,7 @@ class Reads(Queries[S], Generic[S]):
         return codec.clock_of(self._db.ask((self.readings.clock, ()))[0])
 
     def expiring(self, now: datetime, *, limit: int) -> list[Run]:
-        """Those that can be read: the others are nobody's to end (W8)."""
+        """Only readable runs: nobody may end the others (W8)."""
         for wide in (limit, *_wider(limit)):
             runs = self._ask(shapes.RUNS, self.readings.expiring, (codec.micros(now), wide))
             readable = [run for run in runs if run.unreadable is None]
@@ -199,7 +199,7 @@ def _wider(limit: int) -> Iterator[int]:
 
 
 def _is_hidden(part: list[Run], limit: int) -> bool:
-    """Whether there may be runs that can be read behind those of a queue, none of which can."""
+    """Whether readable runs may be hidden behind the ones of a queue, none of which can be read."""
     return len(part) == limit and all(run.unreadable is not None for run in part)
 
 
@@ -216,7 +216,7 @@ def _declared(rows: Iterable[shapes.WorkerRow]) -> list[tuple[WorkerState, Recor
 
 
 def _lane(parts: list[list[Run]], limit: int, *, is_last: bool = False) -> Lane:
-    """With *is_last* what lies behind a queue of runs none of which can be read waits until those are set aside."""
+    """With *is_last*, runs behind a queue without a readable one wait until the unreadable ones are set aside."""
     if len(parts) == 1:
         return _whole_lane(parts[0])
     *queues, standing, least = parts

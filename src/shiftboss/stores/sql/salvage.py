@@ -1,9 +1,9 @@
-"""What can still be told of a row that cannot be read as a whole.
+"""What can still be read of a row that cannot be read as a whole.
 
 Rules of this file
-- It never fails: a field that cannot be taken is what the type has by default, or the nearest thing that it may hold.
-- What comes out bears its `Unreadable`, and so is shown and counted, and never written (W8).
-- Columns speak before the JSON: they are what SQL finds the row by.
+- It never fails: an unreadable field gets the default of its type, or the nearest value that it may have.
+- The result carries its `Unreadable`, so it is shown and counted, and never written (W8).
+- Columns take precedence over the JSON: SQL finds the row by them.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ ZEROS: dict[type, Any] = {str: "", int: 0, float: 0.0, bool: False, bytes: b"", 
 
 
 class Sealed(msgspec.Struct, array_like=True):
-    """A row as the careful form of a question brings it: every text that may be anything is in hexadecimal."""
+    """A row as the careful form of a question returns it: every text that may contain anything is in hexadecimal."""
 
     table: str
     id: str
@@ -69,7 +69,7 @@ class Sealed(msgspec.Struct, array_like=True):
 
 
 def run(sealed: Sealed, reason: object) -> Run:
-    """A live one waits or runs as its columns say; a finished one has its column's status."""
+    """A live run waits or runs as its columns say; a finished one has its column's status."""
     columns = sealed.columns
     known: dict[str, Any] = {"id": int(sealed.id), "worker": sealed.worker, "payload": None, "result": None}
     if sealed.table == "history":
@@ -91,7 +91,7 @@ def run(sealed: Sealed, reason: object) -> Run:
 
 
 def worker(sealed: Sealed, reason: object) -> WorkerState:
-    """Its relations, as far as they can be told, still count."""
+    """Its relations, as far as they can be read, still count."""
     fields = _json(sealed.raw())
     definition = _definition(sealed.id, fields.get("definition"))
     return _marked(WorkerState, sealed, reason, {"definition": definition})
@@ -150,7 +150,7 @@ def _marked(kind: type[V], sealed: Sealed, reason: object, known: Mapping[str, A
 
 
 def _definition(name: str, stored: Any) -> Definition:
-    """Where the fields do not go together either, those of its relations alone."""
+    """The definition; if the fields contradict one another, only its relations."""
     fields, _ = _fields(Definition, stored if isinstance(stored, dict) else {})
     fields["name"] = name
     related: dict[str, Any] = {
@@ -179,9 +179,9 @@ def _json(raw: bytes) -> dict[str, Any]:
 def _fields(
     kind: type[Any], fields: Mapping[str, Any], known: Mapping[str, Any] = NOTHING
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """What the fields of a Struct can be made of; and which of them could not be taken as they were.
+    """What the fields of a Struct can be made of, and which of them could not be taken as they were.
 
-    Those that are *known* otherwise are looked at only.
+    *known* fields have their values from elsewhere; here they are only checked.
     """
     taken: dict[str, Any] = {}
     bad: list[str] = []

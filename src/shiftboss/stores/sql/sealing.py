@@ -1,9 +1,9 @@
-"""Which columns go with a row where it is brought sealed (salvage.Sealed), and which statements ask for which rows.
+"""Which columns a row brings along when it is read sealed (salvage.Sealed), and which statements read which rows.
 
 Rules of this file
-- `<run>` in a statement stands for the text of such a row: its `data` in the plain form, all of it sealed in the
-  careful one.
-- Only constants of ours become part of a statement.
+- `<run>` in a statement stands for the text of such a row: its `data` in the plain form, the sealed row in the careful
+  form.
+- Only our own constants become part of a statement.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import NamedTuple
 
 
 class Place(NamedTuple):
-    """A kind of row: its table, what tells it from others, whose it is, what else is told, and where its value lies."""
+    """A kind of row: its table, its identifying columns, its worker, other columns, and the column of its value."""
 
     table: str
     key: str
     worker: str = "''"
     columns: tuple[str, ...] = ()
-    blobs: tuple[str, ...] = ()  # told in hexadecimal
+    blobs: tuple[str, ...] = ()  # read in hexadecimal
     data: str = "data"
 
 
@@ -35,13 +35,13 @@ PLACES = {
     "log": Place("log", "run || '-' || fence || '-' || number", columns=("run", "fence", "number")),
     "arrival": Place("arrival", "id"),  # PostgreSQL only
 }
-NULLABLE = ("worker", "record")  # there NULL says that there is none
+NULLABLE = ("worker", "record")  # in these NULL means that there is none
 
 
 def plain(template: str) -> str:
     """The statement that gathers rows as they are."""
     for name, place in PLACES.items():
-        text = f"coalesce({place.data}, 'null')"  # a row without its value is one that cannot be read
+        text = f"coalesce({place.data}, 'null')"  # a row without its value is unreadable
         if name in NULLABLE:
             text = f"CASE WHEN {place.data} = 'null' THEN '0' ELSE {place.data} END"
         template = template.replace(f"<{name}>", text)
@@ -49,7 +49,7 @@ def plain(template: str) -> str:
 
 
 def careful(template: str, sealed: Callable[[str, Place], str]) -> str:
-    """The statement that brings the same rows sealed."""
+    """The statement that returns the same rows sealed."""
     for name, place in PLACES.items():
         text = sealed(name, place)
         if name in NULLABLE:

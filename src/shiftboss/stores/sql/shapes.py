@@ -1,9 +1,10 @@
-"""How the one text of a question becomes values: all at once, or row by row where that fails (W8).
+"""How the one text of an answer becomes values: all at once, or row by row if that fails (W8).
 
 Rules of this file
-- A question has two forms.  The plain one gathers the rows as they are, and one decoding reads them all.  The careful
-  one brings each row sealed, with its columns beside it: so one that cannot be read harms itself alone.
-- Reading never fails for what a newer version added: unknown fields are skipped, unknown events keep their common part.
+- A question has two forms.  The plain form gathers the rows as they are, and one decoding reads them all.  The careful
+  form returns each row sealed, with its columns beside it, so that an unreadable row harms only itself.
+- Reading never fails because of what a newer version added: unknown fields are skipped, unknown events keep their
+  common part.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ WorkerRow = tuple[str, WorkerState | None, Record | None]
 
 
 class Kind(Generic[V]):
-    """One kind of row: how it is read, and what stands for it when it cannot be."""
+    """One kind of row: how it is read, and what replaces it if it cannot be read."""
 
     def __init__(self, decoder: msgspec.json.Decoder[V], salvaged: Callable[[Sealed, object], V]) -> None:
         self._decode = decoder.decode
@@ -48,7 +49,7 @@ class Kind(Generic[V]):
         self._decode(raw)
 
     def why_not(self, sealed: Sealed) -> Unreadable | None:
-        """None for a row that can be read."""
+        """Why the row cannot be read; None for a readable row."""
         try:
             self._decode(sealed.raw().decode())
         except FAILURES as error:
@@ -57,7 +58,7 @@ class Kind(Generic[V]):
 
 
 class _Events:
-    """Of a kind that a newer version writes the common part is kept."""
+    """Reads events; of a kind that only a newer version knows, the common part is kept."""
 
     def __init__(self) -> None:
         self._known: msgspec.json.Decoder[Event] = msgspec.json.Decoder(AnyEvent)
@@ -106,7 +107,7 @@ class Shape(Generic[T]):
         self._nothing = nothing
 
     def read(self, text: Text) -> T:
-        """Raises one of FAILURES: then ask carefully."""
+        """Raises one of FAILURES: then ask in the careful form."""
         return self._plain.decode(text) if text else self._nothing()
 
     def read_carefully(self, text: Text) -> T:
@@ -126,7 +127,7 @@ def _rows(value: type[V], kind: Kind[V]) -> Shape[list[V]]:
 
 
 def _plain(value: Any, nothing: Callable[[], T]) -> Shape[T]:
-    """Of names and numbers: read carefully it is the same, but for letters that are none."""
+    """For names and numbers: the careful form is the same, except for bytes that are no text."""
     return Shape(value, value, lambda it: it, nothing)
 
 
@@ -192,7 +193,7 @@ def audit_rows(text: Text) -> list[AuditRow]:
 
 
 def seals(text: Text) -> list[Seal]:
-    """One that cannot be read, or stands at another row than it says, is nobody's seal: it vouches for nothing."""
+    """A seal that cannot be read, or whose row number differs from its column, is nobody's: it proves nothing."""
     return [_opened_seal(number, bytes.fromhex(data)) for number, data in SEALS.read(text)]
 
 
@@ -208,7 +209,7 @@ NO_SEAL = Seal(id=0, rows=0, at=EPOCH, digest="", keep_s=0.0, key="unreadable")
 
 
 def act(row: AuditRow) -> Audit | UnreadableEvent:
-    """What somebody did, as that row tells it."""
+    """The act that the row records."""
     try:
         event = _events.decode(row.data.decode())
     except FAILURES as error:

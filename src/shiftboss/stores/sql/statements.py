@@ -1,9 +1,9 @@
-"""What every store that speaks SQL is asked for: the same intentions, each database's own words for them.
+"""What every SQL store is asked for: the same intentions, with each database's own statements.
 
 Rules of this file
 - A question gathers its rows into one JSON text; a batch takes many rows at once.  So the number of steps, or of round
-  trips, does not grow with the batch.
-- How names, numbers and pairs become parameters is the connection's to know.
+  trips, does not grow with the number of rows.
+- The connection knows how names, numbers and pairs become parameters.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Connection(Protocol[S_contra]):
         ...
 
     def do(self, statement: S_contra, values: Values) -> None:
-        """Carry it out before whatever is asked next; what goes wrong is raised here or then."""
+        """Carry it out before the next question; an error is raised here or then."""
         ...
 
     def names(self, values: Collection[str]) -> Any:
@@ -49,7 +49,7 @@ class Connection(Protocol[S_contra]):
 
 @dataclass(frozen=True)
 class Question(Generic[S]):
-    """A question with one text for an answer, and its careful form (shapes.py)."""
+    """A question with one text as its answer, and its careful form (shapes.py)."""
 
     plain: S
     careful: S
@@ -59,7 +59,7 @@ class Batch(Protocol[C_contra]):
     """A statement that takes many rows at once."""
 
     def run(self, db: C_contra, rows: Sequence[Values]) -> int:
-        """How many rows were changed; a database may instead refuse by itself when not all were."""
+        """How many rows were changed; a database may itself refuse if not all were."""
         ...
 
 
@@ -74,13 +74,13 @@ class Readings(Generic[S]):
     nodes: Question[S]
     claims: Question[S]  # (number) → [[id of every claim, …], [run changed since, …]]; likewise
     waiting: Question[S]  # → [[worker, due_at], …]
-    # (names, limit) → [[name, [[run, …]]], …] where that is all; else [[name, [[queue 0], …, [standing], [least]]], …]
+    # (names, limit) → [[name, [[run, …]]], …] if that is all; else [[name, [[queue 0], …, [standing], [least]]], …]
     lanes: Question[S]
     changed_lanes: Question[S]  # (number, limit) → the same, of workers changed since
     live_runs: Question[S]  # (ids)
     finished_runs: Question[S]  # (ids)
     keyed: Question[S]  # (pairs)
-    fired: S  # (names, after) → [[worker, instant], …]
+    fired: S  # (names, after) → [[worker, scheduled time], …]
     clock: S  # → a ClockMark
     expiring: Question[S]  # (now, limit)
     next_give_up: S  # (after) → microseconds
@@ -89,7 +89,7 @@ class Readings(Generic[S]):
 
 @dataclass(frozen=True)
 class Pages(Generic[S]):
-    """Those questions of the faces that have one form only."""
+    """Those of people's questions that have one form only."""
 
     events: Question[S]  # (after, limit) → [[number, event], …]
     events_of_worker: Question[S]  # (worker, after, limit)
@@ -107,7 +107,7 @@ class Pages(Generic[S]):
 
 @dataclass(frozen=True)
 class Writings(Generic[C]):
-    """What a change is written by.  Each takes rows in the order of columns that `writes.py` makes them in."""
+    """The statements that write a change.  Each takes rows with the columns in the order of `writes.py`."""
 
     insert_runs: Batch[C]
     update_runs: Batch[C]  # all of them must be live
@@ -126,14 +126,14 @@ class Writings(Generic[C]):
     insert_lines: Batch[C]
     trim_lines: Batch[C]
     insert_audit: Batch[C]
-    insert_seals: Batch[C]  # one that is there already stays
+    insert_seals: Batch[C]  # a seal that exists already stays
 
 
 @dataclass(frozen=True)
 class Prunings(Generic[S]):
-    """A4: what may go ((before, limit) → ids), and how it goes ((ids)).
+    """A4: which rows may be deleted ((before, limit) → ids), and how they are deleted ((ids)).
 
-    Of the audit the oldest ((limit) → ids with instants) and the oldest seals ((limit) → ids).
+    Of the audit: the oldest rows ((limit) → ids with times) and the oldest seals ((limit) → ids).
     """
 
     letters: S

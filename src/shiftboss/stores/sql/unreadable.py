@@ -1,8 +1,8 @@
-"""Which rows of a store cannot be read: all of them, or those among the ones that are asked about (W8).
+"""Which rows of a store cannot be read: all of them, or those among the rows that are asked about (W8).
 
 Rules of this file
-- A page is read in one decoding; row by row only where that fails.
-- It changes nothing, and finds the same rows that every reader meets: by the very kinds of shapes.py.
+- A page is read in one decoding; row by row only if that fails.
+- It changes nothing, and finds the same rows that every reader finds, because it uses the same kinds (shapes.py).
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ _kept = msgspec.json.Decoder(list[tuple[int, str, str, str, int, str, str, str, 
 
 
 class Walk(NamedTuple):
-    """How a database is walked: its kinds of rows, the questions for a page and for one row, its keys."""
+    """How a database is walked through: its kinds of rows, the questions for a page and for one row, its keys."""
 
     scan: Mapping[str, Question[Any]]
     one: Mapping[str, Question[Any]]
     first_key: Callable[[str], Key]
     key_of: Callable[[str, str], Key]  # raises ValueError
     kept: Any  # the question for what was set aside: (after, limit)
-    by_scan: Collection[str] = ()  # kinds whose ids are no keys: they are few, and looked through
+    by_scan: Collection[str] = ()  # kinds whose ids are no keys: they are few, and all are read
 
 
 def unreadable(
     db: Connection[S], walk: Walk, places: Collection[tuple[str, str]] | None
 ) -> list[tuple[Key, Unreadable]]:
-    """Every row that cannot be read, or those of *places* (table, id) that cannot; each with its key."""
+    """Every unreadable row, or the unreadable ones of *places* (table, id); each with its key."""
     if places is None:
         return [rows for name in walk.scan for rows in _all(db, walk, name)]
     rows: list[tuple[Key, Unreadable]] = []
@@ -55,7 +55,7 @@ def unreadable(
 
 
 def unreadable_of(db: Connection[S], walk: Walk, name: str) -> list[Unreadable]:
-    """Every row of that kind that cannot be read."""
+    """Every unreadable row of that kind."""
     return [row for _, row in _all(db, walk, name)]
 
 

@@ -1,12 +1,12 @@
-"""One serialised transaction: which rows a change becomes, and in which order they are put down.
+"""One serialised transaction: which rows a change becomes, and in which order they are written.
 
 Rules of this file
-- What ends leaves first and what is new comes last, so that a key or an instant that one commit frees and takes again
-  never stands in its own way.
-- A row is inserted or updated because somebody knew which; a number of changed rows that does not fit is refused,
-  never papered over: no run ends twice, none rises from the history.
-- Payloads are written once, with the run; nothing later touches them.
-- Which number a commit, a run and an event get is each database's own affair.
+- Ended runs leave first and new ones come last, so that a key or a scheduled time that one commit frees and takes again
+  does not collide with itself.
+- The caller knows whether a row is to be inserted or updated.  If another number of rows changed than expected, the
+  write is refused and never worked around: no run ends twice, none comes back from the history.
+- Payloads are written once, with the run; no later write touches them.
+- Each database decides which number a commit, a run and an event gets.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from shiftboss.stores.sql.statements import C, Values, Writings
 
 
 class Moves(NamedTuple):
-    """The runs of a change, by what becomes of their rows."""
+    """The runs of a change, by what happens to their rows."""
 
     fresh: list[Run]  # new and live
-    changed: list[Run]  # live, and stay so
-    ended: list[Run]  # into the history
-    leaving: list[int]  # of those, the ids that have a live row
+    changed: list[Run]  # live, and stay live
+    ended: list[Run]  # move to the history
+    leaving: list[int]  # of the ended ones, the ids that have a live row
     payloads: list[Values]
 
     @classmethod
@@ -52,16 +52,16 @@ class Moves(NamedTuple):
 
 
 class Writes(Generic[C]):
-    """The writing half of a transaction; opened and ended by its session."""
+    """The writing half of a transaction; its session opens and ends it."""
 
     writings: Writings[C]  # set by each store
     _db: C
-    _place: str  # what messages call the store
+    _place: str  # the name of the store in messages
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.has_written = False
-        self.failure: ShiftbossError | None = None  # of a write: the transaction can only be rolled back
+        self.failure: ShiftbossError | None = None  # of a write; after it the transaction can only be rolled back
 
     def write(self, change: Change, *, new: Collection[int]) -> None:
         self.has_written = True
@@ -135,7 +135,7 @@ class Writes(Generic[C]):
             )
 
     def _must_not_have_fired(self, occurrences: list[tuple[str, int]]) -> None:
-        """O1, also against what has ended.  Asked here: at its end it would be too late to refuse an occurrence."""
+        """O1, against ended runs as well.  It is checked here, because at its end a run can no longer be refused."""
         raise NotImplementedError
 
     # ── workers ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -156,11 +156,11 @@ class Writes(Generic[C]):
     # ── set aside ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _set_aside(self, row: SetAside) -> None:
-        """Keep the whole row in `set_aside`; one that leaves is taken from its place, but for a worker's name."""
+        """Keep the whole row in `set_aside`; a row that leaves is deleted, except for a worker's name."""
         raise NotImplementedError
 
     def _keep_aside(self, row: SetAside) -> None:
-        """One that another store had set aside: it is all there."""
+        """Keep a row that another store had set aside: it is complete."""
         raise NotImplementedError
 
     # ── the clock ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -169,7 +169,7 @@ class Writes(Generic[C]):
         raise NotImplementedError
 
     def _shift(self, shift: Shift) -> None:
-        """O4: all waiting runs but occurrences that have not begun (core/shift.py); every worker counts as changed."""
+        """O4: all waiting runs but scheduled runs not yet begun (core/shift.py); every worker counts as changed."""
         raise NotImplementedError
 
     # ── events, lines ────────────────────────────────────────────────────────────────────────────────────────────
@@ -191,7 +191,7 @@ class Writes(Generic[C]):
             self._tell(stored, keeps_audit=keeps_audit)
 
     def _tell(self, events: Collection[Event], *, keeps_audit: bool) -> None:
-        """Store *events* behind those of all earlier commits; what people did stands in the audit under its number."""
+        """Store *events* after those of all earlier commits; what people did is in the audit under the same number."""
         raise NotImplementedError
 
     def _number_events_after(self, number: int) -> None:
@@ -208,7 +208,7 @@ def new_row(run: Run, number: int) -> Values:
         number,
         run.worker,
         None if run.status is Status.RUNNING else queue_of(run),
-        codec.micros(place_of(run)[0]),  # the column `due_at` is what queues are ordered by
+        codec.micros(place_of(run)[0]),  # queues are ordered by the column `due_at`
         codec.timed(run),
         codec.micros(run.occurs_at),
         codec.ORIGINS[run.origin],
@@ -225,7 +225,7 @@ def changed_row(run: Run, number: int) -> Values:
         run.id,
         number,
         None if run.status is Status.RUNNING else queue_of(run),
-        codec.micros(place_of(run)[0]),  # the column `due_at` is what queues are ordered by
+        codec.micros(place_of(run)[0]),  # queues are ordered by the column `due_at`
         codec.timed(run),
         codec.micros(run.occurs_at),
         codec.micros_or_none(run.give_up_at),

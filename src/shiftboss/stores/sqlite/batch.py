@@ -1,10 +1,10 @@
 """Statements that take many rows at once.
 
 Rules of this file
-- Each statement is one step of SQLite, however many rows it takes.  Around a step the GIL is let go, and beside a
-  CPU-bound thread it comes back after up to 5 ms: 1,000 rows one by one took 500 ms beside one, in two steps 12 ms.
-- A batch is padded with NULL rows, which the statement leaves out, to the next of a few sizes: the statement cache
-  knows them all, and a rest costs one step instead of one for each bit.
+- Each statement is one step of SQLite, however many rows it takes.  A step releases the GIL, and beside a CPU-bound
+  thread it takes up to 5 ms to get it back: 1,000 rows one by one took 500 ms there, in two steps 12 ms.
+- A batch is padded with NULL rows, which the statement leaves out, to the next of a few sizes.  So the statement cache
+  knows all sizes, and the rest of a batch costs one step and not one for each bit of its size.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Batch:
 
 
 class Ids:
-    """A statement about rows of one column, which it takes as a JSON list."""
+    """A statement about rows with one column, which it takes as a JSON list."""
 
     def __init__(self, statement: str) -> None:
         self._statement = statement
@@ -68,7 +68,7 @@ class Ids:
 
 
 class Single:
-    """A statement about one row, for what seldom has several."""
+    """A statement about one row, for kinds of rows that seldom come in numbers."""
 
     def __init__(self, statement: str) -> None:
         self._statement = statement
@@ -78,7 +78,7 @@ class Single:
 
 
 class Wide:
-    """Scalar questions about many ids, answered in one row: `SELECT (…?…), (…?…), …`.  Bytes arrive as bytes."""
+    """Scalar questions about many ids, answered in one row: `SELECT (…?…), (…?…), …`.  Bytes stay bytes."""
 
     def __init__(self, question: str) -> None:
         self._question = question

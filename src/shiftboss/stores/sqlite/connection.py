@@ -1,11 +1,12 @@
-"""One connection to the file: opens and tunes it, waits for its locks, turns its errors into ours.
+"""One connection to the file: opens and tunes it, waits for its locks, turns SQLite's errors into ours.
 
 Rules of this file
-- Nothing else speaks to apsw (but header.py); no error of SQLite leaves here as one.
-- "Locked" never surfaces before MAX_BUSY_S: whatever meets a lock is tried again after 0.2 to 1 ms.  SQLite's own busy
-  handler let four writers wait 430 ms at p99.9, this one 37 (measured).
-- No statement runs without a lock of ours beside those of SQLite (locks.py).
-- It checkpoints between commits, never in one: SQLite's automatic checkpoint makes a commit pay for a thousand others.
+- Nothing else uses apsw (except header.py); no error of SQLite leaves this file untranslated.
+- "Locked" is reported only after MAX_BUSY_S: whatever meets a lock is tried again after 0.2 to 1 ms.  With SQLite's own
+  busy handler four writers waited 430 ms at p99.9, with this one 37 (measured).
+- Every statement runs under a lock of ours besides those of SQLite (locks.py).
+- It checkpoints between commits and never within one: SQLite's automatic checkpoint makes one commit pay for a thousand
+  others.
 """
 
 from __future__ import annotations
@@ -29,25 +30,25 @@ Scalar = int | float | str | bytes | None
 CACHED_STATEMENTS = 200  # about 12 batches of 10 sizes, and the rest
 CACHE_KIB = 16 * 1024
 CHECKPOINT_PAGES = 1024  # 4 MiB written since the last checkpoint
-SWOLLEN_PAGES = 16 * CHECKPOINT_PAGES  # readers kept it from being reused: try to cut it
-WAL_LIMIT_BYTES = 64 * 1024 * 1024  # what a swollen file is cut to when it is reused
-MAX_GATE_S = 0.05  # views of a page or of a status end sooner; a long one is not worth keeping everybody out
+SWOLLEN_PAGES = 16 * CHECKPOINT_PAGES  # readers kept it from being reused: try to truncate it
+WAL_LIMIT_BYTES = 64 * 1024 * 1024  # a swollen log is truncated to this when it is reused
+MAX_GATE_S = 0.05  # views of a page or a status end sooner; a longer one is not worth keeping everybody out
 
-_clock = SystemClock()  # how long a lock is waited for is real time, whatever clock the rules live by
+_clock = SystemClock()  # waiting for a lock takes real time, whatever clock the rules use
 
 
 GARBLED = b"\xff"
 
 
 class NotUtf8(StoreRejected):
-    """A text that was read is none."""
+    """A text that was read is not UTF-8."""
 
 
 class Durability(StrEnum):
     """W1: what a commit survives."""
 
-    POWER = "power"  # loss of power: every commit waits for the disk
-    PROCESS = "process"  # death of the process; the last moments before a loss of power may be gone
+    POWER = "power"  # a power failure: every commit waits for the disk
+    PROCESS = "process"  # the death of the process; a power failure may lose the last moments
 
 
 class Database:
@@ -65,7 +66,7 @@ class Database:
     ) -> None:
         """*checkpointed* is told how each checkpoint went; nothing is waited for beyond *ends_s*.
 
-        *is_alone*: nobody else knows the file yet.  It exists always (host/file_modes.py), or SQLite would make one
+        *is_alone*: nobody else knows the file yet.  The file must exist (host/file_modes.py), or SQLite would make it
         with a mode of its own.
         """
         self.path = path
@@ -88,9 +89,7 @@ class Database:
         self._connect()
         try:
             self._tune(durability)
-            self.number(
-                "PRAGMA user_version"
-            )  # from the first look at the file on, SQLite holds what it holds for good
+            self.number("PRAGMA user_version")  # from its first access to the file on, SQLite keeps its locks
         except BaseException:
             self._connection.close()
             raise
@@ -108,11 +107,11 @@ class Database:
         self.run(f"PRAGMA cache_size = -{CACHE_KIB}")
         self.run("PRAGMA temp_store = MEMORY")
         self.run("PRAGMA trusted_schema = OFF")
-        self.run("PRAGMA cell_size_check = ON")  # a damaged page is noticed when it is read
+        self.run("PRAGMA cell_size_check = ON")  # so that a damaged page is noticed when it is read
         self.run(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
         if durability is Durability.POWER:
             self.run("PRAGMA synchronous = FULL")
-            self.run("PRAGMA fullfsync = ON")  # macOS: its fsync stops at the drive's cache
+            self.run("PRAGMA fullfsync = ON")  # on macOS a plain fsync ends at the drive's cache
         else:
             self.run("PRAGMA synchronous = NORMAL")
 
@@ -123,7 +122,7 @@ class Database:
     # ── statements ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def run(self, statement: str, values: Sequence[Scalar] = ()) -> list[tuple[Scalar, ...]]:
-        """All rows of a statement that has few."""
+        """All rows of a statement that returns few."""
         if self._locks.is_held:
             return self._run(statement, values)
         self._wait_for(self._locks.try_view)
@@ -140,18 +139,18 @@ class Database:
                 raise self._translated(error) from error
         except UnicodeDecodeError as error:
             raise NotUtf8(f"{self.path} holds a text that is none: {error}; {REMEDY}") from error
-        except (UnicodeError, OverflowError) as error:  # half a surrogate pair, a number beyond 64 bits
+        except (UnicodeError, OverflowError) as error:  # a lone surrogate, or a number beyond 64 bits
             raise StoreRejected(f"{self.path} can neither keep nor look for such a value: {error}") from error
         return self._again(statement, values)
 
     def row(self, statement: str, values: Sequence[Scalar] = ()) -> tuple[Scalar, ...]:
-        """The one row of a statement that always has one."""
+        """The one row of a statement that always returns one."""
         return self.run(statement, values)[0]
 
     def text(self, statement: str, values: Sequence[Scalar] = ()) -> str | bytes | None:
-        """The one text of a statement that gathers its rows into it, a list in JSON; None where there are none.
+        """The one text into which a statement gathers its rows, a JSON list; None if there are none.
 
-        Bytes that nobody reads where some row is not UTF-8: whoever asked then asks carefully.
+        If some row is not UTF-8 these are bytes that cannot be read: then the caller asks in the careful form.
         """
         try:
             text = self.run(statement, values)[0][0]
@@ -168,7 +167,7 @@ class Database:
 
     @staticmethod
     def names(values: Collection[str]) -> str:
-        """As one parameter, for `json_each`; so are numbers and pairs."""
+        """As one parameter, for `json_each`; the same holds for numbers and pairs."""
         return json_of(list(values))
 
     @staticmethod
@@ -180,7 +179,7 @@ class Database:
         return (json_of(list(values)),)
 
     def number(self, statement: str, values: Sequence[Scalar] = ()) -> int:
-        """The one number of a statement; 0 for NULL."""
+        """The one number of a statement's answer; 0 for NULL."""
         number = self.run(statement, values)[0][0]
         return number if isinstance(number, int) else 0
 
@@ -239,7 +238,7 @@ class Database:
             self._busy_s = MAX_BUSY_S
 
     def begin_reading(self) -> None:
-        """A view; the first statement that reads pins it."""
+        """Begin a view; the first statement that reads fixes it."""
         self._wait_for(self._locks.try_view)
         try:
             self._run("BEGIN", ())
@@ -248,7 +247,7 @@ class Database:
             raise
 
     def commit(self) -> None:
-        """Raises StoreUnavailable with `maybe_stored` when the disk failed: a crash could still bring it back."""
+        """Raises StoreUnavailable with `maybe_stored` if the disk failed: after a crash the commit may still exist."""
         try:
             try:
                 self._connection.execute("COMMIT")
@@ -262,7 +261,7 @@ class Database:
         self._locks.release()
 
     def rollback(self) -> None:
-        """End a transaction without a trace; SQLite may have done so itself (a full disk)."""
+        """End a transaction without a trace; SQLite may have ended it already (a full disk)."""
         try:
             if self._connection.in_transaction:
                 self._run("ROLLBACK", ())
@@ -276,14 +275,14 @@ class Database:
     # ── the write-ahead log ──────────────────────────────────────────────────────────────────────────────────────
 
     def checkpoint_if_due(self, *, at_once: bool = False) -> None:
-        """Move the log into the file once enough was written by this connection; hardly waits for anybody.
+        """Move the log into the file once this connection has written enough; hardly waits for anybody.
 
-        On a full disk *at_once*, for a log that is used again from its beginning need not grow; after a failure too.
+        With *at_once*, on a full disk or after a failure: a log that is reused from its beginning need not grow.
         """
         written = self._connection.status(apsw.SQLITE_DBSTATUS_CACHE_WRITE)[0]
         if written - self._checkpointed_at < CHECKPOINT_PAGES and not at_once:
             return
-        gate_s = 0.0  # views may always overlap: once the log is swollen, those to come wait until those that are end
+        gate_s = 0.0  # views may always overlap: once the log is swollen, new views wait until the open ones have ended
         if written - self._checkpointed_at >= SWOLLEN_PAGES and written - self._waited_at >= CHECKPOINT_PAGES:
             self._waited_at, gate_s = written, MAX_GATE_S
         if self.checkpoint(gate_s=gate_s):
@@ -292,8 +291,8 @@ class Database:
     def checkpoint(self, *, gate_s: float = 0.0) -> bool:
         """Whether nobody was in the way.
 
-        What cannot be moved now stays in the log, where it is safe; but a log that only grows fills the disk: failures
-        are told.
+        What cannot be moved now is safe in the log.  But a log that only grows fills the disk, so failures are
+        reported.
         """
         try:
             return self._checkpoint(gate_s)
@@ -321,11 +320,11 @@ class Database:
 
     @property
     def is_read_only(self) -> bool:
-        """SQLite opens what it may not write for reading, without a word."""
+        """SQLite silently opens a file read-only that it may not write."""
         return self._connection.readonly("main")
 
     def check(self, limit_s: float) -> str:
-        """The first finding of SQLite's own quick check, "ok", or that there was no time for all of it."""
+        """The first finding of SQLite's own quick check; "ok"; or that there was not enough time for all of it."""
         until_s = _clock.monotonic_s() + limit_s
         self._connection.set_progress_handler(lambda: _clock.monotonic_s() > until_s, 10_000)
         try:

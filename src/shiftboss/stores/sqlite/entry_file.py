@@ -1,9 +1,10 @@
-"""Which bodies a node has entered, in its own file: it survives the process, not the machine (C8).
+"""Which functions a node has entered, in the node's own file, which survives the process but not the machine (C8).
 
 Rules of this file
-- One record for each attempt in progress, in a place that the next attempt uses again.  So the file stays short.
-- One `pwrite` of 24 bytes and no fsync for each body.  Only its node writes there, and it is read when that is dead.
-- Whatever cannot be read whole says nothing: "nobody can tell" is never "it was not entered".
+- There is one record for each attempt in progress, and later attempts reuse its place.  So the file stays short.
+- Each function costs one `pwrite` of 24 bytes and no fsync.  Only the node writes the file; it is read when the node is
+  dead.
+- A file that cannot be read completely says nothing: "nobody can tell" is never taken for "it was not entered".
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from contextlib import suppress
 
 from shiftboss.ports.store import AttemptKey
 
-BEGIN = 128  # before it stands whose file it is
-MARK = b"entries\n"  # of a file in which bodies are noted
+BEGIN = 128  # before it, the file says whose it is
+MARK = b"entries\n"  # marks a file in which functions are noted
 RECORD = struct.Struct("<qqLxxxx")  # run, fence, CRC-32 of these
 NOTHING = bytes(RECORD.size)
 FIRST = BEGIN + len(MARK)
-MAX_BYTES = 1 << 22  # of 170,000 attempts at once: no node has so many
+MAX_BYTES = 1 << 22  # of 170,000 attempts at once: no node has that many
 
 
 class EntryFile:
@@ -34,11 +35,11 @@ class EntryFile:
         self._pid = os.getpid()
         self._lock = threading.Lock()  # protects the places
         self._places: dict[AttemptKey, int] = {}
-        self._free: list[int] = []  # a heap: the lowest goes first, and the file stays short
+        self._free: list[int] = []  # a heap: the lowest place is reused first, so that the file stays short
         self._is_trusted = self._write(BEGIN, MARK)
 
     def note(self, run_id: int, fence: int) -> None:
-        """The body of that claim is about to be entered."""
+        """The function of that claim is about to be entered."""
         if not self._is_trusted or os.getpid() != self._pid:
             return
         entry = (run_id, fence)
@@ -50,14 +51,14 @@ class EntryFile:
             self.forget_all()
 
     def forget(self, run_id: int, fence: int) -> None:
-        """What became of it is committed.  Its record stays until another one takes the place."""
+        """What became of the attempt is committed.  Its record stays until another one takes its place."""
         with self._lock:
             place = self._places.pop((run_id, fence), None)
             if place is not None:
                 heapq.heappush(self._free, place)
 
     def forget_all(self) -> None:
-        """From now on nobody can tell."""
+        """Erase everything: from now on nobody can tell."""
         self._is_trusted = False
         with suppress(OSError):
             os.ftruncate(self._descriptor, BEGIN)
@@ -70,7 +71,7 @@ class EntryFile:
 
 
 def entries_in(data: bytes) -> Collection[AttemptKey] | None:
-    """What a file of a dead node says; None when that cannot be read, or none were noted there."""
+    """What the file of a dead node says; None if it cannot be read, or nothing was noted in it."""
     if data[BEGIN:FIRST] != MARK or len(data) >= MAX_BYTES:
         return None
     keys: set[AttemptKey] = set()

@@ -1,8 +1,9 @@
-"""What SQLite reports, in our words: the thing, the fact, the remedy.
+"""SQLite's errors in our words: the thing, the fact, the remedy.
 
 Rules of this file
-- It is the only place that knows SQLite's result codes.
-- A full disk has many faces (a short write, no room for the -shm file, no new inode): the file system is asked.
+- This is the only place that knows SQLite's result codes.
+- A full disk shows itself in many ways (a short write, no space for the -shm file, no new inode): so the file system is
+  asked.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ from shiftboss.errors import (
     StoreUnavailable,
 )
 
-MIN_FREE_BYTES = 64 * 1024  # below this a failed write or open is blamed on the full disk
+MIN_FREE_BYTES = 64 * 1024  # with less free space, a failed write or open is blamed on the full disk
 
-BUSY = frozenset({apsw.SQLITE_BUSY, apsw.SQLITE_PROTOCOL})  # PROTOCOL: the race for a read mark was lost too often
+BUSY = frozenset({apsw.SQLITE_BUSY, apsw.SQLITE_PROTOCOL})  # PROTOCOL: it lost the race for a read mark too often
 DAMAGED = frozenset({apsw.SQLITE_CORRUPT, apsw.SQLITE_NOTADB, apsw.SQLITE_FORMAT})
 REJECTED = frozenset({apsw.SQLITE_CONSTRAINT, apsw.SQLITE_MISMATCH, apsw.SQLITE_TOOBIG, apsw.SQLITE_RANGE})
 OUTSIDE = frozenset({apsw.SQLITE_IOERR, apsw.SQLITE_CANTOPEN})
-NO_CODE = -1  # apsw itself refuses a call: it was used wrongly
+NO_CODE = -1  # apsw itself refuses a call that is wrong
 OURS = frozenset({NO_CODE, apsw.SQLITE_ERROR, apsw.SQLITE_MISUSE, apsw.SQLITE_SCHEMA, apsw.SQLITE_LOCKED})
 NO_LOCKS = frozenset({errno.ENOLCK, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
@@ -37,7 +38,7 @@ MOVED = "was moved, deleted or replaced while it was in use"
 
 
 def is_busy(error: apsw.Error) -> bool:
-    """Whether somebody else holds a lock just now: try again."""
+    """Whether another connection holds a lock now: try again."""
     return _code(error) in BUSY
 
 
@@ -78,7 +79,7 @@ def busy(path: Path, waited_s: float) -> StoreUnavailable:
 
 
 def outside(path: Path, error: OSError) -> ShiftbossError:
-    """What the system says when we open the file, or lock it, ourselves."""
+    """The error for what the system says when we open or lock the file ourselves."""
     if error.errno in NO_LOCKS:
         lockless = StoreUnavailable(
             f"the file system of {path} keeps no locks ({error}); keep the store on a local disk"
@@ -99,7 +100,7 @@ def full(path: Path) -> StoreFull:
 
 
 def tight(path: Path, *, free: int, enough: int) -> str:
-    """Said while the reserve alone is left, or less."""
+    """The message while only the reserve is left, or less."""
     return (
         f"the disk of {path} is full but for {free / 1024 / 1024:.0f} MiB; running attempts can still be recorded, "
         f"nothing new is accepted until {enough >> 20} MiB are free in {path.parent}"

@@ -1,13 +1,14 @@
-"""Locks that belong to an open file and fall with nothing else: open file description locks, where the system has them.
+"""Locks that belong to an open file and end with it alone: open file description locks, where the system has them.
 
 Rules of this file
-- A POSIX lock falls at any close() of its file anywhere in the process: a body that merely reads or copies the folder
-  of the store takes it away.  One of these falls when it is given back, or with the last descriptor of its open file
-  (fcntl(2), "Open file description locks"; Linux 3.15).
-- A forked child inherits the descriptors, and would keep the lock of a parent that is gone: what was opened here is
-  closed in forked children, and in programs that are started (O_CLOEXEC).
-- Both kinds see each other: who holds a POSIX lock, of an older version or of SQLite, is a neighbour like any other.
-- Nothing here waits.  Where the system has no such locks every one is granted: who needs to know asks HAS_OFD.
+- A POSIX lock ends when anything in the process closes the file: a function that merely reads or copies the folder of
+  the store would release it.  An open file description lock ends only when it is given back, or with the last
+  descriptor of its open file (fcntl(2), "Open file description locks"; Linux 3.15).
+- A forked child inherits the descriptors and would keep the lock of a dead parent: so files opened here are closed in
+  forked children, and in programs that are started (O_CLOEXEC).
+- The two kinds conflict with each other: older versions and SQLite, which use POSIX locks, are neighbours like any
+  other.
+- Nothing here waits.  Where the system has no such locks, every one is granted: check HAS_OFD if it matters.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ try:
     import fcntl
 
     HAS_LOCKS = True
-except ImportError:  # Windows: nobody can tell, leases decide
+except ImportError:  # on Windows nobody can tell, so leases decide
     HAS_LOCKS = False
 
 HAS_OFD = HAS_LOCKS and sys.platform == "linux"
@@ -32,11 +33,11 @@ FLOCK = struct.Struct("@hhqqi0q")  # struct flock: type, whence, start, length, 
 TAKEN = frozenset({errno.EAGAIN, errno.EACCES})
 
 _opened: set[int] = set()
-_lock = threading.RLock()  # protects _opened, and makes opening and noting it one step for whoever forks
+_lock = threading.RLock()  # protects _opened, and makes opening a file and noting it one step for a thread that forks
 
 
 class Span:
-    """Some bytes of a file; of length 0, all from the first on."""
+    """Some bytes of a file; length 0 means everything from the start on."""
 
     def __init__(self, start: int, length: int) -> None:
         self.start = start
@@ -51,7 +52,7 @@ WHOLE = Span(0, 0)
 
 
 def open_file(path: str | os.PathLike[str], flags: int, mode: int = 0o600) -> int:
-    """A descriptor that no child keeps."""
+    """A descriptor that no child process keeps."""
     with _lock:
         descriptor = os.open(path, flags | os.O_CLOEXEC, mode)
         _opened.add(descriptor)
@@ -59,7 +60,7 @@ def open_file(path: str | os.PathLike[str], flags: int, mode: int = 0o600) -> in
 
 
 def close_file(descriptor: int) -> None:
-    """Nothing in a forked child, where it is closed already and its number may be another file's."""
+    """Does nothing in a forked child, where it is closed already and its number may belong to another file."""
     with _lock:
         if descriptor in _opened:
             _opened.discard(descriptor)
@@ -67,7 +68,7 @@ def close_file(descriptor: int) -> None:
 
 
 def check(folder: str | os.PathLike[str]) -> None:
-    """Raises OSError where the file system keeps no such locks."""
+    """Raises OSError if the file system has no such locks."""
     descriptor = open_file(folder, os.O_RDONLY)
     try:
         share(descriptor, WHOLE)
@@ -76,22 +77,22 @@ def check(folder: str | os.PathLike[str]) -> None:
 
 
 def share(descriptor: int, span: Span) -> bool:
-    """Lock *span* beside others who share it; False when somebody has it alone."""
+    """Lock *span* shared with others; False if somebody has it exclusively."""
     return _set(descriptor, span.shared)
 
 
 def take(descriptor: int, span: Span) -> bool:
-    """Lock *span* alone; False when anybody has it."""
+    """Lock *span* exclusively; False if anybody has it."""
     return _set(descriptor, span.alone)
 
 
 def give_back(descriptor: int, span: Span) -> None:
-    """Harmless when nothing is held."""
+    """Release the lock; harmless if nothing is held."""
     _set(descriptor, span.free)
 
 
 def is_taken(descriptor: int, span: Span) -> bool:
-    """Whether anybody but this open file holds a lock in *span*, of either kind."""
+    """Whether anybody but this open file holds a lock of either kind in *span*."""
     answer = FLOCK.unpack(fcntl.fcntl(descriptor, GETLK, span.alone)[: FLOCK.size])
     return bool(answer[0] != fcntl.F_UNLCK)
 

@@ -1,11 +1,11 @@
-"""No fork in the middle of what SQLite does: its child could never open the same file.
+"""No fork in the middle of what SQLite does: the child could never open the same file.
 
-SQLite keeps the locks of a process in the memory of that process.  What another thread held at the moment of a fork is
-held for ever in the child, by nobody: its first transaction finds the file busy, or its mutexes taken.
+SQLite keeps the locks of a process in the memory of that process.  What another thread holds at the moment of a fork is
+held for ever in the child, by nobody: its first transaction finds the file busy, or SQLite's mutexes taken.
 
 Rules of this file
-- Sessions do their work within their gate; a fork waits until all are free.  A transaction takes milliseconds.
-- One that lasts longer (it waits for another process) does not keep a fork: then the child may open no file.
+- Sessions work within their gate, and a fork waits until all gates are free.  A transaction takes milliseconds.
+- A fork does not wait for longer ones (which wait for another process): then the child may open no file.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from shiftboss.clock import SystemClock
 MAX_WAIT_S = 2.0
 
 _gates: weakref.WeakSet[Gate] = weakref.WeakSet()
-_held: list[Gate] = []  # by who forks
+_held: list[Gate] = []  # by the thread that forks
 _forking = threading.Lock()  # one fork at a time; protects `_held`
 _is_torn = False
 
 
 class Gate:
-    """One for each session.  Entered again by its own thread it is open."""
+    """One for each session.  Its own thread may enter it again."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()

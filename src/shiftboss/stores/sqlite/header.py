@@ -1,11 +1,11 @@
 """What the first 100 bytes of a file say about it (sqlite.org/fileformat.html, 1.3).
 
 Rules of this file
-- They are read as bytes: nothing is locked, nothing is made or changed beside a file that may be another program's, and
-  who writes to it just now is neither waited for nor mistaken for damage.  (Asked by PRAGMA, with immutable=1, a
-  healthy file was called malformed about once in twenty crowded openings.)
-- They are read through SQLite's own door all the same: a close() of ours would drop the locks of this process.
-- The log may hold a newer first page: what stands here was true once.  Whose file it is never changes.
+- They are read as bytes.  Nothing is locked, and nothing is made or changed beside a file that may belong to another
+  program.  A process that writes the file meanwhile is neither waited for nor mistaken for damage.  (Read by PRAGMA,
+  with immutable=1, a healthy file was called malformed about once in twenty crowded openings.)
+- They are read through SQLite all the same: closing a descriptor of ours would drop the locks of this process.
+- The log may contain a newer first page: what is read here was true once.  Which program's file it is never changes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from shiftboss.stores.sqlite import errors
 
 MAGIC = b"SQLite format 3\0"
 LENGTH = 100
-WAL = 2  # as the format's version for reading; 1 is the rollback journal
+WAL = 2  # in the format version for reading; 1 is the rollback journal
 
 
 class Header(NamedTuple):
@@ -30,7 +30,7 @@ class Header(NamedTuple):
 
 
 def header_of(path: Path) -> Header:
-    """Of a regular file.  Raises StoreDamaged for what is no SQLite file, our other errors for what cannot be read."""
+    """The header of a regular file.  Raises StoreDamaged if it is no SQLite file, other errors if it is unreadable."""
     try:
         is_whole, content = _first_bytes(path)
     except apsw.Error as error:
@@ -45,7 +45,7 @@ def header_of(path: Path) -> Header:
 
 
 def _first_bytes(path: Path) -> tuple[bool, bytes]:
-    address = f"file:{quote(str(path))}?immutable=1"  # no lock, and no look at what lies beside it
+    address = f"file:{quote(str(path))}?immutable=1"  # takes no lock, and ignores the files beside it
     connection = apsw.Connection(address, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
     try:
         return connection.read("main", 0, 0, LENGTH)

@@ -1,4 +1,4 @@
-"""What the faces ask of the file, in the words of SQLite (sql/history.py has what is common).
+"""People's queries to the file, in SQLite's SQL (sql/history.py has the common part).
 
 Rules of this file
 - Conditions are put together from constants; values are always parameters.
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     from shiftboss.stores.sqlite.connection import Database, Scalar
 
 CHECK_S = 2.0  # of SQLite's quick check, for `doctor`
-FEW = 2000  # runs that ended since an instant: found by that and sorted, in a millisecond
-NEAR = 5000  # newest ids that are looked through where more have ended since
+FEW = 2000  # runs that ended since a time: found by that time and sorted in a millisecond
+NEAR = 5000  # newest ids that are searched if more runs have ended since
 
-# The ids come from an index alone; only the rows of the page are looked up.
+# The ids come from an index alone; only the rows of the page are read.
 HISTORY = """
 SELECT '[' || group_concat(data) || ']' FROM (
   SELECT <history> AS data FROM history
   WHERE id IN (SELECT id FROM history{where} ORDER BY id DESC LIMIT ?) ORDER BY id DESC)
 """
-# Whether more than so many ended since; no more of the index is read than that.
+# Whether more than a given number ended since; it reads no more of the index than that.
 MANY_SINCE = """
 SELECT count(*) FROM (SELECT 1 FROM history INDEXED BY history_finished WHERE finished_at >= ? LIMIT ?)
 """
@@ -64,7 +64,7 @@ SELECT '[' || group_concat(data) || ']' FROM (
   SELECT <log> AS data FROM log WHERE run = ? AND (fence, number) > (?, ?) ORDER BY fence, number LIMIT ?)
 """
 
-# What is told is every byte of it, whatever somebody has put there.
+# The text is given byte by byte, whatever somebody has put there.
 AUDIT_ROW = "json_array(id, at, hex(data))"
 AUDIT = f"""
 SELECT '[' || group_concat({AUDIT_ROW}) || ']' FROM (SELECT id, at, data FROM audit WHERE id > ? ORDER BY id LIMIT ?)
@@ -84,7 +84,7 @@ FROM (SELECT id, data FROM audit_seal ORDER BY id DESC LIMIT 1)
 
 WORKER_NAMES = "SELECT '[' || group_concat(json_quote(name)) || ']' FROM worker WHERE state IS NOT NULL"
 
-# '["name", pending, due]' for each worker with waiting runs, counted as far as MAX_COUNTED.
+# '["name", pending, due]' for each worker with waiting runs, counted up to MAX_COUNTED.
 WAITING_COUNTS = f"""
 WITH RECURSIVE
   waiting(worker) AS (
@@ -137,7 +137,7 @@ PAGES = Pages(
 
 
 class Conditions:
-    """A WHERE clause in the making."""
+    """A WHERE clause under construction."""
 
     def __init__(self) -> None:
         self._texts: list[str] = []
@@ -182,13 +182,13 @@ class Queries(history.Queries[str]):
         return self._ask(shapes.RUNS, where.in_(LIVE), (*where.values, wanted.limit))
 
     def _finished(self, wanted: HistoryFilter, codes: list[int]) -> list[Run]:
-        """Newest ids first.  By `since` alone they come from the index of ends, which a wide one makes long.
+        """Newest ids first.  With only `since` they come from the index of ends, which takes long for a long period.
 
-        Of many that ended since then a page is found among the newest ids, for ids grow with time; where it is not,
-        as at the far end of the stretch, the index is read after all.
+        If many runs have ended since then, the page is searched among the newest ids, because ids grow with time.  If
+        it is not there, as at the far end of the period, the index is read after all.
         """
         is_narrow = not (wanted.worker is None and wanted.key is None and wanted.error_type is None)
-        is_narrow = is_narrow or codec.STATUSES[Status.SUCCEEDED] not in codes  # an index leads to what is asked for
+        is_narrow = is_narrow or codec.STATUSES[Status.SUCCEEDED] not in codes  # an index leads to these
         if wanted.since is None or is_narrow:
             return self._ended(wanted, codes)
         if self._db.number(MANY_SINCE, (codec.micros(wanted.since), FEW)) == FEW:
@@ -212,13 +212,13 @@ class Queries(history.Queries[str]):
         if len(codes) < len(codec.STATUSES):
             where.add("status IN (" + ",".join("?" * len(codes)) + ")", *codes)
             if codec.STATUSES[Status.SUCCEEDED] not in codes:
-                where.add("status <> 2")  # lets the partial index of what went wrong be used
+                where.add("status <> 2")  # so that the partial index of failed runs can be used
         if near:
             where.add(near, wanted.before, NEAR)
-            hint = " NOT INDEXED"  # along the ids
+            hint = " NOT INDEXED"  # in the order of ids
         return self._ask(shapes.RUNS, where.in_(HISTORY, hint=hint), (*where.values, wanted.limit))
 
-    # ── letters, facts ───────────────────────────────────────────────────────────────────────────────────────────
+    # ── dead letters, facts ──────────────────────────────────────────────────────────────────────────────────────────
 
     def letters(self, wanted: LetterFilter) -> list[DeadLetter]:
         where = Conditions()
@@ -239,7 +239,7 @@ class Queries(history.Queries[str]):
     def last_event(self) -> int:
         return self._db.number("SELECT next_event - 1 FROM meta WHERE id = 1")
 
-    has_arrivals = False  # nobody else has transactions in here
+    has_arrivals = False  # nobody else has transactions here
 
     def past(self) -> Past:
         return Past(self._db.number("SELECT number FROM meta"), self._db.number("SELECT next_run - 1 FROM meta"))
@@ -248,7 +248,7 @@ class Queries(history.Queries[str]):
         db, path = self._db, self._db.path
         number, next_run, next_event = db.row("SELECT number, next_run, next_event FROM meta WHERE id = 1")
         readers = sqlite_readers.readers(path)
-        integrity = db.check(CHECK_S)  # takes a while where the file is large
+        integrity = db.check(CHECK_S)  # takes a while if the file is large
         long_readers = readers & sqlite_readers.readers(path) - {os.getpid()}
         return {
             "engine": connection.engine(),

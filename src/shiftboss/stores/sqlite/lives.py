@@ -1,11 +1,11 @@
-"""Is this file still what it was when it was last written, and how does it go on if not?
+"""Is this file still in the state in which it was last written, and how does it go on if not?
 
 Rules of this file
-- It was put back when it has counted less than this process has seen, or than is noted beside it; and it may have been
-  when it is another file than it was written in.  Then the fences go on from the clock, and ids go on beyond what was
-  lost (core/lives.py).
+- It was put back if it has counted less far than this process has seen, or than the note beside it says.  It may have
+  been put back if it is another file than the one that was written.  Then fences go on from the clock, and ids go on
+  beyond what was lost (core/lives.py).
 - After a boot nobody knows what the disk has kept: fences go on from the clock, and nothing else changes.
-- What is noted beside it is what a node has counted some seconds ago: never more than the file has, if it is the same.
+- The note beside the file says what a node had counted some seconds ago: never more than the file, if it is the same.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Place(NamedTuple):
 
 
 def lost_past(stored: Counted, written: Place, here: Place, *, seen: Counted, noted: Counted) -> str:
-    """Why the numbers cannot be trusted, in words; nothing when they can."""
+    """Why the numbers cannot be trusted, in words; empty if they can."""
     if stored.number < seen.number:
         return f"its last commit is {stored.number}, and {seen.number} was seen before"
     if stored.number < noted.number:
@@ -63,7 +63,7 @@ def lost_past(stored: Counted, written: Place, here: Place, *, seen: Counted, no
 def go_on(
     db: Database, now: datetime, stored: Counted, written: Place, here: Place, *, known: Counted, why: str
 ) -> Counted:
-    """Within a transaction: put right how far it has counted, *known* being what others say, and where it lies."""
+    """Within a transaction: correct how far it has counted, and its place; *known* is what others have seen."""
     is_boot = written.boot is not None and not is_same_boot(written.boot, here.boot or "")
     counted = stored
     if why:
@@ -87,14 +87,14 @@ def go_on(
 
 
 class Notes:
-    """How far a store has counted, in a file beside it that no backup of it puts back."""
+    """How far a store has counted, in a file beside it that no backup of the store puts back."""
 
     def __init__(self, store: Path) -> None:
         self._store = store
         self._path = Path(f"{store}.nodes") / ".counted"
 
     def read(self) -> Counted:
-        """Zeros where there are none, or none that can be read whole: they may be written just now."""
+        """Zeros if there is no note, or none that can be read completely: it may be written just now."""
         try:
             text, _, sum_of_it = self._path.read_text(encoding="ascii").strip().rpartition(" ")
             number, run_id, event_id = map(int, text.split())
@@ -103,12 +103,12 @@ class Notes:
         return Counted(number, number, run_id, event_id) if sum_of_it == _sum(text) else Counted()
 
     def forget(self) -> None:
-        """They are of another store."""
+        """Delete the note: it belongs to another store."""
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
 
     def write(self, counted: Counted) -> None:
-        """As far as the disk lets us: who cannot write it loses nothing but a check."""
+        """Write the note as far as the disk allows; without it nothing is lost but a check."""
         text = f"{counted.number} {counted.run_id} {counted.event_id}"
         with suppress(OSError):
             descriptor = self._opened()
@@ -118,11 +118,11 @@ class Notes:
                 os.close(descriptor)
 
     def _opened(self) -> int:
-        """Written in place: a file that lives for a moment is one that a copy of the folder stumbles over."""
+        """The note is written in place: a short-lived temporary file would disturb whoever copies the folder."""
         with suppress(FileNotFoundError):
             try:
                 return os.open(self._path, os.O_WRONLY | file_modes.FOLLOWS_NO_LINK)
-            except PermissionError:  # another user's, of before
+            except PermissionError:  # an earlier file of another user
                 self.forget()
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | file_modes.FOLLOWS_NO_LINK, file_modes.ALONE)
         file_modes.share_like(descriptor, self._store)
@@ -130,5 +130,5 @@ class Notes:
 
 
 def _sum(text: str) -> str:
-    """Tells a note that is read while it is written."""
+    """A checksum that shows whether a note was read while it was written."""
     return f"{zlib.crc32(text.encode()):08x}"

@@ -1,17 +1,17 @@
-"""Locks beside SQLite's own, which fall at any close() of its files in the process (sqlite.org/howtocorrupt.html).
+"""Locks besides SQLite's own, which end whenever the process closes any of its files (sqlite.org/howtocorrupt.html).
 
 Rules of this file
-- As long as this process has the file open it shares two spans that SQLite locks for the same reason: IN_USE in the
-  file, DMS in its -shm.  So nobody, of whatever version or program, takes itself for the only one, removes the log or
-  begins its index anew.  They are given back just before the last connection is closed, which may be the only one: its
-  SQLite finds nothing left to do where another one was faster.
-- Among ourselves WRITER says what SQLite's WRITE lock says; VIEW, shared by who reads and taken by who moves the log
-  into the file, what its READ and CKPT locks say.  SQLite never looks at these bytes.
-- While it writes, a process shares RECOVER in -shm: nobody rebuilds the index under it.
-- DOOR is taken for the first opening in each process: between SQLite's DMS lock and ours is a moment.  It is short, and
-  no body is likely to look just then: whoever waited MAX_DOOR_S goes on without.
-- Each connection has a descriptor of its own, so its locks are its own too.  Closing one would drop SQLite's locks:
-  it is kept for the next connection, and all are closed when this process has no connection left.
+- While this process has the file open, it shares two spans that SQLite locks for the same purpose: IN_USE in the file,
+  and DMS in its -shm.  So no process, of whatever version or program, believes to be the only one, removes the log or
+  starts its index anew.  The spans are given back just before the last connection is closed, which may be the only one:
+  SQLite then finds nothing left to do if another process was faster.
+- Among ourselves WRITER means what SQLite's WRITE lock means.  VIEW means what its READ and CKPT locks mean: readers
+  share it, and whoever moves the log into the file takes it.  SQLite never looks at these bytes.
+- While it writes, a process shares RECOVER in -shm, so that nobody rebuilds the index meanwhile.
+- DOOR is taken for the first opening in each process, because there is a moment between SQLite's DMS lock and ours.
+  That moment is short, and hardly ever does anybody look just then: after MAX_DOOR_S a process goes on without DOOR.
+- Each connection has a descriptor of its own, and so its own locks.  Closing a descriptor would drop SQLite's locks, so
+  it is kept for the next connection.  All are closed when this process has no connection left.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from shiftboss.clock import SystemClock
 from shiftboss.stores.sqlite import errors, file_locks
 from shiftboss.stores.sqlite.file_locks import Span
 
-MAX_BUSY_S = 4.5  # before `trigger` gives up after 5 s: so that it is told what was in the way
-MAX_DOOR_S = 1.0  # an opening takes a millisecond; one that is stopped in the middle must not keep everybody out
+MAX_BUSY_S = 4.5  # before `trigger` gives up after 5 s, so that the caller is told what was in the way
+MAX_DOOR_S = 1.0  # an opening takes a millisecond; a process stopped in its middle must not keep everybody out
 MIN_PAUSE_S, MAX_PAUSE_S = 0.0002, 0.001
 
-PENDING = 0x40000000  # the page that SQLite keeps for locks (os.h)
-IN_USE = Span(PENDING + 2, 510)  # its SHARED locks
+PENDING = 0x40000000  # the page that SQLite reserves for locks (os.h)
+IN_USE = Span(PENDING + 2, 510)  # where SQLite has its SHARED locks
 DOOR, GATE, VIEW, WRITER = (Span(PENDING + 512 + number, 1) for number in range(4))
 ENTRY, MINE = Span(GATE.start, 2), Span(GATE.start, 3)
 INDEX = 120  # where the locks in -shm begin (wal.c, os_unix.c): WRITE, CKPT, RECOVER, five READ, DMS
@@ -41,11 +41,11 @@ RECOVER, DMS = Span(INDEX + 2, 1), Span(INDEX + 8, 1)
 
 Key = tuple[int, int]  # device and inode
 
-_clock = SystemClock()  # how long a lock is waited for is real time, whatever clock the rules live by
+_clock = SystemClock()  # waiting for a lock takes real time, whatever clock the rules use
 
 
 class Locks:
-    """What one connection holds.  These are of a file that nobody else knows yet: all is granted."""
+    """What one connection holds.  For a file that nobody else knows yet, every lock is granted."""
 
     is_held = False
 
@@ -56,19 +56,19 @@ class Locks:
         return self._noted(True)
 
     def try_checkpoint(self) -> bool:
-        """Nobody has a view, and nobody else moves the log."""
+        """Take the view lock: nobody has a view, and nobody else moves the log."""
         return self._noted(True)
 
     def try_gate(self) -> bool:
-        """Nobody begins a view until `release`; those that are open end some time."""
+        """Keep new views out until `release`; those that are open end some time."""
         return self._noted(True)
 
     def try_keep_index(self) -> bool:
-        """Only within SQLite's write lock: before that, SQLite may have to rebuild the index itself."""
+        """Only within SQLite's write lock: before that, SQLite itself may have to rebuild the index."""
         return True
 
     def release(self) -> None:
-        """All of it; harmless when nothing is held."""
+        """Release everything; harmless if nothing is held."""
         self.is_held = False
 
     def _noted(self, is_granted: bool) -> bool:
@@ -102,7 +102,7 @@ class SharedLocks(Locks):
         return self._keeps_index
 
     def release(self) -> None:
-        if not self.is_held or os.getpid() != self._pid:  # in a forked child the number may be another file's
+        if not self.is_held or os.getpid() != self._pid:  # in a forked child the number may belong to another file
             return
         self.is_held = False
         if self._keeps_index:
@@ -112,7 +112,7 @@ class SharedLocks(Locks):
 
 
 def patiently(ask: Callable[[], bool], limit_s: float, ends_s: Callable[[], float] = lambda: float("inf")) -> bool:
-    """Whether the answer was yes within *limit_s*, and before *ends_s*, which may come nearer meanwhile."""
+    """Whether *ask* said yes within *limit_s* and before *ends_s*, which may come nearer meanwhile."""
     if ask():
         return True
     until_s = _clock.monotonic_s() + limit_s
@@ -132,10 +132,10 @@ class _File:
     def __init__(self, key: Key) -> None:
         self.key = key
         self.lock = threading.RLock()  # one opening or closing at a time
-        self.guests = 0  # connections, and threads that open one; protected by _registry
+        self.guests = 0  # connections, and threads that are opening one; protected by _registry
         self.connections = 0
-        self.descriptors: list[int] = []  # the first has IN_USE and DOOR; protected by _registry
-        self.idle: list[int] = []  # those that no connection has just now
+        self.descriptors: list[int] = []  # the first one has IN_USE and DOOR; protected by _registry
+        self.idle: list[int] = []  # those without a connection now
         self.index = -1  # of -shm; has DMS and RECOVER
 
     @property
@@ -143,7 +143,7 @@ class _File:
         return self.descriptors[0]
 
     def let_go(self) -> None:
-        """SQLite has closed the file in this process."""
+        """Called when SQLite has closed the file in this process."""
         file_locks.give_back(self.anchor, IN_USE)
         file_locks.give_back(self.anchor, DOOR)
         if self.index >= 0:
@@ -152,14 +152,14 @@ class _File:
 
 
 _files: dict[Key, _File] = {}
-_registry = threading.RLock()  # protects _files, and makes opening a descriptor and knowing whose it is one step
+_registry = threading.RLock()  # protects _files, and makes opening a descriptor and noting its file one step
 
 
 @contextmanager
 def opening(path: Path) -> Iterator[Locks]:
-    """Around the opening of a connection, until it has read something: only then SQLite holds its locks.
+    """Around the opening of a connection, until it has read something: only then does SQLite hold its locks.
 
-    Raises OSError where the file cannot be opened or its file system keeps no locks, StoreUnavailable after MAX_BUSY_S.
+    Raises OSError if the file cannot be opened or its file system has no locks, StoreUnavailable after MAX_BUSY_S.
     """
     with _registry:
         file = _file_at(path)
@@ -207,7 +207,7 @@ def closing(locks: Locks) -> Iterator[None]:
         with file.lock:
             locks.release()
             if file.connections == 1:
-                file_locks.give_back(file.anchor, IN_USE)  # or SQLite could not be the last either
+                file_locks.give_back(file.anchor, IN_USE)  # otherwise SQLite could not be the last one either
                 file_locks.give_back(file.index, DMS)
             try:
                 yield
@@ -233,7 +233,7 @@ def _leave(file: _File) -> None:
 
 
 def _file_at(path: Path) -> _File:
-    """The one that this process has open, or a new one; under _registry."""
+    """The file that this process has open at *path*, or a new one; under _registry."""
     facts = os.stat(path)
     return _files.get((facts.st_dev, facts.st_ino)) or _opened_at(path)
 
@@ -249,7 +249,7 @@ def _another(file: _File, path: Path) -> int:
 
 
 def _opened_at(path: Path) -> _File:
-    """A new descriptor, with the file to which it belongs: *path* may have been given to another one meanwhile."""
+    """A new descriptor and the file to which it belongs: *path* may belong to another file meanwhile."""
     descriptor = file_locks.open_file(path, os.O_RDWR)
     facts = os.fstat(descriptor)
     key = (facts.st_dev, facts.st_ino)
@@ -260,7 +260,7 @@ def _opened_at(path: Path) -> _File:
 
 
 def _in_child() -> None:
-    """Nothing of it is the child's; its descriptors are closed there (file_locks)."""
+    """The child keeps nothing of it; file_locks closes its descriptors there."""
     global _registry
     _files.clear()
     _registry = threading.RLock()

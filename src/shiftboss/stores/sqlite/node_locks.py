@@ -1,16 +1,16 @@
-"""A locked file for each node, so that its neighbours on this machine know at once when its process is gone (C4).
+"""A locked file for each node, by which its neighbours on this machine know at once when its process is gone (C4).
 
 Rules of this file
-- The kernel drops the lock with the process, however that ends; a forked child closes it (file_locks.py), and a body
-  that reads or copies these files does it no harm.
-- Where there are only POSIX locks (macOS), a body that does so drops it.  Ourselves we never open an own file a second
-  time: questions about own nodes are answered from a registry of the whole process.
-- It says which process that is: of one that lives and is silent the neighbours can tell whether it goes on.  It says so
-  no more once the engine has ended: then its lease alone decides.
-- Behind that it notes the bodies that its node enters, for whoever rescues their runs (entry_file.py).
-- No file means "cannot tell", never "dead": somebody may have deleted the folder under living nodes.
-- A dead node's file stays until its row is gone: whoever asks, and however often, gets the same answer.  Files without
-  a row are swept when the next node starts.
+- The kernel releases the lock with the process, however that ends.  A forked child closes the file (file_locks.py), and
+  a function that reads or copies these files does no harm.
+- Where there are only POSIX locks (macOS), such a function releases the lock.  We never open a file of our own nodes a
+  second time: questions about these are answered from a registry of the whole process.
+- The file says which process has it, so that neighbours can tell whether a silent node's process goes on.  When the
+  engine has ended this is erased, and the lease alone decides.
+- Behind that the node notes the functions that it enters, for whoever rescues their runs (entry_file.py).
+- A missing file means "cannot tell", never "dead": somebody may have deleted the folder under living nodes.
+- A dead node's file stays until its row is gone, so that everybody who asks gets the same answer, however often.  Files
+  without a row are deleted when the next node starts.
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ from shiftboss.stores.sqlite import file_locks
 from shiftboss.stores.sqlite.entry_file import MAX_BYTES, EntryFile, entries_in
 from shiftboss.stores.sqlite.file_locks import HAS_LOCKS, WHOLE
 
-if HAS_LOCKS:  # not on Windows: nobody can tell there, leases decide
+if HAS_LOCKS:  # not on Windows, where nobody can tell and leases decide
     import fcntl
 
 UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 MAX_IDENTITY_BYTES = 100
 
-_held: dict[tuple[int, int, int], str] = {}  # (pid, device, inode) → node, of all stores in this process
+_held: dict[tuple[int, int, int], str] = {}  # (pid, device, inode) → node, for all stores of this process
 _lock = threading.Lock()  # protects _held, and makes "is it ours?" and opening it one step
 
 
 class NodeFiles:
-    """The files of one store, in a folder beside it.  *known* tells which nodes have a row."""
+    """The files of one store, in a folder beside it.  *known* says which nodes have a row."""
 
     def __init__(self, store: Path, known: Callable[[], Collection[str]]) -> None:
         self._store = store
         self._folder = Path(f"{store}.nodes")
         self._known = known
-        self._descriptors: dict[str, int] = {}  # of own nodes whose engine has not ended
+        self._descriptors: dict[str, int] = {}  # of our own nodes whose engine has not ended
 
     @contextmanager
     def hold(self, node: str) -> Iterator[EntryLog | None]:
-        """Keep the file of *node* locked, and note in it which bodies are entered."""
+        """Keep the file of *node* locked, and note in it which functions are entered."""
         if not HAS_LOCKS:
             yield None
             return
@@ -58,7 +58,7 @@ class NodeFiles:
         held = self._take(node)
         try:
             yield EntryFile(held[1])
-        except GeneratorExit:  # never closed, collected while the interpreter ends: the kernel lets go
+        except GeneratorExit:  # never closed, and collected while the interpreter ends: the kernel releases the lock
             raise
         except BaseException:
             self._leave(node, *held)
@@ -70,11 +70,11 @@ class NodeFiles:
         return HAS_LOCKS and _is_free(self._path(node))
 
     def is_frozen(self, node: str) -> bool:
-        """Whether that process surely lives and is neither stopped nor traced.  For nodes that are silent."""
+        """Whether that process surely lives, and is neither stopped nor traced.  For silent nodes."""
         return file_locks.HAS_OFD and process_state.goes_on(self._identity(self._path(node)))
 
     def entered(self, node: str) -> Collection[AttemptKey] | None:
-        """Whose bodies a dead *node* had entered, among those that it held; None when nobody can tell."""
+        """Which claims a dead *node* held whose functions it had entered; None if nobody can tell."""
         if not self.is_dead(node):
             return None
         try:
@@ -89,15 +89,15 @@ class NodeFiles:
             file_locks.close_file(descriptor)
 
     def engine_ended(self, node: str) -> None:
-        """Nobody takes that node for frozen any more, although its process may live."""
+        """From now on nobody takes that node for frozen, although its process may live."""
         with _lock:
             descriptor = self._descriptors.pop(node, None)
             if descriptor is not None:
-                with suppress(OSError):  # what cannot be written over is believed up to the limit
+                with suppress(OSError):  # what cannot be erased is believed up to the limit
                     os.pwrite(descriptor, b"\n" * MAX_IDENTITY_BYTES, 0)
 
     def all_see(self) -> bool:
-        """Whether every neighbour could tell of a node of this process that it is frozen."""
+        """Whether every neighbour could tell that a node of this process is frozen."""
         if not file_locks.HAS_OFD or process_state.identity() is None:
             return False
         try:
@@ -107,7 +107,7 @@ class NodeFiles:
         return all(process_state.in_same_namespace(self._identity(each)) or _is_free(each) for each in files)
 
     def _identity(self, path: Path) -> str:
-        """What its process has written there; "" where it cannot be read."""
+        """What its process has written there; "" if it cannot be read."""
         try:
             descriptor = file_locks.open_file(path, os.O_RDONLY)
         except OSError:
@@ -123,7 +123,7 @@ class NodeFiles:
         return self._folder / UNSAFE.sub("_", node)
 
     def _take(self, node: str) -> tuple[Path, int, tuple[int, int, int]]:
-        """Lock first, give it its name afterwards: nobody ever sees a living node's file without its lock."""
+        """Lock the file first and name it afterwards: nobody ever sees a living node's file without its lock."""
         file_modes.make_folder(self._folder, self._store)
         path = self._path(node)
         draft = self._folder / f".{path.name}.{os.urandom(4).hex()}"
@@ -146,27 +146,27 @@ class NodeFiles:
 
     def _leave(self, node: str, path: Path, descriptor: int, key: tuple[int, int, int]) -> None:
         if key[0] != os.getpid():
-            return  # a forked child ends: the lock is its parent's
+            return  # a forked child ends: its parent has the lock
         if not self._has_row(node):
             path.unlink(missing_ok=True)
         with _lock:
             _held.pop(key, None)
             self._descriptors.pop(node, None)
-            file_locks.give_back(descriptor, WHOLE)  # a child that C code forked may have it too
+            file_locks.give_back(descriptor, WHOLE)  # a child forked by C code may have it too
             file_locks.close_file(descriptor)
 
     def _has_row(self, node: str) -> bool:
         try:
             return node in self._known()
-        except Exception:  # noqa: BLE001  # the store is away: keep the file, so that the neighbours can tell
+        except Exception:  # noqa: BLE001  # the store is unavailable: keep the file, so that neighbours can tell
             return True
 
     def _sweep(self) -> None:
-        """Remove what dead processes left behind and no row needs."""
+        """Delete the files of dead processes that no row needs."""
         try:
             known = {self._path(node).name for node in self._known()}
             files = [file for file in self._folder.iterdir() if file.name not in known and file.name[0] != "."]
-        except Exception:  # noqa: BLE001  # no folder yet, or a store in trouble: sweeping can wait
+        except Exception:  # noqa: BLE001  # no folder yet, or a store in trouble: this can wait
             return
         for file in files:
             if _is_free(file):
@@ -199,7 +199,7 @@ def _lock_it(descriptor: int) -> None:
 
 
 def _is_unlocked(descriptor: int) -> bool:
-    """A shared lock, where one has to be taken to know: two who ask at once both get the answer."""
+    """Whether nobody holds the lock.  If it takes a lock to know, that is a shared one: two may ask at once."""
     if file_locks.HAS_OFD:
         return not file_locks.is_taken(descriptor, WHOLE)
     fcntl.lockf(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -211,7 +211,7 @@ def _key(facts: os.stat_result) -> tuple[int, int, int]:
 
 
 def _in_child() -> None:
-    """None of them is the child's; somebody may have held the lock at the fork."""
+    """The child keeps none of them; another thread may have held the lock at the fork."""
     global _lock
     _held.clear()
     _lock = threading.Lock()

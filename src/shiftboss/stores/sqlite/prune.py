@@ -1,4 +1,4 @@
-"""A4 in the words of SQLite: what may go, and how it goes (core/retention.py has the order and the bounds)."""
+"""A4 in SQLite's SQL: what may be deleted, and how (core/retention.py has the order and the limits)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SELECT json_group_array(id) FROM (
   ORDER BY history.finished_at, history.id LIMIT ?)
 """  # noqa: S608
 
-# Events are written in order of time but for clock steps: it is enough to look at the oldest.
+# Events are in order of time, except after a step of the clock: it is enough to look at the oldest.
 PRUNABLE_EVENTS = """
 SELECT json_group_array(id) FROM (SELECT id, at FROM event ORDER BY id LIMIT ?2) WHERE at < ?1
 """

@@ -1,9 +1,9 @@
-"""Who reads a SQLite file right now, and so keeps its write-ahead log from being used again?
+"""Who reads a SQLite file now, and so keeps its write-ahead log from being reused?
 
 Rules of this file
-- SQLite says it by a lock on the -shm (wal.c: READ 0 to 4), and the kernel by whom it is held (proc(5): /proc/locks).
-  Where the system does not tell, nobody is named; nothing is opened or locked to find out.
-- A reading of ours takes milliseconds.  Who is met in two looks, a second apart, reads for long.
+- SQLite shows it by a lock on the -shm (wal.c: READ 0 to 4), and the kernel shows who holds it (proc(5): /proc/locks).
+  If the system does not show it, nobody is named; nothing is opened or locked to find out.
+- Our own reads take milliseconds.  A process that is met in two looks a second apart reads for long.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_NAMED = 3
 
 
 def readers(path: Path) -> frozenset[int]:
-    """The processes that have a reading transaction on the file at *path* open."""
+    """The processes with an open read transaction on the file at *path*."""
     try:
         facts = os.stat(f"{path}-shm")
         lines = LOCKS.read_text(encoding="ascii", errors="replace").splitlines()
@@ -33,7 +33,7 @@ def readers(path: Path) -> frozenset[int]:
 
 
 def _reader(line: str, place: str) -> int:
-    """The process of a line such as `3: POSIX  ADVISORY  READ 19360 fe:00:2319747 124 124`; 0 for another lock."""
+    """The process of a line like `3: POSIX  ADVISORY  READ 19360 fe:00:2319747 124 124`; 0 for any other lock."""
     words = line.split()
     if len(words) != 8 or words[1] != "POSIX" or words[5] != place or not words[6].isdigit():
         return 0
@@ -41,7 +41,7 @@ def _reader(line: str, place: str) -> int:
 
 
 def named(pids: Collection[int]) -> str:
-    """Processes in words, with what they were started as; empty for none."""
+    """Processes in words, with the commands that started them; empty if there are none."""
     some = [_named(pid) for pid in sorted(pids)[:MAX_NAMED]]
     more = f" and {len(pids) - MAX_NAMED} more" if len(pids) > MAX_NAMED else ""
     return ", ".join(some) + more

@@ -1,10 +1,10 @@
-"""What the cycle asks of the file, in the words of SQLite (sql/reads.py has what is common).
+"""What the cycle asks of the file, in SQLite's SQL (sql/reads.py has the common part).
 
 Rules of this file
-- Each question is one statement that gathers its rows into one JSON text: one step, one decoding, however many rows.
-  (Row by row, beside one CPU-bound thread, 1,000 rows took 505 ms; gathered, 6.)
-- What is gathered keeps the order of the subquery it is gathered from, which SQLite does not flatten where it has a
-  LIMIT or an ORDER BY of its own; the contract (tests/stores/conformance) would see it.
+- Each question is one statement that gathers its rows into one JSON text: one step and one decoding for any number of
+  rows.  (Beside one CPU-bound thread, 1,000 rows took 505 ms row by row, and 6 gathered.)
+- The gathered rows keep the order of their subquery, which SQLite does not flatten if it has a LIMIT or an ORDER BY of
+  its own; the contract tests (tests/stores/conformance) would notice.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ SELECT '[[' || coalesce(group_concat(id), '') || '],['
 FROM (SELECT id, number, <run> AS data FROM run INDEXED BY run_running WHERE queue IS NULL ORDER BY id)
 """
 
-# From one worker with waiting runs to the next, and in each from queue to queue: the backlog is never walked.
+# Goes from one worker with waiting runs to the next, and in each from queue to queue; never through the backlog.
 WAITING = f"""
 WITH RECURSIVE
   waiting(worker) AS (
@@ -91,7 +91,7 @@ ALL = """(SELECT group_concat(data) FROM (
 
 
 def _lanes(names: str) -> str:
-    """Whoever has fewer than the limit in all queues together is told in full, in one list."""
+    """A worker with fewer runs than the limit in all queues together is returned whole, as one list."""
     parts = " || '],[' || ".join(
         f"coalesce({part}, '')" for part in (*(_queue(number) for number in ALL_QUEUES), STANDING, LEAST)
     )

@@ -2,9 +2,9 @@
 
 Rules of this file
 - Nothing is written before the file is known to be ours and of a version that we understand (W4).
-- A store is made complete under another name and linked into place: a file that exists is whole, the first of many
-  starters wins and the others find its store.  So an empty file is never "new": it is damaged (W3).
-- A migration runs once, inside one transaction, whoever comes first.
+- A store is completed under another name and then linked into place: a file that exists is whole, the first of many
+  processes that start wins, and the others find its store.  So an empty file is never "new" but damaged (W3).
+- A migration runs once, in one transaction, by whichever process comes first.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def prepare(path: Path, *, create: bool, durability: Durability) -> None:
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is a file at *path*; raises for what can never be one."""
+    """Whether there is a file at *path*; raises if it can never be a store."""
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -59,7 +59,7 @@ def is_there(path: Path) -> bool:
         if path.is_symlink():
             raise StoreMissing(f"{path} is a link to {path.readlink()}, which is not there; mend it") from None
         return False
-    except (OSError, ValueError) as error:  # ValueError: a NUL in it
+    except (OSError, ValueError) as error:  # ValueError: the path contains a NUL
         raise ConfigurationError(f"{path} cannot be looked at: {error}; change that, or name another file") from error
     if stat.S_ISDIR(mode):
         raise ConfigurationError(f"{path} is a folder; name a file in it, {path / 'shiftboss.db'} for example")
@@ -102,8 +102,8 @@ def _checked(path: Path) -> Header:
 
 
 def version_of(path: Path) -> int:
-    """The version of the schema, also where only the log knows it yet; of a store that nobody here may open, as far as
-    the file itself says."""
+    """The version of the schema, even if only the log has it yet; of a store that we may not open, as far as the file
+    itself says."""
     header = header_of(path)
     if header.application_id != APPLICATION_ID or header.version > latest() or not header.has_log:
         return header.version
@@ -118,9 +118,9 @@ def version_of(path: Path) -> int:
 
 
 def _check_current(db: Database) -> None:
-    """Who only reads or triggers leaves the schema alone: a glance at `status` must not migrate under older nodes."""
+    """A process that only reads or triggers does not migrate: `status` must not change the schema under older nodes."""
     version = db.number("PRAGMA user_version")
-    if version > latest():  # the log knew it, the file not yet
+    if version > latest():  # the log had the version already, the file had not
         raise _too_new(db.path, version)
     if version < latest():
         raise StoreTooOld(
@@ -136,7 +136,7 @@ def _too_new(path: Path, version: int) -> StoreTooNew:
 
 
 def _check_settings(db: Database, durability: Durability) -> None:
-    """What we promise (W1) is asked of SQLite, not assumed."""
+    """What we promise (W1) is checked with SQLite and not assumed."""
     mode, synchronous = db.row("PRAGMA journal_mode")[0], db.number("PRAGMA synchronous")
     if mode != "wal" or synchronous != (2 if durability is Durability.POWER else 1):
         raise StoreDamaged(
@@ -149,7 +149,7 @@ def _check_settings(db: Database, durability: Durability) -> None:
 
 
 def _make(path: Path, durability: Durability) -> None:
-    """Make a whole store beside *path* and link it into place; whoever comes second throws its own away."""
+    """Make a whole store beside *path* and link it into place; a process that comes second discards its own."""
     draft = path.with_name(f".{path.name}.new-{os.getpid()}-{os.urandom(4).hex()}")
     try:
         os.close(file_modes.new_file(draft))
@@ -179,7 +179,7 @@ def _link(draft: Path, path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """The name of the new file must survive a loss of power as well."""
+    """The name of the new file must survive a power failure as well."""
     with suppress(OSError):  # Windows does not open folders
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -189,8 +189,8 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _use_wal(path: Path, durability: Durability) -> None:
-    """Ours are born with it; a copy made by VACUUM INTO or by a tool may have lost it."""
-    db = Database(path, durability=durability, is_alone=True)  # opened as a new one is: alone, as this demands
+    """Our stores have it from the start; a copy made by VACUUM INTO or by a tool may have lost it."""
+    db = Database(path, durability=durability, is_alone=True)  # opened exclusively like a new one, as this requires
     try:
         db.run("PRAGMA journal_mode = WAL")
     finally:
@@ -202,7 +202,7 @@ def latest() -> int:
 
 
 def migrate(db: Database) -> None:
-    """Bring the schema up to date in one transaction; nothing at all when it is."""
+    """Bring the schema up to date in one transaction; does nothing if it is."""
     if db.number("PRAGMA user_version") == latest():
         return
     db.begin()

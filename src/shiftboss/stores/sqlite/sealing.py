@@ -1,4 +1,4 @@
-"""Questions in both forms, in the words of SQLite (sql/shapes.py, sql/sealing.py)."""
+"""Questions in both forms, in SQLite's SQL (sql/shapes.py, sql/sealing.py)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from shiftboss.stores.sql.statements import Question
 
 
 def question(template: str) -> Question[str]:
-    """The careful answer is bytes: what lies in a column of texts need not be UTF-8."""
+    """The careful answer is in bytes: a text column may contain something that is not UTF-8."""
     return Question(sealing.plain(template), f"SELECT CAST(({sealing.careful(template, sealed).strip()}) AS BLOB)")
 
 

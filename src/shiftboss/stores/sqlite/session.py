@@ -1,9 +1,9 @@
-"""One thread's way into the file: transactions, views, waiting for commits.
+"""One thread's access to the file: transactions, views, waiting for commits.
 
 Rules of this file
 - A session knows the number of the last commit that it has seen.  Its own commits count as seen, so they do not come
   back as changes of others.
-- A transaction that failed leaves nothing behind, neither in the file nor in what the session knows.
+- A failed transaction leaves nothing behind, neither in the file nor in what the session knows.
 - Nothing survives a fork: in another process every use is refused before it touches the connection.
 """
 
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
     from shiftboss.stores.sqlite.connection import Database
     from shiftboss.stores.sqlite.store import SqliteStore
 
-POLL_S = 0.020  # of another process's commits: 0.7 % of a core while idle; every 5 ms cost 2.7 % (measured)
+POLL_S = 0.020  # between looks for commits of other processes: 0.7 % of a core while idle; 5 ms cost 2.7 % (measured)
 
 NUMBER = "SELECT number FROM meta WHERE id = 1"
 VIEWED = "SELECT number, epoch FROM meta WHERE id = 1"
-SAME = "UPDATE meta SET number = number WHERE id = 1"  # a page for the log, and nothing for anybody to read
+SAME = "UPDATE meta SET number = number WHERE id = 1"  # writes a page to the log, with no effect
 META = "SELECT number, next_run, next_event, epoch, clock, inode, boot FROM meta WHERE id = 1"
 
-_clock = SystemClock()  # waiting for other processes happens in real time, whatever clock the rules live by
+_clock = SystemClock()  # waiting for other processes takes real time, whatever clock the rules use
 
 
 class SqliteSession:
@@ -77,7 +77,7 @@ class SqliteSession:
             tx = SqliteTransaction(db, self._clock, self._seen, meta=meta, mark=mark)
             yield tx
             if tx.failure is not None:
-                raise tx.failure  # somebody caught it and went on: what came before it must not be kept alone
+                raise tx.failure  # the caller caught it and went on: what it wrote before must not be kept alone
             if tx.has_written:
                 tx.finish()
         except BaseException:
@@ -87,7 +87,7 @@ class SqliteSession:
         self._commit(tx)
 
     def _meta(self) -> tuple[Meta, str | None]:
-        """The one row, put right if the store was put back (lives.py)."""
+        """The one row, corrected if the store was put back (lives.py)."""
         *counters, mark, inode, boot = self._db.row(META)
         meta = Meta._make(int(counter or 0) for counter in counters)
         written = Place(int(inode) if inode is not None else None, boot if isinstance(boot, str) else None)
@@ -159,7 +159,7 @@ class SqliteSession:
             with self._gate:
                 number = self._db.number(NUMBER)
         except ShiftbossError:
-            return False  # whoever waits must not be told of it here; the next transaction is
+            return False  # this is not the place to raise an error; the next transaction does
         before, self._heard = self._heard, number
         return before is not None and before != number
 
@@ -216,10 +216,10 @@ class SqliteSession:
             self._alone(lambda db: db.run(SAME))
 
     def take_time(self) -> None:
-        """Only the wait for the lock has a limit here, and there is one at the beginning alone."""
+        """Only the wait for the lock has a limit here, and a move waits for it only once, at its beginning."""
 
     def close(self) -> None:
-        """Closing twice is closing once.  In a forked child nothing is touched: it is all the parent's."""
+        """Closing twice is as closing once.  In a forked child nothing is touched: everything belongs to the parent."""
         if self._is_open and os.getpid() == self._pid:
             self._is_open = False
             self._store.closed(self)

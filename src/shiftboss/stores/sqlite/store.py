@@ -1,11 +1,11 @@
 """One machine, any number of processes: everything in one SQLite file.
 
 Rules of this file
-- The file is ours alone; beside it lie its log (-wal, -shm), `.reserve` (W3) and `.nodes/`, the lock files of C4.  Who
-  may read them, `host/file_modes.py` says.
-- It is never opened but through apsw: closing any other descriptor of it would drop SQLite's locks in this process.
-- A file that was moved, deleted or replaced while in use is noticed before the next transaction: writing on into a
-  file without a name would lose everything at the end of the process.
+- The file is ours alone.  Beside it are its log (-wal, -shm), `.reserve` (W3) and `.nodes/`, the lock files of C4.
+  `host/file_modes.py` decides who may read them.
+- It is opened by apsw only: closing any other descriptor of it would drop SQLite's locks in this process.
+- If the file was moved, deleted or replaced while in use, the next transaction notices: everything written to a file
+  without a name would be lost at the end of the process.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from shiftboss.stores.sqlite.node_locks import NodeFiles
 from shiftboss.stores.sqlite.session import SqliteSession
 
 CHECKPOINT_AGAIN_S = 1.0
-# A checkpoint cuts a swollen log to 64 MiB when it is used again (connection.py); beyond twice that it never is.
+# A checkpoint truncates a swollen log to 64 MiB when it is reused (connection.py); twice that means it is not reused.
 LONG_LOG_BYTES = 128 * 1024 * 1024
-LOOK_AGAIN_S = 1.0  # at the size of the log
+LOOK_AGAIN_S = 1.0  # between two looks at the size of the log
 
-_clock = SystemClock()  # how long a disk has been full is real time, whatever clock the rules live by
+_clock = SystemClock()  # how long a disk has been full is real time, whatever clock the rules use
 
 NODE_IDS = "SELECT '[' || group_concat(json_quote(id)) || ']' FROM node"
 
@@ -46,25 +46,25 @@ log = get_logger("shiftboss.store")
 
 
 class SqliteStore:
-    """Used from any thread; each session by one at a time."""
+    """Used by any thread; each session by one thread at a time."""
 
     def __init__(self, path: str | Path, *, clock: Clock, durability: Durability | str = Durability.POWER) -> None:
-        self._path = Path(os.path.abspath(path))  # not resolve(): links are the user's business
+        self._path = Path(os.path.abspath(path))  # not resolve(): links are the user's choice
         self._clock = clock
         self._durability = Durability(durability)
         self._reserve = Reserve(self._path)
         self._nodes = NodeFiles(self._path, self._node_ids)
         self._sessions: list[SqliteSession] = []
         self._lock = threading.Lock()  # protects _sessions and _seen
-        self._place: tuple[int, int] | None = None  # device and inode of the file that was opened
+        self._place: tuple[int, int] | None = None  # device and inode of the opened file
         self._no_checkpoint: ShiftbossError | None = None  # why the last checkpoint of this process failed
         self._checkpoint_at_s = 0.0  # when a failed one is tried again
         self._log = Log(self._path)
         self._ends_s = float("inf")
         self._seen = Counted()  # the furthest that a session of this process has seen it count
-        self._noted = Counted()  # beside the file, when it was opened
+        self._noted = Counted()  # in the note beside the file, when it was opened
         self._notes = Notes(self._path)
-        self._note_at_s = float("inf")  # when that is written anew; never where there is no node
+        self._note_at_s = float("inf")  # when the note is rewritten; never without a node
         self._pid = os.getpid()
 
     @property
@@ -85,7 +85,7 @@ class SqliteStore:
 
     @property
     def tight(self) -> bool:
-        """W3: the disk was full and has no room yet.  What runs can still be recorded; refuse what is new."""
+        """W3: the disk was full and has not enough space yet.  What runs can still be recorded; refuse new work."""
         return self._reserve.is_tight
 
     @property
@@ -117,7 +117,7 @@ class SqliteStore:
 
     @property
     def log_bytes(self) -> int:
-        """Of the write-ahead log, as of a second ago at most."""
+        """The size of the write-ahead log, a second old at most."""
         return self._log.size_bytes
 
     def end_by(self, seconds: float) -> None:
@@ -150,7 +150,7 @@ class SqliteStore:
             self._reserve.keep()
 
     def schema(self) -> Schema:
-        """None too for an empty file, which is no store: opening it says so.  Raises StoreDamaged."""
+        """None for an empty file too, which is no store, as `open` reports.  Raises StoreDamaged."""
         is_there = sqlite_schema.is_there(self._path) and self._path.stat().st_size
         return Schema(sqlite_schema.version_of(self._path) if is_there else None, sqlite_schema.latest())
 
@@ -171,7 +171,7 @@ class SqliteStore:
 
     @contextmanager
     def hold(self, node: str) -> Iterator[EntryLog | None]:
-        """Raises StoreReadOnly or StoreFull when the lock file cannot be made."""
+        """Raises StoreReadOnly or StoreFull if the lock file cannot be made."""
         self._check()
         with ExitStack() as stack:
             try:
@@ -211,7 +211,7 @@ class SqliteStore:
         return self._nodes.is_frozen(node)
 
     def show_life(self, node: str) -> None:
-        """Its locked file does."""
+        """Its locked file shows it."""
 
     def engine_ended(self, node: str) -> None:
         self._nodes.engine_ended(node)
@@ -230,24 +230,24 @@ class SqliteStore:
     # ── for its sessions ─────────────────────────────────────────────────────────────────────────────────────────
 
     def check_in_place(self) -> None:
-        """Raises StoreDamaged when the file is no longer where it was opened."""
+        """Raises StoreDamaged if the file is no longer where it was opened."""
         try:
-            facts = os.stat(self._path)  # before every transaction: half the time of Path.stat
+            facts = os.stat(self._path)  # before every transaction: os.stat takes half the time of Path.stat
         except OSError as error:
             raise errors.damaged(self._path, errors.MOVED) from error
         if (facts.st_dev, facts.st_ino) != self._place:
             raise errors.damaged(self._path, errors.MOVED)
 
     def is_whole(self, stored: Counted, written: Place) -> bool:
-        """Whether all is there that is known, in the file and since the boot of its last commit."""
-        if stored.number == 0 < self._noted.number:  # a new store, in the place of another one
+        """Whether everything that is known is there, in the file and since the boot of its last commit."""
+        if stored.number == 0 < self._noted.number:  # a new store in the place of another one
             self._noted = Counted()
             self._notes.forget()
         known = furthest(self._seen, self._noted)
         return written == self._here and stored.number >= known.number
 
     def go_on(self, db: Database, now: datetime, stored: Counted, written: Place) -> Counted:
-        """Within a transaction: as it is to be where `is_whole` is not true."""
+        """Within a transaction: the state to go on with if `is_whole` is false."""
         here, seen, noted = self._here, self._seen, self._noted
         why = lost_past(stored, written, here, seen=seen, noted=noted)
         return go_on(db, now, stored, written, here, known=furthest(seen, noted), why=why)
@@ -257,7 +257,7 @@ class SqliteStore:
         return Place(self._place[1] if self._place is not None else None, self._clock.boot)
 
     def saw(self, counted: Counted) -> None:
-        """It has counted so far, and that is committed."""
+        """The store has counted that far, and this is committed."""
         if counted.number <= self._seen.number:
             return
         with self._lock:
@@ -267,7 +267,7 @@ class SqliteStore:
             self._notes.write(self._seen)
 
     def ring_others(self, committed: SqliteSession) -> None:
-        """Neighbours in this process need no poll to hear of a commit."""
+        """Neighbours in this process need no poll to learn of a commit."""
         with self._lock:
             sessions = list(self._sessions)
         for session in sessions:
@@ -309,7 +309,7 @@ class SqliteStore:
 
 
 class Log:
-    """How large the write-ahead log is, and who keeps it; looks once a second."""
+    """How large the write-ahead log is, and who keeps it from being reused; looks once a second."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -336,7 +336,7 @@ class Log:
 
 
 def is_mounted_read_only(folder: Path) -> bool:
-    """A file system that meets errors is mounted so by the kernel (ext4: errors=remount-ro)."""
+    """The kernel remounts a file system read-only after errors (ext4: errors=remount-ro)."""
     try:
         return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
     except (OSError, AttributeError):  # AttributeError: Windows has no statvfs

@@ -1,7 +1,7 @@
-"""Which rows cannot be read, and how one is set aside, in the words of SQLite (sql/unreadable.py has the walk).
+"""Which rows cannot be read, and how one is set aside, in SQLite's SQL (sql/unreadable.py has the walk).
 
 Rules of this file
-- A row is found by its rowid, which is a number whatever its columns hold; a log line by its three numbers.
+- A row is found by its rowid, which is a number whatever its columns contain; a log line by its three numbers.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def columns_of(name: str) -> tuple[str, ...]:
 
 
 def key_of(name: str, row_id: str) -> tuple[int, ...]:
-    """Of a row that is found by numbers.  Raises ValueError for what is no id of such a row."""
+    """The key of a row that is found by numbers.  Raises ValueError for an id that no such row can have."""
     parts = tuple(int(part) for part in (row_id.split("-") if name == "log" else [row_id]))
     if len(parts) != len(columns_of(name)):
         raise ValueError(f"{row_id!r} is no id of a row of {name}")
@@ -61,7 +61,7 @@ def _page(name: str) -> Question[str]:
 
 
 def _one(name: str) -> Question[str]:
-    """(key) → [[key, row]]; nothing where there is none."""
+    """(key) → [[key, row]]; empty if there is no such row."""
     return _gathered(name, " AND ".join(f"{column} = ?" for column in columns_of(name)))
 
 
@@ -82,7 +82,7 @@ INSERT INTO set_aside (place, row_id, worker, at, by, reason, note, data) VALUES
 
 
 def set_aside(db: Database, row: SetAside, key: tuple[int, ...], number: int) -> None:
-    """Keep the whole row in `set_aside`, and take it from its place."""
+    """Keep the whole row in `set_aside`, and delete it from its table."""
     name, table = row.table, PLACES[row.table].table
     is_row = " AND ".join(f"{column} = ?" for column in columns_of(name))
     columns = [str(column) for (column,) in db.run(COLUMNS, (table,))]
@@ -108,7 +108,7 @@ def keep(db: Database, row: SetAside) -> None:
 
 
 def _told(kind: Any, text: Any) -> Any:
-    """The value of a column, from its hexadecimal; bytes that are no text stay that."""
+    """The value of a column, from its hexadecimal form; bytes that are no text stay bytes."""
     raw = bytes.fromhex(str(text))
     if kind == "null":
         return None

@@ -1,4 +1,4 @@
-"""A transaction's writes in the words of SQLite (sql/writes.py has the rows and their order)."""
+"""A transaction's writes in SQLite's SQL (sql/writes.py has the rows and their order)."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ ON CONFLICT (id) DO UPDATE SET data = excluded.data""",
 )
 DELETE_NODES = Ids("DELETE FROM node WHERE id IN (SELECT value FROM json_each(?))")
 
-# What the dead run refers to is kept beside its letter: retention asks for it (A4).
+# The runs that the dead run refers to are stored with its dead letter, because retention asks for them (A4).
 PUT_LETTERS = Batch(
     """INSERT INTO dead_letter
   (run, worker, state, error_type, entered_at, closed_at, has_payload, replay_of, caused_by, data)
@@ -120,10 +120,10 @@ INSERT_LINES = Batch(
 ON CONFLICT DO NOTHING""",
     columns=4,
 )
-# Of each attempt the last MAX_LINES stay.
+# Of each attempt the last MAX_LINES are kept.
 TRIM_LINES = Single("DELETE FROM log WHERE run = ? AND fence = ? AND number <= ?")
 
-# O4.  Many rows at once, but not a million in one statement: the log of each is bounded.
+# O4.  Many rows at once, but not a million in one statement, so that the log of each stays bounded.
 SHIFTED_AT_ONCE = 20_000
 SHIFT_UNTIL = """
 SELECT max(id) FROM (
@@ -133,14 +133,14 @@ LAST_US = codec.micros(FAR_END)
 
 
 def _iso(us: str) -> str:
-    """An instant as JSON has it, from microseconds, also before 1970."""
+    """A time in JSON's form, from microseconds, also before 1970."""
     rest = f"((({us}) % 1000000 + 1000000) % 1000000)"
     second = f"((({us}) - {rest}) / 1000000)"
     return f"strftime('%Y-%m-%dT%H:%M:%S', {second}, 'unixepoch') || printf('.%06dZ', {rest})"
 
 
 def _us(iso: str) -> str:
-    """The way back."""
+    """Microseconds, from JSON's form."""
     return f"unixepoch(substr({iso}, 1, 19)) * 1000000 + CAST(substr({iso}, 21, 6) AS INTEGER)"
 
 
@@ -148,7 +148,7 @@ def _moved(instant: str) -> str:
     return f"min({instant} + by_us, {LAST_US})"
 
 
-# ?1 the step, ?2 now, ?3 and ?4 the ids, ?5 those that cannot be read (W8): core/shift.py in the words of SQLite.
+# ?1 the step, ?2 now, ?3 and ?4 the ids, ?5 the unreadable ones (W8): core/shift.py in SQLite's SQL.
 SHIFT_WAITING = f"""
 WITH waiting AS (
   SELECT id AS run_id, data ->> 'deadline_at' AS deadline, data ->> 'due_at' AS due, data ->> 'place_at' AS place, CASE
@@ -196,12 +196,12 @@ WRITINGS = Writings(
 
 
 class Meta(NamedTuple):
-    """What the one row of `meta` counts."""
+    """The counters in the one row of `meta`."""
 
     number: int  # of the last commit
     next_run: int
     next_event: int
-    epoch: int  # the commit with which it went on when it was put back last
+    epoch: int  # the commit that began the present epoch
 
     @property
     def counted(self) -> Counted:
@@ -209,7 +209,7 @@ class Meta(NamedTuple):
 
 
 class SqliteTransaction(Reads, Writes["Database"]):
-    """Opened and ended by its session."""
+    """Its session opens and ends it."""
 
     held = None  # it has the whole file
     writings = WRITINGS
@@ -226,7 +226,7 @@ class SqliteTransaction(Reads, Writes["Database"]):
 
     @property
     def meta(self) -> Meta:
-        """What the row is to be after this transaction."""
+        """The row after this transaction."""
         return Meta(self.number, self._next_run, self._next_event, self.meta_before.epoch)
 
     def clock_mark(self) -> ClockMark | None:
