@@ -311,29 +311,29 @@ def lasts(session: Session, seconds: float) -> bool:
     return time.monotonic() - began_s >= seconds
 
 
-def test_a_ring_before_the_wait_is_remembered(session: Session):
-    session.ring()
+def test_a_wake_up_before_the_wait_is_remembered(session: Session):
+    session.wake()
 
     assert ends(session)
 
 
-def test_a_ring_from_another_thread_ends_the_wait(session: Session):
+def test_a_wake_up_from_another_thread_ends_the_wait(session: Session):
     waiter = threading.Thread(target=session.wait, args=(10 * FOREVER_S,), daemon=True)
     waiter.start()
-    session.ring()
+    session.wake()
     waiter.join(FOREVER_S)
 
     assert not waiter.is_alive()
 
 
-def test_a_ring_is_used_up_by_one_wait(session: Session):
-    """Two rings before a wait are one; after it a wait lasts until its time is up, or until news of a commit comes."""
-    session.ring()
-    session.ring()
+def test_a_wake_up_is_used_up_by_one_wait(session: Session):
+    """Two wake-ups before a wait are one; after it a wait lasts until its time is up, or news of a commit comes."""
+    session.wake()
+    session.wake()
     assert ends(session)
 
     assert any(lasts(session, 0.02) for _ in range(100))
-    session.ring()
+    session.wake()
     assert ends(session)
 
 
