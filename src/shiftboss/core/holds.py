@@ -1,4 +1,4 @@
-"""Every kind of hold by name, for whoever imports one: each is defined beside the gate that returns it.
+"""Every kind of hold by name, to import from one place; each is defined beside the gate that returns it.
 
 `make docs` writes the list from the table (core/gates/table.py).
 """

@@ -30,7 +30,7 @@ OFFSET = {
 }
 
 Rank = tuple[int, datetime, int]
-Lent = dict[str, list[tuple[datetime, Priority]]]  # worker → (for runs up to this logical instant, this priority)
+Lent = dict[str, list[tuple[datetime, Priority]]]  # worker → (for runs up to this logical time, this priority)
 
 
 def rank(run: Run, priority: Priority) -> Rank:

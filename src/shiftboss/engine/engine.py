@@ -551,7 +551,7 @@ class Engine:
     # ── waiting ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _wait_s(self) -> float:
-        """Seconds until the next instant that is known; a notification ends the wait earlier."""
+        """Seconds until the next time at which something is known to happen; a notification ends the wait earlier."""
         now, now_s = self._clock.now(), self._clock.monotonic_s()
         waits = [MAX_WAIT_S, self._shutdown.next_s(now_s), self.contact.write_in_s, self._sealing.due_in_s]
         if self._node is not None:

@@ -1,1 +1,1 @@
-"""What the engine asks of stores, executors and bodies, and what people's questions ask of a store."""
+"""What the engine asks of stores, executors and functions, and what people's queries ask of a store."""

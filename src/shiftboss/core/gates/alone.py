@@ -10,7 +10,7 @@ from shiftboss.core.isolation import is_isolated
 
 
 class IsIsolated(Hold, frozen=True, tag="isolated"):
-    """C8: it was there when nodes went down, so it runs alone until it has finished an attempt.  Accuses nobody."""
+    """C8: it was there when nodes went down, so it runs alone until it has finished an attempt.  This blames nobody."""
 
     scope: ClassVar = Scope.NODE
     thing: ClassVar = Thing.NODE
@@ -28,7 +28,7 @@ class IsIsolated(Hold, frozen=True, tag="isolated"):
 
 
 class MakesWay(Hold, frozen=True, tag="makes_way"):
-    """C8: a run that may have taken its node down has the node to itself; a minute at most."""
+    """C8: a run that may have taken its node down has the node to itself, for a minute at most."""
 
     scope: ClassVar = Scope.NODE
     thing: ClassVar = Thing.WORKER
@@ -38,7 +38,7 @@ class MakesWay(Hold, frozen=True, tag="makes_way"):
     worker: str = ""
     run: int = 0
     node: str = ""
-    runs: bool = True  # or is it still to start
+    runs: bool = True  # False: it is still to start
 
     def __str__(self) -> str:
         what = "runs alone" if self.runs else "is about to run alone"

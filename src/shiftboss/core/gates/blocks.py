@@ -29,7 +29,7 @@ class IsBlocked(Hold, frozen=True, tag="blocks"):
 
 
 def ask(view: View, answer: Answer) -> None:
-    """Asked of what runs, in the component only."""
+    """Checked against what runs, within the component only."""
     relations = view.snapshot.relations
     name = answer.run.worker
     if not relations.may_block(name):
@@ -48,7 +48,7 @@ def ask(view: View, answer: Answer) -> None:
                     since=answer.since(claim.at if claim else None),
                 )
             )
-            break  # one run of each blocking worker is enough to say
+            break  # the hold names one run of each blocking worker, which is enough
 
 
 GATE = Gate(("B1",), (IsBlocked,), ask)

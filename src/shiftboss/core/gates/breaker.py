@@ -1,4 +1,4 @@
-"""K2, K3: an open breaker holds its workers; half-open, one run probes; a fallback covers for it."""
+"""K2, K3: an open breaker holds its workers; while it is half-open one run probes; a fallback runs in place of it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def ask(view: View, answer: Answer) -> None:
     probe = probe_of(view, breaker)
     if not cooling and probe is None and not answer.holds and not answer.skip:
         answer.probe = True
-    elif answer.state.definition.fallback and not answer.probe:  # what probes for K5 must be the body
+    elif answer.state.definition.fallback and not answer.probe:  # a probe for K5 must run the function
         answer.fallback = True
     elif cooling or probe is not None:
         until = breaker.until if cooling else None
@@ -46,7 +46,7 @@ def ask(view: View, answer: Answer) -> None:
 
 
 def probe_of(view: View, breaker: BreakerState) -> Run | None:
-    """The run that probes a half-open breaker now, in the whole fleet.  What began before it opened probes nothing."""
+    """The run that probes a half-open breaker now, in the whole fleet; one that began before it opened is no probe."""
     for name in view.snapshot.relations.sharing_breaker(breaker.name):
         for run in view.running_of(name):
             claim = run.claim

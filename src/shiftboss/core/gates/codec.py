@@ -32,7 +32,7 @@ class IsEncoded(Hold, frozen=True, tag="codec"):
 
 
 def ask(view: View, answer: Answer) -> None:
-    """Whoever read it could not decode it."""
+    """The process that read the payload could not decode it."""
     run = answer.run
     reason = view.snapshot.undecodable.get(run.id)
     if reason is not None:
@@ -40,7 +40,7 @@ def ask(view: View, answer: Answer) -> None:
 
 
 def ask_node(node: Node, answer: Answer) -> None:
-    """The node lacks its key."""
+    """The node has not the payload's key."""
     run = answer.run
     if run.encoded_by and run.encoded_by not in node.decodes:
         answer.hold(IsEncoded(key=run.encoded_by, node=node.name, since=run.due_at))

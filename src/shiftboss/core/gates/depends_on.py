@@ -1,4 +1,4 @@
-"""D2 to D6: a run starts when its upstreams owe it nothing and their latest runs have succeeded."""
+"""D2 to D6: a run starts when its upstreams have no unfinished work for it and their latest runs have succeeded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shiftboss.core.worker import OnFailure, Upstream
 
 
 class UpstreamOwes(Hold, frozen=True, tag="depends_on"):
-    """D2: an upstream has an unfinished run of the same or an earlier instant."""
+    """D2: an upstream has an unfinished run of the same or an earlier logical time."""
 
     scope: ClassVar = Scope.COMPONENT
     thing: ClassVar = Thing.WORKER
@@ -31,7 +31,7 @@ class UpstreamOwes(Hold, frozen=True, tag="depends_on"):
 
     @property
     def is_passing(self) -> bool:
-        return self.until is None  # else it waits for that instant
+        return self.until is None  # otherwise it waits for that time
 
 
 class UpstreamFailed(Hold, frozen=True, tag="depends_on"):
@@ -52,7 +52,7 @@ class UpstreamFailed(Hold, frozen=True, tag="depends_on"):
 
 
 class UpstreamStale(Hold, frozen=True, tag="depends_on"):
-    """D4: it has not succeeded recently enough, or never ran."""
+    """D4: it has not succeeded recently enough, or has never run."""
 
     scope: ClassVar = Scope.COMPONENT
     thing: ClassVar = Thing.WORKER
@@ -81,7 +81,7 @@ def _ask_upstream(view: View, answer: Answer, edge: Upstream) -> None:
         return
     record = snapshot.record(edge.worker)
     broken = _why_broken(snapshot, upstream)
-    occurs_at = min(run.occurs_at, max(run.due_at, view.now))  # a clock that was set back leaves it ahead (O4)
+    occurs_at = min(run.occurs_at, max(run.due_at, view.now))  # a clock that was set back may leave it ahead (O4)
     owed = owed_run(view, edge.worker, occurs_at, running_only=broken is not None)
     if owed is not None:
         answer.hold(
@@ -116,7 +116,7 @@ def _is_later(run: Run, record: Record) -> bool:
 
 
 def _judge_failure(answer: Answer, edge: Upstream, why: str, record: Record) -> None:
-    """D5: wait, skip (scheduled occurrences only) or run degraded."""
+    """D5: wait, skip (scheduled runs only) or run degraded."""
     match edge.on_failure:
         case OnFailure.RUN:
             answer.degraded = True
@@ -148,7 +148,7 @@ def _ask_freshness(view: View, answer: Answer, edge: Upstream, record: Record) -
 
 
 def _why_broken(snapshot: Snapshot, upstream: WorkerState) -> str | None:
-    """D6: disabled, or the breaker is not closed and no fallback covers for it (K3)."""
+    """D6: why it counts as failed: it is disabled, or its breaker is not closed and it has no fallback (K3)."""
     if upstream.disabled is not None:
         return f"it is {upstream.disabled.how}"
     name = upstream.definition.breaker
@@ -161,7 +161,7 @@ def _why_broken(snapshot: Snapshot, upstream: WorkerState) -> str | None:
 
 
 def owed_run(view: View, name: str, occurs_at: datetime, *, running_only: bool) -> Run | None:
-    """D2: the unfinished run of *name* with the least logical instant, if that is at or before *occurs_at*."""
+    """D2: the unfinished run of *name* with the earliest logical time, if that is at or before *occurs_at*."""
     runs = list(view.running_of(name))
     if not running_only:
         least = view.snapshot.lane(name).least

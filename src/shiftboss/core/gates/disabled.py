@@ -10,14 +10,14 @@ from shiftboss.core.model import disabled_by
 
 
 class IsDisabled(Hold, frozen=True, tag="disabled"):
-    """The worker is disabled; `until`: one run may probe then."""
+    """The worker is disabled; at `until` one run may probe it."""
 
     scope: ClassVar = Scope.WORKER
     thing: ClassVar = Thing.PERSON
     ends: ClassVar = Ends.OTHERWISE
     about: ClassVar = "by"
     until_says: ClassVar = "next test call"
-    is_passed: ClassVar = True  # by a forced one
+    is_passed: ClassVar = True  # by a forced run
     forbids_skip: ClassVar = True
 
     by: str = ""
@@ -36,7 +36,7 @@ def ask(view: View, answer: Answer) -> None:
     if is_over and not any(run.claim is not None and run.claim.probe for run in view.running_of(answer.run.worker)):
         answer.probe = True
         return
-    ends_at = None if is_over else until  # a probe runs: only its end changes anything
+    ends_at = None if is_over else until  # a probe is running: only its end changes anything
     answer.hold(IsDisabled(by=disabled.by, reason=disabled.reason, since=disabled.since, until=ends_at))
 
 

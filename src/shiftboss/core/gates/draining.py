@@ -1,4 +1,4 @@
-"""G1: a node that ends starts nothing more."""
+"""G1: a node that shuts down starts nothing more."""
 
 from __future__ import annotations
 

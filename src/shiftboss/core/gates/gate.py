@@ -1,8 +1,8 @@
 """What a gate is: a function that is asked about one run, its rules, and the kinds of hold that it returns.
 
 Rules of this file
-- A gate appends its holds to the `Answer`, or notes what the start must be (probe, fallback, degraded).
-- It looks at what it is given and at nothing else: the fleet as a `View`, a `Node`, or what runs `Here`.
+- A gate appends its holds to the `Answer`, or notes how the run must be started (probe, fallback, degraded).
+- It looks only at what it is given: the fleet as a `View`, a `Node`, or what runs `Here`.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ class Answer:
     def __init__(self, run: Run, state: WorkerState) -> None:
         self.run = run
         self.state = state
-        self.priority = run.priority  # or what was lent to it (D9)
+        self.priority = run.priority  # its own, or the one lent to it (D9)
         self.holds: list[Hold] = []
-        self.probe = False  # of a half-open breaker or of probation
+        self.probe = False  # whether it probes a half-open breaker or a disabled worker
         self.fallback = False
         self.degraded = False
-        self.skip = False  # D5: not held but to be recorded as skipped
-        self.good_until: datetime | None = None  # when a gate that lets it pass now will hold it by time alone (D4)
+        self.skip = False  # D5: it is not held, but to be recorded as skipped
+        self.good_until: datetime | None = None  # when a gate that lets it pass now will hold it again (D4)
 
     def hold(self, hold: Hold) -> None:
         self.holds.append(hold)
 
     def since(self, instant: datetime | None) -> datetime:
-        """A hold cannot be older than the run's wish to start."""
+        """Since when it holds: not since before the run was due."""
         due_at = self.run.due_at
         return due_at if instant is None else max(due_at, instant)
 
@@ -53,8 +53,8 @@ class View:
         self.snapshot = snapshot
         self.now = now
         self.granted: dict[str, list[Run]] = {}
-        self.skipped: dict[str, Run] = {}  # by D5, in the same walk: a failure for those downstream (D2)
-        self.reserving: list[Run] = []  # B4, in the same walk: runs of higher rank that have waited too long
+        self.skipped: dict[str, Run] = {}  # skipped by D5 in the same walk: a failure for workers downstream (D2)
+        self.reserving: list[Run] = []  # B4, in the same walk: runs of higher rank whose patience is over
 
     def grant(self, run: Run) -> None:
         self.granted.setdefault(run.worker, []).append(run)
@@ -67,7 +67,7 @@ class View:
         return [*running, *granted]
 
     def running_workers(self, names: tuple[str, ...]) -> Iterator[str]:
-        """Those of *names* that run something; asked from the smaller side."""
+        """Those of *names* that run something; computed from the smaller of the two sides."""
         busy = self.snapshot.running_by
         if len(names) <= len(busy) + len(self.granted):
             return (name for name in names if busy.get(name) or name in self.granted)
@@ -82,7 +82,7 @@ class View:
 
 
 class Here(NamedTuple):
-    """A node, and what runs there, the starts granted so far included."""
+    """A node and what runs there, including the starts granted so far."""
 
     node: Node
     room: Room

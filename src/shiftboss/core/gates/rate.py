@@ -1,4 +1,4 @@
-"""B8: no more starts of a worker in a while than its `rate`."""
+"""B8: a worker starts no more often than its `rate` allows."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ def ask(view: View, answer: Answer) -> None:
     granted = len(view.granted.get(answer.run.worker, ()))
     tokens = tokens_at(view.snapshot.record(answer.run.worker), rate, view.now) - granted
     if tokens < 1:
-        wait_s = max(1e-6, (1 - tokens) * rate.per_s / rate.count)  # the next instant there is, or it would spin
+        wait_s = max(1e-6, (1 - tokens) * rate.per_s / rate.count)  # the smallest step of time, or it would spin
         until = later(view.now, wait_s)
         answer.hold(RateReached(count=rate.count, per_s=rate.per_s, until=until, since=answer.run.due_at))
 
 
 def tokens_at(record: Record, rate: Rate, now: datetime) -> float:
-    """The bucket's content, refilled evenly since it was last written; a clock that went back refills nothing."""
+    """The tokens in the bucket, refilled evenly since it was last written; a clock that went back refills nothing."""
     if record.tokens is None or record.tokens_at is None:
         return float(rate.count)
     refilled = max(0.0, seconds_between(record.tokens_at, now)) * rate.count / rate.per_s
-    # A microsecond's share is forgiven: the computed end of a wait must not fall short of a whole token by rounding.
+    # One microsecond's worth is added: rounding must not leave the computed end of a wait short of a whole token.
     return min(float(rate.count), record.tokens + refilled + 1e-6 * rate.count / rate.per_s + 1e-9)
 
 

@@ -1,4 +1,4 @@
-"""B4: no run takes what one of higher rank has waited for longer than its patience."""
+"""B4: no run takes what a run of higher rank has waited for longer than its patience."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def ask(view: View, answer: Answer) -> None:
 
 
 def _takes_permits(view: View, run: Run, reserving: Run) -> bool:
-    """Whether *run* would take permits that are then too few for *reserving*."""
+    """Whether *run* would take permits so that too few are left for *reserving*."""
     uses = view.snapshot.workers[run.worker].definition.uses
     wants = view.snapshot.workers[reserving.worker].definition.uses
     return any(

@@ -17,7 +17,7 @@ class IsShed(Hold, frozen=True, tag="shed"):
     thing: ClassVar = Thing.NODE
     ends: ClassVar = Ends.NODES
     about: ClassVar = "node"
-    is_passed: ClassVar = True  # by one of a higher priority
+    is_passed: ClassVar = True  # by a run of higher priority
 
     node: str = ""
     reason: str = ""

@@ -1,4 +1,4 @@
-"""P3: a node runs as many at once as it has slots, and keeps some of them for high and critical runs."""
+"""P3: a node runs as many attempts at once as it has slots, and keeps some slots for high and critical runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shiftboss.core.policy import Priority
 
 
 class NoSlot(Hold, frozen=True, tag="slots"):
-    """The node, or its executor of this kind, is fully used; `kept`: the rest is for high and critical (P3)."""
+    """The node, or its executor of this kind, is full; `kept`: the other slots are for high and critical runs (P3)."""
 
     scope: ClassVar = Scope.NODE
     thing: ClassVar = Thing.NODE

@@ -1,9 +1,9 @@
-"""The gates in the order in which they are asked: the one table that decisions and `why` walk.
+"""The gates in the order in which they are asked: the one table that decisions and `why` go through.
 
 Rules of this file
-- What holds is what is shown: `decide`, `why` and the next run ask through these functions only.
-- The order counts where a gate looks at what those before it said: the breaker's probe is the first run to pass all
-  others, and only a run that lacks nothing else makes others wait (C8).
+- What holds a run is what is shown: `decide`, `why` and the next run use these functions only.
+- The order matters if a gate depends on the gates before it: the breaker's probe is the first run that passes all other
+  gates, and only an isolated run that lacks nothing else makes others wait (C8).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from shiftboss.core.health import StoreTrouble
 from shiftboss.core.hold import Hold
 from shiftboss.core.model import Node, Run
 
-STORE: tuple[Gate[StoreTrouble], ...] = (store.GATE,)  # while the store takes no work, whatever the others say
+STORE: tuple[Gate[StoreTrouble], ...] = (store.GATE,)  # while the store takes no work, whatever the other gates say
 
 FLEET: tuple[Gate[View], ...] = (  # whichever node starts the run
     not_due.GATE,
@@ -47,11 +47,11 @@ FLEET: tuple[Gate[View], ...] = (  # whichever node starts the run
     depends_on.GATE,
     blocks.GATE,
     uses.GATE,
-    breaker.GATE,  # a probe is the first run to pass all those above
+    breaker.GATE,  # a probe is the first run that passes all gates above
     reserved.GATE,
 )
 
-NODE: tuple[Gate[Node], ...] = (  # what a node says, whatever runs there
+NODE: tuple[Gate[Node], ...] = (  # the state of a node, whatever runs there
     unknown_worker.GATE,
     version.GATE,
     codec.NO_KEY,
@@ -61,7 +61,7 @@ NODE: tuple[Gate[Node], ...] = (  # what a node says, whatever runs there
 
 HERE: tuple[Gate[Here], ...] = (  # what runs on the node
     slots.GATE,
-    alone.GATE,  # last: only a run that lacks nothing else makes others wait
+    alone.GATE,  # last: only an isolated run that lacks nothing else makes others wait
 )
 
 GATES: tuple[Gate[Any], ...] = (*STORE, *FLEET, *NODE, *HERE)
@@ -69,7 +69,7 @@ KINDS: tuple[type[Hold], ...] = tuple(dict.fromkeys(kind for gate in GATES for k
 
 
 def ask(view: View, run: Run) -> Answer:
-    """Every gate of the fleet about one run."""
+    """Ask every gate of the fleet about one run."""
     answer = Answer(run, view.snapshot.worker(run.worker))
     for gate in FLEET:
         gate.ask(view, answer)
@@ -77,18 +77,18 @@ def ask(view: View, run: Run) -> Answer:
 
 
 def ask_node(node: Node, answer: Answer) -> None:
-    """What *node* says of itself."""
+    """Ask the gates that look at the state of *node*."""
     for gate in NODE:
         gate.ask(node, answer)
 
 
 def ask_here(here: Here, answer: Answer) -> None:
-    """What runs there says."""
+    """Ask the gates that look at what runs on the node."""
     for gate in HERE:
         gate.ask(here, answer)
 
 
 def ask_store(trouble: StoreTrouble, answer: Answer) -> None:
-    """What keeps the store from taking any work."""
+    """Ask whether the store takes any work."""
     for gate in STORE:
         gate.ask(trouble, answer)

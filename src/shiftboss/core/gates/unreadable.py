@@ -1,4 +1,4 @@
-"""W8: a row that cannot be read holds what has to do with it."""
+"""W8: an unreadable row holds the runs that are related to it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from shiftboss.core.model import WorkerState
 from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.unreadable import REMEDY, Unreadable
 
-MAX_ROWS = 5  # that one run's holds name: whoever sets those aside learns of the next
+MAX_ROWS = 5  # named in the holds of one run: when these are set aside, the next ones are named
 
 
 class IsUnreadable(Hold, frozen=True, tag="unreadable"):
-    """W8: a row that this run has to do with cannot be read, so nobody knows what it may do beside it."""
+    """W8: a row that concerns this run cannot be read, so nobody knows what the run may do beside it."""
 
     scope: ClassVar = Scope.COMPONENT
     thing: ClassVar = Thing.WORKER
@@ -40,7 +40,7 @@ class IsUnreadable(Hold, frozen=True, tag="unreadable"):
 
 
 def ask(view: View, answer: Answer) -> None:
-    """Its worker's own row, and every row with which it shares what only one may have, or comes after."""
+    """Asks about its worker's row, those of its upstreams, and those with which it shares something exclusive."""
     if view.snapshot.suspects:
         for row in islice(unreadable_beside(view.snapshot, answer.state), MAX_ROWS):
             answer.hold(IsUnreadable.of(row, since=answer.run.due_at))
@@ -49,7 +49,7 @@ def ask(view: View, answer: Answer) -> None:
 def unreadable_beside(snapshot: Snapshot, state: WorkerState) -> Iterator[Unreadable]:
     """The rows that hold every run of that worker.
 
-    Its own live runs only where it has a limit of how many run at once: without one they have nothing in common.
+    Unreadable live runs of its own count only if `concurrency` is limited: otherwise its runs do not affect each other.
     """
     definition, relations = state.definition, snapshot.relations
     for row in snapshot.unreadable_of(state.name) if state.name in snapshot.suspects else ():

@@ -52,7 +52,7 @@ def permit_takers(view: View, name: str, resource: str) -> list[tuple[Run, int]]
 
 
 def free_permits(view: View, resource: str, takers: list[tuple[Run, int]]) -> int:
-    """Below zero after the resource was declared smaller than what is taken."""
+    """The free permits; below zero if the resource was declared smaller than what is taken already."""
     return view.snapshot.resources.get(resource, 0) - sum(permits for _, permits in takers)
 
 

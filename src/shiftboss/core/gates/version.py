@@ -1,4 +1,4 @@
-"""M7: a node whose code takes other parameters leaves the runs to others."""
+"""M7: a node whose code takes other parameters leaves the runs to other nodes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shiftboss.core.model import Node
 
 
 class OtherVersion(Hold, frozen=True, tag="version"):
-    """M7: the node declares other parameters for it than the declaration that holds."""
+    """M7: the node declares other parameters for it than the declaration in force."""
 
     scope: ClassVar = Scope.NODE
     thing: ClassVar = Thing.NODE
