@@ -8,6 +8,7 @@ import pytest
 from builders import (
     BOOM,
     NOON,
+    a_breaker,
     a_definition,
     a_node,
     a_record,
@@ -28,7 +29,7 @@ from shiftboss.core.graph import Relations
 from shiftboss.core.health import worker_health
 from shiftboss.core.isolation import has_lost_patience
 from shiftboss.core.lane import Lane
-from shiftboss.core.model import Attempt, ClockMark, Status
+from shiftboss.core.model import Attempt, BreakerMode, ClockMark, Status
 from shiftboss.core.policy import Priority
 from shiftboss.core.rank import lend
 from shiftboss.core.room import Room
@@ -262,3 +263,42 @@ def test_an_occurrence_is_one_that_has_not_begun():
     )
 
     assert [run.id for run in change.runs] == []
+
+
+# ── reservations and probes ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("lender", "started"), [("high", []), ("normal", [3])])
+def test_a_run_reserves_if_a_node_has_a_slot_for_it_by_the_priority_that_is_lent_to_it(lender, started):
+    """B4, D9, P3: only the kept slot is free; with a lent priority it is for the run, and a later one must wait."""
+    world = a_snapshot(
+        a_run("u", id=1, due_at=at("11:50")),
+        a_run("a", id=2, due_at=at("11:55"), priority=lender),
+        a_run("x", id=3, due_at=at("11:58"), priority="high"),
+        a_run("r", Status.RUNNING, id=4),
+        *(a_run("w", Status.RUNNING, id=number) for number in range(5, 9)),
+        workers=[
+            a_worker("u", uses={"db": 2}),
+            a_worker("a", depends_on=["u"]),
+            a_worker("x", uses={"db": 1}),
+            a_worker("r", uses={"db": 1}),
+            a_worker("w"),
+        ],
+        nodes=[a_node("n1", slots=6)],
+        resources={"db": 2},
+    )
+
+    assert [grant.run.id for grant in world.decide().grants] == started
+
+
+def test_a_probe_is_one_also_where_nobody_knows_when_its_breaker_opened():
+    """K2: exactly one run in the fleet."""
+    breaker = a_breaker("x", BreakerMode.HALF_OPEN, opened_at=None, until=at("11:00"))
+    world = a_snapshot(
+        a_run("a", id=1),
+        a_run("b", Status.RUNNING, id=2, probe=True),
+        workers=[a_worker("a", breaker="x"), a_worker("b", breaker="x")],
+        breakers=[breaker],
+    )
+
+    assert world.decide().grants == []

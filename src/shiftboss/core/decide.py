@@ -170,7 +170,7 @@ class Walk:
         self.decision.grants.append(Grant(run, answer.probe, answer.fallback, answer.degraded))
         self.here.company.starts(replace(run, claim=Claim(node=node_id, fence=0, at=self.now)))
         if answer.state.disabled is not None or run.worker not in self.snapshot.relations.free:
-            claim = Claim(node=node_id, fence=0, at=self.now, probe=answer.probe, fallback=answer.fallback)
+            claim = Claim(node=node_id, fence=0, at=self.now, probe=answer.probe)
             self.view.grant(replace(run, status=Status.RUNNING, claim=claim))  # for the runs asked about after it
 
     def _note_wait(self, answer: Answer) -> None:
