@@ -27,7 +27,7 @@ from shiftboss.core.value import EPOCH, US, later, replace
 from shiftboss.core.worker import Definition, Mode
 
 STEP_US = 2_000_000  # a larger difference was set, not slewed: adjtime slews at most 0.5 ms a second
-MAX_STRETCHES = 100  # scheduled times ahead that ran; beyond 100, those merely covered do not fire twice
+MAX_STRETCHES = 100  # ranges of scheduled times ahead that ran; with more, what was merely covered does not fire again
 
 Stretch = tuple[datetime, datetime]
 Fired = Mapping[str, Collection[datetime]]

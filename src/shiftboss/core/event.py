@@ -1,10 +1,10 @@
-"""An event is something that happened, as a value that words itself: once, for the log, the command and the page.
+"""An event is something that happened, as a value with its own wording: one for the log, the command and the page.
 
 Rules of this file
-- An event says what is committed; nothing is published for a transaction that failed.
+- An event states what is committed; nothing is published for a transaction that failed.
 - Its sentence leaves out what it is about (`worker`, `run`): a page shows these as links, a log line begins with them.
-- Each kind has one template, and what varies is an argument: whoever groups log lines by the template has one group.
-- A class that does not say how grave it is, what it is about, or what it says, cannot be imported.
+- Each kind has one template, and what varies is an argument, so that log lines can be grouped by their template.
+- A class that lacks its severity, its subject or its sentence cannot be imported.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MAX_ERROR = 300  # characters of an error in a sentence; the run has all of it
 
 
 class About(StrEnum):
-    """What an event is about: with what its log line begins, and which logger has it."""
+    """What an event is about: its log line begins with that, and it decides the logger."""
 
     RUN = "run"  # "fetch-data run 12 …"
     WORKER = "worker"  # "fetch-data …"
@@ -48,12 +48,12 @@ class Words(NamedTuple):
 
 
 class Event(Value, frozen=True):
-    """Something that happened.  `worker`, `run` and `node` are empty where they make no sense."""
+    """Something that happened.  `worker`, `run` and `node` are empty if the event concerns none."""
 
     STORED: ClassVar[bool] = True
     AUDITED: ClassVar[bool] = False  # kept in the audit as well (A8)
     LOGGED: ClassVar[bool] = True  # as a line of its own
-    ABOUT: ClassVar[About]  # each kind says this
+    ABOUT: ClassVar[About]  # each kind defines this
     SEVERITY: ClassVar[Severity]  # and this, …
 
     at: datetime
@@ -68,7 +68,7 @@ class Event(Value, frozen=True):
             raise TypeError(f"event {cls.__name__} has no {' and no '.join(missing)}: see Event in core/event.py")
 
     def says(self) -> Words:
-        """… and this: what happened, without what it is about."""
+        """… and this: what happened, without what the event is about."""
         raise NotImplementedError
 
     @property
@@ -82,7 +82,7 @@ class Event(Value, frozen=True):
         return str(self.says())
 
     def line(self) -> Words:
-        """The same with what it is about, as it stands in the log."""
+        """Its sentence with what it is about, as a log line."""
         template, arguments = self.says()
         match self.ABOUT:
             case About.RUN if self.run is not None and not self.worker:

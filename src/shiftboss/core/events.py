@@ -1,9 +1,9 @@
 """Every kind of event, each with its own sentence.
 
 Rules of this file
-- Rules return events; they are published after the commit, and worded here alone (core/event.py says how).
-- `STORED` events are kept in the store as well: everything that a person did (A1) and whatever explains a state later.
-  Starts and ends of runs are not: their rows say it already.
+- Rules return events.  They are published after the commit, and worded only here (core/event.py says how).
+- `STORED` events are also kept in the store: everything that a person did (A1), and whatever explains a state later.
+  Starts and ends of runs are not stored as events: their rows say it already.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class RunStored(Event, frozen=True, tag="run_stored"):
 
 
 class ArrivalRefused(Event, frozen=True, tag="arrival_refused"):
-    """A trigger within a transaction of its caller was committed, and could not become a run when it was picked up."""
+    """A trigger within its caller's transaction was committed, but could not become a run when it was picked up."""
 
     ABOUT: ClassVar = About.RUN
     SEVERITY: ClassVar = Severity.WARNING
@@ -48,7 +48,7 @@ class RunStarted(Event, frozen=True, tag="run_started"):
     SEVERITY: ClassVar = Severity.INFO
 
     attempt: int = 1
-    delay_s: float = 0.0  # due → start
+    delay_s: float = 0.0  # from due to start
 
     def says(self) -> Words:
         return Words("started") if self.attempt == 1 else Words("started, attempt %s", (self.attempt,))
@@ -78,7 +78,7 @@ class AttemptEnded(Event, frozen=True, tag="attempt_ended"):
 
 
 class RunEnded(Event, frozen=True, tag="run_ended"):
-    """`attempt` is the one that ended with it, and `attempt_cause` how; 0 where it ended without one."""
+    """`attempt` is the one that ended with the run, `attempt_cause` its cause; 0 if it ended without an attempt."""
 
     STORED: ClassVar[bool] = False
     ABOUT: ClassVar = About.RUN
@@ -104,7 +104,7 @@ class RunEnded(Event, frozen=True, tag="run_ended"):
 
 
 class RunSkipped(Event, frozen=True, tag="run_skipped"):
-    """One or more instants passed without a run; `count` of them, from `first` to `last`."""
+    """One or more scheduled times passed without a run; `count` of them, from `first` to `last`."""
 
     ABOUT: ClassVar = About.WORKER
     SEVERITY: ClassVar = Severity.WARNING
@@ -147,7 +147,7 @@ class StaleReport(Event, frozen=True, tag="stale_report"):
 
 
 class DeadLettered(Event, frozen=True, tag="dead_lettered"):
-    LOGGED: ClassVar = False  # its RunEnded is
+    LOGGED: ClassVar = False  # its RunEnded is logged
     ABOUT: ClassVar = About.RUN
     SEVERITY: ClassVar = Severity.ERROR
 
@@ -176,9 +176,9 @@ class WorkerDisabled(Event, frozen=True, tag="worker_disabled"):
 
     by: str = ""
     reason: str = ""
-    starves: tuple[str, ...] = ()  # K4: the workers downstream that now wait
-    accepts: bool = False  # K5: triggers are stored all the same, and wait
-    probe_at: datetime | None = None  # K5: when one run may probe; None: only a person switches it on
+    starves: tuple[str, ...] = ()  # K4: the workers downstream that now have to wait
+    accepts: bool = False  # K5: whether triggers are stored all the same, and wait
+    probe_at: datetime | None = None  # K5: when one run may probe; None: only a person enables it
 
     def says(self) -> Words:
         waiting = f"; waiting for it: {', '.join(self.starves)}" if self.starves else ""
@@ -286,9 +286,10 @@ class NodeShedding(Event, frozen=True, tag="node_shedding"):
 
 
 class NodeFrozen(Event, frozen=True, tag="node_frozen"):
-    """C4: for `seconds` nothing but a body ran in the node's process, for it kept the interpreter's lock.
+    """C4: for `seconds` nothing but one function ran in the node's process, because it kept the interpreter's lock.
 
-    `worker` and `run` where it is known which; else `bodies` names those that ran.  `stack` where it could be seen.
+    `worker` and `run` are set if it is known which; otherwise `bodies` names those that ran.  `stack` is set if it was
+    seen.
     """
 
     ABOUT: ClassVar = About.NODE
@@ -320,7 +321,7 @@ class ClockStepped(Event, frozen=True, tag="clock_stepped"):
 
 
 class StoreRestored(Event, frozen=True, tag="store_restored"):
-    """C9: the store lost a part of its past, or may have; commits go on after `epoch`, and everybody declares again."""
+    """C9: the store lost a part of its past, or may have; commits go on after `epoch`, every process declares again."""
 
     ABOUT: ClassVar = About.NODE
     SEVERITY: ClassVar = Severity.WARNING
@@ -350,9 +351,9 @@ class NodeDrained(Event, frozen=True, tag="node_drained"):
 
 
 class UnreadableEvent(Event, frozen=True, tag="unreadable"):
-    """Stands where a stored event cannot be read (W8)."""
+    """Replaces a stored event that cannot be read (W8)."""
 
-    LOGGED: ClassVar = False  # whoever wrote it did
+    LOGGED: ClassVar = False  # the process that wrote it has logged it
     ABOUT: ClassVar = About.NODE
     SEVERITY: ClassVar = Severity.WARNING
 

@@ -1,10 +1,10 @@
-"""A hold is one reason why a run does not start, as a value that knows itself.
+"""A hold is one reason why a run does not start, as a value that knows everything about itself.
 
 Rules of this file
-- A hold says what holds, since when, and when that can change by time alone (`until`; None: only by an event).
+- A hold says what holds, since when, and when that can change without an event (`until`; None: only by an event).
 - Its sentence (`str`) is its one wording: `why`, the logs, the command and the dashboard show it.
-- Whatever else anybody asks of a kind of hold stands in its class: what else it holds, what would have to change, what
-  ends it.  A class that leaves one of these out cannot be imported.
+- Whatever else is asked about a kind of hold is in its class: what else it holds, what would have to change, what ends
+  it. A class that leaves one of these out cannot be imported.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Scope(StrEnum):
 
     RUN = "run"  # nothing else
     WORKER = "worker"  # every run of its worker
-    COMPONENT = "component"  # runs of workers with which it has to do
+    COMPONENT = "component"  # runs of related workers
     FLEET = "fleet"  # everything
     NODE = "node"  # on the node that was asked; another one may start it
 
@@ -40,14 +40,14 @@ class Thing(StrEnum):
 
 
 class Ends(StrEnum):
-    """What ends a hold, beside its instant `until`: whoever keeps the agenda looks at its lane then."""
+    """What ends a hold, besides its time `until`: the engine then looks at the hold's lane again."""
 
-    SOON = "soon"  # time alone, in a moment
-    RUN = "run"  # the end of a run of its component
+    SOON = "soon"  # time alone, within a moment
+    RUN = "run"  # the end of a run in its component
     SLOT = "slot"  # a slot that becomes free on the node
-    COMPANY = "company"  # what runs on the node, or waits to run there alone (C8)
-    NODES = "nodes"  # anything that changes on a node
-    OTHERWISE = "otherwise"  # not by itself: a person, an instant, a success or another process ends it
+    COMPANY = "company"  # a change of what runs on the node, or waits to run there alone (C8)
+    NODES = "nodes"  # any change on a node
+    OTHERWISE = "otherwise"  # a person, a time, a success or another process
 
 
 class Hold(Value, frozen=True):
@@ -56,18 +56,18 @@ class Hold(Value, frozen=True):
     since: datetime | None = None
     until: datetime | None = None
 
-    # each kind says these
+    # each kind defines these
     scope: ClassVar[Scope]  # what else the same thing holds
     thing: ClassVar[Thing]  # what its subject is
     ends: ClassVar[Ends]  # what ends it
     # and these, where the default is wrong
     about: ClassVar[str] = ""  # the field that names its subject; empty: the run itself, its worker, or time
-    option: ClassVar[str] = ""  # of the worker, without which there is no such hold
+    option: ClassVar[str] = ""  # the worker's option without which there is no such hold
     until_says: ClassVar[str] = "re-checked"  # what happens at `until`: "re-checked at 14:02", "due in 9 s"
     is_passed: ClassVar[bool] = False  # another run of its worker may start before it
-    is_passed_in_queue: ClassVar[bool] = False  # and so may those right behind it (E3)
-    reserves: ClassVar[bool] = False  # B4: who waits for nothing else of the fleet reserves in time
-    forbids_skip: ClassVar[bool] = False  # D5: an occurrence that it holds is not skipped
+    is_passed_in_queue: ClassVar[bool] = False  # and so may the runs right behind it (E3)
+    reserves: ClassVar[bool] = False  # B4: a run that only such holds of the fleet hold reserves after its patience
+    forbids_skip: ClassVar[bool] = False  # D5: a scheduled run that it holds is not skipped
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
@@ -84,12 +84,12 @@ class Hold(Value, frozen=True):
 
     @property
     def is_passing(self) -> bool:
-        """Whether it ends by itself, when a run ends or soon; else it takes a person, an instant or another process."""
+        """Whether it ends by itself, with a run or soon; otherwise it takes a person, a time or another process."""
         return self.ends is not Ends.OTHERWISE
 
     @property
     def is_planned(self) -> bool:
-        """Whether it merely waits for the instant for which it was stored."""
+        """Whether the run merely waits for the time for which it was stored."""
         return False
 
     @property
@@ -104,13 +104,13 @@ class Hold(Value, frozen=True):
 
     @property
     def subject_kind(self) -> str:
-        """What its subject is: `Thing`; empty where it has none."""
+        """What its subject is (`Thing`); empty if it has none."""
         return str(self.thing) if self.subject else ""
 
 
 DERIVED = ("gate", "text", "scope", "subject", "subject_kind", "until_says")  # of a hold in JSON, before its fields
 
-MAX_RUNS = 5  # that a sentence names: the rest is in the hold's field
+MAX_RUNS = 5  # named in a sentence: the others are in the hold's field
 
 
 def runs_in_words(runs: tuple[int, ...]) -> str:

@@ -43,7 +43,7 @@ def quiet_until(node: Node, now: datetime) -> datetime | None:
 
 
 def may_begin_at(node: Node, now: datetime, run: Run) -> datetime:
-    """When it may start on *node* if nothing else runs there: now, or the next moment at which its ages fit."""
+    """When it may start on *node* if nothing else runs there: now, or the next moment at which its age fits."""
     phase_s, age_s = _phase_s(node, now), lived_s(run)
     if _fits(phase_s, age_s):
         return now

@@ -88,7 +88,7 @@ class Lane:
             self._least = changed(self._least)
 
     def seal(self, runs: Iterable[Run]) -> None:
-        """Set unreadable runs apart.  Then the least loaded run stands in for the least (W8 holds whoever asks)."""
+        """Set unreadable runs apart.  Then the least loaded run stands in for the least (W8 holds related runs)."""
         self.sealed.update((run.id, run) for run in runs)
         if self._least is None and self._runs:
             self._least = min(self._runs.values(), key=lambda run: (run.occurs_at, run.id))
