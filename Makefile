@@ -44,7 +44,7 @@ test: $(VENV)/.dev $(VENV)/.chromium dashboard ## run the tests, all but those m
 
 .PHONY: quick
 quick: $(VENV)/.dev ## the tests of core, engine and command that need no server and no process of their own (40 s)
-	@$(BIN)/python -m pytest $(BESIDE) -m "not cases and not chaos and not soak" $(QUICK) $(ARGS)
+	@$(BIN)/python -m pytest $(BESIDE) -n logical -m "not cases and not chaos and not soak" $(QUICK) $(ARGS)
 
 .PHONY: dashboard
 dashboard: $(VENV)/.node ## build the dashboard, where its sources have changed
