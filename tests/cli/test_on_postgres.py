@@ -18,10 +18,19 @@ from shiftboss.cli.doctor import Level
 from shiftboss.clock import SystemClock
 from shiftboss.stores.postgres import diagnostics
 from shiftboss.stores.postgres.address import address_of
-from shiftboss.stores.postgres.diagnostics import Facts, Room, Server, Slot, Standby, Table, Who, look
+from shiftboss.stores.postgres.diagnostics import (
+    Connections,
+    Server,
+    ServerFacts,
+    Slot,
+    Standby,
+    TableStats,
+    Who,
+    look,
+)
 
 SERVER = Server(170_000, "17.0", False, False, "shop", "on", True, True, True, 1)
-FACTS = Facts(SERVER, "shiftboss", "127.0.0.1", False, False, "", 0.0, 0.001)
+FACTS = ServerFacts(SERVER, "shiftboss", "127.0.0.1", False, False, "", 0.0, 0.001)
 A_WRITER = Who(7, "ada", "psql", "idle in transaction", "meta", 10.0, 2)
 
 
@@ -54,7 +63,7 @@ def findings(cli, url: str) -> dict[str, tuple[str, str, str]]:
     return found
 
 
-def judged(facts: Facts) -> dict[str, tuple[Level, str]]:
+def judged(facts: ServerFacts) -> dict[str, tuple[Level, str]]:
     return {
         each.about: (each.severity, each.text)
         for each in doctor_postgres.server(facts)
@@ -198,21 +207,31 @@ def test_the_facts_of_the_way_there(store):
         (FACTS._replace(server=SERVER._replace(version_num=130_000)), "server", "warning", "no longer maintained"),
         (FACTS._replace(server=SERVER._replace(version_num=120_000)), "server", "problem", "too old"),
         (FACTS._replace(server=SERVER._replace(is_read_only=True)), "role of the server", "problem", "read_only is on"),
-        (FACTS._replace(server=SERVER._replace(has_autovacuum=False), tables=(Table("run", 1, 0, 8192, None),)),
+        (FACTS._replace(server=SERVER._replace(has_autovacuum=False), tables=(TableStats("run", 1, 0, 8192, None),)),
          "vacuum", "warning", "autovacuum is off"),
         (FACTS._replace(holders=(A_WRITER,)), "locks", "problem", "for 10 s and keeps 2 sessions waiting"),
         (FACTS._replace(holders=(A_WRITER._replace(keeps_waiting=0),)), "locks", "warning", "for 10 s"),
         (FACTS._replace(long=(A_WRITER._replace(for_s=90.0),)), "transactions", "warning", "for 1 min 30 s, idle"),
-        (FACTS._replace(tables=(Table("run", 5, 50_000, 1 << 20, None),)), "vacuum", "warning", "vacuumed never"),
-        (FACTS._replace(tables=(Table("meta", 1, 0, 1 << 25, 60.0),)), "vacuum", "warning", "32 MiB"),
-        (FACTS._replace(room=Room(97, 95, 4, None, None, 0), nodes=2), "connections", "warning", "2 nodes need 6"),
-        (FACTS._replace(room=Room(97, 5, 4, 1, None, 0), nodes=1), "connections", "warning", "1 left"),
-        (FACTS._replace(room=Room(97, 5, 4, None, None, 3)), "privileges", "warning", "3 sessions of other roles"),
+        (FACTS._replace(tables=(TableStats("run", 5, 50_000, 1 << 20, None),)), "vacuum", "warning", "vacuumed never"),
+        (FACTS._replace(tables=(TableStats("meta", 1, 0, 1 << 25, 60.0),)), "vacuum", "warning", "32 MiB"),
+        (
+            FACTS._replace(room=Connections(97, 95, 4, None, None, 0), nodes=2),
+            "connections",
+            "warning",
+            "2 nodes need 6",
+        ),
+        (FACTS._replace(room=Connections(97, 5, 4, 1, None, 0), nodes=1), "connections", "warning", "1 left"),
+        (
+            FACTS._replace(room=Connections(97, 5, 4, None, None, 3)),
+            "privileges",
+            "warning",
+            "3 sessions of other roles",
+        ),
         (FACTS._replace(standbys=(Standby("b", "async", 40.0, 99),)), "standby", "warning", "40 s late"),
         (FACTS._replace(slots=(Slot("old", 1 << 31),)), "standby", "warning", "keeps 2.0 GiB of log"),
     ],
 )  # fmt: skip
-def test_what_facts_mean(facts: Facts, about: str, severity: str, says: str):
+def test_what_facts_mean(facts: ServerFacts, about: str, severity: str, says: str):
     found = judged(facts)
 
     assert found[about][0] == severity
@@ -225,11 +244,11 @@ def test_what_facts_mean(facts: Facts, about: str, severity: str, says: str):
         FACTS._replace(holders=(A_WRITER._replace(for_s=0.2),)),
         FACTS._replace(holders=(A_WRITER._replace(for_s=None, keeps_waiting=0),)),
         FACTS._replace(long=(A_WRITER._replace(for_s=200.0, state="active"),)),
-        FACTS._replace(tables=(Table("history", 5, 50_000, 1 << 20, None),)),
+        FACTS._replace(tables=(TableStats("history", 5, 50_000, 1 << 20, None),)),
         FACTS._replace(standbys=(Standby("", "", None, None),)),
     ],
 )
-def test_what_is_as_it_should_be_is_no_finding(facts: Facts):
+def test_what_is_as_it_should_be_is_no_finding(facts: ServerFacts):
     assert judged(facts) == {}
 
 

@@ -11,11 +11,11 @@ from shiftboss.core.lives import UNKNOWN_IDS, Counted
 from shiftboss.core.snapshot import Change
 from shiftboss.ports.store import Session
 from shiftboss.stores.postgres.epoch import Newest, Opened, lost_past
-from shiftboss.stores.postgres.link import Origin
+from shiftboss.stores.postgres.link import ClusterHistory
 from shiftboss.stores.postgres.store import PostgresStore
 from shiftboss.stores.sql import codec
 
-HERE = Origin(cluster=77, timeline=3)
+HERE = ClusterHistory(cluster=77, timeline=3)
 NOTHING = Counted()
 NOON_US = codec.micros(NOON)
 
@@ -45,17 +45,17 @@ def opened(number: int = 5, **facts: int | None) -> Opened:
         (opened(), HERE, NOTHING, ""),
         (opened(), HERE, Counted(5, 8, 10, 20), ""),
         (opened(), HERE, Counted(6, 8, 10, 20), "6 was seen before"),
-        (opened(), Origin(cluster=78, timeline=3), NOTHING, "another cluster"),
-        (opened(), Origin(cluster=77, timeline=4), NOTHING, "from timeline 3 to 4"),
+        (opened(), ClusterHistory(cluster=78, timeline=3), NOTHING, "another cluster"),
+        (opened(), ClusterHistory(cluster=77, timeline=4), NOTHING, "from timeline 3 to 4"),
         (opened(table=4001), HERE, NOTHING, "made anew"),
-        (opened(), Origin(None, None), NOTHING, ""),  # who may not ask knows nothing, and changes nothing
+        (opened(), ClusterHistory(None, None), NOTHING, ""),  # who may not ask knows nothing, and changes nothing
         (opened(cluster=None, timeline=None, place=None), HERE, NOTHING, ""),
         (opened(started=200), HERE, NOTHING, "its server was started anew"),
         (opened(started=200), HERE, Counted(5, 8, 10, 20), "its server was started anew"),
         (opened(server_started=None), HERE, NOTHING, ""),  # nobody has said since when it runs
     ],
 )
-def test_a_past_is_lost_when_it_shows(found: Opened, origin: Origin, newest: Counted, why: str):
+def test_a_past_is_lost_when_it_shows(found: Opened, origin: ClusterHistory, newest: Counted, why: str):
     said = lost_past(found, origin, newest, lived=None)
 
     assert why in said

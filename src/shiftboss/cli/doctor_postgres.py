@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from shiftboss.cli import formatting, times
 from shiftboss.cli.doctor import Diagnosis, Level
 from shiftboss.cli.formatting import in_bytes
-from shiftboss.stores.postgres.diagnostics import Facts, Who
+from shiftboss.stores.postgres.diagnostics import ServerFacts, Who
 from shiftboss.stores.postgres.link import OLDEST
 
 MAINTAINED = 140_000  # postgresql.org/support/versioning: 13 ended in November 2025
@@ -31,7 +31,7 @@ NEEDS = "SELECT, INSERT, UPDATE, DELETE"
 LOCAL = ("localhost", "127.0.0.1", "::1", "")
 
 
-def server(facts: Facts) -> Iterator[Diagnosis]:
+def server(facts: ServerFacts) -> Iterator[Diagnosis]:
     """Everything, from the way there to the tables."""
     yield from _version(facts)
     yield from _way(facts)
@@ -46,7 +46,7 @@ def server(facts: Facts) -> Iterator[Diagnosis]:
     yield from _standbys(facts)
 
 
-def _version(facts: Facts) -> Iterator[Diagnosis]:
+def _version(facts: ServerFacts) -> Iterator[Diagnosis]:
     server = facts.server
     text = f"PostgreSQL {server.version}, as {server.role}"
     if server.version_num < OLDEST:
@@ -62,7 +62,7 @@ def _version(facts: Facts) -> Iterator[Diagnosis]:
         yield Diagnosis(Level.GOOD, "server", text)
 
 
-def _way(facts: Facts) -> Iterator[Diagnosis]:
+def _way(facts: ServerFacts) -> Iterator[Diagnosis]:
     is_local = facts.host.startswith(("/", "@")) or facts.host in LOCAL
     if not facts.is_encrypted and not is_local:
         yield Diagnosis(
@@ -97,7 +97,7 @@ def _way(facts: Facts) -> Iterator[Diagnosis]:
         )
 
 
-def _clock(facts: Facts) -> Iterator[Diagnosis]:
+def _clock(facts: ServerFacts) -> Iterator[Diagnosis]:
     by, unsure = abs(facts.ahead_s), times.span(facts.unsure_s)
     way = "ahead of" if facts.ahead_s > 0 else "behind"
     if by - facts.unsure_s > CLOCKS_AGREE_S:
@@ -112,7 +112,7 @@ def _clock(facts: Facts) -> Iterator[Diagnosis]:
         yield Diagnosis(Level.GOOD, "clock", f"this machine's and the database's agree (± {unsure})")
 
 
-def _writes(facts: Facts) -> Iterator[Diagnosis]:
+def _writes(facts: ServerFacts) -> Iterator[Diagnosis]:
     server = facts.server
     if server.is_standby:
         yield Diagnosis(
@@ -145,7 +145,7 @@ def _writes(facts: Facts) -> Iterator[Diagnosis]:
         yield Diagnosis(Level.GOOD, "durability", f"commits wait for the disk (synchronous_commit = {mode})")
 
 
-def _rights(facts: Facts) -> Iterator[Diagnosis]:
+def _rights(facts: ServerFacts) -> Iterator[Diagnosis]:
     role, schema = facts.server.role, facts.schema
     if facts.may_enter is None:
         return
@@ -175,7 +175,7 @@ def _rights(facts: Facts) -> Iterator[Diagnosis]:
         yield Diagnosis(Level.GOOD, "privileges", f"{role} may use all tables of schema {schema}, {whose}")
 
 
-def _sight(facts: Facts) -> Iterator[Diagnosis]:
+def _sight(facts: ServerFacts) -> Iterator[Diagnosis]:
     """What this role may not see."""
     role = facts.server.role
     if not facts.knows_cluster:
@@ -196,7 +196,7 @@ def _sight(facts: Facts) -> Iterator[Diagnosis]:
         )
 
 
-def _connections(facts: Facts) -> Iterator[Diagnosis]:
+def _connections(facts: ServerFacts) -> Iterator[Diagnosis]:
     room = facts.room
     if room is None:
         return
@@ -219,7 +219,7 @@ def _connections(facts: Facts) -> Iterator[Diagnosis]:
         yield Diagnosis(Level.GOOD, "connections", text)
 
 
-def _locks(facts: Facts) -> Iterator[Diagnosis]:
+def _locks(facts: ServerFacts) -> Iterator[Diagnosis]:
     has_locks = False
     for who in facts.holders:
         for_s = who.for_s
@@ -247,7 +247,7 @@ def _locks(facts: Facts) -> Iterator[Diagnosis]:
         yield Diagnosis(Level.GOOD, "locks", "nobody holds one on our tables for longer than a moment")
 
 
-def _transactions(facts: Facts) -> Iterator[Diagnosis]:
+def _transactions(facts: ServerFacts) -> Iterator[Diagnosis]:
     holders = {who.pid for who in facts.holders}
     has_old = False
     for who in facts.long:
@@ -266,7 +266,7 @@ def _transactions(facts: Facts) -> Iterator[Diagnosis]:
         yield Diagnosis(Level.GOOD, "transactions", "none that holds back vacuum for long")
 
 
-def _vacuum(facts: Facts) -> Iterator[Diagnosis]:
+def _vacuum(facts: ServerFacts) -> Iterator[Diagnosis]:
     if not facts.tables:
         return
     if not facts.server.has_autovacuum:
@@ -298,7 +298,7 @@ def _vacuum(facts: Facts) -> Iterator[Diagnosis]:
         )
 
 
-def _standbys(facts: Facts) -> Iterator[Diagnosis]:
+def _standbys(facts: ServerFacts) -> Iterator[Diagnosis]:
     for standby in facts.standbys:
         if not standby.mode:
             continue  # this role may not know

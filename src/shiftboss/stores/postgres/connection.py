@@ -23,8 +23,8 @@ from shiftboss.errors import InternalError, ShiftbossError, StoreUnavailable
 from shiftboss.stores.postgres import errors
 from shiftboss.stores.postgres.address import Address
 from shiftboss.stores.postgres.deadline import CALL_S, Deadlines
-from shiftboss.stores.postgres.link import CLUSTER, TIMELINE, Link, Origin, close_quietly, link_to
-from shiftboss.stores.postgres.wire import TEXT, Answer, Broken, Refused, Statement, Values
+from shiftboss.stores.postgres.link import CLUSTER, TIMELINE, ClusterHistory, Link, close_quietly, link_to
+from shiftboss.stores.postgres.wire import TEXT, Broken, ResultSet, ServerRefused, Statement, Values
 
 MIN_BACK_OFF_S, MAX_BACK_OFF_S = 0.05, 2.0  # after a failed connection; a fleet's nodes must not all come at once
 
@@ -78,7 +78,7 @@ class Database:
         self._link: Link | None = None
         self._queue: list[Call] = []
         self._is_beginning = False  # the queue begins a transaction that the server does not know of yet
-        self.opened: Answer | None = None  # to the question with which a view opens
+        self.opened: ResultSet | None = None  # to the question with which a view opens
         self._begun_on: Link | None = None  # the connection on which the server is in a transaction of ours
         self._failure: ShiftbossError | None = None  # why the transaction cannot go on
         self._tries_s = 0.0  # no attempt to connect before this
@@ -93,7 +93,7 @@ class Database:
 
     # ── transactions ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def begin(self, *calls: Call) -> list[Answer]:
+    def begin(self, *calls: Call) -> list[ResultSet]:
         """Begin a transaction that writes, together with its first questions."""
         self._open(BEGIN)
         return self.exchange(*calls)
@@ -118,7 +118,7 @@ class Database:
         self._failure = None
         self.opened = None
 
-    def commit(self) -> list[Answer]:
+    def commit(self) -> list[ResultSet]:
         """Send what waits, and COMMIT, in one round trip; returns the results of what waited.
 
         Raises StoreUnavailable that says so if nobody knows whether the commit came through.
@@ -154,7 +154,7 @@ class Database:
         """The one text of each question, all in one round trip."""
         return [answer.blob(0, 0) for answer in self.exchange(*questions)]
 
-    def exchange(self, *calls: Call) -> list[Answer]:
+    def exchange(self, *calls: Call) -> list[ResultSet]:
         """Send what waits, and *calls*; returns the results of *calls*."""
         queue, self._queue = self._queue, []
         begins, self._is_beginning = self._is_beginning, False
@@ -179,7 +179,7 @@ class Database:
     # ── the connection ───────────────────────────────────────────────────────────────────────────────────────────
 
     @property
-    def origin(self) -> Origin:
+    def origin(self) -> ClusterHistory:
         """Which cluster and timeline the transaction began on."""
         return self._same.origin
 
@@ -188,7 +188,7 @@ class Database:
         link = self._same
         known = [call for call, value in zip((CLUSTER, TIMELINE), link.origin, strict=True) if value is not None]
         answers = iter(self.exchange(*((statement, ()) for statement in known)))
-        link.origin = Origin(*(None if value is None else next(answers).number(0, 0) for value in link.origin))
+        link.origin = ClusterHistory(*(None if value is None else next(answers).number(0, 0) for value in link.origin))
 
     @property
     def is_direct(self) -> bool:
@@ -230,7 +230,7 @@ class Database:
             raise InternalError(f"{self.address.url}: a question was asked outside any transaction")
         return self._begun_on
 
-    def _begun(self, calls: Sequence[Call]) -> list[Answer]:
+    def _begun(self, calls: Sequence[Call]) -> list[ResultSet]:
         """A transaction that is just beginning can begin again: a connection that broke while idle is no failure."""
         had = self._link
         try:
@@ -247,12 +247,12 @@ class Database:
         self._begun_on = self._link
         return results
 
-    def _send(self, link: Link, calls: Sequence[Call], *, commits: bool = False) -> list[Answer]:
+    def _send(self, link: Link, calls: Sequence[Call], *, commits: bool = False) -> list[ResultSet]:
         """One round trip; whatever it raises, the transaction has ended."""
         began_s = _clock.monotonic_s()
         try:
             results = self._round_trip(link, calls)
-        except Refused as error:
+        except ServerRefused as error:
             is_broken = link.connection.pgconn.status == pq.ConnStatus.BAD
             if is_broken:
                 self._drop()
@@ -284,7 +284,7 @@ class Database:
     def _silence(self, began_s: float, *, maybe_stored: bool) -> StoreUnavailable:
         return errors.silent(self.address, _clock.monotonic_s() - began_s, maybe_stored=maybe_stored)
 
-    def _round_trip(self, link: Link, calls: Sequence[Call]) -> list[Answer]:
+    def _round_trip(self, link: Link, calls: Sequence[Call]) -> list[ResultSet]:
         with self._deadlines.limit(link.line, self._call_s):
             link.wire.send(calls)
             return link.wire.receive()

@@ -131,7 +131,7 @@ class Server(NamedTuple):
     pid: int
 
 
-class Room(NamedTuple):
+class Connections(NamedTuple):
     most: int  # without the connections reserved for administrators
     used: int
     ours: int
@@ -157,7 +157,7 @@ class Prepared(NamedTuple):
     for_s: float
 
 
-class Table(NamedTuple):
+class TableStats(NamedTuple):
     name: str
     live: int
     dead: int
@@ -184,7 +184,7 @@ class Rights(NamedTuple):
     is_ours: bool  # whether this role has the owner's rights too
 
 
-class Facts(NamedTuple):
+class ServerFacts(NamedTuple):
     """A field is empty if it could not be asked for."""
 
     server: Server
@@ -195,12 +195,12 @@ class Facts(NamedTuple):
     pooler: str  # "": none; else "transaction", "session", "statement"
     ahead_s: float  # how far the server's clock is ahead of ours …
     unsure_s: float  # … plus or minus this
-    room: Room | None = None
+    room: Connections | None = None
     nodes: int = 0
     holders: tuple[Who, ...] = ()
     long: tuple[Who, ...] = ()
     prepared: tuple[Prepared, ...] = ()
-    tables: tuple[Table, ...] = ()
+    tables: tuple[TableStats, ...] = ()
     standbys: tuple[Standby, ...] = ()
     slots: tuple[Slot, ...] = ()
     may_enter: bool | None = None  # None: there is no such schema
@@ -208,7 +208,7 @@ class Facts(NamedTuple):
     knows_cluster: bool = True
 
 
-def look(address: Address, clock: Clock) -> Facts:
+def look(address: Address, clock: Clock) -> ServerFacts:
     """Ask everything.  Raises what connecting raises."""
     deadlines = Deadlines()
     try:
@@ -243,14 +243,14 @@ class _Questions:
             "limit": MOST_ROWS,
         }
 
-    def facts(self) -> Facts:
+    def facts(self) -> ServerFacts:
         row = self._connection.execute(SERVER).fetchone()
         if row is None:
             raise InternalError(f"{self._address.url}: the server says nothing about itself")
         server = Server(*row)
         ahead_s, unsure_s = self._skew()
         pg = self._connection.pgconn
-        known = Facts(
+        known = ServerFacts(
             server=server,
             schema=self._address.schema,
             host=(pg.host or b"").decode(),
@@ -260,7 +260,7 @@ class _Questions:
             ahead_s=ahead_s,
             unsure_s=unsure_s,
         )
-        rooms = [Room(*row) for row in self._all(ROOM)]
+        rooms = [Connections(*row) for row in self._all(ROOM)]
         known = known._replace(
             room=rooms[0] if rooms else None,
             holders=tuple(Who(*row) for row in self._all(HOLDERS)),
@@ -277,7 +277,7 @@ class _Questions:
         return known._replace(
             may_enter=bool(enters[0][0]),
             rights=tuple(Rights(*row) for row in self._all(RIGHTS)),
-            tables=tuple(Table(*row) for row in self._all(TABLES)),
+            tables=tuple(TableStats(*row) for row in self._all(TABLES)),
             nodes=nodes[0][0] if nodes else 0,
         )
 

@@ -21,13 +21,13 @@ from shiftboss.core.events import StoreRestored
 from shiftboss.core.lives import Counted, furthest, next_life
 from shiftboss.logs import get_logger
 from shiftboss.stores.postgres.history import LAST
-from shiftboss.stores.postgres.wire import NUMBER, TEXT, Answer, Statement
+from shiftboss.stores.postgres.wire import NUMBER, TEXT, ResultSet, Statement
 from shiftboss.stores.sql import codec
 
 if TYPE_CHECKING:
     from shiftboss.clock import Clock
     from shiftboss.stores.postgres.connection import Database
-    from shiftboss.stores.postgres.link import Origin
+    from shiftboss.stores.postgres.link import ClusterHistory
 
 log = get_logger("shiftboss.store")
 
@@ -87,7 +87,7 @@ class Opened(NamedTuple):
     started: int  # the start of this server
 
     @classmethod
-    def of(cls, answer: Answer) -> Opened:
+    def of(cls, answer: ResultSet) -> Opened:
         number, optional = answer.number, answer.number_or_none
         ids = answer.blob(0, 10)
         return cls(
@@ -135,7 +135,7 @@ class Newest:
             self._counted = furthest(self._counted, counted)
 
 
-def lost_past(opened: Opened, origin: Origin, newest: Counted, *, lived: int | None) -> str:
+def lost_past(opened: Opened, origin: ClusterHistory, newest: Counted, *, lived: int | None) -> str:
     """Why the numbers cannot be trusted, in words; empty if they can.
 
     *newest* is what was known before the transaction was opened; *lived* is the start of the server that a node in this

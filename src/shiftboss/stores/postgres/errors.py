@@ -21,7 +21,7 @@ from shiftboss.errors import (
     StoreUnavailable,
 )
 from shiftboss.stores.postgres.address import Address
-from shiftboss.stores.postgres.wire import Refused
+from shiftboss.stores.postgres.wire import ServerRefused
 
 # By SQLSTATE, or by its first two characters, the class.
 REJECTED = ("SB", "22", "23", "54")  # ours (0001_first.sql); what a column cannot hold; constraints; limits
@@ -83,7 +83,7 @@ def refused(address: Address, state: str, text: str, *, maybe_stored: bool = Fal
 
 def waited_in_vain(error: ShiftbossError) -> bool:
     """Whether a lock could not be had in time."""
-    return isinstance(error.__cause__, Refused) and error.__cause__.state == WAITED
+    return isinstance(error.__cause__, ServerRefused) and error.__cause__.state == WAITED
 
 
 def broken(address: Address, fact: object, *, maybe_stored: bool = False) -> StoreUnavailable:

@@ -20,7 +20,7 @@ from shiftboss.errors import ConfigurationError, OperatorError, ShiftbossError, 
 from shiftboss.stores.postgres import errors
 from shiftboss.stores.postgres.address import Address, Prepare
 from shiftboss.stores.postgres.deadline import CALL_S, CONNECT_S, Deadlines, Line
-from shiftboss.stores.postgres.wire import NUMBER, Answer, Broken, Refused, Statement, Wire
+from shiftboss.stores.postgres.wire import NUMBER, Broken, ResultSet, ServerRefused, Statement, Wire
 
 OLDEST = 130_000  # gen_random_uuid, MATERIALIZED; its own support ended in November 2025
 GRACE_S = 3.0  # besides libpq's own limit, which does not cover name lookups
@@ -50,7 +50,7 @@ SHUT_OUT = ("authentication", "pg_hba", "no password", "permission denied")  # a
 _clock = SystemClock()  # the silence of a server is real time, whatever clock the rules use
 
 
-class Origin(NamedTuple):
+class ClusterHistory(NamedTuple):
     """Which timeline of which cluster this is; None if the role may not ask."""
 
     cluster: int | None = None
@@ -68,7 +68,7 @@ class Link:
         self.is_direct = True
         self.is_standby = False
         self.version = 0
-        self.origin = Origin()
+        self.origin = ClusterHistory()
 
     def greet(self, address: Address) -> None:
         pid = self.connection.pgconn.backend_pid
@@ -89,16 +89,16 @@ class Link:
     def look_where(self) -> None:
         """Ask again which cluster and timeline this is; behind a pooler it may change within a connection."""
         timeline = None if self.is_standby else self._number_if_allowed(TIMELINE)
-        self.origin = Origin(self._number_if_allowed(CLUSTER), timeline)
+        self.origin = ClusterHistory(self._number_if_allowed(CLUSTER), timeline)
 
     def _number_if_allowed(self, statement: Statement) -> int | None:
         try:
             return self.ask(statement).number_or_none(0, 0)
-        except Refused:
+        except ServerRefused:
             return None  # the role may not ask, or the server is not fully compatible with PostgreSQL
 
-    def ask(self, statement: Statement, *values: object) -> Answer:
-        """Outside any transaction.  Raises Refused and Broken."""
+    def ask(self, statement: Statement, *values: object) -> ResultSet:
+        """Outside any transaction.  Raises ServerRefused and Broken."""
         with self._deadlines.limit(self.line, CALL_S):
             self.wire.send([(statement, values)])
             return self.wire.receive()[-1]
@@ -117,7 +117,7 @@ def link_to(address: Address, deadlines: Deadlines) -> Link:
     link = Link(connected(address, deadlines), deadlines)
     try:
         link.greet(address)
-    except Refused as error:
+    except ServerRefused as error:
         link.close()
         raise errors.refused(address, error.state, error.text) from error
     except (Broken, psycopg.Error, OSError) as error:

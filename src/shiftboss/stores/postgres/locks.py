@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from shiftboss.ports.cycle import Wanted
 from shiftboss.stores.postgres.connection import Call
-from shiftboss.stores.postgres.wire import NUMBER, NUMBERS, TEXT, Answer, Statement
+from shiftboss.stores.postgres.wire import NUMBER, NUMBERS, TEXT, ResultSet, Statement
 
 WHOLE = Statement("SELECT pg_advisory_xact_lock(hashtext($1), 0)", TEXT)
 SHARE = Statement("SELECT pg_advisory_xact_lock_shared(hashtext($1), 0)", TEXT)
@@ -64,7 +64,7 @@ def calls_to_try(schema: str, within_s: float) -> list[Call]:
     return [(WITHIN, (str(int(within_s * 1000)),)), (SHARE, (schema,))]
 
 
-def held(answers: Sequence[Answer], wanted: Wanted | None) -> Wanted | None:
+def held(answers: Sequence[ResultSet], wanted: Wanted | None) -> Wanted | None:
     """The partitions that were free, from the answers to `calls_for`; None for the whole store."""
     if wanted is None:
         return None

@@ -26,7 +26,7 @@ from shiftboss.stores.postgres.address import Address
 from shiftboss.stores.postgres.connection import BEGIN, BEGIN_READING, COMMIT, NUMBER_SEEN, SETTINGS
 from shiftboss.stores.postgres.deadline import CALL_S, Deadlines
 from shiftboss.stores.postgres.link import Link, close_quietly, link_to
-from shiftboss.stores.postgres.wire import TEXT, Answer, Broken, Refused, Statement, Values
+from shiftboss.stores.postgres.wire import TEXT, Broken, ResultSet, ServerRefused, Statement, Values
 
 GAP_S = 0.020  # between two announcements: each is a commit on the server
 # A look costs 40 µs of a core here and 40 of the server's (measured): five a second are 0.02 % of a core for each node.
@@ -125,7 +125,7 @@ class Notifier:
             try:
                 self._serve(link)
                 back_off_s = MIN_BACK_OFF_S
-            except (Broken, Refused, psycopg.Error, OSError):
+            except (Broken, ServerRefused, psycopg.Error, OSError):
                 if self._is_closed:
                     return
                 self._pause(random.uniform(0.0, back_off_s))  # noqa: S311  # jitter, no secret
@@ -174,7 +174,7 @@ class Notifier:
         if not answers[2].is_empty:
             self._heard(answers[2].number(0, 0), has_arrivals=bool(answers[2].number(0, 1)))
 
-    def _ask(self, link: Link, *calls: tuple[Statement, Values]) -> list[Answer]:
+    def _ask(self, link: Link, *calls: tuple[Statement, Values]) -> list[ResultSet]:
         with self._deadlines.limit(link.line, CALL_S):
             link.wire.send(calls)
             return link.wire.receive()

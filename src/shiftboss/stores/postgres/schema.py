@@ -45,7 +45,7 @@ WHERE id = 1
 """
 
 
-class Found(NamedTuple):
+class SchemaState(NamedTuple):
     """What a schema contains."""
 
     has_tables: bool
@@ -113,12 +113,12 @@ def _connection(address: Address, deadlines: Deadlines) -> Iterator[psycopg.Conn
         line.close()
 
 
-def _look(connection: psycopg.Connection, address: Address) -> Found:
+def _look(connection: psycopg.Connection, address: Address) -> SchemaState:
     """Raises StoreTooNew and StoreDamaged."""
     with connection.transaction():
         connection.execute(LIMITS, [address.schema])
         row = connection.execute(EXISTS, [address.schema, address.schema]).fetchone()
-        state = Found(*row) if row is not None else Found(False, False, False, "")
+        state = SchemaState(*row) if row is not None else SchemaState(False, False, False, "")
         if not state.has_tables or state.is_standby:
             return state
         try:
@@ -132,7 +132,7 @@ def _look(connection: psycopg.Connection, address: Address) -> Found:
         raise _of_another_program(address)
     if meta[1] > latest():
         raise postgres_errors.too_new(address, meta[1], latest())
-    return Found(*state[:4], *meta)
+    return SchemaState(*state[:4], *meta)
 
 
 def _of_another_program(address: Address) -> StoreDamaged:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from shiftboss.stores.postgres.sealing import question
-from shiftboss.stores.postgres.wire import NUMBER, TEXT, Kind, Statement
+from shiftboss.stores.postgres.wire import NUMBER, TEXT, ParameterType, Statement
 from shiftboss.stores.sql.sealing import PLACES
 from shiftboss.stores.sql.statements import Question
-from shiftboss.stores.sql.unreadable import Walk
+from shiftboss.stores.sql.unreadable import RowWalk
 
-KEYS_OF: dict[str, tuple[Kind, ...]] = {
+KEYS_OF: dict[str, tuple[ParameterType, ...]] = {
     "run": (NUMBER,),
     "history": (NUMBER,),
     "dead_letter": (NUMBER,),
@@ -22,7 +22,7 @@ KEYS_OF: dict[str, tuple[Kind, ...]] = {
     "log": (NUMBER, NUMBER, NUMBER),
     "arrival": (NUMBER,),
 }
-FIRST: dict[Kind, Any] = {NUMBER: -(1 << 62), TEXT: ""}
+FIRST: dict[ParameterType, Any] = {NUMBER: -(1 << 62), TEXT: ""}
 
 
 def table_of(name: str) -> str:
@@ -98,4 +98,4 @@ FROM (SELECT * FROM set_aside WHERE id > $1 ORDER BY id LIMIT $2) AS page
     prepare=False,
 )
 
-WALK = Walk(SCAN, ONE, first_key, key_of, SET_ASIDE)
+WALK = RowWalk(SCAN, ONE, first_key, key_of, SET_ASIDE)

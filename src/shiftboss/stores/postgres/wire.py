@@ -29,7 +29,7 @@ _length = Struct("!i").pack
 _int8 = Struct("!q").pack
 
 
-class Kind(NamedTuple):
+class ParameterType(NamedTuple):
     """A type of parameter: its OID in PostgreSQL, and how a value becomes bytes."""
 
     oid: int
@@ -67,14 +67,14 @@ def _keys(values: Sequence[str | None]) -> bytes:
     return _array(BYTES, [None if value is None else value.encode() for value in values])
 
 
-TEXT = Kind(25, _text)
-NUMBER = Kind(20, _int8)
-TEXTS = Kind(1009, _texts)
-NUMBERS = Kind(1016, _numbers)
-BLOBS = Kind(1001, _blobs)
+TEXT = ParameterType(25, _text)
+NUMBER = ParameterType(20, _int8)
+TEXTS = ParameterType(1009, _texts)
+NUMBERS = ParameterType(1016, _numbers)
+BLOBS = ParameterType(1001, _blobs)
 # A text that may contain a NUL, which PostgreSQL's text cannot: kept as bytes.
-KEY = Kind(BYTES, _text)
-KEYS = Kind(1001, _keys)
+KEY = ParameterType(BYTES, _text)
+KEYS = ParameterType(1001, _keys)
 
 Values = tuple[Any, ...]
 
@@ -86,7 +86,7 @@ class Statement:
 
     __slots__ = ("formats", "kinds", "name", "oids", "text")
 
-    def __init__(self, text: str, *kinds: Kind, prepare: bool = True) -> None:
+    def __init__(self, text: str, *kinds: ParameterType, prepare: bool = True) -> None:
         self.text = text.strip().encode()
         self.kinds = kinds
         self.oids = [kind.oid for kind in kinds]
@@ -109,7 +109,7 @@ class Rows:
     With *all_of* the last parameter is the number of rows, and the statement itself refuses if not all were found.
     """
 
-    def __init__(self, text: str, *kinds: Kind, all_of: bool = False) -> None:
+    def __init__(self, text: str, *kinds: ParameterType, all_of: bool = False) -> None:
         self._statement = Statement(text, *kinds, *((NUMBER,) if all_of else ()))
         self._all_of = all_of
 
@@ -120,7 +120,7 @@ class Rows:
         return len(rows)
 
 
-class Answer:
+class ResultSet:
     """The rows of one statement."""
 
     __slots__ = ("_result",)
@@ -162,7 +162,7 @@ class Answer:
         }
 
 
-class Refused(Exception):
+class ServerRefused(Exception):
     """The server answered with an error: its SQLSTATE and its message."""
 
     def __init__(self, result: pq.abc.PGresult) -> None:
@@ -211,10 +211,10 @@ class Wire:
         """Send them off without waiting for anything."""
         self._pq.flush()
 
-    def receive(self) -> list[Answer]:
-        """Wait for the answers to everything sent; returns those to the last `send`.  Raises the first Refused."""
-        results: list[Answer] = []
-        refusal: Refused | None = None
+    def receive(self) -> list[ResultSet]:
+        """Wait for the answers to all that was sent; those to the last `send`.  Raises the first ServerRefused."""
+        results: list[ResultSet] = []
+        refusal: ServerRefused | None = None
         while self._syncs:
             result = self._next()
             status = result.status
@@ -225,13 +225,13 @@ class Wire:
                 continue
             prepares = self._expected.popleft() if self._expected else b""
             if status == pq.ExecStatus.FATAL_ERROR:
-                refusal = refusal or Refused(result)
+                refusal = refusal or ServerRefused(result)
                 if self._pq.status == pq.ConnStatus.BAD:
                     break
             elif status not in ANSWERS:
                 raise Broken(f"an answer of kind {status} came")
             elif not prepares:
-                results.append(Answer(result))
+                results.append(ResultSet(result))
             elif status == pq.ExecStatus.COMMAND_OK:
                 self._prepared.add(prepares)  # not if it was skipped after a refusal
         if refusal is not None:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from shiftboss.clock import Clock
     from shiftboss.stores.postgres.connection import Database
     from shiftboss.stores.postgres.epoch import Opened
-    from shiftboss.stores.postgres.wire import Answer
+    from shiftboss.stores.postgres.wire import ResultSet
 
 log = get_logger("shiftboss.store")
 
@@ -495,7 +495,7 @@ class PostgresTransaction(Reads, Writes["Database"]):
         else:
             self._db.do(FINISH_AND_TELL, (*values, *zip(*rows, strict=True)))
 
-    def counted(self, finished: Answer) -> Counted:
+    def counted(self, finished: ResultSet) -> Counted:
         """How far the store has counted with this commit."""
         return Counted(finished.number(0, 0), self.number, self._last_id, finished.number(0, 1) - 1)
 

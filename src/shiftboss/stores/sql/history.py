@@ -18,9 +18,9 @@ from shiftboss.ports.faces import MAX_COUNTED, HistoryFilter
 from shiftboss.stores.sql import codec, shapes
 from shiftboss.stores.sql.codec import Text
 from shiftboss.stores.sql.salvage import FAILURES
-from shiftboss.stores.sql.shapes import Shape
+from shiftboss.stores.sql.shapes import ResultShape
 from shiftboss.stores.sql.statements import Connection, Pages, Question, S, Values
-from shiftboss.stores.sql.unreadable import Walk, kept, unreadable
+from shiftboss.stores.sql.unreadable import RowWalk, kept, unreadable
 
 if TYPE_CHECKING:
     from shiftboss.clock import Clock
@@ -33,16 +33,16 @@ class Queries(Generic[S]):
     """The reader's half for people; the half for the cycle builds on it."""
 
     pages: Pages[S]  # set by each store, like the walk
-    walk: Walk
+    walk: RowWalk
     _db: Connection[S]
     _clock: Clock
 
     # ── asking ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _ask(self, shape: Shape[T], question: Question[S], values: Values) -> T:
+    def _ask(self, shape: ResultShape[T], question: Question[S], values: Values) -> T:
         return self._read(shape, question, values, self._db.ask((question.plain, values))[0])
 
-    def _read(self, shape: Shape[T], question: Question[S], values: Values, text: Text) -> T:
+    def _read(self, shape: ResultShape[T], question: Question[S], values: Values, text: Text) -> T:
         """The values of *text*, the answer to the plain form; if unreadable, ask again in the careful form (W8)."""
         try:
             return shape.read(text)

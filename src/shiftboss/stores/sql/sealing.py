@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 
-class Place(NamedTuple):
+class RowPlace(NamedTuple):
     """A kind of row: its table, its identifying columns, its worker, other columns, and the column of its value."""
 
     table: str
@@ -24,16 +24,16 @@ class Place(NamedTuple):
 
 
 PLACES = {
-    "run": Place("run", "id", "worker", ("queue", "due_at", "occurs_at", "origin"), ("key",)),
-    "history": Place("history", "id", "worker", ("status", "finished_at"), ("key",)),
-    "dead_letter": Place("dead_letter", "run", "worker", ("state", "error_type", "entered_at", "has_payload")),
-    "worker": Place("worker", "name", "name", data="state"),
-    "record": Place("worker", "name", "name", data="record"),
-    "breaker": Place("breaker", "name"),
-    "node": Place("node", "id"),
-    "event": Place("event", "id", "worker", ("at",)),
-    "log": Place("log", "run || '-' || fence || '-' || number", columns=("run", "fence", "number")),
-    "arrival": Place("arrival", "id"),  # PostgreSQL only
+    "run": RowPlace("run", "id", "worker", ("queue", "due_at", "occurs_at", "origin"), ("key",)),
+    "history": RowPlace("history", "id", "worker", ("status", "finished_at"), ("key",)),
+    "dead_letter": RowPlace("dead_letter", "run", "worker", ("state", "error_type", "entered_at", "has_payload")),
+    "worker": RowPlace("worker", "name", "name", data="state"),
+    "record": RowPlace("worker", "name", "name", data="record"),
+    "breaker": RowPlace("breaker", "name"),
+    "node": RowPlace("node", "id"),
+    "event": RowPlace("event", "id", "worker", ("at",)),
+    "log": RowPlace("log", "run || '-' || fence || '-' || number", columns=("run", "fence", "number")),
+    "arrival": RowPlace("arrival", "id"),  # PostgreSQL only
 }
 NULLABLE = ("worker", "record")  # in these NULL means that there is none
 
@@ -48,7 +48,7 @@ def plain(template: str) -> str:
     return template
 
 
-def careful(template: str, sealed: Callable[[str, Place], str]) -> str:
+def careful(template: str, sealed: Callable[[str, RowPlace], str]) -> str:
     """The statement that returns the same rows sealed."""
     for name, place in PLACES.items():
         text = sealed(name, place)

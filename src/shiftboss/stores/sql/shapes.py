@@ -31,7 +31,7 @@ LaneRows = tuple[str, list[list[Run]]]
 WorkerRow = tuple[str, WorkerState | None, Record | None]
 
 
-class Kind(Generic[V]):
+class RowType(Generic[V]):
     """One kind of row: how it is read, and what replaces it if it cannot be read."""
 
     def __init__(self, decoder: msgspec.json.Decoder[V], salvaged: Callable[[Sealed, object], V]) -> None:
@@ -73,17 +73,17 @@ class _Events:
 
 _events = _Events()
 
-RUN = Kind(msgspec.json.Decoder(Run), salvage.run)
-WORKER = Kind(msgspec.json.Decoder(WorkerState), salvage.worker)
-RECORD = Kind(msgspec.json.Decoder(Record), salvage.record)
-BREAKER = Kind(msgspec.json.Decoder(BreakerState), salvage.breaker)
-NODE = Kind(msgspec.json.Decoder(Node), salvage.node)
-LETTER = Kind(msgspec.json.Decoder(DeadLetter), salvage.letter)
-LINE = Kind(msgspec.json.Decoder(LogLine), salvage.line)
-EVENT: Kind[Event] = Kind(_events, salvage.event)  # type: ignore[arg-type]  # it has the one method that is used
-REQUEST = Kind(msgspec.json.Decoder(Request), salvage.request)
+RUN = RowType(msgspec.json.Decoder(Run), salvage.run)
+WORKER = RowType(msgspec.json.Decoder(WorkerState), salvage.worker)
+RECORD = RowType(msgspec.json.Decoder(Record), salvage.record)
+BREAKER = RowType(msgspec.json.Decoder(BreakerState), salvage.breaker)
+NODE = RowType(msgspec.json.Decoder(Node), salvage.node)
+LETTER = RowType(msgspec.json.Decoder(DeadLetter), salvage.letter)
+LINE = RowType(msgspec.json.Decoder(LogLine), salvage.line)
+EVENT: RowType[Event] = RowType(_events, salvage.event)  # type: ignore[arg-type]  # it has the one method that is used
+REQUEST = RowType(msgspec.json.Decoder(Request), salvage.request)
 
-KINDS: dict[str, Kind[Any]] = {  # by table; `record` is a column of `worker` with a value of its own
+KINDS: dict[str, RowType[Any]] = {  # by table; `record` is a column of `worker` with a value of its own
     "run": RUN,
     "history": RUN,
     "dead_letter": LETTER,
@@ -97,7 +97,7 @@ KINDS: dict[str, Kind[Any]] = {  # by table; `record` is a column of `worker` wi
 }
 
 
-class Shape(Generic[T]):
+class ResultShape(Generic[T]):
     """What the texts of a question become."""
 
     def __init__(self, plain: Any, careful: Any, opened: Callable[[Any], T], nothing: Callable[[], T]) -> None:
@@ -116,19 +116,19 @@ class Shape(Generic[T]):
         return self._opened(self._careful.decode(text.decode(errors="replace") if isinstance(text, bytes) else text))
 
 
-class _EventShape(Shape[list[tuple[int, Event]]]):
+class _EventShape(ResultShape[list[tuple[int, Event]]]):
     def read(self, text: Text) -> list[tuple[int, Event]]:
         raw: list[tuple[int, msgspec.Raw]] = self._plain.decode(text) if text else []
         return [(number, _events.decode(each)) for number, each in raw]
 
 
-def _rows(value: type[V], kind: Kind[V]) -> Shape[list[V]]:
-    return Shape(list[value], list[Sealed], lambda rows: [kind.open(each) for each in rows], list)  # type: ignore[valid-type]  # a type by its name
+def _rows(value: type[V], kind: RowType[V]) -> ResultShape[list[V]]:
+    return ResultShape(list[value], list[Sealed], lambda rows: [kind.open(each) for each in rows], list)  # type: ignore[valid-type]  # a type by its name
 
 
-def _plain(value: Any, nothing: Callable[[], T]) -> Shape[T]:
+def _plain(value: Any, nothing: Callable[[], T]) -> ResultShape[T]:
     """For names and numbers: the careful form is the same, except for bytes that are no text."""
-    return Shape(value, value, lambda it: it, nothing)
+    return ResultShape(value, value, lambda it: it, nothing)
 
 
 def _open_worker(row: tuple[str, Sealed | None, Sealed | None]) -> WorkerRow:
@@ -154,33 +154,35 @@ EVENTS = _EventShape(
     lambda rows: [(number, EVENT.open(each)) for number, each in rows],
     list,
 )
-LANES: Shape[list[LaneRows]] = Shape(
+LANES: ResultShape[list[LaneRows]] = ResultShape(
     list[LaneRows],
     list[tuple[str, list[list[Sealed]]]],
     lambda rows: [_open_lane(row) for row in rows],
     list,
 )
-CLAIMS: Shape[tuple[list[int], list[Run]]] = Shape(  # the ids of all claims, and those runs that were asked for
-    tuple[list[int], list[Run]],
-    tuple[list[int], list[Sealed]],
-    lambda row: (row[0], [RUN.open(each) for each in row[1]]),
-    lambda: ([], []),
+CLAIMS: ResultShape[tuple[list[int], list[Run]]] = (
+    ResultShape(  # the ids of all claims, and those runs that were asked for
+        tuple[list[int], list[Run]],
+        tuple[list[int], list[Sealed]],
+        lambda row: (row[0], [RUN.open(each) for each in row[1]]),
+        lambda: ([], []),
+    )
 )
-WORKERS: Shape[list[WorkerRow]] = Shape(
+WORKERS: ResultShape[list[WorkerRow]] = ResultShape(
     list[WorkerRow],
     list[tuple[str, Sealed | None, Sealed | None]],
     lambda rows: [_open_worker(row) for row in rows],
     list,
 )
-AUDIT_ROWS: Shape[list[tuple[int, int, str]]] = _plain(list[tuple[int, int, str]], list)
-SEALS: Shape[list[tuple[int, str]]] = _plain(list[tuple[int, str]], list)
-SEALED: Shape[list[Sealed]] = _plain(list[Sealed], list)
-RESOURCES: Shape[dict[str, tuple[int, str | None]]] = _plain(dict[str, tuple[int, str | None]], dict)
-INSTANTS: Shape[list[tuple[str, int]]] = _plain(list[tuple[str, int]], list)
-INSTANTS_BY_ID: Shape[list[tuple[int, int]]] = _plain(list[tuple[int, int]], list)
-NUMBERS: Shape[list[int]] = _plain(list[int], list)
-NAMES: Shape[list[str]] = _plain(list[str], list)
-COUNTS: Shape[list[tuple[str, int, int]]] = _plain(list[tuple[str, int, int]], list)
+AUDIT_ROWS: ResultShape[list[tuple[int, int, str]]] = _plain(list[tuple[int, int, str]], list)
+SEALS: ResultShape[list[tuple[int, str]]] = _plain(list[tuple[int, str]], list)
+SEALED: ResultShape[list[Sealed]] = _plain(list[Sealed], list)
+RESOURCES: ResultShape[dict[str, tuple[int, str | None]]] = _plain(dict[str, tuple[int, str | None]], dict)
+INSTANTS: ResultShape[list[tuple[str, int]]] = _plain(list[tuple[str, int]], list)
+INSTANTS_BY_ID: ResultShape[list[tuple[int, int]]] = _plain(list[tuple[int, int]], list)
+NUMBERS: ResultShape[list[int]] = _plain(list[int], list)
+NAMES: ResultShape[list[str]] = _plain(list[str], list)
+COUNTS: ResultShape[list[tuple[str, int, int]]] = _plain(list[tuple[str, int, int]], list)
 
 
 # ── the audit ────────────────────────────────────────────────────────────────────────────────────────────────────

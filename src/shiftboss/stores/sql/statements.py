@@ -55,7 +55,7 @@ class Question(Generic[S]):
     careful: S
 
 
-class Batch(Protocol[C_contra]):
+class BatchStatement(Protocol[C_contra]):
     """A statement that takes many rows at once."""
 
     def run(self, db: C_contra, rows: Sequence[Values]) -> int:
@@ -109,24 +109,24 @@ class Pages(Generic[S]):
 class Writings(Generic[C]):
     """The statements that write a change.  Each takes rows with the columns in the order of `writes.py`."""
 
-    insert_runs: Batch[C]
-    update_runs: Batch[C]  # all of them must be live
-    insert_finished: Batch[C]
-    delete_finished: Batch[C]  # all of them must be live
-    insert_payloads: Batch[C]
-    put_workers: Batch[C]
-    forget_workers: Batch[C]
-    touch_workers: Batch[C]
-    put_breakers: Batch[C]
-    put_resources: Batch[C]
-    put_size_declarations: Batch[C]
-    put_nodes: Batch[C]
-    delete_nodes: Batch[C]
-    put_letters: Batch[C]
-    insert_lines: Batch[C]
-    trim_lines: Batch[C]
-    insert_audit: Batch[C]
-    insert_seals: Batch[C]  # a seal that exists already stays
+    insert_runs: BatchStatement[C]
+    update_runs: BatchStatement[C]  # all of them must be live
+    insert_finished: BatchStatement[C]
+    delete_finished: BatchStatement[C]  # all of them must be live
+    insert_payloads: BatchStatement[C]
+    put_workers: BatchStatement[C]
+    forget_workers: BatchStatement[C]
+    touch_workers: BatchStatement[C]
+    put_breakers: BatchStatement[C]
+    put_resources: BatchStatement[C]
+    put_size_declarations: BatchStatement[C]
+    put_nodes: BatchStatement[C]
+    delete_nodes: BatchStatement[C]
+    put_letters: BatchStatement[C]
+    insert_lines: BatchStatement[C]
+    trim_lines: BatchStatement[C]
+    insert_audit: BatchStatement[C]
+    insert_seals: BatchStatement[C]  # a seal that exists already stays
 
 
 @dataclass(frozen=True)

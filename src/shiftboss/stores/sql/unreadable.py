@@ -27,7 +27,7 @@ _careful = msgspec.json.Decoder(list[tuple[list[Any], Sealed]])
 _kept = msgspec.json.Decoder(list[tuple[int, str, str, str, int, str, str, str, str]])
 
 
-class Walk(NamedTuple):
+class RowWalk(NamedTuple):
     """How a database is walked through: its kinds of rows, the questions for a page and for one row, its keys."""
 
     scan: Mapping[str, Question[Any]]
@@ -39,7 +39,7 @@ class Walk(NamedTuple):
 
 
 def unreadable(
-    db: Connection[S], walk: Walk, places: Collection[tuple[str, str]] | None
+    db: Connection[S], walk: RowWalk, places: Collection[tuple[str, str]] | None
 ) -> list[tuple[Key, Unreadable]]:
     """Every unreadable row, or the unreadable ones of *places* (table, id); each with its key."""
     if places is None:
@@ -54,12 +54,12 @@ def unreadable(
     return rows
 
 
-def unreadable_of(db: Connection[S], walk: Walk, name: str) -> list[Unreadable]:
+def unreadable_of(db: Connection[S], walk: RowWalk, name: str) -> list[Unreadable]:
     """Every unreadable row of that kind."""
     return [row for _, row in _all(db, walk, name)]
 
 
-def _among(db: Connection[S], walk: Walk, name: str, ids: Collection[str]) -> Iterator[tuple[Key, Unreadable]]:
+def _among(db: Connection[S], walk: RowWalk, name: str, ids: Collection[str]) -> Iterator[tuple[Key, Unreadable]]:
     for row_id in sorted(ids):
         try:
             key = walk.key_of(name, row_id)
@@ -68,7 +68,7 @@ def _among(db: Connection[S], walk: Walk, name: str, ids: Collection[str]) -> It
         yield from _bad(name, db.ask((walk.one[name].careful, key))[0])
 
 
-def _all(db: Connection[S], walk: Walk, name: str) -> Iterator[tuple[Key, Unreadable]]:
+def _all(db: Connection[S], walk: RowWalk, name: str) -> Iterator[tuple[Key, Unreadable]]:
     question, key = walk.scan[name], walk.first_key(name)
     while True:
         values = (*key, PAGE)

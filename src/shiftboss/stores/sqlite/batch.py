@@ -29,7 +29,7 @@ def size_for(rows: int) -> int:
     return 1 << (rows - 1).bit_length() if rows < MAX_ROWS else MAX_ROWS
 
 
-class Batch:
+class ValuesStatement:
     """One statement around `(VALUES (?, …), …)`, whose columns are called column1, column2 …
 
     The statement must leave out rows in which column1 is NULL.

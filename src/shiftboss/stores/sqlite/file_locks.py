@@ -36,7 +36,7 @@ _opened: set[int] = set()
 _lock = threading.RLock()  # protects _opened, and makes opening a file and noting it one step for a thread that forks
 
 
-class Span:
+class ByteRange:
     """Some bytes of a file; length 0 means everything from the start on."""
 
     def __init__(self, start: int, length: int) -> None:
@@ -48,7 +48,7 @@ class Span:
             )
 
 
-WHOLE = Span(0, 0)
+WHOLE = ByteRange(0, 0)
 
 
 def open_file(path: str | os.PathLike[str], flags: int, mode: int = 0o600) -> int:
@@ -76,22 +76,22 @@ def check(folder: str | os.PathLike[str]) -> None:
         close_file(descriptor)
 
 
-def share(descriptor: int, span: Span) -> bool:
+def share(descriptor: int, span: ByteRange) -> bool:
     """Lock *span* shared with others; False if somebody has it exclusively."""
     return _set(descriptor, span.shared)
 
 
-def take(descriptor: int, span: Span) -> bool:
+def take(descriptor: int, span: ByteRange) -> bool:
     """Lock *span* exclusively; False if anybody has it."""
     return _set(descriptor, span.alone)
 
 
-def give_back(descriptor: int, span: Span) -> None:
+def give_back(descriptor: int, span: ByteRange) -> None:
     """Release the lock; harmless if nothing is held."""
     _set(descriptor, span.free)
 
 
-def is_taken(descriptor: int, span: Span) -> bool:
+def is_taken(descriptor: int, span: ByteRange) -> bool:
     """Whether anybody but this open file holds a lock of either kind in *span*."""
     answer = FLOCK.unpack(fcntl.fcntl(descriptor, GETLK, span.alone)[: FLOCK.size])
     return bool(answer[0] != fcntl.F_UNLCK)

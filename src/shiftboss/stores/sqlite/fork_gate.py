@@ -19,13 +19,13 @@ from shiftboss.clock import SystemClock
 
 MAX_WAIT_S = 2.0
 
-_gates: weakref.WeakSet[Gate] = weakref.WeakSet()
-_held: list[Gate] = []  # by the thread that forks
+_gates: weakref.WeakSet[ForkGate] = weakref.WeakSet()
+_held: list[ForkGate] = []  # by the thread that forks
 _forking = threading.Lock()  # one fork at a time; protects `_held`
 _is_torn = False
 
 
-class Gate:
+class ForkGate:
     """One for each session.  Its own thread may enter it again."""
 
     def __init__(self) -> None:

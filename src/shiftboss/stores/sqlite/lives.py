@@ -42,14 +42,14 @@ TELL = "INSERT INTO event (id, at, worker, data) VALUES (?, ?, '', ?)"
 log = get_logger("shiftboss.store")
 
 
-class Place(NamedTuple):
+class StorePlace(NamedTuple):
     """Where and when a store is written."""
 
     inode: int | None
     boot: str | None
 
 
-def lost_past(stored: Counted, written: Place, here: Place, *, seen: Counted, noted: Counted) -> str:
+def lost_past(stored: Counted, written: StorePlace, here: StorePlace, *, seen: Counted, noted: Counted) -> str:
     """Why the numbers cannot be trusted, in words; empty if they can."""
     if stored.number < seen.number:
         return f"its last commit is {stored.number}, and {seen.number} was seen before"
@@ -61,7 +61,7 @@ def lost_past(stored: Counted, written: Place, here: Place, *, seen: Counted, no
 
 
 def go_on(
-    db: Database, now: datetime, stored: Counted, written: Place, here: Place, *, known: Counted, why: str
+    db: Database, now: datetime, stored: Counted, written: StorePlace, here: StorePlace, *, known: Counted, why: str
 ) -> Counted:
     """Within a transaction: correct how far it has counted, and its place; *known* is what others have seen."""
     is_boot = written.boot is not None and not is_same_boot(written.boot, here.boot or "")

@@ -26,18 +26,18 @@ from pathlib import Path
 
 from shiftboss.clock import SystemClock
 from shiftboss.stores.sqlite import errors, file_locks
-from shiftboss.stores.sqlite.file_locks import Span
+from shiftboss.stores.sqlite.file_locks import ByteRange
 
 MAX_BUSY_S = 4.5  # before `trigger` gives up after 5 s, so that the caller is told what was in the way
 MAX_DOOR_S = 1.0  # an opening takes a millisecond; a process stopped in its middle must not keep everybody out
 MIN_PAUSE_S, MAX_PAUSE_S = 0.0002, 0.001
 
 PENDING = 0x40000000  # the page that SQLite reserves for locks (os.h)
-IN_USE = Span(PENDING + 2, 510)  # where SQLite has its SHARED locks
-DOOR, GATE, VIEW, WRITER = (Span(PENDING + 512 + number, 1) for number in range(4))
-ENTRY, MINE = Span(GATE.start, 2), Span(GATE.start, 3)
+IN_USE = ByteRange(PENDING + 2, 510)  # where SQLite has its SHARED locks
+DOOR, GATE, VIEW, WRITER = (ByteRange(PENDING + 512 + number, 1) for number in range(4))
+ENTRY, MINE = ByteRange(GATE.start, 2), ByteRange(GATE.start, 3)
 INDEX = 120  # where the locks in -shm begin (wal.c, os_unix.c): WRITE, CKPT, RECOVER, five READ, DMS
-RECOVER, DMS = Span(INDEX + 2, 1), Span(INDEX + 8, 1)
+RECOVER, DMS = ByteRange(INDEX + 2, 1), ByteRange(INDEX + 8, 1)
 
 Key = tuple[int, int]  # device and inode
 

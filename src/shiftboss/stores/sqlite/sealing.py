@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shiftboss.stores.sql import sealing
-from shiftboss.stores.sql.sealing import Place
+from shiftboss.stores.sql.sealing import RowPlace
 from shiftboss.stores.sql.statements import Question
 
 
@@ -12,7 +12,7 @@ def question(template: str) -> Question[str]:
     return Question(sealing.plain(template), f"SELECT CAST(({sealing.careful(template, sealed).strip()}) AS BLOB)")
 
 
-def sealed(name: str, place: Place) -> str:
+def sealed(name: str, place: RowPlace) -> str:
     pairs = [f"'{column}', {column}" for column in place.columns]
     pairs += [f"'{column}', CASE WHEN {column} IS NOT NULL THEN hex({column}) END" for column in place.blobs]
     columns = f"json_object({', '.join(pairs)})"

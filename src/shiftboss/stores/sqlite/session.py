@@ -21,8 +21,8 @@ from shiftboss.ports.cycle import Wanted
 from shiftboss.stores.sql.prune import prune
 from shiftboss.stores.sql.reads import Seen
 from shiftboss.stores.sql.writes import seal_row
-from shiftboss.stores.sqlite.fork_gate import Gate
-from shiftboss.stores.sqlite.lives import Place
+from shiftboss.stores.sqlite.fork_gate import ForkGate
+from shiftboss.stores.sqlite.lives import StorePlace
 from shiftboss.stores.sqlite.prune import PRUNINGS
 from shiftboss.stores.sqlite.reads import Reads
 from shiftboss.stores.sqlite.writes import INSERT_SEALS, Meta, SqliteTransaction
@@ -57,7 +57,7 @@ class SqliteSession:
         self._woken = threading.Event()
         self._pid = os.getpid()
         self._is_open = True
-        self._gate = Gate()
+        self._gate = ForkGate()
 
     # ── transactions and views ───────────────────────────────────────────────────────────────────────────────────
 
@@ -90,7 +90,7 @@ class SqliteSession:
         """The one row, corrected if the store was put back (lives.py)."""
         *counters, mark, inode, boot = self._db.row(META)
         meta = Meta._make(int(counter or 0) for counter in counters)
-        written = Place(int(inode) if inode is not None else None, boot if isinstance(boot, str) else None)
+        written = StorePlace(int(inode) if inode is not None else None, boot if isinstance(boot, str) else None)
         if not self._store.is_whole(meta.counted, written):
             counted = self._store.go_on(self._db, self._clock.now(), meta.counted, written)
             epoch = counted.number if counted.number > meta.number else meta.epoch

@@ -29,7 +29,7 @@ from shiftboss.stores.sqlite import errors, file_locks, fork_gate, readers
 from shiftboss.stores.sqlite import schema as sqlite_schema
 from shiftboss.stores.sqlite.connection import Database, Durability
 from shiftboss.stores.sqlite.disk_reserve import ENOUGH_BYTES, Reserve
-from shiftboss.stores.sqlite.lives import NOTED_EVERY_S, Notes, Place, go_on, lost_past
+from shiftboss.stores.sqlite.lives import NOTED_EVERY_S, Notes, StorePlace, go_on, lost_past
 from shiftboss.stores.sqlite.node_locks import NodeFiles
 from shiftboss.stores.sqlite.session import SqliteSession
 
@@ -59,7 +59,7 @@ class SqliteStore:
         self._place: tuple[int, int] | None = None  # device and inode of the opened file
         self._no_checkpoint: ShiftbossError | None = None  # why the last checkpoint of this process failed
         self._checkpoint_at_s = 0.0  # when a failed one is tried again
-        self._log = Log(self._path)
+        self._log = LogWatch(self._path)
         self._ends_s = float("inf")
         self._seen = Counted()  # the furthest that a session of this process has seen it count
         self._noted = Counted()  # in the note beside the file, when it was opened
@@ -238,7 +238,7 @@ class SqliteStore:
         if (facts.st_dev, facts.st_ino) != self._place:
             raise errors.damaged(self._path, errors.MOVED)
 
-    def is_whole(self, stored: Counted, written: Place) -> bool:
+    def is_whole(self, stored: Counted, written: StorePlace) -> bool:
         """Whether everything that is known is there, in the file and since the boot of its last commit."""
         if stored.number == 0 < self._noted.number:  # a new store in the place of another one
             self._noted = Counted()
@@ -246,15 +246,15 @@ class SqliteStore:
         known = furthest(self._seen, self._noted)
         return written == self._here and stored.number >= known.number
 
-    def go_on(self, db: Database, now: datetime, stored: Counted, written: Place) -> Counted:
+    def go_on(self, db: Database, now: datetime, stored: Counted, written: StorePlace) -> Counted:
         """Within a transaction: the state to go on with if `is_whole` is false."""
         here, seen, noted = self._here, self._seen, self._noted
         why = lost_past(stored, written, here, seen=seen, noted=noted)
         return go_on(db, now, stored, written, here, known=furthest(seen, noted), why=why)
 
     @property
-    def _here(self) -> Place:
-        return Place(self._place[1] if self._place is not None else None, self._clock.boot)
+    def _here(self) -> StorePlace:
+        return StorePlace(self._place[1] if self._place is not None else None, self._clock.boot)
 
     def saw(self, counted: Counted) -> None:
         """The store has counted that far, and this is committed."""
@@ -308,7 +308,7 @@ class SqliteStore:
             raise NotStarted(f"{self.url} was not opened; call open() first")
 
 
-class Log:
+class LogWatch:
     """How large the write-ahead log is, and who keeps it from being reused; looks once a second."""
 
     def __init__(self, file: Path) -> None:

@@ -14,7 +14,7 @@ from shiftboss.errors import StoreRejected
 from shiftboss.stores.sql import codec
 from shiftboss.stores.sql.sealing import NULLABLE, PLACES
 from shiftboss.stores.sql.statements import Question
-from shiftboss.stores.sql.unreadable import Walk
+from shiftboss.stores.sql.unreadable import RowWalk
 from shiftboss.stores.sqlite.sealing import question
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ SELECT json_group_array(json_array(id, place, row_id, worker, at, by, reason, no
 FROM (SELECT * FROM set_aside WHERE id > ? ORDER BY id LIMIT ?)
 """
 
-WALK = Walk(SCAN, ONE, first_key, key_of, SET_ASIDE, by_scan=TEXT_KEYS)
+WALK = RowWalk(SCAN, ONE, first_key, key_of, SET_ASIDE, by_scan=TEXT_KEYS)
 
 COLUMNS = "SELECT name FROM pragma_table_info(?) ORDER BY cid"
 KEEP = """

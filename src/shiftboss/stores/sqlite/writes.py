@@ -21,32 +21,32 @@ from shiftboss.stores.sql.statements import Writings
 from shiftboss.stores.sql.unreadable import unreadable, unreadable_of
 from shiftboss.stores.sql.writes import Writes
 from shiftboss.stores.sqlite import unreadable as sqlite_unreadable
-from shiftboss.stores.sqlite.batch import Batch, Ids, Single
+from shiftboss.stores.sqlite.batch import Ids, Single, ValuesStatement
 from shiftboss.stores.sqlite.reads import Reads
 
 if TYPE_CHECKING:
     from shiftboss.clock import Clock
     from shiftboss.stores.sqlite.connection import Database
 
-INSERT_RUNS = Batch(
+INSERT_RUNS = ValuesStatement(
     """INSERT INTO run
   (id, number, worker, queue, due_at, timed, occurs_at, origin, key, give_up_at, replay_of, caused_by, data)
 SELECT * FROM $rows WHERE column1 IS NOT NULL""",
     columns=13,
 )
-UPDATE_RUNS = Batch(
+UPDATE_RUNS = ValuesStatement(
     """UPDATE run SET number = column2, queue = column3, due_at = column4, timed = column5, occurs_at = column6,
   give_up_at = column7, data = column8
 FROM $rows WHERE id = column1 AND column1 IS NOT NULL""",
     columns=8,
 )
-INSERT_FINISHED = Batch(
+INSERT_FINISHED = ValuesStatement(
     """INSERT INTO history (id, worker, status, finished_at, error_type, key, fired_at, data, result)
 SELECT * FROM $rows WHERE column1 IS NOT NULL""",
     columns=9,
 )
 DELETE_FINISHED = Ids("DELETE FROM run WHERE id IN (SELECT value FROM json_each(?))")
-INSERT_PAYLOADS = Batch(
+INSERT_PAYLOADS = ValuesStatement(
     "INSERT INTO payload (run, bytes) SELECT * FROM $rows WHERE column1 IS NOT NULL",
     columns=2,
 )
@@ -56,36 +56,36 @@ WHERE EXISTS (SELECT 1 FROM history INDEXED BY history_fired
               WHERE worker = pairs.value ->> 0 AND fired_at = pairs.value ->> 1)
 """
 
-PUT_WORKERS = Batch(
+PUT_WORKERS = ValuesStatement(
     """INSERT INTO worker (name, number, state) SELECT * FROM $rows WHERE column1 IS NOT NULL
 ON CONFLICT (name) DO UPDATE SET number = excluded.number, state = excluded.state""",
     columns=3,
 )
-FORGET_WORKERS = Batch(
+FORGET_WORKERS = ValuesStatement(
     """UPDATE worker SET number = column2, state = NULL, record = NULL
 FROM $rows WHERE name = column1 AND column1 IS NOT NULL AND state IS NOT NULL""",
     columns=2,
 )
-TOUCH_WORKERS = Batch(
+TOUCH_WORKERS = ValuesStatement(
     """UPDATE worker SET number = column2, record = coalesce(column3, record)
 FROM $rows WHERE name = column1 AND column1 IS NOT NULL AND state IS NOT NULL""",
     columns=3,
 )
-PUT_BREAKERS = Batch(
+PUT_BREAKERS = ValuesStatement(
     """INSERT INTO breaker (name, number, data) SELECT * FROM $rows WHERE column1 IS NOT NULL
 ON CONFLICT (name) DO UPDATE SET number = excluded.number, data = excluded.data""",
     columns=3,
 )
-PUT_RESOURCES = Batch(
+PUT_RESOURCES = ValuesStatement(
     """INSERT INTO resource (name, size) SELECT * FROM $rows WHERE column1 IS NOT NULL
 ON CONFLICT (name) DO UPDATE SET size = excluded.size""",
     columns=2,
 )
-PUT_SIZE_DECLARATIONS = Batch(
+PUT_SIZE_DECLARATIONS = ValuesStatement(
     """UPDATE resource SET declarations = column2 FROM $rows WHERE name = column1 AND column1 IS NOT NULL""",
     columns=2,
 )
-PUT_NODES = Batch(
+PUT_NODES = ValuesStatement(
     """INSERT INTO node (id, data) SELECT * FROM $rows WHERE column1 IS NOT NULL
 ON CONFLICT (id) DO UPDATE SET data = excluded.data""",
     columns=2,
@@ -93,7 +93,7 @@ ON CONFLICT (id) DO UPDATE SET data = excluded.data""",
 DELETE_NODES = Ids("DELETE FROM node WHERE id IN (SELECT value FROM json_each(?))")
 
 # The runs that the dead run refers to are stored with its dead letter, because retention asks for them (A4).
-PUT_LETTERS = Batch(
+PUT_LETTERS = ValuesStatement(
     """INSERT INTO dead_letter
   (run, worker, state, error_type, entered_at, closed_at, has_payload, replay_of, caused_by, data)
 SELECT column1, column2, column3, column4, column5, column6, column7,
@@ -103,19 +103,19 @@ FROM $rows WHERE column1 IS NOT NULL
 ON CONFLICT (run) DO UPDATE SET state = excluded.state, closed_at = excluded.closed_at, data = excluded.data""",
     columns=8,
 )
-INSERT_EVENTS = Batch(
+INSERT_EVENTS = ValuesStatement(
     "INSERT INTO event (id, at, worker, data) SELECT * FROM $rows WHERE column1 IS NOT NULL",
     columns=4,
 )
-INSERT_AUDIT = Batch(
+INSERT_AUDIT = ValuesStatement(
     "INSERT INTO audit (id, at, data) SELECT * FROM $rows WHERE column1 IS NOT NULL",
     columns=3,
 )
-INSERT_SEALS = Batch(
+INSERT_SEALS = ValuesStatement(
     "INSERT INTO audit_seal (id, data) SELECT * FROM $rows WHERE column1 IS NOT NULL ON CONFLICT DO NOTHING",
     columns=2,
 )
-INSERT_LINES = Batch(
+INSERT_LINES = ValuesStatement(
     """INSERT INTO log (run, fence, number, data) SELECT * FROM $rows WHERE column1 IS NOT NULL
 ON CONFLICT DO NOTHING""",
     columns=4,
