@@ -47,7 +47,7 @@ GROUPS: dict[str, list[Any]] = {
     "Runs": [shiftboss.RunHandle, handle.PromisedRun],
     "Without a loop": [sync.SyncFace],
     "In a body": [shiftboss.Context, shiftboss.Retry, shiftboss.Fatal, shiftboss.Idle],
-    "Asking for runs and dead letters": [shiftboss.HistoryFilter, shiftboss.LetterFilter],
+    "Asking for runs and dead letters": [shiftboss.AuditFilter, shiftboss.HistoryFilter, shiftboss.LetterFilter],
     "What is answered": [
         shiftboss.Run,
         shiftboss.Status,

@@ -24,12 +24,13 @@ from shiftboss.errors import (
     WrongResult,
 )
 from shiftboss.executors.command import command
-from shiftboss.ports.faces import HistoryFilter, LetterFilter
+from shiftboss.ports.faces import AuditFilter, HistoryFilter, LetterFilter
 
 if TYPE_CHECKING:
     from shiftboss.engine.shutdown import ShutdownReport
 
 __all__ = [
+    "AuditFilter",
     "Breaker",
     "ConfigurationError",
     "Context",
