@@ -132,7 +132,8 @@ def test_the_limit_is_halved_by_a_failure_and_doubles_with_each_success_up_to_it
     arrivals.poisoned.add("a")
     limits = []
     while arrivals.waiting:
-        arrivals.world.turn(arrivals.world.trigger("mail", delay_s=60.0)[0])
+        turn = arrivals.world.turn(arrivals.world.trigger("mail", delay_s=60.0)[0])
+        assert (turn.again, turn.claims_read) == (True, True)
         limits.append(cycle._arrivals_limit)
     assert limits == [500, 250, 125, 62, 31, 15, 7, 3, 1, 1]
 
@@ -156,6 +157,7 @@ def test_while_the_store_is_away_they_wait_and_what_was_committed_before_is_told
     assert ([str(error) for error in turn.put_off], turn.again, turn.claims_read) == (["away"], True, True)
     assert "triggers within callers' transactions wait to be picked up: away; tried again in 1 s" in caplog.text
     assert arrivals.world.cycle._arrivals_limit == 500
+    assert not arrivals.world.cycle.cache.is_read, "what was taken in for it is forgotten"
 
     arrivals.is_away = False
     arrivals.world.clock.advance(ARRIVALS_BACK_OFF_S - 0.001)

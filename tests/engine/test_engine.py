@@ -141,6 +141,7 @@ def test_it_has_joined_before_it_starts_anything(one):
     """C2, M7"""
     assert [event.node for event in one.said(NodeJoined)] == ["one"]
     assert (one.row.lease_until_s, set(one.row.declares)) == (30.0, {"job"})
+    assert (one.row.lag_s, one.row.memory_bytes) == (0.0, 0)
 
 
 def test_bodies_in_processes_of_their_own_learn_until_when_they_may_go_on(clock):
@@ -299,6 +300,22 @@ def test_bodies_are_told_while_the_engine_itself_hangs_in_a_call_of_the_store(on
 
     assert one.hand.told == [(run_id, StopReason.LEASE)]
     assert one.clock.elapsed_s() == 30.0, "27 s of trust, 2 s for the engine to look first, and the wait that followed"
+
+
+def test_a_turn_that_lasts_is_trouble_before_it_has_failed(one, monkeypatch):
+    """H3: whoever asks meanwhile, from another thread, learns of it."""
+    turn, seen = one.engine._cycle.turn, []
+
+    def slowly(*arguments, **options):
+        one.clock.advance(4)
+        seen.append(one.engine.trouble)
+        return turn(*arguments, **options)
+
+    monkeypatch.setattr(one.engine._cycle, "turn", slowly)
+    one.step()
+
+    assert seen == ["a turn with it has lasted longer than 3 s"]
+    assert one.engine.trouble is None
 
 
 def test_a_mistake_of_ours_is_said_and_the_turn_is_tried_again(one, monkeypatch, caplog):

@@ -20,6 +20,7 @@ from builders import (
 from shiftboss.core.lane import QUEUES, Lane
 from shiftboss.core.model import Cause, DeadLetter, Report, Status, Succeeded
 from shiftboss.core.policy import Priority
+from shiftboss.core.unreadable import Unreadable
 from shiftboss.engine.agenda import Agenda
 from shiftboss.engine.mutation import Mutation, Needs, report
 from shiftboss.engine.snapshot_cache import LANE_LIMIT, MAX_LANE, WIDE_LIMIT, SnapshotCache
@@ -63,7 +64,8 @@ class Reader:
         return [run for run in self._runs.values() if (run.worker, run.key) in keys]
 
     def unreadable(self, places):
-        return []
+        self.asked.append(("unreadable", sorted(places)))
+        return [Unreadable(table, id, "a", reason="?") for table, id in places]
 
     def letters(self, wanted):
         self.asked.append(("letters", sorted(wanted.ids), wanted.state))
@@ -290,6 +292,17 @@ def test_what_mutations_need_is_read_and_what_others_needed_is_forgotten():
     assert set(snapshot.lanes) == {"b"}
     cache.read_for([a_mutation()], Reader())
     assert (snapshot.fetched, snapshot.keyed, snapshot.letters) == ({}, {}, {})
+
+
+def test_what_is_to_be_set_aside_is_read_with_the_lane_of_its_worker():
+    """A5: what it then lacks is made."""
+    cache, reader = a_cache(a_worker("a"), a_worker("b")), Reader()
+    cache.read_for([a_mutation(unreadable=(("run", "7"),))], reader)
+
+    assert reader.asked == [("unreadable", [("run", "7")]), ("lanes", ["a"], 256)]
+    assert list(cache.snapshot.unreadable) == [("run", "7")]
+    cache.read_for([a_mutation()], reader)
+    assert cache.snapshot.unreadable == {}
 
 
 def test_nothing_is_read_that_nobody_needs():
