@@ -36,10 +36,12 @@ def outputs(error: BaseException) -> Iterator[tuple[str, str]]:
         if id(value) in seen:
             continue
         seen.add(id(value))
-        if isinstance(value, HAVE_OUTPUT):
-            command = getattr(value, "args", None) if isinstance(value, subprocess.CompletedProcess) else value.cmd
+        if issubclass(type(value), HAVE_OUTPUT):  # not isinstance: a lazy object would be made now
+            command = value.args if type(value) is subprocess.CompletedProcess else value.cmd
             texts = {"stdout": value.stdout, "stderr": value.stderr}
-        elif isinstance(value, tuple) and hasattr(value, "out") and hasattr(value, "err"):  # as helpers here return it
+        elif (
+            issubclass(type(value), tuple) and hasattr(value, "out") and hasattr(value, "err")
+        ):  # as helpers here return it
             command, texts = "a child", {"stdout": value.out, "stderr": value.err}
         else:
             continue
