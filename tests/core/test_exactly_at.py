@@ -30,10 +30,12 @@ from shiftboss.core.health import worker_health
 from shiftboss.core.isolation import has_lost_patience
 from shiftboss.core.lane import Lane
 from shiftboss.core.model import Attempt, BreakerMode, ClockMark, Status
-from shiftboss.core.policy import Priority
+from shiftboss.core.policy import BreakerPolicy, Priority, Rate
 from shiftboss.core.rank import lend
+from shiftboss.core.reconcile import declare
 from shiftboss.core.room import Room
 from shiftboss.core.value import replace
+from shiftboss.core.worker import Upstream
 from shiftboss.errors import ConfigurationError
 
 # ── declarations ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -302,3 +304,56 @@ def test_a_probe_is_one_also_where_nobody_knows_when_its_breaker_opened():
     )
 
     assert world.decide().grants == []
+
+
+# ── upstreams and rates ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("upstream", "holds"), [(at("11:50"), ["depends_on"]), (NOON, ["depends_on"]), (after(1), [])])
+def test_a_run_that_was_due_early_waits_for_all_up_to_its_own_logical_time(upstream, holds):
+    """D2: not only for what had come up to its due time."""
+    world = a_snapshot(
+        a_run("a", id=1, due_at=at("11:45"), occurs_at=NOON),
+        a_run("u", id=2, due_at=at("11:50"), occurs_at=upstream),
+        workers=[a_worker("a", depends_on=["u"]), a_worker("u")],
+        records={"u": a_record(ok=True)},
+    )
+
+    assert [hold.gate for hold in world.why(world.pending("a")[0]).holds] == holds
+
+
+def test_an_upstream_that_has_never_succeeded_is_not_fresh():
+    """D4: also for a worker that has never run itself."""
+    world = a_snapshot(
+        a_run("a", id=1),
+        workers=[a_worker("a", depends_on=[Upstream("u", fresh=True)]), a_worker("u")],
+        records={"u": a_record(ok=True, last_success_at=None)},
+    )
+
+    assert [hold.gate for hold in world.why(world.pending("a")[0]).holds] == ["depends_on"]
+
+
+def test_a_high_rate_is_waited_for_in_milliseconds():
+    """B8: a hundred a second."""
+    world = a_snapshot(
+        a_run("a", id=1),
+        workers=[a_worker("a", rate=Rate(100, 1.0))],
+        records={"a": a_record(tokens=0.5, tokens_at=NOON)},
+    )
+    (hold,) = world.why(world.pending("a")[0]).holds
+
+    assert timedelta(milliseconds=4) < hold.until - NOON < timedelta(milliseconds=6)
+
+
+@pytest.mark.parametrize(("failures", "written"), [(5, []), (6, [6])])
+def test_a_breaker_takes_another_policy_and_is_not_written_for_the_same(failures, written):
+    """K1: what it has counted stays."""
+    stored = a_breaker("x", BreakerMode.CLOSED, failures=3, policy=BreakerPolicy(failures=5))
+    world = a_snapshot(
+        workers=[a_worker("a", breaker="x", breaker_policy=BreakerPolicy(failures=5))], breakers=[stored]
+    )
+    definition = a_definition("a", breaker="x", breaker_policy=BreakerPolicy(failures=failures), timeout_s=7.0)
+    change, _ = declare(world, NOON, ids=world.ids, definitions=[definition], resources={})
+
+    assert [breaker.policy.failures for breaker in change.breakers] == written
+    assert [breaker.failures for breaker in change.breakers] == [3] * len(written)
