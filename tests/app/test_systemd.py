@@ -114,7 +114,7 @@ def test_the_watchdog_is_fed_only_while_the_engine_turns(tmp_path):
             assert entered.wait(PATIENCE_S)
             while systemd.has_something():
                 systemd.until("")
-            boss.opened().engine._ring()  # something to do, which it cannot
+            boss.opened().engine._wake_up()  # something to do, which it cannot
 
             assert not systemd.has_something()
 
@@ -147,7 +147,7 @@ def test_a_store_that_is_away_is_no_reason_to_be_killed(tmp_path, monkeypatch):
             with monkeypatch.context() as patch:
                 for face in ("begin", "read", "changed_elsewhere"):
                     patch.setattr(boss.opened().engine._session, face, away)
-                boss.opened().engine._ring()
+                boss.opened().engine._wake_up()
                 message = systemd.until("STATUS=the store does not answer: the disk is away")[-1]
     finally:
         boss.sync.stop()
