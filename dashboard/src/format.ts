@@ -1,4 +1,4 @@
-/* Numbers, durations and instants in words.  Pure. */
+/* Numbers, durations and times in words.  Pure. */
 
 const DAY_S = 86_400;
 
@@ -108,6 +108,12 @@ export function capped(value: number): string {
 
 export function plural(value: number, one: string, many = `${one}s`): string {
   return `${count(value)} ${value === 1 ? one : many}`;
+}
+
+/** 20 in 60 s → "20/min" */
+export function rate(value: number, seconds: number): string {
+  const UNITS: Record<number, string> = { 1: "s", 60: "min", 3600: "h", [DAY_S]: "d" };
+  return `${count(value)}/${UNITS[seconds] ?? duration(seconds)}`;
 }
 
 export function bytes(value: number): string {

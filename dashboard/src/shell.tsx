@@ -32,7 +32,7 @@ const PLACES: readonly (readonly [Name, string, GlyphName])[] = [
 
 export function Shell() {
   const { page, id } = route.value;
-  const name = PLACES.find(([each]) => each === page)?.[1] ?? "Nowhere";
+  const name = PLACES.find(([each]) => each === page)?.[1] ?? "Page not found";
   const first = useRef(true);
   useEffect(() => {
     document.title = visible(`${id ?? name} · shiftboss`);
@@ -60,7 +60,7 @@ export function Shell() {
           document.getElementById("main")?.focus();
         }}
       >
-        Skip to the content
+        Skip to content
       </a>
       <Banner />
       <Freshness />
@@ -80,7 +80,7 @@ function Start() {
   return (
     <main class="start">
       <h1 class="hide">shiftboss</h1>
-      <p class="loading">{link.value === "reconnecting" ? "The server does not answer; trying again…" : "Connecting…"}</p>
+      <p class="loading">{link.value === "reconnecting" ? "The server does not answer; retrying…" : "Connecting…"}</p>
     </main>
   );
 }
@@ -113,7 +113,7 @@ function Banner() {
         <button type="button" class="tool" onClick={nextTheme} title="Theme (t)" aria-label={`Theme: ${theme.value}; switch`}>
           <Glyph name={({ system: "screen", light: "sun", dark: "moon" } as const)[theme.value]} size={15} />
         </button>
-        <button type="button" class="tool keys" onClick={openSheet} title="Keys (?)" aria-label="Keyboard shortcuts">
+        <button type="button" class="tool keys" onClick={openSheet} title="Keyboard shortcuts (?)" aria-label="Keyboard shortcuts">
           <Glyph name="help" size={15} />
         </button>
       </div>
@@ -131,7 +131,7 @@ const LIVE: Record<Link, readonly [string, string]> = {
 
 function LiveButton() {
   const [word, sign] = LIVE[link.value];
-  const next = paused.value ? "go on" : "pause";
+  const next = paused.value ? "resume" : "pause";
   return (
     <button
       type="button"
@@ -158,10 +158,10 @@ function Freshness() {
         <p>
           <Glyph name="bang" />
           <span>
-            {link.value === "stale" ? `The store does not answer: ${reason.value}.` : `Not connected (${reason.value}); trying again.`}{" "}
+            {link.value === "stale" ? `The store does not answer: ${reason.value}.` : `Disconnected (${reason.value}); reconnecting.`}{" "}
           {it && (
             <>
-              What is shown is from <Ago at={it.at} />.
+              The data shown is from <Ago at={it.at} />.
             </>
           )}
           </span>

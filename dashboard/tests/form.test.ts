@@ -44,10 +44,10 @@ describe("a form", () => {
   it("says beside each field what is wrong with it", () => {
     const { problems } = read(fields, { sensor: "", minutes: "61", level: "warm", kind: '"slow"', options: "{" });
 
-    expect(problems["sensor"]).toBe("This is needed.");
+    expect(problems["sensor"]).toBe("Required.");
     expect(problems["minutes"]).toBe("At most 60.");
     expect(problems["level"]).toBe("This must be a number.");
-    expect(problems["options"]).toMatch(/^This is no JSON/);
+    expect(problems["options"]).toMatch(/^Not valid JSON/);
   });
 
   it("takes text as it is, also when it looks like something else", () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
-import type { WorkerStatus } from "../src/api/schema";
-import { duration, relative, shortType } from "../src/format";
+import type { Lasted, Run, WorkerStatus } from "../src/api/schema";
+import { attemptsOf } from "../src/charts/attempts";
+import { duration, rate, relative, shortType } from "../src/format";
 import { attention, remarks } from "../src/live/attention";
 import { tally, window } from "../src/live/minutes";
 import { instantOf } from "../src/live/since";
@@ -54,6 +55,15 @@ describe("words", () => {
     expect(relative(10_400, 10_000)).toBe("now");
   });
 
+  it.each([
+    [5, 1, "5/s"],
+    [20, 60, "20/min"],
+    [1000, 3600, "1,000/h"],
+    [3, 90, "3/1 min 30 s"],
+  ])("say %d in %d s as a rate", (value, s, said) => {
+    expect(rate(value, s)).toBe(said);
+  });
+
   it("name an error by its class", () => {
     expect(shortType("urllib.error.HTTPError")).toBe("HTTPError");
   });
@@ -88,6 +98,29 @@ describe("what a page keeps of runs that ended", () => {
 
     expect(told.size).toBeLessThanOrEqual(61);
     expect(window([], told, 35_999_000, 60).reduce((sum, { succeeded }) => sum + succeeded, 0)).toBe(360);
+  });
+});
+
+describe("a bar of the chart of run times", () => {
+  const anAttempt = (ended: number, duration_s: number, cause: string | null = null) => ({ ended_at: new Date(ended * 1000).toISOString(), duration_s, cause });
+  const runs = [
+    { id: 8, attempts: [anAttempt(50, 3)] },
+    { id: 7, attempts: [anAttempt(20, 2, "error"), anAttempt(40, 3)] },
+  ] as unknown as Run[];
+  const bar = (duration_s: number, ok = true): Lasted => ({ duration_s, ok });
+
+  it("names the run and the attempt that it stands for, newest last", () => {
+    const known = attemptsOf([bar(2, false), bar(3), bar(3)], runs);
+
+    expect(known.map((each) => each && [each.run, each.attempt.ended_at])).toEqual([
+      [7, "1970-01-01T00:00:20.000Z"],
+      [7, "1970-01-01T00:00:40.000Z"],
+      [8, "1970-01-01T00:00:50.000Z"],
+    ]);
+  });
+
+  it("names none that the runs do not go back to", () => {
+    expect(attemptsOf([bar(9), bar(2), bar(3)], runs).map((each) => each?.run)).toEqual([undefined, undefined, 8]);
   });
 });
 

@@ -163,7 +163,7 @@ def test_below_a_path_of_another_application_all_of_it_works(watched, shop):
         page.get_by_role("navigation", name="Pages").get_by_role("link", name="Workers").click()
         page.get_by_role("link", name="charge-card", exact=True).click()
         page.get_by_role("button", name="Trigger charge-card").click()
-        page.get_by_label("order needed").fill("8")
+        page.get_by_label("order required").fill("8")
         page.get_by_role("button", name="Trigger", exact=True).click()
         page.get_by_role("status").get_by_role("link", name="Run").click()
 

@@ -93,8 +93,8 @@ def test_the_graph_lives_and_nothing_of_it_moves(open_page, world):
     assert top(node) == place
     assert page.evaluate("document.activeElement.known") is True
     world.boss.sync.enable("tidy-warehouse")
-    page.get_by_text("The same as text").click()
-    expect(page.get_by_text("never runs at the same time as import-catalog")).to_be_visible()
+    page.get_by_text("As text").click()
+    expect(page.get_by_text("never runs with import-catalog")).to_be_visible()
     node.press("Enter")
     expect(page.get_by_role("heading", name="tidy-warehouse", level=1)).to_be_visible()
 
@@ -106,9 +106,11 @@ def test_the_timeline_shows_a_run_as_it_comes_and_tells_of_it(open_page, world):
     expect(bar).to_be_visible()
     bar.focus()
     expect(page.locator(".timeline-tip")).to_contain_text(f"send-receipts #{run}")
-    page.get_by_role("button", name="As a table").click()
+    page.get_by_role("button", name="As table").click()
 
-    expect(page.get_by_role("region", name="Runs of this time").get_by_role("link", name=f"Run {run}")).to_be_visible()
+    expect(
+        page.get_by_role("region", name="Runs in this window").get_by_role("link", name=f"Run {run}")
+    ).to_be_visible()
     assert "as=table" in page.url
 
 

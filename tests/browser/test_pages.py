@@ -92,7 +92,7 @@ def test_dialogs_are_dialogs(open_page):
     page = open_page("#/workers/send-mail")
     page.get_by_role("button", name="Trigger send-mail").click()
     expect(page.get_by_role("dialog", name="Trigger send-mail")).to_be_visible()
-    expect(page.get_by_label("to needed")).to_be_visible()
+    expect(page.get_by_label("to required")).to_be_visible()
 
     assert findings(page) == []
 
@@ -118,10 +118,10 @@ def test_all_that_can_be_done_can_be_reached_by_the_keyboard(open_page):
 
 def test_the_graph_as_text_has_its_relations(open_page):
     page = open_page("#/graph")
-    page.get_by_text("The same as text").click()
+    page.get_by_text("As text").click()
     entry = page.locator(".graph-outline > ul > li").filter(has_text=re.compile("^fetch-orders"))
-    expect(entry).to_contain_text("is waited for by export-ledger")
-    expect(entry).to_contain_text("is followed by send-receipts")
+    expect(entry).to_contain_text("required by export-ledger")
+    expect(entry).to_contain_text("triggers send-receipts")
 
     assert findings(page) == []
 

@@ -59,9 +59,9 @@ def test_no_button_is_offered_that_the_host_refuses(watched, shop):
             expect(page.get_by_role("button", name=re.compile("^(Cancel|Drain)"))).to_have_count(0)
 
         page.goto(f"{url}#/runs?worker={quote(HOSTILE)}")
-        expect(page.get_by_role("button", name="Cancel all that fit…")).to_be_visible()
+        expect(page.get_by_role("button", name="Cancel all matching…")).to_be_visible()
         page.goto(f"{url}#/runs?worker={quote(HOSTILE[:-1])}")  # another one, and refused
-        expect(page.get_by_role("button", name="Cancel all that fit…")).to_have_count(0)
+        expect(page.get_by_role("button", name="Cancel all matching…")).to_have_count(0)
         watched.leave(page)
     assert {("drain", None), ("cancel", "import-catalog"), ("cancel", HOSTILE), ("cancel", HOSTILE[:-1])} <= set(asked)
     assert {worker for action, worker in asked if action in ("trigger", "replay", "disable")}.isdisjoint({None, ""})

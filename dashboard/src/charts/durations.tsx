@@ -1,14 +1,18 @@
-/* How long the last runs took, the oldest first; those that failed are marked by colour and by a cross. */
+/* How long the last attempts took, the oldest first; those that failed are marked by colour and by a cross. */
 
 import { useMemo } from "preact/hooks";
 import uPlot from "uplot";
-import type { Lasted } from "../api/schema";
-import { count, duration } from "../format";
+import type { Lasted, Run } from "../api/schema";
+import { count, duration, instant } from "../format";
+import { RunLink } from "../components/bits";
+import { now, utc } from "../components/time";
+import { attemptsOf, type Known } from "./attempts";
 import { axis, Plot } from "./plot";
 
 const SHORTEST_S = 0.004; // of a whole axis: below, its marks would all say "< 1 ms"
 
-export function Durations({ last, height = 120 }: { last: readonly Lasted[]; height?: number }) {
+export function Durations({ last, runs, height = 120 }: { last: readonly Lasted[]; runs: readonly Run[]; height?: number }) {
+  const found = useMemo(() => attemptsOf(last, runs), [last, runs]);
   const data = useMemo<uPlot.AlignedData>(
     () => [
       last.map((_, at) => at),
@@ -22,7 +26,11 @@ export function Durations({ last, height = 120 }: { last: readonly Lasted[]; hei
       data={data}
       height={height}
       summary={durationsInWords(last)}
-      told={(at) => (at === null ? "" : inWords(last, at))}
+      told={(at) => {
+        const each = at === null ? undefined : last[at];
+        return each !== undefined && at !== null && <Told each={each} known={found[at]} />;
+      }}
+      stays
       options={(palette) => ({
         scales: {
           x: { time: false, range: (plot) => [-0.6, Math.max(19, plot.data[0].length - 1) + 0.6] },
@@ -60,15 +68,23 @@ const crosses: uPlot.Series.Points.PathBuilder = (plot, series, from, to) => {
   return { stroke, fill: null, clip: null, flags: 0 };
 };
 
-function inWords(last: readonly Lasted[], at: number): string {
-  const each = last[at];
-  return each === undefined ? "" : `${last.length - at === 1 ? "the last" : `${last.length - at - 1} before the last`}  ${duration(each.duration_s)}  ${each.ok ? "succeeded" : "failed"}`;
+function Told({ each, known }: { each: Lasted; known: Known | undefined }) {
+  return (
+    <>
+      {known && (
+        <>
+          {instant(Date.parse(known.attempt.started_at), now.value, utc.value)} <RunLink id={known.run} />{" "}
+        </>
+      )}
+      {duration(each.duration_s)} {each.ok ? "succeeded" : "failed"}
+    </>
+  );
 }
 
 export function durationsInWords(last: readonly Lasted[]): string {
-  if (last.length === 0) return "Durations: nothing has run yet.";
+  if (last.length === 0) return "Durations: no attempts yet.";
   const sorted = last.map((each) => each.duration_s).sort((one, other) => one - other);
   const at = (share: number) => duration(sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0);
   const failed = last.filter((each) => !each.ok).length;
-  return `Durations of the last ${count(last.length)} attempts: half took ${at(0.5)} or less, the longest ${at(1)}; ${failed === 0 ? "none" : count(failed)} failed.`;
+  return `Durations of the last ${count(last.length)} attempts: median ${at(0.5)}, longest ${at(1)}; ${failed === 0 ? "none" : count(failed)} failed.`;
 }

@@ -2,6 +2,7 @@
 
    - What stands under the pointer is said in a line below, which always has its place: nothing moves. */
 
+import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
@@ -14,11 +15,13 @@ interface Drawn {
   /** What is drawn, in one sentence. */
   summary: string;
   /** What the line below says about one place, and about none. */
-  told: (at: number | null) => string;
+  told: (at: number | null) => ComponentChildren;
+  /** Whether it goes on saying so when the pointer has left. */
+  stays?: boolean;
   options: (colours: Colours) => Omit<uPlot.Options, "width" | "height">;
 }
 
-export function Plot({ data, height, summary, told, options }: Drawn) {
+export function Plot({ data, height, summary, told, stays = false, options }: Drawn) {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const latest = useRef(data);
@@ -29,7 +32,7 @@ export function Plot({ data, height, summary, told, options }: Drawn) {
   useEffect(() => {
     const it = place.current;
     if (it === null) return;
-    const pointing = { setCursor: [(chart: uPlot) => setPointed(chart.cursor.idx ?? null)] };
+    const pointing = { setCursor: [(chart: uPlot) => setPointed((before) => chart.cursor.idx ?? (stays ? before : null))] };
     const drawn = new uPlot(
       { ...COMMON, ...options(palette), width: it.clientWidth || 300, height, hooks: pointing },
       latest.current,
@@ -50,9 +53,7 @@ export function Plot({ data, height, summary, told, options }: Drawn) {
   return (
     <div class="chart">
       <div ref={place} class="plot" role="img" aria-label={summary} style={{ height: `${height}px` }} />
-      <p class="chart-told" aria-hidden="true">
-        {told(pointed)}
-      </p>
+      <p class="chart-told">{told(pointed)}</p>
     </div>
   );
 }

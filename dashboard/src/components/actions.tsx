@@ -1,4 +1,4 @@
-/* What may be done, each as a button that asks first; whoever may not do it, by role or by the host, has no button. */
+/* Actions, each a button that asks first; whoever may not do it, by role or by the host, sees no button. */
 
 import { useState } from "preact/hooks";
 import { path, post } from "../api/client";
@@ -75,8 +75,8 @@ function Disable({ worker }: { worker: string }) {
         );
       }}
     >
-      <p>Nothing new of it starts; what runs goes on, and whoever depends on it waits.</p>
-      <Field label="Reason" value={reason} onValue={setReason} hint="Stands beside the worker and in the activity." />
+      <p>No new runs start. Running ones finish. Dependent workers wait.</p>
+      <Field label="Reason" value={reason} onValue={setReason} hint="Shown on the worker and in the activity log." />
     </Ask>
   );
 }
@@ -95,7 +95,7 @@ function Enable({ worker, isOn = false }: { worker: string; isOn?: boolean }) {
         );
       }}
     >
-      <p>{isOn ? "What waits for it starts at once, without a probe. Its failures in a row are forgotten." : "It starts again. Its failures in a row are forgotten and its breaker is closed."}</p>
+      <p>{isOn ? "Pending runs start at once, without a test call. The count of consecutive failures is reset." : "New runs start again. The count of consecutive failures is reset and the breaker is closed."}</p>
     </Ask>
   );
 }
@@ -112,7 +112,7 @@ function Forget({ worker }: { worker: string }) {
         return `Forgot ${worker}.`;
       }}
     >
-      <p>It is removed from every list; its history stays. Only possible when no live node declares it any more.</p>
+      <p>It is removed from all lists; its history stays. Possible only when no live node declares it.</p>
     </Ask>
   );
 }
@@ -134,14 +134,18 @@ function Cancel({ run, worker }: { run: number; worker: string }) {
       grave
       act={async () => {
         const after = await post<Run>(`runs/${run}/cancel`, { reason });
-        return (
+        return after.status === "cancelled" ? (
           <>
-            Run <RunLink id={run} /> {after.status === "cancelled" ? "is cancelled." : "was asked to end."}
+            Run <RunLink id={run} /> is cancelled.
+          </>
+        ) : (
+          <>
+            Cancellation of run <RunLink id={run} /> requested.
           </>
         );
       }}
     >
-      <p>While it waits it ends at once; while it runs its body is asked to end. It is not retried.</p>
+      <p>A pending run is cancelled at once. A running one is asked to stop. It is not retried.</p>
       <Field label="Reason" value={reason} onValue={setReason} />
     </Ask>
   );
@@ -185,13 +189,13 @@ function Replay({ letter, changed }: { letter: DeadLetter; changed: () => void }
         );
       }}
     >
-      <p>A new run with the same payload and fresh attempts. This letter is closed and keeps its history.</p>
+      <p>Creates a new run with the same payload and fresh attempts. This dead letter is closed and keeps its history.</p>
       <Field
-        label="Wait before it"
+        label="Delay"
         value={delay}
         onValue={setDelay}
-        placeholder="at once"
-        hint={wait === null ? "That is no duration; write 30s, 10m or 1h30m." : "30s, 10m, 1h30m"}
+        placeholder="none"
+        hint={wait === null ? "Not a duration; write 30s, 10m or 1h30m." : "30s, 10m, 1h30m"}
       />
     </Ask>
   );
@@ -215,8 +219,8 @@ function Close({ letter, how, changed }: { letter: DeadLetter; how: "resolve" | 
         );
       }}
     >
-      <p>{isGrave ? "It is worth nothing: retention takes it later, payload and all." : "Somebody has seen to it; nothing runs again."}</p>
-      <Field label="Note" value={note} onValue={setNote} hint="What was done about it; kept with the letter." long />
+      <p>{isGrave ? "Closed now; deleted with its payload when its retention ends (30 days unless configured otherwise)." : "Mark as handled without re-running."}</p>
+      <Field label="Note" value={note} onValue={setNote} hint="What was done about it; kept with the dead letter." long />
     </Ask>
   );
 }
@@ -234,15 +238,15 @@ export function PreferButton({ worker, id, name }: { worker: string; id: string;
 function Prefer({ worker, id, name }: { worker: string; id: string; name: string }) {
   return (
     <Ask
-      title={`Let ${worker} be as ${name} declares it?`}
+      title={`Use the declaration of ${worker} by ${name}?`}
       verb="Prefer"
       grave
       act={async () => {
         const { names } = await post<Preferred>(`nodes/${path(id)}/prefer`, { worker });
-        return names.length > 0 ? `What ${name} declares about ${worker} holds from now on.` : `What ${name} declares about ${worker} holds already.`;
+        return `The declaration of ${worker} by ${name} ${names.length > 0 ? "applies from now on" : "already applies"}.`;
       }}
     >
-      <p>It holds in the whole fleet, whichever code is newer, until newer code comes.</p>
+      <p>It applies to the whole fleet, even if another node has newer code, until newer code declares the worker.</p>
     </Ask>
   );
 }
@@ -255,10 +259,10 @@ function Drain({ id, name }: { id: string; name: string }) {
       grave
       act={async () => {
         const node = await post<Drained>(`nodes/${path(id)}/drain`);
-        return `${node.name} finishes what runs and starts nothing new.`;
+        return `${node.name} is draining: it finishes its running runs and starts no new ones.`;
       }}
     >
-      <p>What runs there is finished; nothing new starts on it until its process is started again.</p>
+      <p>Its running runs finish. No new runs start on it until its process is restarted.</p>
     </Ask>
   );
 }

@@ -107,7 +107,7 @@ export function Trouble({ error }: { error: string }) {
 export function Loading() {
   return (
     <p class="loading" aria-busy="true">
-      Reading…
+      Loading…
     </p>
   );
 }

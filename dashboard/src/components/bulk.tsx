@@ -1,4 +1,4 @@
-/* To many at once: all that fit a filter, and only when they are as many as was shown.
+/* Actions on many at once: on all that match a filter, and only if they still are as many as was shown.
 
    - The number comes from a dry run when the dialog opens; it is sent as `expect`.
    - Where it has changed in between nothing is done; the dialog shows the new number and asks again. */
@@ -58,7 +58,7 @@ function Bulk({ what, done, path, filter, words, one, about, grave = false, note
         <strong>{number}</strong> {words}
       </p>
       <p>{about}</p>
-      {rate && <Field label="Rate" value={pace} onValue={setPace} hint="How fast they become due: 10/s, 100/m. Empty: all at once." />}
+      {rate && <Field label="Rate" value={pace} onValue={setPace} hint="How fast the new runs become due: 10/s, 100/m. Empty: all at once." />}
       {note && <Field label={note === "note" ? "Note" : "Reason"} value={said} onValue={setSaid} long={note === "note"} />}
       {trouble && <Trouble error={trouble} />}
     </Ask>
@@ -67,5 +67,5 @@ function Bulk({ what, done, path, filter, words, one, about, grave = false, note
 
 function told({ done: how, refused }: Done, did: string, one: string): string {
   const first = refused[0];
-  return `${plural(how, one)} ${did}.${first ? ` Refused: ${plural(refused.length, "run")}, first ${first.run}: ${first.detail}` : ""}`;
+  return `${plural(how, one)} ${did}.${first ? ` ${count(refused.length)} refused; run ${first.run}: ${first.detail}` : ""}`;
 }

@@ -25,7 +25,7 @@ function Export({ filter }: { filter: Record<string, string | null> }) {
       }}
     >
       <p>
-        One JSON object a line, with payload and attempts; at most {count(MOST)}. The command has no limit: <code>shiftboss dead export</code>.
+        One JSON object per line, with payload and attempts; at most {count(MOST)}. The command has no limit: <code>shiftboss dead export</code>.
       </p>
       {read > 0 && (
         <p role="status" class="number">
@@ -49,7 +49,7 @@ async function linesOf(filter: Record<string, string | null>, signal: AbortSigna
     lines.push(...whole);
     told(lines.length);
   }
-  if (lines.length !== Number(answer.headers.get("shiftboss-lines"))) throw new Error("The server ended before all of them were read; try again.");
+  if (lines.length !== Number(answer.headers.get("shiftboss-lines"))) throw new Error("The server stopped before it had sent all of them; try again.");
   return lines;
 }
 

@@ -6,12 +6,12 @@ import type { Run } from "../api/schema";
 import { duration, label, shortType } from "../format";
 import { Progress, RunLink, WorkerLink } from "./bits";
 import { Badge, stateOf } from "./status";
-import { Ago, At, Since } from "./time";
+import { Ago, At, now, Since } from "./time";
 
 export const FINAL = new Set(["succeeded", "dead", "cancelled", "skipped"]);
 
-/** Why it exists. */
-export const ORIGINS = { occurrence: "schedule", iteration: "iteration", trigger: "trigger", after: "another run", replay: "replay" } as const;
+/** What created it. */
+export const SOURCES = { occurrence: "schedule", iteration: "loop", trigger: "trigger", after: "upstream run", replay: "replay" } as const;
 
 export function startedAt(run: Run): string | null {
   return run.claim?.at ?? run.attempts[0]?.started_at ?? run.first_started_at;
@@ -32,25 +32,35 @@ export function Duration({ run }: { run: Run }) {
 
 /** The one thing to know about it beside its status. */
 export function Note({ run }: { run: Run }) {
-  if (run.unreadable !== null) return <span class="bad clip" title={run.unreadable.reason}>its row cannot be read</span>;
+  if (run.unreadable !== null) return <span class="bad clip" title={run.unreadable.reason}>row cannot be read</span>;
   if (run.status === "running" && run.progress !== null) return <Progress said={run.progress} />;
+  const isRetrying = stateOf(run) === "retrying";
   if (run.error !== null && run.status !== "succeeded") {
     return (
       <span class="clip" title={`${run.error.type}: ${run.error.message}`}>
-        <span class="error-type">{shortType(run.error.type)}</span> {run.error.message}
+        {isRetrying && <Next at={run.due_at} isRetrying />} <span class="error-type">{shortType(run.error.type)}</span> {run.error.message}
       </span>
     );
   }
   if (run.status === "pending") {
     return (
       <span class="muted clip">
-        due <Ago at={run.due_at} />
+        <Next at={run.due_at} isRetrying={isRetrying} />
       </span>
     );
   }
   if (run.cause !== null) return <span class="muted">{label(run.cause)}</span>;
   if (run.key !== null) return <span class="muted clip mono">{run.key}</span>;
   return null;
+}
+
+/** "due in 4 s", "retrying in 4 s"; "was due 2 min ago". */
+function Next({ at, isRetrying }: { at: string; isRetrying: boolean }) {
+  return (
+    <span class="muted">
+      {Date.parse(at) < now.value - 1000 ? "was due" : isRetrying ? "retrying" : "due"} <Ago at={at} />
+    </span>
+  );
 }
 
 export interface Choosing {
@@ -87,8 +97,8 @@ export const RunRow = memo(function RunRow({ run, withWorker = true, choosing, a
       <td class="grow">
         <Note run={run} />
       </td>
-      <td class="fit number c-l">{run.attempt > 1 ? `try ${run.attempt}` : ""}</td>
-      <td class="fit muted c-l">{ORIGINS[run.origin]}</td>
+      <td class="fit number c-l">{run.attempt > 1 ? run.attempt : ""}</td>
+      <td class="fit muted c-l">{SOURCES[run.origin]}</td>
       <td class="fit number">
         <Duration run={run} />
       </td>
@@ -112,16 +122,16 @@ export function RunHead({ withWorker = true, tick, actions = false }: { withWork
           <span class="hide">Note</span>
         </th>
         <th scope="col" class="number c-l">
-          Tries
+          Attempt
         </th>
         <th scope="col" class="c-l">
-          By
+          Source
         </th>
         <th scope="col" class="number">
-          Took
+          Duration
         </th>
         <th scope="col" class="number c-m">
-          When
+          Time
         </th>
         {actions && (
           <td class="c-m">

@@ -93,7 +93,7 @@ function kindOf(schema: Schema): Kind {
 
 function formatOf(schema: Schema): string {
   const format = schema["format"] as string | undefined;
-  if (format === "date-time") return "an instant such as 2026-11-24T15:00:00Z";
+  if (format === "date-time") return "a time such as 2026-11-24T15:00:00Z";
   if (format === "date") return "a day such as 2026-11-24";
   if (schema["contentEncoding"] === "base64") return "bytes as base64";
   if (schema["type"] === "array") return "a list, as JSON";
@@ -115,7 +115,7 @@ export function read(fields: readonly FormField[], typed: Readonly<Record<string
     const text = typed[field.name] ?? field.initial;
     if (text === "" && !(field.kind === "text" && field.needed && field.limits.minLength === 0)) {
       if (field.needed && field.nullable) found.payload[field.name] = new Written("null");
-      else if (field.needed) found.problems[field.name] = "This is needed.";
+      else if (field.needed) found.problems[field.name] = "Required.";
       continue;
     }
     const value = valueOf(field, text);
@@ -173,7 +173,7 @@ function json(text: string): Value {
     JSON.parse(text);
     return new Written(text.trim());
   } catch (error) {
-    return { problem: `This is no JSON: ${(error as Error).message}` };
+    return { problem: `Not valid JSON: ${(error as Error).message}` };
   }
 }
 

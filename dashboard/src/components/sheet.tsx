@@ -20,20 +20,20 @@ const SHEET: readonly (readonly [string, readonly (readonly [string, string])[]]
   [
     "In a list",
     [
-      ["j k", "next, previous row"],
+      ["j k", "next row, previous row"],
       ["Enter", "open the row"],
       ["x", "select the row"],
-      [".", "what can be done here"],
+      [".", "actions for the row or page"],
       ["/", "search"],
-      ["Esc", "leave the row or the field"],
+      ["Esc", "leave the list or field"],
     ],
   ],
   [
     "Everywhere",
     [
-      ["p", "pause and go on"],
-      ["t", "light, dark, as the system"],
-      ["?", "this sheet"],
+      ["p", "pause or resume updates"],
+      ["t", "theme: light, dark, system"],
+      ["?", "keyboard shortcuts"],
     ],
   ],
 ];
@@ -44,7 +44,7 @@ export function openSheet(): void {
 
 function Sheet() {
   return (
-    <Dialog title="Keyboard" wide>
+    <Dialog title="Keyboard shortcuts" wide>
       <div class="sheet">
         {SHEET.map(([title, rows]) => (
           <section key={title}>
@@ -70,7 +70,7 @@ function Sheet() {
           checked={keys.value === "on"}
           onChange={(event) => (keys.value = event.currentTarget.checked ? "on" : "off")}
         />
-        Keys without Ctrl or Alt are on
+        Single-key shortcuts
       </label>
     </Dialog>
   );
@@ -88,7 +88,7 @@ function Actions({ found }: { found: readonly HTMLElement[] }) {
   return (
     <Dialog title="Actions">
       {found.length === 0 ? (
-        <p class="muted">Nothing can be done here.</p>
+        <p class="muted">No actions</p>
       ) : (
         <ul class="choices">
           {found.map((each, at) => (

@@ -9,14 +9,14 @@ type Look = readonly [Tone, GlyphName, string?];
 
 const LOOKS: Record<string, Look> = {
   // runs
-  pending: ["waiting", "clock", "waiting"],
+  pending: ["waiting", "clock"],
   running: ["running", "play"],
   succeeded: ["ok", "check"],
   dead: ["bad", "cross"],
   cancelled: ["off", "slash"],
   skipped: ["off", "skip"],
-  retrying: ["warn", "cycle", "in back-off"],
-  cancelling: ["warn", "slash", "ending"],
+  retrying: ["warn", "cycle"],
+  cancelling: ["warn", "slash"],
   zombie: ["bad", "bang"],
   failed: ["bad", "cross"],
   // health
@@ -25,7 +25,7 @@ const LOOKS: Record<string, Look> = {
   unhealthy: ["bad", "cross"],
   offline: ["bad", "plug"],
   disabled: ["off", "pause"],
-  unknown: ["off", "ring", "never ran"],
+  unknown: ["off", "ring"],
   // breakers
   closed: ["ok", "check"],
   open: ["bad", "slash"],

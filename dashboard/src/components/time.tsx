@@ -1,4 +1,4 @@
-/* Instants: in relation to now, the exact one on hover and focus; local or UTC as the viewer likes. */
+/* Times: relative to now, exact on hover and focus; local or UTC, as the viewer chooses. */
 
 import { computed, effect, signal } from "@preact/signals";
 import { absolute, clock, duration, instant, relative } from "../format";
@@ -25,6 +25,32 @@ export function Ago({ at, focusable = false }: { at: string; focusable?: boolean
     <time dateTime={at} title={absolute(ms, utc.value)} tabIndex={focusable ? 0 : undefined}>
       {relative(ms, now.value)}
     </time>
+  );
+}
+
+/** "in 12 s", and "due 4 min ago" once it has passed. */
+export function Due({ at }: { at: string }) {
+  return (
+    <>
+      {Date.parse(at) < now.value && "due "}
+      <Ago at={at} />
+    </>
+  );
+}
+
+const STAMP = /(?:\b(?:at|since) )?\b(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) UTC/;
+
+/** A sentence of the server; times in it are relative here: "disabled automatically 2 min ago". */
+export function Timed({ text }: { text: string }) {
+  const [before = "", day, clock] = text.split(STAMP);
+  return day === undefined ? (
+    <>{text}</>
+  ) : (
+    <>
+      {before}
+      <Ago at={`${day}T${clock}Z`} />
+      <Timed text={text.slice(before.length).replace(STAMP, "")} />
+    </>
   );
 }
 

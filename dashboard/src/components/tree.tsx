@@ -42,7 +42,7 @@ function Node({ name, value, depth }: { name?: string; value: unknown; depth: nu
         {entries.slice(0, MAX_SHOWN).map(([key, each]) => (
           <Node key={key} name={key} value={each} depth={depth + 1} />
         ))}
-        {entries.length > MAX_SHOWN && <div class="leaf muted">{plural(entries.length - MAX_SHOWN, "more")}; copy to see all</div>}
+        {entries.length > MAX_SHOWN && <div class="leaf muted">{entries.length - MAX_SHOWN} more; copy to see all</div>}
       </div>
     </details>
   );

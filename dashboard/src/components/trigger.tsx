@@ -7,6 +7,7 @@ import { Written, write } from "../json";
 import { whole } from "../live/whole";
 import { Loading, RunLink, Trouble } from "./bits";
 import { Ask, Dialog, Field, openDialog } from "./dialog";
+import { Timed } from "./time";
 import { fieldsOf, read, seconds, type FormField } from "./schema";
 
 export function openTrigger(worker: string): void {
@@ -43,7 +44,7 @@ function TriggerForm({ form }: { form: PayloadForm }) {
   const act = async () => {
     const found = asJson ? wholeOf(text) : read(fields, typed);
     const wait = delay === "" ? null : seconds(delay);
-    if (wait === null && delay !== "") found.problems["delay"] = "That is no duration; write 30s, 10m or 1h30m.";
+    if (wait === null && delay !== "") found.problems["delay"] = "Not a duration; write 30s, 10m or 1h30m.";
     setProblems(found.problems);
     if (Object.keys(found.problems).length > 0) {
       requestAnimationFrame(() => document.querySelector<HTMLElement>("dialog [aria-invalid=true]")?.focus());
@@ -66,15 +67,19 @@ function TriggerForm({ form }: { form: PayloadForm }) {
   return (
     <Ask title={`Trigger ${form.worker}`} verb="Trigger" act={act}>
       <p class="takes">
-        takes <code>{form.takes}</code>
+        Payload: <code>{form.takes}</code>
         {fields.length > 0 && (
           <button type="button" class="small" onClick={() => (asJson ? setAsJson(false) : toJson())}>
             {asJson ? "As fields" : "As JSON"}
           </button>
         )}
       </p>
-      {disabled && <p class="hint">It is {disabled.text}.</p>}
-      {!form.declared && <p class="hint">No function of it is in this process; what is sent is checked by the node that runs it.</p>}
+      {disabled && (
+        <p class="hint">
+          This worker is <Timed text={disabled.text} />.
+        </p>
+      )}
+      {!form.declared && <p class="hint">This server does not load the app, so the payload is checked only when the run starts.</p>}
       {asJson ? (
         <Input name="payload" label="Payload" problem={problems["payload"]}>
           {(props) => <textarea {...props} class="code" rows={8} value={text} onInput={(event) => setText(event.currentTarget.value)} spellcheck={false} />}
@@ -92,14 +97,14 @@ function TriggerForm({ form }: { form: PayloadForm }) {
       )}
       <details class="more" open={disabled !== undefined}>
         <summary>Key, delay, priority</summary>
-        <Field label="Key" value={key} onValue={setKey} hint="The same key twice is one run." />
-        <Input name="delay" label="Delay" problem={problems["delay"]} hint="30s, 10m, 1h30m; empty: now">
+        <Field label="Key" value={key} onValue={setKey} hint="Runs with the same key are created once." />
+        <Input name="delay" label="Delay" problem={problems["delay"]} hint="30s, 10m, 1h30m; empty: none">
           {(props) => <input type="text" {...props} value={delay} onInput={(event) => setDelay(event.currentTarget.value)} />}
         </Input>
         <Input name="priority" label="Priority">
           {(props) => (
             <select {...props} value={priority} onChange={(event) => setPriority(event.currentTarget.value)}>
-              <option value="">as declared</option>
+              <option value="">worker's default</option>
               {["low", "normal", "high", "critical"].map((each) => (
                 <option key={each}>{each}</option>
               ))}
@@ -107,7 +112,7 @@ function TriggerForm({ form }: { form: PayloadForm }) {
           )}
         </Input>
         <label class="check">
-          <input type="checkbox" checked={force} onChange={(event) => setForce(event.currentTarget.checked)} /> Run it although the worker is disabled
+          <input type="checkbox" checked={force} onChange={(event) => setForce(event.currentTarget.checked)} /> Run even if disabled
         </label>
       </details>
     </Ask>
@@ -122,7 +127,7 @@ function wholeOf(text: string) {
     }
     return { payload: {}, problems: { payload: "A payload is a JSON object: { … }." } as Record<string, string> };
   } catch (error) {
-    return { payload: {}, problems: { payload: `This is no JSON: ${(error as Error).message}` } as Record<string, string> };
+    return { payload: {}, problems: { payload: `Not valid JSON: ${(error as Error).message}` } as Record<string, string> };
   }
 }
 
@@ -140,7 +145,7 @@ function Input(props: { name: string; label: string; needed?: boolean; hint?: st
     <div class="field">
       <label for={id}>
         {label}
-        {needed && <span class="muted"> needed</span>}
+        {needed && <span class="muted"> required</span>}
       </label>
       {children({ id, "aria-invalid": problem !== undefined, "aria-describedby": said || undefined })}
       {hint && (
@@ -158,7 +163,7 @@ function Input(props: { name: string; label: string; needed?: boolean; hint?: st
 }
 
 function SchemaField({ field, value, problem, onValue }: { field: FormField; value: string; problem: string | undefined; onValue: (value: string) => void }) {
-  const optional = field.needed ? "" : field.initial === "" ? "may be left out" : `${field.initial} when left out`;
+  const optional = field.needed ? "" : field.initial === "" ? "optional" : `default ${field.initial}`;
   const hint = [field.hint, optional].filter(Boolean).join("; ");
   return (
     <Input name={field.name} label={field.name} needed={field.needed} hint={hint} problem={problem}>
@@ -168,7 +173,7 @@ function SchemaField({ field, value, problem, onValue }: { field: FormField; val
           const choices = field.kind === "boolean" ? [true, false] : field.choices;
           return (
             <select {...typed}>
-              {(!field.needed || value === "") && <option value="">{field.needed ? "choose" : "left out"}</option>}
+              {(!field.needed || value === "") && <option value="">{field.needed ? "choose…" : "not set"}</option>}
               {choices.map((each) => (
                 <option key={write(each)} value={write(each)}>
                   {each instanceof Written ? each.text : String(each)}

@@ -1,4 +1,4 @@
-/* A row that nobody can read: which, why, and what helps. */
+/* A stored row that cannot be read: which, why, and the remedy. */
 
 import type { Unreadable } from "../api/schema";
 
@@ -9,8 +9,8 @@ const HOLDING = ["run", "worker", "record", "breaker"]; // what ended holds nobo
 export function UnreadableRow({ row }: { row: Unreadable }) {
   return (
     <p class="said bad" role="note">
-      Row {row.id} of table {row.table} cannot be read: {row.reason}. What stands here is what could be told of it{HOLDING.includes(row.table) && ", and what could meet it is held"}.
-      To move it out of the way: <code>{REMEDY}</code>
+      Row {row.id} of table {row.table} cannot be read: {row.reason}. This page shows what is known of it.{HOLDING.includes(row.table) && " Runs that may conflict with it are held."} Move it
+      out of the way with <code>{REMEDY}</code>
     </p>
   );
 }

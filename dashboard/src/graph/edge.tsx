@@ -17,13 +17,13 @@ function inWords({ kind, source, target, detail }: GraphEdge): string {
   const more = detail && kind !== "uses" ? ` (${detail})` : "";
   switch (kind) {
     case "depends_on":
-      return `${target} waits for ${source}${more}`;
+      return `${target} depends on ${source}${more}`;
     case "after":
-      return `${target} is started after ${source}${more}`;
+      return `${target} runs after ${source}${more}`;
     case "blocks":
-      return `${source} and ${target} never run at the same time${more}`;
+      return `${source} never runs with ${target}${more}`;
     case "breaker":
-      return `${source} is behind the breaker ${target}`;
+      return `${source} is protected by breaker ${target}`;
     default:
       return `${source} uses ${detail} of ${target}`;
   }

@@ -28,7 +28,7 @@ export function Graph() {
   });
   if (asked.error !== null && asked.data === null) return <Trouble error={asked.error} />;
   if (asked.data === null) return <Loading />;
-  if (asked.data.nodes.length === 0) return <Empty title="No worker is declared yet." code={EXAMPLE} />;
+  if (asked.data.nodes.length === 0) return <Empty title="No workers are registered in this store" code={EXAMPLE} />;
   return <Drawn said={asked.data} />;
 }
 
@@ -65,7 +65,7 @@ function Drawn({ said }: { said: Said }) {
           <label>
             Direction{" "}
             <select value={direction} onChange={(event) => refine({ direction: chosenDirection(event.currentTarget.value) })}>
-              <option value="both">before and after</option>
+              <option value="both">upstream and downstream</option>
               <option value="upstream">only upstream</option>
               <option value="downstream">only downstream</option>
             </select>
@@ -74,13 +74,13 @@ function Drawn({ said }: { said: Said }) {
       </div>
       {drawn.nodes.length > MAX_DRAWN ? (
         <p class="graph-much">
-          {drawn.nodes.length} things are related: too many to be drawn at once. Choose a worker above to see what is around it, or read them below.
+          Too large to draw ({drawn.nodes.length} related). Pick a worker above, or read them as text below.
         </p>
       ) : (
         <Canvas key={structure} layout={layout} now={now} lit={lit} light={setLit} />
       )}
       {drawn.nodes.length < chosen.nodes.length && (
-        <p class="graph-much">{chosen.nodes.length - drawn.nodes.length} that are related to nobody are not drawn.</p>
+        <p class="graph-much">{chosen.nodes.length - drawn.nodes.length} without relations are not drawn.</p>
       )}
       <Legend />
       <Outline graph={chosen} now={now} />

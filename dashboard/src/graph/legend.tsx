@@ -11,10 +11,10 @@ const SHAPES = [
 ] as const;
 
 const LINES = [
-  ["depends_on", "waits for"],
-  ["after", "is started after"],
-  ["blocks", "never at the same time"],
-  ["uses", "shares"],
+  ["depends_on", "depends on"],
+  ["after", "runs after"],
+  ["blocks", "never runs with"],
+  ["uses", "uses"],
 ] as const;
 
 export function Legend() {

@@ -70,7 +70,7 @@ function box(width: number, height: number, r: number): string {
 }
 
 function underneath(node: GraphNode): string {
-  if (node.kind === "resource") return plural(Number(node.detail), "permit");
+  if (node.kind === "resource") return plural(Number(node.detail), "slot");
   const word = look(node.health).word;
   if (node.kind === "breaker") return `breaker ${word}`;
   if (node.running > 0) return `${word} · ${node.running} running`;

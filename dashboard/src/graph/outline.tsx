@@ -11,7 +11,7 @@ export function Outline({ graph, now }: { graph: Graph; now: (id: string) => Gra
   const [isOpen, setOpen] = useState(false); // what nobody reads is not there: thousands of lines
   return (
     <details class="graph-outline" onToggle={(event) => setOpen(event.currentTarget.open)}>
-      <summary>The same as text</summary>
+      <summary>As text</summary>
       {isOpen && <Entries graph={graph} now={now} />}
     </details>
   );
@@ -48,7 +48,7 @@ function Entry({ node, edges }: { node: GraphNode; edges: readonly GraphEdge[] }
     <>
       <p class="graph-entry">
         {node.kind === "worker" ? <WorkerLink name={node.name} /> : <span class="name">{node.name}</span>}
-        {node.kind === "resource" ? <span>{plural(Number(node.detail), "permit")}</span> : <Badge status={node.health} />}
+        {node.kind === "resource" ? <span>{plural(Number(node.detail), "concurrency slot")}</span> : <Badge status={node.health} />}
         <span>{node.kind === "worker" ? `${node.mode}, ${node.detail}` : node.kind}</span>
         {node.running > 0 && <span>{node.running} running</span>}
         {node.due > 0 && <span>{node.due} due</span>}
@@ -72,12 +72,12 @@ function ofWorker(name: string, edges: readonly GraphEdge[]): Relation[] {
   const to = (kind: string) => edges.filter((edge) => edge.kind === kind && edge.target === name).map((edge) => withDetail(edge.source, edge));
   const from = (kind: string) => edges.filter((edge) => edge.kind === kind && edge.source === name).map((edge) => withDetail(edge.target, edge));
   const relations: Relation[] = [
-    ["waits for", to("depends_on")],
-    ["is started after", to("after")],
-    ["is waited for by", from("depends_on")],
-    ["is followed by", from("after")],
-    ["never runs at the same time as", [...from("blocks"), ...to("blocks")]],
-    ["is behind the breaker", from("breaker")],
+    ["depends on", to("depends_on")],
+    ["runs after", to("after")],
+    ["required by", from("depends_on")],
+    ["triggers", from("after")],
+    ["never runs with", [...from("blocks"), ...to("blocks")]],
+    ["breaker", from("breaker")],
     ["uses", from("uses")],
   ];
   return relations.filter(([, names]) => names.length > 0);
@@ -86,7 +86,7 @@ function ofWorker(name: string, edges: readonly GraphEdge[]): Relation[] {
 function members(node: GraphNode, edges: readonly GraphEdge[]): Relation[] {
   const kind = node.kind === "breaker" ? "breaker" : "uses";
   const names = edges.filter((edge) => edge.kind === kind && edge.target === node.name).map((edge) => withDetail(edge.source, edge));
-  return names.length > 0 ? [[node.kind === "breaker" ? "protects" : "is used by", names]] : [];
+  return names.length > 0 ? [[node.kind === "breaker" ? "protects" : "used by", names]] : [];
 }
 
 function withDetail(name: string, edge: GraphEdge): string {

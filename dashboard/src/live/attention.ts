@@ -110,7 +110,7 @@ function ofLetters(workers: readonly WorkerStatus[], all: number): Entry {
     status: "dead",
     worker: null,
     title: all === 1 ? "1 dead letter" : `${all} dead letters`,
-    reasons: [`${named.join(", ")}${most.length > 3 ? `, and of ${most.length - 3} more` : ""}`],
+    reasons: [`${named.join(", ")}${most.length > 3 ? `, ${most.length - 3} more workers` : ""}`],
     error: one && error !== null ? `${error.type}: ${error.message}` : null,
     until: null,
     holds: [],

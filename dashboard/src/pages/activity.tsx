@@ -20,8 +20,8 @@ const GAP_MS = 1500;
 const MOST = 2000; // events on the page; the oldest go, and can be read again
 const WHOSE: readonly (readonly [string, string])[] = [
   ["", "Everything"],
-  ["people", "What people did"],
-  ["system", "What came of itself"],
+  ["people", "Actions by people"],
+  ["system", "Automatic changes"],
 ];
 
 interface State {
@@ -76,10 +76,10 @@ export function Activity() {
   const held = useStableRows(numbers, false, `${by} ${worker}`);
   return (
     <>
-      <Head title="Activity" about={by === "people" ? "Who did what; kept for a year, and sealed." : "What people and failures changed; kept as long as the history."} />
+      <Head title="Activity" about={by === "people" ? "Audit log, kept for a year and sealed" : "Audit log and state changes"} />
       <div class="filters" role="search" aria-label="Filter the activity">
         <Search value={worker} onValue={(name) => refine({ worker: name })} label="Worker" placeholder="Worker" list={whole.value?.order ?? []} />
-        <select aria-label="Whose" value={by} onChange={(event) => refine({ by: event.currentTarget.value || null })}>
+        <select aria-label="Source" value={by} onChange={(event) => refine({ by: event.currentTarget.value || null })}>
           {WHOSE.map(([value, word]) => (
             <option key={value} value={value}>
               {word}
@@ -92,8 +92,8 @@ export function Activity() {
         state.reading ? (
           <Loading />
         ) : (
-          <Empty title="Nothing has happened" code="shiftboss disable NAME --reason '…'">
-            Whatever somebody does, and whatever explains a state later, stands here.
+          <Empty title="No activity yet" code="shiftboss disable NAME --reason '…'">
+            Actions by people and changes of state are listed here.
           </Empty>
         )
       ) : (
@@ -104,14 +104,14 @@ export function Activity() {
             <thead>
               <tr>
                 <th scope="col" class="grow">
-                  What
+                  Event
                 </th>
-                <th scope="col">About</th>
+                <th scope="col">Subject</th>
                 <th scope="col" class="c-m">
                   By
                 </th>
                 <th scope="col" class="number">
-                  When
+                  Time
                 </th>
               </tr>
             </thead>

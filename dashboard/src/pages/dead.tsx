@@ -1,11 +1,11 @@
-/* Dead letters by worker and what they died of; a group opens, and all that fit can be replayed, resolved or discarded at once. */
+/* Dead letters by worker and error; a group opens, and all that match can be replayed, resolved or discarded at once. */
 
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { get } from "../api/client";
 import type { DeadGroup, DeadLetter, Groups, Letters } from "../api/schema";
 import { mayDoToMany } from "../api/permissions";
 import type { Role } from "../api/session";
-import { count, label, plural, shortType } from "../format";
+import { count, label, shortType } from "../format";
 import { useQuery } from "../live/useQuery";
 import { useStableRows } from "../live/stableRows";
 import { useFrames } from "../live/hooks";
@@ -55,7 +55,7 @@ export function Dead() {
   }, []);
   return (
     <>
-      <Head title="Dead letters" about="Runs that were given up, kept until somebody decides." />
+      <Head title="Dead letters" about="Runs that failed for good. Replay, resolve or discard them." />
       <div class="filters" role="search" aria-label="Filter dead letters">
         <Search value={filter.worker ?? ""} onValue={(worker) => refine({ worker })} label="Worker" placeholder="Worker" list={whole.value?.order ?? []} />
         <Search main={false} value={filter.error ?? ""} onValue={(error) => refine({ error })} label="Error type or cause" placeholder="Error type" />
@@ -72,7 +72,7 @@ export function Dead() {
           <span>
             <strong class="number">{count(chosen.size)}</strong> selected
           </span>
-          <BulkButtons filter={{ runs: [...chosen.keys()] }} of={chosen.values()} words="that are selected." changed={changed} />
+          <BulkButtons filter={{ runs: [...chosen.keys()] }} of={chosen.values()} words="selected." changed={changed} />
           <button type="button" class="small" onClick={() => setChosen(new Map())}>
             Clear
           </button>
@@ -92,7 +92,7 @@ function State({ state }: { state: string }) {
   );
 }
 
-// ── open ones, by what they died of ──────────────────────────────────────────────────────────────────────────────
+// ── open ones, by error ──────────────────────────────────────────────────────────────────────────────────────────
 
 type Chosen = ReadonlyMap<number, string>; // run → its worker
 
@@ -118,14 +118,14 @@ function OpenGroups({ about, filter, chosen, choose, changed, changes }: { about
   const isFiltered = filter.worker !== null || filter.error !== null || filter.since !== null;
   if (data.groups.length === 0) {
     return isFiltered ? (
-      <Empty title="No dead letter fits this filter">
+      <Empty title="No matching dead letters">
         <button type="button" onClick={() => refine({ worker: null, error: null, since: null })}>
           Show all
         </button>
       </Empty>
     ) : (
-      <Empty title="No dead letters" code={`raise Fatal("no such order")   # in a body: no retry can help`}>
-        A run comes here when its retries are used up, when it expires, or when its body says that no retry can help.
+      <Empty title="No dead letters" code={`raise Fatal("no such order")   # in a worker: do not retry`}>
+        A run becomes a dead letter when its retries are used up, when it expires, or when its function raises Fatal.
       </Empty>
     );
   }
@@ -135,7 +135,7 @@ function OpenGroups({ about, filter, chosen, choose, changed, changes }: { about
       {error && <Trouble error={error} />}
       <div class="bulk">
         <p>
-          <strong class="number">{count(data.total)}</strong> {isFiltered ? "fit" : "open"}, in {plural(data.groups.length, "group")}
+          <strong class="number">{count(data.total)}</strong> {isFiltered ? (data.total === 1 ? "matches" : "match") : "open"}
         </p>
         <div class="actions">
           <BulkButtons filter={{ ...filter }} of={workers} words={inWords(filter)} changed={changed} />
@@ -152,7 +152,7 @@ function OpenGroups({ about, filter, chosen, choose, changed, changes }: { about
 }
 
 function inWords(filter: Filter): string {
-  const parts = [filter.worker && `of ${filter.worker}`, filter.error && `that died of ${filter.error}`, filter.since && `since ${filter.since.slice(0, 16).replace("T", " ")} UTC`].filter(Boolean);
+  const parts = [filter.worker && `of ${filter.worker}`, filter.error && `error ${filter.error}`, filter.since && `since ${filter.since.slice(0, 16).replace("T", " ")} UTC`].filter(Boolean);
   return parts.length > 0 ? `${parts.join(", ")}.` : "of all workers.";
 }
 
@@ -173,10 +173,15 @@ function Group({ group, alone, since, ...chooser }: { group: DeadGroup; alone: b
           <span class="error-type" title={group.error_type}>
             {group.error_type ? shortType(group.error_type) : label(group.cause)}
           </span>{" "}
-          {group.cause !== "error" && <span class="muted">{label(group.cause)}</span>}
+          {group.cause !== "error" && !isSaid(group) && <span class="muted">{label(group.cause)}</span>}
         </button>
         <span class="muted group-when c-m">
-          <Ago at={group.oldest_at} /> … <Ago at={group.newest_at} />
+          {group.count > 1 && (
+            <>
+              first <Ago at={group.oldest_at} />, last{" "}
+            </>
+          )}
+          <Ago at={group.newest_at} />
         </span>
         {!alone && (
           <span class="actions">
@@ -187,6 +192,11 @@ function Group({ group, alone, since, ...chooser }: { group: DeadGroup; alone: b
       {open && <Members filter={filter} cause={group.cause} errorType={group.error_type} newest={`${group.count} ${group.newest_run}`} {...chooser} />}
     </li>
   );
+}
+
+/** The error's name already is the cause: `Fatal`, `TimedOut`. */
+function isSaid({ cause, error_type }: DeadGroup): boolean {
+  return error_type === "" || shortType(error_type).toLowerCase() === cause.replaceAll("_", "").toLowerCase();
 }
 
 function Members({ filter, cause, errorType, newest, chosen, choose, changed, changes }: { filter: Filter & { worker: string }; cause: string; errorType: string; newest: string } & Chooser) {
@@ -212,10 +222,10 @@ function Members({ filter, cause, errorType, newest, chosen, choose, changed, ch
         <thead>
           <tr>
             <td class="tick">
-              <input type="checkbox" aria-label="Select all that are shown" checked={all} onChange={() => choose(ids, filter.worker, !all)} />
+              <input type="checkbox" aria-label="Select all shown" checked={all} onChange={() => choose(ids, filter.worker, !all)} />
             </td>
             <th scope="col">Run</th>
-            <th scope="col">Died</th>
+            <th scope="col">Failed at</th>
             <th scope="col" class="grow c-m">
               <span class="hide">Note</span>
             </th>
@@ -241,7 +251,7 @@ function Members({ filter, cause, errorType, newest, chosen, choose, changed, ch
                   <Ago at={letter.entered_at} />
                 </span>
               </td>
-              <td class="grow c-m">{letter.unreadable !== null ? <span class="bad">its row cannot be read</span> : !letter.has_payload && <span class="muted">it had no payload: its next run takes its place</span>}</td>
+              <td class="grow c-m">{letter.unreadable !== null ? <span class="bad">row cannot be read</span> : !letter.has_payload && <span class="muted">Scheduled run: the next one replaces it</span>}</td>
               <td class="fit row-actions">
                 {letter.unreadable === null && <LetterButtons letter={letter} small changed={changed} />}
               </td>
@@ -291,7 +301,7 @@ function BulkButtons({ filter, of, words, changed, small = false, count: number,
           {...(about ? { about } : {})}
           small={small}
           primary={!small}
-          open={() => many({ what: "Replay", done: "replayed", path: "dead-letters/replay", rate: true, about: "Each becomes a new run with the same payload and fresh attempts, the oldest first." })}
+          open={() => many({ what: "Replay", done: "replayed", path: "dead-letters/replay", rate: true, about: "Each becomes a new run with the same payload and fresh attempts, oldest first." })}
         />
       )}
       {allowed("operator", "resolve") && (
@@ -299,7 +309,7 @@ function BulkButtons({ filter, of, words, changed, small = false, count: number,
           name="Resolve…"
           {...(about ? { about } : {})}
           small={small}
-          open={() => many({ what: "Resolve", done: "resolved", path: "dead-letters/resolve", note: "note", about: "Somebody has seen to them; nothing runs again." })}
+          open={() => many({ what: "Resolve", done: "resolved", path: "dead-letters/resolve", note: "note", about: "Mark as handled without re-running." })}
         />
       )}
       {allowed("admin", "discard") && (
@@ -308,7 +318,7 @@ function BulkButtons({ filter, of, words, changed, small = false, count: number,
           {...(about ? { about } : {})}
           small={small}
           grave
-          open={() => many({ what: "Discard", done: "discarded", path: "dead-letters/discard", note: "note", grave: true, about: "They are worth nothing: retention takes them later, payloads and all." })}
+          open={() => many({ what: "Discard", done: "discarded", path: "dead-letters/discard", note: "note", grave: true, about: "Closed now; deleted with their payloads when their retention ends (30 days unless configured otherwise)." })}
         />
       )}
     </>
@@ -320,7 +330,7 @@ function BulkButtons({ filter, of, words, changed, small = false, count: number,
 function Flat({ about, filter, state }: { about: string; filter: Filter; state: string }) {
   const { data, error } = useQuery(`closed ${about}`, (signal) => get<Letters>("dead-letters", { ...filter, state, limit: 200 }, signal));
   if (data === null) return error ? <Trouble error={error} /> : <Loading />;
-  if (data.letters.length === 0) return <Empty title={`None is ${state === "all" ? "there" : state}`} />;
+  if (data.letters.length === 0) return <Empty title={state === "all" ? "No dead letters" : `No ${state} dead letters`} />;
   return (
     <div class="table">
       <table>
@@ -367,12 +377,12 @@ function FlatRow({ letter }: { letter: DeadLetter }) {
       <td class="grow">
         {letter.replayed_as && (
           <>
-            as <RunLink id={letter.replayed_as} />{" "}
+            as run <RunLink id={letter.replayed_as} />{" "}
           </>
         )}
         <span class="muted clip">
           {letter.closed_by && `by ${letter.closed_by}`} {letter.note}
-          {letter.unreadable !== null && <span class="bad">its row cannot be read</span>}
+          {letter.unreadable !== null && <span class="bad">row cannot be read</span>}
         </span>
       </td>
       <td class="fit number muted c-m">{letter.closed_at && <Ago at={letter.closed_at} />}</td>

@@ -1,4 +1,4 @@
-/* The processes that run workers on this store: what they have, what they use, how well their leases hold. */
+/* The processes that run workers of this store: their slots, load and leases. */
 
 import type { NodeStatus } from "../api/schema";
 import { bytes, duration, plural } from "../format";
@@ -29,12 +29,12 @@ export function Fleet() {
         }
       />
       {nodes.length === 0 ? (
-        <Empty title="No process runs workers on this store" code="shiftboss run app.py" />
+        <Empty title="No nodes: no process runs workers of this store" code="shiftboss run app.py" />
       ) : (
         <Section title="Nodes">
           <div class="table" role="group" aria-label="Nodes" tabIndex={0}>
             <table>
-              <caption class="hide">Nodes, the oldest first</caption>
+              <caption class="hide">Nodes, oldest first</caption>
               <thead>
                 <tr>
                   <th scope="col">State</th>
@@ -44,7 +44,7 @@ export function Fleet() {
                     Workers
                   </th>
                   <th scope="col" class="number c-m">
-                    Lag
+                    Event-loop lag
                   </th>
                   <th scope="col" class="number c-m">
                     Memory
@@ -53,10 +53,10 @@ export function Fleet() {
                     Lease
                   </th>
                   <th scope="col" class="c-l">
-                    Holds back
+                    Load shedding
                   </th>
                   <th scope="col" class="number c-m">
-                    Up
+                    Uptime
                   </th>
                   <th scope="col" class="c-l">
                     Version
@@ -82,9 +82,9 @@ export function Fleet() {
           <ul class="plain-list">
             {clients.map((node) => (
               <li key={node.id}>
-                <Badge status="client" word="triggers and operates, runs nothing" quiet /> <code>{node.name}</code>{" "}
+                <Badge status="client" quiet /> <code>{node.name}</code>{" "}
                 <span class="muted">
-                  for <Since at={node.started_at} />
+                  connected for <Since at={node.started_at} />
                 </span>
               </li>
             ))}
@@ -106,7 +106,7 @@ function Row({ node }: { node: NodeStatus }) {
         <span class="name">{node.name}</span> <span class="muted c-l-inline">{node.unreadable || `pid ${node.pid}`}</span>
       </th>
       <td class="slots">
-        <a class="plain" href={href("runs", null, { status: "running" })} aria-label={`${node.used} of ${node.slots} slots used; the runs`}>
+        <a class="plain" href={href("runs", null, { status: "running" })} aria-label={`${node.used} of ${node.slots} slots used; show running runs`}>
           <meter min={0} max={node.slots} value={node.used} high={node.slots * 0.9} aria-hidden="true" />
           <span class="number">
             {node.used} <span class="muted">of {node.slots}</span>
@@ -120,8 +120,8 @@ function Row({ node }: { node: NodeStatus }) {
       </td>
       <td class="fit number c-m">{node.live ? duration(node.lag_s) : "–"}</td>
       <td class="fit number c-m">{node.live && node.memory_bytes > 0 ? bytes(node.memory_bytes) : "–"}</td>
-      <td class="fit number c-m">{node.live ? `${duration(Math.max(0, node.lease_left_s))} left` : <span class="bad">ended</span>}</td>
-      <td class="c-l">{node.shed === "nothing" ? <span class="faint">nothing</span> : <Badge status="degraded" word={`${node.shed === "low" ? "low" : "low and normal"} runs: ${node.shed_reason}`} />}</td>
+      <td class="fit number c-m">{node.live ? `${duration(Math.max(0, node.lease_left_s))} left` : <span class="bad">expired</span>}</td>
+      <td class="c-l">{node.shed === "nothing" ? <span class="faint">none</span> : <Badge status="degraded" word={`${node.shed === "low" ? "low" : "low and normal"} priority held: ${node.shed_reason}`} />}</td>
       <td class="fit number c-m">
         <Since at={node.started_at} />
       </td>

@@ -6,7 +6,7 @@ import { Head } from "../components/bits";
 export function GraphPage() {
   return (
     <>
-      <Head title="Graph" about="What goes first, what never runs beside what, and what is shared." />
+      <Head title="Graph" about="Dependencies, exclusions and shared resources" />
       <Graph />
     </>
   );

@@ -1,4 +1,4 @@
-/* What a run says, as it says it; it follows the end as long as the end is in sight. */
+/* The log of a run, as it is written; it scrolls along while its end is in view. */
 
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { get, sentence } from "../api/client";
@@ -41,7 +41,7 @@ export function Log({ run, isOver }: { run: number; isOver: boolean }) {
   };
   if (error) return <Trouble error={error} />;
   if (lines.length === 0) {
-    return isOver ? <p class="quiet-line">It said nothing.</p> : <Empty title="Nothing yet" code={`import logging\n\nlogging.info("page %d", page)   # or ctx.log.info(…)`} />;
+    return isOver ? <p class="quiet-line">No log output</p> : <Empty title="No log output yet" code={`import logging\n\nlogging.info("page %d", page)   # or ctx.log.info(…)`} />;
   }
   const levels = [...new Set(lines.map((line) => line.level))];
   const shown = level === "" ? lines : lines.filter((line) => line.level === level);

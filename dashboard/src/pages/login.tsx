@@ -1,4 +1,4 @@
-/* Who has shown nothing is asked for the token; nothing else is on this page. */
+/* Whoever is not logged in is asked for a token; nothing else is on this page. */
 
 import { useState } from "preact/hooks";
 import { sentence } from "../api/client";
@@ -26,8 +26,8 @@ export function Login() {
       <form onSubmit={(event) => void submit(event)}>
         <h1>shiftboss</h1>
         <p class="about">
-          This server asks for a token, once in twelve hours. Started on a terminal, it prints a link that logs in without
-          one; <code>shiftboss token link</code> on its machine prints another.
+          Log in with the access token; a login is valid for 12 h. When started in a terminal, the server prints a login
+          link; <code>shiftboss token link</code> on its machine prints another.
         </p>
         <div class="field">
           <label for="token">Token</label>
@@ -42,8 +42,8 @@ export function Login() {
             onInput={(event) => setToken(event.currentTarget.value)}
           />
           <p class="hint" id="token-hint">
-            Your own, the one that the process was given as <code>SHIFTBOSS_AUTH_TOKEN</code>, or what{" "}
-            <code>shiftboss token show</code> prints on its machine.
+            Your own token, the value of <code>SHIFTBOSS_AUTH_TOKEN</code>, or the output of{" "}
+            <code>shiftboss token show</code> on the server's machine.
           </p>
         </div>
         {(trouble || linkTrouble.value) && <Trouble error={trouble || linkTrouble.value} />}

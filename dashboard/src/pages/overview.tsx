@@ -10,7 +10,7 @@ import { Arriving, Empty, Head, Progress, RunLink, Section, WorkerLink } from ".
 import { Glyph } from "../components/glyph";
 import { Holds } from "../components/holds";
 import { Badge } from "../components/status";
-import { Ago, now, Since } from "../components/time";
+import { Ago, now, Since, Timed } from "../components/time";
 import { href, type Page, type Query } from "../routes";
 import { Pace } from "./pace";
 import { WorkerTable } from "./workertable";
@@ -34,7 +34,7 @@ export function Overview() {
         </p>
       ))}
       <div class="beside">
-        <Section title="Runs a minute" aside={<a href={href("timeline")}>timeline</a>}>
+        <Section title="Runs per minute" aside={<a href={href("timeline")}>timeline</a>}>
           <Pace />
         </Section>
         <Section title="Running now" aside={it.running.length > 0 && <a href={href("runs", null, { status: "running" })}>all {count(it.running.length)}</a>}>
@@ -68,10 +68,13 @@ function Attention({ entries }: { entries: readonly Entry[] }) {
             <Badge status={entry.status} />
             <div class="attention-what">
               <p>
-                {entry.worker ? <WorkerLink name={entry.worker} open /> : <strong>{entry.title}</strong>} <span>{entry.reasons.join("; ")}</span>
+                {entry.worker ? <WorkerLink name={entry.worker} open /> : <strong>{entry.title}</strong>}{" "}
+                <span>
+                  <Timed text={entry.reasons.join("; ")} />
+                </span>
                 {entry.until && (
                   <span class="muted">
-                    , probed <Ago at={entry.until} />
+                    , next test call <Ago at={entry.until} />
                   </span>
                 )}
               </p>
@@ -99,13 +102,13 @@ function Helps({ help }: { help: Help }) {
     case "cancel":
       return <CancelButton run={help.run} worker={help.worker} small />;
     case "letters":
-      return <Place page="dead" query={{ worker: help.worker }} name={help.count ? `Review ${count(help.count)}` : "Review"} about={`dead letters${help.worker ? ` of ${help.worker}` : ""}`} />;
+      return <Place page="dead" query={{ worker: help.worker }} name={help.count ? plural(help.count, "dead letter") : "Dead letters"} {...(help.worker ? { about: `of ${help.worker}` } : {})} />;
     case "reset":
       return <ResetButton worker={help.worker} small />;
     case "waiting":
-      return <Place page="runs" query={{ worker: help.worker, status: "pending" }} name="Show waiting" about={`runs of ${help.worker}`} />;
+      return <Place page="runs" query={{ worker: help.worker, status: "pending" }} name="Show backlog" about={`of ${help.worker}`} />;
     case "worker":
-      return <Place page="workers" id={help.worker} name="Look into" about={help.worker} />;
+      return <Place page="workers" id={help.worker} name="Open worker" about={help.worker} />;
     case "fleet":
       return <Place page="fleet" name="Show fleet" />;
   }
@@ -133,10 +136,10 @@ function Counts({ it }: { it: Whole }) {
     <section aria-label="Counts">
       <ul class="counts">
         <Count page="runs" query={{ status: "running" }} name="running" value={count(it.running.length)} aside={`of ${plural(slots, "slot")}`} />
-        <Count page="runs" query={{ status: "pending" }} name="waiting" value={capped(sum((worker) => worker.pending))} aside={`${capped(due)} due now`} />
-        <Count page="dead" name="dead letters" value={count(dead)} aside={dead ? "to review" : "none open"} tone={dead ? "bad" : ""} />
-        <Count page="workers" query={{ health: ["unhealthy", "offline", "degraded"] }} name="not well" value={count(ill.length)} aside={`of ${plural(workers.length, "worker")}`} tone={ill.length ? "warn" : ""} />
-        <Count page="workers" query={{ health: "disabled" }} name="disabled" value={count(off)} aside={off ? "start nothing" : "all may start"} />
+        <Count page="runs" query={{ status: "pending" }} name="pending" value={capped(sum((worker) => worker.pending))} aside={`${capped(due)} due now`} />
+        <Count page="dead" name="dead letters" value={count(dead)} aside={dead ? "open" : "none open"} tone={dead ? "bad" : ""} />
+        <Count page="workers" query={{ health: ["unhealthy", "offline", "degraded"] }} name="unhealthy or degraded" value={count(ill.length)} aside={`of ${plural(workers.length, "worker")}`} tone={ill.length ? "warn" : ""} />
+        <Count page="workers" query={{ health: "disabled" }} name="disabled" value={count(off)} aside={`of ${plural(workers.length, "worker")}`} />
       </ul>
     </section>
   );
@@ -155,7 +158,7 @@ function Count({ page, query, name, value, aside, tone = "" }: { page: Page; que
 // ── running now ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 function RunningNow({ running }: { running: readonly RunningRun[] }) {
-  if (running.length === 0) return <p class="quiet-line">Nothing at this moment.</p>;
+  if (running.length === 0) return <p class="quiet-line">Nothing running</p>;
   return (
     <ul class="running">
       {running.slice(0, RUNNING_SHOWN).map((run) => (
@@ -176,10 +179,10 @@ function RunningNow({ running }: { running: readonly RunningRun[] }) {
 function NoWorkers() {
   return (
     <Empty
-      title="No worker has been declared on this store"
+      title="No workers are registered in this store"
       code={`boss = Orchestrator()\n\n@boss.worker(every="1m")\nasync def hello() -> str:\n    return "done"`}
     >
-      Declare one, then <code>shiftboss run app.py</code>.
+      Write one, then start it: <code>shiftboss run app.py</code>.
     </Empty>
   );
 }

@@ -1,4 +1,4 @@
-/* Runs a minute over the last hour, alive. */
+/* Runs per minute over the last hour, alive. */
 
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { get } from "../api/client";
@@ -32,7 +32,7 @@ export function Pace() {
       <RunsPerMinute minutes={minutes} height={132} />
       {!data.complete && (
         <p class="hint">
-          Counted since <At at={data.since} />: more ended before than is looked at.
+          Counted since <At at={data.since} /> only: too many runs ended to count the whole hour.
         </p>
       )}
     </>

@@ -36,8 +36,8 @@ export function Page() {
     case "nowhere":
       return (
         <>
-          <Head title="There is no such page" />
-          <Empty title="The address leads nowhere">
+          <Head title="Page not found" />
+          <Empty title="No page has this address">
             <a href={href("overview")}>Go to the overview</a>
           </Empty>
         </>

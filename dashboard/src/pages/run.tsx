@@ -1,8 +1,8 @@
-/* All about one run: its attempts and the waiting between them, why it failed or does not start, what went in and came out, what it said. */
+/* One run: its attempts and the waits between them, why it failed or does not start, its payload, result and log. */
 
 import { getAsWritten } from "../api/client";
 import type { Attempt, DeadLetter, PageOfRun, Run } from "../api/schema";
-import { duration, label, shortType } from "../format";
+import { duration, label, plural, shortType } from "../format";
 import { useQuery } from "../live/useQuery";
 import { useFrames } from "../live/hooks";
 import { ticks } from "../live/ruler";
@@ -52,14 +52,14 @@ export function RunPage({ id }: { id: string }) {
       {run.unreadable && <UnreadableRow row={run.unreadable} />}
       {run.undecodable && (
         <p class="said">
-          <Badge status="dead" word="encrypted" /> Parts of it are {run.undecodable}.
+          <Badge status="dead" word="encrypted" /> Parts of this run are {run.undecodable}.
         </p>
       )}
       {page.letter?.unreadable && <UnreadableRow row={page.letter.unreadable} />}
       {page.letter && page.letter.state !== "open" && <Closed letter={page.letter} />}
       {run.cancel && (
         <p class="said">
-          <Badge status="cancelled" word="asked to end" /> by {run.cancel.by} <Ago at={run.cancel.at} />
+          <Badge status="cancelled" word="cancellation requested" /> by {run.cancel.by} <Ago at={run.cancel.at} />
           {run.cancel.reason && <>: {run.cancel.reason}</>}
         </p>
       )}
@@ -71,11 +71,11 @@ export function RunPage({ id }: { id: string }) {
       <Failure run={run} />
       <div class="beside even">
         <Section title="Payload">
-          <Value value={run.payload} what="the payload" none="It was started without one." isSealed={run.undecodable !== ""} />
+          <Value value={run.payload} what="the payload" none="No payload" isSealed={run.undecodable !== ""} />
         </Section>
         <Section title="Result">
-          <Value value={run.result} what="the result" none={FINAL.has(run.status) ? "It returned nothing that is kept." : "Not yet."} isSealed={run.undecodable !== ""} />
-          {run.result_error && <p>Not what its body returned: {run.result_error}</p>}
+          <Value value={run.result} what="the result" none={FINAL.has(run.status) ? "No result" : "No result yet"} isSealed={run.undecodable !== ""} />
+          {run.result_error && <p>The return value could not be stored as it was: {run.result_error}</p>}
         </Section>
       </div>
       <Section title="Log">
@@ -86,10 +86,10 @@ export function RunPage({ id }: { id: string }) {
           <Details page={page} />
         </Section>
         {page.chain.length > 0 && (
-          <Section title="What led to it">
+          <Section title="Caused by">
             <div class="table">
               <table>
-                <caption class="hide">Runs that led to this one, the first one first</caption>
+                <caption class="hide">The runs that led to this one, oldest first</caption>
                 <RunHead />
                 <tbody>
                   {page.chain.map((each) => (
@@ -108,7 +108,7 @@ export function RunPage({ id }: { id: string }) {
 function About({ page }: { page: PageOfRun }) {
   const { run } = page;
   const started = startedAt(run);
-  const by = { occurrence: "by its schedule", iteration: "an iteration", trigger: "triggered", after: "after another", replay: "a replay" }[run.origin];
+  const by = { occurrence: "scheduled", iteration: "loop run", trigger: "triggered", after: "after an upstream run", replay: "replay" }[run.origin];
   return (
     <>
       <WorkerLink name={run.worker} />{" "}
@@ -118,13 +118,13 @@ function About({ page }: { page: PageOfRun }) {
         {run.status === "pending" && (
           <>
             {" "}
-            · due <At at={run.due_at} />
+            · {Date.parse(run.due_at) < now.value ? "was due" : "due"} <At at={run.due_at} />
           </>
         )}
         {started && (
           <>
             {" "}
-            · started <At at={run.first_started_at ?? started} /> · {FINAL.has(run.status) ? "took " : "for "}
+            · started <At at={run.first_started_at ?? started} /> · {FINAL.has(run.status) ? "took " : "running for "}
             {FINAL.has(run.status) || run.claim === null ? <Duration run={run} /> : <Since at={run.first_started_at ?? started} />}
           </>
         )}
@@ -142,7 +142,7 @@ function Closed({ letter }: { letter: DeadLetter }) {
       {letter.replayed_as && (
         <>
           {" "}
-          as <RunLink id={letter.replayed_as} />
+          as run <RunLink id={letter.replayed_as} />
         </>
       )}
       {letter.note && <>: {letter.note}</>}
@@ -156,19 +156,19 @@ function Attempts({ page }: { page: PageOfRun }) {
   const { run, nodes } = page;
   const isLive = !FINAL.has(run.status);
   const spans = spansOf(run, isLive ? now.value : Date.parse(run.finished_at ?? page.at));
-  if (run.attempts.length === 0 && run.claim === null) return <p class="quiet-line">{isLive ? "None has begun." : "None was begun."}</p>;
+  if (run.attempts.length === 0 && run.claim === null) return <p class="quiet-line">{isLive ? "Not started" : "Never started"}</p>;
   return (
     <>
       <Bars spans={spans} />
       <div class="table" role="group" aria-label="Attempts" tabIndex={0}>
         <table>
-          <caption class="hide">Attempts, the first one first</caption>
+          <caption class="hide">Attempts, oldest first</caption>
           <thead>
             <tr>
               <th scope="col" class="number">
-                Try
+                Attempt
               </th>
-              <th scope="col">Ended</th>
+              <th scope="col">Outcome</th>
               <th scope="col" class="grow">
                 <span class="hide">Error</span>
               </th>
@@ -176,13 +176,13 @@ function Attempts({ page }: { page: PageOfRun }) {
                 Node
               </th>
               <th scope="col" class="number">
-                Took
+                Duration
               </th>
               <th scope="col" class="number c-m">
                 Started
               </th>
               <th scope="col" class="number c-m">
-                Then waited
+                Wait before retry
               </th>
             </tr>
           </thead>
@@ -198,7 +198,7 @@ function Attempts({ page }: { page: PageOfRun }) {
                 <td class="fit">
                   <Badge status={stateOf(run)} />
                 </td>
-                <td class="grow">{run.claim.probe && <span class="muted">probes the breaker</span>}</td>
+                <td class="grow">{run.claim.probe && <span class="muted">test call of the breaker</span>}</td>
                 <td class="fit c-m">{nodes[run.claim.node] ?? run.claim.node}</td>
                 <td class="fit number">
                   <Duration run={run} />
@@ -298,7 +298,7 @@ function Failure({ run }: { run: Run }) {
 
 function Value({ value, what, none, isSealed }: { value: unknown; what: string; none: string; isSealed: boolean }) {
   const sealed = isSealed ? (value as { $encrypted?: { reason: string } } | null)?.$encrypted : undefined;
-  if (sealed) return <p class="quiet-line">It is {sealed.reason}.</p>;
+  if (sealed) return <p class="quiet-line">Not readable: {sealed.reason}.</p>;
   return value === null || value === undefined ? <p class="quiet-line">{none}</p> : <Tree value={value} what={what} />;
 }
 
@@ -312,12 +312,12 @@ function Details({ page }: { page: PageOfRun }) {
           <code>{run.key}</code>
         </Fact>
       )}
-      <Fact name="stored">
+      <Fact name="created">
         <At at={run.created_at} />
       </Fact>
-      <Fact name="stands for">
+      <Fact name="scheduled for">
         <At at={run.occurs_at} />
-        {run.missed > 0 && ` and ${run.missed} more that were missed`}
+        {run.missed > 0 && `, and instead of ${plural(run.missed, "missed run")}`}
       </Fact>
       {run.finished_at && (
         <Fact name="ended">
@@ -326,12 +326,12 @@ function Details({ page }: { page: PageOfRun }) {
       )}
       {page.executor && <Fact name="executor">{page.executor}</Fact>}
       {page.timeout_s !== null && <Fact name="timeout">{duration(page.timeout_s)}</Fact>}
-      {run.claim && <Fact name="fence">{run.claim.fence}</Fact>}
-      {run.interruptions > 0 && <Fact name="interrupted">{run.interruptions} times</Fact>}
-      {run.rescues > 0 && <Fact name="rescued">{run.rescues} times</Fact>}
-      {run.degraded && <Fact name="degraded">ran although something it needs had failed</Fact>}
+      {run.claim && <Fact name="claim number">{run.claim.fence}</Fact>}
+      {run.interruptions > 0 && <Fact name="interrupted">{plural(run.interruptions, "time")}</Fact>}
+      {run.rescues > 0 && <Fact name="rescued">{plural(run.rescues, "time")}</Fact>}
+      {run.degraded && <Fact name="degraded">ran although a dependency had failed</Fact>}
       {run.give_up_at && (
-        <Fact name="gives up">
+        <Fact name="deadline">
           <At at={run.give_up_at} />
         </Fact>
       )}

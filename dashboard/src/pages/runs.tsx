@@ -1,4 +1,4 @@
-/* Runs by worker, status, key, error and time; what is chosen, or all that fit, can be cancelled at once. */
+/* Runs by worker, status, key, error and time; all that match can be cancelled at once. */
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { get, sentence } from "../api/client";
@@ -82,7 +82,7 @@ export function Runs() {
           </table>
           {list.next !== null && (
             <button type="button" class="more-rows" disabled={reading} onClick={more}>
-              {reading ? "Reading…" : "Load more"}
+              {reading ? "Loading…" : "Load more"}
             </button>
           )}
         </div>
@@ -138,9 +138,9 @@ function useRuns(asked: RunQuery, about: string) {
 }
 
 function Words({ asked }: { asked: RunQuery }) {
-  const parts = [asked.worker && `of ${asked.worker}`, asked.status.length > 0 && asked.status.join(" or "), asked.key && `key ${asked.key}`, asked.error && `error ${asked.error}`, asked.since && "recent ones"];
-  const said = parts.filter(Boolean).join(", ");
-  return <>{said ? said : "all of them"}; newest first</>;
+  const status = asked.status.length > 0 && asked.status.join(" or ");
+  const parts = [asked.worker && `of ${asked.worker}`, status, asked.key && `key ${asked.key}`, asked.error && `error ${asked.error}`, asked.since && "recent"].filter(Boolean);
+  return <>{parts.length > 0 ? `Runs ${parts.join(", ")}` : "All runs"}, newest first</>;
 }
 
 /** Unfinished ones of this worker and status: what the API can cancel at once. */
@@ -148,10 +148,10 @@ function CancelAll({ asked, of }: { asked: RunQuery; of: readonly string[] }) {
   const status = asked.status.length === 0 ? ["pending", "running"] : asked.status.filter((each) => each === "pending" || each === "running");
   const canFilter = asked.key === "" && asked.error === "" && asked.since === null && status.length > 0;
   if (!canFilter || !mayDoToMany("operator", "cancel_many", "cancel", asked.worker || null, of)) return null;
-  const words = status.length === 2 ? "waiting or running" : status[0] === "pending" ? "waiting" : "running";
+  const words = status.join(" or ");
   return (
     <Action
-      name="Cancel all that fit…"
+      name="Cancel all matching…"
       grave
       open={() =>
         openBulk({
@@ -174,7 +174,7 @@ function CancelAll({ asked, of }: { asked: RunQuery; of: readonly string[] }) {
             </>
           ),
           one: "run",
-          about: "What waits ends at once; what runs is asked to end. They are not retried.",
+          about: "Pending runs are cancelled at once. Running ones are asked to stop. None of them is retried.",
           grave: true,
           note: "reason",
           changed: () => undefined,
@@ -186,14 +186,14 @@ function CancelAll({ asked, of }: { asked: RunQuery; of: readonly string[] }) {
 
 function NoRuns({ filtered }: { filtered: boolean }) {
   return filtered ? (
-    <Empty title="No run fits this filter">
+    <Empty title="No matching runs">
       <button type="button" onClick={() => refine({ worker: null, status: null, key: null, error: null, since: null })}>
         Show all runs
       </button>
     </Empty>
   ) : (
-    <Empty title="Nothing has run yet" code={`shiftboss trigger NAME key=value`}>
-      A schedule fills this, or a trigger.
+    <Empty title="No runs yet" code={`shiftboss trigger NAME key=value`}>
+      Schedules and triggers create runs.
     </Empty>
   );
 }

@@ -6,7 +6,7 @@ import { Timeline } from "../timeline/timeline";
 export function TimelinePage() {
   return (
     <>
-      <Head title="Timeline" about="What ran when, what waited, and what is planned." />
+      <Head title="Timeline" about="Waiting, running and planned runs of each worker" />
       <Timeline />
     </>
   );

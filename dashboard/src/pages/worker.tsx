@@ -4,7 +4,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { get, path } from "../api/client";
 import type { Definition, PageOfWorker, Run, WorkerStatus } from "../api/schema";
-import { bytes, capped, count, duration, label, plural } from "../format";
+import { bytes, capped, count, duration, label, plural, rate } from "../format";
 import { useQuery } from "../live/useQuery";
 import { useStableRows } from "../live/stableRows";
 import { useFrames } from "../live/hooks";
@@ -14,12 +14,13 @@ import { Empty, Fact, Facts, Fresh, Head, Loading, Section, Trouble, WorkerLink 
 import { Holds, Why } from "../components/holds";
 import { RunHead, RunRow } from "../components/runs";
 import { Badge } from "../components/status";
-import { Ago, At } from "../components/time";
+import { Ago, At, Timed } from "../components/time";
 import { href } from "../routes";
 import { Durations } from "../charts/durations";
 import { UnreadableRow } from "../components/unreadable";
 
 const RUNS = 20;
+const MISFIRES = { one: "run once", all: "run all", skip: "skip" } as const;
 const DECLARES = new Set(["worker_declared", "worker_forgotten", "node_joined", "node_left"]); // any worker's: relations have two sides
 
 export function WorkerPage({ name }: { name: string }) {
@@ -56,8 +57,8 @@ export function WorkerPage({ name }: { name: string }) {
       {asked.error && <Trouble error={asked.error} />}
       <Condition it={it} page={page} />
       <div class="beside">
-        <Section title="Last durations" aside={<span class="muted">{plural(page.durations.length, "attempt")}</span>}>
-          {page.durations.length > 0 ? <Durations last={page.durations} height={132} /> : <p class="quiet-line">No attempt has ended yet.</p>}
+        <Section title="Recent run times" aside={<span class="muted">{plural(page.durations.length, "attempt")}</span>}>
+          {page.durations.length > 0 ? <Durations last={page.durations} runs={page.runs} height={132} /> : <p class="quiet-line">No attempts have ended yet.</p>}
         </Section>
         <Section title="Next">
           <NextInstants it={it} page={page} />
@@ -122,7 +123,7 @@ function Condition({ it, page }: { it: WorkerStatus; page: PageOfWorker }) {
           </a>
         </li>
         <li>
-          <span class="strip-name">waiting</span>
+          <span class="strip-name">pending</span>
           <a class="number" href={href("runs", null, { worker: it.name, status: "pending" })}>
             {capped(it.pending)} <span class="muted">· {capped(it.due)} due</span>
           </a>
@@ -143,7 +144,7 @@ function Condition({ it, page }: { it: WorkerStatus; page: PageOfWorker }) {
               <Badge status={it.breaker} />{" "}
               {it.breaker_until && it.breaker !== "closed" && (
                 <span class="muted">
-                  probed <Ago at={it.breaker_until} />
+                  next test call <Ago at={it.breaker_until} />
                 </span>
               )}
             </span>
@@ -157,7 +158,10 @@ function Condition({ it, page }: { it: WorkerStatus; page: PageOfWorker }) {
         <ul class="reasons">
           {it.reasons.map((reason) => (
             <li key={reason.fact}>
-              <Badge status={reason.severity} word={label(reason.fact)} /> <span>{reason.text}</span>
+              <Badge status={reason.severity} word={label(reason.fact)} />{" "}
+              <span>
+                <Timed text={reason.text} />
+              </span>
             </li>
           ))}
           {it.last_error && it.health !== "healthy" && (
@@ -176,9 +180,9 @@ function Condition({ it, page }: { it: WorkerStatus; page: PageOfWorker }) {
 }
 
 function NextInstants({ it, page }: { it: WorkerStatus; page: PageOfWorker }) {
-  if (!it.enabled) return <p class="quiet-line">Disabled: nothing new starts.</p>;
+  if (!it.enabled) return <p class="quiet-line">Disabled: no new runs start.</p>;
   if (page.next.length === 0) {
-    const said = it.mode === "continuous" ? `Again and again, ${duration(page.definition.pause_s)} between.` : page.definition.after.length > 0 ? "After the workers it follows." : "When it is triggered.";
+    const said = it.mode === "continuous" ? `Continuously, ${duration(page.definition.pause_s)} pause.` : page.definition.after.length > 0 ? `After each success of ${page.definition.after.join(" or ")}.` : "Runs only when triggered.";
     return <p class="quiet-line">{said}</p>;
   }
   return (
@@ -210,7 +214,7 @@ function RunsOf({ runs, name }: { runs: readonly Run[]; name: string }) {
     name,
   );
   const by = new Map(runs.map((run) => [run.id, run]));
-  if (runs.length === 0) return <Empty title="It has not run yet" code={`shiftboss trigger ${name}`} />;
+  if (runs.length === 0) return <Empty title="No runs yet" code={`shiftboss trigger ${name}`} />;
   return (
     <div class="table" {...held.touch}>
       <Fresh waiting={held.waiting} show={held.show} what={held.waiting === 1 ? "run" : "runs"} />
@@ -233,15 +237,15 @@ function RunsOf({ runs, name }: { runs: readonly Run[]; name: string }) {
 function Relations({ page }: { page: PageOfWorker }) {
   const { definition: it } = page;
   const rows: (readonly [string, ComponentChildren])[] = [
-    ["depends on", it.depends_on.length > 0 && it.depends_on.map((edge) => <Edge key={edge.worker} name={edge.worker} more={[edge.fresh && "fresh", edge.max_age_s !== null && `not older than ${duration(edge.max_age_s)}`, edge.on_failure !== "wait" && `${edge.on_failure} when it failed`]} />)],
-    ["follows", it.after.length > 0 && it.after.map((name) => <Edge key={name} name={name} />)],
-    ["needed by", page.dependents.length > 0 && page.dependents.map((name) => <Edge key={name} name={name} />)],
-    ["starts", page.triggers.length > 0 && page.triggers.map((name) => <Edge key={name} name={name} />)],
-    ["never beside", page.blocked_with.length > 0 && page.blocked_with.map((name) => <Edge key={name} name={name} />)],
+    ["depends on", it.depends_on.length > 0 && it.depends_on.map((edge) => <Edge key={edge.worker} name={edge.worker} more={[edge.fresh && "fresh", edge.max_age_s !== null && `at most ${duration(edge.max_age_s)} old`, edge.on_failure !== "wait" && `on failure: ${edge.on_failure}`]} />)],
+    ["runs after", it.after.length > 0 && it.after.map((name) => <Edge key={name} name={name} />)],
+    ["required by", page.dependents.length > 0 && page.dependents.map((name) => <Edge key={name} name={name} />)],
+    ["triggers", page.triggers.length > 0 && page.triggers.map((name) => <Edge key={name} name={name} />)],
+    ["never runs with", page.blocked_with.length > 0 && page.blocked_with.map((name) => <Edge key={name} name={name} />)],
     ["breaker", it.breaker && <code>{it.breaker}</code>],
-    ["permits", Object.keys(it.uses).length > 0 && Object.entries(it.uses).map(([name, permits]) => <span key={name}>{`${permits} of ${name} `}</span>)],
+    ["resources", Object.entries(it.uses).map(([name, slots]) => `${name} (${plural(slots, "concurrency slot")})`).join(", ")],
     ["tags", it.tags.length > 0 && it.tags.join(", ")],
-    ["on nodes", page.nodes.length > 0 ? page.nodes.join(", ") : "none that is live"],
+    ["on nodes", page.nodes.length > 0 ? page.nodes.join(", ") : "no live node"],
   ];
   const said = rows.filter(([, what]) => what);
   return (
@@ -265,24 +269,30 @@ function Edge({ name, more = [] }: { name: string; more?: readonly (string | fal
   );
 }
 
+/** "sensor,minutes?: …" → "sensor, minutes (optional)" */
+function payload(parameters: string): string {
+  const names = (parameters.split(":")[0] ?? "").split(",").filter(Boolean);
+  return names.map((name) => name.replace(/\?$/, " (optional)")).join(", ") || "none";
+}
+
 function Settings({ of, page }: { of: Definition; page: PageOfWorker }) {
   const { retry } = of;
   const limit = (s: number | null, otherwise: string) => (s === null ? otherwise : duration(s));
   const rows: (readonly [string, string | null])[] = [
     ["timeout", limit(of.timeout_s, "none")],
-    ["retries", retry.max_retries === null ? "for ever" : String(retry.max_retries)],
+    ["retries", retry.max_retries === null ? "unlimited" : String(retry.max_retries)],
     ["back-off", `${duration(retry.first_s)}, ×${retry.factor}, up to ${duration(retry.cap_s)}`],
-    ["at once", of.concurrency === null ? "no limit" : String(of.concurrency)],
-    ["rate", of.rate === null ? null : `${of.rate.count} in ${duration(of.rate.per_s)}`],
+    ["concurrency", of.concurrency === null ? "unlimited" : String(of.concurrency)],
+    ["rate limit", of.rate === null ? null : rate(of.rate.count, of.rate.per_s)],
     ["pause", of.mode === "continuous" ? duration(of.pause_s) : null],
-    ["missed instants", of.mode === "scheduled" ? of.misfire : null],
+    ["missed runs", of.mode === "scheduled" ? MISFIRES[of.misfire] : null],
     ["jitter", of.jitter_s > 0 ? duration(of.jitter_s) : null],
-    ["starts within", of.start_within_s === null ? null : duration(of.start_within_s)],
+    ["must start within", of.start_within_s === null ? null : duration(of.start_within_s)],
     ["deadline", of.deadline_s === null ? null : duration(of.deadline_s)],
-    ["disabled after", of.max_consecutive_failures === null ? "never" : `${plural(of.max_consecutive_failures, "dead run")} in a row${(of.fatal_counts ?? of.mode !== "triggered") ? "" : ", fatal ones not counted"}`],
+    ["disabled after", of.max_consecutive_failures === null ? "never" : `${plural(of.max_consecutive_failures, "consecutive failure")}${(of.fatal_counts ?? of.mode !== "triggered") ? "" : ", not counting fatal errors"}`],
     ["executor", of.executor],
-    ["memory", of.max_memory_bytes === null ? null : bytes(of.max_memory_bytes)],
-    ["payload", of.parameters ? of.parameters.split(":")[0] || "none" : "none"],
+    ["memory limit", of.max_memory_bytes === null ? null : bytes(of.max_memory_bytes)],
+    ["payload", payload(of.parameters)],
     ["at most once", of.at_most_once ? "yes" : null],
   ];
   return (
@@ -294,11 +304,11 @@ function Settings({ of, page }: { of: Definition; page: PageOfWorker }) {
             {what}
           </Fact>
         ))}
-      <Fact name="declared">
+      <Fact name="registered">
         <At at={page.declared_at} />
       </Fact>
       {page.declared_otherwise.map((other) => (
-        <Fact key={other.id} name="declared otherwise">
+        <Fact key={other.id} name="other declaration">
           by node {other.node}
           {other.code_version !== "" && `, code ${other.code_version}`}
           {other.first_seen_at !== null && (
@@ -306,7 +316,7 @@ function Settings({ of, page }: { of: Definition; page: PageOfWorker }) {
               , first seen <At at={other.first_seen_at} />
             </>
           )}
-          : stop its process {other.pid} on {other.host}, or choose what it declares <PreferButton worker={page.worker.name} id={other.id} name={other.node} />
+          . Stop its process {other.pid} on {other.host}, or use its declaration: <PreferButton worker={page.worker.name} id={other.id} name={other.node} />
         </Fact>
       ))}
     </Facts>

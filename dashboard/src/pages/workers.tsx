@@ -38,13 +38,13 @@ export function Workers() {
       {names.length > 0 ? (
         <WorkerTable names={names.slice(0, most)} workers={it.workers} about={query.toString()} />
       ) : all.length > 0 ? (
-        <Empty title="No worker fits this filter">
+        <Empty title="No matching workers">
           <button type="button" onClick={() => refine({ q: null, health: null, mode: null })}>
             Show all {count(all.length)}
           </button>
         </Empty>
       ) : (
-        <Empty title="No worker has been declared on this store" code={`@boss.worker(every="1m")\nasync def hello() -> str:\n    return "done"`} />
+        <Empty title="No workers are registered in this store" code={`@boss.worker(every="1m")\nasync def hello() -> str:\n    return "done"`} />
       )}
       {names.length > most && (
         <button type="button" class="more-rows" onClick={() => setMost(most + STEP)}>

@@ -7,7 +7,7 @@ import { useStableRows } from "../live/stableRows";
 import { Fresh, WorkerLink } from "../components/bits";
 import { look, Badge } from "../components/status";
 import { Glyph } from "../components/glyph";
-import { Ago } from "../components/time";
+import { Ago, Due, Timed } from "../components/time";
 import { href } from "../routes";
 
 export function WorkerTable({ names, workers, about }: { names: readonly string[]; workers: ReadonlyMap<string, WorkerStatus>; about: string }) {
@@ -37,10 +37,10 @@ export function WorkerTable({ names, workers, about }: { names: readonly string[
               Running
             </th>
             <th scope="col" class="number c-m">
-              Waiting
+              Pending
             </th>
             <th scope="col" class="number">
-              Dead
+              Dead letters
             </th>
           </tr>
         </thead>
@@ -65,7 +65,7 @@ const Row = memo(function Row({ it }: { it: WorkerStatus }) {
         <Badge status={it.health} quiet={it.health === "healthy"} />
       </td>
       <td class="grow c-l">
-        <span class="muted clip">{it.reasons[0]?.text ?? it.holds[0]?.text ?? ""}</span>
+        <span class="muted clip"><Timed text={it.reasons[0]?.text ?? it.holds[0]?.text ?? ""} /></span>
       </td>
       <td class="fit muted c-m">{it.schedule || it.mode}</td>
       <td class="fit number c-m">
@@ -78,7 +78,7 @@ const Row = memo(function Row({ it }: { it: WorkerStatus }) {
         <Number value={it.running} to={href("runs", null, { worker: it.name, status: "running" })} what="running" />
       </td>
       <td class="fit number c-m">
-        <Number value={it.pending} to={href("runs", null, { worker: it.name, status: "pending" })} what="waiting" />
+        <Number value={it.pending} to={href("runs", null, { worker: it.name, status: "pending" })} what="pending" />
       </td>
       <td class="fit number">
         <Number value={it.dead_letters} to={href("dead", null, { worker: it.name })} what="dead letters" tone="bad" />
@@ -114,7 +114,7 @@ function LastRun({ it }: { it: WorkerStatus }) {
 }
 
 function Next({ it }: { it: WorkerStatus }) {
-  if (!it.enabled) return <span class="faint">off</span>;
+  if (!it.enabled) return <span class="faint">disabled</span>;
   if (it.next_due_at === null) return <span class="faint">{it.mode === "triggered" ? "on trigger" : "–"}</span>;
-  return <Ago at={it.next_due_at} />;
+  return <Due at={it.next_due_at} />;
 }

@@ -5,7 +5,7 @@ const BARS = [
   ["running", "running"],
   ["succeeded", "succeeded"],
   ["failed", "failed"],
-  ["back-off", "in back-off"],
+  ["back-off", "back-off"],
   ["planned", "planned"],
 ] as const;
 

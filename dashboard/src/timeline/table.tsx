@@ -14,10 +14,10 @@ export function Table({ rows }: { rows: readonly TimelineRow[] }) {
   const at = now.value;
   return (
     <>
-      {runs.length > MOST && <p class="timeline-note">The newest {MOST} of {runs.length} runs.</p>}
-      <div class="table" role="region" aria-label="Runs of this time">
+      {runs.length > MOST && <p class="timeline-note">The newest {MOST} of {runs.length} runs are listed.</p>}
+      <div class="table" role="region" aria-label="Runs in this window">
         <table>
-          <caption class="hide">Runs of this time, newest first</caption>
+          <caption class="hide">Runs in this window, newest first</caption>
           <thead>
             <tr>
               <th scope="col">Worker</th>

@@ -77,7 +77,7 @@ function Choice({ window, worker, isTable }: { window: Window; worker: string; i
         </select>
       </label>
       <button type="button" aria-pressed={isTable} onClick={() => refine({ as: isTable ? null : "table" })}>
-        As a table
+        As table
       </button>
     </div>
   );
@@ -87,14 +87,14 @@ function Shown({ said, window, isTable }: { said: Said; window: Window; isTable:
   const rows = useMemo<TimelineRow[]>(() => [...said.rows].sort((one, other) => (one.worker < other.worker ? -1 : 1)), [said]);
   if (rows.length === 0) {
     return (
-      <Empty title={`Nothing ran in the last ${WINDOWS[window].word}, and nothing is planned.`} code={`shiftboss trigger NAME`}>
-        A run appears here as soon as one is stored.
+      <Empty title={`No runs in the last ${WINDOWS[window].word}, and none planned`} code={`shiftboss trigger NAME`}>
+        Runs appear here as soon as they are created.
       </Empty>
     );
   }
   return (
     <>
-      {!said.complete && <p class="timeline-note">More runs than are drawn: the older ones are missing. Choose a shorter time or one worker.</p>}
+      {!said.complete && <p class="timeline-note">Too many runs to draw: older ones are left out. Choose a shorter time or one worker.</p>}
       {isTable ? <Table rows={rows} /> : <Rows rows={rows} window={window} />}
     </>
   );
