@@ -84,7 +84,7 @@ def test_a_worker_shows_its_settings_relations_and_last_runs(cli, shop):
     out = cli("show", "process-data").out
 
     assert "Turn orders into parcels." in out
-    for said in ("every 2 h", "depends on", "fetch-data", "excludes", "cleanup", "triggers", "report", "Last runs"):
+    for said in ("every 2 hours", "depends on", "fetch-data", "excludes", "cleanup", "triggers", "report", "Last runs"):
         assert said in out
 
 
@@ -114,7 +114,7 @@ def test_next_lists_instants_in_the_zone_of_the_worker(cli, shop):
 
     head, *rows = found.out.splitlines()
     assert found.code == 0
-    assert head == '"30 2 * * *" at 02:30 every day (Europe/Berlin)'
+    assert head == '"30 2 * * *" every day at 02:30 (Europe/Berlin)'
     assert len(rows) == 3
     assert all(" 02:30 +0" in row for row in rows)
 
@@ -162,7 +162,7 @@ def test_next_as_json_has_instants_and_clock_changes(cli, shop):
 def test_the_graph_is_a_tree_of_upstreams_and_what_is_shared(cli, shop):
     out = cli("graph").out
 
-    assert "fetch-data  every 1 h\n└─ process-data  every 2 h\n   └─ report" in out
+    assert "fetch-data  every hour\n└─ process-data  every 2 hours\n   └─ report" in out
     assert "cleanup, process-data" in out
     assert "warehouse (1)" in out
     assert "mailer" in out

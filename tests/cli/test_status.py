@@ -24,7 +24,7 @@ def test_off_a_terminal_a_worker_is_one_line_and_nothing_is_cut(cli, shop):
     out = cli("status", COLUMNS="20").out
 
     assert len(out.splitlines()) == 2 + 6
-    assert "at 02:30 every day (Europe/Berlin)" in out
+    assert "every day at 02:30 (Europe/Berlin)" in out
     assert "disabled by ada just now: moving house" in out or "disabled by ada" in out
     assert "\x1b" not in out
     assert "\t" not in out

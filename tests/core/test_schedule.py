@@ -25,7 +25,6 @@ from shiftboss.core.schedule import (
     count_until,
     cron_expression,
     first_instant,
-    in_words,
     jitter_offset_s,
     last_until,
     newest,
@@ -618,24 +617,6 @@ def test_jitter_spreads_workers_evenly():
     tenths = [int(jitter_offset_s(f"worker-{n}", 10.0)) for n in range(1000)]
 
     assert all(70 < tenths.count(tenth) < 130 for tenth in range(10))
-
-
-@pytest.mark.parametrize(
-    ("schedule", "words"),
-    [
-        (Every(60.0), "every 1 min"),
-        (Every(5400.0), "every 1 h 30 min"),
-        (Every(0.25), "every 250 ms"),
-        (Every(1 / 3), "every 333 ms 333 µs"),
-        (Every(86_401.5), "every 1 d 1 s 500 ms"),
-        (Cron("0 3 * * *", BERLIN), "at 03:00 every day (Europe/Berlin)"),
-        (Cron("@hourly"), "at the start of every hour (UTC)"),
-        (Cron("30 9 * * MON-FRI", KOLKATA), "at 09:30 on Monday through Friday (Asia/Kolkata)"),
-        (Cron("15 * * * * *"), "at second 15 of every minute (UTC)"),
-    ],
-)
-def test_a_schedule_reads_as_a_sentence(schedule: Schedule, words: str):
-    assert in_words(schedule) == words
 
 
 @pytest.mark.parametrize(

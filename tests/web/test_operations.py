@@ -80,7 +80,7 @@ async def test_workers_are_filtered_by_health_mode_and_part_of_the_name(api):
 async def test_the_page_of_a_worker_says_why_it_waits_what_comes_and_how_it_is_set(api):
     found = await api.get("/workers/tidy", instants=3)
 
-    assert found["worker"]["schedule"] == "at 02:30 every day (Europe/Berlin)"
+    assert found["worker"]["schedule"] == "every day at 02:30 (Europe/Berlin)"
     assert len(found["next"]) == 3
     assert found["definition"]["depends_on"][0]["worker"] == "fetch"
     assert found["definition"]["schedule"]["type"] == "cron"

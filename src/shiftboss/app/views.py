@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from shiftboss.app.status_rows import StatusRows
 from shiftboss.app.store_trial import StoreTrial
 from shiftboss.clock import Clock, Looked
-from shiftboss.core import control, schedule
+from shiftboss.core import control, schedule, schedule_words
 from shiftboss.core.audit import AuditRow, Head, Seal
 from shiftboss.core.control import Request, keeps_its_key
 from shiftboss.core.event import Severity
@@ -581,7 +581,7 @@ class Views:
         return judged, WorkerStatus(
             name=name,
             mode=definition.mode.value,
-            schedule=schedule.in_words(definition.schedule) if definition.schedule is not None else "",
+            schedule=schedule_words.in_words(definition.schedule) if definition.schedule is not None else "",
             priority=definition.priority.label,
             enabled=state.disabled is None,
             disabled=state.disabled,

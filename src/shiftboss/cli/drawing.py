@@ -12,7 +12,7 @@ from typing import Any
 
 from shiftboss.cli import formatting, messages, relations, table
 from shiftboss.cli.table import Cell
-from shiftboss.core import schedule
+from shiftboss.core import schedule_words
 from shiftboss.core.graph import Relations
 from shiftboss.core.model import BreakerMode, BreakerState
 from shiftboss.core.worker import Definition, Mode
@@ -70,7 +70,8 @@ class Drawing:
             return "not declared"
         if definition.after and definition.mode is Mode.TRIGGERED:
             return "after others"
-        return schedule.in_words(definition.schedule) if definition.schedule is not None else definition.mode.value
+        rule = definition.schedule
+        return schedule_words.in_words(rule) if rule is not None else definition.mode.value
 
     def _downstream(self, name: str) -> list[tuple[str, str]]:
         """(worker, why it stands below) in order of names."""

@@ -72,7 +72,6 @@ NICKNAMES = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
-UNITS_US = {"d": 86_400_000_000, "h": 3_600_000_000, "min": 60_000_000, "s": 1_000_000, "ms": 1_000, "µs": 1}
 
 
 class Every(Value, frozen=True, tag="every"):
@@ -270,20 +269,6 @@ def newest(schedule: Schedule, until: datetime, *, first: datetime, anchor: date
 def jitter_offset_s(worker: str, jitter_s: float) -> float:
     """Seconds in [0, *jitter_s*) by which *worker* is late: the same after every restart and on every node."""
     return int.from_bytes(sha256(worker.encode()).digest()[:6]) / 2**48 * jitter_s
-
-
-def in_words(schedule: Schedule) -> str:
-    """The schedule as an operator reads it: "every 1 min", "at 03:00 every day (Europe/Berlin)"."""
-    match schedule:
-        case Every(step=step):
-            rest, words = step // timedelta(microseconds=1), ["every"]
-            for unit, size in UNITS_US.items():
-                number, rest = divmod(rest, size)
-                words += [str(number), unit] if number else []
-            return " ".join(words)
-        case Cron(expression=expression, timezone=timezone):
-            text = _pattern(expression).days.explain()
-            return f"{text[0].lower()}{text[1:]} ({timezone})"
 
 
 def clock_changes(timezone: str, start: datetime, end: datetime) -> list[tuple[datetime, float]]:

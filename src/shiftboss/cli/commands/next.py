@@ -13,7 +13,7 @@ from shiftboss.cli.command import Command, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.naming import worker_name
 from shiftboss.clock import SystemClock
-from shiftboss.core import schedule
+from shiftboss.core import schedule, schedule_words
 from shiftboss.core.schedule import Cron, Every, Schedule, cron_expression
 
 INSTANTS = (table.Column("WHEN"), table.Column("IN"), table.Column("", wraps=True))
@@ -53,7 +53,7 @@ def next_(name: str, number: int, timezone: str, as_json: bool, store: str | Non
         disabled = state.disabled.by if state.disabled is not None else ""
     changes = _changes(rule, instants)
     if as_json:
-        words = schedule.in_words(rule) if rule is not None else None
+        words = schedule_words.in_words(rule) if rule is not None else None
         dump.one({"schedule": words, "instants": instants, "clock_changes": [_as_fact(*change) for change in changes]})
     elif rule is None:
         messages.note(f"{name} has no schedule: it runs when it is triggered, or after others")
@@ -91,7 +91,7 @@ def _print(
 ) -> None:
     zone = ZoneInfo(rule.timezone) if isinstance(rule, Cron) else None
     given = f'"{rule.expression}" ' if isinstance(rule, Cron) else ""
-    table.line(table.Cell(given, "bold"), schedule.in_words(rule))
+    table.line(table.Cell(given, "bold"), schedule_words.in_words(rule))
     by_day = {_day(at, zone): _in_words(at, change_s, zone) for at, change_s in changes}
     rows = []
     for number, at in enumerate(instants):
