@@ -34,7 +34,7 @@ export interface Acts {
   next: number | null;
 }
 
-/** A trigger within a transaction of its caller was committed, and could not become a run when it was picked up. */
+/** A trigger within its caller's transaction was committed, but could not become a run when it was picked up. */
 export interface ArrivalRefused {
   type: "arrival_refused";
   text: string;
@@ -519,7 +519,7 @@ export interface NodeDrained {
   lost: number;
 }
 
-/** C4: for `seconds` nothing but a body ran in the node's process, for it kept the interpreter's lock. `worker` and `run` where it is known which; else `bodies` names those that ran. `stack` where it could be seen. */
+/** C4: for `seconds` nothing but one function ran in the node's process, because it kept the interpreter's lock. `worker` and `run` are set if it is known which; otherwise `bodies` names those that ran. `stack` is set if it was seen. */
 export interface NodeFrozen {
   type: "node_frozen";
   text: string;
@@ -798,7 +798,7 @@ export interface Run {
   place_at: string | null;
 }
 
-/** `attempt` is the one that ended with it, and `attempt_cause` how; 0 where it ended without one. */
+/** `attempt` is the one that ended with the run, `attempt_cause` its cause; 0 if it ended without an attempt. */
 export interface RunEnded {
   type: "run_ended";
   text: string;
@@ -835,7 +835,7 @@ export interface RunRescued {
   due_at: string | null;
 }
 
-/** One or more instants passed without a run; `count` of them, from `first` to `last`. */
+/** One or more scheduled times passed without a run; `count` of them, from `first` to `last`. */
 export interface RunSkipped {
   type: "run_skipped";
   text: string;
@@ -960,7 +960,7 @@ export interface StatusChange {
   store: string;
 }
 
-/** C9: the store lost a part of its past, or may have; commits go on after `epoch`, and everybody declares again. */
+/** C9: the store lost a part of its past, or may have; commits go on after `epoch`, every process declares again. */
 export interface StoreRestored {
   type: "store_restored";
   text: string;
@@ -1038,7 +1038,7 @@ export interface Unreadable {
   fields: Array<string>;
 }
 
-/** Stands where a stored event cannot be read (W8). */
+/** Replaces a stored event that cannot be read (W8). */
 export interface UnreadableEvent {
   type: "unreadable";
   text: string;
