@@ -9,11 +9,14 @@ from worlds import Kept, World
 
 from shiftboss.core.control import Request
 from shiftboss.core.events import ClockStepped
+from shiftboss.core.fleet import Processes
 from shiftboss.core.model import NodeMode
-from shiftboss.core.worker import Definition
+from shiftboss.core.schedule import Every
+from shiftboss.core.worker import Definition, Mode, Start
 from shiftboss.engine.cycle import Cycle, Turn
 from shiftboss.engine.mutation import drain, trigger
-from shiftboss.errors import StoreUnavailable
+from shiftboss.errors import StoreRejected, StoreUnavailable
+from shiftboss.stores.memory.reads import MemoryTransaction
 from shiftboss.stores.memory.store import MemoryStore
 from shiftboss.testing.clock import VirtualClock
 
@@ -140,3 +143,65 @@ def test_a_node_without_news_of_others_rescues_nobody():
 
     assert two.turn(two.trigger("mail", delay_s=60.0)[0]).starts == []
     assert set(two.cycle.snapshot.nodes) == {"one", "two"}
+
+
+def test_what_the_store_rejects_leaves_nothing_in_the_snapshot(monkeypatch):
+    """W2: what was applied for it is forgotten before the halves are tried."""
+    world = World(MAIL)
+    write = MemoryTransaction.write
+
+    def checked(tx, change, *, new):
+        if any(run.key == "bad" for run in change.runs):
+            raise StoreRejected("a constraint")
+        write(tx, change, new=new)
+
+    monkeypatch.setattr(MemoryTransaction, "write", checked)
+    bad, refused = world.trigger("mail", key="bad")
+    good, stored = world.trigger("mail", key="good")
+    turn = world.turn(bad, good)
+
+    assert isinstance(refused.error, StoreRejected)
+    assert [start.run.id for start in turn.starts] == [stored.value.id]
+    assert {run.key for run in world.cycle.snapshot.running.values()} == {"good"}
+    assert world.store.tables.live.keys() == world.cycle.snapshot.running.keys()
+
+
+def test_after_everything_was_read_anew_what_is_due_starts_in_that_very_turn():
+    """H5, M2: the agenda is filled by that reading."""
+    world = World(MAIL)
+    mutation, answer = world.trigger("mail", delay_s=5.0)
+    world.turn(mutation)
+    world.cycle.forget()
+    world.clock.advance(5)
+
+    assert [start.run.id for start in world.turn().starts] == [answer.value.id]
+
+
+def test_a_look_that_starts_something_still_says_that_claims_were_read():
+    """C5: others may have taken what runs here."""
+    clock = VirtualClock()
+    store = MemoryStore(clock=clock)
+    one = World(MAIL, store=store, clock=clock, name="one")
+    two = World(Definition(name="other"), store=store, clock=clock, name="two")
+    one.turn()
+    two.turn(two.trigger("mail")[0])
+    turn = one.turn()
+
+    assert (len(turn.starts), turn.claims_read) == (1, True)
+
+
+def test_what_comes_after_a_run_of_a_lost_node_is_stored_with_its_end():
+    """C4, C7, M6: also where the lanes of those were not read yet."""
+    clock = VirtualClock()
+    store = MemoryStore(clock=clock)
+    once = Definition(
+        name="mail", at_most_once=True, mode=Mode.SCHEDULED, schedule=Every(60), concurrency=1, start=Start.NOW
+    )
+    one = World(once, store=store, clock=clock, name="one")
+    two = World(Definition(name="other"), store=store, clock=clock, name="two")
+    (lost,) = one.first.starts
+    clock.advance(30)
+    two.turn(processes=Processes(dead=frozenset({"one"})))
+
+    assert lost.run.id in store.tables.history
+    assert [run.worker for run in store.tables.live.values()] == ["mail"]
