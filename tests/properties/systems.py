@@ -261,7 +261,7 @@ def play(
     watch = LivenessWatch(sim)
     for _ in range(system.nodes):
         add_node(played, system.definitions)
-    watch.begin(first_s=rng.uniform(5.0, 60.0))
+    watch.start(first_s=rng.uniform(5.0, 60.0))
     _run(played, system.minutes * MINUTE, max_steps=600)
     if not played.violations:
         _heal(played)

@@ -103,7 +103,7 @@ def test_two_workers_keep_their_promises_whatever_happens(world, nodes, story):
     bodies = Bodies()
     sim = Simulator(model=bodies, leaps=False)
     watch = LivenessWatch(sim)
-    watch.begin()
+    watch.start()
     accepted: set[int] = set()
     for _ in range(nodes):
         sim.add_node(world, resources={"disk": 2}, slots=3)

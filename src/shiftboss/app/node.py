@@ -154,7 +154,7 @@ class NodeParts:
             logger=log_events,
             subscribers=subscribers,
             meters=meters,
-            traced=Tracing(package_version()).begin,
+            traced=Tracing(package_version()).start_span,
             secrets=boss.secrets,
             watchdog=self.watchdog,
             memory_share=memory_share,

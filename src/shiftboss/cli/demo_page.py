@@ -41,7 +41,7 @@ def run_demo(*, for_s: float | None, store: str | None, http: str | None, live: 
         _say_where(boss, is_live=is_live)
         pages: list[threading.Thread] = []
 
-        def begin(engine: Engine) -> None:
+        def show_it(engine: Engine) -> None:
             until(engine)
             served.open()
             if is_live:
@@ -49,7 +49,7 @@ def run_demo(*, for_s: float | None, store: str | None, http: str | None, live: 
                 page.start()
                 pages.append(page)
 
-        report = serve(boss, until=begin)
+        report = serve(boss, until=show_it)
         for page in pages:
             page.join()
     counts = archive.counts()

@@ -240,7 +240,7 @@ class _Child:
         os.environ.pop(VARIABLE, None)  # of the last body
         if attempt.context.traceparent is not None:
             os.environ[VARIABLE] = attempt.context.traceparent
-        attempt.begin(self._clock.monotonic_s())
+        attempt.enter(self._clock.monotonic_s())
         try:
             try:
                 self._is_open = True

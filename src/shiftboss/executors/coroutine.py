@@ -223,7 +223,7 @@ class CoroutineExecutor:
         if attempt.key not in self._attempts:  # stopped between its task's making and this
             return
         current.set(attempt.context)
-        attempt.begin(self._clock.monotonic_s())
+        attempt.enter(self._clock.monotonic_s())
         if attempt.look_at_s < self._timer_s:
             self._look_at(attempt.look_at_s)
         try:

@@ -69,7 +69,7 @@ class Execution:
     def has_begun(self) -> bool:
         return self.began_s >= 0
 
-    def begin(self, now_s: float) -> None:
+    def enter(self, now_s: float) -> None:
         """Its body is about to be entered: noted for whoever may rescue the run (C8), and its timeout begins."""
         self.began_s = now_s
         self.launch.entered()

@@ -247,7 +247,7 @@ class PoolExecutor(SlotExecutor):
             with self._lock:
                 if attempt.key not in self._attempts:  # stopped meanwhile
                     return
-                attempt.begin(self._clock.monotonic_s())
+                attempt.enter(self._clock.monotonic_s())
             future = self._future(call)
         except Exception as error:  # noqa: BLE001  # the payload, the pool or the factory: the attempt has failed
             self._end(attempt, self._raised(attempt, error))

@@ -264,7 +264,7 @@ class ProcessExecutor:
         child.attempt = attempt
         child.lapses = self._warden.lapses
         if ref in child.bodies:
-            attempt.begin(now_s)
+            attempt.enter(now_s)
         else:
             child.bodies.add(ref)
             child.until_s = now_s + BEGIN_WITHIN_S
@@ -310,7 +310,7 @@ class ProcessExecutor:
         match message:
             case Begun() if attempt is not None:
                 child.until_s = math.inf
-                attempt.begin(self._clock.monotonic_s())
+                attempt.enter(self._clock.monotonic_s())
             case Said() if attempt is not None:
                 kind, value = (
                     ("heartbeat", message.beat_at) if message.progress is None else ("progress", message.progress)

@@ -119,7 +119,7 @@ class SlotExecutor:
         while self._waiting:
             attempt = self._waiting.popleft()
             if attempt.key in self._attempts:
-                attempt.begin(self._clock.monotonic_s())
+                attempt.enter(self._clock.monotonic_s())
                 return attempt
         return None
 

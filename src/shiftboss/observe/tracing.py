@@ -30,7 +30,7 @@ class Tracing:
         self._provider: Any = None
         self._tracer: Tracer | None = None
 
-    def begin(self, launch: Launch) -> None:
+    def start_span(self, launch: Launch) -> None:
         """Give the attempt its span; called in the engine's thread, just before it is handed to its executor."""
         tracer = self._found()
         if tracer is None:

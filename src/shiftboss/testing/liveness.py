@@ -55,7 +55,7 @@ class LivenessWatch:
         self._cache = SnapshotCache(Agenda())
         self._session = sim.store.session()
 
-    def begin(self, *, first_s: float = EVERY_S) -> None:
+    def start(self, *, first_s: float = EVERY_S) -> None:
         self._sim.after(first_s, self._look)
 
     def _look(self) -> None:

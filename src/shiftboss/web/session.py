@@ -45,7 +45,7 @@ class Sessions:
         self._ended = ended
         self._store = store
 
-    def begin(self, request: HTTPConnection, response: Response, token: Token) -> BrowserSession:
+    def sign_in(self, request: HTTPConnection, response: Response, token: Token) -> BrowserSession:
         """Give the browser its cookie."""
         until, elapsed_until = int(self._wall_s() + HOLDS_S), int(self._clock.elapsed_s() + HOLDS_S)
         session = BrowserSession(token, secrets.token_hex(16), until)

@@ -99,7 +99,7 @@ class WithTokens:
         """Raises Problem."""
         if token.role < Role.VIEWER:
             raise Problem(403, "role-too-low", "This token is for /metrics alone.", by=token.name)
-        return access_of(self.sessions.begin(request, response, token))
+        return access_of(self.sessions.sign_in(request, response, token))
 
     def log_out(self, request: HTTPConnection, response: Response) -> Access | None:
         """Whose session it was."""

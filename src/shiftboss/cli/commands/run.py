@@ -92,11 +92,11 @@ def run(
     served = serving.page(boss, http, access_file=access_file, trusted_proxies=trusted_proxies, user_header=user_header)
     with served as page, stop_conditions.conditions(boss, for_s=for_s, burst=burst) as until:
 
-        def begin(engine: Engine) -> None:
+        def show_it(engine: Engine) -> None:
             until(engine)
             page.open()
 
-        report = serve(boss, until=begin)
+        report = serve(boss, until=show_it)
     messages.let_go(sys.stdout)  # what bodies have printed is no output of the command
     return exit_code(report, [report.signal] if report.signal is not None else [])
 

@@ -150,7 +150,7 @@ class Database:
         """Carried out with the next question or with the commit."""
         self._queue.append((statement, values))
 
-    def ask(self, *questions: Call) -> list[bytes | None]:
+    def query(self, *questions: Call) -> list[bytes | None]:
         """The one text of each question, all in one round trip."""
         return [answer.blob(0, 0) for answer in self.exchange(*questions)]
 

@@ -59,10 +59,10 @@ class Keeper:
     def _keep(self, connection: Any) -> bool:
         """Until everything is over (False), or the connection has to be opened again.  Raises psycopg.Error."""
 
-        def ask(question: str, *values: int) -> Any:
+        def query(question: str, *values: int) -> Any:
             return connection.execute(question, values).fetchone()[0]
 
-        if ask("SELECT pg_backend_pid()") != connection.info.backend_pid:
+        if query("SELECT pg_backend_pid()") != connection.info.backend_pid:
             self.exit_code = POOLED
             return False
         holds, said_s = False, time.monotonic()
@@ -70,13 +70,13 @@ class Keeper:
             now_s = time.monotonic()
             if self._goes_on(self._parent) != holds:
                 if holds:
-                    ask("SELECT pg_advisory_unlock_shared(%s::int4, %s::int4)::text", *self._lock)
+                    query("SELECT pg_advisory_unlock_shared(%s::int4, %s::int4)::text", *self._lock)
                     holds = False
                 else:
-                    holds = ask("SELECT pg_try_advisory_lock_shared(%s::int4, %s::int4)", *self._lock)
+                    holds = query("SELECT pg_try_advisory_lock_shared(%s::int4, %s::int4)", *self._lock)
                 said_s = now_s
             elif now_s - said_s >= SAY_S:
-                if ask("SELECT pg_is_in_recovery()"):
+                if query("SELECT pg_is_in_recovery()"):
                     return True  # another server is the primary now
                 said_s = now_s
             self.over.wait(LOOK_S)

@@ -102,7 +102,7 @@ class Keepers:
         try:
             self._db.begin_reading()
             of_all = _unsigned(lock_of(self._address.schema, "")[0])
-            (answer,) = self._db.ask((KEPT, (of_all, int(FRESH_S * 1000))))
+            (answer,) = self._db.query((KEPT, (of_all, int(FRESH_S * 1000))))
         except ShiftbossError as error:
             log.debug("nobody can tell which nodes are kept: %s", error)
             return frozenset()

@@ -72,7 +72,7 @@ class Link:
 
     def greet(self, address: Address) -> None:
         pid = self.connection.pgconn.backend_pid
-        greeting = self.ask(GREETING, pid)
+        greeting = self.query(GREETING, pid)
         self.is_direct = bool(greeting.number(0, 0))
         self.version = greeting.number(0, 1)
         self.is_standby = bool(greeting.number(0, 2))
@@ -82,7 +82,7 @@ class Link:
         if encoding != "UTF8":
             raise ConfigurationError(f"{address.url} keeps texts as {encoding}; use a database with ENCODING 'UTF8'")
         if self.is_direct:
-            self.ask(KEEPALIVES)
+            self.query(KEEPALIVES)
         self.wire.prepares = address.prepare is Prepare.ON or (address.prepare is Prepare.AUTO and self.is_direct)
         self.look_where()
 
@@ -93,11 +93,11 @@ class Link:
 
     def _number_if_allowed(self, statement: Statement) -> int | None:
         try:
-            return self.ask(statement).number_or_none(0, 0)
+            return self.query(statement).number_or_none(0, 0)
         except ServerRefused:
             return None  # the role may not ask, or the server is not fully compatible with PostgreSQL
 
-    def ask(self, statement: Statement, *values: object) -> ResultSet:
+    def query(self, statement: Statement, *values: object) -> ResultSet:
         """Outside any transaction.  Raises ServerRefused and Broken."""
         with self._deadlines.limit(self.line, CALL_S):
             self.wire.send([(statement, values)])

@@ -344,7 +344,7 @@ class Reads(Queries, reads.Reads[Statement]):
 
     def _asked(self, asked: Asked) -> Delta:
         if self._ahead is None or not self._ahead[0].answers(asked):
-            self._ahead = asked, self._db.ask(*self.calls_ahead(asked))
+            self._ahead = asked, self._db.query(*self.calls_ahead(asked))
         asked, (give_up, *answers) = self._ahead
         self._ahead = None
         self._give_up = (give_up,)
@@ -385,7 +385,7 @@ class View(Reads):
         seen = self._seen.number
         if self._db.opened is None and seen is not None:
             asked = Asked(seen, list(self._seen.own), lanes)
-            self._ahead = asked, self._db.ask(*self.calls_ahead(asked))
+            self._ahead = asked, self._db.query(*self.calls_ahead(asked))
         self._look()
         return super().changes(lanes=lanes)
 

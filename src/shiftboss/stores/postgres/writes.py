@@ -431,7 +431,7 @@ class PostgresTransaction(Reads, Writes["Database"]):
     def ids(self) -> Iterator[int]:
         while True:
             if not self._ids:
-                (drawn,) = self._db.ask((DRAW_IDS, (self._more_ids,)))
+                (drawn,) = self._db.query((DRAW_IDS, (self._more_ids,)))
                 self._ids.extend(int(run_id) for run_id in (drawn or b"").split(b","))
                 self._more_ids *= 2
             self._last_id = self._ids.popleft()
@@ -517,7 +517,7 @@ class PostgresTransaction(Reads, Writes["Database"]):
     def _shift(self, shift: Shift) -> None:
         sealed = [int(row.id) for row in unreadable_of(self._db, unreadable.WALK, "run")]
         now_us, after = codec.micros(shift.now), 0
-        while (until := self._db.ask((SHIFT_UNTIL, (after, SHIFTED_AT_ONCE)))[0]) is not None:
+        while (until := self._db.query((SHIFT_UNTIL, (after, SHIFTED_AT_ONCE)))[0]) is not None:
             self._db.do(SHIFT_WAITING, (shift.step_us, now_us, after, int(until), sealed))
             after = int(until)
         self._db.do(TOUCH_ALL, (self.number,))

@@ -40,14 +40,14 @@ class Queries(Generic[S]):
     # ── asking ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _ask(self, shape: ResultShape[T], question: Question[S], values: Values) -> T:
-        return self._read(shape, question, values, self._db.ask((question.plain, values))[0])
+        return self._read(shape, question, values, self._db.query((question.plain, values))[0])
 
     def _read(self, shape: ResultShape[T], question: Question[S], values: Values, text: Text) -> T:
         """The values of *text*, the answer to the plain form; if unreadable, ask again in the careful form (W8)."""
         try:
             return shape.read(text)
         except FAILURES:
-            return shape.read_carefully(self._db.ask((question.careful, values))[0])
+            return shape.read_carefully(self._db.query((question.careful, values))[0])
 
     # ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -87,17 +87,17 @@ class Queries(Generic[S]):
     # ── the audit ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def audit(self, *, after: int, limit: int) -> list[AuditRow]:
-        return shapes.audit_rows(self._db.ask((self.pages.audit, (after, limit)))[0])
+        return shapes.audit_rows(self._db.query((self.pages.audit, (after, limit)))[0])
 
     def acts_before(self, before: int, *, limit: int) -> list[tuple[int, Audit | UnreadableEvent]]:
-        rows = shapes.audit_rows(self._db.ask((self.pages.audit_before, (before, limit)))[0])
+        rows = shapes.audit_rows(self._db.query((self.pages.audit_before, (before, limit)))[0])
         return [(row.id, shapes.act(row)) for row in rows]
 
     def seals(self, *, after: int, limit: int) -> list[Seal]:
-        return shapes.seals(self._db.ask((self.pages.seals, (after, limit)))[0])
+        return shapes.seals(self._db.query((self.pages.seals, (after, limit)))[0])
 
     def last_seal(self) -> Seal | None:
-        return next(iter(shapes.seals(self._db.ask((self.pages.last_seal, ()))[0])), None)
+        return next(iter(shapes.seals(self._db.query((self.pages.last_seal, ()))[0])), None)
 
     # ── what cannot be read ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -105,7 +105,7 @@ class Queries(Generic[S]):
         return [row for _, row in unreadable(self._db, self.walk, places)]
 
     def set_aside(self, *, after: int, limit: int) -> list[tuple[int, SetAside]]:
-        return kept(self._db.ask((self.walk.kept, (after, limit)))[0])
+        return kept(self._db.query((self.walk.kept, (after, limit)))[0])
 
     # ── counts ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -118,7 +118,7 @@ class Queries(Generic[S]):
             (pages.running_counts, ()),
             (pages.letter_counts, ()),
         ]
-        texts = self._db.ask(*((question.plain, values) for question, values in asked))
+        texts = self._db.query(*((question.plain, values) for question, values in asked))
         counts = {name: _no_counts() for name in self._read(shapes.NAMES, *asked[0], texts[0])}
         waiting, claims, letters = (
             self._read(shapes.COUNTS, question, values, text)

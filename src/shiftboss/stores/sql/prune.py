@@ -30,7 +30,7 @@ def prune(db: Connection[S], sql: Prunings[S], cutoffs: Cutoffs, *, limit: int) 
 def _going(db: Connection[S], sql: Prunings[S], kind: Prunable, before: datetime, limit: int) -> list[int]:
     before_us = codec.micros(before)
     if kind is Prunable.AUDIT:
-        oldest, seals = db.ask((sql.audit, (limit,)), (sql.seals, (limit + 1,)))
+        oldest, seals = db.query((sql.audit, (limit,)), (sql.seals, (limit + 1,)))
         return sealed_among(shapes.INSTANTS_BY_ID.read(oldest), shapes.NUMBERS.read(seals), before_us=before_us)
     selection = {Prunable.LETTERS: sql.letters, Prunable.RUNS: sql.runs, Prunable.EVENTS: sql.events}[kind]
-    return shapes.NUMBERS.read(db.ask((selection, (before_us, limit)))[0])
+    return shapes.NUMBERS.read(db.query((selection, (before_us, limit)))[0])

@@ -61,7 +61,7 @@ class Reads(Queries[S], Generic[S]):
 
     def _delta(self, seen: int, lanes: int) -> Delta:
         calls = self.delta_calls((seen,), lanes)
-        return self._told(calls, self._db.ask(*plainly(calls)), lanes=lanes)
+        return self._told(calls, self._db.query(*plainly(calls)), lanes=lanes)
 
     @classmethod
     def delta_calls(cls, since: Values, lanes: int) -> list[Call[S]]:
@@ -104,7 +104,7 @@ class Reads(Queries[S], Generic[S]):
             (sql.claims, self.always),
             (sql.waiting, ()),
         ]
-        breakers, resources, nodes, claims, waiting = self._db.ask(*plainly(calls))
+        breakers, resources, nodes, claims, waiting = self._db.query(*plainly(calls))
         claimed, running = self._read(shapes.CLAIMS, *calls[3], claims)
         breaker_rows = self._read(shapes.BREAKERS, *calls[0], breakers)
         due = self._read(shapes.INSTANTS, *calls[4], waiting)
@@ -138,7 +138,7 @@ class Reads(Queries[S], Generic[S]):
         if not names:
             return {}
         question, values = self.readings.lanes, (self._db.names(names), limit)
-        return self._read_lanes(question, values, self._db.ask((question.plain, values))[0], limit=limit)
+        return self._read_lanes(question, values, self._db.query((question.plain, values))[0], limit=limit)
 
     def _read_lanes(self, question: Question[S], values: Values, text: Text, *, limit: int) -> dict[str, Lane]:
         """*values* end with the limit.  Behind runs that cannot be read it looks further, up to a bound."""
@@ -147,7 +147,7 @@ class Reads(Queries[S], Generic[S]):
         except FAILURES:
             pass
         for wide in _wider(limit):
-            lanes = shapes.LANES.read_carefully(self._db.ask((question.careful, (*values[:-1], wide)))[0])
+            lanes = shapes.LANES.read_carefully(self._db.query((question.careful, (*values[:-1], wide)))[0])
             is_last = wide >= limit * WIDENED
             if is_last or not any(_is_hidden(part, wide) for _, parts in lanes for part in parts[:QUEUES]):
                 break
@@ -161,13 +161,13 @@ class Reads(Queries[S], Generic[S]):
     def fired(self, names: Collection[str], *, after: datetime) -> dict[str, list[datetime]]:
         values = self._db.names(names), codec.micros(after)
         instants: dict[str, list[datetime]] = {}
-        text = self._db.ask((self.readings.fired, values))[0] if names else None
+        text = self._db.query((self.readings.fired, values))[0] if names else None
         for name, number in shapes.INSTANTS.read(text):
             instants.setdefault(name, []).append(codec.instant_of(number))
         return instants
 
     def clock_mark(self) -> ClockMark | None:
-        return codec.clock_of(self._db.ask((self.readings.clock, ()))[0])
+        return codec.clock_of(self._db.query((self.readings.clock, ()))[0])
 
     def expiring(self, now: datetime, *, limit: int) -> list[Run]:
         """Only readable runs: nobody may end the others (W8)."""
@@ -180,7 +180,7 @@ class Reads(Queries[S], Generic[S]):
 
     def next_give_up(self, after: datetime | None = None) -> datetime | None:
         at = LONG_AGO if after is None else codec.micros(after)
-        return codec.instant_or_none(self._db.ask((self.readings.next_give_up, (at,)))[0])
+        return codec.instant_or_none(self._db.query((self.readings.next_give_up, (at,)))[0])
 
     def open_letters(self, worker: str, *, without_payload_only: bool, limit: int) -> list[DeadLetter]:
         most = 0 if without_payload_only else 1

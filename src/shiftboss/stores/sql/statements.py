@@ -26,7 +26,7 @@ Values = tuple[Any, ...]
 class Connection(Protocol[S_contra]):
     """What readers and writers ask of either database."""
 
-    def ask(self, *questions: tuple[S_contra, Values]) -> Sequence[Text]:
+    def query(self, *questions: tuple[S_contra, Values]) -> Sequence[Text]:
         """The one text of each question, in order; a server is asked all of them in one round trip."""
         ...
 

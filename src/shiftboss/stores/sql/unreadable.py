@@ -65,14 +65,14 @@ def _among(db: Connection[S], walk: RowWalk, name: str, ids: Collection[str]) ->
             key = walk.key_of(name, row_id)
         except ValueError:
             continue
-        yield from _bad(name, db.ask((walk.one[name].careful, key))[0])
+        yield from _bad(name, db.query((walk.one[name].careful, key))[0])
 
 
 def _all(db: Connection[S], walk: RowWalk, name: str) -> Iterator[tuple[Key, Unreadable]]:
     question, key = walk.scan[name], walk.first_key(name)
     while True:
         values = (*key, PAGE)
-        text = db.ask((question.plain, values))[0]
+        text = db.query((question.plain, values))[0]
         if not text:
             return
         try:
@@ -81,7 +81,7 @@ def _all(db: Connection[S], walk: RowWalk, name: str) -> Iterator[tuple[Key, Unr
                 shapes.KINDS[name].check(raw)
             keys = [row_key for row_key, _ in page]
         except FAILURES:
-            text = db.ask((question.careful, values))[0]
+            text = db.query((question.careful, values))[0]
             yield from _bad(name, text)
             keys = [row_key for row_key, _ in _opened(text)]
         if len(keys) < PAGE:

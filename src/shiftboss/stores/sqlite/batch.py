@@ -87,7 +87,7 @@ class Wide:
     def _texts(self) -> dict[int, str]:
         return {size: "SELECT " + ",".join([self._question] * size) for size in SIZES if size <= MAX_WIDTH}
 
-    def ask(self, db: Database, ids: list[int]) -> dict[int, bytes]:
+    def query(self, db: Database, ids: list[int]) -> dict[int, bytes]:
         """Id → bytes, for those that have any."""
         answers: dict[int, bytes] = {}
         for start in range(0, len(ids), MAX_WIDTH):

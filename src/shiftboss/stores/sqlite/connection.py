@@ -158,7 +158,7 @@ class Database:
             return GARBLED
         return text if isinstance(text, str | bytes) else None
 
-    def ask(self, *questions: tuple[str, Sequence[Scalar]]) -> list[str | bytes | None]:
+    def query(self, *questions: tuple[str, Sequence[Scalar]]) -> list[str | bytes | None]:
         """The one text of each question."""
         return [self.text(statement, values) for statement, values in questions]
 

@@ -191,8 +191,8 @@ class Reads(Queries, reads.Reads[str]):
         return codec.with_bytes(
             runs,
             payloads=self.payloads([run.id for run in runs]),
-            results=RESULTS.ask(self._db, [run.id for run in finished]),
+            results=RESULTS.query(self._db, [run.id for run in finished]),
         )
 
     def payloads(self, ids: Collection[int]) -> dict[int, bytes]:
-        return PAYLOADS.ask(self._db, list(ids))
+        return PAYLOADS.query(self._db, list(ids))
