@@ -90,7 +90,7 @@ async def main():
 found = asyncio.run(main())
 try:
     with Simulation(boss) as sim:
-        LivenessWatch(sim._sim).begin()  # the oracle, as the simulated fleets of tests/properties have it
+        LivenessWatch(sim._sim).start()  # the oracle, as the simulated fleets of tests/properties have it
         sim.trigger("pay")
         sim.run_for("10m")
         found["simulated"] = [hold.gate for hold in sim.why("pay").holds]
