@@ -120,6 +120,12 @@ def f(x):
     ]
 
 
+def test_the_name_of_a_type_is_left_alone(mutations):
+    found = mutations.mutants_of("x.py", "Reply = tuple[int | None, str]\nBoth = A | B\n")
+
+    assert [mutant.name for mutant in found] == ["x.py: Both = A | B → Both = A", "x.py: Both = A | B → Both = B"]
+
+
 def test_the_same_mistake_twice_in_a_function_has_two_names(mutations):
     source = "def f():\n    g(x + y)\n    g(x + y)\n"
     found = [mutant.name for mutant in mutations.mutants_of("x.py", source)]

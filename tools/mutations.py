@@ -151,6 +151,8 @@ def _is_left_alone(node: ast.AST, parent: ast.AST) -> bool:
             return not (node.defaults or node.kw_defaults)
         case ast.arg():
             return True
+        case ast.Assign(value=ast.Subscript()) if isinstance(parent, ast.Module):
+            return True  # the name of a type
         case ast.Assign(targets=[ast.Name(id=name)]):
             return name in ("__all__", "__slots__") or name.startswith("TypeVar")
         case ast.Constant(value=bool()) | ast.Constant(value=int()) | ast.Constant(value=float()):

@@ -216,6 +216,15 @@ def test_what_was_claimed_when_the_lease_had_run_out_is_handed_back_and_not_star
     assert one.stored(answer.value.id).status is Status.PENDING or one.engine.runs(answer.value.id)
 
 
+def test_what_is_told_twice_is_told_once(one):
+    """C3: by the engine and by the watch of its lease."""
+    run_id = one.running()
+    for reason in (StopReason.LEASE, StopReason.LEASE, StopReason.SHUTDOWN):
+        one.engine._running.stop_all(reason)
+
+    assert one.hand.told == [(run_id, StopReason.LEASE)]
+
+
 def test_a_claim_that_is_gone_is_told_to_its_body(one, clock):
     """C5: another node has rescued it."""
     run_id = one.running()

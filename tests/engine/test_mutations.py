@@ -22,48 +22,73 @@ ANSWER, CLOCK = Kept(), VirtualClock(boot="boot-1")
 LINE = LogLine(run=7, fence=1, number=1, attempt=1, at=NOON, level="INFO", text="hello")
 PLACES = (("runs", "7"),)
 
-TABLE = {
-    "report": (mutation.report(Report(7, "n1", 1, Succeeded(), 0.1)), NO_NEEDS, None, 7, False),
-    "note": (mutation.note(Note(7, "n1", 1)), NO_NEEDS, None, 7, False),
-    "log_lines": (mutation.log_lines("n1", (LINE,)), NO_NEEDS, None, 7, False),
-    "trigger": (mutation.trigger(Request("a"), ANSWER), NO_NEEDS, "a", None, True),
-    "trigger by key": (mutation.trigger(Request("a", key="k"), ANSWER), Needs(keys=(("a", "k"),)), "a", None, True),
-    "pick_up": (mutation.pick_up(Request("a")), NO_NEEDS, None, None, False),
-    "pick_up by key": (mutation.pick_up(Request("a", key="k")), Needs(keys=(("a", "k"),)), None, None, False),
-    "cancel": (mutation.cancel(7, by="", reason="", answer=ANSWER), Needs(runs=(7,)), None, None, False),
-    "disable": (mutation.disable("a", by="", reason="", answer=ANSWER), NO_NEEDS, "a", None, False),
-    "enable": (mutation.enable("a", by="", answer=ANSWER), Needs(lanes=("a",)), "a", None, False),
-    "replay": (
-        mutation.replay(7, by="", delay_s=0.0, answer=ANSWER), Needs(runs=(7,), letters=(7,)), None, None, True
-    ),
-    "resolve": (mutation.resolve(7, by="", note="", answer=ANSWER), Needs(runs=(7,), letters=(7,)), None, None, False),
-    "discard": (mutation.discard(7, by="", note="", answer=ANSWER), Needs(runs=(7,), letters=(7,)), None, None, False),
-    "forget": (mutation.forget("a", clock=CLOCK, by="", answer=ANSWER), Needs(lanes=("a",)), None, None, False),
-    "set_aside": (
-        mutation.set_aside(PLACES, clock=CLOCK, by="", note="", answer=ANSWER),
-        Needs(unreadable=PLACES), None, None, False,
-    ),
-    "drain": (mutation.drain("n1", by="", answer=ANSWER), NO_NEEDS, None, None, False),
-    "prefer": (mutation.prefer("n1", worker=None, clock=CLOCK, by="", answer=ANSWER), NO_NEEDS, None, None, False),
-    "record": (
-        mutation.record("export", by="", worker="", before="", after="", answer=ANSWER),
-        NO_NEEDS, NO_WORKER, None, False,
-    ),
-}  # fmt: skip
+
+def table():
+    """By the kind: the mutation, its needs, its worker and run, whether it adds work."""
+    return {
+        "report": (mutation.report(Report(7, "n1", 1, Succeeded(), 0.1)), NO_NEEDS, None, 7, False),
+        "note": (mutation.note(Note(7, "n1", 1)), NO_NEEDS, None, 7, False),
+        "log_lines": (mutation.log_lines("n1", (LINE,)), NO_NEEDS, None, 7, False),
+        "trigger": (mutation.trigger(Request("a"), ANSWER), NO_NEEDS, "a", None, True),
+        "trigger by key": (mutation.trigger(Request("a", key="k"), ANSWER), Needs(keys=(("a", "k"),)), "a", None, True),
+        "pick_up": (mutation.pick_up(Request("a")), NO_NEEDS, None, None, False),
+        "pick_up by key": (mutation.pick_up(Request("a", key="k")), Needs(keys=(("a", "k"),)), None, None, False),
+        "cancel": (mutation.cancel(7, by="", reason="", answer=ANSWER), Needs(runs=(7,)), None, None, False),
+        "disable": (mutation.disable("a", by="", reason="", answer=ANSWER), NO_NEEDS, "a", None, False),
+        "enable": (mutation.enable("a", by="", answer=ANSWER), Needs(lanes=("a",)), "a", None, False),
+        "replay": (
+            mutation.replay(7, by="", delay_s=0.0, answer=ANSWER),
+            Needs(runs=(7,), letters=(7,)),
+            None,
+            None,
+            True,
+        ),
+        "resolve": (
+            mutation.resolve(7, by="", note="", answer=ANSWER),
+            Needs(runs=(7,), letters=(7,)),
+            None,
+            None,
+            False,
+        ),
+        "discard": (
+            mutation.discard(7, by="", note="", answer=ANSWER),
+            Needs(runs=(7,), letters=(7,)),
+            None,
+            None,
+            False,
+        ),
+        "forget": (mutation.forget("a", clock=CLOCK, by="", answer=ANSWER), Needs(lanes=("a",)), None, None, False),
+        "set_aside": (
+            mutation.set_aside(PLACES, clock=CLOCK, by="", note="", answer=ANSWER),
+            Needs(unreadable=PLACES),
+            None,
+            None,
+            False,
+        ),
+        "drain": (mutation.drain("n1", by="", answer=ANSWER), NO_NEEDS, None, None, False),
+        "prefer": (mutation.prefer("n1", worker=None, clock=CLOCK, by="", answer=ANSWER), NO_NEEDS, None, None, False),
+        "record": (
+            mutation.record("export", by="", worker="", before="", after="", answer=ANSWER),
+            NO_NEEDS,
+            NO_WORKER,
+            None,
+            False,
+        ),
+    }
 
 
-@pytest.mark.parametrize("kind", TABLE)
+@pytest.mark.parametrize("kind", table())
 def test_what_it_needs_and_whom_it_concerns(kind):
     """B2, W3: what it reads is read before, what it does not name it may not write; a full disk takes no new work."""
-    made, needs, worker, run, adds_work = TABLE[kind]
+    made, needs, worker, run, adds_work = table()[kind]
 
     assert (made.needs, made.worker, made.run, made.adds_work) == (needs, worker, run, adds_work)
 
 
-@pytest.mark.parametrize("kind", TABLE)
+@pytest.mark.parametrize("kind", table())
 def test_only_what_nobody_waits_for_has_no_answer(kind):
     """H5: those are kept while the store is away."""
-    made = TABLE[kind][0]
+    made = table()[kind][0]
 
     assert (made.answer is None) == (kind.split()[0] in ("report", "note", "log_lines", "pick_up"))
     assert (made.report is not None) == (kind == "report")

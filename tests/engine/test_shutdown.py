@@ -54,6 +54,21 @@ class TestPhases:
     def test_a_later_request_never_makes_it_longer(self):
         assert asked(0.0, 24.5).ends_at_s == 25.0
 
+    def test_the_next_phase_comes_at_its_instant_and_after_the_last_none_does(self):
+        shutdown = asked(0.0)
+
+        assert [shutdown.next_s(at_s) for at_s in (0.0, 20.0, 22.5, 23.5)] == [20.0, 3.0, 0.5, 0.5]
+        assert shutdown.next_s(24.0) == float("inf")
+        assert Shutdown().next_s(5.0) == float("inf")
+        assert Shutdown().left_s(5.0) == float("inf")
+        assert Shutdown().phase(1e9) is Phase.RUNNING
+
+    def test_the_call_that_is_under_way_is_cut_within_a_second(self):
+        """It keeps the bodies from being told."""
+        assert asked(0.0).current_call_s(2.0, timeout_s=25.0) == 1.0
+        assert asked(0.0).current_call_s(23.6, timeout_s=25.0) == pytest.approx(0.4)
+        assert asked(0.0, timeout_s=2.0).current_call_s(0.0, timeout_s=2.0) == 0.5
+
 
 class TestCalls:
     """G3: how long a call of the store may last."""

@@ -102,6 +102,7 @@ def test_a_full_reading_fills_it_and_the_agenda():
         epoch=5,
     )
     cache = SnapshotCache(Agenda())
+    assert (cache.is_read, cache.is_behind, cache.epoch, cache.next_give_up_at) == (False, False, None, None)
     cache.snapshot.dirty.add("before")
     cache.agenda.starved.add("before")
 
