@@ -22,6 +22,7 @@ from builders import (
 )
 
 from shiftboss.core import kinds
+from shiftboss.core.breaker import after_attempt
 from shiftboss.core.clock_step import clock_was_set
 from shiftboss.core.declarations import Declaration, Declarations
 from shiftboss.core.encoded import transformed
@@ -29,7 +30,7 @@ from shiftboss.core.graph import Relations
 from shiftboss.core.health import worker_health
 from shiftboss.core.isolation import has_lost_patience
 from shiftboss.core.lane import Lane
-from shiftboss.core.model import Attempt, BreakerMode, ClockMark, Status
+from shiftboss.core.model import Attempt, BreakerMode, Claim, ClockMark, Status
 from shiftboss.core.policy import BreakerPolicy, Priority, Rate
 from shiftboss.core.rank import lend
 from shiftboss.core.reconcile import declare
@@ -357,3 +358,21 @@ def test_a_breaker_takes_another_policy_and_is_not_written_for_the_same(failures
 
     assert [breaker.policy.failures for breaker in change.breakers] == written
     assert [breaker.failures for breaker in change.breakers] == [3] * len(written)
+
+
+@pytest.mark.parametrize(("began_at", "closes"), [(at("11:59:59.999999"), False), (NOON, True)])
+def test_an_attempt_that_began_when_its_breaker_opened_counts_and_one_before_does_not(began_at, closes):
+    """K2"""
+    breaker = a_breaker("x", BreakerMode.HALF_OPEN)
+    changed, _ = after_attempt(breaker, after(60), claim=Claim(node="n1", fence=1, at=began_at, probe=True), ok=True)
+
+    assert (changed.mode is BreakerMode.CLOSED) is closes
+
+
+def test_a_breaker_that_opens_again_begins_to_count_its_probes_anew():
+    """K2: two successes close it, and the one from before the failure is none of them."""
+    policy = BreakerPolicy(successes=2)
+    breaker = a_breaker("x", BreakerMode.HALF_OPEN, policy=policy, successes=1)
+    opened, _ = after_attempt(breaker, after(60), claim=Claim(node="n1", fence=1, at=NOON, probe=True), ok=False)
+
+    assert (opened.mode, opened.successes) == (BreakerMode.OPEN, 0)

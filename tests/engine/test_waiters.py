@@ -6,7 +6,7 @@ import pytest
 from builders import NOON
 from worlds import Kept, World
 
-from shiftboss.core.events import RunSkipped
+from shiftboss.core.events import RunSkipped, RunStarted
 from shiftboss.core.model import Status
 from shiftboss.core.worker import Definition
 from shiftboss.engine.mutation import NO_WORKER
@@ -69,6 +69,13 @@ def test_the_end_of_another_run_answers_nobody(world, waiters):
 
     assert waiters.ended(turn.events, world.session, claims_read=False) == []
     assert waiters.all() == [answer]
+
+
+def test_what_else_happens_to_a_run_answers_nobody_and_asks_nothing(waiters):
+    waiters.add(7, Kept())
+
+    assert waiters.ended([RunStarted(at=NOON, run=7)], session=None, claims_read=False) == []
+    assert waiters.ended([RunSkipped(at=NOON, run=8)], session=None, claims_read=False) == []
 
 
 def test_an_end_that_another_node_wrote_is_looked_up_when_claims_were_read(world, waiters):
