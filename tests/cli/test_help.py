@@ -88,7 +88,7 @@ def test_the_version_is_said_on_stdout(cli):
 
 
 def test_without_a_command_the_help_is_shown(cli):
-    assert "Care:" in "".join(cli()[1:])
+    assert "Maintenance:" in "".join(cli()[1:])
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

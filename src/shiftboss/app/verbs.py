@@ -38,11 +38,11 @@ class Verbs(Face):
         Words(
             api="End a run: at once while it waits, by asking its body while it runs.",
             api_many="Cancel all unfinished runs that fit a filter.",
-            command="""End runs, waiting or running.
+            command="""Cancel runs.
 
-            At once while they wait, by asking the body while they run.  A cancelled run is no failure and is not
-            retried.  More than one needs a yes.  What cannot be cancelled is said, the others are cancelled all the
-            same.
+            Pending runs are cancelled at once; running ones are asked to stop.  A cancelled run is not a failure and is
+            not retried.  Cancelling more than one asks for confirmation.  The command reports those that cannot be
+            cancelled, and cancels the others.
             """,
             examples=("shiftboss cancel 1042 --reason 'wrong file'", "shiftboss cancel 1042 1043 --yes"),
             done=_cancelled,
@@ -60,9 +60,9 @@ class Verbs(Face):
         Role.OPERATOR,
         Words(
             api="Let a worker start again; resets failures and breaker.",
-            command="""Let workers start again; resets failures and breaker.
+            command="""Let workers start runs again; resets failures and breaker.
 
-            Instants of a schedule that passed meanwhile are recorded as skipped.
+            Scheduled runs that were missed meanwhile are recorded as skipped.
             """,
             examples=("shiftboss enable charge-cards",),
             done=lambda state: f"{state.name} is enabled",
@@ -77,12 +77,12 @@ class Verbs(Face):
         Role.OPERATOR,
         Words(
             api="Start nothing new of a worker; what runs goes on.",
-            command="""Start nothing new of workers; what runs goes on.
+            command="""Stop workers from starting new runs.
 
-            What waits stays, new triggers are refused.  It holds in the whole fleet and over restarts,
-            until somebody enables them.
+            Running runs finish, pending ones stay, and new triggers are refused.  This applies to the whole fleet and
+            survives restarts, until somebody enables the workers.
             """,
-            options={"reason": "Shown wherever the worker is, and kept for the audit."},
+            options={"reason": "Shown with the worker and recorded in the audit log."},
             examples=("shiftboss disable charge-cards --reason 'gateway is being moved'",),
             done=_disabled,
         ),
@@ -125,7 +125,7 @@ class Verbs(Face):
         Words(
             api="Close a dead letter: somebody has seen to it, and nothing runs again.",
             api_many="Resolve all open dead letters that fit a filter.",
-            command="Close them: somebody has seen to it, and nothing runs again.",
+            command="Mark them as handled, without running them again.",
             examples=("shiftboss dead resolve 1042 --note 'booked by hand'",),
         ),
     )
@@ -140,11 +140,11 @@ class Verbs(Face):
         Words(
             api="Close a dead letter as worth nothing; retention takes it later, payload and all.",
             api_many="Discard all open dead letters that fit a filter.",
-            command="""Close them as worth nothing.
+            command="""Close them as worthless.
 
-            Retention takes them later, payload and all.
+            Retention deletes them with their payloads, 30 days later unless configured otherwise.
             """,
-            options={"note": "Why, for the audit."},
+            options={"note": "Why; recorded in the audit log."},
             examples=("shiftboss dead discard --worker old-import --yes",),
         ),
         asks=True,
@@ -161,10 +161,11 @@ class Verbs(Face):
         Role.ADMIN,
         Words(
             api="Let a node finish what runs and start nothing new until it is started again.",
-            command="""Let a node finish what runs and start nothing new.
+            command="""Let a node finish its runs and start no new ones.
 
-            NODE is its name or its id, as `shiftboss nodes` shows them.  It goes on to live, and its lease with it,
-            until somebody stops it; started again, it works again.  From any machine that reaches the store.
+            NODE is a name or an id, as `shiftboss nodes` shows them.  The node stays alive and keeps its lease until
+            somebody stops it; after a restart it works again.  The command works from any machine that reaches the
+            store.
             """,
             examples=("shiftboss nodes", "shiftboss drain web-2:4711"),
             done=lambda node: (

@@ -86,20 +86,20 @@ def store_option(fn: F) -> F:
         "--store",
         metavar="URL",
         envvar="SHIFTBOSS_STORE",
-        help="The store: sqlite:///jobs.db or a path.  [default: that of the app, else ./shiftboss.db]",
+        help="The store: sqlite:///jobs.db or a path.  [default: the app's store, else ./shiftboss.db]",
     )
     app = click.option(
         "-a",
         "--app",
         metavar="APP",
         envvar="SHIFTBOSS_APP",
-        help="Where the app is: module:attr, file.py, file.py:attr.",
+        help="The app: module:attr, file.py or file.py:attr.",
     )
     return store(app(debug_option(fn)))
 
 
 def create_option(fn: F) -> F:
-    text = "Make the store if there is none, and declare the workers of --app in it."
+    text = "Create the store if there is none, and register the workers of --app in it."
     return click.option("--create", is_flag=True, help=text)(fn)
 
 
@@ -108,7 +108,7 @@ def json_option(fn: F) -> F:
 
 
 def yes_option(fn: F) -> F:
-    return click.option("--yes", is_flag=True, help="Do not ask.")(fn)
+    return click.option("--yes", is_flag=True, help="Do not ask for confirmation.")(fn)
 
 
 def examples(*lines: str) -> str:

@@ -29,16 +29,16 @@ T = TypeVar("T")
 
 def filter_options(fn: F) -> F:
     """--worker, --error, --since."""
-    worker = click.option("--worker", type=worker_name, help="Of this worker.")
-    error = click.option("--error", metavar="TYPE", help="With this type of error, like ReadTimeout.")
-    since = click.option("--since", type=SINCE, help="That died since: 2h, 2027-03-28T18:00.")
+    worker = click.option("--worker", type=worker_name, help="Only of this worker.")
+    error = click.option("--error", metavar="TYPE", help="Only with this error type, such as ReadTimeout.")
+    since = click.option("--since", type=SINCE, help="Only those that failed since then: 2h, 2027-03-28T18:00.")
     return worker(error(since(fn)))
 
 
 def choice_options(fn: F) -> F:
     """Ids, or a filter, or --all."""
     ids = click.argument("ids", nargs=-1, metavar="[RUN]...")
-    everything = click.option("--all", "everything", is_flag=True, help="All that are open.")
+    everything = click.option("--all", "everything", is_flag=True, help="All open dead letters.")
     return ids(filter_options(everything(fn)))
 
 

@@ -34,40 +34,36 @@ class LazyCommand(NamedTuple):
 SECTIONS: dict[str, dict[str, LazyCommand]] = {
     "Run": {
         "run": LazyCommand("run", "run", "Run the workers of an app in this process."),
-        "dev": LazyCommand(
-            "dev", "dev", "Run an app with its dashboard, and start it again whenever its code is saved."
-        ),
-        "web": LazyCommand("web", "web", "Serve the dashboard and the HTTP API of a store; runs no worker."),
+        "dev": LazyCommand("dev", "dev", "Run an app with its dashboard, and restart it whenever its code changes."),
+        "web": LazyCommand("web", "web", "Serve the dashboard and the HTTP API of a store, without running workers."),
         "demo": LazyCommand("demo", "demo", "Run the worked example on this machine's own telemetry."),
     },
     "See": {
-        "status": LazyCommand("status", "status", "How is everything?  Disabled workers first, then the worst."),
-        "why": LazyCommand("why", "why", "Why does this worker or run not start?"),
-        "show": LazyCommand("show", "show", "All about one worker or one run."),
-        "runs": LazyCommand("runs", "runs", "Runs, newest first."),
-        "logs": LazyCommand("logs", "logs", "What the bodies of a worker or of one run have logged."),
-        "next": LazyCommand("next", "next_", "The next instants of a schedule."),
-        "graph": LazyCommand("graph", "graph", "Who waits for whom, who excludes whom."),
+        "status": LazyCommand("status", "status", "Show the health of all workers, worst first."),
+        "why": LazyCommand("why", "why", "Explain why a worker or a run does not start."),
+        "show": LazyCommand("show", "show", "Show everything about one worker or one run."),
+        "runs": LazyCommand("runs", "runs", "List runs, newest first."),
+        "logs": LazyCommand("logs", "logs", "Show logs."),
+        "next": LazyCommand("next", "next_", "Show the next run times."),
+        "graph": LazyCommand("graph", "graph", "Show dependencies, exclusions and shared resources."),
         "health": LazyCommand("health", "health", "Is the system healthy, and if not, why?"),
-        "probe": LazyCommand("probe", "probe", "Does this node live?  For a liveness probe."),
-        "audit": LazyCommand("audit", "audit", "Who did what, and whether that is what was done."),
-        "nodes": LazyCommand("nodes", "nodes", "Which processes run workers on this store?"),
+        "probe": LazyCommand("probe", "probe", "Check that a node is alive, for a liveness probe."),
+        "audit": LazyCommand("audit", "audit", "Show and verify the audit log."),
+        "nodes": LazyCommand("nodes", "nodes", "List the processes that run workers."),
     },
     "Act": {
-        "trigger": LazyCommand("trigger", "trigger", "Store a run of a worker, and wait for it if you like."),
+        "trigger": LazyCommand("trigger", "trigger", "Trigger a run."),
         **{each.name: LazyCommand("verbs", each.name, each.words.summary) for each in verbs() if each.stands_alone},
-        "forget": LazyCommand("forget", "forget", "Remove a worker that no live node declares any more."),
-        "prefer": LazyCommand("prefer", "prefer", "Let what a node declares hold in the fleet."),
-        "dead": LazyCommand("dead", "dead", "Dead letters: what failed for good, until somebody decides."),
+        "forget": LazyCommand("forget", "forget", "Remove a worker that no live node runs any more."),
+        "prefer": LazyCommand("prefer", "prefer", "Use the declarations of one node in the whole fleet."),
+        "dead": LazyCommand("dead", "dead", "List, replay, resolve and discard runs that failed for good."),
     },
-    "Care": {
+    "Maintenance": {
         "check": LazyCommand("check", "check", "Check an app before it is deployed, for CI."),
-        "doctor": LazyCommand("doctor", "doctor", "Examine store, machine and fleet; each finding with its remedy."),
-        "migrate": LazyCommand(
-            "migrate", "migrate", "Make the store, bring its schema up to date, or move it elsewhere."
-        ),
-        "prune": LazyCommand("prune", "prune", "Delete finished runs that are old enough."),
-        "token": LazyCommand("token", "token", "Tokens of the dashboard and the HTTP API."),
+        "doctor": LazyCommand("doctor", "doctor", "Examine store, machine and fleet, and name remedies."),
+        "migrate": LazyCommand("migrate", "migrate", "Create a store, upgrade its schema, or move it elsewhere."),
+        "prune": LazyCommand("prune", "prune", "Delete old finished runs."),
+        "token": LazyCommand("token", "token", "Manage tokens of the dashboard and the HTTP API."),
         "completion": LazyCommand("completion", "completion", "Print completion for bash, zsh or fish."),
     },
 }
@@ -181,7 +177,7 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
 EPILOG = """\b
 shiftboss COMMAND --help shows options and examples.  Every option of a command
 can also be set as SHIFTBOSS_COMMAND_OPTION, or in [tool.shiftboss.COMMAND] of
-pyproject.toml.  SHIFTBOSS_STORE and SHIFTBOSS_APP hold for all commands.
+pyproject.toml.  SHIFTBOSS_STORE and SHIFTBOSS_APP apply to all commands.
 
 \b
 Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 the condition is false,

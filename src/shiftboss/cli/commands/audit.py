@@ -46,19 +46,21 @@ class AuditPage(Group):
     ),
 )
 def audit() -> None:
-    """Who did what, and whether that is what was done.
+    """Show and verify the audit log.
 
     Without a command: the list.
     """
 
 
 @audit.command("list", epilog=examples("shiftboss audit", "shiftboss audit --worker send-mail --action disable"))
-@click.option("--since", type=SINCE, help="Since then: 2h, 2027-03-28T18:00.")
-@click.option("--worker", type=worker_name, help="About this worker.")
-@click.option("--by", help="By this user or token.")
-@click.option("--action", help="Only this: trigger, disable, log in, refused …")
-@click.option("-n", "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many at most.")
-@click.option("--all", "everything", is_flag=True, help="All of them, whatever --limit says.")
+@click.option("--since", type=SINCE, help="Only since then: 2h, 2027-03-28T18:00.")
+@click.option("--worker", type=worker_name, help="Only about this worker.")
+@click.option("--by", help="Only by this user or token.")
+@click.option("--action", help="Only this action: trigger, disable, log in, refused …")
+@click.option(
+    "-n", "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Show at most this many."
+)
+@click.option("--all", "everything", is_flag=True, help="Show all, whatever --limit says.")
 @json_option
 @store_option
 def list_(
@@ -72,9 +74,9 @@ def list_(
     store: str | None,
     app: str | None,
 ) -> int:
-    """What people did, newest first.
+    """List what people did, newest first.
 
-    With --json one object a line: that is the export.
+    With --json one object per line; use that as the export.
     """
     wanted = AuditFilter(worker=worker, by=by, action=action, since=since)
     with store_access.reading(store, app) as views:
@@ -125,9 +127,9 @@ def _row(act: Act, now: datetime) -> list[str | table.Cell]:
 @audit.command("head", epilog=examples("shiftboss audit head >> /elsewhere/heads.jsonl"))
 @store_option
 def head(store: str | None, app: str | None) -> int:
-    """The last seal, as JSON on one line, to be kept where nobody who can write to the store can write.
+    """Print the last seal as one line of JSON.
 
-    `shiftboss audit verify --head FILE` compares with it.
+    Keep it where nobody who can write to the store can write; `shiftboss audit verify --head FILE` compares with it.
     """
     with store_access.opened(store_access.store_url(store, app)) as (opened, _):
         session = opened.session()
@@ -145,15 +147,19 @@ def head(store: str | None, app: str | None) -> int:
 
 @audit.command("verify", epilog=examples("shiftboss audit verify", "shiftboss audit verify --head heads.jsonl --json"))
 @click.option(
-    "--head", "given", multiple=True, metavar="FILE|DIGEST", help="What `shiftboss audit head` has said.  Repeatable."
+    "--head",
+    "given",
+    multiple=True,
+    metavar="FILE|DIGEST",
+    help="Output of `shiftboss audit head` to compare with.  Repeatable.",
 )
 @json_option
 @store_option
 def verify(given: tuple[str, ...], as_json: bool, store: str | None, app: str | None) -> int:
-    """Is the audit what was sealed?
+    """Verify that the audit log is what was sealed.
 
-    Exit 0 when it is and the key is here; 3 when rows were changed, removed or added, or a head is not there; 1 when
-    nothing contradicts it but a key is missing, so that nothing is proven.
+    Exits with 0 when it is and the key is known; with 3 when rows were changed, removed or added, or a head is missing;
+    with 1 when nothing contradicts it but a key is missing, so that nothing is proven.
 
     The key is that of the store's nodes: SHIFTBOSS_AUDIT_KEY, SHIFTBOSS_AUDIT_KEY_FILE, or the file beside the store.
     """

@@ -24,9 +24,9 @@ COLUMNS = (table.Column(""), table.Column("worker"), table.Column("text", wraps=
 def check(app: str | None, as_json: bool) -> int:
     """Check an app before it is deployed, for CI.
 
-    No store is opened and nothing runs.  Exits with 2 for what could not even start (unknown names, cycles, impossible
-    schedules or permits), with 3 for warnings (what would starve, never end, collide or be late, or asks for what its
-    executor cannot give), with 0 otherwise; notes alone do not fail.
+    It opens no store and runs nothing.  Exits with 2 if the app could not start (unknown names, cycles, impossible
+    schedules or resource limits), with 3 for warnings (a worker would starve, never end, collide or be late, or needs
+    something that its executor does not have), else with 0; notes alone do not fail.
     """
     given = store_access.given_app(app)
     boss = given.boss

@@ -23,7 +23,7 @@ from shiftboss.cli.exits import Exit
 def completion(ctx: click.Context, shell: str) -> int:
     """Print completion for bash, zsh or fish.
 
-    Of commands, options, and worker names from the store.
+    It completes commands, options, and worker names from the store.
     """
     kind = get_completion_class(shell)
     if kind is None:

@@ -45,7 +45,7 @@ class Dead(Group):
     ),
 )
 def dead() -> None:
-    """Dead letters: what failed for good, until somebody decides.
+    """List, replay, resolve and discard runs that failed for good.
 
     Without a command: the list.
     """
@@ -58,7 +58,7 @@ def dead() -> None:
 def list_(
     worker: str | None, error: str | None, since: datetime | None, as_json: bool, store: str | None, app: str | None
 ) -> int:
-    """What is open, grouped by worker and error, most first."""
+    """List open dead letters by worker and error, the largest group first."""
     with store_access.reading(store, app) as views:
         wanted = DeadLetterSelection(worker=worker, error=error, since=since)
         groups = grouped(open_letters(views, wanted))
@@ -94,7 +94,7 @@ def _row(group: DeadGroup, now: datetime) -> list[str | table.Cell]:
 @json_option
 @store_option
 def show(run: str, as_json: bool, store: str | None, app: str | None) -> int:
-    """One of them: payload, attempts, errors, what became of it."""
+    """Show one dead letter: payload, attempts, errors, and how it was closed."""
     from shiftboss.app.pages import page_of_run as read_run
     from shiftboss.cli import show_run
 
@@ -115,8 +115,8 @@ def show(run: str, as_json: bool, store: str | None, app: str | None) -> int:
     ),
 )
 @dead_letter_options.choice_options
-@click.option("--dry-run", is_flag=True, help="Only say which.")
-@click.option("--rate", type=RATE, help="How fast they become due: 10/s, 100/m.  [default: all at once]")
+@click.option("--dry-run", is_flag=True, help="Show what would be replayed.")
+@click.option("--rate", type=RATE, help="How fast the new runs become due: 10/s, 100/m.  [default: all at once]")
 @yes_option
 @json_option
 @store_option
@@ -135,8 +135,8 @@ def replay(
 ) -> int:
     """Run them again, with the same payload.
 
-    A new run of each, with fresh attempts.  The oldest first.  The pace is kept by the store: the runs are due one
-    after another, and this command need not stay.  Prints the dead run and the new one, a pair a line.
+    Each dead letter becomes a new run with fresh attempts, oldest first.  With --rate the new runs become due one after
+    another; the command does not wait for them.  Prints the dead run and the new run, one pair per line.
     """
     wanted = dead_letter_options.choice(ids, worker, error, since, everything)
     with store_access.operating(store, app) as boss:
@@ -174,7 +174,7 @@ for command in of_letters():
     ),
 )
 @dead_letter_options.filter_options
-@click.option("--unmasked", is_flag=True, help="Payloads byte for byte, with the secrets in them.")
+@click.option("--unmasked", is_flag=True, help="Write payloads byte for byte, with their secrets.")
 @store_option
 def export(
     worker: str | None,
@@ -184,12 +184,12 @@ def export(
     store: str | None,
     app: str | None,
 ) -> int:
-    """All that are open as JSON, one a line.
+    """Write all open dead letters as JSON, one per line.
 
-    payload_base64 is the payload byte for byte, payload_sha256 its digest; payload_text is there where it is UTF-8.
-    Of a payload with secrets payload_text is masked, payload_base64 is null and payload_masked true, unless it is
-    asked for --unmasked.  With the codec of --app it is written plain.  Where it cannot be decoded payload_base64 is
-    what lies in the store, and payload_encrypted says so.
+    payload_base64 is the payload byte for byte, payload_sha256 its digest, and payload_text its text if it is UTF-8.
+    If a payload has secrets, payload_text is masked, payload_base64 is null and payload_masked is true, unless you give
+    --unmasked.  With the codec of --app payloads are written decrypted.  If a payload cannot be decoded, payload_base64
+    has the stored bytes and payload_encrypted says so.
     """
     from shiftboss.cli import export as exporting
 

@@ -12,16 +12,17 @@ from shiftboss.errors import ConfigurationError
 
 
 @click.command(cls=Command, epilog=examples("shiftboss demo", "shiftboss demo --for 30s --no-live"))
-@click.option("--for", "for_s", type=SECONDS, help="Stop after that long.")
-@click.option("-s", "--store", metavar="URL", help="Keep it there.  [default: a store of its own]")
-@click.option("--http", metavar="HOST:PORT", help="The dashboard.  [default: 127.0.0.1:8420, or any free port]")
-@click.option("--live/--no-live", default=None, help="A live page, or plain lines.  [default: live on a terminal]")
+@click.option("--for", "for_s", type=SECONDS, help="Stop after this time.")
+@click.option("-s", "--store", metavar="URL", help="Use this store.  [default: a store of its own]")
+@click.option(
+    "--http", metavar="HOST:PORT", help="Serve the dashboard there.  [default: 127.0.0.1:8420, or any free port]"
+)
+@click.option("--live/--no-live", default=None, help="Show a live page, or plain lines.  [default: live in a terminal]")
 @debug_option
 def demo(for_s: float | None, store: str | None, http: str | None, live: bool | None) -> int:
     """Run the worked example on this machine's own telemetry.
 
-    Workers that observe this machine, with a live page.  It never touches ./shiftboss.db, whatever SHIFTBOSS_STORE
-    says.
+    Its workers observe this machine and show a live page.  It never uses ./shiftboss.db, whatever SHIFTBOSS_STORE says.
     """
     for needed in ("psutil", "rich"):
         try:

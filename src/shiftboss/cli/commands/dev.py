@@ -20,26 +20,28 @@ from shiftboss.errors import ConfigurationError
     ),
 )
 @click.argument("app", metavar="[APP]", required=False, envvar="SHIFTBOSS_APP")
-@click.option("--http", metavar="HOST:PORT", help="The dashboard.  [default: 127.0.0.1:8420, or any free port]")
 @click.option(
-    "--shutdown-timeout", type=SECONDS, default=3.0, help="For the end of the old code at each save.  [default: 3s]"
+    "--http", metavar="HOST:PORT", help="Serve the dashboard there.  [default: 127.0.0.1:8420, or any free port]"
+)
+@click.option(
+    "--shutdown-timeout", type=SECONDS, default=3.0, help="Time for the old process to end at each save.  [default: 3s]"
 )
 @click.option(
     "-s",
     "--store",
     metavar="URL",
     envvar="SHIFTBOSS_STORE",
-    help="The store: sqlite:///jobs.db or a path.  [default: that of the app, else ./shiftboss.db]",
+    help="The store: sqlite:///jobs.db or a path.  [default: the app's store, else ./shiftboss.db]",
 )
 @debug_option
 def dev(app: str | None, http: str | None, shutdown_timeout: float, store: str | None) -> int:
-    """Run an app with its dashboard, and start it again whenever its code is saved.
+    """Run an app with its dashboard, and restart it whenever its code changes.
 
-    A process of its own runs the app.  When a *.py file below the app's folder changes it is told to end, within
-    --shutdown-timeout: what runs is waited for, what is cut short is handed back and starts again in the new one.  An
-    app that cannot be imported says why, and the next save tries again.  The port stays the same.
+    A separate process runs the app.  When a *.py file below the app's folder changes, that process stops: it waits for
+    running runs up to --shutdown-timeout, and runs that it interrupts start again in the new process.  If the app
+    cannot be imported, the command says why and tries again at the next save.  The port stays the same.
 
-    Ctrl-C ends it as it ends `run`: once drains, twice cancels.
+    Ctrl-C stops it like `run`: once drains, twice cancels.
     """
     for needed in ("watchfiles", "starlette", "uvicorn"):
         if find_spec(needed) is None:

@@ -36,18 +36,18 @@ COLUMNS = (table.Column(""), table.Column(""), table.Column("", wraps=True, give
         "shiftboss doctor --json | jq '.findings[] | select(.remedy != \"\")'",
     ),
 )
-@click.option("--set-aside", is_flag=True, help="Move rows that cannot be read out of the way.")
-@click.option("--note", default="", metavar="TEXT", help="With --set-aside: why, for the audit.")
+@click.option("--set-aside", is_flag=True, help="Move unreadable rows out of the way.")
+@click.option("--note", default="", metavar="TEXT", help="With --set-aside: why; recorded in the audit log.")
 @json_option
 @store_option
 @click.pass_context
 def doctor(ctx: click.Context, set_aside: bool, note: str, as_json: bool, store: str | None, app: str | None) -> int:
-    """Examine store, machine and fleet; each finding with its remedy.
+    """Examine store, machine and fleet, and name remedies.
 
-    Exits with 3 when there is a problem; warnings alone are 0.
+    Exits with 3 when there is a problem; warnings alone exit with 0.
 
-    With --set-aside rows that cannot be read are moved into the table `set_aside`, whole, and what they held goes on:
-    on a running store as well as on a stopped one.
+    --set-aside moves unreadable rows, unchanged, into the table `set_aside`, so that the runs that they held can start.
+    It works on a store in use and on one that is not.
     """
     if set_aside:
         return _set_aside(note, as_json=as_json, store=store, app=app)

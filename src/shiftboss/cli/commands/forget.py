@@ -15,9 +15,9 @@ from shiftboss.cli.naming import worker_name
 @yes_option
 @store_option
 def forget(name: str, yes: bool, store: str | None, app: str | None) -> int:
-    """Remove a worker that no live node declares any more.
+    """Remove a worker that no live node runs any more.
 
-    Its waiting runs are cancelled; its history and its dead letters stay.
+    Its pending runs are cancelled; its history and its dead letters stay.
     """
     with store_access.operating(store, app) as boss:
         pending = {worker.name: worker.pending for worker in boss.sync.status().workers}

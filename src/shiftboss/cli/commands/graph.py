@@ -22,9 +22,9 @@ from shiftboss.cli.exits import Exit
 @json_option
 @store_option
 def graph(target: str | None, form: str, as_json: bool, store: str | None, app: str | None) -> int:
-    """Who waits for whom, who excludes whom.
+    """Show dependencies, exclusions and shared resources.
 
-    And what they share: resources and breakers.  Of the APP that is named, else of the workers in the store.
+    Of the named APP, else of the workers in the store.
     """
     from shiftboss.cli import drawing
 

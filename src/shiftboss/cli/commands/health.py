@@ -18,7 +18,7 @@ REASONS = (table.Column("severity"), table.Column("worker"), table.Column("text"
 def health(as_json: bool, store: str | None, app: str | None) -> int:
     """Is the system healthy, and if not, why?
 
-    Prints one word, and every reason, worst first.  Exits with 0 when it is healthy, with 3 otherwise.
+    Prints one word and every reason, worst first.  Exits with 0 when it is healthy, else with 3.
     """
     with store_access.reading(store, app) as views:
         verdict = views.health()

@@ -29,14 +29,15 @@ BEGUN = frozenset(Status) - {Status.PENDING, Status.SKIPPED}
     epilog=examples("shiftboss logs 1042", "shiftboss logs fetch-data -f       as they come; Ctrl-C ends it"),
 )
 @click.argument("name", metavar="NAME|RUN", type=worker_or_run)
-@click.option("-f", "--follow", is_flag=True, help="Stay, and show lines as they come; for a run, until it has ended.")
+@click.option("-f", "--follow", is_flag=True, help="Follow: show lines as they arrive; for a run, until it has ended.")
 @json_option
 @store_option
 def logs(name: str, follow: bool, as_json: bool, store: str | None, app: str | None) -> int:
-    """What the bodies of a worker or of one run have logged.
+    """Show logs.
 
-    Of each attempt the last 1,000 lines are kept, and where lines are missing that is said; they reach the store within
-    about a second.  What a command says on stderr is its log.  Of a worker its latest runs are shown.
+    For a run, its lines; for a worker, those of its latest runs.  The last 1,000 lines of each attempt are kept, and
+    the output says where lines are missing.  Lines reach the store within about a second.  The log of a command is its
+    stderr.
     """
     with store_access.reading(store, app) as views:
         named = find(views, name)

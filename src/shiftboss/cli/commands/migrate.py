@@ -34,14 +34,13 @@ COLUMNS = (table.Column("MOVED"), table.Column("COUNT", right=True), table.Colum
 @json_option
 @store_option
 def migrate(as_json: bool, source: str | None, target: str | None, store: str | None, app: str | None) -> int:
-    """Make the store, bring its schema up to date, or move it elsewhere.
+    """Create a store, upgrade its schema, or move it elsewhere.
 
-    An app makes and updates its store itself when it starts; this is for those who want it as a step of its own in a
-    deploy.
+    An app creates and upgrades its store when it starts; use this command to make that a separate step of a deploy.
 
-    With --from and --to all of a store is carried into another: workers with what was decided about them, waiting
-    runs, dead letters, history, logs.  Nodes must be stopped before.  The source stays as it is; what was moved is
-    compared with it by counts and digests.  The key of the audit, which lies beside the source, is taken along.
+    --from and --to copy a whole store into another one: workers and their states, pending runs, dead letters, history
+    and logs.  Stop the nodes first.  The source stays unchanged, and the copy is compared with it by counts and
+    digests.  The audit key, which lies beside the source, is copied too.
     """
     if source is not None or target is not None:
         if source is None or target is None or store is not None:

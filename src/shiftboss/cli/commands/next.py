@@ -29,15 +29,17 @@ A_MOMENT = timedelta(microseconds=1)
     ),
 )
 @click.argument("name", metavar="NAME", type=worker_name)
-@click.option("-n", "--number", type=click.IntRange(1, 10_000), default=5, show_default=True, help="How many.")
-@click.option("--timezone", default="UTC", show_default=True, help="For a cron expression instead of a name.")
+@click.option("-n", "--number", type=click.IntRange(1, 10_000), default=5, show_default=True, help="Show this many.")
+@click.option(
+    "--timezone", default="UTC", show_default=True, help="Time zone of a cron expression given instead of a name."
+)
 @json_option
 @store_option
 def next_(name: str, number: int, timezone: str, as_json: bool, store: str | None, app: str | None) -> int:
-    """The next instants of a schedule.
+    """Show the next run times.
 
-    In the time zone of the worker, with the days on which its clocks change.  The first is the one that is stored
-    already.  Instead of a name a cron expression will do; no store is asked then.
+    In the time zone of the worker, with the days on which its clocks change.  The first one is already stored as a run.
+    Instead of a name you can give a cron expression; then no store is opened.
     """
     now = SystemClock().now()
     rule: Schedule | None

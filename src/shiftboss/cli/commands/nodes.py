@@ -32,9 +32,9 @@ COLUMNS = (
 @json_option
 @store_option
 def nodes(as_json: bool, store: str | None, app: str | None) -> int:
-    """Which processes run workers on this store?
+    """List the processes that run workers.
 
-    SLOTS: in use, of all.  LAG: how late its event loop answers.  LEASE: how much of it is left.
+    SLOTS: in use, of all.  LAG: event-loop lag.  LEASE: how much of it is left.
     """
     with store_access.opened(store_access.store_url(store, app)) as (opened, clock):
         views = Views(opened, clock)

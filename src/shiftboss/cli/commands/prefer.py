@@ -18,11 +18,11 @@ from shiftboss.cli.naming import worker_name
 @click.argument("worker", required=False, metavar="[WORKER]", type=worker_name)
 @store_option
 def prefer(node: str, worker: str | None, store: str | None, app: str | None) -> int:
-    """Let what a node declares hold in the fleet.
+    """Use the declarations of one node in the whole fleet.
 
-    Where live nodes declare a worker differently the newest code decides.  This makes what NODE declares the newest, of
-    WORKER alone or of all its workers and resources; it holds a moment later, until newer code comes.  NODE is its
-    name or its id, as `shiftboss nodes` shows them; `shiftboss why WORKER` says who declares otherwise.
+    When live nodes declare a worker differently, the newest code decides.  This command makes the declarations of NODE
+    count as the newest, for WORKER only or for all its workers and resources, until newer code comes.  NODE is a name
+    or an id, as `shiftboss nodes` shows them; `shiftboss why WORKER` names the nodes that declare it differently.
     """
     with store_access.operating(store, app) as boss:
         names = boss.sync.prefer(node, worker)

@@ -39,16 +39,16 @@ class ProbeResult(Value, frozen=True, omit_defaults=False):
         "shiftboss probe --node web-1:4711       from another machine",
     ),
 )
-@click.option("--pid", type=click.IntRange(min=1), help="The node of that process on this machine.")
-@click.option("--node", help="The node of that name or id.")
+@click.option("--pid", type=click.IntRange(min=1), help="The node with this process id on this machine.")
+@click.option("--node", help="The node with this name or id.")
 @json_option
 @store_option
 def probe(pid: int | None, node: str | None, as_json: bool, store: str | None, app: str | None) -> int:
-    """Does this node live?  For a liveness probe.
+    """Check that a node is alive, for a liveness probe.
 
-    It lives while its process runs and it renews its lease: a process that was stopped fails after 15 s at the latest,
-    whoever else lives.  While the store is away, only a process that is gone or stopped fails: starting it again would
-    bring no store back.  Exits with 0 when it lives, with 3 when it does not.
+    A node is alive while its process runs and renews its lease: a stopped process fails the check after at most 15 s.
+    While the store cannot be reached, only a process that has ended or is stopped fails, because a restart would not
+    bring the store back.  Exits with 0 when the node is alive, else with 3.
     """
     if (pid is None) == (node is None):
         raise ConfigurationError("say which node: --pid 1, or --node NAME; `shiftboss nodes` shows their names")

@@ -13,15 +13,23 @@ from shiftboss.core.value import replace
 
 
 @click.command(cls=Command, epilog=examples("shiftboss prune --older-than 30d --yes"))
-@click.option("--older-than", type=SECONDS, default="14d", show_default=True, help="Runs and events older than that.")
-@click.option("--letters-older-than", type=SECONDS, default="30d", show_default=True, help="Closed dead letters.")
+@click.option(
+    "--older-than", type=SECONDS, default="14d", show_default=True, help="Delete runs and events older than this."
+)
+@click.option(
+    "--letters-older-than",
+    type=SECONDS,
+    default="30d",
+    show_default=True,
+    help="Delete closed dead letters older than this.",
+)
 @yes_option
 @store_option
 def prune(older_than: float, letters_older_than: float, yes: bool, store: str | None, app: str | None) -> int:
-    """Delete finished runs that are old enough.
+    """Delete old finished runs.
 
-    And events and closed dead letters; what people did stays in the audit.  In small batches, beside whatever runs.
-    Unresolved dead letters stay, and so does what something unfinished refers to.
+    Also old events and closed dead letters; the audit log stays.  It deletes in small batches, so nodes can keep
+    working.  Open dead letters stay, and so does everything that an unfinished run refers to.
     """
     with store_access.opened(store_access.store_url(store, app)) as (opened, clock):
         keep = Keep(runs_s=older_than, letters_s=letters_older_than)

@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     ),
 )
 @click.argument("app", metavar="[APP]", required=False, envvar="SHIFTBOSS_APP")
-@click.option("--only", multiple=True, metavar="GLOB", help="Run only these workers here.  Repeatable.")
-@click.option("--except", "except_", multiple=True, metavar="GLOB", help="All but these.  Repeatable.")
+@click.option("--only", multiple=True, metavar="GLOB", help="Run only these workers in this process.  Repeatable.")
+@click.option("--except", "except_", multiple=True, metavar="GLOB", help="Run all workers but these.  Repeatable.")
 @click.option(
     "-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="Slots of this process.  [default: the app's]"
 )
-@click.option("--shutdown-timeout", type=SECONDS, help="For a graceful end.  [default: the app's, else 25s]")
-@click.option("--burst", is_flag=True, help="End as soon as nothing is due and nothing runs.")
-@click.option("--for", "for_s", type=SECONDS, metavar="DURATION", help="End after that long.")
-@click.option("--http", metavar="HOST:PORT", help="Serve dashboard and API there: 127.0.0.1:8420.")
+@click.option("--shutdown-timeout", type=SECONDS, help="Time for a graceful stop.  [default: the app's, else 25s]")
+@click.option("--burst", is_flag=True, help="Stop as soon as nothing is due or running.")
+@click.option("--for", "for_s", type=SECONDS, metavar="DURATION", help="Stop after this time.")
+@click.option("--http", metavar="HOST:PORT", help="Serve the dashboard and the API there: 127.0.0.1:8420.")
 @serving.http_options
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="[default: text]")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="[default: info]")
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     "--store",
     metavar="URL",
     envvar="SHIFTBOSS_STORE",
-    help="The store: sqlite:///jobs.db or a path.  [default: that of the app, else ./shiftboss.db]",
+    help="The store: sqlite:///jobs.db or a path.  [default: the app's store, else ./shiftboss.db]",
 )
 @debug_option
 def run(
@@ -69,11 +69,11 @@ def run(
     """Run the workers of an app in this process.
 
     APP is module:attr, file.py or file.py:attr; else [tool.shiftboss] app; else the one Orchestrator in app.py, main.py
-    or workers.py here.  Any number of processes may run on one store.
+    or workers.py in this folder.  Any number of processes can use one store.
 
-    SIGTERM, Ctrl-C or a closed terminal drains, a second one cancels what runs, a third leaves at once; SIGQUIT prints
-    all stacks.  Exits with 0 when everything was finished or handed back, 1 when a body could not be stopped, 75 when
-    the store could not be reached, 129, 130 or 143 when it was forced out.
+    SIGTERM, Ctrl-C or closing the terminal drains the process; a second one cancels the running runs, a third exits at
+    once.  SIGQUIT prints all stacks.  Exits with 0 when every run has ended or was handed back, 1 when a function could
+    not be stopped, 75 when the store could not be reached, and 129, 130 or 143 when it was forced to exit.
     """
     given = store_access.given_app(app)
     boss = given.boss

@@ -38,12 +38,16 @@ COLUMNS = (
         "shiftboss runs --limit 1000 --json | jq .status",
     ),
 )
-@click.option("--worker", type=worker_name, help="Of this worker only.")
+@click.option("--worker", type=worker_name, help="Only of this worker.")
 @click.option(
-    "--status", "statuses", multiple=True, type=click.Choice([each.value for each in Status]), help="Repeatable."
+    "--status",
+    "statuses",
+    multiple=True,
+    type=click.Choice([each.value for each in Status]),
+    help="Only with this status.  Repeatable.",
 )
-@click.option("--since", type=SINCE, help="Live ones, and those that ended since: 2h, 2027-03-28T18:00.")
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many at most.")
+@click.option("--since", type=SINCE, help="Unfinished runs, and those that ended since then: 2h, 2027-03-28T18:00.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Show at most this many.")
 @json_option
 @store_option
 def runs(
@@ -55,10 +59,10 @@ def runs(
     store: str | None,
     app: str | None,
 ) -> int:
-    """Runs, newest first.
+    """List runs, newest first.
 
-    Waiting, running and finished ones.  With --json one object a line, without payload and result; `shiftboss show RUN
-    --json` has them.
+    Pending, running and finished ones.  With --json one object per line, without payload and result; `shiftboss show
+    RUN --json` has them.
     """
     wanted = HistoryFilter(worker=worker, status=frozenset(Status(each) for each in statuses), since=since)
     with store_access.reading(store, app) as views:

@@ -18,10 +18,10 @@ from shiftboss.cli.naming import find, worker_or_run
 @json_option
 @store_option
 def show(name: str, as_json: bool, store: str | None, app: str | None) -> int:
-    """All about one worker or one run.
+    """Show everything about one worker or one run.
 
-    A worker: what it does, in words; relations; health with its reasons; next instants; last runs.  A run: its
-    attempts, error, payload, result, and the runs that it came from and that came of it.
+    A worker: its description, settings, relations, health with reasons, next run times and last runs.  A run: its
+    attempts, error, payload and result, the run that caused it and the runs that it caused.
     """
     from shiftboss.app.pages import page_of_run as read_run
     from shiftboss.app.pages import page_of_worker as read_worker

@@ -19,13 +19,14 @@ from shiftboss.cli.naming import worker_name
     ),
 )
 @click.argument("names", nargs=-1, metavar="[NAME]...", type=worker_name)
-@click.option("-w", "--watch", is_flag=True, help="Stay, and show every change.")
+@click.option("-w", "--watch", is_flag=True, help="Stay and show every change.")
 @json_option
 @store_option
 def status(names: tuple[str, ...], watch: bool, as_json: bool, store: str | None, app: str | None) -> int:
-    """How is everything?  Disabled workers first, then the worst.
+    """Show the health of all workers, worst first.
 
-    With names, only these workers.  Exits with 0 when they (or the whole) are healthy or never ran, with 3 otherwise.
+    Disabled workers come first.  With names, only these workers.  Exits with 0 when they (or the whole) are healthy or
+    have not run yet, else with 3.
     """
     with store_access.reading(store, app) as views:
         if watch:

@@ -27,7 +27,7 @@ file_option = click.option(
     "--access-file",
     metavar="FILE",
     envvar="SHIFTBOSS_ACCESS_FILE",
-    help="The file of names and roles.  [default: beside the store, as jobs.db.access]",
+    help="The access file, with names and roles.  [default: beside the store, as jobs.db.access]",
 )
 
 
@@ -36,18 +36,18 @@ file_option = click.option(
     epilog=examples("shiftboss token new prometheus --role metrics", "shiftboss token list", "shiftboss token link"),
 )
 def token() -> None:
-    """Tokens of the dashboard and the HTTP API.
+    """Manage tokens of the dashboard and the HTTP API.
 
-    Named tokens stand in an access file, as digests, with a role: `metrics` reads /metrics and nothing else, `viewer`
-    sees, `operator` triggers, cancels, switches and replays, `admin` also discards, forgets, drains and prefers.  A
-    server reads the file again when it changes.
+    An access file keeps the digests of named tokens, each with a role: `metrics` reads only /metrics, `viewer` reads
+    everything, `operator` also triggers, cancels, enables, disables and replays, `admin` also discards, forgets, drains
+    and prefers.  A server reloads the file when it changes.
     """
 
 
 @token.command(epilog=examples("shiftboss token show -s shop.db"))
 @store_option
 def show(store: str | None, app: str | None) -> int:
-    """Print the token that a server on this machine made for this store; it opens everything."""
+    """Print the token that a server on this machine created for this store; it has the role admin."""
     messages.say(_own(store, app))
     return Exit.DONE
 
@@ -61,14 +61,14 @@ def show(store: str | None, app: str | None) -> int:
     metavar="ADDRESS",
     default="127.0.0.1:8420",
     show_default=True,
-    help="Where the server is, as HOST:PORT or as a browser reaches it.",
+    help="Address of the server: HOST:PORT, or the URL that a browser uses.",
 )
 @store_option
 def link(address: str, store: str | None, app: str | None) -> int:
     """Print a link that logs a browser in, once and within ten minutes.
 
-    It is for the server of this store that is running now, and made of the token that `shiftboss token show` prints;
-    the server itself is not asked.
+    It works with the running server of this store.  The command makes it from the token that `shiftboss token show`
+    prints, without contacting the server.
     """
     secret = _own(store, app)
     from shiftboss.web.login_codes import signed_code
@@ -94,11 +94,11 @@ def _own(store: str | None, app: str | None) -> str:
     epilog=examples("shiftboss token new prometheus --role metrics", "shiftboss token new ada --role admin -s shop.db"),
 )
 @click.argument("name")
-@click.option("--role", type=click.Choice(ROLES), required=True, help="What it may do.")
+@click.option("--role", type=click.Choice(ROLES), required=True, help="What the token permits.")
 @file_option
 @store_option
 def new(name: str, role: str, access_file: str | None, store: str | None, app: str | None) -> int:
-    """Make a token with a name, and print it, this once: the file keeps its digest."""
+    """Create a named token and print it; this is the only time, for the file keeps only its digest."""
     file, is_given = _file(access_file, store, app)
     from shiftboss.app.roles import Role
     from shiftboss.web.access_file import line_of, parsed
@@ -120,7 +120,7 @@ def new(name: str, role: str, access_file: str | None, store: str | None, app: s
 @file_option
 @store_option
 def list_(access_file: str | None, store: str | None, app: str | None) -> int:
-    """Which tokens and users have a role?"""
+    """List the tokens and users that have a role."""
     file, is_given = _file(access_file, store, app)
     entries = _entries(file, is_given=is_given)
     rows = [(each.name, each.role.name.lower(), "token") for each in entries.tokens]
@@ -134,7 +134,7 @@ def list_(access_file: str | None, store: str | None, app: str | None) -> int:
 @file_option
 @store_option
 def remove(name: str, access_file: str | None, store: str | None, app: str | None) -> int:
-    """Take a token, or a user's role, away; sessions and streams of it end at once."""
+    """Remove a token, or the role of a user; its sessions and streams end at once."""
     file, is_given = _file(access_file, store, app)
     lines = _text(file, is_given=is_given).splitlines(keepends=True)
     kept = [line for line in lines if line.partition("#")[0].split()[:1] != [name]]

@@ -29,15 +29,15 @@ from shiftboss.core.opaque import OpaqueBytes
 )
 @click.argument("name", type=worker_name)
 @click.argument("payload", nargs=-1, metavar="[JSON | @FILE | - | KEY=VALUE...]")
-@click.option("--key", help="Makes it idempotent: the same key gives the same run.")
-@click.option("--in", "delay", type=SECONDS, help="Due after that long.")
-@click.option("--at", type=INSTANT, help="Due at that instant.")
+@click.option("--key", help="Idempotency key: the same key gives the same run.")
+@click.option("--in", "delay", type=SECONDS, help="Due after this time.")
+@click.option("--at", type=INSTANT, help="Due at this time.")
 @click.option(
-    "--priority", type=click.Choice(["low", "normal", "high", "critical"]), help="Instead of the worker's own."
+    "--priority", type=click.Choice(["low", "normal", "high", "critical"]), help="Instead of the worker's own priority."
 )
-@click.option("--force", is_flag=True, help="Also when the worker is disabled.")
-@click.option("--wait", is_flag=True, help="Wait for the end; prints the result.")
-@click.option("--timeout", type=SECONDS, help="Wait no longer than that; the run goes on.")
+@click.option("--force", is_flag=True, help="Run even if the worker is disabled.")
+@click.option("--wait", is_flag=True, help="Wait until the run has ended, and print its result.")
+@click.option("--timeout", type=SECONDS, help="Wait no longer than this; the run goes on.")
 @create_option
 @json_option
 @store_option
@@ -56,13 +56,14 @@ def trigger(
     store: str | None,
     app: str | None,
 ) -> int:
-    """Store a run of a worker, and wait for it if you like.
+    """Trigger a run.
 
-    Prints its id once it is stored.  The payload is a JSON object, a file with one, - for stdin, or key=value pairs,
-    where a value is JSON if it can be and a text otherwise.  With --app it is checked by the type hints of the
-    function at once; otherwise by the process that runs it.
+    Prints the id of the run once it is stored.  The payload is a JSON object, a file with one, - for stdin, or
+    key=value pairs, whose values are JSON if they can be read as JSON and strings otherwise.  With --app the payload is
+    checked at once against the type hints of the function, else by the process that runs it.
 
-    With --wait the result is printed instead: exit 0 when the run succeeded, 1 when it did not, 124 after --timeout.
+    With --wait the command prints the result instead, and exits with 0 when the run succeeded, 1 when it did not, and
+    124 after --timeout.
     """
     if timeout is not None and not wait:
         raise click.UsageError("--timeout says how long to --wait; give both.")

@@ -29,8 +29,8 @@ AnyVerb = Verb[..., Any, Any]
 Given = dict[str, Any]  # the verb's own parameters, by name
 
 OPTIONS: dict[str, dict[str, Any]] = {  # the parameters that a command takes
-    "reason": {"default": "", "help": "For the audit."},
-    "note": {"default": "", "help": "What was done about it, for the audit."},
+    "reason": {"default": "", "help": "Recorded in the audit log."},
+    "note": {"default": "", "help": "What was done about it; recorded in the audit log."},
 }
 
 

@@ -25,7 +25,7 @@ from shiftboss.cli.exits import Exit
     metavar="HOST:PORT",
     default="127.0.0.1:8420",
     show_default=True,
-    help="Where to listen; port 0: any free.",
+    help="Where to listen; port 0 means any free port.",
 )
 @serving.http_options
 @create_option
@@ -39,15 +39,15 @@ def web(
     store: str | None,
     app: str | None,
 ) -> int:
-    """Serve the dashboard and the HTTP API of a store; runs no worker.
+    """Serve the dashboard and the HTTP API of a store, without running workers.
 
-    On a terminal it prints a link that logs a browser in.  Scripts send the token that it makes at its first start and
-    keeps beside the store (shop.db.token; `shiftboss token show`).  An address that other machines reach needs a
-    credential of your choice: SHIFTBOSS_AUTH_TOKEN, SHIFTBOSS_AUTH_TOKEN_FILE with it in a file, or named tokens
-    (`shiftboss token new ada --role admin`).  Behind a proxy it wants --trusted-proxy.
+    In a terminal it prints a login link for a browser.  Scripts send the token that the server creates at its first
+    start and keeps beside the store (shop.db.token; `shiftboss token show`).  If other machines can reach the address,
+    you must give a credential: SHIFTBOSS_AUTH_TOKEN, SHIFTBOSS_AUTH_TOKEN_FILE with it in a file, or named tokens
+    (`shiftboss token new ada --role admin`).  Behind a proxy give --trusted-proxy.
 
-    A store that is not there yet is waited for, up to 10 s.  With --app payloads are checked as they are entered.
-    SIGTERM or Ctrl-C ends it.
+    If the store does not exist yet, the command waits for it up to 10 s.  With --app payloads are checked as they are
+    entered.  SIGTERM or Ctrl-C stops it.
     """
     ended = threading.Event()
     with (

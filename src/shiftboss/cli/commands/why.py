@@ -47,10 +47,10 @@ class Question(NamedTuple):
 @json_option
 @store_option
 def why(name: str, as_json: bool, store: str | None, app: str | None) -> int:
-    """Why does this worker or run not start?
+    """Explain why a worker or a run does not start.
 
-    Shows every hold of the worker's next run: which rule, whose doing it is, since when, and when that can change at
-    the earliest.  Exits with 3 when something holds it, with 0 when it may start, runs or has ended.
+    Shows every hold of the worker's next run: the gate, what causes it, since when, and when it can clear at the
+    earliest.  Exits with 3 when something holds the run, with 0 when it may start, is running or has ended.
     """
     with store_access.reading(store, app) as views:
         named = find(views, name)
