@@ -1,1 +1,1 @@
-"""Executors run bodies: coroutines on the user's loop, functions in threads, children or a pool, and commands."""
+"""Executors run functions and commands: on the user's event loop, in threads, in child processes or in a pool."""

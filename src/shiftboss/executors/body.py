@@ -1,11 +1,12 @@
-"""A Python function as the body of a worker.
+"""A worker's Python function: its payload, its call, its outcome.
 
 Rules of this file
-- What the function takes is read and checked once, where it is declared: `signature.py`, `parameters.py`.
-- Whatever it raises is an outcome, SystemExit and KeyboardInterrupt as well: no body ends the process.  (A Ctrl-C that
-  happens to reach the thread while it runs a body is not raised by that body: `failure.is_ctrl_c`.)
-- A coroutine or a generator that a body returns is work that nobody has done: a failure, and no retry helps.
-- A result that cannot be kept, or not be given back as it was, is no failure: the run has succeeded, and says why.
+- The parameters are read and checked once, at the declaration: `signature.py`, `parameters.py`.
+- Every exception is an outcome, SystemExit and KeyboardInterrupt as well: no function ends the process.  (A Ctrl-C
+  that reaches the thread while it runs a function was not raised by that function: `failure.is_ctrl_c`.)
+- If a function returns a coroutine or a generator, its work is not done: that is a failure, and no retry helps.
+- A result that cannot be kept, or cannot be given back as it was, is no failure: the run has succeeded, and its
+  `result_error` says why.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ log = get_logger("shiftboss.body")
 
 
 class Parts(NamedTuple):
-    """What a body was made of."""
+    """What a `FunctionBody` was made from."""
 
     fn: Callable[..., Any]
     fallback: Callable[..., Any] | None
@@ -41,8 +42,8 @@ class Parts(NamedTuple):
 class FunctionBody:
     """A plain or async function, method, partial or callable object.
 
-    *fallback* runs in its place while the breaker is open (K3) and takes the same parameters, or fewer.  *is_async* is
-    for a decorator that hides which one it is.  Raises ConfigurationError.
+    *fallback* runs in its place while the breaker is open (K3) and takes the same parameters, or fewer.  *is_async*
+    says whether it is a coroutine function if a decorator hides that.  Raises ConfigurationError.
     """
 
     __slots__ = (
@@ -90,17 +91,17 @@ class FunctionBody:
 
     @property
     def parameters(self) -> str:
-        """M7: equal on nodes whose payloads fit each other; empty for a function that takes nothing."""
+        """A fingerprint, equal on nodes whose payloads fit each other (M7); empty for a function without parameters."""
         return self._takes.fingerprint
 
     @property
     def signature(self) -> str:
-        """What it takes, for people: "(to: str, copies: int = …)"."""
+        """Its parameters, for people: "(to: str, copies: int = …)"."""
         return self._takes.text
 
     @property
     def wants_context(self) -> bool:
-        """Whether it takes a context: without one it can neither see that it should end nor say anything."""
+        """Whether it takes a context: without one it cannot see that it should end, and cannot report anything."""
         return self._wants_context
 
     @property
@@ -141,14 +142,14 @@ class FunctionBody:
 
     @property
     def parts(self) -> Parts:
-        """What it consists of, for a process that puts it together again."""
+        """What it was made from, so that another process can make it again."""
         fallback = None if self._fallback is None else self._fallback.fn
         return Parts(self._call, fallback, self._only, self._never[1:])
 
     # running it
 
     def call(self, context: Any, payload: bytes | None, *, fallback: bool) -> Any:
-        """Call the function: its value, or a coroutine.  Raises UnfitPayload, and whatever the function raises."""
+        """Call the function: return its value or coroutine.  Raises UnfitPayload, and what the function raises."""
         if self.is_async:
             return self._called(context, payload, fallback=fallback)
         connections.give_back()
@@ -172,7 +173,7 @@ class FunctionBody:
         if isinstance(value, Idle):
             return Succeeded(idle_s=value.idle_s)
         kept = self._results.keep(value)
-        if kept.data is None and not self._said_unkept:  # once a worker and process: a busy one would fill the log
+        if kept.data is None and not self._said_unkept:  # once per worker and process: a busy worker would fill the log
             self._said_unkept = True
             log.warning(
                 "worker %s: its result of type %s is not kept, as %s; its runs succeed all the same. Said once.",
@@ -181,7 +182,7 @@ class FunctionBody:
         return Succeeded(kept.data, result_error=kept.error)
 
     def read_result(self, data: bytes) -> Any:
-        """A result that was kept, as what the function says it returns.  Raises ValueError when it does not fit."""
+        """Decode a kept result to the function's return type.  Raises ValueError if it does not fit."""
         return self._results.read(data)
 
     def failed(self, error: BaseException) -> Outcome:
@@ -211,7 +212,7 @@ class FunctionBody:
 
 
 class _Fallback:
-    """K3: what runs in the body's place.  It gets those of the body's arguments that it names."""
+    """K3: runs in the function's place, with those of its arguments that the fallback has as parameters."""
 
     __slots__ = ("_call", "_names", "fn", "wants_context")
 
@@ -234,7 +235,7 @@ class _Fallback:
         return self._call(context, **chosen) if self.wants_context else self._call(**chosen)
 
     def chosen(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Those of the body's arguments that it takes."""
+        """Those of the function's arguments that the fallback takes."""
         return {name: arguments[name] for name in self._names}
 
 

@@ -1,4 +1,4 @@
-"""What a child needs to put a body together again: where its function stands and what belongs to it."""
+"""What a child needs to make a `FunctionBody` again: where its function is defined, and its options."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shiftboss.ports.executor import Body
 
 
 class BodyRef(msgspec.Struct, frozen=True):
-    """What a body consists of."""
+    """What a `FunctionBody` was made from, by name."""
 
     fn: FunctionRef
     is_async: bool
@@ -21,7 +21,7 @@ class BodyRef(msgspec.Struct, frozen=True):
 
 
 def body_ref_of(body: FunctionBody) -> BodyRef:
-    """How a child finds what *body* consists of.  Raises ConfigurationError."""
+    """What a child needs to make *body* again.  Raises ConfigurationError."""
     parts, worker = body.parts, body.worker
     return BodyRef(
         fn=ref_of(parts.fn, worker),
@@ -33,7 +33,7 @@ def body_ref_of(body: FunctionBody) -> BodyRef:
 
 
 def body_of(ref: BodyRef, script: Script, worker: str) -> FunctionBody:
-    """The same body, in the child.  Raises what importing its modules raises."""
+    """The same function, in the child.  Raises what importing its modules raises."""
     return FunctionBody(
         resolve(ref.fn, script),
         worker=worker,
@@ -45,7 +45,7 @@ def body_of(ref: BodyRef, script: Script, worker: str) -> FunctionBody:
 
 
 class BodyRefs:
-    """What a child needs of an executor's bodies, one for each worker."""
+    """The references of an executor's functions, one for each worker."""
 
     __slots__ = ("_known",)
 

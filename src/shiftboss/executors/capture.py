@@ -1,7 +1,7 @@
-"""What a program writes, kept within a bound: its head, its tail, and how much is missing between them; its lines.
+"""Keeps what a program writes, within a bound: the head, the tail, and how much is missing between them; its lines.
 
 Rules of this file
-- A little more is kept than is told, so that a secret at the border is seen whole and masked before the border is cut.
+- A little more is kept than is reported, so that a secret at the cut is still whole when it is masked.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from shiftboss.context import storable
 from shiftboss.core.bounds import RAW_CHARS, before_border, behind_border
 from shiftboss.core.model import MAX_LINES
 
-HEAD_SHARE = 4  # a quarter of the bound: how it began; the rest is how it ended
-LINE_CHARS = 300  # of a line in a message: its end, as that of the whole
-LINES_BYTES = 4096  # that the last lines are looked for in
-MARGIN_BYTES = 8192  # kept beside what is told: what is longer is no secret, or a known one
+HEAD_SHARE = 4  # a quarter of the bound keeps how the output began; the rest keeps how it ended
+LINE_CHARS = 300  # of a line in a message: its end is kept, as of the whole output
+LINES_BYTES = 4096  # in which the last lines are searched
+MARGIN_BYTES = 8192  # kept beyond what is reported: a longer text is no secret, or a known one
 
-Masked = Callable[[str], str]  # a text without its secrets
+Masked = Callable[[str], str]  # returns a text without its secrets
 
 
 class Capture:
@@ -30,7 +30,7 @@ class Capture:
         self._limit = limit
         self._head = bytearray()
         self._tail = bytearray()
-        self.total = 0  # bytes that were written, kept or not
+        self.total = 0  # bytes written, kept or not
 
     def feed(self, chunk: bytes) -> None:
         self.total += len(chunk)
@@ -40,11 +40,11 @@ class Capture:
             chunk = chunk[room:]
         self._tail += chunk
         kept = self._limit + MARGIN_BYTES
-        if len(self._tail) > 2 * kept:  # not at every chunk: a cut moves all that stays
+        if len(self._tail) > 2 * kept:  # not at every chunk: each cut moves all that is kept
             del self._tail[:-kept]
 
     def text(self, limit: int | None = None, masked: Masked = str) -> str:
-        """As a store takes it: with a mark where something is missing, and what is no UTF-8 replaced."""
+        """The output as the store takes it: with a mark where bytes are missing, and invalid UTF-8 replaced."""
         limit = self._limit if limit is None else min(limit, self._limit)
         if self.total <= limit:
             return masked(_text(self._head + self._tail))
@@ -55,7 +55,7 @@ class Capture:
         return f"{_text(head)}\n… {missing:,} bytes left out …\n{_text(_from_a_character(tail))}"
 
     def last_lines(self, count: int, masked: Masked = str) -> str:
-        """The last lines that say something."""
+        """The last lines that are not blank."""
         text = _from_a_character(self._end(LINES_BYTES, masked)).decode("utf-8", "replace")
         lines = [storable(line[-LINE_CHARS:], 4 * LINE_CHARS) for line in text.splitlines() if line.strip()]
         return "\n".join(lines[-count:])
@@ -83,37 +83,37 @@ class Capture:
 
 
 class LineBuffer:
-    """The lines of one stream that wait to be passed on, once a second: as many of the last as an attempt keeps."""
+    """The lines of one stream that wait to be passed on, once a second; at most as many as an attempt keeps."""
 
     __slots__ = ("_fed", "_part", "_taken", "_waiting")
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[int, bytes]] = deque(maxlen=MAX_LINES)  # with their numbers
-        self._part = b""  # what has no end yet
+        self._part = b""  # the line that is not complete yet
         self._fed = 0  # the number of the last line
-        self._taken = 0  # likewise, of those that were taken
+        self._taken = 0  # the number of the last line that was taken
 
     def feed(self, chunk: bytes) -> None:
         text = self._part + chunk
         self._fed += text.count(b"\n")
         lines = text.rsplit(b"\n", MAX_LINES)
-        self._part = lines.pop()[:RAW_CHARS]  # its beginning, where the name of a secret is
-        if lines:  # the first may hold any number of lines, of which the last is one of those that stay
+        self._part = lines.pop()[:RAW_CHARS]  # its beginning, where a secret's name is
+        if lines:  # the first item may hold any number of lines: only its last line stays
             lines[0] = lines[0].rpartition(b"\n")[2]
         self._waiting.extend(enumerate(lines, self._fed - len(lines) + 1))
 
     def end(self) -> None:
-        """There will be no more: what has no end is a line too."""
+        """The stream has ended: an incomplete line counts as a line too."""
         if self._part:
             self.feed(b"\n")
 
     def take(self) -> list[tuple[int, str]]:
-        """Those that wait, each with how many before it were left out.  One thread at a time."""
+        """Take the waiting lines, each with the number of lines left out before it.  One thread at a time."""
         taken = []
         while self._waiting:
             try:
                 number, line = self._waiting.popleft()
-            except IndexError:  # the last was pushed out just now
+            except IndexError:  # another thread has just pushed the last one out
                 break
             taken.append((number - self._taken - 1, line.decode("utf-8", "replace").rstrip()))
             self._taken = number
@@ -121,7 +121,7 @@ class LineBuffer:
 
 
 def _from_a_character(tail: bytearray | bytes) -> bytes:
-    """Without the rest of a UTF-8 character that was cut in two."""
+    """*tail* without the rest of a UTF-8 character that was cut in two."""
     start = 0
     while start < min(3, len(tail)) and tail[start] & 0xC0 == 0x80:
         start += 1

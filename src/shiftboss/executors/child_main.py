@@ -1,12 +1,12 @@
-"""The main of a child process: one body at a time, until the node says or is no more.
+"""The main function of a child process: runs one function at a time, until the node ends it or is gone.
 
 Rules of this file
-- Bodies run in the main thread, where signals arrive; a second thread reads what the node says.
-- A TERM that the node has announced breaks the body off: asyncio.CancelledError is raised in it, once, so that its
-  cleanup runs within the grace.  Any other TERM is not for a body: service managers send one to every process of a
-  service, and the node decides what is still waited for.
-- At the end of the node's socket, or of the node, everything that was started here ends before this process does.
-- What a body amounts to is judged here, by the same rules as everywhere (`execution.py`), and sent as an outcome.
+- Functions run in the main thread, where signals arrive; a second thread reads the node's messages.
+- A TERM that the node has announced interrupts the function: asyncio.CancelledError is raised in it, once, so that
+  its cleanup runs within the grace.  Any other TERM does not concern the function: service managers send one to every
+  process of a service, and the node decides what it still waits for.
+- When the node closes its socket, or ends, the child ends every process that was started here, then itself.
+- The child decides a function's outcome by the same rules as everywhere (`execution.py`), and sends it.
 """
 
 from __future__ import annotations
@@ -60,19 +60,19 @@ from shiftboss.ports.executor import Launch
 from shiftboss.trace import VARIABLE, RemoteSpan
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
-OOM_SCORE = "500"  # the kernel takes a child before it takes the node
+OOM_SCORE = "500"  # short of memory, the kernel kills a child before it kills the node
 MAX_TEXT_CHARS = 8_000  # of a log record
-NO_MARK = "\n"  # a body has emptied the environment: what no process carries
-TELL_AGAIN_S = 0.05  # a signal that comes between a look for signals and the system's wait is seen after that wait
+NO_MARK = "\n"  # for a function that has emptied the environment: no process carries this
+TELL_AGAIN_S = 0.05  # a signal between Python's check for signals and a system call is seen only after that call
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
 class Terminated(asyncio.CancelledError):
-    """Raised in a plain body when the node ends its attempt."""
+    """Raised in a plain function when the node ends its attempt."""
 
 
 def main(fd: int, parent: int) -> None:
-    """What the node starts."""
+    """The child's entry point; *parent* is the node's process."""
     function_ref.in_child = True
     _tie_to(parent)
     _Child(ChildEnd(fd)).serve()
@@ -83,10 +83,10 @@ def _tie_to(parent: int) -> None:
         with contextlib.suppress(OSError, AttributeError):
             libc = ctypes.CDLL(None, use_errno=True)
             libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-            libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # orphans below stay findable
+            libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # so that it finds orphaned descendants
         with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
             file.write(OOM_SCORE)
-    if os.getppid() != parent:  # it ended before we asked to be told
+    if os.getppid() != parent:  # the node ended before prctl was in force
         os._exit(1)
 
 
@@ -101,7 +101,7 @@ class _Child:
         self._works: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._main = threading.get_ident()
         self._attempt: Execution | None = None
-        self._is_open = False  # the body may be broken off: it runs, and was not yet
+        self._is_open = False  # the function runs, and may be interrupted: it was not yet
         self._late = False  # a TERM came while a message was being sent
         self._task: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]] | None = None
 
@@ -116,7 +116,7 @@ class _Child:
                 del work
 
     def _leave_to_parent(self) -> None:
-        """In what a body forks (multiprocessing): a TERM ends it, as it would elsewhere."""
+        """In a process that a function forks (multiprocessing): a TERM ends it, as it would elsewhere."""
         if signal.getsignal(signal.SIGTERM) == self._terminated:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
         self._end.leave_to_parent()
@@ -127,7 +127,7 @@ class _Child:
             self._late = False
             self._break_off()
 
-    # ── the node's words, in a thread ────────────────────────────────────────────────────────────────────────────
+    # ── the node's messages, in a thread ─────────────────────────────────────────────────────────────────────────
 
     def _listen(self) -> None:
         poll = select.poll()
@@ -163,18 +163,18 @@ class _Child:
                 self._attempt = self._made(message)
                 self._works.put(message)
             case Tell():
-                attempt = self._attempt  # the main thread may take it away at any moment
+                attempt = self._attempt  # the main thread may clear it at any moment
                 if attempt is not None:
                     frame = sys._current_frames().get(self._main)
                     if frame is not None and attempt.has_begun:
-                        self.send(Where(stack_of(frame)))  # it may hear nothing and be killed
+                        self.send(Where(stack_of(frame)))  # first: the function may ignore TERM and be killed
                     attempt.tell(message.reason, self._clock.monotonic_s())
-                    signal.pthread_kill(self._main, signal.SIGTERM)  # the node's own may have come before its word
+                    signal.pthread_kill(self._main, signal.SIGTERM)  # the node's TERM may precede its message
             case Announce():
                 self._announcement.make()
 
     def _orphaned(self) -> None:
-        """The node has let go of this child, or has ended."""
+        """The node has closed its socket, or has ended."""
         for each in _below():
             send(each, signal.SIGKILL)
         if self._attempt is not None:
@@ -209,7 +209,7 @@ class _Child:
 
     def _work(self, work: Work) -> None:
         attempt = self._attempt
-        assert attempt is not None  # noqa: S101  # it was put before the work was
+        assert attempt is not None  # noqa: S101  # it is set before the work is queued
         is_new = work.ref not in self._bodies
         outcome: Outcome
         try:
@@ -219,7 +219,7 @@ class _Child:
         else:
             if is_new:
                 self.send(Begun())
-            signal.signal(signal.SIGTERM, self._terminated)  # the last body may have taken it
+            signal.signal(signal.SIGTERM, self._terminated)  # the last function may have replaced the handler
             outcome = contextvars.copy_context().run(self._enter, attempt)
         attempt.context.flush()
         self._attempt = None
@@ -230,21 +230,21 @@ class _Child:
         body = self._bodies.get(ref)
         if body is None:
             body = body_of(ref, self._script, work.run.worker)
-            for name, level in self._levels.items():  # not before: a module's `dictConfig` disables loggers that exist
+            for name, level in self._levels.items():  # only now: a module's `dictConfig` disables existing loggers
                 logging.getLogger(name).setLevel(level)
             self._bodies[ref] = body
         return body
 
     def _enter(self, attempt: Execution) -> Outcome:
         current.set(attempt.context)
-        os.environ.pop(VARIABLE, None)  # of the last body
+        os.environ.pop(VARIABLE, None)  # set for the last function
         if attempt.context.traceparent is not None:
             os.environ[VARIABLE] = attempt.context.traceparent
         attempt.enter(self._clock.monotonic_s())
         try:
             try:
                 self._is_open = True
-                if attempt.stop_reason is not None:  # between the node's word and here
+                if attempt.stop_reason is not None:  # the node's message came before this line
                     self._break_off()
                 value = attempt.call()
                 if inspect.iscoroutine(value):
@@ -266,13 +266,13 @@ class _Child:
         finally:
             self._task = None
 
-    # ── being ended ──────────────────────────────────────────────────────────────────────────────────────────────
+    # ── being told to end ────────────────────────────────────────────────────────────────────────────────────────
 
     def _terminated(self, signum: int, frame: FrameType | None) -> None:
         attempt = self._attempt
         if attempt is None or attempt.stop_reason is None or not self._is_open:
             return
-        if self._end.sender == self._main:  # in the middle of a message
+        if self._end.sender == self._main:  # a message is being sent
             self._late = True
             return
         self._break_off()
@@ -298,7 +298,7 @@ _NO_BODY: Any = _NoBody()
 
 
 def _without_us(error: BaseException) -> BaseException:
-    """Of a body that was broken off the traceback ends where it was, not in the signal's handler."""
+    """*error* with a traceback that ends where the function was interrupted, not in the signal's handler."""
     if isinstance(error, Terminated):
         last: TracebackType | None = None
         each = error.__traceback__
@@ -312,7 +312,7 @@ def _without_us(error: BaseException) -> BaseException:
 
 
 def _has_children() -> bool:
-    """Whether anything that was started here is still there; one call of the system where nothing is."""
+    """Whether a process that was started here is left; a single system call if there is none."""
     try:
         ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
@@ -327,7 +327,7 @@ def _below() -> list[Process]:
 class _Sender(logging.Handler):
     """Sends log records to the node, which handles them as its own.
 
-    A `dictConfig` in a module of the body's removes it: then the handlers that it names have the records themselves.
+    A `dictConfig` in a module of the function removes this handler: the handlers that it configures get the records.
     """
 
     def __init__(self, child: _Child) -> None:
@@ -355,7 +355,7 @@ class _Sender(logging.Handler):
                 traceback=None if shown is None else shown[-MAX_TEXT_CHARS:],
                 extra=extra,
             )
-        except Exception:  # noqa: BLE001  # as every handler: a log line must not end a body
+        except Exception:  # noqa: BLE001  # as every handler: a log line must not end a function
             self.handleError(record)
             return
         self._child.send(line)

@@ -1,10 +1,10 @@
 """A node's handle on one child process.
 
 Rules of this file
-- Only the thread that serves the children touches one: it starts them as well, since the kernel's PR_SET_PDEATHSIG
-  speaks of the thread that started a process, not of its process.
-- A child is its own session; ending it ends all that came from it (`process_tree.py`).
-- What a child prints, on stdout or stderr, goes to this process's stderr as it is.
+- Only the thread that serves the children touches a handle.  That thread starts the children as well, because the
+  kernel's PR_SET_PDEATHSIG refers to the thread that started a process, not to its process.
+- A child has its own session; ending it ends every process that it started (`process_tree.py`).
+- What a child prints on stdout or stderr goes to this process's stderr unchanged.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ log = get_logger("shiftboss.executors")
 
 
 def require_psutil(why: str) -> Any:
-    """The module.  Raises ConfigurationError."""
+    """The module psutil.  Raises ConfigurationError if it is missing."""
     try:
         import psutil
     except ImportError:
@@ -51,19 +51,19 @@ def require_psutil(why: str) -> Any:
 
 
 class ChildProcess:
-    """One process."""
+    """One child process."""
 
     def __init__(self, warden: WardenClient, number: int, clock: Clock) -> None:
         self.attempt: Execution | None = None
-        self.bodies: set[BodyRef] = set()  # bodies that it has imported
+        self.bodies: set[BodyRef] = set()  # that it has imported
         self.runs = 0
-        self.lapses = 0  # of its warden when it was given what it runs
+        self.lapses = 0  # its warden's count when the child got its current attempt
         self.is_leaving = False  # gets no more work
         self.is_silent = False  # its end of the socket is closed
-        self.why: Failed | None = None  # we killed it
-        self.until_s = math.inf  # when it is killed: it did not begin, or did not leave, by then
+        self.why: Failed | None = None  # why this node killed it, if it did
+        self.until_s = math.inf  # it is killed then, if it has not begun or not left
         self._warden = warden
-        self._was_told = False  # to end, by a signal
+        self._was_told = False  # it got a signal to end
         self._inbox = MessageBuffer()
         self._unsent = bytearray()
         self.socket, theirs = socket.socketpair()
@@ -73,7 +73,7 @@ class ChildProcess:
         self.socket.setblocking(False)
         self.pid = self._process.pid
         self._tree = ProcessTree(self.pid, mark, clock)
-        self._measured: Any = None  # psutil's view of it, once somebody asks
+        self._measured: Any = None  # its psutil.Process, made at the first use
         self.pidfd = _pidfd(self.pid)
         warden.hold(self.pid)
         level = logging.getLogger().getEffectiveLevel()
@@ -95,7 +95,7 @@ class ChildProcess:
         self.send_rest()
 
     def send_rest(self) -> None:
-        """As much as it takes now: one whose body holds the interpreter's lock takes nothing."""
+        """Send what the socket takes now: nothing while a function in the child holds the interpreter's lock."""
         with contextlib.suppress(BlockingIOError, ConnectionError, OSError):
             while self._unsent:
                 del self._unsent[: self.socket.send(self._unsent)]
@@ -105,7 +105,7 @@ class ChildProcess:
         return bool(self._unsent)
 
     def receive(self) -> Iterator[ToNode]:
-        """What has come by now."""
+        """The messages that have arrived."""
         while not self.is_silent:
             try:
                 data = self.socket.recv(MAX_READ_BYTES)
@@ -126,7 +126,7 @@ class ChildProcess:
         return self.attempt is None and not self.is_leaving
 
     def memory_bytes(self) -> int:
-        """What it holds of the machine's memory."""
+        """The memory that it occupies."""
         psutil = require_psutil("max_memory=")
         try:
             if self._measured is None:
@@ -141,25 +141,25 @@ class ChildProcess:
     # its end
 
     def terminate(self) -> None:
-        """TERM to all of it."""
+        """Send TERM to it and to every process that it started."""
         self._was_told = True
         self._tree.terminate()
 
     def kill(self) -> None:
-        """KILL to all of it."""
+        """Send KILL to it and to every process that it started."""
         self._was_told = self.is_leaving = True
         if not self.ended():
             self._tree.kill()
 
     def leave(self, now_s: float) -> None:
-        """It ends by itself when its socket does, with all below it."""
+        """Close its socket: it then ends by itself, with every process that it started."""
         self.is_leaving = True
         self.until_s = now_s + REAP_S
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
 
     def reap(self) -> int | None:
-        """After its end: its return code, where that is known.  Nothing of it is left."""
+        """After its end: clean up everything, and return its return code if it is known."""
         code = code_of(self._process)
         if (self._was_told or code != 0 or self.attempt is not None) and not self._tree.end(0.0):
             log.warning("a process that a child has left cannot be ended; it lives on")
@@ -172,7 +172,7 @@ class ChildProcess:
 
 
 def _spawn(fd: int, *, mark: str) -> subprocess.Popen[bytes]:
-    """A fresh interpreter with the options of this one, in a session of its own."""
+    """Start a new interpreter with the options of this one, in a session of its own."""
     python = interpreter()
     if python is None:
         raise OSError("there is no Python to run a child on")
@@ -190,8 +190,8 @@ def _spawn(fd: int, *, mark: str) -> subprocess.Popen[bytes]:
 
 
 def _levels() -> dict[str, int]:
-    """What loggers of this process were set to."""
-    loggers = dict(logging.Logger.manager.loggerDict)  # others may add to it meanwhile
+    """The levels that were set on loggers of this process."""
+    loggers = dict(logging.Logger.manager.loggerDict)  # a copy: other threads may add loggers meanwhile
     return {name: each.level for name, each in loggers.items() if isinstance(each, logging.Logger) and each.level}
 
 
@@ -206,5 +206,5 @@ def _output() -> int:
 def _pidfd(pid: int) -> int | None:
     try:
         return os.pidfd_open(pid)
-    except (AttributeError, OSError):  # not Linux, or an old one: then the children are asked in turn
+    except (AttributeError, OSError):  # not Linux, or an old kernel: then the children are polled
         return None

@@ -1,9 +1,9 @@
-"""A program as the body of a worker: what is started, what it is given, and what its end amounts to.
+"""A command as a worker's function: the program, its input, and the outcome of its end.
 
 Rules of this file
-- There is no shell: a command is a list of words, and none of them is ever built from a payload.
-- The payload goes to stdin, byte for byte as it was triggered.
-- An exit code means success, retry or fatal; a program that cannot be started is fatal where no retry could help.
+- There is no shell: a command is a list of words, and no word is ever built from a payload.
+- The program reads the payload from stdin, byte for byte as it was triggered.
+- An exit code means success, retry or fatal.  A program that cannot be started is fatal if no retry could help.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from shiftboss.trace import VARIABLE
 
 FAILED = "shiftboss.CommandFailed"
 NOT_STARTED = "shiftboss.CommandNotStarted"
-OUTPUT_BYTES = 64 * 1024  # of each stream: what a person reads; larger things belong into files
+OUTPUT_BYTES = 64 * 1024  # of each stream: as much as a person reads; larger output belongs into files
 MAX_OUTPUT_BYTES = 16 << 20  # of each stream, while it runs: 20 commands must not fill the memory
-MAX_WORDS = 100_000  # of a command line: more than any system takes
-SHOWN_LINES = 5  # of stderr, in the message of a failure
+MAX_WORDS = 100_000  # of a command line: more than any system accepts
+SHOWN_LINES = 5  # lines of stderr in the message of a failure
 HOPELESS = (errno.ENOENT, errno.EACCES, errno.ENOTDIR, errno.ENOEXEC, errno.E2BIG, errno.ELOOP, errno.EISDIR)
 SIGNALS = 64  # codes from -1 to -64 are signals, as in `subprocess`
 
-_encode = msgspec.json.Encoder(order="deterministic").encode  # a key is compared with the digest (O5)
+_encode = msgspec.json.Encoder(order="deterministic").encode  # a key is compared with the payload's digest (O5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Command:
         return shlex.join(self.argv)
 
     def environment(self, run: Run, mark: str, traceparent: str | None, *, store: str) -> dict[str, str]:
-        """This process's environment without our secrets, then `env`, then what the program may want to know."""
+        """This process's environment without our secrets, then `env`, then variables about the run."""
         own = {
             "SHIFTBOSS_RUN_ID": str(run.id),
             "SHIFTBOSS_WORKER": run.worker,
@@ -97,12 +97,13 @@ def command(
 ) -> Command:
     """A program to be registered as a worker: `boss.register("backup", command(["pg_dump", "shop"]), cron="@daily")`.
 
-    *argv* is the program and its arguments; there is no shell.  *env* is added to this process's environment, None
-    removes a name.  Of our own variables only harmless ones are in it; with *store* SHIFTBOSS_STORE is the address of
-    the node's store, with its password, for a program that calls `shiftboss`.  *stdin*: "payload" gives the run's
-    payload as JSON, None an empty stdin and refuses payloads.  Codes that are neither success nor fatal are retried;
-    with *retry_codes* only those are, and -9 stands for a death by signal 9.  *output_bytes* (a number, or a text like
-    "64KB") of stdout and of stderr each are kept, head and tail.  Raises ConfigurationError.
+    *argv* is the program and its arguments; there is no shell.  *env* is added to this process's environment; None
+    removes a name.  The program inherits only harmless variables of shiftboss.  With *store*, SHIFTBOSS_STORE is the
+    address of the node's store, with its password, for a program that calls `shiftboss`.  *stdin*: with "payload" the
+    program reads the run's payload as JSON; with None stdin is empty and payloads are refused.  Codes that are neither
+    success nor fatal are retried; with *retry_codes* only those are, and -9 stands for a death by signal 9.
+    *output_bytes* (a number, or a text like "64KB") is how much of stdout and of stderr is kept, head and tail.
+    Raises ConfigurationError.
     """
     if isinstance(argv, (str, bytes)):
         words = os.fsdecode(argv).split()
@@ -129,7 +130,7 @@ def command(
 def _path(value: Any, /, *, name: str) -> str:
     try:
         text = os.fspath(value)
-    except Exception:  # noqa: BLE001  # what has a path may be user code
+    except Exception:  # noqa: BLE001  # `__fspath__` may be user code
         text = None
     if not isinstance(text, str) or "\0" in text:
         raise ConfigurationError(f"{name}={shown(value)} must be a str or a path without NUL; give one")
@@ -188,7 +189,7 @@ def _check(made: Command) -> None:
 
 
 class CommandBody:
-    """The body of a worker that is a command.  *fallback*: another one, in its place while the breaker is open (K3)."""
+    """A command in place of a function.  *fallback* runs in its place while the breaker is open (K3)."""
 
     __slots__ = ("_fallback", "_max_payload_bytes", "_worker", "command")
 
@@ -217,7 +218,7 @@ class CommandBody:
 
     @property
     def parameters(self) -> str:
-        """M7: a command that reads payloads takes any."""
+        """A fingerprint (M7): a command that reads payloads takes any."""
         return "" if self.command.stdin is None else ":any"
 
     @property
@@ -229,7 +230,7 @@ class CommandBody:
         return {"type": "object", "additionalProperties": self.command.stdin is not None}
 
     def encode_payload(self, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> bytes | None:
-        """The payload of a trigger: an object of any names; None without any.  Raises WrongPayload."""
+        """The payload of a trigger: an object with any names; None if there are none.  Raises WrongPayload."""
         if args:
             raise WrongPayload(f"worker {self._worker!r}: a command takes named arguments only")
         return self._plain(kwargs or {})
@@ -254,7 +255,7 @@ class CommandBody:
     # running it
 
     def program(self, payload: bytes | None, *, fallback: bool) -> Command:
-        """What to start.  Raises UnfitPayload."""
+        """The command to start.  Raises UnfitPayload."""
         chosen = self._fallback if fallback and self._fallback is not None else self.command
         if payload is not None and chosen.stdin is None and chosen is self.command:
             raise UnfitPayload(f"worker {self._worker!r}: this command takes no payload (stdin=None)")
@@ -267,15 +268,15 @@ class CommandBody:
         return Succeeded(None if value is None else _encode(value))
 
     def failed(self, error: BaseException) -> Outcome:
-        """It could not be started, for a reason that is not the program's."""
+        """The outcome if the program could not be started for a reason outside of it."""
         return Unfit(error_of(error)) if isinstance(error, UnfitPayload) else Failed(error_of(error))
 
 
-# ── what its end amounts to ──────────────────────────────────────────────────────────────────────────────────────
+# ── the outcome of its end ───────────────────────────────────────────────────────────────────────────────────────
 
 
 def ended(started: Command, code: int, out: Capture, err: Capture, *, masked: Masked) -> Outcome:
-    """It ended by itself, with *code*; a negative one is a signal."""
+    """The outcome of a program that ended by itself with *code*; a negative code is a signal."""
     if started.is_success(code):
         return Succeeded(_result(code, out, err, masked))
     output = err.last_lines(SHOWN_LINES, masked) or out.last_lines(SHOWN_LINES, masked)
@@ -289,7 +290,7 @@ def timed_out(timeout_s: float | None, how: str, out: Capture, err: Capture, *, 
 
 
 def not_started(started: Command, error: Exception) -> Failed:
-    """The system refused to start it."""
+    """The outcome if the system refused to start the program."""
     number = error.errno if isinstance(error, OSError) else None
     program = started.argv[0]
     if started.cwd is not None and not os.path.isdir(started.cwd):
@@ -329,10 +330,10 @@ def _result(code: int, out: Capture, err: Capture, masked: Masked) -> bytes:
         encoded = _encode(result)
         if len(encoded) <= MAX_RESULT_BYTES:
             return encoded
-        limit //= 2  # two streams, the marks, and what JSON spells in six bytes: a few rounds at most
+        limit //= 2  # two streams, the marks, and characters that JSON writes in six bytes: a few rounds at most
 
 
 def _both(out: Capture, err: Capture, masked: Masked) -> str:
-    """The output as it stands beside an error."""
+    """Both outputs, as shown beside an error."""
     parts = [f"── {name}\n{each.text(8000, masked)}" for name, each in (("stderr", err), ("stdout", out)) if each.total]
     return cut("\n".join(parts))

@@ -1,8 +1,8 @@
-"""Commands, each served by a thread of its own while it runs.
+"""Runs commands; each has a thread of its own while it runs.
 
 Rules of this file
-- A command is ended by force, with all that came from it; its slot is free when nothing of it is left.
-- However this process ends, its commands end: `warden.py` says how and why that way.
+- A command can be ended by force, with every process that it started; its slot is free when all of them have ended.
+- However this process ends, its commands end: `warden.py` explains how, and why that way.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class CommandExecutor(SlotExecutor):
     kind = "command"
 
     def __init__(self, slots: int, clock: Clock, *, store: str = "") -> None:
-        """*store*: its address, for commands that are given it (`store=True`)."""
+        """*store*: the store's address, for commands that get it (`store=True`)."""
         super().__init__(slots, clock)
         self._store = store
         self._warden = WardenClient()
-        self._programs: dict[Key, Program] = {}  # the lock protects what others may set of them, too
+        self._programs: dict[Key, Program] = {}  # the lock also protects what other threads set of them
 
     def open(self) -> None:
         super().open()
@@ -43,7 +43,7 @@ class CommandExecutor(SlotExecutor):
     # ── called by the engine's thread ────────────────────────────────────────────────────────────────────────────
 
     def kill(self) -> None:
-        """KILL, now, whatever grace is left."""
+        """Kill all programs now, whatever grace is left."""
         with self._lock:
             unbegun = self._unbegun()
             for attempt in self._attempts.values():
@@ -55,7 +55,7 @@ class CommandExecutor(SlotExecutor):
             self._report(attempt, attempt.never_begun(StopReason.SHUTDOWN))
 
     def flush(self) -> None:
-        """Pass on what programs have said on stderr; for the engine's tick."""
+        """Pass on what programs have written to stderr; called from the engine's tick."""
         for program in list(self._programs.values()):
             program.flush()
 
@@ -63,7 +63,7 @@ class CommandExecutor(SlotExecutor):
         self._warden.trust(until_s, frozen_until_s)
 
     def close(self, timeout_s: float) -> None:
-        """Kill what still runs, wait for its end within *timeout_s*; the warden ends what is left after that."""
+        """Kill what still runs and wait for its end within *timeout_s*; the warden ends what is left after that."""
         until_s = self._clock.monotonic_s() + timeout_s
         threads = self._shut()
         self.kill()
@@ -73,7 +73,7 @@ class CommandExecutor(SlotExecutor):
     def _tell(self, attempt: Execution, reason: str) -> None:
         if attempt.stop_reason is None:
             attempt.tell(reason, self._clock.monotonic_s())
-        else:  # it was sent TERM, and its grace runs
+        else:  # it got a TERM, and its grace has begun
             attempt.heed(reason)
         program = self._programs.get(attempt.key)
         if program is not None:
@@ -82,19 +82,19 @@ class CommandExecutor(SlotExecutor):
     # ── threads ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _staff(self, started: int) -> None:
-        """A thread for each attempt, within the slots."""
+        """Make a thread for each attempt, within the slots."""
         for _ in range(min(self.slots, len(self._attempts)) - len(self._threads)):
             thread = threading.Thread(target=self._work, name="shiftboss-command", daemon=True)
             thread.start()
             self._threads.add(thread)
 
     def _work(self) -> None:
-        """Serve commands until none waits; a program costs more than a thread, so none is kept."""
+        """Serve commands until none waits; a program costs more than a thread, so no idle thread is kept."""
         me = threading.current_thread()
         while (attempt := self._next(me)) is not None:
             try:
                 outcome = self._serve(attempt)
-            except Exception as error:  # noqa: BLE001  # ours, or the system's (no more files): the attempt has failed
+            except Exception as error:  # noqa: BLE001  # our mistake, or the system's limit (open files): the attempt has failed
                 outcome = attempt.launch.body.failed(error)
             with self._lock:
                 self._attempts.pop(attempt.key, None)
@@ -138,7 +138,7 @@ class CommandExecutor(SlotExecutor):
         tree = ProcessTree(process.pid, mark, self._clock)
         try:
             return program.serve(process, tree, payload if wants_stdin and payload is not None else b"")
-        except BaseException:  # a mistake of ours must not leave a program behind
+        except BaseException:  # our own mistake must not leave a program behind
             tree.kill()
             tree.end(0.0)
             with contextlib.suppress(OSError):

@@ -1,13 +1,13 @@
-"""Django's database connections, which belong to a thread: a body gives them back as a request does.
+"""Django's database connections belong to a thread; they are given back after a function as after a request.
 
-Django opens a connection in each thread that asks for one, and closes it at the end of a request.  A body is none: its
-thread would keep the connection for ever, one for each slot, and go on with it after the server has ended it.
+Django opens a connection in each thread that asks for one, and closes it at the end of a request.  A function is no
+request: its thread would keep the connection for ever, one for each slot, and use it after the server has ended it.
 
 Rules of this file
-- Nothing of Django is imported: where nobody has, there is nothing to give back, and a look costs 0.1 µs.
-- The rule is Django's own (`close_old_connections`): `CONN_MAX_AGE` and `CONN_HEALTH_CHECKS` hold, and what is inside
-  of `atomic` stays.
-- Nothing here raises into a body or into its executor.
+- This file never imports Django: if nobody has imported it, there is nothing to give back, and the check costs 0.1 µs.
+- The rule is Django's own (`close_old_connections`): `CONN_MAX_AGE` and `CONN_HEALTH_CHECKS` hold, and a connection
+  inside `atomic` stays open.
+- Nothing here raises into a function or into its executor.
 """
 
 from __future__ import annotations
@@ -21,34 +21,34 @@ log = get_logger("shiftboss.executors")
 
 
 def give_back() -> None:
-    """Before and after a plain body, in its thread: close those that are too old or unusable."""
+    """Close connections that are too old or unusable; called before and after a plain function, in its thread."""
     db = _database()
     if db is not None:
         _quietly(db.close_old_connections)
 
 
 def close_all() -> None:
-    """At the end of a thread: close whatever it still has."""
+    """Close all connections of this thread; called at its end."""
     db = _database()
     if db is not None:
         _quietly(db.connections.close_all)
 
 
 def after_a_failure_on_the_loop() -> None:
-    """Async bodies share the thread of asgiref: close what broke there.  Others may be using what did not."""
+    """Async functions share asgiref's thread: close only its broken connections; others may be in use."""
     db, sync = _database(), sys.modules.get("asgiref.sync")
     if db is None or sync is None:
         return
     try:
         sync.SyncToAsync.single_thread_executor.submit(_quietly, _close_broken, db)
-    except (AttributeError, RuntimeError):  # another asgiref, or the interpreter is about to end
+    except (AttributeError, RuntimeError):  # another version of asgiref, or the interpreter is about to end
         log.debug("no thread of asgiref takes the look at Django's connections")
 
 
 def _database() -> Any:
-    """The module `django.db`, once somebody has imported it and the settings are there."""
+    """The module `django.db`, if it is imported and the settings are configured."""
     db = sys.modules.get("django.db")
-    if db is None or not hasattr(db, "close_old_connections"):  # its import is under way
+    if db is None or not hasattr(db, "close_old_connections"):  # it is being imported
         return None
     return db if sys.modules["django.conf"].settings.configured else None
 
@@ -62,5 +62,5 @@ def _close_broken(db: Any) -> None:
 def _quietly(step: Any, *arguments: Any) -> None:
     try:
         step(*arguments)
-    except Exception:  # its settings and drivers are the host's: the body has ended all the same
+    except Exception:  # settings and drivers are the host's: the function has ended all the same
         log.warning("Django's connections of this thread could not be given back; they stay open", exc_info=True)

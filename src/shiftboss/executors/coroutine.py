@@ -1,15 +1,16 @@
-"""Async bodies, on the user's own event loop.
+"""Runs async functions on the user's own event loop.
 
 Rules of this file
-- One hop into the loop for all attempts of a call, and one timer for the timeouts of all attempts.
-- An attempt is touched on the loop only.  The engine's thread puts new ones into `_attempts`; who takes one out of it
-  reports it, so each is reported once.
-- A body is told to stop by cancelling its task, again after each grace while it does not end (T2); it keeps its slot
-  until it really does.
-- A loop that is gone never raises into the engine: what ran on it was interrupted, and the engine is told, once.
-- A Ctrl-C is raised in whatever its thread runs.  Where that is a body, the body was cut short, and the loop gets it.
-- Whoever ends a loop cancels all that is on it (`asyncio.run` does, when its main is over or failed): a task of ours
-  that only waits is among that, and tells it from the cancellation of one body.
+- Each call enters the loop once for all its attempts, and one timer serves the timeouts of all attempts.
+- Only the loop's thread touches an attempt.  The engine's thread adds new ones to `_attempts`; the code that removes
+  an attempt reports it.  So each is reported once.
+- A function is told to stop by cancelling its task, again after each grace while it goes on (T2).  It keeps its slot
+  until it has ended.
+- A closed loop never raises into the engine: the attempts on it were interrupted, and the engine is told, once.
+- A Ctrl-C is raised in whatever the loop's thread runs.  If that is a function, its attempt was interrupted, and the
+  Ctrl-C is passed on to the loop.
+- Code that ends a loop cancels every task on it, as `asyncio.run` does when its main function is over or failed.  A
+  task of our own that only waits is then cancelled too: that tells this case from the cancellation of one function.
 """
 
 from __future__ import annotations
@@ -31,36 +32,36 @@ from shiftboss.executors.execution import CLOSED, JUST_S, MAX_WAIT_S, TIMEOUT, E
 from shiftboss.executors.failure import is_ctrl_c
 from shiftboss.ports.executor import Launch, StopReason
 
-MAX_BEGUN_AT_ONCE = 200  # tasks made before the loop serves others: about 1 ms
+MAX_BEGUN_AT_ONCE = 200  # tasks made before the loop serves other callbacks: about 1 ms
 LOOP_CLOSED = "the event loop was closed"
 LOOP_ENDS = "the event loop was ended: everything on it was cancelled"
-MIN_LOOK_GAP_S = 0.01  # a look goes through all attempts; with 10,000 of them it takes a millisecond
+MIN_LOOK_GAP_S = 0.01  # a look visits all attempts; with 10,000 of them it takes a millisecond
 
 
 class CoroutineExecutor:
-    """Runs async bodies on *loop*.  Their context variables are those of where this was made."""
+    """Runs async functions on *loop*.  They get the context variables of the place where this was made."""
 
     kind = "coroutine"
 
     def __init__(self, loop: asyncio.AbstractEventLoop, slots: int, clock: Clock, *, needs_loop: bool = True) -> None:
-        """*needs_loop*: some worker of this node is a coroutine; else the node lives on without its loop."""
+        """*needs_loop*: a worker of this node is a coroutine function; otherwise the node goes on without the loop."""
         self.slots = slots
         self.on_loop_lost: Callable[[str], None] = lambda why: None
         self._needs_loop = needs_loop
-        self._standing: asyncio.Task[None] | None = None  # cancelled with all that is on the loop
+        self._standing: asyncio.Task[None] | None = None  # cancelled when every task on the loop is
         self._is_lost = False
-        self._thread: int | None = None  # in which the loop runs
+        self._thread: int | None = None  # the loop's thread
         self._loop = loop
         self._clock = clock
         self._base = contextvars.copy_context()
         self._announcement = Announcement()
         self._attempts: dict[Key, Execution] = {}
-        self._waiting: deque[Execution] = deque()  # not begun; filled and emptied on the loop
+        self._waiting: deque[Execution] = deque()  # not begun; used on the loop only
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_s = math.inf  # when it rings
-        self._emptied: threading.Event | None = None  # somebody waits for the last attempt
+        self._timer_s = math.inf  # when it fires
+        self._emptied: threading.Event | None = None  # set when the last attempt has ended, if `close` waits for that
         self._is_closed = False
-        self._lately: tuple[str, int, float] = ("", 0, -math.inf)  # worker and run of the last body to end, and when
+        self._lately: tuple[str, int, float] = ("", 0, -math.inf)  # worker, run and end of the function that ended last
 
     def open(self) -> None:
         self._announcement = Announcement()
@@ -91,35 +92,35 @@ class CoroutineExecutor:
             self._gone()
 
     def main_is_over(self) -> None:
-        """The process ends: a loop that stands still now is not run any more."""
+        """The process ends: a loop that does not run now will not run again."""
         if not self._loop.is_running():
             self._gone()
 
     def kill(self) -> None:
-        """There is no force against a coroutine: all are cancelled at once, those in their grace again."""
+        """A coroutine cannot be ended by force: cancel all at once, and again those in their grace."""
         self._on_loop(self._kill, list(self._attempts.values()))
 
     def flush(self) -> None:
-        """Pass on what bodies said and was held back; for the engine's tick."""
+        """Pass on reports of functions that were held back; called from the engine's tick."""
         for attempt in list(self._attempts.values()):
             attempt.context.flush()
 
     def trust(self, until_s: float, *, frozen_until_s: float) -> None:
-        """What runs here stands still with its node, or is nobody's to end."""
+        """Nothing to do: what runs here stops with its node, or cannot be ended."""
 
     def unended(self) -> Mapping[Key, tuple[Outcome, float]]:
         now_s = self._clock.monotonic_s()
         return {attempt.key: attempt.left_behind(now_s) for attempt in list(self._attempts.values())}
 
     def running(self) -> tuple[str, int] | None:
-        """Worker and run of the body that occupies the loop at this moment, asked from another thread (H6)."""
+        """Worker and run of the function that occupies the loop now (H6).  Called from another thread."""
         task = asyncio.current_task(self._loop)
         if task is None:
             return None
         for attempt in list(self._attempts.values()):
             if attempt.runner is task:
                 return attempt.launch.run.worker, attempt.launch.run.id
-        context = task.get_context().get(current) if hasattr(task, "get_context") else None  # a body's child; from 3.12
+        context = task.get_context().get(current) if hasattr(task, "get_context") else None  # a child task; from 3.12
         return None if context is None else (context.worker, context.run_id)
 
     def occupants(self) -> Mapping[tuple[str, int], int]:
@@ -131,7 +132,7 @@ class CoroutineExecutor:
         return bodies
 
     def close(self, timeout_s: float) -> None:
-        """Wait for the last attempts, not longer than *timeout_s*; a body that still runs keeps its attempt."""
+        """Wait for the last attempts, at most *timeout_s*; a function that still runs keeps its attempt."""
         self._is_closed = True
         if self._standing is not None and not self._loop.is_closed():
             self._on_loop(self._standing.cancel)
@@ -149,24 +150,24 @@ class CoroutineExecutor:
             self._gone()
 
     def is_on_loop(self) -> bool:
-        """Whether the caller blocks the loop.  With gevent all greenlets of a thread see its loop run."""
+        """Whether the caller runs on the loop's thread.  With gevent all greenlets of a thread see its loop run."""
         try:
             return asyncio.get_running_loop() is self._loop and self._thread == threading.get_ident()
         except RuntimeError:
             return False
 
     def _gone(self) -> None:
-        """The loop stands still for good: nothing that was on it goes on."""
+        """The loop has stopped for good: nothing on it goes on."""
         for attempt in list(self._attempts.values()):
             if attempt.has_begun:
                 _say_nothing(attempt.runner)
                 if not self._loop.is_closed():
-                    attempt.runner.cancel(LOOP_CLOSED)  # should it be run once more, the body ends
+                    attempt.runner.cancel(LOOP_CLOSED)  # if the loop is run once more, the function ends
             self._end(attempt, attempt.broken_off(LOOP_CLOSED))
         self._lost(LOOP_CLOSED)
 
     def _lost(self, why: str) -> None:
-        """Nothing can run on it any more: said once, and not when we are the ones who end."""
+        """Report that nothing can run on the loop any more: once, and not while this executor is closing."""
         if self._needs_loop and not self._is_lost and not self._is_closed:
             self._is_lost = True
             self.on_loop_lost(why)
@@ -187,7 +188,7 @@ class CoroutineExecutor:
 
     @property
     def _is_ending(self) -> bool:
-        """Whether somebody has cancelled whatever is on the loop; known before any of it hears."""
+        """Whether every task on the loop was cancelled; true before any of them runs again."""
         return self._is_lost or (self._standing is not None and self._standing.cancelling() > 0)
 
     def _begin(self, started: Sequence[Execution]) -> None:
@@ -196,7 +197,7 @@ class CoroutineExecutor:
                 self._end(attempt, attempt.broken_off(LOOP_ENDS))
             return
         self._waiting.extend(started)
-        if len(self._waiting) == len(started):  # else a hop is under way already
+        if len(self._waiting) == len(started):  # otherwise `_begin_some` is already scheduled
             self._begin_some()
 
     def _begin_some(self) -> None:
@@ -211,7 +212,7 @@ class CoroutineExecutor:
             self._loop.call_soon(self._begin_some)
 
     def _check_begun(self, begun: Sequence[Execution]) -> None:
-        """After the first steps of their tasks: a task that somebody else cancelled before it never enters its body.
+        """Called after the tasks' first steps: a task that was cancelled before that never enters its function.
 
         A done callback on each task would see that too, for 1.5 µs each (measured).
         """
@@ -220,7 +221,7 @@ class CoroutineExecutor:
                 self._end(attempt, attempt.broken_off("its task was cancelled by other code on the loop"))
 
     async def _run(self, attempt: Execution) -> None:
-        if attempt.key not in self._attempts:  # stopped between its task's making and this
+        if attempt.key not in self._attempts:  # stopped before its task's first step
             return
         current.set(attempt.context)
         attempt.enter(self._clock.monotonic_s())
@@ -238,8 +239,8 @@ class CoroutineExecutor:
                 attempt.heed(StopReason.SHUTDOWN)
             if is_ctrl_c(error):
                 self._end(attempt, attempt.broken_off("Ctrl-C"))
-                raise  # it is the program's
-            # A coroutine left over on a closed loop is unwound when it is collected: that is no failure of the body.
+                raise  # it belongs to the program
+            # A coroutine left on a closed loop is unwound when it is collected: that is no failure of the function.
             outcome = attempt.broken_off(LOOP_CLOSED) if self._loop.is_closed() else attempt.raised(error)
             connections.after_a_failure_on_the_loop()
         self._end(attempt, outcome)
@@ -258,7 +259,7 @@ class CoroutineExecutor:
             return
         if attempt.stop_reason is None:
             self._tell(attempt, reason, self._clock.monotonic_s())
-        else:  # its task is cancelled already, and may be in the middle of its cleanup
+        else:  # its task is already cancelled, and may be in its cleanup
             attempt.heed(reason)
 
     def _kill(self, attempts: Sequence[Execution]) -> None:
@@ -276,7 +277,7 @@ class CoroutineExecutor:
         self._look_at(attempt.look_at_s)
 
     def _look_at(self, at_s: float) -> None:
-        """See to it that `_look` is called at *at_s* or earlier."""
+        """Have `_look` called at *at_s* or earlier."""
         if at_s < self._timer_s:
             if self._timer is not None:
                 self._timer.cancel()
@@ -286,10 +287,10 @@ class CoroutineExecutor:
     def _look(self) -> None:
         """Tell the attempts whose time is up.
 
-        One timer for all: a handle of its own would cost each attempt 1.5 µs.
+        One timer serves all: a timer of its own would cost each attempt 1.5 µs.
         """
         now_s, next_s = self._clock.monotonic_s(), math.inf
-        self._timer, self._timer_s = None, -math.inf  # until the end of this, which sets it, nobody need
+        self._timer, self._timer_s = None, -math.inf  # nobody sets the timer meanwhile: the end of this function does
         for attempt in list(self._attempts.values()):
             if attempt.look_at_s <= now_s:
                 self._overdue(attempt, now_s)
@@ -306,5 +307,5 @@ class CoroutineExecutor:
 
 
 def _say_nothing(task: asyncio.Task[Any]) -> None:
-    """A loop that is closed, or never run again, leaves its tasks pending: no mistake of the application's."""
+    """Keep asyncio from warning of a pending task: on a closed or stopped loop that is no mistake of the user's."""
     task._log_destroy_pending = False  # type: ignore[attr-defined]  # as asyncio.gather does

@@ -1,4 +1,4 @@
-"""What the end of a child says about its cause."""
+"""Why a child died, as far as its exit code and the kernel tell."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ VMSTAT = Path("/proc/vmstat")
 
 
 def death(code: int | None, *, by_kernel: bool) -> Failed:
-    """The outcome of an attempt whose child ended with *code*, as `subprocess` counts; None: nobody knows."""
+    """The outcome of an attempt whose child ended with *code*, as `subprocess` gives it; None if it is unknown."""
     if code is None:
         return died(
             "its exit code was taken by other code in this process that waits for any child (SIGCHLD, waitpid -1)"
@@ -31,7 +31,7 @@ def died(how: str) -> Failed:
 
 
 def oom_kills() -> int:
-    """How many processes the kernel has killed for want of memory since the boot; 0 where it does not say."""
+    """How many processes the kernel has killed for lack of memory since the boot; 0 if it does not say."""
     try:
         for line in VMSTAT.read_text(encoding="ascii").splitlines():
             if line.startswith("oom_kill "):

@@ -1,10 +1,10 @@
-"""Does a value come back from JSON as it was given, with its type, however deep?
+"""Does a value come back from JSON as it was given, with its type, at every depth?
 
 Rules of this file
-- The same means: of the same type and equal, in every part.  A subclass of a type is another type.
-- What is JSON itself (a text, a number, a list, a dict with text as keys) may be read as what a hint makes of it: a
-  text as a date, a dict as a dataclass.  A number stays the number it is, and nothing is dropped on the way.
-- An aware time comes back with its offset from UTC; the name of its zone is nothing that JSON has.
+- "The same" means: of the same type and equal, in every part.  A subclass is another type.
+- A value that JSON has itself (a text, a number, a list, a dict with texts as keys) may become what its type hint
+  says: a text a date, a dict a dataclass.  A number must stay the same number, and nothing may be dropped.
+- An aware time comes back with its offset from UTC; JSON has no place for the name of its zone.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from shiftboss.core.json_text import WrittenNumber
 from shiftboss.executors.failure import class_name
 from shiftboss.executors.json_types import is_model
 
-EXACT: tuple[type, ...] = (str, int, bool, type(None))  # equal is the same
+EXACT: tuple[type, ...] = (str, int, bool, type(None))  # equal values of these types are the same
 ABSENT = object()
 KEYS = object()
 
 
 class Difference(NamedTuple):
-    """The first part that would come back otherwise."""
+    """The first part that would come back changed."""
 
     at: str
     given: Any
@@ -48,11 +48,11 @@ class Difference(NamedTuple):
         )
 
     def within(self, at: str) -> Difference:
-        """The same, as seen from outside the part *at*."""
+        """The same difference, with *at* before its path."""
         return self._replace(at=at + self.at)
 
     def remedy(self, hint: str) -> str:
-        """What to do: as *hint* says, where a hint can help, or to give something else."""
+        """What to do: add *hint* if that can help; otherwise pass another value."""
         if self._is_no_number:
             return "give None, or a text"
         if self.arrived is ABSENT:
@@ -77,7 +77,7 @@ class Difference(NamedTuple):
 
 
 def difference(given: Any, arrived: Any) -> Difference | None:
-    """Where *arrived* is another value than *given*; None when it is the same.  Raises RecursionError."""
+    """The first part in which *arrived* differs from *given*; None if they are the same.  Raises RecursionError."""
     kind = type(given)
     if kind is not type(arrived):
         return _read(given, arrived)
@@ -100,7 +100,7 @@ def difference(given: Any, arrived: Any) -> Difference | None:
 
 
 def is_json(value: Any) -> bool:
-    """Whether *value* is what JSON has, all through."""
+    """Whether *value* consists only of what JSON has."""
     kind = type(value)
     if kind is dict:
         return all(type(key) is str and is_json(each) for key, each in value.items())
@@ -109,7 +109,7 @@ def is_json(value: Any) -> bool:
     return kind in EXACT or (kind in (float, WrittenNumber) and math.isfinite(value))
 
 
-# ── of one type ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── two values of one type ───────────────────────────────────────────────────────────────────────────────────────
 
 
 def _one_by_one(given: Sequence[Any], arrived: Sequence[Any]) -> Difference | None:
@@ -180,7 +180,7 @@ def _leaf(given: Any, arrived: Any) -> Difference | None:
 
 
 def _zone(at: datetime | time) -> Any:
-    """What decides which instant it is."""
+    """What decides which point in time it is."""
     return at.fold if at.tzinfo is None else ("aware", at.utcoffset())
 
 
@@ -206,9 +206,9 @@ def _read(given: Any, arrived: Any) -> Difference | None:
 
 
 def _into_fields(given: Mapping[Any, Any], arrived: Any, names: Mapping[str, str]) -> Difference | None:
-    """A dict that became an object: what it names must be there."""
+    """A dict that became an object: the object must have every name of the dict."""
     config = getattr(arrived, "__struct_config__", None)
-    may_tidy = hasattr(arrived, "__post_init__")  # what it makes of JSON is its own affair
+    may_tidy = hasattr(arrived, "__post_init__")  # it may change what JSON gave it
     for key, value in given.items():
         if config is not None and key == config.tag_field:
             continue
@@ -222,7 +222,7 @@ def _into_fields(given: Mapping[Any, Any], arrived: Any, names: Mapping[str, str
 
 
 def _fields(kind: type) -> Mapping[str, str] | None:
-    """The fields of an object's type by their names in JSON; None where it is none that has fields."""
+    """The fields of a type by their names in JSON; None if it has no fields."""
     if issubclass(kind, msgspec.Struct):
         return dict(zip(kind.__struct_encode_fields__, kind.__struct_fields__, strict=True))
     if dataclasses.is_dataclass(kind):

@@ -1,10 +1,11 @@
-"""What the programs that we start find in their environment of ours: nothing that opens a door.
+"""Which variables of shiftboss a started program finds in its environment: none that gives access.
 
 Rules of this file
-- A command, and the warden: of our own variables only those in HARMLESS, so that none that is new is handed on.
-- A child of executor="process" imports the application and is its own code: it keeps all but DOORS.  The address in its
-  environment has no password, for what its bodies start inherits that; the node says the true one by their socket.
-- What is not ours (`DATABASE_URL`) is the application's: handed on as it is.
+- A command and the warden get only those of our variables that are in HARMLESS.  So a new variable is never passed on.
+- A child of executor="process" imports the application and runs its code: it gets all but DOORS.  The store's address
+  in its environment has no password, because every program that its functions start inherits the environment.  The
+  node sends the child the full address through their socket.
+- Other variables (`DATABASE_URL`) belong to the application and are passed on unchanged.
 """
 
 from __future__ import annotations
@@ -27,22 +28,22 @@ DOORS = frozenset(
 )
 ADDRESSES = (STORE, "SHIFTBOSS_DEMO_STORE")
 
-_of_node: str | None = None  # in a child: SHIFTBOSS_STORE as the node has it
+_of_node: str | None = None  # in a child: the node's SHIFTBOSS_STORE
 
 
 def of_program() -> dict[str, str]:
-    """Of this process's environment, for a program that is not ours."""
+    """The environment for a program that is not ours."""
     return {name: value for name, value in os.environ.items() if not name.startswith(OURS) or name in HARMLESS}
 
 
 def of_child() -> dict[str, str]:
-    """For a process that imports the application."""
+    """The environment for a process that imports the application."""
     kept = {name: value for name, value in os.environ.items() if name not in DOORS}
     return kept | {name: address.without_password(kept[name]) for name in ADDRESSES if name in kept}
 
 
 def store_address() -> str | None:
-    """SHIFTBOSS_STORE; None where it says nothing."""
+    """SHIFTBOSS_STORE; None if it is not set."""
     given = os.environ.get(STORE)
     if _of_node is not None and given == address.without_password(_of_node):
         return _of_node
@@ -50,6 +51,6 @@ def store_address() -> str | None:
 
 
 def take_from_node(store: str | None) -> None:
-    """In a child: what the node has as SHIFTBOSS_STORE."""
+    """In a child: keep the node's SHIFTBOSS_STORE."""
     global _of_node
     _of_node = store

@@ -1,11 +1,11 @@
-"""An attempt while it runs, and what its end amounts to (T2–T4, R2).
+"""An attempt while it runs, and the outcome of its end (T2–T4, R2).
 
 Rules of this file
 - The first reason to stop decides, except that an operator's cancel outranks a shutdown.
-- Past its timeout an attempt has timed out, and after an operator's cancel it is cancelled, whatever the body did then,
-  and also if it goes on until its process ends.
-- A shutdown asks for nothing but an end: a body that still returns has succeeded, one that the stop itself broke off
-  was interrupted, any other exception is a failure as always.
+- Past its timeout an attempt has timed out, and after an operator's cancel it is cancelled: whatever the function did
+  then, and also if it goes on until its process ends.
+- A shutdown only asks the function to end.  If it still returns, it has succeeded; if the stop itself broke it off,
+  it was interrupted; any other exception is a failure as always.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from shiftboss.ports.executor import Launch, StopReason
 
 TIMEOUT = "timeout"  # the reason to stop that comes from the executor itself
 CLOSED = "its executor is closed"
-MAX_WAIT_S = 60.0  # executors look at what is overdue again at the latest after this
-MIN_GRACE_S = 0.05  # cancel_grace=0 must not make the watch spin
+MAX_WAIT_S = 60.0  # executors check what is overdue at least this often
+MIN_GRACE_S = 0.05  # with cancel_grace=0 the watch must not spin
 
-# Platforms and service managers send these to every process of a service.  Whether that is why a program or a child has
-# ended is known when the node, too, is told to end: a moment later at the latest, on a busy machine.
+# Platforms and service managers send these to every process of a service.  If a program or a child has ended for that
+# reason, the node is told to end as well: a moment later at the latest, on a busy machine.
 SENT_TO_ALL = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name))
 DOUBT_S = 2.0
 
@@ -35,22 +35,22 @@ Key = tuple[int, int]  # (run, fence)
 
 
 def may_be_sent_to_all(code: int) -> bool:
-    """Whether an exit code, as `subprocess` counts, or as a shell does, says that such a signal was the end."""
+    """Whether an exit code, as `subprocess` or a shell gives it, says that such a signal ended the process."""
     return -code in SENT_TO_ALL or code - 128 in SENT_TO_ALL
 
 
 def no_thread(error: RuntimeError) -> Outcome:
-    """The system gives no more: a failure, so that its back-off gives the machine time; or the process ends (G5)."""
+    """The outcome without a thread: a failure, whose back-off gives the machine time, unless the process ends (G5)."""
     if is_process_end(error):
         return Interrupted(reason=str(StopReason.SHUTDOWN), began=False)
     return Failed(error_of(error))
 
 
-JUST_S = 1.0  # a body that ended so lately may be the one that froze the process: who asks was frozen as well
+JUST_S = 1.0  # a function that ended this recently may have frozen the process: the thread that asks was frozen too
 
 
 class Execution:
-    """One body on its way.  Its executor says who may touch it from which thread."""
+    """One attempt in its executor.  The executor defines which thread may touch it."""
 
     __slots__ = ("began_s", "context", "key", "launch", "look_at_s", "runner", "stack", "stop_reason", "zombie")
 
@@ -58,46 +58,46 @@ class Execution:
         self.launch = launch
         self.context = context
         self.key: Key = (launch.run.id, context.fence)
-        self.began_s = -1.0  # monotonic instant at which the body was entered; negative: not yet
-        self.look_at_s = math.inf  # when the executor must look at it next: its timeout, then the end of its grace
+        self.began_s = -1.0  # monotonic time at which the function was entered; negative: not yet
+        self.look_at_s = math.inf  # when the executor must check it next: its timeout, then the end of its grace
         self.stop_reason: str | None = None  # why it was told to stop
-        self.zombie = False  # whether that was said
-        self.runner: Any = None  # the task or the thread's identity
-        self.stack = ""  # where it was at its timeout
+        self.zombie = False  # whether it was reported as a zombie
+        self.runner: Any = None  # its task, or its thread's identity
+        self.stack = ""  # where the function was at its timeout
 
     @property
     def has_begun(self) -> bool:
         return self.began_s >= 0
 
     def enter(self, now_s: float) -> None:
-        """Its body is about to be entered: noted for whoever may rescue the run (C8), and its timeout begins."""
+        """The function is about to be entered: note that for a rescue of the run (C8), and start its timeout."""
         self.began_s = now_s
         self.launch.entered()
         if self.launch.timeout_s is not None:
             self.look_at_s = now_s + self.launch.timeout_s
 
     def call(self) -> Any:
-        """Enter the body: its value, or an awaitable."""
+        """Call the function; return its value, or an awaitable."""
         run, span = self.launch.run, self.launch.span
         if span is not None:
             span.enter()
         return self.launch.body.call(self.context, run.payload, fallback=run.claim is not None and run.claim.fallback)
 
     def tell(self, reason: str, now_s: float) -> None:
-        """The body is told to end, now, for *reason*; after its grace it counts as a zombie."""
+        """Note that the function is told to end now, for *reason*; after its grace it counts as a zombie."""
         self.heed(reason)
         self.context.tell_to_end(stopping=reason == StopReason.SHUTDOWN)
         self.look_at_s = now_s + max(MIN_GRACE_S, self.launch.definition.cancel_grace_s)
 
     def heed(self, reason: str) -> None:
-        """Keep *reason* if it outranks what the body was told before."""
+        """Keep *reason* if it outranks the one that the function was told before."""
         if self.stop_reason is None or (reason == StopReason.CANCEL and self.stop_reason != TIMEOUT):
             self.stop_reason = reason
 
     def ended(self, now_s: float) -> None:
-        """The body has ended by itself.  Past its timeout it has timed out, also if nobody could tell it in time.
+        """The function has ended by itself.  Past its timeout it has timed out, also if nothing could tell it in time.
 
-        One that blocks the loop, or keeps the interpreter's lock, keeps those from running who would have told it.
+        A function that blocks the loop, or keeps the interpreter's lock, also blocks the code that would tell it.
         """
         self.stop_reason = self._told_by(now_s)
 
@@ -105,34 +105,34 @@ class Execution:
         return TIMEOUT if self.stop_reason is None and self.look_at_s <= now_s else self.stop_reason
 
     def outlived(self, at: datetime) -> None:
-        """Its grace is over, and it goes on: a zombie (B6), unless only its node's end has told it to end (R2)."""
+        """Its grace is over and it goes on: a zombie (B6), unless it was told to end because its node ends (R2)."""
         if self.stop_reason not in (StopReason.SHUTDOWN, StopReason.LEASE):
             self.launch.signal("zombie", at)
 
     def report(self, outcome: Outcome, now_s: float) -> None:
-        """Say how it ended, after the last word of its body.  Called once, by whoever removed it from its executor."""
+        """Report its outcome after all that its function said.  Called by the code that took it out of `_attempts`."""
         self.context.flush()
         self.launch.report(outcome, self._lasted_s(now_s))
 
     def _lasted_s(self, now_s: float) -> float:
         return now_s - self.began_s if self.has_begun else 0.0
 
-    # what its end amounts to
+    # the outcome of its end
 
     def never_begun(self, reason: str) -> Outcome:
-        """It was told to stop, or its executor went away, before the body was entered."""
+        """It was told to stop, or its executor was closed, before the function was entered."""
         return Cancelled() if reason == StopReason.CANCEL else Interrupted(reason=str(reason), began=False)
 
     def broken_off(self, reason: str) -> Outcome:
-        """What it ran on is gone."""
+        """The loop or process that it ran on is gone."""
         return self._unended(self.stop_reason, reason)
 
     def ended_by_warden(self) -> Outcome:
-        """B7: its node stood still for too long."""
+        """The warden ended it, because its node stood still for too long (B7)."""
         return self.broken_off("its node stood still beyond its lease, so its warden ended what it ran")
 
     def left_behind(self, now_s: float) -> tuple[Outcome, float]:
-        """It goes on, and its process ends: what is to be reported of it."""
+        """It goes on while its process ends: its outcome, and how long it has lasted."""
         return self._unended(self._told_by(now_s), "its process ended"), self._lasted_s(now_s)
 
     def _unended(self, reason: str | None, how: str) -> Outcome:
@@ -141,7 +141,7 @@ class Execution:
         return Cancelled() if reason == StopReason.CANCEL else Interrupted(reason=how, began=self.has_begun)
 
     def ended_with_all(self) -> Outcome:
-        """G2: by a signal that the node got as well."""
+        """It was ended by a signal that the node got as well (G2)."""
         return Interrupted(reason=str(StopReason.SHUTDOWN), began=self.has_begun)
 
     def returned(self, value: Any) -> Outcome:
@@ -164,11 +164,11 @@ class Execution:
         return outcome
 
     def _gives_the_run_back(self, error: BaseException) -> bool:
-        """Whether the node's end is the reason for *error*.
+        """Whether *error* comes from the node's end.
 
-        Told to stop, that is the cancellation and whatever was raised while it unwound the body.  While the node only
-        stops, it is the cancellation itself (other code on the loop may be tidying up).  A Retry that names no instant
-        is how a polite body hands its run back in either case.
+        If the attempt was told to stop, that is the cancellation, and whatever was raised while it unwound the
+        function.  If the node is only stopping, it is the cancellation alone (other code on the loop may be cleaning
+        up).  In both cases a function may also give its run back with a Retry that names no time.
         """
         if is_process_end(error):
             return True
@@ -182,6 +182,6 @@ class Execution:
 
     def _timed_out(self, what: str, error: BaseException | None = None) -> TimedOut:
         message = f"did not end within its timeout of {self.launch.timeout_s:g} s{what}"
-        # A thread's stack was taken when its time was up; a coroutine's cancellation shows where it was waiting.
+        # A thread's stack was taken at its timeout; a coroutine's cancellation shows where it was waiting.
         where = self.stack if error is None else self.stack or traceback_of(error)
         return TimedOut(Error(type="TimeoutError", message=message, traceback=where))

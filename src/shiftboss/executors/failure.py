@@ -1,10 +1,10 @@
-"""What a body raised, as a value that can be stored.
+"""The exception that a function raised, as a value that can be stored.
 
 Rules of this file
-- Nothing here raises, whatever the exception does in its `__str__`, its notes or its class.
-- Texts are bounded loosely: they are cut to what is kept once their secrets are masked (`core/bounds.py`).  A traceback
-  that is too long keeps its head (where it came from) and its tail (where it failed).
-- Frames of our own are left out: a traceback begins at the body.
+- Nothing here raises, whatever the exception's `__str__`, notes or class do.
+- Texts are bounded loosely here; they are cut to their final size after their secrets are masked (`core/bounds.py`).
+  A traceback that is too long keeps its head (where it came from) and its tail (where it failed).
+- Our own frames are left out: a traceback begins at the function.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from shiftboss.core.bounds import MAX_MESSAGE_CHARS, MAX_TRACEBACK_CHARS, RAW_CH
 from shiftboss.core.model import Error
 from shiftboss.ports.executor import Raised
 
-MAX_LEAVES = 100  # exceptions looked at in a group, and links in a chain
+MAX_LEAVES = 100  # exceptions that are visited in a group, and links in a chain
 OUR_MODULES = "shiftboss.executors."
 UNSHOWN = "(the traceback cannot be shown"
 
@@ -30,9 +30,9 @@ def error_of(error: BaseException) -> Error:
 
 
 def raised(error: BaseException, stored: Error) -> Raised | None:
-    """*error* with its traceback from the body's first frame on, for a log record.
+    """*error* with its traceback from the function's first frame on, for a log record.
 
-    None where *stored* is less than all of it: a handler would write megabytes, or fail in code of the user's.
+    None if *stored* is shortened: a handler would write megabytes, or fail in the user's code.
     """
     is_whole = len(stored.message) < MAX_MESSAGE_CHARS and len(stored.traceback) <= MAX_TRACEBACK_CHARS
     if not is_whole or stored.traceback.startswith(UNSHOWN):
@@ -47,32 +47,32 @@ def class_name(cls: type) -> str:
 
 
 def traceback_of(error: BaseException) -> str:
-    """The traceback as Python prints it, from the body's first frame on, cut to the bound."""
+    """The traceback as Python prints it, from the function's first frame on, cut to the bound."""
     try:
         text = "".join(traceback.format_exception(type(error), error, _from_the_body(error.__traceback__)))
-    except BaseException as broken:  # noqa: BLE001  # notes, causes and frames are the user's objects
+    except BaseException as broken:  # noqa: BLE001  # notes, causes and frames are user objects
         text = f"{UNSHOWN}: {class_name(type(broken))})"
     return cut(text)
 
 
 def stack_of(frame: FrameType) -> str:
-    """Where a thread is right now, from the body's first frame on, cut to the bound."""
+    """Where a thread is right now, from the function's first frame on, cut to the bound."""
     frames = list(traceback.walk_stack(frame))
     frames.reverse()
-    while frames and _is_ours(frames[-1][0]):  # it is speaking: a child sends what the body says from within it
+    while frames and _is_ours(frames[-1][0]):  # our code, which the function has called
         frames.pop()
     ours = [at for at, (each, _) in enumerate(frames) if _is_ours(each)]
     return cut("".join(traceback.StackSummary.extract(iter(frames[ours[-1] + 1 if ours else 0 :])).format()))
 
 
 def cut(text: str) -> str:
-    """*text* within the loose bound: its head and its tail, and how much is missing between them."""
+    """*text* cut to the loose bound: its head, its tail, and how much is missing between them."""
     text = loose_ends(text)
     return storable(text, len(text))
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:
-    """The exceptions in a group, or *error* itself: what a task group wraps is judged by what it holds."""
+    """The exceptions in a group, or *error* itself: a task group's exception is judged by what it holds."""
     waiting = [error]
     for _ in range(MAX_LEAVES):
         if not waiting:
@@ -85,17 +85,19 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 def is_process_end(error: BaseException) -> bool:
-    """Whether it says that nothing can be started any more, as the interpreter ends (or was raised when that was said).
+    """Whether *error* says that nothing can be started because the interpreter ends, or was raised while handling that.
 
-    Since Python 3.12 neither threads nor forks, and never what goes to a pool of `concurrent.futures`.
+    Python 3.12 and later start neither threads nor forks then; a pool of `concurrent.futures` takes no work in any
+    version.
     """
     return any(isinstance(each, RuntimeError) and "interpreter shutdown" in _message(each) for each in _chain(error))
 
 
 def is_ctrl_c(error: BaseException) -> bool:
-    """Whether the handler of a signal raised *error* while its thread ran a body, and not that body.
+    """Whether a signal's handler raised *error* while its thread ran a function, and not that function.
 
-    Python's own handler is no frame: what it raises comes from an instruction that raises nothing.  asyncio's is one.
+    Python's own handler has no frame: its exception seems to come from an instruction that raises nothing.  asyncio's
+    handler has one.
     """
     innermost = error.__traceback__
     if type(error) is not KeyboardInterrupt or innermost is None:
@@ -114,7 +116,7 @@ def arose_from(error: BaseException, kind: type[BaseException]) -> bool:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """*error*, and what it was raised from or during, as far as that can be seen: it is the user's object."""
+    """*error* and the exceptions it was raised from or during, as far as they can be read: it is a user object."""
     link: BaseException | None = error
     for _ in range(MAX_LEAVES):
         if not isinstance(link, BaseException):
@@ -139,7 +141,7 @@ def _from_the_body(traceback: TracebackType | None) -> TracebackType | None:
         first = first.tb_next
     return (
         first if first is not None else traceback
-    )  # raised by us (a payload that does not fit): then it is ours to show
+    )  # we raised it (a payload that does not fit): then our frames are shown
 
 
 def _is_ours(frame: FrameType) -> bool:

@@ -1,4 +1,4 @@
-"""A forked child lets go of its parent's signal handlers, and no signal that comes meanwhile is lost or goes astray."""
+"""A forked child drops its parent's signal handlers; no signal that arrives meanwhile is lost or misdirected."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Callable, Collection
 
 
 def let_go_in_child(numbers: Collection[int], let_go: Callable[[], None], *, is_needed: Callable[[], bool]) -> None:
-    """At each fork from now on: block *numbers* before it, in the child call *let_go*, then let them come."""
+    """At each fork from now on: block the signals *numbers*, call *let_go* in the child, then unblock them."""
     if not hasattr(os, "register_at_fork"):
         return
-    mask = threading.local()  # of the thread that forks, before it did
+    mask = threading.local()  # the signal mask of the forking thread before the fork
 
     def before() -> None:
         if is_needed():

@@ -1,11 +1,12 @@
-"""Where a function stands, so that another process can resolve it: its module and its qualified name.
+"""Where a function is defined, so that another process can find it: its module and its qualified name.
 
 Rules of this file
-- What cannot be found again by name is refused where it is declared: a lambda, a local function, a partial, a method.
-- A script that was started as `__main__` is imported as `__mp_main__`, as multiprocessing does, so that what stands
-  under `if __name__ == "__main__"` is not run; also that of an archive (zipapp) or a folder.  One that cannot be read a
-  second time (an interactive session, a pipe) is refused like a lambda.
-- A module is imported by its name; where that finds nothing or another file, by its file.
+- A function that cannot be found by name is refused at its declaration: a lambda, a local function, a partial, a
+  method.
+- A script that was started as `__main__` is imported as `__mp_main__`, as multiprocessing does, so that the code under
+  `if __name__ == "__main__"` does not run; so is the script of an archive (zipapp) or a folder.  A script that cannot
+  be read a second time (an interactive session, a pipe) is refused like a lambda.
+- A module is imported by its name; if that finds nothing or another file, by its file.
 """
 
 from __future__ import annotations
@@ -28,16 +29,16 @@ MAIN = "__main__"
 IMPORTED_MAIN = "__mp_main__"
 
 try:
-    STARTED_IN = os.getcwd()  # where a relative path of the script leads from, whatever the working directory is later
+    STARTED_IN = os.getcwd()  # a relative path of the script starts here, whatever the working directory is later
 except OSError:  # it was removed
     STARTED_IN = ""
 
 in_child = False
-"""Whether this process is a child of an executor: its main says so, and an orchestrator does not start in one."""
+"""Whether this process is a child of an executor: its main function sets it, and no orchestrator starts in one."""
 
 
 class FunctionRef(msgspec.Struct, frozen=True, array_like=True):
-    """Where a function or a class stands.  `file` finds a module that no entry of sys.path leads to."""
+    """Where a function or a class is defined.  `file` finds a module that is on no entry of sys.path."""
 
     module: str
     name: str
@@ -45,14 +46,14 @@ class FunctionRef(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Script(msgspec.Struct, frozen=True):
-    """What `__main__` is: a module (python -m), or a file, an archive, a folder."""
+    """What runs as `__main__`: a module (python -m), or a file, an archive, a folder."""
 
     module: str | None = None
     file: str | None = None
 
 
 def ref_of(function: Any, worker: str) -> FunctionRef:
-    """Where *function* stands.  Raises ConfigurationError."""
+    """Where *function* is defined.  Raises ConfigurationError."""
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(name, str) or getattr(function, "__self__", None) is not None:
         raise ConfigurationError(
@@ -64,7 +65,7 @@ def ref_of(function: Any, worker: str) -> FunctionRef:
             f"worker {worker!r}: a child process cannot import {name!r}; define it with def at the top of its module, "
             "or use executor='thread'"
         )
-    if module == MAIN and this_script() == Script() and not is_frozen():  # there the start says more
+    if module == MAIN and this_script() == Script() and not is_frozen():  # starting children in a frozen one is refused
         raise ConfigurationError(
             f"worker {worker!r}: a child process cannot read the program again that {name!r} stands in (an interactive "
             "session, or a pipe); put it into a module, or use executor='thread'"
@@ -73,7 +74,7 @@ def ref_of(function: Any, worker: str) -> FunctionRef:
 
 
 def this_script() -> Script:
-    """What was started as `__main__` here."""
+    """What this process was started with as `__main__`."""
     main = sys.modules.get(MAIN)
     spec = getattr(main, "__spec__", None)
     if spec is not None and spec.name != MAIN:
@@ -82,13 +83,13 @@ def this_script() -> Script:
     if given is None:
         return Script()
     file = Path(STARTED_IN, given)
-    if spec is not None:  # found within an archive or a folder
+    if spec is not None:  # it lies in an archive or a folder
         return Script(file=str(file.parent))
     return Script(file=str(file.resolve())) if file.is_file() else Script()
 
 
 def resolve(ref: FunctionRef, script: Script) -> Any:
-    """What stands there; of a `Worker` its function.  Raises what importing the module raises."""
+    """The function or class at *ref*; of a `Worker` its function.  Raises what importing the module raises."""
     module = _main(script) if ref.module == MAIN else _module(ref)
     target: Any = module
     for part in ref.name.split("."):
@@ -97,7 +98,7 @@ def resolve(ref: FunctionRef, script: Script) -> Any:
 
 
 def _plain(target: Any) -> Any:
-    """The function in a `Worker`, also one that another decorator wraps."""
+    """The function in a `Worker`, also if another decorator wraps it."""
     each = target
     while each is not None:
         if hasattr(each, "fn") and hasattr(each, "trigger"):

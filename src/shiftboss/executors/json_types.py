@@ -1,11 +1,11 @@
-"""What JSON carries by a type hint: all that msgspec knows, and beside it paths and pydantic's models.
+"""Which types JSON carries: all that msgspec knows, and also paths and pydantic models.
 
 Rules of this file
-- A model is known by what it can do (`model_validate_json` and `model_dump`; `parse_raw` and `json` of pydantic 1):
-  nothing is imported for it.
-- A number that came as JSON keeps its digits until a hint reads it: a `Decimal` has more of them than a float.
-- The same value gives the same bytes in every process: sets and dicts are written in one order.
-- Whether a value comes back as it was is for the caller to ask: `difference.py`.
+- A model is recognised by its methods (`model_validate_json` and `model_dump`; `parse_raw` and `json` in pydantic 1),
+  so pydantic is not imported.
+- A number that came as JSON keeps its digits until a hint reads it: a `Decimal` has more digits than a float.
+- The same value gives the same bytes in every process: sets and dicts are written in a fixed order.
+- The caller checks whether a value comes back as it was: `difference.py`.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from shiftboss.executors.failure import class_name
 
 
 class JsonType:
-    """A hint, ready to decode what it says.  Raises whatever says that JSON cannot carry it."""
+    """A decoder for one type hint.  Raises what msgspec or the type raises if JSON cannot carry it."""
 
     __slots__ = ("decode",)
 
     def __init__(self, hint: Any) -> None:
         self.decode: Callable[[bytes], Any] = msgspec.json.Decoder(hint, dec_hook=_read).decode
-        schema_of(hint)  # the decoder puts off what it cannot do until a value comes; the schema does not
+        schema_of(hint)  # the decoder refuses an unsupported type only at the first value; the schema refuses it now
 
 
 def encoder(otherwise: Callable[[Any], Any] | None = None) -> Callable[[Any], bytes]:
-    """Writes values as JSON; *otherwise* says what stands in for one of an unknown type."""
+    """A function that writes values as JSON; *otherwise* returns a substitute for a value of an unknown type."""
 
     def hook(value: Any) -> Any:
         if type(value) is WrittenNumber:
@@ -50,19 +50,19 @@ def encoder(otherwise: Callable[[Any], Any] | None = None) -> Callable[[Any], by
     def encode(value: Any) -> bytes:
         try:
             return in_order(value)
-        except TypeError:  # in this order it takes no dict whose keys are numbers, dates and the like
+        except TypeError:  # with this order it refuses dicts whose keys are numbers, dates and the like
             return in_order(msgspec.to_builtins(value, order="deterministic", str_keys=True, enc_hook=hook))
 
     return encode
 
 
 def schema_of(hint: Any) -> dict[str, Any]:
-    """The JSON schema of a hint.  Raises whatever says that JSON cannot carry it."""
+    """The JSON schema of a hint.  Raises what msgspec or the type raises if JSON cannot carry it."""
     definitions: dict[str, Any] = {}
 
     def hook(kind: Any) -> dict[str, Any]:
         schema = _schema(kind)
-        for word in ("$defs", "definitions"):  # a model's own: references begin at the root
+        for word in ("$defs", "definitions"):  # a model's own definitions: references begin at the root
             definitions.update(schema.pop(word, {}))
         return schema
 
@@ -71,7 +71,7 @@ def schema_of(hint: Any) -> dict[str, Any]:
 
 
 def is_model(kind: type) -> bool:
-    """Whether it is a model of pydantic's."""
+    """Whether it is a pydantic model."""
     return _is_new_model(kind) or (callable(getattr(kind, "parse_raw", None)) and callable(getattr(kind, "json", None)))
 
 
@@ -87,7 +87,7 @@ def _dumped(model: Any) -> Any:
 
 
 def _in_one_order(dumped: Any, plain: Any) -> Any:
-    """What pydantic made of a model, with its sets sorted: it writes them in another order in each process."""
+    """*dumped* with its sets sorted: pydantic writes them in another order in each process."""
     match dumped, plain:
         case list(), set() | frozenset():
             return sorted(dumped, key=msgspec.json.encode)
@@ -101,7 +101,7 @@ def _in_one_order(dumped: Any, plain: Any) -> Any:
 
 
 def _read(kind: Any, value: Any) -> Any:
-    """A value of a type that msgspec does not know, from its JSON."""
+    """Decode a value whose type msgspec does not know."""
     if kind is object:
         return value
     if issubclass(kind, PurePath):

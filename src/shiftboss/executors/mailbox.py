@@ -1,8 +1,8 @@
-"""Calls that other threads leave for the thread that serves children, and the socket that wakes it.
+"""A queue of calls for the thread that serves children, and the socket that wakes that thread.
 
 Rules of this file
-- Whoever puts holds its executor's lock; the serving thread alone makes the calls.
-- The socket is written to only when there was nothing to do: it never fills, and nobody waits for the serving thread.
+- `put` is called with the executor's lock held; only the serving thread makes the calls.
+- The socket is written to only if the queue was empty: it never fills, and no thread waits for the serving thread.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 
 class Mailbox:
-    """Made with the serving thread, closed with it."""
+    """Created with the serving thread, and closed with it."""
 
     __slots__ = ("_waiting", "_waker", "wakeup")
 
@@ -28,7 +28,7 @@ class Mailbox:
             self._waker.send(b"!")
 
     def on_wakeup(self) -> None:
-        """There is something to do."""
+        """The socket is readable: there are calls to make."""
         self.wakeup.recv(4096)
         self.drain()
 
@@ -36,7 +36,7 @@ class Mailbox:
         while self._waiting:
             call, arguments = self._waiting[0]
             call(*arguments)
-            self._waiting.popleft()  # only now: who puts another meanwhile need not wake it
+            self._waiting.popleft()  # only now: a `put` meanwhile need not wake this thread
 
     def close(self) -> None:
         self._waker.close()

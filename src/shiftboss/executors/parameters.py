@@ -1,11 +1,11 @@
-"""What a body takes as its payload, checked by value at every trigger.
+"""The parameters of a function as its payload, checked by value at every trigger.
 
 Rules of this file
-- What the hints cannot carry through JSON is refused at the declaration, with worker, parameter and remedy.
-- What would not come back as it was given, with its type, is refused at the trigger (W5); where a hint says a type, the
-  JSON that spells a value of it is taken as well.
-- A payload holds what its caller gave and no defaults: those are the function's, when it runs.
-- A payload that comes as JSON is stored as it came, byte for byte (Q2); it is read as the run will read it.
+- A type hint that JSON cannot carry is refused at the declaration, with worker, parameter and remedy.
+- A value that would not come back as it was given, with its type, is refused at the trigger (W5).  If a hint names a
+  type, the JSON form of a value of that type is accepted as well.
+- A payload holds only the caller's arguments.  Defaults are left to the function when it runs.
+- A payload that comes as JSON is stored as it came, byte for byte (Q2), and checked as the run will decode it.
 - The same arguments give the same bytes in every process.
 """
 
@@ -26,8 +26,8 @@ from shiftboss.executors.signature import Parameter
 
 MAX_SHOWN_CHARS = 80  # of a value in a message
 EMPTY = b"{}"
-SHOWN_DEFAULTS = (type(None), bool, int, float, str)  # in a form
-WORDS_ONLY = ("title", "description", "default")  # parts of a schema that do not change which payloads fit
+SHOWN_DEFAULTS = (type(None), bool, int, float, str)  # types of defaults that a form shows
+WORDS_ONLY = ("title", "description", "default")  # parts of a schema that do not decide which payloads fit
 
 _HINT = "give it a hint that says the type"
 _encode = encoder()
@@ -50,11 +50,11 @@ class Parameters:
         self.fingerprint = self._fingerprint() if parameters else ""
 
     def decode(self, payload: bytes) -> dict[str, Any]:
-        """The keyword arguments.  Raises what msgspec or the user's own types raise when it does not fit."""
+        """The keyword arguments.  Raises what msgspec or the user's own types raise if the payload does not fit."""
         return msgspec.structs.asdict(self._decode(payload))
 
     def encode(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes | None:
-        """The payload of a call with these arguments; None when there are none.  Raises WrongPayload."""
+        """The payload of a call with these arguments; None if there are none.  Raises WrongPayload."""
         if not args and not kwargs and not self.required:
             return None
         arguments = self._bound(args, kwargs)
@@ -68,7 +68,7 @@ class Parameters:
         return self._fitting(self._bound((), value), lambda: payload)
 
     def _fitting(self, arguments: Mapping[str, Any], written: Callable[[], bytes]) -> bytes:
-        """What *written* gives, if the run will find *arguments* in it."""
+        """The bytes that *written* returns, if the run will decode *arguments* from them."""
         try:
             payload = written()
             json_text.check_nesting(payload)
@@ -107,7 +107,7 @@ class Parameters:
         return {name: given[name] for name in self.names if name in given}
 
     def _blame(self, arguments: Mapping[str, Any], error: Exception) -> NoReturn:
-        """Name the parameter that does not fit: the first that does not do so alone."""
+        """Raise WrongPayload for the first parameter that does not fit alone."""
         for name, value in arguments.items():
             is_written = isinstance(value, json_text.WrittenNumber)
             given = f"{value.text} (a number)" if is_written else f"{_shown(value)} ({type(value).__name__})"
@@ -120,7 +120,7 @@ class Parameters:
             try:
                 self._hints[name].decode(data)
             except Exception as culprit:  # noqa: BLE001  # as in `encode`
-                if isinstance(value, float) and not math.isfinite(value):  # it was null by then
+                if isinstance(value, float) and not math.isfinite(value):  # JSON has made it null
                     self._changed(name, Difference("", value, None))
                 self._refuse(f"parameter {name!r} does not take {given}: {culprit}", culprit)
         self._refuse(str(error), error)
@@ -142,7 +142,7 @@ class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def written_object(worker: str, payload: bytes) -> dict[str, Any]:
-    """The parameters by name that *payload* says, numbers with their digits.  Raises WrongPayload."""
+    """The parameters of *payload* by name; numbers keep their digits.  Raises WrongPayload."""
     try:
         value = json_text.read(payload)
     except json_text.WrongJson as error:
@@ -159,9 +159,9 @@ _KINDS: dict[type, str] = {list: "a list", str: "a text", bool: "true or false",
 
 
 def plain_payload(worker: str, given: Mapping[str, Any] | bytes, why: str) -> bytes | None:
-    """A payload that no hint describes: JSON as it is, None for nothing in it.  Raises WrongPayload.
+    """A payload that no hint describes: its JSON, or None if it is empty.  Raises WrongPayload.
 
-    *given* as bytes is JSON already, and stays what it is.  *why* says, as a remedy, that there is no hint.
+    *given* as bytes is JSON already and is kept unchanged.  *why* is a remedy, which says that there is no hint.
     """
     arguments = written_object(worker, given) if isinstance(given, bytes) else dict(given)
     if not arguments:
@@ -207,14 +207,14 @@ def _default(parameter: Parameter) -> Any:
         return msgspec.field()
     if type(default) in SHOWN_DEFAULTS:
         return msgspec.field(default=default)
-    return msgspec.field(default_factory=lambda: default)  # the same object for every call, as Python has it
+    return msgspec.field(default_factory=lambda: default)  # the same object for every call, as in Python
 
 
 def _without_words(schema: Any) -> Any:
     """A schema reduced to what decides whether a payload fits."""
     match schema:
         case {"properties": dict() as properties, **rest}:
-            fields = {name: _without_words(each) for name, each in properties.items()}  # one may be named "title"
+            fields = {name: _without_words(each) for name, each in properties.items()}  # a field may be named "title"
             return {**_without_words(rest), "properties": fields}
         case dict():
             return {key: _without_words(each) for key, each in schema.items() if key not in WORDS_ONLY}

@@ -1,13 +1,13 @@
-"""Plain functions on somebody else's pool: any `concurrent.futures.Executor`, of threads, processes or a cluster.
+"""Runs plain functions on a given pool: any `concurrent.futures.Executor`, of threads, processes or a cluster.
 
 Rules of this file
-- The function gets its arguments and no context: what runs elsewhere cannot be talked to.
-- One thread submits and watches the time; ends come from the futures, in whatever thread calls them back.
+- The function gets its arguments and no context, because it may run in a process that the node cannot reach.
+- One thread submits and watches the timeouts; futures report their ends, in any thread.
 - A pool cannot be made to stop what it has begun.  Such an attempt is a zombie until its future ends (B6).  Only the
-  standard library's pools say truly whether a future has begun; those of others (Dask's stay "pending" while they run)
-  are never taken to be ended because `cancel()` said so.
-- A pool that was given is never shut down; one that a factory made is, and made anew once it is broken.  The processes
-  of one that a factory made are killed with their node's attempts: nobody else would, and they would outlive it.
+  standard library's pools tell correctly whether a future has begun.  With other pools (Dask's futures stay "pending"
+  while they run) a successful `cancel()` does not count as an end.
+- A pool that was passed in is never shut down.  A pool that a factory made is shut down, and made again when it is
+  broken.  Its processes are killed with the node's attempts: nothing else would kill them, and they would outlive it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from shiftboss.executors.slots import SlotExecutor
 from shiftboss.logs import get_logger
 from shiftboss.ports.executor import StopReason
 
-SLOTS = 20  # of a pool that does not say how many workers it has
+SLOTS = 20  # for a pool that does not tell how many workers it has
 HONEST = (ThreadPoolExecutor, ProcessPoolExecutor)  # their futures refuse to be cancelled once they have begun
 CANCELLED = "concurrent.futures.CancelledError"
 
@@ -43,7 +43,7 @@ log = get_logger("shiftboss.executors")
 class PoolCall:
     """A function with its arguments, as it is submitted.
 
-    One object without arguments of its own: pools take options among the keywords (Dask: `key`, `workers`, `retries`).
+    It is submitted without arguments: pools take options among the keywords (Dask: `key`, `workers`, `retries`).
     """
 
     __slots__ = ("arguments", "function")
@@ -67,7 +67,7 @@ class PoolCall:
 
 
 def _reference(function: Callable[..., Any]) -> Any:
-    """The function, or its place where the decorator has put a worker in its stead: pickle finds only that."""
+    """The function, or a reference to it if the decorator has put a worker in its place: pickle would find that one."""
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
     if module in (None, "__main__") or name is None or "." in name:
         return function
@@ -118,7 +118,7 @@ class PoolBody(FunctionBody):
 
 
 class PoolExecutor(SlotExecutor):
-    """Runs the functions of one worker on *pool*: an executor, or what makes one at the start."""
+    """Runs the functions of one worker on *pool*: an executor, or a factory that makes one at the start."""
 
     def __init__(self, kind: str, pool: Pool, clock: Clock, *, slots: int | None = None) -> None:
         super().__init__(slots or SLOTS, clock)
@@ -126,12 +126,12 @@ class PoolExecutor(SlotExecutor):
         self._given_slots = slots
         self._made_by = None if isinstance(pool, Executor) else pool
         self._pool = pool if isinstance(pool, Executor) else None
-        self._changed = threading.Condition(self._lock)  # something to submit or to look at earlier, or the end
-        self._doubtful: dict[Key, Outcome] = {}  # those whose pool broke a moment ago
-        self._was_killed = False  # its processes, by us
+        self._changed = threading.Condition(self._lock)  # something to submit, or to check earlier, or the end
+        self._doubtful: dict[Key, Outcome] = {}  # attempts whose pool broke a moment ago
+        self._was_killed = False  # whether we killed its processes
 
     def open(self) -> None:
-        """Make the pool, where a factory was given.  Raises ConfigurationError where that fails."""
+        """Make the pool if a factory was given.  Raises ConfigurationError if that fails."""
         if self._made_by is not None:
             try:
                 self._pool = self._make()
@@ -163,7 +163,7 @@ class PoolExecutor(SlotExecutor):
             self._end(attempt, attempt.ended_with_all())
 
     def kill(self) -> None:
-        """End the processes of a pool of our own, those without work too; against others there is no force."""
+        """Kill all processes of a pool that the factory made; another pool cannot be ended by force."""
         super().kill()
         with self._lock:
             self._was_killed = True
@@ -175,7 +175,7 @@ class PoolExecutor(SlotExecutor):
                 process.kill()
 
     def close(self, timeout_s: float) -> None:
-        """Submit nothing more; a pool of our own is shut down, what it still runs is left to it."""
+        """Submit nothing more and shut down a pool that the factory made; what it still runs is left to it."""
         until_s = self._clock.monotonic_s() + timeout_s
         threads = self._shut()
         with self._lock:
@@ -185,7 +185,7 @@ class PoolExecutor(SlotExecutor):
         for attempt in left:
             if isinstance(attempt.runner, Future):
                 attempt.runner.cancel()  # nobody waits for it any more
-        if left:  # or the interpreter waits for them at its exit, for ever
+        if left:  # otherwise the interpreter would wait for them at its exit, for ever
             self._kill_processes()
         pool, self._pool = self._pool, None
         if self._made_by is None or pool is None:
@@ -193,7 +193,7 @@ class PoolExecutor(SlotExecutor):
         pool.shutdown(wait=not left, cancel_futures=True)
 
     def _staff(self, started: int) -> None:
-        """One thread, whatever the slots: it hands over and waits."""
+        """Make one thread, whatever the slots: it only submits and waits."""
         self._changed.notify()
         if not self._threads:
             thread = threading.Thread(target=self._serve, name=f"shiftboss-{self.kind}", daemon=True)
@@ -201,7 +201,7 @@ class PoolExecutor(SlotExecutor):
             self._threads.add(thread)
 
     def _tell(self, attempt: Execution, reason: str) -> None:
-        """Our thread asks its future to go, and calls the attempt a zombie if it does not."""
+        """Have our thread cancel its future, and report the attempt as a zombie if that fails."""
         if attempt.stop_reason is not None:
             attempt.heed(reason)
             return
@@ -209,7 +209,7 @@ class PoolExecutor(SlotExecutor):
         self._waiting.append(attempt)
         self._changed.notify()
 
-    # ── our thread ───────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the submitting thread ────────────────────────────────────────────────────────────────────────────────────
 
     def _serve(self) -> None:
         while (due := self._await_due()) is not None:
@@ -220,10 +220,10 @@ class PoolExecutor(SlotExecutor):
                     self._submit(attempt)
                 elif isinstance(attempt.runner, Future):
                     self._withdraw(attempt, attempt.runner)
-            del due[:]  # an idle thread keeps nobody's objects alive
+            del due[:]  # an idle thread must keep no user objects alive
 
     def _await_due(self) -> list[Execution] | None:
-        """What is to be submitted, what is to be withdrawn and whose time is up, when there is any; None at the end."""
+        """Wait for attempts to submit, to withdraw, or past their timeout, and return them; None at the end."""
         with self._lock:
             while not self._closed:
                 now_s = self._clock.monotonic_s()
@@ -256,7 +256,7 @@ class PoolExecutor(SlotExecutor):
         future.add_done_callback(lambda done: self._done(attempt, done))
 
     def _future(self, call: PoolCall) -> Future[Any]:
-        """Submit to the pool, to a fresh one when it is broken and ours to make."""
+        """Submit to the pool; if it is broken and a factory made it, to a new one."""
         try:
             return self._needed().submit(call)
         except BrokenExecutor as broken:
@@ -277,7 +277,7 @@ class PoolExecutor(SlotExecutor):
             self._pool = None
 
     def _withdraw(self, attempt: Execution, future: Future[Any]) -> None:
-        """It was told to end, or its time is up."""
+        """Cancel the future of an attempt that was told to end or is past its timeout."""
         with self._lock:
             if attempt.key not in self._attempts:
                 return
@@ -308,7 +308,7 @@ class PoolExecutor(SlotExecutor):
         self._end(attempt, outcome)
 
     def _doubt(self, attempt: Execution, outcome: Outcome) -> None:
-        """G2: its processes have ended; a failure, unless by a signal that went to every process, the node too."""
+        """The pool's processes have ended: a failure, unless by a signal to every process, the node too (G2)."""
         with self._lock:
             self._doubtful[attempt.key] = outcome
             attempt.look_at_s = self._clock.monotonic_s() + DOUBT_S
@@ -317,14 +317,14 @@ class PoolExecutor(SlotExecutor):
             self._end(attempt, attempt.ended_with_all())
 
     def _decide(self, attempt: Execution) -> None:
-        """Nobody has told the node to end, or somebody has told the attempt to."""
+        """Report a doubtful attempt: the node was not told to end, or the attempt was."""
         reason = attempt.stop_reason
         outcome = self._doubtful.get(attempt.key)
         if outcome is not None:
             self._end(attempt, outcome if reason is None else attempt.never_begun(reason))
 
     def _cancelled(self, attempt: Execution) -> Outcome:
-        """It never began; or somebody else has cancelled it: a failure, so that its back-off gives the pool time."""
+        """It never began; or other code cancelled it: a failure, so that its back-off gives the pool time."""
         if attempt.stop_reason == TIMEOUT:
             return attempt.raised(TimeoutError("it had not begun in the pool"))
         if attempt.stop_reason is not None:

@@ -1,23 +1,25 @@
-"""Functions in child processes of our own: a hard timeout, every core, and a crash that costs one attempt.
+"""Runs functions in child processes: timeouts are enforced, all cores are used, and a crash costs one attempt only.
 
 Rules of this file
-- Children are spawned, never forked, when there is work for them; kept warm, one body at a time each; ended after
-  `max_runs_per_child` runs, above `max_memory`, after a TERM, and when a run leaves processes behind.
-- One thread serves all children and alone touches them: it starts them, reads them, ends them.  The engine's thread
-  puts what it wants into `_mailbox`; who takes an attempt out of `_attempts` reports it, so each is reported once.
-- To end an attempt: word and TERM to all of its child's processes, KILL after its grace (T2).
-- A child that dies by itself is a failed attempt that says of what; a new one is made when there is work.
-- No child outlives this process: the kernel kills it (PR_SET_PDEATHSIG), its own watcher ends it at the end of its
-  socket where the kernel cannot, and a warden ends what they had started (`warden.py`).
+- Children are spawned, never forked, when there is work for them.  A child is kept for further runs, one at a time.  It
+  is ended after `max_runs_per_child` runs, above `max_memory`, after a TERM, and if a run leaves processes behind.
+- One thread serves all children, and only that thread touches them: it starts them, reads from them, ends them.  The
+  engine's thread puts calls into `_mailbox`.  The code that removes an attempt from `_attempts` reports it.  So each
+  is reported once.
+- To end an attempt, its child gets a message, all of the child's processes get TERM, and KILL after the grace (T2).
+- If a child dies by itself, its attempt has failed, and the error says of what.  A new child is made for new work.
+- No child outlives this process: the kernel kills it (PR_SET_PDEATHSIG); if the kernel cannot, the child's own watcher
+  ends it when its socket closes; and a warden ends what the children had started (`warden.py`).
 
 Why a pool of our own (2026-11, versions as of then)
-- concurrent.futures and loky 3.7: one child that dies breaks the pool and every other future in it, a running call
-  cannot be ended alone, calls and results are pickled, and a running body has no way to speak.
-- pebble 5.2: has timeouts and ends one worker alone, but that process only, not what it started, with a grace fixed
-  for the whole process (`CONSTS.term_timeout`); its "ProcessExpired" has the exit code; everything is pickled, and
-  there is no channel while a body runs.
+- concurrent.futures and loky 3.7: a child that dies breaks the pool and all its other futures; a single running call
+  cannot be ended; calls and results are pickled; a running function has no channel to the parent.
+- pebble 5.2: it has timeouts and can end a single worker, but not the processes which that worker started, and with one
+  grace for the whole process (`CONSTS.term_timeout`); its "ProcessExpired" has the exit code; everything is pickled;
+  there is no channel while a function runs.
 - billiard 4.3: Celery's fork of multiprocessing.Pool, made for forking; hard limits kill the one process; pickled.
-None ends a process tree, none speaks during a run, all put pickle on the wire; what would be left of one is Popen.
+None of them ends a process tree, none has a channel during a run, and all send pickles.  Of each, only Popen would be
+of use here.
 """
 
 from __future__ import annotations
@@ -71,11 +73,11 @@ from shiftboss.executors.wire import (
 from shiftboss.logs import get_logger
 from shiftboss.ports.executor import Launch, StopReason
 
-MEMORY_LOOK_S = 0.1  # between looks at a child with a ceiling: a loop that allocates takes some 100 MB meanwhile
-POLL_S = 0.5  # between looks at the children where the system has no pidfd
+MEMORY_LOOK_S = 0.1  # between looks at a child with a memory limit: a loop can allocate some 100 MB meanwhile
+POLL_S = 0.5  # between looks at the children if the system has no pidfd
 SILENT_S = 1.0  # a process closes its sockets a moment before its end
-CLOSE_WITHIN_S = 5.0  # for the warden to look once more; it takes some 30 ms
-BEGIN_WITHIN_S = 60.0  # from its start until a child enters its first body; imports of large libraries take 10
+CLOSE_WITHIN_S = 5.0  # for the warden's last look; it takes some 30 ms
+BEGIN_WITHIN_S = 60.0  # from a child's start until it enters its first function; imports of large libraries take 10 s
 
 log = get_logger("shiftboss.executors")
 
@@ -86,32 +88,32 @@ class ProcessExecutor:
     kind = "process"
 
     def __init__(self, slots: int | None, clock: Clock, *, measures: bool = False) -> None:
-        """*measures*: some worker has a `max_memory`."""
+        """*measures*: a worker has a `max_memory`."""
         self.slots = slots or os.cpu_count() or 1
         self._measures = measures
         self._clock = clock
         self._announcement = Announcement()
-        self._lock = threading.Lock()  # protects `_thread`, `_is_closed` and the putting of calls
+        self._lock = threading.Lock()  # protects `_thread`, `_is_closed` and putting calls into the mailbox
         self._thread: threading.Thread | None = None
         self._is_closed = False
         self._mailbox: Mailbox | None = None  # while there is a serving thread
         self._attempts: dict[Key, Execution] = {}  # waiting and begun
-        # of the serving thread alone
+        # used by the serving thread only
         self._waiting: deque[Execution] = deque()
         self._children: list[ChildProcess] = []
         self._doubtful: deque[tuple[float, Execution, Outcome]] = (
             deque()
-        )  # until when; the child got a TERM from others
+        )  # until when an outcome is in doubt: the child got a TERM from others
         self._selector: selectors.BaseSelector
         self._body_refs = BodyRefs()
-        self._suspects: set[BodyRef] = set()  # bodies whose last run ended its child
+        self._suspects: set[BodyRef] = set()  # functions whose last run ended its child
         self._warden = WardenClient()
         self._numbers = itertools.count(1)
         self._oom_kills = 0
         self._is_leaving = False
 
     def open(self) -> None:
-        """Raises ConfigurationError where psutil is needed and missing.  No process is started yet."""
+        """Raises ConfigurationError if psutil is needed and missing.  No process is started yet."""
         if self._measures:
             require_psutil("max_memory=")
         if not can_see():
@@ -167,7 +169,7 @@ class ProcessExecutor:
             self._put(self._kill_all)
 
     def flush(self) -> None:
-        """Children pass on what their bodies said by themselves, once a second."""
+        """Nothing to do: children pass on their functions' reports by themselves, once a second."""
 
     def trust(self, until_s: float, *, frozen_until_s: float) -> None:
         self._warden.trust(until_s, frozen_until_s)
@@ -180,7 +182,7 @@ class ProcessExecutor:
         return {}
 
     def close(self, timeout_s: float) -> None:
-        """End every child, by force those in the middle of a body: their attempts were interrupted."""
+        """End every child; those that run a function are killed, and their attempts were interrupted."""
         with self._lock:
             self._is_closed = True
             thread = self._thread
@@ -204,7 +206,7 @@ class ProcessExecutor:
                 key.data(mask)
             self._look()
         with self._lock:
-            mailbox.drain()  # what was put meanwhile
+            mailbox.drain()  # calls that were put meanwhile
             mailbox.close()
             self._thread = self._mailbox = None
         self._selector.close()
@@ -229,16 +231,16 @@ class ProcessExecutor:
             attempt = self._waiting.popleft()
             try:
                 self._give(self._child_for(self._body_refs.of(attempt.launch.body)), attempt)
-            except Exception as error:  # noqa: BLE001  # the system gives no more processes, or the body has no place
+            except Exception as error:  # noqa: BLE001  # the system gives no more processes, or the function cannot be found by name
                 log.warning("worker %s: no child could take its run: %s", attempt.launch.run.worker, error)
                 self._finish(attempt, Failed(error_of(error)))
 
     def _child_for(self, ref: BodyRef) -> ChildProcess:
-        """An idle one, best one that has imported the body; where there is none, a new one.
+        """An idle child, preferably one that has imported the function; if there is none, a new child.
 
-        A body whose last run ended its child gets none that others have warmed while a new one may be made: should it
-        do so again, nobody else waits for the next (measured beside five crashes a second on two cores: 500 short runs
-        took 1.2 times as long, and 2.3 times when idle children were given to anybody).
+        A function whose last run ended its child gets no child that has imported other functions, as long as a new one
+        may be made.  If it crashes again, the other functions keep their child (measured beside five crashes a second
+        on two cores: 500 short runs took 1.2 times as long, and 2.3 times when any function got an idle child).
         """
         idle = [each for each in reversed(self._children) if each.is_idle]
         if len(self._children) < self.slots:
@@ -288,7 +290,7 @@ class ProcessExecutor:
         if key is not None and key.events != mask:
             self._selector.modify(child.socket, mask, key.data)
 
-    # ── what children say ────────────────────────────────────────────────────────────────────────────────────────
+    # ── messages from children ───────────────────────────────────────────────────────────────────────────────────
 
     def _hear(self, child: ChildProcess, mask: int) -> None:
         if child not in self._children:  # reaped a moment ago
@@ -302,7 +304,7 @@ class ProcessExecutor:
                 self._take(child, message)
             if child.is_silent and child.socket in self._selector.get_map():
                 self._selector.unregister(child.socket)
-                if not child.is_leaving:  # it closed its socket and lives: nobody can speak with it any more
+                if not child.is_leaving:  # it has closed its socket but lives: no message can reach it any more
                     child.until_s = self._clock.monotonic_s() + SILENT_S
 
     def _take(self, child: ChildProcess, message: ToNode) -> None:
@@ -334,7 +336,7 @@ class ProcessExecutor:
                 self._dispatch()
 
     def _part(self, child: ChildProcess, attempt: Execution, *, leaves_processes: bool) -> None:
-        """Whether the child is kept after this run."""
+        """After a run: keep the child, or end it."""
         definition, ref = attempt.launch.definition, self._body_refs.of(attempt.launch.body)
         self._suspects.discard(ref)
         if attempt.stop_reason is not None or leaves_processes:
@@ -350,10 +352,10 @@ class ProcessExecutor:
     # ── ends ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _reap(self, child: ChildProcess) -> None:
-        """A child is no more."""
+        """A child has ended."""
         if child not in self._children:
             return
-        for message in child.receive():  # its last words
+        for message in child.receive():  # its last messages
             self._take(child, message)
         for each in (child.socket, child.pidfd):
             if each is not None and each in self._selector.get_map():
@@ -377,7 +379,7 @@ class ProcessExecutor:
         self._dispatch()
 
     def _doubt(self, attempt: Execution, outcome: Outcome) -> None:
-        """G2: a failure, unless the node was told to end as well."""
+        """Wait a moment: it is a failure, unless the node is told to end as well (G2)."""
         if self._announcement.made:
             self._finish(attempt, attempt.ended_with_all())
         else:
@@ -482,7 +484,7 @@ class ProcessExecutor:
 
 
 def _judged(attempt: Execution, outcome: Outcome) -> Outcome:
-    """What the child could not know: a cancel that came when its body had ended, a timeout while it held the lock."""
+    """Correct *outcome* by what the child could not know: a cancel after the function's end, a late timeout."""
     if attempt.stop_reason == StopReason.CANCEL:
         return Cancelled()
     return attempt.returned(None) if attempt.stop_reason == TIMEOUT and not isinstance(outcome, TimedOut) else outcome

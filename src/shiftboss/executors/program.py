@@ -1,11 +1,11 @@
-"""One program on its way: its pipes, its time, its end.
+"""Serves one running program: its pipes, its timeout, its end.
 
 Rules of this file
-- Its thread alone touches pipes, processes and the captures; others set `told` or `must_kill` under the executor's lock
-  and wake it.
-- It waits for what happens next, in one place: output, room on stdin, the program's end, a stop, an instant.
-- Its end is that of the program, not of its output: one that closes stdout lives on, one whose children keep stdout
-  open has ended.
+- Only its thread touches pipes, processes and captures.  Other threads set `told` or `must_kill` under the executor's
+  lock and wake it.
+- It waits in one place for whatever comes next: output, room on stdin, the program's end, a stop, a point in time.
+- The end of the program counts, not the end of its output.  A program that closes stdout goes on; a program whose
+  children keep stdout open has ended.
 """
 
 from __future__ import annotations
@@ -28,13 +28,12 @@ from shiftboss.executors.warden_client import WardenClient
 from shiftboss.ports.executor import StopReason
 
 CHUNK_BYTES = 1 << 16  # what a pipe holds
-DRAIN_BYTES = 1 << 20  # read after its end, at most: children that it left may write without end
-LOOK_EVERY_S = (
-    1.0  # at what it has started: a child that empties its environment and leaves is known by its parent only
-)
+DRAIN_BYTES = 1 << 20  # read at most, after its end: children that it left may write for ever
+# Between looks at its processes: one that empties its environment and leaves its group is known by its parent only.
+LOOK_EVERY_S = 1.0
 FIRST_LOOK_S = 0.05
-LEFTOVER_GRACE_S = 1.0  # for what it left behind, between TERM and KILL; cancel_grace where that is shorter
-POLL_S = 0.05  # where the system has no pidfd (macOS)
+LEFTOVER_GRACE_S = 1.0  # between TERM and KILL, for processes that it left behind; cancel_grace if that is shorter
+POLL_S = 0.05  # if the system has no pidfd (macOS)
 
 
 class Program:
@@ -54,24 +53,24 @@ class Program:
         self._err = Capture(started.output_bytes)
         self._lines = (
             LineBuffer()
-        )  # of stderr: where programs talk; stdout is the result, and may be a dump of a database
-        self._flushing = threading.Lock()  # lines are passed on in their order
+        )  # of stderr, where programs log; stdout is the result, and may be a dump of a database
+        self._flushing = threading.Lock()  # held while lines are passed on, so that they keep their order
         self._was_told = False  # TERM was sent
         self._was_killed = False
-        self._look_s = math.inf  # when to look at its children next
+        self._look_s = math.inf  # when to look at its processes next
         self._look_gap_s = FIRST_LOOK_S
         self._wake_out, self._wake_in = os.pipe()
         for end in (self._wake_out, self._wake_in):
             os.set_blocking(end, False)
 
     def wake(self) -> None:
-        """From any thread; holds the lock, so that `close` is not in between."""
+        """Callable from any thread; holds the lock, so that `close` cannot interfere."""
         if self._wake_in >= 0:
             with contextlib.suppress(BlockingIOError):  # full: it is awake already
                 os.write(self._wake_in, b"!")
 
     def flush(self) -> None:
-        """Pass on what stderr said since, as the attempt's log.  From any thread."""
+        """Pass on new lines of stderr as the attempt's log.  Callable from any thread."""
         with self._flushing:
             for left_out, line in self._lines.take():
                 self.attempt.context.keep_line("INFO", line, left_out=left_out)
@@ -83,7 +82,7 @@ class Program:
         self._wake_in = -1
 
     def serve(self, process: subprocess.Popen[bytes], tree: ProcessTree, payload: bytes) -> Outcome:
-        """From its start to the end of all that came from it."""
+        """Serve it from its start until every process that it started has ended; return its outcome."""
         self._look_s = self._clock.monotonic_s() + FIRST_LOOK_S
         with selectors.DefaultSelector() as selector:
             handle = self._register(selector, process, payload)
@@ -114,7 +113,7 @@ class Program:
     def _register(
         self, selector: selectors.BaseSelector, process: subprocess.Popen[bytes], payload: bytes
     ) -> int | None:
-        """What is waited for; the program's pidfd."""
+        """Register what is waited for; return the program's pidfd."""
         selector.register(self._wake_out, selectors.EVENT_READ, "wake")
         for pipe, capture in ((process.stdout, self._out), (process.stderr, self._err)):
             assert pipe is not None  # noqa: S101  # for the type checker
@@ -131,7 +130,7 @@ class Program:
         return handle
 
     def _step(self, selector: selectors.BaseSelector, tree: ProcessTree, *, polls: bool) -> None:
-        """Do what is due, then wait for the next thing and take it."""
+        """Do what is due, then wait for the next event and handle it."""
         now_s = self._clock.monotonic_s()
         next_s = min(self._do_due(tree, now_s), self._look_s)
         wait_s = min(POLL_S if polls else MAX_WAIT_S, max(0.0, next_s - now_s))
@@ -142,20 +141,20 @@ class Program:
                     if chunk:
                         self._keep(capture, chunk)
                     elif chunk is not None:
-                        selector.unregister(key.fileobj)  # closed; it may live on
+                        selector.unregister(key.fileobj)  # the pipe is closed; the program may go on
                 case memoryview() as rest:
                     self._write(selector, key, rest)
                 case "wake":
                     _read(key.fd)
                 case _:
-                    pass  # its end: seen by who called
+                    pass  # the program's end: the caller checks for it
 
     def _write(self, selector: selectors.BaseSelector, key: selectors.SelectorKey, rest: memoryview) -> None:
         try:
             rest = rest[os.write(key.fd, rest[:CHUNK_BYTES]) :]
         except BlockingIOError:
             return
-        except OSError:  # it does not want it, or has ended
+        except OSError:  # it does not read it, or has ended
             rest = rest[len(rest) :]
         if rest:
             selector.modify(key.fileobj, selectors.EVENT_WRITE, rest)
@@ -165,7 +164,7 @@ class Program:
                 key.fileobj.close()  # type: ignore[union-attr]  # it was registered as a file
 
     def _drain(self, process: subprocess.Popen[bytes]) -> None:
-        """What was written and not read when it ended."""
+        """Read the output that was left in the pipes when it ended."""
         for pipe, capture in ((process.stdout, self._out), (process.stderr, self._err)):
             if pipe is None or pipe.closed:
                 continue
@@ -183,7 +182,7 @@ class Program:
     # ── stopping ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _do_due(self, tree: ProcessTree, now_s: float) -> float:
-        """T2: TERM when it was told to end or its time is up, KILL after its grace.  When to come again."""
+        """T2: send TERM on a stop or at the timeout, and KILL after the grace.  Returns when to call this again."""
         attempt, is_zombie = self.attempt, False
         with self._lock:
             if attempt.stop_reason is None and attempt.look_at_s <= now_s:
@@ -215,7 +214,7 @@ class Program:
     # ── its end ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _outcome(self, reason: str | None, code: int | None) -> Outcome:
-        """T2 to T4.  Told to end for a shutdown it is handed back whatever its code: many end with 0 on TERM."""
+        """Its outcome (T2 to T4).  After a shutdown's TERM it is given back whatever its code: many exit with 0."""
         if reason == TIMEOUT:
             how = "ended in a way that cannot be known" if code is None else _how(code, was_killed=self._was_killed)
             return timed_out(
@@ -248,7 +247,7 @@ def _how(code: int, *, was_killed: bool) -> str:
 
 
 def _read(handle: int) -> bytes | None:
-    """None when there is nothing now, empty at the end."""
+    """The bytes that are there now; None if there are none, empty at the end."""
     try:
         return os.read(handle, CHUNK_BYTES)
     except BlockingIOError:

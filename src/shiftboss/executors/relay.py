@@ -1,7 +1,8 @@
-"""Log records of children, as records of this process: its handlers, levels and filters decide about them.
+"""Handles log records of children as records of this process: its handlers, levels and filters apply.
 
 Rules of this file
-- A record made inside a body carries worker, run and attempt.  That it is kept with its attempt is said apart.
+- A record that was made inside a function carries worker, run and attempt.  The line that is kept with the attempt
+  comes in a message of its own.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ log = get_logger("shiftboss.executors")
 
 def log_again(line: RelayedRecord, context: Context | None) -> None:
     """Handle a child's record here."""
-    # What we say ourselves is escaped here, the rest is between the host's loggers and its handlers.
+    # Our own lines are escaped here; all others are left to the host's loggers and handlers.
     logger = get_logger(line.name) if line.name.startswith("shiftboss.") else logging.getLogger(line.name)
     if not logger.isEnabledFor(line.level):
         return

@@ -1,9 +1,9 @@
-"""What a function returns: kept as JSON, and given back as what its return annotation says (W6).
+"""A function's result: kept as JSON, and given back as the type of its return annotation (W6).
 
 Rules of this file
-- A result that would come back otherwise is kept as JSON all the same, with the reason why it cannot be given back.
-- An annotation that cannot be resolved, or that JSON cannot carry, says nothing; the reason then names it.
-- Everything is made at its first use: most bodies return nothing.
+- A result that would come back changed is kept as JSON all the same, with the reason why it cannot be given back.
+- An annotation that cannot be resolved, or that JSON cannot carry, counts as absent; the reason then names it.
+- Everything is made at its first use: most functions return nothing.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from shiftboss.executors.failure import class_name
 from shiftboss.executors.json_types import JsonType, encoder
 from shiftboss.executors.signature import read_return
 
-MAX_RESULT_BYTES = 64 * 1024  # rows stay small; larger things belong into a store of the user's own
+MAX_RESULT_BYTES = 64 * 1024  # rows stay small; larger results belong into a store of the user's own
 
 
 class StoredResult(NamedTuple):
-    """What is kept of a result: its JSON, and why it cannot be given back as it was."""
+    """What is kept of a result: its JSON, and the reason if it cannot be given back as it was."""
 
     data: bytes | None
     error: str | None = None
 
 
 class Results:
-    """What the function of one worker returns."""
+    """Keeps and reads the results of one worker's function."""
 
     __slots__ = ("_fn", "_known", "_worker")
 
@@ -42,22 +42,22 @@ class Results:
         self._known: _Annotation | None = None
 
     def nothing(self) -> str | None:
-        """Why a return of None does not fit; None where it does."""
+        """Why a result of None does not fit; None if it fits."""
         annotation = self._annotation
         return None if annotation.takes_none else _said(f"it is None, and the function says -> {annotation.text}")
 
     def keep(self, value: Any) -> StoredResult:
-        """What is to be kept of *value*."""
+        """*value* as it is to be stored."""
         try:
             if _least_size(value) > MAX_RESULT_BYTES:
                 return TOO_LARGE
             data = _encode(value)
-        except Exception as error:  # noqa: BLE001  # values are the user's, and so is what encoding them can raise
+        except Exception as error:  # noqa: BLE001  # encoding a user's value can raise anything
             return StoredResult(None, _said(f"it cannot be encoded ({class_name(type(error))}: {error})"))
         return TOO_LARGE if len(data) > MAX_RESULT_BYTES else StoredResult(data, self._reason(value, data))
 
     def read(self, data: bytes) -> Any:
-        """The value that was kept.  Raises ValueError, with a message, when it does not fit the annotation."""
+        """Decode a kept value.  Raises ValueError, with a message, if it does not fit the annotation."""
         annotation = self._annotation
         try:
             return annotation.decode(data)
@@ -115,7 +115,7 @@ def _takes_none(decode: Callable[[bytes], Any]) -> bool:
 
 
 def _returned(hint: Any) -> Any:
-    """What comes of *hint* once it is awaited, without Idle, which is no result."""
+    """The type of the result, after awaiting, without Idle, which is no result."""
     if get_origin(hint) in (Awaitable, Coroutine):
         return _returned(get_args(hint)[-1])
     if hint is Idle:
@@ -131,12 +131,12 @@ def _said(reason: str) -> str:
 
 
 def _least_size(value: Any) -> int:
-    """How many bytes *value* has in JSON at the very least: what is surely too large is not even encoded."""
+    """The least number of bytes that *value* can have in JSON: a value that is surely too large is not encoded."""
     return len(value) if isinstance(value, (str, bytes, bytearray, list, tuple, dict, set, frozenset)) else 0
 
 
 def _plain_value(value: Any) -> Any:
-    """What is shown for a value that JSON lacks: numpy's numbers, mappings, sequences."""
+    """A substitute for a value that JSON lacks: numpy's numbers, mappings, sequences."""
     for method, options in (("model_dump", {"mode": "json"}), ("tolist", {})):
         if callable(dump := getattr(value, method, None)):
             return dump(**options)

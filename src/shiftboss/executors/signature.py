@@ -1,9 +1,10 @@
-"""How a function is called: its parameters and their hints, whether it wants a context, whether it is a coroutine's.
+"""How a function is called: its parameters with their hints, whether it takes a context, whether it is a coroutine's.
 
 Rules of this file
-- Partials, methods, callable objects and decorators that keep `__wrapped__` are seen through.
-- Each hint is resolved alone: one that exists for type checkers only (a return type, say) spoils no other.
-- What cannot be stored by name is refused: *args, **kwargs, positional-only, a context that is not first.
+- Partials, methods, callable objects and decorators that keep `__wrapped__` are unwrapped.
+- Each hint is resolved alone: one that only exists for type checkers (a return type, say) does not affect the others.
+- Parameters that cannot be stored by name are refused: *args, **kwargs, positional-only ones, a context that is not
+  first.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ MARK = getattr(asyncio.coroutines, "_is_coroutine", None)  # before 3.12 asgiref
 
 
 class Parameter(NamedTuple):
-    """One parameter of a payload.  `default` is `inspect.Parameter.empty` where it has none."""
+    """One parameter of a payload.  `default` is `inspect.Parameter.empty` if it has none."""
 
     name: str
     hint: Any
@@ -41,7 +42,7 @@ class Parameter(NamedTuple):
 
 
 def read_signature(fn: Callable[..., Any], worker: str) -> tuple[Sequence[Parameter], bool]:
-    """The parameters of *fn* without its context, and whether it wants one.  Raises ConfigurationError."""
+    """The parameters of *fn* without its context, and whether it takes one.  Raises ConfigurationError."""
     if _takes_nothing(fn):
         return (), False
     parameters = list(_signature(fn, worker).parameters.values())
@@ -60,7 +61,7 @@ def read_signature(fn: Callable[..., Any], worker: str) -> tuple[Sequence[Parame
 
 
 def read_return(fn: Callable[..., Any], worker: str) -> tuple[str, Any, str | None]:
-    """What *fn* says it returns, in words and as a hint ("Any" where it says nothing), and why that cannot be told."""
+    """The return annotation of *fn*: its text, its hint ("Any" if it has none), and why it cannot be resolved."""
     try:
         annotation = _signature(fn, worker).return_annotation
     except ConfigurationError:
@@ -75,7 +76,7 @@ def read_return(fn: Callable[..., Any], worker: str) -> tuple[str, Any, str | No
 
 
 def runs_as_coroutine(fn: Any) -> bool:
-    """Whether calling *fn* gives a coroutine.  A decorator that keeps `__wrapped__` is taken to pass it on."""
+    """Whether calling *fn* returns a coroutine.  A decorator that keeps `__wrapped__` is assumed to return it too."""
     return any(
         inspect.iscoroutinefunction(each) or (MARK is not None and getattr(each, "_is_coroutine", None) is MARK)
         for each in (fn, type(fn).__call__, _bottom(fn))
@@ -83,7 +84,7 @@ def runs_as_coroutine(fn: Any) -> bool:
 
 
 def check_callable(fn: Any, worker: str) -> None:
-    """Refuse what is no body.  Raises ConfigurationError."""
+    """Raises ConfigurationError if *fn* cannot be a worker's function."""
     if not callable(fn):
         raise ConfigurationError(f"worker {worker!r}: {shown(fn)} cannot be called; give a function")
     if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
@@ -91,9 +92,9 @@ def check_callable(fn: Any, worker: str) -> None:
 
 
 def undone_work(value: Any) -> str | None:
-    """What a body returned instead of doing it: a coroutine, a generator or another lazy iterator; None for a value.
+    """Work that a function returned instead of doing it: a coroutine, a generator or a lazy iterator; None for a value.
 
-    A decorator without functools.wraps hides at the declaration that its function is one.
+    At the declaration, a decorator without functools.wraps hides that its function is of that kind.
     """
     if inspect.isgenerator(value) or inspect.isasyncgen(value) or isinstance(value, (map, filter)):
         kind = "an async generator" if inspect.isasyncgen(value) else f"a {type(value).__name__} object"
@@ -115,7 +116,7 @@ def undone_work(value: Any) -> str | None:
 
 
 def _takes_nothing(fn: Callable[..., Any]) -> bool:
-    """Told from the code object where it can be: halves what a scheduled worker costs at the start (13 to 7 µs)."""
+    """Reads the code object if it can: that halves the cost of a scheduled worker at the start (13 to 7 µs)."""
     if not isinstance(fn, FunctionType) or fn.__dict__:  # a decorator may have left __wrapped__ or __signature__
         return False
     code = fn.__code__
@@ -124,7 +125,7 @@ def _takes_nothing(fn: Callable[..., Any]) -> bool:
 
 def _signature(fn: Callable[..., Any], worker: str) -> inspect.Signature:
     try:
-        if sys.version_info >= (3, 14):  # evaluates hints only when asked for; one that fails must not hide the others
+        if sys.version_info >= (3, 14):  # hints are evaluated lazily; one that fails must not hide the others
             from annotationlib import Format
 
             return inspect.signature(fn, annotation_format=Format.FORWARDREF)
@@ -159,7 +160,7 @@ def _is_context(parameter: inspect.Parameter, scope: _Scope, *, by_name: bool) -
         return by_name and parameter.name == "ctx"
     try:
         return _names_context(scope.resolve(annotation))
-    except Exception:  # noqa: BLE001  # evaluating a hint can raise anything; `hint` says so, unless it is a context
+    except Exception:  # noqa: BLE001  # evaluating a hint can raise anything; `hint` reports that, unless it is a context
         text = getattr(annotation, "__forward_arg__", annotation)  # imported under TYPE_CHECKING, most likely
         return isinstance(text, str) and text.replace("| None", "").strip(" '\"").rpartition(".")[2] == "Context"
 
@@ -184,7 +185,7 @@ def _text(parameter: inspect.Parameter) -> str:
 
 
 class _Scope:
-    """Where the names in a function's hints are looked up: its module, and what it closes over."""
+    """Where the names in a function's hints are looked up: its module and its closure."""
 
     def __init__(self, fn: Callable[..., Any]) -> None:
         function = _bottom(fn)
@@ -195,11 +196,11 @@ class _Scope:
             for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=False):
                 try:
                     self._locals[name] = cell.cell_contents
-                except ValueError:  # not filled yet: bound further down
+                except ValueError:  # not assigned yet: it is bound further down
                     continue
 
     def resolve(self, annotation: Any) -> Any:
-        """The hint that *annotation* is or spells.  Raises whatever evaluating it raises."""
+        """The hint that *annotation* is, or names as a text.  Raises whatever evaluating it raises."""
         holder = SimpleNamespace(__annotations__={"it": annotation})
         return typing.get_type_hints(holder, self._globals, self._locals, include_extras=True)["it"]
 

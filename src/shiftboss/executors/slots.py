@@ -34,7 +34,7 @@ class SlotExecutor:
         self.slots = slots
         self._clock = clock
         self._announcement = Announcement()
-        self._lock = threading.Lock()  # protects all that an executor keeps, and what others may set of an attempt
+        self._lock = threading.Lock()  # protects the executor's state, and what other threads may set of an attempt
         self._attempts: dict[Key, Execution] = {}  # waiting and begun
         self._waiting: deque[Execution] = deque()  # some may have been taken out of `_attempts` meanwhile
         self._threads: set[threading.Thread] = set()
@@ -85,17 +85,17 @@ class SlotExecutor:
         self._announcement.make()
 
     def kill(self) -> None:
-        """Tell all attempts to end that were not told yet; there is no force here."""
+        """Tell all attempts to end that were not told yet; none can be ended by force."""
         for run_id, fence in [attempt.key for attempt in list(self._attempts.values()) if attempt.stop_reason is None]:
             self.stop(run_id, fence, StopReason.SHUTDOWN)
 
     def flush(self) -> None:
-        """Pass on what bodies said and was held back; for the engine's tick."""
+        """Pass on reports of functions that were held back; called from the engine's tick."""
         for attempt in list(self._attempts.values()):
             attempt.context.flush()
 
     def trust(self, until_s: float, *, frozen_until_s: float) -> None:
-        """What runs here stands still with its node, or is nobody's to end."""
+        """Nothing to do: what runs here stops with its node, or cannot be ended."""
 
     def unended(self) -> Mapping[Key, tuple[Outcome, float]]:
         now_s = self._clock.monotonic_s()

@@ -1,13 +1,13 @@
-"""Plain functions, each in a thread of a small pool of our own.
+"""Runs plain functions in a small pool of threads.
 
 Rules of this file
-- A thread cannot be stopped: past its timeout an attempt is told so (`ctx.cancelled`), called a zombie, and keeps its
-  slot until its body really ends (B6).  Only then is it reported.
+- A thread cannot be stopped.  Past its timeout an attempt is told to end (`ctx.cancelled`), counts as a zombie, and
+  keeps its slot until its function ends (B6).  Only then is it reported.
 - Threads are made when they are needed and kept until `close`; one more watches the timeouts of all attempts.
 
-The threads are daemons, unlike those of `concurrent.futures`, which the interpreter joins at its exit: there a body
-that never ends keeps the process for ever, against G3.  A daemon is frozen wherever it is when the interpreter goes
-down.  Here that meets only bodies that were given up: before that the engine drains and closes this pool, also where
+The threads are daemons.  The interpreter joins threads of `concurrent.futures` at its exit, so there a function that
+never ends keeps the process for ever, against G3.  A daemon thread is frozen wherever it is when the interpreter ends.
+Here that affects only functions that were given up: before that, the engine drains and closes this pool, also if
 nobody stopped it (`app/process_end.py`).
 """
 
@@ -30,18 +30,18 @@ IDLE_NAME = "shiftboss-idle"
 
 
 class ThreadExecutor(SlotExecutor):
-    """Runs plain functions in at most *slots* threads.  Their context variables are those of where this was made."""
+    """Runs plain functions in at most *slots* threads, with the context variables of the place where it was made."""
 
     kind = "thread"
 
     def __init__(self, slots: int, clock: Clock) -> None:
         super().__init__(slots, clock)
         self._base = contextvars.copy_context()
-        self._work = threading.Condition(self._lock)  # something to begin, or the end
-        self._watch = threading.Condition(self._lock)  # something to look at earlier, or the end
+        self._work = threading.Condition(self._lock)  # there is an attempt to begin, or it was closed
+        self._watch = threading.Condition(self._lock)  # there is an attempt to check earlier, or it was closed
         self._watcher: threading.Thread | None = None
         self._look_s = math.inf  # when the watcher looks next
-        self._entered: dict[int, tuple[str, int, float]] = {}  # thread → worker and run of its last body, and its end
+        self._entered: dict[int, tuple[str, int, float]] = {}  # by thread: worker, run and end of its last function
 
     def occupants(self) -> Mapping[tuple[str, int], int]:
         since_s = self._clock.monotonic_s() - JUST_S
@@ -49,7 +49,7 @@ class ThreadExecutor(SlotExecutor):
         return {(worker, run): thread for thread, (worker, run, ended_s) in entered.items() if ended_s >= since_s}
 
     def close(self, timeout_s: float) -> None:
-        """Send the threads home; one whose body goes on past *timeout_s* is left to it, and reports if it ever ends."""
+        """End the threads; one whose function goes on past *timeout_s* is left alone, and reports if it ever ends."""
         until_s = self._clock.monotonic_s() + timeout_s
         threads = self._shut()
         with self._lock:
@@ -61,8 +61,8 @@ class ThreadExecutor(SlotExecutor):
     # ── threads ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _staff(self, started: int) -> None:
-        """A thread for each attempt, within the slots, and the watch."""
-        self._work.notify(started)  # who is woken waits for the lock
+        """Make a thread for each attempt, within the slots, and the watching thread."""
+        self._work.notify(started)  # a thread that is woken waits for the lock
         for _ in range(min(self.slots, len(self._attempts)) - len(self._threads)):
             thread = threading.Thread(target=self._serve, name=IDLE_NAME, daemon=True)
             thread.start()
@@ -78,11 +78,11 @@ class ThreadExecutor(SlotExecutor):
             me.name = f"shiftboss-{attempt.launch.run.worker}"
             self._base.copy().run(self._run, attempt)
             me.name = IDLE_NAME
-            del attempt  # an idle thread keeps nobody's objects alive
+            del attempt  # an idle thread must keep no user objects alive
         connections.close_all()
 
     def _next(self, me: threading.Thread) -> Execution | None:
-        """The next attempt, begun; None at the end."""
+        """Wait for the next attempt and begin it; None at the end."""
         with self._lock:
             while not self._closed:
                 attempt = self._begin_next()
@@ -97,7 +97,7 @@ class ThreadExecutor(SlotExecutor):
             return None
 
     def _run(self, attempt: Execution) -> None:
-        """Call the body and report how it ended."""
+        """Call the function and report how it ended."""
         current.set(attempt.context)
         try:
             value = attempt.call()
@@ -109,7 +109,7 @@ class ThreadExecutor(SlotExecutor):
         self._report(attempt, outcome)
 
     def _take(self, attempt: Execution) -> None:
-        """The body has ended: from here on nothing can be told to it."""
+        """The function has ended: from here on it cannot be told anything."""
         with self._lock:
             now_s, run = self._clock.monotonic_s(), attempt.launch.run
             self._attempts.pop(attempt.key, None)
@@ -132,10 +132,10 @@ class ThreadExecutor(SlotExecutor):
         while (due := self._await_due()) is not None:
             for attempt in due:
                 self._overdue(attempt)
-            del due[:]  # nor does the watch keep any
+            del due[:]  # nor must the watching thread
 
     def _await_due(self) -> list[Execution] | None:
-        """The attempts whose time is up, when it is; None at the end."""
+        """Wait for attempts past their timeout and return them; None at the end."""
         with self._lock:
             while not self._closed:
                 now_s = self._clock.monotonic_s()
@@ -151,7 +151,7 @@ class ThreadExecutor(SlotExecutor):
             return None
 
     def _overdue(self, attempt: Execution) -> None:
-        """B6: tell it, if it was not told before, and call it a zombie."""
+        """Tell the attempt to end, if it was not told before, and report it as a zombie (B6)."""
         frame = sys._current_frames().get(attempt.runner)
         stack = stack_of(frame) if frame is not None and attempt.stop_reason is None else ""
         with self._lock:
@@ -159,7 +159,7 @@ class ThreadExecutor(SlotExecutor):
                 return
             if attempt.stop_reason is None:
                 attempt.tell(TIMEOUT, self._clock.monotonic_s())
-                attempt.stack = stack  # of this attempt: its thread has not left it
+                attempt.stack = stack  # the stack is this attempt's: its thread still runs it
             is_new = self._outlives(attempt)
         if is_new:
             attempt.outlived(self._clock.now())

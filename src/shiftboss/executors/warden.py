@@ -1,19 +1,20 @@
-"""Which processes came from a child or a command, and the watch that ends them when their node is gone.
+"""Finds the processes that a child or a command has started, and ends them when their node is gone.
 
 Rules of this file
-- It imports the standard library only and runs as a script of its own as well (`python -I -S warden.py`, 25 ms).
-- What one of them started is known by any of: its process group, its session, a parent that is known, or the mark in
-  its environment.  The mark is what a daemon keeps that has forked twice and called setsid; the others hold where a
-  program empties its environment.
-- A process is a pid together with the instant of its birth: a number that was given to another is never signalled.
+- It imports the standard library only, because it also runs as a script of its own (`python -I -S warden.py`, 25 ms).
+- A descendant is recognised by any of these: its process group, its session, a known parent, or the mark in its
+  environment.  A daemon that has forked twice and called setsid still carries the mark; a program that has emptied its
+  environment is found by the others.
+- A process is identified by its pid and the time of its birth, so that a reused pid is never signalled.
 
-Why a warden.  PR_SET_PDEATHSIG has to be set between fork and exec: in Python that is a preexec_fn, which may deadlock
-in a process with threads, or a wrapper that costs each command the start of an interpreter; it also fires when the
-*thread* that forked ends, and grandchildren do not inherit it.  So one small process for each node holds the reading
-end of a pipe whose only writer is the node, and a pidfd of it (forked copies of the node hold the pipe open too).
-However the node ends, kill -9 and the out-of-memory killer included, one of them says so, and the warden ends what
-carries the node's mark.  It is in no critical path: commands start without waiting for it.  (Children set the signal
-for themselves, but what a body started inherits nothing of it, and a body in C code keeps a thread from looking.)
+Why a warden.  PR_SET_PDEATHSIG has to be set between fork and exec.  In Python that takes a preexec_fn, which may
+deadlock in a process with threads, or a wrapper, which costs each command the start of an interpreter.  The signal is
+also sent when the *thread* that forked ends, and grandchildren do not inherit it.  So each node has one small process,
+which holds the reading end of a pipe whose only writer is the node, and a pidfd of the node (forked copies of the node
+hold the pipe open too).  However the node ends, kill -9 and the out-of-memory killer included, one of the two tells
+the warden, which then ends every process with the node's mark.  It is on no critical path: commands start without
+waiting for it.  (Children set the signal for themselves, but processes that a function starts do not inherit it, and a
+function in C code keeps the child's watching thread from running.)
 """
 
 from __future__ import annotations
@@ -28,21 +29,21 @@ import time
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
-MARK = "SHIFTBOSS_MARK"  # in their environment: the node's mark, then what tells one from the other
+MARK = "SHIFTBOSS_MARK"  # environment variable: the node's mark, then a suffix that tells its processes apart
 PROC = "/proc"
-LEASE_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # as in clock.py, which is no standard library
-MAX_WAIT_S = 1.0  # a wait does not count suspended time, the lease does; so soon after it the warden has looked
-LOOK_S = 1.0  # between two looks at a node that is frozen; others act 5 s after theirs
-ROUND_S = 0.02  # between two looks at what is being killed
-CLEAN_ROUNDS = 10  # looks in a row that find nothing, after a kill: a child between fork and exec has no mark yet
-MAX_ROUNDS = 500  # 10 s: what no KILL ends (another user's, stuck in the kernel) is left
-IGNORED = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT")  # said to the whole group or unit while the node still drains
+LEASE_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # as in clock.py, which cannot be imported here
+MAX_WAIT_S = 1.0  # a wait does not count suspended time, but the lease does: so soon after it the warden looks
+LOOK_S = 1.0  # between two looks at a frozen node; other nodes act 5 s after theirs
+ROUND_S = 0.02  # between two looks at processes that are being killed
+CLEAN_ROUNDS = 10  # looks in a row that must find nothing after a kill: a child between fork and exec has no mark yet
+MAX_ROUNDS = 500  # 10 s: a process that no KILL ends (another user's, stuck in the kernel) is left
+IGNORED = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT")  # sent to the whole group or unit while the node still drains
 
-Born = tuple[int, int]  # (pid, instant of birth in ticks): what a process is known by
+Born = tuple[int, int]  # (pid, time of birth in ticks): identifies a process
 
 
 class Process(NamedTuple):
-    """One row of the system's table."""
+    """One row of the system's process table."""
 
     pid: int
     parent: int
@@ -57,14 +58,14 @@ class Process(NamedTuple):
 
 
 class Look(NamedTuple):
-    """Who was there.  It is not sure when somebody ended or began a program meanwhile, who may have left a child."""
+    """The processes at one look; not sure if a process ended or called exec meanwhile: it may have left a child."""
 
     processes: list[Process]
     is_sure: bool
 
 
 def _table() -> Look:
-    """All processes of this system, those that have ended and were not reaped as well.  4 ms for 300 of them."""
+    """All processes of this system, with those that have ended and were not reaped.  Takes 4 ms for 300 of them."""
     if not os.path.isdir(f"{PROC}/self"):
         return Look(_table_of_psutil(), is_sure=True)
     rows = [_row(int(name)) for name in os.listdir(PROC) if name.isdigit()]
@@ -73,7 +74,7 @@ def _table() -> Look:
 
 
 def row(pid: int) -> Process | None:
-    """One process; None when there is none."""
+    """One process; None if there is none with that pid."""
     if os.path.isdir(f"{PROC}/self"):
         return _row(pid)
     return next((each for each in _table_of_psutil() if each.pid == pid), None)
@@ -93,13 +94,13 @@ def _row(pid: int) -> Process | None:
 
 
 def _stat(folder: str) -> list[bytes]:
-    """From its state on.  Raises OSError when it is gone."""
+    """The fields of its stat file, from its state on.  Raises OSError if it is gone."""
     with open(f"{folder}/stat", "rb") as file:
-        return file.read().rpartition(b")")[2].split()  # the name before it may hold anything
+        return file.read().rpartition(b")")[2].split()  # the name before that may contain anything
 
 
 def _table_of_psutil() -> list[Process]:
-    """Where there is no /proc (macOS, BSD)."""
+    """For systems without /proc (macOS, BSD)."""
     try:
         import psutil
     except ImportError:
@@ -114,14 +115,14 @@ def _table_of_psutil() -> list[Process]:
 
 
 def carries(pid: int, mark: str) -> bool | None:
-    """Whether a process was given *mark*, or one that begins with it; None when that cannot be known just now."""
+    """Whether a process has *mark*, or one that begins with it; None if that cannot be known just now."""
     wanted = f"{MARK}={mark}".encode()
     try:
         with open(f"{PROC}/{pid}/environ", "rb") as file:
             environment = file.read()
         if environment:
             return any(entry.startswith(wanted) for entry in environment.split(b"\0"))
-        return None if os.path.exists(f"{PROC}/{pid}/exe") else False  # in the middle of exec; a thread of the kernel
+        return None if os.path.exists(f"{PROC}/{pid}/exe") else False  # in the middle of exec; a kernel thread
     except PermissionError:  # another user's
         return False
     except OSError:  # it ended
@@ -133,19 +134,19 @@ def carries(pid: int, mark: str) -> bool | None:
         return str(psutil.Process(pid).environ().get(MARK, "")).startswith(mark)
     except (ImportError, OSError, SystemError):
         return False
-    except Exception:  # noqa: BLE001  # psutil.Error, whose class is not there without it
+    except Exception:  # noqa: BLE001  # psutil.Error: the class cannot be named without psutil
         return False
 
 
 def relatives(*, leaders: Collection[int], known: Collection[Born] = (), mark: str, since: int = 0) -> Look:
-    """Those that belong to *leaders*, to what is *known* of them, or carry *mark*.
+    """The processes that belong to *leaders* or to *known* ones, or carry *mark*.
 
-    *since*: the birth of the first of them; nothing older can have come from it.
+    *since*: the birth of the first of them; an older process cannot be a descendant.
     """
     own_session = os.getsid(0)
     processes, is_sure = _table()
     others = [each for each in processes if each.born >= since and each.pid != os.getpid()]
-    groups = set(leaders)  # the numbers of their groups and sessions
+    groups = set(leaders)  # the ids of their groups and sessions
     by_pid: dict[int, Process] = {}
     marks_were_read = False
     while True:
@@ -155,7 +156,7 @@ def relatives(*, leaders: Collection[int], known: Collection[Born] = (), mark: s
             if each.pid in groups or each.group in groups or each.session in groups or each.parent in by_pid
             or each.parent in leaders or each.id in known
         ]  # fmt: skip
-        if not new and not marks_were_read:  # the dear part, so it comes last, for those not known otherwise
+        if not new and not marks_were_read:  # the costly part, so it comes last, for those not recognised otherwise
             marks = {each.pid: carries(each.pid, mark) for each in others if not each.is_zombie}
             new = [each for each in others if marks.get(each.pid)]
             is_sure = is_sure and None not in marks.values()
@@ -163,14 +164,14 @@ def relatives(*, leaders: Collection[int], known: Collection[Born] = (), mark: s
         if not new:
             return Look(list(by_pid.values()), is_sure)
         by_pid.update((each.pid, each) for each in new)
-        groups.update(each.session for each in new if each.session not in (0, own_session))  # 0: another namespace's
+        groups.update(each.session for each in new if each.session not in (0, own_session))  # 0: in another namespace
         others = [each for each in others if each.pid not in by_pid]
 
 
 def goes_on(pid: int) -> bool:
-    """Whether a process lives and no thread of it is stopped or traced; False where that cannot be known.
+    """Whether a process lives and no thread of it is stopped or traced; False if that cannot be known.
 
-    As `process_state.goes_on` has it for other nodes.
+    The same as `process_state.goes_on`, which serves other nodes.
     """
     try:
         threads = os.listdir(f"{PROC}/{pid}/task")
@@ -180,7 +181,7 @@ def goes_on(pid: int) -> bool:
 
 
 def send(process: Process, number: int) -> None:
-    """Signal one process, if it is still the same one."""
+    """Signal one process, if its pid was not reused."""
     handle = None
     try:
         handle = os.pidfd_open(process.pid) if hasattr(os, "pidfd_open") else None
@@ -202,21 +203,22 @@ def send(process: Process, number: int) -> None:
 
 
 def watch_node(node: int, mark: str) -> None:
-    """Wait for the end of *node* and end what it left; and what runs when its lease has ended and it stands still.
+    """Wait for the end of *node* and end what it left; also end what runs if its lease has ended and it stands still.
 
-    It speaks on stdin, a line each: "+PID" and "-PID" of leaders, "=SECONDS SECONDS" of the clock of leases: when all
-    ends, and when it does at last where the node lives on, neither stopped nor traced.
+    The node writes lines to stdin: "+PID" and "-PID" for leaders, and "=SECONDS SECONDS", two times of the lease clock:
+    when everything is to be ended, and when at the latest if the node goes on, neither stopped nor traced.
     """
     watch = _NodeWatch(node)
     while watch.wait():
         _end_all(watch.leaders, mark, clean_rounds=CLEAN_ROUNDS, unless=watch.is_trusted_again)
-    _end_all(watch.leaders, mark, clean_rounds=1 if os.getppid() == node else CLEAN_ROUNDS)  # it lives: it has closed
+    # one round if the node lives: then it has closed its executor
+    _end_all(watch.leaders, mark, clean_rounds=1 if os.getppid() == node else CLEAN_ROUNDS)
 
 
 def _end_all(
     leaders: Collection[int], mark: str, *, clean_rounds: int, unless: Callable[[], bool] = lambda: False
 ) -> None:
-    """*unless* is asked after each look: what was begun later than it came true is not among those that were found."""
+    """*unless* is checked after each look: a process that started after it became true is not among those found."""
     clean = 0
     for _ in range(MAX_ROUNDS):
         left = [each for each in relatives(leaders=leaders, mark=mark).processes if not each.is_zombie]
@@ -234,12 +236,13 @@ def _end_all(
 
 
 class _NodeWatch:
-    """What the node says, until it says nothing more."""
+    """Reads the node's lines until the node ends or closes the pipe."""
 
     def __init__(self, node: int) -> None:
         self.leaders: set[int] = set()
         self._node = node
-        self._until_s = self._frozen_until_s = math.inf  # its children may live; the node says a later one while it can
+        # until then its children may live; the node sends later times while it can
+        self._until_s = self._frozen_until_s = math.inf
         self._rest = b""
         self._poll = select.poll()
         self._poll.register(0, select.POLLIN)
@@ -252,7 +255,7 @@ class _NodeWatch:
             self._is_over = self._is_over or os.getppid() != node
 
     def wait(self) -> bool:
-        """True when what runs must end although the node lives; False at the node's end, or of the pipe."""
+        """True if what runs must end although the node lives; False if the node or the pipe has ended."""
         while not self._is_over:
             now_s = time.clock_gettime(LEASE_CLOCK)
             left_s = min(MAX_WAIT_S, self._until_s - now_s)
@@ -267,7 +270,7 @@ class _NodeWatch:
         return False
 
     def is_trusted_again(self) -> bool:
-        """Whether the node has said a later instant, since the one that was over: it is awake, and begins anew."""
+        """Whether the node has sent a later time since the last one passed: it is awake, and starts anew."""
         if not self._is_over and any(handle == 0 for handle, _ in self._poll.poll(0)):
             self._is_over = not self._hears()
         return self._until_s < math.inf

@@ -1,10 +1,10 @@
-"""The node's end of the pipe whose closing lets the warden end what the node started (see `warden.py`).
+"""The node's end of the pipe to its warden, which ends what the node started when the pipe closes (`warden.py`).
 
 Rules of this file
-- Nobody waits for the warden at the start of a program; it is told of its group after the fork, and finds by the mark
-  what it was not told of.
-- What a warden has ended, since the node stood still, was interrupted and has not failed: `lapses` tells.
-- A warden that has died, or does not listen, is replaced and told everything anew.
+- Starting a program does not wait for the warden.  The warden is told of the process group after the fork, and finds
+  other processes by their mark.
+- An attempt that the warden ended, because the node stood still, was interrupted and has not failed: see `lapses`.
+- A warden that has died, or does not read, is replaced, and the new one is told everything again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class WardenClient:
     """One for each executor that starts processes.  Any thread may call it."""
 
     def __init__(self) -> None:
-        self.mark = secrets.token_hex(8)  # in the environment of all that is started
+        self.mark = secrets.token_hex(8)  # in the environment of every started process
         self._lock = threading.Lock()  # protects everything below
         self._warden: subprocess.Popen[bytes] | None = None
         self._groups: set[int] = set()
@@ -47,27 +47,27 @@ class WardenClient:
                 self._start()
 
     def close(self, timeout_s: float) -> None:
-        """Let the warden look once more and go."""
+        """Let the warden look once more and end."""
         with self._lock:
             self._groups.clear()
             self._dismiss(timeout_s)
 
     def hold(self, group: int) -> None:
-        """Should this node end, end that process group too."""
+        """Have the warden end that process group if this node ends."""
         with self._lock:
             self._groups.add(group)
             self._say(f"+{group}\n")
 
     def release(self, group: int) -> None:
-        """It has ended; its number may be given to others."""
+        """The group has ended; its id may be reused."""
         with self._lock:
             self._groups.discard(group)
             self._say(f"-{group}\n")
 
     def trust(self, until_s: float, frozen_until_s: float) -> None:
-        """Should this node say nothing more by then (of the clock of leases), end what runs: it stands still.
+        """Have the warden end what runs if this node sends no later time by *until_s* (lease clock): it stands still.
 
-        Where it is only frozen, by the second instant.
+        If the node is only frozen, by *frozen_until_s*.
         """
         with self._lock:
             self._lapses, self._until_s = self.lapses, until_s
@@ -77,15 +77,18 @@ class WardenClient:
 
     @property
     def lapses(self) -> int:
-        """How often the warden had reason to end what runs; it ended who was killed and began at another count."""
+        """How often the warden had reason to end what runs.
+
+        If a process was started at a lower count and then killed, the warden ended it.
+        """
         return self._lapses + (time.clock_gettime(LEASE_CLOCK) > self._until_s)
 
-    # below: holding the lock
+    # the methods below hold the lock
 
     def _say(self, line: str) -> None:
         try:
             self._write(line)
-        except OSError:  # it was killed, or is stopped and its pipe full
+        except OSError:  # it was killed, or is stopped and its pipe is full
             self._dismiss(0.0)
             self._start()
 
@@ -102,7 +105,7 @@ class WardenClient:
                 cwd="/",
                 env=environment.of_program(),
                 bufsize=0,
-                start_new_session=True,  # out of reach of what a terminal or a supervisor sends to our group
+                start_new_session=True,  # signals of a terminal or a supervisor to our group do not reach it
             )
             assert self._warden.stdin is not None  # noqa: S101  # for the type checker: it is a pipe
             os.set_blocking(self._warden.stdin.fileno(), False)

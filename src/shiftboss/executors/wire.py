@@ -1,9 +1,9 @@
-"""What a node and its children say to each other: msgpack messages, each behind its length, on a socket pair.
+"""The messages between a node and its children: msgpack, each preceded by its length, on a socket pair.
 
 Rules of this file
-- Nothing is pickled and nothing listens: the child inherits its end of the pair.
-- A payload goes as the bytes it is stored as; the child decodes it.
-- Whoever reads trusts the other end: both are the same version of this package.
+- Nothing is pickled, and no socket listens: the child inherits its end of the pair.
+- A payload is sent as the stored bytes; the child decodes it.
+- Each end trusts the other: both run the same version of this package.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAX_READ_BYTES = 1 << 18
 
 
 class Hello(msgspec.Struct, tag="hello"):
-    """The first message: how the node's interpreter finds modules, and what it logs: the levels of its loggers."""
+    """The first message: how the node's interpreter finds modules, and the levels of its loggers."""
 
     path: list[str]
     argv: list[str]
@@ -50,13 +50,13 @@ class Work(msgspec.Struct, tag="work"):
 
 
 class Tell(msgspec.Struct, tag="tell"):
-    """The attempt is to end; a TERM follows."""
+    """The attempt must end; a TERM follows."""
 
     reason: str
 
 
 class Announce(msgspec.Struct, tag="announce"):
-    """G1."""
+    """The node was told to stop (G1)."""
 
 
 ToChild = Hello | Work | Tell | Announce
@@ -65,31 +65,31 @@ ToChild = Hello | Work | Tell | Announce
 
 
 class Begun(msgspec.Struct, tag="begun"):
-    """The body was imported and is entered; said for its first run in a child only."""
+    """The function was imported and is entered; sent only for its first run in a child."""
 
 
 class Said(msgspec.Struct, tag="said"):
-    """A progress, or a heartbeat without one."""
+    """A progress report, or a heartbeat."""
 
     progress: Progress | None = None
     beat_at: datetime | None = None
 
 
 class Where(msgspec.Struct, tag="where"):
-    """Where the body was when it was told to end."""
+    """Where the function was when it was told to end: its stack."""
 
     stack: str
 
 
 class KeptLine(msgspec.Struct, tag="kept"):
-    """A line that the body logged, to be kept with its attempt."""
+    """A line that the function logged, to be kept with its attempt."""
 
     level: str
     text: str
 
 
 class Mask(msgspec.Struct, tag="mask"):
-    """What the body masks in what its run says from here on."""
+    """Texts that are masked from here on in everything that the function's run reports."""
 
     values: tuple[str, ...]
 
@@ -110,7 +110,7 @@ class RelayedRecord(msgspec.Struct, tag="line"):
 
 
 class Ended(msgspec.Struct, tag="ended"):
-    """The attempt's outcome, and whether processes that it started are still there."""
+    """The attempt's outcome, and whether processes that it started are left."""
 
     outcome: Outcome
     leaves_processes: bool = False
@@ -128,7 +128,7 @@ def framed(message: Any) -> bytes:
 
 
 class MessageBuffer:
-    """Bytes as they come, cut into messages."""
+    """Cuts the bytes that arrive into messages."""
 
     __slots__ = ("_bytes",)
 
@@ -155,7 +155,7 @@ def from_child(data: bytes) -> ToNode:
 
 
 class ChildEnd:
-    """The child's end: any thread sends, one reads."""
+    """The child's end: any thread may send, one thread reads."""
 
     def __init__(self, fd: int) -> None:
         self._socket = socket.socket(fileno=fd)
@@ -163,18 +163,18 @@ class ChildEnd:
         self._socket.setblocking(True)
         self._lock = threading.Lock()  # one message at a time
         self._inbox = MessageBuffer()
-        self.sender = 0  # the thread that is sending, or about to
+        self.sender = 0  # the thread that is sending, or is about to
 
     def fileno(self) -> int:
         return self._socket.fileno()
 
     def leave_to_parent(self) -> None:
-        """In a forked child: what it logs still goes to the node; another thread may have been sending at the fork."""
+        """In a forked child: its log still goes to the node.  It needs a new lock: another thread may have held it."""
         self._lock = threading.Lock()
         self.sender = 0
 
     def send(self, message: ToNode) -> None:
-        """Nothing when the node is gone: then this process ends anyway."""
+        """Send a message.  Does nothing if the node is gone: this process then ends anyway."""
         data = framed(message)
         with self._lock:
             self.sender = threading.get_ident()
@@ -186,7 +186,7 @@ class ChildEnd:
                 self.sender = 0
 
     def receive(self) -> list[ToChild] | None:
-        """What has come; None at the end of the node."""
+        """The messages that have arrived; None if the node has ended."""
         try:
             data = self._socket.recv(MAX_READ_BYTES)
         except OSError:
