@@ -1,1 +1,1 @@
-"""What happened, for the outside: events as log lines, metrics and traces."""
+"""Reports what happened: events as log lines, metrics and traces."""

@@ -1,8 +1,8 @@
-"""Events as log lines, in their own words (core/event.py).
+"""Writes events to the log, in their own words (core/event.py).
 
 Rules of this file
-- A failure carries what the body raised (`exc_info`): the exception itself where it was raised in this process and
-  holds no secret, else a stand-in of the same name whose cause is the traceback as it is stored.
+- A failure carries the function's exception (`exc_info`): the exception itself if it was raised in this process and
+  holds no secret, otherwise a stand-in of the same name whose cause is the stored traceback.
 - Loggers are `shiftboss.run`, `shiftboss.worker`, `shiftboss.node`, `shiftboss.audit`; extras carry worker, run, node.
 """
 
@@ -34,12 +34,12 @@ LEVELS = {
 
 
 def log_events(events: Sequence[ev.Event], raised: Mapping[int, Raised]) -> None:
-    """Say what was committed; *raised*: by run, what its body raised in this process."""
-    if not runs.isEnabledFor(logging.INFO):  # a busy node makes thousands a second that nobody wants to read
+    """Log committed events; *raised*: by run, the exception that its function raised in this process."""
+    if not runs.isEnabledFor(logging.INFO):  # a busy node makes thousands a second that are below that level
         events = [event for event in events if event.STORED or _is_trouble(event)]
     for event in events:
         logger = LOGGERS[event.ABOUT]
-        level = logging.INFO if logger is audit else LEVELS[event.severity]  # what people do is no trouble of ours
+        level = logging.INFO if logger is audit else LEVELS[event.severity]  # what people do is no trouble
         if not event.LOGGED or not logger.isEnabledFor(level):
             continue
         template, arguments = event.line()
@@ -59,18 +59,18 @@ def _is_trouble(event: ev.Event) -> bool:
 
 
 class BodyFailed(Exception):
-    """Stands in for what a body raised elsewhere: in a child process, or on another node."""
+    """Stands in for an exception that a function raised elsewhere: in a child process, or on another node."""
 
 
 class StoredTraceback(Exception):
-    """The cause of a stand-in: the traceback as text."""
+    """The cause of a stand-in: the stored traceback, as text."""
 
     def __str__(self) -> str:
         return f'\n"""\n{self.args[0]}"""'
 
 
 def exception_of(event: ev.Event, raised: Mapping[int, Raised]) -> Raised | None:
-    """What the run's body raised; None where it ended for another reason."""
+    """The exception of the run's function; None if the run ended for another reason."""
     error = event.error if isinstance(event, ev.AttemptEnded | ev.RunEnded) else None
     if error is None or event.run is None:
         return None

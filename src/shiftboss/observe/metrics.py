@@ -1,8 +1,9 @@
-"""Metrics for Prometheus: what the fleet is, from the store at scrape time; what this process did, from its events.
+"""Metrics for Prometheus: the fleet's state, read from the store at each scrape; this process's work, from its events.
 
 Rules of this file
-- Names carry unit and kind; a fleet-wide value is the same whichever node is scraped, a counter is this process's own.
-- Labels are names of workers, nodes and words of closed vocabularies: nothing that a payload could say.
+- Names carry unit and kind.  A value of the fleet is the same on every node that is scraped; a counter is of this
+  process alone.
+- Labels are names of workers and nodes, and words of closed vocabularies: never a part of a payload.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ DELAYS_S = (0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 60.0, 300.0, 1800.0)
 
 
 class Status(Protocol):
-    """What is read of a status (`app/views.py`)."""
+    """The parts of a status that are read here (`app/views.py`)."""
 
     @property
     def at(self) -> datetime: ...
@@ -37,7 +38,7 @@ class Status(Protocol):
 
 
 class Counted:
-    """What this process did: called with the events of each commit."""
+    """Counts what this process did; called with the events of each commit."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -107,7 +108,7 @@ def exposition(
     contact_age_s: float | None,
     log_bytes: int = 0,
 ) -> tuple[bytes, str]:
-    """Text for Prometheus, and its content type.  Without a *status*, of a store that is away, nothing of the fleet."""
+    """Text for Prometheus, and its content type.  Without a *status*, if the store is away, it has no fleet values."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_WithoutCreated(counted.registry))
     families = [*_of_store(contact_age_s, log_bytes, is_up=is_store_up), _built(version)]
@@ -118,7 +119,7 @@ def exposition(
 
 
 class _WithoutCreated(Collector):
-    """What was counted, without a series beside each that says since when: nobody asks, and each costs its room."""
+    """The counters without their `_created` series, which nobody queries and which take room."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
@@ -132,7 +133,7 @@ class _WithoutCreated(Collector):
 class _Gauge:
     """A family in the text format.
 
-    Written here because ten thousand workers have 170,000 series: the library's own way took 5.5 s for them, this 0.1.
+    Written here because ten thousand workers have 170,000 series: the library took 5.5 s for them, this takes 0.1 s.
     """
 
     def __init__(self, name: str, says: str) -> None:
@@ -140,7 +141,7 @@ class _Gauge:
         self._lines = [f"# HELP {name} {says}\n# TYPE {name} gauge\n"]
 
     def add(self, labels: str, value: float) -> None:
-        """*labels*: as `_label` wrote them."""
+        """*labels*: as `_label` writes them."""
         self._lines.append(f"{self._name}{{{labels}}} {value!r}\n" if labels else f"{self._name} {value!r}\n")
 
     def text(self) -> str:

@@ -1,11 +1,11 @@
-"""A span for each attempt, linked to the span that was current at its trigger (extra `otel`).
+"""Makes a span for each attempt, linked to the span that was current at its trigger (extra `otel`).
 
 Rules of this file
-- Linked, not its child: a run may begin tomorrow, and a trace of a day is none that anybody can read.
-- Nothing is made, and OpenTelemetry is not even imported, before the application has set a provider.
-- Attributes are those of the conventions for messaging where a run is like a message; errors come without secrets, as
-  they are stored.
-- A failure is the status "error".  What an operator cancelled, or a shutdown handed back, has not failed.
+- It is linked, not a child: a run may begin tomorrow, and a trace that lasts a day is unreadable.
+- No span is made, and OpenTelemetry is not even imported, before the application has set a provider.
+- Attributes follow the conventions for messaging if a run is like a message; errors are shown as stored, without
+  secrets.
+- A failure has the status "error".  A run that an operator cancelled, or a shutdown gave back, has not failed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LIKE_A_MESSAGE = (Origin.TRIGGER, Origin.REPLAY)
 
 
 class Tracing:
-    """Begins spans where a provider is set."""
+    """Begins spans if a provider is set."""
 
     def __init__(self, version: str) -> None:
         self._version = version
@@ -31,7 +31,7 @@ class Tracing:
         self._tracer: Tracer | None = None
 
     def start_span(self, launch: Launch) -> None:
-        """Give the attempt its span; called in the engine's thread, just before it is handed to its executor."""
+        """Begin the attempt's span; called in the engine's thread, just before the attempt goes to its executor."""
         tracer = self._found()
         if tracer is None:
             return
@@ -42,7 +42,7 @@ class Tracing:
         trigger = span_context(run.traceparent)
         span = tracer.start_span(
             f"run {run.worker}",
-            context=Context(),  # of no other span: whatever the engine's thread may have inherited
+            context=Context(),  # no parent: the engine's thread may have inherited a span
             kind=SpanKind.CONSUMER if run.origin in LIKE_A_MESSAGE else SpanKind.INTERNAL,
             links=() if trigger is None else (Link(trigger),),
             attributes=_attributes(run),
@@ -121,7 +121,7 @@ def _attributes(run: Run) -> dict[str, Any]:
         "shiftboss.run.origin": run.origin.value,
         "shiftboss.attempt": run.attempt,
         "shiftboss.run.occurs_at": run.occurs_at.isoformat(),
-        "shiftboss.run.interruptions": run.interruptions,  # of earlier attempts: cut short, or rescued from a node
+        "shiftboss.run.interruptions": run.interruptions,  # of earlier attempts: interrupted, or rescued from a node
         "shiftboss.run.rescues": run.rescues,
     }
     if run.claim is not None:
