@@ -1,1 +1,1 @@
-"""Everything over HTTP: a JSON API, live events, probes and the dashboard as one ASGI application (`boss.asgi()`)."""
+"""The HTTP side: a JSON API, live events, probes and the dashboard as one ASGI application (`boss.asgi()`)."""

@@ -1,9 +1,9 @@
-"""Who may do what: roles, and the authenticator that says whose a request is.
+"""Who may do what: roles, and the authenticator, which identifies the user of a request.
 
 Rules of this file
-- Denied is what nobody allowed: without an authenticator that knows the request, there is no answer but 401 or 403.
-- Mounted: the host's `authorize` says the role, and may refuse single actions on top.  Alone: tokens, and users whom a
-  trusted proxy names (tokens.py).
+- Everything that is not allowed is denied: a request that no authenticator accepts gets only 401 or 403.
+- Mounted: the host's `authorize` returns the role, and may also refuse single actions.  Alone: tokens, and users whom
+  a trusted proxy names (tokens.py).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from shiftboss.web.authorize import HostAuthorize
 from shiftboss.web.problems import Problem
 
 MAX_NAME_CHARS = 200
-RECHECK_S = 15.0  # a stream asks the host again this often: 200 of them are 13 questions a second
+RECHECK_S = 15.0  # a stream asks the host again this often: 200 streams ask 13 times a second
 
 
 May = Callable[[str, str | None], Any]
@@ -28,7 +28,7 @@ May = Callable[[str, str | None], Any]
 
 
 class Access(NamedTuple):
-    """What a request may do, and the name that stands in the audit.  *may*: the host's word on each action."""
+    """What a request may do, and the name for the audit.  *may*: the host's answer about each action."""
 
     role: Role
     name: str
@@ -36,7 +36,7 @@ class Access(NamedTuple):
 
 
 class Token(NamedTuple):
-    """A token that is good; *is_nameless*: everybody uses it, so its sessions are told apart."""
+    """A valid token; *is_nameless*: several people use it, so the audit tells its sessions apart."""
 
     name: str
     role: Role
@@ -47,24 +47,24 @@ class Token(NamedTuple):
 Authorize = Callable[[HTTPConnection], Any]
 """(request) → "metrics" | "viewer" | "operator" | "admin" | None, or (role, name of the user), or (role, name, may).
 
-may(action, worker) refuses what it does not answer with True; both may be coroutine functions.
+An action is refused unless `may(action, worker)` returns True; both may be coroutine functions.
 """
 
 
 class Authenticator(Protocol):
-    """Knows whose a request is."""
+    """Identifies the user of a request."""
 
     hosts: frozenset[str] | None  # the names of this server; None: any
     asks_for_token: bool
-    recheck_s: float  # how soon a stream whose access was taken away ends
+    recheck_s: float  # a stream whose access was taken away ends within this time
 
     async def access(self, request: Request) -> Access | None:
-        """None for a request that shows nothing.  Raises Problem."""
+        """None for a request without credentials.  Raises Problem."""
         ...
 
 
 class Closed:
-    """Mounted, and nobody said who may come in."""
+    """Mounted without `authorize`: nobody has access."""
 
     hosts: frozenset[str] | None = None
     asks_for_token = False
@@ -80,15 +80,15 @@ class Closed:
 
 
 class Mounted:
-    """The host application knows its users."""
+    """Mounted: the host application identifies its users."""
 
-    hosts: frozenset[str] | None = None  # the host application has its own
+    hosts: frozenset[str] | None = None  # the host application checks its own
     asks_for_token = False
     recheck_s = RECHECK_S
 
     def __init__(self, authorize: Authorize) -> None:
         self._host = HostAuthorize(authorize, granted)
-        self._may = HostAuthorize(_Question.answer, lambda answer: answer is True)  # anything else is no permission
+        self._may = HostAuthorize(_Question.answer, lambda answer: answer is True)  # any other answer is a refusal
 
     async def access(self, request: Request) -> Access | None:
         access = await self._host(request)
@@ -99,7 +99,7 @@ class Mounted:
 
 
 class _Question(NamedTuple):
-    """One action, put to the host."""
+    """A question to the host: is this action allowed?"""
 
     may: May
     action: str
@@ -110,7 +110,7 @@ class _Question(NamedTuple):
 
 
 def granted(answer: Any) -> Access | None:
-    """What `authorize` answered, as access.  Raises ConfigurationError for what is no role."""
+    """The answer of `authorize`, as access.  Raises ConfigurationError if it is no role."""
     if answer is None or answer is False:
         return None
     role, name, may = (*answer, None)[:3] if isinstance(answer, tuple) and len(answer) in (2, 3) else (answer, "", None)

@@ -6,10 +6,10 @@
     *             viewer    user
 
 Rules of this file
-- It holds digests of tokens, never tokens: who reads it comes in by none of them.
-- It is read again when it changes.  What cannot be read, or is wrong in any line, changes nothing: the last good one
-  holds, and the log says so.  A file that is gone is such a thing; an empty one lets nobody in.
-- A file that others can write opens the door to them, and is refused.
+- It holds digests of tokens, never tokens: reading it gives nobody access.
+- It is read again when it changes.  If it cannot be read, is gone, or is wrong in any line, its last valid content
+  stays in force, and the log says so.  An empty file gives nobody access.
+- A file that others can write would let them add themselves, so it is refused.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from shiftboss.web.watched_file import WatchedFile
 
 MAX_BYTES = 1 << 20  # ten thousand lines
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,99}")
-RESERVED = frozenset({"local", "token"})  # the server's own
+RESERVED = frozenset({"local", "token"})  # names that the server uses itself
 DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 EVERYBODY = "*"
-MAX_SHOWN = 1000  # characters of who changed, in the audit
+MAX_SHOWN = 1000  # characters of a list of changed names, in the audit
 
 
 class AccessEntries(NamedTuple):
@@ -44,18 +44,18 @@ class AccessEntries(NamedTuple):
 
 
 class AccessFile:
-    """*is_given*: somebody named it; else it may be missing, and is nobody else's.  *path* None: there can be none."""
+    """*is_given*: an option names the file; else it may be missing, and must be ours.  *path* None: there is none."""
 
     def __init__(self, path: Path | None, *, is_given: bool) -> None:
-        """Raises ConfigurationError for a file that is wrong now."""
+        """Raises ConfigurationError if the file is wrong now."""
         self._is_given = is_given
         self._last = AccessEntries()
-        self.on_change: Callable[[str, str], None] = lambda before, after: None  # names with their roles
+        self.on_change: Callable[[str, str], None] = lambda before, after: None  # each a list of names with roles
         self._file = None if path is None else WatchedFile(path, lambda: self._read(path))
 
     @property
     def entries(self) -> AccessEntries:
-        """As the file is now, or was when it was last right."""
+        """The file's entries now, or when it was last valid."""
         return AccessEntries() if self._file is None else self._file.content()
 
     def _read(self, path: Path) -> AccessEntries:
@@ -67,7 +67,7 @@ class AccessFile:
 
 
 def _is_there(path: Path) -> bool:
-    """False also in a folder that we may not look into: what is meant by default is not there for us."""
+    """False also in a folder that we may not read: a default file that we cannot see counts as missing."""
     try:
         path.lstat()
     except OSError:
@@ -104,7 +104,7 @@ def _check(path: Path, facts: os.stat_result, *, is_given: bool) -> None:
 
 
 def parsed(text: str) -> AccessEntries:
-    """Raises ConfigurationError with the line."""
+    """Raises ConfigurationError that names the line."""
     tokens: dict[str, Token] = {}
     users: dict[str, Role] = {}
     for number, line in enumerate(text.splitlines(), 1):
@@ -146,7 +146,7 @@ def check_name(name: str) -> None:
 
 
 def difference(before: AccessEntries, after: AccessEntries) -> tuple[str, str]:
-    """Whose line is another one now: as it was, and as it is."""
+    """The names whose line has changed, with their roles before and after."""
     old, new = _lines_of(before), _lines_of(after)
     changed = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
     return tuple(", ".join(f"{name} {of[name][0]}" for name in changed if name in of)[:MAX_SHOWN] for of in (old, new))  # type: ignore[return-value]  # of two
@@ -158,6 +158,6 @@ def _lines_of(entries: AccessEntries) -> dict[str, tuple[str, bytes]]:
 
 
 def line_of(name: str, role: Role, token: str) -> str:
-    """How a token stands in the file.  Raises ConfigurationError for what is no name."""
+    """The line of a token in the file.  Raises ConfigurationError if *name* is no name."""
     check_name(name)
     return f"{name} {role.name.lower()} sha256:{hashlib.sha256(token.encode()).hexdigest()}"

@@ -1,9 +1,9 @@
-"""Who was refused, in the log and counted for the audit: a person finds out who tries doors, and nobody fills a disk.
+"""Logs refused requests and counts them for the audit, so that an operator sees who tries to get in.
 
 Rules of this file
-- The first refusal of its kind from an address is said at once, more of them once a minute with their number; lines and
-  memory have a bound (`log_throttle.py`).
-- What came from outside is shortened and printable: no request writes a line of its own.
+- The first refusal of its kind from an address is logged at once, further ones once a minute with their number.  Lines
+  and memory have a bound (`log_throttle.py`), so that nobody can fill a disk.
+- Text from outside is shortened and made printable: no request can forge a line.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from shiftboss.web.log_throttle import LogThrottle, and_more
 from shiftboss.web.problems import Problem
 
 ACCESS = frozenset({401, 403, 421, 429})
-EXPECTED = frozenset({"no-token"})  # what every browser is told that has not logged in yet
+EXPECTED = frozenset({"no-token"})  # what every browser gets before it logs in
 MAX_PATH_CHARS = 200
 
 log = get_logger("shiftboss.web.access")
@@ -32,7 +32,7 @@ class AccessLog:
         self._counts = counts
 
     def note(self, scope: Scope, problem: Problem) -> None:
-        """Say it, if it is about access and has not been said a moment ago."""
+        """Log *problem* if it is about access and was not logged a moment ago."""
         if problem.status not in ACCESS:
             return
         self._counts.count(scope, problem)

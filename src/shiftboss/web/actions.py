@@ -1,9 +1,9 @@
-"""What may be done over HTTP beside the verbs (verbs.py): each function an operation of the table.
+"""The actions of the API beside the verbs (verbs.py): each function is an operation of the table.
 
 Rules of this file
-- Each is one call of the orchestrator, which audits it in the same transaction with the name that the authenticator
-  knows.
-- Doing a thing twice is no error where the second time changes nothing.
+- Each makes one call of the orchestrator, which audits it in the same transaction under the authenticator's name of the
+  user.
+- Doing something twice is no error if the second time changes nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PriorityWord = Annotated[str, Meta(pattern=r"^(low|normal|high|critical)$")]
 
 NULL_BYTES = b"null"
 NULL = msgspec.Raw(NULL_BYTES)
-Written = Annotated[  # JSON as it was sent: its bytes are what is stored
+Written = Annotated[  # JSON as it was sent: its bytes are stored
     msgspec.Raw, Meta(extra_json_schema={"anyOf": [{"type": "object"}, {"type": "null"}], "default": None})
 ]
 
@@ -62,7 +62,7 @@ async def trigger(call: Call, params: WorkerNamed, body: TriggerBody) -> Accepte
         options["delay"] = body.delay
     if body.at is not None:
         options["at"] = body.at
-    await call.ask(lambda views: views.snapshot().worker(params.worker))  # before its payload is judged
+    await call.ask(lambda views: views.snapshot().worker(params.worker))  # before its payload is checked
     payload = None if bytes(body.payload) == NULL_BYTES else body.payload
     handle = await call.boss.trigger(params.worker, payload, **options)
     return Accepted(handle.id, handle.worker)
@@ -72,7 +72,7 @@ async def trigger(call: Call, params: WorkerNamed, body: TriggerBody) -> Accepte
 
 
 class SetAsideBody(msgspec.Struct, frozen=True):
-    """Those `rows`, each as "table/id", or all that cannot be read; `note` for the audit."""
+    """`rows`: which ones, each as "table/id"; without it all that cannot be read.  `note`: for the audit."""
 
     rows: Annotated[list[RowName], Meta(max_length=1000)] | None = None
     note: Note | None = None
@@ -84,7 +84,7 @@ def _row(name: str) -> Unreadable:
 
 
 async def set_aside(call: Call, body: SetAsideBody) -> UnreadableRows:
-    """Move rows that cannot be read out of the way, into a table of their own; the answer names those moved."""
+    """Set unreadable rows aside, into a table of their own; the answer names them."""
     rows = None if body.rows is None else [_row(name) for name in body.rows]
     moved = await call.boss.set_aside(rows, note=body.note)
     return UnreadableRows(tuple(unreadable_row(row) for row in moved))
@@ -94,14 +94,14 @@ async def set_aside(call: Call, body: SetAsideBody) -> UnreadableRows:
 
 
 class LogIn(msgspec.Struct, frozen=True):
-    """`token`: one of this server's; or `code`: that of the link that it printed."""
+    """`token`: a token of this server; or `code`: the code in the link that the server printed."""
 
     token: Annotated[str, Meta(max_length=4096)] | None = None
     code: Annotated[str, Meta(max_length=200)] | None = None
 
 
 async def log_in(call: Call, body: LogIn) -> Response:
-    """Exchange a token, or a link's code, for a session's cookie, which no script can read."""
+    """Exchange a token, or a link's code, for a session cookie, which no script can read."""
     authenticator = call.authenticator
     if not isinstance(authenticator, WithTokens):
         raise Problem(409, "no-sessions", "This server gives no sessions: it asks for no token.")
@@ -114,7 +114,7 @@ async def log_in(call: Call, body: LogIn) -> Response:
 
 
 async def log_out(call: Call, body: Nothing) -> Response:
-    """End the session of this browser, on the server as well."""
+    """End this browser's session, on the server as well."""
     response = Response(status_code=204)
     if isinstance(call.authenticator, WithTokens):
         access = call.authenticator.log_out(call.request, response)

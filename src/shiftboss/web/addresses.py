@@ -1,8 +1,8 @@
-"""Where a request came from, as it stands in logs and audits: an address that is short and says nothing else.
+"""The address that a request came from, for logs and the audit.
 
 Rules of this file
-- Whatever a proxy or a socket calls its peer is parsed, and what is no address is "unknown": no stranger writes a text
-  of his own here.
+- The peer's name, from a proxy or a socket, is parsed; if it is no address it becomes "unknown".  So no stranger can
+  write text of their own into a log.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from ipaddress import IPv4Address, IPv6Address
 from starlette.types import Scope
 
 UNKNOWN = "unknown"
-MAX_CHARS = 64  # the longest that could be one, with its port
+MAX_CHARS = 64  # longer than any address with its port
 
 
 def address_of(scope: Scope) -> str:
-    """Whose request it is: the peer of the socket, or what a trusted proxy says."""
+    """The client's address: that of the socket's peer, or the one that a trusted proxy names."""
     client = scope.get("client")
     parsed = parsed_address(str(client[0])) if client else None
     return UNKNOWN if parsed is None else str(parsed)

@@ -1,10 +1,10 @@
-"""The ASGI application: routes from the table, behind the guard; what `boss.asgi()` gives.
+"""The ASGI application that `boss.asgi()` returns: routes from the table, behind the security middleware.
 
 Rules of this file
-- It mounts under any prefix, and holds nothing that a stop and a start of the orchestrator would make wrong.
-- Alone it lives by the server's lifespan: the orchestrator is started and stopped with it.  Mounted it is never told of
-  one, and lives by the host's (`lifespan=boss.lifespan`).
-- Every answer that is no success is a problem that says what to do.
+- It mounts under any prefix, and keeps nothing that becomes wrong when the orchestrator is stopped and started.
+- Alone, the server's lifespan starts and stops the orchestrator.  Mounted, it gets no lifespan events; the host's
+  lifespan does it (`lifespan=boss.lifespan`).
+- Every answer that is no success is a problem document that says what to do.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Answer = Callable[[Request], Awaitable[Response]]
 
 
 def application(boss: Orchestrator, authorize: Authorize | None = None) -> Application:
-    """For `boss.asgi`: with *authorize*, else with the tokens of the environment, else closed."""
+    """For `boss.asgi`: with *authorize*, otherwise with the environment's tokens, otherwise closed."""
     if authorize is not None:
         return Application(boss, Mounted(authorize))
     return Application(boss, authenticators.mounted(boss) or Closed())
@@ -48,11 +48,11 @@ def application(boss: Orchestrator, authorize: Authorize | None = None) -> Appli
 
 class Application:
     def __init__(self, boss: Orchestrator, authenticator: Authenticator, proxies: Proxies | None = None) -> None:
-        """*proxies*: those before us; None where the host's server deals with them."""
+        """*proxies*: the proxies before this server; None if the host's server handles them."""
         self._boss = boss
         self._authenticator = authenticator
         self._hub: Hub | None = None
-        self._lock = threading.Lock()  # protects the hub: servers in two threads may ask for it first
+        self._lock = threading.Lock()  # protects the hub: servers in two threads may create it
         self._acts = DoorAudit(boss)
         self._refusals = AccessLog(boss.clock, self._acts.refusals)
         if isinstance(authenticator, WithTokens):
@@ -67,12 +67,12 @@ class Application:
                 await self._guarded(scope, receive, send)
             case "lifespan":
                 await self._live(receive, send)
-            case _:  # a websocket: there is none
+            case _:  # a websocket: not served
                 await send({"type": "websocket.close", "code": 1000})
 
     @property
     def hub(self) -> Hub:
-        """The live streams of the orchestrator as it is started now.  Raises NotStarted."""
+        """The live streams of the orchestrator's current start.  Raises NotStarted."""
         with self._lock:
             if self._hub is None or self._hub.store is not self._boss.store:
                 self._hub = Hub(self._boss)
@@ -80,7 +80,7 @@ class Application:
             return self._hub
 
     def end_streams(self) -> None:
-        """The server stops: say `bye` to everybody who listens, and note what was counted; from any thread."""
+        """The server stops: send `bye` to every stream, and store the counted refusals.  Callable from any thread."""
         self._acts.refusals.write()
         with self._lock:
             hub = self._hub
@@ -105,7 +105,7 @@ class Application:
         by_path["/metrics"] = {"GET": metrics.answer}
         by_path["/assets/{path:path}"] = {"GET": site.asset}
         by_path["/"] = {"GET": site.index}
-        literal_first = sorted(by_path, key=lambda path: path.count("{"))  # or "cancel" would be taken for a run
+        literal_first = sorted(by_path, key=lambda path: path.count("{"))  # or "cancel" would match as a run's id
         return [Route(path, ByMethod(by_path[path], self._refusals)) for path in literal_first]
 
     def _answer_of(self, operation: Operation) -> Answer:
@@ -140,7 +140,7 @@ class Application:
 
 
 class ByMethod:
-    """The answers of one path; whatever goes wrong in them becomes a problem."""
+    """The handlers of one path, by method; every error in them becomes a problem document."""
 
     def __init__(self, answers: Mapping[str, Answer], refusals: AccessLog) -> None:
         self._answers = answers
@@ -154,7 +154,7 @@ class ByMethod:
             if answer is None:
                 raise Problem(405, "wrong-method", f"This takes {self._allowed}.", headers={"allow": self._allowed})
             response = await answer(Request(scope, receive))
-        except Exception as error:  # noqa: BLE001  # the one place where every error of a request ends
+        except Exception as error:  # noqa: BLE001  # the only place that handles all errors of a request
             problem = problem_of(error)
             self._refusals.note(scope, problem)
             response = problem.response()

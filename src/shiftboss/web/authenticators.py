@@ -1,10 +1,10 @@
-"""Which authenticator stands before a server: made from its address, its options and its environment.
+"""Chooses a server's authenticator by its address, its options and its environment.
 
 Rules of this file
-- There is a credential on every address.  On loopback the server makes one for itself; an address that others can reach
-  wants one that somebody chose, or it is refused before anything starts.
-- SHIFTBOSS_AUTH_TOKEN (or the file that SHIFTBOSS_AUTH_TOKEN_FILE names) is the one token of everything, and then the
-  server makes none.  An access file adds tokens and users with names and roles to either.
+- Every address needs a credential.  On loopback the server makes one itself.  For an address that others can reach,
+  somebody must have chosen one; otherwise it is refused before anything starts.
+- SHIFTBOSS_AUTH_TOKEN (or the file that SHIFTBOSS_AUTH_TOKEN_FILE names) is a single token for everything; then the
+  server makes none.  In both cases an access file can add tokens and users with names and roles.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ log = get_logger("shiftboss.web.access")
 
 
 class Options(NamedTuple):
-    """What is chosen for a server that stands alone."""
+    """The options of a server that runs alone."""
 
-    access_file: str | None = None  # else the one beside the store, if there is one
+    access_file: str | None = None  # None: the file beside the store, if there is one
     trusted_proxies: tuple[str, ...] = ()
     user_header: str | None = None
 
@@ -54,14 +54,14 @@ DEFAULT = Options()
 
 
 class Doors(NamedTuple):
-    """An authenticator, and the file of its own token if it has made one."""
+    """An authenticator, and the file of its own token if it made one."""
 
     authenticator: WithTokens
     token_file: Path | None
 
 
 def check_address(host: str, boss: Orchestrator, options: Options) -> None:
-    """Before anything is made.  Raises ConfigurationError where nobody has chosen who may come in from elsewhere."""
+    """Called before anything is made.  Raises ConfigurationError if others can reach *host* and nothing was chosen."""
     file, proxies = _access_file(boss, options.access_file), options.proxies()
     if is_local(host) or token_of_environment() is not None or _lets_in(file, proxies):
         return
@@ -73,7 +73,7 @@ def check_address(host: str, boss: Orchestrator, options: Options) -> None:
 
 
 def alone(host: str, boss: Orchestrator, options: Options) -> Doors:
-    """For a server that listens on *host*.  Raises ConfigurationError."""
+    """The authenticator of a server that listens on *host*.  Raises ConfigurationError."""
     check_address(host, boss, options)
     token = token_of_environment()
     hosts = None
@@ -83,7 +83,7 @@ def alone(host: str, boss: Orchestrator, options: Options) -> Doors:
 
 
 def mounted(boss: Orchestrator) -> WithTokens | None:
-    """For `boss.asgi()` without authorize=: by the environment, or None.  Raises ConfigurationError."""
+    """For `boss.asgi()` without authorize=: from the environment, or None.  Raises ConfigurationError."""
     token, given = token_of_environment(), os.environ.get("SHIFTBOSS_ACCESS_FILE")
     if token is None and not given:
         return None
@@ -91,7 +91,7 @@ def mounted(boss: Orchestrator) -> WithTokens | None:
 
 
 def token_of_environment() -> Callable[[], str] | None:
-    """SHIFTBOSS_AUTH_TOKEN, or what stands in the file SHIFTBOSS_AUTH_TOKEN_FILE, whenever it is asked for.
+    """Returns a function that reads SHIFTBOSS_AUTH_TOKEN, or the file SHIFTBOSS_AUTH_TOKEN_FILE, at each call.
 
     Raises ConfigurationError.
     """
@@ -114,7 +114,7 @@ def _token_in(file: str) -> str:
 
 
 def is_local(host: str) -> bool:
-    """Whether an address to listen on reaches this machine alone."""
+    """Whether only this machine can reach an address to listen on."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -122,7 +122,7 @@ def is_local(host: str) -> bool:
 
 
 def access_file_of(store_url: str) -> Path:
-    """The one that is read where none is named: beside the store, whoever's it is.  Raises ConfigurationError."""
+    """The default file, beside the store, whoever owns it.  Raises ConfigurationError."""
     file = file_of(store_url)
     return state_place_of(store_url, ".access") if file is None else Path(os.path.abspath(f"{file}.access"))
 
@@ -131,7 +131,7 @@ def _access_file(boss: Orchestrator, given: str | None) -> AccessFile:
     if given is not None:
         return AccessFile(Path(given), is_given=True)
     path = None
-    with contextlib.suppress(RuntimeError):  # no store in a file, and a user without a home, as in containers
+    with contextlib.suppress(RuntimeError):  # the store is no file, and the user has no home, as in containers
         path = access_file_of(boss.store_url)
     return AccessFile(path, is_given=False)
 

@@ -1,10 +1,10 @@
-"""The host's `authorize`, asked whose a request is: whatever it does, there is an answer in time.
+"""Calls the host's `authorize` to identify the user of a request; whatever it does, there is an answer in time.
 
 Rules of this file
-- What it raises, what it answers that is no role, and that it does not answer in time are mistakes of the host's: the
-  request is refused with 403, and the log says what happened, once a minute for each kind.
-- A plain function runs in a thread.  Nobody can end one that hangs: it keeps its place, and places have a bound.
-- What it answered is read where it ran: a name may ask a database (Django's lazy users do).
+- If it raises, returns no role, or does not answer in time, that is the host's mistake: the request is refused with
+  403, and the log says what happened, once a minute for each kind.
+- A plain function runs in a thread.  A thread that hangs cannot be ended: it keeps its place, and places have a bound.
+- Its answer is read in the same thread or task: reading a name may query a database (Django's lazy users do).
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from shiftboss.web.problems import Problem
 log = get_logger("shiftboss.web")
 
 AUTHORIZE_WITHIN_S = 5.0  # a person waits for each page; a directory that is slower than that is down
-MAX_THREADS = 40  # of plain functions at a time, those that hang included: as many as Starlette has for a host's own
-MAX_COROUTINES = 1000  # at a time; one that does not let itself be cancelled keeps its place
+MAX_THREADS = 40  # at a time, those that hang included: as many as Starlette has for a host's own functions
+MAX_COROUTINES = 1000  # at a time; one that resists its cancellation keeps its place
 
 T = TypeVar("T")
 
 
 class HostAuthorize(Generic[T]):
-    """*authorize* with a deadline; *read* makes of its answer what it means, or raises ConfigurationError."""
+    """*authorize* with a deadline; *read* converts its answer, or raises ConfigurationError."""
 
     def __init__(self, authorize: Callable[..., Any], read: Callable[[Any], T]) -> None:
         self._authorize = authorize
         self._read = read
         self._is_async = inspect.iscoroutinefunction(authorize) or inspect.iscoroutinefunction(
-            getattr(type(authorize), "__call__", None)  # noqa: B004  # whether it is a coroutine's, not whether it is
+            getattr(type(authorize), "__call__", None)  # noqa: B004  # is it a coroutine function? not: is it callable?
         )
         self._places: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
-        self._asked: set[_Question] = set()  # owns those that go on after their deadline
+        self._asked: set[_Question] = set()  # keeps those that go on after their deadline alive
         self._throttle = LogThrottle(SystemClock())
 
     async def __call__(self, request: Any) -> T:
@@ -78,7 +78,7 @@ class HostAuthorize(Generic[T]):
         return self._places[loop]
 
     def _in_thread(self, request: Any) -> Any:
-        """Where Django asks its database in a thread of the server's, no request of its own tidies up."""
+        """Django may query its database here: in a thread of this server, no Django request closes the connection."""
         connections.give_back()
         try:
             answer = self._called(self._authorize, request)
@@ -97,7 +97,7 @@ class HostAuthorize(Generic[T]):
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            raise self._failed(error) from error  # it was something of its own that was cancelled
+            raise self._failed(error) from error  # a task of the host's own was cancelled, not this one
         read: T = self._called(self._read, role)
         return read
 
@@ -109,7 +109,7 @@ class HostAuthorize(Generic[T]):
             if step is self._read:
                 raise self._refused("wrong-authorize", str(error)) from error
             raise self._failed(error) from error
-        except (Exception, SystemExit, asyncio.CancelledError) as error:  # nobody cancels a plain call
+        except (Exception, SystemExit, asyncio.CancelledError) as error:  # nothing cancels a plain call
             raise self._failed(error) from error
 
     def _failed(self, error: BaseException) -> Problem:
@@ -127,12 +127,12 @@ class _Question:
 
     def __init__(self, answer: Callable[[_Question], Coroutine[Any, Any, Any]], request: Any) -> None:
         self.request = request
-        self.is_in_thread = False  # and cannot be cancelled
+        self.is_in_thread = False  # then it cannot be cancelled
         self.task: asyncio.Task[Any] = asyncio.create_task(answer(self), name="shiftboss authorize")
         self.task.add_done_callback(_looked_at)
 
 
 def _looked_at(task: asyncio.Task[Any]) -> None:
-    """Its refusal was said; where nobody waits for it any more, nobody need hear of it."""
+    """Retrieve the exception, or asyncio would warn: the refusal was logged, and nobody may wait any more."""
     if not task.cancelled():
         task.exception()

@@ -1,10 +1,10 @@
-"""Verbs on everything that fits a filter: cancel runs; replay, resolve or discard dead letters.  And their export.
+"""Verbs on everything that matches a filter: cancel runs; replay, resolve, discard or export dead letters.
 
 Rules of this file
-- It acts on the filter, not on a page of it, and only if it fits as many as the caller was shown (`expect`).
-- The host is asked for each worker that it would touch; where it refuses one, nothing is done.
-- Many go to the store together, for it commits them in groups; what is refused is told, the others go on.
-- No more than MAX at once: beyond that one narrows the filter, or comes again.
+- A verb acts on the whole filter, not on a page of it, and only if as many match as the caller was shown (`expect`).
+- The host is asked about each worker concerned; if it refuses one, nothing is done.
+- Many go to the store together, because it commits them in groups.  Refusals are reported, and the others go on.
+- At most MAX at once: beyond that the caller narrows the filter, or calls again.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from shiftboss.web.params import GroupsAsked, Instant, Name, RunId
 from shiftboss.web.problems import Problem, harmless, kind_of
 from shiftboss.web.verbs import FIELDS, Field, struct_of
 
-MAX_EXPORTED = 2000  # some seconds; a browser keeps them in memory
+MAX_EXPORTED = 2000  # takes some seconds; a browser keeps them in memory
 MAX = 10_000  # some seconds of the store's time
-TOGETHER = 500  # callers that wait for the same commits
+TOGETHER = 500  # requests that wait for the same commits
 MAX_SHOWN = 20
 PAGE = 500
 
 
 class RunFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Unfinished runs; `due_before`: due before that instant."""
+    """Unfinished runs; `due_before`: due before that time."""
 
     worker: Name | None = None
     status: tuple[Literal["pending", "running"], ...] = ("pending", "running")
@@ -49,13 +49,13 @@ class RunFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LetterChoice(GroupsAsked, frozen=True, forbid_unknown_fields=True):
-    """Open dead letters; `runs`: those of these runs."""
+    """Open dead letters; `runs`: only those of these runs."""
 
     runs: Annotated[tuple[RunId, ...], Meta(max_length=1000)] = ()
 
 
 class Refusal(Value, frozen=True, omit_defaults=False):
-    """One that was refused, and why."""
+    """A run or dead letter that was refused, and why."""
 
     run: int
     type: str
@@ -63,7 +63,7 @@ class Refusal(Value, frozen=True, omit_defaults=False):
 
 
 class Done(Value, frozen=True, omit_defaults=False):
-    """How many fit and how many were done.  `runs`: the first of those that fit; `refused`: the first refusals."""
+    """How many matched and how many were done.  `runs`: the first that matched; `refused`: the first refusals."""
 
     matched: int
     done: int
@@ -75,7 +75,7 @@ class Done(Value, frozen=True, omit_defaults=False):
 # ── the verbs ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 EXPECT = "`expect`: how many fit; needed unless `dry_run`."
-OWN = {  # of the verbs' own parameters those that are another thing for many: not a delay, but a pace
+OWN = {  # parameters that mean something else for many: not a delay, but a pace
     **FIELDS,
     "delay": Field(
         Annotated[str, Meta(max_length=50)] | None,
@@ -88,7 +88,7 @@ SHARED: dict[tuple[str, ...], str] = {("note",): "CloseMany"}
 
 
 def operations_of(target: Target) -> Sequence[Operation]:
-    """What may be done to all of its kind that fit a filter."""
+    """The bulk operations on targets of that kind."""
     return [_operation(verb) for verb in verbs() if verb.target == target and verb.words.api_many]
 
 
@@ -137,7 +137,7 @@ class ExportMany(msgspec.Struct, frozen=True):
 
 
 async def export_many(call: Call, body: ExportMany) -> NdjsonLines:
-    """All open dead letters that fit a filter with their runs, as a line of JSON each; secrets masked.
+    """All open dead letters that match a filter with their runs, as a line of JSON each; secrets masked.
 
     The oldest first, at most 2,000; `shiftboss-lines` says how many lines there will be.
     """
@@ -159,7 +159,7 @@ async def _exported(call: Call, letters: Sequence[DeadLetter]) -> AsyncIterator[
     for letter in letters:
         try:
             run: Run | None = (await page_of(call, letter.run)).run
-        except UnknownRun:  # retention was faster
+        except UnknownRun:  # the history was deleted meanwhile
             run = None
         yield harmless(encoded({**jsonable(letter), "run": run})) + b"\n"
 
@@ -203,7 +203,7 @@ def _id(each: Run | DeadLetter) -> int:
 
 
 async def _must(call: Call, action: str, entries: Sequence[Run] | Sequence[DeadLetter]) -> None:
-    """All of them, or none.  Raises Problem."""
+    """The host permits the action on all of their workers, or nothing is done.  Raises Problem."""
     if call.access is not None and call.access.may is not None:
         for worker in sorted({each.worker for each in entries}):
             await call.must(action, worker)
@@ -213,7 +213,7 @@ async def _must(call: Call, action: str, entries: Sequence[Run] | Sequence[DeadL
 
 
 async def _all(ids: Sequence[int], body: Any, act: Callable[[int, int], Awaitable[object]]) -> Done:
-    """Do it to each, if they are as many as expected.  Raises Problem."""
+    """Do it to each, if there are as many as expected.  Raises Problem."""
     shown = tuple(ids[:MAX_SHOWN])
     if len(ids) > MAX:
         raise Problem(409, "too-many", f"More than {MAX:,} fit this filter; narrow it.", at_least=MAX)

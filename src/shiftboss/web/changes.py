@@ -1,10 +1,12 @@
-"""Which runs and log lines are new since the last look, by few questions that do not grow with the number of streams.
+"""Finds runs and log lines that are new since the last look, with few queries, whatever the number of streams.
 
 Rules of this file
-- What ended is found by when it ended, what waits by its id, what runs is known anyway: no question walks a backlog.
-- A run that was waiting or running, and is neither any more, has ended, whatever time its row says: a commit can come
+- Ended runs are found by the time of their end, waiting ones by their id, and running ones are known anyway: no query
+  walks through a backlog.
+- A run that was waiting or running, and is neither any more, has ended, whatever time its row has: a commit can come
   later than any slack.
-- Each state of a run is told once.  More than MAX_RUNS at a time are not told one by one: the list is to be read anew.
+- Each state of a run is sent once.  More than MAX_RUNS at a time are not sent one by one: the client reads the list
+  again.
 """
 
 from __future__ import annotations
@@ -18,10 +20,10 @@ from shiftboss.app.views import Views
 from shiftboss.core.model import LogLine, Run, Status
 from shiftboss.ports.faces import HistoryFilter
 
-MAX_RUNS = 200  # in one look, four looks a second: more than anybody reads
-MAX_LOOKED = 1000  # ended ones that are looked at for those that are new
-MAX_KNOWN = 5000  # ended runs that were told already
-SLACK = timedelta(seconds=2)  # between the instant of a cycle and its commit, on a slow disk
+MAX_RUNS = 200  # per look, with four looks a second: more than anybody reads
+MAX_LOOKED = 1000  # ended runs that are searched for new ones
+MAX_KNOWN = 5000  # ended runs that were already sent
+SLACK = timedelta(seconds=2)  # between the time of a cycle and its commit, on a slow disk
 ENDED = frozenset(status for status in Status if status.is_final)
 WAITING = frozenset((Status.PENDING,))
 
@@ -35,7 +37,7 @@ class RunChanges:
         self.look(views)
 
     def look(self, views: Views) -> tuple[list[Run], bool]:
-        """The runs that are new or changed, as lists show them; and whether these are all."""
+        """The new and changed runs, as lists show them; and whether these are all."""
         looked = views.looked()
         known = self._waiting.keys() | self._running.keys()
         ended, all_ended = self._look_at_ended(views, since=looked.since(self._looked) - SLACK)
@@ -61,13 +63,13 @@ class RunChanges:
         return new, len(page) < MAX_LOOKED
 
     def _look_at_gone(self, views: Views, ids: Collection[int]) -> list[Run]:
-        """Of those that are not where they were (or wait beneath the newest) the ones that have ended."""
+        """Of the runs that left their place (or wait behind the newest), those that have ended."""
         ended = [run for run in views.runs(ids) if run.status.is_final] if ids else []
         self._ended.update((run.id, None) for run in ended)
         return ended
 
     def _look_at_waiting(self, views: Views) -> tuple[list[Run], bool]:
-        """Of what waits the newest, and of those what is new or moved."""
+        """Of the newest waiting runs, those that are new or have moved."""
         page = views.history(HistoryFilter(status=WAITING, limit=MAX_RUNS))
         before = self._waiting
         self._waiting = {run.id: run for run in page}
@@ -78,13 +80,13 @@ class RunChanges:
 
 
 class LineChanges:
-    """New log lines of the runs that somebody watches."""
+    """Finds new log lines of the runs that are watched."""
 
     def __init__(self) -> None:
         self._last: dict[int, tuple[int, int]] = {}
 
     def look(self, views: Views, runs: Collection[int]) -> Iterator[LogLine]:
-        """Of a run that is looked at for the first time, what comes from now on."""
+        """The new lines; of a run that is watched for the first time, only those that come after this."""
         for gone in self._last.keys() - set(runs):
             del self._last[gone]
         for run_id in runs:

@@ -1,12 +1,12 @@
-"""A client's connection to the server that runs alone: uvicorn's, with deadlines, so that silence costs nothing.
+"""A client's connection to a server that runs alone: uvicorn's, with deadlines, so that silent clients cost nothing.
 
 Rules of this file
-- Whoever has not been let in has a deadline for everything: to finish a request's headers, to be answered, to take the
-  answer, to ask again.  Whoever has been let in may be silent for longer, and have a stream that lasts.
-- Connections have a bound.  At the bound a new one is given the place of the one that matters least: of a stranger who
-  asks nothing, then of one who is being answered, then of an idle one that was let in.  What is being answered to
-  somebody who was let in is never cut off for another.
-- What a client does wrong is answered once and ends its connection, and is said in the log once a minute.
+- An unauthenticated client has a deadline for everything: to finish a request's headers, to be answered, to read the
+  answer, to send the next request.  An authenticated client may be silent for longer, and may have a lasting stream.
+- The number of connections is bounded.  At the bound, a new connection replaces the least important one: first an idle
+  unauthenticated client, then one that is being answered, then an idle authenticated client.  An answer to an
+  authenticated client is never cut off for another connection.
+- A client's error is answered once and ends its connection; the log reports such errors once a minute.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from shiftboss.web.log_throttle import LogThrottle, and_more
 from shiftboss.web.operation import CONNECTION
 
-REQUEST_WITHIN_S = 10.0  # from the first byte, or from the connection's beginning, to the end of the headers
-ANSWER_WITHIN_S = 60.0  # a stranger's request altogether; the dashboard's files over a slow line are the longest
+REQUEST_WITHIN_S = 10.0  # from the first byte, or from the start of the connection, to the end of the headers
+ANSWER_WITHIN_S = 60.0  # an unauthenticated request as a whole; the dashboard's files over a slow line take longest
 TAKE_WITHIN_S = 20.0  # for 64 KiB of an answer
-IDLE_S = 5.0  # between two requests of a stranger
-IDLE_LET_IN_S = 75.0  # of somebody who was let in; proxies keep theirs for a minute
-REST_WITHIN_S = 2.0  # for the rest of a body that nobody wants, so that the answer is read before the connection ends
+IDLE_S = 5.0  # between two requests of an unauthenticated client
+IDLE_LET_IN_S = 75.0  # of an authenticated client; proxies keep theirs for a minute
+REST_WITHIN_S = 2.0  # for the rest of an unwanted body, so that the client reads the answer before the end
 MAX_REST_BYTES = 64 * 1024
-MAX_HEADER_BYTES = 32 * 1024  # twice what Node takes; cookies of everything on localhost come along
-SLICE_BYTES = 16 * 1024  # read at a time, so that the bound above is found before a quarter of a megabyte is parsed
+MAX_HEADER_BYTES = 32 * 1024  # twice what Node accepts; the cookies of all programs on localhost are in them
+SLICE_BYTES = 16 * 1024  # read at a time, so that the bound above is checked before a quarter of a megabyte is parsed
 
 
 class Standing(IntEnum):
-    """Who gives up a place first."""
+    """Which connection is closed first for a new one."""
 
     STRANGER_WAITING = 0
     STRANGER_ANSWERED = 1
@@ -45,7 +45,7 @@ class Standing(IntEnum):
 
 
 class ClientConnection(H11Protocol):
-    """uvicorn makes one for each; *most* at a time."""
+    """uvicorn makes one for each connection; at most *most* at a time."""
 
     def __init__(self, *args: Any, most: int, throttle: LogThrottle, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -53,15 +53,15 @@ class ClientConnection(H11Protocol):
         self._log = log
         self._most = most
         self._was_let_in = False
-        self._has_begun = False  # a request's first byte is there, and the end of its headers is not
+        self._has_begun = False  # the first byte of a request has come, and the end of its headers has not
         self._rest_bytes = MAX_REST_BYTES
-        self._is_deaf = False  # whatever comes now is of no interest
+        self._is_deaf = False  # everything that arrives now is ignored
         self._since_s = self.loop.time()
         self._deadline: asyncio.TimerHandle | None = None
         self._take_deadline: asyncio.TimerHandle | None = None
 
     def let_in(self) -> None:
-        """For the application: somebody with a role asks."""
+        """The application calls this when the client is authenticated."""
         self._was_let_in = True
 
     @property
@@ -70,7 +70,7 @@ class ClientConnection(H11Protocol):
 
     @property
     def _is_answered(self) -> bool:
-        """Whether an answer is under way."""
+        """Whether an answer is in progress."""
         return self.cycle is not None and not self.cycle.response_complete
 
     # ── coming and going ─────────────────────────────────────────────────────────────────────────────────────────
@@ -89,12 +89,12 @@ class ClientConnection(H11Protocol):
         self._unset_keepalive_if_required()
 
     def shutdown(self) -> None:
-        """The server ends."""
-        if not self.transport.is_closing():  # else h11 may be in the middle of something
+        """Called when the server ends."""
+        if not self.transport.is_closing():  # otherwise h11 may be in the middle of a message
             super().shutdown()
 
     def drop(self) -> None:
-        """At once, whatever is under way."""
+        """Close it at once, whatever is in progress."""
         self.connections.discard(self)
         self._is_deaf = True
         self.transport.abort()
@@ -112,7 +112,7 @@ class ClientConnection(H11Protocol):
     # ── deadlines ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _within(self, seconds: float) -> None:
-        """Until something else is expected, `_too_late` comes after so long."""
+        """Call `_too_late` after *seconds*, unless another deadline is set before."""
         if self._deadline is not None:
             self._deadline.cancel()
         self._deadline = self.loop.call_later(seconds, self._too_late)
@@ -124,7 +124,7 @@ class ClientConnection(H11Protocol):
         elif self._has_begun and not self.transport.is_closing():
             self._end_with(408, "The request did not come in time.")
         elif self.transport.is_closing() or self.transport.get_write_buffer_size():
-            self.drop()  # it takes nothing
+            self.drop()  # the client does not read
         else:
             self._end()
 
@@ -159,15 +159,15 @@ class ClientConnection(H11Protocol):
         if self.cycle is not before and self._is_answered:
             self._has_begun = False
             self._since_s = self.loop.time()
-            scope: MutableMapping[str, Any] = self.scope  # type: ignore[assignment]  # extensions are not of uvicorn's
+            scope: MutableMapping[str, Any] = self.scope  # type: ignore[assignment]  # uvicorn's type has no extensions
             scope["extensions"] = {CONNECTION: self}
             self._within(ANSWER_WITHIN_S)
 
     def on_response_complete(self) -> None:
         cycle = self.cycle
         super().on_response_complete()
-        self._unset_keepalive_if_required()  # ours holds also while bytes dribble in
-        if self.cycle is not cycle:  # the next one was here already
+        self._unset_keepalive_if_required()  # our deadline also holds while bytes trickle in
+        if self.cycle is not cycle:  # the next request is here already
             return
         self._since_s = self.loop.time()
         if self.transport.is_closing():
@@ -179,7 +179,7 @@ class ClientConnection(H11Protocol):
             self._within(IDLE_LET_IN_S if self._was_let_in else IDLE_S)
 
     def _wants_rest(self, size: int) -> bool:
-        """Whether so much more of a body is passed over that came after its answer; else only the deadline is left."""
+        """Whether *size* more bytes of a body, after its answer, are skipped; otherwise only the deadline is left."""
         self._rest_bytes -= size
         if self._rest_bytes < 0:
             self._is_deaf = True
@@ -190,7 +190,7 @@ class ClientConnection(H11Protocol):
         self._end_with(400, msg)
 
     def _end_with(self, status: int, message: str) -> None:
-        """The last words, by us: h11 refuses them in the middle of an answer."""
+        """Write the last answer here: h11 refuses one in the middle of another."""
         cycle = self.cycle
         if cycle is None or cycle.response_complete or not cycle.response_started:
             body = message.encode("ascii")
@@ -201,7 +201,7 @@ class ClientConnection(H11Protocol):
         self._end()
 
     def _end(self) -> None:
-        """Once what was written has been taken; the application hears that nobody listens any more."""
+        """End the connection once the client has read everything; the application sees a disconnect."""
         self._is_deaf = True
         if self._is_answered:
             self.cycle.disconnected = True
@@ -211,7 +211,7 @@ class ClientConnection(H11Protocol):
 
 
 class OnceAMinute(logging.LoggerAdapter[logging.Logger]):
-    """uvicorn's logger for what clients can cause."""
+    """uvicorn's logger, throttled: clients can cause its lines."""
 
     def __init__(self, logger: logging.Logger, throttle: LogThrottle) -> None:
         super().__init__(logger)

@@ -1,10 +1,11 @@
-"""What is done at the door stands in the audit: log-ins, log-outs, refusals, changes of who may come in (A1).
+"""Audits access: log-ins, log-outs, refusals, and changes of who has access (A1).
 
 Rules of this file
-- No request waits for it, and none fails because of it: the engine keeps what a store does not take, and tries again.
-- Refusals are counted and written as one row a minute: of strangers one for all of them, with the addresses that came
-  most; of those whose name is known one each, up to a bound.  Nobody fills a store by trying.
-- A browser that has yet to log in is no news by itself.
+- No request waits for the audit, and none fails because of it: the engine keeps rows that a store does not take, and
+  tries again.
+- Refusals are counted and written as rows once a minute: one row for all strangers, with the most frequent addresses;
+  one for each known name, up to a bound.  So nobody can fill a store by trying.
+- A browser that has not logged in yet is not worth a row by itself.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ from shiftboss.web.addresses import address_of
 from shiftboss.web.problems import Problem
 
 EVERY_S = 60.0
-EXPECTED = frozenset({"no-token"})  # what a browser is told before it logs in …
-MANY = 100  # … and so often in a minute no browser asks
-MAX_NAMES = 10  # rows a minute of people whose name is known; the others share one
-MAX_ADDRESSES = 1000  # that are told apart in a minute
+EXPECTED = frozenset({"no-token"})  # what a browser gets before it logs in …
+MANY = 100  # … but no browser gets that so often in a minute
+MAX_NAMES = 10  # rows a minute for known names; further names share one
+MAX_ADDRESSES = 1000  # counted separately in a minute
 SHOWN_ADDRESSES = 5
 OTHERS = "others"
 
@@ -36,7 +37,7 @@ Note = Callable[..., None]
 
 
 class DoorAudit:
-    """Of one server."""
+    """The access audit of one server."""
 
     def __init__(self, boss: Orchestrator) -> None:
         self._boss = boss
@@ -50,16 +51,16 @@ class DoorAudit:
         self._note("log out", by=access.name, after=f"from {address_of(scope)}")
 
     def access_changed(self, before: str, after: str) -> None:
-        """Who may come in is read anew."""
+        """The access file has changed."""
         self._note("access changed", by="", before=before, after=after)
 
     def _note(self, action: str, *, by: str, before: str = "", after: str = "") -> None:
-        with suppress(ShiftbossError):  # not started, or stopping: nothing can be kept
+        with suppress(ShiftbossError):  # not started, or stopping: the row is lost
             self._boss.opened().note(action, by=by, before=before, after=after)
 
 
 class RefusalCounter:
-    """Counts what is refused, and notes it: the first at once, then what came in each minute."""
+    """Counts refusals and has them stored: the first at once, then those of each minute together."""
 
     def __init__(self, clock: Clock, note: Note) -> None:
         self._clock = clock
@@ -69,10 +70,10 @@ class RefusalCounter:
         self._addresses: Counter[str] = Counter()
         self._known: dict[str, Counter[str]] = {}  # name → kinds
         self._noted_s = float("-inf")
-        self._loop: asyncio.AbstractEventLoop | None = None  # that will look again
+        self._loop: asyncio.AbstractEventLoop | None = None  # the loop on which the next write is scheduled
 
     def count(self, scope: Scope, problem: Problem) -> None:
-        """On the server's loop."""
+        """Called on the server's loop."""
         with self._lock:
             if problem.by:
                 name = problem.by if problem.by in self._known or len(self._known) < MAX_NAMES else OTHERS
@@ -89,7 +90,7 @@ class RefusalCounter:
             self._look_in(left_s)
 
     def write(self) -> None:
-        """Note what has been counted; nothing where that is no news."""
+        """Store the counted refusals, if they are worth a row."""
         with self._lock:
             kinds, addresses, known = self._kinds, self._addresses, self._known
             is_news = known or kinds.keys() - EXPECTED or kinds.total() >= MANY

@@ -1,9 +1,9 @@
-"""Sessions that were ended by hand before their time: their cookies open nothing any more, also after a restart.
+"""Sessions that a user ended before their time: their cookies are no longer accepted, also after a restart.
 
 Rules of this file
-- Ids alone are kept, a line each, in a file of mode 0600 beside that of the token, until they would have ended anyhow.
-- Servers on one machine that share the store share the file: what one ends is ended for all.
-- Where the file cannot be written they are remembered until this process ends, and the log says so.
+- Only ids are kept, one a line, in a file of mode 0600 beside the token's file, until the sessions would have ended.
+- Servers on one machine that share the store share the file: a session that one ends is ended for all.
+- If the file cannot be written, the ids are kept in memory until this process ends, and the log says so.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from shiftboss.core.value import EPOCH
 from shiftboss.logs import get_logger
 from shiftboss.web.own_token import give
 
-KEPT_AFTER_S = 3 * 86_400  # beyond their end: the wall clock may be set back while they hold by elapsed time
+KEPT_AFTER_S = 3 * 86_400  # beyond their end: the wall clock may be set back, while sessions last by elapsed time
 MAX_BYTES = 4 << 20  # some eighty thousand log-outs
 LINE = re.compile(r"([0-9a-f]{32}) (\d{1,12})")
 
@@ -69,7 +69,7 @@ class EndedSessions:
             os.close(descriptor)
 
     def _look(self) -> None:
-        """What another process has added."""
+        """Read what another process has added."""
         if self._file is None:
             return
         with contextlib.suppress(OSError):

@@ -1,8 +1,8 @@
-"""What goes over a stream: frames of server-sent events, encoded once for everybody.
+"""The frames of a stream: server-sent events, encoded once for all clients.
 
 Rules of this file
-- Only stored events carry an id, their number in the store: `Last-Event-ID` is where a stream goes on.
-- A frame belongs to one topic, and where that makes sense to one worker and one run: that is what streams filter by.
+- Only stored events carry an id, their number in the store: with `Last-Event-ID` a stream continues after it.
+- A frame belongs to one topic, and to one worker and run if it is about one: streams filter by these.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TOPICS = (STATUS, EVENT, RUN, LOG)
 
 
 class Hello(Value, frozen=True, omit_defaults=False):
-    """The first frame: from here on nothing is missed.  Read lists anew when it comes; `resumed`: events go on."""
+    """The first frame: from here on nothing is missed.  Read lists again when it comes; `resumed`: events continue."""
 
     at: datetime
     event: int  # the newest stored event; the frame's id
@@ -40,9 +40,9 @@ class Hello(Value, frozen=True, omit_defaults=False):
 
 
 class StatusChange(Value, frozen=True, omit_defaults=False):
-    """What of the status is new.  `workers`: the changed rows, all of them when `full`; the rest is always whole.
+    """The changes of the status.  `workers`: the changed rows, or all of them if `full`; the rest is always complete.
 
-    `order`: all names, disabled first, then the worst; None while that is as it was.
+    `order`: all names, disabled first, then the worst; None if it is unchanged.
     """
 
     at: datetime
@@ -58,14 +58,14 @@ class StatusChange(Value, frozen=True, omit_defaults=False):
 
 
 class Resync(Value, frozen=True, omit_defaults=False):
-    """Something was left out: read these topics' lists anew."""
+    """Something was left out: read these topics' lists again."""
 
     topics: tuple[Topic, ...]
     reason: str
 
 
 class Stale(Value, frozen=True, omit_defaults=False):
-    """The store does not answer: what is shown is old until the next status."""
+    """The store does not answer: the data shown is old until the next status."""
 
     reason: str
 
@@ -92,7 +92,7 @@ class Frame(NamedTuple):
     """One frame, ready to be sent."""
 
     data: bytes
-    topic: Topic = ""  # empty: for everybody
+    topic: Topic = ""  # empty: for every stream
     worker: str = ""
     run: int | None = None
 
@@ -118,12 +118,12 @@ def resync_frame(topics: tuple[Topic, ...], reason: str, *, topic: Topic = "") -
 
 
 def written(name: str, value: msgspec.Struct, *, number: int | None = None) -> bytes:
-    """JSON has no line break of its own, so one `data:` line is enough."""
+    """The JSON has no line breaks, so one `data:` line is enough."""
     head = f"event: {name}\n" if number is None else f"id: {number}\nevent: {name}\n"
     return head.encode() + b"data: " + harmless(encoded(value)) + b"\n\n"
 
 
-# ── what of a status is new ──────────────────────────────────────────────────────────────────────────────────────
+# ── changes of a status ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 def full_status(now: SystemStatus) -> StatusChange:
@@ -131,7 +131,7 @@ def full_status(now: SystemStatus) -> StatusChange:
 
 
 def status_change(before: SystemStatus, now: SystemStatus) -> StatusChange | None:
-    """None when nothing is new that anybody would see."""
+    """None if nothing visible has changed."""
     known = {worker.name: worker for worker in before.workers}
     changed = tuple(worker for worker in now.workers if known.get(worker.name) != worker)
     forgotten = tuple(sorted(known.keys() - {worker.name for worker in now.workers}))
@@ -174,5 +174,5 @@ def _order(status: SystemStatus) -> tuple[str, ...]:
 
 
 def _steady(status: SystemStatus) -> list[NodeStatus]:
-    """Nodes without what changes with every breath."""
+    """The nodes without the fields that change all the time."""
     return [msgspec.structs.replace(node, lease_left_s=0.0, lag_s=0.0, memory_bytes=0) for node in status.nodes]

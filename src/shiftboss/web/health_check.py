@@ -1,9 +1,9 @@
-"""The health of the whole for /healthz, judged in a thread of its own: a probe must not wait for whoever else reads.
+"""The system's health for /healthz, assessed in a thread of its own: a probe must not wait for other readers.
 
 Rules of this file
-- One question at a time, however many ask: they share its answer.  The next begins no sooner than EVERY_S after it:
-  whoever asks back to back waits for that, and costs the store four questions a second.
-- Whoever has waited long enough is given the last answer, if that is not too old.
+- One query runs at a time, and all probes that wait share its answer.  The next begins EVERY_S later at the earliest:
+  a client that asks without pause waits for that, and costs the store at most four queries a second.
+- A probe that has waited long enough gets the last answer, if that is not too old.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from shiftboss.clock import SystemClock
 from shiftboss.core.health import SystemHealth
 from shiftboss.errors import NotStarted
 
-GOOD_FOR_S = 15.0  # as long as a node may be silent before that is trouble
+GOOD_FOR_S = 15.0  # as long as a node may be silent before that counts as trouble
 CLOSE_WITHIN_S = 1.0
-EVERY_S = 0.25  # with a quick answer still within the 0.6 s that a probe is given
+EVERY_S = 0.25  # together with a quick answer still within the 0.6 s that a probe waits
 
 _clock = SystemClock()  # a probe waits in real time
 
 
 class HealthCheck:
-    """Of one start of *boss*; `store` tells which."""
+    """Belongs to one start of *boss*; `store` identifies it."""
 
     def __init__(self, boss: Orchestrator) -> None:
         self.store = boss.store
@@ -37,15 +37,15 @@ class HealthCheck:
         self._reading = threading.Lock()  # held while the views are used
         self._views: Views | None = None
         self._last: tuple[SystemHealth, float] | None = None
-        self._begun_s = float("-inf")  # the newest question, where the store had one
+        self._begun_s = float("-inf")  # when the newest query of the store began
         self._closing = threading.Event()
         boss.attach(self.close)
 
     async def health(self, within_s: float) -> SystemHealth | None:
-        """None when nobody knows in time.  Raises NotStarted, and what the store raises."""
+        """None if there is no answer in time.  Raises NotStarted, and what the store raises."""
         asked = self._ask()
         waiting = asyncio.wrap_future(asked)
-        waiting.add_done_callback(lambda future: future.cancelled() or future.exception())  # looked at, also if late
+        waiting.add_done_callback(lambda future: future.cancelled() or future.exception())  # retrieved, also if late
         done, _ = await asyncio.wait([waiting], timeout=within_s)
         if done:
             return asked.result()
@@ -55,7 +55,7 @@ class HealthCheck:
         return health if _clock.monotonic_s() - at_s < GOOD_FOR_S else None
 
     def close(self) -> None:
-        """Before the store is closed.  A store that does not answer is not waited for."""
+        """Called before the store is closed; does not wait for a store that does not answer."""
         with self._lock:
             self._is_closed = True
         self._closing.set()
@@ -88,7 +88,7 @@ class HealthCheck:
                     self._views = self._boss.new_views()
                 health = self._views.health()
             self._last = health, _clock.monotonic_s()
-        except BaseException as error:  # noqa: BLE001  # whoever asked is told
+        except BaseException as error:  # noqa: BLE001  # passed on to the callers
             self._over()
             asked.set_exception(error)
         else:

@@ -1,10 +1,10 @@
-"""The live streams of a process, and which of them is told what; one thread (`live_poller.py`) reads for all.
+"""The live streams of a process, and which frames each gets; one thread (`live_poller.py`) reads for all.
 
 Rules of this file
-- A queue has a bound.  A client that reads too slowly is told to read the lists anew, and never delays the others.
-- Queues share their frames: a stream that nobody reads costs no more than one portion of its own.
-- The last places are kept for those who may do more: viewers cannot keep an administrator out.
-- While nobody listens nothing is read: the thread ends with the last stream, and the next goes on with what it knew.
+- A queue has a bound.  A client that reads too slowly is told to read the lists again, and never delays the others.
+- Queues share their frames: a stream that its client does not read costs only one portion of its own.
+- The last places are kept for higher roles: viewers cannot keep an administrator out.
+- Without streams nothing is read: the thread ends with the last stream, and the next thread continues with its state.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from shiftboss.web.frames import LOG, STATUS, Frame
 from shiftboss.web.live_poller import MAX_RING, LivePoller
 from shiftboss.web.problems import Problem
 
-MAX_STREAMS = 200  # of a process; each costs a socket and a queue
-STREAMS_KEPT = {Role.VIEWER: 40, Role.OPERATOR: 10, Role.ADMIN: 0}  # of these, for who may do more
-MAX_QUEUED = MAX_RING + 100  # frames for one stream that does not read; whoever comes back has missed up to MAX_RING
-MAX_QUEUED_BYTES = 4 << 20  # of them, beside the first: the status of ten thousand workers is as large
+MAX_STREAMS = 200  # per process; each costs a socket and a queue
+STREAMS_KEPT = {Role.VIEWER: 40, Role.OPERATOR: 10, Role.ADMIN: 0}  # places kept for higher roles
+MAX_QUEUED = MAX_RING + 100  # frames for a stream that does not read; one that reconnects has missed up to MAX_RING
+MAX_QUEUED_BYTES = 4 << 20  # beside the first frame: the status of ten thousand workers is as large
 PORTION_BYTES = 32 * 1024  # handed to the server at a time
-MAX_LOGS = 20  # runs whose lines are followed: each is a question of its own
+MAX_LOGS = 20  # runs whose lines are followed: each needs a query of its own
 
 
 class Wanted(NamedTuple):
-    """What a stream asked for."""
+    """What a stream's client asked for."""
 
     topics: frozenset[str]
     worker: str | None = None
@@ -54,7 +54,7 @@ class Wanted(NamedTuple):
 
 
 class Stream:
-    """One client.  Its queue is touched on its own loop alone."""
+    """The stream of one client.  Its queue is used only on its own loop."""
 
     def __init__(self, wanted: Wanted, loop: asyncio.AbstractEventLoop) -> None:
         self.wanted = wanted
@@ -62,11 +62,11 @@ class Stream:
         self.is_over = False
         self._queue: deque[Frame] = deque()
         self._queued_bytes = 0
-        self._rest = memoryview(b"")  # of a frame whose beginning was taken
+        self._rest = memoryview(b"")  # the rest of a frame whose beginning was taken
         self._ready = asyncio.Event()
 
     def offer(self, new_frames: Sequence[Frame], *, last: bool) -> None:
-        """On its loop.  Too many at once: they go, and the client is told so."""
+        """Called on its loop.  If there are too many at once they are dropped, and the client is told so."""
         if not self._has_room(new_frames):
             reason = "more was waiting for this client than is kept"
             new_frames = (frames.resync_frame(tuple(sorted(self.wanted.topics)), reason), *(new_frames if last else ()))
@@ -84,7 +84,7 @@ class Stream:
         )
 
     async def take(self, timeout_s: float) -> bytes:
-        """The next portion of what waits; empty when nothing came."""
+        """The next portion of the queue; empty if nothing came."""
         if not self.has_more and not self.is_over:
             try:
                 async with asyncio.timeout(timeout_s):
@@ -110,7 +110,7 @@ class Stream:
 
 
 class Hub:
-    """For one start of *boss*; `store` tells which."""
+    """Belongs to one start of *boss*; `store` identifies it."""
 
     def __init__(self, boss: Orchestrator) -> None:
         self.store = boss.store
@@ -120,14 +120,14 @@ class Hub:
         self._streams: set[Stream] = set()
         self._arriving: list[Stream] = []
         self._reader: LivePoller | None = None
-        self._spare: Views | None = None  # what the last reader knew; reading ten thousand workers anew takes a second
+        self._spare: Views | None = None  # the last reader's views; reading ten thousand workers again takes a second
 
     @property
     def count(self) -> int:
         return len(self._streams) + len(self._arriving)
 
     def join(self, wanted: Wanted, role: Role) -> Stream:
-        """A stream on the running loop.  Raises Problem when there are too many for that role, NotStarted."""
+        """A stream on the running loop.  Raises Problem if there are too many for that role, and NotStarted."""
         most = MAX_STREAMS - STREAMS_KEPT[role]
         stream = Stream(wanted, asyncio.get_running_loop())
         with self._lock:
@@ -159,7 +159,7 @@ class Hub:
                 self._reader.wake()
 
     def close(self) -> None:
-        """End all streams, with `bye`, before the store is closed; from any thread."""
+        """End all streams with `bye`, before the store is closed.  Callable from any thread."""
         with self._lock:
             self._is_closed = True
             reader = self._reader
@@ -174,13 +174,13 @@ class Hub:
         return len({run, *(each.wanted.run for each in streams if LOG in each.wanted.topics)} - {None})
 
     def spare(self) -> Views | None:
-        """What the last reader has left; it is the caller's from now on."""
+        """Take over the views that the last reader has left."""
         with self._lock:
             spare, self._spare = self._spare, None
             return spare
 
     def keep(self, views: Views) -> None:
-        """For the next reader; where that is of no use any more they are closed."""
+        """Keep *views* for the next reader, or close them if there will be none."""
         with self._lock:
             is_wanted = self._spare is None and not self._is_closed
             if is_wanted:
@@ -191,14 +191,14 @@ class Hub:
     # ── for the reader ───────────────────────────────────────────────────────────────────────────────────────────
 
     def arrived(self) -> list[Stream]:
-        """Those that came since; from now on they are told everything."""
+        """The streams that have joined since the last call; from now on they get every frame."""
         with self._lock:
             arrived, self._arriving = self._arriving, []
             self._streams.update(arrived)
             return arrived
 
     def nobody_is_left(self, reader: LivePoller) -> bool:
-        """Whether the reader may end; then the next stream has another one."""
+        """Whether *reader* may end; the next stream then starts another one."""
         with self._lock:
             if self._reader is not reader:
                 return True
@@ -208,7 +208,7 @@ class Hub:
             return True
 
     def ended(self, reader: LivePoller) -> list[Stream]:
-        """The reader ends; the streams that go with it."""
+        """*reader* ends: return the streams that end with it."""
         with self._lock:
             streams = [*self._streams, *self._arriving]
             if self._reader is reader:
@@ -227,7 +227,7 @@ class Hub:
         self.tell_some([(stream, new_frames) for stream in streams], last=last)
 
     def tell_some(self, frames_by_stream: Iterable[tuple[Stream, Sequence[Frame]]], *, last: bool = False) -> None:
-        """One hop for each loop, however many streams there are on it."""
+        """Schedule one call on each loop, however many streams it has."""
         chosen = [(stream, [f for f in some if stream.wanted.takes(f)]) for stream, some in frames_by_stream]
         chosen = [(stream, some) for stream, some in chosen if some or last]
         by_loop = sorted(chosen, key=lambda pair: id(pair[0].loop))

@@ -1,8 +1,8 @@
-"""What ran, what died, what happened: lists with a cursor, and their single pages.
+"""Lists of runs, dead letters, events and audit rows, with a cursor; and the pages of single ones.
 
 Rules of this file
-- A list carries no payloads, results or tracebacks; the page of a run does, with its secrets masked.
-- A page is never larger than its limit, and is read without counting what lies behind it.
+- A list carries no payloads, results or tracebacks; the page of a run does, with secrets masked.
+- A page is never larger than its limit, and is read without counting the rows behind it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MAX_EVENT_PAGES = 10
 
 
 class RunsAsked(msgspec.Struct, frozen=True):
-    """`since`: live ones, and those that ended since; `error`: the type as it is stored; `cursor`: of the last page."""
+    """`since`: unfinished runs, and those that ended since; `error`: the stored type; `cursor`: of the last page."""
 
     worker: Name | None = None
     status: tuple[Status, ...] = ()
@@ -52,7 +52,7 @@ class Runs(Value, frozen=True, omit_defaults=False):
 
 
 async def runs(call: Call, params: RunsAsked) -> Runs:
-    """Runs, waiting, running and finished ones, newest first."""
+    """Waiting, running and finished runs, newest first."""
     wanted = HistoryFilter(
         worker=params.worker,
         status=frozenset(params.status),
@@ -67,7 +67,7 @@ async def runs(call: Call, params: RunsAsked) -> Runs:
 
 
 async def run(call: Call, params: RunAsked) -> PageOfRun:
-    """All about one run: attempts with their errors, payload (secrets masked), result, chain, holds, last log lines."""
+    """Everything about a run: attempts with errors, payload (secrets masked), result, chain, holds, last log lines."""
     return await page_of(call, params.run)
 
 
@@ -91,7 +91,7 @@ class Log(Value, frozen=True, omit_defaults=False):
 
 
 async def log(call: Call, params: LogAsked) -> Log:
-    """What the attempts of a run logged; of each the last 1,000 lines are kept."""
+    """The log lines of a run's attempts; the last 1,000 of each attempt are kept."""
 
     def question(views: Views) -> Log:
         lines = views.new_lines(params.run, after=(params.fence, params.number))
@@ -106,7 +106,7 @@ async def log(call: Call, params: LogAsked) -> Log:
 
 
 class LettersAsked(msgspec.Struct, frozen=True):
-    """`error`: as stored, its class name alone, or the cause."""
+    """`error`: the stored type, its class name alone, or the cause."""
 
     worker: Name | None = None
     error: Text | None = None
@@ -144,7 +144,7 @@ async def letters(call: Call, params: LettersAsked) -> Letters:
 
 
 class Groups(Value, frozen=True, omit_defaults=False):
-    """Most first; `total` is the sum of their counts."""
+    """The largest first; `total` is the sum of their counts."""
 
     total: int
     groups: tuple[DeadGroup, ...]
@@ -158,7 +158,7 @@ async def letter_groups(call: Call, params: GroupsAsked) -> Groups:
 
 
 async def letter(call: Call, params: RunAsked) -> PageOfRun:
-    """One dead letter: its run with every attempt, and what became of it."""
+    """One dead letter: its run with every attempt, and what was done about it."""
     page = await page_of(call, params.run)
     if page.letter is None:
         raise NotAllowed(f"run {page.run.id} of {page.run.worker!r} is no dead letter, it is {page.run.status}")
@@ -169,7 +169,7 @@ async def letter(call: Call, params: RunAsked) -> PageOfRun:
 
 
 class ActivityAsked(msgspec.Struct, frozen=True):
-    """`by`: what people did, or what came of itself; `cursor`: the number of an event; those before it."""
+    """`by`: what people did, or what the system did; `cursor`: an event's number; the answer has those before it."""
 
     worker: Name | None = None
     by: Literal["people", "system"] | None = None
@@ -178,7 +178,7 @@ class ActivityAsked(msgspec.Struct, frozen=True):
 
 
 class AuditAsked(msgspec.Struct, frozen=True):
-    """`by`: a whole name; `cursor`: the number of an act; those before it."""
+    """`by`: a complete name; `cursor`: an act's number; the answer has those before it."""
 
     worker: Name | None = None
     by: Text | None = None
@@ -196,7 +196,7 @@ class Acts(Value, frozen=True, omit_defaults=False):
 
 
 async def audit(call: Call, params: AuditAsked) -> Acts:
-    """What people did, newest first; kept for a year, where other events go with the history."""
+    """What people did, newest first; kept for a year, while other events are deleted with the history."""
     wanted = AuditFilter(
         worker=params.worker,
         by=params.by,
@@ -210,12 +210,12 @@ async def audit(call: Call, params: AuditAsked) -> Acts:
 
 
 async def verify_audit(call: Call) -> AuditVerdict:
-    """Is the audit what was sealed, and what of it can this server prove?"""
+    """Does the audit match its seals, and how much of it can this server prove?"""
     return await call.boss.verify_audit()
 
 
 class StoredEvent(Value, frozen=True, omit_defaults=False):
-    """An event and its number, which is its id in a stream."""
+    """An event and its number, which is also its id in a stream."""
 
     number: int
     event: AnyEvent

@@ -1,10 +1,10 @@
-"""One thread reads for all streams of a process: it waits for commits, reads once what is new, and tells everybody.
+"""One thread reads for all streams of a process: it waits for commits, reads the changes once, and sends them to all.
 
 Rules of this file
-- The store is asked at most four times a second, and the same questions for any number of browsers.
-- The thread itself lets a stream in, between two looks.  So what a stream is told first and what follows have no gap
-  and no overlap.
-- It ends with the node: when the node begins to stop, every stream gets `bye`, and none delays the end.
+- The store is read at most four times a second, with the same queries for any number of browsers.
+- The thread itself admits new streams, between two looks.  So a stream's first frames and those that follow have no
+  gap and no overlap.
+- The thread ends with the node: when the node begins to stop, every stream gets `bye`, and none delays the end.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 
 log = get_logger("shiftboss.web")
 
-LOOK_EVERY_S = 0.25  # four frames a second are as live as eyes are
-TURN_S = 5.0  # what changes by time alone: a run becomes due, a lease ends
-MAX_RING = 1000  # stored events that a stream can go on after
+LOOK_EVERY_S = 0.25  # four frames a second are as live as a person can see
+TURN_S = 5.0  # for changes by time alone: a run becomes due, a lease ends
+MAX_RING = 1000  # stored events after which a stream can continue
 PAGE = 1000
-CLOSE_WITHIN_S = 2.0  # for the thread to end; a store that does not answer is not waited for
+CLOSE_WITHIN_S = 2.0  # until the thread ends; it does not wait for a store that does not answer
 
 
 class LivePoller:
-    """The thread that reads; ends when nobody is left, or with the node."""
+    """The reading thread; it ends with the last stream, or with the node."""
 
     def __init__(self, hub: Hub, boss: Orchestrator) -> None:
         self._hub = hub
@@ -46,10 +46,10 @@ class LivePoller:
         self._wake = threading.Event()
         self._closing = False
         self._looked_s = float("-inf")
-        self._last = 0  # the newest event that was told
+        self._last = 0  # the newest event that was sent
         self._ring: deque[tuple[int, Frame]] = deque(maxlen=MAX_RING)
         self._status: SystemStatus | None = None
-        self._welcome_status: list[Frame] = []  # the status of some time ago, and what has changed since
+        self._welcome_status: list[Frame] = []  # an earlier status, and the changes since
         self._runs: RunChanges | None = None
         self._lines = LineChanges()
         self._is_stale = False
@@ -65,7 +65,7 @@ class LivePoller:
             views.wake()
 
     def close(self) -> None:
-        """End, with `bye` to everybody; waits for that, but not for a store that does not answer."""
+        """End, with `bye` to every stream; waits for that, but not for a store that does not answer."""
         self._closing = True
         self.wake()
         self._thread.join(CLOSE_WITHIN_S)
@@ -126,7 +126,7 @@ class LivePoller:
         self._looked_s = self._clock.monotonic_s()
 
     def _look(self, views: Views) -> None:
-        """Read what is new and tell it.  The status first: what is committed after that is told next time."""
+        """Read the changes and send them.  The status comes first: later commits are sent at the next look."""
         now = views.status()
         new_frames = list(self._new_events(views))
         before, self._status = self._status, now
@@ -171,13 +171,13 @@ class LivePoller:
     # ── coming and going ─────────────────────────────────────────────────────────────────────────────────────────
 
     def _let_in(self, views: Views) -> None:
-        """What they must know first comes from memory; only who is the first to watch something costs a question."""
+        """Send new streams their first frames from memory; only the first stream on a topic costs a query."""
         arrived = self._hub.arrived()
         if not arrived or self._status is None:
             return
         status = self._status_for_those_who_come(self._status)
         lines: list[Frame] = []
-        try:  # first what is there already: whatever comes after the hello is told
+        try:  # first what exists already: everything that comes after the hello is sent
             if self._runs is None and any(RUN in stream.wanted.topics for stream in arrived):
                 self._runs = RunChanges(views)
             if any(LOG in stream.wanted.topics for stream in arrived):
@@ -187,13 +187,13 @@ class LivePoller:
         self._hub.tell(lines)
 
     def _status_for_those_who_come(self, status: SystemStatus) -> list[Frame]:
-        """The same frames for all: streams that do not read share them."""
+        """The same frames for all new streams, so that streams that do not read share them."""
         if not self._welcome_status:
             self._welcome_status = [frames.status_frame(frames.full_status(status))]
         return self._welcome_status
 
     def _add_to_welcome(self, change: Frame) -> None:
-        """Until the changes are longer than the whole; then the next who comes has a new one made."""
+        """Add a change, until the changes are longer than a full status; then the next stream gets a new full one."""
         if self._welcome_status:
             self._welcome_status.append(change)
             full, *changes = (len(frame.data) for frame in self._welcome_status)
@@ -210,12 +210,12 @@ class LivePoller:
             return (
                 new_frames if after is None else [*new_frames, frames.resync_frame(topics, "too much happened since")]
             )
-        # the id goes on with the events that follow, so that a stream that breaks off here goes on here
+        # the events that follow carry the next ids, so that a stream that breaks off here continues here
         return [Frame(frames.written("hello", hello)), *missed]
 
     def _after(self, number: int) -> list[Frame] | None:
-        """The events after that one; None when some of them are not kept here."""
-        if number > self._last:  # of another store, or of one that was put back
+        """The events after that one; None if some of them are no longer kept here."""
+        if number > self._last:  # the number is of another store, or of a store that was put back
             return None
         if number == self._last:
             return []

@@ -1,8 +1,9 @@
-"""Lines of a log that others can cause: each kind at once, then once a minute, so that nobody fills a disk with them.
+"""Limits log lines that clients can cause: each kind at once, then once a minute, so that nobody can fill a disk.
 
 Rules of this file
-- The first of a kind is said at once; those within the next minute are counted, and the next line says how many.
-- All kinds together get a bounded number of lines a minute, and a bounded room in memory.
+- The first line of a kind is written at once; those within the next minute are counted, and the next line says how
+  many.
+- All kinds together get a bounded number of lines a minute, and bounded memory.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ class LogThrottle:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()  # protects everything below: loops in several threads may log
-        self._known: OrderedDict[Hashable, tuple[float, int]] = OrderedDict()  # said when, how many since
+        self._known: OrderedDict[Hashable, tuple[float, int]] = OrderedDict()  # last written when, how many since
         self._minute_s = float("-inf")
         self._lines = 0
 
     def counted(self, kind: Hashable) -> int | None:
-        """How many went unsaid before this one; None when this one does too."""
+        """How many lines were suppressed before this one; None if this one is suppressed too."""
         now_s = self._clock.monotonic_s()
         with self._lock:
             said_s, unsaid = self._known.pop(kind, (float("-inf"), 0))
@@ -44,5 +45,5 @@ class LogThrottle:
 
 
 def and_more(unsaid: int) -> str:
-    """The end of a line, for those that went unsaid."""
+    """The end of a line: how many were suppressed."""
     return f"; {unsaid} more like it since the last line" if unsaid else ""

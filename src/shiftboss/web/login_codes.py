@@ -1,10 +1,11 @@
-"""Codes that log a browser in once: a link with one in its fragment is printed where the server was started.
+"""Codes that log a browser in once: the server prints a link with a code in its fragment when it starts.
 
 Rules of this file
-- A code is taken once, and for a few minutes: a terminal's history and a browser's are read by others later.
-- Whoever can read the token of a server can make one without asking it (`shiftboss token link`): such a code is signed
-  with the token.  One from before the server was started is refused, for it does not know which of those were used.
-- It stands in the fragment, which a browser sends to nobody; no log and no proxy ever has it.
+- A code works once, and for a few minutes only: others may later read the history of a terminal or a browser.
+- A user who can read a server's token can make a code without asking the server (`shiftboss token link`): such a code
+  is signed with the token.  A code from before the server's start is refused, because the server does not know which
+  of those were used.
+- The code is in the fragment, which a browser sends nowhere; so no log and no proxy ever sees it.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from datetime import datetime
 
 from shiftboss.clock import Clock
 
-HOLDS_S = 600.0  # to find the window and click; then there is the token itself
-MAX_CODES = 16  # a link for each who asks; the oldest goes first
-MAX_USED = 1000  # signed ones that could be used again; beyond that none is taken until one is too old
+HOLDS_S = 600.0  # time to find the window and click; after that there is the token itself
+MAX_CODES = 16  # a link for each request; the oldest is dropped first
+MAX_USED = 1000  # used signed codes that are remembered until they expire; at the bound no further one is accepted
 SIGNED = re.compile(r"(t[0-9]{1,12}n[0-9a-f]{24})([0-9a-f]{64})")
 
 
 def signed_code(token: str, now: datetime) -> str:
-    """A code for the server that has *token*, from now on."""
+    """A code for the server that has *token*, valid from now on."""
     text = f"t{int(now.timestamp())}n{secrets.token_hex(12)}"
     return text + _signature(token, text)
 
@@ -39,7 +40,7 @@ def _signature(token: str, text: str) -> str:
 
 class LoginCodes:
     def __init__(self, clock: Clock, token: Callable[[], str] | None = None) -> None:
-        """*token*: what signs codes, as it is now; without one no signed code is taken."""
+        """*token*: returns the current token, which signs codes; without it no signed code is accepted."""
         self._clock = clock
         self._token = token
         self._since_s = int(clock.now().timestamp())
@@ -47,7 +48,7 @@ class LoginCodes:
             threading.Lock()
         )  # protects the codes: they are made by the command's thread and used by the server's
         self._until: OrderedDict[bytes, float] = OrderedDict()
-        self._used: dict[str, float] = {}  # signed ones, until they are too old anyway
+        self._used: dict[str, float] = {}  # used signed codes, until they expire
 
     def new(self) -> str:
         code = secrets.token_urlsafe(24)
@@ -58,12 +59,12 @@ class LoginCodes:
         return code
 
     def holds(self, code: str) -> bool:
-        """Whether it could still be used."""
+        """Whether the code can still be used."""
         with self._lock:
             return self._clock.elapsed_s() < self._until.get(_digest(code), float("-inf"))
 
     def use(self, code: str) -> bool:
-        """Whether it was good; it is not from now on."""
+        """Use the code up; return whether it was valid."""
         with self._lock:
             if (until_s := self._until.pop(_digest(code), None)) is not None:
                 return self._clock.elapsed_s() < until_s

@@ -1,9 +1,9 @@
-"""/metrics: what `observe/metrics.py` has to say, in Prometheus's text format.
+"""/metrics: the metrics of `observe/metrics.py`, in Prometheus's text format.
 
 Rules of this file
-- It needs a role: that of `metrics`, which opens nothing else, or any other.
-- What this process does is counted from when the application is made, which is before the orchestrator starts; where
-  the extra is not installed nothing is counted, and the answer says what to install.
+- It needs a role: `metrics`, which gives access to nothing else, or any other role.
+- This process's work is counted from the moment the application is made, which is before the orchestrator starts.  If
+  the extra is not installed, nothing is counted, and the answer says what to install.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from shiftboss.web.problems import Problem
 if TYPE_CHECKING:
     from shiftboss.observe.metrics import Counted
 
-STATUS_WITHIN_S = 8.0  # Prometheus gives up after ten, and ten thousand workers take one
+STATUS_WITHIN_S = 8.0  # Prometheus gives up after ten seconds, and ten thousand workers take one
 
 
 class Metrics:
@@ -46,7 +46,7 @@ class Metrics:
         boss = self._boss
         status: SystemStatus | None = None
         if boss.trouble is None:
-            with suppress(OperatorError, TimeoutError):  # what this process knows by itself is told all the same
+            with suppress(OperatorError, TimeoutError):  # the process's own metrics are sent all the same
                 async with asyncio.timeout(STATUS_WITHIN_S):
                     status = await boss.ask(Views.status)
         data, content_type = await asyncio.to_thread(
@@ -62,7 +62,7 @@ class Metrics:
 
 
 def _counting(boss: Orchestrator) -> Counted | None:
-    """Counts from now on; None where the extra is not installed."""
+    """Counts from now on; None if the extra is not installed."""
     try:
         from shiftboss.observe.metrics import Counted
     except ImportError:

@@ -1,8 +1,8 @@
-"""The OpenAPI document, derived from the table and from the types it names.
+"""Derives the OpenAPI document from the table and from its types.
 
 Rules of this file
-- It describes what is sent, which is `app/json_format.py`: every field is there, a priority is its name, stored bytes
-  that are JSON stand as they are, a hold and an event say their sentence.
+- It describes the JSON as `app/json_format.py` writes it: every field is present, a priority is its name, stored JSON
+  is included as it is, a hold and an event have their sentence.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ STREAMED = [AnyEvent if kind is frames.STREAMED["event"] else kind for kind in f
 
 @lru_cache(maxsize=1)
 def document() -> dict[str, Any]:
-    """OpenAPI 3.1; `servers` are relative: it is true under any prefix."""
+    """The document, OpenAPI 3.1; `servers` are relative, so that it is right under any prefix."""
     kinds = _kinds(OPERATIONS)
     schemas, components = msgspec.json.schema_components(kinds, ref_template=REF)
     sent = {id(kind): schema for kind, schema in zip(kinds, schemas, strict=True)}
@@ -113,7 +113,7 @@ def _parameter(operation: Operation, field: msgspec.structs.FieldInfo) -> dict[s
 
 
 def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
-    """Parameters are small: what they refer to stands within them."""
+    """*schema* with its references replaced: parameters are small."""
     match schema:
         case {"$ref": str(ref)}:
             return definitions[ref.rpartition("/")[2]]
@@ -137,7 +137,7 @@ def _answer(operation: Operation, sent: dict[int, dict[str, Any]]) -> dict[str, 
 
 
 def _as_sent(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    """A component as `facts` writes it."""
+    """A component's schema as `facts` writes its values."""
     if name == Priority.__name__:
         return {"title": name, "description": schema.get("description", ""), "enum": [each.label for each in Priority]}
     if schema.get("type") != "object":

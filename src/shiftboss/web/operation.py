@@ -1,9 +1,9 @@
-"""One operation of the API: everything about it is said by its line in the table and by its function's signature.
+"""One operation of the API: its line in the table and its function's signature define everything about it.
 
 Rules of this file
-- A function takes a `Call`, then `params` (path and query) and `body` where it has any, each a Struct; what it returns
-  is the answer.  Routing, validation, OpenAPI and the reference page read nothing else.
-- Its docstring is its documentation: the first line a summary, with the errors that its caller may meet.
+- A function takes a `Call`, then `params` (path and query) and `body` if it has any, each a Struct; it returns the
+  answer.  Routing, validation, OpenAPI and the reference page read nothing else.
+- Its docstring is its documentation: the first line is a summary, with the errors that a caller can get.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from shiftboss.web.proxy import user_of
 from shiftboss.web.request_parsing import read_body, read_params
 from shiftboss.web.single_flight import SingleFlight
 
-ASK_WITHIN_S = 10.0  # for a question to the store; its own limits are shorter
-BESIDE_PAYLOAD_BYTES = 64 * 1024  # what a body may have beside the largest payload
+ASK_WITHIN_S = 10.0  # for a query of the store; its own limits are shorter
+BESIDE_PAYLOAD_BYTES = 64 * 1024  # room in a body beside the largest payload
 MIN_BODY_BYTES = (1 << 20) + BESIDE_PAYLOAD_BYTES
-STRANGERS_BODY_BYTES = 8 * 1024  # of who has shown nothing: a token of 4,096 characters, and room for its JSON
-CONNECTION = "shiftboss.connection"  # extension of a scope: the connection, which is told who was let in
+STRANGERS_BODY_BYTES = 8 * 1024  # without credentials: a token of 4,096 characters, and room for its JSON
+CONNECTION = "shiftboss.connection"  # key in a scope's extensions: the connection, which is told of a log-in
 T = TypeVar("T")
 
 
@@ -45,17 +45,17 @@ class Nothing(msgspec.Struct, frozen=True):
 
 
 class Call(NamedTuple):
-    """One request, let in."""
+    """One authorized request."""
 
     boss: Orchestrator
-    access: Access | None  # None only for what everybody may ask
+    access: Access | None  # None only for operations without a role
     request: Request
     hub: Callable[[], Hub]
     authenticator: Authenticator
     acts: DoorAudit
 
     async def ask(self, question: Callable[[Views], T]) -> T:
-        """A question to the store.  Raises what the question raises, StoreUnavailable when it takes too long."""
+        """Run *question* on the store.  Raises what it raises, and StoreUnavailable if it takes too long."""
         try:
             async with asyncio.timeout(ASK_WITHIN_S):
                 return await self.boss.ask(question)
@@ -63,12 +63,12 @@ class Call(NamedTuple):
             raise StoreUnavailable(f"the store did not answer within {ASK_WITHIN_S:g} s") from None
 
     async def is_permitted(self, action: str, worker: str | None) -> bool:
-        """The host's word on an action of this user; True where it says none.  Raises Problem for a host that fails."""
+        """Whether the host permits this user an action; True if it has no say.  Raises Problem if the host fails."""
         may = None if self.access is None else self.access.may
         return may is None or bool(await may(action, worker))
 
     async def must(self, action: str, worker: str | None) -> None:
-        """Raises Problem for what the host refuses to this user."""
+        """Raises Problem if the host refuses this user the action."""
         if await self.is_permitted(action, worker):
             return
         what = action if worker is None else f"{action} {worker}"
@@ -76,7 +76,7 @@ class Call(NamedTuple):
         raise Problem(403, "not-permitted", f"Your application does not let you do this: {what}.", by=by)
 
     async def may_still(self) -> bool:
-        """Whether the request would be let in now as it was: by the same name, with that role at least."""
+        """Whether the request would still be accepted: under the same name, with at least the same role."""
         was = self.access
         try:
             now = await self.authenticator.access(self.request)
@@ -86,7 +86,7 @@ class Call(NamedTuple):
 
 
 class Operation:
-    """*role* None: everybody, also who has shown nothing.  *personal*: the answer is about who asks."""
+    """*role* None: for everybody, also without credentials.  *personal*: the answer depends on the user."""
 
     def __init__(
         self,
@@ -121,24 +121,24 @@ class Operation:
 
     @property
     def is_question(self) -> bool:
-        """Whether its answer is the same for all who may ask it in the same words."""
+        """Whether its answer is the same for all users of a role who send the same parameters."""
         is_stream = isinstance(self.answer, type) and issubclass(self.answer, Response)
         return self.method == "GET" and self.role is not None and not is_stream and not self.is_personal
 
     @property
     def changes(self) -> bool:
-        """Whether it does something to somebody's work; a session is one's own."""
+        """Whether it changes something in the system; a session belongs to the user alone."""
         return self.method != "GET" and self.role is not None
 
     def can_be_about(self, worker: str | None) -> bool:
-        """Whether the host may be asked for it with *worker*: what a body may name is about one or any."""
+        """Whether the host may be asked about it with *worker*: a body may name one worker or any."""
         if self.body is not None and not {"filter", "worker"}.isdisjoint(self.body.__struct_fields__):
             return True
         is_about_one = not {"worker", "run"}.isdisjoint(self.params.__struct_fields__)
         return is_about_one == (worker is not None)
 
     async def _worker(self, call: Call, given: dict[str, Any]) -> str | None:
-        """Whose work it is about, where it is about one worker's."""
+        """The worker that it concerns, if it concerns a single one."""
         params, body = given.get("params"), given.get("body")
         run = getattr(params, "run", None)
         if run is not None:
@@ -156,7 +156,7 @@ class Operation:
         single_flight: SingleFlight,
         request: Request,
     ) -> Response:
-        """Let the request in, read it, act, answer.  Raises Problem and what the function raises."""
+        """Authorize the request, read it, act, answer.  Raises Problem, and what the function raises."""
         access = await admitted(authenticator, request, self.role)
         call = Call(boss, access, request, hub, authenticator, acts)
         given: dict[str, Any] = {}
@@ -177,7 +177,7 @@ class Operation:
         return Response(status_code=204) if self.status == 204 else _json(harmless(encoded(answer)), self.status)
 
     def _limit(self, boss: Orchestrator) -> int:
-        """Bytes of a body: the largest payload that any worker takes has room in it, once somebody was let in."""
+        """The bound of a body in bytes: for an authenticated user the largest payload of any worker fits."""
         if self.role is None:
             return STRANGERS_BODY_BYTES
         largest = max((each.max_payload_bytes for each in list(boss.definitions.values())), default=0)
@@ -192,7 +192,7 @@ def _json(data: bytes, status: int) -> Response:
 
 
 async def admitted(authenticator: Authenticator, request: Request, role: Role | None) -> Access | None:
-    """The access of a request that may do what *role* may.  Raises Problem."""
+    """The access of a request, which has at least *role*.  Raises Problem."""
     access = await authenticator.access(request)
     if role is None:
         return access
@@ -223,7 +223,7 @@ async def admitted(authenticator: Authenticator, request: Request, role: Role | 
 
 
 def _is_let_in(request: Request) -> None:
-    """Where the server is ours, its connection has other limits from now on."""
+    """If the server is ours, give the connection the limits of an authenticated client."""
     connection = request.scope.get("extensions", {}).get(CONNECTION)
     if connection is not None:
         connection.let_in()

@@ -1,11 +1,11 @@
 """The token that a server on this machine makes for itself at its first start, and the file that keeps it.
 
 Rules of this file
-- It stands beside the store (`jobs.db.token`); for stores that are no file, and where the file there is another user's,
-  in the user's state folder.  What root makes belongs to the owner of the store.
-- Who can read it may do everything: mode 0600, and nothing else is taken.
-- It appears whole and once: of two processes that make it at the same moment one makes it, and both have the same.
-- A file that anybody else could have put there, or can read, is refused with the remedy; it is never overwritten.
+- The file is beside the store (`jobs.db.token`).  For a store that is no file, and if the file there belongs to another
+  user, it is in the user's state folder.  A file that root makes is given to the owner of the store.
+- Everyone who can read it may do everything: so its mode must be 0600.
+- It appears complete and once: if two processes make it at the same moment, one of them does, and both use it.
+- A file that another user could have put there, or can read, is refused with the remedy; it is never overwritten.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from shiftboss.stores.urls import file_of
 MIN_CHARS = 16
 MAX_BYTES = 4096
 O_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
-O_NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # a FIFO in its place must not hold us
+O_NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # a FIFO in its place must not block us
 INSTEAD = "or set SHIFTBOSS_AUTH_TOKEN to a secret of your own"
 
 
 def place_of(store_url: str, suffix: str = ".token") -> Path:
-    """Where the file is, or will be."""
+    """The path of the file, whether it exists or not."""
     file = file_of(store_url)
     if file is not None:
         beside = Path(os.path.abspath(f"{file}{suffix}"))
@@ -41,12 +41,12 @@ def place_of(store_url: str, suffix: str = ".token") -> Path:
 
 
 def state_place_of(store_url: str, suffix: str) -> Path:
-    """The same for a store that is no file."""
+    """Its path for a store that is no file."""
     return state_folder() / f"{_hash(shown(store_url))}{suffix}"
 
 
 def state_folder() -> Path:
-    """Where programs keep what belongs to a user and is no configuration."""
+    """The folder for a user's data that is no configuration (XDG state)."""
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "shiftboss"
     if sys.platform == "darwin":
@@ -72,7 +72,7 @@ def own_token(store_url: str) -> tuple[str, Path]:
 
 
 def read_token(place: Path) -> str:
-    """Raises ConfigurationError for a file that is not ours alone or holds no token, OSError."""
+    """Raises ConfigurationError if the file is not ours alone or holds no token, and OSError."""
     remedy = f"remove it, and a new one is made at the next start, {INSTEAD}"
     try:
         descriptor = os.open(place, os.O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
@@ -101,7 +101,7 @@ def read_token(place: Path) -> str:
 
 
 def _make(place: Path) -> None:
-    """Written whole beside its place, then linked to it: a link is made once, and replaces nothing."""
+    """Write a complete draft beside its place, then link it: linking succeeds once, and replaces nothing."""
     descriptor, draft = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.parent)  # 0600 from the first
     try:
         try:
@@ -122,7 +122,7 @@ def _make(place: Path) -> None:
 
 
 def _make_without_links(place: Path) -> None:
-    """On file systems that have no links; who reads it in between is told that it is empty."""
+    """For file systems without links; a process that reads it too early is told that it is empty."""
     with contextlib.suppress(FileExistsError):
         descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | O_NOFOLLOW, 0o600)
         try:
@@ -143,14 +143,14 @@ def _write(descriptor: int, token: str) -> None:
 
 
 def give(descriptor: int, place: Path) -> None:
-    """What root has made belongs to whose store, or whose folder, it is beside: root that ran once locks nobody out."""
+    """Give a file that root made to the owner of the store or folder: a single start as root must lock nobody out."""
     if os.name != "nt" and os.geteuid() == 0:
         theirs = owner_of(place)
         os.fchown(descriptor, theirs.st_uid, theirs.st_gid)
 
 
 def owner_of(place: Path) -> os.stat_result:
-    """Of the store beside which it lies, else of the folder.  Raises OSError."""
+    """The owner of the store beside it, otherwise of the folder.  Raises OSError."""
     try:
         return place.with_suffix("").stat()
     except FileNotFoundError:
@@ -158,7 +158,7 @@ def owner_of(place: Path) -> os.stat_result:
 
 
 def make_state_folder() -> None:
-    """With those above it that are missing.  Raises OSError."""
+    """Make the folder and its missing parents.  Raises OSError."""
     folder = state_folder()
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     for each in reversed(missing):
@@ -168,7 +168,7 @@ def make_state_folder() -> None:
                 continue
             descriptor = os.open(each, os.O_RDONLY | os.O_DIRECTORY | O_NOFOLLOW)
             try:
-                if os.geteuid() == 0:  # with the home of another user, as sudo leaves it
+                if os.geteuid() == 0:  # with another user's home, as after sudo
                     theirs = each.parent.stat()
                     os.fchown(descriptor, theirs.st_uid, theirs.st_gid)
             finally:
@@ -176,12 +176,12 @@ def make_state_folder() -> None:
 
 
 def _may_be(uid: int, place: Path) -> bool:
-    """Whether a file of that user is the one that we would have made."""
+    """Whether we would have made a file with that owner."""
     return uid == os.geteuid() or (os.geteuid() == 0 and uid == owner_of(place).st_uid)
 
 
 def _is_ours(place: Path) -> bool:
-    """Whether it is, or would be."""
+    """Whether the file is ours, or would be."""
     if os.name == "nt":
         return True
     try:

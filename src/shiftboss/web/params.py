@@ -1,7 +1,7 @@
-"""What requests may say: names, ids and instants with their bounds, and the questions that several operations share.
+"""The types of parameters: names, ids and times with their bounds, and parameters that several operations share.
 
 Rules of this file
-- Whatever comes from outside has a bound here; nothing unbounded gets any further.
+- Everything from outside has a bound here.
 """
 
 from __future__ import annotations

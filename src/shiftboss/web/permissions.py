@@ -1,9 +1,9 @@
-"""Which actions may this user do?  So that a page offers nothing that the host would refuse.
+"""Which actions may this user do?  A page then offers nothing that the host would refuse.
 
 Rules of this file
-- The host is asked here as it is before the action itself, with the same words: what fails or hangs is a refusal.
-- It is asked only for what the role allows, and in turn: a question holds one of its threads, however much it asks.
-- Nothing is done, counted as refused or audited; the action itself is judged again when it comes.
+- The host is asked here with the same arguments as before the action itself; a failure or a timeout is a refusal.
+- It is asked only about actions that the role allows, and one at a time: a request holds one of its threads at most.
+- Nothing is done, counted as refused or audited here; the action itself is checked again when it is requested.
 """
 
 from __future__ import annotations
@@ -21,34 +21,34 @@ from shiftboss.web.operation import ASK_WITHIN_S, Call, Operation
 from shiftboss.web.params import Name
 from shiftboss.web.problems import Problem
 
-MAX_WORKERS = 50  # a page shows about as many; times the actions, it is what the host is asked at once
+MAX_WORKERS = 50  # a page shows about as many; times the actions, so many questions the host gets at once
 MAX_ACTIONS = 20
 
 Action = Annotated[str, Meta(min_length=1, max_length=50)]
 
 
 class MayAsked(msgspec.Struct, frozen=True):
-    """Each may be repeated.  `action`: all of them without it; `worker`: what is about no single one without it."""
+    """Both may be repeated.  Without `action`: all actions; without `worker`: those that concern no single worker."""
 
     action: Annotated[tuple[Action, ...], Meta(max_length=MAX_ACTIONS)] = ()
     worker: Annotated[tuple[Name, ...], Meta(max_length=MAX_WORKERS)] = ()
 
 
 class Permitted(Value, frozen=True, omit_defaults=False):
-    """What may be done to a worker; `worker` is None for what is about no single one."""
+    """The actions that are permitted on a worker; `worker` is None for those that concern no single worker."""
 
     worker: str | None
     actions: tuple[str, ...]
 
 
 class Permissions(Value, frozen=True, omit_defaults=False):
-    """In the order in which it was asked."""
+    """In the order of the request."""
 
     permitted: tuple[Permitted, ...]
 
 
 async def permitted(call: Call, asked: MayAsked, operations: Iterable[Operation]) -> Permissions:
-    """Raises Problem for an action that there is not."""
+    """Raises Problem for an unknown action."""
     known = {each.id: each for each in operations if each.changes}
     for unknown in sorted(set(asked.action).difference(known)):
         raise Problem(400, "wrong-parameter", f"there is no action {unknown!r}; {did_you_mean(unknown, known)}")
@@ -61,12 +61,12 @@ async def permitted(call: Call, asked: MayAsked, operations: Iterable[Operation]
                 if action.can_be_about(worker) and await _is_permitted(call, action, worker):
                     granted[worker].append(action.id)
     except TimeoutError:
-        pass  # what it has not said by now is refused
+        pass  # everything without an answer by now is refused
     return Permissions(tuple(Permitted(worker, tuple(ids)) for worker, ids in granted.items()))
 
 
 async def _is_permitted(call: Call, action: Operation, worker: str | None) -> bool:
-    """Raises TimeoutError for a host that hangs: it would keep a thread for each further question."""
+    """Raises TimeoutError if the host hangs: each further question would keep a thread."""
     if call.access is None or action.role is None or call.access.role < action.role:
         return False
     try:

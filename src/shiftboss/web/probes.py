@@ -1,11 +1,11 @@
-"""Is it alive, is it ready, is it well: for whoever restarts, routes and alarms.
+"""Liveness, readiness and health, for service managers, load balancers and monitoring.
 
 Rules of this file
-- /livez asks nobody, neither the store nor the host's `authorize`: what is away there must not get processes killed.
-- /readyz is 503 as soon as a stop is asked for (G1), and while the store takes no work; it asks no store either, for
-  the engine knows how that answers.
-- /readyz and /healthz answer within a second, whatever the store, another reader or `authorize` are doing.
-- They are for everybody whom the authenticator does not keep out altogether, and tell a word; reasons are for viewers.
+- /livez asks neither the store nor the host's `authorize`: an outage of these must not get processes killed.
+- /readyz is 503 as soon as a stop is requested (G1), and while the store takes no work.  It does not query the store:
+  the engine knows how the store answers.
+- /readyz and /healthz answer within a second, whatever the store, another reader or `authorize` do.
+- They answer everybody whom the authenticator does not reject altogether, with one word; reasons are for viewers.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from shiftboss.web.problems import RETRY_AFTER_S, Problem, harmless
 
 log = get_logger("shiftboss.web")
 
-JUDGED_WITHIN_S = 0.6  # with the next one still within the second that a probe waits by default
-ADMITTED_WITHIN_S = 0.2  # for the host to say whose request it is; after that it is nobody's
-READY_CONTACT_S = 15.0  # an idle engine asks the store every five seconds
+JUDGED_WITHIN_S = 0.6  # together with the next one still within the second that a probe waits by default
+ADMITTED_WITHIN_S = 0.2  # for the host to identify the user; after that the request counts as anonymous
+READY_CONTACT_S = 15.0  # an idle engine contacts the store every five seconds
 
 
 class Probe(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A word, and for viewers the reasons, and how old the last answer of the store to this process is."""
+    """One word; for viewers also the reasons, and the age of the store's last answer to this process."""
 
     status: str
     reasons: tuple[str, ...]
@@ -45,19 +45,19 @@ class Probes:
     def __init__(self, boss: Orchestrator, authenticator: Authenticator) -> None:
         self._boss = boss
         self._authenticator = authenticator
-        self._lock = threading.Lock()  # protects the judge: servers in two threads may ask for it first
+        self._lock = threading.Lock()  # protects the health check: servers in two threads may create it
         self._known: HealthCheck | None = None
 
     async def livez(self, request: Request) -> Response:
-        """200 as long as this process answers and its engine has not ended on a mistake of ours."""
-        if isinstance(self._authenticator, Closed):  # mounted without authorize=: nothing is open
+        """200 as long as this process answers and its engine has not ended by an internal error."""
+        if isinstance(self._authenticator, Closed):  # mounted without authorize=: nothing is accessible
             await self._authenticator.access(request)
         if self._boss.has_failed:
             return _response(503, Probe("failed", ()))
         return _response(200, Probe("alive", ()))
 
     async def readyz(self, request: Request) -> Response:
-        """200 when it is started, its store takes work, and no stop was asked for."""
+        """200 if it is started, its store takes work, and no stop was requested."""
         boss = self._boss
         age_s = boss.contact_age_s
         if boss.is_stopping or age_s is None:
@@ -70,7 +70,7 @@ class Probes:
         return await self._answer(request, 200, "ready", ())
 
     async def healthz(self, request: Request) -> Response:
-        """200 when the system is healthy, degraded or draining, 503 when it is unhealthy (H3)."""
+        """200 if the system is healthy, degraded or draining, 503 if it is unhealthy (H3)."""
         boss = self._boss
         trouble = boss.trouble
         if trouble is not None:
@@ -103,7 +103,7 @@ class Probes:
         return _response(code, Probe(status, reasons, None if age_s is None else round(age_s, 1)))
 
     async def _access(self, request: Request) -> Access | None:
-        """Raises Problem where nobody may see anything."""
+        """Raises Problem if nobody may see anything."""
         try:
             async with asyncio.timeout(ADMITTED_WITHIN_S):
                 return await self._authenticator.access(request)
@@ -111,7 +111,7 @@ class Probes:
             if isinstance(self._authenticator, Closed):
                 raise
             return None
-        except Exception as error:  # noqa: BLE001  # the host's own: a probe is answered all the same
+        except Exception as error:  # noqa: BLE001  # the host's error: the probe is answered all the same
             log.debug("a probe is answered without reasons: authorize= failed: %s", error)
             return None
 

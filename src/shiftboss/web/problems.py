@@ -1,9 +1,10 @@
-"""Errors as `application/problem+json` (RFC 9457): the one place that knows which error has which status.
+"""Errors as `application/problem+json` (RFC 9457): the only place that maps errors to statuses.
 
 Rules of this file
-- What the caller can mend is a 4xx, what somebody must look at a 503, a mistake of ours a 500 that tells nothing.
+- An error that the caller can fix is a 4xx, one that an operator must look at a 503, and our own mistake a 500 without
+  details.
 - `type` is stable, `detail` is the error's own message: the thing, the fact, the remedy.
-- Where two lines of the table fit an error, the first counts: the narrower class stands above the wider.
+- If two lines of the table match an error, the first counts: the narrower class is above the wider.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ STATUSES: tuple[tuple[type[errors.ShiftbossError], int], ...] = (
 
 
 class Problem(Exception):
-    """An answer that is no success.  *kind* ends its type; *facts* are further members."""
+    """An answer that is no success.  *kind* is the end of its type; *facts* are further members."""
 
     def __init__(
         self,
@@ -53,7 +54,7 @@ class Problem(Exception):
         self.kind = kind
         self.detail = detail
         self.headers = headers or {}
-        self.by = by  # who asked, where that is known: for our log, not for the answer
+        self.by = by  # the user, if known: for our log, not for the answer
         self.facts = facts
 
     def response(self) -> Response:
@@ -70,7 +71,7 @@ class Problem(Exception):
 
 
 def problem_of(error: BaseException) -> Problem:
-    """What an error means over HTTP.  A mistake of ours is logged, and nothing of it is told."""
+    """The HTTP answer to an error.  Our own mistakes are logged, and the answer shows nothing of them."""
     if isinstance(error, Problem):
         return error
     status = next((status for kind, status in STATUSES if isinstance(error, kind)), None)
@@ -90,5 +91,5 @@ def kind_of(error: type[BaseException]) -> str:
 
 
 def harmless(data: bytes) -> bytes:
-    """JSON that is no markup either, whoever takes it for that: `<`, `>` and `&` only ever stand within strings."""
+    """*data*, JSON, made safe if taken for markup: `<`, `>` and `&`, which only strings contain, are escaped."""
     return data.replace(b"<", b"\\u003c").replace(b">", b"\\u003e").replace(b"&", b"\\u0026")

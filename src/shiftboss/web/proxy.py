@@ -1,11 +1,11 @@
-"""What a reverse proxy says of a request, and whom we believe it.
+"""What a reverse proxy says about a request, and which proxies are trusted.
 
 Rules of this file
-- Headers of proxies are believed from the proxies that were named (`--trusted-proxy`).  A request that has them from
-  anybody else is refused: either a proxy stands here that nobody told us of, and everybody behind it would look like
-  this machine, or somebody makes them up.
-- The client is the last address in X-Forwarded-For that is no trusted proxy: those before it were said by the client.
-- Probes are answered to whoever asks: a load balancer that restarts us for want of an option helps nobody.
+- Proxy headers are trusted only from the named proxies (`--trusted-proxy`).  A request that has them from another
+  address is refused: either an unnamed proxy forwards it, and all its clients would look like this machine, or the
+  client has forged them.
+- The client is the last address in X-Forwarded-For that is no trusted proxy: the client could write those before it.
+- Probes are answered without that check: a load balancer must not restart the server because an option is missing.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from shiftboss.web.problems import Problem
 FORWARDING = re.compile(r"forwarded|x-forwarded-.*|x-real-ip|x-original-.*|via|true-client-ip|cf-connecting-ip")
 HEADER = re.compile(r"[A-Za-z0-9-]{1,100}")
 OPEN = frozenset({"/livez", "/readyz"})
-USER = "shiftboss.user"  # in a scope: the user whom a trusted proxy names
+USER = "shiftboss.user"  # key in a scope: the user whom a trusted proxy names
 MAX_USER_CHARS = 200
 MAX_HOPS = 50
 FORWARDED_FOR = re.compile(r"for=(\"[^\"]*\"|[^;,\s]+)", re.IGNORECASE)
 
 
 class Proxies:
-    """Those that were named.  *user_header* is where they say who the user is, None where they do not."""
+    """The trusted proxies.  *user_header*: the header in which they name the user; None if they do not."""
 
     def __init__(self, trusted: Iterable[str] = (), user_header: str | None = None) -> None:
         """Raises ConfigurationError."""
@@ -49,7 +49,7 @@ class Proxies:
         return bool(self._trusted)
 
     def arrived(self, scope: Scope) -> Scope:
-        """The request as its client made it.  Raises Problem for what no trusted proxy said."""
+        """The request as its client sent it.  Raises Problem for headers that no trusted proxy sent."""
         headers = Headers(scope=scope)
         forwarding = [name for name in headers if FORWARDING.fullmatch(name) or name == self._user_header]
         if not forwarding:
@@ -85,7 +85,7 @@ class Proxies:
         return str(parsed_address(hops[0]) or UNKNOWN)
 
     def _user(self, headers: Headers) -> str | None:
-        """Raises Problem for what is no name: two of them, say, of which the client sent one."""
+        """Raises Problem for anything but a name: for example two names, one of them from the client."""
         if self._user_header is None:
             return None
         values = headers.getlist(self._user_header)
@@ -133,7 +133,7 @@ def _listed(headers: Headers, name: str) -> list[str]:
 
 
 def _last(headers: Headers, name: str) -> str | None:
-    """What the proxy beside us has added."""
+    """The value that the nearest proxy has added."""
     values = _listed(headers, name)
     return values[-1] if values else None
 

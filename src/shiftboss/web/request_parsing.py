@@ -1,8 +1,8 @@
-"""A request's parameters and body as values, or a problem that names what is wrong.
+"""Reads a request's parameters and body as values, or raises a problem that names what is wrong.
 
 Rules of this file
-- A name that is not known is refused with the nearest that is: a misspelt filter must not show everything.
-- A body is JSON and says so, has a bound, and comes in time.
+- An unknown name is refused with the nearest known one: a misspelt filter must not show everything.
+- A body must be JSON, with that content type, within its bound, and in time.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from shiftboss.errors import CallerError, ConfigurationError, did_you_mean
 from shiftboss.web.params import ROW_NAME
 from shiftboss.web.problems import Problem
 
-LARGE_BYTES = 64 * 1024  # a body of a megabyte takes some 50 ms to read, and everybody shares the loop
-BODY_WITHIN_S = 10.0  # a client that dribbles holds a connection no longer than that
-MAX_SHOWN_CHARS = 80  # of what a client sent, in a message
+LARGE_BYTES = 64 * 1024  # a body of a megabyte takes some 50 ms to parse, and all requests share the loop
+BODY_WITHIN_S = 10.0  # a slow client holds a connection no longer than that
+MAX_SHOWN_CHARS = 80  # of a client's value in a message
 LISTS = (tuple, list, frozenset, set)
 
 S = TypeVar("S", bound=msgspec.Struct)
 
 
 def read_params(kind: type[S], request: Request) -> S:
-    """Path and query as *kind*.  Raises Problem."""
+    """The path and query parameters as *kind*.  Raises Problem."""
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     given: dict[str, Any] = dict(request.path_params)
     query = [name for name in fields if name not in given]
@@ -75,7 +75,7 @@ async def read_body(kind: type[S], request: Request, *, limit: int) -> S:
 
 
 def _must_know(kind: type[msgspec.Struct], content: dict[str, Any], what: str) -> None:
-    """Raises Problem for a field that is none, also of what is nested."""
+    """Raises Problem for an unknown field, also in nested objects."""
     fields = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
     for name, value in content.items():
         if name not in fields:
@@ -97,7 +97,7 @@ async def _bytes(request: Request, limit: int) -> bytes:
     length = request.headers.get("content-length", "0")
     if length.isascii() and length.isdigit() and int(length[:20]) > limit:
         raise too_much
-    data = bytearray()  # parts may be of a byte each
+    data = bytearray()  # a part may be a single byte
     try:
         async with asyncio.timeout(BODY_WITHIN_S):
             async for part in request.stream():
@@ -118,7 +118,7 @@ def _hint(name: str, known: Iterable[str]) -> str:
 
 
 def _as_the_library_says(content: dict[str, Any]) -> str:
-    """The sentence with which the library refuses one of these fields; empty where it is the API that does."""
+    """The library's message that refuses one of these fields; empty if the API refuses it."""
     for name, value in content.items():
         try:
             if name in FIELDS:
@@ -131,7 +131,7 @@ def _as_the_library_says(content: dict[str, Any]) -> str:
 
 
 def _as_text(value: Any, /, *, name: str) -> datetime:
-    """An instant, which JSON has as a text."""
+    """A time, which JSON has as a text."""
     try:
         moment = datetime.fromisoformat(value)
         if moment.tzinfo is not None:
@@ -156,7 +156,7 @@ def _row(value: Any, /, *, name: str) -> str:
     return row_name
 
 
-FIELDS = Table(  # of bodies and of what is nested in them, in the kinds that the library's own calls have
+FIELDS = Table(  # fields of bodies and of nested objects, with the types of the library's own calls
     {
         **TRIGGER,
         **CALL,
@@ -180,7 +180,7 @@ FIELDS = Table(  # of bodies and of what is nested in them, in the kinds that th
 
 
 def _said(error: Exception, what: str) -> str:
-    """msgspec's sentence, with the name instead of a path where it is one."""
+    """msgspec's message, with the field's name instead of its path if there is one."""
     return str(error).replace("`$.", f"`{what}.").replace("`$`", f"the {what}")[:500]
 
 

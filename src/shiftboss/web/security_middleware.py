@@ -1,14 +1,15 @@
-"""What every request passes before it is looked at, and what every answer carries.
+"""The checks before every request, and the headers of every answer.
 
 Rules of this file
-- What a proxy says is believed or refused first (proxy.py); then a `Host` that is not ours is refused (DNS rebinding),
-  then a method that changes something and comes from another site.  What a browser sends by itself across sites (a
-  form, a cookie) never changes anything.
-- Which site that is: the browser's word (`Sec-Fetch-Site`), else `Origin` against `Host`, for no browser says the first
-  over plain http away from loopback.  (As Go's `http.CrossOriginProtection`; unlike there, who says neither shows a
-  bearer.)
-- Whoever takes nothing of an answer for SEND_WITHIN_S is cut off: under a host's server, which waits for ever, too.
-- No answer may be framed, sniffed or run inline script; data are stored by no cache.
+- First, proxy headers are accepted or refused (proxy.py).  Then a `Host` that is not ours is refused (DNS rebinding),
+  then a method that changes something and comes from another site.  So a request that a browser sends by itself across
+  sites (a form, a cookie) never changes anything.
+- The site is known from the browser's `Sec-Fetch-Site`; without it `Origin` is compared with `Host`, because no browser
+  sends the former over plain http away from loopback.  (As Go's `http.CrossOriginProtection`; unlike there, a request
+  with neither needs a bearer token.)
+- A client that reads nothing of an answer for SEND_WITHIN_S is cut off, also under a host's server, which would wait
+  for ever.
+- No answer may be framed, sniffed or run inline script; no cache may store data.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from shiftboss.web.problems import Problem
 from shiftboss.web.proxy import Proxies
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-DEFAULT_PORTS = {"http": ":80", "https": ":443"}  # which browsers leave out
+DEFAULT_PORTS = {"http": ":80", "https": ":443"}  # browsers leave them out
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -43,7 +44,7 @@ HEADERS = {
 
 
 class NotTaken(OSError):
-    """The client does not read: as good as gone."""
+    """The client does not read: it counts as gone."""
 
 
 class SecurityMiddleware:
@@ -98,15 +99,15 @@ class SecurityMiddleware:
 
 
 def _is_from_here(headers: Headers) -> bool:
-    """Whether no page of another site can have sent this.
+    """Whether the request cannot come from a page of another site.
 
-    Within same-origin a proxy may have changed `Host`; whatever else a browser says is held against `Origin`.
+    With same-origin, a proxy may have changed `Host`; every other value is checked against `Origin`.
     """
     sites, origins, hosts = (headers.getlist(name) for name in ("sec-fetch-site", "origin", "host"))
     match sites:
         case ["same-origin"]:
             return True
-        case [] | ["none"]:  # none: a person typed it, or chose a bookmark
+        case [] | ["none"]:  # none: a person typed the address, or chose a bookmark
             pass
         case _:
             return False
@@ -116,7 +117,7 @@ def _is_from_here(headers: Headers) -> bool:
 
 
 def _is_at(origin: str, host: str) -> bool:
-    """Whether "https://example.org" is what a browser calls the site whose `Host` is "example.org:443"."""
+    """Whether *origin* ("https://example.org") is a browser's name for the site at *host* ("example.org:443")."""
     scheme, _, place = origin.lower().partition("://")
     if scheme not in DEFAULT_PORTS or not place:
         return False
@@ -125,11 +126,11 @@ def _is_at(origin: str, host: str) -> bool:
 
 
 def _has_bearer(headers: Headers) -> bool:
-    """No other site's page can send this one unasked."""
+    """Whether it has a bearer token: no page of another site can send one by itself."""
     return headers.get("authorization", "").partition(" ")[0].lower() == "bearer"
 
 
 def _name(host: str) -> str:
-    """Without its port."""
+    """*host* without its port."""
     name, colon, port = host.lower().rpartition(":")
     return name if colon and port.isdigit() and not (name.count(":") and not name.endswith("]")) else host.lower()

@@ -1,10 +1,10 @@
-"""The application served alone: by uvicorn, in a thread and on a loop of its own inside the process of the node.
+"""Serves the application alone: with uvicorn, in a thread and on a loop of its own in the node's process.
 
 Rules of this file
-- A body that blocks the node's loop does not block the page that shows so; a page that is slow delays no body.
+- A function that blocks the node's loop does not block the dashboard, which shows that; a slow page delays no function.
 - The thread is a daemon without signal handlers: nothing here can keep the process from ending, and a stop has a bound.
-- Connections have deadlines and a bound (`connection.py`): who says or takes nothing keeps nobody out.
-- Every address has a credential (authenticators.py).  Without one, and where the port is taken, nothing starts.
+- Connections have deadlines and a bound (`connection.py`): a client that sends or reads nothing keeps nobody out.
+- Every address has a credential (authenticators.py).  Without one, or if the port is taken, nothing starts.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from shiftboss.web.log_throttle import LogThrottle
 
 DEFAULT_PORT = 8420
 STOP_WITHIN_S = 3.0
-GRACE_S = 2  # for answers in progress; streams are ended before
-MAX_CONNECTIONS = 500  # each is a socket and a task; fewer where the process may open few files
-BACKLOG = 128  # accepted at a time, before anybody is asked to give up a place for them
-SEND_BUFFER_BYTES = 128 * 1024  # in the kernel: else up to 4 MB for each client that does not read
-RECEIVE_BUFFER_BYTES = 32 * 1024  # and what is read at a time: of a body that nobody wants that much is in memory
+GRACE_S = 2  # for answers in progress; streams are ended first
+MAX_CONNECTIONS = 500  # each is a socket and a task; fewer if the process may open few files
+BACKLOG = 128  # accepted at a time, before others are closed for them
+SEND_BUFFER_BYTES = 128 * 1024  # in the kernel: otherwise up to 4 MB for each client that does not read
+RECEIVE_BUFFER_BYTES = 32 * 1024  # also the most that is read at a time: so much of an unwanted body is in memory
 ADDRESS = re.compile(
     r"(?:(?P<host>\[[0-9a-fA-F:.]+\]|[^:\s\[\]]+)?:)?(?P<port>\d{1,5})|(?P<alone>\[[0-9a-fA-F:.]+\]|[^:\s]+)"
 )
@@ -65,7 +65,7 @@ def address_of(text: str) -> ListenAddress:
 
 
 def free_address(address: ListenAddress, *, or_any: bool) -> ListenAddress:
-    """An address that can be listened on now, with its port; *or_any*: where that is taken, any other port.
+    """An address that can be listened on now, with its port; *or_any*: if that port is taken, any other.
 
     Raises ConfigurationError.
     """
@@ -74,7 +74,7 @@ def free_address(address: ListenAddress, *, or_any: bool) -> ListenAddress:
 
 
 class Server:
-    """Listens from the first; answers from `start` on."""
+    """Listens as soon as it is made; answers from `start` on."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Server:
         or_free: bool = False,
         options: authenticators.Options = authenticators.DEFAULT,
     ) -> None:
-        """*or_free*: where the port is taken, any other.  Raises ConfigurationError."""
+        """*or_free*: if the port is taken, use any other.  Raises ConfigurationError."""
         authenticators.check_address(address.host, boss, options)
         self._socket = _listening(address, or_free=or_free)
         try:
@@ -102,7 +102,7 @@ class Server:
             log_config=None,
             log_level="warning",
             access_log=False,
-            proxy_headers=False,  # it would believe whoever is on this machine; proxy.py does it
+            proxy_headers=False,  # it would trust every client on this machine; proxy.py does it
             server_header=False,
             http=partial(ClientConnection, most=_most_connections(), throttle=LogThrottle(SystemClock())),  # type: ignore[arg-type]  # it is called
             h11_max_incomplete_event_size=MAX_HEADER_BYTES,
@@ -119,9 +119,9 @@ class Server:
         self._thread.start()
 
     def login_link(self) -> str:
-        """The page's address with a code that logs in once; the address alone where no token opens everything.
+        """The page's address with a code that logs in once; the address alone if no token gives full access.
 
-        The same one as before while it can be used.
+        The same link as before while it can be used.
         """
         if self._authenticator.own is None:
             return self.address.url
@@ -130,7 +130,7 @@ class Server:
         return f"{self.address.url}#code={self._code}"
 
     def stop(self) -> None:
-        """End streams, then answers in progress, then whatever is left.  What never started only gives up its port."""
+        """End streams, then answers in progress, then the rest.  A server that never started only gives up its port."""
         if self._thread.is_alive():
             self._app.end_streams()
             self._server.should_exit = True
@@ -140,7 +140,7 @@ class Server:
 
 
 def _most_connections() -> int:
-    """Half of the files that this process may open: the store and the host need some as well."""
+    """At most half of the files that this process may open: the store and the host need some as well."""
     try:
         import resource
     except ImportError:  # Windows
@@ -166,9 +166,8 @@ def _bound(address: ListenAddress) -> socket.socket:
     listening = socket.socket(family, kind, protocol)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.setsockopt(
-            socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES
-        )  # those that are accepted inherit both
+        # accepted sockets inherit both
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         listening.bind(place)
         listening.listen(BACKLOG)

@@ -1,12 +1,14 @@
-"""A browser's session: a cookie in exchange for a token, which no script can read and no other site can send.
+"""A browser's session: in exchange for a token it gets a cookie, which no script can read and no other site can send.
 
 Rules of this file
-- The cookie says whose it is and until when, and is signed by what the server keeps secret and by the token's digest:
-  it survives a restart, and ends when the token is changed or taken away.
-- Who logs out ends it here as well, for whoever has copied the cookie; that is remembered until it would have ended.
-- Browsers give a host's cookies to each of its ports: the name tells servers apart, and the signature holds for it.
-- A session lasts for elapsed time, whatever the wall clock is set to (O4); over a reboot, and for another machine that
-  has the same secret, there is wall time alone.
+- The cookie names its user and its end, and is signed with the server's secret and the token's digest: it survives a
+  restart, and ends when the token is changed or taken away.
+- A log-out also ends the session on the server, so that a copied cookie is useless; that is remembered until the
+  session would have ended.
+- Browsers send a host's cookies to all of its ports: the cookie's name tells servers apart, and the signature covers
+  the name.
+- A session lasts for elapsed time, whatever the wall clock is set to (O4); over a reboot, and on another machine with
+  the same secret, only wall time counts.
 """
 
 from __future__ import annotations
@@ -27,15 +29,15 @@ from shiftboss.web.access import Token
 from shiftboss.web.ended_sessions import EndedSessions
 
 HOLDS_S = 12 * 3600.0  # a working day
-PARTS = 5  # token's name, until when by wall and by elapsed time, which boot that counts from, id
+PARTS = 5  # token's name, end by wall time and by elapsed time, the boot that the latter counts from, id
 
 
 class BrowserSession(NamedTuple):
-    """*id* tells sessions of one token apart, also in the audit."""
+    """*id* distinguishes sessions of one token, also in the audit."""
 
     token: Token
     id: str
-    until_s: int  # by the wall
+    until_s: int  # wall time
 
 
 class Sessions:
@@ -63,7 +65,7 @@ class Sessions:
         return session
 
     def of(self, request: HTTPConnection, tokens: Callable[[str], Token | None]) -> BrowserSession | None:
-        """The session of a request, by the tokens that are good now."""
+        """The session of a request, if its token is still valid."""
         name = self.cookie_name(request)
         return self.read(name, request.cookies.get(name, ""), tokens)
 
@@ -71,7 +73,7 @@ class Sessions:
         content, _, signature = cookie.rpartition(".")
         parts = content.rsplit(".", PARTS - 1)
         token = tokens(parts[0])
-        if token is None or len(parts) != PARTS:  # an older version's: one logs in again
+        if token is None or len(parts) != PARTS:  # from an older version: the user logs in again
             return None
         if not hmac.compare_digest(
             signature.encode("utf-8", "replace"), self._signature(name, content, token).encode()
@@ -85,7 +87,7 @@ class Sessions:
         return BrowserSession(token, id_, int(until)) if holds and id_ not in self._ended else None
 
     def end(self, request: HTTPConnection, response: Response, session: BrowserSession | None) -> None:
-        """Take the cookie back, and its copies with it."""
+        """End the session: delete the cookie, and make its copies useless."""
         if session is not None:
             self._ended.add(session.id, session.until_s)
         response.delete_cookie(
@@ -97,7 +99,7 @@ class Sessions:
         )
 
     def cookie_name(self, request: HTTPConnection) -> str:
-        """By what the browser calls us: its port is ours, or that of the proxy before us."""
+        """Made from the browser's `Host`: its port is ours, or that of the proxy before us."""
         host = request.headers.get("host", "").lower()
         digest = hashlib.sha256(f"{self._store}\0{host.rpartition(':')[2]}".encode()).hexdigest()[:8]
         is_bound = _is_secure(request) and _path(request) == "/"  # then no other host of the domain can set it

@@ -1,7 +1,7 @@
-"""Who came in and who left, said in the log and in the audit: the one place each.
+"""Records log-ins and log-outs in the log and in the audit; the only place for each.
 
 Rules of this file
-- A line has the name that the audit has, and a cleaned address; never a token, a code or a cookie.
+- A line has the same name as the audit, and a cleaned address; never a token, a code or a cookie.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The same question from many browsers at the same moment is asked once.
+"""Equal queries of many browsers at the same moment are answered by one.
 
 Rules of this file
-- Who asks joins an answer that has not been begun, never one that has: what is told is never older than its question.
-- Of one question one answer is under way at a time; all who ask meanwhile share the next.
-- A browser that leaves takes nothing from the others.
+- A request joins an answer that has not begun, never one that has: an answer is never older than its request.
+- For each query one answer is in progress at a time; all requests that come meanwhile share the next.
+- A browser that disconnects does not affect the others.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ Task = asyncio.Task[bytes]
 
 
 class SingleFlight:
-    """Each key belongs to one loop: servers in two threads share nothing."""
+    """Shares answers within one loop: servers in two threads share nothing."""
 
     def __init__(self) -> None:
         self._next: dict[Hashable, Task] = {}  # not begun
         self._under_way: dict[Hashable, Task] = {}
 
     async def answer(self, question: Hashable, make: Callable[[], Awaitable[bytes]]) -> bytes:
-        """Raises what *make* raises, to everybody who shares it."""
+        """Raises what *make* raises, in every request that shares it."""
         loop = asyncio.get_running_loop()
         key = (loop, question)
         task = self._next.get(key)
@@ -49,6 +49,6 @@ class SingleFlight:
 
 
 def _heard(task: Task) -> None:
-    """Its failure is for those who asked; where all have left, nobody need hear of it."""
+    """Retrieve the exception, or asyncio would warn: the waiting requests get it, and all may have gone."""
     if not task.cancelled():
         task.exception()

@@ -1,10 +1,10 @@
-"""The dashboard's files, where they were built; else a short page that says so.
+"""Serves the dashboard's files; if they were not built, a short page that says so.
 
 Rules of this file
-- `static/` beside this file is what the dashboard's build writes: index.html, and assets/ with a digest in each name,
-  which never change and are kept by browsers for a year.
-- These files tell nothing about anybody's workers.  They are for whoever may see something, and where a token is asked
-  for also for who has yet to show it: there they are the page that asks.
+- The dashboard's build writes `static/` beside this file: index.html, and assets/ with a digest in each name.  Assets
+  never change, and browsers keep them for a year.
+- These files contain nothing about workers.  Every user with a role gets them.  On a server with tokens everybody does:
+  there the page asks for the token.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class DashboardFiles:
         return FileResponse(page, headers={"cache-control": "no-cache"})
 
     async def asset(self, request: Request) -> Response:
-        """A file below static/; whatever leads out of it does not exist."""
+        """A file in static/; a path that leads out of it counts as missing."""
         await self._check(request)
         path = str(request.path_params["path"])
         file = os.path.normpath(self._folder / "assets" / path) if "\0" not in path else ""

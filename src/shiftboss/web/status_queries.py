@@ -1,7 +1,7 @@
-"""How it is: the whole, its workers, its graph and timeline, and the stream of what changes.
+"""Queries about the current state: the system, its workers, graph and timeline, and the stream of changes.
 
 Rules of this file
-- Each function is an operation of the table; they put questions to `Views` and the pages of `app`, and decide nothing.
+- Each function is an operation of the table.  It reads `Views` and the pages of `app`, and decides nothing.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from shiftboss.web.proxy import user_of
 from shiftboss.web.stream import EventStream
 
 WINDOW = timedelta(hours=1)
-MAX_WINDOW = timedelta(days=7)  # raw runs; more is a table nobody can read
+MAX_WINDOW = timedelta(days=7)  # single runs; more would be unreadable
 
 
-# ── the whole ────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the system ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def status(call: Call) -> SystemStatus:
-    """Everything at a glance: health, nodes, what runs, all workers; disabled ones first, then the worst."""
+    """Everything at a glance: health, nodes, running runs and all workers, disabled ones first, then the worst."""
     return await call.ask(Views.status)
 
 
@@ -59,7 +59,7 @@ async def nodes(call: Call) -> Nodes:
 
 
 class UnreadableRow(Value, frozen=True, omit_defaults=False):
-    """Which row; `text` says it in a sentence."""
+    """One row; `text` describes it in a sentence."""
 
     table: str
     id: str
@@ -79,7 +79,7 @@ def unreadable_row(row: Unreadable) -> UnreadableRow:
 
 
 async def unreadable(call: Call) -> UnreadableRows:
-    """Which stored rows can nobody read?  All of the store is looked through."""
+    """Which stored rows are unreadable?  This searches the whole store."""
     return UnreadableRows(tuple(unreadable_row(row) for row in await call.ask(Views.unreadable)))
 
 
@@ -98,7 +98,7 @@ class Window(msgspec.Struct, frozen=True):
 
 
 async def timeline_(call: Call, params: Window) -> Timeline:
-    """Runs by worker within a window, and the instants that lie ahead in it."""
+    """Runs by worker within a window, and the scheduled times ahead in it."""
     now = call.boss.clock.now()
     until = params.until or now
     try:
@@ -113,7 +113,7 @@ async def timeline_(call: Call, params: Window) -> Timeline:
 
 
 async def minutes_(call: Call) -> Minutes:
-    """How many runs ended in each minute of the last hour, well or dead."""
+    """How many runs succeeded and how many died in each minute of the last hour."""
     since = call.boss.clock.now() - WINDOW
     return await call.ask(lambda views: minutes(views, since=since))
 
@@ -150,7 +150,7 @@ async def workers(call: Call, params: WorkersAsked) -> Workers:
 
 
 class WorkerAsked(msgspec.Struct, frozen=True):
-    """How many instants ahead and runs back."""
+    """How many scheduled times ahead, and how many past runs."""
 
     worker: Name
     instants: Annotated[int, Meta(ge=0, le=100)] = 20
@@ -158,17 +158,17 @@ class WorkerAsked(msgspec.Struct, frozen=True):
 
 
 async def worker(call: Call, params: WorkerAsked) -> PageOfWorker:
-    """All about one worker: state, holds, settings, relations, next instants, last durations and runs."""
+    """Everything about a worker: state, holds, settings, relations, next scheduled times, last durations and runs."""
     return await call.ask(
         lambda views: page_of_worker(views, params.worker, instants=params.instants, runs=params.runs)
     )
 
 
-GIVEN_VALUES = frozenset(("default", "examples", "example", "const"))  # of a schema: values that its author wrote
+GIVEN_VALUES = frozenset(("default", "examples", "example", "const"))  # parts of a schema with values from its author
 
 
 class PayloadForm(Value, frozen=True, omit_defaults=False):
-    """What a trigger takes.  `declared`: this process knows the function; else any object is taken, checked later."""
+    """What a trigger accepts.  `declared`: this process knows the function; else any object, which is checked later."""
 
     worker: str
     declared: bool
@@ -190,7 +190,7 @@ async def payload_form(call: Call, params: WorkerNamed) -> PayloadForm:
 
 
 def without_secret_defaults(schema: Any, mask: Redaction) -> Any:
-    """*schema* without the defaults and examples that have a secret: left out of a form they count all the same."""
+    """*schema* without defaults and examples that contain a secret; a default that a form lacks still applies."""
     if isinstance(schema, list):
         return [without_secret_defaults(each, mask) for each in schema]
     if not isinstance(schema, dict):
@@ -230,7 +230,7 @@ class EventsAsked(msgspec.Struct, frozen=True):
 
 
 async def events(call: Call, params: EventsAsked) -> EventStream:
-    """Server-sent events: what changes, as it changes; goes on after `Last-Event-ID`."""
+    """Server-sent events: changes as they happen; continues after `Last-Event-ID`."""
     topics = frozenset(each.strip() for each in params.topics.split(","))
     for unknown in sorted(topics.difference(frames.TOPICS)):
         raise Problem(400, "unknown-topic", f"there is no topic {unknown[:80]!r}; known: {', '.join(frames.TOPICS)}")
@@ -251,7 +251,7 @@ async def events(call: Call, params: EventsAsked) -> EventStream:
 
 
 class SessionInfo(Value, frozen=True, omit_defaults=False):
-    """Who you are here.  `role` is None for who must show a token first; `limited`: single actions may be refused."""
+    """Who you are here.  `role` is None if you must log in first; `limited`: single actions may be refused."""
 
     role: str | None
     name: str

@@ -1,9 +1,9 @@
-"""A stream as an HTTP answer: server-sent events until the client leaves or the hub says bye.
+"""A stream as an HTTP answer: server-sent events until the client disconnects or the hub sends `bye`.
 
 Rules of this file
-- A socket that is never read is no client: security_middleware.py cuts it off.
-- A client that loses its access, or whose session ends, gets nothing more: both are checked again while it listens.
-- A server that wants to end (uvicorn waits for open answers) is noticed within a second.
+- security_middleware.py cuts off a client that does not read.
+- A client that loses its access, or whose session ends, gets nothing more: both are checked again during the stream.
+- The stream ends within a second when the server is about to end: uvicorn waits for open answers.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from shiftboss.app.roles import Role
 from shiftboss.web import frames
 from shiftboss.web.hub import Hub, Wanted
 
-HEARTBEAT_S = 15.0  # proxies cut what is silent for a minute
+HEARTBEAT_S = 15.0  # proxies cut a connection that is silent for a minute
 LOOK_S = 1.0
-SEND_WITHIN_S = 30.0  # for what a server buffers, 64 KiB as a rule; of every answer
+SEND_WITHIN_S = 30.0  # for the part of any answer that a server buffers, usually 64 KiB
 HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-store",
@@ -35,7 +35,7 @@ class EventStream(Response):
     def __init__(
         self, hub: Hub, wanted: Wanted, role: Role, may_still: Callable[[], Awaitable[bool]], recheck_s: float
     ) -> None:
-        """*may_still*: whether its client may see this as before; asked every *recheck_s*."""
+        """*may_still*: whether the client still has access; called every *recheck_s*."""
         self._hub = hub
         self._may_still = may_still
         self._recheck_s = recheck_s
@@ -87,6 +87,6 @@ async def _disconnected(receive: Receive) -> None:
 
 
 def _server_ends() -> bool:
-    """Whether the uvicorn that owns this process was told to end: it tells nobody, and waits for open answers."""
+    """Whether the uvicorn of this process was told to end: it notifies no application, and waits for open answers."""
     server: Any = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
     return getattr(server, "should_exit", False) is True

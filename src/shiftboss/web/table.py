@@ -1,9 +1,9 @@
-"""Every operation of the API, a line each.
+"""Every operation of the API, one a line.
 
 Rules of this file
-- Routing, validation, access, OpenAPI, the reference page and the fuzzer are all derived from this table: what is not
-  here does not exist.
-- GET changes nothing.  A path is a noun; what is done to it stands at its end.
+- Routing, validation, access, OpenAPI, the reference page and the fuzzer are all derived from this table: an operation
+  that is not here does not exist.
+- GET changes nothing.  A path is a noun; an action is at its end.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ VIEWER, OPERATOR, ADMIN = Role.VIEWER, Role.OPERATOR, Role.ADMIN
 
 
 async def may(call: Call, params: permissions.MayAsked) -> permissions.Permissions:
-    """Which of these actions may I do to these workers, or without a worker, by my role and by the host?"""
+    """Which of these actions do my role and the host allow me, on these workers or without a worker?"""
     return await permissions.permitted(call, params, OPERATIONS)
 
 
@@ -43,7 +43,7 @@ OPERATIONS: Final = (
     Operation("GET",    "/workers/{worker}",                VIEWER,    status_queries.worker),
     Operation("GET",    "/workers/{worker}/payload",        VIEWER,    status_queries.payload_form),
     Operation("POST",   "/workers/{worker}/trigger",        OPERATOR,  actions.trigger, status=202),
-    *operations_of(WORKER),  # enable, disable and whatever else is declared in app/verbs.py
+    *operations_of(WORKER),  # enable, disable and the others in app/verbs.py
 
     Operation("GET",    "/runs",                            VIEWER,    list_queries.runs),
     Operation("GET",    "/runs/{run}",                      VIEWER,    list_queries.run),

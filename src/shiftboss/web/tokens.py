@@ -1,12 +1,11 @@
-"""The authenticator of a server that stands alone: tokens, sessions in exchange for them, users whom a trusted proxy
-names.
+"""The authenticator of a server that runs alone: tokens, sessions for them, and users whom a trusted proxy names.
 
 Rules of this file
-- A token comes in `Authorization: Bearer …`, or was exchanged for a session's cookie; a user's name comes from a proxy
-  that was named.  A request that shows a token is judged by it, whatever else it carries.
-- Who has the right token comes in, however many wrong ones came before and from wherever: a token has 128 bits or more,
-  and waiting would keep its owner out, not who guesses.
-- What a token may do is looked up with every request, so a token that is taken away, or a role, ends at once.
+- A token comes in `Authorization: Bearer …`, or was exchanged for a session cookie; a user's name comes from a trusted
+  proxy.  If a request has a token, only the token counts.
+- The right token is accepted however many wrong ones came before, from any address: a token has 128 bits or more, and
+  a delay would keep its owner out, not an attacker.
+- A token's role is looked up at every request, so taking away a token or a role takes effect at once.
 """
 
 from __future__ import annotations
@@ -28,12 +27,12 @@ from shiftboss.web.problems import Problem
 from shiftboss.web.proxy import user_of
 from shiftboss.web.session import BrowserSession, Sessions
 
-MIN_DIFFERENT = 6  # characters: "aaaaaaaaaaaaaaaa" is long, and no secret
-SHOWN_ID = 6  # characters of a session's id: enough to tell a day's sessions apart
+MIN_DIFFERENT = 6  # different characters: "aaaaaaaaaaaaaaaa" is long, but no secret
+SHOWN_ID = 6  # characters of a session's id: enough to distinguish a day's sessions
 
 
 class WithTokens:
-    """*own*: the token that opens everything, made by this server or given in its environment, as it is now."""
+    """*own*: returns the current token with full access, which this server made or its environment gives."""
 
     asks_for_token = True
     recheck_s = 1.0
@@ -47,7 +46,7 @@ class WithTokens:
         file: AccessFile | None = None,
         hosts: frozenset[str] | None = None,
     ) -> None:
-        """*hosts* None: a name that is rebound to us carries neither cookie nor token."""
+        """*hosts* None: any name is served, because a request to a rebound name carries neither cookie nor token."""
         self.hosts = hosts
         self.sessions = sessions
         self.codes = codes
@@ -64,7 +63,7 @@ class WithTokens:
         return self._last_own
 
     def on_change(self, tell: Callable[[str, str], None]) -> None:
-        """Be told when others are let in than before."""
+        """Call *tell* when the access file has changed."""
         self._tell = tell
         if self._file is not None:
             self._file.on_change = tell
@@ -76,16 +75,16 @@ class WithTokens:
             return Access(sent_token.role, sent_token.name)
         user = user_of(request.scope)
         role = None if user is None else self._entries().user(user)
-        if user is not None and role is not None:  # whom the proxy names now, before whom a cookie named
+        if user is not None and role is not None:  # the proxy's user now outranks the cookie's
             return Access(role, user)
         session = self.session(request)
         return None if session is None else access_of(session)
 
     def token(self, secret: str) -> Token:
-        """The token that *secret* is.  Raises Problem."""
+        """The token with that *secret*.  Raises Problem."""
         digest = digest_of(secret)
         matching = None
-        for each in self._tokens():  # all of them: how long it takes tells nothing
+        for each in self._tokens():  # compare with all of them: the duration must reveal nothing
             if hmac.compare_digest(each.digest, digest):
                 matching = each
         if matching is None:
@@ -102,13 +101,13 @@ class WithTokens:
         return access_of(self.sessions.sign_in(request, response, token))
 
     def log_out(self, request: HTTPConnection, response: Response) -> Access | None:
-        """Whose session it was."""
+        """End the session; return the access that it had."""
         session = self.session(request)
         self.sessions.end(request, response, session)
         return None if session is None else access_of(session)
 
     def with_code(self, code: str) -> Token:
-        """The token whom a link's code logs in; it is used from now on.  Raises Problem."""
+        """The token that a link's code stands for; the code is then used up.  Raises Problem."""
         own = self.own
         if own is None or not self.codes.use(code):
             raise Problem(
@@ -131,18 +130,18 @@ class WithTokens:
 
 
 def access_of(session: BrowserSession) -> Access:
-    """A token that has no name of its own is told apart by its sessions."""
+    """The access of a session; for a nameless token the name contains the session's id."""
     name = session.token.name
     return Access(session.token.role, f"{name}/{session.id[:SHOWN_ID]}" if session.token.is_nameless else name)
 
 
 def given_token(secret: str) -> Token:
-    """The one of the environment."""
+    """The token that the environment gives."""
     return Token("token", Role.ADMIN, digest_of(secret), is_nameless=True)
 
 
 def checked(secret: str) -> None:
-    """Raises ConfigurationError for one that could be guessed."""
+    """Raises ConfigurationError if *secret* could be guessed."""
     if len(secret) < MIN_CHARS or len(set(secret)) < MIN_DIFFERENT:
         raise ConfigurationError(
             f"SHIFTBOSS_AUTH_TOKEN is too short to be a secret; use at least {MIN_CHARS} characters that nobody guesses"
@@ -150,7 +149,7 @@ def checked(secret: str) -> None:
 
 
 def _sent(header: str) -> str:
-    """What a client wrote into a header: bytes, which are UTF-8 for all that we know."""
+    """A header's text as its client meant it: its bytes are taken for UTF-8."""
     try:
         return header.encode("latin-1").decode("utf-8")
     except UnicodeError:

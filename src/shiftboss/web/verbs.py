@@ -1,8 +1,8 @@
-"""The verbs over HTTP: each declaration (app/verbs.py) becomes an operation.
+"""Makes an operation of each declared verb (app/verbs.py).
 
 Rules of this file
-- The path is that of the target with the verb's name at its end, and the body has the other parameters.  The type of
-  what the verb answers decides on the answer and its status.
+- The path is that of the target with the verb's name at its end, and the body has the other parameters.  The type that
+  the verb returns determines the answer and its status.
 - A body is named after its verb, except where several verbs share it.
 """
 
@@ -26,7 +26,7 @@ from shiftboss.web.params import RunAsked, Text, WorkerNamed
 Note = Annotated[str, Meta(max_length=2000, pattern=r"^[^\x00]*$")]
 Delay = Annotated[float, Meta(ge=0, le=10 * 366 * 86400)] | Annotated[str, Meta(min_length=1, max_length=50)]
 
-# ── what is asked with ───────────────────────────────────────────────────────────────────────────────────────────
+# ── parameters ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class NodeNamed(msgspec.Struct, frozen=True):
@@ -69,11 +69,11 @@ def body_of(verb: Verb[..., Any, Any]) -> type[msgspec.Struct]:
     return struct_of(name, " ".join(field.says for field in fields.values()), fields)
 
 
-_made: dict[str, type[msgspec.Struct]] = {}  # by name: who shares a body shares its class
+_made: dict[str, type[msgspec.Struct]] = {}  # by name: verbs with the same body share its class
 
 
 def struct_of(name: str, doc: str, fields: dict[str, Field]) -> type[msgspec.Struct]:
-    """A body, made once for each name."""
+    """The class of a body, made once for each name."""
     if name not in _made:
         _made[name] = msgspec.defstruct(
             name,
@@ -85,25 +85,25 @@ def struct_of(name: str, doc: str, fields: dict[str, Field]) -> type[msgspec.Str
     return _made[name]
 
 
-# ── what is answered ─────────────────────────────────────────────────────────────────────────────────────────────
+# ── answers ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class Accepted(Value, frozen=True, omit_defaults=False):
-    """The run that was stored, or the one that the same key had made before."""
+    """The stored run, or the one that the same key had made before."""
 
     run: int
     worker: str
 
 
 class Switched(Value, frozen=True, omit_defaults=False):
-    """A worker as it is switched now."""
+    """A worker, and whether it is enabled now."""
 
     worker: str
     enabled: bool
 
 
 class Drained(Value, frozen=True, omit_defaults=False):
-    """A node that starts nothing new."""
+    """A node that starts no new runs."""
 
     id: str
     name: str
@@ -111,13 +111,13 @@ class Drained(Value, frozen=True, omit_defaults=False):
 
 
 class Preferred(Value, frozen=True, omit_defaults=False):
-    """The workers and resources that this changes; none where what the node declares holds already."""
+    """The workers and resources that this changes; none if the node's declarations are already in force."""
 
     names: tuple[str, ...]
 
 
 class Answer(NamedTuple):
-    """What becomes of an answer of the library."""
+    """How a return value of the library becomes an answer."""
 
     type: Any
     made_of: Callable[[Any], Any]
@@ -138,7 +138,7 @@ ANSWERS: dict[Any, Answer] = {
 
 
 def operations_of(target: Target) -> Sequence[Operation]:
-    """What may be done to one of its kind."""
+    """The operations on a single target of that kind."""
     return [_operation(verb) for verb in verbs() if verb.target == target]
 
 

@@ -1,8 +1,8 @@
-"""A file that is read again when it changes, and whose last good content holds when it becomes wrong.
+"""A file that is read again when it changes; if it becomes wrong, its last valid content stays in force.
 
 Rules of this file
-- What is wrong at the start is an error; later it changes nothing, and the log says so once for each change.
-- Looking costs one stat; no thread watches.
+- A wrong file is an error at the start; later it has no effect, and the log says so once for each change.
+- A check costs one stat; no thread watches.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from shiftboss.clock import SystemClock
 from shiftboss.errors import ConfigurationError
 from shiftboss.logs import get_logger
 
-SETTLED_AFTER_S = 1.0  # two changes within a tick of the file system's clock have the same instant
+SETTLED_AFTER_S = 1.0  # two changes within a tick of the file system's clock have the same time
 
 T = TypeVar("T")
 
@@ -26,16 +26,16 @@ log = get_logger("shiftboss.web.access")
 
 class WatchedFile(Generic[T]):
     def __init__(self, path: Path, read: Callable[[], T]) -> None:
-        """*read* raises ConfigurationError; so does this."""
+        """Raises ConfigurationError, as *read* does."""
         self.path = path
         self._read = read
-        self._clock = SystemClock()  # a file's times are the system's
+        self._clock = SystemClock()  # a file's times come from the system's clock
         self._lock = threading.Lock()  # protects the three below: loops in several threads may ask
         self._seen, self._is_settled = self._state()
         self._content = read()
 
     def content(self) -> T:
-        """As the file is now, or was when it was last right."""
+        """The file's content now, or when it was last valid."""
         state, is_settled = self._state()
         with self._lock:
             is_new = state != self._seen
@@ -49,13 +49,13 @@ class WatchedFile(Generic[T]):
             self._content = self._read()
         except ConfigurationError as error:
             if is_new:
-                log.error("%s; the last good one holds until it is mended", error)  # noqa: TRY400  # a file, no mistake of ours
+                log.error("%s; the last good one holds until it is mended", error)  # noqa: TRY400  # a wrong file, not our mistake
         else:
             if is_new:
                 log.info("%s was read again", self.path)
 
     def _state(self) -> tuple[object, bool]:
-        """What tells one content from another, and whether the next one surely differs in it."""
+        """A value that identifies the content, and whether the next change surely changes that value."""
         try:
             facts = os.stat(self.path)
         except OSError as error:
