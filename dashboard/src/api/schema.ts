@@ -1,6 +1,6 @@
 /** The types of the API, written by tools/api_types.py from the server's OpenAPI: change them there. */
 
-/** The run that was stored, or the one that the same key had made before. */
+/** The stored run, or the one that the same key had made before. */
 export interface Accepted {
   run: number;
   worker: string;
@@ -311,7 +311,7 @@ export interface Disabled {
   probation_until: string | null;
 }
 
-/** How many fit and how many were done. `runs`: the first of those that fit; `refused`: the first refusals. */
+/** How many matched and how many were done. `runs`: the first that matched; `refused`: the first refusals. */
 export interface Done {
   matched: number;
   done: number;
@@ -328,7 +328,7 @@ export interface Doubt {
   text: string;
 }
 
-/** A node that starts nothing new. */
+/** A node that starts no new runs. */
 export interface Drained {
   id: string;
   name: string;
@@ -390,7 +390,7 @@ export interface GraphNode {
   tags: Array<string>;
 }
 
-/** Most first; `total` is the sum of their counts. */
+/** The largest first; `total` is the sum of their counts. */
 export interface Groups {
   total: number;
   groups: Array<DeadGroup>;
@@ -420,7 +420,7 @@ export interface HealthReason {
   worker: string;
 }
 
-/** The first frame: from here on nothing is missed. Read lists anew when it comes; `resumed`: events go on. */
+/** The first frame: from here on nothing is missed. Read lists again when it comes; `resumed`: events continue. */
 export interface Hello {
   at: string;
   event: number;
@@ -447,7 +447,7 @@ export interface Lasted {
   duration_s: number;
 }
 
-/** Open dead letters; `runs`: those of these runs. */
+/** Open dead letters; `runs`: only those of these runs. */
 export interface LetterChoice {
   worker?: string | null;
   error?: string | null;
@@ -466,7 +466,7 @@ export interface Log {
   lines: Array<LogLine>;
 }
 
-/** `token`: one of this server's; or `code`: that of the link that it printed. */
+/** `token`: a token of this server; or `code`: the code in the link that the server printed. */
 export interface LogIn {
   token?: string | null;
   code?: string | null;
@@ -658,7 +658,7 @@ export interface PageOfWorker {
   at: string;
 }
 
-/** What a trigger takes. `declared`: this process knows the function; else any object is taken, checked later. */
+/** What a trigger accepts. `declared`: this process knows the function; else any object, which is checked later. */
 export interface PayloadForm {
   worker: string;
   declared: boolean;
@@ -666,12 +666,12 @@ export interface PayloadForm {
   takes: string;
 }
 
-/** In the order in which it was asked. */
+/** In the order of the request. */
 export interface Permissions {
   permitted: Array<Permitted>;
 }
 
-/** What may be done to a worker; `worker` is None for what is about no single one. */
+/** The actions that are permitted on a worker; `worker` is None for those that concern no single worker. */
 export interface Permitted {
   worker: string | null;
   actions: Array<string>;
@@ -682,7 +682,7 @@ export interface PreferBody {
   worker?: string | null;
 }
 
-/** The workers and resources that this changes; none where what the node declares holds already. */
+/** The workers and resources that this changes; none if the node's declarations are already in force. */
 export interface Preferred {
   names: Array<string>;
 }
@@ -718,7 +718,7 @@ export interface Reason {
   reason?: string | null;
 }
 
-/** One that was refused, and why. */
+/** A run or dead letter that was refused, and why. */
 export interface Refusal {
   run: number;
   type: string;
@@ -738,7 +738,7 @@ export interface ReplayMany {
   rate?: string | null;
 }
 
-/** Something was left out: read these topics' lists anew. */
+/** Something was left out: read these topics' lists again. */
 export interface Resync {
   topics: Array<string>;
   reason: string;
@@ -815,7 +815,7 @@ export interface RunEnded {
   attempt_cause: Cause | null;
 }
 
-/** Unfinished runs; `due_before`: due before that instant. */
+/** Unfinished runs; `due_before`: due before that time. */
 export interface RunFilter {
   worker?: string | null;
   status?: Array<"pending" | "running">;
@@ -905,7 +905,7 @@ export interface Seal {
   mac: string;
 }
 
-/** Who you are here. `role` is None for who must show a token first; `limited`: single actions may be refused. */
+/** Who you are here. `role` is None if you must log in first; `limited`: single actions may be refused. */
 export interface SessionInfo {
   role: string | null;
   name: string;
@@ -914,7 +914,7 @@ export interface SessionInfo {
   version: string;
 }
 
-/** Those `rows`, each as "table/id", or all that cannot be read; `note` for the audit. */
+/** `rows`: which ones, each as "table/id"; without it all that cannot be read. `note`: for the audit. */
 export interface SetAsideBody {
   rows?: Array<string> | null;
   note?: string | null;
@@ -923,7 +923,7 @@ export interface SetAsideBody {
 
 export type Severity = "debug" | "error" | "info" | "success" | "warning";
 
-/** The store does not answer: what is shown is old until the next status. */
+/** The store does not answer: the data shown is old until the next status. */
 export interface Stale {
   reason: string;
 }
@@ -946,7 +946,7 @@ export type Start = "next" | "now";
 /** S: `lifecycle.py` has the moves between these. */
 export type Status = "cancelled" | "dead" | "pending" | "running" | "skipped" | "succeeded";
 
-/** What of the status is new. `workers`: the changed rows, all of them when `full`; the rest is always whole. `order`: all names, disabled first, then the worst; None while that is as it was. */
+/** The changes of the status. `workers`: the changed rows, or all of them if `full`; the rest is always complete. `order`: all names, disabled first, then the worst; None if it is unchanged. */
 export interface StatusChange {
   at: string;
   full: boolean;
@@ -973,13 +973,13 @@ export interface StoreRestored {
   epoch: number;
 }
 
-/** An event and its number, which is its id in a stream. */
+/** An event and its number, which is also its id in a stream. */
 export interface StoredEvent {
   number: number;
   event: RunStored | ArrivalRefused | RunStarted | AttemptEnded | RunEnded | RunSkipped | RunRescued | StaleReport | DeadLettered | WorkerDeclared | WorkerDisabled | WorkerEnabled | WorkerForgotten | BreakerOpened | BreakerHalfOpen | BreakerClosed | NodeJoined | NodeLeft | NodeShedding | NodeFrozen | ClockStepped | StoreRestored | NodeDrained | UnreadableEvent | Audit;
 }
 
-/** A worker as it is switched now. */
+/** A worker, and whether it is enabled now. */
 export interface Switched {
   worker: string;
   enabled: boolean;
@@ -1050,7 +1050,7 @@ export interface UnreadableEvent {
   reason: string;
 }
 
-/** Which row; `text` says it in a sentence. */
+/** One row; `text` describes it in a sentence. */
 export interface UnreadableRow {
   table: string;
   id: string;
