@@ -1,1 +1,1 @@
-"""The library: the Orchestrator, and what it hands out (workers, runs, answers)."""
+"""The library: the Orchestrator and what it returns (workers, runs, answers to questions)."""

@@ -1,9 +1,9 @@
-"""Who acts: the name that stands in audits beside what was done (A1).
+"""Who acts: the name that the audit keeps beside what was done (A1).
 
 Rules of this file
-- `acting_as` holds for the task or thread that is within it, and for what that starts.
-- A name is kept as a store can: what an environment says need not be text.
-- Nobody in particular is the user of this process, as an operator would name them.
+- `acting_as` applies to the task or thread that is inside it, and to what these start.
+- A name is made storable: what an environment variable holds need not be text.
+- Without `acting_as` the actor is the user of this process, as an operator would name them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ acting: ContextVar[str] = ContextVar("shiftboss_acting", default="")
 
 @contextmanager
 def acting_as(name: str) -> Iterator[None]:
-    """What is done within is done by *name*: a user of the web application around us, say."""
+    """Whatever is done inside is recorded as done by *name*: for example a user of the surrounding web application."""
     token = acting.set(storable(name, MAX_CHARS))
     try:
         yield
@@ -31,6 +31,6 @@ def acting_as(name: str) -> Iterator[None]:
 
 
 def current_actor() -> str:
-    """Whoever acts here."""
+    """The name of whoever acts here."""
     variables = (os.environ.get(name) for name in ("SHIFTBOSS_USER", "USER", "LOGNAME"))
     return acting.get() or storable(next(filter(None, variables), "library"), MAX_CHARS)

@@ -1,12 +1,12 @@
-"""The key that seals the audit, and the last seal as this machine remembers it: both outside the store (A8).
+"""The key that seals the audit, and the last seal that this machine remembers: both are outside the store (A8).
 
 Rules of this file
-- SHIFTBOSS_AUDIT_KEY, else the file SHIFTBOSS_AUDIT_KEY_FILE, else a file of mode 0600 (0660 in a setgid folder):
-  beside a store that is a file, in the user's state folder for others.  A node makes that file at its first start; a
-  client takes what there is.
-- Lines behind the first are former keys: they verify, and seal nothing.
-- A key that cannot be had stops nothing: it is said, and other processes seal.  One that is none, or that everybody can
-  read, is refused.
+- The key comes from SHIFTBOSS_AUDIT_KEY, else from the file SHIFTBOSS_AUDIT_KEY_FILE, else from a file of mode 0600
+  (0660 in a setgid folder): beside a store that is a file, in the user's state folder for other stores.  A node makes
+  that file at its first start; a client uses only a file that exists.
+- The lines after the first are former keys: they verify, and seal nothing.
+- A key that cannot be read or made stops nothing: this is reported, and other processes seal.  A malformed key, or one
+  that everybody can read, is refused.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from shiftboss.stores.host import file_modes
 log = get_logger("shiftboss.audit")
 
 MIN_CHARS = 16
-MAX_HEADS = 100  # seals that the store has lost; beyond that nothing new is learnt
+MAX_HEADS = 100  # seals that the store has lost; more would tell nothing new
 
 
 _of_memory: WeakKeyDictionary[Store, Keys] = WeakKeyDictionary()
 
 
 class Keys:
-    """`key` seals, all of them verify.  *memory*: the file that remembers the last seal; None: this process does."""
+    """`key` seals; all keys verify.  *memory*: the file that remembers the last seal; None: only this process does."""
 
     def __init__(self, keys: tuple[Key, ...], memory: Path | None) -> None:
         self.key = keys[0]
@@ -52,7 +52,7 @@ class Keys:
 
     @property
     def heads(self) -> tuple[Head, ...]:
-        """All that must be in the store: the last one, and those that it was found to have lost."""
+        """All seals that must be in the store: the last one, and those that it was found to have lost."""
         return tuple(head for head in self._heads if head.id)
 
     def remember(self, head: Head) -> None:
@@ -64,14 +64,14 @@ class Keys:
     def _keep(self, heads: list[Head]) -> None:
         self._heads = heads
         if self.memory is not None:
-            with suppress(OSError):  # a folder that cannot be written: then it is known as long as this process lives
+            with suppress(OSError):  # the folder is not writable: then only this process remembers it
                 _write(self.memory, msgspec.json.encode(heads))
 
 
 def keys_of(store: Store, *, create: bool) -> Keys | None:
-    """The keys of that store; with *create* one is made where there is none.  Raises ConfigurationError."""
+    """The keys of that store; with *create* a missing one is made.  Raises ConfigurationError."""
     place, memory = _places(store)
-    if place is None:  # it lives and dies with this process, and so does its key
+    if place is None:  # the store lives only in this process, and so does its key
         return _of_memory.setdefault(store, Keys((Key(secrets.token_bytes(32)),), None))
     if given := os.environ.get("SHIFTBOSS_AUDIT_KEY"):
         return Keys((_key(given, "SHIFTBOSS_AUDIT_KEY"),), memory)
@@ -95,7 +95,7 @@ def keys_of(store: Store, *, create: bool) -> Keys | None:
 
 
 class HandedOver(NamedTuple):
-    """What became of the key when its store moved.  *given_by*: the variable that names it; then no file moves."""
+    """What became of the key when its store moved.  *given_by*: the variable that gives the key; then no file moves."""
 
     source: Path | None
     target: Path | None
@@ -103,9 +103,9 @@ class HandedOver(NamedTuple):
 
 
 def hand_over(source: Store, target: Store) -> HandedOver:
-    """Let the key of *source* verify what it sealed in *target*, its copy, and go on with it; what is remembered too.
+    """Make the key of *source* verify and continue the seals in *target*, its copy; copy the remembered seals as well.
 
-    A key that *target* has already stays the first, and the other is one of its former keys.  Raises
+    If *target* has a key already, that one stays the first, and the key of *source* becomes a former key.  Raises
     ConfigurationError, OSError.
     """
     (old, old_memory), (new, new_memory) = _places(source), _places(target)
@@ -121,14 +121,14 @@ def hand_over(source: Store, target: Store) -> HandedOver:
         return HandedOver(None, None, variable)
     files = [new, old] if new.exists() else [old]
     for file in files:
-        _read_own(file)  # each is right
+        _read_own(file)  # each is checked
     lines = dict.fromkeys(line for file in files for line in file.read_text(encoding="utf-8").split())
     _write(new, "".join(f"{line}\n" for line in lines).encode())
     return HandedOver(old, new)
 
 
 def _places(store: Store) -> tuple[Path | None, Path | None]:
-    """Of the key, and of what is remembered."""
+    """The files of the key and of the remembered seals."""
     if store.durability == "memory":
         return None, None
     path = getattr(store, "path", None)
@@ -147,7 +147,7 @@ def _read_or_make(place: Path, *, create: bool) -> tuple[Key, ...]:
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = _draft(place, secrets.token_hex(32).encode() + b"\n")
     try:
-        with suppress(FileExistsError):  # somebody was faster: it is theirs
+        with suppress(FileExistsError):  # another process was faster: its key is used
             os.link(draft, place)
     finally:
         draft.unlink(missing_ok=True)
@@ -155,7 +155,7 @@ def _read_or_make(place: Path, *, create: bool) -> tuple[Key, ...]:
 
 
 def _read_own(place: Path) -> tuple[Key, ...]:
-    """Raises ConfigurationError for a file that everybody can read: with it everybody can seal."""
+    """Raises ConfigurationError for a file that everybody can read, because everybody could seal with it."""
     if os.name != "nt" and place.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
         raise ConfigurationError(f"{place} can be read by everybody; run: chmod o= {place}, or make a new one")
     return _read(place)
@@ -175,7 +175,7 @@ def _key(text: str, place: str) -> Key:
 
 
 def _read_heads(memory: Path | None) -> list[Head]:
-    """One that cannot be read is none."""
+    """Lines that cannot be read are left out."""
     if memory is None:
         return []
     try:
@@ -198,7 +198,7 @@ def _draft(place: Path, data: bytes) -> Path:
     draft = place.with_name(f".{place.name}.{os.getpid()}-{secrets.token_hex(4)}")
     with os.fdopen(file_modes.new_file(draft), "wb") as file:
         store = place.with_suffix("")
-        if store.exists():  # beside it: root that ran a command once locks no node out, and nobody else comes in
+        if store.exists():  # the store's owner and group: a command of root's locks no node out, nobody else gets in
             file_modes.share_like(file.fileno(), store)
             draft.chmod(draft.stat().st_mode & 0o770)
         file.write(data)

@@ -1,7 +1,7 @@
-"""The body of what is declared: a function, a command, or a function for a pool.
+"""What a declared worker executes: a function, a command, or a function for a pool.
 
 Rules of this file
-- An option that the body cannot heed is refused, with the remedy; none is dropped in silence.
+- An option that the function or command cannot obey is refused, with the remedy; none is silently ignored.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NOT_FOR_COMMANDS = {
 
 
 def make_body(fn: Callable[..., Any] | Command, name: str, options: Mapping[str, Any]) -> AnyBody:
-    """The body of worker *name*.  Raises ConfigurationError."""
+    """The `Body` of worker *name*.  Raises ConfigurationError."""
     max_payload_bytes = options.get("max_payload", MAX_PAYLOAD_BYTES)
     if isinstance(fn, Command):
         for option, remedy in NOT_FOR_COMMANDS.items():
@@ -45,7 +45,7 @@ def make_body(fn: Callable[..., Any] | Command, name: str, options: Mapping[str,
         if options.get("pool_slots") is not None:
             raise ConfigurationError(f"worker {name!r}: pool_slots= is for pool= only; add it, or drop pool_slots=")
         return FunctionBody(fn, worker=name, **for_functions)
-    from shiftboss.executors.pool import PoolBody  # 10 ms of import, for who has one
+    from shiftboss.executors.pool import PoolBody  # 10 ms of import, only for those who use a pool
 
     if options.get("executor") is not None:
         raise ConfigurationError(f"worker {name!r}: pool= and executor= exclude each other; drop one of them")
@@ -59,7 +59,7 @@ def make_body(fn: Callable[..., Any] | Command, name: str, options: Mapping[str,
 
 
 def executor_of(body: AnyBody) -> str | None:
-    """The executor that *body* alone decides on; None where the options do."""
+    """The executor that *body* alone decides on; None if the options decide."""
     if isinstance(body, CommandBody):
         return "command"
     return f"pool:{body.worker}" if hasattr(body, "pool") else None

@@ -1,8 +1,9 @@
-"""One operation, for callers with an event loop and for callers without.
+"""One operation, for callers with an event loop and for callers without one.
 
 Rules of this file
-- An operation is written once, as what it puts into the engine.  `on_loop` awaits its answer, `in_thread` blocks.
-- Nobody waits for ever: without an answer in time the caller gets `StoreUnavailable`, and the commit is in doubt (H5).
+- An operation is written once, as the mutation that it gives the engine.  `on_loop` awaits the answer, `in_thread`
+  blocks for it.
+- Nobody waits forever: without an answer in time the caller gets `StoreUnavailable`, and the commit is in doubt (H5).
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from typing import Any
 from shiftboss.engine.mutation import Answer, LoopAnswer, ThreadAnswer
 from shiftboss.errors import StoreUnavailable, WaitTimeout
 
-ANSWER_WITHIN_S = 6.0  # the store itself gives up after 5 s, and says why: that must come first
+ANSWER_WITHIN_S = 6.0  # the store itself gives up after 5 s and says why: its answer must come first
 
 Put = Callable[[Answer], None]
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
-    """The event loop that runs in this thread."""
+    """The event loop that runs in this thread, or None."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
@@ -38,7 +39,7 @@ def _unanswered() -> StoreUnavailable:
 
 
 class AnswerTimeouts:
-    """Rejects what a loop's callers have waited for too long; one timer a loop, however many wait."""
+    """Rejects answers that a loop's callers have waited for too long; one timer per loop, however many wait."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
@@ -47,7 +48,7 @@ class AnswerTimeouts:
 
     def add(self, answer: LoopAnswer) -> None:
         waiting = self._waiting
-        while waiting and waiting[0][1].future.done():  # or five seconds of answers would be kept alive
+        while waiting and waiting[0][1].future.done():  # otherwise the answers of the last seconds would be kept alive
             waiting.popleft()
         waiting.append((self.loop.time() + ANSWER_WITHIN_S, answer))
         if self._timer is None:
@@ -63,7 +64,7 @@ class AnswerTimeouts:
 
 
 _deadlines: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AnswerTimeouts] = weakref.WeakKeyDictionary()
-_latest: list[AnswerTimeouts] = []  # of the loop that asked last: nearly always the only one
+_latest: list[AnswerTimeouts] = []  # of the loop that called last, which is nearly always the only one
 
 
 def _deadlines_of(loop: asyncio.AbstractEventLoop) -> AnswerTimeouts:
@@ -77,9 +78,9 @@ def _deadlines_of(loop: asyncio.AbstractEventLoop) -> AnswerTimeouts:
 
 
 def on_loop(put: Put) -> asyncio.Future[Any]:
-    """Put a mutation in; the future of its answer, to be awaited.  Raises what the rule or the store raises.
+    """Give the engine a mutation; returns the future of its answer.  Raises what the rule or the store raises.
 
-    No coroutine: a busy loop awaits thousands of answers a second, and each frame on the way is paid for.
+    It is no coroutine: a busy loop awaits thousands of answers a second, and each frame on the way costs time.
     """
     loop = asyncio.get_running_loop()
     answer = LoopAnswer(loop)
@@ -89,7 +90,7 @@ def on_loop(put: Put) -> asyncio.Future[Any]:
 
 
 def in_thread(put: Put) -> Any:
-    """Put a mutation in and block for its answer."""
+    """Give the engine a mutation and block for its answer."""
     answer = ThreadAnswer()
     put(answer)
     try:
@@ -99,7 +100,7 @@ def in_thread(put: Put) -> Any:
 
 
 async def wait_on_loop(put: Put, *, timeout_s: float | None, what: str) -> Any:
-    """Like `on_loop`, for what may take long.  Raises WaitTimeout."""
+    """Like `on_loop`, for an answer that may take long; *timeout_s* None: no limit.  Raises WaitTimeout."""
     answer = LoopAnswer(asyncio.get_running_loop())
     put(answer)
     try:
@@ -109,7 +110,7 @@ async def wait_on_loop(put: Put, *, timeout_s: float | None, what: str) -> Any:
 
 
 def wait_in_thread(put: Put, *, timeout_s: float | None, what: str) -> Any:
-    """Like `in_thread`, for what may take long.  Raises WaitTimeout."""
+    """Like `in_thread`, for an answer that may take long; *timeout_s* None: no limit.  Raises WaitTimeout."""
     answer = ThreadAnswer()
     put(answer)
     try:

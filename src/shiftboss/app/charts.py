@@ -1,8 +1,8 @@
-"""What is drawn: who waits for whom, what ran when, and how many a minute.
+"""What is drawn: which worker waits for which, what ran when, and how many runs ended in each minute.
 
 Rules of this file
-- Both are bounded: a graph by the workers that are declared, a timeline by the runs that are looked at; what is left
-  out is said.
+- All charts are bounded: a graph by the declared workers, a timeline by the runs that are read.  The answer says if
+  anything is left out.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from shiftboss.core.snapshot import Snapshot
 from shiftboss.core.value import Value
 from shiftboss.ports.faces import HistoryFilter
 
-MAX_SCANNED = 10_000  # runs looked at, newest first: a tenth of a second; what is older is said to be missing
-MAX_PLANNED = 100  # instants of one worker that lie ahead
-MAX_PLANNED_IN_ALL = 5_000  # a picture of more is none
+MAX_SCANNED = 10_000  # runs that are read, newest first: a tenth of a second; the answer says if older ones are missing
+MAX_PLANNED = 100  # scheduled times of one worker in the future
+MAX_PLANNED_IN_ALL = 5_000  # a picture with more shows nothing
 TIMELINE_PAGE = 1000
 WAITING = frozenset((Status.PENDING,))
 BEGUN = frozenset(Status) - WAITING
@@ -35,7 +35,7 @@ class GraphNode(Value, frozen=True, omit_defaults=False):
 
     kind: str  # worker | breaker | resource
     name: str
-    health: str  # of a worker; a breaker's mode; empty for a resource
+    health: str  # of a worker; the mode of a breaker; empty for a resource
     detail: str  # a worker's schedule in words, a resource's size
     mode: str = ""
     enabled: bool = True
@@ -45,16 +45,16 @@ class GraphNode(Value, frozen=True, omit_defaults=False):
 
 
 class GraphEdge(Value, frozen=True, omit_defaults=False):
-    """From what goes first to what waits; `blocks` has no direction and stands once."""
+    """From what comes first to what waits; `blocks` has no direction and is listed once."""
 
     kind: str  # depends_on | after | blocks | breaker | uses
     source: str
     target: str
-    detail: str = ""  # "fresh", "skips when it failed", permits
+    detail: str = ""  # "fresh", "skips when it failed", number of permits
 
 
 class Graph(Value, frozen=True, omit_defaults=False):
-    """Who waits for whom, who excludes whom, and what they share."""
+    """Which worker waits for which, which ones exclude each other, and what they share."""
 
     nodes: tuple[GraphNode, ...]
     edges: tuple[GraphEdge, ...]
@@ -117,7 +117,7 @@ def _graph_edges(snapshot: Snapshot) -> Iterator[GraphEdge]:
 
 
 class TimelineRow(Value, frozen=True, omit_defaults=False):
-    """A worker's runs that touch the window, the oldest first, and the instants that lie ahead in it."""
+    """A worker's runs that touch the window, the oldest first, and its scheduled times that lie ahead in the window."""
 
     worker: str
     runs: tuple[Run, ...]
@@ -125,17 +125,17 @@ class TimelineRow(Value, frozen=True, omit_defaults=False):
 
 
 class Timeline(Value, frozen=True, omit_defaults=False):
-    """Runs by worker; from due to start a run waits, between attempts it is in back-off."""
+    """Runs by worker.  A run waits between due and start; between attempts it is in back-off."""
 
     since: datetime
     until: datetime
     now: datetime
     rows: tuple[TimelineRow, ...]
-    complete: bool  # False: more runs than are looked at, or instants than are shown; the others are missing
+    complete: bool  # False: runs or scheduled times are missing, because there are more than are read or shown
 
 
 def timeline(views: Views, *, since: datetime, until: datetime, worker: str | None, limit: int) -> Timeline:
-    """At most *limit* runs.  Raises UnknownWorker for one that is asked for by name."""
+    """At most *limit* runs.  Raises UnknownWorker if *worker* is given and unknown."""
     snapshot, now = views.snapshot(), views.now()
     if worker is not None:
         snapshot.worker(worker)
@@ -153,7 +153,7 @@ def timeline(views: Views, *, since: datetime, until: datetime, worker: str | No
 
 
 class _Scan:
-    """Runs page upon page; what waits apart from the others, or thousands that lie ahead would be read with them."""
+    """Reads runs page by page.  Waiting runs apart: thousands may lie ahead, and would be read with the others."""
 
     def __init__(self, views: Views, wanted: HistoryFilter) -> None:
         self._views = views
@@ -161,7 +161,7 @@ class _Scan:
         self.is_cut = False
 
     def runs(self, until: datetime) -> Iterator[Run]:
-        """Those that were there before *until*, newest first."""
+        """The runs that existed before *until*, newest first."""
         for _ in range(MAX_SCANNED // TIMELINE_PAGE):
             page = self._views.history(self._wanted)
             yield from (run for run in page if min(run.first_started_at or run.due_at, run.due_at) <= until)
@@ -174,7 +174,7 @@ class _Scan:
 def _planned(
     views: Views, snapshot: Snapshot, names: Iterable[str], now: datetime, until: datetime
 ) -> tuple[dict[str, list[datetime]], bool]:
-    """The instants between now and *until*, by worker; whether these are all."""
+    """The scheduled times between now and *until*, by worker; and whether these are all."""
     planned: dict[str, list[datetime]] = {}
     if until <= now:
         return planned, True
@@ -197,7 +197,7 @@ def _has_plan(state: WorkerState) -> bool:
 
 
 class Minute(Value, frozen=True, omit_defaults=False):
-    """How many runs ended well and how many died in the minute that begins at `at`."""
+    """How many runs ended well and how many ended dead in the minute that begins at `at`."""
 
     at: datetime
     succeeded: int
@@ -205,16 +205,16 @@ class Minute(Value, frozen=True, omit_defaults=False):
 
 
 class Minutes(Value, frozen=True, omit_defaults=False):
-    """Minutes in which runs ended, the oldest first."""
+    """The minutes in which runs ended, the oldest first."""
 
     since: datetime
     at: datetime
     minutes: tuple[Minute, ...]
-    complete: bool  # False: more runs than are looked at; `since` is where they begin
+    complete: bool  # False: there are more runs than are read; then `since` is where those that were read begin
 
 
 def minutes(views: Views, *, since: datetime) -> Minutes:
-    """How many runs ended in each minute since then."""
+    """How many runs ended in each minute since *since*."""
     now = views.now()
     counts: dict[datetime, list[int]] = {}
     wanted = HistoryFilter(status=frozenset({Status.SUCCEEDED, Status.DEAD}), since=since, limit=TIMELINE_PAGE)

@@ -1,8 +1,8 @@
-"""Which node or client of an orchestrator is open now: it is opened, required, closed, ended with its process.
+"""Which node or client of an orchestrator is open now: it is opened, required, closed, or ended with its process.
 
 Rules of this file
-- One at a time.  A node that has ended by itself is closed when the next one is opened (G5).
-- A forked child has none: what its parent had opened is kept from being closed there, and can be opened anew.
+- At most one is open at a time.  A node that has ended by itself is closed when the next one is opened (G5).
+- A forked child has none: it never closes what its parent had opened, and can open its own.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from shiftboss.app.own_loop import LoopThread
 from shiftboss.errors import AlreadyStarted, ConfigurationError, Forked, NotStarted, ShiftbossError, StoreMissing
 from shiftboss.executors import function_ref
 
-if TYPE_CHECKING:  # 15 ms of import, which is for the start and the first question
+if TYPE_CHECKING:  # 15 ms of import, left to the start and the first question
     from shiftboss.app.open_node import OpenNode
     from shiftboss.app.orchestrator import Orchestrator
     from shiftboss.clock import Clock
@@ -29,19 +29,19 @@ LOOP_ENDS_WITH_PROCESS_S = 1.0
 
 
 class CurrentNode:
-    """Of one orchestrator; both of its faces, and the end of its process, meet here."""
+    """The node or client of one orchestrator.  `boss`, `boss.sync` and the end of the process all go through it."""
 
     def __init__(self, boss: Orchestrator, clock: Clock) -> None:
         self._boss = boss
-        self._clock = clock  # that the orchestrator was given
-        self._was_forked = False  # this process is a child of the one in which it was opened
+        self._clock = clock  # the one that the orchestrator was given
+        self._was_forked = False  # this process is a child of the one that opened the node
         self.node: OpenNode | None = None
         self.first_node = FirstNode(clock)
-        self.loop_thread = LoopThread()  # of `boss.sync.start()`
-        self.opening = threading.Lock()  # protects opening by `boss.sync`: two threads, one first use
+        self.loop_thread = LoopThread()  # the thread of `boss.sync.start()`
+        self.opening = threading.Lock()  # protects opening by `boss.sync`: its first use may come from two threads
 
     def require(self) -> OpenNode:
-        """The one that is open.  Raises NotStarted, Forked."""
+        """The node or client that is open.  Raises NotStarted, Forked."""
         node = self.node
         if node is not None:
             return node
@@ -66,7 +66,7 @@ class CurrentNode:
     ) -> OpenNode:
         """Open the store and start the engine, whose `ready` tells how that went.
 
-        *create*: a client makes the store where there is none; a node always does.
+        *create*: whether a client makes a missing store; a node always does.
         """
         from shiftboss.app.node import NodeParts  # with the engine
         from shiftboss.app.open_node import OpenNode, close_parts
@@ -75,7 +75,7 @@ class CurrentNode:
 
         boss = self._boss
         if self.node is not None and self.node.engine.over.done():
-            self.close()  # a node that has ended by itself: its loop was closed (G5)
+            self.close()  # a node that has ended by itself because its loop was closed (G5)
         if self.node is not None:
             raise AlreadyStarted("the orchestrator runs already; stop it before it is started again")
         if function_ref.in_child and not is_client:
@@ -97,7 +97,7 @@ class CurrentNode:
             except StoreMissing:
                 if not create:
                     raise
-                store.open(create=True)  # only now: a client does not migrate what others run on (W4)
+                store.open(create=True)  # not earlier: a client does not migrate a store on which others run (W4)
             parts = NodeParts(boss, store, loop, is_client=is_client, declares_new=create)
             engine = parts.engine(boss.subscribers, boss.meters, owns_process=owns_process)
             self._was_forked = False
@@ -118,31 +118,31 @@ class CurrentNode:
         return node.engine.knows_workers or bool(node.read(lambda views: views.status()).workers)
 
     def close(self) -> None:
-        """Nothing to do where none is open."""
+        """Does nothing if none is open."""
         node, self.node = self.node, None
         if node is not None:
             node.close()
         process_end.closed(self)
 
-    # ── without a stop (process_end.py) ──────────────────────────────────────────────────────────────────────────
+    # ── ends without a stop (process_end.py) ─────────────────────────────────────────────────────────────────────
 
     @property
     def shutdown_timeout_s(self) -> float:
         return self._boss.shutdown_timeout_s
 
     def is_on_loop(self) -> bool:
-        """Whether the caller blocks the loop on which its bodies run."""
+        """Whether the caller would block the loop on which its functions run."""
         return self.node is not None and self.node.parts.is_on_loop()
 
     def end_with_process(self, *, owns_process: bool) -> None:
-        """The main thread is over: begin to stop; a loop that stands still is not run any more."""
+        """The main thread is over: begin to stop.  A loop that is not running by now will not run again."""
         node = self.node
         if node is not None:
             node.engine.end(owns_process=owns_process)
             node.parts.main_is_over()
 
     def close_with_process(self, timeout_s: float) -> None:
-        """Wait until it has stopped, and close it; one that does not in time is left to the end of the process."""
+        """Wait until the node has stopped, and close it; one that does not stop in time is left as it is."""
         node = self.node
         if node is not None:
             with contextlib.suppress(FutureTimeout, ShiftbossError):
@@ -156,13 +156,13 @@ class CurrentNode:
 
     @property
     def is_inherited(self) -> bool:
-        """Whether this process was forked, and nobody has said so yet."""
+        """Whether this process was forked and has not been told so yet."""
         return self.node is not None and self.node.pid != os.getpid()
 
     def leave_to_parent(self) -> None:
-        """In a forked child: forget what is the parent's, without closing it."""
+        """In a forked child: forget what belongs to the parent, without closing it."""
         process_end.keep_for_ever(self.node)
         self.node = None
         self._was_forked = True
         self.loop_thread = LoopThread()
-        self.opening = threading.Lock()  # another thread may have held it
+        self.opening = threading.Lock()  # another thread of the parent may have held the old one

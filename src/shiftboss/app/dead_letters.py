@@ -1,8 +1,8 @@
-"""Choosing dead letters, by id or by filter, and grouping them by what they died of.
+"""Choosing dead letters by id or by filter, and grouping them by what caused them.
 
 Rules of this file
-- An error type is given as it is stored or by its class name alone: "ReadTimeout" finds httpx.ReadTimeout.
-- Lists are read page upon page: no question is larger than a page.
+- An error type is given as it is stored, or by its class name alone: "ReadTimeout" finds httpx.ReadTimeout.
+- Lists are read page by page: no query is larger than a page.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PAGE = 1000
 
 
 class DeadLetterSelection(NamedTuple):
-    """Which dead letters were asked for."""
+    """Which dead letters are selected: by id, or by filter."""
 
     ids: tuple[int, ...] = ()
     worker: str | None = None
@@ -35,7 +35,7 @@ class DeadLetterSelection(NamedTuple):
 
 
 class DeadGroup(Value, frozen=True, omit_defaults=False):
-    """Open dead letters of one worker, cause and error type."""
+    """The number of open dead letters that share a worker, a cause and an error type."""
 
     worker: str
     cause: str
@@ -47,7 +47,7 @@ class DeadGroup(Value, frozen=True, omit_defaults=False):
 
 
 def selected(views: Views, wanted: DeadLetterSelection) -> list[DeadLetter]:
-    """The oldest first.  Raises UnknownRun, NotAllowed for an id that is no dead letter."""
+    """The oldest first.  Raises UnknownRun, and NotAllowed for an id that is no dead letter."""
     if not wanted.ids:
         return list(open_letters(views, wanted))[::-1]
     letters: dict[int, DeadLetter] = {}
@@ -62,7 +62,7 @@ def selected(views: Views, wanted: DeadLetterSelection) -> list[DeadLetter]:
 
 
 def open_letters(views: Views, wanted: DeadLetterSelection = DeadLetterSelection()) -> Iterator[DeadLetter]:  # noqa: B008  # immutable
-    """The newest first, page upon page."""
+    """The newest first, read page by page."""
     asked = LetterFilter(worker=wanted.worker, since=wanted.since, limit=PAGE)
     while page := views.letters(asked):
         yield from (letter for letter in page if fits(letter, wanted.error))
@@ -72,12 +72,12 @@ def open_letters(views: Views, wanted: DeadLetterSelection = DeadLetterSelection
 
 
 def fits(letter: DeadLetter, error: str | None) -> bool:
-    """Whether it died of *error*."""
+    """Whether the run died of *error*; None fits every letter."""
     return error is None or error in (letter.error_type, letter.error_type.rpartition(".")[2], letter.cause.value)
 
 
 def grouped(letters: Iterable[DeadLetter]) -> list[DeadGroup]:
-    """By worker, cause and error type, most first."""
+    """By worker, cause and error type; the largest group first."""
     groups: dict[tuple[str, str, str], list[DeadLetter]] = {}
     for letter in letters:
         groups.setdefault((letter.worker, letter.cause.value, letter.error_type), []).append(letter)

@@ -1,8 +1,8 @@
-"""From what people write beside a function to a `Definition` and a `Body`.
+"""Makes a `Definition` and a `Body` of the options that people write beside a function.
 
 Rules of this file
-- Everything that one declaration can get wrong is said here, with the worker's name and the remedy.
-- Defaults live in `Definition` and the policies; here are only those that depend on other options.
+- Everything that a single declaration can get wrong is reported here, with the worker's name and the remedy.
+- Defaults are in `Definition` and the policies; here are only those that depend on other options.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from shiftboss.ports.executor import Body
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-MAX_DOC_CHARS = 200  # of a docstring's or command's first line, in lists
-DEFAULT_EVERY_S = 300.0  # of mode="scheduled" without every= or cron=
+MAX_DOC_CHARS = 200  # of the first line of a docstring or command, in lists
+DEFAULT_EVERY_S = 300.0  # for mode="scheduled" without every= or cron=
 PriorityName = Literal["low", "normal", "high", "critical"]
 Exceptions = type[BaseException] | Iterable[type[BaseException]]
 
@@ -119,7 +119,7 @@ FOR_PROCESSES = ("max_runs_per_child", "max_memory")
 
 
 def declare(fn: Callable[..., Any] | Command, options: Mapping[str, Any]) -> tuple[Definition, Body]:
-    """Check *options* and make the definition and the body.  Raises ConfigurationError."""
+    """Check *options* and make the definition and the body of them.  Raises ConfigurationError."""
     if "name" in options:
         name: str = WORKER.read_one("name", options["name"], of="a worker")
     else:
@@ -167,7 +167,7 @@ def _definition(name: str, body: AnyBody, options: Mapping[str, Any]) -> Definit
 
 
 def _mode(options: Mapping[str, Any]) -> tuple[Mode, Schedule | None]:
-    """M1: one mode, by its word or by what is given."""
+    """M1: one mode, given by name or implied by another option."""
     kinds = [word for word in ("every", "cron") if word in options]
     kinds += ["continuous"] if options.get("continuous") else []
     if len(kinds) > 1:
@@ -188,7 +188,7 @@ def _mode(options: Mapping[str, Any]) -> tuple[Mode, Schedule | None]:
 
 
 def _start(options: Mapping[str, Any], mode: Mode, schedule: Schedule | None) -> Start:
-    """M3: every= starts at once, cron= at its first instant."""
+    """M3: every= starts at once, cron= at its first scheduled time."""
     if "start" in options and mode is not Mode.SCHEDULED:
         raise ConfigurationError("start= is for scheduled workers only")
     start: Start = options.get("start", Start.NOW if isinstance(schedule, Every) else Start.NEXT)
@@ -196,7 +196,7 @@ def _start(options: Mapping[str, Any], mode: Mode, schedule: Schedule | None) ->
 
 
 def _retry(options: Mapping[str, Any], mode: Mode) -> RetryPolicy:
-    """R1, M5: a continuous worker is retried without end unless max_retries is set."""
+    """R1, M5: a continuous worker is retried without limit unless max_retries is set."""
     policy: RetryPolicy = options.get("retry", RetryPolicy())
     if "max_retries" in options:
         return replace(policy, max_retries=options["max_retries"])
@@ -222,7 +222,7 @@ def _executor(body: AnyBody, options: Mapping[str, Any]) -> str:
     if chosen not in known:
         raise ConfigurationError(f"executor={chosen!r} is unknown; {did_you_mean(str(chosen), known)}")
     if chosen == "process" and isinstance(body, FunctionBody):
-        body_ref_of(body)  # refuses what a child could not import
+        body_ref_of(body)  # refuses a function that a child could not import
         return "process"
     for option in FOR_PROCESSES:
         if options.get(option) is not None:

@@ -1,9 +1,9 @@
-"""What a decorator and a trigger give back: the worker and the run, as objects to hold.
+"""What the decorator and a trigger return: the worker and the run, as objects to hold.
 
 Rules of this file
-- A `Worker` called is the plain function; `trigger` takes its parameters without `ctx`, checked by type checkers and at
-  once by value.
-- A `RunHandle` knows its id; what it tells about the run is read from the store (A2).
+- Calling a `Worker` calls the plain function.  `trigger` takes the function's parameters without `ctx`: type checkers
+  check them, and their values are checked at the call.
+- A `RunHandle` knows the run's id; everything that it tells about the run is read from the store (A2).
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class TriggerOptions(TypedDict, total=False):
 
 
 async def triggered(boss: Operations, name: str, payload: bytes | None, options: Mapping[str, Any]) -> RunHandle[Any]:
-    """Store a run, or insert its row `within` a transaction.  Raises what `Orchestrator.trigger` raises."""
+    """Store a run, or insert a row `within` a transaction.  Raises what `Orchestrator.trigger` raises."""
     node = boss.opened()
     within = options.get("within")
     if within is None:
@@ -95,11 +95,11 @@ class Worker(Generic[P, R]):
 
     @property
     def name(self) -> str:
-        """Of the worker."""
+        """The worker's name."""
         return self.definition.name
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """The plain function, without shiftboss: for tests and for other code."""
+        """Call the plain function, without shiftboss: for tests and for other code."""
         if isinstance(self.fn, Command):
             raise TypeError(f"worker {self.name!r} is a command and cannot be called; trigger it")
         return self.fn(*args, **kwargs)
@@ -114,7 +114,7 @@ class Worker(Generic[P, R]):
     async def _trigger_with(
         self, options: Mapping[str, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> RunHandle[R]:
-        """With *options* that were read already, and the arguments of its function."""
+        """Trigger with *options* that have been read already, and the arguments of the function."""
         body = self._boss.bodies[self.name]
         payload = body.encode_payload(args, kwargs) if isinstance(body, FunctionBody | CommandBody) else None
         return await triggered(self._boss, self.name, payload, options)
@@ -128,7 +128,7 @@ class Worker(Generic[P, R]):
 
 
 class Trigger(Generic[P, R]):
-    """A worker together with options of its next triggers."""
+    """A worker together with the options of its next triggers."""
 
     def __init__(self, worker: Worker[P, R], options: Mapping[str, Any]) -> None:
         self._worker = worker
@@ -154,27 +154,27 @@ class RunHandle(Generic[R]):
         return await self._boss.run_info(self.id)
 
     async def status(self) -> Status:
-        """Where it stands now.  Raises UnknownRun."""
+        """The run's current status.  Raises UnknownRun."""
         return (await self.info()).status
 
-    async def wait(self, *, timeout: Duration | None = None) -> Run:  # the users' word
-        """Wait until it has ended, here or on any other node; *timeout* None waits without end.
+    async def wait(self, *, timeout: Duration | None = None) -> Run:  # the public API says `timeout`
+        """Wait until the run has ended, on this or any other node; *timeout* None waits without limit.
 
-        Raises WaitTimeout when it takes longer; the run goes on.
+        Raises WaitTimeout if that takes longer; the run goes on.
         """
         return await self._boss.wait_for(self.id, timeout=timeout)
 
     async def result(self, *, timeout: Duration | None = None) -> R:
-        """What the body returned: of the annotated type where its worker is declared, plain JSON elsewhere (W6).
+        """What the function returned: of the annotated type if its worker is declared here, otherwise plain JSON (W6).
 
-        Raises RunFailed when it ended otherwise, WaitTimeout when it takes longer, WrongResult when it succeeded and
+        Raises RunFailed if the run ended otherwise, WaitTimeout if that takes longer, WrongResult if it succeeded but
         what it returned cannot be given back.
         """
         run = await self.wait(timeout=timeout)
         return cast("R", result_of(run, self._boss.bodies.get(run.worker)))
 
     async def cancel(self, *, reason: str | None = None) -> Run:
-        """End it: at once while it waits, by asking its body while it runs.  Raises UnknownRun, NotAllowed."""
+        """End the run: at once while it waits, by asking its function while it runs.  Raises UnknownRun, NotAllowed."""
         return await self._boss.cancel(self.id, reason=reason)
 
     def __repr__(self) -> str:
@@ -182,9 +182,9 @@ class RunHandle(Generic[R]):
 
 
 class PromisedRun(RunHandle[R]):
-    """A run that will be there once the transaction it was triggered within is committed and a node has picked it up.
+    """A run that will exist once the caller's transaction is committed and a node has picked the trigger up.
 
-    It is known by its key.  `id` is 0 until it was found.
+    It is known by its key.  `id` is 0 until the run has been found.
     """
 
     __slots__ = ("key", "promise")
@@ -197,9 +197,9 @@ class PromisedRun(RunHandle[R]):
         self.key = promise.key
 
     async def find(self, *, timeout: Duration | None = None) -> Run:
-        """Wait until it is there; with `timeout=0` look once.
+        """Wait until the run exists; with `timeout=0` look once.
 
-        Raises WaitTimeout, and NotAllowed when it was refused at its pick-up.
+        Raises WaitTimeout, and NotAllowed if it was refused at its pick-up.
         """
         timeout_s: float | None = CALL.read_one("timeout", timeout)
         run = await promised(self._boss, self.promise, timeout_s=timeout_s)
@@ -207,13 +207,13 @@ class PromisedRun(RunHandle[R]):
         return run
 
     async def info(self) -> Run:
-        """The run as the store has it now.  Raises WaitTimeout while it is not there, NotAllowed if it was refused."""
+        """The run as the store has it now.  Raises WaitTimeout while there is none, NotAllowed if it was refused."""
         if not self.id:
             await self.find(timeout=0)
         return await super().info()
 
     async def wait(self, *, timeout: Duration | None = None) -> Run:
-        """Wait until it is there and has ended.  Raises WaitTimeout, NotAllowed."""
+        """Wait until the run exists and has ended.  Raises WaitTimeout, NotAllowed."""
         if self.id:
             return await super().wait(timeout=timeout)
         if timeout is None:
@@ -224,7 +224,7 @@ class PromisedRun(RunHandle[R]):
         return await super().wait(timeout=max(0.0, until_s - self._boss.clock.monotonic_s()))
 
     async def cancel(self, *, reason: str | None = None) -> Run:
-        """End it, once it is there.  Raises WaitTimeout while it is not, NotAllowed."""
+        """End the run, once it exists.  Raises WaitTimeout while it does not, NotAllowed."""
         if not self.id:
             await self.find(timeout=0)
         return await super().cancel(reason=reason)
@@ -234,9 +234,9 @@ class PromisedRun(RunHandle[R]):
 
 
 def result_of(run: Run, body: Body | None) -> Any:
-    """The result of a run that has ended: as *body*, of its worker, says; plain JSON where that is not declared here.
+    """The result of a run that has ended: in the type that its worker's *body* declares, plain JSON if that is None.
 
-    Raises RunFailed when it did not succeed, WrongResult when it is not what was returned (W6).
+    Raises RunFailed if the run did not succeed, WrongResult if the stored result is not what was returned (W6).
     """
     if run.status is not Status.SUCCEEDED:
         detail = f": {run.error.type}: {run.error.message}" if run.error is not None else ""
@@ -267,7 +267,7 @@ def _wrong(run: Run, why: str) -> WrongResult:
 
 
 class Decorate(Protocol):
-    """Turns a function into a worker; four shapes: with `ctx` or without, async or not."""
+    """Turns a function into a worker; four overloads: with `ctx` or without, async or not."""
 
     @overload
     def __call__(self, fn: Callable[Concatenate[Context, P], Awaitable[R]], /) -> Worker[P, R]: ...

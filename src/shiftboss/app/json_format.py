@@ -1,13 +1,13 @@
 """Values as JSON with stable fields: the one form in which the command and the HTTP API show them.
 
 Rules of this file
-- Every field is there, also where it has its default: whoever reads need not know our defaults.
-- A payload or result that is JSON stands as it was stored, digit for digit; other bytes are base64.
+- Every field is present, also if it has its default: a reader need not know our defaults.
+- A payload or result that is JSON is given as it was stored, digit for digit; other bytes are base64.
 - A type with `IS_KEPT` is a row that is shown again and again; it holds no bytes and no payload.  Its JSON is kept as
   long as the row itself lives, which is as long as somebody shows it.
 - Bytes that cannot be decoded are an object with the one member "$encrypted": the key's id and the reason.
-- A hold says its gate, its sentence and its subject, an event its type, its sentence and its severity, a schedule its
-  type, a priority its name.
+- A hold includes its gate, sentence and subject, an event its type, sentence and severity, a schedule its type.  A
+  priority is its name.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
-from weakref import ref as Reference  # a class, whatever its name
+from weakref import ref as Reference  # a class, so it is named like one
 
 import msgspec
 
@@ -26,20 +26,20 @@ from shiftboss.core.opaque import OpaqueBytes, OpaqueText
 from shiftboss.core.policy import Priority
 
 _encoder = msgspec.json.Encoder()
-_AS_IT_IS: set[type] = {str, int, float, bool, type(None), datetime}  # and what turns out to be like them
+_AS_IT_IS: set[type] = {str, int, float, bool, type(None), datetime}  # and others without conversion, once met
 
 
 class Json(bytes):
-    """JSON, known to be some: a megabyte is not decoded to find out."""
+    """Bytes that are known to be JSON: a megabyte need not be decoded to find out."""
 
 
 def jsonable(value: Any) -> Any:
-    """*value* as what a JSON encoder takes."""
+    """*value* in types that a JSON encoder takes."""
     return _facts(value, keeps=False)
 
 
 def encoded(value: Any) -> bytes:
-    """*value* as JSON.  Rows that were encoded before, the same object each, are not encoded again."""
+    """*value* as JSON.  A row that was encoded before (the same object) is not encoded again."""
     return _encoder.encode(_facts(value, keeps=True))
 
 
@@ -84,7 +84,7 @@ def _fields(value: msgspec.Struct, keeps: bool) -> dict[str, Any]:
     return fields
 
 
-_rows: dict[int, tuple[Reference[msgspec.Struct], msgspec.Raw]] = {}  # by id, until the row is gone
+_rows: dict[int, tuple[Reference[msgspec.Struct], msgspec.Raw]] = {}  # by id(row), until the row is gone
 
 
 def _kept(row: msgspec.Struct) -> msgspec.Raw:
@@ -93,12 +93,12 @@ def _kept(row: msgspec.Struct) -> msgspec.Raw:
         return known[1]
     made = msgspec.Raw(_encoder.encode(_fields(row, keeps=False)))
     key = id(row)
-    _rows[key] = Reference(row, lambda _: _rows.pop(key, None)), made  # told before the id can be another's
+    _rows[key] = Reference(row, lambda _: _rows.pop(key, None)), made  # called before another can have this id
     return made
 
 
 def rows_kept() -> int:
-    """How many rows have their JSON here."""
+    """How many rows have their JSON kept here."""
     return len(_rows)
 
 

@@ -1,10 +1,10 @@
-"""Payloads as people may see them: masked one at a time, in slices, and once for everybody who looks.
+"""Payloads as people may see them: masked one at a time, in slices, and once for all readers.
 
 Rules of this file
-- What is kept is what was shown: masked payloads, never a secret, by a digest of what they were made of; at most
-  MAX_KEPT_BYTES of them, the ones last looked at.
-- A payload never changes; the places to mask in it, and what its worker was declared with, do: both are in the digest.
-- Four readers of the same page mask it once; the others wait for that.
+- Only what was shown is kept: masked payloads, never a secret, under a digest of their input; at most MAX_KEPT_BYTES
+  of them, the most recently used.
+- A payload never changes; the places to mask in it and its worker's declaration do, so both are in the digest.
+- If four readers open the same page, it is masked once; the others wait for that.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from shiftboss.app.json_format import Json
 from shiftboss.core.redact import Redaction
 from shiftboss.core.secret_json import Place
 
-PAUSE_S = 0.001  # between two slices of some 2 ms
-WORTH_KEEPING_BYTES = 4 * 1024  # a smaller one is masked in a tenth of a millisecond
+PAUSE_S = 0.001  # between two slices of about 2 ms
+WORTH_KEEPING_BYTES = 4 * 1024  # masking a smaller payload takes a tenth of a millisecond
 MAX_KEPT_BYTES = 16 * 1024 * 1024  # sixteen of the largest that are shown
-ENTRY_BYTES = 256  # of each, beside what it holds
+ENTRY_BYTES = 256  # overhead of each entry, in addition to its content
 
 
 class MaskedPayloads:
-    """Any thread may ask."""
+    """Thread-safe."""
 
     def __init__(self, *, most_bytes: int = MAX_KEPT_BYTES) -> None:
         self._most_bytes = most_bytes
-        self._lock = threading.Lock()  # protects what is below
-        self._kept: OrderedDict[bytes, bytes | type[bytes]] = OrderedDict()  # a type: the payload itself, of that type
+        self._lock = threading.Lock()  # protects what is kept
+        self._kept: OrderedDict[bytes, bytes | type[bytes]] = OrderedDict()  # a type: the unchanged payload, in it
         self._kept_bytes = 0
-        # In the digest, so that nobody finds out by one what a payload was; and one thread masks at a time: four would
-        # take four turns of Python's lock between two of an engine's.
+        # The key is part of the digest, so that nobody can guess a payload from its digest.
+        # One thread masks at a time: four would take Python's lock four times between two turns of an engine.
         self._key = os.urandom(32)
         self._masking = threading.Lock()
 
     def masked(self, payload: bytes, places: Iterable[Place], mask: Redaction) -> bytes:
-        """*payload* without its secrets, as `Json` where it is JSON."""
+        """*payload* without its secrets; as `Json` if it is JSON."""
         if len(payload) < WORTH_KEEPING_BYTES:
             return _masked(payload, places, mask)
         key = self._digest(payload, places, mask)
@@ -58,12 +58,12 @@ class MaskedPayloads:
 
     @property
     def kept_bytes(self) -> int:
-        """What is kept, in bytes."""
+        """The size of what is kept, in bytes."""
         with self._lock:
             return self._kept_bytes
 
     def _digest(self, payload: bytes, places: Iterable[Place], mask: Redaction) -> bytes:
-        digest = hashlib.blake2b(payload, key=self._key, digest_size=32)  # others have their turn meanwhile
+        digest = hashlib.blake2b(payload, key=self._key, digest_size=32)  # releases Python's lock meanwhile
         digest.update(repr((len(payload), sorted(places), mask.made_of)).encode("utf-8", "surrogatepass"))
         return digest.digest()
 
@@ -93,7 +93,7 @@ def _masked(payload: bytes, places: Iterable[Place], mask: Redaction) -> bytes:
 
 
 def _let_others() -> None:
-    """Python gives its lock to others every 5 ms, and to whoever gets it: an engine must not wait for readers."""
+    """Python passes its lock on every 5 ms, to any thread; without this pause an engine waits for the readers."""
     time.sleep(PAUSE_S)
 
 

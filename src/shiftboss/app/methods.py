@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")  # what the blocking method returns …
-A = TypeVar("A")  # … and what awaiting the other one gives: the same, but for a handle instead of a run
+A = TypeVar("A")  # … and what awaiting the other one gives: the same, except that a handle replaces a run
 R_co = TypeVar("R_co", covariant=True)
 A_co = TypeVar("A_co", covariant=True)
 
@@ -36,7 +36,7 @@ A_co = TypeVar("A_co", covariant=True)
 class Face:
     """An object with such methods: an orchestrator, or its `sync`."""
 
-    has_loop: ClassVar[bool]  # whether they are awaited
+    has_loop: ClassVar[bool]  # whether its methods are awaited
 
     def opened(self) -> OpenNode:
         """The node or client that is open.  Raises NotStarted, Forked."""
@@ -47,14 +47,14 @@ class Face:
 
 
 class Deferred(Protocol[A_co, R_co]):
-    """What a function returns: it can be awaited, or waited for in a thread."""
+    """What a function returns: it can be awaited on a loop, or waited for in a thread."""
 
     async def on_loop(self, boss: Operations, node: OpenNode) -> A_co: ...
     def in_thread(self, node: OpenNode) -> R_co: ...
 
 
 class Question(Generic[R]):
-    """Read from committed state: in the calling thread, or in one beside the loop."""
+    """Read from committed state: in the calling thread, or in a thread beside the loop."""
 
     def __init__(self, ask: Callable[[Views], R]) -> None:
         self._ask = ask
@@ -67,7 +67,7 @@ class Question(Generic[R]):
 
 
 class Instruction(Generic[R]):
-    """A mutation for the engine, by whoever acts here (A1).  Its answer comes after the commit."""
+    """A mutation for the engine, in the name of whoever acts here (A1).  Its answer comes after the commit."""
 
     def __init__(self, make: Callable[..., mutation.Mutation], *args: Any, **facts: Any) -> None:
         self._make = functools.partial(make, *args, **facts)
@@ -93,7 +93,7 @@ class NewRun(Instruction[Run]):
 
 
 class Method(Generic[P, A, R]):
-    """Both methods of a function; which one an attribute is depends on the face."""
+    """Both methods of a function; which one an attribute is depends on the `Face` that it is read from."""
 
     def __init__(self, function: Callable[Concatenate[Any, P], Deferred[A, R]]) -> None:
         async def awaited(face: Operations, *args: P.args, **kwargs: P.kwargs) -> A:
@@ -119,11 +119,11 @@ class Method(Generic[P, A, R]):
         return method if face is None else MethodType(method, face)
 
 
-ANSWERS = {"NewRun": ("RunHandle[Any]", "Run")}  # what is awaited, what is returned; else what stands in the brackets
+ANSWERS = {"NewRun": ("RunHandle[Any]", "Run")}  # (awaited, returned); for others, what is in the brackets
 
 
 def _looks_like(function: Callable[..., Any], method: Callable[..., Any], number: int) -> Callable[..., Any]:
-    """*method* with the name, the docstring and the parameters of *function*, and an answer of its own."""
+    """Give *method* the name, the docstring and the parameters of *function*, and its own return type."""
     functools.update_wrapper(method, function)
     signature = inspect.signature(function)
     deferred: str = signature.return_annotation

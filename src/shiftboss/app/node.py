@@ -1,10 +1,10 @@
 """What a started orchestrator consists of: a store, executors, a watchdog, an identity.
 
 Rules of this file
-- The identity is made at the start, never a host name (C2); the name beside it is for people.
-- What was opened is closed, in the order opposite to its opening.
-- The proof that a node lives is kept while bodies of it do: one that outlived its orchestrator in this process holds it
-  until the process ends, and its lease alone decides when others may begin its run (B6, C4).
+- The identity is made at the start and is never a host name (C2); the name beside it is for people.
+- Whatever was opened is closed, in the reverse order.
+- The proof that a node lives is kept while one of its functions runs: if a function outlives the orchestrator in this
+  process, the proof is kept until the process ends, and only the lease decides when others may begin its run (B6, C4).
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ from shiftboss.stores.urls import elsewhere
 if TYPE_CHECKING:
     from shiftboss.app.orchestrator import Orchestrator
 
-_held_to_the_end: list[contextlib.ExitStack] = []  # never closed: the kernel lets go of it with the process
-CLOSE_WITHIN_S = 1.0  # for executors to let go of idle threads
+_held_to_the_end: list[contextlib.ExitStack] = []  # never closed: the kernel releases it with the process
+CLOSE_WITHIN_S = 1.0  # for executors to end their idle threads
 
-_clock = SystemClock()  # threads end in real time, whatever clock the rules live by
+_clock = SystemClock()  # threads end in real time, whatever clock the rules use
 
 
 def package_version() -> str:
-    from importlib.metadata import PackageNotFoundError, version  # 12 ms of import, for who asks only
+    from importlib.metadata import PackageNotFoundError, version  # 12 ms of import, only for those who ask
 
     try:
         return version("shiftboss")
-    except PackageNotFoundError:  # run from a source tree
+    except PackageNotFoundError:  # it runs from a source tree
         return "0"
 
 
@@ -85,7 +85,7 @@ class NodeParts:
         if "thread" in kinds:
             self.executors["thread"] = ThreadExecutor(boss.max_concurrency, self.store.clock)
         if "process" in kinds:
-            from shiftboss.executors.process import ProcessExecutor  # 15 ms of import, for who asks only
+            from shiftboss.executors.process import ProcessExecutor  # 15 ms of import, only for those who use it
             from shiftboss.interpreter import require_interpreter
 
             require_interpreter(
@@ -146,7 +146,7 @@ class NodeParts:
             self.store,
             self.store.clock,
             node=self.node,
-            definitions=tuple(boss.definitions.values()),  # also of those that other nodes run (--only)
+            definitions=tuple(boss.definitions.values()),  # including those that other nodes run (--only)
             resources=boss.resources,
             declares_new=self._declares_new,
             bodies=boss.bodies,
@@ -171,22 +171,22 @@ class NodeParts:
         return engine
 
     def is_on_loop(self) -> bool:
-        """Whether the caller blocks the loop on which bodies run."""
+        """Whether the caller would block the loop on which functions run."""
         return self._coroutines is not None and self._coroutines.is_on_loop()
 
     def main_is_over(self) -> None:
-        """Nobody runs a loop that stands still now."""
+        """The main thread is over: a loop that is not running by now will not run again."""
         if self._coroutines is not None:
             self._coroutines.main_is_over()
 
     def attach(self, close: Callable[[], None]) -> None:
-        """Close that first: it reads the store."""
+        """Call *close* before the store is closed: for whatever else reads it."""
         self._stack.callback(close)
 
     def close(self, *, has_stuck_bodies: bool, within_s: float) -> None:
-        """Nothing is waited for beyond *within_s*, but for the moment in which an idle thread ends."""
+        """Wait for nothing longer than *within_s*, except for the moment in which an idle thread ends."""
         self._closes_by_s = _clock.monotonic_s() + within_s
-        if has_stuck_bodies:  # their time is over
+        if has_stuck_bodies:  # they have had their time
             self._closes_by_s = float("-inf")
         if has_stuck_bodies and self.node is not None:
             _held_to_the_end.append(self._hold.pop_all())

@@ -1,7 +1,8 @@
-"""What may be asked of a store and done to it, through a started orchestrator or a client: a method for each thing.
+"""What may be asked of a store and done to it, through a started orchestrator or a client: a method for each.
 
 Rules of this file
-- What is one act or one question is in verbs.py and questions.py, for both faces; here is what a loop has of its own.
+- Whatever is a single act or question is in verbs.py and questions.py, for the orchestrator and for `boss.sync`; here
+  is what only the orchestrator has, because it runs on a loop.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ from shiftboss.executors.command import CommandBody
 from shiftboss.executors.parameters import plain_payload
 from shiftboss.ports.executor import Body
 
-if TYPE_CHECKING:  # 15 ms of import, which is for the start and the first question
+if TYPE_CHECKING:  # 15 ms of import, left to the start and the first question
     from shiftboss.app.views import Views
 
 T = TypeVar("T")
 
 
 class Operations(Verbs, Questions):
-    """The half of an orchestrator that acts on an open store; which one is open, and how, is the other half's."""
+    """The half of an orchestrator that acts on an open store; the other half decides which one is open, and how."""
 
     has_loop = True
     bodies: dict[str, Body]
@@ -44,9 +45,9 @@ class Operations(Verbs, Questions):
         raise NotImplementedError
 
     def encode(self, worker: Named, payload: Payload) -> bytes | None:
-        """The payload as it would be stored, checked by the worker's type hints where it is declared here.
+        """The payload as it would be stored, checked against the worker's type hints if it is declared here.
 
-        Raises WrongPayload.  A worker that only other processes declare takes JSON as it is; they check it.
+        Raises WrongPayload.  For a worker that only other processes declare, JSON is taken as it is; they check it.
         """
         name = name_of(worker)
         if not isinstance(payload, Mapping | msgspec.Raw | None):
@@ -65,8 +66,8 @@ class Operations(Verbs, Questions):
     ) -> RunHandle[Any]:
         """Store a run of *worker* (a name or a function); returns after its commit.
 
-        *payload*: its parameters by name, None or empty where it takes none.  A `msgspec.Raw` is JSON that somebody
-        wrote: an object, which is stored byte for byte.  *options*: see `TriggerOptions`.
+        *payload*: its parameters by name, None or empty if it takes none.  A `msgspec.Raw` is ready-made JSON, which
+        must be an object and is stored byte for byte.  *options*: see `TriggerOptions`.
 
         With `within=` it returns after the insert, a `PromisedRun`: the commit is yours.  Raises UnknownWorker,
         WrongPayload, WorkerDisabled, DuplicateKey, NotStarted, StoreUnavailable.
@@ -76,9 +77,9 @@ class Operations(Verbs, Questions):
     async def set_aside(
         self, rows: Collection[Unreadable] | None = None, *, note: str | None = None
     ) -> list[Unreadable]:
-        """Move rows that cannot be read into the table `set_aside`: those that `unreadable` named, or all there are.
+        """Move rows that cannot be read into the table `set_aside`: those given, as `unreadable` returned them, or all.
 
-        The answer is what was moved: a row that can be read by now, or is not there any more, is left alone.
+        Returns what was moved: a row that can be read by now, or does not exist any more, is left alone.
         """
         node = self.opened()
         moved: list[Unreadable] = []
@@ -87,9 +88,9 @@ class Operations(Verbs, Questions):
         return moved
 
     async def wait_for(self, run_id: int, *, timeout: Duration | None = None) -> Run:
-        """Wait until a run has ended, here or on any node; *timeout* None waits without end.
+        """Wait until a run has ended, here or on any node; *timeout* None waits without limit.
 
-        Raises UnknownRun, and WaitTimeout when it takes longer; the run goes on.
+        Raises UnknownRun, and WaitTimeout if that takes longer; the run goes on.
         """
         timeout_s: float | None = CALL.read_one("timeout", timeout)
         node, known = self.opened(), known_run(run_id)
@@ -99,5 +100,5 @@ class Operations(Verbs, Questions):
         return run
 
     async def ask(self, question: Callable[[Views], T]) -> T:
-        """Any question to the store, in a thread: `await boss.ask(lambda views: views.next_instants("report", 5))`."""
+        """Ask the store any question, in a thread: `await boss.ask(lambda views: views.next_instants("report", 5))`."""
         return await asyncio.to_thread(self.opened().read, question)

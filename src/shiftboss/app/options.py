@@ -2,8 +2,8 @@
 
 Rules of this file
 - The library, `boss.sync`, the command and the HTTP API all read their options by these tables.
-- An option that is not in a table does not exist; a test holds the tables to the signatures.
-- What takes several options to see (`every=` beside `cron=`) is judged by whoever puts them together.
+- An option that is not in a table does not exist; a test compares the tables with the signatures.
+- A mistake that shows only in several options together (`every=` beside `cron=`) is found where they are combined.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ from shiftboss.core.worker import Misfire, Mode, OnFailure, Start, Upstream
 from shiftboss.errors import ConfigurationError, UnknownWorker
 from shiftboss.executors.command import Command
 
-Payload = Mapping[str, Any] | Raw | None  # parameters by name; or JSON that somebody wrote, to be stored as it is
-Named = Any  # a worker by its name, its function, or what the decorator made of it
+Payload = Mapping[str, Any] | Raw | None  # parameters by name, or ready-made JSON, which is stored as it is
+Named = Any  # a worker by its name, its function, or what the decorator returned
 
 
 # ── workers by whatever names them ───────────────────────────────────────────────────────────────────────────────
 
 
 def worker_name(fn: Callable[..., Any] | Command) -> str:
-    """The function's name with hyphens."""
+    """The function's name, with hyphens in place of underscores."""
     name = getattr(fn, "__name__", None) or getattr(getattr(fn, "func", None), "__name__", None)
     if not isinstance(name, str) or name == "<lambda>":
         raise ConfigurationError(f"{shown(fn)} has no name of its own; give name='…'")
@@ -66,7 +66,7 @@ def worker_name(fn: Callable[..., Any] | Command) -> str:
 
 
 def named(value: Named, /, *, name: str) -> str:
-    """The worker's name of whatever people name it by.  Raises UnknownWorker for a text that no worker can have."""
+    """The name of the worker that *value* stands for.  Raises UnknownWorker for a text that no worker can be named."""
     if isinstance(value, str):
         as_text = str.__str__(value)
         if not is_storable(as_text) or len(as_text) > 2 * MAX_NAME_CHARS:
@@ -81,12 +81,12 @@ def named(value: Named, /, *, name: str) -> str:
 
 
 def name_of(value: Named) -> str:
-    """The name of a worker that a call is about.  Raises ConfigurationError, UnknownWorker."""
+    """The name of the worker that a call is about.  Raises ConfigurationError, UnknownWorker."""
     return named(value, name="worker")
 
 
 def known_run(value: Any) -> int:
-    """The id of a run that a call is about.  Raises ConfigurationError, UnknownRun."""
+    """The id of the run that a call is about.  Raises ConfigurationError, UnknownRun."""
     return run_id(value, name="run_id")
 
 
@@ -109,11 +109,11 @@ class Breaker(NamedTuple):
     window: int = 20
     min_calls: int = 10
     cooldown: Duration = 30.0  # how long it stays open before a probe
-    max_cooldown: Duration = 600.0  # doubled at each failed probe up to this
+    max_cooldown: Duration = 600.0  # each failed probe doubles the cooldown, up to this
     successes: int = 1  # probes in a row that close it
 
     def policy(self) -> BreakerPolicy:
-        """Raises ConfigurationError for a field of another kind."""
+        """Raises ConfigurationError for a field of a wrong type or value."""
         return BreakerPolicy(
             failures=self.failures,
             rate=self.rate,
@@ -138,7 +138,7 @@ class Dependency(NamedTuple):
 
 
 class SecretValue:
-    """A secret by its value, for `redact=`: masked wherever it is repeated, in whatever form.  It is never stored."""
+    """A secret by its value, for `redact=`: masked wherever it occurs, in every form.  It is never stored."""
 
     __slots__ = ("_value",)
 
@@ -158,7 +158,7 @@ class SecretValue:
 
 
 class OwnBreaker(NamedTuple):
-    """`breaker=` as it was read: whose name it has (None: the worker's), and its policy where one was given."""
+    """`breaker=` as it was read: the breaker's name (None: the worker's), and its policy if one was given."""
 
     name: str | None
     policy: BreakerPolicy | None
@@ -198,7 +198,7 @@ def _upstream(edge: Any, /, *, name: str) -> Upstream:
 
 
 def _declared(value: Any, /, *, name: str) -> str:
-    """A worker in a declaration: what no worker can be named is a mistake there."""
+    """A worker named in a declaration: a text that no worker can be named is a mistake there."""
     try:
         return NAME_TEXT(named(value, name=name), name=name)
     except UnknownWorker as error:
@@ -233,7 +233,7 @@ def _fallback(value: Any, /, *, name: str) -> Any:
 
 
 def _redacted(value: Any, /, *, name: str) -> str | re.Pattern[str] | SecretValue:
-    """The name of a secret, what one looks like, or one itself."""
+    """The name of a secret, a pattern of secrets, or a secret itself."""
     if isinstance(value, SecretValue):
         return value
     if isinstance(value, re.Pattern):
@@ -250,7 +250,7 @@ def _store(value: Any, /, *, name: str) -> str:
     except ConfigurationError:
         if isinstance(given, int | float):
             raise
-        what = address.shown(given) if isinstance(given, str) else type(given).__name__  # never a password
+        what = address.shown(given) if isinstance(given, str) else type(given).__name__  # never shows a password
         raise ConfigurationError(
             f"{name}={what!r} is no address; give a text such as sqlite:///jobs.db or postgresql://user@host/database"
         ) from None
@@ -267,7 +267,7 @@ TRIAL = b"shiftboss: what was encoded must come back as it was"
 
 
 def _codec(value: Any, /, *, name: str) -> Any:
-    """It is tried once: one that does not work is found before anything is stored with it."""
+    """Tries the codec once: one that does not work is found before anything is stored with it."""
     methods = (getattr(value, method, None) for method in ("encode", "decode"))
     if isinstance(value, type) or not all(callable(method) for method in methods):
         raise ConfigurationError(f"{name}={shown(value)} is no codec; give shiftboss.codec.AesGcmCodec(…), or your own")
@@ -307,7 +307,7 @@ def _all_are(values: Any, is_one: Callable[[Any], bool]) -> bool:
 
 
 def anything(value: Any, /, *, name: str) -> Any:
-    """What is judged by whom it is given to."""
+    """An option that is checked by the code that receives it."""
     return value
 
 
@@ -356,7 +356,7 @@ WORKER = Table(
     key_ttl=duration,
     max_payload=size,
     executor=text(),
-    pool=anything,  # by `PoolBody`: an Executor, or what makes one
+    pool=anything,  # checked by `PoolBody`: an Executor, or a function that makes one
     pool_slots=optional(AT_LEAST_ONE),
     max_runs_per_child=AT_LEAST_ONE,
     max_memory=optional(size),
@@ -368,7 +368,7 @@ TRIGGER = Table(
     at=optional(instant),
     priority=optional(priority),
     force=flag,
-    within=anything,  # by `insert`: the connection of a driver
+    within=anything,  # checked by `insert`: the connection of a driver
 )
 
 ORCHESTRATOR = Table(

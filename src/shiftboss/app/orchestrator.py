@@ -1,4 +1,4 @@
-"""The Orchestrator: declare workers, start, stop (what may be done with an open one is in operations.py).
+"""The Orchestrator: declare workers, start, stop (operations.py has what may be done with an open one).
 
 Rules of this file
 - Before `start` nothing is opened and no thread runs: importing and forking are safe.
@@ -46,7 +46,7 @@ from shiftboss.ports.codec import Codec
 from shiftboss.ports.executor import Body
 from shiftboss.ports.store import Store
 
-if TYPE_CHECKING:  # 15 ms of import, which is for the start and the first question
+if TYPE_CHECKING:  # 15 ms of import, left to the start and the first question
     from shiftboss.app.open_node import OpenNode
     from shiftboss.app.views import Views
     from shiftboss.core.health import StoreTrouble
@@ -65,21 +65,22 @@ DEFAULT_STORE = "sqlite:///shiftboss.db"
 class Orchestrator(Operations):
     """Workers, and the node that runs them in this process.
 
-    *store*: "sqlite:///relative", "sqlite:////absolute" or "memory:"; `SHIFTBOSS_STORE` in the environment goes first,
-    ./shiftboss.db comes last.  *max_concurrency*: slots of this node.  *process_slots*: children of
+    *store*: "sqlite:///relative", "sqlite:////absolute" or "memory:"; `SHIFTBOSS_STORE` in the environment takes
+    precedence, ./shiftboss.db is the default.  *max_concurrency*: slots of this node.  *process_slots*: children of
     executor="process", by default one for each core.  *command_slots*: commands at a time.  *resources*: name →
-    fleet-wide permits.  *shutdown_timeout* (25 s): platforms kill at 30.  *freeze_limit* (5 min): for
-    how long the runs of this node are left to it while its process lives and nothing is heard of it, for a body keeps
-    the interpreter's lock; None or 0: no longer than its lease.  *retention* of finished runs (14 days) and
-    *letter_retention* of closed dead letters (30 days); open ones are kept, and past *max_dead_letters* health is
-    degraded.  *audit_retention*: how long it is kept what people did (a year).  *durability*: "power" survives a power
-    cut, "process" only the end of the process, and is faster.  *redact*: what is masked in errors, results, log
-    lines and progress before these are stored, and in payloads where they are shown, beside what is called password,
-    token, secret, authorization and their like: names, `re.compile(…)` for what secrets look like, `SecretValue(…)` for
-    one that is known.  *codec*: encrypts payloads, results, errors, log lines and
-    reasons before they are stored, such as `shiftboss.codec.AesGcmCodec`.
+    fleet-wide permits.  *shutdown_timeout* (25 s): platforms kill at 30.  *freeze_limit* (5 min): how long this node
+    keeps its runs while its process lives but is silent because a function keeps the interpreter's lock; None or 0: no
+    longer than its lease.  *retention* of finished runs (14 days) and *letter_retention* of closed dead letters (30
+    days); open ones are kept, and past *max_dead_letters* health is degraded.  *audit_retention*: how long the record
+    of what people did is kept (a year).  *durability*: "power" survives a power cut, "process" only the end of the
+    process, and is faster.  *redact*: what is masked in errors, results, log lines and progress before these are
+    stored, and in payloads where they are shown, in addition to whatever is called password, token, secret,
+    authorization and the like: names, `re.compile(…)` for what secrets look like, `SecretValue(…)` for a known one.
+    *codec*: encrypts payloads, results, errors, log lines and reasons before they are stored, such as
+    `shiftboss.codec.AesGcmCodec`.
 
-    Beside its methods, for tests and tools: `definitions` (name → declaration), `resources`, `max_concurrency`.
+    In addition to its methods, for tests and tools: `definitions` (name → declaration), `resources`,
+    `max_concurrency`.  Raises ConfigurationError.
     """
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
@@ -106,7 +107,7 @@ class Orchestrator(Operations):
         codec: Codec | None = None,
         clock: Clock | None = None,
     ) -> None:
-        if hasattr(self, "sync"):  # made by this very line before: the file runs as __main__ as well
+        if hasattr(self, "sync"):  # the same line has made this object before: its file runs as __main__ as well
             return
         given = ORCHESTRATOR.read(
             {
@@ -162,7 +163,7 @@ class Orchestrator(Operations):
         self.sync = SyncFace(self.current, encode=self.encode, bodies=self.bodies)
         """The same methods for code without a loop; opens a client at its first use."""
 
-    __new__.__wrapped__ = __init__  # type: ignore[attr-defined]  # for `inspect`: these are its arguments
+    __new__.__wrapped__ = __init__  # type: ignore[attr-defined]  # so that `inspect` shows its arguments
 
     # ── declaring ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -177,7 +178,10 @@ class Orchestrator(Operations):
     @overload
     def worker(self, fn: Callable[P, R], /) -> Worker[P, R]: ...
     def worker(self, fn: Callable[..., Any] | None = None, /, **options: Unpack[WorkerOptions]) -> Any:
-        """Declare the decorated function as a worker; see `WorkerOptions`.  Raises ConfigurationError."""
+        """Declare the decorated function as a worker; see `WorkerOptions`.
+
+        Raises ConfigurationError, and AlreadyStarted after the start.
+        """
         if fn is not None:
             return self._declare(fn, options)
         return lambda decorated: self._declare(decorated, options)
@@ -203,7 +207,7 @@ class Orchestrator(Operations):
             raise ConfigurationError(f"worker {definition.name!r} is declared twice; give one of them another name")
         if self.redact or self.redact_patterns:
             definition = replace(definition, redact=self.redact, redact_patterns=self.redact_patterns)
-        if isinstance(plain, Command):  # its words are what is shown of it
+        if isinstance(plain, Command):  # the command line is what is shown
             definition = replace(definition, doc=self.redaction.text(definition.doc))
         self.definitions[definition.name] = definition
         self.bodies[definition.name] = body
@@ -212,14 +216,14 @@ class Orchestrator(Operations):
     def on_events(self, subscriber: Callable[[Sequence[Event]], None]) -> None:
         """Call *subscriber* with the events of each commit, in the engine's thread: be quick, do not block.
 
-        What it raises is logged and harms nobody.  A process is told of what it committed itself.
+        What it raises is logged and has no other effect.  A process gets only the events of its own commits.
         """
         subscriber = CALL.read_one("subscriber", subscriber, of="on_events")
         if not self._sites.is_again(twins.caller(1), "subscriber"):
             self.subscribers.append(subscriber)
 
     def measure(self, meter: Meter) -> None:
-        """Tell *meter* how long each cycle took, and what the store did not take; in the engine's thread."""
+        """Tell *meter* how long each cycle took, and each error of the store; in the engine's thread."""
         self.meters.append(CALL.read_one("meter", meter, of="measure"))
 
     # ── living ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -236,14 +240,14 @@ class Orchestrator(Operations):
         return node is not None and node.engine.is_alive
 
     async def start(self) -> None:
-        """Open the store, declare the workers, begin to run them on this loop.
+        """Open the store, declare the workers, and begin to run them on this loop.
 
         Raises AlreadyStarted, ConfigurationError, CycleError, and what the store raises.
         """
         await self._open(asyncio.get_running_loop(), is_client=False)
 
     async def stop(self) -> ShutdownReport:
-        """Drain, then cancel what is left, within `shutdown_timeout`; the report says what became of it (G1 to G4).
+        """Drain, then cancel what is left, within `shutdown_timeout`; the report tells what became of it (G1 to G4).
 
         Raises NotStarted.
         """
@@ -262,11 +266,12 @@ class Orchestrator(Operations):
 
     @contextlib.asynccontextmanager
     async def client(self, *, create: bool = False, wait: Duration = WAIT_S) -> AsyncIterator[Orchestrator]:
-        """Trigger and operate, run nothing.
+        """Open a client, which triggers and operates but runs nothing.
 
-        Where there is no store yet, or no worker in it, the first node is waited for, up to *wait* (10 s; 0 looks
-        once); without a store that ends with StoreMissing.  With *create* the store is made, and the workers that are
-        declared here and unknown there are declared, so that they can be triggered before the first node comes.
+        If there is no store yet, or no worker in it, the client waits for the first node, up to *wait* (10 s; 0 looks
+        once); if the store is still missing then, it raises StoreMissing.  With *create* the store is made, and workers
+        that are declared here and unknown there are declared, so that they can be triggered before the first node
+        starts.
         """
         create = CALL.read_one("create", create, of="client")
         wait_s: float = CALL.read_one("wait", wait, of="client")
@@ -279,7 +284,7 @@ class Orchestrator(Operations):
             await self._leave()
 
     async def _leave(self) -> None:
-        """A block is over, in which it may have been stopped, or which a forked child leaves."""
+        """The end of a block, in which the orchestrator may have been stopped; or a forked child leaves the block."""
         if self.current.node is not None:
             await self.stop()
 
@@ -292,7 +297,7 @@ class Orchestrator(Operations):
     def asgi(self, authorize: Authorize | None = None) -> ASGIApplication:
         """The dashboard and the JSON API as an ASGI application, to be mounted anywhere (extra `web`).
 
-        *authorize* is given each request (a Starlette `HTTPConnection`: headers, cookies, session) and says the role:
+        *authorize* is given each request (a Starlette `HTTPConnection`: headers, cookies, session) and returns a role:
         "viewer", "operator", "admin" or None; or (role, the user's name for the audit); or (role, name, may), and then
         may(action, worker) is asked before each action and refuses it by anything but True.  Both may be coroutine
         functions.  Without it everything is denied, unless SHIFTBOSS_AUTH_TOKEN or SHIFTBOSS_ACCESS_FILE is set.  The
@@ -302,7 +307,7 @@ class Orchestrator(Operations):
         """
         CALL.read_one("authorize", authorize, of="asgi")
         try:
-            web = importlib.import_module("shiftboss.web.application")  # a layer above, which only some install
+            web = importlib.import_module("shiftboss.web.application")  # a higher layer, which not everybody installs
         except ImportError as error:
             raise ConfigurationError(f"{error}; the HTTP API needs an extra: pip install 'shiftboss[web]'") from error
         application: ASGIApplication = web.application(self, authorize)
@@ -311,7 +316,7 @@ class Orchestrator(Operations):
     def run(self) -> ShutdownReport:
         """Run in this process until TERM, INT or HUP; blocks.  A second signal cancels, a third leaves at once.
 
-        Ends the process itself only when a body cannot be stopped: what it held is handed back first.
+        It ends the process itself only if a function cannot be stopped; what that function held is handed back first.
         """
         from shiftboss.app.serve import serve  # with the engine
 
@@ -347,12 +352,12 @@ class Orchestrator(Operations):
 
     @property
     def clock(self) -> Clock:
-        """The clock that the rules live by: the store's while one is open."""
+        """The clock that the rules use: the store's while one is open."""
         node = self.current.node
         return self._given_clock if node is None else node.clock
 
     def opened(self) -> OpenNode:
-        """The node or client that is open: what methods act on.  Raises NotStarted, Forked."""
+        """The node or client that is open, on which the methods act.  Raises NotStarted, Forked."""
         return self.current.require()
 
     @property
@@ -362,19 +367,19 @@ class Orchestrator(Operations):
 
     @property
     def is_stopping(self) -> bool:
-        """Whether it was told to stop, or has: it is not ready (G1)."""
+        """Whether it is stopping or not started: it is not ready (G1)."""
         node = self.current.node
         return node is None or node.engine.is_stopping
 
     @property
     def trouble(self) -> str | None:
-        """What keeps it from starting work just now, in words; None when nothing does."""
+        """What keeps it from starting work now, in words; None if nothing does."""
         trouble = self.store_trouble()
         return None if trouble is None else str(trouble)
 
     def new_views(self) -> Views:
-        """Questions to the open store, for one thread; whoever has them closes them.  Raises NotStarted."""
-        from shiftboss.app.views import Views  # 15 ms of import, for who asks only
+        """Views of the open store, for one thread; the caller closes them.  Raises NotStarted."""
+        from shiftboss.app.views import Views  # 15 ms of import, only for those who ask
 
         return Views(
             self.store,
@@ -385,25 +390,25 @@ class Orchestrator(Operations):
         )
 
     def store_trouble(self) -> StoreTrouble | None:
-        """The same as a value; nothing is asked for it."""
+        """The same as a value; the store is not asked."""
         node = self.current.node
         return None if node is None else node.engine.store_trouble()
 
     @property
     def contact_age_s(self) -> float | None:
-        """For how long the store has not answered this process; None while it is not started."""
+        """For how many seconds the store has not answered this process; None while it is not started."""
         node = self.current.node
         return None if node is None else node.engine.contact.age_s
 
     @property
     def shutdown_left_s(self) -> float:
-        """Seconds until a stop that was asked for has to be over; infinite while none was."""
+        """Seconds until a requested stop must be over; infinite if none was requested."""
         node = self.current.node
         return inf if node is None else node.engine.left_s
 
     @property
     def has_failed(self) -> bool:
-        """Whether the engine has ended on a mistake of ours: only a new process goes on."""
+        """Whether the engine has ended by an error of its own: only a new process can continue."""
         node = self.current.node
         return node is not None and node.engine.has_failed
 

@@ -1,8 +1,8 @@
-"""An event loop of ours, for `boss.run()` and `boss.sync.start()`: nothing that ran on it keeps the process.
+"""An event loop for `boss.run()` and `boss.sync.start()`: nothing that ran on it keeps the process from ending.
 
 Rules of this file
-- What a coroutine gives to a thread (`asyncio.to_thread`) runs in daemon threads.  Those of `concurrent.futures`, which
-  a loop has otherwise, are joined when the interpreter ends, for as long as they take: against G3.
+- What a coroutine gives to a thread (`asyncio.to_thread`) runs in daemon threads.  Those of `concurrent.futures`, a
+  loop's default, are joined when the interpreter ends, however long that takes: this would break G3.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-THREADS = min(32, (os.cpu_count() or 1) + 4)  # as many as a loop has otherwise
+THREADS = min(32, (os.cpu_count() or 1) + 4)  # as many as a loop's default
 TIDY_S = 1.0  # for what is left on a loop that is closed
-ENDS_WITHIN_S = 5.0  # other code on a loop may block it; one whose body does is left, its thread is a daemon
+ENDS_WITHIN_S = 5.0  # other code may block a loop; a loop that a function blocks is left behind: its thread is a daemon
 
 Work = tuple[Future[Any], Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
@@ -30,7 +30,7 @@ def new_loop() -> asyncio.AbstractEventLoop:
 
 
 def close_loop(loop: asyncio.AbstractEventLoop) -> None:
-    """Cancel what is left on a loop that stands still, and give it a moment; nothing of ours is among it."""
+    """Cancel what is left on a loop that is not running, and give it TIDY_S; none of it is shiftboss's own."""
     tasks = asyncio.all_tasks(loop)
     for task in tasks:
         task.cancel()
@@ -42,20 +42,20 @@ def close_loop(loop: asyncio.AbstractEventLoop) -> None:
 
 
 class LoopThread:
-    """A loop that runs in a thread, for whoever started a node without a loop of their own."""
+    """A loop that runs in a thread, for those who started a node without a loop of their own."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
     def run(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Raises RuntimeError where there can be no more threads; `end` closes the loop all the same."""
+        """Raises RuntimeError if no thread can be started; `end` closes the loop all the same."""
         self._loop = loop
         self._thread = threading.Thread(target=loop.run_forever, name="shiftboss-loop", daemon=True)
         self._thread.start()
 
     def end(self, within_s: float = ENDS_WITHIN_S) -> None:
-        """Nothing to do where none runs."""
+        """Does nothing if none runs."""
         loop, thread = self._loop, self._thread
         self._loop = self._thread = None
         if loop is None or thread is None:
@@ -68,7 +68,7 @@ class LoopThread:
 
 
 class DaemonThreads(ThreadPoolExecutor):
-    """The same to its callers, and to a loop, which takes no other kind."""
+    """A thread pool with daemon threads; it derives from ThreadPoolExecutor because a loop takes no other kind."""
 
     def __init__(self, slots: int = THREADS) -> None:
         super().__init__(slots)
@@ -93,13 +93,13 @@ class DaemonThreads(ThreadPoolExecutor):
         return future
 
     def _hire(self) -> bool:
-        """One more thread for the next work.  Raises RuntimeError when there is none at all.  Holds the lock."""
+        """Start one more thread.  Raises RuntimeError if the pool has none at all.  The caller holds the lock."""
         if len(self._staff) >= self._slots:
             return False
         thread = threading.Thread(target=self._serve, name="shiftboss-to-thread", daemon=True)
         try:
             thread.start()
-        except RuntimeError:  # the system gives no more, or the interpreter ends
+        except RuntimeError:  # the system has no more threads, or the interpreter is ending
             if not self._staff:
                 raise
             return False
@@ -114,7 +114,7 @@ class DaemonThreads(ThreadPoolExecutor):
                     future.set_result(fn(*args, **kwargs))
                 except BaseException as error:  # noqa: BLE001  # as in every pool: it is the caller's
                     future.set_exception(error)
-            del work, future, fn, args, kwargs  # an idle thread keeps nobody's objects alive
+            del work, future, fn, args, kwargs  # an idle thread must not keep the caller's objects alive
             with self._guard:
                 if self._backlog > 0:
                     self._backlog -= 1

@@ -1,10 +1,10 @@
-"""All about one worker or one run: answers that are put together from several questions.
+"""All about one worker or one run: answers that combine several questions.
 
 Rules of this file
-- The same values are printed by the command and sent by the HTTP API.
-- A payload is stored as it must be to run; shown, the secrets in it are masked.  That is done behind the question to
-  the store, which others wait for (`masked.py`): it takes nobody's time but the reader's.
-- Lists carry no traceback: of a run in a list there is its error's type and message, all of it on the run's own page.
+- The command prints the same values that the HTTP API sends.
+- A payload is stored unmasked, because it must run; its secrets are masked when it is shown.  That happens after the
+  question to the store, for which others wait (`masked.py`): only the reader waits for it.
+- Lists carry no traceback: a run in a list has its error's type and message; the run's own page has all of it.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from shiftboss.core.worker import Definition
 from shiftboss.errors import UnknownRun
 from shiftboss.ports.faces import HistoryFilter, LetterFilter
 
-MAX_CHAIN = 20  # runs that led to this one; a chain may be endless
+MAX_CHAIN = 20  # runs that led to this one; a chain may have no beginning
 LOG_LINES = 8  # on the page of a run; its log has the others
-MAX_SHOWN_BYTES = 1 << 20  # of a payload: the largest that a worker takes unless it says otherwise
+MAX_SHOWN_BYTES = 1 << 20  # of a payload: the most that a worker takes by default
 DURATIONS = 50  # of a worker's last attempts
 
 
@@ -40,14 +40,14 @@ DURATIONS = 50  # of a worker's last attempts
 
 
 class Lasted(Value, frozen=True, omit_defaults=False):
-    """One attempt in a chart."""
+    """One attempt in the chart of durations."""
 
     ok: bool
     duration_s: float
 
 
 class ClockChange(Value, frozen=True, omit_defaults=False):
-    """An instant at which the clocks of the worker's zone are set."""
+    """A time at which the clocks of the worker's zone change."""
 
     at: datetime
     change_s: float
@@ -64,7 +64,7 @@ class PageOfWorker(Value, frozen=True, omit_defaults=False):
     dependents: tuple[str, ...]
     triggers: tuple[str, ...]
     nodes: tuple[str, ...]
-    declared_otherwise: tuple[OtherDeclaration, ...]  # live nodes with another declaration than the one that holds
+    declared_otherwise: tuple[OtherDeclaration, ...]  # live nodes whose declaration differs from the one in force
     next: tuple[datetime, ...]
     clock_changes: tuple[ClockChange, ...]
     durations: tuple[Lasted, ...]  # the newest last
@@ -73,7 +73,7 @@ class PageOfWorker(Value, frozen=True, omit_defaults=False):
 
 
 def page_of_worker(views: Views, name: str, *, instants: int = 3, runs: int = 10) -> PageOfWorker:
-    """Raises UnknownWorker."""
+    """All about worker *name*, with *instants* scheduled times and *runs* runs.  Raises UnknownWorker."""
     snapshot = views.snapshot()
     state = snapshot.worker(name)
     live = views.live_nodes()
@@ -113,8 +113,8 @@ def _clock_changes(rule: schedule.Schedule | None, instants: tuple[datetime, ...
 class PageOfRun(Value, frozen=True, omit_defaults=False):
     """A run and what belongs to it.
 
-    `chain`: the runs that led to it, the first one first.  `log`: the last lines of its last attempt that logged, of
-    `logged` in all.  `executor` and `timeout_s` are its worker's; empty and None where that was forgotten.
+    `chain`: the runs that led to it, the earliest first.  `log`: the last lines of its last attempt that logged, of
+    `logged` in all.  `executor` and `timeout_s` are its worker's; empty and None if the worker was forgotten.
     """
 
     run: Run
@@ -130,13 +130,13 @@ class PageOfRun(Value, frozen=True, omit_defaults=False):
 
 
 class UnmaskedPage(NamedTuple):
-    """A page before anybody may see it."""
+    """A page whose secrets are not masked yet."""
 
     page: PageOfRun
     redaction: Redaction
 
     def shown(self) -> PageOfRun:
-        """The page as people see it.  Takes a while for a large payload: not for a loop."""
+        """The page as people see it.  A large payload takes a while: do not call this on a loop."""
         return replace(self.page, run=as_shown(self.page.run, self.redaction))
 
 
@@ -157,17 +157,17 @@ def as_shown(run: Run, mask: Redaction) -> Run:
 
 
 def without_secrets(payload: bytes, run: Run, mask: Redaction) -> bytes:
-    """The payload of *run*, masked; the same bytes where it has no secret."""
+    """The payload of *run*, masked; the same bytes if it holds no secret."""
     return masked_payloads.masked(payload, run.masked, mask)
 
 
 def page_of_run(views: Views, run_id: int) -> PageOfRun:
-    """Raises UnknownRun."""
+    """The page of a run, as people see it.  Raises UnknownRun."""
     return read_page(views, run_id).shown()
 
 
 def read_page(views: Views, run_id: int) -> UnmaskedPage:
-    """What the store has for it; `shown` makes the page of that.  Raises UnknownRun."""
+    """What the store has about the run; `shown` makes the page of it.  Raises UnknownRun."""
     run = views.run(run_id)
     letters = views.letters(LetterFilter(ids=(run_id,), state=None)) if run.status is Status.DEAD else []
     snapshot = views.snapshot()
@@ -198,13 +198,13 @@ def _chain(views: Views, run: Run) -> Iterator[Run]:
             return
         try:
             run = views.run(origin)
-        except UnknownRun:  # pruned
+        except UnknownRun:  # deleted after its retention
             return
         yield run
 
 
 def listed(run: Run) -> Run:
-    """A run as it stands in a list: no payload, no result, no traceback."""
+    """A run as it appears in a list: no payload, no result, no traceback."""
     return replace(
         run,
         payload=None,
@@ -215,7 +215,7 @@ def listed(run: Run) -> Run:
 
 
 def listed_event(event: Event) -> Event:
-    """An event as it stands in a list or a stream: without the traceback of its error."""
+    """An event as it appears in a list or a stream: without the traceback of its error."""
     error = getattr(event, "error", None)
     return event if error is None else replace(event, error=error.short())
 

@@ -1,9 +1,9 @@
-"""What becomes of an open orchestrator when its process ends, or forks, without a stop (G5, W4).
+"""What becomes of an open orchestrator if its process ends or forks without a stop (G5, W4).
 
 Rules of this file
 - When the main thread is over, whatever is still open is stopped as `stop` would: drained, handed back, closed.
-- That wait has an end, and nothing that is left over keeps the process: our threads are daemons.
-- A forked child has nothing of it: what its parent had opened is neither used nor closed there, and can be opened anew.
+- That wait has an end, and nothing that is left keeps the process: shiftboss's threads are daemons.
+- A forked child takes over nothing: what its parent had opened is neither used nor closed there; it can open its own.
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ from shiftboss.errors import ConfigurationError, NotAllowed
 if TYPE_CHECKING:
     from shiftboss.app.current_node import CurrentNode
 
-# Where `concurrent.futures` ends its pools: before any thread is joined, at a time when bodies still can do their work.
-# `atexit` comes after that, and is never reached while somebody's thread waits in a pool.  Private, the same since 3.9.
+# The hook by which `concurrent.futures` ends its pools: called before any thread is joined, while functions still work.
+# `atexit` comes after that, and is never reached while another thread waits in a pool.  Private, the same since 3.9.
 _register: Callable[[Callable[[], None]], object] = getattr(threading, "_register_atexit", atexit.register)
-LATE_S = 1.0  # past shutdown_timeout: for the last reports and for what is to be closed
+LATE_S = 1.0  # past shutdown_timeout: for the last reports and for closing
 
 _open: list[CurrentNode] = []
 _is_ending = False
 
 
 def opens(current: CurrentNode) -> None:
-    """Whatever is being opened will be closed with the process.  Raises NotAllowed when that is ending already."""
+    """Whatever is being opened will be closed with the process.  Raises NotAllowed if the process is ending already."""
     if _is_ending:
         raise NotAllowed(
             "this process is ending, its main thread is over: nothing can be opened any more; call it earlier"
         )
     if current not in _open:
         _open.append(current)
-    # Again each time, a pointer in a list: a pool that was imported since would be waited for before we are asked.
+    # Each time again (one pointer in a list): the hook of a pool imported since would otherwise come first and wait.
     _register(_end)
 
 
 def must_have_threads() -> None:
-    """Raises ConfigurationError where threads stand still: in uWSGI that was not told of them.
+    """Raises ConfigurationError where threads do not run: in uWSGI without enable-threads.
 
     There no thread runs between two requests.  Threads are on by default since 2.0.27.
     """
-    uwsgi = sys.modules.get("uwsgi")  # there is one in its processes only
+    uwsgi = sys.modules.get("uwsgi")  # the module exists only in uWSGI's processes
     if uwsgi is not None and not getattr(uwsgi, "has_threads", 1):
         raise ConfigurationError(
             "uWSGI runs this process without threads, so that no worker would run between two requests; add "
@@ -62,7 +62,7 @@ def closed(current: CurrentNode) -> None:
 
 
 def blocks_bodies() -> bool:
-    """Whether the caller blocks a loop on which bodies of an open orchestrator run."""
+    """Whether the caller blocks a loop on which functions of an open orchestrator run."""
     return any(each.is_on_loop() for each in list(_open))
 
 
@@ -80,19 +80,19 @@ def _end() -> None:
             try:
                 each.close_with_process(max(0.0, until_s - clock.monotonic_s()))
                 break
-            except KeyboardInterrupt:  # G3: the end is wanted sooner
+            except KeyboardInterrupt:  # G3: a person wants it to end sooner
                 each.end_sooner()
 
 
 def _others() -> list[threading.Thread]:
-    """Threads that go on when the main thread is over: the process does not end before they do."""
-    pools = getattr(concurrent.futures.thread, "_threads_queues", {})  # these are sent home right after us
+    """The threads that go on when the main thread is over: the process does not end before they do."""
+    pools = getattr(concurrent.futures.thread, "_threads_queues", {})  # a pool's own hook ends these right after ours
     main = threading.main_thread()
     return [each for each in threading.enumerate() if not each.daemon and each is not main and each not in pools]
 
 
 def forget_parent() -> None:
-    """In a forked child.  uWSGI does not call Python's own hooks (without py-call-uwsgi-fork-hooks): twice is once."""
+    """In a forked child.  uWSGI calls no Python hooks (without py-call-uwsgi-fork-hooks); may come twice."""
     inherited, _open[:] = list(_open), []
     for each in inherited:
         each.leave_to_parent()
@@ -103,7 +103,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def keep_for_ever(thing: object) -> None:
-    """Whatever happens to *thing*, its destructor is not run: a connection's would speak for the parent."""
-    import ctypes  # in forked children only
+    """Never run the destructor of *thing*: a connection's would speak in the name of the parent."""
+    import ctypes  # only in forked children
 
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))

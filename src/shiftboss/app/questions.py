@@ -1,7 +1,7 @@
-"""What is asked of a store that is open: each question written once.
+"""What can be asked of an open store: each question is written once.
 
 Rules of this file
-- Questions are read from committed state, in the calling thread or in one beside the loop, never by the engine.
+- Questions are read from committed state, in the calling thread or in a thread beside the loop, never by the engine.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from shiftboss.core.unreadable import Unreadable
 from shiftboss.core.verify import AuditVerdict
 from shiftboss.ports.faces import AuditFilter, HistoryFilter, LetterFilter
 
-if TYPE_CHECKING:  # 15 ms of import, which is for the start and the first question
+if TYPE_CHECKING:  # 15 ms of import, left to the start and the first question
     from shiftboss.app.views import Act, NodeStatus, SystemStatus
     from shiftboss.core.explain import Explanation
     from shiftboss.core.health import SystemHealth
@@ -25,7 +25,7 @@ NEWEST_RUNS, NEWEST_LETTERS, NEWEST_ACTS = HistoryFilter(), LetterFilter(), Audi
 
 
 class Questions(Face):
-    """Both faces have them."""
+    """The questions that the orchestrator and `boss.sync` share."""
 
     @Method
     def status(self) -> Question[SystemStatus]:
@@ -34,23 +34,23 @@ class Questions(Face):
 
     @Method
     def health(self) -> Question[SystemHealth]:
-        """How well the whole is and each worker, with the reasons, worst first (H1 to H3)."""
+        """The health of the whole and of each worker, with the reasons, worst first (H1 to H3)."""
         return Question(lambda views: views.health())
 
     @Method
     def nodes(self) -> Question[tuple[NodeStatus, ...]]:
-        """The nodes that the store knows, those whose lease has ended among them until they are forgotten."""
+        """The nodes that the store knows, including those whose lease has ended, until they are forgotten."""
         return Question(lambda views: views.nodes())
 
     @Method
     def why(self, worker: Named) -> Question[Explanation | None]:
-        """Every hold of the worker's next run; None when nothing waits.  Raises UnknownWorker."""
+        """Every hold of the worker's next run; None if nothing waits.  Raises UnknownWorker."""
         name = name_of(worker)
         return Question(lambda views: views.why(name))
 
     @Method
     def why_run(self, run_id: int) -> Question[Explanation]:
-        """Every hold of one run; none where it runs, has ended or is about to start.  Raises UnknownRun."""
+        """Every hold of one run; none if it runs, has ended or is about to start.  Raises UnknownRun."""
         known = known_run(run_id)
         return Question(lambda views: views.why_run(known))
 
@@ -76,12 +76,12 @@ class Questions(Face):
 
     @Method
     def dead_letters(self, wanted: LetterFilter = NEWEST_LETTERS) -> Question[list[DeadLetter]]:
-        """Dead letters, newest first: the newest 1,000 open ones, or as *wanted* says; `state=None` is all of them."""
+        """Dead letters, newest first: the newest 1,000 open ones, or as *wanted* says; `state=None`: all of them."""
         return Question(lambda views: views.letters(wanted))
 
     @Method
     def unreadable(self) -> Question[list[Unreadable]]:
-        """Every stored row that cannot be read, with the reason (W8).  All of the store is looked through."""
+        """Every stored row that cannot be read, with the reason (W8).  This reads the whole store."""
         return Question(lambda views: views.unreadable())
 
     @Method
@@ -94,8 +94,8 @@ class Questions(Face):
 
     @Method
     def verify_audit(self, *heads: Head) -> Question[AuditVerdict]:
-        """Whether the audit says what was sealed, and what of it is proven; with *heads* that were kept elsewhere."""
-        from shiftboss.app.audit_key import keys_of  # for who asks only
+        """Whether the audit still says what was sealed, and how much is proven; *heads*: seals kept elsewhere."""
+        from shiftboss.app.audit_key import keys_of  # only for those who ask
 
         given: tuple[Head, ...] = CALL.read_one("heads", heads, of="verify_audit")
         node = self.opened()

@@ -1,8 +1,8 @@
 """`boss.run()`: own the process until it is told to end.
 
 Rules of this file
-- The end comes in time: with a stuck thread, a body that swallows its cancellation, a loop that is blocked (G3).
-- What a stuck body held is handed back as the last act of the process, and then the process does end (G2).
+- The process ends in time, even with a stuck thread, a function that swallows its cancellation, or a blocked loop (G3).
+- What a stuck function held is handed back as the last act of the process, and then the process does end (G2).
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from shiftboss.app.orchestrator import Orchestrator
 
 CLOSE_WITHIN_S = 6.0  # after the report: for the loop, the store and idle threads; other code may block the loop
-KEEP_EARS_S = 1.0  # how soon a handler that an application added, or removed, stands beside ours
-# Objects made before the collector looks at the youngest: Python's 700 are far fewer than one cycle of the engine
+KEEP_EARS_S = 1.0  # how soon a handler that an application adds or removes is combined with ours
+# Objects made before the collector looks at the youngest.  Python's 700 are far fewer than one cycle of the engine
 # makes, and a fifth of the processor went into looking (measured: 67 µs a run became 54).  20,000 are a few MiB.
 COLLECT_AFTER = (20_000, 20, 20)
 FORCED = 128  # exit codes 129, 130 and 143: forced out by a second signal
@@ -35,7 +35,8 @@ FORCED = 128  # exit codes 129, 130 and 143: forced out by a second signal
 def serve(boss: Orchestrator, *, until: Callable[[Engine], None] | None = None) -> ShutdownReport:
     """Start *boss* on a loop of its own and block until it has stopped.
 
-    *until* is called with the engine once it runs (the command's --for and --burst).  From the main thread only.
+    *until* is called with the engine once it runs (the command's --for and --burst).  Raises NotAllowed outside the
+    main thread and where a loop runs already.
     """
     if threading.current_thread() is not threading.main_thread():
         raise NotAllowed("run() owns the process and its signals: call it from the main thread, or use start and stop")
@@ -87,27 +88,27 @@ def serve(boss: Orchestrator, *, until: Callable[[Engine], None] | None = None) 
 
 
 def collect_seldom() -> None:
-    """Let garbage wait a little longer, in a process that is ours; whoever chose otherwise keeps their choice."""
+    """Collect garbage less often, in a process that is ours; a larger threshold, or none, is kept."""
     first = gc.get_threshold()[0]
     if 0 < first < COLLECT_AFTER[0]:
         gc.set_threshold(*COLLECT_AFTER)
 
 
 def _keep(ears: Ears, loop: asyncio.AbstractEventLoop) -> None:
-    """In the main thread, where alone handlers can be set: the loop's."""
+    """Install the handlers again every KEEP_EARS_S, on the loop: only the main thread can set them."""
     ears.keep()
     loop.call_later(KEEP_EARS_S, _keep, ears, loop)
 
 
 def _end_in_time(engine: Engine, ending: list[int], has_ended: threading.Event) -> None:
-    """Whatever the loop is doing: soon after the report it is over, or the process is."""
+    """Whatever the loop does: soon after the report either the loop has ended, or the process is ended."""
     report = engine.over.result()
     if report.stuck or not has_ended.wait(CLOSE_WITHIN_S):
         leave_at_once(exit_code(report, ending))
 
 
 def exit_code(report: ShutdownReport, ending: list[int]) -> int:
-    """G4: 129, 130 or 143 when further signals forced it out and something was cut short for that."""
+    """G4: 129, 130 or 143 if further signals forced the end and something was cut short by that."""
     if report.forced and (report.interrupted or report.stuck) and ending:
         return FORCED + ending[-1]
     return report.exit_code

@@ -1,4 +1,4 @@
-"""Rows that cannot be read are moved out of the way (A5): a few at a time, for each batch is one transaction."""
+"""Rows that cannot be read are moved out of the way (A5): a few at a time, because each batch is one transaction."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from shiftboss.app.options import CALL
 from shiftboss.core.unreadable import Unreadable
 from shiftboss.engine import mutation
 
-MAX_ROWS = 200  # in one transaction, which nobody else can write beside
+MAX_ROWS = 200  # in one transaction, during which nobody else can write
 
 
 def batches(node: OpenNode, rows: Collection[Unreadable] | None, note: str | None) -> list[call.Put]:
-    """What is to be put in, one after the other: each answers with the rows that it moved."""
+    """The mutations to give the engine, one after the other: each answers with the rows that it moved."""
     chosen: tuple[Unreadable, ...] | None = CALL.read_one("rows", rows, of="set_aside")
     every = list(node.read(lambda views: views.unreadable()) if chosen is None else chosen)
     note_text = node.masked(CALL.read_one("note", note, of="set_aside"))

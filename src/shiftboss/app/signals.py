@@ -1,13 +1,13 @@
-"""Signals of a process that we own: TERM, INT and HUP ask for the end, QUIT prints all stacks.
+"""Signals of a process that shiftboss owns: TERM, INT and HUP ask for the end, QUIT prints all stacks.
 
 Rules of this file
-- Two ways tell of a signal, and it is told once.  Python's own handler works whatever event loop runs: uvloop takes the
-  wake-up descriptor for itself, asyncio does once an application adds a handler.  The descriptor, while it is ours,
-  tells at once, also while the main thread is in the middle of C code.
-- Handlers that an application adds later are called as well, and do not keep ours from hearing (`keep`).
-- HUP, a closed terminal, is left ignored where it was at the start: nohup.
-- A forked child has none of this: there the signals do what they did before, and the parent hears nothing of them.
-- What was installed before comes back at the end.
+- A signal arrives in two ways and is reported once.  Python's own handler works whatever event loop runs: uvloop takes
+  the wake-up descriptor for itself, and asyncio does once an application adds a handler.  The descriptor, while it is
+  ours, reports at once, even while the main thread is in the middle of C code.
+- Handlers that an application adds later are called as well, and do not keep ours from being called (`keep`).
+- HUP (a closed terminal) stays ignored if it was ignored at the start: nohup.
+- A forked child has none of this: there signals do what they did before, and the parent is told nothing of them.
+- What was installed before is restored at the end.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ BY_HANDLER = 0x80  # added to the number of a signal, of which there are 64
 
 Handler = Callable[[int, FrameType | None], Any]
 
-_ears: list[Ears] = []  # the process has one pair, or none
+_ears: list[Ears] = []  # the process has one, or none
 
 
 @contextlib.contextmanager
@@ -53,7 +53,7 @@ class Ears:
         self._writer.setblocking(False)
         self._numbers = [each for each in ENDS if each != HANGUP or signal.getsignal(each) != signal.SIG_IGN]
         self._before = {each: signal.getsignal(each) for each in self._numbers}
-        self._others: dict[int, Handler] = {}  # of the application, since
+        self._others: dict[int, Handler] = {}  # handlers that the application has added since
         self._handler = self._make_handler()
         for each in self._numbers:
             signal.signal(each, self._handler)
@@ -64,14 +64,14 @@ class Ears:
         self._thread.start()
 
     def keep(self) -> None:
-        """Take back what other code took since, beside it.  To be called now and then, in the main thread."""
+        """Replace handlers that other code has set, and call those as well.  Called regularly, in the main thread."""
         for each in self._numbers:
             now = signal.getsignal(each)
             if now is self._handler or now == signal.SIG_IGN:
                 continue
             if callable(now) and now not in (signal.default_int_handler, signal.SIG_DFL):
                 self._others[each] = now
-            signal.signal(each, self._handler)  # SIG_DFL: it was added and removed again
+            signal.signal(each, self._handler)  # SIG_DFL: the application added one and removed it again
         self._set_wakeup(self._writer.fileno())
 
     def close(self) -> None:
@@ -83,7 +83,7 @@ class Ears:
         self._reader.close()
 
     def leave_to_parent(self) -> None:
-        """In a forked child, whose thread is the main one."""
+        """In a forked child, which runs only its main thread."""
         signal.set_wakeup_fd(-1)
         self._restore()
         self._writer.close()
@@ -91,7 +91,7 @@ class Ears:
 
     def _make_handler(self) -> Handler:
         def shiftboss_hears(number: int, frame: FrameType | None) -> None:
-            with contextlib.suppress(OSError):  # full: enough was told
+            with contextlib.suppress(OSError):  # the buffer is full: enough is reported already
                 self._writer.send(bytes((number | BY_HANDLER,)))
             other = self._others.get(number)
             if other is not None:
@@ -100,7 +100,7 @@ class Ears:
         return shiftboss_hears
 
     def _set_wakeup(self, fd: int, *, is_end: bool = False) -> None:
-        """Where nobody else has it."""
+        """Set the wake-up descriptor unless other code uses it."""
         previous = signal.set_wakeup_fd(fd, warn_on_full_buffer=False)
         if previous not in (-1, fd, self._writer.fileno() if is_end else -1):
             signal.set_wakeup_fd(previous, warn_on_full_buffer=False)
@@ -112,14 +112,14 @@ class Ears:
             faulthandler.unregister(signal.SIGQUIT)
 
     def _listen(self) -> None:
-        by_descriptor = dict.fromkeys(self._numbers, 0)  # told, and the handler has not come yet
+        by_descriptor = dict.fromkeys(self._numbers, 0)  # reported; the handler is still to be called
         while data := self._reader.recv(64):
             for each in data:
                 number = each & ~BY_HANDLER
                 if number not in by_descriptor:
                     continue
                 if each & BY_HANDLER and by_descriptor[number]:
-                    by_descriptor[number] = 0  # it comes once for several
+                    by_descriptor[number] = 0  # Python calls the handler once for several signals
                     continue
                 if not each & BY_HANDLER:
                     by_descriptor[number] += 1
@@ -136,7 +136,7 @@ let_go_in_child(ENDS, _leave_to_parent, is_needed=lambda: bool(_ears))
 
 
 def leave_at_once(code: int) -> None:
-    """The last act of a process in which a body cannot be stopped: nothing after it may run."""
+    """The last act of a process in which a function cannot be stopped: nothing after it may run."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()

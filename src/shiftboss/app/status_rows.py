@@ -1,8 +1,8 @@
-"""The rows of a status, kept from one to the next: only workers about which something may have changed are judged anew.
+"""The rows of a status, kept between questions: only workers that may have changed are judged anew.
 
 Rules of this file
-- A row is kept while everything it was made of is the same: the worker's state, record, lane, breaker, letters, the
-  nodes, and the time, up to the instant at which time alone changes it.  What runs or is due is made anew each time.
+- A row is kept while everything that it was made from is the same: the worker's state, record, lane, breaker, letters,
+  the nodes, and the time, up to the moment at which time alone changes it.  What runs or is due is always made anew.
 - A row that is the same is the same object: whoever encodes or compares rows does so once.
 """
 
@@ -45,7 +45,7 @@ class StatusRows(Generic[R]):
         self._nodes: frozenset[tuple[str, NodeMode, bool]] = frozenset()
 
     def forget(self) -> None:
-        """Make all rows anew: something has changed that stands in all of them."""
+        """Make all rows anew: something that is part of every row has changed."""
         self._kept.clear()
 
     def of(
@@ -92,7 +92,7 @@ class StatusRows(Generic[R]):
         before: _CachedRow[R] | None,
     ) -> _CachedRow[R]:
         health, row = self._make(snapshot, now, name, live)
-        if before is not None:  # equal ones are the same one
+        if before is not None:  # keeps the same object for an equal one
             health = before.health if before.health == health else health
             row = before.row if before.row == row else row
         state = snapshot.workers[name]
@@ -111,7 +111,7 @@ class StatusRows(Generic[R]):
 
 
 def _until(snapshot: Snapshot, now: datetime, name: str) -> datetime:
-    """The instant at which time alone changes what was said; AT_ONCE where every instant may."""
+    """The moment at which time alone changes the row; AT_ONCE if it may change at any moment."""
     if snapshot.running_of(name):
         return AT_ONCE
     state = snapshot.workers[name]

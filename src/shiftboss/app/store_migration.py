@@ -1,13 +1,13 @@
-"""Moving house: everything that one store holds into another, empty one, compared before it is called done.
+"""Copies everything that one store holds into another, empty one, and compares both before it reports success.
 
 Rules of this file
-- Nothing lives in the source meanwhile: a live node refuses the move, and its lock keeps out who would write.  So do
-  triggers that callers' transactions have left and no node has picked up: they would stay behind.
-- A row that cannot be read could not be compared: it refuses the move by its name, until it is set aside.  What was set
-  aside is moved as well.
-- The target gets all of it in one transaction, or nothing.
+- The source must be at rest: a live node refuses the move, and a lock keeps out everybody who would write.  Triggers
+  from callers' transactions that no node has picked up refuse it as well: they would stay behind.
+- A row that cannot be read could not be compared: it refuses the move, by its name, until it is set aside.  Rows that
+  were set aside are moved as well.
+- The target gets everything in one transaction, or nothing.
 - What is then read from the target is compared with what was read from the source, by count and by digest.
-- Ids, fences and bytes stay what they are, and so does the audit with its seals; only events get new numbers.
+- Ids, fences and bytes stay as they are, and so does the audit with its seals; only events get new numbers.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from shiftboss.ports.faces import HistoryFilter, LetterFilter
 from shiftboss.ports.store import Reader, Session, Store
 
 PAGE = 500  # of rows without payloads
-RUNS = 50  # with their payloads, results and lines: 50 MiB where each has as large a payload as is allowed by default
-SHOWN = 5  # rows that cannot be read, of many
+RUNS = 50  # with their payloads, results and lines: 50 MiB if each payload is as large as the default limit allows
+SHOWN = 5  # unreadable rows that the message names
 KINDS = (
     "workers",
     "records",
@@ -47,24 +47,24 @@ KINDS = (
     "set_aside",
 )
 
-_encode = msgspec.msgpack.Encoder(order="deterministic").encode  # bytes as bytes; the digest is of every field
+_encode = msgspec.msgpack.Encoder(order="deterministic").encode  # bytes as bytes; the digest covers every field
 
 
 class Copied(msgspec.Struct, frozen=True):
-    """One kind of thing: how many there are, and the SHA-256 of all of them in order."""
+    """One kind of row: how many there are, and the SHA-256 of all of them in order."""
 
     count: int
     digest: str
 
 
 class Stage(StrEnum):
-    """What a move does just now; the second takes about as long as the first."""
+    """What a move is doing; the second stage takes about as long as the first."""
 
     MOVED = "moved"
     COMPARED = "compared"
 
 
-Progress = Callable[[Stage, int], None]  # how many runs so far
+Progress = Callable[[Stage, int], None]  # the stage, and how many runs it has handled
 
 
 class Moved(msgspec.Struct, frozen=True):
@@ -78,15 +78,15 @@ class Moved(msgspec.Struct, frozen=True):
 def move(source: Store, target: Store, *, on_progress: Progress = lambda stage, runs: None) -> Moved:
     """Copy all of *source* into *target*; both are open.
 
-    Raises NotAllowed while a node lives in the source or anything is in the target, StoreDamaged when the copy is not
-    the same; the source is never changed.
+    Raises NotAllowed while a node is live in the source or anything is in the target, StoreDamaged if the copy differs;
+    the source is never changed.
     """
     if source.url == target.url:
         raise NotAllowed(f"{source.url} cannot be moved into itself; name another target")
     with closing(source.session()) as there, closing(target.session()) as here:
         there.take_time()
         here.take_time()
-        with here.read() as reader:  # without a lock yet: it might be the same store by another name
+        with here.read() as reader:  # without a lock yet: both addresses might name the same store
             _refuse_a_full_one(target, reader)
         here.forget()
         expected = _copied(source, target, there, here, on_progress)
@@ -109,7 +109,7 @@ def move(source: Store, target: Store, *, on_progress: Progress = lambda stage, 
 
 
 def _copied(source: Store, target: Store, there: Session, here: Session, on_progress: Progress) -> dict[str, Copied]:
-    """All of it, in one transaction; what was read on the way."""
+    """Copy everything in one transaction; returns counts and digests of what was read."""
     with there.begin() as old:
         everything = old.changes()
         _refuse_the_living(source, everything)
@@ -127,7 +127,7 @@ def _copied(source: Store, target: Store, there: Session, here: Session, on_prog
 
 
 def contents(reader: Reader, delta: Delta) -> Iterator[Change]:
-    """Everything in a view, in an order in which it can be written; *delta* is its full reading."""
+    """Everything in a view, in an order in which it can be written; *delta* is a full reading of the view."""
     pairs = sorted(delta.workers, key=lambda pair: pair[0].name)
     yield Change(
         workers=tuple(state for state, _ in pairs),
@@ -157,7 +157,7 @@ def _runs(reader: Reader) -> Iterator[Change]:
 
 
 def _lines(reader: Reader, run: int) -> Iterator[LogLine]:
-    """Of all its attempts: of each the last MAX_LINES are kept."""
+    """The lines of all its attempts: of each attempt the last MAX_LINES are kept."""
     after = (0, 0)
     while page := reader.lines(run, after=after, limit=MAX_LINES):
         yield from page
@@ -181,7 +181,7 @@ def _events(reader: Reader) -> Iterator[Change]:
 
 
 def _audit(reader: Reader) -> Iterator[Change]:
-    """Under the numbers that it has: its seals are about these."""
+    """With the numbers that it has, because its seals refer to them."""
     after = 0
     while rows := reader.audit(after=after, limit=PAGE):
         after = rows[-1].id
@@ -237,7 +237,7 @@ def _refuse_a_full_one(target: Store, reader: Reader) -> None:
 
 
 class Tally:
-    """Counts and digests of what passes by."""
+    """Counts and digests of the changes that are added."""
 
     def __init__(self) -> None:
         self._counts = dict.fromkeys(KINDS, 0)

@@ -1,8 +1,8 @@
-"""Does the store take writes?  For whoever has no engine to know it from: a command, a test (H3, W3).
+"""Does the store take writes?  For those who have no engine that would know: a command, a test (H3, W3).
 
 Rules of this file
-- A write is begun and rolled back: nothing of it is left, and it waits no longer than `TRY_WITHIN_S`.
-- The answer is good for `GOOD_FOR_S`: who looks ten times a second must not stand in the way of those who write.
+- A write is begun and rolled back: it leaves nothing, and waits no longer than `TRY_WITHIN_S`.
+- The answer is good for `GOOD_FOR_S`: a reader that asks ten times a second must not get in the way of writers.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from shiftboss.ports.store import Session, Store
 TRY_WITHIN_S = 2.0  # a busy store gives its lock within 0.1 s
 GOOD_FOR_S = 2.0
 
-_clock = SystemClock()  # a lock is waited for in real time, whatever clock the rules live by
+_clock = SystemClock()  # a lock is waited for in real time, whatever clock the rules use
 
 
 class StoreTrial:
-    """Of one session; used by its thread."""
+    """Tries one session; used only by the session's thread."""
 
     def __init__(self, store: Store, session: Session) -> None:
         self._store = store
@@ -28,7 +28,7 @@ class StoreTrial:
         self._trouble: StoreTrouble | None = None
 
     def trouble(self) -> StoreTrouble | None:
-        """What keeps the store from taking new work; None when nothing does that can be seen from here."""
+        """What keeps the store from taking new work; None if nothing does that can be seen from this process."""
         now_s = _clock.monotonic_s()
         if now_s - self._tried_s >= GOOD_FOR_S:
             self._trouble = self._try()

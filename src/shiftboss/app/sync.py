@@ -1,10 +1,10 @@
 """The same methods for code without a loop: `boss.sync.trigger(…)`.
 
 Rules of this file
-- At its first use it opens a client, unless the orchestrator is started.
-- `start` runs workers, coroutines on a loop in a thread of its own.
-- Never call it from a coroutine: it blocks.  Where it would wait there for the very loop that it blocks, it raises.
-- Verbs and questions are those of the orchestrator (verbs.py, questions.py): here is what blocking has of its own.
+- Its first use opens a client, unless the orchestrator is started.
+- `start` runs workers; coroutines run on a loop in a thread of its own.
+- Never call it from a coroutine: it blocks.  Where it would wait for the very loop that it blocks, it raises.
+- Verbs and questions are the same as the orchestrator's (verbs.py, questions.py); here is what only blocking needs.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class SyncFace(Verbs, Questions):
     # ── living ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def start(self) -> None:
-        """Run workers; coroutines on a loop in a thread of its own."""
+        """Run workers; coroutines run on a loop in a thread of its own."""
         current, loop = self._current, new_loop()
         try:
             engine = current.open(loop, is_client=False).engine
@@ -68,9 +68,9 @@ class SyncFace(Verbs, Questions):
             raise
 
     def stop(self) -> ShutdownReport:
-        """Drain and stop, whether this was started or only a client.
+        """Drain and stop, whether this was started or only a client was opened.
 
-        Raises NotAllowed on the loop of its bodies and in a body, which it would wait for.
+        Raises NotAllowed on the loop on which its functions run, and inside a function: it would wait for these.
         """
         current = self._current
         engine = current.require().engine
@@ -95,14 +95,14 @@ class SyncFace(Verbs, Questions):
     def open(self, *, create: bool = False, wait: Duration = WAIT_S) -> None:
         """Open a client, if nothing is open yet.
 
-        *create* and *wait* are those of `Orchestrator.client`: a store that is missing is made, or waited for.  Raises
+        *create* and *wait* are those of `Orchestrator.client`: a missing store is made, or waited for.  Raises
         StoreMissing.
         """
         create = CALL.read_one("create", create, of="client")
         wait_s: float = CALL.read_one("wait", wait, of="client")
         current = self._current
         if current.is_inherited:
-            process_end.forget_parent()  # by a server that calls no hooks of Python's
+            process_end.forget_parent()  # a server that calls no hooks of Python's has forked
         with current.opening:
             if current.node is not None and not current.node.engine.over.done():
                 return
@@ -137,12 +137,12 @@ class SyncFace(Verbs, Questions):
             raise
 
     def opened(self) -> OpenNode:
-        """What is open by now: a client, where nothing was.  Raises StoreMissing."""
+        """What is open; opens a client first if nothing is.  Raises StoreMissing."""
         self.open()
         return self._current.require()
 
     def close(self) -> None:
-        """Close what is open; nothing to do otherwise."""
+        """Close what is open; does nothing otherwise."""
         if self._current.node is not None:
             self.stop()
 
@@ -172,9 +172,9 @@ class SyncFace(Verbs, Questions):
         /,
         **options: Unpack[TriggerOptions],
     ) -> str:
-        """Trigger within a transaction of yours; once it is committed the run is there, under the key given back.
+        """Trigger within a transaction of yours; once it is committed the run will exist, under the returned key.
 
-        Raises what `trigger` raises, by what is known now, and ConfigurationError for an asynchronous connection.
+        Raises what `trigger` raises, as far as it is known now, and ConfigurationError for an asynchronous connection.
         """
         promise, arrival = arriving(self.opened(), name_of(worker), self._encode(worker, payload), options)
         inserting = insert(within, arrival)
@@ -185,14 +185,17 @@ class SyncFace(Verbs, Questions):
         return promise.key
 
     def set_aside(self, rows: Collection[Unreadable] | None = None, *, note: str | None = None) -> list[Unreadable]:
-        """Move rows that cannot be read, those or all, into the table `set_aside`; what was moved."""
+        """Move unreadable rows, those given or all, into the table `set_aside`; returns what was moved."""
         moved: list[Unreadable] = []
         for put in setting_aside.batches(self.opened(), rows, note):
             moved += call.in_thread(put)
         return moved
 
     def wait_for(self, run_id: int, *, timeout: Duration | None = None) -> Run:
-        """Wait until a run has ended, here or on any node.  Raises WaitTimeout, NotAllowed on a loop with bodies."""
+        """Wait until a run has ended, here or on any node; *timeout* None waits without limit.
+
+        Raises UnknownRun, WaitTimeout, and NotAllowed on a loop on which functions run.
+        """
         if process_end.blocks_bodies():
             raise NotAllowed(
                 f"to wait for run {run_id} here would block the event loop on which bodies run, perhaps its own, for "
@@ -207,6 +210,6 @@ class SyncFace(Verbs, Questions):
         return run
 
     def result(self, run_id: int, *, timeout: Duration | None = None) -> Any:
-        """What the body of a run returned.  Raises RunFailed, WrongResult, and what `wait_for` raises."""
+        """What the function of a run returned.  Raises RunFailed, WrongResult, and what `wait_for` raises."""
         run = self.wait_for(run_id, timeout=timeout)
         return result_of(run, self._bodies.get(run.worker))

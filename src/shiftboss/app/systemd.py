@@ -1,12 +1,12 @@
-"""What a process that systemd has started says to it: ready, how it goes, that it lives, that it ends (sd_notify).
+"""What a process that systemd has started tells it: ready, its status, that it lives, that it ends (sd_notify).
 
 Rules of this file
-- It speaks when the engine has turned its cycle, in the engine's thread: an engine that stands still feeds no watchdog.
-  One that waits for a store which is away does turn; starting it again would bring nothing back.
-- Nothing of ours fails or waits because nobody listens.
+- It reports after each cycle, in the engine's thread: an engine that stands still feeds no watchdog.  One that waits
+  for a store that is away still makes cycles; a restart would not help it.
+- Nothing in the process fails or waits because nobody listens.
 
-The protocol is that of sd_notify(3): one datagram of lines to a socket.  A library for it would be older than the last
-change to the protocol (sdnotify, 2017) or bring libsystemd along (systemd-python, cysystemd).
+The protocol is that of sd_notify(3): one datagram of lines to a socket.  No library is used for it: they are older than
+the last change to the protocol (sdnotify, 2017) or need libsystemd (systemd-python, cysystemd).
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from shiftboss.errors import OperatorError
 from shiftboss.logs import get_logger
 
 SPEAK_EVERY_S = 1.0
-LEAST_WATCHDOG_S = 3 * MAX_WAIT_S  # an idle engine turns every five seconds
-SPARE_S = 5.0  # of the time asked for at the end: for the loop and the store to close
+LEAST_WATCHDOG_S = 3 * MAX_WAIT_S  # an idle engine makes a cycle every five seconds
+SPARE_S = 5.0  # of the time requested for the end: for the loop and the store to close
 
 log = get_logger("shiftboss.node")
 
 
 class Unit:
-    """The service that this process is; a meter of its engine."""
+    """The systemd service that this process is; a meter of its engine."""
 
     def __init__(self, to: socket.socket, *, watchdog_s: float | None, clock: Clock) -> None:
         self._to = to
@@ -41,7 +41,7 @@ class Unit:
         self._is_ending = False
 
     def ready(self, engine: Engine) -> None:
-        """It works; from now on it says how it goes."""
+        """Report that it is ready; from now on it reports its status."""
         if self._watchdog_s is not None and self._watchdog_s < LEAST_WATCHDOG_S:
             log.warning(
                 "WatchdogSec=%g is less than an idle engine may rest; systemd will kill it; use %g or more",
@@ -88,7 +88,7 @@ class Unit:
 
 
 def unit_of_environment(clock: Clock) -> Unit | None:
-    """None where nobody asked to be told.  What systemd gave is for this process alone, not for its children."""
+    """None if nobody asks for reports.  What systemd passed is for this process alone, not for children."""
     address = os.environ.pop("NOTIFY_SOCKET", "")
     watchdog_us, pid = os.environ.pop("WATCHDOG_USEC", ""), os.environ.pop("WATCHDOG_PID", "")
     if not address.startswith(("/", "@")):

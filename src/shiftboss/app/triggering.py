@@ -1,9 +1,8 @@
-"""A trigger on its way into the store: its options, the request that is made of it, and the row of one within a
-transaction of the caller's.
+"""A trigger on its way into the store: its options, its request, and its row within a transaction of the caller's.
 
 Rules of this file
-- What is refused is refused before anything is stored, by what is known now; the rule asks again when it is applied.
-- A run that is triggered within a transaction is known by its key: one that names none gets one.
+- What is known to be wrong is refused before anything is stored; the rule checks again when it is applied.
+- A run that is triggered within a transaction is known by its key: without a given key it gets a generated one.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ if TYPE_CHECKING:
     from shiftboss.core.model import Run
     from shiftboss.ports.store import Arrival
 
-# Until what was triggered within a transaction is there; nobody notifies us of one run, and thousands may be waited
-# for.
+# How often to look for a run that was triggered within a transaction: nobody sends a notification for a single run,
+# and thousands may be waited for.
 MIN_PROMISE_POLL_S, MAX_PROMISE_POLL_S = 0.05, 1.0
 
 
@@ -39,7 +38,7 @@ MIN_PROMISE_POLL_S, MAX_PROMISE_POLL_S = 0.05, 1.0
 
 
 def with_options(request: Request, options: Mapping[str, Any]) -> Request:
-    """The request as `options(…)` wants it.  Raises ConfigurationError."""
+    """The request with these options applied.  Raises ConfigurationError."""
     given = read_options(request.worker, options)
     return replace(
         request,
@@ -64,7 +63,7 @@ def read_options(worker: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def request_of(node: OpenNode, name: str, payload: bytes | None, options: Mapping[str, Any]) -> Request:
-    """Raises ConfigurationError."""
+    """The request for a run of worker *name*, with read *options*.  Raises ConfigurationError."""
     digests = () if payload is None else _digests(node, payload, is_keyed=options.get("key") is not None)
     request = Request(
         worker=name,
@@ -77,13 +76,13 @@ def request_of(node: OpenNode, name: str, payload: bytes | None, options: Mappin
     )
     if options:
         request = with_options(request, options)
-    if request.force and not request.by:  # code has no name, unless it forces something
+    if request.force and not request.by:  # code has no name in the audit, unless it forces something
         request = replace(request, by=current_actor())
     return request
 
 
 def _digests(node: OpenNode, payload: bytes, *, is_keyed: bool) -> tuple[str, ...]:
-    """O5: the one it is stored with, then those that the same payload may have been stored with before."""
+    """O5: the digest that it is stored with, then those with which the same payload may have been stored before."""
     cipher = cipher_of(node.store)
     form = json_text.in_one_form(payload)
     before = json_text.as_stored_before(payload) if is_keyed else form
@@ -98,17 +97,17 @@ def _digests(node: OpenNode, payload: bytes, *, is_keyed: bool) -> tuple[str, ..
 
 
 class Promise(NamedTuple):
-    """What is known of a run that is triggered within a transaction of the caller."""
+    """What is known about a run that is triggered within a transaction of the caller's."""
 
     worker: str
     key: str
-    digests: tuple[str, ...]  # that its payload may be stored with; none without a payload
-    after_run: int  # the newest of the store before the trigger
+    digests: tuple[str, ...]  # with which its payload may be stored; none without a payload
+    after_run: int  # the id of the newest run in the store before the trigger
     after_event: int
 
 
 def arriving(node: OpenNode, name: str, payload: bytes | None, options: Mapping[str, Any]) -> tuple[Promise, Arrival]:
-    """The row, and what to look for after its commit.
+    """The row to insert, and what to look for after its commit.
 
     Raises UnknownWorker, WorkerDisabled, DuplicateKey, ConfigurationError.
     """
@@ -121,7 +120,7 @@ def arriving(node: OpenNode, name: str, payload: bytes | None, options: Mapping[
 
 
 async def promised(boss: Operations, promise: Promise, *, timeout_s: float | None) -> Run:
-    """The run, once it is there.  Raises WaitTimeout, NotAllowed."""
+    """The run, once it exists; *timeout_s* None waits without limit.  Raises WaitTimeout, NotAllowed."""
     until_s = None if timeout_s is None else boss.clock.monotonic_s() + timeout_s
     pause_s = MIN_PROMISE_POLL_S
     while True:

@@ -1,8 +1,8 @@
-"""A file that runs as `__main__` and is imported again (`from app import boss`) has one orchestrator, not two.
+"""A file that runs as `__main__` and is also imported (`from app import boss`) has one orchestrator, not two.
 
 Rules of this file
-- The same line of the same file, run as `__main__` and as a module, makes the same thing; nothing else is taken for it.
-- Only what stands at the top of a module is: a function that makes orchestrators makes a new one at each call.
+- The same line of the same file, run as `__main__` and as a module, makes the same object; nothing else is treated so.
+- This holds only at the top of a module: a function that makes orchestrators makes a new one at each call.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from shiftboss.app.orchestrator import Orchestrator
 
-MAINS = ("__main__", "__mp_main__")  # in a child process the latter (executors/function_ref.py)
+MAINS = ("__main__", "__mp_main__")  # in a child process it is the latter (executors/function_ref.py)
 
 
 class CodeLine(NamedTuple):
@@ -28,12 +28,12 @@ class CodeLine(NamedTuple):
     is_at_top: bool
 
     def is_twin_of(self, module: str) -> bool:
-        """Whether one of them is what was started, and the other its import."""
+        """Whether one of the two modules is the one that was started, and the other is its import."""
         return module != self.module and (module in MAINS) != (self.module in MAINS)
 
 
 def caller(depth: int) -> CodeLine | None:
-    """Who called the function that calls this, *depth* frames up; None where that is no file."""
+    """The line that called the function that calls this, *depth* frames further up; None if it is not in a file."""
     frame = sys._getframe(depth + 1)
     file, module = frame.f_globals.get("__file__"), frame.f_globals.get("__name__")
     if not isinstance(file, str) or not isinstance(module, str) or frame.f_code.co_filename.startswith("<"):
@@ -42,20 +42,20 @@ def caller(depth: int) -> CodeLine | None:
 
 
 class Sites:
-    """Where one orchestrator was spoken to."""
+    """The lines of code from which one orchestrator was called."""
 
     def __init__(self) -> None:
         self._first: dict[tuple[str, int, object], str] = {}
 
     def is_twin(self, site: CodeLine | None) -> bool:
-        """Whether the twin of that line has spoken to it before."""
+        """Whether the twin of that line has called before."""
         return site is not None and any(
             (file, line) == (site.file, site.line) and site.is_twin_of(module)
             for (file, line, _), module in self._first.items()
         )
 
     def is_again(self, site: CodeLine | None, what: object) -> bool:
-        """Whether the twin of that line has said the same *what* before."""
+        """Whether the twin of that line has declared the same *what* before."""
         if site is None:
             return False
         return site.is_twin_of(self._first.setdefault((site.file, site.line, what), site.module))
@@ -67,7 +67,7 @@ _made: defaultdict[tuple[str, int], defaultdict[str, list[weakref.ref[Orchestrat
 
 
 def made_before(site: CodeLine | None) -> Orchestrator | None:
-    """What the twin of that line has made."""
+    """The orchestrator that the twin of that line has made, or None."""
     if site is None or not site.is_at_top:
         return None
     by_module = _made[site.file, site.line]

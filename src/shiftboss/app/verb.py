@@ -1,8 +1,8 @@
-"""A verb as it is declared: the function that does it, its target, who may, and what each face says of it.
+"""A verb's declaration: its function, its target, the role it needs, and its wording on each face.
 
 Rules of this file
-- The rest follows: both methods (methods.py), the operations of the API (web/verbs.py, web/bulk_actions.py), the
-  command (cli/commands/verbs.py) and the reference pages.
+- Everything else follows from it: both methods (methods.py), the operations of the API (web/verbs.py,
+  web/bulk_actions.py), the command (cli/commands/verbs.py) and the reference pages.
 - A parameter has the same name on all faces, and takes what `app/options.py` says of that name.
 """
 
@@ -34,10 +34,10 @@ NODE = Target("node", "/nodes/{node}")
 
 
 class Words(NamedTuple):
-    """What the API and the command say of a verb; its docstring is for who calls it from Python.
+    """What the API and the command say about a verb; its docstring is for those who call it from Python.
 
     *api*: the summary of the operation; *api_many*: of the one that acts on all that fit a filter, empty without one.
-    *command*: the help of the command, None for one that is written by hand; *options*: the help of an option, where it
+    *command*: the help of the command, None for one that is written by hand; *options*: the help of an option, if it
     differs from what other commands say of it; *done*: what the command prints of an answer.
     """
 
@@ -55,7 +55,7 @@ class Words(NamedTuple):
 
 
 class Verb(Method[P, A, R], Generic[P, A, R]):
-    """*role*: the least that may do it.  *asks*: the command asks for a yes even if one target is named."""
+    """*role*: the least that may do it.  *asks*: the command asks for confirmation even if one target is named."""
 
     def __init__(
         self,
@@ -75,17 +75,17 @@ class Verb(Method[P, A, R], Generic[P, A, R]):
 
     @property
     def stands_alone(self) -> bool:
-        """Whether it has a command of its own; that of a dead letter stands in the group `dead`."""
+        """Whether it has a command of its own; the verbs of a dead letter are in the group `dead`."""
         return self.target != DEAD_LETTER and self.words.command is not None
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """Those that come after its face and its target."""
+        """The parameters after the face and the target."""
         return tuple(inspect.signature(self.function).parameters)[2:]
 
     @property
     def answer(self) -> Any:
-        """The type of what it answers; `NewRun` where it stores a run."""
+        """The type of its answer; `NewRun` if it stores a run."""
         deferred = get_type_hints(self.function)["return"]
         return NewRun if deferred is NewRun else get_args(deferred)[0]
 

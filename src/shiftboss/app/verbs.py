@@ -1,9 +1,9 @@
-"""What an operator does to workers, runs, dead letters and nodes: each verb written once.
+"""What an operator does to workers, runs, dead letters and nodes: each verb is written once.
 
 Rules of this file
-- A verb is one act: its function checks what it was given and names the rule that the engine applies (core/control.py).
-- The rule audits it, in the same transaction, by the name of whoever acts here.
-- What does more than one act, a trigger or `set_aside`, is in operations.py.
+- A verb is one act: its function checks its arguments and names the rule that the engine applies (core/control.py).
+- The rule writes the audit in the same transaction, under the name of whoever acts here.
+- What needs more than one act, a trigger or `set_aside`, is in operations.py.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def _cancelled(run: Run) -> str:
 
 
 class Verbs(Face):
-    """Both faces have them."""
+    """The verbs that the orchestrator and `boss.sync` share."""
 
     # ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -49,7 +49,7 @@ class Verbs(Face):
         ),
     )
     def cancel(self, run_id: int, *, reason: str | None = None) -> Instruction[Run]:
-        """End a run: at once while it waits, by asking its body while it runs.  Raises UnknownRun, NotAllowed."""
+        """End a run: at once while it waits, by asking its function while it runs.  Raises UnknownRun, NotAllowed."""
         known = known_run(run_id)
         return Instruction(mutation.cancel, known, reason=self._remark("reason", reason, of=f"cancel of run {known}"))
 
@@ -69,7 +69,7 @@ class Verbs(Face):
         ),
     )
     def enable(self, worker: Named) -> Instruction[WorkerState]:
-        """Start again; resets the streak and the breaker.  Raises UnknownWorker."""
+        """Start it again; resets the streak and the breaker.  Raises UnknownWorker."""
         return Instruction(mutation.enable, name_of(worker))
 
     @verb(
@@ -88,7 +88,7 @@ class Verbs(Face):
         ),
     )
     def disable(self, worker: Named, *, reason: str | None = None) -> Instruction[WorkerState]:
-        """Start nothing new of it; what runs goes on.  Twice is once: the first reason stays.  Raises UnknownWorker."""
+        """Start nothing new of it; what runs goes on.  A second call keeps the first reason.  Raises UnknownWorker."""
         name = name_of(worker)
         return Instruction(
             mutation.disable, name, reason=self._remark("reason", reason, of=f"disable of worker {name!r}")
@@ -112,9 +112,9 @@ class Verbs(Face):
         ),
     )
     def replay(self, run_id: int, *, delay: Duration = 0.0) -> NewRun:
-        """A new run of a dead letter, with the same payload bytes, due after *delay*.
+        """Store a new run of a dead letter, with the same payload bytes, due after *delay*.
 
-        Raises UnknownRun, NotAllowed where it was closed already.
+        Raises UnknownRun, and NotAllowed if the letter was closed already.
         """
         known = known_run(run_id)
         return NewRun(mutation.replay, known, delay_s=CALL.read_one("delay", delay, of=f"replay of run {known}"))
@@ -130,7 +130,7 @@ class Verbs(Face):
         ),
     )
     def resolve(self, run_id: int, *, note: str | None = None) -> Instruction[DeadLetter]:
-        """Close a dead letter with a note.  Raises UnknownRun, NotAllowed where it was closed otherwise."""
+        """Close a dead letter with a note.  Raises UnknownRun, and NotAllowed if it was closed otherwise."""
         known = known_run(run_id)
         return Instruction(mutation.resolve, known, note=self._remark("note", note, of=f"resolve of run {known}"))
 
@@ -150,7 +150,7 @@ class Verbs(Face):
         asks=True,
     )
     def discard(self, run_id: int, *, note: str | None = None) -> Instruction[DeadLetter]:
-        """Close a dead letter as not worth anything.  Raises UnknownRun, NotAllowed where it was closed otherwise."""
+        """Close a dead letter as worthless.  Raises UnknownRun, and NotAllowed if it was closed otherwise."""
         known = known_run(run_id)
         return Instruction(mutation.discard, known, note=self._remark("note", note, of=f"discard of run {known}"))
 
@@ -174,7 +174,7 @@ class Verbs(Face):
         ),
     )
     def drain(self, node: str) -> Instruction[Node]:
-        """Let a node (its id or its name) finish what runs and start nothing new until it is started again.
+        """Let a node (its id or its name) finish what runs, and start nothing new until it is started again.
 
         Raises UnknownNode.
         """
@@ -186,9 +186,9 @@ class Verbs(Face):
         Words(api="What a node declares is the newest from now on: it holds in the fleet until newer code comes."),
     )
     def prefer(self, node: str, worker: Named | None = None) -> Instruction[tuple[str, ...]]:
-        """What a node (its id or its name) declares is the newest from now on, of one worker or of all it declares.
+        """Make the declarations of a node (its id or its name) the newest: of one worker, or of all that it declares.
 
-        So it holds in the whole fleet, a moment later, until newer code comes.  The answer names the workers and
+        They are in force in the whole fleet a moment later, until newer code comes.  The answer names the workers and
         resources that this changes.  Raises UnknownNode, UnknownWorker, NotAllowed.
         """
         wanted: str = CALL.read_one("node", node, of="prefer")
@@ -201,22 +201,22 @@ class Verbs(Face):
     def record(
         self, action: str, *, about: str | None = None, before: str | None = None, after: str | None = None
     ) -> Instruction[None]:
-        """Put into the audit what was done beside the store, a log-in to the application around us say (A8).
+        """Record in the audit something that was done outside the store, such as a log-in to the application (A8).
 
-        *action*: a word or two; *about*: a worker, where it is about one; *before* and *after*: what it changed.
+        *action*: a word or two; *about*: the worker that it is about, if any; *before* and *after*: what it changed.
         """
         given = CALL.read({"action": action, "about": about, "before": before, "after": after}, of="record")
         masked = self.opened().masked
         before, after = masked(given["before"]), masked(given["after"])
         return Instruction(mutation.record, given["action"], worker=given["about"] or "", before=before, after=after)
 
-    # ── what they share ──────────────────────────────────────────────────────────────────────────────────────────
+    # ── shared ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _remark(self, name: str, value: str | None, *, of: str) -> str:
-        """Why, or what was done: it is kept for long, so no secret stays in it."""
+        """A reason or note, with its secrets masked, because it is kept for long."""
         return self.opened().masked(CALL.read_one(name, value, of=of))
 
 
 def verbs() -> tuple[Verb[..., object, object], ...]:
-    """All of them, in the order of this file."""
+    """All verbs, in the order of this file."""
     return tuple(each for each in vars(Verbs).values() if isinstance(each, Verb))

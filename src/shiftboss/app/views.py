@@ -1,8 +1,8 @@
-"""What people ask: how is it, why not, what ran, who is there.
+"""What people ask: how is it, why not, what ran, which nodes are there.
 
 Rules of this file
-- Every answer is read from committed state in one consistent view (A2), by the rules that run (A3).
-- Values with stable field names: they are the JSON of the command and of the library alike.
+- Every answer is read from committed state in one consistent view (A2), by the same rules that run (A3).
+- Answers are values with stable field names: these are the JSON of the command and of the library alike.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class RunningRun(Value, frozen=True, omit_defaults=False):
     node: str  # the id of its node
     since: datetime  # when this attempt was claimed
     attempt: int  # its number
-    progress: Progress | None = None  # what it said last
-    zombie: bool = False  # it was told to end, past its grace, and goes on (B6)
+    progress: Progress | None = None  # the latest that it reported
+    zombie: bool = False  # it was told to end, its grace is over, and it still runs (B6)
     cancelling: bool = False  # an operator wants it to end
     unreadable: str = ""  # why its row cannot be read (W8)
 
@@ -77,15 +77,15 @@ class WorkerStatus(Value, frozen=True, omit_defaults=False, gc=True, weakref=Tru
     name: str  # the worker's
     mode: str  # scheduled, continuous or triggered
     schedule: str  # in words; empty without one
-    priority: str  # of its runs, where a trigger says nothing else
+    priority: str  # of its runs, unless a trigger gives another one
     enabled: bool  # whether anything new starts
     disabled: Disabled | None  # by whom and why; None while it is enabled
     accepts: bool  # whether a trigger is stored: also while failures keep a worker disabled that is only triggered (K5)
     health: str  # healthy, degraded, unhealthy, offline, disabled or unknown (H1)
-    reasons: tuple[HealthReason, ...]  # why, the gravest first
-    running: int  # attempts in the whole fleet
-    pending: int  # counted to 1,001
-    due: int  # of these, how many could start now; counted to 1,001
+    reasons: tuple[HealthReason, ...]  # why, the most severe first
+    running: int  # attempts that run now in the whole fleet
+    pending: int  # runs that wait, counted up to 1,001
+    due: int  # how many of these are due; counted up to 1,001
     dead_letters: int  # open ones
     consecutive_failures: int  # dead runs in a row (K4)
     last_run_at: datetime | None  # start of the latest attempt
@@ -93,13 +93,13 @@ class WorkerStatus(Value, frozen=True, omit_defaults=False, gc=True, weakref=Tru
     last_error: Error | None  # of the latest failed attempt, without traceback
     last_error_at: datetime | None  # when that was
     latest: Verdict | None  # how the latest run ended, for `depends_on`
-    next_due_at: datetime | None  # the earliest instant at which one that waits is, or was, due
+    next_due_at: datetime | None  # the earliest time at which a waiting run is due; may be past
     breaker: str | None  # its breaker's state: closed, open or half_open; None without one
-    breaker_until: datetime | None  # while it is open: when it is probed
+    breaker_until: datetime | None  # while it is open: when it will be probed
     next_run: int | None  # the id of the run that starts first (A3)
-    holds: tuple[Hold, ...]  # of its next run, when that is due
+    holds: tuple[Hold, ...]  # of its next run, if that is due
     doc: str = ""  # the first line of the function's docstring
-    unreadable: tuple[Unreadable, ...] = ()  # rows of it that cannot be read, as far as they were met (W8)
+    unreadable: tuple[Unreadable, ...] = ()  # rows of it that cannot be read, as far as they were found (W8)
 
 
 class NodeStatus(Value, frozen=True, omit_defaults=False):
@@ -109,23 +109,23 @@ class NodeStatus(Value, frozen=True, omit_defaults=False):
     name: str  # host:pid, for people
     live: bool  # whether its lease is good
     mode: str  # running, draining or client
-    slots: int  # attempts at once
-    used: int  # attempts that run there now
+    slots: int  # how many attempts it runs at once
+    used: int  # how many attempts run there now
     workers: int  # how many it can run
     shed: str  # what it holds back while it is short of something (H4)
     shed_reason: str  # and why
     lag_s: float  # how late its event loop is
     memory_bytes: int  # resident, as of its last renewal; 0: not known
-    lease_left_s: float  # until its lease ends unless it is renewed; negative: since when
+    lease_left_s: float  # until its lease ends unless it is renewed; negative: since it ended
     started_at: datetime  # when it joined
     version: str  # of shiftboss
     code_version: str  # of the application
     pid: int  # of its process
     host: str  # its machine's name
     unreadable: str = ""  # why its row cannot be read (W8)
-    durability: str = ""  # what its commits survive (W1): power, process; "server": as that is set
-    decodes: tuple[str, ...] = ()  # the ids of its codec's keys, that with which it encodes first; empty: it has none
-    frozen: bool = False  # silent for 15 s while its process lives: its runs are left to it for a while (C4)
+    durability: str = ""  # what its commits survive (W1): power, process; "server": as the server is set
+    decodes: tuple[str, ...] = ()  # the ids of its codec's keys, the one that encodes first; empty: it has no codec
+    frozen: bool = False  # silent for 15 s while its process lives: it keeps its runs for a while (C4)
 
 
 class SystemStatus(Value, frozen=True, omit_defaults=False):
@@ -133,14 +133,14 @@ class SystemStatus(Value, frozen=True, omit_defaults=False):
 
     at: datetime  # when this was true
     health: str  # healthy, degraded or unhealthy (H3)
-    reasons: tuple[HealthReason, ...]  # why, the gravest first
+    reasons: tuple[HealthReason, ...]  # why, the most severe first
     nodes: tuple[NodeStatus, ...]  # those that the store knows
     running: tuple[RunningRun, ...]  # every run in progress
     workers: tuple[WorkerStatus, ...]  # disabled ones first, then the worst
     store: str  # its address, without a password
 
     def worker(self, name: str) -> WorkerStatus:
-        """One of them.  Raises KeyError."""
+        """The status of one worker.  Raises KeyError if it is unknown."""
         return next((w for w in self.workers if w.name == name), None) or _missing(name)
 
 
@@ -153,20 +153,20 @@ class Act(Value, frozen=True, omit_defaults=False):
 
     id: int  # its number, among all events
     at: datetime
-    by: str  # who: the name of a token or of a user; empty: nobody who is known
+    by: str  # the name of a token or a user; empty: not known
     action: str
-    worker: str  # empty where it is about none
+    worker: str  # the worker's name; empty if it is about none
     run: int | None
     node: str
-    before: str  # what was, and …
-    after: str  # … what is, in words
-    text: str  # all of that as a sentence
-    severity: Severity  # a warning: it was refused
-    sealed: bool  # whether it can be changed no more without being found (A8)
+    before: str  # what was before, and …
+    after: str  # … what is now, in words
+    text: str  # all of it as a sentence
+    severity: Severity  # a warning: the action was refused
+    sealed: bool  # whether any later change to it would be found (A8)
 
 
 class Views:
-    """Questions answered from one session, kept warm between them.  One thread at a time."""
+    """Answers questions from one session, whose cache is kept between them.  One thread at a time."""
 
     def __init__(
         self,
@@ -179,7 +179,7 @@ class Views:
     ) -> None:
         """*secrets*: values that are masked in what is shown.
 
-        *trouble*: what this process knows of the store already; without it the store is tried.
+        *trouble*: tells what this process knows about the store already; without it the store is tried.
         """
         self._store = store
         self._session = session_for_people(store)
@@ -197,7 +197,7 @@ class Views:
         self._counts: dict[str, dict[str, int]] = {}
 
     def redaction(self, definition: Definition | None) -> Redaction:
-        """What masks a payload of that worker, of one that was forgotten where it is None."""
+        """What masks a payload of the worker with that definition; None: of a worker that was forgotten."""
         names = ((), ()) if definition is None else (definition.redact, definition.redact_patterns)
         return redaction(*names).knowing(self._secrets)
 
@@ -206,7 +206,7 @@ class Views:
     def before_arrival(self, request: Request) -> tuple[int, int]:
         """The ids of the newest run and the newest event.
 
-        Raises what is known now against the request: it will be asked again later.
+        Raises what is known now against the request; it is checked again when it is picked up.
         """
         with self._session.read() as reader:
             snapshot = self._refreshed(reader)
@@ -215,7 +215,7 @@ class Views:
             return reader.past().run_id, reader.last_event()
 
     def promised(self, promise: Promise) -> Run | None:
-        """The run of that trigger, if it is there.  Raises NotAllowed when it was refused at its pick-up (O5)."""
+        """The run of that trigger; None: not there yet.  Raises NotAllowed if it was refused at its pick-up (O5)."""
         with self._session.read() as reader:
             snapshot = self._refreshed(reader)
             runs = reader.history(HistoryFilter(worker=promise.worker, key=promise.key, limit=1))
@@ -259,7 +259,7 @@ class Views:
         )
 
     def health(self) -> SystemHealth:
-        """H1 to H3."""
+        """The health of the whole and of each worker (H1 to H3)."""
         return self._judged()[1]
 
     def worker(self, name: str) -> WorkerStatus:
@@ -277,7 +277,7 @@ class Views:
         return self._worker(snapshot, now, name, live)[1]
 
     def live_nodes(self) -> frozenset[str]:
-        """The ids of nodes with a good lease."""
+        """The ids of the nodes whose lease is good."""
         with self._session.read() as reader:
             return self._live(self._refreshed(reader))
 
@@ -286,19 +286,19 @@ class Views:
             return self._nodes(self._refreshed(reader))
 
     def is_dead(self, node: str) -> bool:
-        """Whether the process of that node is surely gone; False when nobody can tell."""
+        """Whether the process of that node is surely gone; False if nobody can tell."""
         return self._store.is_dead(node)
 
     def try_write(self) -> None:
-        """Commit a write that changes nothing.  Raises what the store raises where it takes none."""
+        """Commit a write that changes nothing.  Raises what the store raises if it takes none."""
         self._session.try_write()
 
     def why(self, name: str) -> Explanation | None:
-        """Every hold of the worker's next run; None when nothing waits.  Raises UnknownWorker."""
+        """Every hold of the worker's next run; None if nothing waits.  Raises UnknownWorker."""
         with self._session.read() as reader:
             snapshot = self._refreshed(reader)
             snapshot.worker(name)
-            self._cache.load_lanes(snapshot.workers, reader)  # of others one may want the node to itself (C8)
+            self._cache.load_lanes(snapshot.workers, reader)  # a run of another worker may want the node to itself (C8)
             run = self._explainer_of(snapshot).next_run(name)
             if run is not None:
                 self._look_at_payload(snapshot, run, reader)
@@ -315,7 +315,7 @@ class Views:
         return self._explained(snapshot, run)
 
     def _look_at_payload(self, snapshot: Snapshot, run: Run, reader: Reader) -> None:
-        """E3: whether it can be decoded here, where the keys say that it can."""
+        """E3: whether this process can decode it, if its keys say so."""
         snapshot.undecodable.pop(run.id, None)
         payload = run.payload or (reader.payloads((run.id,)).get(run.id) if run.encoded_by else None)
         if isinstance(payload, OpaqueBytes) and payload.key_id in self._key_ids:
@@ -334,11 +334,11 @@ class Views:
             return _one(reader, run_id)
 
     def next_instants(self, name: str, count: int) -> list[datetime]:
-        """The next instants of a schedule, the stored one first; empty for a worker without one."""
+        """The next scheduled times of a worker, the stored one first; empty for a worker without a schedule."""
         return list(islice(self.instants((name,))(name), count))
 
     def instants(self, names: Collection[str]) -> Callable[[str], Iterator[datetime]]:
-        """For each of *names* its instants, without end, the stored one first.  Raises UnknownWorker."""
+        """The scheduled times of each of *names*, without end, the stored one first.  Raises UnknownWorker."""
         with self._session.read() as reader:
             snapshot = self._refreshed(reader)
             for name in names:
@@ -358,13 +358,13 @@ class Views:
             yield after
         else:
             after = max(record.last_instant or self._clock.now(), self._clock.now())
-        while record.unreadable is None:  # else nobody knows from where they count
+        while record.unreadable is None:  # otherwise nobody knows from which time they count
             after = schedule.next_after(rule, after, anchor=record.anchor_at)
             yield after
 
     @property
     def seen(self) -> Snapshot:
-        """Declarations, state and claims as of the last question; nothing is read."""
+        """Declarations, state and claims as of the last question; reads nothing."""
         return self._cache.snapshot
 
     def snapshot(self) -> Snapshot:
@@ -373,13 +373,13 @@ class Views:
             return self._refreshed(reader)
 
     def history(self, wanted: HistoryFilter) -> list[Run]:
-        """Raises ConfigurationError for a filter with a field of another kind."""
+        """Runs, newest first.  Raises ConfigurationError for a filter with a field of a wrong type."""
         asked = HistoryFilter.read(wanted)
         with self._session.read() as reader:
             return reader.history(asked)
 
     def letters(self, wanted: LetterFilter) -> list[DeadLetter]:
-        """Raises ConfigurationError for a filter with a field of another kind."""
+        """Dead letters, newest first.  Raises ConfigurationError for a filter with a field of a wrong type."""
         asked = LetterFilter.read(wanted)
         with self._session.read() as reader:
             return reader.letters(asked)
@@ -389,20 +389,20 @@ class Views:
             return reader.events(after=after, limit=limit, worker=worker)
 
     def audit(self, wanted: AuditFilter) -> list[Act]:
-        """What people did, the newest first.  Raises ConfigurationError for a filter with a field of another kind."""
+        """What people did, the newest first.  Raises ConfigurationError for a filter with a field of a wrong type."""
         asked = AuditFilter.read(wanted)
         with self._session.read() as reader:
             return list(islice(_acts(reader, asked), asked.limit))
 
     def verify_audit(self, keys: Keys | None, heads: Sequence[Head] = ()) -> AuditVerdict:
-        """Hold the audit against its seals, against *heads*, and against what this machine remembers (A8)."""
+        """Compare the audit with its seals, with *heads*, and with what this machine remembers (A8)."""
         known = () if keys is None else keys.keys
         remembered = () if keys is None else keys.heads
         with self._session.read() as reader:
             return verify(_seals(reader), _rows(reader), keys=known, heads=[*heads, *remembered], now=self._clock.now())
 
     def verify_newest(self, keys: Keys | None, *, rows: int) -> tuple[AuditVerdict, bool]:
-        """The same of the newest *rows* at most, from a seal on; and whether these are all that there are."""
+        """The same for the newest *rows* at most, beginning at a seal; and whether these are all rows."""
         known, remembered = ((), ()) if keys is None else (keys.keys, keys.heads)
         now = self._clock.now()
         with self._session.read() as reader:
@@ -415,7 +415,7 @@ class Views:
             return verify(seals, newest, keys=known, heads=remembered, now=now, since=after), False
 
     def lines(self, run_id: int, *, after: tuple[int, int] = (0, 0)) -> list[LogLine]:
-        """What attempts of a run logged.  Raises UnknownRun when there is neither a line nor a run."""
+        """What attempts of a run logged.  Raises UnknownRun if there is neither a line nor a run."""
         with self._session.read() as reader:
             lines = page = reader.lines(run_id, after=after)
             while len(page) == MAX_LINES:
@@ -426,7 +426,7 @@ class Views:
             return lines
 
     def unreadable(self) -> list[Unreadable]:
-        """Every row that cannot be read (W8); all of the store is looked through."""
+        """Every row that cannot be read (W8); this reads the whole store."""
         with self._session.read() as reader:
             return reader.unreadable()
 
@@ -440,12 +440,12 @@ class Views:
             return reader.info()
 
     def last_event(self) -> int:
-        """The number of the newest stored event; 0 when there is none."""
+        """The number of the newest stored event; 0 if there is none."""
         with self._session.read() as reader:
             return reader.last_event()
 
     def runs(self, ids: Collection[int]) -> list[Run]:
-        """Those of *ids* that are stored."""
+        """The runs with one of *ids* that are stored."""
         with self._session.read() as reader:
             return reader.runs(ids)
 
@@ -456,7 +456,7 @@ class Views:
         return Looked(self._clock.now(), self._clock.elapsed_s())
 
     def has_changed(self) -> bool:
-        """Whether anybody committed since the last status; no lock, no wait."""
+        """Whether anybody has committed since the last status; takes no lock and does not wait."""
         return self._session.changed_elsewhere()
 
     def forget(self) -> None:
@@ -464,7 +464,7 @@ class Views:
         self._session.forget()
 
     def new_lines(self, run_id: int, *, after: tuple[int, int]) -> list[LogLine]:
-        """At most 1,000 lines of a run after that one (fence, number); none where there is no such run."""
+        """At most 1,000 lines of a run after the given one (fence, number); none if there is no such run."""
         with self._session.read() as reader:
             return reader.lines(run_id, after=after)
 
@@ -473,7 +473,7 @@ class Views:
         self._session.wake()
 
     def wait(self, timeout_s: float) -> None:
-        """Return when something may have changed, or time is up."""
+        """Return when something may have changed, or after *timeout_s*."""
         self._session.wait(timeout_s)
 
     def close(self) -> None:
@@ -488,7 +488,7 @@ class Views:
         return snapshot
 
     def _live(self, snapshot: Snapshot) -> frozenset[str]:
-        """Nodes with a good lease whose process is not surely gone."""
+        """Nodes with a good lease, except those whose process is surely gone."""
         leased = live_nodes(snapshot, boot=self._clock.boot, lease_s=self._clock.lease_s())
         return frozenset(node for node in leased if not self._store.is_dead(node))
 
@@ -517,14 +517,14 @@ class Views:
         return snapshot, health, rows
 
     def _look_for_trouble(self, snapshot: Snapshot, live: Collection[str]) -> bool:
-        """What keeps the store from taking work; whether that is another than before."""
+        """Look what keeps the store from taking work; returns whether that has changed."""
         before = self._trouble
         known = self._known_trouble()
         self._trouble = trouble_of_store(snapshot, live=live, lease_s=self._clock.lease_s(), known=known)
         return self._trouble != before
 
     def _count(self, snapshot: Snapshot, names: Collection[str], reader: Reader) -> None:
-        """Open letters, and what waits where a lane was too long to be read."""
+        """Count open letters, and what waits in lanes that were too long to be read."""
         self._letters = reader.letter_counts()
         is_long = any(not snapshot.lane(name).is_whole for name in names)
         self._counts = reader.counts() if is_long else {}
@@ -608,7 +608,7 @@ class Views:
         )
 
     def _waiting(self, snapshot: Snapshot, now: datetime, name: str) -> tuple[int, int]:
-        """How many of its runs are pending, and how many of those are due; both counted to 1,001."""
+        """How many of its runs are pending, and how many of those are due; both counted up to 1,001."""
         lane = snapshot.lane(name)
         if lane.is_whole:
             due = sum(run.due_at <= now for run in (*lane, *lane.sealed.values()))
@@ -618,7 +618,7 @@ class Views:
 
 
 def _waiting_in(lane: Lane) -> Iterable[Run]:
-    """What waits there, as far as it was read; what cannot be read where there is nothing else (W8)."""
+    """What waits there, as far as it was read; unreadable runs if there is nothing else (W8)."""
     return lane or lane.sealed.values()
 
 
@@ -653,7 +653,7 @@ def _running(snapshot: Snapshot, run: Run) -> RunningRun:
 
 LAST = (1 << 63) - 1
 AUDIT_PAGE = 1000
-MAX_LOOKED_THROUGH = 100_000  # rows for one question; a filter that few fit goes on from the last `before`
+MAX_LOOKED_THROUGH = 100_000  # rows read for one question; if few fit, the next question goes on from the last `before`
 
 
 def _acts(reader: Reader, wanted: AuditFilter) -> Iterator[Act]:

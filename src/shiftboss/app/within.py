@@ -1,8 +1,8 @@
-"""Triggers within a transaction of the caller: one row, by the caller's own connection and driver.
+"""Triggers within a transaction of the caller's: one row, inserted by the caller's own connection and driver.
 
 Rules of this file
-- The row is all that happens: no lock, no other statement, nothing committed, nothing rolled back.
-- A connection is known by the package of its class; none of these packages is imported for it.
+- The row is all that happens: no lock, no other statement, no commit, no rollback.
+- A connection is recognised by the package of its class; none of these packages is imported for that.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ Within = Executing | HavingCursors
 
 
 def insert(within: Within, arrival: Arrival) -> Awaitable[Any] | None:
-    """Insert the row; what is to be awaited for it, where the connection is asynchronous.
+    """Insert the row; returns what is to be awaited if the connection is asynchronous.
 
-    Raises ConfigurationError for a connection of a kind that is not known, and what the driver raises.
+    Raises ConfigurationError for a connection of an unknown kind, and what the driver raises.
     """
     packages = {each.__module__.partition(".")[0] for each in type(within).__mro__}
     way = next((way for package, way in WAYS.items() if package in packages), None)
-    is_pool = "asyncpg" in packages and hasattr(within, "acquire")  # it executes too, each time in a transaction anew
+    is_pool = "asyncpg" in packages and hasattr(within, "acquire")  # it executes too, each time in a new transaction
     if way is None or is_pool or not (hasattr(within, "execute") or hasattr(within, "cursor")):
         kind = f"{type(within).__module__}.{type(within).__qualname__}"
         raise ConfigurationError(f"within={kind} is not understood; give the open connection of {ACCEPTED}")
@@ -47,7 +47,7 @@ def insert(within: Within, arrival: Arrival) -> Awaitable[Any] | None:
 
 
 def _by_psycopg(within: Any, arrival: Arrival) -> Any:
-    from psycopg import AsyncRawCursor, RawCursor  # there, likewise
+    from psycopg import AsyncRawCursor, RawCursor  # it is installed: the connection is psycopg's
 
     factory = getattr(within, "cursor_factory", type(within))
     places = ("$1", "$2") if issubclass(factory, RawCursor | AsyncRawCursor) else ("%s", "%s")
@@ -59,7 +59,7 @@ def _by_asyncpg(within: Any, arrival: Arrival) -> Any:
 
 
 def _by_sqlalchemy(within: Any, arrival: Arrival) -> Any:
-    from sqlalchemy import text  # there: the connection is one of its
+    from sqlalchemy import text  # it is installed: the connection is SQLAlchemy's
 
     engine = within if hasattr(within, "dialect") else within.get_bind()
     _must_be_postgresql(within, engine.dialect.name)

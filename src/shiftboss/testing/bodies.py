@@ -1,8 +1,8 @@
-"""Bodies as events: how long an attempt takes, how it ends, and whether it heeds a stop.
+"""Functions as events: how long an attempt takes, how it ends, and whether it obeys a stop.
 
 Rules of this file
-- A model plans each attempt when it starts; the executor makes events of the plan and reports exactly one outcome.
-- A stop, a timeout and a natural end mean what `executors/execution.py` makes of them.
+- A model plans each attempt when it starts; the executor turns the plan into events and reports exactly one outcome.
+- A stop, a timeout and a natural end mean the same as in `executors/execution.py`.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from shiftboss.testing.node import SimNode
 
 TIMEOUT = "timeout"
-MIN_GRACE_S = 0.05  # as the executors: the grace after which a body that was told to stop is a zombie
+MIN_GRACE_S = 0.05  # as in the executors: the grace after which a function that was told to stop is a zombie
 SUCCESS = Succeeded()
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one attempt will do.  *duration_s* None: it hangs.  *stops_after_s* None: it does not heed a stop."""
+    """What one attempt will do.  *duration_s* None: it hangs.  *stops_after_s* None: it does not obey a stop."""
 
     duration_s: float | None = 0.0
     outcome: Outcome = SUCCESS
     stops_after_s: float | None = 0.0
-    takes_node: bool = False  # it ends its process, and every other body there with it
+    takes_node: bool = False  # whether it ends its process, and every other function there with it
 
 
 class Model(Protocol):
@@ -41,17 +41,17 @@ class Model(Protocol):
 
 
 def failed(message: str = "it was told to fail", *, fatal: bool = False, retry_after_s: float | None = None) -> Failed:
-    """The outcome of a body that raised."""
+    """The outcome of a function that raised an error."""
     return Failed(Error(type="SimulatedFailure", message=message), fatal=fatal, retry_after_s=retry_after_s)
 
 
 def crashed(how: str = "SIGSEGV") -> Failed:
-    """The outcome of a body whose child process ended under it (R4)."""
+    """The outcome of a function whose child process ended under it (R4)."""
     return Failed(Error(type="shiftboss.ChildDied", message=how), crashed=True)
 
 
 class NoBody:
-    """Stands where a body would; nothing of it is ever called."""
+    """Replaces a function; nothing of it is ever called."""
 
     is_async = True
 
@@ -67,7 +67,7 @@ class NoBody:
 
 @dataclass(slots=True, eq=False)
 class Flying:
-    """An attempt on its way."""
+    """An attempt in progress."""
 
     launch: Launch
     plan: Plan
@@ -85,7 +85,7 @@ class SimExecutor:
     node: SimNode
     model: Model
     entered: Callable[[Launch], None] = lambda launch: None
-    beside: Callable[[Launch], None] = lambda launch: None  # another body of its run, which nobody has told to stop
+    beside: Callable[[Launch], None] = lambda launch: None  # another function of its run, which nobody has told to stop
     timed_out: Callable[[Launch], None] = lambda launch: None
     _flying: dict[tuple[int, int], Flying] = field(default_factory=dict)
 
@@ -94,7 +94,7 @@ class SimExecutor:
     def start(self, launches: Iterable[Launch]) -> None:
         for launch in launches:
             if self.node.is_gone:
-                return  # a body has ended it
+                return  # a function has ended the process
             claim = launch.run.claim
             self.entered(launch)
             launch.entered()
@@ -133,21 +133,21 @@ class SimExecutor:
         return {key: (_of(flying, cut), self._lasted_s(flying)) for key, flying in self._flying.items()}
 
     def close(self, timeout_s: float = 0.0) -> None:
-        """Its process is gone, and every body with it."""
+        """The process is gone, and every function with it."""
         for flying in self._flying.values():
             flying.is_over = True
         self._flying.clear()
 
     def keys(self) -> Collection[tuple[int, int]]:
-        """(run, fence) of every body."""
+        """(run, fence) of every function that runs."""
         return self._flying.keys()
 
     def hung(self) -> list[Flying]:
-        """What will not end by itself."""
+        """The attempts that will not end by themselves."""
         return [flying for flying in self._flying.values() if flying.plan.duration_s is None]
 
     def end(self, flying: Flying, outcome: Outcome) -> None:
-        """The body is out; the outcome is what its stop, if any, makes of it."""
+        """The function has ended; a stop, if there was one, may change *outcome*."""
         if flying.is_over:
             return
         flying.is_over = True
@@ -159,7 +159,7 @@ class SimExecutor:
         return (self.node.clock.elapsed_us - flying.began_us) / US
 
     def _tell(self, flying: Flying, reason: str) -> None:
-        """The first reason decides, except that an operator's cancel outranks a shutdown."""
+        """The first reason counts, except that an operator's cancel outranks a shutdown."""
         is_first = flying.stop_reason is None
         if is_first or (reason == StopReason.CANCEL and flying.stop_reason != TIMEOUT):
             flying.stop_reason = reason
@@ -183,7 +183,7 @@ class SimExecutor:
 
 
 def _of(flying: Flying, outcome: Outcome) -> Outcome:
-    """What its stop, if any, makes of *outcome*."""
+    """The outcome in view of the attempt's stop, if there was one."""
     match flying.stop_reason:
         case "timeout":
             return TimedOut(Error(type="TimeoutError", message="did not end within its timeout"))

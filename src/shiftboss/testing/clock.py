@@ -2,7 +2,7 @@
 
 Rules of this file
 - Elapsed time only grows, in whole microseconds: no sum of floats drifts, and a seed gives the same run on any machine.
-- The wall clock follows elapsed time and can be set against it (O4).
+- The wall clock follows elapsed time and can be set independently of it (O4).
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ US = 1_000_000  # microseconds in a second
 
 
 class VirtualClock:
-    """Implements `shiftboss.clock.Clock`.  *start* is an aware instant, or ISO text that is UTC where it names no zone.
+    """Implements `shiftboss.clock.Clock`.  *start* is an aware datetime, or ISO text, which is UTC if it names no zone.
 
-    clock = VirtualClock("2026-03-01")
-    clock.advance(90)
+        clock = VirtualClock("2026-03-01")
+        clock.advance(90)
+
+    Raises ValueError for a *start* without a zone.
     """
 
     leases_by_wall = False
@@ -38,23 +40,23 @@ class VirtualClock:
     lease_s = elapsed_s
 
     def advance(self, seconds: float) -> None:
-        """Let time pass; no time passes for a negative number."""
+        """Let *seconds* pass; a negative number changes nothing."""
         self.advance_to_us(self.elapsed_us + round(seconds * US))
 
     def advance_to_us(self, elapsed_us: int) -> None:
-        """Let time pass until *elapsed_us*; an instant that is over changes nothing."""
+        """Let time pass until *elapsed_us*; a time in the past changes nothing."""
         passed_us = elapsed_us - self.elapsed_us
         if passed_us > 0:
             self.elapsed_us = elapsed_us
             self._wall += timedelta(microseconds=passed_us)
 
     def step_wall(self, seconds: float) -> None:
-        """Set the wall clock forward (or back, when negative); no time passes."""
+        """Set the wall clock forward, or back if *seconds* is negative; no time passes."""
         self._wall += timedelta(seconds=seconds)
 
 
 def instant(value: datetime | str) -> datetime:
-    """An aware UTC instant.  Raises ValueError for a datetime without a zone."""
+    """An aware UTC datetime.  Raises ValueError for a datetime without a zone."""
     if isinstance(value, str):
         read = datetime.fromisoformat(value)
         return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)

@@ -1,8 +1,8 @@
-"""A session that tells what it committed, and loses what it is told to lose.
+"""A session that reports what it committed, and loses what it is told to lose.
 
 Rules of this file
-- It stands before a session of any store and changes nothing of what passes.
-- A loss looks to the engine as a real one does: `StoreUnavailable`, with the commit made or not made.
+- It wraps a session of any store and changes nothing of what passes through.
+- The engine sees a loss as it would see a real one: `StoreUnavailable`, with the commit made or not made.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from shiftboss.ports.cycle import Wanted
     from shiftboss.ports.store import Session, Transaction
 
-OnCommit = Callable[[int, Sequence["Change"]], None]  # number, what was written
+OnCommit = Callable[[int, Sequence["Change"]], None]  # the commit's number, and what was written
 
 
 class Loss(StrEnum):
@@ -30,7 +30,7 @@ class Loss(StrEnum):
 
     BEGIN = "begin"  # the store does not answer
     COMMIT = "commit"  # everything is rolled back
-    REPLY = "reply"  # everything is committed, and nobody is told
+    REPLY = "reply"  # everything is committed, but the reply is lost
 
 
 class WatchedSession:
@@ -41,7 +41,7 @@ class WatchedSession:
         self._on_commit = on_commit
         self._on_reject = on_reject
         self.loss: Loss | None = None  # of the next transaction
-        self.is_cut = False  # until it is mended
+        self.is_cut = False  # until it is restored
 
     @property
     def has_partitions(self) -> bool:
@@ -56,7 +56,7 @@ class WatchedSession:
         try:
             with self._inner.begin(wanted, waits=waits, runs=runs) as tx:
                 watched = WatchedTransaction(tx, changes)
-                yield cast("Transaction", watched)  # it passes everything on
+                yield cast("Transaction", watched)  # it forwards everything else
                 if loss is Loss.COMMIT:
                     raise StoreUnavailable("simulated: the commit was lost")
         except StoreRejected as error:
@@ -79,10 +79,10 @@ class WatchedSession:
         return self._inner.changed_elsewhere()
 
     def wait(self, timeout_s: float) -> None:
-        """Nobody waits in virtual time."""
+        """Returns at once: nobody waits in virtual time."""
 
     def wake(self) -> None:
-        """The simulator wakes it."""
+        """Does nothing: the simulator wakes the node."""
 
     def try_lock(self, within_s: float) -> None:
         self._inner.try_lock(within_s)
@@ -106,7 +106,7 @@ class WatchedSession:
 
 
 class WatchedTransaction:
-    """Notes what is written."""
+    """Records what is written."""
 
     __slots__ = ("_changes", "_tx")
 

@@ -1,9 +1,9 @@
 """Any orchestrator in virtual time: let a month pass, make a worker fail, kill a node, ask why.
 
 Rules of this file
-- The rules, the cycle and the store are the real ones; bodies are modelled, or really called when asked for.
-- The orchestrator itself is neither started nor changed: only what it declares is read.
-- At its end, and whenever `check` is called, everything that is promised has been checked at every commit.
+- The rules, the cycle and the store are the real ones; functions are modelled, or really called on request.
+- The orchestrator itself is neither started nor changed: only its declarations are read.
+- Every rule is checked at every commit; `check`, and the end of the simulation, raise if one was broken.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from shiftboss.testing.clock import instant
 from shiftboss.testing.node import SimNode
 from shiftboss.testing.simulator import Simulator
 
-ITERATION_S = 1.0  # of a continuous worker unless `takes` says otherwise: virtual time must pass between iterations
+ITERATION_S = 1.0  # of a continuous worker, unless `takes` sets it: virtual time must pass between iterations
 
 E = TypeVar("E", bound=Event)
 
@@ -51,9 +51,9 @@ class Simulation:
             sim.run_for("1h")
             assert sim.why("process-data") is None
 
-    Bodies succeed at once (a continuous one after a second); `fail`, `takes` and `hang` say otherwise.  With
-    *call_bodies* the functions are really called when an attempt starts, in no virtual time of their own.
-    Raises ConfigurationError for what a real start would refuse, and AssertionError at its end for a broken promise.
+    Functions succeed at once (a continuous one after a second); `fail`, `takes` and `hang` change that.  With
+    *call_bodies* the functions are really called when an attempt starts, and take no virtual time of their own.
+    Raises ConfigurationError for what a real start would refuse, and AssertionError at its end for a broken rule.
     """
 
     def __init__(
@@ -84,42 +84,42 @@ class Simulation:
         self._sim.run_for(duration(time, name="run_for"))
 
     def run_until(self, at: datetime | str) -> None:
-        """Let time pass until an instant of the wall clock."""
+        """Let time pass until the wall clock shows *at*."""
         self._sim.run_for(max(0.0, (instant(at) - self.now).total_seconds()))
 
     def set_clock(self, seconds: float) -> None:
-        """Set the wall clock forward, or back when negative; no time passes (O4)."""
+        """Set the wall clock forward, or back if *seconds* is negative; no time passes (O4)."""
         self._sim.step_wall(seconds)
 
     # ── bodies ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def fail(self, worker: Named, *, times: int | None = None, message: str = "simulated", fatal: bool = False) -> None:
-        """Its next *times* attempts fail, all of them when None, until `succeed`."""
+        """Let the next *times* attempts fail; None: all of them, until `succeed`."""
         self._bodies.failures[self._known(worker)] = (times, failed(message, fatal=fatal))
 
     def succeed(self, worker: Named) -> None:
-        """Its attempts succeed again, and end."""
+        """Let its attempts succeed again, and end."""
         name = self._known(worker)
         self._bodies.failures.pop(name, None)
         self._bodies.hanging.discard(name)
 
     def takes(self, worker: Named, time: Duration) -> None:
-        """Its attempts that start from now on take so long."""
+        """Attempts that start from now on take that long."""
         self._bodies.durations[self._known(worker)] = duration(time, name="takes")
 
     def hang(self, worker: Named) -> None:
-        """Its attempts that start from now on do not end by themselves, until `succeed`; timeouts end them."""
+        """Attempts that start from now on do not end by themselves, until `succeed`; timeouts end them."""
         self._bodies.hanging.add(self._known(worker))
 
     # ── nodes ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def nodes(self) -> list[str]:
-        """The nodes that run, the oldest first."""
+        """The names of the nodes that run, the oldest first."""
         return [node.id for node in self._sim.up]
 
     def add_node(self) -> str:
-        """Start one more node, like one more process; its name."""
+        """Start one more node, like one more process; returns its name."""
         boss = self._boss
         definitions = [definition for name, definition in boss.definitions.items() if boss.only(name)]
         node = self._sim.add_node(
@@ -132,19 +132,19 @@ class Simulation:
         return node.id
 
     def kill_node(self, name: str | None = None, *, machine: bool = False) -> str:
-        """A node's process ends without a word, the youngest's when not named; with *machine* only its lease tells."""
+        """End a node's process abruptly; None: the youngest node's.  With *machine* only its lease reveals it."""
         node = self._node(name)
         self._sim.crash(node, kernel_tells=not machine)
         return node.id
 
     def stop_node(self, name: str | None = None) -> str:
-        """A node is asked to end, as by SIGTERM; time must pass for that (G1)."""
+        """Ask a node to end, as by SIGTERM; time must pass for that (G1)."""
         node = self._node(name)
         self._sim.stop(node, timeout_s=self._boss.shutdown_timeout_s)
         return node.id
 
     def pause_node(self, time: Duration, name: str | None = None) -> str:
-        """A node's process stands still for so long."""
+        """Let a node's process stand still for *time*."""
         node = self._node(name)
         self._sim.pause(node, duration(time, name="pause_node"))
         return node.id
@@ -154,7 +154,7 @@ class Simulation:
     def trigger(
         self, worker: Named, payload: Mapping[str, Any] | None = None, /, **options: Unpack[TriggerOptions]
     ) -> Run:
-        """Store a run, as `Orchestrator.trigger` does.  Raises what that raises."""
+        """Store a run, as `Orchestrator.trigger` does.  Raises the same errors."""
         encoded = self._boss.encode(worker, payload)
         request = Request(
             worker=name_of(worker),
@@ -175,18 +175,18 @@ class Simulation:
         self._sim.ask(partial(mutation.disable, name_of(worker), by="simulation", reason=why))
 
     def enable(self, worker: Named) -> None:
-        """Start again (K5)."""
+        """Start it again (K5)."""
         self._sim.ask(partial(mutation.enable, name_of(worker), by="simulation"))
 
     def replay(self, run: Run | int) -> Run:
-        """A new run of a dead letter (Q3)."""
+        """Store a new run of a dead letter (Q3)."""
         replayed: Run = self._sim.ask(partial(mutation.replay, _id(run), by="simulation", delay_s=0.0))
         return replayed
 
     # ── what may be asked ────────────────────────────────────────────────────────────────────────────────────────
 
     def why(self, worker: Named) -> Explanation | None:
-        """Every hold of its next run; None when nothing waits (A3)."""
+        """Every hold of its next run; None if nothing waits (A3)."""
         return self._sim.views.why(self._known(worker))
 
     def status(self) -> SystemStatus:
@@ -198,7 +198,7 @@ class Simulation:
         return self._sim.views.run(_id(run))
 
     def runs(self, worker: Named, *status: Status) -> list[Run]:
-        """Its runs by id, only those of the given statuses when any is given."""
+        """Its runs by id; if statuses are given, only runs with one of these."""
         name = self._known(worker)
         runs = (run for run in self._sim.history.runs.values() if run.worker == name)
         return sorted((run for run in runs if not status or run.status in status), key=lambda run: run.id)
@@ -209,15 +209,15 @@ class Simulation:
         return [start.claim.at for start in self._sim.history.starts if start.run.worker == name]
 
     def counts(self, worker: Named) -> Counter[str]:
-        """How many of its runs have which status."""
+        """How many of its runs have each status."""
         return Counter(run.status.value for run in self.runs(worker))
 
     def events(self, kind: type[E]) -> Sequence[E]:
-        """What happened, of one kind, in order."""
+        """The events of one kind, in order."""
         return [event for event in self._events if isinstance(event, kind)]
 
     def check(self) -> None:
-        """Raises AssertionError when anything that is promised was broken so far."""
+        """Raises AssertionError if any rule was broken so far."""
         broken = self._sim.history.violations
         if broken:
             raise AssertionError("promises were broken:\n" + "\n".join(str(violation) for violation in broken[:20]))
@@ -250,7 +250,7 @@ class Simulation:
 
 
 class ScriptedBodies:
-    """A model: what the test said about each worker."""
+    """A model: it does what the test said about each worker."""
 
     def __init__(self, simulation: Simulation, *, call_bodies: bool) -> None:
         self._simulation = simulation

@@ -1,8 +1,8 @@
 """What must hold at every commit, as predicates over the history: each returns the violations it finds.
 
 Rules of this file
-- A predicate is named by the rule (docs/reference/semantics.md) that it holds the engine to, and says what it saw.
-- It is asked after the commit; what started in it counts as running.
+- A predicate names the rule (docs/reference/semantics.md) that it checks the engine against, and says what it saw.
+- It is asked after the commit: what started in that commit counts as running.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from shiftboss.testing.oracle import FORGIVEN, Oracle, place
 from shiftboss.testing.ordering_invariants import isolation, priorities, reservations, slots
 from shiftboss.testing.recurring_invariants import afters, iterations, occurrences
 
-MOVES = {  # S, written out once more
+MOVES = {  # S, written independently of the engine
     Status.PENDING: {Status.PENDING, Status.RUNNING, Status.CANCELLED, Status.SKIPPED, Status.DEAD},
     Status.RUNNING: {Status.RUNNING, Status.PENDING, Status.SUCCEEDED, Status.DEAD, Status.CANCELLED},
 }
@@ -36,7 +36,7 @@ SLACK_S = 1e-3
 
 
 def statuses(history: History, commit: Commit) -> Iterator[Violation]:
-    """S: legal moves only; D1: the logical instant is fixed, but for an occurrence or a run after another."""
+    """S: only legal moves; D1: the logical time is fixed, except of a scheduled run or a run by `after`."""
     for before, run in commit.changed:
         if run.status not in MOVES.get(before.status, set()):
             yield Violation("S", commit.at, f"run {run.id} went from {before.status} to {run.status}")
@@ -46,7 +46,7 @@ def statuses(history: History, commit: Commit) -> Iterator[Violation]:
 
 
 def claims(history: History, commit: Commit) -> Iterator[Violation]:
-    """C1, C4, C5: a claim ends by a report of its own fence, or by a rescue after its node's lease."""
+    """C1, C4, C5: a claim ends by a report with its own fence, or by a rescue after its node's lease."""
     for end in commit.ends:
         claim = end.claim
         if end.cause is Cause.RESCUED or claim.node in commit.gone_nodes:
@@ -123,7 +123,7 @@ RULE_OF = {
 
 
 def rates(history: History, commit: Commit) -> Iterator[Violation]:
-    """B8: starts of a worker take tokens; there are never fewer than none."""
+    """B8: starts of a worker take tokens, and the bucket never falls below zero."""
     for start in commit.starts:
         rate = history.workers[start.run.worker].definition.rate
         if rate is None:
@@ -137,7 +137,7 @@ def rates(history: History, commit: Commit) -> Iterator[Violation]:
 
 
 def breakers(history: History, commit: Commit) -> Iterator[Violation]:
-    """K1, K2, K3: opened by failures, closed by a probe; half-open there is one probe, open there is none."""
+    """K1, K2, K3: failures open it, a probe closes it; one probe runs while it is half-open, none while it is open."""
     for end in commit.ends:
         name = history.workers[end.run.worker].definition.breaker
         breaker = None if name is None else commit.breakers_before.get(name, history.breakers.get(name))
@@ -191,7 +191,7 @@ def _against_breaker(history: History, commit: Commit, start: Start) -> Iterator
 
 
 def attempts(history: History, commit: Commit) -> Iterator[Violation]:
-    """R1, R2, R4, C8: attempts are counted by failures alone, and bounded; back-off is within its bounds."""
+    """R1, R2, R4, C8: only failures count as attempts, up to a maximum; back-off is within its bounds."""
     for run, _, _ in commit.starts:
         state = history.workers[run.worker]
         retry = state.definition.retry
@@ -225,9 +225,9 @@ def attempts(history: History, commit: Commit) -> Iterator[Violation]:
 
 
 def timeouts(history: History, commit: Commit) -> Iterator[Violation]:
-    """B6: whose time was up has timed out, however its body or its node ended."""
+    """B6: a run whose time was up has timed out, however its function or its node ended."""
     for end in commit.ends:
-        is_known = end.claim.zombie_since is not None  # a node that says nothing more has not told of its grace
+        is_known = end.claim.zombie_since is not None  # a node that went silent has not reported the end of its grace
         outlived = (end.run.id, end.claim.fence) in history.outlived and end.cause is Cause.INTERRUPTED
         if outlived or (is_known and end.cause in HANDED_BACK):
             yield Violation("B6", commit.at, f"run {end.run.id} had timed out, and its attempt was {end.cause}")
@@ -236,7 +236,7 @@ def timeouts(history: History, commit: Commit) -> Iterator[Violation]:
 
 
 def places(history: History, commit: Commit) -> Iterator[Violation]:
-    """P2: what was cut short goes on where it stood in the queue; a retry queues up anew."""
+    """P2: a run that was cut short keeps its place in the queue; a retry queues up anew."""
     for end in commit.ends:
         run = end.run
         if run.status is Status.PENDING:
@@ -281,7 +281,7 @@ def probes(history: History, commit: Commit) -> Iterator[Violation]:
 
 
 def records(history: History, commit: Commit) -> Iterator[Violation]:
-    """D2, K4: what the worker's row says is what follows from its runs."""
+    """D2, K4: the worker's row says what follows from its runs."""
     for name in {run.worker for run in commit.finished} | {end.run.worker for end in commit.ends}:
         record, latest = history.record(name), history.latest.get(name)
         stored = None if record.latest is None else (record.latest.occurs_at, record.latest.run, record.latest.ok)

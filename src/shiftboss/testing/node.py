@@ -1,8 +1,8 @@
-"""A node in virtual time: the real cycle, lease and running attempts, turned by events instead of by a thread.
+"""A node in virtual time: the real cycle, lease and running attempts, driven by events instead of by a thread.
 
 Rules of this file
-- One step is what `engine.Engine._step` does: a renewal that is due goes first, then a turn with what has arrived.
-- Where the engine ticks every second the simulator knows the instant: nobody is woken to find nothing.
+- One step is what `engine.Engine._step` does: first a renewal that is due, then a turn with what has arrived.
+- Where the engine ticks every second, the simulator knows the time of the next event: no step finds nothing to do.
 - A paused node does nothing at all; what comes due meanwhile happens when it is resumed, in any order.
 """
 
@@ -37,7 +37,7 @@ from shiftboss.testing.fault_injection import WatchedSession
 if TYPE_CHECKING:
     from shiftboss.testing.simulator import Simulator
 
-FIRST_BACK_OFF_S = 0.05  # as the engine
+FIRST_BACK_OFF_S = 0.05  # as in the engine
 MAX_BACK_OFF_S = 2.0
 
 
@@ -48,7 +48,7 @@ class State(StrEnum):
 
 
 class KeptAnswer:
-    """An answer that stays here."""
+    """An answer that is kept here instead of being sent to a caller."""
 
     loop = None
 
@@ -90,13 +90,13 @@ class SimNode:
         self.definitions: tuple[Definition, ...] = ()
         self.state = State.UP
         self.inbox: list[Mutation] = []
-        self.delivering: list[Report] = []  # what this turn has in its hands
+        self.delivering: list[Report] = []  # what this turn has taken to write
         self.frozen: list[Callable[[], None]] = []
         self.unfinished: Callable[[], None] | None = None  # a turn whose node was paused at its commit
-        self.must_renew = True  # by a real renewal, because it was away
+        self.must_renew = True  # by a full renewal, because the node was away
         self.asked_s = 0.0  # when it asked for its last renewal
         self.wakes_us: int | None = None
-        self.held = ExitStack()  # what the kernel lets go of when the process dies
+        self.held = ExitStack()  # what the kernel releases when the process dies
         self.entries = self.held.enter_context(sim.store.hold(node.id))
         self.lease = Lease(sim.clock)
         self.neighbours = Neighbours(sim.store, sim.clock, node.id)
@@ -126,13 +126,13 @@ class SimNode:
             entries=self.entries,
         )
         self.cycle.entered = sim.store.entered
-        self.fall: Callable[[], None] = lambda: sim.crash(self)  # what a body does that ends its process
+        self.fall: Callable[[], None] = lambda: sim.crash(self)  # what a function calls that ends its process
         self._shutdown = Shutdown()
         self._announced = Phase.RUNNING
         self._owns_process = True
         self._back_off_s = 0.0
-        self._epoch: int | None = None  # of the store, when it was last declared to
-        self._leased_in: int | None = None  # likewise: when the lease was last renewed
+        self._epoch: int | None = None  # of the store, when the node last declared to it
+        self._leased_in: int | None = None  # the store's epoch when the lease was last renewed
 
     @property
     def id(self) -> str:
@@ -165,26 +165,26 @@ class SimNode:
         self._finish(turn, (), asked_s)
 
     def put(self, mutation: Mutation) -> None:
-        """Something arrives: an outcome, a request."""
+        """Put an outcome or a request into its inbox."""
         self.inbox.append(mutation)
         self.wake()
 
     def wake(self, delay_s: float = 0.0) -> None:
-        """Step not later than in *delay_s*."""
+        """Step no later than in *delay_s*."""
         self._sim.wake(self, delay_s)
 
     def after(self, delay_s: float, then: Callable[[], None]) -> None:
-        """An event of this node's process."""
+        """Schedule an event of this node's process."""
         self._sim.after(delay_s, then, node=self)
 
     def stop(self, *, timeout_s: float, owns_process: bool = True) -> None:
-        """Ask for a graceful end; again for a quicker one (G3)."""
+        """Ask for a graceful end; a second call asks for a quicker one (G3)."""
         self._owns_process = owns_process
         self._shutdown.request(self.clock.monotonic_s(), timeout_s=timeout_s)
         self.wake()
 
     def gone(self) -> None:
-        """Its process is no more."""
+        """Its process has ended."""
         self.state = State.GONE
         self.frozen.clear()
         for executor in self.executors.values():
@@ -220,13 +220,13 @@ class SimNode:
         if turn.missed:
             self.inbox = turn.missed + self.inbox
             mutations = [mutation for mutation in mutations if mutation not in turn.missed]
-        if self.state is State.PAUSED:  # between the commit and what it decided
+        if self.state is State.PAUSED:  # between the commit and the starts that it decided
             self.unfinished = lambda: self._finish(turn, mutations, asked_s)
         else:
             self._finish(turn, mutations, asked_s)
 
     def _finish(self, turn: Turn, mutations: Sequence[Mutation], asked_s: float | None = None) -> None:
-        """Tell what a committed turn brought about, and start what it claimed."""
+        """Report what a committed turn brought about, and start what it claimed."""
         self._back_off_s = 0.0
         if asked_s is not None:
             self.asked_s = asked_s
@@ -249,7 +249,7 @@ class SimNode:
             self.running.give_back_held("it came too late to start")
         self._sim.publish(turn.events)
         self.sealing.committed(turn.events)
-        self.sealing.seal_what_is_owed()  # at once: nobody is woken for it
+        self.sealing.seal_what_is_owed()  # at once, because nothing wakes it for that later
         self.sealing.seal_if_due()
         if self._is_over():
             self._leave()
@@ -263,7 +263,7 @@ class SimNode:
         return self.cycle.cache.epoch != self._epoch and self.is_serving
 
     def _wait(self) -> None:
-        """Until the next instant that is known; a notification ends it earlier."""
+        """Until the next known time; a notification ends the wait earlier."""
         waits = [self._shutdown.next_s(self.clock.monotonic_s()), self.running.release_in_s]
         if not self._sim.leaps:
             waits.append(self.lease.renew_in_s)
@@ -290,7 +290,7 @@ class SimNode:
             self.inbox.append(self.declaring.again(me, owed))
 
     def _lost(self) -> Processes | None:
-        """What is known of neighbours when one may be rescued now; else None."""
+        """What is known of other nodes' processes if one may be rescued now; otherwise None."""
         nodes = self.cycle.snapshot.nodes
         if len(nodes) < 2:
             return None
@@ -319,7 +319,7 @@ class SimNode:
             return
         began, self._announced = self._announced, phase
         if began is Phase.RUNNING:
-            self.lease.lost()  # renewed at once: says to everybody that this node starts nothing more
+            self.lease.lost()  # renewed at once, which tells everybody that this node starts nothing more
         if phase >= Phase.CANCEL:
             self.running.stop_all(StopReason.SHUTDOWN)
 
@@ -330,7 +330,7 @@ class SimNode:
         return nothing_left or self._shutdown.phase(self.clock.monotonic_s()) is Phase.OVER
 
     def _leave(self) -> None:
-        """The last act: what cannot be stopped is handed back if the process ends too."""
+        """Its last act: what cannot be stopped is handed back if the process ends too."""
         mutations, self.inbox = self.inbox, []
         abandoned = self.running.abandoned()
         mutations += self.running.last_mutations(abandoned, owns_process=self._owns_process)
