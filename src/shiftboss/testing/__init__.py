@@ -1,4 +1,4 @@
-"""Tests of what you built on shiftboss: virtual time, modelled bodies, and a check of every promise at every commit."""
+"""Tests for what you build on shiftboss: virtual time, modelled functions, every rule checked at every commit."""
 
 from shiftboss.testing.clock import VirtualClock
 from shiftboss.testing.harness import Simulation

@@ -91,7 +91,7 @@ class Simulation:
         """Set the wall clock forward, or back if *seconds* is negative; no time passes (O4)."""
         self._sim.step_wall(seconds)
 
-    # ── bodies ───────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── functions ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def fail(self, worker: Named, *, times: int | None = None, message: str = "simulated", fatal: bool = False) -> None:
         """Let the next *times* attempts fail; None: all of them, until `succeed`."""
@@ -149,7 +149,7 @@ class Simulation:
         self._sim.pause(node, duration(time, name="pause_node"))
         return node.id
 
-    # ── what may be done ─────────────────────────────────────────────────────────────────────────────────────────
+    # ── actions ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def trigger(
         self, worker: Named, payload: Mapping[str, Any] | None = None, /, **options: Unpack[TriggerOptions]
@@ -183,7 +183,7 @@ class Simulation:
         replayed: Run = self._sim.ask(partial(mutation.replay, _id(run), by="simulation", delay_s=0.0))
         return replayed
 
-    # ── what may be asked ────────────────────────────────────────────────────────────────────────────────────────
+    # ── questions ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def why(self, worker: Named) -> Explanation | None:
         """Every hold of its next run; None if nothing waits (A3)."""
@@ -222,7 +222,7 @@ class Simulation:
         if broken:
             raise AssertionError("promises were broken:\n" + "\n".join(str(violation) for violation in broken[:20]))
 
-    # ── the frame ────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── as a context manager ─────────────────────────────────────────────────────────────────────────────────────
 
     def __enter__(self) -> Self:
         return self
@@ -284,7 +284,7 @@ class ScriptedBodies:
             value = launch.body.call(context, launch.run.payload, fallback=claim is not None and claim.fallback)
             if isawaitable(value):
                 value = runner.run(_awaited(value))
-        except Exception as error:  # noqa: BLE001  # the boundary around a body: whatever it raises is its outcome
+        except Exception as error:  # noqa: BLE001  # the boundary around a function: whatever it raises is its outcome
             return launch.body.failed(error)
         return launch.body.succeeded(value)
 

@@ -1,7 +1,7 @@
 """What was committed, in order: every start and every end, and the world as it follows from them.
 
 Rules of this file
-- It learns only what transactions write; it asks no rule of the engine, so that it can be held against them.
+- It learns only what transactions write; it asks no rule of the engine, so that the engine can be checked against it.
 - Within one commit what ends comes before what starts: reports are applied before anything is decided.
 - Each commit is handed to the invariants at once: a violation is found where it happens.
 """
@@ -40,10 +40,10 @@ FAILURES = frozenset(
 )  # causes of attempts that count (R1)
 DEADLY = frozenset({Cause.ERROR, Cause.FATAL, Cause.TIMEOUT, Cause.LOST, Cause.CRASH, Cause.CRASH_LOOP})  # K4
 HANDED_BACK = frozenset({Cause.INTERRUPTED, Cause.RESCUED})  # R2
-SAME_S = 0.001  # O4: an interval may move by microseconds, beside the instants that ran
+SAME_S = 0.001  # O4: an interval may move by microseconds, to avoid scheduled times that ran already
 
 
-LASTING = frozenset(  # what does not go back with the store
+LASTING = frozenset(  # what does not go back when the store is put back
     {"has_partitions", "_clock", "_predicates", "violations", "marks", "acts", "starts", "ends", "dead", "wall_steps"}
     | {"last_fence", "last_run", "_fences_from", "_runs_from", "wall_set_s"}
 )
@@ -69,7 +69,7 @@ class Start(NamedTuple):
 
 
 class End(NamedTuple):
-    """A claim that is over; `cause` as in the attempt, None for a success.  `run` is what became of it."""
+    """A claim that has ended; `cause` as in the attempt, None for a success.  `run` is the run afterwards."""
 
     run: Run
     claim: Claim
@@ -78,28 +78,28 @@ class End(NamedTuple):
 
 @dataclass(slots=True)
 class Commit:
-    """One transaction, as it was seen from outside."""
+    """One transaction, as seen from outside."""
 
     number: int
     at: datetime
     elapsed_s: float
     by: str  # the node whose session it was; empty for operators
-    reports: Sequence[Report] = ()  # what that node had in its hands
+    reports: Sequence[Report] = ()  # what that node had been given to write
     starts: list[Start] = field(default_factory=list)
     ends: list[End] = field(default_factory=list)
     created: list[Run] = field(default_factory=list)
-    changed: list[tuple[Run, Run]] = field(default_factory=list)  # before, after; no claim began or ended
-    finished: list[Run] = field(default_factory=list)  # final from now on, however
+    changed: list[tuple[Run, Run]] = field(default_factory=list)  # (before, after); no claim began or ended
+    finished: list[Run] = field(default_factory=list)  # runs that are final from now on, for whatever cause
     events: list[Event] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
     gone_nodes: list[str] = field(default_factory=list)
-    set_aside: set[str] = field(default_factory=set)  # workers of which a run was (A5)
+    set_aside: set[str] = field(default_factory=set)  # workers with a run that was set aside (A5)
     breakers_before: dict[str, BreakerState | None] = field(default_factory=dict)
-    shifted: bool = False  # the wall clock was set, and this commit has put the store right
+    shifted: bool = False  # the wall clock was set, and this commit has adjusted the store
 
     @property
     def skips(self) -> bool:
-        """Whether a run was skipped in it: what was decided beside it took it as still waiting, or as started."""
+        """Whether it skipped a run: other decisions in it may have taken that run as still waiting, or as started."""
         return any(run.status is Status.SKIPPED for run in self.finished)
 
 
@@ -107,73 +107,73 @@ Predicate = Callable[["History", Commit], Iterator[Violation]]
 
 
 class History:
-    """The world as the commits made it.  `violations` grows as they are found."""
+    """The world as the commits made it.  `violations` collects every violation found."""
 
     def __init__(
         self, clock: VirtualClock, predicates: Iterable[Predicate] = (), *, has_partitions: bool = False
     ) -> None:
-        self.has_partitions = has_partitions  # transactions may hold a part of the store alone
+        self.has_partitions = has_partitions  # transactions may hold only a part of the store
         self._clock = clock
         self._predicates = tuple(predicates)
         self.violations: list[Violation] = []
-        self.marks: Counter[str] = Counter()  # what has been seen to happen at all: coverage
+        self.marks: Counter[str] = Counter()  # how often what has happened: coverage
         self.acts: list[Audit] = []  # what people did
         self.starts: list[Start] = []
         self.ends: list[End] = []
-        self.dead: set[str] = set()  # nodes whose process is gone, as the kernel tells
+        self.dead: set[str] = set()  # nodes whose process is gone, as the kernel says
         self.frozen: set[str] = set()  # nodes whose process lives while their engine stands still
-        self.unfrozen_s: dict[str, float] = {}  # when each ceased to be one, by the clock of leases
+        self.unfrozen_s: dict[str, float] = {}  # when each stopped being frozen, by the clock of leases
         self.wall_steps = 0
         self.wall_set_s = -1e9  # when that was last
-        self.passed_over: set[tuple[str, datetime]] = set()  # instants to come of which somebody cancelled the run
-        self.fired: dict[str, set[datetime]] = defaultdict(set)  # worker → instants that have a run of their own (O1)
-        self._lasting: dict[object, datetime] = {}  # the same in wall time
+        self.passed_over: set[tuple[str, datetime]] = set()  # scheduled times in the future whose run was cancelled
+        self.fired: dict[str, set[datetime]] = defaultdict(set)  # worker → scheduled times that have their own run (O1)
+        self._lasting: dict[object, datetime] = {}  # the same as `ends_s`, in wall time
         self.ends_s: dict[object, float] = {}  # what lasts for a while → until when, in elapsed time (O4)
 
-        self.last_fence = 0  # the largest that was ever given, also in a past that was lost (C9)
+        self.last_fence = 0  # the largest that was ever given, even in a past that was lost (C9)
         self.last_run = 0
-        self._fences_from = 0  # what is given since the store was put back is larger than these
+        self._fences_from = 0  # fences given since the store was put back are larger than this
         self._runs_from = 0
         self.runs: dict[int, Run] = {}
         self.unfinished: dict[str, dict[int, Run]] = defaultdict(dict)
         self.running: dict[int, Run] = {}
         self.workers: dict[str, WorkerState] = {}
         self.upstreams: set[str] = set()  # workers that others depend on
-        self.blocks: set[str] = set()  # names and tags that some worker says it blocks
+        self.blocks: set[str] = set()  # names and tags that some worker blocks
         self.records: dict[str, Record] = {}
         self.breakers: dict[str, BreakerState] = {}
         self.resources: dict[str, int] = {}
-        self.first_declared: dict[tuple[str, str, str], int] = {}  # M7: in which order, by worker and version
+        self.first_declared: dict[tuple[str, str, str], int] = {}  # M7: in which order, by worker, text, code version
         self.nodes: dict[str, Node] = {}
-        self.sealed: dict[int, str] = {}  # runs whose rows nobody can read → their workers (W8)
-        self.aside: set[int] = set()  # those that were set aside (A5)
+        self.sealed: dict[int, str] = {}  # unreadable runs → their workers (W8)
+        self.aside: set[int] = set()  # runs that were set aside (A5)
 
-        # what follows from starts and ends, counted here once more
+        # what follows from starts and ends, counted here independently of the engine
         self.failures: Counter[int] = Counter()  # run → attempts that count
         self.failed_s: dict[int, float] = {}  # run → when the last of these ended, in elapsed time
-        self.declared_s: dict[str, float] = {}  # worker → when it was declared last
-        self.rescues: Counter[int] = Counter()  # run → in a row, of those that count (C8)
-        self.entered: set[tuple[int, int]] = set()  # (run, fence) of every body that was
-        self.condemned: set[int] = set()  # runs with a last rescue that may end them: nobody else was there
-        self.crashes: Counter[int] = Counter()  # likewise
-        self.bodies: Counter[int] = Counter()  # run → bodies entered
+        self.declared_s: dict[str, float] = {}  # worker → when it was last declared
+        self.rescues: Counter[int] = Counter()  # run → rescues in a row that count (C8)
+        self.entered: set[tuple[int, int]] = set()  # (run, fence) of every function that was entered
+        self.condemned: set[int] = set()  # runs that were alone at their last rescue, which therefore may end them
+        self.crashes: Counter[int] = Counter()  # run → crashes in a row (R4)
+        self.bodies: Counter[int] = Counter()  # run → functions entered
         self.outlived: set[tuple[int, int]] = set()  # (run, fence) of those that were told that their time was up (B6)
-        self._entered_s: dict[int, float] = {}  # run → when the last of them was, in elapsed time
+        self._entered_s: dict[int, float] = {}  # run → when its function was last entered, in elapsed time
         self.started: dict[str, datetime] = {}  # worker → its latest start (B4)
         self._probations_s: dict[str, float | None] = {}  # worker → the length of its latest probation
-        self.places: dict[int, datetime] = {}  # run → where it stood in the queue when it was claimed last (P2)
+        self.places: dict[int, datetime] = {}  # run → its place in the queue when it was last claimed (P2)
         self.streaks: Counter[str] = Counter()
         self.latest: dict[str, tuple[datetime, int, bool]] = {}  # D2
         self.succeeded: dict[str, tuple[datetime, datetime]] = {}  # worker → last success, its attempt's start
         self.tokens: dict[str, tuple[float, datetime]] = {}  # B8
-        self.covered: dict[str, datetime] = {}  # worker → the last instant that a started occurrence covers
-        self.covered_s: dict[str, float] = {}  # when that was, in elapsed time
+        self.covered: dict[str, datetime] = {}  # worker → the last scheduled time that a started run covers
+        self.covered_s: dict[str, float] = {}  # when that run started, in elapsed time
         self.breaker_failures: Counter[str] = Counter()
 
-    # ── what is told ─────────────────────────────────────────────────────────────────────────────────────────────
+    # ── reports ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def commit(self, by: str, number: int, changes: Sequence[Change], reports: Sequence[Report] = ()) -> Commit:
-        """A transaction of node *by* has been committed; *reports* are what it had been handed."""
+        """A transaction of node *by* has been committed; *reports* are those that the node had been given."""
         committed = Commit(number, self._clock.now(), self._clock.elapsed_us / US, by, reports)
         starts: list[tuple[Run | None, Run]] = []
         for change in changes:
@@ -204,7 +204,7 @@ class History:
         return committed
 
     def launched(self, run: Run) -> None:
-        """The body of *run* is entered on the node that its claim names (C3, C7)."""
+        """The function of *run* is entered on the node that its claim names (C3, C7)."""
         claim = run.claim
         if claim is None:
             return
@@ -219,12 +219,12 @@ class History:
         state = self.workers.get(run.worker)
         entered_s = self._entered_s.get(run.id, 0.0)
         self._entered_s[run.id] = self._clock.monotonic_s()
-        is_newer = self.declared_s[run.worker] >= entered_s  # than the body before this one
+        is_newer = self.declared_s[run.worker] >= entered_s  # than the function that was entered before this one
         if state is not None and state.definition.at_most_once and self.bodies[run.id] > 1 and not is_newer:
             self.violate("C7", f"run {run.id} of {run.worker} is entered a second time, at_most_once")
 
     def timed_out(self, run: Run) -> None:
-        """The body of *run* is told that its time is up (B6)."""
+        """The function of *run* is told that its time is up (B6)."""
         if run.claim is not None:
             self.outlived.add((run.id, run.claim.fence))
 
@@ -232,31 +232,31 @@ class History:
         self.violations.append(Violation(rule, self._clock.now(), what))
 
     def wall_was_set(self) -> None:
-        """O4: from here on instants may come again."""
+        """O4: from here on scheduled times may come again."""
         self.wall_steps += 1
         self.wall_set_s = self._clock.elapsed_s()
 
-    # ── an older state ───────────────────────────────────────────────────────────────────────────────────────────
+    # ── an earlier state ─────────────────────────────────────────────────────────────────────────────────────────
 
     def kept(self) -> dict[str, Any]:
         """The world as it is now, for `put_back`."""
         return copy.deepcopy({name: value for name, value in vars(self).items() if name not in LASTING})
 
     def put_back(self, kept: dict[str, Any]) -> None:
-        """The store is as it was then; what was found, and what was given, stays known (C9)."""
+        """The store is as it was then; violations found and fences given stay known (C9)."""
         vars(self).update(copy.deepcopy(kept))
         self._fences_from, self._runs_from = self.last_fence, self.last_run
 
     def declares(self, node: Node) -> None:
-        """*node* lives, and the store was put back long ago: what it declares is there (M7)."""
+        """*node* lives, and the store was put back long ago: by now its declarations are there (M7)."""
         missing = [name for name in node.workers if name not in self.workers]
         if missing or node.id not in self.nodes:
             self.violate("M7", f"of {node.id} there is missing: {', '.join(missing) or 'its row'}")
 
-    # ── what is asked ────────────────────────────────────────────────────────────────────────────────────────────
+    # ── questions ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def fails_by(self, name: str, cause: Cause | None) -> bool:
-        """K4: whether an end with that cause says that the worker fails; its input may be to blame for a fatal one."""
+        """K4: whether an end with that cause says that the worker fails; a fatal one may be the input's fault."""
         definition = self.workers[name].definition
         if cause is Cause.FATAL and definition.fatal_counts is None:
             return definition.mode is not Mode.TRIGGERED
@@ -269,7 +269,7 @@ class History:
         return (run for runs in self.unfinished.values() for run in runs.values() if run.status is Status.PENDING)
 
     def may_compete(self, name: str) -> bool:
-        """Whether runs of this worker can wait for those of another, or the other way round (B1, B9)."""
+        """Whether runs of this worker can wait for runs of another, or the other way round (B1, B9)."""
         definition = self.workers[name].definition
         marks = {name, *(f"tag:{tag}" for tag in definition.tags)}
         return bool(definition.blocks or definition.uses) or not marks.isdisjoint(self.blocks)
@@ -277,7 +277,7 @@ class History:
     def record(self, name: str) -> Record:
         return self.records.get(name, NO_RECORD)
 
-    # ── folding in ───────────────────────────────────────────────────────────────────────────────────────────────
+    # ── applying a commit ────────────────────────────────────────────────────────────────────────────────────────
 
     def _take_state(self, change: Change, commit: Commit) -> None:
         for state in change.workers:
@@ -311,7 +311,7 @@ class History:
         self.acts += [event for event in change.events if isinstance(event, Audit)]
 
     def _shift(self, shift: Shift) -> None:
-        """O4: what is counted here by the wall clock moves as the store's does."""
+        """O4: what is counted here by the wall clock moves as the store's times do."""
         for runs in self.unfinished.values():
             for run in list(runs.values()):
                 if run.id in self.sealed:
@@ -326,14 +326,14 @@ class History:
         self.latest = {name: (min(at, shift.now), run, ok) for name, (at, run, ok) in self.latest.items()}
 
     def _watch_durations(self, commit: Commit) -> None:
-        """O4: when what lasts for a while ends, in elapsed time; a clock that is set changes none of it."""
+        """O4: when what lasts for a while ends, in elapsed time; setting a clock changes none of it."""
         lasting: dict[object, datetime] = {}
         for runs in self.unfinished.values():
             for run in runs.values():
                 if run.id in self.sealed or (not run.has_started and (run.by_calendar or run.origin is Origin.AFTER)):
-                    continue  # nobody can move it (W8); of the calendar; moved by every further success (M6)
+                    continue  # unreadable (W8); follows the calendar; moved by every further success (M6)
                 if self.declared_s.get(run.worker) == commit.elapsed_s:
-                    self.ends_s.pop(waiting(run), None)  # with another jitter, say
+                    self.ends_s.pop(waiting(run), None)  # it may have another jitter now
                     self.ends_s.pop(("deadline", run.id), None)
                 if run.status is Status.PENDING:
                     lasting[waiting(run)] = run.due_at
@@ -342,13 +342,13 @@ class History:
         for name, breaker in self.breakers.items():
             if breaker.until is not None and breaker.mode is not BreakerMode.CLOSED:
                 lasting["cooldown", name] = breaker.until
-                if breaker.opened_at == commit.at:  # anew, perhaps in the commit that takes in the step
+                if breaker.opened_at == commit.at:  # opened again, perhaps in the commit that notices the clock step
                     self.ends_s.pop(("cooldown", name), None)
         for name, state in self.workers.items():
             if state.disabled is not None and state.disabled.probation_until is not None:
                 lasting["probation", name] = state.disabled.probation_until
                 length_s = state.disabled.probation_s
-                if state.disabled.since == commit.at or self._probations_s.get(name) != length_s:  # anew, or longer
+                if state.disabled.since == commit.at or self._probations_s.get(name) != length_s:  # again, or longer
                     self.ends_s.pop(("probation", name), None)
                 self._probations_s[name] = length_s
         before, self._lasting = self._lasting, lasting
@@ -362,14 +362,14 @@ class History:
                 self.ends_s[what] = at_s
 
     def _leave(self, run_id: int, worker: str) -> None:
-        """A5: the simulator spoils rows of runs alone."""
+        """A5: the simulator spoils only rows of runs."""
         self.aside.add(run_id)
         self.sealed.pop(run_id, None)
         self.runs.pop(run_id, None)
         self.unfinished[worker].pop(run_id, None)
 
     def _move(self, before: Run | None, run: Run, commit: Commit) -> None:
-        """Anything but a start."""
+        """Any change except a start."""
         if before is None:
             if run.id <= self._runs_from:
                 self.violate("C9", f"id {run.id} was given before the store was put back")
@@ -415,7 +415,7 @@ class History:
         self.starts.append(start)
         self.started[run.worker] = commit.at
 
-    # ── counting once more ───────────────────────────────────────────────────────────────────────────────────────
+    # ── independent counts ───────────────────────────────────────────────────────────────────────────────────────
 
     def _count_ends(self, commit: Commit) -> None:
         place = {
@@ -423,7 +423,7 @@ class History:
         }
         commit.ends.sort(
             key=lambda end: place.get(end.run.id, -1)
-        )  # as the mutations were, which a merged change forgets
+        )  # in the order of the mutations, which a merged change does not keep
         for end in commit.ends:
             self._count_end(end, commit)
         for run in commit.finished:
@@ -452,9 +452,7 @@ class History:
         elif end.cause not in HANDED_BACK:
             self.crashes[run.id] = 0
         if end.cause is Cause.RESCUED and end.claim.fence <= self._fences_from:
-            self.rescues[run.id] = (
-                run.rescues
-            )  # of a past that was lost: who was in then, only the node's own notes say
+            self.rescues[run.id] = run.rescues  # the past was lost: only the node's own notes say who was there
         elif end.cause is Cause.RESCUED:
             there = self._there(end, commit)
             was_alone = there == {run.id}
@@ -467,7 +465,7 @@ class History:
             self.succeeded[run.worker] = (commit.at, end.claim.at)
 
     def _there(self, end: End, commit: Commit) -> set[int]:
-        """C8: whose bodies its node had entered, as far as anybody can tell; else all that it had claimed."""
+        """C8: the runs whose functions the node had entered, as far as known; otherwise all that it had claimed."""
         node = end.claim.node
         ends = [other for other in commit.ends if other.claim.node == node and node in commit.gone_nodes]
         return {
@@ -485,7 +483,7 @@ class History:
 
 
 def _same_claim(before: Run | None, run: Run) -> bool:
-    """Whether *run* runs under the claim that it had before."""
+    """Whether *run* runs under the same claim as before."""
     if before is None or before.claim is None or run.claim is None or before.status is not Status.RUNNING:
         return False
     return before.claim.fence == run.claim.fence
@@ -497,5 +495,5 @@ def waiting(run: Run) -> tuple[str, int, int, int]:
 
 
 def is_new_occurrence(start: Start) -> bool:
-    """Whether this is the first start of an instant of a schedule."""
+    """Whether this is the first start for a scheduled time."""
     return start.run.origin is Origin.OCCURRENCE and (start.before is None or not start.before.has_started)

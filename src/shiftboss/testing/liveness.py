@@ -1,9 +1,9 @@
-"""Nothing that may start stays where it is: due runs that no rule holds back, seen again and again.
+"""No run waits without a reason: it looks again and again for due runs that no rule holds back.
 
 Rules of this file
-- A single look proves nothing, a node may be about to start the run: it is suspect only after several, in which nothing
-  about it has changed and some healthy node has had room.
-- What `why` says is held against the oracle: the same gates, named by both.
+- One look proves nothing, because a node may be about to start the run.  A run is suspect only after several looks
+  during which it has not changed and some healthy node has had room.
+- What `why` says is compared with the oracle: both must name the same gates.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ EVERY_S = 17.3
 AGAIN_S = 0.61
 SEEN_S = 6.0  # by then every node has looked at its clock
 MAX_ID = 1 << 62
-SETTLED_S = 60.0  # it has held its lease for thirty, and looked
-RESCUED_S = 25.0  # a grace of five for its lease and five for its freeze, and a look each ten
-LOOKS = 10  # times AGAIN_S is longer than a node waits when a notification was lost
-OF_THE_FLEET = {  # what the oracle sees as well; what a node, a reservation or the store adds it does not
+SETTLED_S = 60.0  # it has held its lease for thirty, and has looked
+RESCUED_S = 25.0  # a grace of five for its lease and five for its freeze, and a look every ten
+LOOKS = 10  # times AGAIN_S: longer than a node waits when a notification was lost
+OF_THE_FLEET = {  # gates that the oracle knows too; it does not know what a node, a reservation or the store adds
     str(kind.__struct_config__.tag)
     for kind in KINDS
     if kind.scope in (Scope.WORKER, Scope.COMPONENT) and kind.ends is not Ends.NODES
 }
 
-Seen = tuple[int, object, int, int]  # what is the same about a run that nothing happened to
+Seen = tuple[int, object, int, int]  # equal in two looks if nothing happened to the run in between
 
 
 class LivenessWatch:
@@ -75,7 +75,7 @@ class LivenessWatch:
         self._sim.after(AGAIN_S if waiting else EVERY_S, self._look)
 
     def waiting_without_reason(self) -> list[Run]:
-        """Due runs that nothing holds back and that a healthy node has room for."""
+        """Due runs that nothing holds back and for which a healthy node has room."""
         sim = self._sim
         oracle = Oracle(sim.history, sim.clock.now())
         healthy = [node for node in sim.up if is_healthy(node)]
@@ -87,14 +87,14 @@ class LivenessWatch:
         return [run for run in due if not oracle.is_reserved_against(run)]
 
     def _look_for_standstill(self) -> None:
-        """O4: whatever the clock was, nothing waits longer than it was to, and cron for its next instant only."""
+        """O4: whatever the clock shows, nothing waits longer than planned, and cron only for its next time."""
         sim = self._sim
         history, now, elapsed_s = sim.history, sim.clock.now(), sim.clock.elapsed_s()
         if not any(is_healthy(node) for node in sim.up) or elapsed_s < history.wall_set_s + SEEN_S:
             return
         for run in history.pending():
             if run.id in history.sealed:
-                continue  # W8: nobody can move it
+                continue  # W8: nobody can change it
             rule = history.workers[run.worker].definition.schedule
             ends_s = history.ends_s.get(waiting(run))
             if ends_s is not None and run.due_at > now and elapsed_s > ends_s + SEEN_S:
@@ -107,7 +107,7 @@ class LivenessWatch:
                     history.violate("O4", f"{run.worker} stands still until {run.occurs_at}, it is {now}")
 
     def _look_for_what_is_left_for_ever(self) -> None:
-        """C4: a node that is silent keeps its runs up to its lease, a frozen one up to its limit."""
+        """C4: a silent node keeps its runs until its lease ends, a frozen one up to its limit."""
         sim = self._sim
         now_s = sim.clock.lease_s()
         rows = [sim.history.nodes.get(node.id) for node in sim.up if is_healthy(node)]
@@ -128,7 +128,7 @@ class LivenessWatch:
                 sim.history.violate("C4", f"runs {runs} are left to {row.name}, {late_s:.0f} s past its time")
 
     def _look_at_declarations(self) -> None:
-        """M7: the newest that a live node declares holds, once nothing has happened to the nodes for a while."""
+        """M7: the newest declaration of a live node is in force, once nothing has happened to the nodes for a while."""
         sim, history = self._sim, self._sim.history
         nodes = [node for node in sim.nodes if node.state is not State.GONE]
         fleet = tuple((node.id, node.state, is_healthy(node)) for node in nodes)
@@ -153,7 +153,7 @@ class LivenessWatch:
                 history.marks["declared otherwise"] += 1
 
     def _compare_with_why(self) -> None:
-        """A3: every hold that `why` names is one that the oracle sees, and none is left out."""
+        """A3: `why` names every hold that the oracle sees, and no other."""
         sim = self._sim
         oracle, now = Oracle(sim.history, sim.clock.now()), sim.clock.now()
         if any(_may_go(oracle.reasons(run) - {"rate"}) for run in oracle.due()):
@@ -173,14 +173,14 @@ class LivenessWatch:
             if "skip" in seen:
                 continue  # it is about to be skipped
             if "unreadable" in named and "unreadable" in seen:
-                continue  # what else is said of it depends on a row that one can read and the other cannot
+                continue  # its other holds depend on a row that only one of the two can read
             if named != seen - (set() if "breaker" in named else {"breaker"}):
                 sim.history.violate(
                     "A3", f"run {run.id} of {name}: why says {sorted(named)}, the oracle {sorted(seen)}"
                 )
 
     def _is_at_a_token(self, oracle: Oracle, name: str) -> bool:
-        """Whether a whole token is just there, or just not: the oracle does not count so finely (B8)."""
+        """Whether the bucket holds almost exactly one token: the oracle does not count so finely (B8)."""
         rate = self._sim.history.workers[name].definition.rate
         if rate is None:
             return False
@@ -189,7 +189,7 @@ class LivenessWatch:
     # ── at the end ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def look_at_the_end(self, accepted: set[int]) -> None:
-        """W2: what was accepted is there; the nodes' snapshot caches and the recorded history are what is stored."""
+        """W2: every accepted run is there; the nodes' snapshot caches and the recorded history equal what is stored."""
         sim = self._sim
         with self._session.read() as reader:
             stored = {run.id: run for run in reader.runs(list(sim.history.runs))}
@@ -208,7 +208,7 @@ class LivenessWatch:
             self._look_for_orphans(node)
 
     def _look_at_the_audit(self) -> None:
-        """A1, A8: it has every act that was committed, and the seals of all nodes hold, whoever sealed what."""
+        """A1, A8: the audit has every act that was committed, and the seals of all nodes verify, whoever made them."""
         sim = self._sim
         with self._session.read() as reader:
             kept = [act for _, act in reader.acts_before(MAX_ID, limit=len(sim.history.acts) + 1)][::-1]
@@ -224,7 +224,7 @@ class LivenessWatch:
             sim.history.marks["audit:sealed"] += 1
 
     def _look_for_orphans(self, node: SimNode) -> None:
-        """A claim of a node that lives has a body, or a report that is on its way."""
+        """Each claim of a node that lives has a function, or a report on its way."""
         reported = {
             (mutation.report.run, mutation.report.fence) for mutation in node.inbox if mutation.report is not None
         }
@@ -268,5 +268,5 @@ def seen(run: Run) -> Seen:
 
 
 def is_healthy(node: SimNode) -> bool:
-    """Whether it could start something: it reaches the store and trusts its lease."""
+    """Whether it could start something: it reaches the store, and its own lease is good."""
     return not node.session.is_cut and node.lease.is_trusted and node.is_serving

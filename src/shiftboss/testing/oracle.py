@@ -1,8 +1,8 @@
-"""What forbids the start of a run, said a second time: slow, obvious, and without a line of the engine's gates.
+"""What forbids the start of a run, written a second time: slow, obvious, and without a line of the engine's gates.
 
 Rules of this file
-- It judges the recorded history alone.  Where it and the gates disagree, one of them is wrong.
-- The words are those of the holds: disabled, concurrency, rate, depends_on, blocks, uses, breaker, reserved, slots.
+- It judges only the recorded history.  If it and the gates disagree, one of them is wrong.
+- Its words are those of the holds: disabled, concurrency, rate, depends_on, blocks, uses, breaker, reserved, slots.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from shiftboss.core.policy import Priority, Rate
 from shiftboss.core.worker import Definition, OnFailure, Upstream
 from shiftboss.testing.history import History
 
-FORGIVEN = 1e-3  # of a token: starts are allowed a microsecond's share early (B8)
-WAITS_FOR_BODIES = {"blocks", "uses"}  # holds after which a run may reserve (B4)
+FORGIVEN = 1e-3  # of a token: the engine allows a start one microsecond's worth early (B8)
+WAITS_FOR_BODIES = {"blocks", "uses"}  # a run with only these holds may reserve (B4)
 OFFSET_S = {Priority.CRITICAL: 0, Priority.HIGH: 0, Priority.NORMAL: 60, Priority.LOW: 600}  # P2
 KEPT_OF = 5  # P3
 ALONE_FROM = 2  # C8: rescues
 QUIET_S, PERIOD_S, SETTLED_S = 60.0, 80.0, 5.0  # C8: of a node's time
-MAKES_WAY_S, ALONE_WITHIN_S = 160.0, 600.0  # C8: after that nobody makes way, and it starts beside others
+MAKES_WAY_S, ALONE_WITHIN_S = 160.0, 600.0  # C8: when others stop making way; when it starts beside others
 
 Rank = tuple[int, datetime, int]
 
 
 class Oracle:
-    """One instant of a history.  Runs in *waiting* are taken as not started yet."""
+    """One moment of a history.  Runs in *waiting* are taken as not started yet."""
 
     def __init__(self, history: History, now: datetime, *, waiting: Collection[int] = ()) -> None:
         self.history = history
@@ -45,7 +45,7 @@ class Oracle:
     # ── one run ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def reasons(self, run: Run) -> set[str]:
-        """Why *run* may not start on any node; empty when it may.  "skip": it is to be recorded as skipped (D5)."""
+        """Why *run* may not start on any node; empty if it may.  "skip": it is to be recorded as skipped (D5)."""
         if run.id in self.history.sealed:
             return {"unreadable"}
         state = self.history.workers[run.worker]
@@ -70,7 +70,7 @@ class Oracle:
             reasons.add("blocks")
         if any(self.permits_left(resource) < wanted for resource, wanted in definition.uses.items()):
             reasons.add("uses")
-        probes = state.disabled is not None and not run.forced  # what probes for K5 must be the body
+        probes = state.disabled is not None and not run.forced  # a probe for K5 must run the function
         covered_for = definition.fallback and not probes
         if definition.breaker is not None and not covered_for and self._breaker_holds(definition.breaker):
             reasons.add("breaker")
@@ -81,14 +81,14 @@ class Oracle:
         return [run for run in runs if run.status is Status.RUNNING and run.id not in self._waiting]
 
     def due(self) -> list[Run]:
-        """Pending runs (and those taken as waiting) whose instant has come."""
+        """Pending runs, and those taken as waiting, that are due."""
         if self._due is None:
             runs = (run for runs in self.history.unfinished.values() for run in runs.values())
             self._due = [run for run in runs if run.due_at <= self.now and self._is_pending(run)]
         return [run for run in self._due if self._is_pending(run)]
 
     def _meets(self, mine: Definition, theirs: Definition) -> bool:
-        """W8: whether runs of one have to do with a run of the other that nobody can read."""
+        """W8: whether runs of the one worker are related to an unreadable run of the other."""
         if mine.name == theirs.name:
             return mine.concurrency is not None
         comes_after = theirs.name in mine.after or any(edge.worker == theirs.name for edge in mine.depends_on)
@@ -103,7 +103,7 @@ class Oracle:
                 yield state.definition
 
     def _is_let_through(self, state: WorkerState, run: Run) -> bool:
-        """K5."""
+        """K5: whether a disabled worker may start it all the same."""
         disabled = state.disabled
         if disabled is None or run.forced:
             return True
@@ -114,13 +114,13 @@ class Oracle:
     # ── upstreams ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _of_upstream(self, run: Run, edge: Upstream) -> str | None:
-        """D2 to D6: "depends_on" when it waits, "skip" when it is to be skipped, None when it may start."""
+        """D2 to D6: "depends_on" if it must wait, "skip" if it is to be skipped, None if it may start."""
         history = self.history
         upstream = history.workers.get(edge.worker)
         if upstream is None:
             return "depends_on"
         broken = self.is_broken(upstream)
-        occurs_at = min(run.occurs_at, max(self.now, run.due_at))  # a clock set back leaves it ahead (O4)
+        occurs_at = min(run.occurs_at, max(self.now, run.due_at))  # a clock that was set back may leave it ahead (O4)
         if self.owes(edge.worker, occurs_at, running_only=broken):
             return "depends_on"
         latest = history.latest.get(edge.worker)
@@ -134,7 +134,7 @@ class Oracle:
         return None if self._is_fresh(run, edge) else "depends_on"
 
     def owes(self, name: str, occurs_at: datetime, *, running_only: bool) -> bool:
-        """D2: an unfinished run with an instant at or before *occurs_at*."""
+        """D2: whether *name* has an unfinished run with a logical time at or before *occurs_at*."""
         for run in self.history.unfinished[name].values():
             runs = run.status is Status.RUNNING and run.id not in self._waiting
             if run.occurs_at <= occurs_at and (runs or not running_only):
@@ -142,7 +142,7 @@ class Oracle:
         return False
 
     def is_broken(self, upstream: WorkerState) -> bool:
-        """D6."""
+        """D6: whether the upstream counts as failed."""
         definition = upstream.definition
         if upstream.disabled is not None:
             return True
@@ -152,7 +152,7 @@ class Oracle:
         return breaker is not None and breaker.mode is not BreakerMode.CLOSED
 
     def _is_fresh(self, run: Run, edge: Upstream) -> bool:
-        """D4."""
+        """D4: whether the upstream's success is recent enough."""
         success = self.history.succeeded.get(edge.worker)
         mine = self.history.succeeded.get(run.worker)
         if edge.fresh and (success is None or (mine is not None and success[0] < mine[1])):
@@ -164,20 +164,20 @@ class Oracle:
     # ── what is shared ───────────────────────────────────────────────────────────────────────────────────────────
 
     def permits_left(self, resource: str) -> int:
-        """B9."""
+        """B9: the permits that are free."""
         workers = self.history.workers
         taken = sum(state.definition.uses.get(resource, 0) * len(self.running(name)) for name, state in workers.items())
         return self.history.resources.get(resource, 0) - taken
 
     def tokens(self, name: str, rate: Rate) -> float:
-        """B8: the bucket, by the starts that were recorded."""
+        """B8: the tokens in the bucket, by the recorded starts."""
         level, at = self.history.tokens.get(name, (float(rate.count), self.now))
         hidden = sum(1 for run_id in self._waiting if self.history.runs[run_id].worker == name)
         refilled = max(0.0, (self.now - at).total_seconds()) * rate.count / rate.per_s
         return min(float(rate.count), level + hidden + refilled)
 
     def probes(self, breaker: str) -> list[Run]:
-        """K2: the runs that probe a breaker now; what began before it opened probes nothing."""
+        """K2: the runs that probe a breaker now; one that began before it opened is no probe."""
         state = self.history.breakers.get(breaker)
         opened_at = None if state is None else state.opened_at
         return [
@@ -197,7 +197,7 @@ class Oracle:
     # ── order ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def rank(self, run: Run, priority: Priority | None = None) -> Rank:
-        """P2."""
+        """P2: its position in the order of starts; the least is first."""
         if run.rescues >= ALONE_FROM:
             return (-1, datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=_lived_s(run)), run.id)
         priority = run.priority if priority is None else priority
@@ -205,7 +205,7 @@ class Oracle:
         return (0 if priority is Priority.CRITICAL else 1, stood_at, run.id)
 
     def lent(self, run: Run) -> Priority:
-        """D9: the highest priority of what waits for *run*, down chains of runs that wait; its own at least.
+        """D9: the highest priority of what waits for *run*, down chains of waiting runs; at least its own.
 
         A disabled worker neither lends nor borrows.
         """
@@ -218,7 +218,7 @@ class Oracle:
         return best
 
     def _lenders(self) -> list[Run]:
-        """Of each worker that depends on others what would start next: the first of each queue, and the least."""
+        """What each worker with upstreams would start next: the first run of each queue, and its earliest run."""
         if self._lending is None:
             self._lending = []
             for name, state in self.history.workers.items():
@@ -237,14 +237,14 @@ class Oracle:
         return self._lending
 
     def stands_behind(self, run: Run) -> bool:
-        """Whether another run of its queue comes first: the engine asks the first of each, and the least."""
+        """Whether another run of its queue comes first: the engine asks the first of each, and the earliest run."""
         others = (other for other in self.history.unfinished[run.worker].values() if self._is_pending(other))
         if queue_of(run) == RESCUED:
-            return False  # these are asked all
+            return False  # all of these are asked
         return any(place(other) < place(run) and queue_of(other) == queue_of(run) for other in others)
 
     def _waited_for(self, run: Run) -> set[str]:
-        """The workers, down the chains of depends_on, that owe something to *run*."""
+        """The workers, along the chains of depends_on, with unfinished work for *run*."""
         names_waited_for: set[str] = set()
         names = [run.worker]
         while names:
@@ -266,8 +266,8 @@ class Oracle:
     def reserving(self, nodes: Collection[Node], *, surely: bool = True) -> Iterator[tuple[Run, list[Run]]]:
         """B4: the due runs in rank order, each with those of higher rank that have reserved what it would take.
 
-        *nodes* are those that could start something.  Unless *surely*, also those count that may have reserved by what
-        a node saw a moment ago: room and tokens come and go.  The caller says what starts on the way, by `start`.
+        *nodes* are those that could start something.  Unless *surely*, runs that may have reserved are included, by
+        what a node saw a moment ago: room and tokens come and go.  The caller reports each start on the way by `start`.
         """
         self.reserved = []
         for run in self._heads():
@@ -276,13 +276,13 @@ class Oracle:
             if not self._is_pending(run):
                 continue
             if run.rescues >= ALONE_FROM:
-                continue  # C8: it has a right of its own
+                continue  # C8: it has its own right of way
             definition = self.history.workers[run.worker].definition
             started_at = self.history.started.get(run.worker, run.due_at) if surely else run.due_at
             if max(run.due_at, started_at) + timedelta(seconds=definition.patience_s) > self.now:
                 continue
             reasons = self.reasons(run) - (set() if surely else {"rate"})
-            waits = reasons <= WAITS_FOR_BODIES and not (before and surely)  # with none: for a node to come to it
+            waits = reasons <= WAITS_FOR_BODIES and not (before and surely)  # no reasons: it waits for a node's turn
             may_start = self.has_room if surely else self.can_run
             if waits and any(may_start(node, run) for node in nodes):
                 self.reserved.append(run)
@@ -294,14 +294,15 @@ class Oracle:
         return any(self.competes(other, run) for other in self.reserved if other.id != run.id)
 
     def _heads(self) -> list[Run]:
-        """In rank order: what starts, and what the engine asks of a worker.
+        """In rank order: the runs that start, and those that the engine asks of each worker.
 
-        The first of each queue, and where there are dependencies the least: it need not be a first one (P2).
+        The engine asks the first run of each queue and, of workers with dependencies, the earliest run: that one need
+        not be the first of a queue (P2).
         """
         due = [run for run in self.due() if self.history.may_compete(run.worker)]
         first: dict[tuple[str, int], Run] = {}
         for run in sorted(due, key=_in_queue):
-            if run.id not in self._waiting:  # behind what starts the next is asked
+            if run.id not in self._waiting:  # after each start the engine asks the next run
                 first.setdefault((run.worker, queue_of(run)), run)
         edges = {name: state.definition.depends_on for name, state in self.history.workers.items()}
         related = {name for name in edges if edges[name]} | {edge.worker for each in edges.values() for edge in each}
@@ -309,12 +310,12 @@ class Oracle:
         for run in sorted(due, key=lambda run: (run.occurs_at, run.id)):
             if run.worker in related:
                 least.setdefault(run.worker, run)
-        all_of = (run for run in due if queue_of(run) in (FORCED, RESCUED))  # these are asked all
+        all_of = (run for run in due if queue_of(run) in (FORCED, RESCUED))  # all of these are asked
         asked = {run.id for run in (*first.values(), *least.values(), *all_of)} | self._waiting
         return sorted((run for run in due if run.id in asked), key=lambda run: self.rank(run, self.lent(run)))
 
     def competes(self, reserved: Run, run: Run) -> bool:
-        """Whether *run* would take what *reserved* waits for: by blocks, or by permits that are then too few for it."""
+        """Whether *run* would take what *reserved* waits for: by blocks, or by leaving it too few permits."""
         mine = self.history.workers[reserved.worker].definition
         theirs = self.history.workers[run.worker].definition
         return conflict(mine, theirs) or any(
@@ -326,7 +327,7 @@ class Oracle:
     # ── nodes ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def can_run(self, node: Node, run: Run, *, priority: Priority | None = None) -> bool:
-        """Whether *node* runs such runs at all, now; by what is lent to it, unless *priority* says what counts."""
+        """Whether *node* runs such runs at all now; judged by the priority lent to it, unless *priority* is given."""
         definition = self.history.workers[run.worker].definition
         if node.mode is not NodeMode.RUNNING or node.workers.get(run.worker) != definition.parameters:
             return False
@@ -334,7 +335,7 @@ class Oracle:
         return (self.lent(run) if priority is None else priority) > held_back
 
     def has_room(self, node: Node, run: Run, *, priority: Priority | None = None) -> bool:
-        """Whether *node* could start *run* as far as its slots go (P3)."""
+        """Whether *node* has a slot for *run* (P3)."""
         if not self.can_run(node, run, priority=priority) or self.keeps_apart(node, run):
             return False
         claims = self._on(node)
@@ -348,11 +349,11 @@ class Oracle:
         return low < node.slots - node.slots // KEPT_OF
 
     def keeps_apart(self, node: Node, run: Run) -> bool:
-        """C8: whether *run* may not start on *node* now, for what runs there, or wants to, alone."""
+        """C8: whether *run* may not start on *node* now because one of them must run, or waits to run, alone."""
         return self.stands_apart(node, run) or (self._is_quiet(node, 0.0) and self._is_wanted(node, run))
 
     def stands_apart(self, node: Node, run: Run) -> bool:
-        """The same, by what runs there."""
+        """C8: the same, only because of what runs there."""
         others = [other for other in self._on(node) if other.id != run.id]
         if run.rescues >= ALONE_FROM:
             if run.due_at + timedelta(seconds=ALONE_WITHIN_S) <= self.now:
@@ -395,12 +396,12 @@ def _lived_s(run: Run) -> float:
 
 
 def place(run: Run) -> tuple[datetime, int]:
-    """P2: where it stands in the queue."""
+    """P2: its place in the queue."""
     return (run.place_at or run.due_at, run.id)
 
 
 def _in_queue(run: Run) -> tuple[datetime, int]:
-    """Where it stands in the list of its queue: what waits for a back-off by that (core/lane.py)."""
+    """Its position in the list of its queue: it also orders runs that wait for their back-off (core/lane.py)."""
     return (run.due_at, run.id) if queue_of(run) == RESCUED else place(run)
 
 

@@ -1,7 +1,7 @@
-"""Invariants of who goes first and where: slots, priorities, reservations (P2, P3, B4).
+"""Invariants of which run goes first and where: slots, priorities, reservations (P2, P3, B4).
 
 Rules of this file
-- As `invariants.py`.  What depends on the order within a commit is not held against it.
+- As in `invariants.py`.  What depends on the order within one commit is not counted as a violation.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def _in_one_partition(history: History, run: Run, other: Run) -> bool:
 
 
 def slots(history: History, commit: Commit) -> Iterator[Violation]:
-    """P3, M7: no node runs more than it has slots for, what it drains, or what it does not know."""
+    """P3, M7: no node runs more than its slots, starts anything while it drains, or runs what it does not know."""
     node = history.nodes.get(commit.by)
     if not commit.starts or node is None or commit.skips:
         return
@@ -40,7 +40,7 @@ def slots(history: History, commit: Commit) -> Iterator[Violation]:
 
 
 def isolation(history: History, commit: Commit) -> Iterator[Violation]:
-    """C8: what was there when nodes went down starts alone, and nothing starts beside it before it has shown."""
+    """C8: a run that was there when nodes went down starts alone, and stays alone until it has finished an attempt."""
     node = history.nodes.get(commit.by)
     if node is None:
         return
@@ -56,13 +56,13 @@ def isolation(history: History, commit: Commit) -> Iterator[Violation]:
 
 
 def priorities(history: History, commit: Commit) -> Iterator[Violation]:
-    """P2: what starts is not outranked by a run that could have had its slot.  With partitions: by one of its own."""
+    """P2: no run that starts is outranked by one that could have had its slot; with partitions: by one of its own."""
     node = history.nodes.get(commit.by)
     if not commit.starts or node is None or commit.skips:
         return
     before = Oracle(history, commit.at, waiting=[start.run.id for start in commit.starts])
     after = Oracle(history, commit.at)
-    made = {run.id for run in commit.created if run.is_standing}  # by the starts themselves
+    made = {run.id for run in commit.created if run.is_standing}  # made by the starts themselves
     last = max(after.rank(start.run) for start in commit.starts)
     for other in after.due():
         if other.id in made or after.rank(other) > last or after.has_room(node, other):
@@ -72,11 +72,11 @@ def priorities(history: History, commit: Commit) -> Iterator[Violation]:
         if before.stands_behind(other) or other.rescues >= ALONE_FROM or before.keeps_apart(node, other):
             continue
         for run, _, _ in commit.starts:
-            is_fit = other.priority >= Priority.HIGH or run.priority < Priority.HIGH  # P3 keeps some slots
+            is_fit = other.priority >= Priority.HIGH or run.priority < Priority.HIGH  # P3 keeps some slots for others
             if not is_fit or not _same_executor(history, run, other) or after.rank(other) > after.rank(run):
                 continue
             if history.has_partitions and not _in_one_partition(history, run, other):
-                continue  # who held this one's partition alone had not looked at the other's, or could not
+                continue  # a node that held only this run's partition had not looked at the other's, or could not
             if before.lent(run) == run.priority and not before.is_reserved_against(other):
                 yield Violation("P2", commit.at, f"run {run.id} took the slot of run {other.id}, which outranks it")
 
@@ -91,7 +91,7 @@ def reservations(history: History, commit: Commit) -> Iterator[Violation]:
     competing = {start.run.id for start in commit.starts if history.may_compete(start.run.worker)}
     if commit.skips or not competing:
         return
-    made = {run.id for run in commit.created if run.is_standing}  # by the starts themselves: nobody knew of them
+    made = {run.id for run in commit.created if run.is_standing}  # made by the starts themselves, so not known before
     doubtful = Oracle(history, commit.at, waiting=competing)
     for run, _ in doubtful.reserving(list(history.nodes.values()), surely=False):
         if run.id in started:
@@ -106,13 +106,13 @@ def reservations(history: History, commit: Commit) -> Iterator[Violation]:
                     for other in maybe
                     if other.id != waiting.id
                 ):
-                    continue  # what a reservation holds does not itself reserve
+                    continue  # a run that a reservation holds does not itself reserve
                 if walk.rank(run, walk.lent(run)) < walk.rank(waiting):
-                    continue  # by what was lent only: the engine lends from the heads of lanes, the oracle from all
+                    continue  # by a lent priority only: the engine lends from the heads of lanes, the oracle from all
                 yield Violation("B4", commit.at, f"run {run.id} started before run {waiting.id}, which had reserved")
             walk.start(run)
 
 
 def _is_live(node: Node, commit: Commit) -> bool:
-    """Whether its lease is good after this commit; one that was rescued in it is gone before anything is decided."""
+    """Whether its lease is good after this commit; a node that was rescued in it is gone before anything is decided."""
     return node.lease_until_s > commit.elapsed_s and node.id not in commit.gone_nodes

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def shiftboss_simulation() -> Iterator[Callable[..., Simulation]]:
-    """Makes a `shiftboss.testing.Simulation`; at the test's end everything that is promised has been checked."""
+    """Makes a `shiftboss.testing.Simulation`; at the end of the test, a rule that was broken raises AssertionError."""
     from shiftboss.testing.harness import Simulation  # here, so that other projects' test runs do not pay for it
 
     with ExitStack() as stack:

@@ -1,7 +1,7 @@
-"""Invariants of the runs that come by themselves: occurrences, iterations, runs after others (M3 to M6, O1).
+"""Invariants of runs that are made by rules: scheduled runs, iterations, runs by `after` (M3 to M6, O1).
 
 Rules of this file
-- As `invariants.py`.
+- As in `invariants.py`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SPACING = timedelta(milliseconds=10)  # M5
 
 
 def occurrences(history: History, commit: Commit) -> Iterator[Violation]:
-    """M3, M4, O1: one waits to start, each instant starts once, none is left out; in order, unless clocks are set."""
+    """M3, M4, O1: one waits to start, each time starts once, none is left out; in order, unless clocks are set."""
     for start in commit.starts:
         if not is_new_occurrence(start):
             continue
@@ -55,7 +55,7 @@ def _cover(history: History, commit: Commit, run: Run) -> None:
 
 
 def _gap(history: History, commit: Commit, name: str, unstarted: list[Run]) -> Iterator[Violation]:
-    """M4: what waits is the first instant after what is covered; asked of `every` while nobody sets the clock."""
+    """M4: what waits is the first scheduled time after those covered; checked for `every` unless the clock was set."""
     rule, covered = history.workers[name].definition.schedule, history.covered.get(name)
     if not isinstance(rule, Every) or covered is None or history.wall_steps:
         return
@@ -65,13 +65,13 @@ def _gap(history: History, commit: Commit, name: str, unstarted: list[Run]) -> I
         cancelled = any(
             r.worker == name and not r.has_started for r in commit.finished if r.status is not Status.SKIPPED
         )
-        is_exempt = cancelled or name in commit.set_aside  # as what was cancelled before it, for instance
+        is_exempt = cancelled or name in commit.set_aside  # like one before it that was cancelled, for example
         if run.occurs_at != covered + rule.step and not is_exempt and run in commit.created:
             yield Violation("M4", commit.at, f"{name} waits for {run.occurs_at}, after {covered} comes another instant")
 
 
 def iterations(history: History, commit: Commit) -> Iterator[Violation]:
-    """M5: one unfinished iteration of a continuous worker, never none."""
+    """M5: a continuous worker has exactly one unfinished iteration."""
     for name in _touched(commit):
         state = history.workers.get(name)
         if state is None or state.definition.mode is not Mode.CONTINUOUS:
@@ -92,7 +92,7 @@ def afters(history: History, commit: Commit) -> Iterator[Violation]:
             continue
         for name, state in history.workers.items():
             if run.worker not in state.definition.after or history.declared_s[name] == commit.elapsed_s:
-                continue  # it may come after that since this very commit
+                continue  # it comes after that worker only since this very commit
             made = [
                 r for r in history.unfinished[name].values() if r.origin is Origin.AFTER and r.occurs_at == commit.at
             ]

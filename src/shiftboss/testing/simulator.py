@@ -1,9 +1,9 @@
 """A fleet in one thread and one process: real rules, real cycles, a real store, virtual time.
 
 Rules of this file
-- It jumps from event to event; between two of them nothing happens, so nothing is missed.
-- Everything that is left to chance comes from one seed: the order of what falls on one instant, latencies, faults.
-- While all is well the leases of idle nodes are renewed in one leap (`leaps`): the rules see what they would have seen.
+- It jumps from event to event; nothing happens between two of them, so nothing is missed.
+- Everything random comes from one seed: the order of events at the same time, latencies, faults.
+- While all is well, the leases of idle nodes are renewed in one leap (`leaps`); for the rules nothing differs.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ from shiftboss.testing.history import Commit, History, Predicate
 from shiftboss.testing.invariants import PREDICATES
 from shiftboss.testing.node import KeptAnswer, SimNode, State
 
-TICK_S = 1.0  # as the engine: how soon a neighbour sees that a process is gone
+TICK_S = 1.0  # as in the engine: how soon another node sees that a process is gone
 LOST_NOTIFICATION_S = 5.0  # as the engine's longest wait: when a node looks again although no notification came
-DECLARED_WITHIN_S = 20.0  # after the store was put back: a node looks at the latest when it renews its lease
+DECLARED_WITHIN_S = 20.0  # after the store was put back: a node notices at the latest when it renews its lease
 ENVIRONMENT = "environment"
 
 Then = Callable[[], None]
 
 
 class AlwaysSucceeds:
-    """A model: every body succeeds at once."""
+    """A model: every function succeeds at once."""
 
     def plan(self, launch: object) -> Plan:
         return Plan()
@@ -64,7 +64,7 @@ class Backup(NamedTuple):
 
 
 class Simulator:
-    """Nodes are added with `add_node`; time passes in `run_for`.  *notification_s*: the longest until one comes."""
+    """Add nodes with `add_node`; time passes in `run_for`.  *notification_s*: the longest delay of a notification."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class Simulator:
         return self.keys.setdefault(node, Keys((Key(f"the key of {node}".encode()),), None))
 
     def _free_partitions(self, wanted: Collection[int]) -> list[int]:
-        """Those that nobody else holds just now."""
+        """The partitions that nobody else holds now."""
         held = self._partitions_held or 0.0
         return [partition for partition in wanted if self._chance_of_partitions.random() >= held]
 
@@ -156,11 +156,11 @@ class Simulator:
 
     @property
     def up(self) -> list[SimNode]:
-        """Nodes that live and are not paused."""
+        """The nodes that live and are not paused."""
         return [node for node in self.nodes if node.state is State.UP]
 
     def crash(self, node: SimNode, *, kernel_tells: bool = True) -> None:
-        """The process ends without a word.  Unless the *kernel_tells*, only its lease says so (another machine)."""
+        """End the process abruptly.  Unless *kernel_tells*, only its lease reveals it (another machine)."""
         node.gone()
         self._set_frozen(node, is_frozen=False)
         if kernel_tells:
@@ -168,7 +168,7 @@ class Simulator:
         self._watch_for(node)
 
     def pause(self, node: SimNode, seconds: float) -> None:
-        """The process stands still, its bodies as well, and goes on after *seconds*."""
+        """The process stands still, with its functions, and goes on after *seconds*."""
         if node.state is State.UP:
             node.state = State.PAUSED
             node.must_renew = True
@@ -176,7 +176,7 @@ class Simulator:
             self._watch_for(node)
 
     def freeze(self, node: SimNode, seconds: float) -> None:
-        """A body keeps the interpreter's lock for *seconds*: the kernel tells that its process lives (C4)."""
+        """A function keeps the interpreter's lock for *seconds*: the kernel says that its process lives (C4)."""
         if node.state is State.UP:
             self._set_frozen(node, is_frozen=True)
             self.pause(node, seconds)
@@ -201,13 +201,13 @@ class Simulator:
         node.stop(timeout_s=timeout_s, owns_process=owns_process)
 
     def cut(self, node: SimNode, seconds: float) -> None:
-        """The node cannot reach the store for *seconds*.  Not with `leaps`."""
+        """The node cannot reach the store for *seconds*.  Not together with `leaps`."""
         node.session.is_cut = True
         self._watch_for(node)
         self.after(seconds, partial(self._mend, node))
 
     def ended(self, node: SimNode, *, process: bool) -> None:
-        """A node has left, its process with it or not."""
+        """A node has left; *process*: whether its process has ended as well."""
         node.gone()
         if process:
             self._let_go(node)
@@ -235,7 +235,7 @@ class Simulator:
         node.held.close()
 
     def _watch_for(self, node: SimNode) -> None:
-        """Wake the others when they could see that *node* is gone: at their tick, and when its lease has ended."""
+        """Wake the other nodes when they could see that *node* is gone: at their tick, and when its lease has ended."""
         self._wake_others(node, TICK_S)
         row = self.history.nodes.get(node.id)
         if row is not None:
@@ -256,7 +256,7 @@ class Simulator:
     # ── operators ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def ask(self, make: Callable[..., Mutation]) -> Any:
-        """Apply a mutation through a client and give its answer.  Raises what the rule raises."""
+        """Apply a mutation through a client and return its answer.  Raises what the rule raises."""
         answer = KeptAnswer()
         mutations = [make(answer=answer)]
         while mutations:
@@ -272,7 +272,7 @@ class Simulator:
         return answer
 
     def step_wall(self, seconds: float) -> None:
-        """Set the wall clock; every node looks within the longest wait of an engine (wall clocks jump)."""
+        """Set the wall clock; every node looks within the longest wait of an engine, because wall clocks jump."""
         self.clock.step_wall(seconds)
         self.history.wall_was_set()
         for node in self.nodes:
@@ -282,7 +282,7 @@ class Simulator:
     # ── time ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def run_for(self, seconds: float, *, max_steps: int | None = None) -> None:
-        """Let time pass.  With *max_steps* it ends early after so many events."""
+        """Let time pass.  With *max_steps* it ends early, after that many events."""
         until_us = self.clock.elapsed_us + round(seconds * US)
         last = None if max_steps is None else self.steps + max_steps
         heap = self._heap
@@ -304,12 +304,12 @@ class Simulator:
             self._leap()
 
     def after(self, delay_s: float, then: Then, *, node: SimNode | None = None) -> None:
-        """An event; what falls on one instant happens in any order."""
+        """Schedule an event; events at the same time happen in any order."""
         at_us = self.clock.elapsed_us + (max(1, math.ceil(delay_s * US - 1e-3)) if delay_s > 0 else 0)
         self._push(at_us, then, node)
 
     def wake(self, node: SimNode, delay_s: float) -> None:
-        """Step *node* not later than in *delay_s*."""
+        """Step *node* no later than in *delay_s*."""
         at_us = self.clock.elapsed_us + (max(1, math.ceil(delay_s * US - 1e-3)) if delay_s > 0 else 0)
         if node.wakes_us is None or at_us < node.wakes_us:
             node.wakes_us = at_us
@@ -325,11 +325,11 @@ class Simulator:
             node.step()
 
     def spoil(self, run_id: int) -> None:
-        """Make the row of a waiting run one that nobody can read (W8); everybody hears that something changed."""
+        """Make the row of a waiting run unreadable (W8), and notify every node."""
         assert isinstance(self.store, MemoryStore)  # noqa: S101  # it has no other
         self.ask(
             partial(set_aside, (), clock=self.clock, by="", note="")
-        )  # as every commit: after a clock that was set
+        )  # like every commit: after a clock that was set
         if run_id not in self.store.tables.live or run_id in self.history.sealed:
             return
         tables = self.store.tables
@@ -340,7 +340,7 @@ class Simulator:
         with self._environment.begin() as tx:
             tx.write(Change(workers=(tables.workers[run.worker],)), new=())
 
-    # ── an older state ───────────────────────────────────────────────────────────────────────────────────────────
+    # ── an earlier state ─────────────────────────────────────────────────────────────────────────────────────────
 
     def keep(self) -> Backup:
         """A backup of the store as it is now."""
@@ -348,7 +348,7 @@ class Simulator:
         return Backup(self.store.keep(), self.history.kept())
 
     def put_back(self, backup: Backup) -> None:
-        """The store is as it was then, under the nodes that live; where none does, nobody knows what was lost."""
+        """Put the store back to the backup, under the nodes that live; if none lives, nobody knows what was lost."""
         assert isinstance(self.store, MemoryStore)  # noqa: S101  # it has no other
         living = [node for node in self.nodes if node.state is not State.GONE]
         seen = Counted(self.store.tables.number, self.store.tables.number, self.store.tables.next_run - 1)
@@ -373,7 +373,7 @@ class Simulator:
         return WatchedSession(self.store.session(), partial(self._committed, by), self._rejected)
 
     def _rejected(self, error: StoreRejected) -> None:
-        """The walls of a store are for mistakes of ours: a rule asked for what must not be."""
+        """A store rejects only what a rule should never have asked for: it is an error of ours."""
         self.history.violate("W2", f"the store rejected a write: {error}")
 
     def _committed(self, by: str, number: int, changes: Sequence[Change]) -> None:
@@ -391,7 +391,7 @@ class Simulator:
         return self.random.uniform(0.0, self.notification_s) if self.notification_s else 0.0
 
     def _leap(self) -> None:
-        """Renew what healthy nodes would have renewed by now, each on its own beat, in one transaction."""
+        """Renew what healthy nodes would have renewed by now, each in its own rhythm, in one transaction."""
         now_s = self.clock.lease_s()
         rows: list[Node] = []
         for node in self.nodes:
