@@ -1,9 +1,9 @@
-"""From what people type to an Orchestrator: module:attr, file.py, file.py:attr, or nothing at all.
+"""Finds the Orchestrator that people name: module:attr, file.py, file.py:attr, or nothing at all.
 
 Rules of this file
 - A file is imported under the name that its package gives it, so that children and pickles find the same module.
-- What goes wrong in user code is shown as theirs: their traceback, without our frames.
-- Nothing is imported but what somebody named, or asked to run or to check where it lies (`run`, `dev`, `check`).
+- An error in user code is shown as the user's: with their traceback, without shiftboss's frames.
+- Only what somebody named is imported; `run`, `dev` and `check` also import an app that they find in the folder.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from shiftboss.app.orchestrator import Orchestrator
 
 CONVENTIONAL = ("app.py", "main.py", "workers.py")
-MAX_LOOK_BYTES = 1 << 20  # a file of code is shorter
+MAX_LOOK_BYTES = 1 << 20  # a file of code is smaller
 WAYS = "name it as module:attr, file.py or file.py:attr, or set [tool.shiftboss] app in pyproject.toml"
 
 
 class App(NamedTuple):
-    """An app, and how to name it so that it is found again."""
+    """An app, and the text that names it so that it is found again."""
 
     boss: Orchestrator
     name: str
@@ -47,7 +47,7 @@ def load_app(spec: str) -> App:
 
 
 def find_app() -> App:
-    """The one Orchestrator in app.py, main.py or workers.py of this folder.  Raises ConfigurationError."""
+    """The only Orchestrator in app.py, main.py or workers.py of this folder.  Raises ConfigurationError."""
     for file in CONVENTIONAL:
         if Path(file).is_file():
             module = _import_file(Path(file))
@@ -62,12 +62,12 @@ def find_app() -> App:
 
 
 def likely_app() -> str | None:
-    """A conventional file here that speaks of us; it is read, and not run."""
+    """A file with a conventional name here that mentions shiftboss; it is read, and not run."""
     return next((name for name in CONVENTIONAL if _speaks_of_us(Path(name))), None)
 
 
 def _speaks_of_us(file: Path) -> bool:
-    if not file.is_file():  # a pipe would keep us waiting
+    if not file.is_file():  # reading a pipe would block
         return False
     try:
         with file.open("rb") as opened:
@@ -116,7 +116,7 @@ def _import_module(name: str) -> ModuleType:
     _add_to_path(Path.cwd())
     try:
         is_there = all(part.isidentifier() for part in name.split(".")) and _can_be_found(name)
-    except Exception:  # noqa: BLE001  # a parent package fails: importing it tells how
+    except Exception:  # noqa: BLE001  # a parent package fails: importing it shows how
         is_there = True
     if not is_there:
         file = Path(f"{name}.py")
@@ -143,18 +143,18 @@ def _is_from(module: ModuleType, file: Path) -> bool:
 
 
 def _run(load: object, what: str) -> ModuleType:
-    """Import, and show whatever the user's code raises as theirs."""
+    """Import, and show whatever the user's code raises as the user's error."""
     try:
         return load()  # type: ignore[operator,no-any-return]  # a lambda of this file
     except ConfigurationError:
-        raise  # a declaration that cannot work: the message says all
+        raise  # a declaration that cannot work: its message is enough
     except (Exception, SystemExit) as error:
         messages.block(_their_traceback(error))
         raise ConfigurationError(f"{what} cannot be imported: {type(error).__name__}: {error}") from error
 
 
 def _their_traceback(error: BaseException) -> str:
-    """The traceback from the first frame that is neither ours nor the import system's."""
+    """The traceback from the first frame that belongs neither to shiftboss nor to the import system."""
     ours = (str(Path(__file__)), "<frozen importlib", importlib.__file__)
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename.startswith(ours):
@@ -194,7 +194,7 @@ def _only_one(module: ModuleType, place: str) -> tuple[str, Orchestrator]:
 
 
 def _orchestrators(module: ModuleType) -> dict[str, Orchestrator]:
-    """Names at the top level; of two names for the same thing the first."""
+    """Names at the top level; if two names mean the same object, the first."""
     from shiftboss.app.orchestrator import Orchestrator
 
     orchestrators: dict[str, Orchestrator] = {}

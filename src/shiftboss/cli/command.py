@@ -14,7 +14,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Debug:
-    """Whether errors come with their traceback: --debug anywhere, or SHIFTBOSS_DEBUG."""
+    """Whether errors are shown with their traceback: --debug anywhere, or SHIFTBOSS_DEBUG."""
 
     asked = False
 
@@ -24,7 +24,7 @@ class Debug:
 
 
 class Command(click.Command):
-    """A command that takes its defaults from the settings, and returns its exit code."""
+    """A command that takes its defaults from the settings and returns its exit code."""
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
@@ -34,7 +34,7 @@ class Command(click.Command):
 
 
 class Group(click.Group):
-    """A command with commands of its own; without one of them it is *default*, if it has that."""
+    """A command with subcommands; called without one it runs *default*, if it has that."""
 
     command_class = Command
     default: str | None = None
@@ -61,7 +61,7 @@ def _add_defaults(
         extra["default_map"] = settings.for_command(command, path)
 
 
-# ── options that many have ───────────────────────────────────────────────────────────────────────────────────────
+# ── shared options ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _note_debug(ctx: click.Context, param: click.Parameter, value: bool) -> None:
@@ -112,5 +112,5 @@ def yes_option(fn: F) -> F:
 
 
 def examples(*lines: str) -> str:
-    """The end of a help text."""
+    """The examples at the end of a help text."""
     return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))

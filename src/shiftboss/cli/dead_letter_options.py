@@ -1,7 +1,7 @@
-"""Choosing dead letters, by id or by filter, and doing something to many of them.
+"""Choosing dead letters by id or by filter, and doing something to many of them.
 
 Rules of this file
-- Many go to the store together, for it commits them in groups; what is refused is said, the others go on.
+- Many go to the store together, because it commits them in groups; a refusal is reported, and the others go on.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def choice_options(fn: F) -> F:
 def choice(
     ids: tuple[str, ...], worker: str | None, error: str | None, since: datetime | None, everything: bool
 ) -> DeadLetterSelection:
-    """Raises UsageError where nothing, or two things, were asked for."""
+    """What the options select.  Raises UsageError if they select nothing, or in two ways."""
     has_filter = worker is not None or error is not None or since is not None
     if sum((bool(ids), has_filter, everything)) != 1:
         raise click.UsageError("which dead letters?  Give their ids, or --worker, --error, --since, or --all.")
@@ -64,7 +64,7 @@ def in_words(letters: Sequence[DeadLetter]) -> str:
 def do_all(
     letters: Sequence[DeadLetter], act: Callable[[int, DeadLetter], T], done: Callable[[DeadLetter, T], None]
 ) -> Exit:
-    """Do it to each, many at a time; *done* is told in order.  The code of the first refusal, else 0."""
+    """Call *act* for each letter, many at a time, and *done* in order.  Returns the first refusal's code, else 0."""
     code = Exit.DONE
     with ThreadPoolExecutor(AT_ONCE) as pool:
         futures = [pool.submit(act, number, letter) for number, letter in enumerate(letters)]
@@ -83,7 +83,7 @@ def do_all(
 
 
 def _show(number: int, total: int) -> None:
-    """A bar, where one looks and there is something to see."""
+    """A progress bar, if somebody looks and there is something to see."""
     if total and total < AT_ONCE:
         return
     messages.overwrite(f"{formatting.bar(number / total)} {number:,}/{total:,}" if total else "")

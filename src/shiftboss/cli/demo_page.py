@@ -1,8 +1,8 @@
 """The worked example on a terminal: its workers run, its page shows them, its end says what became of everything.
 
 Rules of this file
-- Everything lies in ./shiftboss-demo; started again it goes on where it was.
-- The page is the one of `status --watch`, in a thread that only reads; off a terminal there is a line for each event.
+- All its files are in ./shiftboss-demo; started again, it continues from there.
+- The page is that of `status --watch`, in a thread that only reads; off a terminal each event is a line.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def run_demo(*, for_s: float | None, store: str | None, http: str | None, live: 
 
 
 def _default_page() -> str | None:
-    """Where the extra is installed: the usual port."""
+    """The usual port, if the extra is installed."""
     if find_spec("starlette") is None or find_spec("uvicorn") is None:
         messages.note("no dashboard: it needs pip install 'shiftboss[web]'")
         return None
@@ -109,7 +109,7 @@ def _show(boss: Orchestrator, engine: Engine, served: serving.Page) -> None:
     with (
         contextlib.closing(boss.new_views()) as views,
         contextlib.suppress(NotStarted),
-    ):  # closed at the end
+    ):  # the display is closed at the end
         watch.show_live(console, views, until=engine.over.done, foot=lambda: _foot(served))
 
 

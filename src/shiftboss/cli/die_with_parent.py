@@ -1,4 +1,4 @@
-"""`python -m shiftboss.cli.die_with_parent PID …`: the command, in a process that ends with the one that started it."""
+"""`python -m shiftboss.cli.die_with_parent PID …`: the command, in a process that ends with the process PID."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ PR_SET_PDEATHSIG = 1
 
 
 def _end_with(parent: int) -> None:
-    """Where the kernel can do that: drained, as by any TERM."""
+    """Ask the kernel, if it can, to send TERM when *parent* ends, so that this process drains."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    if os.getppid() != parent:  # it ended before we asked to be told
+    if os.getppid() != parent:  # it ended before the kernel was asked
         sys.exit(1)
 
 

@@ -1,8 +1,8 @@
-"""Examinations of store, machine and fleet; each finding with its remedy.
+"""Examinations of store, machine and fleet; each finding comes with its remedy.
 
 Rules of this file
-- An examination yields findings and changes nothing; one that cannot be made says so and spoils no other.
-- A warning may stay as it is for ever, a problem must not: only problems make `doctor` fail.
+- An examination yields findings and changes nothing; one that cannot be made says so and does not affect the others.
+- A warning may stay as it is forever, a problem must not: only problems make `doctor` fail.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import platform
 import shlex
 import stat
-import time  # only asks which clocks there are; clock.py reads them
+import time  # only to ask which clocks there are; clock.py reads them
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
@@ -35,15 +35,15 @@ from shiftboss.stores.sql import migrations
 
 NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "fuse.glusterfs", "ceph", "lustre", "afs")
 FLEETING = ("tmpfs", "ramfs")
-LITTLE_BYTES = 256 * 1024 * 1024  # of free disk: a day of a busy fleet
+LITTLE_BYTES = 256 * 1024 * 1024  # of free disk space: a day of a busy fleet
 ALMOST_NOTHING_BYTES = 16 * 1024 * 1024
-LONG_WAL_BYTES = 128 * 1024 * 1024  # twice what a checkpoint cuts it to: somebody keeps it from being reused
+LONG_WAL_BYTES = 128 * 1024 * 1024  # twice the size to which a checkpoint cuts it: something keeps it from being reused
 CLOCKS_AGREE_S = 5.0
-MAX_ASIDE = 1000  # counted
-MAX_ACTS = 10_000  # rows of the audit that are verified: some 100 ms
+MAX_ASIDE = 1000  # rows that are counted
+MAX_ACTS = 10_000  # rows of the audit that are verified: about 100 ms
 SHOWN_DOUBTS = 5
-MAX_WAITING = 10_000  # unfinished runs whose keys are looked at, the newest: a second
-ONE_NODE = 100  # slots, where no node lives to be asked
+MAX_WAITING = 10_000  # unfinished runs whose keys are checked, the newest: about a second
+ONE_NODE = 100  # slots, if no live node can be asked
 REMEDIES = {
     "disabled": "see to the cause, then: shiftboss enable {worker}",
     "offline": "start a node that declares it, or: shiftboss forget {worker}",
@@ -65,7 +65,7 @@ class Level(StrEnum):
 
 
 class Diagnosis(Value, frozen=True, omit_defaults=False):
-    """One thing that was looked at.  `remedy` is empty where none is needed."""
+    """One thing that was examined.  `remedy` is empty if none is needed."""
 
     severity: Level
     about: str
@@ -99,7 +99,7 @@ def _version(package: str) -> str:
 
 
 def file(path: Path) -> Iterator[Diagnosis]:
-    """The store's place: file system, room, permissions."""
+    """The store's file: file system, free space, permissions."""
     kind = file_system(path.parent, _mounts())
     if kind in NETWORK:
         yield Diagnosis(
@@ -122,7 +122,7 @@ def file(path: Path) -> Iterator[Diagnosis]:
 
 
 def _mounts() -> str:
-    """/proc/self/mountinfo; empty where there is none."""
+    """The text of /proc/self/mountinfo; empty if there is none."""
     try:
         return Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -130,7 +130,7 @@ def _mounts() -> str:
 
 
 def file_system(folder: Path, mounts: str) -> str:
-    """The type of the file system that *folder* lies on, by the lines of mountinfo; empty where nobody says."""
+    """The type of the file system of *folder*, by the lines of mountinfo; empty if unknown."""
     best, kind = -1, ""
     for line in mounts.splitlines():
         left, _, right = line.partition(" - ")
@@ -186,7 +186,7 @@ def _permissions(path: Path) -> Iterator[Diagnosis]:
 
 
 def _files_of(path: Path) -> list[Path]:
-    """The store with its log, and what lies beside it: keys, tokens."""
+    """The store with its log, and the files beside it: keys, tokens."""
     prefixes = (f"{path.name}-", f"{path.name}.")
     try:
         beside = sorted(each for each in path.parent.iterdir() if each.name.startswith(prefixes))
@@ -214,7 +214,7 @@ def _readers(path: Path) -> str:
 
 
 def store(info: dict[str, Any]) -> Iterator[Diagnosis]:
-    """What the store says about itself."""
+    """What the store reports about itself."""
     is_file = "path" in info
     engine = str(info["engine"]).partition(", process")[0]
     size = formatting.in_bytes(info["size_bytes"])
@@ -226,7 +226,7 @@ def store(info: dict[str, Any]) -> Iterator[Diagnosis]:
 
 
 def _pages(integrity: str) -> Iterator[Diagnosis]:
-    """What PostgreSQL found whenever it read a page."""
+    """What PostgreSQL found when it read pages."""
     if integrity == "ok":
         yield Diagnosis(Level.GOOD, "integrity", "no page of the database has failed its checksum")
     elif integrity.startswith("not checked"):
@@ -345,7 +345,7 @@ def fleet(status: SystemStatus, *, is_dead: Callable[[str], bool]) -> Iterator[D
 
 
 def _health(status: SystemStatus) -> Iterator[Diagnosis]:
-    """Every reason of the health; what only a person can end is a problem."""
+    """Every reason of the health; one that only a person can end is a problem."""
     if status.workers and not status.reasons:
         yield Diagnosis(Level.GOOD, "workers", f"{formatting.plural(len(status.workers), 'worker')}, none of them ill")
     for reason in status.reasons:
@@ -362,7 +362,7 @@ def _health(status: SystemStatus) -> Iterator[Diagnosis]:
 
 
 def audit(views: Views, keys_of_it: Callable[[], Keys | None]) -> Iterator[Diagnosis]:
-    """Whether the newest acts are what was sealed, and who cannot be held to that from here (A8)."""
+    """Whether the newest acts are what was sealed, and which of them cannot be verified here (A8)."""
     try:
         keys = keys_of_it()
     except ConfigurationError as error:
@@ -392,7 +392,7 @@ def audit(views: Views, keys_of_it: Callable[[], Keys | None]) -> Iterator[Diagn
 
 
 def unreadable(views: Views) -> Iterator[Diagnosis]:
-    """Rows that nobody can read, one by one (W8), and those that were set aside (A5)."""
+    """Unreadable rows, one by one (W8), and those that were set aside (A5)."""
     rows = views.unreadable()
     for row in rows:
         yield Diagnosis(Level.PROBLEM, "unreadable", str(row), "shiftboss doctor --set-aside")
@@ -406,7 +406,7 @@ def unreadable(views: Views) -> Iterator[Diagnosis]:
 
 
 def codecs(views: Views) -> Iterator[Diagnosis]:
-    """E2, E3: who encrypts, and whether what waits can be decoded by somebody."""
+    """E2, E3: which nodes encrypt, and whether some node can decode what waits."""
     live = [node for node in views.nodes() if node.live]
     keys = {key for node in live for key in node.decodes}
     waiting = views.history(HistoryFilter(status=(Status.PENDING, Status.RUNNING), limit=MAX_WAITING))
@@ -442,7 +442,7 @@ def codecs(views: Views) -> Iterator[Diagnosis]:
 
 
 def relations(views: Views) -> Iterator[Diagnosis]:
-    """The graph of everything that is stored."""
+    """Checks the graph of all stored relations."""
     snapshot = views.snapshot()
     definitions = [state.definition for state in snapshot.workers.values()]
     try:

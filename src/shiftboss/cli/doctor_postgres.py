@@ -1,8 +1,8 @@
-"""What the facts of a PostgreSQL server mean for a fleet; each finding with its remedy.
+"""What the facts of a PostgreSQL server mean for a fleet; each finding comes with its remedy.
 
 Rules of this file
-- It judges facts and asks nobody (stores/postgres/diagnostics.py asked).
-- A problem stops work or loses it; what may stand as it is for ever is a warning that names what it costs.
+- It judges facts and asks no server (stores/postgres/diagnostics.py has asked).
+- A problem stops work or loses it; what may stay as it is forever is a warning that says what it costs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from shiftboss.stores.postgres.diagnostics import ServerFacts, Who
 from shiftboss.stores.postgres.link import OLDEST
 
 MAINTAINED = 140_000  # postgresql.org/support/versioning: 13 ended in November 2025
-CLOCKS_AGREE_S = 1.0  # schedules go by the database's clock; what people read is compared with their own
+CLOCKS_AGREE_S = 1.0  # schedules follow the database's clock; people compare times with their own
 A_MOMENT_S = 1.0  # a cycle holds its lock for milliseconds
 LOCK_S = 4.0  # how long a cycle waits for its lock before it gives up (stores/postgres/connection.py: SETTINGS)
 LONG_S = 300.0
@@ -32,7 +32,7 @@ LOCAL = ("localhost", "127.0.0.1", "::1", "")
 
 
 def server(facts: ServerFacts) -> Iterator[Diagnosis]:
-    """Everything, from the way there to the tables."""
+    """All findings, from the connection to the tables."""
     yield from _version(facts)
     yield from _way(facts)
     yield from _clock(facts)

@@ -1,8 +1,8 @@
 """The graph of workers: as a tree in text, as mermaid, as edges.
 
 Rules of this file
-- A worker with several upstreams stands under the first of them; under the others it is a reference.
-- Names that nobody declares are drawn as well: they are what one looks for.
+- A worker with several upstreams is drawn under the first of them; under the others it is a reference.
+- Names that nobody declares are drawn as well: they are what people look for.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ASCII_TREE = {True: ("`- ", "   "), False: ("|- ", "|  ")}
 
 
 class Drawing:
-    """Definitions, and what of their shared things is known."""
+    """Definitions, and what is known of the resources and breakers that they share."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Drawing:
     # ── edges ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def edges(self) -> dict[str, Any]:
-        """Everything as lists, for programs."""
+        """All edges as lists, for programs."""
         return {
             "workers": {name: self._schedule(name) for name in sorted(self._all)},
             "depends_on": [(edge.worker, name) for name, it in self._each() for edge in it.depends_on],
@@ -74,7 +74,7 @@ class Drawing:
         return schedule_words.in_words(rule) if rule is not None else definition.mode.value
 
     def _downstream(self, name: str) -> list[tuple[str, str]]:
-        """(worker, why it stands below) in order of names."""
+        """(worker, the relation that puts it below *name*), ordered by name."""
         edges = dict.fromkeys(self._relations.after.get(name, ()), "after")
         for below in self._relations.dependents.get(name, ()):
             edge = next(edge for edge in self._all[below].depends_on if edge.worker == name)
@@ -85,7 +85,7 @@ class Drawing:
     # ── text ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def show(self) -> None:
-        """On stdout: trees of upstreams and downstreams, then what is shared."""
+        """Print the trees of upstreams and downstreams, then what is shared."""
         if not self._all:
             messages.note("no workers")
             return
@@ -93,7 +93,7 @@ class Drawing:
         for root in self._roots():
             self._show(root, first="", rest="", why="")
         for name in sorted(self._all):
-            if name not in self._drawn:  # within a cycle: `check` names it
+            if name not in self._drawn:  # it is part of a cycle, which `check` names
                 self._show(name, first="", rest="", why="")
         self._show_shared()
 

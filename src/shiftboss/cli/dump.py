@@ -12,17 +12,17 @@ from shiftboss.cli import messages
 
 
 def one(value: Any) -> None:
-    """One object, indented for people where one looks."""
+    """One object; indented on a terminal."""
     data = encoded(value)
     messages.json((msgspec.json.format(data, indent=2) if messages.is_read_by_people() else data).decode())
 
 
 def lines(values: Iterable[Any]) -> None:
-    """NDJSON: an object a line."""
+    """NDJSON: one object on each line."""
     for value in values:
         line(value)
 
 
 def line(value: Any) -> None:
-    """One object on a line."""
+    """One object on one line."""
     messages.json(encoded(value).decode())

@@ -1,4 +1,4 @@
-"""A dead letter as it leaves the house: its payload, byte for byte where no secret is in it, and every attempt (Q2)."""
+"""A dead letter as it is exported: its payload, byte for byte if it holds no secret, and every attempt (Q2)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from shiftboss.core.opaque import OpaqueBytes
 
 
 def entry(letter: DeadLetter, run: Run, shown: bytes | None) -> dict[str, Any]:
-    """Stable fields, all of them always there.  *shown*: the payload as it may be seen; one that was masked has no
-    bytes, for a run of them would run with the masks.
+    """Stable fields, always all present.  *shown*: the payload as it may be seen; a masked payload is exported without
+    its bytes, because a run with them would run with the masks.
     """
     payload = run.payload
     sealed = isinstance(payload, OpaqueBytes)

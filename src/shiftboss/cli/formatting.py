@@ -42,11 +42,11 @@ NODE_STYLES = {
     "gone": "red",
     "no lease": "red",
 }
-GOOD = ("healthy", "unknown")  # H1: nobody need look
+GOOD = ("healthy", "unknown")  # H1: nobody needs to look
 ASCII = {"✓": "ok", "✕": "x", "●": "*", "—": "-", "…": "...", "█": "#", "░": ".", "·": "|", "→": "->", "↩": "<-"}
 NOTHING = Cell("—", "dim")
 BAR_CELLS = 20
-LONG_SILENCE_S = 30.0  # progress is stored once a second: what was said so long ago may be all that is
+LONG_SILENCE_S = 30.0  # progress is stored once a second: after 30 s of silence its age is shown
 
 
 def sign(symbol: str) -> str:
@@ -71,7 +71,7 @@ def mark(*, ok: bool) -> Cell:
 
 
 def last_run(worker: WorkerStatus, now: datetime) -> Cell:
-    """The latest verdict and when its attempt began."""
+    """The latest verdict, and when its attempt began."""
     at = worker.last_run_at
     if at is None:
         return nothing()
@@ -82,7 +82,7 @@ def last_run(worker: WorkerStatus, now: datetime) -> Cell:
 
 
 def next_run(worker: WorkerStatus, now: datetime) -> Cell:
-    """When the next run is due; for what is due and does not start, since when."""
+    """When the next run is due; if it is due and does not start, since when."""
     at = worker.next_due_at
     if not worker.enabled or at is None:
         return nothing()
@@ -93,17 +93,17 @@ def next_run(worker: WorkerStatus, now: datetime) -> Cell:
 
 
 def count(number: int, style: str = "") -> Cell:
-    """A number that matters only above zero."""
+    """A number that matters only if it is above zero."""
     return Cell(str(number), style if number else "dim")
 
 
 def due(number: int) -> Cell:
-    """Stores count to 1,001."""
+    """A number of due runs; stores count up to 1,001."""
     return count(number) if number <= 1000 else Cell(">1000", "yellow")
 
 
 def progress(latest: Progress | None, now: datetime) -> str:
-    """ "█████░░░░░  50 % page 3"; of one that is silent for long also since when."""
+    """ "█████░░░░░  50 % page 3"; after a long silence with its age."""
     if latest is None:
         return ""
     share = _share(latest)
@@ -114,7 +114,7 @@ def progress(latest: Progress | None, now: datetime) -> str:
 
 
 def progress_in_words(latest: Progress | None) -> str:
-    """ "50 % page 3", where a bar has no room or nobody looks; without a total "8 done"."""
+    """ "50 % page 3", without a bar; without a total "8 done"."""
     if latest is None:
         return ""
     share = _share(latest)
@@ -135,7 +135,7 @@ def bar(share: float) -> str:
 
 
 def running(run: RunningRun) -> Cell:
-    """What is odd about a run in progress."""
+    """What is unusual about a run in progress."""
     if run.zombie:
         return Cell(f"zombie: {'cancelled' if run.cancelling else 'timed out'}, its body goes on", "red")
     return Cell("is being cancelled", "yellow") if run.cancelling else Cell("")
@@ -155,7 +155,7 @@ def plural(number: int, word: str) -> str:
 
 
 def reason(health_reason: HealthReason, worker: WorkerStatus, now: datetime) -> str:
-    """A reason beside its worker's name; of the disabled since when, as everything else here says it."""
+    """A reason beside its worker's name; for a disabled worker the time is worded as everywhere else here."""
     if health_reason.fact == "disabled" and worker.disabled is not None:
         return disabled(worker.disabled, now) + _of_triggers(worker, worker.disabled, now)
     return health_reason.text
@@ -184,19 +184,19 @@ def error(kind: str, message: str) -> str:
 
 
 def took(run: Run) -> str:
-    """How long its last attempt took; empty where none has ended."""
+    """How long its last attempt took; empty if none has ended."""
     return times.span(run.attempts[-1].duration_s) if run.attempts else ""
 
 
 def cause(run: Run) -> str:
-    """ "dead (timeout)"; the word alone where the cause only repeats it."""
+    """ "dead (timeout)"; only the status if the cause repeats it."""
     if run.cause is None or run.cause.value == run.status.value:
         return run.status.value
     return f"{run.status} ({run.cause.value.replace('_', ' ')})"
 
 
 def with_remedy(text: str, remedy: str) -> list[Cell]:
-    """The cells of a finding: what is, and below it what to do; in one line where nobody looks."""
+    """The cells of a finding: the fact, and below it the remedy; on one line off a terminal."""
     arrow = f"{sign('→')} {remedy}"
     if not remedy:
         return [Cell(text)]

@@ -1,4 +1,4 @@
-"""Holds on a terminal: the sentence that a hold has (core/hold.py), and when it ends."""
+"""Holds on a terminal: the sentence of a hold (core/hold.py), and when it ends."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Everything that the command says, but for tables (`table.py`): notes, errors, questions on stderr; lines on stdout.
+"""Everything that the command prints except tables (`table.py`): notes, errors, questions on stderr; lines on stdout.
 
 Rules of this file
-- Colour on a terminal only, and neither under NO_COLOR nor on TERM=dumb.
-- Nothing is written by others, and nothing here that was not escaped (`core/printable.py`): one call of `say` or `note`
-  is one line, wherever it goes, and the lines of a `block` are indented.
-- JSON is written as it is, for programs; on a terminal what is not to be seen in it is escaped as JSON does.
+- Colour only on a terminal, and not under NO_COLOR or with TERM=dumb.
+- Everything is printed here, and everything is escaped first (`core/printable.py`): one call of `say` or `note` is one
+  line, wherever it goes, and the lines of a `block` are indented.
+- JSON is written as it is, for programs; on a terminal its invisible characters are escaped as JSON does.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from shiftboss.core.printable import one_line
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Whether somebody looks at it who can see more than plain lines."""
+    """Whether it is a terminal that can show more than plain lines."""
     try:
         return stream.isatty() and os.environ.get("TERM") != "dumb"
-    except ValueError:  # closed
+    except ValueError:  # it is closed
         return False
 
 
 def is_read_by_people() -> bool:
-    """Whether stdout goes to a terminal, also to a plain one."""
+    """Whether stdout goes to a terminal, even a plain one."""
     return sys.stdout.isatty()
 
 
@@ -42,7 +42,7 @@ def has_colour(stream: TextIO) -> bool:
 
 def can_say(symbol: str, stream: TextIO) -> bool:
     """Whether the stream's encoding has the symbol."""
-    # A live display puts something of its own in the place of stdout, without an encoding.
+    # A live display replaces stdout by an object without an encoding.
     encoding = getattr(stream, "encoding", None) or getattr(sys.__stdout__, "encoding", None) or "ascii"
     try:
         symbol.encode(encoding)
@@ -56,7 +56,7 @@ def styled(text: str, stream: TextIO, **style: Any) -> str:
 
 
 def let_go(stream: TextIO) -> None:
-    """What waits in *stream* and can reach nobody is dropped: for that alone Python would end with 120."""
+    """Drop what waits in *stream* and can reach nobody; otherwise Python would end with exit code 120."""
     try:
         stream.flush()
     except (OSError, ValueError):
@@ -79,7 +79,7 @@ def say(text: object = "") -> None:
 
 
 def program(text: str) -> None:
-    """What a program reads that is no JSON, of our own words: a script for a shell, a diagram."""
+    """Text for a program that is no JSON, worded by shiftboss alone: a script for a shell, a diagram."""
     print("\n".join(map(one_line, text.split("\n"))))
 
 
@@ -92,13 +92,13 @@ def json(text: str) -> None:
 
 
 def note(text: object = "", *, title: str = "") -> None:
-    """Something worth knowing that is no data; *title* before it in bold."""
+    """A remark that is no data; *title* before it in bold."""
     head = styled(one_line(title), sys.stderr, bold=True) if title else ""
     print(f"{head}{one_line(text)}", file=sys.stderr, flush=True)
 
 
 def block(text: str) -> None:
-    """Several lines that belong together: a traceback."""
+    """Several lines that belong together, such as a traceback."""
     print(printable.block(text), file=sys.stderr, flush=True)
 
 
@@ -107,7 +107,7 @@ def traceback_of(error: BaseException) -> None:
 
 
 def hint(text: str) -> None:
-    """What one might want to type next; for people, so only where one looks."""
+    """What a person might want to type next; only on a terminal."""
     if is_terminal(sys.stderr):
         print(styled(one_line(text), sys.stderr, dim=True), file=sys.stderr, flush=True)
 
@@ -124,15 +124,15 @@ def warn(text: object) -> None:
 
 
 def overwrite(text: str = "") -> None:
-    """The line that moves while something goes on; empty to clear it.  Only where one looks."""
+    """A line that changes while something goes on; empty text clears it.  Only on a terminal."""
     if is_terminal(sys.stderr):
-        columns = shutil.get_terminal_size().columns - 1  # a wrapped line would stay for ever
+        columns = shutil.get_terminal_size().columns - 1  # a wrapped line would never be overwritten
         sys.stderr.write(f"\r\x1b[2K{one_line(text)[:columns]}")
         sys.stderr.flush()
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask before something that cannot be undone.  Raises UsageError off a terminal without --yes, or Declined."""
+    """Ask before something that cannot be undone.  Raises Declined, or UsageError off a terminal without --yes."""
     if yes:
         return
     if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):

@@ -1,9 +1,9 @@
-"""What a name on the command line means: a worker or a run; and the names that a shell can complete.
+"""What a name on the command line means, a worker or a run; and the names that a shell can complete.
 
 Rules of this file
-- A worker goes before a run: names may be digits.
-- Completion never complains: whatever goes wrong, nothing is offered.  It imports no app, named or not, and offers no
-  name that a declaration could not have: a shell would take it apart.
+- A worker takes precedence over a run: a worker's name may be digits.
+- Completion never reports an error: whatever goes wrong, it offers nothing.  It imports no app, named or not, and
+  offers no name that a declaration could not have: a shell would take it apart.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from shiftboss.errors import UnknownRun, UnknownWorker
 
 
 class Named(NamedTuple):
-    """A worker; or one of its runs."""
+    """A worker, or one of its runs."""
 
     worker: str
     run: int | None = None
 
 
 def find(views: Views, text: str) -> Named:
-    """Raises UnknownWorker or UnknownRun."""
+    """The worker or run that *text* names.  Raises UnknownWorker or UnknownRun."""
     snapshot = views.snapshot()
     if text in snapshot.workers:
         return Named(text)
@@ -38,7 +38,7 @@ def find(views: Views, text: str) -> Named:
 
 
 def run_id(text: str) -> int:
-    """Raises UnknownRun: what is no number is no run."""
+    """Raises UnknownRun for a text that is no number."""
     if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise UnknownRun(f"{text!r} is no run id: these are numbers, see `shiftboss runs`")
     return int(text)

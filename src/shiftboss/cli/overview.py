@@ -1,8 +1,9 @@
-"""The page of `status`: the whole in a line, a table of workers, what runs, and what needs a look.
+"""The page of `status`: the whole in one line, a table of workers, what runs, and what needs attention.
 
 Rules of this file
 - It shows what `Views.status` answered and asks nothing itself.
-- Off a terminal there is the line and the table, whose last column is why a run is held, and what is about the whole.
+- Off a terminal it prints the line, the table, whose last column says why a run is held, and the reasons that concern
+  the whole.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ WORKERS = (
 )
 WITH_WHY = (*WORKERS[:-1], Column("SCHEDULE"), Column("WHY"))
 RUNNING = (Column("RUNNING"), Column("RUN", right=True), Column("FOR", right=True), Column("PROGRESS", gives=True))
-SHOWN_ASIDE = 8  # rows of a table that is not the main one, where the page must fit
-FRAME = 4  # lines of the page that are no table
+SHOWN_ASIDE = 8  # rows of each table except the main one, if the page must fit
+FRAME = 4  # lines of the page outside the tables
 
 ATTENTION = (Column("ATTENTION"), Column("", wraps=True, gives=True))
 
 
 def only(status: SystemStatus, names: Collection[str]) -> SystemStatus:
-    """The workers of these names; all without any.  Raises UnknownWorker."""
+    """The status with only the workers of these names; with all if none is given.  Raises UnknownWorker."""
     if not names:
         return status
     known = {worker.name: worker for worker in status.workers}
@@ -49,7 +50,7 @@ def only(status: SystemStatus, names: Collection[str]) -> SystemStatus:
 
 
 def print_status(status: SystemStatus, *, whole: bool) -> None:
-    """On stdout."""
+    """Print the page on stdout."""
     console = table.console()
     if console is None:
         if whole:
@@ -68,7 +69,7 @@ def print_status(status: SystemStatus, *, whole: bool) -> None:
 
 
 def sections(status: SystemStatus, *, height: int | None = None) -> Iterator[tuple[Sequence[Column], list[Row]]]:
-    """The tables of the page, without the empty ones; cut to fit into *height* lines, the worst staying."""
+    """The tables of the page, without empty ones; cut to fit into *height* lines, the worst rows are kept."""
     workers = status.workers if height is None else sorted(status.workers, key=_is_quiet)
     parts: tuple[tuple[Sequence[Column], list[Row]], ...] = (
         (WORKERS, [_worker(worker, status.at) for worker in workers]),
@@ -84,7 +85,7 @@ def sections(status: SystemStatus, *, height: int | None = None) -> Iterator[tup
 
 
 def _is_quiet(worker: WorkerStatus) -> tuple[bool, bool]:
-    """What may be cut off first: well, and nothing going on."""
+    """A sort key: healthy workers with nothing going on come last and are cut off first."""
     return worker.health in formatting.GOOD, not (worker.running or worker.due or worker.dead_letters)
 
 
@@ -96,7 +97,7 @@ def _cut(columns: Sequence[Column], rows: list[Row], limit: int) -> list[Row]:
 
 
 def headline(status: SystemStatus) -> list[str | Cell]:
-    """The whole in a line."""
+    """The whole in one line."""
     pending = sum(worker.pending for worker in status.workers)
     letters = sum(worker.dead_letters for worker in status.workers)
     dot = f" {formatting.sign('·')} "
@@ -114,7 +115,7 @@ def headline(status: SystemStatus) -> list[str | Cell]:
 
 
 def _short(url: str) -> str:
-    """The store as one would type it here: what lies below this folder without the way to it."""
+    """The store as one would type it here: a path below this folder is relative."""
     return url.removeprefix("sqlite:///").removeprefix(f"{Path.cwd()}/")
 
 
@@ -142,7 +143,7 @@ def _running(status: SystemStatus) -> Iterator[Row]:
 
 
 def _attention(status: SystemStatus) -> Iterator[Row]:
-    """Why something is not healthy, and what holds what is due; of the disabled only that."""
+    """Why something is not healthy, and what holds due runs; for disabled workers only that they are disabled."""
     for reason in status.reasons:
         if not reason.worker:
             yield "", Cell(reason.text, formatting.HEALTH_STYLES.get(reason.severity, ""))

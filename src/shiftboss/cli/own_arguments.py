@@ -1,9 +1,9 @@
-"""Passwords in what was typed: everybody on the machine can read the arguments of a process, by `ps`.
+"""Hides passwords that were typed: every user of the machine can read the arguments of a process, by `ps`.
 
 Rules of this file
-- An argument that has a password in an address is overwritten where the system shows it, as `mysql` does with its own,
-  before anything else happens.  A moment remains; SHIFTBOSS_STORE and a settings file have none.
-- Where that cannot be done (no /proc), nothing is: the command works all the same.
+- An argument with a password in an address is overwritten where the system shows it, as `mysql` does with its own,
+  before anything else happens.  For a moment it is visible; SHIFTBOSS_STORE and a settings file avoid even that.
+- Where this is impossible (no /proc), nothing is done: the command works all the same.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from pathlib import Path
 
 from shiftboss.core import address
 
-OPTION = re.compile(r"--(?:store|from|to)(?:=|$)|-[a-zA-Z]*?s")  # those that take the address of a store
-MAX_BYTES = 4 << 20  # of all arguments: what Linux takes
+OPTION = re.compile(r"--(?:store|from|to)(?:=|$)|-[a-zA-Z]*?s")  # the options that take the address of a store
+MAX_BYTES = 4 << 20  # of all arguments: the most that Linux takes
 STACK_FIELDS = (47, 48)  # of /proc/self/stat: where the arguments begin and end; proc(5) counts from 1
 
 
 def take_arguments() -> list[str]:
-    """Those of this process without the program; `sys.argv`, and what the system shows, have no password any more."""
+    """The arguments without the program.  In `sys.argv`, and where the system shows them, passwords are removed."""
     given = sys.argv[1:]
     shown = without_passwords(given)
     if shown != given:
@@ -51,7 +51,7 @@ def without_passwords(arguments: Sequence[str]) -> list[str]:
 def _overwrite(texts: dict[bytes, bytes]) -> None:
     try:
         fields = Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()
-        begin, end = (int(fields[number - 2]) for number in STACK_FIELDS)  # two stand before the bracket
+        begin, end = (int(fields[number - 2]) for number in STACK_FIELDS)  # two fields stand before the bracket
     except (OSError, ValueError, IndexError):
         return
     if not 0 < end - begin <= MAX_BYTES:
@@ -59,6 +59,6 @@ def _overwrite(texts: dict[bytes, bytes]) -> None:
     at = begin
     for argument in ctypes.string_at(begin, end - begin).split(b"\0"):
         new = texts.get(argument)
-        if new is not None:  # it is truly one of ours, at that place
+        if new is not None:  # it is truly one of this process's arguments, at that place
             ctypes.memmove(at, new[: len(argument)].ljust(len(argument), b"\0"), len(argument))
         at += len(argument) + 1

@@ -1,4 +1,4 @@
-"""How durations, instants and rates are typed."""
+"""How durations, points in time and rates are typed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Seconds(click.ParamType[float]):
 
 
 class Instant(click.ParamType[datetime]):
-    """An instant: ISO 8601, or a time of day, in the machine's zone where none is written."""
+    """A point in time: ISO 8601, or a time of day; in the machine's zone if none is given."""
 
     name = "instant"
 
@@ -38,7 +38,7 @@ class Instant(click.ParamType[datetime]):
 
 
 class Since(click.ParamType[datetime]):
-    """An instant, or how long ago it was: "2h"."""
+    """A point in time, or how long ago it was: "2h"."""
 
     name = "instant"
 
@@ -53,7 +53,7 @@ class Since(click.ParamType[datetime]):
 
 
 class PerSecond(click.ParamType[Rate]):
-    """A pace: "10/s", "100/m"."""
+    """A rate: "10/s", "100/m"."""
 
     name = "rate"
 
@@ -82,7 +82,7 @@ def _read_instant(value: Any) -> datetime | None:
     text = str(value).strip()
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError):  # the first and the last hours of the calendar are in no other zone
+    except (ValueError, OverflowError):  # the first and last hours of the calendar exist in no other zone
         pass
     now = SystemClock().now().astimezone()
     for form in ("%H:%M", "%H:%M:%S"):

@@ -1,7 +1,7 @@
-"""What is typed behind a worker's name, as a payload.
+"""Makes a payload of what is typed after a worker's name.
 
 Rules of this file
-- JSON stays what it is, byte for byte (Q2): of pairs, each value that is JSON does.
+- JSON stays as it is, byte for byte (Q2); in key=value pairs this applies to each value that is JSON.
 """
 
 from __future__ import annotations

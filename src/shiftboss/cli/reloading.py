@@ -1,7 +1,7 @@
-"""An app in a process of its own that is ended and started again when its code is saved.
+"""Runs an app in a process of its own, and ends and starts that process again when the app's code is saved.
 
 Rules of this file
-- One thread decides, from one queue: saves, signals, ends of the process.  Nothing here waits for anything else.
+- One thread decides, from one queue: saves, signals, ends of the process.  It waits for nothing else.
 - There is never more than one process: the old one ends within its time, or is killed, before the new one starts.
 - The app's code is not imported here: whatever it does, this process lives on and waits for the next save.
 """
@@ -25,8 +25,8 @@ from shiftboss.cli import messages
 from shiftboss.web.server import DEFAULT, ListenAddress, address_of, free_address
 
 SETTLE_MS = 300  # editors write a file in several steps
-LOOK_MS = 500  # how soon the watching thread sees that it is to end
-KILL_AFTER_S = 3.0  # beyond its own time: it has ended long before, or never will
+LOOK_MS = 500  # how soon the watching thread notices that it must end
+KILL_AFTER_S = 3.0  # after its own time: it has ended long before, or never will
 SHOWN_FILES = 3
 
 
@@ -46,7 +46,7 @@ Happening = Saved | Signalled | EndedProcess
 
 
 def reload_on_save(app: str | None, *, http: str | None, store: str | None, shutdown_timeout_s: float) -> int:
-    """Until a signal; the exit code is that of the last process.  Raises ConfigurationError for a wrong address."""
+    """Runs until a signal; returns the last process's exit code.  Raises ConfigurationError for a wrong address."""
     address = free_address(DEFAULT, or_any=True) if http is None else free_address(address_of(http), or_any=False)
     command = _command(app, address, shutdown_timeout_s)
     environment = {**os.environ, **({} if store is None else {"SHIFTBOSS_STORE": store})}  # arguments can be seen
@@ -70,8 +70,8 @@ class _Reloader:
         self._environment = environment
         self._happenings = happenings
         self._end_within_s = end_within_s
-        self._process: subprocess.Popen[bytes] | None = None  # None: waiting for a save
-        self._wants_new = False  # when it has ended
+        self._process: subprocess.Popen[bytes] | None = None  # None: it waits for a save
+        self._wants_new = False  # whether to start a new process when this one has ended
         self._is_over = False
 
     def run(self) -> int:
@@ -96,8 +96,8 @@ class _Reloader:
 
     def _start(self) -> None:
         self._wants_new = False
-        # A group of its own, or Ctrl-C would reach it twice: from the terminal, and from here.
-        self._process = process = subprocess.Popen(  # noqa: S603  # ourselves
+        # It gets its own process group; otherwise Ctrl-C would reach it twice: from the terminal, and from here.
+        self._process = process = subprocess.Popen(  # noqa: S603  # shiftboss itself
             self._command, env=self._environment, stdin=subprocess.DEVNULL, process_group=0
         )
         threading.Thread(target=self._await, args=(process,), name="shiftboss-app", daemon=True).start()
@@ -131,7 +131,7 @@ class _Reloader:
 
 @contextlib.contextmanager
 def _watching(folder: Path, happenings: queue.SimpleQueue[Happening]) -> Iterator[None]:
-    """Put what is saved below *folder*; nothing that is saved from here on is missed."""
+    """Put each save below *folder* into the queue; from here on none is missed."""
     over, begun = threading.Event(), threading.Event()
 
     def serve() -> None:
@@ -141,7 +141,7 @@ def _watching(folder: Path, happenings: queue.SimpleQueue[Happening]) -> Iterato
             stop_event=over,
             debounce=SETTLE_MS,
             rust_timeout=LOOK_MS,
-            yield_on_timeout=True,  # the first look tells that it watches
+            yield_on_timeout=True,  # its first report says that it watches
             raise_interrupt=False,
         )
         for changes in looks:
@@ -161,7 +161,7 @@ def _watching(folder: Path, happenings: queue.SimpleQueue[Happening]) -> Iterato
 
 
 def folder_of(app: str | None) -> Path:
-    """Where the code of an app lies: beside its file, or its topmost package; for a module the folder we are in."""
+    """The folder of an app's code: its file's, or its topmost package's; for a module the current folder."""
     place = (app or "").partition(":")[0]
     if not (place.endswith(".py") or os.sep in place):
         return Path.cwd()

@@ -1,8 +1,8 @@
-"""The root command: which commands there are, by purpose, and how whatever happens in them ends.
+"""The root command: which commands there are, grouped by purpose, and how every error in them ends.
 
 Rules of this file
 - It knows each command's name and line of help without importing it: `--help` and completion are fast.
-- Errors are one red line; a traceback only with --debug, or when the mistake is ours.
+- An error is one red line; a traceback is shown only with --debug, or if the mistake is in shiftboss.
 """
 
 from __future__ import annotations
@@ -121,25 +121,25 @@ class Root(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except BrokenPipeError:  # before click, which would make it a plain failure
+        except BrokenPipeError:  # handled before click does, which would make it a plain failure
             return _leave_the_pipe()
 
 
 def _accept_any_text() -> None:
-    """A payload or message that the terminal's encoding does not have must not end a command."""
+    """A payload or message with characters that the terminal's encoding lacks must not end a command."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, OSError, ValueError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a replaced stream may lack it
 
 
 def _leave_the_pipe() -> Exit:
-    """Whoever read our output has left; nothing is to be said, also not by Python at its exit."""
+    """The reader of our output has gone: print nothing, and keep Python from printing at its exit."""
     messages.to_nowhere(sys.stdout)
     return Exit.BROKEN_PIPE
 
 
 def _tell(error: BaseException) -> Exit:
-    """Say what went wrong, and what it means for the exit code."""
+    """Say what went wrong, and return the exit code for it."""
     code = exit_of(error)
     if isinstance(error, KeyboardInterrupt | click.Abort):
         return code
@@ -162,7 +162,7 @@ def _tell(error: BaseException) -> Exit:
 
 
 def _small(text: str) -> str:
-    """click begins its messages with a capital, ours follow a colon."""
+    """click begins its messages with a capital letter; here they follow a colon."""
     return text[:1].lower() + text[1:] if text[1:2].islower() else text
 
 
@@ -193,7 +193,7 @@ def root(ctx: click.Context) -> None:
     settings_found: list[Settings] = []
 
     def settings() -> Settings:
-        """Read at first use: neither --help nor --version should fail for a broken file."""
+        """Read at the first use: neither --help nor --version should fail because of a broken file."""
         if not settings_found:
             settings_found.append(read_settings(Path.cwd(), commands=tuple(ENTRIES)))
         return settings_found[0]

@@ -1,8 +1,8 @@
-"""What `shiftboss run` says: a banner on a terminal, and a line for every event, as text or JSON.
+"""What `shiftboss run` prints: a banner on a terminal, and a line for every event, as text or JSON.
 
 Rules of this file
-- Everything on stderr.  Logging that the app has set up itself is left alone, unless an option asks for ours.
-- Lines that a body logs carry its worker and run, and are masked as those are that are kept with it (A12).
+- Everything goes to stderr.  Logging that the app has set up itself is left alone, unless an option asks for ours.
+- Lines that a function logs carry its worker and run, and are masked like the lines that are kept with it (A12).
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def say_what_happens(boss: Orchestrator, *, log_format: str | None, log_level: s
 
 
 class TextLines(logging.Formatter):
-    """A line for each record, of whatever logger, and below it what keeps its lines, indented.
+    """One line for each record of any logger; below it, indented, text that keeps its lines.
 
     A failure that is an event is one line: its traceback is kept with the run, for `shiftboss show`.
     """
@@ -89,7 +89,7 @@ class PlainLines(TextLines):
 
 
 class TerminalLines(TextLines):
-    """The time, the worker in a column of its own, the rest; coloured by level."""
+    """The time, the worker in its own column, the rest; coloured by level."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ def _coloured(record: logging.LogRecord, text: str) -> str:
 
 
 class JsonLines(logging.Formatter):
-    """An object a line: at, level, logger, message, and worker, run, attempt, node where known."""
+    """One object on each line: at, level, logger, message, and worker, run, attempt, node if known."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
@@ -128,7 +128,7 @@ class JsonLines(logging.Formatter):
         line |= {tag: getattr(record, tag) for tag in TAGS if getattr(record, tag, None) not in (None, "")}
         if record.exc_info:
             line["exception"] = masked_here(self.formatException(record.exc_info))
-        elif record.exc_text:  # of a child
+        elif record.exc_text:  # the traceback of a child
             line["exception"] = masked_here(str(given(record.exc_text)))
         if record.stack_info:
             line["stack"] = masked_here(str(given(record.stack_info)))
@@ -136,7 +136,7 @@ class JsonLines(logging.Formatter):
 
 
 def _tagged(record: logging.LogRecord, text: str) -> str:
-    """What a body logs is preceded by its worker and run, and so is what does not begin with its worker's name."""
+    """Puts worker and run before a function's log line, and before each line that does not begin with its worker."""
     worker, run = getattr(record, "worker", ""), getattr(record, "run", None)
     says_it = text.startswith(f"{worker} ") or record.name.startswith("shiftboss.audit")
     if not worker or (says_it and not _is_of_a_body(record)):
@@ -145,5 +145,5 @@ def _tagged(record: logging.LogRecord, text: str) -> str:
 
 
 def _is_of_a_body(record: logging.LogRecord) -> bool:
-    """Only what is logged inside a body has the number of its attempt."""
+    """Only what is logged inside a function carries the number of its attempt."""
     return getattr(record, "attempt", None) is not None

@@ -1,9 +1,9 @@
-"""The page beside the workers: `--http`, and what is said about it.
+"""The page beside the workers: `--http`, and what is printed about it.
 
 Rules of this file
-- The port is taken before anything else is started: a wrong address fails at once, and nothing has happened.
-- On a terminal the page's address is a link that logs in once.  Elsewhere, where it would be kept in a log, it is the
-  address and the file that has the token.
+- The port is taken before anything else is started: a wrong address fails at once, before anything has happened.
+- On a terminal the page's address is a link that logs in once.  Elsewhere a log would keep that link, so the address
+  and the file with the token are printed instead.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def http_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Who may come in over HTTP, and from behind which proxy."""
+    """The options for who may connect over HTTP, and behind which proxy."""
     for option in (
         click.option(
             "--user-header",
@@ -55,7 +55,7 @@ class Page(NamedTuple):
     """A page that is served, once it was opened."""
 
     open: Callable[[], None]
-    link: Callable[[], str | None]  # to it, for now: a code that logs in holds for minutes
+    link: Callable[[], str | None]  # to the page, with a code that logs in; it is good for minutes
 
 
 @contextlib.contextmanager
@@ -68,15 +68,15 @@ def page(
     trusted_proxies: tuple[str, ...] = (),
     user_header: str | None = None,
 ) -> Iterator[Page]:
-    """The page, to be opened once *boss* runs; with None as the address there is none.
+    """The page, to be opened once *boss* runs; if *http* is None there is no page.
 
-    *or_free*: where the port is taken, any other.  Raises ConfigurationError.
+    *or_free*: if the port is taken, use any other.  Raises ConfigurationError.
     """
     if http is None:
         yield Page(lambda: None, lambda: None)
         return
     try:
-        from shiftboss.web.authenticators import Options  # 150 ms of import, for who asks only
+        from shiftboss.web.authenticators import Options  # 150 ms of import, only for those who serve a page
         from shiftboss.web.server import Server, address_of
     except ImportError as error:
         raise ConfigurationError(f"{error}; --http needs an extra: pip install 'shiftboss[web]'") from error

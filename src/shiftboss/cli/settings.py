@@ -1,10 +1,10 @@
-"""[tool.shiftboss] in pyproject.toml, or shiftboss.toml: what need not be typed.
+"""[tool.shiftboss] in pyproject.toml, or shiftboss.toml: options that need not be typed.
 
 Rules of this file
-- The options that many commands share stand at the top (`store`, `app`), those of one command in its table
+- The options that many commands share are at the top (`store`, `app`), those of one command in its table
   (`[tool.shiftboss.run] shutdown-timeout = "20s"`).
-- What is typed goes first, then the environment, then the file.
-- A key that nobody reads is an error: a setting that is silently ignored is found out at three in the morning.
+- What is typed takes precedence, then the environment, then the file.
+- A key that nobody reads is an error: otherwise an ignored setting is found out at three in the morning.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SHARED = ("app", "store", "debug")
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """What a file says, and which file.  Empty where there is none."""
+    """What a file says, and which file.  Empty if there is none."""
 
     values: dict[str, Any] = {}
     source: str = ""
@@ -35,7 +35,7 @@ class Settings(msgspec.Struct, frozen=True):
         for word, value in self._table(path).items():
             key = word.replace("_", "-")
             if isinstance(command, click.Group) and isinstance(value, dict):
-                continue  # the table of a command within it
+                continue  # the table of a subcommand
             if key not in keys:
                 hint = did_you_mean(key, keys)
                 raise ConfigurationError(f"{self.source}: {' '.join(path)} has no setting {word!r}; {hint}")
@@ -47,16 +47,14 @@ class Settings(msgspec.Struct, frozen=True):
         for word in path:
             section = table.get(word, {})
             if not isinstance(section, dict):
-                given = (
-                    "a text" if isinstance(section, str) else repr(section)
-                )  # which may be an address, with a password
+                given = "a text" if isinstance(section, str) else repr(section)  # it may be an address with a password
                 raise ConfigurationError(f"{self.source}: {word!r} is a command and needs a table, not {given}")
             table = section
         return table
 
 
 def read_settings(folder: Path, *, commands: tuple[str, ...]) -> Settings:
-    """The settings of a folder; shiftboss.toml goes before pyproject.toml.  Raises ConfigurationError."""
+    """The settings of a folder; shiftboss.toml takes precedence over pyproject.toml.  Raises ConfigurationError."""
     own, project = folder / "shiftboss.toml", folder / "pyproject.toml"
     if own.is_file():
         return _checked(Settings(_load(own), own.name), commands)
@@ -84,13 +82,13 @@ def _checked(settings: Settings, commands: tuple[str, ...]) -> Settings:
 
 
 def _shared(command: click.Command) -> dict[str, str]:
-    """The parameters that are the shared ones and not only called like one (the demo has a store of its own)."""
+    """The parameters that really are the shared ones, not only named alike (the demo has a store of its own)."""
     words = {f"SHIFTBOSS_{word.upper()}": word for word in SHARED}
     return {words[param.envvar]: param.name for param in command.params if param.envvar in words and param.name}
 
 
 def _keys(command: click.Command) -> dict[str, str]:
-    """What may be set in a file → the parameter's own name.  Of the arguments only APP, which is an option as well."""
+    """What may be set in a file → the parameter's own name.  Of the arguments only APP, which is also an option."""
     keys = {}
     for param in command.params:
         if isinstance(param, click.Option) and param.name is not None and not param.is_eager:

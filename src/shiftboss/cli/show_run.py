@@ -1,7 +1,7 @@
 """The page of one run: how it ended and where, state, attempts, output, log, payload, result, chain.
 
 Rules of this file
-- What one must know first stands first: below the name the error, in the table what each attempt came to.
+- The most important comes first: the error below the name, and in the table how each attempt ended.
 - Of everything long the end is shown, and how to see the rest.
 """
 
@@ -22,9 +22,9 @@ from shiftboss.core.printable import lines_of
 from shiftboss.core.unreadable import REMEDY
 
 TRACEBACK_LINES = 12  # the innermost frames; --json has all that is kept
-OUTPUT_LINES = {"stderr": 12, "stdout": 4}  # of a program that failed: what it complained about, and where it was
+OUTPUT_LINES = {"stderr": 12, "stdout": 4}  # of a program that failed: its complaint, and how far it had come
 MAX_SHOWN_CHARS = 4000  # of a payload or result
-SHORT_CHARS = 80  # what fits into one line stays in one
+SHORT_CHARS = 80  # a value that fits into one line is shown on one
 NOBODYS_FAULT = (Cause.CANCELLED, Cause.INTERRUPTED, Cause.RESCUED)
 OUTPUT_MARK = "── "  # before each stream in the error of a command
 FACTS = (Column(""), Column("", wraps=True, gives=True))
@@ -68,7 +68,7 @@ def show(page: PageOfRun) -> None:
 
 
 def _hint(page: PageOfRun) -> None:
-    """What one might want to type next."""
+    """What a person might want to type next."""
     run = page.run
     if run.undecodable:
         messages.hint(f"with the key of an application: shiftboss show {run.id} --app APP")
@@ -82,7 +82,7 @@ def _hint(page: PageOfRun) -> None:
 
 
 def _headline(error: Error) -> str:
-    """The error in a line; of a program that complained only how it ended, for the complaint follows."""
+    """The error in one line; of a program that printed a complaint only how it ended, because the complaint follows."""
     message = error.message.partition(": ")[0] if error.traceback.startswith(OUTPUT_MARK) else error.message
     return formatting.error(error.type, message)
 
@@ -205,7 +205,7 @@ def _attempt(attempt: Attempt, page: PageOfRun) -> list[str | Cell]:
 
 
 def _show_failure(run: Run) -> None:
-    """Where the last attempt that failed was, or what its program wrote."""
+    """Where the last failed attempt was, or what its program wrote."""
     error, failed = run.error, next((each for each in reversed(run.attempts) if each.error is not None), None)
     if error is None:
         return
@@ -234,7 +234,7 @@ def _streams(text: str) -> list[tuple[str, list[str]]]:
 
 
 def _show_lines(title: str, lines: Sequence[str], most: int) -> None:
-    """The last of them that say something."""
+    """Print the last *most* lines that are not blank."""
     shown = lines_of("\n".join(lines).strip("\n"))
     if not shown:
         return
@@ -250,7 +250,7 @@ def _show_log(page: PageOfRun) -> None:
         return
     run = page.run
     if page.executor == "command" and run.error is not None and run.error.traceback.startswith(OUTPUT_MARK):
-        return  # it is what stands under "stderr"
+        return  # it is the same text as under "stderr"
     table.blank()
     more = page.logged - len(page.log)
     kept = f"; the last {MAX_LINES:,} are kept" if page.logged > MAX_LINES else ""

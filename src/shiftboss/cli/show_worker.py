@@ -1,4 +1,4 @@
-"""The page of one worker: settings in words, relations, health, next instants, last runs."""
+"""The page of one worker: settings in words, relations, health, next scheduled times, last runs."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _now(page: PageOfWorker) -> list[tuple[str, str]]:
 
 
 def _settings(page: PageOfWorker) -> list[tuple[str, str]]:
-    """What is declared, leaving out what says nothing."""
+    """The declared options, without those that say nothing."""
     it = page.definition
     facts = [
         ("runs", _when(it, page.worker)),
@@ -94,7 +94,7 @@ def _when(it: Definition, worker: WorkerStatus) -> str:
 
 
 def _parameters(it: Definition) -> str:
-    """The names within the fingerprint; those with a default end in a question mark."""
+    """The parameters' names from the fingerprint; those with a default end in a question mark."""
     names = [name for name in it.parameters.partition(":")[0].split(",") if name]
     return ", ".join(f"{name[:-1]} (optional)" if name.endswith("?") else name for name in names)
 

@@ -1,9 +1,9 @@
 """When `shiftboss run` ends by itself: after a while (--for), or when nothing is left to do (--burst).
 
 Rules of this file
-- Nothing is left when nothing runs here and whatever is due waits for something that no run in progress will bring:
-  an operator, an instant, another application.  Continuous workers never keep a burst alive.
-- The store's notifications say when to look; nothing is asked in a loop.
+- Nothing is left if nothing runs here, and whatever is due waits for something that no run in progress will bring: a
+  person, a time, another application.  Continuous workers never keep a burst alive.
+- The store's notifications say when to look; nothing polls.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Until = Callable[[Engine], None]
 
 @contextlib.contextmanager
 def conditions(boss: Orchestrator, *, for_s: float | None, burst: bool) -> Iterator[Until]:
-    """What to call with the engine once it runs."""
+    """The function to call with the engine once it runs."""
     with contextlib.ExitStack() as stack:
 
         def until(engine: Engine) -> None:
@@ -46,7 +46,7 @@ def conditions(boss: Orchestrator, *, for_s: float | None, burst: bool) -> Itera
 
 
 def _stop_when_idle(boss: Orchestrator, engine: Engine, views: Views) -> None:
-    """In a thread of its own.  A store that fails or closes ends the watch; the engine says what is the matter."""
+    """Runs in its own thread.  A store that fails or closes ends the watch; the engine reports what is wrong."""
     with contextlib.suppress(ShiftbossError), contextlib.closing(views):
         while not engine.over.done():
             status = views.status()
@@ -70,7 +70,7 @@ def _may_do_something(worker: WorkerStatus, now: datetime) -> bool:
 
 
 def _next_look_s(status: SystemStatus) -> float:
-    """Until a hold that ends by time alone; everything else is notified."""
+    """Seconds until a hold ends without an event; of everything else a notification comes."""
     instants = [hold.until for worker in status.workers for hold in worker.holds if hold.until is not None]
     waits = [(at - status.at).total_seconds() for at in instants if at > status.at]
     return min([LOOK_AGAIN_S, *waits])

@@ -1,9 +1,9 @@
 """Which store does a command mean, and the two ways into it: to read, and to operate.
 
 Rules of this file
-- --store, else SHIFTBOSS_STORE, else the settings, else that of the app, else ./shiftboss.db: the library's own order.
-- No app is imported that nobody named: who merely stands in a folder runs nothing that lies there.  Where its store may
-  be another one than ./shiftboss.db, the message says how to name it.
+- --store, else SHIFTBOSS_STORE, else the settings, else the app's store, else ./shiftboss.db: the library's own order.
+- No app is imported that nobody named: a command runs no code just because it lies in the current folder.  If such an
+  app may have another store than ./shiftboss.db, the message says how to name it.
 - Neither way creates a store, unless it is told to.
 """
 
@@ -32,7 +32,7 @@ DEFAULT_FILE = DEFAULT_STORE.removeprefix("sqlite:///")
 
 
 def given_app(app: str | None) -> App:
-    """The app that was named, else the one that lies here.  Raises ConfigurationError."""
+    """The app that was named, else the one in this folder.  Raises ConfigurationError."""
     if app is not None:
         return load_app(app)
     return find_app()
@@ -55,7 +55,7 @@ def _readable(url: str) -> str:
 
 @contextmanager
 def _saying_of_an_app(store: str | None, app: str | None) -> Iterator[None]:
-    """A store that is missing may be another one, which only an app that lies here can tell."""
+    """If the store is missing, the message points to an app in this folder that may have another one."""
     try:
         yield
     except StoreMissing as error:
@@ -67,7 +67,7 @@ def _saying_of_an_app(store: str | None, app: str | None) -> Iterator[None]:
 
 @contextmanager
 def reading(store: str | None, app: str | None) -> Iterator[Views]:
-    """Questions to the store.  Raises StoreMissing and whatever else the store raises."""
+    """Views of the store.  Raises StoreMissing and whatever else the store raises."""
     boss = load_app(app).boss if app is not None else None
     codec, secrets = (boss.codec, boss.secrets) if boss is not None else (None, ())
     with contextlib.ExitStack() as stack:
@@ -78,7 +78,7 @@ def reading(store: str | None, app: str | None) -> Iterator[Views]:
 
 @contextmanager
 def opened(url: str, codec: Codec | None = None) -> Iterator[tuple[Store, Clock]]:
-    """The store itself, for what is no question."""
+    """The store itself, for more than questions."""
     opened_store = encoded(open_store(url, SystemClock()), codec)
     opened_store.open(create=False)
     try:
@@ -89,7 +89,7 @@ def opened(url: str, codec: Codec | None = None) -> Iterator[tuple[Store, Clock]
 
 @contextmanager
 def asking(boss: Orchestrator) -> Iterator[Views]:
-    """Questions to the store of an orchestrator that is open."""
+    """Views of the store of an orchestrator that is open."""
     views = boss.new_views()
     try:
         yield views
@@ -103,26 +103,26 @@ def operating(
 ) -> Iterator[Orchestrator]:
     """A client of the store: it triggers and operates, and runs nothing.  The app's declarations check payloads.
 
-    A store that is missing is made (*create*), or waited for.
+    A missing store is made (*create*), or waited for.
     """
     os.environ.setdefault("SHIFTBOSS_USER", user())
     boss = Orchestrator()
     if app is not None:
         boss = load_app(app).boss
-    # What the store says is the command's own message; without a handler Python would print it beside that.
+    # The command itself reports what the store says; without a handler Python would print it a second time.
     logging.getLogger("shiftboss.engine").addHandler(logging.NullHandler())
     boss.store_override = store_url(store, app) if store is not None or app is None else _readable(boss.store_url)
     with _saying_of_an_app(store, app):
         boss.sync.open(create=create, wait=wait_s)
     try:
-        with acting_as(current_actor()):  # a person: also what code does without a name, a trigger, is audited (A1)
+        with acting_as(current_actor()):  # in a person's name: then even a trigger is audited (A1)
             yield boss
     finally:
         boss.sync.close()
 
 
 def recorded(store: str | None, app: str | None, action: str, *, about: str | None = None, after: str = "") -> None:
-    """Put what is about to be done into the audit.  Where the store does not take it, that is said."""
+    """Record in the audit what is about to be done; if the store does not take it, print a warning."""
     try:
         with operating(store, app) as boss:
             boss.sync.record(action, about=about, after=after)
@@ -133,7 +133,7 @@ def recorded(store: str | None, app: str | None, action: str, *, about: str | No
 
 
 def user() -> str:
-    """A1: who types, as an operator would name them."""
+    """A1: the user who types, as an operator would name them."""
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):  # a uid without a name, as in containers

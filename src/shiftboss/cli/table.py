@@ -1,10 +1,10 @@
-"""Tables without borders: by rich on a terminal, plain aligned columns elsewhere and where rich is missing.
+"""Tables without borders: by rich on a terminal, as plain aligned columns elsewhere and if rich is missing.
 
 Rules of this file
-- Off a terminal nothing is cut or wrapped: one line a row, for `grep` and `awk`.
-- On a terminal a table is as wide as the window at most; one column gives way, the one that says `gives`.
+- Off a terminal nothing is cut or wrapped: one line for each row, for `grep` and `awk`.
+- On a terminal a table is at most as wide as the window; the column marked `gives` is narrowed.
 - Styles are named in `formatting.py`; a plain table has none.
-- What stands in a cell or a line was escaped here (`core/printable.py`): a row is one line, whatever it shows.
+- Everything in a cell or a line is escaped here (`core/printable.py`): a row is one line, whatever it shows.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ GAP = "  "
 
 
 class Cell(NamedTuple):
-    """A text and how it looks: a style of rich, like "red" or "bold"."""
+    """A text and how it looks: a style of rich, such as "red" or "bold"."""
 
     text: str
     style: str = ""
 
 
 class Column(NamedTuple):
-    """`gives`: cut, or with `wraps` broken into lines, where the window is too narrow."""
+    """`gives`: cut, or with `wraps` broken into lines, if the window is too narrow."""
 
     title: str
     right: bool = False
@@ -44,7 +44,7 @@ Row = Sequence[str | Cell]
 
 
 def console() -> Console | None:
-    """Rich's console for stdout, if that is a terminal and rich is there."""
+    """Rich's console for stdout, if that is a terminal and rich is installed."""
     if not messages.is_terminal(sys.stdout):
         return None
     try:
@@ -69,7 +69,7 @@ def show(columns: Sequence[Column], rows: Iterable[Row], *, indent: str = "", he
 def rendered(
     columns: Sequence[Column], rows: Iterable[Row], *, width: int, indent: str = "", header: bool = True
 ) -> Table:
-    """The table as rich draws it in a window of *width*; what gives way does so only where it must."""
+    """The table as rich draws it in a window of *width*; the column that gives is narrowed only if it must be."""
     from rich import box  # noqa: F401
     from rich.padding import Padding  # noqa: F401
     from rich.table import Table
@@ -105,7 +105,7 @@ def line(*parts: str | Cell) -> None:
 
 
 def headline(*parts: str | Cell) -> None:
-    """A line that is cut where the window ends."""
+    """A line that is cut at the window's edge."""
     rich_console = console()
     if rich_console is None:
         line(*parts)
@@ -114,7 +114,7 @@ def headline(*parts: str | Cell) -> None:
 
 
 def joined(*parts: str | Cell, cut: bool = False) -> RenderableType:
-    """*cut*: where the window ends."""
+    """*cut*: at the window's edge."""
     from rich.text import Text
 
     text = Text(no_wrap=True, overflow="ellipsis") if cut else Text()
@@ -132,7 +132,7 @@ def _cells(row: Row) -> list[Cell]:
 
 
 def _cell(part: str | Cell) -> Cell:
-    """A part of a line, without what would end it or act."""
+    """A part of a line, without characters that would end the line or control the terminal."""
     return part._replace(text=one_line(part.text)) if isinstance(part, Cell) else Cell(one_line(part))
 
 
@@ -151,7 +151,7 @@ def _widths(rows: Sequence[Sequence[Cell]], columns: int) -> list[int]:
 
 
 def _width(text: str) -> int:
-    """Columns that a text takes on a terminal."""
+    """The number of columns that a text takes on a terminal."""
     if text.isascii():
         return len(text)
     return sum(

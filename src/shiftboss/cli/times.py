@@ -1,9 +1,9 @@
-"""Instants and spans in the words of people.
+"""Points in time and spans in words.
 
 Rules of this file
-- Relative times have one unit, rounded down, so that "2 min ago" is never earlier than it says; spans have two while
-  the first is small.
-- Clock times are those of the reader's zone, with as much of the date as is needed to tell the day.
+- Relative times have one unit, rounded down, so that "2 min ago" is at least two minutes ago; spans have two units
+  while the first is small.
+- Clock times are in the reader's zone, with as much of the date as is needed to tell the day.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ DAYS_WITHOUT_DATE = 6  # "Sat 14:02" is unambiguous for less than a week
 
 
 def ago(at: datetime, now: datetime) -> str:
-    """ "31 s ago"; "just now" within a second, and for what lies ahead because clocks differ."""
+    """ "31 s ago"; "just now" within a second, and for times ahead, because clocks differ."""
     seconds = (now - at).total_seconds()
     return "just now" if seconds < 1 else f"{rough(seconds)} ago"
 
 
 def until(at: datetime, now: datetime) -> str:
-    """ "in 2 min"; "now" for what is less than a second away or past."""
+    """ "in 2 min"; "now" for less than a second ahead, and for the past."""
     seconds = (at - now).total_seconds()
     return "now" if seconds < 1 else f"in {rough(seconds)}"
 
 
 def relative(at: datetime, now: datetime) -> str:
-    """ "in 2 min" or "31 s ago", whichever it is."""
+    """ "in 2 min" or "31 s ago", whichever applies."""
     return until(at, now) if at > now else ago(at, now)
 
 
@@ -75,7 +75,7 @@ def length(seconds: float | None) -> str:
 def clock(at: datetime, now: datetime, zone: tzinfo | None = None) -> str:
     """The time of day; on another day with its weekday or date: "14:02:40", "Sat 14:02", "2027-03-28 14:02".
 
-    *zone* is the machine's where none is given.
+    *zone*: None means the machine's.
     """
     local, today = at.astimezone(zone), now.astimezone(zone)
     if local.date() == today.date():
@@ -86,5 +86,5 @@ def clock(at: datetime, now: datetime, zone: tzinfo | None = None) -> str:
 
 
 def stamp(at: datetime, zone: tzinfo | None = None) -> str:
-    """Date and time to the second, for what may lie anywhere."""
+    """Date and time to the second, for times that may be far away."""
     return f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S}"

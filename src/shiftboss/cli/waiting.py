@@ -1,4 +1,4 @@
-"""Waiting for the end of a run: a line that moves on a terminal, a line for every change elsewhere.  On stderr."""
+"""Waiting for the end of a run: a changing line on a terminal, a line for every change elsewhere.  On stderr."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shiftboss.core.hold import Scope
 from shiftboss.core.model import Run, Status
 from shiftboss.errors import WaitTimeout
 
-TURN_S = 1.0  # the seconds on the line move
+TURN_S = 1.0  # the seconds on the line count up
 Show = Callable[[Run, str], None]
 
 
@@ -45,7 +45,7 @@ def _shown(boss: Orchestrator) -> Iterator[Show]:
 
 
 def _held(views: Views, run: Run) -> str:
-    """What keeps a due run from starting: whoever waits must not wait for ever without knowing."""
+    """What keeps a due run from starting: nobody should wait forever without knowing why."""
     explained = views.why_run(run.id)
     held = [hold_text.sentence(hold, SystemClock().now()) for hold in explained.holds if hold.scope is not Scope.RUN]
     return "; ".join(held)

@@ -1,9 +1,9 @@
 """`shiftboss status --watch`: a live page on a terminal, a line for every change elsewhere.
 
 Rules of this file
-- It waits for the store's notifications; on a terminal it also turns every second, for the clocks on the page move.
-- It is drawn four times a second at most, however busy the store is.
-- A store that does not answer is said and waited for (H5).  Ctrl-C ends it, and that is no failure.
+- It waits for the store's notifications; on a terminal it also draws every second, because times on the page change.
+- It draws at most four times a second, however busy the store is.
+- If the store does not answer, it says so and waits (H5).  Ctrl-C ends it, and that is no failure.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     from rich.console import Console, Group
 
 TURN_S = 1.0
-MIN_TURN_S = 0.25  # the eye needs no more, and every turn reads all workers
+MIN_TURN_S = 0.25  # people see no more, and every turn reads all workers
 ASK_AGAIN_S = 1.0  # of a store that does not answer
 
 
 class _Terminated(Exception):
-    """SIGTERM, as an exception: the screen is given back on the way out."""
+    """SIGTERM as an exception, so that the screen is restored on the way out."""
 
 
 def watch_status(views: Views, names: tuple[str, ...], *, as_json: bool) -> int:
     """Show until Ctrl-C (0) or SIGTERM (143)."""
-    overview.only(views.status(), names)  # an unknown name is an error now, not a line later
+    overview.only(views.status(), names)  # an unknown name is an error at once
     console = None if as_json else table.console()
     try:
         with _sigterm_raises():
@@ -63,7 +63,7 @@ def _sigterm_raises() -> Iterator[None]:
 
 
 def _answers(views: Views, names: tuple[str, ...]) -> Iterator[SystemStatus | str]:
-    """Status upon status, for ever; or what is the matter with the store."""
+    """One status after the other, without end; or what is wrong with the store."""
     pause = threading.Event()
     while True:
         try:
@@ -86,7 +86,7 @@ def show_live(
     until: Callable[[], bool] = lambda: False,
     foot: Callable[[], str] = str,
 ) -> None:
-    """The live page, in a screen of its own that is given back; for ever, or until *until* says so."""
+    """The live page, on a screen of its own that is restored afterwards; without end, or until *until* returns True."""
     from rich.live import Live
 
     last: SystemStatus | None = None
@@ -121,7 +121,7 @@ def _page(status: SystemStatus | None, trouble: str, console: Console, foot: str
 
 
 def _print_changes(views: Views, names: tuple[str, ...], *, as_json: bool) -> None:
-    """One line for each worker at first, then one for each change of one."""
+    """At first one line for each worker, then one for each change of a worker."""
     known: dict[str, tuple[object, ...]] = {}
     trouble = ""
     for answer in _answers(views, names):
@@ -143,7 +143,7 @@ def _print_changes(views: Views, names: tuple[str, ...], *, as_json: bool) -> No
 
 
 def _state(worker: WorkerStatus) -> tuple[object, ...]:
-    """What makes two statuses of a worker different to somebody who watches."""
+    """The facts whose change makes a new line."""
     gates = tuple((hold.gate, hold.subject) for hold in worker.holds)
     return worker.health, worker.running, worker.latest, worker.dead_letters, worker.breaker, worker.enabled, gates
 

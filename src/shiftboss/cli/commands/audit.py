@@ -1,4 +1,4 @@
-"""`shiftboss audit`: who did what, and whether that is what was done (A1, A8)."""
+"""`shiftboss audit`: who did what, and whether the audit still says so (A1, A8)."""
 
 from __future__ import annotations
 

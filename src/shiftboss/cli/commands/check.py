@@ -56,7 +56,7 @@ def check(app: str | None, as_json: bool) -> int:
 
 
 def _slots_of(boss: Orchestrator) -> dict[str, int]:
-    """Of children only where it is said: this machine's cores are not those of the one it will run on."""
+    """Children only if their number is given: this machine's cores are not those of the one that will run them."""
     given = {"command": boss.command_slots, "process": boss.process_slots}
     return {kind: slots for kind, slots in given.items() if slots is not None}
 

@@ -1,4 +1,4 @@
-"""`shiftboss dead`: what died for good, and what is to become of it (Q1 to Q5)."""
+"""`shiftboss dead`: which runs died for good, and what is to become of them (Q1 to Q5)."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def export(
 
 
 def _only_say(letters: list[DeadLetter], *, as_json: bool) -> int:
-    """What would be done."""
+    """Print what would be done."""
     if as_json:
         dump.lines(letters)
     else:

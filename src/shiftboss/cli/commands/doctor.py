@@ -80,7 +80,7 @@ def _set_aside(note: str, *, as_json: bool, store: str | None, app: str | None) 
 
 
 def _store(url: str) -> Iterator[Diagnosis]:
-    """From the outside in: what cannot be opened is still looked at."""
+    """From the outside in: even a store that cannot be opened is examined as far as possible."""
     try:
         opened = open_store(url, SystemClock())
         if isinstance(opened, SqliteStore) and opened.path.parent.is_dir():
@@ -106,7 +106,7 @@ def _store(url: str) -> Iterator[Diagnosis]:
 
 
 def _server(url: str) -> Iterator[Diagnosis]:
-    """Its driver is imported for such a store only."""
+    """Imports the driver only for such a store."""
     from shiftboss.cli import doctor_postgres
     from shiftboss.stores.postgres.address import address_of
     from shiftboss.stores.postgres.diagnostics import look
@@ -115,7 +115,7 @@ def _server(url: str) -> Iterator[Diagnosis]:
 
 
 def _settings(ctx: click.Context) -> Iterator[Diagnosis]:
-    """The settings of every command, not only of this one."""
+    """Examines the settings of every command, not only of this one."""
     load = ctx.find_root().obj
     if not callable(load):
         return

@@ -21,7 +21,7 @@ def forget(name: str, yes: bool, store: str | None, app: str | None) -> int:
     """
     with store_access.operating(store, app) as boss:
         pending = {worker.name: worker.pending for worker in boss.sync.status().workers}
-        if name in pending:  # else there is nothing to ask about
+        if name in pending:  # otherwise there is nothing to ask about
             messages.confirm(
                 f"Forget worker {name!r} and cancel {formatting.plural(pending[name], 'waiting run')}?", yes=yes
             )

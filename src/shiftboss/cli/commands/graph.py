@@ -1,4 +1,4 @@
-"""`shiftboss graph`: who waits for whom, who excludes whom."""
+"""`shiftboss graph`: which worker waits for which, and which ones exclude each other."""
 
 from __future__ import annotations
 

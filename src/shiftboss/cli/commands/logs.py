@@ -1,4 +1,4 @@
-"""`shiftboss logs`: what the bodies of a worker or of one run have logged."""
+"""`shiftboss logs`: what the functions of a worker or of one run have logged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from shiftboss.ports.faces import HistoryFilter
 RUNS_OF_A_WORKER = 10  # the latest ones, whose lines are shown
 RUNS_IN_A_TURN = 500  # of those that run or have ended since the last look, while following
 TURN_S = 5.0  # a notification of the store ends it earlier; wall clocks jump
-SLACK = timedelta(seconds=10)  # between the instant of a start or an end and its commit, on a slow disk
+SLACK = timedelta(seconds=10)  # between the time of a start or an end and its commit, on a slow disk
 BEGUN = frozenset(Status) - {Status.PENDING, Status.SKIPPED}
 
 
@@ -43,7 +43,7 @@ def logs(name: str, follow: bool, as_json: bool, store: str | None, app: str | N
         named = find(views, name)
         shown = Shown(views, named.worker, named.run, as_json=as_json)
         if follow:
-            with contextlib.suppress(KeyboardInterrupt):  # that is how it is left
+            with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is the way to leave it
                 _follow(views, shown)
         elif not shown.show():
             messages.note(
@@ -53,12 +53,12 @@ def logs(name: str, follow: bool, as_json: bool, store: str | None, app: str | N
 
 
 def _follow(views: Views, shown: Shown) -> None:
-    """For ever; of one run until its end."""
+    """Print new lines without end; of one run until it ends."""
     shown.show()
     while not shown.has_ended():
         views.wait(TURN_S)
         shown.show()
-    shown.show()  # what it said between that look and its end
+    shown.show()  # what it logged between that look and its end
 
 
 class Shown:
@@ -74,12 +74,12 @@ class Shown:
         self._looked: Looked | None = None
 
     def has_ended(self) -> bool:
-        """Whether nothing can come any more."""
+        """Whether no more lines can come."""
         return self._run is not None and self._views.run(self._run).status.is_final
 
     def show(self) -> int:
-        """Print what is new, in the order of its instants; how many lines that were."""
-        new: list[tuple[LogLine, int]] = []  # and how many before it were not kept
+        """Print new lines in the order of their times; returns how many."""
+        new: list[tuple[LogLine, int]] = []  # with the number of lines before it that were not kept
         for run in self._runs():
             fence, number = self._last.get(run.id, (0, 0))
             for line in self._views.lines(run.id, after=(fence, number)):
@@ -104,7 +104,7 @@ class Shown:
             messages.say(_text(line))
 
     def _runs(self) -> list[Run]:
-        """Those that may have said something since the last look."""
+        """The runs that may have logged since the last look."""
         if self._run is not None:
             return [self._views.run(self._run)]
         before, self._looked = self._looked, self._views.looked()

@@ -83,7 +83,7 @@ def _move(source: str, target: str, *, as_json: bool) -> int:
 
 
 def _hand_over_the_key(old: Store, new: Store) -> None:
-    """Its audit is verified, and goes on, with the key that sealed it (A8)."""
+    """Carry over the audit's key, so that it verifies the copied audit and continues it (A8)."""
     try:
         key = hand_over(old, new)
     except (OSError, ConfigurationError) as error:
@@ -107,7 +107,7 @@ def _rows(moved: Moved) -> list[list[str | table.Cell]]:
 
 
 def _show(stage: Stage, runs: int) -> None:
-    """A number that grows, where one looks; a line now and then, where it is kept."""
+    """A growing number on a terminal; elsewhere a line now and then."""
     if messages.is_terminal(sys.stderr):
         messages.overwrite(f"{runs:,} runs {stage}")
     elif runs and runs % LINE_RUNS == 0:

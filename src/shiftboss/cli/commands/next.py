@@ -1,4 +1,4 @@
-"""`shiftboss next`: the next instants of a schedule, with the days on which clocks change."""
+"""`shiftboss next`: the next times of a schedule, with the days on which clocks change."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _of_rule(rule: Schedule, now: datetime, number: int) -> list[datetime]:
 
 
 def _changes(rule: Schedule | None, instants: Sequence[datetime]) -> list[tuple[datetime, float]]:
-    """Changes of the clocks on the days from the first to the last instant."""
+    """Changes of the clocks on the days from the first to the last scheduled time."""
     if not isinstance(rule, Cron) or not instants:
         return []
     day = timedelta(days=1)

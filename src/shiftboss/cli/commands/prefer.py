@@ -1,4 +1,4 @@
-"""`shiftboss prefer`: let what a node declares hold in the fleet."""
+"""`shiftboss prefer`: put what one node declares in force in the whole fleet."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""`shiftboss probe`: does this one node live?  For whoever starts a process again that does not (G1, C2).
+"""`shiftboss probe`: does this one node live?  For a supervisor that restarts a process that does not (G1, C2).
 
 Rules of this file
-- It is about one process, never about "some node": a neighbour that is well says nothing about it.
+- It is about one process, never about "some node": another node that is well says nothing about this one.
 - It fails only for what a new process would mend.  While the store cannot be asked, or takes no writes, a lease proves
-  nothing, and the process itself is looked at.
+  nothing, and the process itself is examined.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ STOPPED = {"T": "stopped (SIGSTOP)", "t": "stopped by a debugger", "Z": "dead, a
 
 
 class ProbeResult(Value, frozen=True, omit_defaults=False):
-    """Whether it lives, as far as that is known, and by what."""
+    """Whether the node lives, as far as is known, and how that is known."""
 
     alive: bool
     text: str
@@ -63,7 +63,7 @@ def probe(pid: int | None, node: str | None, as_json: bool, store: str | None, a
 
 
 def _of_process(pid: int | None) -> ProbeResult | None:
-    """What the system says of the process; None when that is nothing against it."""
+    """What the system says against the process; None if it says nothing against it."""
     if pid is None or not Path("/proc/self/stat").exists():
         return None
     try:
@@ -87,7 +87,7 @@ def _of_store(pid: int | None, name: str | None, store: str | None, app: str | N
 
 
 def _find(nodes: tuple[NodeStatus, ...], pid: int | None, name: str | None) -> NodeStatus | None:
-    """The newest one: a process that was started again may have the number of the one before."""
+    """The newest node with that pid: a process that was started again may have the same number as before."""
     if name is not None:
         matching = [node for node in nodes if name in (node.id, node.name)]
     else:
@@ -101,7 +101,7 @@ def _judged(views: Views, node: NodeStatus) -> ProbeResult:
         return ProbeResult(True, f"node {node.name} lives; it renewed its lease {max(0.0, renewed_s):.0f} s ago")
     if views.is_dead(node.id):
         return ProbeResult(False, f"node {node.name}: its process is gone")
-    if node.frozen:  # within its limit nobody is to begin its runs anew, and who ends it makes somebody do so
+    if node.frozen:  # within its limit nobody may begin its runs again; ending it makes others do so
         text = f"node {node.name} has been silent for {renewed_s:.0f} s and its process lives: its runs are left to it"
         return ProbeResult(True, text)
     try:

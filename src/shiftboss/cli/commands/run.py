@@ -97,12 +97,12 @@ def run(
             page.open()
 
         report = serve(boss, until=show_it)
-    messages.let_go(sys.stdout)  # what bodies have printed is no output of the command
+    messages.let_go(sys.stdout)  # what functions have printed is no output of the command
     return exit_code(report, [report.signal] if report.signal is not None else [])
 
 
 def _choose(boss: Orchestrator, only: Iterable[str], except_: Iterable[str]) -> None:
-    """Which workers run here.  Raises ConfigurationError where none does, or a pattern fits none."""
+    """Which workers run here.  Raises ConfigurationError if none does, or if a pattern fits none."""
     only, except_ = list(only), list(except_)
     for glob in (*only, *except_):
         if not any(fnmatchcase(name, glob) for name in boss.definitions):

@@ -77,7 +77,7 @@ def runs(
 
 
 def _pages(views: Views, wanted: HistoryFilter, limit: int) -> Iterator[Run]:
-    """Page upon page, so that a long list costs no memory and no long read."""
+    """Page by page, so that a long list needs neither much memory nor a long read."""
     left = limit
     while left > 0:
         page = views.history(wanted._replace(limit=min(left, PAGE)))
@@ -89,7 +89,7 @@ def _pages(views: Views, wanted: HistoryFilter, limit: int) -> Iterator[Run]:
 
 
 def show_runs(listed: Sequence[Run], now: datetime, *, indent: str = "", of_one_worker: bool = False) -> None:
-    """The table of runs, also of `show`."""
+    """The table of runs; `show` uses it too."""
     if not listed:
         messages.note("no runs")
         return
@@ -115,7 +115,7 @@ def _when(run: Run, now: datetime) -> str:
 
 
 def _why(run: Run) -> table.Cell:
-    """Where it came from, or what went wrong."""
+    """Where the run came from, or what went wrong."""
     if run.unreadable is not None:
         return table.Cell(f"{run.unreadable} → {REMEDY}", "red")
     if run.error is not None and run.status is not Status.SUCCEEDED:

@@ -1,4 +1,4 @@
-"""`shiftboss status`: how is everything, the disabled first and then the worst (K6)."""
+"""`shiftboss status`: how is everything, disabled workers first and then the worst (K6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that manages tokens: who may come in over HTTP, by name and role; and the server's own."""
+"""`shiftboss token`: manages tokens: who may connect over HTTP, by name and role; and the server's own token."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def new(name: str, role: str, access_file: str | None, store: str | None, app: s
     changed = (
         f"{text}{'' if not text or text.endswith(chr(10)) else chr(10)}{line_of(name, Role[role.upper()], secret)}\n"
     )
-    parsed(changed)  # a name that is taken, or none
+    parsed(changed)  # refuses a name that is taken or malformed
     _replace(file, changed)
     _recorded(store, app, "token new", f"{name} {role}")
     messages.say(secret)
@@ -172,13 +172,13 @@ def _entries(file: Path, *, is_given: bool) -> AccessEntries:
 
 
 def _text(file: Path, *, is_given: bool) -> str:
-    """As it stands, and it is right."""
+    """The access file as it stands, after it was checked."""
     _entries(file, is_given=is_given)
     return file.read_text(encoding="utf-8-sig") if file.exists() else ""
 
 
 def _replace(file: Path, text: str) -> None:
-    """All at once: a server reads the old one or the new one."""
+    """Write the file in one step: a server reads either the old one or the new one."""
     from shiftboss.web.own_token import make_state_folder, owner_of, state_folder
 
     file = file.resolve()
@@ -194,7 +194,7 @@ def _replace(file: Path, text: str) -> None:
                 opened.flush()
                 os.fsync(opened.fileno())
             os.chmod(draft, mode)
-            if os.name != "nt" and os.geteuid() == 0:  # or the server of that user could not read it
+            if os.name != "nt" and os.geteuid() == 0:  # otherwise the server of that user could not read it
                 os.chown(draft, owner.st_uid, owner.st_gid)
             os.replace(draft, file)
         except BaseException:

@@ -1,4 +1,4 @@
-"""`shiftboss trigger`: store a run, and wait for its end if that is wanted."""
+"""`shiftboss trigger`: store a run, and wait for its end on request."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """The commands of verbs: each declaration (app/verbs.py) with a help text becomes a command.
 
 Rules of this file
-- A worker or node that is not known ends the command; a run or dead letter that is refused does not keep the others.
-- The command asks for a yes before it acts on several runs, on dead letters that a filter selects, and where the verb
-  says so.
+- An unknown worker or node ends the command; a run or dead letter that is refused does not stop the others.
+- The command asks for confirmation before it acts on several runs, on dead letters that a filter selects, and where the
+  verb requires it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def __getattr__(name: str) -> click.Command:
 
 
 def command_of(verb: AnyVerb) -> click.Command:
-    """Its arguments and options, its help and its examples, by what it is done to."""
+    """Makes a command with its arguments, options, help and examples, according to the verb's target."""
     callback = store_option(WAYS[verb.target](verb))
     if verb.target in (RUN, DEAD_LETTER):
         callback = yes_option(callback)
@@ -59,7 +59,7 @@ def _act(boss: Orchestrator, verb: AnyVerb, target: Any, given: Given) -> Any:
     return getattr(boss.sync, verb.name)(target, **given)
 
 
-# ── by what it is done to ────────────────────────────────────────────────────────────────────────────────────────
+# ── by target ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _on_workers(verb: AnyVerb) -> Callable[..., int]:
@@ -147,5 +147,5 @@ ARGUMENTS: dict[Target, Callable[[Any], Any]] = {
 
 
 def of_letters() -> Sequence[click.Command]:
-    """Those that stand in the group `dead`."""
+    """The verbs whose commands are in the group `dead`."""
     return [command_of(verb) for verb in verbs() if verb.target == DEAD_LETTER and verb.words.command is not None]

@@ -1,4 +1,4 @@
-"""`shiftboss why`: every hold of a run, by the functions that hold it (A3)."""
+"""`shiftboss why`: every hold of a run, found by the functions that hold it (A3)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HOLDS = (table.Column("gate"), table.Column("fact", wraps=True, gives=True), tab
 
 
 class Question(NamedTuple):
-    """What was asked about, and what was found."""
+    """What was asked about, and the answer."""
 
     worker: str
     run: Run | None
@@ -35,7 +35,7 @@ class Question(NamedTuple):
 
     @property
     def is_held(self) -> bool:
-        """Whether something but its own due instant keeps it from starting."""
+        """Whether anything except its own due time keeps it from starting."""
         return self.explanation is not None and any(not hold.is_planned for hold in self.explanation.holds)
 
 
