@@ -66,7 +66,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "ShutdownReport":  # named in annotations only; it comes with the engine, at the start
+    if name == "ShutdownReport":  # used only in annotations; it is imported with the engine, at the start
         from shiftboss.engine.shutdown import ShutdownReport
 
         return ShutdownReport

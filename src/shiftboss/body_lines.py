@@ -1,14 +1,14 @@
-"""What bodies log, by whatever logger, is kept with their attempts: without a handler on a logger of the host's.
+"""What functions log, by whatever logger, is kept with their attempts, without a handler on a logger of the host's.
 
-A handler of ours on the root logger would turn `basicConfig` into nothing, silence Python's last resort, and be gone
+A handler on the root logger would make `basicConfig` do nothing, silence Python's handler of last resort, and be gone
 after a `dictConfig`.  A record factory sees each record that its logger's level lets through, whatever handlers there
-are, and survives both.
+are, and survives both `basicConfig` and `dictConfig`.
 
 Rules of this file
-- A record is handed on as the host's own factory made it.
-- There is one for the process while an orchestrator runs in it; the last to stop takes it away, unless somebody has put
-  one in front of it since: then it does nothing.
-- What the context's own logger says is kept by that logger (`context.py`) and not again.
+- A record is passed on as the host's own factory made it.
+- The process has one such factory while an orchestrator runs in it.  The last orchestrator to stop removes it, unless
+  somebody has installed another one in front of it since: then it stays and does nothing.
+- The context's own logger keeps its lines itself (`context.py`); they are not kept again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _installed: _Factory | None = None
 
 @contextmanager
 def kept() -> Iterator[None]:
-    """While this lasts, lines of bodies are kept."""
+    """Inside this context manager, what functions log is kept."""
     global _users, _installed
     with _lock:
         _users += 1
@@ -55,7 +55,7 @@ class _Factory:
     def __call__(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
         record = self.former(*args, **kwargs)
         context = current.get()
-        is_new = self.is_active and not is_kept.get() and record.name is not None  # makeLogRecord names none
+        is_new = self.is_active and not is_kept.get() and record.name is not None  # makeLogRecord passes no name
         if context is not None and is_new:
             context.keep_line(record.levelname, text_of(record))
         return record

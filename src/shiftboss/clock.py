@@ -2,10 +2,10 @@
 
 Rules of this file
 - `now` is wall time and says what is due; `monotonic_s` measures durations and limits waits.
-- `lease_s` is what leases are written in: seconds of the store's own clock, or of this machine's, which count the time
-  in which it was suspended, so that a sleeping node's lease ends (C2); `boot` names what they belong to.
-- `elapsed_s` is this machine's alone, suspension counted; a node trusts its own lease by it, whatever other clocks do.
-  A wall clock that was set is found out by it (O4), and `machine_boot` names what it counts from.
+- `lease_s` is the time of leases: seconds of the store's own clock, or of this machine's, which includes the time in
+  which it was suspended, so that a sleeping node's lease ends (C2); `boot` names what these seconds belong to.
+- `elapsed_s` is only this machine's, and includes suspension; by it a node trusts its own lease, whatever other clocks
+  do.  It reveals that the wall clock was set (O4), and `machine_boot` names what it counts from.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Clock(Protocol):
-    """Time as the engine sees it; a virtual one stands in for tests and forecasts."""
+    """Time as the engine sees it; a virtual clock replaces it in tests and forecasts."""
 
     def now(self) -> datetime: ...
     def monotonic_s(self) -> float: ...
@@ -34,18 +34,18 @@ class Clock(Protocol):
     def machine_boot(self) -> str: ...
     @property
     def leases_by_wall(self) -> bool:
-        """Whether `lease_s` follows the wall clock when that is set."""
+        """Whether `lease_s` follows the wall clock if that is set."""
         ...
 
 
 class Looked(NamedTuple):
-    """When somebody looked who asks for what is new since then."""
+    """When a reader looked that later asks for what is new since then."""
 
     at: datetime
     elapsed_s: float
 
     def since(self, before: Looked) -> datetime:
-        """What was written between *before* and now has no earlier instant, also where the clock was set meanwhile."""
+        """Nothing written since *before* bears an earlier time than this, even if the clock was set meanwhile."""
         return min(before.at, self.at - timedelta(seconds=max(0.0, self.elapsed_s - before.elapsed_s)))
 
 
@@ -59,9 +59,10 @@ class SystemClock:
 
     @property
     def boot(self) -> str:
-        """The kernel's name for it; where it has none, the wall instant of the boot: it moves when the clock is set.
+        """The kernel's id of this boot; without one, the wall time of the boot, which moves when the clock is set.
 
-        So two of these are compared with tolerance, and stored ones move along (core/fleet.py, core/clock_step.py).
+        Therefore two of these times are compared with tolerance, and stored ones are moved (core/fleet.py,
+        core/clock_step.py).
         """
         return self._boot_id or f"booted-{round(time.time() - self.elapsed_s())}"
 
@@ -80,7 +81,7 @@ class SystemClock:
 
 
 def _boot_id() -> str:
-    """Empty where the system does not say."""
+    """Empty if the system gives none."""
     try:
         return BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:

@@ -1,10 +1,10 @@
 """A codec for encryption at rest: AES-256-GCM, with keys that rotate (extra `crypto`).
 
 Rules of this file
-- The first key encrypts, every key decrypts: a new key goes in front, an old one leaves when nothing needs it any more.
-- Each message has a key of its own, derived with a random salt: no number of messages wears a key out.
-- The id of the key is authenticated with the message.  Where the message stands is not: whoever can write to the store
-  can put one in the place of another.
+- The first key encrypts, every key decrypts: add a new key at the front, remove an old one when nothing needs it.
+- Each message has its own key, derived with a random salt, so that no number of messages wears a key out.
+- The key's id is authenticated with the message; the message's place in the store is not: whoever can write to the
+  store can put one message in the place of another.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ FOR_DIGESTS = b"shiftboss digest 1"
 
 
 def new_key() -> str:
-    """A random key, as a text for a secret store or an environment variable."""
+    """A random key, as text for a secret store or an environment variable."""
     return base64.urlsafe_b64encode(os.urandom(KEY_BYTES)).decode()
 
 
 class AesGcmCodec:
     """Encrypts with the first of *keys* and decrypts with any of them.
 
-    *keys*: id → 32 random bytes, or their base64 as `new_key()` gives it.  Ids stand in the store in plain: letters,
-    digits, ".", "_" and "-", a date for example.  Raises ConfigurationError.
+    *keys*: id → 32 random bytes, or their base64 as `new_key()` returns it.  The store holds ids unencrypted.  An id
+    consists of letters, digits, ".", "_" and "-"; a date, for example.  Raises ConfigurationError.
 
         Orchestrator(codec=AesGcmCodec({"2026-11": os.environ["KEY_2026_11"], "2026-05": os.environ["KEY_2026_05"]}))
     """
@@ -59,7 +59,7 @@ class AesGcmCodec:
         self.digest_keys: tuple[bytes, ...] = tuple(self._derived(key, b"", FOR_DIGESTS) for key in self._keys.values())
 
     def encode(self, data: bytes) -> bytes:
-        """Encrypted with the first key; never the same twice."""
+        """*data* encrypted with the first key; the result is never the same twice."""
         key_id = self.key_ids[0]
         salt, nonce = os.urandom(SALT_BYTES), os.urandom(NONCE_BYTES)
         key = self._derived(self._keys[key_id], salt, FOR_MESSAGES)
@@ -67,7 +67,7 @@ class AesGcmCodec:
         return named + salt + nonce + self._aead(key).encrypt(nonce, data, named)
 
     def decode(self, data: bytes) -> bytes:
-        """Raises ValueError for what it did not encrypt, or not with these keys, or what has been changed since."""
+        """Raises ValueError for data that was not encrypted by this codec or with these keys, or was changed since."""
         named, rest = data[: 1 + data[0]] if data else b"", data[1 + data[0] :] if data else b""
         key = self._keys.get(named[1:].decode("ascii", "replace"))
         if key is None:
@@ -94,7 +94,7 @@ def _key_id(key_id: object) -> str:
 
 
 def _key(key_id: str, key: object) -> bytes:
-    """Messages never contain the key, nor a part of it."""
+    """Checks a key.  Its messages never contain the key, nor a part of it."""
     decoded = key
     if isinstance(decoded, str):
         try:

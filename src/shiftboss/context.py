@@ -1,11 +1,11 @@
-"""What a body sees of its run, and how it says how it ended.
+"""What a function sees of its run, and how it says how it ended.
 
 Rules of this file
-- No call of a context is awaited or blocks; every attribute may be read from any thread.
-- What a body says often is passed on at most once a second, and the last word is never lost: `flush` passes it on, by
-  the engine's tick and again before the attempt is reported.
-- Nothing a body says can make a row that a store refuses: texts are bounded and cleaned, numbers are finite.  They are
-  cut to what is kept once their secrets are masked (`core/bounds.py`).
+- No method of a context is awaited or blocks; every attribute may be read from any thread.
+- What a function reports often is passed on at most once a second, and the latest report is never lost: `flush` passes
+  it on, at the engine's tick and again before the attempt is reported.
+- Nothing that a function says can make a row that a store refuses: texts are bounded and cleaned, numbers are finite.
+  Texts are cut to their kept length after their secrets are masked (`core/bounds.py`).
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from shiftboss.logs import get_logger
 from shiftboss.ports.executor import Launch
 
 SAY_EVERY_S = 1.0  # a person reads progress; more often would only write rows
-MAX_SECRETS = 10_000  # looked at in what a body masks
-KEPT_FROM = logging.INFO  # of what is said by `ctx.log`
+MAX_SECRETS = 10_000  # texts that are read from what a function masks
+KEPT_FROM = logging.INFO  # of what `ctx.log` is given
 
 
-# ── outcomes that a body can choose ──────────────────────────────────────────────────────────────────────────────
+# ── outcomes that a function can choose ──────────────────────────────────────────────────────────────────────────
 
 
 class Retry(Exception):
-    """Raised by a body: this attempt failed, try again.
+    """Raised by a function: this attempt failed, try again.
 
     *after* (seconds, a `timedelta` or "5m") replaces the back-off, 0 means at once; None keeps the worker's back-off.
     Raised without *after* while the node stops, it hands the run back, and no attempt is used up.
@@ -54,7 +54,7 @@ class Retry(Exception):
 
 
 class Fatal(Exception):
-    """Raised by a body: no retry can help.  The run is dead-lettered at once.
+    """Raised by a function: no retry can help.  The run becomes a dead letter at once.
 
     raise Fatal("the account was closed")
     """
@@ -62,16 +62,16 @@ class Fatal(Exception):
 
 @dataclass(frozen=True, slots=True, init=False)
 class Idle:
-    """Returned by a continuous body: there was nothing to do, come again after *seconds* (or "30s")."""
+    """Returned by a continuous worker's function: there was nothing to do, run again after *seconds* (or "30s")."""
 
-    idle_s: float  # how long
+    idle_s: float  # how long until the next iteration
 
     def __init__(self, seconds: Duration) -> None:
         object.__setattr__(self, "idle_s", kinds.duration(seconds, name="Idle"))
 
 
 class UnfitPayload(Exception):
-    """The stored payload does not fit the function (Q1).  Raised while it is decoded, before the body is entered."""
+    """The stored payload does not fit the function (Q1).  Raised while it is decoded, before the function begins."""
 
 
 # ── the context ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -93,18 +93,18 @@ class Announcement:
         self._event.set()
 
     def comes_within(self, seconds: float) -> bool:
-        """Wait for it that long at most."""
+        """Wait for it at most that long; returns whether it was made."""
         return self._event.wait(seconds)
 
 
 class Context:
-    """The run that a body works on.
+    """The run that a function works on.
 
     async def fetch(ctx: Context, page: int) -> int:
         ctx.progress(page, 10, "fetching")
     """
 
-    # One is made for every attempt: it only keeps references, whatever can be computed is computed when asked for.
+    # One is made for every attempt: it keeps only references, and computes everything else on request.
     __slots__ = (
         "_announcement",
         "_beat_s",
@@ -124,20 +124,20 @@ class Context:
         self._announcement = announcement
         self._cancelled = False
         self._stopping = False
-        self._newest: Progress | None = None  # what the body said last
-        self._said: Progress | None = None  # what was passed on last
-        self._beat_s = -math.inf  # when anything was passed on last
+        self._newest: Progress | None = None  # the latest that the function reported
+        self._said: Progress | None = None  # the latest that was passed on
+        self._beat_s = -math.inf  # when anything was last passed on
         self._log: RunLogger | None = None
         self._line_numbers = count(1)
 
     @property
     def run_id(self) -> int:
-        """Of this run."""
+        """The run's id."""
         return self._launch.run.id
 
     @property
     def worker(self) -> str:
-        """Its worker's name."""
+        """The worker's name."""
         return self._launch.run.worker
 
     @property
@@ -147,18 +147,18 @@ class Context:
 
     @property
     def occurs_at(self) -> datetime:
-        """The logical instant of the run (D1): of its schedule, or when it was first due.  Retries keep it."""
+        """The run's logical time (D1): its scheduled time, or when it was first due.  Retries keep it."""
         return self._launch.run.occurs_at
 
     @property
     def covers_until(self) -> datetime:
-        """The last instant that this run stands for (O2); `occurs_at` where it stands for one."""
+        """The last scheduled time that this run stands for (O2); equals `occurs_at` if it stands for one."""
         run = self._launch.run
         return run.covers_until or run.occurs_at
 
     @property
     def missed(self) -> int:
-        """How many instants this run took up beside its own (O2)."""
+        """How many scheduled times this run covers in addition to its own (O2)."""
         return self._launch.run.missed
 
     @property
@@ -179,12 +179,12 @@ class Context:
 
     @property
     def traceparent(self) -> str | None:
-        """W3C's name of this attempt's span, for what the body calls; None where nothing is traced (extra `otel`)."""
+        """The W3C traceparent of this attempt's span, to pass on in calls; None if nothing is traced (extra `otel`)."""
         return self._launch.traceparent
 
     @property
     def cancelled(self) -> bool:
-        """Whether this attempt has been told to end now.  A body in a thread looks here between its steps."""
+        """Whether this attempt has been told to end now.  A function in a thread checks this between its steps."""
         return self._cancelled
 
     @property
@@ -193,7 +193,7 @@ class Context:
         return self._stopping or self._announcement.made
 
     def progress(self, done: float, total: float | None = None, message: str = "") -> None:
-        """Say how far the run is.  A heartbeat as well.  Free to call in a tight loop."""
+        """Report how far the run is; this is also a heartbeat.  Cheap enough for a tight loop."""
         whole = None if total is None or not math.isfinite(total) else float(total)
         part = float(done) if math.isfinite(done) else 0.0
         self._newest = Progress(part, whole, storable(message, RAW_CHARS))
@@ -203,7 +203,7 @@ class Context:
             self.flush()
 
     def heartbeat(self) -> None:
-        """Say that the run is alive.  A body that beats once is held to it: see `heartbeat_timeout` (H2)."""
+        """Report that the run is alive.  After a first heartbeat more must follow: see `heartbeat_timeout` (H2)."""
         now_s = self._clock.monotonic_s()
         if now_s - self._beat_s >= SAY_EVERY_S:
             self._beat_s = now_s
@@ -216,9 +216,10 @@ class Context:
             token = fetch_token()
             ctx.mask(token)
 
-        Texts, bytes and numbers; of lists and mappings each value.  What is empty or shorter than four characters is
-        left alone: it would be masked everywhere.  The store remembers where the payload has one, never the secret
-        itself: of what is not in the payload, the next attempt has to say so again.
+        Takes texts, bytes and numbers, and lists and mappings, of which each value is masked.  Empty texts and texts
+        shorter than four characters are ignored: they would be masked everywhere.  The store remembers where the
+        payload contains a secret, never the secret itself: a secret that is not in the payload must be masked again in
+        the next attempt.
         """
         values = tuple({text: None for text in texts_of(secrets) if len(text) >= MIN_CHARS})
         if values:
@@ -228,7 +229,7 @@ class Context:
     def log(self) -> RunLogger:
         """The logger `shiftboss.worker.NAME`; its records carry worker, run and attempt.
 
-        What it says is kept with the attempt from INFO up, also where the host's loggers say less.
+        Its lines are kept with the attempt from INFO up, even if the host's loggers have a higher level.
         """
         if self._log is None:
             self._log = RunLogger(self)
@@ -240,16 +241,16 @@ class Context:
     # for executors
 
     def flush(self) -> None:
-        """Pass on the newest progress if it has not been.  From any thread."""
-        # Without a lock: `_said` is set after the signal, so a race repeats a word, or says an older one and leaves
-        # `_said` behind `_newest` for the next flush to mend; none is lost.
+        """Pass on the newest progress, unless that was done already.  From any thread."""
+        # No lock is needed: `_said` is set after the signal.  A race passes one report on twice, or an older one
+        # and leaves `_said` behind `_newest`, which the next flush corrects; none is lost.
         newest = self._newest
         if newest is not self._said:
             self._launch.signal("progress", newest)
             self._said = newest
 
     def keep_line(self, level: str, text: str, *, left_out: int = 0) -> None:
-        """Keep a line that the body logged with its attempt, after *left_out* others.  From any thread."""
+        """Keep with the attempt a line that its function logged, after *left_out* dropped lines.  From any thread."""
         run = self._launch.run
         if left_out:
             self._line_numbers = count(next(self._line_numbers) + left_out)
@@ -265,11 +266,11 @@ class Context:
         self._launch.signal("log", line)
 
     def stops_within(self, seconds: float) -> bool:
-        """Whether the node stops, or begins to within that."""
+        """Whether the node stops, or begins to within *seconds*; waits that long at most."""
         return self.stopping or self._announcement.comes_within(seconds)
 
     def tell_to_end(self, *, stopping: bool) -> None:
-        """Set `cancelled`, and `stopping` where it is the node that ends."""
+        """Set `cancelled`; and `stopping` if the reason is that the node stops."""
         self._stopping = self._stopping or stopping
         self._cancelled = True
 
@@ -277,7 +278,7 @@ class Context:
 # ── logging ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 current: ContextVar[Context | None] = ContextVar("shiftboss_context", default=None)
-"""The context of the body that runs here; None outside of one."""
+"""The context of the function that runs here; None outside of one."""
 
 is_kept: ContextVar[bool] = ContextVar("shiftboss_is_kept", default=False)
 """Whether what is logged here is kept with its attempt already."""
@@ -285,7 +286,7 @@ is_kept: ContextVar[bool] = ContextVar("shiftboss_is_kept", default=False)
 
 @contextmanager
 def kept_already() -> Iterator[None]:
-    """What is logged meanwhile is not kept again."""
+    """What is logged inside this context manager is not kept again."""
     outer = is_kept.set(True)
     try:
         yield
@@ -294,7 +295,7 @@ def kept_already() -> Iterator[None]:
 
 
 def masked_here(text: str) -> str:
-    """*text* as what the body that runs here may say it; as it is outside of one."""
+    """*text* with the secrets of the function that runs here masked; unchanged outside of one."""
     context = current.get()
     return text if context is None else context._launch.masked(text)
 
@@ -302,8 +303,8 @@ def masked_here(text: str) -> str:
 class RunLogger(logging.LoggerAdapter[logging.Logger]):
     """A logger that tags its records; the caller's own `extra` stays (the standard adapter drops it before 3.13).
 
-    What it says is kept with the attempt from INFO up, whatever levels the host has set, and below that where the
-    logger's level lets it through.
+    Its lines are kept with the attempt from INFO up, whatever levels the host has set; below INFO they are kept if the
+    logger's level lets them through.
     """
 
     def __init__(self, context: Context) -> None:
@@ -323,25 +324,25 @@ class RunLogger(logging.LoggerAdapter[logging.Logger]):
             self._context.keep_line(record.levelname, text_of(record))
         if not is_enabled:
             return
-        kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1  # the body's line, not this one
+        kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1  # the function's line, not this one
         with kept_already():
             super().log(level, msg, *args, **kwargs)
 
 
 def _exc_info(given: Any) -> Any:
-    """As `Logger` reads it."""
+    """The `exc_info` as `Logger` reads it."""
     if isinstance(given, BaseException):
         return type(given), given, given.__traceback__
     return given if not given or isinstance(given, tuple) else sys.exc_info()
 
 
 def text_of(record: logging.LogRecord) -> str:
-    """What it says, with its exception.  Arguments that do not fit are left out: its handlers say so."""
+    """A record's message, with its exception.  Arguments that do not fit are left out: the handlers report that."""
     try:
         text = record.getMessage()
         if record.exc_info:
             text = f"{text}\n{_FORMATTER.formatException(record.exc_info)}"
-    except Exception:  # noqa: BLE001  # arguments and exceptions are the user's: a log line must not end a body
+    except Exception:  # noqa: BLE001  # arguments and exceptions are the user's: a log line must not end a function
         text = repr(record.msg[:RAW_CHARS]) if isinstance(record.msg, str) else type(record.msg).__name__
     return text
 
@@ -350,7 +351,7 @@ _FORMATTER = logging.Formatter()
 
 
 class RunFilter(logging.Filter):
-    """Put on a handler, tags each record made inside a body with worker, run and attempt; drops none."""
+    """A filter for a handler: it tags each record made inside a function with worker, run and attempt; drops none."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         context = current.get()
@@ -362,7 +363,7 @@ class RunFilter(logging.Filter):
 
 
 def texts_of(secrets: object) -> Iterator[str]:
-    """The texts in a secret that a body masks."""
+    """The texts in a secret that a function masks."""
     waiting = [secrets]
     for _ in range(MAX_SECRETS):
         if not waiting:
@@ -383,7 +384,7 @@ def texts_of(secrets: object) -> Iterator[str]:
 
 
 def storable(text: object, limit: int) -> str:
-    """*text* as a store takes it: at most *limit* characters, no lone surrogates, no NUL (PostgreSQL has neither)."""
+    """*text* as a store accepts it: at most *limit* characters, no lone surrogates, no NUL (PostgreSQL has neither)."""
     kept = str(text)[:limit]
     if kept.isascii() and "\0" not in kept:
         return kept

@@ -1,10 +1,10 @@
-"""Every error that shiftboss raises, parted by who must act.
+"""Every error that shiftboss raises, divided by who must act.
 
 Rules of this file
 - `CallerError`: the code that called must change.  `OperatorError`: somebody must look at the machine, the store or
-  the worker.  `InternalError`: a mistake of ours; please report it.
+  the worker.  `InternalError`: a mistake in shiftboss; please report it.
 - A message names the thing, the fact and the remedy.
-- What user code raises inside a body is never one of these: it is an outcome of its run.
+- What a worker's function raises is never one of these: it is an outcome of its run.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class UnknownRun(CallerError, LookupError):
 
 
 class UnknownNode(CallerError):
-    """No node of that id or name lives on this store."""
+    """The store knows no node of that id or name, or several of that name."""
 
 
 class WrongPayload(CallerError, ValueError):
@@ -48,7 +48,7 @@ class WrongPayload(CallerError, ValueError):
 
 
 class WrongResult(CallerError, ValueError):
-    """The run succeeded, but `result()` cannot give back what its body returned; the message says why."""
+    """The run succeeded, but `result()` cannot give back what its function returned; the message says why."""
 
 
 class DuplicateKey(CallerError):
@@ -60,7 +60,7 @@ class WorkerDisabled(CallerError):
 
 
 class NotAllowed(CallerError):
-    """The thing exists, and its state does not allow what was asked (a finished run cannot be cancelled)."""
+    """The thing exists, but its state does not allow what was asked (a finished run cannot be cancelled)."""
 
 
 class NotStarted(CallerError):
@@ -68,11 +68,11 @@ class NotStarted(CallerError):
 
 
 class AlreadyStarted(CallerError):
-    """`start` was called on an orchestrator that runs."""
+    """`start` was called on an orchestrator that runs already."""
 
 
 class RunFailed(ShiftbossError):
-    """`result()` of a run that ended otherwise than by success; `status` and `cause` say how."""
+    """`result()` was called for a run that did not succeed; `status` and `cause` say how it ended."""
 
     def __init__(self, message: str, *, status: str, cause: str | None) -> None:
         super().__init__(message)
@@ -81,7 +81,7 @@ class RunFailed(ShiftbossError):
 
 
 class WaitTimeout(ShiftbossError, TimeoutError):
-    """Waiting ended before the run did.  The run goes on."""
+    """The wait ended before the run did.  The run goes on."""
 
 
 # ── the operator must act ────────────────────────────────────────────────────────────────────────────────────────
@@ -90,16 +90,16 @@ class WaitTimeout(ShiftbossError, TimeoutError):
 class OperatorError(ShiftbossError):
     """Somebody must look at the machine or the store.
 
-    `retryable`: the same may work later although nobody has acted; else only somebody's act helps.
+    `retryable`: the same call may work later without anybody acting; otherwise somebody must act first.
     """
 
     retryable = True
 
 
 class StoreUnavailable(OperatorError):
-    """The store cannot be used just now.  `maybe_stored` says whether the commit is in doubt: repeat it with a `key`.
+    """The store cannot be used now.  `maybe_stored`: whether the commit is in doubt; if so, repeat it with a `key`.
 
-    `answers`: whether it said so itself (a lock that others hold, an error of its disk), or was silent.
+    `answers`: whether the store said so itself (a lock that others hold, an error of its disk), or was silent.
     """
 
     def __init__(self, message: str, *, maybe_stored: bool = False, answers: bool = False) -> None:
@@ -138,11 +138,11 @@ class StoreTooNew(OperatorError):
 
 
 class StoreTooOld(OperatorError):
-    """An older shiftboss wrote this store, and who only reads or triggers does not migrate it."""
+    """An older shiftboss wrote this store, and a process that only reads or triggers does not migrate it."""
 
 
 class StoreRejected(OperatorError):
-    """The store refused a write that it should have taken (a constraint); the change to blame is refused with it."""
+    """The store refused a write that it should have taken (a constraint); the offending change is refused with it."""
 
 
 class Forked(OperatorError):
@@ -159,16 +159,16 @@ class InternalError(ShiftbossError):
 
 
 class NotLoaded(InternalError):
-    """A rule asked for a part of the world that the cycle had not read."""
+    """A rule asked for something that the cycle had not read."""
 
 
 class IllegalMove(InternalError):
-    """A rule tried to move a run from one status to another that the table does not hold."""
+    """A rule tried to change a run's status in a way that the table does not allow."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A closing phrase for messages about an unknown *name*: the nearest known one, or all of them when few."""
-    import difflib  # 1 ms of import, for who made a mistake only
+    """The end of a message about an unknown *name*: the nearest known one, or all of them if there are few."""
+    import difflib  # 1 ms of import, only after a mistake
 
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1)

@@ -1,9 +1,9 @@
-"""The Python that children, the warden and the keeper run on, where there is one to start.
+"""The Python on which children, the warden and the keeper run, if there is one to start.
 
 Rules of this file
-- What is no interpreter is never started: in a frozen application and in a host that embeds Python `sys.executable` is
-  that program, which would begin once more.
-- A host says which one to take as it does to multiprocessing: `multiprocessing.set_executable`.
+- Only an interpreter is started: in a frozen application, and in a host that embeds Python, `sys.executable` is that
+  program, which would begin once more.
+- A host chooses the interpreter as it does for multiprocessing: `multiprocessing.set_executable`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NAMES = ("python", "pypy", "graalpy")
 
 
 def interpreter() -> str | None:
-    """Its path; None where there is none."""
+    """Its path; None if there is none."""
     if is_frozen():
         return None
     spawn = sys.modules.get("multiprocessing.spawn")
@@ -34,7 +34,7 @@ def interpreter() -> str | None:
 
 
 def require_interpreter(workers: Iterable[str]) -> None:
-    """For *workers* of executor='process'.  Raises ConfigurationError where a child would be this program once more."""
+    """Raises ConfigurationError if a child of *workers* (executor='process') would be this program once more."""
     if interpreter() is not None:
         return
     if is_frozen():

@@ -1,13 +1,13 @@
-"""Our loggers: no configuration of a host silences them by accident, and no text in a record can forge another one.
+"""shiftboss's loggers: no host configuration silences them by accident, and no text in a record can forge another one.
 
 Rules of this file
-- `dictConfig` and `fileConfig` disable every logger that exists and that they do not name, unless they are told not to
-  (`disable_existing_loggers`): a failure would not be said any more.  Ours stay awake.
-- Whatever else a host sets holds, as for any logger: levels, filters, handlers, and `disabled`.
-- What a record says is one line, whatever a payload, an error or a body put into it: its message and its arguments are
-  escaped (`core/printable.py`) as it is made, and so any formatter of the host writes them.  A traceback, and a `Block`
-  behind the arguments, keep their lines, indented.
-- `as_given` has the message as it was: in JSON a line break is no danger.
+- `dictConfig` and `fileConfig` disable every existing logger that they do not name, unless they are told not to
+  (`disable_existing_loggers`): failures would no longer be logged.  shiftboss's loggers stay enabled.
+- Whatever else a host sets applies as for any logger: levels, filters, handlers, and `disabled`.
+- A record's message is one line, whatever a payload, an error or a function put into it: the message and its arguments
+  are escaped (`core/printable.py`) when the record is made, so that any formatter of the host writes them escaped.  A
+  traceback, and a `Block` after the arguments, keep their lines, indented.
+- `as_given` returns the unescaped message: in JSON a line break is no danger.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _formatter = logging.Formatter()
 
 
 class Block(str):
-    """A text of several lines, given behind the arguments of a record: it stands below the message, indented."""
+    """A text of several lines, given after the arguments of a record: it is printed below the message, indented."""
 
     __slots__ = ()
 
 
 class _Shown(str):
-    """A text as it is shown, with what was given."""
+    """An escaped text, with the value that it was made from."""
 
     __slots__ = ("given",)
     given: object
@@ -45,7 +45,7 @@ class _Shown(str):
 
 
 def get_logger(name: str) -> logging.Logger:
-    """The logger of that name, as one of ours."""
+    """The logger of that name, as one of shiftboss's."""
     logger = logging.getLogger(name)
     if not isinstance(logger, _Ours):
         logger.__class__ = _ours(type(logger))  # type: ignore[arg-type]  # a class is hashable
@@ -61,7 +61,7 @@ def message_of(record: logging.LogRecord) -> str:
 
 
 def blocks_of(record: logging.LogRecord) -> list[str]:
-    """What stands below the message: the traceback, the stack; indented."""
+    """What is printed below the message: the traceback, the stack; indented."""
     if record.exc_info and not record.exc_text:
         record.exc_text = _traceback(record)
     return [
@@ -82,12 +82,12 @@ def as_given(record: logging.LogRecord) -> str:
 
 
 def as_block(text: str) -> str:
-    """*text* as it may stand in the `exc_text` or `stack_info` of a record."""
+    """*text* as it may be put into the `exc_text` or `stack_info` of a record."""
     return _shown_as(printable.block(text), text)
 
 
 class _Ours:
-    """Stays out of the sweep of `logging.config`, and escapes what its records say."""
+    """Ignores the disabling by `logging.config`, and escapes the messages of its records."""
 
     @property
     def disabled(self) -> bool:
@@ -98,8 +98,8 @@ class _Ours:
         if not value or sys._getframe(1).f_globals.get("__name__") != "logging.config":
             vars(self)["disabled"] = value
 
-    def makeRecord(self, *args: Any, **kwargs: Any) -> logging.LogRecord:  # its name in `logging`
-        # After the factory: who keeps the lines of bodies (body_lines.py) keeps them as they were said.
+    def makeRecord(self, *args: Any, **kwargs: Any) -> logging.LogRecord:  # `logging` gives it this name
+        # After the factory: body_lines.py keeps the lines of functions unescaped.
         record: logging.LogRecord = super().makeRecord(*args, **kwargs)  # type: ignore[misc]  # that of a Logger
         _escape(record)
         return record
@@ -107,7 +107,7 @@ class _Ours:
 
 @functools.cache
 def _ours(kind: type[Named]) -> type[Named]:
-    """A class of the host's own (`logging.setLoggerClass`) stays beneath."""
+    """A subclass of *kind*, so that a host's own class (`logging.setLoggerClass`) stays in use."""
     return type(kind.__name__, (_Ours, kind), {"__module__": kind.__module__})
 
 
@@ -122,7 +122,7 @@ def _escape(record: logging.LogRecord) -> None:
     elif arguments is not None:
         record.args = {name: _shown(each) for name, each in arguments.items()}
     if record.exc_info and not record.exc_text:
-        record.exc_text = _traceback(record)  # `logging.Formatter` takes it where there is one
+        record.exc_text = _traceback(record)  # `logging.Formatter` uses it if it is set
     if record.stack_info and not isinstance(record.stack_info, _Shown):
         record.stack_info = as_block(record.stack_info)
 
@@ -130,14 +130,14 @@ def _escape(record: logging.LogRecord) -> None:
 def _traceback(record: logging.LogRecord) -> str | None:
     try:
         return as_block(_formatter.formatException(record.exc_info))  # type: ignore[arg-type]  # asked by the caller
-    except Exception:  # noqa: BLE001  # exceptions are the user's: a log line must not end a body
+    except Exception:  # noqa: BLE001  # exceptions are the user's: a log line must not end a function
         return None
 
 
 def _shown(value: Any) -> Any:
-    """The very same where nothing is to be escaped: a number stays one for `%d`."""
+    """*value* itself if nothing has to be escaped: a number stays one for `%d`."""
     kind = type(value)
-    if kind in PLAIN or (kind is str and value.isascii() and value.isprintable()):  # nearly all there are
+    if kind in PLAIN or (kind is str and value.isascii() and value.isprintable()):  # nearly all values
         return value
     try:
         text = str(value)
@@ -154,5 +154,5 @@ def _shown_as(text: str, given: object) -> _Shown:
 
 
 def given(value: Any) -> Any:
-    """What stands behind a text that was escaped; anything else as it is."""
+    """The value from which an escaped text was made; anything else as it is."""
     return value.given if isinstance(value, _Shown) else value

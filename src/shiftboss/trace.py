@@ -1,8 +1,8 @@
-"""The context of a trace as it travels with a run: W3C's traceparent, where OpenTelemetry is there at all.
+"""The context of a trace as it travels with a run: W3C's traceparent, if OpenTelemetry is present at all.
 
 Rules of this file
-- It imports no OpenTelemetry.  Who traces has imported it already; in a process that has not, all of this is free.
-- What is stored or sent is the text alone.  One that cannot be read is no trace, never an error.
+- It never imports OpenTelemetry.  An application that traces has imported it already; in all others this costs nothing.
+- Only the text is stored or sent.  A text that cannot be read means no trace, never an error.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def api() -> Any:
 
 
 def current_traceparent() -> str | None:
-    """Of the span that is current here; None where there is none."""
+    """The traceparent of the current span; None if there is none."""
     trace = api()
     return None if trace is None else text_of(trace.get_current_span().get_span_context())
 
@@ -36,7 +36,7 @@ def text_of(context: SpanContext) -> str | None:
 
 
 def span_context(traceparent: str | None) -> SpanContext | None:
-    """What that text names; None without OpenTelemetry, and for what is no traceparent."""
+    """The span that *traceparent* names; None without OpenTelemetry, and for a text that is no traceparent."""
     trace, match = api(), TRACEPARENT.fullmatch(traceparent or "")
     if trace is None or match is None:
         return None
@@ -50,14 +50,14 @@ def span_context(traceparent: str | None) -> SpanContext | None:
 
 
 def make_current(span: Span) -> None:
-    """In this thread's or task's context, which ends with the attempt: nothing is put back."""
+    """Make *span* current in this thread's or task's context, which ends with the attempt: nothing is restored."""
     from opentelemetry import context
 
     context.attach(api().set_span_in_context(span))
 
 
 class RemoteSpan:
-    """In a child: the span of its attempt, which lives in the node.  What the body begins hangs on it."""
+    """In a child: the span of its attempt, which is in the node.  Spans that the function begins are its children."""
 
     def __init__(self, traceparent: str) -> None:
         self.traceparent = traceparent
@@ -68,4 +68,4 @@ class RemoteSpan:
             make_current(api().NonRecordingSpan(context))
 
     def end(self, outcome: object) -> None:
-        """Its node ends it."""
+        """Does nothing: the node ends the span."""
