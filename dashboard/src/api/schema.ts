@@ -183,7 +183,7 @@ export interface Claim {
   zombie_since: string | null;
 }
 
-/** An instant at which the clocks of the worker's zone are set. */
+/** A time at which the clocks of the worker's zone change. */
 export interface ClockChange {
   at: string;
   change_s: number;
@@ -216,7 +216,7 @@ export interface Cron {
   timezone: string;
 }
 
-/** Open dead letters of one worker, cause and error type. */
+/** The number of open dead letters that share a worker, a cause and an error type. */
 export interface DeadGroup {
   worker: string;
   cause: string;
@@ -362,14 +362,14 @@ export interface ExportMany {
   filter: LetterChoice;
 }
 
-/** Who waits for whom, who excludes whom, and what they share. */
+/** Which worker waits for which, which ones exclude each other, and what they share. */
 export interface Graph {
   nodes: Array<GraphNode>;
   edges: Array<GraphEdge>;
   at: string;
 }
 
-/** From what goes first to what waits; `blocks` has no direction and stands once. */
+/** From what comes first to what waits; `blocks` has no direction and is listed once. */
 export interface GraphEdge {
   kind: string;
   source: string;
@@ -441,7 +441,7 @@ export interface Hold {
   [more: string]: unknown;
 }
 
-/** One attempt in a chart. */
+/** One attempt in the chart of durations. */
 export interface Lasted {
   ok: boolean;
   duration_s: number;
@@ -483,14 +483,14 @@ export interface LogLine {
   text: string;
 }
 
-/** How many runs ended well and how many died in the minute that begins at `at`. */
+/** How many runs ended well and how many ended dead in the minute that begins at `at`. */
 export interface Minute {
   at: string;
   succeeded: number;
   failed: number;
 }
 
-/** Minutes in which runs ended, the oldest first. */
+/** The minutes in which runs ended, the oldest first. */
 export interface Minutes {
   since: string;
   at: string;
@@ -626,7 +626,7 @@ export interface OtherDeclaration {
   first_seen_at: string | null;
 }
 
-/** A run and what belongs to it. `chain`: the runs that led to it, the first one first. `log`: the last lines of its last attempt that logged, of `logged` in all. `executor` and `timeout_s` are its worker's; empty and None where that was forgotten. */
+/** A run and what belongs to it. `chain`: the runs that led to it, the earliest first. `log`: the last lines of its last attempt that logged, of `logged` in all. `executor` and `timeout_s` are its worker's; empty and None if the worker was forgotten. */
 export interface PageOfRun {
   run: Run;
   letter: DeadLetter | null;
@@ -1003,7 +1003,7 @@ export interface SystemStatus {
   store: string;
 }
 
-/** Runs by worker; from due to start a run waits, between attempts it is in back-off. */
+/** Runs by worker. A run waits between due and start; between attempts it is in back-off. */
 export interface Timeline {
   since: string;
   until: string;
@@ -1012,7 +1012,7 @@ export interface Timeline {
   complete: boolean;
 }
 
-/** A worker's runs that touch the window, the oldest first, and the instants that lie ahead in it. */
+/** A worker's runs that touch the window, the oldest first, and its scheduled times that lie ahead in the window. */
 export interface TimelineRow {
   worker: string;
   runs: Array<Run>;
