@@ -14,7 +14,7 @@ from shiftboss.app.json_format import jsonable
 from shiftboss.core import events as ev
 from shiftboss.core.event import About, Event, Severity, Words
 from shiftboss.core.model import Cause, Error, Status
-from shiftboss.observe.log import log_events
+from shiftboss.observe.log import LOGGERS, log_events
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOM = Error(type="ValueError", message="boom")
@@ -150,8 +150,9 @@ EXAMPLES = [  # an event; its severity; with what its line in the log begins (No
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example[3])
 def test_an_event_says_how_grave_it_is_and_what_happened(example, caplog):
     event, severity, begins, text = example
-    with caplog.at_level(logging.DEBUG, "shiftboss"):
-        log_events([event], {})
+    for logger in LOGGERS.values():  # each: a level of its own goes before that of "shiftboss"
+        caplog.set_level(logging.DEBUG, logger.name)
+    log_events([event], {})
 
     assert (str(event.severity), event.text) == (severity, text)
     assert caplog.messages == ([] if begins is None else [f"{begins}{text}"])
@@ -173,8 +174,9 @@ ACTS = [  # an act; its sentence; its line in the log
 def test_an_act_is_worded_with_and_without_whose_it_is(act, caplog):
     """A1: a page has columns for who did it, and to what."""
     event, text, line = act
-    with caplog.at_level(logging.DEBUG, "shiftboss"):
-        log_events([event], {})
+    for logger in LOGGERS.values():  # each: a level of its own goes before that of "shiftboss"
+        caplog.set_level(logging.DEBUG, logger.name)
+    log_events([event], {})
 
     assert (event.text, caplog.messages) == (text, [line])
 
