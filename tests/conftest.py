@@ -51,11 +51,11 @@ LONG = ("tests/properties/test_systems.py", "tests/properties", "tests/browser",
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two more than there are cores: a third of the time tests wait for processes and servers.
+    """One more than there are cores: tests also wait for processes and servers, and some have a lease to keep.
 
     Those of `make quick` only compute: for them one for each core (`-n logical`).
     """
-    return min(8, (os.cpu_count() or 1) + (0 if config.option.numprocesses == "logical" else 2))
+    return min(8, (os.cpu_count() or 1) + (0 if config.option.numprocesses == "logical" else 1))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
