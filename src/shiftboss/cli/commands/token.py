@@ -1,4 +1,4 @@
-"""`shiftboss token`: manages tokens: who may connect over HTTP, by name and role; and the server's own token."""
+"""The command that manages tokens: who may connect over HTTP, by name and role; and the server's own token."""
 
 from __future__ import annotations
 
