@@ -14,7 +14,7 @@ import psutil
 import pytest
 from frozen_nodes import HOLD_S, LEASE_S, SILENT, Nodes, trigger, until
 
-from process_table import is_alive
+from process_table import is_alive, stop_between_writes
 from shiftboss.core.events import NodeFrozen
 
 
@@ -68,7 +68,7 @@ def test_a_stopped_node_is_not_waited_for(nodes: Nodes):
     nodes.start(2)
     trigger(nodes, "stays", {})
     until(lambda: nodes.lines("begin", "stays"), "it runs")
-    os.kill(nodes.lines("begin", "stays")[0].pid, signal.SIGSTOP)
+    stop_between_writes(nodes.lines("begin", "stays")[0].pid, nodes.store)
     until(lambda: len(nodes.lines("begin", "stays")) == 2, "the other node has it")
 
     assert SILENT not in nodes.said()
@@ -113,7 +113,7 @@ def test_what_a_stopped_node_runs_in_processes_ends_before_others_begin_it(nodes
     (child,) = nodes.lines("begin", "in-a-child")
     nodes.start(GRACE=5)
     until(lambda: SILENT in nodes.said(), "its neighbour waits for it")
-    nodes.processes[0].send_signal(signal.SIGSTOP)
+    stop_between_writes(nodes.processes[0].pid, nodes.store)
     until(lambda: len(nodes.lines("begin", "in-a-child")) == 2, "the other node has begun")
     child_lives = is_alive(child.pid)
     for process in nodes.processes:
@@ -131,7 +131,7 @@ def test_what_the_warden_of_a_stopped_node_has_ended_was_interrupted(nodes: Node
     until(lambda: f"shiftboss.run {worker} run 1 started" in nodes.said(), "it runs")
     until(lambda: bodies_of(node), "its process is there")
     bodies = bodies_of(node)
-    node.send_signal(signal.SIGSTOP)
+    stop_between_writes(node.pid, nodes.store)
     until(lambda: not any(map(is_alive, bodies)), "the warden has ended it")
     node.send_signal(signal.SIGCONT)
     result()
@@ -203,7 +203,7 @@ def test_a_process_that_was_stopped_blames_no_body(nodes: Nodes):
     nodes.start(LEASE=30)
     trigger(nodes, "stays", {})
     until(lambda: nodes.lines("begin", "stays"), "it runs")
-    nodes.processes[0].send_signal(signal.SIGSTOP)
+    stop_between_writes(nodes.processes[0].pid, nodes.store)
     time.sleep(16)  # what is tested is that time passes
     nodes.processes[0].send_signal(signal.SIGCONT)
     renewed = nodes.said().count("joined")

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from programs import AS_ANOTHER, open_folder, skip_unless_there_is_another
 
+from process_table import stop_between_writes
+
 APP = """
 import time
 from shiftboss import Orchestrator
@@ -181,7 +183,7 @@ def test_a_user_who_may_only_read_is_refused_clearly_and_keeps_nobody_out():
 def test_a_probe_sees_a_process_that_has_been_stopped_for_longer_than_its_lease(folder: Path):
     """A neighbour has taken over by then: some node lives, this one does not."""
     with a_node(folder) as one, a_node(folder, "other") as other:
-        one.send_signal(signal.SIGSTOP)
+        stop_between_writes(one.pid, f"sqlite:///{folder}/jobs.db")
         until(
             "it is given up",
             lambda: f'"pid":{one.pid}' not in shiftboss(folder, "nodes", "--json").stdout.replace(" ", ""),

@@ -10,6 +10,8 @@ import sys
 
 import pytest
 
+from process_table import stop_between_writes
+
 from .running import Running
 
 APP = """
@@ -33,12 +35,6 @@ def store(folder):
     return f"sqlite:///{folder / 'jobs.db'}"
 
 
-def stop(process: int) -> None:
-    """Signals travel: until all its threads have halted a process does not count as stopped."""
-    os.kill(process, signal.SIGSTOP)
-    os.waitid(os.P_PID, process, os.WSTOPPED)
-
-
 @pytest.fixture
 def two(folder):
     with Running("run", "app.py", cwd=folder) as one, Running("run", "app.py", cwd=folder) as other:
@@ -53,7 +49,7 @@ def two(folder):
 def test_a_stopped_process_fails_while_its_neighbour_lives(two, store, cli):
     one, _ = two
     both = [cli("probe", "--pid", str(pid), "--store", store) for pid in two]
-    stop(one)
+    stop_between_writes(one, store)
     stopped, neighbour = (cli("probe", "--pid", str(pid), "--store", store) for pid in two)
 
     assert [each.code for each in both] == [0, 0]
@@ -66,7 +62,7 @@ def test_a_node_that_does_not_renew_fails_by_its_name_whoever_lives(two, store, 
     """What another machine can see: only the lease."""
     one, _ = two
     name = f"{socket.gethostname()}:{one}"
-    stop(one)
+    stop_between_writes(one, store)
     before = cli("probe", "--node", name, "--store", store)
     monkeypatch.setattr("shiftboss.cli.commands.probe.SILENT_S", 0.0)  # as if 15 s had passed
     after = cli("probe", "--node", name, "--store", store, "--json")
