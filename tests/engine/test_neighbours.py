@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 
 import pytest
-from builders import a_node, a_snapshot
+from builders import a_definition, a_node, a_snapshot
 
 from shiftboss.core.fleet import Processes
 from shiftboss.core.value import replace
-from shiftboss.engine.neighbours import Neighbours
+from shiftboss.engine.neighbours import Neighbours, can_freeze
 from shiftboss.stores.memory.store import MemoryStore
 from shiftboss.testing.clock import VirtualClock
 
@@ -103,3 +103,34 @@ def test_a_freeze_is_said_once(clock: VirtualClock, kernel: Kernel, caplog: pyte
         "node host:frozen has been silent for 31 s although its process lives: a body may keep the interpreter's lock; "
         "its runs are left to it for 269 s more"
     ]
+
+
+@pytest.mark.parametrize(
+    ("executors", "can"),
+    [
+        ((), False),
+        (("process",), False),
+        (("command",), False),
+        (("process", "command"), False),
+        (("thread",), True),
+        (("process", "command", "coroutine"), True),
+    ],
+)
+def test_only_a_body_in_the_process_of_its_node_can_freeze_it(executors, can):
+    """C4: others have an interpreter of their own, or none."""
+    definitions = [a_definition(kind, executor=kind) for kind in executors]
+
+    assert can_freeze(a_node("n1", *executors, freeze_limit_s=300.0), definitions) is can
+
+
+def test_what_a_node_declares_and_does_not_run_cannot_freeze_it():
+    """C4"""
+    definitions = [a_definition("mine", executor="process"), a_definition("theirs", executor="thread")]
+
+    assert not can_freeze(a_node("n1", "mine", freeze_limit_s=300.0), definitions)
+    assert can_freeze(a_node("n1", "theirs", freeze_limit_s=300.0), definitions)
+
+
+def test_without_a_limit_the_lease_alone_decides():
+    """C4: so nobody need know whether it is frozen."""
+    assert not can_freeze(a_node("n1", "mine", freeze_limit_s=0.0), [a_definition("mine", executor="thread")])

@@ -6,6 +6,7 @@ import pytest
 from worlds import World
 
 from shiftboss.core.audit import Head, Key
+from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition
 from shiftboss.engine.cycle import Turn
 from shiftboss.engine.mutation import record
@@ -213,3 +214,14 @@ def test_a_seal_that_retention_has_taken_is_not_lost_and_one_from_among_the_kept
 
     assert second.id > first.id + 1
     assert len(audited.keyring.lost) == lost
+
+
+def test_among_the_kept_the_oldest_may_be_of_the_very_first_row(audited):
+    """A8: one that stood behind it was not taken by retention."""
+    first, second = sealed_twice(audited)
+    seals = audited.world.store.tables.seals
+    seals[1] = replace(seals.pop(first.id), id=1)
+    audited.keyring.head = Head("x", second.id - 1)
+    audited.sealing.seal()
+
+    assert [head.id for head in audited.keyring.lost] == [second.id - 1]

@@ -725,7 +725,7 @@ class Engine:
     def _account(self) -> tuple[int, int]:
         """How many runs wait in the store, and how many of those in flight it does not know."""
         with self._session.read() as reader:
-            waiting = sum(counts.get("pending", 0) for counts in reader.counts().values())
+            waiting = sum(counts["pending"] for counts in reader.counts().values())
             known = {run.id for run in reader.runs(sorted(self._in_flight))} if self._in_flight else set()
         return waiting, len(self._in_flight - known)
 

@@ -111,7 +111,7 @@ class FreezeWatch:
 
     def _woke(self, frozen_s: float, bodies: Mapping[Body, int], before: Mapping[int, ThreadWork]) -> None:
         trace = self._written()
-        if trace is None:  # the watch was stopped
+        if trace is None:  # the process itself was stopped
             return
         stacks = stacks_of_bodies(trace)
         threads = stacks.keys() or set(bodies.values())
@@ -202,10 +202,10 @@ def _work_of_all() -> dict[int, ThreadWork]:
     for thread in threads if len(threads) <= MAX_THREADS else ():
         with suppress(OSError, ValueError, IndexError):
             folder = TASKS / str(thread.native_id)
-            fields = (folder / "stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
-            status = (folder / "status").read_text(encoding="ascii", errors="replace")
+            fields = (folder / "stat").read_bytes().rpartition(b")")[2].split()
+            status = (folder / "status").read_bytes()
             ticks = int(fields[11]) + int(fields[12])
-            switches = int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+            switches = int(status.partition(b"\nvoluntary_ctxt_switches:")[2].split()[0])
             work[thread.ident or 0] = ThreadWork(ticks / os.sysconf("SC_CLK_TCK"), switches)
     return work
 

@@ -24,24 +24,24 @@ def memory_share() -> float | None:
 def resident_bytes() -> int:
     """The resident memory of this process; 0 if nobody can tell (proc_pid_statm(5): the second number, in pages)."""
     try:
-        return int(STATM.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int(STATM.read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):
         return 0
 
 
 def _machine() -> float | None:
     try:
-        lines = MEMINFO.read_text(encoding="ascii").splitlines()
+        lines = MEMINFO.read_bytes().splitlines()
     except OSError:
         return None
-    kib = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines) if rest.split()}
-    total, available = kib.get("MemTotal"), kib.get("MemAvailable")
+    kib = {name: int(rest.split()[0]) for name, _, rest in (line.partition(b":") for line in lines) if rest.split()}
+    total, available = kib.get(b"MemTotal"), kib.get(b"MemAvailable")
     return None if not total or available is None else 1 - available / total
 
 
 def _group() -> float | None:
     try:
-        limit, now = CGROUP_MAX.read_text(encoding="ascii").strip(), int(CGROUP_NOW.read_text(encoding="ascii"))
+        limit, now = CGROUP_MAX.read_bytes().strip(), int(CGROUP_NOW.read_bytes())
     except (OSError, ValueError):
         return None
     return now / int(limit) if limit.isdigit() and int(limit) else None

@@ -74,7 +74,7 @@ class Watchdog:
     def check(self, now_s: float) -> Blocked | None:
         """Ask the loop to answer; if an answer is overdue, report who blocks it."""
         if not self._loop.is_running():
-            self._asked_s, self._lag_s, self._is_told = None, 0.0, False
+            self._asked_s, self._lag_s = None, 0.0
             return None
         asked_s = self._asked_s
         if asked_s is None:
