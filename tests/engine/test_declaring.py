@@ -13,8 +13,8 @@ from shiftboss.core.events import NodeJoined
 from shiftboss.core.prevail import NOTHING_OWED, Owed
 from shiftboss.core.value import replace
 from shiftboss.engine.declaring import AGAIN_S, Declaring, declaring_node
-from shiftboss.engine.mutation import Needs
-from shiftboss.errors import CallerError
+from shiftboss.engine.mutation import Needs, prefer
+from shiftboss.errors import CallerError, NotAllowed
 from shiftboss.testing.clock import VirtualClock
 
 JOB, OTHER = a_definition("job"), a_definition("other")
@@ -184,3 +184,25 @@ def test_what_it_saw_of_its_own_declarations_it_remembers_for_a_store_that_has_l
 
     assert fleet.world.workers["job"].declarations.find(key).number == 77
     assert fleet.world.size_declarations["db"].find("2").number == 78
+
+
+def test_a_person_prefers_what_a_live_node_declares_and_it_declares_that_again(fleet):
+    """M7, A1"""
+    first, declaring, *_ = fleet.joins("n1", JOB)
+    fleet.clock.advance(1)
+    fleet.joins("n2", replace(JOB, timeout_s=5.0))
+    change, names = fleet.apply(prefer("n1", worker="job", clock=fleet.clock, by="ann", answer=Kept()))
+
+    assert (names, {event.by for event in change.events}) == (("job",), {"ann"})
+    assert declaring.owed(fleet.world, first).workers == ("job",)
+
+
+def test_what_a_node_declares_that_lives_no_more_cannot_be_preferred(fleet):
+    """M7: whether it does is told by the clock of leases."""
+    fleet.joins("n1", JOB)
+    fleet.clock.advance(1)
+    fleet.joins("n2", replace(JOB, timeout_s=5.0))
+    fleet.clock.advance(30)
+
+    with pytest.raises(NotAllowed):
+        fleet.apply(prefer("n1", worker="job", clock=fleet.clock, by="ann", answer=Kept()))

@@ -13,6 +13,8 @@ from shiftboss.core.control import Request
 from shiftboss.core.events import ArrivalRefused
 from shiftboss.core.model import LogLine, Report, Status, Succeeded
 from shiftboss.core.note import Note
+from shiftboss.core.unreadable import Unreadable
+from shiftboss.core.value import replace
 from shiftboss.engine import mutation
 from shiftboss.engine.mutation import NO_NEEDS, NO_WORKER, LoopAnswer, Needs, ThreadAnswer, deliver
 from shiftboss.errors import StoreRejected, UnknownWorker
@@ -138,6 +140,19 @@ def test_only_a_worker_that_no_live_node_runs_is_forgotten():
     alive = a_snapshot(workers=[a_worker("a")], nodes=[a_node("n1")])
     with pytest.raises(Exception, match="n1"):
         applied(mutation.forget("a", clock=CLOCK, by="ann", answer=ANSWER), alive)
+
+
+def test_who_set_a_row_aside_and_why_is_said_and_a_node_gets_one_more_lease():
+    """A5, A1: by the clock of leases of this machine."""
+    row = Unreadable("node", "n1", "", reason="no JSON")
+    world = a_snapshot(nodes=[replace(a_node("n1", boot="boot-0", lease_until_s=1.0), unreadable=row)])
+    world.unreadable[row.place] = row
+    made = mutation.set_aside((row.place,), clock=CLOCK, by="ann", note="damaged", answer=ANSWER)
+    change, rows = applied(made, world)
+
+    assert rows == (row,)
+    assert [(event.by, event.after) for event in change.events] == [("ann", "damaged")]
+    assert [(node.boot, node.lease_until_s) for node in change.nodes] == [("boot-1", CLOCK.lease_s() + 30.0)]
 
 
 # ── triggers of callers' own transactions ────────────────────────────────────────────────────────────────────────

@@ -1,12 +1,15 @@
-"""What bodies say on their way into the store: how often, in which order, and for whom."""
+"""What an attempt is given, and what it says on its way into the store: how often, in which order, and for whom."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 from worlds import World
 
 from shiftboss.context import Announcement, Context
-from shiftboss.core.model import MAX_LINES, Error, LogLine, Outcome, Succeeded, TimedOut
+from shiftboss.core.model import MAX_LINES, Error, Failed, Interrupted, LogLine, Outcome, Succeeded, TimedOut
+from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition
 from shiftboss.engine.mutation import Mutation
 from shiftboss.engine.running import RunningAttempts
@@ -43,23 +46,23 @@ class ByHand:
 class Node:
     """A world, and what runs on it; a tick is what the engine does once a second."""
 
-    def __init__(self):
-        self.world = World(JOB)
+    def __init__(self, job: Definition = JOB, **options: Any):
+        self.world = World(job)
         self.clock = self.world.clock
         self.hand = ByHand()
         self.put: list[Mutation] = []
         self.running = RunningAttempts(
             self.world.node.id,
             self.clock,
-            bodies={"job": None},
+            bodies={"job": "the body"},
             executors={"hand": self.hand},
             kinds={"job": "hand"},
             put=self.put.append,
-            code_version="",
+            **{"code_version": "", **options},
         )
 
-    def launch(self) -> tuple[Launch, Context]:
-        mutation, _ = self.world.trigger("job")
+    def launch(self, **fields: Any) -> tuple[Launch, Context]:
+        mutation, _ = self.world.trigger("job", **fields)
         self.running.start(self.world.cycle.snapshot, self.world.turn(mutation).starts)
         launch = self.hand.launches[-1]
         context = Context(launch, self.clock, Announcement())
@@ -208,3 +211,209 @@ def test_nothing_is_noted_of_a_body_that_stays_behind_and_has_not_timed_out():
     node.launch()
 
     assert node.running.last_mutations(node.running.abandoned(), owns_process=False) == []
+
+
+# ── what an attempt is given ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("timeout_s", "left_s"), [(60.0, 5.0), (3.0, 3.0), (None, 5.0)])
+def test_an_attempt_has_its_timeout_or_what_is_left_until_the_deadline_of_its_run(timeout_s, left_s):
+    """T1: the shorter one."""
+    launch, _ = Node(Definition(name="job", executor="hand", timeout_s=timeout_s, deadline_s=5.0)).launch()
+
+    assert launch.timeout_s == left_s
+
+
+@pytest.mark.parametrize("timeout_s", [60.0, None])
+def test_without_a_deadline_it_has_its_timeout(timeout_s):
+    """T1"""
+    assert Node(Definition(name="job", executor="hand", timeout_s=timeout_s)).launch()[0].timeout_s == timeout_s
+
+
+def test_it_is_given_its_body_the_secrets_of_its_node_and_the_last_success_of_its_worker():
+    traced: list[Launch] = []
+    node = Node(secrets=("hunter2-hunter2",), traced=traced.append)
+    first, _ = node.launch()
+    assert (first.body, first.secrets, first.last_success_at) == ("the body", ("hunter2-hunter2",), None)
+    first.report(Succeeded(), 0.1)
+    node.commit()
+    second, _ = node.launch()
+
+    assert second.last_success_at == node.clock.now()
+    assert traced == [first, second]
+
+
+class Entries:
+    """Implements `ports.EntryLog`: what a node notes where others can read it after its end."""
+
+    def __init__(self) -> None:
+        self.noted: list[tuple[int, int]] = []
+
+    def note(self, run_id, fence):
+        self.noted.append((run_id, fence))
+
+    def forget(self, run_id, fence):
+        self.noted.remove((run_id, fence))
+
+
+def test_that_a_function_was_entered_is_noted_until_its_end_is_committed():
+    """C8: whoever rescues the run knows then whether it was present."""
+    node = Node(entries=(entries := Entries()))
+    launch, _ = node.launch()
+    key = launch.run.id, launch.run.claim.fence
+    assert entries.noted == []
+    launch.entered()
+    assert entries.noted == [key]
+    launch.report(Succeeded(), 0.1)
+    reports = [mutation.report for mutation in node.put]
+    assert entries.noted == [key]
+    node.running.acknowledge(reports)
+
+    assert entries.noted == []
+
+
+def test_a_start_that_was_refused_is_reported_once_as_not_begun(node):
+    """C3, C7: its function was not entered, so nothing is lost with it."""
+    mutation, _ = node.world.trigger("job")
+    starts = node.world.turn(mutation).starts
+    node.running.refuse(starts)
+    node.running.refuse(starts)
+
+    assert [mutation.report.outcome for mutation in node.put] == [
+        Interrupted(reason="the lease ran out before the start", began=False)
+    ]
+    assert node.hand.launches == []
+
+
+# ── its report ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Span:
+    traceparent = "00-1-2-01"
+
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+
+    def end(self, outcome):
+        self.outcomes.append(outcome)
+
+
+def test_a_report_names_its_claim_the_code_and_the_trace():
+    """C5"""
+    node = Node(code_version="v7")
+    launch, _ = node.launch()
+    launch.span = span = Span()
+    launch.report(Succeeded(), 0.25)
+    (report,) = (mutation.report for mutation in node.put)
+
+    assert (report.run, report.node, report.fence) == (launch.run.id, "one", launch.run.claim.fence)
+    assert (report.outcome, report.duration_s, report.code_version) == (Succeeded(), 0.25, "v7")
+    assert (report.traceparent, span.outcomes) == ("00-1-2-01", [Succeeded()])
+
+
+def test_of_what_stays_behind_the_span_ends_too():
+    node = Node(code_version="v7")
+    launch, _ = node.launch()
+    launch.span = span = Span()
+    (report,) = node.running.abandoned()
+
+    assert span.outcomes == [report.outcome] == [Interrupted(reason="its process ended")]
+    assert (report.duration_s, report.code_version) == (0.0, "v7")
+
+
+def test_what_has_ended_does_not_stay_behind(node):
+    """G4: each run is counted once."""
+    launch, _ = node.launch()
+    launch.report(Succeeded(), 0.1)
+
+    assert node.running.abandoned() == []
+
+
+def test_a_report_ends_an_attempt_only_if_it_is_of_the_very_claim(node):
+    """C5: a report of an older one leaves the newer one running."""
+    launch, _ = node.launch()
+    launch.report(Succeeded(), 0.1)
+    (report,) = (mutation.report for mutation in node.put)
+    older = replace(report, fence=report.fence - 1)
+
+    assert node.running.acknowledge([older]) == []
+    assert (len(node.running), launch.run.id in node.running) == (1, True)
+    assert node.running.acknowledge([report]) == [report]
+    assert (len(node.running), launch.run.id in node.running) == (0, False)
+    assert node.running.acknowledge([report]) == []
+
+
+def test_what_a_function_raised_is_told_once_when_its_end_is_committed(node):
+    """A6"""
+    launch, _ = node.launch()
+    launch.raised = raised = (ValueError, ValueError("boom"), None)
+    launch.report(Failed(Error(type="ValueError", message="boom")), 0.1)
+    assert node.running.take_raised() == {}
+    node.running.acknowledge([mutation.report for mutation in node.put])
+
+    assert node.running.take_raised() == {launch.run.id: raised}
+    assert node.running.take_raised() == {}
+
+
+def test_an_exception_with_a_secret_in_it_is_told_to_nobody():
+    """A12: it refers to frames with the secret in them."""
+    node = Node(secrets=("hunter2-hunter2",))
+    launch, _ = node.launch()
+    launch.raised = (ValueError, ValueError("hunter2-hunter2"), None)
+    launch.report(Failed(Error(type="ValueError", message="hunter2-hunter2")), 0.1)
+    node.running.acknowledge([mutation.report for mutation in node.put])
+
+    assert node.running.take_raised() == {}
+
+
+# ── secrets that a function names ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_is_named_as_a_secret_is_masked_in_what_was_said_and_not_yet_written(node):
+    """A12"""
+    launch, ctx = node.launch()
+    ctx.progress(1, 2, "at swordfish")
+    ctx.flush()
+    ctx.keep_line("INFO", "with swordfish")
+    ctx.mask("swordfish")
+    ctx.keep_line("INFO", "still with swordfish")
+    node.tick()
+
+    assert "swordfish" not in node.stored(launch).progress.message
+    assert node.stored(launch).progress.message.startswith("at ")
+    assert [line.text.split()[:1] for line in node.lines(launch)] == [["with"], ["still"]]
+    assert not any("swordfish" in line.text for line in node.lines(launch))
+
+
+def test_of_a_payload_the_places_are_remembered_where_it_stands(node):
+    """A12: never the secret itself."""
+    launch, ctx = node.launch(payload=b'{"a":"swordfish","b":"open"}', digest="x")
+    ctx.mask("swordfish")
+    node.commit()
+
+    assert [place[0] for place in node.stored(launch).masked] == [0]
+    ctx.mask("nothing of it")
+    assert node.put == []
+
+
+def test_of_an_attempt_that_is_forgotten_nothing_can_be_masked_any_more(node):
+    launch, ctx = node.launch()
+    launch.report(Succeeded(), 0.1)
+    node.running.acknowledge([mutation.report for mutation in node.put])
+    node.put.clear()
+    ctx.mask("swordfish")
+
+    assert node.put == []
+
+
+# ── bodies that outlive their attempt ────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_body_that_goes_on_after_its_timeout_is_noted_at_once(node):
+    """B6: its slot stays taken."""
+    launch, _ = node.launch()
+    launch.signal("zombie", None)
+    node.commit()
+
+    (run,) = node.world.cycle.snapshot.running.values()
+    assert run.claim.zombie_since == node.clock.now()
