@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -67,18 +68,18 @@ class Hand:
 
 
 class Wake:
-    """What the back-off waits for: time passes at once."""
+    """What the back-off waits for: time passes at once, unless the engine's own event was set."""
 
-    def __init__(self, clock: VirtualClock) -> None:
+    def __init__(self, clock: VirtualClock, event: threading.Event) -> None:
         self._clock = clock
+        self._event = event
         self.waits: list[float] = []
+        self.set, self.clear = event.set, event.clear
 
     def wait(self, timeout_s: float) -> None:
         self.waits.append(timeout_s)
-        self._clock.advance(timeout_s)
-
-    def set(self) -> None: ...
-    def clear(self) -> None: ...
+        if not self._event.is_set():
+            self._clock.advance(timeout_s)
 
 
 class Store(MemoryStore):
@@ -169,7 +170,7 @@ class ByHand:
             logger=lambda events, raised: self.logged.append((list(events), dict(raised))),
             **options,
         )
-        self.wake = Wake(self.clock)
+        self.wake = Wake(self.clock, self.engine._wake)
         self.engine._wake = self.wake
 
     def enter(self) -> ByHand:

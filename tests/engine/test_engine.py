@@ -9,7 +9,8 @@ from by_hand import ByHand, a_job
 from worlds import Kept
 
 from shiftboss.core.events import AttemptEnded, NodeJoined, RunEnded, RunStarted
-from shiftboss.core.model import Interrupted, NodeMode, Shed, Status
+from shiftboss.core.model import Error, Failed, Interrupted, NodeMode, Shed, Status
+from shiftboss.core.policy import RetryPolicy
 from shiftboss.engine import mutation
 from shiftboss.engine.watchdog import Blocked
 from shiftboss.errors import NotAllowed, NotStarted, StoreFull, StoreUnavailable, UnknownWorker
@@ -123,6 +124,25 @@ def test_beside_another_node_it_ticks_too(one, clock):
     assert one.store.waits[-1] == 1.0
 
 
+def test_it_waits_until_its_lease_is_to_be_renewed(one):
+    """C2: ten seconds after the last renewal, however much it has written since."""
+    for _ in range(9):
+        one.trigger(delay_s=600)
+        one.step(after_s=1)
+
+    assert one.store.waits[-1] == 1.0
+
+
+def test_it_waits_until_retention_is_due(one):
+    """A4: a minute after the start."""
+    one.until(57)
+    one.trigger(delay_s=600)
+    one.step()
+
+    assert one.engine._lease.renew_in_s > 3.0
+    assert one.store.waits[-1] == 3.0
+
+
 def test_it_does_not_wait_while_something_is_left_to_do(one):
     one.step()
     del one.store.waits[:]
@@ -216,6 +236,27 @@ def test_what_was_claimed_when_the_lease_had_run_out_is_handed_back_and_not_star
     assert one.stored(answer.value.id).status is Status.PENDING or one.engine.runs(answer.value.id)
 
 
+def test_what_was_not_started_was_not_begun_and_is_not_lost(clock, monkeypatch):
+    """C3, C7: a run that must not be tried twice is due again, for its function was never entered."""
+    one = ByHand(a_job(at_most_once=True), clock=clock).enter()
+    turn = one.engine._cycle.turn
+
+    def slowly(*arguments, **options):
+        done = turn(*arguments, **options)
+        one.clock.advance(28)
+        return done
+
+    answer = one.trigger()
+    monkeypatch.setattr(one.engine._cycle, "turn", slowly)
+    one.step()
+    monkeypatch.undo()
+    one.store.trouble = "nothing starts any more"
+    one.step()
+
+    run = one.stored(answer.value.id)
+    assert (run.status, run.attempt, one.hand.launches) == (Status.PENDING, 0, {})
+
+
 def test_what_is_told_twice_is_told_once(one):
     """C3: by the engine and by the watch of its lease."""
     run_id = one.running()
@@ -283,6 +324,18 @@ def test_it_tries_again_after_a_time_that_doubles_up_to_two_seconds(one):
     one.store.is_away = True
     one.step(after_s=6)
     assert one.wake.waits[8:] == [0.05]
+
+
+def test_what_arrives_meanwhile_ends_the_wait_for_the_next_try(one):
+    """H5: and only once."""
+    one.store.is_away = True
+    one.step()
+    at_s = one.clock.elapsed_s()
+    one.trigger(delay_s=600)
+    one.step()
+    assert one.clock.elapsed_s() == at_s
+    one.step()
+    assert one.clock.elapsed_s() == at_s + 0.2
 
 
 def test_bodies_go_on_while_the_lease_is_trusted_and_are_told_when_it_is_not(one):
@@ -507,6 +560,34 @@ def test_a_node_that_may_freeze_shows_life_at_each_tick(clock, limit_s, shows):
     one.step(after_s=1)
 
     assert one.store.asked == ["show life of one"] * 2 * shows
+
+
+def test_a_draining_node_does_not_put_its_newer_declaration_in_force_again(clock):
+    """M7: it has no say while there are others that start something."""
+    older = ByHand(a_job(timeout_s=5.0), clock=clock).enter()
+    newer = ByHand(a_job(timeout_s=7.0), name="two", store=older.store, clock=clock).enter()
+    held = lambda: older.store.tables.workers["job"].definition.timeout_s  # noqa: E731
+    assert held() == 7.0
+    older.put(mutation.drain, "two", by="ann")
+    seen = []
+    for _ in range(6):
+        for node in (older, newer):
+            node.step(after_s=0.5)
+        seen.append(held())
+
+    assert seen[1:] == [5.0] * 5
+
+
+def test_the_secrets_of_the_app_are_in_nothing_that_is_stored(clock):
+    """A12"""
+    one = ByHand(a_job(retry=RetryPolicy(max_retries=0)), clock=clock, secrets=("hunter2-hunter2",)).enter()
+    run_id = one.running()
+    one.hand.end(run_id, Failed(Error(type="ValueError", message="no hunter2-hunter2")))
+    one.step()
+
+    message = one.stored(run_id).attempts[-1].error.message
+    assert message.startswith("no ")
+    assert "hunter2" not in message
 
 
 def test_what_ends_after_the_engine_is_told_to_nobody(one):

@@ -147,6 +147,36 @@ def test_only_what_ends_after_the_stop_is_counted(one):
     assert end(one).drained == 1
 
 
+def test_what_must_not_be_tried_again_is_given_up_when_it_is_cut_short(clock):
+    """G4, C7: neither drained nor handed back."""
+    one = ByHand(a_job(at_most_once=True), clock=clock).enter()
+    run_id = one.running()
+    one.engine.stop()
+    one.until(21)
+    one.hand.cut(run_id)
+    report = end(one)
+
+    assert (report.given_up, report.drained, report.interrupted, report.exit_code) == (1, 0, 0, 1)
+    assert one.stored(run_id).status is Status.DEAD
+
+
+def test_what_another_node_has_rescued_meanwhile_is_due_there(one, clock):
+    """G4, C5: its report is stale; what had ended was not stored, what was cut short is due again."""
+    cut, ended = one.running(), one.running()
+    one.engine.stop()
+    one.step()
+    two = ByHand(a_job(), name="two", store=one.store, clock=clock).enter()
+    one.store.gone.add("one")
+    two.step(2, after_s=1)
+    one.store.gone.clear()
+    assert set(two.hand.launches) == {cut, ended}
+    one.hand.end(ended)
+    one.hand.cut(cut)
+    report = end(one)
+
+    assert (report.interrupted, report.unreported, report.drained) == (1, 1, 0)
+
+
 def test_a_body_that_cannot_be_stopped_is_handed_back_by_the_last_act_of_its_process(one):
     """G2, G4"""
     run_id = one.running()
@@ -179,7 +209,7 @@ def test_in_a_process_that_goes_on_its_claim_stays_with_it(one):
     one.engine.stop()
     report = end(one)
 
-    assert (report.stuck, report.handed_back) == (1, False)
+    assert (report.stuck, report.handed_back, report.waiting) == (1, False, 0)
     assert one.stored(run_id).status is Status.RUNNING
     assert one.row is not None, "its lease ends by itself"
 
@@ -219,6 +249,19 @@ def test_without_the_store_it_says_what_it_could_not_write(one, caplog):
     assert (report.store_reached, report.unreported, report.stuck, report.exit_code) == (False, 1, 1, 75)
     assert one.stored(running).status is Status.RUNNING
     assert "the store is away, at the end; what is still claimed is rescued later" in caplog.text
+
+
+def test_a_store_that_goes_away_in_the_last_moment_is_named(one, caplog):
+    """G4, H5"""
+    one.engine.stop()
+    while not one.engine._is_over():
+        one.step(after_s=0.25)
+    one.store.is_away = True
+    one.engine._leave()
+
+    assert not one.engine._report.store_reached
+    assert one.engine.trouble == "the store is away"
+    assert "the store is away, at the end" in caplog.text
 
 
 def test_a_run_that_the_store_does_not_know_at_the_end_is_lost(one):
@@ -323,6 +366,7 @@ def test_where_it_cannot_begin_its_starter_is_told(clock):
     with pytest.raises(StoreUnavailable, match="the store is away"):
         one.engine.ready.result(timeout=0)
     assert not one.engine.over.done()
+    assert one.store._sessions == [], "and nothing stays open"
 
 
 def test_a_mistake_that_ends_it_is_said_and_kept(clock, monkeypatch, caplog):
