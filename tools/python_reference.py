@@ -44,7 +44,7 @@ GROUPS: dict[str, list[Any]] = {
         shiftboss.HealthPolicy,
         shiftboss.command,
     ],
-    "Runs": [shiftboss.RunHandle, handle.PromisedRun],
+    "Runs": [shiftboss.RunHandle, handle.PromisedRun, shiftboss.TriggerItem],
     "Without a loop": [sync.SyncFace],
     "In a body": [shiftboss.Context, shiftboss.Retry, shiftboss.Fatal, shiftboss.Idle],
     "Asking for runs and dead letters": [shiftboss.AuditFilter, shiftboss.HistoryFilter, shiftboss.LetterFilter],

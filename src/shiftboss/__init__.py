@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from shiftboss.app.fan_out import TriggerItem
 from shiftboss.app.handle import RunHandle, Worker
 from shiftboss.app.options import Breaker, Dependency, SecretValue
 from shiftboss.app.orchestrator import Orchestrator
@@ -16,6 +17,7 @@ from shiftboss.errors import (
     RunFailed,
     ShiftbossError,
     StoreUnavailable,
+    TriggersRefused,
     UnknownRun,
     UnknownWorker,
     WaitTimeout,
@@ -54,6 +56,8 @@ __all__ = [
     "ShutdownReport",
     "Status",
     "StoreUnavailable",
+    "TriggerItem",
+    "TriggersRefused",
     "UnknownRun",
     "UnknownWorker",
     "WaitTimeout",

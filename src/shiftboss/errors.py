@@ -9,7 +9,11 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+MAX_NAMED = 5  # of many refusals, in a message
+MAX_REASON_CHARS = 300  # of each of them
 
 
 class ShiftbossError(Exception):
@@ -57,6 +61,26 @@ class DuplicateKey(CallerError):
 
 class WorkerDisabled(CallerError):
     """The worker is disabled; `force=True` passes this one gate, `enable` opens it."""
+
+
+class RefusedTrigger(NamedTuple):
+    """One of many triggers that was refused: its place in the call, counted from 0, its worker, and why."""
+
+    place: int
+    worker: str
+    error: CallerError
+
+
+class TriggersRefused(CallerError):
+    """`trigger_many` has stored nothing.  `refused` has every refused trigger; the message names the first ones."""
+
+    def __init__(self, count: int, refused: Sequence[RefusedTrigger]) -> None:
+        self.count = count
+        self.refused = tuple(refused)
+        named = "; ".join(f"at {each.place}: {each.error}"[:MAX_REASON_CHARS] for each in self.refused[:MAX_NAMED])
+        rest = len(self.refused) - MAX_NAMED
+        more = f"; and {rest:,} more, see `refused`" if rest > 0 else ""
+        super().__init__(f"{len(self.refused):,} of {count:,} triggers were refused and none is stored; {named}{more}")
 
 
 class NotAllowed(CallerError):

@@ -25,11 +25,14 @@ from shiftboss import (
     ConfigurationError,
     DuplicateKey,
     Orchestrator,
+    TriggerItem,
+    TriggersRefused,
     UnknownWorker,
     WaitTimeout,
     WorkerDisabled,
     WrongPayload,
 )
+from shiftboss.app import fan_out
 from shiftboss.app.handle import PromisedRun
 from shiftboss.app.triggering import request_of
 from shiftboss.app.within import insert
@@ -275,6 +278,65 @@ async def test_what_is_rolled_back_never_comes_to_be(boss, told, cluster, place,
 
         assert [run.key for run in await found(boss)] == ["the next"]
     assert place.execute("SELECT id FROM arrival") == []
+
+
+@every_caller
+@pytest.mark.parametrize("roll_back", [False, True])
+async def test_many_exist_if_and_only_if_they_are_committed(boss, cluster, place, caller, roll_back, monkeypatch):
+    """O6: each has its own payload and key, and their order is that of the call."""
+    monkeypatch.setattr(fan_out, "MAX_ROWS", 2)
+    many, keys = [TO, {"to": "ada"}, {"to": "eve"}], ["k0", None, "k2"]
+
+    def blocking() -> list[str]:
+        with BLOCKING[caller](cluster) as within:
+            known = boss.sync.trigger_many_within(within, "mail", many, keys=keys)
+            if roll_back:
+                raise RollBack
+        return known
+
+    async def awaited() -> list[str]:
+        async with AWAITED[caller](cluster) as within:
+            handles = await boss.trigger_many("mail", many, keys=keys, within=within)
+            if roll_back:
+                raise RollBack
+        assert [await each.result(timeout=PATIENCE_S) for each in handles] == ["to Zoë", "to ada", "to eve"]
+        return [each.key for each in handles if isinstance(each, PromisedRun)]
+
+    async with boss:
+        try:
+            known = await (asyncio.to_thread(blocking) if caller in BLOCKING else awaited())
+        except RollBack:
+            known = []
+        await triggered(boss, cluster, "asyncpg", key="the next")  # picked up after those before it
+        runs = sorted(await found(boss), key=lambda run: run.id)
+
+    assert [run.key for run in runs] == [*known, "the next"]
+    assert known == [] if roll_back else (known[0], known[1][:7], known[2]) == ("k0", "within-", "k2")
+    assert place.execute("SELECT id FROM arrival") == []
+
+
+async def test_if_one_of_many_is_refused_nothing_is_inserted(boss, cluster, place):
+    """O6: what is known before the insert."""
+    async with boss, by_asyncpg(cluster) as within:
+        with pytest.raises(TriggersRefused, match=r"at 1: .*'mial'"):
+            await boss.trigger_many([TriggerItem("mail", TO), TriggerItem("mial", TO)], within=within)
+        with pytest.raises(TriggersRefused, match="at 0: "):
+            await boss.trigger_many("mail", [{}], within=within)
+        assert await boss.trigger_many("mail", [], within=within) == []
+        assert place.execute("SELECT id FROM arrival") == []
+
+
+def test_an_asynchronous_connection_must_be_awaited_for_many_too(place, cluster):
+    boss = declared(place.url)
+
+    async def with_one() -> None:
+        async with by_asyncpg(cluster) as within:
+            with pytest.raises(ConfigurationError, match=r"await boss.trigger_many\(…, within=…\)"):
+                await asyncio.to_thread(boss.sync.trigger_many_within, within, "mail", [TO])
+
+    boss.sync.open(create=True)
+    with boss.sync:
+        asyncio.run(with_one())
 
 
 async def test_it_is_not_there_before_the_commit(boss, cluster):

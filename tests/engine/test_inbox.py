@@ -13,6 +13,10 @@ def mutations(number: int) -> list[Mutation]:
     return [Mutation(rule=lambda snapshot, now, *, ids: None) for _ in range(number)]
 
 
+def weighing(weight: int) -> Mutation:
+    return Mutation(rule=lambda snapshot, now, *, ids: None, weight=weight)
+
+
 @pytest.fixture
 def wakes() -> list[int]:
     return []
@@ -52,6 +56,32 @@ def test_a_turn_takes_a_thousand_at_most_and_the_rest_keeps_its_order(inbox):
     assert MAX_MUTATIONS == 1000
     assert inbox.take() == everything[:1000]
     assert inbox.take() == everything[1000:]
+
+
+def test_what_weighs_more_than_a_batch_is_taken_alone(inbox):
+    """O6: nobody else waits for the commit of a fan-out, but for what comes after it."""
+    (before, between, after), heavy = mutations(3), [weighing(50_000), weighing(50_000)]
+    for each in (before, heavy[0], heavy[1], between, after):
+        inbox.put(each)
+
+    assert [inbox.take() for _ in range(4)] == [[before], [heavy[0]], [heavy[1]], [between, after]]
+
+
+def test_what_weighs_little_shares_a_batch(inbox):
+    small = [weighing(400) for _ in range(3)]
+    for each in small:
+        inbox.put(each)
+
+    assert [inbox.take(), inbox.take()] == [small[:2], small[2:]]
+
+
+def test_a_fan_out_that_came_back_takes_nobodys_place_either(inbox):
+    heavy, new = weighing(5_000), mutations(MAX_MUTATIONS + 1)
+    for each in new:
+        inbox.put(each)
+    inbox.put_back([heavy])
+
+    assert inbox.take() == [heavy, *new[:1000]]
 
 
 def test_what_came_back_goes_first_and_takes_nobodys_place(inbox):

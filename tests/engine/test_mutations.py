@@ -33,6 +33,20 @@ def table():
         "log_lines": (mutation.log_lines("n1", (LINE,)), NO_NEEDS, None, 7, False),
         "trigger": (mutation.trigger(Request("a"), ANSWER), NO_NEEDS, "a", None, True),
         "trigger by key": (mutation.trigger(Request("a", key="k"), ANSWER), Needs(keys=(("a", "k"),)), "a", None, True),
+        "trigger_many": (
+            mutation.trigger_many([Request("a"), Request("a", key="k")], ANSWER),
+            Needs(keys=(("a", "k"),)),
+            "a",
+            None,
+            True,
+        ),
+        "trigger_many of several": (
+            mutation.trigger_many([Request("a"), Request("b")], ANSWER),
+            NO_NEEDS,
+            None,
+            None,
+            True,
+        ),
         "pick_up": (mutation.pick_up(Request("a")), NO_NEEDS, None, None, False),
         "pick_up by key": (mutation.pick_up(Request("a", key="k")), Needs(keys=(("a", "k"),)), None, None, False),
         "cancel": (mutation.cancel(7, by="", reason="", answer=ANSWER), Needs(runs=(7,)), None, None, False),
@@ -99,6 +113,12 @@ def test_only_what_nobody_waits_for_has_no_answer(kind):
 def test_it_is_equal_to_itself_alone():
     """Two equal triggers are two runs."""
     assert mutation.trigger(Request("a"), ANSWER) != mutation.trigger(Request("a"), ANSWER)
+
+
+def test_a_fan_out_weighs_as_much_as_its_triggers():
+    """O6: in the batch of a cycle it counts for each of them."""
+    assert mutation.trigger_many([Request("a"), Request("b")], ANSWER).weight == 2
+    assert mutation.trigger(Request("a"), ANSWER).weight == 1
 
 
 # ── what their rules are given ───────────────────────────────────────────────────────────────────────────────────

@@ -31,9 +31,9 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def _unanswered() -> StoreUnavailable:
+def _unanswered(within_s: float = ANSWER_WITHIN_S) -> StoreUnavailable:
     return StoreUnavailable(
-        f"no answer came within {ANSWER_WITHIN_S:g} s; whether it was stored is not known, repeat the call with a key",
+        f"no answer came within {within_s:.3g} s; whether it was stored is not known, repeat the call with a key",
         maybe_stored=True,
     )
 
@@ -89,14 +89,24 @@ def on_loop(put: Put) -> asyncio.Future[Any]:
     return answer.future
 
 
-def in_thread(put: Put) -> Any:
+async def on_loop_within(put: Put, *, within_s: float) -> Any:
+    """Like `on_loop`, for a mutation that may take longer than others."""
+    answer = LoopAnswer(asyncio.get_running_loop())
+    put(answer)
+    try:
+        return await asyncio.wait_for(answer.future, within_s)
+    except TimeoutError:
+        raise _unanswered(within_s) from None
+
+
+def in_thread(put: Put, *, within_s: float = ANSWER_WITHIN_S) -> Any:
     """Give the engine a mutation and block for its answer."""
     answer = ThreadAnswer()
     put(answer)
     try:
-        return answer.future.result(ANSWER_WITHIN_S)
+        return answer.future.result(within_s)
     except FutureTimeout:
-        raise _unanswered() from None
+        raise _unanswered(within_s) from None
 
 
 async def wait_on_loop(put: Put, *, timeout_s: float | None, what: str) -> Any:

@@ -69,6 +69,16 @@ class TriggerOptions(TypedDict, total=False):
     within: Within | None
 
 
+class ManyOptions(TypedDict, total=False):
+    """Options that many triggers of one worker share: those of `TriggerOptions` except for the key."""
+
+    delay: Duration | None
+    at: datetime | None
+    priority: PriorityName | Priority | None
+    force: bool
+    within: Within | None
+
+
 async def triggered(boss: Operations, name: str, payload: bytes | None, options: Mapping[str, Any]) -> RunHandle[Any]:
     """Store a run, or insert a row `within` a transaction.  Raises what `Orchestrator.trigger` raises."""
     node = boss.opened()

@@ -8,20 +8,23 @@ Rules of this file
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 import msgspec
 
 from shiftboss.app import call, setting_aside
-from shiftboss.app.handle import RunHandle, TriggerOptions, triggered
+from shiftboss.app.fan_out import FanOut, TriggerItem, answered_within_s, arriving_many, given_triggers, in_chunks
+from shiftboss.app.handle import ManyOptions, PromisedRun, RunHandle, TriggerOptions, triggered
 from shiftboss.app.options import CALL, Named, Payload, known_run, name_of
 from shiftboss.app.questions import Questions
 from shiftboss.app.verbs import Verbs
+from shiftboss.app.within import Within, insert_many
 from shiftboss.clock import Clock
 from shiftboss.core.kinds import Duration, shown
 from shiftboss.core.model import Run
 from shiftboss.core.unreadable import Unreadable
+from shiftboss.engine import mutation
 from shiftboss.errors import WrongPayload
 from shiftboss.executors.body import FunctionBody
 from shiftboss.executors.command import CommandBody
@@ -73,6 +76,56 @@ class Operations(Verbs, Questions):
         WrongPayload, WorkerDisabled, DuplicateKey, NotStarted, StoreUnavailable.
         """
         return await triggered(self, name_of(worker), self.encode(worker, payload), options)
+
+    @overload
+    async def trigger_many(
+        self,
+        worker: Named,
+        payloads: Iterable[Payload],
+        /,
+        *,
+        keys: Iterable[str | None] | None = None,
+        **options: Unpack[ManyOptions],
+    ) -> list[RunHandle[Any]]: ...
+    @overload
+    async def trigger_many(
+        self, items: Iterable[TriggerItem], /, *, within: Within | None = None
+    ) -> list[RunHandle[Any]]: ...
+    async def trigger_many(
+        self,
+        worker: Any,
+        payloads: Any = None,
+        /,
+        *,
+        keys: Any = None,
+        **options: Any,
+    ) -> list[RunHandle[Any]]:
+        """Store a run for each of *payloads*, in one commit, or none at all; at most 50,000 (O6).
+
+        *keys*: one for each payload, or None where there is none; *options* count for all.  For several workers give a
+        list of `TriggerItem` in place of worker and payloads.  The handles have the order of the payloads; a key that
+        was seen before with the same payload gives the run that it made.
+
+        With `within=` it returns after the insert of all rows, as `trigger` does.  Raises TriggersRefused, whose
+        `refused` has every trigger that was refused and why, ConfigurationError, NotStarted, StoreUnavailable.
+        """
+        node, within = self.opened(), options.pop("within", None)
+        fan_out = FanOut(node, self.encode, given_triggers(worker, payloads, keys, options))
+        await fan_out.read_on_loop()
+        triggers = fan_out.triggers
+        if not triggers:
+            return []
+        if within is not None:
+            promises, arrivals = await asyncio.to_thread(arriving_many, node, triggers)
+            for inserting in in_chunks(arrivals, lambda rows: insert_many(within, rows)):
+                if inserting is not None:
+                    await inserting
+            return [PromisedRun(self, promise) for promise in promises]
+        runs = await call.on_loop_within(
+            lambda answer: node.engine.put(mutation.trigger_many(triggers, answer)),
+            within_s=answered_within_s(len(triggers)),
+        )
+        return [RunHandle(self, run) for run in runs]
 
     async def set_aside(
         self, rows: Collection[Unreadable] | None = None, *, note: str | None = None

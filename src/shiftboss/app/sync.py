@@ -11,19 +11,28 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, Any, Unpack
+from collections.abc import Awaitable, Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from shiftboss.app import call, process_end, setting_aside
 from shiftboss.app.current_node import CurrentNode
+from shiftboss.app.fan_out import (
+    Encode,
+    FanOut,
+    TriggerItem,
+    answered_within_s,
+    arriving_many,
+    given_triggers,
+    in_chunks,
+)
 from shiftboss.app.first_node import WAIT_S
-from shiftboss.app.handle import TriggerOptions, result_of
+from shiftboss.app.handle import ManyOptions, TriggerOptions, result_of
 from shiftboss.app.options import CALL, Named, Payload, known_run, name_of
 from shiftboss.app.own_loop import ENDS_WITHIN_S, new_loop
 from shiftboss.app.questions import Questions
 from shiftboss.app.triggering import arriving, request_of
 from shiftboss.app.verbs import Verbs
-from shiftboss.app.within import Within, insert
+from shiftboss.app.within import Within, insert, insert_many
 from shiftboss.context import current as current_body
 from shiftboss.core.kinds import Duration
 from shiftboss.core.model import Run
@@ -36,7 +45,14 @@ if TYPE_CHECKING:
     from shiftboss.app.open_node import OpenNode
     from shiftboss.engine.shutdown import ShutdownReport
 
-Encode = Callable[[Named, Payload], bytes | None]
+
+def must_not_wait(inserting: Awaitable[Any] | None, method: str) -> None:
+    """Raises ConfigurationError if the insert is to be awaited."""
+    if inserting is None:
+        return
+    if inspect.iscoroutine(inserting):
+        inserting.close()
+    raise ConfigurationError(f"this connection is asynchronous; await boss.{method}(…, within=…) instead")
 
 
 class SyncFace(Verbs, Questions):
@@ -164,6 +180,56 @@ class SyncFace(Verbs, Questions):
         run: Run = call.in_thread(lambda answer: node.engine.put(mutation.trigger(request, answer)))
         return run
 
+    @overload
+    def trigger_many(
+        self,
+        worker: Named,
+        payloads: Iterable[Payload],
+        /,
+        *,
+        keys: Iterable[str | None] | None = None,
+        **options: Unpack[ManyOptions],
+    ) -> list[Run]: ...
+    @overload
+    def trigger_many(self, items: Iterable[TriggerItem], /) -> list[Run]: ...
+    def trigger_many(self, worker: Any, payloads: Any = None, /, *, keys: Any = None, **options: Any) -> list[Run]:
+        """Store a run for each of *payloads*, in one commit, or none at all (O6); returns them after it, in order.
+
+        Raises TriggersRefused, whose `refused` has every trigger that was refused and why.
+        """
+        if options.pop("within", None) is not None:
+            raise ConfigurationError("triggers within your transaction give no runs yet; call trigger_many_within(…)")
+        fan_out = self._fan_out(worker, payloads, keys, options)
+        if not fan_out.triggers:
+            return []
+        engine = self.opened().engine
+        runs = call.in_thread(
+            lambda answer: engine.put(mutation.trigger_many(fan_out.triggers, answer)),
+            within_s=answered_within_s(len(fan_out.triggers)),
+        )
+        return list(runs)
+
+    def trigger_many_within(
+        self, within: Within, worker: Any, payloads: Any = None, /, *, keys: Any = None, **options: Any
+    ) -> list[str]:
+        """Like `trigger_many`, within a transaction of yours; returns the keys under which the runs will exist.
+
+        Raises what `trigger_many` raises, as far as it is known now, and ConfigurationError for an asynchronous
+        connection.
+        """
+        fan_out = self._fan_out(worker, payloads, keys, options)
+        if not fan_out.triggers:
+            return []
+        promises, arrivals = arriving_many(self.opened(), fan_out.triggers)
+        for inserting in in_chunks(arrivals, lambda rows: insert_many(within, rows)):
+            must_not_wait(inserting, "trigger_many")
+        return [promise.key for promise in promises]
+
+    def _fan_out(self, worker: Any, payloads: Any, keys: Any, options: Mapping[str, Any]) -> FanOut:
+        fan_out = FanOut(self.opened(), self._encode, given_triggers(worker, payloads, keys, options))
+        fan_out.read()
+        return fan_out
+
     def trigger_within(
         self,
         within: Within,
@@ -177,11 +243,7 @@ class SyncFace(Verbs, Questions):
         Raises what `trigger` raises, as far as it is known now, and ConfigurationError for an asynchronous connection.
         """
         promise, arrival = arriving(self.opened(), name_of(worker), self._encode(worker, payload), options)
-        inserting = insert(within, arrival)
-        if inserting is not None:
-            if inspect.iscoroutine(inserting):
-                inserting.close()
-            raise ConfigurationError("this connection is asynchronous; await boss.trigger(…, within=…) instead")
+        must_not_wait(insert(within, arrival), "trigger")
         return promise.key
 
     def set_aside(self, rows: Collection[Unreadable] | None = None, *, note: str | None = None) -> list[Unreadable]:

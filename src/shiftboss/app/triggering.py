@@ -64,7 +64,7 @@ def read_options(worker: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
 def request_of(node: OpenNode, name: str, payload: bytes | None, options: Mapping[str, Any]) -> Request:
     """The request for a run of worker *name*, with read *options*.  Raises ConfigurationError."""
-    digests = () if payload is None else _digests(node, payload, is_keyed=options.get("key") is not None)
+    digests = () if payload is None else known_digests(node, payload, is_keyed=options.get("key") is not None)
     request = Request(
         worker=name,
         payload=payload,
@@ -81,16 +81,12 @@ def request_of(node: OpenNode, name: str, payload: bytes | None, options: Mappin
     return request
 
 
-def _digests(node: OpenNode, payload: bytes, *, is_keyed: bool) -> tuple[str, ...]:
+def known_digests(node: OpenNode, payload: bytes, *, is_keyed: bool) -> tuple[str, ...]:
     """O5: the digest that it is stored with, then those with which the same payload may have been stored before."""
     cipher = cipher_of(node.store)
     form = json_text.in_one_form(payload)
-    before = json_text.as_stored_before(payload) if is_keyed else form
-    return tuple(
-        digest
-        for each in dict.fromkeys((form, before))
-        for digest in (*cipher.digests(each), hashlib.sha256(each).hexdigest())
-    )
+    forms = {form: None, json_text.as_stored_before(payload): None} if is_keyed else (form,)
+    return tuple(digest for each in forms for digest in (*cipher.digests(each), hashlib.sha256(each).hexdigest()))
 
 
 # ── within a transaction of the caller's ─────────────────────────────────────────────────────────────────────────

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from shiftboss.app.status_rows import StatusRows
 from shiftboss.app.store_trial import StoreTrial
 from shiftboss.clock import Clock, Looked
-from shiftboss.core import control, schedule, schedule_words
+from shiftboss.core import control, fan_out, schedule, schedule_words
 from shiftboss.core.audit import AuditRow, Head, Seal
 from shiftboss.core.control import Request, keeps_its_key
 from shiftboss.core.event import Severity
@@ -43,7 +43,7 @@ from shiftboss.core.value import Value
 from shiftboss.core.verify import AuditVerdict, verify
 from shiftboss.core.worker import Definition
 from shiftboss.engine.agenda import Agenda
-from shiftboss.engine.mutation import pick_up
+from shiftboss.engine.mutation import pick_up, trigger_many
 from shiftboss.engine.snapshot_cache import SnapshotCache
 from shiftboss.errors import NotAllowed, UnknownRun
 from shiftboss.ports.faces import MAX_COUNTED, AuditFilter, HistoryFilter, LetterFilter
@@ -53,6 +53,7 @@ from shiftboss.stores.encryption import cipher_of, session_for_people
 if TYPE_CHECKING:
     from shiftboss.app.audit_key import Keys
     from shiftboss.app.triggering import Promise
+    from shiftboss.core.fan_out import Trigger
 
 
 class RunningRun(Value, frozen=True, omit_defaults=False):
@@ -212,6 +213,14 @@ class Views:
             snapshot = self._refreshed(reader)
             self._cache.read_for([pick_up(request)], reader)
             control.trigger(snapshot, self._clock.now(), ids=count(1), request=request)
+            return reader.past().run_id, reader.last_event()
+
+    def before_arrivals(self, triggers: Sequence[Trigger]) -> tuple[int, int]:
+        """The same for many requests at once.  Raises TriggersRefused."""
+        with self._session.read() as reader:
+            snapshot = self._refreshed(reader)
+            self._cache.read_for([trigger_many(triggers)], reader)
+            fan_out.trigger_many(snapshot, self._clock.now(), ids=count(1), triggers=triggers)
             return reader.past().run_id, reader.last_event()
 
     def promised(self, promise: Promise) -> Run | None:

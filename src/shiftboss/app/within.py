@@ -1,14 +1,14 @@
-"""Triggers within a transaction of the caller's: one row, inserted by the caller's own connection and driver.
+"""Triggers within a transaction of the caller's: one row each, inserted by the caller's own connection and driver.
 
 Rules of this file
-- The row is all that happens: no lock, no other statement, no commit, no rollback.
+- The rows are all that happens: no lock, no other statement, no commit, no rollback.  Many are inserted at once.
 - A connection is recognised by the package of its class; none of these packages is imported for that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from shiftboss.errors import ConfigurationError
 from shiftboss.ports.store import Arrival
@@ -36,48 +36,79 @@ def insert(within: Within, arrival: Arrival) -> Awaitable[Any] | None:
 
     Raises ConfigurationError for a connection of an unknown kind, and what the driver raises.
     """
+    before = f"INSERT INTO {arrival.table} (data, payload) VALUES ("  # noqa: S608  # quoted by the store
+    return _inserted(within, Statement(before, ", ", ")"), arrival[1:])
+
+
+def insert_many(within: Within, arrivals: Sequence[Arrival]) -> Awaitable[Any] | None:
+    """Insert the rows, in their order, by one statement.  Returns and raises what `insert` does."""
+    statement = Statement(
+        f"INSERT INTO {arrivals[0].table} (data, payload) SELECT data, payload FROM unnest(CAST(",  # noqa: S608  # quoted by the store
+        " AS text[]), CAST(",
+        " AS bytea[])) WITH ORDINALITY AS many (data, payload, place) ORDER BY place",
+    )
+    return _inserted(within, statement, ([each.data for each in arrivals], [each.payload for each in arrivals]))
+
+
+class Statement(NamedTuple):
+    """An INSERT with two parameters, as the texts before, between and behind them."""
+
+    before: str
+    between: str
+    behind: str
+
+    def text(self, data: str, payload: str) -> str:
+        """With these placeholders."""
+        return self.before + data + self.between + payload + self.behind
+
+
+Two = tuple[Any, Any]  # the parameters
+
+
+def _inserted(within: Within, statement: Statement, values: Two) -> Awaitable[Any] | None:
     packages = {each.__module__.partition(".")[0] for each in type(within).__mro__}
     way = next((way for package, way in WAYS.items() if package in packages), None)
     is_pool = "asyncpg" in packages and hasattr(within, "acquire")  # it executes too, each time in a new transaction
     if way is None or is_pool or not (hasattr(within, "execute") or hasattr(within, "cursor")):
         kind = f"{type(within).__module__}.{type(within).__qualname__}"
         raise ConfigurationError(f"within={kind} is not understood; give the open connection of {ACCEPTED}")
-    done = way(within, arrival)
+    done = way(within, statement, values)
     return done if isinstance(done, Awaitable) else None
 
 
-def _by_psycopg(within: Any, arrival: Arrival) -> Any:
+def _by_psycopg(within: Any, statement: Statement, values: Two) -> Any:
     from psycopg import AsyncRawCursor, RawCursor  # it is installed: the connection is psycopg's
 
     factory = getattr(within, "cursor_factory", type(within))
     places = ("$1", "$2") if issubclass(factory, RawCursor | AsyncRawCursor) else ("%s", "%s")
-    return within.execute(_statement(arrival, *places), (arrival.data, arrival.payload))
+    return within.execute(statement.text(*places), values)
 
 
-def _by_asyncpg(within: Any, arrival: Arrival) -> Any:
-    return within.execute(_statement(arrival, "$1", "$2"), arrival.data, arrival.payload)
+def _by_asyncpg(within: Any, statement: Statement, values: Two) -> Any:
+    return within.execute(statement.text("$1", "$2"), *values)
 
 
-def _by_sqlalchemy(within: Any, arrival: Arrival) -> Any:
+def _by_sqlalchemy(within: Any, statement: Statement, values: Two) -> Any:
     from sqlalchemy import text  # it is installed: the connection is SQLAlchemy's
 
     engine = within if hasattr(within, "dialect") else within.get_bind()
     _must_be_postgresql(within, engine.dialect.name)
-    statement = text(_statement(arrival, ":data", ":payload"))
-    return within.execute(statement, {"data": arrival.data, "payload": arrival.payload})
+    return within.execute(
+        text(statement.text(":data", ":payload")), dict(zip(("data", "payload"), values, strict=True))
+    )
 
 
-def _by_django(within: Any, arrival: Arrival) -> None:
+def _by_django(within: Any, statement: Statement, values: Two) -> None:
     _must_be_postgresql(within, within.vendor)
-    _by_cursor(within, arrival)
+    _by_cursor(within, statement, values)
 
 
-def _by_cursor(within: Any, arrival: Arrival) -> None:
+def _by_cursor(within: Any, statement: Statement, values: Two) -> None:
     with within.cursor() as cursor:
-        cursor.execute(_statement(arrival, "%s", "%s"), (arrival.data, arrival.payload))
+        cursor.execute(statement.text("%s", "%s"), values)
 
 
-WAYS: dict[str, Callable[[Any, Arrival], Any]] = {
+WAYS: dict[str, Callable[[Any, Statement, Two], Any]] = {
     "psycopg": _by_psycopg,
     "asyncpg": _by_asyncpg,
     "sqlalchemy": _by_sqlalchemy,
@@ -92,7 +123,3 @@ def _must_be_postgresql(within: Any, vendor: str) -> None:
             f"within={type(within).__qualname__} leads to {vendor}, and the runs are kept in PostgreSQL; give a "
             "connection to the database that the store is in"
         )
-
-
-def _statement(arrival: Arrival, data: str, payload: str) -> str:
-    return f"INSERT INTO {arrival.table} (data, payload) VALUES ({data}, {payload})"  # noqa: S608  # quoted by the store

@@ -62,46 +62,19 @@ def trigger(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], request: R
 
     Raises UnknownWorker, WorkerDisabled, DuplicateKey, WrongPayload.
     """
-    state = _readable(snapshot, request.worker)
-    definition = state.definition
+    state = readable(snapshot, request.worker)
     if request.key is not None:
-        earlier = _earlier(snapshot, now, request, key_ttl_s=definition.key_ttl_s)
+        before = snapshot.keyed.get((request.worker, request.key))
+        earlier = earlier_run(before, snapshot, now, request=request, key_ttl_s=state.definition.key_ttl_s)
         if earlier is not None:
             return NOTHING, earlier
-    if state.disabled is not None and not state.accepts and not request.force:
-        raise RefusedDisabled(
-            f"worker {state.name!r} is disabled by {state.disabled.by} ({state.disabled.reason or 'no reason given'}); "
-            "enable it, or trigger with force=True"
-        )
-    if request.payload is not None and len(request.payload) > definition.max_payload_bytes:
-        raise WrongPayload(
-            f"the payload for {state.name!r} has {len(request.payload)} bytes, {definition.max_payload_bytes} are "
-            "allowed; pass a reference to the data, or raise max_payload"
-        )
-    due_at, by_calendar = now, False
-    if request.at is not None:
-        due_at, by_calendar = max(request.at, now), request.at > now
-    elif request.delay_s:
-        due_at = later(now, request.delay_s)
-    deadline_at = None if definition.deadline_s is None else later(due_at, definition.deadline_s)
-    run = Run(
+    must_be_accepted(state, request)
+    run = replace(
+        triggered_run(state, now, request=request),
         id=next(ids),
-        worker=state.name,
-        origin=Origin.TRIGGER,
-        status=Status.PENDING,
-        priority=definition.priority if request.priority is None else request.priority,
-        created_at=now,
-        occurs_at=due_at,
-        due_at=due_at,
         key=request.key,
         digest=request.digest,
         payload=request.payload,
-        forced=request.force and state.disabled is not None,
-        give_up_at=give_up_at(definition, due_at, deadline_at),
-        deadline_at=deadline_at,
-        by=request.by,
-        traceparent=request.traceparent,
-        by_calendar=by_calendar,
         masked=request.masked,
         encoded_by=encoded_by(snapshot, request.payload),
     )
@@ -109,13 +82,60 @@ def trigger(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], request: R
     return Change(runs=(run,), events=(stored, *_audited(run, state, now))), run
 
 
+def must_be_accepted(state: WorkerState, request: Request) -> None:
+    """Raises WorkerDisabled (K5), WrongPayload."""
+    if state.disabled is not None and not state.accepts and not request.force:
+        raise RefusedDisabled(
+            f"worker {state.name!r} is disabled by {state.disabled.by} ({state.disabled.reason or 'no reason given'}); "
+            "enable it, or trigger with force=True"
+        )
+    if request.payload is not None and len(request.payload) > state.definition.max_payload_bytes:
+        raise WrongPayload(
+            f"the payload for {state.name!r} has {len(request.payload)} bytes, {state.definition.max_payload_bytes} "
+            "are allowed; pass a reference to the data, or raise max_payload"
+        )
+
+
+def triggered_run(state: WorkerState, now: datetime, *, request: Request) -> Run:
+    """The run of a trigger, as yet without an id, a key and a payload: all that a fan-out's triggers may share."""
+    definition = state.definition
+    due_at, by_calendar = now, False
+    if request.at is not None:
+        due_at, by_calendar = max(request.at, now), request.at > now
+    elif request.delay_s:
+        due_at = later(now, request.delay_s)
+    deadline_at = None if definition.deadline_s is None else later(due_at, definition.deadline_s)
+    return Run(
+        id=0,
+        worker=state.name,
+        origin=Origin.TRIGGER,
+        status=Status.PENDING,
+        priority=definition.priority if request.priority is None else request.priority,
+        created_at=now,
+        occurs_at=due_at,
+        due_at=due_at,
+        forced=request.force and state.disabled is not None,
+        give_up_at=give_up_at(definition, due_at, deadline_at),
+        deadline_at=deadline_at,
+        by=request.by,
+        traceparent=request.traceparent,
+        by_calendar=by_calendar,
+    )
+
+
 def _audited(run: Run, state: WorkerState, now: datetime) -> Iterator[Audit]:
     """Triggers by code come without end and are not audited; those of a person are."""
     if run.by or run.forced:
-        due = f"due {run.due_at.isoformat()}" if run.due_at > now else ""
-        how = ", ".join(filter(None, ("forced" if run.forced else "", due)))
-        before = _state(state) if run.forced else ""
-        yield Audit(at=now, worker=run.worker, run=run.id, by=run.by, action="trigger", before=before, after=how)
+        before = state_text(state) if run.forced else ""
+        yield Audit(
+            at=now, worker=run.worker, run=run.id, by=run.by, action="trigger", before=before, after=how(run, now)
+        )
+
+
+def how(run: Run, now: datetime) -> str:
+    """What is out of the ordinary with a trigger, for the audit."""
+    due = f"due {run.due_at.isoformat()}" if run.due_at > now else ""
+    return ", ".join(filter(None, ("forced" if run.forced else "", due)))
 
 
 def encoded_by(snapshot: Snapshot, payload: bytes | None) -> str:
@@ -125,9 +145,10 @@ def encoded_by(snapshot: Snapshot, payload: bytes | None) -> str:
     return key_of(payload) or snapshot.codec_key
 
 
-def _earlier(snapshot: Snapshot, now: datetime, request: Request, *, key_ttl_s: float) -> Run | None:
-    """O5: the run that this key has made, if it is unfinished or succeeded less than `key_ttl` ago."""
-    run = snapshot.keyed.get((request.worker, request.key or ""))
+def earlier_run(
+    run: Run | None, snapshot: Snapshot, now: datetime, *, request: Request, key_ttl_s: float
+) -> Run | None:
+    """O5: *run*, which the request's key has made, if it is unfinished or succeeded less than `key_ttl` ago."""
     if run is not None and run.unreadable is not None:
         raise NotAllowed(f"key {request.key!r} of worker {request.worker!r} is taken: {run.unreadable}; {REMEDY}")
     if run is None or not keeps_its_key(run, now, key_ttl_s=key_ttl_s, clock_set_us=snapshot.clock_set_us):
@@ -173,7 +194,7 @@ def cancel(
     return change, next(changed for changed in change.runs if changed.id == run_id)
 
 
-def _readable(snapshot: Snapshot, name: str) -> WorkerState:
+def readable(snapshot: Snapshot, name: str) -> WorkerState:
     """The worker.  Raises UnknownWorker, and NotAllowed if its row cannot be read (W8)."""
     state = snapshot.worker(name)
     if state.unreadable is not None:
@@ -201,7 +222,7 @@ def disable(
 
     If failures had disabled the worker, it is disabled by the person from now on, without probation.
     """
-    state = _readable(snapshot, name)
+    state = readable(snapshot, name)
     if state.disabled is not None and not state.disabled.automatic:
         return NOTHING, state
     disabled = replace(state, disabled=Disabled(by=by, reason=reason, since=now))
@@ -210,14 +231,14 @@ def disable(
         workers=(disabled,),
         events=(
             WorkerDisabled(at=now, worker=name, by=by, reason=reason, starves=starves),
-            Audit(at=now, worker=name, by=by, action="disable", before=_state(state), after=f"disabled: {reason}"),
+            Audit(at=now, worker=name, by=by, action="disable", before=state_text(state), after=f"disabled: {reason}"),
         ),
     ), disabled
 
 
 def enable(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], name: str, by: str) -> tuple[Change, WorkerState]:
     """K5: start again; resets streak and breaker, and records the scheduled times that passed as one skipped range."""
-    state = _readable(snapshot, name)
+    state = readable(snapshot, name)
     draft = Draft(snapshot, now, ids)
     enabled = replace(state, disabled=None)
     definition = state.definition
@@ -234,11 +255,11 @@ def enable(snapshot: Snapshot, now: datetime, *, ids: Iterator[int], name: str, 
     if state.disabled is not None:
         skip_what_passed(draft, definition)
         draft.emit(WorkerEnabled(at=now, worker=name, by=by))
-    draft.emit(Audit(at=now, worker=name, by=by, action="enable", before=_state(state), after="enabled"))
+    draft.emit(Audit(at=now, worker=name, by=by, action="enable", before=state_text(state), after="enabled"))
     return draft.change(), enabled
 
 
-def _state(state: WorkerState) -> str:
+def state_text(state: WorkerState) -> str:
     return "enabled" if state.disabled is None else f"disabled by {state.disabled.by}: {state.disabled.reason}"
 
 
@@ -249,7 +270,7 @@ def forget(
 
     Raises NotAllowed while a node declares it, a run of it runs, or more of its runs wait than one change may cancel.
     """
-    _readable(snapshot, name)
+    readable(snapshot, name)
     declaring = sorted(n.name for n in snapshot.nodes.values() if n.id in live and name in n.workers)
     if declaring:
         raise NotAllowed(f"worker {name!r} is declared by node {', '.join(declaring)}; stop or redeploy it first")
@@ -322,7 +343,7 @@ def prefer(
     if node.mode is not NodeMode.RUNNING:
         raise NotAllowed(f"node {node.name} starts nothing more; start that code again, then choose what it declares")
     if worker is not None:
-        _readable(snapshot, worker)
+        readable(snapshot, worker)
         if worker not in node.declares:
             raise NotAllowed(f"node {node.name} does not declare worker {worker!r}")
     nodes = declaring(snapshot.nodes.values(), live)
@@ -400,7 +421,7 @@ def replay(
     if letter.state not in ("open", "superseded"):
         became = f" as run {letter.replayed_as}" if letter.replayed_as else ""
         raise NotAllowed(f"dead letter {run_id} is {letter.state}{became}; only an open one is replayed")
-    definition = _readable(snapshot, dead.worker).definition
+    definition = readable(snapshot, dead.worker).definition
     due_at = later(now, delay_s)
     deadline_at = None if definition.deadline_s is None else later(due_at, definition.deadline_s)
     run = Run(

@@ -12,12 +12,28 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from shiftboss.engine.mutation import Mutation
 from shiftboss.errors import NotStarted
 
 MAX_MUTATIONS = 1000  # the batch of a cycle: about 20 ms of rules, so that a renewal of the lease never waits long
+
+
+def weight_of(mutations: Iterable[Mutation]) -> int:
+    """How many mutations these count for: a fan-out counts for each of its triggers."""
+    return sum(mutation.weight for mutation in mutations)
+
+
+def within_batch(mutations: Iterable[Mutation], most: int = MAX_MUTATIONS) -> int:
+    """How many of *mutations* a cycle takes together: at least one, and as many as weigh no more than *most*."""
+    count = weight = 0
+    for mutation in mutations:
+        weight += mutation.weight
+        if weight > most and count:
+            break
+        count += 1
+    return count
 
 
 class Inbox:
@@ -44,16 +60,22 @@ class Inbox:
             raise NotStarted("the orchestrator has stopped; start it, or open a client, before you call it")
 
     def take(self) -> list[Mutation]:
-        """The oldest mutations: those that were put back, and besides them at most a cycle's batch."""
+        """The oldest mutations: those that were put back, and besides them at most a cycle's batch.
+
+        A mutation that weighs more than a batch is taken when it is the oldest, and alone.
+        """
         self._is_woken = False
         mutations = self._mutations
         most, self._came_back = MAX_MUTATIONS + self._came_back, 0
-        return [mutations.popleft() for _ in range(min(most, len(mutations)))]
+        taken = [mutations.popleft() for _ in range(min(most, len(mutations)))]
+        count = within_batch(taken, most)
+        mutations.extendleft(reversed(taken[count:]))
+        return taken[:count] if count < len(taken) else taken
 
     def put_back(self, mutations: list[Mutation]) -> None:
         """Put mutations that could not be applied yet to the front; they do not count towards the next batch."""
         self._mutations.extendleft(reversed(mutations))
-        self._came_back += len(mutations)
+        self._came_back += weight_of(mutations)
 
     def close(self) -> list[Mutation]:
         """Accept nothing more; returns what was still waiting."""

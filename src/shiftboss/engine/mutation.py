@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import InvalidStateError as FutureInvalidState
 from datetime import datetime
@@ -23,6 +23,8 @@ from shiftboss.core import control
 from shiftboss.core.bounds import RAW_CHARS
 from shiftboss.core.control import Request
 from shiftboss.core.events import ArrivalRefused, Event
+from shiftboss.core.fan_out import Trigger
+from shiftboss.core.fan_out import trigger_many as apply_triggers
 from shiftboss.core.fleet import live_nodes
 from shiftboss.core.model import LogLine, Report
 from shiftboss.core.note import Note, keep_lines
@@ -79,6 +81,7 @@ class Mutation(msgspec.Struct, frozen=True, eq=False):
     worker: str | None = None  # it reads and writes nothing beyond the component of that worker …
     run: int | None = None  # … or of that running run's worker; if neither is given it may concern any worker
     adds_work: bool = False  # refused while the store is tight (W3)
+    weight: int = 1  # how many it counts for in the batch of a cycle
     refused: Callable[[datetime, CallerError], Event] | None = None  # the event in place of an answer, as nobody waits
 
 
@@ -176,6 +179,21 @@ def _keep_lines(
 def trigger(request: Request, answer: Answer) -> Mutation:
     needs = NO_NEEDS if request.key is None else Needs(keys=((request.worker, request.key),))
     return Mutation(partial(control.trigger, request=request), needs, answer, worker=request.worker, adds_work=True)
+
+
+def trigger_many(triggers: Sequence[Trigger], answer: Answer | None = None) -> Mutation:
+    """O6: all of them or none.  Those of several workers need the whole store, as their components may be many."""
+    requests = [each for each in triggers if isinstance(each, Request)]
+    keys = tuple((request.worker, request.key) for request in requests if request.key is not None)
+    workers = {request.worker for request in requests}
+    return Mutation(
+        partial(apply_triggers, triggers=triggers),
+        Needs(keys=keys) if keys else NO_NEEDS,
+        answer,
+        worker=workers.pop() if len(workers) == 1 else None,
+        adds_work=True,
+        weight=max(1, len(triggers)),
+    )
 
 
 def pick_up(request: Request, refusal: StoreRejected | None = None) -> Mutation:

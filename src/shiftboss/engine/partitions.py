@@ -74,7 +74,7 @@ def expected_runs(snapshot: Snapshot, mutations: Iterable[Mutation]) -> int:
     expected = 0
     for mutation in mutations:
         if mutation.adds_work:
-            expected += 1
+            expected += mutation.weight
         elif mutation.report is not None:
             run = snapshot.running.get(mutation.report.run)
             if run is not None:

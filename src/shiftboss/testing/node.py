@@ -21,7 +21,7 @@ from shiftboss.core.worker import Definition
 from shiftboss.engine import membership
 from shiftboss.engine.cycle import Cycle, Turn
 from shiftboss.engine.declaring import Declaring, declaring_node
-from shiftboss.engine.inbox import MAX_MUTATIONS
+from shiftboss.engine.inbox import within_batch
 from shiftboss.engine.lease import Lease
 from shiftboss.engine.mutation import Mutation, deliver
 from shiftboss.engine.neighbours import Neighbours
@@ -207,7 +207,8 @@ class SimNode:
         else:
             self._see_to_declarations()
             if not self.cycle.owes_look:
-                mutations, self.inbox = self.inbox[:MAX_MUTATIONS], self.inbox[MAX_MUTATIONS:]
+                count = within_batch(self.inbox)
+                mutations, self.inbox = self.inbox[:count], self.inbox[count:]
             processes = self._lost()
         self.delivering = [mutation.report for mutation in mutations if mutation.report is not None]
         try:
