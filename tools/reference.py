@@ -30,7 +30,7 @@ from shiftboss.core import events, lifecycle, schedule
 from shiftboss.core.gates.table import KINDS
 from shiftboss.core.hold import Hold, Scope
 from shiftboss.core.model import Cause, Status
-from shiftboss.web import bulk_actions, frames
+from shiftboss.web import actions, bulk_actions, frames
 from shiftboss.web.operation import Nothing
 from shiftboss.web.problems import STATUSES, TYPE, kind_of
 from shiftboss.web.request_parsing import is_list
@@ -233,7 +233,7 @@ def http_operations() -> str:
 def http_bodies() -> str:
     """Each body, and the filters within them."""
     kinds = {it.body.__name__: it.body for it in OPERATIONS if it.body is not None and it.body is not Nothing}
-    kinds |= {kind.__name__: kind for kind in (bulk_actions.RunFilter, bulk_actions.LetterChoice)}
+    kinds |= {kind.__name__: kind for kind in (bulk_actions.RunFilter, bulk_actions.LetterChoice, actions.TriggerOne)}
     lines: list[str] = []
     for name, kind in sorted(kinds.items()):
         lines += [f"### {name}", "", cell(inspect.getdoc(kind) or ""), "", "| field | type |", "|---|---|"]

@@ -284,6 +284,68 @@ async def test_a_key_makes_a_trigger_idempotent_in_the_body_or_the_header(api):
     assert other["type"] == "urn:shiftboss:problem:duplicate-key"
 
 
+async def test_many_are_triggered_by_one_request_and_answered_in_order(api):
+    """O6"""
+    later = {"delay": "1h", "priority": "high"}
+    triggers = [
+        {"worker": "send", "payload": {"to": "ada"}, "key": "a", **later},
+        {"worker": "pick", **later},
+        {"worker": "send", "payload": {"to": "ada"}, "key": "a", **later},
+    ]
+    found = await api.post("/workers/trigger", 202, triggers=triggers)
+    runs = [(await api.get(f"/runs/{run}"))["run"] for run in found["runs"]]
+    acts = (await api.get("/audit", action="trigger"))["acts"]
+
+    assert [(run["worker"], run["key"], run["priority"]) for run in runs] == [
+        ("send", "a", "high"),
+        ("pick", None, "high"),
+        ("send", "a", "high"),
+    ]
+    assert found["runs"][0] == found["runs"][2]
+    assert sorted(act["worker"] for act in acts) == ["pick", "send"]
+    assert await api.post("/workers/trigger", 202, triggers=[]) == {"runs": []}
+
+
+async def test_if_one_of_many_is_refused_the_problem_names_all_of_them(api):
+    """O6: nothing is stored."""
+    triggers = [
+        {"worker": "pick"},
+        {"worker": "send", "payload": {"too": "ada"}},
+        {"worker": "nobody"},
+    ]
+    found = await api.post("/workers/trigger", 422, triggers=triggers)
+
+    assert (found["type"], found["refused_count"]) == ("urn:shiftboss:problem:triggers-refused", 2)
+    assert [(each["place"], each["worker"], each["type"].rpartition(":")[2]) for each in found["refused"]] == [
+        (1, "send", "wrong-payload"),
+        (2, "nobody", "unknown-worker"),
+    ]
+    assert (await api.get("/runs", worker="pick"))["runs"] == []
+
+
+@pytest.mark.parametrize(
+    ("triggers", "said"),
+    [
+        ([{"payload": {}}], "worker"),
+        ([{"worker": "pick", "payload": [1]}], "payload=[1] is no object"),
+        ([{"worker": "pick", "kye": "a"}], "kye"),
+        ([{"worker": "pick", "priority": "urgent"}], "priority"),
+        ({}, "triggers"),
+        ([{"worker": "pick"}] * 50_001, "50,000"),
+    ],
+)
+async def test_many_triggers_of_a_wrong_shape_are_refused_before_anything(api, triggers, said):
+    assert said in (await api.post("/workers/trigger", 400, triggers=triggers))["detail"]
+
+
+async def test_the_body_of_many_may_be_large_and_is_bounded(api):
+    """O6: 8 MiB."""
+    padded = {"worker": "send", "payload": {"to": "x" * 1_000_000}, "delay": 3600}
+
+    assert len((await api.post("/workers/trigger", 202, triggers=[padded] * 3))["runs"]) == 3
+    assert (await api.post("/workers/trigger", 413, triggers=[padded] * 9))["type"].endswith(":too-large")
+
+
 async def test_a_payload_that_does_not_fit_is_refused_with_what_it_takes(api):
     found = await api.post("/workers/send/trigger", 422, payload={"too": "ada"})
 

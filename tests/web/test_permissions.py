@@ -29,6 +29,7 @@ WITHOUT_A_WORKER = [
     "replay_many",
     "resolve_many",
     "set_aside",
+    "trigger_many",
 ]
 HOSTILE = [
     "<script>alert(1)</script>", "a&worker=b", "__proto__", "%00", "../../etc", "' OR 1=1 --", "a,b", "\u202eevil",
@@ -129,7 +130,7 @@ async def test_without_may_it_is_the_role_alone_and_the_session_says_so(boss, ro
     allowed = {id_ for id_, each in ACTIONS.items() if each.role <= Role[role.upper()]}
     assert (is_limited, of_the_other) == (False, True)
     assert set(mine[None]) == allowed & set(WITHOUT_A_WORKER)
-    assert set(of_worker["pick"]) == allowed - {"drain", "set_aside"}
+    assert set(of_worker["pick"]) == allowed - {"drain", "set_aside", "trigger_many"}
 
 
 # ── a host that fails ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -444,16 +444,34 @@ async def test_a_host_refuses_by_action_and_worker_and_is_asked_about_each(shop,
             if operation.method == "GET" or operation.role is EVERYBODY:
                 continue
             path = PREFIX + operation.path.format(worker="send", run=run, node="x")
-            body = {"filter": {"worker": "send"}} if operation.id.endswith("_many") else {}
+            has_filter = operation.id.endswith("_many") and operation.id != "trigger_many"
+            body = {"filter": {"worker": "send"}} if has_filter else {}
             codes[operation.id] = (await client.post(path, json=body)).status_code
         allowed = await client.post(f"{PREFIX}/workers/pick/trigger", json={})
         seen = await client.get(f"{PREFIX}/runs")
 
     assert set(codes.values()) == {403}, codes
     assert {action for action, _ in asked} == set(codes)
-    assert {worker for action, worker in asked if action.endswith("_many")} == {"send"}
+    assert {worker for action, worker in asked if action.endswith("_many")} == {"send", None}
+    assert [action for action, worker in asked if action.endswith("_many") and worker is None] == ["trigger_many"]
     assert ("cancel", "pick") in asked
     assert (allowed.status_code, seen.status_code) == (202, 200)
+
+
+async def test_of_many_triggers_a_host_is_asked_about_each_worker_and_nothing_is_stored_if_it_refuses_one(shop):
+    def may(action, worker):
+        return action == "trigger_many" or (action, worker) == ("trigger", "pick")
+
+    app = Application(shop, Mounted(lambda request: ("operator", "ada", may)))
+    mine, theirs = {"worker": "pick"}, {"worker": "send", "payload": {"to": "ada"}}
+    async with shop, client_of(app, headers=SAME_ORIGIN) as client:
+        refused = await client.post(f"{PREFIX}/workers/trigger", json={"triggers": [mine, theirs]})
+        stored = await client.post(f"{PREFIX}/workers/trigger", json={"triggers": [mine, mine]})
+        runs = [run for run in await shop.runs() if run.worker in ("pick", "send")]
+
+    assert (refused.status_code, stored.status_code) == (403, 202)
+    assert "trigger send" in refused.json()["detail"]
+    assert [run.worker for run in runs] == ["pick", "pick"]
 
 
 async def test_bulk_is_refused_whole_where_it_would_touch_a_worker_that_is_refused(shop):

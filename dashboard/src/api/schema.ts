@@ -6,6 +6,11 @@ export interface Accepted {
   worker: string;
 }
 
+/** The stored runs in the order of the triggers, or those that the same keys had made before. */
+export interface AcceptedMany {
+  runs: Array<number>;
+}
+
 /** What somebody did, as the audit has it. */
 export interface Act {
   id: number;
@@ -1027,6 +1032,22 @@ export interface TriggerBody {
   at?: string | null;
   priority?: string | null;
   force?: boolean;
+}
+
+/** At most 50,000, and 8 MiB of JSON. */
+export interface TriggerManyBody {
+  triggers?: Array<TriggerOne>;
+}
+
+/** One of many: its worker, and the fields of the body of a single trigger. */
+export interface TriggerOne {
+  payload?: Record<string, unknown> | null;
+  key?: string | null;
+  delay?: number | string | null;
+  at?: string | null;
+  priority?: string | null;
+  force?: boolean;
+  worker: string;
 }
 
 /** Which row, and what the reader said. `fields` are the unreadable ones; none: the row is not even JSON. */

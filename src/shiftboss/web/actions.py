@@ -14,9 +14,11 @@ import msgspec
 from msgspec import Meta
 from starlette.responses import Response
 
+from shiftboss.app.fan_out import MAX_TRIGGERS, TriggerItem
 from shiftboss.core.unreadable import Unreadable
+from shiftboss.core.value import Value
 from shiftboss.web.operation import Call, Nothing
-from shiftboss.web.params import ROW_NAME, Instant, Text, WorkerNamed
+from shiftboss.web.params import ROW_NAME, Instant, Name, Text, WorkerNamed
 from shiftboss.web.problems import Problem
 from shiftboss.web.sign_in import logged_in, logged_out
 from shiftboss.web.status_queries import UnreadableRows, unreadable_row
@@ -66,6 +68,41 @@ async def trigger(call: Call, params: WorkerNamed, body: TriggerBody) -> Accepte
     payload = None if bytes(body.payload) == NULL_BYTES else body.payload
     handle = await call.boss.trigger(params.worker, payload, **options)
     return Accepted(handle.id, handle.worker)
+
+
+class TriggerOne(TriggerBody, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One of many: its worker, and the fields of the body of a single trigger."""
+
+    worker: Name
+
+
+class TriggerManyBody(msgspec.Struct, frozen=True):
+    """At most 50,000, and 8 MiB of JSON."""
+
+    triggers: Annotated[tuple[TriggerOne, ...], Meta(max_length=MAX_TRIGGERS)] = ()
+
+
+class AcceptedMany(Value, frozen=True, omit_defaults=False):
+    """The stored runs in the order of the triggers, or those that the same keys had made before."""
+
+    runs: tuple[int, ...]
+
+
+async def trigger_many(call: Call, body: TriggerManyBody) -> AcceptedMany:
+    """Store runs of one or several workers in one commit, or none of them; answered after it.
+
+    The host is asked about `trigger` of each worker.  If any trigger is refused, the problem's `refused` says which and
+    why.
+    """
+    for worker in sorted({each.worker for each in body.triggers}):
+        await call.must("trigger", worker)
+    handles = await call.boss.trigger_many(map(_item, body.triggers))
+    return AcceptedMany(tuple(handle.id for handle in handles))
+
+
+def _item(each: TriggerOne) -> TriggerItem:
+    payload = None if bytes(each.payload) == NULL_BYTES else each.payload
+    return TriggerItem(each.worker, payload, each.key, each.delay, each.at, each.priority, each.force)  # type: ignore[arg-type]  # the pattern has the names of priorities
 
 
 # ── rows that cannot be read ─────────────────────────────────────────────────────────────────────────────────────

@@ -41,6 +41,7 @@ def document() -> dict[str, Any]:
     asked = {kind.__name__ for operation in OPERATIONS if (kind := operation.body) is not None} | {
         "RunFilter",
         "LetterChoice",
+        "TriggerOne",
     }
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:

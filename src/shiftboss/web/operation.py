@@ -86,7 +86,10 @@ class Call(NamedTuple):
 
 
 class Operation:
-    """*role* None: for everybody, also without credentials.  *personal*: the answer depends on the user."""
+    """*role* None: for everybody, also without credentials.  *personal*: the answer depends on the user.
+
+    *body_bytes*: what its body may have, where that is more than the largest payload needs.
+    """
 
     def __init__(
         self,
@@ -97,6 +100,7 @@ class Operation:
         *,
         status: int = 200,
         personal: bool = False,
+        body_bytes: int = 0,
     ) -> None:
         hints = get_type_hints(act)
         self.method = method
@@ -105,6 +109,7 @@ class Operation:
         self.act = act
         self.status = status
         self.is_personal = personal
+        self.body_bytes = body_bytes
         self.params: type[msgspec.Struct] = hints.get("params", Nothing)
         self.body: type[msgspec.Struct] | None = hints.get("body")
         self.answer: Any = hints["return"]
@@ -181,7 +186,7 @@ class Operation:
         if self.role is None:
             return STRANGERS_BODY_BYTES
         largest = max((each.max_payload_bytes for each in list(boss.definitions.values())), default=0)
-        return max(MIN_BODY_BYTES, largest + BESIDE_PAYLOAD_BYTES)
+        return max(MIN_BODY_BYTES, largest + BESIDE_PAYLOAD_BYTES, self.body_bytes)
 
     async def _answer(self, call: Call, given: dict[str, Any]) -> bytes:
         return harmless(encoded(await self.act(call, **given)))

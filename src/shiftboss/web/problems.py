@@ -22,6 +22,8 @@ log = get_logger("shiftboss.web")
 
 TYPE = "urn:shiftboss:problem:"
 RETRY_AFTER_S = 2
+MAX_REFUSED = 1000  # of many triggers, in an answer; `refused_count` says how many there are
+MAX_DETAIL_CHARS = 500  # of each of them
 STATUSES: tuple[tuple[type[errors.ShiftbossError], int], ...] = (
     (errors.UnknownWorker, 404),
     (errors.UnknownRun, 404),
@@ -30,6 +32,7 @@ STATUSES: tuple[tuple[type[errors.ShiftbossError], int], ...] = (
     (errors.DuplicateKey, 409),
     (errors.NotAllowed, 409),
     (errors.WrongPayload, 422),
+    (errors.TriggersRefused, 422),
     (errors.NotStarted, 503),
     (errors.CallerError, 400),
     (errors.OperatorError, 503),
@@ -81,8 +84,20 @@ def problem_of(error: BaseException) -> Problem:
     facts: dict[str, Any] = {}
     if isinstance(error, errors.StoreUnavailable):
         facts["maybe_stored"] = error.maybe_stored
+    if isinstance(error, errors.TriggersRefused):
+        facts |= {"refused_count": len(error.refused), "refused": list(map(_refusal, error.refused[:MAX_REFUSED]))}
     headers = {"retry-after": str(RETRY_AFTER_S)} if status == 503 else {}
     return Problem(status, kind_of(type(error)), str(error), headers=headers, **facts)
+
+
+def _refusal(refused: errors.RefusedTrigger) -> dict[str, Any]:
+    detail = str(refused.error)
+    return {
+        "place": refused.place,
+        "worker": refused.worker,
+        "type": TYPE + kind_of(type(refused.error)),
+        "detail": detail if len(detail) <= MAX_DETAIL_CHARS else f"{detail[:MAX_DETAIL_CHARS]}…",
+    }
 
 
 def kind_of(error: type[BaseException]) -> str:

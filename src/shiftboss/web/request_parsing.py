@@ -16,6 +16,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 
+from shiftboss.app.fan_out import MAX_TRIGGERS
 from shiftboss.app.options import CALL, TRIGGER
 from shiftboss.core import json_text
 from shiftboss.core.kinds import Table, flag, many, optional, run_id, shown, text, whole, word
@@ -127,6 +128,9 @@ def _as_the_library_says(content: dict[str, Any]) -> str:
             return str(error)
         if name == "filter" and (sentence := _as_the_library_says(value)):
             return sentence
+        for place, one in enumerate(value if name == "triggers" else ()):
+            if sentence := _as_the_library_says(one):
+                return f"at {place}: {sentence}"
     return ""
 
 
@@ -170,6 +174,7 @@ FIELDS = Table(  # fields of bodies and of nested objects, with the types of the
         "status": many(word("pending", "running")),
         "runs": many(run_id, most=1000),
         "rows": optional(many(_row, most=1000)),
+        "triggers": many(_object, most=MAX_TRIGGERS),
         "expect": optional(whole()),
         "dry_run": flag,
         "rate": optional(Rate.parse),
