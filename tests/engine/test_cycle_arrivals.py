@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from worlds import World
 
 from shiftboss.core.control import Request
 from shiftboss.core.events import ArrivalRefused
-from shiftboss.core.worker import Definition
+from shiftboss.core.schedule import Every
+from shiftboss.core.value import replace
+from shiftboss.core.worker import Definition, Misfire, Mode
 from shiftboss.engine.cycle import ARRIVALS_BACK_OFF_S, MAX_ARRIVALS, MAX_EXPIRED
 from shiftboss.errors import StoreRejected, StoreUnavailable
 from shiftboss.stores.memory.reads import MemoryReader, MemoryTransaction
@@ -157,9 +161,14 @@ def test_while_the_store_is_away_they_wait_and_what_was_committed_before_is_told
     assert ([str(error) for error in turn.put_off], turn.again, turn.claims_read) == (["away"], True, True)
     assert "triggers within callers' transactions wait to be picked up: away; tried again in 1 s" in caplog.text
     assert arrivals.world.cycle._arrivals_limit == 500
+    for _ in range(12):
+        arrivals.world.clock.advance(1)
+        arrivals.world.turn(arrivals.world.trigger("mail")[0])
+    assert arrivals.world.cycle._arrivals_limit == 1
     assert not arrivals.world.cycle.cache.is_read, "what was taken in for it is forgotten"
 
     arrivals.is_away = False
+    del arrivals.taken[:]
     arrivals.world.clock.advance(ARRIVALS_BACK_OFF_S - 0.001)
     arrivals.world.turn(arrivals.world.trigger("mail")[0])
     assert arrivals.taken == []
@@ -192,3 +201,34 @@ def test_nothing_expires_before_its_instant():
     assert world.turn().events == []
     world.clock.advance(0.001)
     assert "DeadLettered" in [type(event).__name__ for event in world.turn().events]
+
+
+def test_what_follows_a_run_that_expired_and_is_late_itself_expires_with_it():
+    """D7, O2: each scheduled time is a run of its own, and nobody has to wait for the next turn."""
+    world = World(
+        Definition(
+            name="tick", mode=Mode.SCHEDULED, schedule=Every(10), concurrency=1, start_within_s=5.0, misfire=Misfire.ALL
+        ),
+        slots=0,
+    )
+    world.clock.advance(38)
+    expired = [event for event in world.turn().events if type(event).__name__ == "DeadLettered"]
+
+    assert len(expired) == 3
+    (waiting,) = world.store.tables.live.values()
+    assert world.cycle.cache.next_give_up_at == waiting.give_up_at == waiting.due_at + timedelta(seconds=5)
+
+
+def test_a_late_run_that_cannot_be_ended_here_holds_up_nothing_and_is_not_asked_for_again():
+    """W8: its worker cannot be read, say, or is unknown."""
+    world = World(Definition(name="mail", start_within_s=5.0, concurrency=1), slots=1)
+    running, late = (world.trigger("mail") for _ in range(2))
+    world.turn(running[0], late[0])
+    run = world.store.tables.live[late[1].value.id]
+    world.store.tables.write_runs([replace(run, id=99, worker="nobody")], {99}, number=world.store.tables.number)
+    world.cycle.forget()
+    world.clock.advance(5)
+    turn = world.turn()
+
+    assert [event.run for event in turn.events if type(event).__name__ == "DeadLettered"] == [run.id]
+    assert world.cycle.cache.next_give_up_at is None

@@ -8,6 +8,7 @@ import pytest
 from worlds import World
 
 from shiftboss.core.graph import partition_of
+from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition, Mode
 from shiftboss.stores.memory.store import MemoryStore
 from shiftboss.testing.clock import VirtualClock
@@ -106,6 +107,124 @@ def test_after_a_declaration_a_turn_has_the_whole_store_once(shared):
     assert blocked.starts == []
     one.turn(one.trigger("backup")[0])
     assert shared.asked[-1] == {partition_of("archive")}
+
+
+def noted(world: World, monkeypatch) -> list[tuple[set[int] | None, bool]]:
+    """What each transaction of *world* asks for from now on, and whether it waits for the first."""
+    calls: list[tuple[set[int] | None, bool]] = []
+    begin = world.session.begin
+
+    def beginning(wanted, *, waits, runs):
+        calls.append((None if wanted is None else set(wanted), waits))
+        return begin(wanted, waits=waits, runs=runs)
+
+    monkeypatch.setattr(world.session, "begin", beginning)
+    return calls
+
+
+def test_a_partition_that_was_missed_is_waited_for_the_next_time(shared, monkeypatch):
+    """Or a busy holder would starve who only looks in."""
+    world = shared.world(MAIL, BACKUP)
+    calls = noted(world, monkeypatch)
+    shared.held = {partition_of("backup")}
+    turn = world.turn(world.trigger("backup")[0])
+    turn = world.turn(*turn.missed)
+    turn = world.turn(*turn.missed)  # that wait was in vain
+    world.clock.advance(1)
+    shared.held = set()
+    turn = world.turn(*turn.missed)
+
+    assert [partitions for partitions, _ in calls] == [{partition_of("backup")}] * 4
+    assert [waits for _, waits in calls] == [False, True, False, True]
+    assert [start.run.worker for start in turn.starts] == ["backup"]
+
+
+def test_a_store_may_give_the_whole_where_partitions_were_asked_for(shared, monkeypatch):
+    """C9: to examine itself after it was put back."""
+    world = shared.world(MAIL, BACKUP)
+    begin = world.session.begin
+    monkeypatch.setattr(world.session, "begin", lambda wanted, *, waits, runs: begin(None, waits=waits, runs=runs))
+    shared.held = {partition_of("backup")}
+    turn = world.turn(world.trigger("backup")[0])
+
+    assert ([start.run.worker for start in turn.starts], turn.missed) == (["backup"], [])
+
+
+def test_alone_a_turn_asks_for_what_is_due_and_for_what_lacked_a_slot_as_well(shared, monkeypatch):
+    """P3: one transaction does all of it."""
+    world = shared.world(MAIL, BACKUP, slots=1)
+    (start,) = world.turn(world.trigger("mail")[0]).starts
+    world.turn(world.trigger("backup")[0])
+    calls = noted(world, monkeypatch)
+    turn = world.turn(world.done(start))
+
+    assert calls == [({partition_of("mail"), partition_of("backup")}, False)]
+    assert [each.run.worker for each in turn.starts] == ["backup"]
+
+
+def test_what_was_due_while_others_ran_is_asked_for_alone(shared, monkeypatch):
+    """Lanes in which nothing can start are not locked."""
+    world = shared.world(MAIL, BACKUP)
+    world.turn(
+        world.trigger("backup")[0], world.trigger("mail", delay_s=5.0)[0], world.trigger("backup", delay_s=5.0)[0]
+    )
+    shared.clock.advance(5)
+    calls = noted(world, monkeypatch)
+    turn = world.turn()
+
+    assert [start.run.worker for start in turn.starts] == ["mail"]
+    assert calls == [({partition_of("mail")}, False)]
+
+
+@pytest.mark.parametrize("what", ["expires", "clock"])
+def test_what_time_does_takes_the_whole_store(shared, monkeypatch, what):
+    """T1, O4: it may concern any worker."""
+    world = shared.world(MAIL, replace(BACKUP, start_within_s=5.0))
+    world.turn(world.trigger("backup")[0], world.trigger("backup")[0])
+    if what == "expires":
+        shared.clock.advance(5)
+    else:
+        shared.clock.step_wall(60)
+    calls = noted(world, monkeypatch)
+    turn = world.turn(world.trigger("mail")[0])
+
+    assert calls[0] == (None, False)
+    assert {"expires": "DeadLettered", "clock": "ClockStepped"}[what] in {type(event).__name__ for event in turn.events}
+
+
+def test_before_anything_was_read_a_turn_takes_the_whole_store(shared, monkeypatch):
+    """It cannot know yet what lies where."""
+    world = shared.world(MAIL)
+    world.cycle.forget()
+    calls = noted(world, monkeypatch)
+    world.turn(world.trigger("mail")[0])
+
+    assert calls == [(None, False)]
+
+
+def test_a_turn_with_some_partitions_goes_by_the_clock_as_the_store_has_it(shared):
+    """O4: another node has followed it meanwhile."""
+    one, two = shared.world(MAIL, BACKUP), shared.world(MAIL, BACKUP, name="two")
+    one.turn()
+    shared.clock.step_wall(0.5)
+    two.turn(two.trigger("mail", delay_s=60.0)[0], whole=True)
+    one.turn(one.trigger("backup")[0])
+
+    mark = shared.store.tables.clock["mark"]
+    assert one.cycle.snapshot.clock == mark
+    assert mark.offset_us != 0
+
+
+def test_after_a_look_mutations_are_taken_again(shared):
+    """Even if there was nothing to see."""
+    one, two = shared.world(MAIL, BACKUP), shared.world(MAIL, BACKUP, name="two", slots=0)
+    one.turn()
+    two.turn(two.trigger("backup")[0])
+    shared.clock.advance(1)
+    one.turn(one.trigger("mail")[0])
+    assert one.cycle.owes_look
+    one.turn()
+    assert not one.cycle.owes_look
 
 
 def test_who_leaves_misses_nothing(shared):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import fields
+from datetime import timedelta
 
 import pytest
 from worlds import Kept, World
@@ -10,13 +12,15 @@ from worlds import Kept, World
 from shiftboss.core.control import Request
 from shiftboss.core.events import ClockStepped
 from shiftboss.core.fleet import Processes
-from shiftboss.core.model import NodeMode
+from shiftboss.core.model import Error, Failed, NodeMode, Run, Status
 from shiftboss.core.schedule import Every
-from shiftboss.core.worker import Definition, Mode, Start
+from shiftboss.core.value import replace
+from shiftboss.core.worker import Definition, Mode, OnFailure, Start, Upstream
 from shiftboss.engine.cycle import Cycle, Turn
+from shiftboss.engine.membership import renew
 from shiftboss.engine.mutation import drain, trigger
 from shiftboss.errors import StoreRejected, StoreUnavailable
-from shiftboss.stores.memory.reads import MemoryTransaction
+from shiftboss.stores.memory.reads import MemoryReader, MemoryTransaction
 from shiftboss.stores.memory.store import MemoryStore
 from shiftboss.testing.clock import VirtualClock
 
@@ -205,3 +209,261 @@ def test_what_comes_after_a_run_of_a_lost_node_is_stored_with_its_end():
 
     assert lost.run.id in store.tables.history
     assert [run.worker for run in store.tables.live.values()] == ["mail"]
+
+
+def test_a_run_is_skipped_for_its_upstream_and_the_next_one_is_stored_with_it():
+    """D5, M3"""
+    tick = Definition(
+        name="tick",
+        mode=Mode.SCHEDULED,
+        schedule=Every(60),
+        concurrency=1,
+        start=Start.NOW,
+        depends_on=(Upstream("up", on_failure=OnFailure.SKIP),),
+    )
+    world = World(Definition(name="up"), tick)
+    (run,) = world.store.tables.live.values()
+    (start,) = world.turn(world.trigger("up", at=run.occurs_at)[0]).starts
+    turn = world.turn(world.done(start, Failed(Error(type="E"), fatal=True)))
+
+    assert (turn.starts, turn.again) == ([], True)
+    assert world.store.tables.history[run.id].status is Status.SKIPPED
+    (successor,) = world.store.tables.live.values()
+    assert successor.occurs_at - run.occurs_at == timedelta(seconds=60)
+
+
+def test_a_draining_node_with_a_free_slot_does_not_look_at_what_waits():
+    """G1: or it would read the store at each turn, for nothing."""
+    world = World(MAIL, slots=1)
+    (start,) = world.turn(world.trigger("mail")[0], world.trigger("mail")[0]).starts
+    world.turn(drain("one", by="ann", answer=Kept()))
+    world.turn(world.done(start))
+    reads = []
+    read = world.session.read
+    world.session.read = lambda: reads.append(1) or read()
+    world.turn()
+    world.turn()
+
+    assert reads == []
+
+
+def test_a_client_rescues_nobody():
+    """C4: it has no lease of its own, by which it could tell."""
+    world = World(MAIL)
+    (start,) = world.turn(world.trigger("mail")[0]).starts
+    client = Cycle(world.store.session(), world.clock, None)
+    client.turn(processes=Processes(dead=frozenset({"one"})))
+
+    assert set(world.store.tables.nodes) == {"one"}
+    assert world.store.tables.live[start.run.id].status is Status.RUNNING
+
+
+def test_a_client_reads_no_lanes(monkeypatch):
+    """It starts nothing, so it need not know what waits."""
+    world, asked = World(MAIL), []
+    changes = MemoryReader.changes
+    monkeypatch.setattr(
+        MemoryReader, "changes", lambda reader, *, lanes: asked.append(lanes) or changes(reader, lanes=lanes)
+    )
+    Cycle(world.store.session(), world.clock, None).turn()
+    world.cycle.forget()
+    world.turn()
+
+    assert asked == [0, 256]
+
+
+def test_what_is_due_and_held_costs_no_lock_however_often_others_commit():
+    """C6, D3: a look decides that nothing starts."""
+    clock = VirtualClock()
+    store = MemoryStore(clock=clock)
+    one = World(Definition(name="mail", concurrency=1), store=store, clock=clock, name="one")
+    two = World(Definition(name="other"), store=store, clock=clock, name="two")
+    one.turn(*(one.trigger("mail")[0] for _ in range(2)))
+    begun = []
+    begin = one.session.begin
+    one.session.begin = lambda *a, **o: begun.append(1) or begin(*a, **o)
+    for _ in range(3):
+        two.turn(two.trigger("mail")[0])
+        assert one.turn().starts == []
+
+    assert begun == []
+
+
+def test_the_store_is_told_how_many_next_runs_a_look_will_store(monkeypatch):
+    """M3: it draws their ids in one go."""
+    world = World(Definition(name="tick", mode=Mode.SCHEDULED, schedule=Every(60), concurrency=1))
+    (run,) = world.store.tables.live.values()
+    told = []
+    begin = world.session.begin
+    monkeypatch.setattr(world.session, "begin", lambda *a, **o: told.append(o["runs"]) or begin(*a, **o))
+    world.clock.advance(60)
+    (start,) = world.turn().starts
+
+    assert (start.run.id, told) == (run.id, [1])
+
+
+def test_what_others_changed_between_the_look_and_the_lock_is_read():
+    """C5: also of the claims."""
+    clock = VirtualClock()
+    store = MemoryStore(clock=clock)
+    one = World(MAIL, store=store, clock=clock, name="one")
+    two = World(MAIL, store=store, clock=clock, name="two")
+    one.turn()
+    one.turn(one.trigger("mail", delay_s=5.0)[0])
+    one.turn()
+    clock.advance(5)
+    begin = one.session.begin
+
+    def beginning(*a, **o):
+        one.session.begin = begin
+        two.turn()
+        return begin(*a, **o)
+
+    one.session.begin = beginning
+    turn = one.turn()
+
+    assert (turn.starts, turn.claims_read) == ([], True)
+    assert [run.claim.node for run in store.tables.live.values()] == ["two"]
+
+
+def test_a_lane_that_was_dropped_as_too_large_is_read_again(monkeypatch):
+    """Its runs wait all the same."""
+    monkeypatch.setattr("shiftboss.engine.snapshot_cache.MAX_LANE", 3)
+    world = World(MAIL, slots=2)
+    starts = world.turn(*(world.trigger("mail")[0] for _ in range(8))).starts
+    started = [start.run.id for start in starts]
+    for _ in range(10):
+        starts = world.turn(*(world.done(start) for start in starts)).starts
+        started += [start.run.id for start in starts]
+
+    assert len(started) == len(set(started)) == 8
+
+
+# ── the clock ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_step_whose_commit_failed_is_followed_by_the_next_turn_although_nothing_arrives(monkeypatch):
+    """O4, H5"""
+    world = World(MAIL)
+    begin = world.session.begin
+
+    @contextmanager
+    def failing(*a, **o):
+        with begin(*a, **o) as tx:
+            yield tx
+            raise StoreUnavailable("away")
+
+    monkeypatch.setattr(world.session, "begin", failing)
+    world.clock.step_wall(60)
+    with pytest.raises(StoreUnavailable):
+        world.turn()
+    monkeypatch.setattr(world.session, "begin", begin)
+
+    assert [event.step_s for event in world.turn().events if isinstance(event, ClockStepped)] == [60.0]
+    assert world.turn().events == []
+
+
+def test_how_far_the_clock_was_set_is_kept_in_the_store():
+    """O4: so that of many nodes only the first follows it."""
+    clock = VirtualClock()
+    store = MemoryStore(clock=clock)
+    one = World(MAIL, store=store, clock=clock, name="one")
+    two = World(MAIL, store=store, clock=clock, name="two")
+    two.turn()
+    clock.step_wall(60)
+    one.turn()
+    turn = two.turn(two.trigger("mail", delay_s=60.0)[0])
+
+    mark = store.tables.clock["mark"]
+    assert (mark.set_us, len(mark.steps)) == (60_000_000, 1)
+    assert [event for event in turn.events if isinstance(event, ClockStepped)] == []
+
+
+@pytest.mark.parametrize("step_s", [-3600.0, 3600.0])
+def test_after_a_step_the_next_scheduled_time_comes_when_it_would_have_come(step_s):
+    """O4, M4: in elapsed time."""
+    world = World(Definition(name="tick", mode=Mode.SCHEDULED, schedule=Every(60), concurrency=1, start=Start.NOW))
+    world.turn(world.done(world.first.starts[0]))
+    world.turn()
+    world.clock.advance(10)
+    world.clock.step_wall(step_s)
+    world.turn()
+    world.clock.advance(49.999)
+    assert world.turn().starts == []
+    world.clock.advance(0.002)  # a microsecond more, where the same time would come a second time
+
+    assert len(world.turn().starts) == 1
+
+
+@pytest.mark.parametrize("step_s", [-3600.0, 3600.0])
+def test_after_a_step_a_waiting_run_expires_when_it_would_have_expired(step_s):
+    """O4, T1"""
+    world = World(Definition(name="mail", start_within_s=5.0, concurrency=1))
+    world.turn(*(world.trigger("mail")[0] for _ in range(2)))
+    world.clock.step_wall(step_s)
+    world.turn()
+    world.clock.advance(4.999)
+    assert world.turn().events == []
+    world.clock.advance(0.001)
+
+    assert "DeadLettered" in [type(event).__name__ for event in world.turn().events]
+
+
+# ── nodes that are gone ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def lost(world: World, *, entered=None, **fields) -> tuple[Run, Run]:
+    """Two runs of a node that is gone, after *world* has rescued them."""
+    one = World(MAIL, store=world.store, clock=world.clock, name="one")
+    starts = one.turn(one.trigger("mail")[0], one.trigger("mail")[0]).starts
+    keys = [(start.run.id, start.run.claim.fence) for start in starts]
+    world.cycle.entered = lambda node: None if entered is None else [keys[n] for n in entered]
+    world.turn(processes=Processes(**fields))
+    live = world.store.tables.live
+    return tuple(live[start.run.id] for start in starts)
+
+
+@pytest.fixture
+def rescuer() -> World:
+    return World(Definition(name="other"), name="two")
+
+
+def test_of_a_dead_process_on_this_machine_its_own_notes_say_what_it_had_entered(rescuer):
+    """C8: what was not present is handed back as if it had been interrupted."""
+    first, second = lost(rescuer, dead=frozenset({"one"}), entered=[0])
+
+    assert [(run.status, run.rescues) for run in (first, second)] == [(Status.PENDING, 1), (Status.PENDING, 0)]
+    assert first.attempts[-1].error.type == "NodeLost"
+
+
+def test_where_nobody_can_tell_all_of_it_counts_as_entered(rescuer):
+    """C8"""
+    assert [run.rescues for run in lost(rescuer, dead=frozenset({"one"}))] == [1, 1]
+
+
+def test_of_a_node_whose_lease_has_ended_no_notes_are_read_and_its_process_may_live(rescuer):
+    """C4, C8"""
+    one = World(MAIL, store=rescuer.store, clock=rescuer.clock, name="one")
+    (start,) = one.turn(one.trigger("mail")[0]).starts
+    rescuer.cycle.entered = lambda node: []
+    for _ in range(4):
+        rescuer.clock.advance(9)
+        rescuer.turn(renew(rescuer.node, rescuer.clock))
+    rescuer.turn(processes=Processes())
+    run = rescuer.store.tables.live[start.run.id]
+
+    assert (run.status, run.rescues, run.attempts[-1].error.type) == (Status.PENDING, 1, "LeaseEnded")
+
+
+def test_a_node_of_an_earlier_boot_is_gone(rescuer):
+    """C2: a reboot ends every lease."""
+    one = World(MAIL, store=rescuer.store, clock=rescuer.clock, name="one")
+    (start,) = one.turn(one.trigger("mail")[0]).starts
+    nodes = rescuer.store.tables.nodes
+    nodes["one"] = replace(nodes["one"], boot="an earlier one")
+    rescuer.cycle.forget()
+    rescuer.clock.advance(30)
+    rescuer.turn(renew(rescuer.node, rescuer.clock), processes=Processes())
+    run = rescuer.store.tables.live[start.run.id]
+
+    assert (run.status, run.attempts[-1].error.type) == (Status.PENDING, "NodeLost")
