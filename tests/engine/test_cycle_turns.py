@@ -12,7 +12,7 @@ from worlds import Kept, World
 from shiftboss.core.control import Request
 from shiftboss.core.events import ClockStepped
 from shiftboss.core.fleet import Processes
-from shiftboss.core.model import Error, Failed, NodeMode, Run, Status
+from shiftboss.core.model import Attempt, Cause, Error, Failed, NodeMode, Run, Status
 from shiftboss.core.schedule import Every
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition, Mode, OnFailure, Start, Upstream
@@ -20,6 +20,7 @@ from shiftboss.engine.cycle import Cycle, Turn
 from shiftboss.engine.membership import renew
 from shiftboss.engine.mutation import drain, trigger
 from shiftboss.errors import StoreRejected, StoreUnavailable
+from shiftboss.stores.encryption import encoded
 from shiftboss.stores.memory.reads import MemoryReader, MemoryTransaction
 from shiftboss.stores.memory.store import MemoryStore
 from shiftboss.testing.clock import VirtualClock
@@ -467,3 +468,94 @@ def test_a_node_of_an_earlier_boot_is_gone(rescuer):
     run = rescuer.store.tables.live[start.run.id]
 
     assert (run.status, run.attempts[-1].error.type) == (Status.PENDING, "NodeLost")
+
+
+# ── runs that are to be alone ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_an_isolated_run_held_starts_when_that_has_ended():
+    """C8: and nothing starts beside it."""
+    world = World(MAIL, Definition(name="other"), Definition(name="third"))
+    (first,) = world.turn(world.trigger("mail")[0]).starts
+    waiting, answer = world.trigger("mail", delay_s=1.0)
+    world.turn(waiting)
+    tables = world.store.tables
+    now = world.clock.now()
+    earlier = Attempt(number=1, node="gone", started_at=now, ended_at=now, duration_s=30.0, cause=Cause.RESCUED)
+    run = replace(tables.live[answer.value.id], rescues=2, attempts=(earlier,))
+    tables.write_runs([run], set(), number=tables.number)
+    world.cycle.forget()
+    world.clock.advance(1)
+    assert world.turn(world.trigger("other")[0]).starts == []
+    (isolated,) = world.turn(world.done(first)).starts
+    assert isolated.run.id == answer.value.id
+    assert world.turn(world.trigger("third")[0]).starts == []
+
+    assert [start.run.worker for start in world.turn(world.done(isolated)).starts] == ["other", "third"]
+
+
+# ── payloads that are encoded ────────────────────────────────────────────────────────────────────────────────────
+
+
+class Rot:
+    """A codec with one key: it turns the bytes around."""
+
+    digest_keys = (b"0" * 16,)
+
+    def __init__(self, key: str) -> None:
+        self.key_ids = (key,)
+
+    def encode(self, data):
+        return data[::-1]
+
+    decode = encode
+
+
+def a_node_with(store: MemoryStore, clock: VirtualClock, key: str, name: str) -> World:
+    world = World(MAIL, store=store, clock=clock, name=name)
+    world.session = encoded(store, Rot(key)).session()
+    world.node = replace(world.node, decodes=(key,))
+    world.cycle = Cycle(world.session, clock, world.node, decodes=(key,))
+    world.turn(renew(world.node, clock))
+    return world
+
+
+def test_a_run_whose_payload_cannot_be_decoded_is_held_and_starts_where_it_can_be(caplog):
+    """E3: the runs behind it go on."""
+    clock = VirtualClock()
+    store = MemoryStore(clock=clock)
+    one, two = (a_node_with(store, clock, key, name) for key, name in (("k1", "one"), ("k2", "two")))
+    held, answer = one.trigger("mail", payload=b'{"page": 1}', digest="x", delay_s=5.0)
+    one.turn(held)
+    clock.advance(5)
+    next_, answer_of_next = two.trigger("mail", payload=b'{"page": 2}', digest="y")
+
+    starts = two.turn(next_).starts
+    assert [(start.run.id, start.run.payload) for start in starts] == [(answer_of_next.value.id, b'{"page": 2}')]
+    starts = one.turn().starts
+    assert [(start.run.id, start.run.payload) for start in starts] == [(answer.value.id, b'{"page": 1}')]
+
+
+def test_one_whose_key_is_here_and_that_is_damaged_is_held_with_the_reason(caplog):
+    """E3"""
+    clock = VirtualClock()
+    store = MemoryStore(clock=clock)
+    world = a_node_with(store, clock, "k1", "one")
+
+    def broken(data):
+        raise ValueError("no such block")
+
+    mutation, answer = world.trigger("mail", payload=b'{"page": 1}', digest="x", delay_s=5.0)
+    world.turn(mutation)
+    Rot.decode, decode = staticmethod(broken), Rot.decode
+    try:
+        clock.advance(5)
+        assert world.turn().starts == []
+        assert list(world.cycle.snapshot.undecodable) == [answer.value.id]
+        assert f"run {answer.value.id} of mail is held: its payload is " in caplog.text
+        assert world.turn().starts == []
+    finally:
+        Rot.decode = decode
+    world.cycle.forget()
+
+    assert [start.run.payload for start in world.turn().starts] == [b'{"page": 1}']
