@@ -207,6 +207,23 @@ def test_rows_from_the_beginning_without_the_seal_behind_them_are_missing():
     assert [(doubt.first, doubt.last) for doubt in verdict.doubts] == [(1, 3)]
 
 
+def test_where_no_key_is_here_nothing_is_said_of_retention():
+    """A8: for how long the audit is kept is known by a seal that is proven."""
+    verdict = judged(ROWS[3:], SEALS[1:], keys=(), now=NOON + timedelta(days=300))
+
+    assert (verdict.doubts, verdict.proven) == ((), 0)
+
+
+@pytest.mark.parametrize("number", [1, 3, 4])
+def test_a_head_whose_row_is_there_and_whose_digest_is_not_is_a_doubt(number):
+    """A8: something before it was changed; of what retention has taken nobody can tell."""
+    head = Head("x" * 64, number)
+
+    assert [(doubt.what, doubt.last) for doubt in judged(ROWS, heads=[head]).doubts] == [("head", number)]
+    late = NOON + timedelta(days=366)
+    assert [doubt.what for doubt in judged(ROWS[3:], SEALS[1:], now=late, heads=[head]).doubts] == []
+
+
 def test_an_empty_audit_proves_nothing_and_contradicts_nothing():
     verdict = judged([], [])
 

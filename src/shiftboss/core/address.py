@@ -81,6 +81,6 @@ def is_of_server(path: str) -> bool:
 def _harmless(options: str) -> str:
     """The options with a known name; none if they cannot be split."""
     parts = [_OPTION.fullmatch(each) for each in options.split("&")]
-    if not options or None in parts:
+    if None in parts:
         return ""
     return "&".join(part[0] for part in parts if part is not None and part["name"] in HARMLESS)

@@ -109,7 +109,7 @@ def walk(
             elif kind is dict or kind is list:
                 if each:
                     nodes.append(each)
-            elif numbers and kind is not bool and each is not None and not numbers.isdisjoint(_texts_of(each)):
+            elif numbers and not numbers.isdisjoint(_texts_of(each)):
                 result.secrets.append((node, key))
     return result
 
@@ -138,7 +138,7 @@ def texts_in(data: bytes) -> tuple[list[str], list[Place]]:
         node, place = nodes.pop()
         if type(node) is dict or type(node) is list:
             inner = node.values() if type(node) is dict else node
-            nodes += [(each, (*place, ordinal)) for ordinal, each in enumerate(inner) if each is not None]
+            nodes += [(each, (*place, ordinal)) for ordinal, each in enumerate(inner)]
         elif type(node) is not bool and node is not None:
             texts.append(node if type(node) is str else str(node))
             places.append(place)

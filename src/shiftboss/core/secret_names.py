@@ -68,8 +68,7 @@ class Names:
         """Whether the value under *name* is a secret."""
         known = self._known.get(name)
         if known is None:
-            lowered = name.lower() if len(name) <= 4 * MAX_NAME_CHARS else _ends(name).lower()
-            known = bool(self._perhaps.search(lowered)) and bool(self._telling.search(_words(name)))
+            known = bool(self._perhaps.search(_ends(name).lower())) and bool(self._telling.search(_words(name)))
             if len(self._known) >= MAX_KNOWN:  # one text with many names must not slow down all later ones
                 self._known.clear()
             if len(name) <= 2 * MAX_NAME_CHARS:

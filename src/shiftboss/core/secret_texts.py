@@ -275,14 +275,16 @@ def _closed_value(text: str, at: int, end: int) -> Span | None:
         at = typed.end()
         if typed["default"] is None:
             return at, at
-    first = text[at : min(at + 1, end)]
+    if at >= end:
+        return at, at
+    first = text[at]
     opening = _OPENING.match(text, at, end) if first in _MAY_OPEN else None
     if opening is not None:
         match = _closing(len(opening["slashes"]), opening["quote"]).search(text, opening.end(), end)
         return opening.end(), end if match is None else match.start()
-    if first and first in "[{(":
+    if first in "[{(":
         return at, _bracket(text, at, end)
-    block = _BLOCK.match(text, at, end) if first and first in "|>" else None
+    block = _BLOCK.match(text, at, end) if first in "|>" else None
     return None if block is None else (block.end(), _end_at(_BLOCK_END, text, block.end(), end))
 
 
@@ -318,9 +320,7 @@ def _end_at(pattern: re.Pattern[str], text: str, at: int, end: int) -> int:
 
 
 def _stripped(text: str, start: int, end: int, brackets: str) -> Span:
-    while end > start and text[end - 1] in brackets:
-        end -= 1
-    return start, end
+    return start, start + len(text[start:end].rstrip(brackets))
 
 
 def _until(text: str, mark: str, at: int, end: int) -> int:

@@ -164,7 +164,6 @@ class _Check:
 
     def _compare(self, head: Head) -> None:
         """Check that the head lies on the chain."""
-        anchor_id = 0 if self._anchor is None else self._anchor.id
         if head.digest in self._met_digests and head.id in (0, *self._met):
             return
         if not head.id:
@@ -180,7 +179,7 @@ class _Check:
                 f"row {head.id} was there and is not: the tail was cut after row {self._last_id}, or an older backup "
                 "was put in place",
             )
-        elif head.id >= anchor_id:
+        elif self._anchor is None or head.id >= self._anchor.id:
             self._doubt("head", 0, head.id, f"what led to row {head.id} is not what it was when its digest was noted")
 
     def _judge_retention(self, now: datetime) -> None:

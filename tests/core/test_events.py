@@ -12,7 +12,7 @@ from builders import NOON, after
 
 from shiftboss.app.json_format import jsonable
 from shiftboss.core import events as ev
-from shiftboss.core.event import About, Event, Severity, Words
+from shiftboss.core.event import About, Event, Severity, Words, span, with_error
 from shiftboss.core.model import Cause, Error, Status
 from shiftboss.observe.log import LOGGERS, log_events
 
@@ -216,3 +216,60 @@ def test_no_kind_is_worded_in_the_dashboard():
 
     assert [path.name for path, text in texts.items() if re.search(rf'case "({kinds})"', text)] == []
     assert "event.text" in texts[ROOT / "dashboard/src/pages/activity.tsx"]
+
+
+# ── its parts ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "under 1 ms"),
+        (0.0009, "under 1 ms"),
+        (0.001, "1 ms"),
+        (0.25, "250 ms"),
+        (0.9994, "999 ms"),
+        (1.0, "1 s"),
+        (61.26, "61.3 s"),
+        (999.4, "999 s"),
+        (1000.0, "1000 s"),
+        (86_400.4, "86400 s"),
+    ],
+)
+def test_a_duration_has_three_digits_in_the_unit_that_shows_them(seconds, text):
+    assert span(seconds) == text
+
+
+def test_of_an_error_three_hundred_characters_are_said():
+    """The run has all of it."""
+    assert with_error(None) == ""
+    assert with_error(BOOM) == ": ValueError: boom"
+    assert len(with_error(Error(type="E", message="x" * 1000))) == 300
+
+
+def test_a_line_begins_with_what_it_is_about_as_far_as_that_is_known():
+    template = "stored (%s)"
+    for about, begins, first in (
+        (RUN, f"%s run %s {template}", ("mail", 7)),
+        ({"at": NOON, "run": 7}, f"run %s {template}", (7,)),
+        (WORKER, f"%s {template}", ("mail",)),
+    ):
+        assert ev.RunStored(**about, origin="trigger").line() == Words(begins, (*first, "trigger"))
+
+
+def test_of_a_disabled_worker_it_says_whom_it_starves_and_what_comes_next():
+    """K4, K5"""
+    said = ev.WorkerDisabled(
+        **WORKER, by="ann", reason="slow", starves=("b", "c"), accepts=True, probe_at=after(9)
+    ).text
+    silent = ev.WorkerDisabled(**WORKER, by="ann", reason="slow").text
+
+    assert all(each in said for each in ("ann", "slow", ": b, c", "2026-06-01 12:00:09 UTC", "accepted"))
+    assert all(each in silent for each in ("ann", "slow", "refused"))
+    assert "UTC" not in silent
+
+
+@pytest.mark.parametrize(("action", "severity"), [("refused", Severity.WARNING), ("cancel", Severity.INFO)])
+def test_a_refusal_is_a_warning_and_another_act_is_none(action, severity):
+    """A1"""
+    assert ev.Audit(at=NOON, by="ann", action=action).severity is severity
