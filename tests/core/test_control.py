@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from builders import FATAL, NOON, OK, a_node, a_record, a_run, a_snapshot, a_worker, after, an_iteration, at
+from builders import FATAL, NOON, OK, a_node, a_record, a_run, a_snapshot, a_worker, after, an_iteration, at, unreadable
 
 from shiftboss.core import control
 from shiftboss.core.control import Request
@@ -288,9 +288,11 @@ class TestForget:
 
     def test_its_waiting_runs_are_cancelled_and_it_is_gone(self):
         world = a_world(a_run(), a_run())
+        world.records["a"] = a_record(streak=3)
         world.does(control.forget, name="a", live=[], by="ada")
 
         assert "a" not in world.workers
+        assert world.record("a").streak == 0, "one of that name that is declared later begins anew"
         assert {run.id: run.status for run in world.ended.values()} == {1: "cancelled", 2: "cancelled"}
         assert world.said(WorkerForgotten) == [WorkerForgotten(at=NOON, worker="a", by="ada")]
         assert [event.action for event in world.said(Audit)] == ["forget"]
@@ -333,6 +335,11 @@ class TestDrain:
     def test_an_unknown_node_is_refused(self):
         with pytest.raises(UnknownNode, match="no node 'n9' is known; known: host:n1"):
             control.drain(a_world(), NOON, wanted="n9", by="ada")
+
+    def test_one_whose_row_cannot_be_read_is_refused(self):
+        """W8"""
+        with pytest.raises(NotAllowed, match="cannot be read"):
+            control.drain(a_snapshot(nodes=[unreadable(a_node("n1"), "node", "n1")]), NOON, wanted="n1", by="ada")
 
     def test_a_name_that_several_have_is_refused_with_their_ids(self):
         world = a_snapshot(nodes=[a_node("n1", name="web"), a_node("n2", name="web")])

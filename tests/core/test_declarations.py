@@ -12,7 +12,7 @@ from shiftboss.core.events import WorkerDeclared
 from shiftboss.core.model import NodeMode, Status
 from shiftboss.core.policy import BreakerPolicy
 from shiftboss.core.prevail import NOTHING_OWED, Owed, declared_otherwise, not_holding, owed
-from shiftboss.core.reconcile import Declarer
+from shiftboss.core.reconcile import Declarer, declare
 from shiftboss.core.value import replace
 from shiftboss.errors import ConfigurationError, NotAllowed, UnknownNode, UnknownWorker
 
@@ -240,6 +240,36 @@ def test_a_declaration_is_short_as_it_lies_in_a_row():
     text = msgspec.json.encode(Declaration(key_of(OLD, "3f2a"), 1_764_495_994_000_000, NOON))
 
     assert len(text) < 80
+
+
+def test_a_declaration_that_does_not_hold_is_remembered_all_the_same():
+    """M7: as one that was met, so that its place in the order is known when it may hold."""
+    world = a_snapshot()
+    old, new, older = (declarer(f"n{n}", each) for n, each in enumerate((OLD, NEW, a_definition("a", every=60.0)), 1))
+    for node, definition, now in ((older, a_definition("a", every=60.0), NOON), (new, NEW, after(60))):
+        starts(world, node, definition, now=now)
+    world.workers["a"] = replace(
+        world.workers["a"],
+        declarations=replace(world.workers["a"].declarations, known=world.workers["a"].declarations.known[1:]),
+    )
+    remembered = {("worker", "a"): Declaration(older.declares["a"], 1, NOON)}
+    starts(world, older, a_definition("a", every=60.0), now=after(90), others=[new], remembered=remembered)
+    state = world.workers["a"]
+
+    assert state.definition == NEW
+    assert {each.key for each in state.declarations.known} == {new.declares["a"], older.declares["a"]}
+    assert old.declares["a"] not in {each.key for each in state.declarations.known}
+
+
+def test_what_holds_and_is_declared_once_more_is_not_written_again():
+    """M7: a restart changes nothing."""
+    world = a_snapshot()
+    node = declarer("n1", OLD)
+    starts(world, node, OLD, now=NOON)
+    state = world.workers["a"]
+    change, _ = declare(world, after(1), ids=world.ids, definitions=[OLD], resources={}, by=Declarer(node, (), {}))
+
+    assert (change.workers, world.workers["a"]) == ((), state)
 
 
 class TestChoosing:

@@ -234,6 +234,10 @@ class TestRunIds:
             with pytest.raises(UnknownRun):
                 kinds.run_id(wrong, name="run_id")
 
+    @pytest.mark.parametrize("number", [1, 7, 7.0, 2**63 - 1])
+    def test_any_other_may_be_one(self, number):
+        assert kinds.run_id(number, name="run_id") == int(number)
+
     def test_a_run_is_no_id(self):
         class Handle:
             id = 7

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from shiftboss.core.kinds import duration
-from shiftboss.core.policy import BreakerPolicy, Rate, RetryPolicy
+from shiftboss.core.policy import BreakerPolicy, HealthPolicy, Rate, RetryPolicy, health_policy
 from shiftboss.errors import ConfigurationError
 
 
@@ -125,3 +125,50 @@ class TestBreakerPolicy:
     def test_what_cannot_work_is_refused(self, fields):
         with pytest.raises(ConfigurationError):
             BreakerPolicy(**fields)
+
+
+class TestHealth:
+    """H1: each limit in its range, with zero where that means something."""
+
+    @pytest.mark.parametrize(
+        ("field", "fits"),
+        [
+            ("degraded_rate", (None, 0, 0.05, 1)),
+            ("unhealthy_rate", (None, 0, 0.05, 1)),
+            ("min_attempts", (1, 20)),
+            ("expected_duration_s", (None, 0, 0.5, "5m")),
+            ("slow_factor", (0.001, 1, 1.5)),
+            ("very_slow_factor", (0.001, 1, 1.5)),
+            ("max_due", (None, 0, 100)),
+            ("heartbeat_timeout_s", (None, 0, 1, "1m")),
+            ("expect_success_within_s", (None, 0, 1, "2d")),
+        ],
+    )
+    def test_what_fits(self, field, fits):
+        for value in fits:
+            read = getattr(health_policy(HealthPolicy(**{field: value}), name="health"), field)
+            assert read == {"5m": 300.0, "1m": 60.0, "2d": 172_800.0}.get(value, value)
+
+    @pytest.mark.parametrize(
+        ("field", "wrong"),
+        [
+            ("degraded_rate", (-0.1, 1.1, "x", True)),
+            ("unhealthy_rate", (-0.1, 1.1, "x", True)),
+            ("min_attempts", (0, -1, 1.5, None)),
+            ("expected_duration_s", (-1, "soon", float("inf"))),
+            ("slow_factor", (0, -1, None, float("nan"))),
+            ("very_slow_factor", (0, -1, None, float("nan"))),
+            ("max_due", (-1, 1.5, "many")),
+            ("heartbeat_timeout_s", (-1, "soon")),
+            ("expect_success_within_s", (-1, "soon")),
+        ],
+    )
+    def test_what_does_not_is_refused_with_its_name(self, field, wrong):
+        for value in wrong:
+            with pytest.raises(ConfigurationError, match=rf"health.*{field}"):
+                health_policy(HealthPolicy(**{field: value}), name="health")
+
+    def test_anything_else_is_refused(self):
+        for wrong in (None, {}, "strict", 0.05):
+            with pytest.raises(ConfigurationError, match="health"):
+                health_policy(wrong, name="health")

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shiftboss.core import secret_json
+from shiftboss.core import redact, secret_json, secret_names, secret_shapes, secret_texts
 from shiftboss.core.redact import MASK, Redaction, redaction
 from shiftboss.core.secret_names import MAX_KNOWN, Names
 
@@ -464,3 +464,99 @@ def test_many_names_do_not_keep_the_later_ones_from_being_known():
     names.is_secret("token")
 
     assert names._known["token"]
+
+
+# ── its parts ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def sliced(spans, *, length=100):
+    """What `_in_slices` makes of a text in which one kind finds *spans*."""
+    return list(redact._in_slices(lambda first, last, end: iter(spans), length, secret_json.no_pause))
+
+
+def test_beyond_so_many_secrets_or_places_of_none_the_rest_of_the_text_is_one_secret(monkeypatch):
+    """A12"""
+    monkeypatch.setattr(redact, "MAX_FOUND", 2)
+    monkeypatch.setattr(redact, "MAX_LOOKED_AT", 3)
+    two, three = [(1, 5), (10, 12)], [(1, 1), (10, 10), (20, 20)]
+
+    assert sliced(two) == two
+    assert sliced([*two, (30, 31)]) == [*two, (30, 31), (0, 100)]
+    assert sliced(three) == []
+    assert sliced([*three, (30, 30)]) == [(0, 100)]
+    assert sliced([*two, *three]) == two
+
+
+@pytest.mark.parametrize(("values", "found"), [(2, [(1, 2), (3, 4)]), (3, [(1, 2), (3, 4), (0, 100)])])
+def test_beyond_so_many_repetitions_of_values_the_whole_text_is_one_secret(monkeypatch, values, found):
+    """A12: they come value by value, so nobody knows what was missed."""
+    monkeypatch.setattr(redact, "MAX_FOUND", 2)
+    spans = [(1, 2), (3, 4), (5, 6)][:values]
+
+    assert list(redact._of_values(iter(spans), 100)) == found
+
+
+SAID = "so: bearer abcdefgh-1, ghp_aB3dE5fG7hI9jK1lM3nO5pQ7rS9tU1vW3xY5, https://u:hunter2@h, token=hunter2."
+
+
+@pytest.mark.parametrize(
+    ("begins", "search"),
+    [
+        ("bearer", lambda *ends: secret_texts.bearers(SAID, SAID, *ends)),
+        ("ghp_", lambda *ends: secret_shapes.spans(SAID, *ends)),
+        ("https", lambda *ends: secret_texts.addresses(SAID, *ends)),
+        (
+            "token",
+            lambda *ends: secret_texts.AfterSigns(
+                secret_texts.Assignments(secret_names.Names()), SAID, SAID.lower()
+            ).spans(*ends),
+        ),
+    ],
+)
+def test_what_begins_where_the_next_slice_does_is_of_that_slice(begins, search):
+    """A12: it is found once, and it is found."""
+    at = SAID.index(begins) + (len("https") if begins == "https" else 0)
+
+    assert [span for span in search(0, at, len(SAID)) if span[0] >= at and span[0] < span[1]] == []
+    assert [span for span in search(at, len(SAID), len(SAID)) if span[0] < span[1]][:1] != []
+
+
+@pytest.mark.parametrize("kind", ["sk", "rk", "pk"])
+def test_a_key_is_masked_with_the_letter_before_what_it_is_known_by(kind):
+    """A12"""
+    assert mask.text(f"pay with {kind}_live_4eC39HqLyjWDarjt today") == f"pay with {MASK} today"
+    assert mask.text(f"a{kind}_live_4eC39HqLyjWDarjt") == f"a{kind}_live_4eC39HqLyjWDarjt"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"name": "city", "value": "x"},
+        {"name": 5, "value": "x"},
+        {"key": ["password"], "value": "x"},
+        ["password", 5],
+        ["password", ["x"]],
+        ["password", "x", "y"],
+        [5, "x"],
+        {"password": True, "token": None},
+    ],
+)
+def test_what_is_no_name_beside_a_value_and_no_pair_stays(document):
+    data = json.dumps(document).encode()
+
+    assert mask.json(data) is data
+
+
+@pytest.mark.parametrize("document", [{"key": "token", "value": "x"}, {"value": ["x"], "name": "password"}])
+def test_a_value_beside_the_name_of_a_secret_is_masked_whole(document):
+    assert json.loads(mask.json(json.dumps(document).encode()))["value"] == MASK
+
+
+@pytest.mark.parametrize(("lists", "pauses"), [(1332, 0), (1333, 1)])
+def test_a_walk_pauses_after_four_thousand_lists_and_members_however_they_lie(lists, pauses):
+    """A12: others get their turn; here each list of one counts as two, and as a member."""
+    said = []
+    secret_json.walk([[[1] for _ in range(lists)]], bool, pause=lambda: said.append(1))
+
+    assert secret_json.ITEMS_AT_ONCE == 4000
+    assert len(said) == pauses

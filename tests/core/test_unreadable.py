@@ -248,7 +248,7 @@ class TestNodes:
             node.id
             for node in fleet.lost_nodes(world, me=me, lease_s=100.0, processes=Processes(dead=frozenset({"n2"})))
         ] == ["n2"]
-        change, _ = rescue(world, NOON, ids=world.ids, node=other, by="me")
+        change, _ = rescue(world, NOON, ids=world.ids, node=other, by="me", process_is_gone=True)
 
         assert [run.status for run in change.runs] == [Status.PENDING]
         assert [(row.table, row.id) for row in change.set_aside] == [("node", "n2")]
@@ -278,6 +278,19 @@ class TestSetAside:
         )
         world.apply(change)
         return change, found
+
+    def test_a_node_that_is_gone_meanwhile_is_set_aside_and_made_no_node(self):
+        row = Unreadable("node", "n9", reason="?")
+        world = a_snapshot(workers=[a_worker("a")], nodes=[a_node("n1")])
+        change, found = self.put_aside(world, row)
+
+        assert (found, change.nodes, set(world.nodes)) == ((row,), (), {"n1"})
+
+    def test_what_is_no_node_touches_none(self):
+        run = unreadable(a_run("a"), "run", "n1")
+        world = a_snapshot(run, workers=[a_worker("a")], nodes=[a_node("n1")])
+
+        assert self.put_aside(world, replace(run.unreadable, table="record"))[0].nodes == ()
 
     def test_what_it_held_goes_on(self):
         run = unreadable(a_run("a"), "run")

@@ -326,7 +326,7 @@ def rescue(
     ids: Iterator[int],
     node: Node,
     by: str,
-    process_is_gone: bool = False,
+    process_is_gone: bool,
     entered: Collection[tuple[int, int]] | None = None,
 ) -> tuple[Change, tuple[Run, ...]]:
     """C4, C8: give back every claim of a node that is gone, and forget the node.
