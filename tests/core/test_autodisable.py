@@ -115,7 +115,7 @@ class TestDisabling:
         """C8"""
         run = a_run(status=RUNNING, rescues=4)
         world = a_snapshot(run, nodes=[a_node("n1"), a_node("n2")], records={"a": a_record(streak=4)})
-        world.does(rescue, node=world.nodes["n1"], by="n2")
+        world.does(rescue, node=world.nodes["n1"], by="n2", process_is_gone=False)
 
         assert world.workers["a"].disabled.by == "auto"
 
@@ -239,7 +239,7 @@ class TestProbation:
         """C8"""
         world = a_snapshot(a_run(rescues=4), workers=[a_worker(disabled=AUTO)], nodes=[a_node("n1"), a_node("n2")])
         world.start()
-        world.does(rescue, node=world.nodes["n1"], by="n2")
+        world.does(rescue, node=world.nodes["n1"], by="n2", process_is_gone=False)
 
         assert world.workers["a"].disabled.probation_s == 7200.0
 

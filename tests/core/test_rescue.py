@@ -120,7 +120,7 @@ class TestRescue:
         now = NOON
         for number in range(1, 6):
             assert world.start(now, node=f"n{number}") == [1]
-            world.does(rescue, now, node=world.nodes[f"n{number}"], by="n0")
+            world.does(rescue, now, node=world.nodes[f"n{number}"], by="n0", process_is_gone=False)
             now = max(now, world.pending()[0].due_at) if world.pending() else now
 
         dead = world.ended[1]
@@ -172,7 +172,7 @@ class TestRescue:
         world = a_snapshot(a_run(), a_run(), workers=[a_worker(breaker="x")], nodes=[a_node("n1"), a_node("n2")])
         world.breakers["x"] = a_breaker("x")
         world.start(after(30))
-        world.does(rescue, after(40), node=world.nodes["n1"], by="n2")
+        world.does(rescue, after(40), node=world.nodes["n1"], by="n2", process_is_gone=False)
 
         assert [g.probe for g in world.decide(after(40), node="n2").grants] == [True]
 
