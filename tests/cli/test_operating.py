@@ -6,6 +6,7 @@ import pytest
 
 from shiftboss.cli.commands import migrate
 from shiftboss.stores.postgres.schema import latest
+from shiftboss.stores.sqlite.notifier import NotWatched, Watch
 
 
 def test_disable_and_enable_are_said_and_hold(cli, shop):
@@ -169,8 +170,25 @@ def test_doctor_as_json_has_every_finding(cli, shop):
     assert found["problems"] == 1
     about = {each["about"]: each["severity"] for each in found["findings"]}
     assert about["integrity"] == about["graph"] == about["store"] == "good"
+    assert about["notifications"] == "good"
     assert about["dead letters"] == "warning"
     assert all(each["remedy"] for each in found["findings"] if each["severity"] != "good")
+
+
+def test_doctor_says_why_processes_look_for_commits_instead_of_being_notified(cli, shop, monkeypatch):
+    """W1"""
+
+    def refuse(self: Watch) -> None:
+        raise NotWatched("this user has no inotify instance left", "raise fs.inotify.max_user_instances (sysctl)")
+
+    monkeypatch.setattr(Watch, "open", refuse)
+    (found,) = [each for each in cli("doctor", "--json").json["findings"] if each["about"] == "notifications"]
+
+    assert found["severity"] == "warning"
+    assert found["text"] == (
+        "this user has no inotify instance left: processes look for each other's commits every 20 ms"
+    )
+    assert found["remedy"] == "raise fs.inotify.max_user_instances (sysctl)"
 
 
 def test_doctor_examines_the_machine_also_without_a_store(cli, empty):

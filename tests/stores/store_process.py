@@ -27,7 +27,9 @@ from store_values import NODE, a_node, a_run, ended, started
 from shiftboss.clock import SystemClock
 from shiftboss.core.snapshot import Change
 from shiftboss.ports.faces import HistoryFilter
+from shiftboss.stores.sqlite import notifier
 from shiftboss.stores.sqlite.connection import Database
+from shiftboss.stores.sqlite.notifier import Listener
 from shiftboss.stores.sqlite.store import SqliteStore
 
 
@@ -160,6 +162,38 @@ def fork_and_go_on(path: str) -> None:
     say("stored")
     ready()
     store.close()
+
+
+def wait_notified(path: str) -> None:
+    """Waits for a notification alone, for as long as it takes."""
+    listener = Listener(opened(path).notifier)
+    listener.wait(0)  # begins to watch
+    say("ready")
+    say("notified" if not listener.wait(notifier.LOOK_S) or not listener.wait(0) else "nothing")
+
+
+def listen_and_fork(path: str) -> None:
+    store = opened(path)
+    session = store.session()
+    session.wait(0.001)
+    listener = session._listener
+    descriptors = (*listener._pipe, listener._watch.descriptor)
+    child = os.fork()
+    if child == 0:
+        session.wake()
+        is_open = [is_there(descriptor) for descriptor in descriptors]
+        os._exit(any(is_open))
+    _, status = os.waitpid(child, 0)
+    has = "some" if status else "none"
+    say(f"child has {has} of {len(descriptors)}, parent was woken: {listener.is_woken or not listener.wait(0)}")
+    store.close()
+
+
+def is_there(descriptor: int) -> bool:
+    with suppress(OSError):
+        os.fstat(descriptor)
+        return True
+    return False
 
 
 def count(path: str) -> None:
@@ -312,6 +346,7 @@ TASKS: dict[str, Callable[..., None]] = {
     task.__name__: task
     for task in (
         *(start, open_and_close, hammer, write_until_killed, hold, is_dead, commit_once, fork_and_go_on, count),
+        *(wait_notified, listen_and_fork),
         *(is_frozen, hold_and_trace, end_engine),
         *(hammer_and_look, try_to_write, try_to_move_the_log, hold_with_a_child, stay),
         *(hold_as_before, is_dead_as_before, begin_as_sqlite_does, write_and_close_as_sqlite_does),

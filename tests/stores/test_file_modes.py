@@ -62,6 +62,7 @@ def test_a_new_store_and_all_beside_it_is_its_owners_alone_whatever_the_umask(fo
         "jobs.db-wal": 0o600,
         "jobs.db-shm": 0o600,
         "jobs.db.reserve": 0o600,
+        "jobs.db.notify": 0o600,
         "jobs.db.audit-key": 0o600,
         "jobs.db.nodes": 0o700,
         "node": 0o600,
@@ -106,7 +107,8 @@ def test_a_store_that_is_there_keeps_its_mode_and_so_does_its_log(folder, given,
         os.umask(before)
 
     assert [found[name] for name in ("jobs.db", "jobs.db-wal", "jobs.db-shm")] == [file] * 3
-    assert [found["node"], found["jobs.db.reserve"], found["jobs.db.nodes"]] == [beside, beside, nodes]
+    assert [found[name] for name in ("node", "jobs.db.reserve", "jobs.db.notify")] == [beside] * 3
+    assert found["jobs.db.nodes"] == nodes
 
 
 WATCH = """

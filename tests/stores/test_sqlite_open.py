@@ -67,7 +67,7 @@ def contents(path: Path) -> dict[str, bytes]:
 def test_a_new_store_leaves_nothing_but_itself_and_its_reserve(path: Path):
     made(path)
 
-    assert sorted(file.name for file in path.parent.iterdir()) == ["boss.db", "boss.db.reserve"]
+    assert sorted(file.name for file in path.parent.iterdir()) == ["boss.db", "boss.db.notify", "boss.db.reserve"]
 
 
 def test_a_store_is_found_again_with_what_was_in_it(path: Path):

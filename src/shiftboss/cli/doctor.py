@@ -32,6 +32,7 @@ from shiftboss.core.value import Value
 from shiftboss.errors import ConfigurationError, ShiftbossError
 from shiftboss.ports.faces import HistoryFilter
 from shiftboss.stores.sql import migrations
+from shiftboss.stores.sqlite.notifier import POLL_S, Notifier
 
 NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "fuse.glusterfs", "ceph", "lustre", "afs")
 FLEETING = ("tmpfs", "ramfs")
@@ -275,6 +276,17 @@ def _file_store(info: dict[str, Any]) -> Iterator[Diagnosis]:
             "the room for recording the end of runs on a full disk is not set aside",
             "make room; a node that runs, or the next that starts, sets it aside again",
         )
+
+
+def notifications(notifier: Notifier) -> Iterator[Diagnosis]:
+    """Whether processes on a file hear of each other's commits at once (W1)."""
+    trouble = notifier.trouble()
+    if trouble is None:
+        yield Diagnosis(Level.GOOD, "notifications", "processes on this file are notified of each other's commits")
+        return
+    level = Level.WARNING if trouble.remedy else Level.GOOD
+    text = f"{trouble}: processes look for each other's commits every {POLL_S * 1000:.0f} ms"
+    yield Diagnosis(level, "notifications", text, trouble.remedy)
 
 
 # ── the fleet ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -94,6 +94,8 @@ def _store(url: str) -> Iterator[Diagnosis]:
     try:
         views = Views(opened, opened.clock)
         yield from examine.store(views.info())
+        if isinstance(opened, SqliteStore):
+            yield from examine.notifications(opened.notifier)
         yield from examine.fleet(views.status(), is_dead=opened.is_dead)
         yield from examine.unreadable(views)
         yield from examine.codecs(views)

@@ -18,6 +18,7 @@ import os
 import struct
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 
 try:
@@ -57,6 +58,14 @@ def open_file(path: str | os.PathLike[str], flags: int, mode: int = 0o600) -> in
         descriptor = os.open(path, flags | os.O_CLOEXEC, mode)
         _opened.add(descriptor)
     return descriptor
+
+
+def note(make: Callable[[], tuple[int, ...]]) -> tuple[int, ...]:
+    """The descriptors that *make* opens, which no child process keeps either."""
+    with _lock:
+        descriptors = make()
+        _opened.update(descriptors)
+    return descriptors
 
 
 def close_file(descriptor: int) -> None:

@@ -1,8 +1,8 @@
 """One machine, any number of processes: everything in one SQLite file.
 
 Rules of this file
-- The file is ours alone.  Beside it are its log (-wal, -shm), `.reserve` (W3) and `.nodes/`, the lock files of C4.
-  `host/file_modes.py` decides who may read them.
+- The file is ours alone.  Beside it are its log (-wal, -shm), `.reserve` (W3), `.notify` (notifier.py) and `.nodes/`,
+  the lock files of C4.  `host/file_modes.py` decides who may read them.
 - It is opened by apsw only: closing any other descriptor of it would drop SQLite's locks in this process.
 - If the file was moved, deleted or replaced while in use, the next transaction notices: everything written to a file
   without a name would be lost at the end of the process.
@@ -31,6 +31,7 @@ from shiftboss.stores.sqlite.connection import Database, Durability
 from shiftboss.stores.sqlite.disk_reserve import ENOUGH_BYTES, Reserve
 from shiftboss.stores.sqlite.lives import NOTED_EVERY_S, Notes, StorePlace, go_on, lost_past
 from shiftboss.stores.sqlite.node_locks import NodeFiles
+from shiftboss.stores.sqlite.notifier import Notifier
 from shiftboss.stores.sqlite.session import SqliteSession
 
 CHECKPOINT_AGAIN_S = 1.0
@@ -57,6 +58,7 @@ class SqliteStore:
         self._sessions: list[SqliteSession] = []
         self._lock = threading.Lock()  # protects _sessions and _seen
         self._place: tuple[int, int] | None = None  # device and inode of the opened file
+        self.notifier: Notifier  # of the opened file
         self._no_checkpoint: ShiftbossError | None = None  # why the last checkpoint of this process failed
         self._checkpoint_at_s = 0.0  # when a failed one is tried again
         self._log = LogWatch(self._path)
@@ -145,9 +147,11 @@ class SqliteStore:
         sqlite_schema.prepare(self._path, create=create, durability=self._durability)
         facts = self._path.stat()
         self._place = facts.st_dev, facts.st_ino
+        self.notifier = Notifier(self._path)
         self._noted = self._notes.read()
         if create:
             self._reserve.keep()
+            self.notifier.keep()
 
     def schema(self) -> Schema:
         """None for an empty file too, which is no store, as `open` reports.  Raises StoreDamaged."""
@@ -266,13 +270,14 @@ class SqliteStore:
             self._note_at_s = now_s + NOTED_EVERY_S
             self._notes.write(self._seen)
 
-    def ring_others(self, committed: SqliteSession) -> None:
-        """Neighbours in this process need no poll to learn of a commit."""
+    def announce(self, committed: SqliteSession) -> None:
+        """That session has committed: wake the others of this process, and notify other processes."""
         with self._lock:
             sessions = list(self._sessions)
         for session in sessions:
             if session is not committed:
                 session.wake()
+        self.notifier.announce()
 
     @property
     def checkpoints_at_once(self) -> bool:
