@@ -74,6 +74,8 @@ class RefusedTrigger(NamedTuple):
 class TriggersRefused(CallerError):
     """`trigger_many` has stored nothing.  `refused` has every refused trigger; the message names the first ones."""
 
+    refused: tuple[RefusedTrigger, ...] = ()
+
     def __init__(self, count: int, refused: Sequence[RefusedTrigger]) -> None:
         self.count = count
         self.refused = tuple(refused)

@@ -57,7 +57,9 @@ class Declined(Exception):
 
 
 def exit_of(error: BaseException) -> Exit:
-    """The exit code for the error that ended a command."""
+    """The exit code for the error that ended a command; of many refused triggers the first one counts."""
+    if isinstance(error, errors.TriggersRefused) and error.refused:
+        error = error.refused[0].error
     code = next((code for kind, code in CODES if isinstance(error, kind)), Exit.FAILED)
     is_final = code is Exit.UNREACHABLE and isinstance(error, errors.OperatorError) and not error.retryable
     return Exit.UNUSABLE if is_final else code

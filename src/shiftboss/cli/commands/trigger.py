@@ -1,4 +1,4 @@
-"""`shiftboss trigger`: store a run, and wait for its end on request."""
+"""`shiftboss trigger`: store a run, and wait for its end on request; or a run for each line of a file."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from shiftboss.app.pages import as_shown, redaction_of
 from shiftboss.cli import dump, formatting, messages, store_access, waiting
 from shiftboss.cli.command import Command, create_option, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
+from shiftboss.cli.line_import import import_lines
 from shiftboss.cli.naming import worker_name
 from shiftboss.cli.parameters import INSTANT, SECONDS
 from shiftboss.cli.payload import read_payload
@@ -25,6 +26,7 @@ from shiftboss.core.opaque import OpaqueBytes
         "shiftboss trigger send-mail to=ada@example.org subject=hi",
         """shiftboss trigger send-mail '{"to": "ada@example.org"}' --key order-7 --wait""",
         "shiftboss trigger import-orders @orders.json --in 10m --priority high",
+        "shiftboss trigger send-mail --from mails.jsonl",
     ),
 )
 @click.argument("name", type=worker_name)
@@ -36,6 +38,8 @@ from shiftboss.core.opaque import OpaqueBytes
     "--priority", type=click.Choice(["low", "normal", "high", "critical"]), help="Instead of the worker's own priority."
 )
 @click.option("--force", is_flag=True, help="Run even if the worker is disabled.")
+@click.option("--from", "file", metavar="FILE", help="A trigger for each line of this file, - for stdin.")
+@click.option("--import", "import_name", metavar="NAME", help="The name in the keys of --from.  [default: the file's]")
 @click.option("--wait", is_flag=True, help="Wait until the run has ended, and print its result.")
 @click.option("--timeout", type=SECONDS, help="Wait no longer than this; the run goes on.")
 @create_option
@@ -49,6 +53,8 @@ def trigger(
     at: datetime | None,
     priority: str | None,
     force: bool,
+    file: str | None,
+    import_name: str | None,
     wait: bool,
     timeout: float | None,
     create: bool,
@@ -64,21 +70,36 @@ def trigger(
 
     With --wait the command prints the result instead, and exits with 0 when the run succeeded, 1 when it did not, and
     124 after --timeout.
+
+    With --from each line is a payload: a JSON object, in which "$key" is no parameter but the key of that trigger.  A
+    line without one gets a key of the import's name and its number.  So to repeat the command, after it was interrupted
+    or a line was mended, triggers nothing twice, until the key_ttl of the worker has passed (24 hours).  Lines are
+    committed 5,000 at a time; of a batch with a refused line nothing is stored.  It prints how many were triggered;
+    with --json a line for each batch, with the ids of its runs.
     """
+    if file is None and import_name is not None:
+        raise click.UsageError("--import names what --from reads; give both.")
+    if file is not None and (payload or key is not None or wait):
+        raise click.UsageError('--from goes without a payload, --key and --wait; a line has its own key as "$key".')
     if timeout is not None and not wait:
         raise click.UsageError("--timeout says how long to --wait; give both.")
     if delay is not None and at is not None:
         raise click.UsageError("--in and --at exclude each other.")
     given = read_payload(payload)
-    options: dict[str, Any] = {"key": key, "at": at, "priority": priority, "force": force}
+    options: dict[str, Any] = {"at": at, "priority": priority, "force": force}
     if delay is not None:
         options["delay"] = delay
     with store_access.operating(store, app, create=create) as boss:
-        if given is not None and boss.codec is None and any(node.live and node.decodes for node in boss.sync.nodes()):
-            messages.note(
-                "nodes encrypt here, and this payload is stored plain; name the app that has the codec: --app"
-            )
-        run = boss.sync.trigger(name, given, **options)
+        if given is not None or file is not None:
+            _say_if_it_is_stored_plain(boss)
+        if file is not None:
+            count = import_lines(boss, name, file, name=import_name, options=options, as_json=as_json)
+            if not force:
+                _say_if_it_waits(boss, name)
+            if not as_json:
+                messages.say(count)
+            return Exit.DONE
+        run = boss.sync.trigger(name, given, key=key, **options)
         if not force:
             _say_if_it_waits(boss, name)
         if not wait:
@@ -90,6 +111,11 @@ def trigger(
             with store_access.asking(boss) as views:
                 run = as_shown(run, redaction_of(views, run))
     return _tell_end(run, as_json=as_json)
+
+
+def _say_if_it_is_stored_plain(boss: Orchestrator) -> None:
+    if boss.codec is None and any(node.live and node.decodes for node in boss.sync.nodes()):
+        messages.note("nodes encrypt here, and this payload is stored plain; name the app that has the codec: --app")
 
 
 def _say_if_it_waits(boss: Orchestrator, name: str) -> None:
