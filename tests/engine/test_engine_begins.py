@@ -108,3 +108,18 @@ def test_a_client_knows_whether_anybody_has_declared_a_worker(clock):
     ByHand(a_job(), store=store, clock=clock).enter()
     client.step()
     assert client.engine.knows_workers
+
+
+def test_a_watch_that_gets_no_thread_ends_the_other_one(clock, monkeypatch):
+    """C3, C4"""
+    one = ByHand(a_job(), clock=clock)
+
+    def refused():
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(one.engine._lease_watch, "start", refused)
+    one.engine.start()
+
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        one.engine.ready.result(60)
+    assert not one.engine._freezes._thread.is_alive()

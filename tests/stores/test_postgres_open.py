@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import psycopg
@@ -23,6 +25,7 @@ from shiftboss.errors import (
     StoreUnavailable,
 )
 from shiftboss.stores.postgres import history, schema
+from shiftboss.stores.postgres.deadline import Deadlines, Line
 from shiftboss.stores.postgres.store import PostgresStore
 from shiftboss.stores.urls import open_store
 
@@ -270,3 +273,35 @@ def test_every_error_of_opening_is_one_of_ours(place: Place, monkeypatch: pytest
 )
 def test_integrity_is_what_the_server_found_and_says_when_nobody_looked(failures: int | None, says: str):
     assert history._integrity(failures).startswith(says)
+
+
+# ── what an opening leaves behind ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_opening_that_is_refused_leaves_no_thread(place: Place):
+    """A client that waits for the first node tries it again and again."""
+    with pytest.raises(StoreMissing):
+        opened(place.url, create=False)
+
+    assert "shiftboss-deadlines" not in {each.name for each in threading.enumerate()}
+
+
+def test_a_call_is_cut_in_time_although_the_thread_for_it_could_not_be_started_before():
+    def refused(self) -> None:
+        raise RuntimeError("can't start new thread")
+
+    deadlines = Deadlines()
+    here, there = socket.socketpair()
+    with here, there:
+        line = Line(here.fileno())
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refused)
+            with pytest.raises(RuntimeError), deadlines.limit(line, 600.0):
+                pass
+        there.settimeout(60)
+        with deadlines.limit(line, 0.0):
+            was_cut = there.recv(1) == b""
+        line.close()
+        deadlines.close()
+
+    assert was_cut

@@ -18,7 +18,7 @@ from shiftboss.web.application import Application, application
 from shiftboss.web.ended_sessions import EndedSessions
 from shiftboss.web.log_throttle import LogThrottle
 from shiftboss.web.login_codes import LoginCodes
-from shiftboss.web.server import ListenAddress, Server, address_of
+from shiftboss.web.server import ListenAddress, Server, address_of, free_address
 from shiftboss.web.session import Sessions
 from shiftboss.web.table import EVERYBODY, OPERATIONS, PREFIX
 from shiftboss.web.tokens import WithTokens, given_token
@@ -170,6 +170,20 @@ def test_a_port_that_is_taken_is_refused_at_once():
         assert free.address.port != first.address.port
     finally:
         first.stop()
+
+
+def test_a_server_that_cannot_be_made_gives_its_port_back(monkeypatch):
+    def full(*_):
+        raise OSError("no space left on device")
+
+    address = free_address(ListenAddress("127.0.0.1", 0), or_any=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(authenticators, "alone", full)
+        with pytest.raises(OSError, match="no space left") as kept:
+            Server(Orchestrator("memory:"), address)
+    Server(Orchestrator("memory:"), address).stop()
+
+    assert kept.traceback  # whose frames hold the server
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:8420", "localhost:1", "LOCALHOST", "[::1]:8420"])

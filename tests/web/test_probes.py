@@ -97,6 +97,20 @@ async def test_health_that_nobody_can_judge_in_time_is_the_last_one_while_that_i
     assert asked.status_code == 200
 
 
+async def test_health_is_judged_although_the_thread_for_it_could_not_be_started_before():
+    def refused(self) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async with a_shop("memory:") as boss:
+        check = health_check.HealthCheck(boss)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refused)
+            with pytest.raises(RuntimeError):
+                await check.health(PATIENCE_S)
+
+        assert (await check.health(PATIENCE_S)).status == "healthy"
+
+
 async def until_ok(client: httpx.AsyncClient) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while (await client.get("/healthz")).status_code != 200:

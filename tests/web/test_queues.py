@@ -44,6 +44,27 @@ async def test_a_queue_is_bounded_in_bytes_and_a_frame_that_was_begun_is_ended(m
     assert rest[40_000 - len(first) :].startswith(b"event: resync")
 
 
+async def test_a_stream_whose_reader_got_no_thread_is_no_stream(file_shop):
+    def refused(self) -> None:
+        raise RuntimeError("can't start new thread")
+
+    file_shop.sync.start()
+    streams = hub.Hub(file_shop)
+    wanted = Wanted(frozenset({"event"}))
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(hub.LivePoller, "start", refused)
+            with pytest.raises(RuntimeError):
+                streams.join(wanted, Role.ADMIN)
+        assert streams.count == 0
+
+        streams.join(wanted, Role.ADMIN)
+        assert streams.count == 1
+    finally:
+        streams.close()
+        file_shop.sync.stop()
+
+
 @pytest.mark.parametrize(("role", "most"), [("VIEWER", 160), ("OPERATOR", 190), ("ADMIN", 200)])
 async def test_the_last_streams_are_for_those_who_may_do_more(file_shop, role, most):
     file_shop.sync.start()

@@ -52,6 +52,8 @@ def package_version() -> str:
 
 
 class NodeParts:
+    """Takes over an open *store*, and closes it, also if something else cannot be opened."""
+
     def __init__(
         self,
         boss: Orchestrator,
@@ -73,11 +75,18 @@ class NodeParts:
         self._coroutines: CoroutineExecutor | None = None
         self.watchdog: Watchdog | None = None
         if not is_client:
-            self._open_executors(loop)
-            self.node = self._make_node()
-            self._hold = self._stack.enter_context(contextlib.ExitStack())
-            self.entries = self._hold.enter_context(store.hold(self.node.id))
-            self._stack.enter_context(body_lines.kept())
+            try:
+                self._open_as_node(loop)
+            except BaseException:
+                self._stack.close()
+                raise
+
+    def _open_as_node(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        self._open_executors(loop)
+        self.node = self._make_node()
+        self._hold = self._stack.enter_context(contextlib.ExitStack())
+        self.entries = self._hold.enter_context(self.store.hold(self.node.id))
+        self._stack.enter_context(body_lines.kept())
 
     def _open_executors(self, loop: asyncio.AbstractEventLoop | None) -> None:
         boss = self._boss

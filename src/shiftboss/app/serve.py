@@ -67,11 +67,12 @@ def serve(boss: Orchestrator, *, until: Callable[[Engine], None] | None = None) 
         )
         try:
             loop.run_until_complete(asyncio.wrap_future(engine.ready, loop=loop))
+            watcher.start()
         except BaseException:
+            engine.stop(owns_process=True)
             boss.current.close()
             loop.close()
             raise
-        watcher.start()
         _keep(ears, loop)
         if until is not None:
             until(engine)

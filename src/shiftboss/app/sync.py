@@ -78,7 +78,8 @@ class SyncFace(Verbs, Questions):
         try:
             current.loop_thread.run(loop)
             engine.ready.result()
-        except BaseException:
+        except BaseException:  # no thread for the loop, or a Ctrl-C while the engine becomes ready
+            engine.stop()
             current.close()
             current.loop_thread.end()
             raise
@@ -149,6 +150,7 @@ class SyncFace(Verbs, Questions):
         try:
             engine.ready.result()
         except BaseException:
+            engine.stop()
             self._current.close()
             raise
 

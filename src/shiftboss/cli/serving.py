@@ -83,12 +83,12 @@ def page(
     os.environ.setdefault("SHIFTBOSS_USER", store_access.user())
     options = Options(access_file, trusted_proxies, user_header)
     server = Server(boss, address_of(http), or_free=or_free, options=options)
-    if messages.is_terminal(sys.stderr):
-        messages.note(f"dashboard and API: {server.login_link()}")
-    else:
-        token = f" (token: {server.token_file})" if server.token_file is not None else ""
-        messages.note(f"dashboard and API: {server.address.url}{token}")
     try:
+        if messages.is_terminal(sys.stderr):
+            messages.note(f"dashboard and API: {server.login_link()}")
+        else:
+            token = f" (token: {server.token_file})" if server.token_file is not None else ""
+            messages.note(f"dashboard and API: {server.address.url}{token}")
         yield Page(server.start, server.login_link)
     finally:
         server.stop()

@@ -291,6 +291,8 @@ class Engine:
                 self._freezes.start()
                 self._lease_watch.start()  # before anybody may end the process, when no thread can be started any more
         except BaseException as error:  # noqa: BLE001  # whatever it is, whoever started the engine has to be told
+            self._lease_watch.stop()
+            self._freezes.stop()
             self._close_session()
             self.ready.set_exception(error)
             return

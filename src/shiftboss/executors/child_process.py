@@ -67,9 +67,13 @@ class ChildProcess:
         self._inbox = MessageBuffer()
         self._unsent = bytearray()
         self.socket, theirs = socket.socketpair()
-        with theirs:
-            mark = f"{warden.mark}.child-{number}."
-            self._process = _spawn(theirs.fileno(), mark=mark)
+        mark = f"{warden.mark}.child-{number}."
+        try:
+            with theirs:
+                self._process = _spawn(theirs.fileno(), mark=mark)
+        except BaseException:
+            self.socket.close()
+            raise
         self.socket.setblocking(False)
         self.pid = self._process.pid
         self._tree = ProcessTree(self.pid, mark, clock)

@@ -71,11 +71,11 @@ class HealthCheck:
         with self._lock:
             if self._is_closed:
                 raise NotStarted("the orchestrator has stopped")
-            if self._asked is not None:
-                return self._asked
-            asked = self._asked = Future()
-        threading.Thread(target=self._judge, args=(asked,), name="shiftboss-health", daemon=True).start()
-        return asked
+            if self._asked is None:
+                asked: Future[SystemHealth] = Future()
+                threading.Thread(target=self._judge, args=(asked,), name="shiftboss-health", daemon=True).start()
+                self._asked = asked
+            return self._asked
 
     def _judge(self, asked: Future[SystemHealth]) -> None:
         try:

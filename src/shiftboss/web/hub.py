@@ -142,12 +142,12 @@ class Hub:
                 )
             if wanted.run is not None and LOG in wanted.topics and self._logs_with(wanted.run) > MAX_LOGS:
                 raise Problem(503, "too-many-logs", f"The logs of {MAX_LOGS} runs are followed here already.")
-            self._arriving.append(stream)
             if self._reader is None:
-                self._reader = LivePoller(self, self._boss)
-                self._reader.start()
-            else:
-                self._reader.wake()
+                reader = LivePoller(self, self._boss)
+                reader.start()
+                self._reader = reader
+            self._arriving.append(stream)
+            self._reader.wake()
         return stream
 
     def leave(self, stream: Stream) -> None:

@@ -90,7 +90,7 @@ class Server:
         try:
             self._authenticator, self.token_file = authenticators.alone(address.host, boss, options)
             self._app = Application(boss, self._authenticator, options.proxies())
-        except ConfigurationError:
+        except BaseException:
             self._socket.close()
             raise
         host, port = self._socket.getsockname()[:2]

@@ -75,9 +75,9 @@ class Deadlines:
         """Cut *line* unless the block is left within that time."""
         with self._changed:
             until_s = min(_clock.monotonic_s() + seconds, self.ends_s)
-            self._until_s[line] = until_s
             if until_s < self._wakes_s:
                 self._wake()
+            self._until_s[line] = until_s
         try:
             yield
         finally:
@@ -94,8 +94,9 @@ class Deadlines:
 
     def _wake(self) -> None:
         if self._thread is None and not self._is_closed:
-            self._thread = threading.Thread(target=self._watch, name="shiftboss-deadlines", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._watch, name="shiftboss-deadlines", daemon=True)
+            thread.start()
+            self._thread = thread
         self._changed.notify()
 
     def _watch(self) -> None:

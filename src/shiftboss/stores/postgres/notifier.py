@@ -75,8 +75,9 @@ class Notifier:
         """Listen, unless it listens already."""
         with self._lock:
             if self._thread is None and not self._is_closed:
-                self._thread = threading.Thread(target=self._run, name="shiftboss-notifier", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="shiftboss-notifier", daemon=True)
+                thread.start()
+                self._thread = thread
 
     def announce(self, number: int) -> None:
         """Tell the other nodes soon."""

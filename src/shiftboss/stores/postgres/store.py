@@ -78,7 +78,12 @@ class PostgresStore:
             self._keepers = Keepers(self._address, self._deadlines)
             self._sessions = []
             self._pid = os.getpid()
-        postgres_schema.prepare(self._address, self._deadlines, self._clock, create=create)
+        try:
+            postgres_schema.prepare(self._address, self._deadlines, self._clock, create=create)
+        except BaseException:
+            if not self._is_open:
+                self._deadlines.close()
+            raise
         self._is_open = True
 
     def saw_server(self, started: int) -> None:
