@@ -24,6 +24,7 @@ from builders import (
 )
 
 from shiftboss.core import control
+from shiftboss.core.autodisable import counts
 from shiftboss.core.events import RunSkipped, WorkerDisabled, WorkerEnabled
 from shiftboss.core.health import worker_health
 from shiftboss.core.model import (
@@ -33,6 +34,7 @@ from shiftboss.core.model import (
     Cause,
     Disabled,
     Error,
+    Failed,
     Interrupted,
     Status,
     Unfit,
@@ -89,6 +91,49 @@ class TestDisabling:
 
         assert world.ended[1].cause is Cause.FATAL
         assert (world.record("a").streak, world.workers["a"].disabled is not None) == (streak, streak == 5)
+
+    @pytest.mark.parametrize(
+        ("cause", "counted"),
+        [
+            (Cause.ERROR, True),
+            (Cause.TIMEOUT, True),
+            (Cause.LOST, True),
+            (Cause.CRASH, True),
+            (Cause.CRASH_LOOP, True),
+            (Cause.FATAL, True),
+            (Cause.EXPIRED, False),
+            (Cause.UNFIT, False),
+            (Cause.CANCELLED, False),
+            (Cause.INTERRUPTED, False),
+            (Cause.RESCUED, False),
+            (Cause.DEPENDENCY_FAILED, False),
+        ],
+    )
+    def test_what_says_that_the_worker_fails_counts_and_what_says_something_else_does_not(self, cause, counted):
+        """K4"""
+        assert counts(a_worker(fatal_counts=True).definition, cause) is counted
+        assert counts(a_worker(fatal_counts=False).definition, cause) is (counted and cause is not Cause.FATAL)
+
+    @pytest.mark.parametrize("outcome", [FAILED, TIMED_OUT, Failed(BOOM, crashed=True)])
+    def test_a_run_that_died_of_a_mistake_of_a_timeout_or_with_its_child_counts(self, outcome):
+        """K4, R4"""
+        worker = a_worker(retry=NO_RETRY)
+        world = a_snapshot(a_run(status=RUNNING), workers=[worker], records={"a": a_record(streak=4)})
+        world.settle(1, outcome)
+
+        assert (world.record("a").streak, world.workers["a"].disabled.by) == (5, "auto")
+
+    def test_a_run_that_must_not_be_tried_again_and_was_lost_counts(self):
+        """K4, C7"""
+        world = a_snapshot(
+            a_run(status=RUNNING),
+            workers=[a_worker(at_most_once=True)],
+            nodes=[a_node("n1"), a_node("n2")],
+            records={"a": a_record(streak=4)},
+        )
+        world.does(rescue, node=world.nodes["n1"], by="n2", process_is_gone=True)
+
+        assert (world.ended[1].cause, world.workers["a"].disabled.by) == (Cause.LOST, "auto")
 
     def test_retries_are_not_counted_dead_runs_are(self):
         world = a_snapshot(a_run(), workers=[a_worker(retry=AT_ONCE, max_consecutive_failures=2)])
