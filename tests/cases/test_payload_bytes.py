@@ -263,6 +263,17 @@ async def test_depth_is_refused_alike_as_text_and_as_a_value(url, levels):
             await boss.trigger("free", msgspec.Raw(b'{"to":' + b"[" * levels + b"1" + b"]" * levels + b"}"))
 
 
+async def test_a_number_that_json_can_write_and_nobody_can_keep_is_refused(url):
+    boss = a_boss(url)
+    sent = b'{"to": 1e400}'
+    async with boss:
+        for worker, said in (("free", "JSON has no inf"), ("cat", "out of range")):
+            with pytest.raises(WrongPayload, match=said):
+                await boss.trigger(worker, msgspec.Raw(sent))
+            assert (await post(boss, worker, sent)).status_code == 422
+        assert await boss.runs() == []
+
+
 @pytest.mark.parametrize(
     ("sent", "said"),
     [
@@ -273,7 +284,6 @@ async def test_depth_is_refused_alike_as_text_and_as_a_value(url, levels):
         (b'\xef\xbb\xbf{"to": 1}', "byte order mark"),
         ('{"to": 1}'.encode("utf-16"), "UTF-16"),
         (b'{"to": NaN}', "no JSON"),
-        (b'{"to": 1e400}', "out of range"),
         (b'{"to": 1} {}', "no JSON"),
         (b'{"to": "\\ud800"}', "no JSON"),
     ],
@@ -284,9 +294,9 @@ async def test_what_is_no_object_of_json_is_refused(url, sent, said):
         for worker in ("free", "cat"):
             with pytest.raises(WrongPayload) as caught:
                 await boss.trigger(worker, msgspec.Raw(sent))
-            assert said in str(caught.value) or "JSON has no inf" in str(caught.value)
+            assert said in str(caught.value)
             answer = await post(boss, worker, sent)
-            assert answer.status_code in (400, 422)
+            assert answer.status_code == 400
         with pytest.raises(WrongPayload):
             await boss.trigger("free", {"to": "\ud800"})
         runs = await boss.runs()

@@ -165,7 +165,7 @@ def test_the_arguments_that_others_see_have_no_password_and_the_command_has_it(w
         assert taken == repr(given)
         assert SECRET not in shown
         assert words[0] in shown
-    assert "jobs.db" in shown or "jobs.db" not in words
+    assert ("jobs.db" in shown) == ("jobs.db" in words)
 
 
 def test_a_file_and_a_payload_are_shown_as_they_were_typed():

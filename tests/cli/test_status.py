@@ -1,5 +1,7 @@
 """`status`, `health`, `nodes`: how is everything."""
 
+import re
+
 import pytest
 
 from .conftest import process
@@ -25,7 +27,7 @@ def test_off_a_terminal_a_worker_is_one_line_and_nothing_is_cut(cli, shop):
 
     assert len(out.splitlines()) == 2 + 6
     assert "every day at 02:30 (Europe/Berlin)" in out
-    assert "disabled by ada just now: moving house" in out or "disabled by ada" in out
+    assert re.search(r"disabled by ada .*: moving house", out)
     assert "\x1b" not in out
     assert "\t" not in out
 

@@ -230,10 +230,11 @@ def test_what_was_claimed_when_the_lease_had_run_out_is_handed_back_and_not_star
     monkeypatch.undo()
     assert one.hand.launches == {}
     assert one.stored(answer.value.id).status is Status.RUNNING
+    one.store.trouble = "nothing starts any more"
     one.step()
 
     assert [event.run for event in one.said(AttemptEnded)] == [answer.value.id]
-    assert one.stored(answer.value.id).status is Status.PENDING or one.engine.runs(answer.value.id)
+    assert (one.stored(answer.value.id).status, one.engine.runs(answer.value.id)) == (Status.PENDING, False)
 
 
 def test_what_was_not_started_was_not_begun_and_is_not_lost(clock, monkeypatch):

@@ -153,6 +153,7 @@ def test_web_makes_the_store_where_that_is_asked_for_and_waits_for_it_otherwise(
 
 
 def test_another_address_needs_a_token_and_then_asks_for_it(folder):
+    before = (folder / "shop.db").exists()
     refused = subprocess.run(
         [sys.executable, "-m", "shiftboss", "run", "app.py", "--http", "0.0.0.0:0"],
         cwd=folder,
@@ -160,6 +161,7 @@ def test_another_address_needs_a_token_and_then_asks_for_it(folder):
         text=True,
         timeout=PATIENCE_S,
     )
+    after = (folder / "shop.db").exists()
     token = "a-secret-of-enough-length"
     with Running("run", "app.py", "--http", "0.0.0.0:0", cwd=folder, SHIFTBOSS_AUTH_TOKEN=token) as running:
         running.address = running.address._replace(host="127.0.0.1")
@@ -169,7 +171,7 @@ def test_another_address_needs_a_token_and_then_asks_for_it(folder):
 
     assert refused.returncode == 2
     assert "SHIFTBOSS_AUTH_TOKEN" in refused.stderr
-    assert not (folder / "shop.db").exists() or without == 401
+    assert after == before, "no store is made"
     assert (without, with_it) == (401, 200)
 
 
