@@ -10,6 +10,8 @@ from store_values import FrozenClock, a_node, a_run, fetch, store_runs, write
 
 from postgres_server import Cluster, Place
 from shiftboss.stores.postgres import notifier
+from shiftboss.stores.postgres.connection import Database
+from shiftboss.stores.postgres.session import PostgresSession
 from shiftboss.stores.postgres.store import PostgresStore
 
 FOREVER_S = 600.0  # a test that waits this long has failed
@@ -22,6 +24,11 @@ def elsewhere(postgres: PostgresStore, place: Place) -> Iterator[PostgresStore]:
     store.open(create=False)
     yield store
     store.close()
+
+
+def see_all(session: PostgresSession) -> None:
+    with session.read() as reader:
+        reader.changes()
 
 
 def heard_after_a_commit(here: PostgresStore, there: PostgresStore) -> bool:
@@ -40,6 +47,33 @@ def test_a_commit_on_another_node_is_heard_of(
     monkeypatch.setattr(notifier, "LOOK_S", FOREVER_S)
 
     assert heard_after_a_commit(postgres, elsewhere)
+
+
+def test_several_commits_in_a_row_are_each_announced_at_once(
+    postgres: PostgresStore, elsewhere: PostgresStore, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("LOOK_S", "GAP_S"):
+        monkeypatch.setattr(notifier, name, FOREVER_S)
+
+    assert all(heard_after_a_commit(postgres, elsewhere) for _ in range(5))
+
+
+def test_who_has_heard_of_a_commit_does_not_ask_the_server_whether_there_is_one(
+    postgres: PostgresStore, elsewhere: PostgresStore, monkeypatch: pytest.MonkeyPatch
+):
+    session = postgres.session()
+    see_all(session)
+    before = session.changed_elsewhere()
+    waiter = threading.Thread(target=session.wait, args=(FOREVER_S,))
+    waiter.start()
+    write(elsewhere.session(), nodes=(a_node(),))
+    waiter.join(FOREVER_S)
+    with monkeypatch.context() as patched:
+        patched.setattr(Database, "exchange", lambda *_: pytest.fail("it asked the server"))
+        after = session.changed_elsewhere()
+    see_all(session)
+
+    assert (before, after, session.changed_elsewhere()) == (False, True, False)
 
 
 def test_it_is_heard_of_also_where_nothing_is_ever_notified(

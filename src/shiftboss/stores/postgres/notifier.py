@@ -3,7 +3,7 @@
 Rules of this file
 - It has a connection and a thread of its own: LISTEN must outlive transactions, and a NOTIFY within a transaction would
   make all committers wait for each other.
-- Our commits are announced after they are committed, the first at once and further ones at most every 20 ms.
+- Our commits are announced after they are committed, ten at once and from then on at most one every 20 ms.
 - What nobody announces is found by looking: what LISTEN missed, everything behind a pooler, and the arrivals from
   callers' transactions, which must not notify anybody themselves.
 - It never fails: a broken connection is opened again, with a growing pause.
@@ -27,8 +27,11 @@ from shiftboss.stores.postgres.connection import BEGIN, BEGIN_READING, COMMIT, N
 from shiftboss.stores.postgres.deadline import CALL_S, Deadlines
 from shiftboss.stores.postgres.link import Link, close_quietly, link_to
 from shiftboss.stores.postgres.wire import TEXT, Broken, ResultSet, ServerRefused, Statement, Values
+from shiftboss.stores.sql.pace import Pace
 
-GAP_S = 0.020  # between two announcements: each is a commit on the server
+# Each announcement is a commit on the server, so a busy node makes 50 a second.  A node with some to make after a pause
+# makes them at once: with a gap after each, a trigger started elsewhere after 9 to 21 ms at p99.
+GAP_S, BURST = 0.020, 10
 # A look costs 40 µs of a core here and 40 of the server's (measured): five a second are 0.02 % of a core for each node.
 LOOK_S = 0.2
 MIN_BACK_OFF_S, MAX_BACK_OFF_S = 0.1, 2.0
@@ -65,6 +68,7 @@ class Notifier:
         self.is_listening = threading.Event()
         self._thread: threading.Thread | None = None
         self._link: Link | None = None  # used by the thread
+        self._pace = Pace(GAP_S, burst=BURST)  # of announcements
         self._reading, self._writing = os.pipe()
         os.set_blocking(self._reading, False)
         os.set_blocking(self._writing, False)
@@ -139,12 +143,12 @@ class Notifier:
     def _serve(self, link: Link) -> None:
         self._ask(link, (self._listen, ()))
         self.is_listening.set()
-        looks_s = announces_s = _clock.monotonic_s()
+        looks_s = _clock.monotonic_s()
         while True:
             now_s = _clock.monotonic_s()
-            if self._news is not None and (now_s >= announces_s or self._is_closed):
+            if self._news is not None and (not self._pace.left_s(now_s) or self._is_closed):
                 self._announce(link)
-                announces_s = now_s + GAP_S
+                self._pace.took(now_s)
             if self._is_closed:
                 return
             if now_s >= looks_s:
@@ -153,8 +157,9 @@ class Notifier:
             for notice in iter(link.connection.pgconn.notifies, None):
                 with suppress(ValueError):  # another program's NOTIFY on our channel
                     self._heard(int(notice.extra), has_arrivals=False)
-            until_s = min(looks_s, announces_s) if self._news is not None else looks_s
-            ready = self._pause(until_s - _clock.monotonic_s(), link.connection.pgconn.socket)
+            now_s = _clock.monotonic_s()
+            left_s = min(looks_s - now_s, self._pace.left_s(now_s)) if self._news is not None else looks_s - now_s
+            ready = self._pause(left_s, link.connection.pgconn.socket)
             if ready:
                 link.connection.pgconn.consume_input()
 

@@ -30,13 +30,14 @@ from pathlib import Path
 from shiftboss.clock import SystemClock
 from shiftboss.logs import get_logger
 from shiftboss.stores.host import file_modes
+from shiftboss.stores.sql.pace import Pace
 from shiftboss.stores.sqlite import file_locks
 
 LOOK_S = 1.0  # between looks for commits that nobody announced
 POLL_S = 0.020  # the same where nothing is announced: 0.7 % of a core while idle; 5 ms cost 2.7 % (measured)
 ALERT_S = 10.0  # looks are close together for so long after a commit that nobody announced
 TRY_AGAIN_S = 10.0  # to watch the file, where that failed
-GAP_S, BURST_S = 0.002, 0.1  # a look costs 40 µs: false notifications can take up 2 % of a core
+GAP_S, BURST = 0.002, 50  # between notifications: a look costs 40 µs, so false ones take up 2 % of a core
 
 IN_CLOSE_WRITE, IN_IGNORED, IN_DONT_FOLLOW = 0x8, 0x8000, 0x02000000  # <sys/inotify.h>
 EVENT = struct.Struct("@iIII")  # struct inotify_event of a file that is watched itself: without a name
@@ -198,7 +199,7 @@ class Listener:
         self._all = select.poll()
         self._see_to_watch_s = float("-inf")
         self._alert_until_s = float("-inf")
-        self._paid_until_s = float("-inf")  # how far ahead of time notifications have been taken
+        self._pace = Pace(GAP_S, burst=BURST)  # of notifications
 
     @property
     def is_woken(self) -> bool:
@@ -255,7 +256,7 @@ class Listener:
 
     def _wait(self, timeout_s: float) -> bool:
         now_s = _clock.monotonic_s()
-        rest_s = self._paid_until_s - now_s - BURST_S
+        rest_s = self._pace.left_s(now_s)
         if rest_s > 0:  # too many came: what comes meanwhile is one
             self._read_pipe(self._own.poll(ceil(min(rest_s, timeout_s) * 1000)))
             return False
@@ -265,7 +266,7 @@ class Listener:
             return True
         self._read_pipe(ready)
         if self._watch is not None and self._watch.has_news():
-            self._paid_until_s = max(self._paid_until_s, now_s) + GAP_S
+            self._pace.took(now_s)
         return False
 
     def _read_pipe(self, ready: list[tuple[int, int]]) -> None:
