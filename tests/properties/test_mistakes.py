@@ -40,7 +40,7 @@ from shiftboss.core.gates import (
     uses,
 )
 from shiftboss.core.gates.gate import Gate
-from shiftboss.core.model import Interrupted, Run, Status, WorkerState
+from shiftboss.core.model import Interrupted, Run, WorkerState
 from shiftboss.core.policy import RetryPolicy
 from shiftboss.core.snapshot import NOTHING
 from shiftboss.core.value import replace
@@ -70,6 +70,14 @@ SEEN_IN = {
     "what_ran_comes_again": 90_141,
     "partitions_not_heeded": 80_108,
     "news_of_others_forgotten": 80_217,
+    "no_rate": 90_091,
+    "no_disabled": 90_093,
+    "no_breaker": 90_092,
+    "no_take_up": 90_091,
+    "runs_of_the_frozen_left_for_ever": 90_092,
+    "once_frozen_always_frozen": 90_091,
+    "who_starts_last_wins": 19,
+    "starting_again_makes_newer": 2,
 }
 
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -480,7 +488,7 @@ def test_a_mistake_about_frozen_nodes_is_noticed(plant, monkeypatch):
     """C4"""
     plant(monkeypatch)
 
-    assert any(goes_wrong(seed, freezes=0.3) for seed in SEEDS)
+    assert any(goes_wrong(seed, freezes=0.3) for seed in beginning_with(plant, SEEDS))
 
 
 @pytest.mark.parametrize("plant", DEPLOYS, ids=lambda plant: plant.__name__)
@@ -488,8 +496,8 @@ def test_a_mistake_about_deploys_is_noticed(plant, monkeypatch):
     """M7"""
     plant(monkeypatch)
 
-    rules = (violation.rule for seed in DEPLOY_SEEDS for violation in play(seed, restarts=0.2).violations)
-    assert "M7" in rules
+    seeds = beginning_with(plant, DEPLOY_SEEDS)
+    assert "M7" in (violation.rule for seed in seeds for violation in play(seed, restarts=0.2).violations)
 
 
 @pytest.mark.parametrize("plant", WITH_PARTITIONS, ids=lambda plant: plant.__name__)
@@ -510,6 +518,8 @@ def goes_wrong(seed: int, *, partitions_held: float | None = None, spoils: float
         return True  # the walls of the store, or the checker's own bookkeeping, noticed it first
 
 
-def test_without_a_mistake_the_first_of_these_systems_are_in_order():
-    assert [seed for seed in list(SEEDS)[:15] if goes_wrong(seed)] == []
-    assert Status.PENDING.is_final is False
+@pytest.mark.parametrize(
+    "seeds", [SEEDS[:5], pytest.param(SEEDS[5:15], marks=pytest.mark.chaos)], ids=["first", "next"]
+)
+def test_without_a_mistake_the_first_of_these_systems_are_in_order(seeds):
+    assert [seed for seed in seeds if goes_wrong(seed)] == []

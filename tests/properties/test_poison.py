@@ -32,6 +32,7 @@ A_MINUTE = timedelta(seconds=60.001)
 KILLER, INNOCENT = "killer", "innocent"
 MACHINES = {"machine": 1.0, "belt": 1.7}  # how long each iteration lasts: the node is never idle by itself
 SEEDS = range(8)
+SEEN_IN = {"everybody_counts_as_entered": 5, "quiet_without_end": 3}  # a mistake that shows late: played first
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -151,4 +152,4 @@ def test_a_planted_mistake_is_noticed(plant: Plant, monkeypatch: pytest.MonkeyPa
     """C8"""
     plant(monkeypatch)
 
-    assert any(World(seed).play() for seed in SEEDS)
+    assert any(World(seed).play() for seed in (SEEN_IN.get(plant.__name__, 0), *SEEDS))
