@@ -20,7 +20,7 @@ from shiftboss.core.snapshot import Change
 from shiftboss.errors import StoreUnavailable
 from shiftboss.ports.store import Session
 from shiftboss.stores.postgres import store as postgres
-from shiftboss.stores.postgres.deadline import Deadlines, Line
+from shiftboss.stores.postgres.deadline import Deadlines, WatchedSocket
 from shiftboss.stores.postgres.store import PostgresStore
 
 OLD = 999_999  # a run that is there, far from the ids that are drawn
@@ -35,14 +35,14 @@ class Trouble(Deadlines):
         self.thread = threading.get_ident()  # the notifier has another
         self.calls = 0
         self.at = 0
-        self.before: Callable[[Line], object] = lambda line: None
-        self.after: Callable[[Line], object] = lambda line: None
+        self.before: Callable[[WatchedSocket], object] = lambda line: None
+        self.after: Callable[[WatchedSocket], object] = lambda line: None
 
     def meet_at(self, number: int) -> None:
         self.calls, self.at = 0, number
 
     @contextmanager
-    def limit(self, line: Line, seconds: float) -> Iterator[None]:
+    def limit(self, line: WatchedSocket, seconds: float) -> Iterator[None]:
         self.calls += threading.get_ident() == self.thread
         is_met = self.calls == self.at and threading.get_ident() == self.thread
         if is_met:
@@ -69,7 +69,7 @@ def store(trouble: Trouble, place: Place, clock: FrozenClock) -> Iterator[Postgr
 
 
 def the_server_ends_it(trouble: Trouble, session: Session, cluster: Cluster) -> None:
-    def end(line: Line) -> None:
+    def end(line: WatchedSocket) -> None:
         link = session._db._link  # type: ignore[attr-defined]
         if link is not None and link.line is line:
             pid = link.connection.pgconn.backend_pid
@@ -79,12 +79,12 @@ def the_server_ends_it(trouble: Trouble, session: Session, cluster: Cluster) -> 
 
 
 def it_is_cut_while_it_waits(trouble: Trouble, session: Session, cluster: Cluster) -> None:
-    trouble.before = Line.cut
+    trouble.before = WatchedSocket.cut
 
 
 def it_is_cut_although_the_answer_came(trouble: Trouble, session: Session, cluster: Cluster) -> None:
     """What a process sees that stood still for longer than its deadline, as soon as it goes on."""
-    trouble.after = Line.cut
+    trouble.after = WatchedSocket.cut
 
 
 LOSSES = [the_server_ends_it, it_is_cut_while_it_waits, it_is_cut_although_the_answer_came]

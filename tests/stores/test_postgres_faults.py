@@ -272,7 +272,7 @@ def test_what_can_only_be_read_is_refused_as_a_standby_is(postgres: PostgresStor
     session = postgres.session()
     begin = Database.begin
 
-    def reads_only(self: Database, *calls: connection.Call) -> object:
+    def reads_only(self: Database, *calls: connection.BoundStatement) -> object:
         return begin(self, (connection.Statement("SET TRANSACTION READ ONLY"), ()), *calls)[1:]
 
     monkeypatch.setattr(Database, "begin", reads_only)

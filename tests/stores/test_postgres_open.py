@@ -25,7 +25,7 @@ from shiftboss.errors import (
     StoreUnavailable,
 )
 from shiftboss.stores.postgres import history, schema
-from shiftboss.stores.postgres.deadline import Deadlines, Line
+from shiftboss.stores.postgres.deadline import Deadlines, WatchedSocket
 from shiftboss.stores.postgres.store import PostgresStore
 from shiftboss.stores.urls import open_store
 
@@ -293,7 +293,7 @@ def test_a_call_is_cut_in_time_although_the_thread_for_it_could_not_be_started_b
     deadlines = Deadlines()
     here, there = socket.socketpair()
     with here, there:
-        line = Line(here.fileno())
+        line = WatchedSocket(here.fileno())
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(threading.Thread, "start", refused)
             with pytest.raises(RuntimeError), deadlines.limit(line, 600.0):

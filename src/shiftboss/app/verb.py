@@ -33,7 +33,7 @@ DEAD_LETTER = Target("run_id", "/dead-letters/{run}")
 NODE = Target("node", "/nodes/{node}")
 
 
-class Words(NamedTuple):
+class VerbWords(NamedTuple):
     """What the API and the command say about a verb; its docstring is for those who call it from Python.
 
     *api*: the summary of the operation; *api_many*: of the one that acts on all that fit a filter, empty without one.
@@ -63,7 +63,7 @@ class Verb(Method[P, A, R], Generic[P, A, R]):
         *,
         target: Target,
         role: Role,
-        words: Words,
+        words: VerbWords,
         asks: bool = False,
     ) -> None:
         super().__init__(function)
@@ -91,7 +91,7 @@ class Verb(Method[P, A, R], Generic[P, A, R]):
 
 
 def verb(
-    target: Target, role: Role, words: Words, *, asks: bool = False
+    target: Target, role: Role, words: VerbWords, *, asks: bool = False
 ) -> Callable[[Callable[Concatenate[Any, P], Deferred[A, R]]], Verb[P, A, R]]:
     """Declare the decorated function."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from shiftboss.app.methods import Face, Instruction, Method, NewRun
 from shiftboss.app.options import CALL, Named, known_run, name_of
 from shiftboss.app.roles import Role
-from shiftboss.app.verb import DEAD_LETTER, NODE, RUN, WORKER, Verb, Words, verb
+from shiftboss.app.verb import DEAD_LETTER, NODE, RUN, WORKER, Verb, VerbWords, verb
 from shiftboss.core.kinds import Duration
 from shiftboss.core.model import DeadLetter, Node, Run, Status, WorkerState
 from shiftboss.engine import mutation
@@ -35,7 +35,7 @@ class Verbs(Face):
     @verb(
         RUN,
         Role.OPERATOR,
-        Words(
+        VerbWords(
             api="End a run: at once while it waits, by asking its body while it runs.",
             api_many="Cancel all unfinished runs that fit a filter.",
             command="""Cancel runs.
@@ -58,7 +58,7 @@ class Verbs(Face):
     @verb(
         WORKER,
         Role.OPERATOR,
-        Words(
+        VerbWords(
             api="Let a worker start again; resets failures and breaker.",
             command="""Let workers start runs again; resets failures and breaker.
 
@@ -75,7 +75,7 @@ class Verbs(Face):
     @verb(
         WORKER,
         Role.OPERATOR,
-        Words(
+        VerbWords(
             api="Start nothing new of a worker; what runs goes on.",
             command="""Stop workers from starting new runs.
 
@@ -94,7 +94,7 @@ class Verbs(Face):
             mutation.disable, name, reason=self._remark("reason", reason, of=f"disable of worker {name!r}")
         )
 
-    @verb(WORKER, Role.ADMIN, Words(api="Remove a worker that no live node declares any more; its history stays."))
+    @verb(WORKER, Role.ADMIN, VerbWords(api="Remove a worker that no live node declares any more; its history stays."))
     def forget(self, worker: Named) -> Instruction[None]:
         """Remove a worker that no live node declares.  Raises UnknownWorker, NotAllowed."""
         return Instruction(mutation.forget, name_of(worker), clock=self.opened().clock)
@@ -104,7 +104,7 @@ class Verbs(Face):
     @verb(
         DEAD_LETTER,
         Role.OPERATOR,
-        Words(
+        VerbWords(
             api="Run a dead letter again: a new run, fresh attempts, the same payload bytes.",
             api_many=(
                 "Replay all open dead letters that fit a filter, the oldest first, at a pace that the store keeps."
@@ -122,7 +122,7 @@ class Verbs(Face):
     @verb(
         DEAD_LETTER,
         Role.OPERATOR,
-        Words(
+        VerbWords(
             api="Close a dead letter: somebody has seen to it, and nothing runs again.",
             api_many="Resolve all open dead letters that fit a filter.",
             command="Mark them as handled, without running them again.",
@@ -137,7 +137,7 @@ class Verbs(Face):
     @verb(
         DEAD_LETTER,
         Role.ADMIN,
-        Words(
+        VerbWords(
             api="Close a dead letter as worth nothing; retention takes it later, payload and all.",
             api_many="Discard all open dead letters that fit a filter.",
             command="""Close them as worthless.
@@ -159,7 +159,7 @@ class Verbs(Face):
     @verb(
         NODE,
         Role.ADMIN,
-        Words(
+        VerbWords(
             api="Let a node finish what runs and start nothing new until it is started again.",
             command="""Let a node finish its runs and start no new ones.
 
@@ -183,7 +183,7 @@ class Verbs(Face):
     @verb(
         NODE,
         Role.ADMIN,
-        Words(api="What a node declares is the newest from now on: it holds in the fleet until newer code comes."),
+        VerbWords(api="What a node declares is the newest from now on: it holds in the fleet until newer code comes."),
     )
     def prefer(self, node: str, worker: Named | None = None) -> Instruction[tuple[str, ...]]:
         """Make the declarations of a node (its id or its name) the newest: of one worker, or of all that it declares.

@@ -23,7 +23,7 @@ class Debug:
         return cls.asked or os.environ.get("SHIFTBOSS_DEBUG", "") not in ("", "0", "false", "no")
 
 
-class Command(click.Command):
+class SettingsCommand(click.Command):
     """A command that takes its defaults from the settings and returns its exit code."""
 
     def make_context(
@@ -36,7 +36,7 @@ class Command(click.Command):
 class Group(click.Group):
     """A command with subcommands; called without one it runs *default*, if it has that."""
 
-    command_class = Command
+    command_class = SettingsCommand
     default: str | None = None
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

@@ -26,7 +26,7 @@ CYCLES_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0
 DELAYS_S = (0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 60.0, 300.0, 1800.0)
 
 
-class Status(Protocol):
+class MeasuredStatus(Protocol):
     """The parts of a status that are read here (`app/views.py`)."""
 
     @property
@@ -37,7 +37,7 @@ class Status(Protocol):
     def workers(self) -> Sequence[Any]: ...
 
 
-class Counted:
+class EventCounter:
     """Counts what this process did; called with the events of each commit."""
 
     def __init__(self) -> None:
@@ -100,8 +100,8 @@ class Counted:
 
 
 def exposition(
-    status: Status | None,
-    counted: Counted,
+    status: MeasuredStatus | None,
+    counted: EventCounter,
     *,
     version: str,
     is_store_up: bool,
@@ -156,7 +156,7 @@ def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
 
 
-def _of_workers(status: Status) -> Iterator[_Gauge]:
+def _of_workers(status: MeasuredStatus) -> Iterator[_Gauge]:
     running = _Gauge("shiftboss_runs_running", "Runs in progress in the fleet.")
     pending = _Gauge("shiftboss_runs_pending", "Runs that wait, counted to 1,001.")
     oldest = _Gauge("shiftboss_oldest_due_age_seconds", "For how long the run that is due longest has waited.")
@@ -185,7 +185,7 @@ def _of_workers(status: Status) -> Iterator[_Gauge]:
     return iter((running, pending, oldest, success, letters, enabled, health, breaker))
 
 
-def _of_nodes(status: Status) -> Iterator[_Gauge]:
+def _of_nodes(status: MeasuredStatus) -> Iterator[_Gauge]:
     slots = _Gauge("shiftboss_node_slots", "Slots of a live node.")
     used = _Gauge("shiftboss_node_slots_used", "Slots in use, of a live node.")
     lag = _Gauge("shiftboss_event_loop_lag_seconds", "Lag of a node's event loop.")

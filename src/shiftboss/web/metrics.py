@@ -25,7 +25,7 @@ from shiftboss.web.operation import admitted
 from shiftboss.web.problems import Problem
 
 if TYPE_CHECKING:
-    from shiftboss.observe.metrics import Counted
+    from shiftboss.observe.metrics import EventCounter
 
 STATUS_WITHIN_S = 8.0  # Prometheus gives up after ten seconds, and ten thousand workers take one
 
@@ -61,13 +61,13 @@ class Metrics:
         return Response(data, headers={"content-type": content_type})
 
 
-def _counting(boss: Orchestrator) -> Counted | None:
+def _counting(boss: Orchestrator) -> EventCounter | None:
     """Counts from now on; None if the extra is not installed."""
     try:
-        from shiftboss.observe.metrics import Counted
+        from shiftboss.observe.metrics import EventCounter
     except ImportError:
         return None
-    counted = Counted()
+    counted = EventCounter()
     boss.on_events(counted)
     boss.measure(counted)
     return counted

@@ -8,7 +8,7 @@ import click
 
 from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.cli import dump, formatting, messages, store_access, table
-from shiftboss.cli.command import Command, debug_option, examples, json_option
+from shiftboss.cli.command import SettingsCommand, debug_option, examples, json_option
 from shiftboss.cli.exits import Exit
 from shiftboss.core import graph
 from shiftboss.core.findings import Finding, Severity, findings
@@ -17,7 +17,7 @@ from shiftboss.executors.body import FunctionBody
 COLUMNS = (table.Column(""), table.Column("worker"), table.Column("text", wraps=True, gives=True), table.Column("rule"))
 
 
-@click.command(cls=Command, epilog=examples("shiftboss check shop.jobs:boss", "shiftboss check app.py --json"))
+@click.command(cls=SettingsCommand, epilog=examples("shiftboss check shop.jobs:boss", "shiftboss check app.py --json"))
 @click.argument("app", metavar="[APP]", required=False, envvar="SHIFTBOSS_APP")
 @json_option
 @debug_option

@@ -6,12 +6,12 @@ import click
 from click.shell_completion import get_completion_class
 
 from shiftboss.cli import messages
-from shiftboss.cli.command import Command, examples
+from shiftboss.cli.command import SettingsCommand, examples
 from shiftboss.cli.exits import Exit
 
 
 @click.command(
-    cls=Command,
+    cls=SettingsCommand,
     epilog=examples(
         'eval "$(shiftboss completion bash)"                       in ~/.bashrc',
         'eval "$(shiftboss completion zsh)"                        in ~/.zshrc',

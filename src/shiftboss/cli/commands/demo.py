@@ -6,12 +6,12 @@ import importlib
 
 import click
 
-from shiftboss.cli.command import Command, debug_option, examples
+from shiftboss.cli.command import SettingsCommand, debug_option, examples
 from shiftboss.cli.parameters import SECONDS
 from shiftboss.errors import ConfigurationError
 
 
-@click.command(cls=Command, epilog=examples("shiftboss demo", "shiftboss demo --for 30s --no-live"))
+@click.command(cls=SettingsCommand, epilog=examples("shiftboss demo", "shiftboss demo --for 30s --no-live"))
 @click.option("--for", "for_s", type=SECONDS, help="Stop after this time.")
 @click.option("-s", "--store", metavar="URL", help="Use this store.  [default: a store of its own]")
 @click.option(

@@ -6,13 +6,13 @@ from importlib.util import find_spec
 
 import click
 
-from shiftboss.cli.command import Command, debug_option, examples
+from shiftboss.cli.command import SettingsCommand, debug_option, examples
 from shiftboss.cli.parameters import SECONDS
 from shiftboss.errors import ConfigurationError
 
 
 @click.command(
-    cls=Command,
+    cls=SettingsCommand,
     epilog=examples(
         "shiftboss dev app.py",
         "shiftboss dev shop.jobs:boss --http 9000",

@@ -11,7 +11,7 @@ from shiftboss.app.audit_key import keys_of
 from shiftboss.app.views import Views
 from shiftboss.cli import doctor as examine
 from shiftboss.cli import dump, formatting, messages, store_access, table
-from shiftboss.cli.command import Command, examples, json_option, store_option
+from shiftboss.cli.command import SettingsCommand, examples, json_option, store_option
 from shiftboss.cli.doctor import Diagnosis, Level
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.settings import Settings
@@ -29,7 +29,7 @@ COLUMNS = (table.Column(""), table.Column(""), table.Column("", wraps=True, give
 
 
 @click.command(
-    cls=Command,
+    cls=SettingsCommand,
     epilog=examples(
         "shiftboss doctor",
         "shiftboss doctor --set-aside",

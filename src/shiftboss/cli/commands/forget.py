@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 
 from shiftboss.cli import formatting, messages, store_access
-from shiftboss.cli.command import Command, examples, store_option, yes_option
+from shiftboss.cli.command import SettingsCommand, examples, store_option, yes_option
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.naming import worker_name
 
 
-@click.command(cls=Command, epilog=examples("shiftboss forget old-import --yes"))
+@click.command(cls=SettingsCommand, epilog=examples("shiftboss forget old-import --yes"))
 @click.argument("name", type=worker_name)
 @yes_option
 @store_option

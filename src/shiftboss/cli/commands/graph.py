@@ -6,12 +6,12 @@ import click
 
 from shiftboss.cli import dump, messages, store_access
 from shiftboss.cli.app_file import load_app
-from shiftboss.cli.command import Command, examples, json_option, store_option
+from shiftboss.cli.command import SettingsCommand, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
 
 
 @click.command(
-    cls=Command,
+    cls=SettingsCommand,
     epilog=examples(
         "shiftboss graph                                  what the store knows",
         "shiftboss graph app.py --format mermaid > jobs.mmd",

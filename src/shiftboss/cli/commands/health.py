@@ -5,14 +5,14 @@ from __future__ import annotations
 import click
 
 from shiftboss.cli import dump, formatting, store_access, table
-from shiftboss.cli.command import Command, examples, json_option, store_option
+from shiftboss.cli.command import SettingsCommand, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.core.health import in_a_word
 
 REASONS = (table.Column("severity"), table.Column("worker"), table.Column("text", wraps=True, gives=True))
 
 
-@click.command(cls=Command, epilog=examples("shiftboss health || page-somebody", "shiftboss health --json"))
+@click.command(cls=SettingsCommand, epilog=examples("shiftboss health || page-somebody", "shiftboss health --json"))
 @json_option
 @store_option
 def health(as_json: bool, store: str | None, app: str | None) -> int:

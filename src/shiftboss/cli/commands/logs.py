@@ -10,7 +10,7 @@ import click
 
 from shiftboss.app.views import Views
 from shiftboss.cli import dump, formatting, messages, store_access, times
-from shiftboss.cli.command import Command, examples, json_option, store_option
+from shiftboss.cli.command import SettingsCommand, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.naming import find, worker_or_run
 from shiftboss.clock import Looked
@@ -25,7 +25,7 @@ BEGUN = frozenset(Status) - {Status.PENDING, Status.SKIPPED}
 
 
 @click.command(
-    cls=Command,
+    cls=SettingsCommand,
     epilog=examples("shiftboss logs 1042", "shiftboss logs fetch-data -f       as they come; Ctrl-C ends it"),
 )
 @click.argument("name", metavar="NAME|RUN", type=worker_or_run)

@@ -10,7 +10,7 @@ import click
 from shiftboss.app.audit_key import hand_over
 from shiftboss.app.store_migration import Moved, Stage, move
 from shiftboss.cli import dump, messages, store_access, table
-from shiftboss.cli.command import Command, examples, json_option, store_option
+from shiftboss.cli.command import SettingsCommand, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.clock import SystemClock
 from shiftboss.errors import ConfigurationError
@@ -22,7 +22,7 @@ COLUMNS = (table.Column("MOVED"), table.Column("COUNT", right=True), table.Colum
 
 
 @click.command(
-    cls=Command,
+    cls=SettingsCommand,
     epilog=examples(
         "shiftboss migrate --store sqlite:////srv/shop/jobs.db",
         "shiftboss migrate --from sqlite:///shiftboss.db --to sqlite:////srv/shop/jobs.db",

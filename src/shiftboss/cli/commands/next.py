@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from shiftboss.cli import dump, messages, store_access, table, times
-from shiftboss.cli.command import Command, examples, json_option, store_option
+from shiftboss.cli.command import SettingsCommand, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.naming import worker_name
 from shiftboss.clock import SystemClock
@@ -22,7 +22,7 @@ A_MOMENT = timedelta(microseconds=1)
 
 @click.command(
     "next",
-    cls=Command,
+    cls=SettingsCommand,
     epilog=examples(
         "shiftboss next cleanup -n 5",
         "shiftboss next '30 2 * * *' --timezone Europe/Berlin     any cron expression",

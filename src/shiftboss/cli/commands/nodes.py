@@ -8,7 +8,7 @@ import click
 
 from shiftboss.app.views import NodeStatus, Views
 from shiftboss.cli import dump, formatting, messages, store_access, table, times
-from shiftboss.cli.command import Command, examples, json_option, store_option
+from shiftboss.cli.command import SettingsCommand, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.core.fleet import LEASE_S, SILENT_S
 
@@ -27,7 +27,8 @@ COLUMNS = (
 
 
 @click.command(
-    cls=Command, epilog=examples("shiftboss nodes", "shiftboss nodes --json | jq '.nodes[] | select(.live) | .pid'")
+    cls=SettingsCommand,
+    epilog=examples("shiftboss nodes", "shiftboss nodes --json | jq '.nodes[] | select(.live) | .pid'"),
 )
 @json_option
 @store_option

@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 
 from shiftboss.cli import messages, store_access
-from shiftboss.cli.command import Command, examples, store_option
+from shiftboss.cli.command import SettingsCommand, examples, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.naming import worker_name
 
 
 @click.command(
-    cls=Command,
+    cls=SettingsCommand,
     epilog=examples("shiftboss why report", "shiftboss prefer web-2:4711", "shiftboss prefer web-2:4711 report"),
 )
 @click.argument("node", metavar="NODE")

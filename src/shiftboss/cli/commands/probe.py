@@ -15,7 +15,7 @@ import click
 
 from shiftboss.app.views import NodeStatus, Views
 from shiftboss.cli import dump, messages, store_access
-from shiftboss.cli.command import Command, examples, json_option, store_option
+from shiftboss.cli.command import SettingsCommand, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.core.fleet import LEASE_S, SILENT_S
 from shiftboss.core.value import Value
@@ -32,7 +32,7 @@ class ProbeResult(Value, frozen=True, omit_defaults=False):
 
 
 @click.command(
-    cls=Command,
+    cls=SettingsCommand,
     epilog=examples(
         "shiftboss probe --pid 1                 in a container, where it is the first process",
         "shiftboss probe --pid $(cat jobs.pid) || systemctl restart jobs",

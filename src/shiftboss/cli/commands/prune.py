@@ -5,14 +5,14 @@ from __future__ import annotations
 import click
 
 from shiftboss.cli import formatting, messages, store_access, times
-from shiftboss.cli.command import Command, examples, store_option, yes_option
+from shiftboss.cli.command import SettingsCommand, examples, store_option, yes_option
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.parameters import SECONDS
 from shiftboss.core.retention import BATCH, Keep, cutoffs
 from shiftboss.core.value import replace
 
 
-@click.command(cls=Command, epilog=examples("shiftboss prune --older-than 30d --yes"))
+@click.command(cls=SettingsCommand, epilog=examples("shiftboss prune --older-than 30d --yes"))
 @click.option(
     "--older-than", type=SECONDS, default="14d", show_default=True, help="Delete runs and events older than this."
 )

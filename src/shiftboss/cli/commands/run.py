@@ -11,7 +11,7 @@ import click
 
 from shiftboss.app.serve import exit_code, serve
 from shiftboss.cli import messages, run_output, serving, stop_conditions, store_access
-from shiftboss.cli.command import Command, debug_option, examples
+from shiftboss.cli.command import SettingsCommand, debug_option, examples
 from shiftboss.cli.parameters import SECONDS
 from shiftboss.errors import ConfigurationError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    cls=Command,
+    cls=SettingsCommand,
     epilog=examples(
         "shiftboss run app.py",
         "shiftboss run shop.jobs:boss --only 'mail-*' -j 8",

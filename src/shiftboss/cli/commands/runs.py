@@ -9,7 +9,7 @@ import click
 
 from shiftboss.app.views import Views
 from shiftboss.cli import dump, formatting, messages, store_access, table, times
-from shiftboss.cli.command import Command, examples, json_option, store_option
+from shiftboss.cli.command import SettingsCommand, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.naming import worker_name
 from shiftboss.cli.parameters import SINCE
@@ -31,7 +31,7 @@ COLUMNS = (
 
 
 @click.command(
-    cls=Command,
+    cls=SettingsCommand,
     epilog=examples(
         "shiftboss runs --worker send-mail --since 2h",
         "shiftboss runs --status dead --status cancelled",

@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 
 from shiftboss.cli import dump, store_access
-from shiftboss.cli.command import Command, examples, json_option, store_option
+from shiftboss.cli.command import SettingsCommand, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.naming import find, worker_or_run
 
 
 @click.command(
-    cls=Command,
+    cls=SettingsCommand,
     epilog=examples("shiftboss show send-mail", "shiftboss show 1042          a run, with payload and attempts"),
 )
 @click.argument("name", metavar="NAME|RUN", type=worker_or_run)

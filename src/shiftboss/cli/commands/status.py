@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 
 from shiftboss.cli import dump, formatting, messages, overview, store_access
-from shiftboss.cli.command import Command, examples, json_option, store_option
+from shiftboss.cli.command import SettingsCommand, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.naming import worker_name
 
 
 @click.command(
-    cls=Command,
+    cls=SettingsCommand,
     epilog=examples(
         "shiftboss status                      everything",
         "shiftboss status fetch-data --json    one worker, for a script",

@@ -10,7 +10,7 @@ import click
 from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.app.pages import as_shown, redaction_of
 from shiftboss.cli import dump, formatting, messages, store_access, waiting
-from shiftboss.cli.command import Command, create_option, examples, json_option, store_option
+from shiftboss.cli.command import SettingsCommand, create_option, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.line_import import import_lines
 from shiftboss.cli.naming import worker_name
@@ -21,7 +21,7 @@ from shiftboss.core.opaque import OpaqueBytes
 
 
 @click.command(
-    cls=Command,
+    cls=SettingsCommand,
     epilog=examples(
         "shiftboss trigger send-mail to=ada@example.org subject=hi",
         """shiftboss trigger send-mail '{"to": "ada@example.org"}' --key order-7 --wait""",

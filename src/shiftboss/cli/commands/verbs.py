@@ -19,7 +19,7 @@ from shiftboss.app.orchestrator import Orchestrator
 from shiftboss.app.verb import DEAD_LETTER, NODE, RUN, WORKER, Target, Verb
 from shiftboss.app.verbs import verbs
 from shiftboss.cli import dead_letter_options, messages, store_access
-from shiftboss.cli.command import Command, examples, store_option, yes_option
+from shiftboss.cli.command import SettingsCommand, examples, store_option, yes_option
 from shiftboss.cli.exits import Exit, exit_of
 from shiftboss.cli.naming import run_id, worker_name
 from shiftboss.core.model import DeadLetter
@@ -52,7 +52,7 @@ def command_of(verb: AnyVerb) -> click.Command:
         callback = click.option(f"--{name}", **{**OPTIONS[name], **help_option})(callback)
     callback = ARGUMENTS[verb.target](callback)
     callback.__doc__ = verb.words.command
-    return click.command(verb.name, cls=Command, epilog=examples(*verb.words.examples))(callback)
+    return click.command(verb.name, cls=SettingsCommand, epilog=examples(*verb.words.examples))(callback)
 
 
 def _act(boss: Orchestrator, verb: AnyVerb, target: Any, given: Given) -> Any:

@@ -9,12 +9,12 @@ import click
 from shiftboss.app.first_node import WAIT_S
 from shiftboss.app.signals import heard
 from shiftboss.cli import messages, serving, store_access
-from shiftboss.cli.command import Command, create_option, examples, store_option
+from shiftboss.cli.command import SettingsCommand, create_option, examples, store_option
 from shiftboss.cli.exits import Exit
 
 
 @click.command(
-    cls=Command,
+    cls=SettingsCommand,
     epilog=examples(
         "shiftboss web                              http://127.0.0.1:8420/",
         "SHIFTBOSS_AUTH_TOKEN=… shiftboss web --http 0.0.0.0:8420 -s jobs.db",

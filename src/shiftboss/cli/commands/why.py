@@ -10,7 +10,7 @@ import click
 from shiftboss.app.pages import listed
 from shiftboss.app.views import Views
 from shiftboss.cli import dump, formatting, hold_text, store_access, table, times
-from shiftboss.cli.command import Command, examples, json_option, store_option
+from shiftboss.cli.command import SettingsCommand, examples, json_option, store_option
 from shiftboss.cli.exits import Exit
 from shiftboss.cli.naming import Named, find, worker_or_run
 from shiftboss.clock import SystemClock
@@ -40,7 +40,7 @@ class Question(NamedTuple):
 
 
 @click.command(
-    cls=Command,
+    cls=SettingsCommand,
     epilog=examples("shiftboss why process-data     its next run", "shiftboss why 1042             one run"),
 )
 @click.argument("name", metavar="NAME|RUN", type=worker_or_run)

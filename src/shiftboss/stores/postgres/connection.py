@@ -61,7 +61,7 @@ SELECT number, EXISTS (SELECT FROM arrival WHERE NOT is_unreadable)::int,
 FROM meta WHERE id = 1
 """
 )
-Call = tuple[Statement, Values]
+BoundStatement = tuple[Statement, Values]
 
 _clock = SystemClock()  # waiting for a server takes real time, whatever clock the rules use
 
@@ -72,11 +72,11 @@ class Database:
     def __init__(self, address: Address, deadlines: Deadlines) -> None:
         self.address = address
         self._deadlines = deadlines
-        self._settings: Call = (SETTINGS, (f"{address.schema}, pg_temp",))
+        self._settings: BoundStatement = (SETTINGS, (f"{address.schema}, pg_temp",))
         self._call_s = CALL_S
         self.takes_time = False
         self._link: Link | None = None
-        self._queue: list[Call] = []
+        self._queue: list[BoundStatement] = []
         self._is_beginning = False  # the queue begins a transaction that the server does not know of yet
         self.opened: ResultSet | None = None  # to the question with which a view opens
         self._begun_on: Link | None = None  # the connection on which the server is in a transaction of ours
@@ -93,7 +93,7 @@ class Database:
 
     # ── transactions ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def begin(self, *calls: Call) -> list[ResultSet]:
+    def begin(self, *calls: BoundStatement) -> list[ResultSet]:
         """Begin a transaction that writes, together with its first questions."""
         self._open(BEGIN)
         return self.exchange(*calls)
@@ -150,11 +150,11 @@ class Database:
         """Carried out with the next question or with the commit."""
         self._queue.append((statement, values))
 
-    def query(self, *questions: Call) -> list[bytes | None]:
+    def query(self, *questions: BoundStatement) -> list[bytes | None]:
         """The one text of each question, all in one round trip."""
         return [answer.blob(0, 0) for answer in self.exchange(*questions)]
 
-    def exchange(self, *calls: Call) -> list[ResultSet]:
+    def exchange(self, *calls: BoundStatement) -> list[ResultSet]:
         """Send what waits, and *calls*; returns the results of *calls*."""
         queue, self._queue = self._queue, []
         begins, self._is_beginning = self._is_beginning, False
@@ -230,7 +230,7 @@ class Database:
             raise InternalError(f"{self.address.url}: a question was asked outside any transaction")
         return self._begun_on
 
-    def _begun(self, calls: Sequence[Call]) -> list[ResultSet]:
+    def _begun(self, calls: Sequence[BoundStatement]) -> list[ResultSet]:
         """A transaction that is just beginning can begin again: a connection that broke while idle is no failure."""
         had = self._link
         try:
@@ -247,7 +247,7 @@ class Database:
         self._begun_on = self._link
         return results
 
-    def _send(self, link: Link, calls: Sequence[Call], *, commits: bool = False) -> list[ResultSet]:
+    def _send(self, link: Link, calls: Sequence[BoundStatement], *, commits: bool = False) -> list[ResultSet]:
         """One round trip; whatever it raises, the transaction has ended."""
         began_s = _clock.monotonic_s()
         try:
@@ -284,7 +284,7 @@ class Database:
     def _silence(self, began_s: float, *, maybe_stored: bool) -> StoreUnavailable:
         return errors.silent(self.address, _clock.monotonic_s() - began_s, maybe_stored=maybe_stored)
 
-    def _round_trip(self, link: Link, calls: Sequence[Call]) -> list[ResultSet]:
+    def _round_trip(self, link: Link, calls: Sequence[BoundStatement]) -> list[ResultSet]:
         with self._deadlines.limit(link.line, self._call_s):
             link.wire.send(calls)
             return link.wire.receive()

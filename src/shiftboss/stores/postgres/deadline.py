@@ -23,7 +23,7 @@ LOOK_AGAIN_S = 0.1  # whether the end came nearer, where nobody can wake us
 _clock = SystemClock()  # the silence of a server is real time, whatever clock the rules use
 
 
-class Line:
+class WatchedSocket:
     """One connection's socket, with a descriptor of its own, so that shutting it down never hits another connection."""
 
     def __init__(self, descriptor: int) -> None:
@@ -44,7 +44,7 @@ class Deadlines:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()  # protects all below
-        self._until_s: dict[Line, float] = {}
+        self._until_s: dict[WatchedSocket, float] = {}
         self._wakes_s = float("inf")
         self._thread: threading.Thread | None = None
         self._is_closed = False
@@ -71,7 +71,7 @@ class Deadlines:
             event.wait(min(left_s, LOOK_AGAIN_S))
 
     @contextmanager
-    def limit(self, line: Line, seconds: float) -> Iterator[None]:
+    def limit(self, line: WatchedSocket, seconds: float) -> Iterator[None]:
         """Cut *line* unless the block is left within that time."""
         with self._changed:
             until_s = min(_clock.monotonic_s() + seconds, self.ends_s)

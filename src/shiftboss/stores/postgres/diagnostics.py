@@ -19,7 +19,7 @@ from shiftboss.clock import Clock
 from shiftboss.errors import InternalError, ShiftbossError
 from shiftboss.stores.postgres import errors
 from shiftboss.stores.postgres.address import Address
-from shiftboss.stores.postgres.deadline import Deadlines, Line
+from shiftboss.stores.postgres.deadline import Deadlines, WatchedSocket
 from shiftboss.stores.postgres.link import CLUSTER, connected
 
 LOOK_S = 20.0  # for all questions together
@@ -213,7 +213,7 @@ def look(address: Address, clock: Clock) -> ServerFacts:
     deadlines = Deadlines()
     try:
         connection = connected(address)
-        line = Line(connection.fileno())
+        line = WatchedSocket(connection.fileno())
         try:
             with deadlines.limit(line, LOOK_S):
                 return _Questions(connection, address, clock).facts()

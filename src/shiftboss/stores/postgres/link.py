@@ -19,7 +19,7 @@ from shiftboss.clock import SystemClock
 from shiftboss.errors import ConfigurationError, OperatorError, ShiftbossError, StoreMissing
 from shiftboss.stores.postgres import errors
 from shiftboss.stores.postgres.address import Address, Prepare
-from shiftboss.stores.postgres.deadline import CALL_S, CONNECT_S, Deadlines, Line
+from shiftboss.stores.postgres.deadline import CALL_S, CONNECT_S, Deadlines, WatchedSocket
 from shiftboss.stores.postgres.wire import NUMBER, Broken, ResultSet, ServerRefused, Statement, Wire
 
 OLDEST = 130_000  # gen_random_uuid, MATERIALIZED; its own support ended in November 2025
@@ -62,7 +62,7 @@ class Link:
 
     def __init__(self, connection: psycopg.Connection, deadlines: Deadlines) -> None:
         self.connection = connection
-        self.line = Line(connection.fileno())
+        self.line = WatchedSocket(connection.fileno())
         self.wire = Wire(connection.pgconn, prepares=False)
         self._deadlines = deadlines
         self.is_direct = True
@@ -129,7 +129,7 @@ def link_to(address: Address, deadlines: Deadlines) -> Link:
     return link
 
 
-class _Attempt:
+class _Connecting:
     """A connection being opened; a name lookup cannot be interrupted, so its thread may be left behind with it."""
 
     def __init__(self) -> None:
@@ -155,7 +155,7 @@ class _Attempt:
 def connected(address: Address, deadlines: Deadlines | None = None) -> psycopg.Connection:
     """A connection of the driver, opened in time.  Raises StoreUnavailable and StoreMissing."""
     began_s = _clock.monotonic_s()
-    attempt = _Attempt()
+    attempt = _Connecting()
     text = conninfo.make_conninfo(**address.parameters)
     hosts = 1 + address.parameters.get("host", "").count(",")
     limit_s = hosts * float(address.parameters.get("connect_timeout", CONNECT_S)) + GRACE_S

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shiftboss.ports.cycle import Wanted
-from shiftboss.stores.postgres.connection import Call
+from shiftboss.stores.postgres.connection import BoundStatement
 from shiftboss.stores.postgres.wire import NUMBER, NUMBERS, TEXT, ResultSet, Statement
 
 WHOLE = Statement("SELECT pg_advisory_xact_lock(hashtext($1), 0)", TEXT)
@@ -38,7 +38,7 @@ WITHIN = Statement("SELECT set_config('lock_timeout', $1, true)", TEXT)
 AS_LONG_AS_BEFORE = Statement("SELECT set_config('lock_timeout', '4000', true)")
 
 
-def calls_for(schema: str, wanted: Wanted | None, *, waits: bool) -> list[Call]:
+def calls_for(schema: str, wanted: Wanted | None, *, waits: bool) -> list[BoundStatement]:
     """The statements that take the locks: the whole store without *wanted*, else those wanted partitions that are free.
 
     The answer to the last call says which.  With *waits* the first partition is waited for; the others are tried after
@@ -46,7 +46,7 @@ def calls_for(schema: str, wanted: Wanted | None, *, waits: bool) -> list[Call]:
     """
     if wanted is None:
         return [(WHOLE, (schema,))]
-    tries: Call = SHARE_AND_TRY_PARTITIONS, (schema, list(wanted))
+    tries: BoundStatement = SHARE_AND_TRY_PARTITIONS, (schema, list(wanted))
     if not (waits and wanted):
         return [tries]
     first = next(iter(wanted))
@@ -59,7 +59,7 @@ def calls_for(schema: str, wanted: Wanted | None, *, waits: bool) -> list[Call]:
     ]
 
 
-def calls_to_try(schema: str, within_s: float) -> list[Call]:
+def calls_to_try(schema: str, within_s: float) -> list[BoundStatement]:
     """The statements that find out whether the whole store can be shared, and wait no longer than that."""
     return [(WITHIN, (str(int(within_s * 1000)),)), (SHARE, (schema,))]
 

@@ -26,7 +26,7 @@ from shiftboss.stores.sql.statements import Readings
 
 if TYPE_CHECKING:
     from shiftboss.clock import Clock
-    from shiftboss.stores.postgres.connection import Call, Database
+    from shiftboss.stores.postgres.connection import BoundStatement, Database
 
 # A row of workers is ["name", state or null, record or null].
 WORKER_ROW = (
@@ -311,12 +311,12 @@ class Reads(Queries, reads.Reads[Statement]):
         return Past(last.number(0, 0), last.number(0, 1))
 
     @classmethod
-    def calls_ahead(cls, asked: Asked) -> list[Call]:
+    def calls_ahead(cls, asked: Asked) -> list[BoundStatement]:
         """What the snapshot cache asks right after `changes`, and the questions of `changes`."""
         return [(NEXT_GIVE_UP, (LONG_AGO,)), *reads.plainly(cls.questions_about(asked))]
 
     @classmethod
-    def questions_about(cls, asked: Asked) -> list[reads.Call[Statement]]:
+    def questions_about(cls, asked: Asked) -> list[reads.BoundQuestion[Statement]]:
         """The questions of `changes`."""
         since, own, lanes, names, bound = asked
         if names is None:
@@ -375,7 +375,7 @@ class Reads(Queries, reads.Reads[Statement]):
         return self._db.exchange((PAYLOADS, (self._db.numbers(ids),)))[0].blobs() if ids else {}
 
 
-class View(Reads):
+class ViewReads(Reads):
     """A view that opens with its first question, in the same round trip."""
 
     def __init__(self, db: Database, clock: Clock, seen: SeenPartitions) -> None:

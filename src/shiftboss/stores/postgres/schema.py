@@ -19,7 +19,7 @@ from shiftboss.errors import StoreDamaged, StoreTooOld
 from shiftboss.stores.postgres import errors as postgres_errors
 from shiftboss.stores.postgres.address import Address
 from shiftboss.stores.postgres.clock import DatabaseClock
-from shiftboss.stores.postgres.deadline import Deadlines, Line
+from shiftboss.stores.postgres.deadline import Deadlines, WatchedSocket
 from shiftboss.stores.postgres.link import CLUSTER, TIMELINE, connected
 from shiftboss.stores.sql import migrations
 
@@ -100,7 +100,7 @@ def _correct(clock: DatabaseClock, connection: psycopg.Connection) -> None:
 @contextmanager
 def _connection(address: Address, deadlines: Deadlines) -> Iterator[psycopg.Connection]:
     connection = connected(address)
-    line = Line(connection.fileno())
+    line = WatchedSocket(connection.fileno())
     try:
         with deadlines.limit(line, MIGRATION_S):
             yield connection

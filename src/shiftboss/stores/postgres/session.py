@@ -26,7 +26,7 @@ from shiftboss.stores.postgres.clock import DatabaseClock
 from shiftboss.stores.postgres.connection import Database
 from shiftboss.stores.postgres.epoch import KNOW_SERVER, OPEN, Opened, jump, lost_past
 from shiftboss.stores.postgres.prune import PRUNINGS
-from shiftboss.stores.postgres.reads import Ahead, Asked, SeenPartitions, View, narrowed
+from shiftboss.stores.postgres.reads import Ahead, Asked, SeenPartitions, ViewReads, narrowed
 from shiftboss.stores.postgres.wire import Statement
 from shiftboss.stores.postgres.writes import INSERT_SEALS, PostgresTransaction
 from shiftboss.stores.sql.prune import prune
@@ -125,7 +125,7 @@ class PostgresSession:
     ) -> tuple[Opened, Wanted | None, Ahead | None]:
         db, store = self._db, self._store
         asked = self._ahead_of(wanted) if ask_ahead and self._has_neighbours else None
-        ahead = [] if asked is None else View.calls_ahead(asked)
+        ahead = [] if asked is None else ViewReads.calls_ahead(asked)
         locks = postgres_locks.calls_for(db.address.schema, wanted, waits=waits)
         asked_s = store.clock.elapsed_s()
         answers = db.begin(*locks, (OPEN, (runs,)), *ahead)
@@ -179,13 +179,13 @@ class PostgresSession:
             db.rollback()
 
     @contextmanager
-    def read(self) -> Iterator[View]:
+    def read(self) -> Iterator[ViewReads]:
         self._check()
         db = self._db
         before = self._seen.copy()
         db.begin_reading()
         try:
-            yield View(db, self._store.clock, self._seen)
+            yield ViewReads(db, self._store.clock, self._seen)
             if db.opened is not None:
                 self._heard = db.opened.number(0, 0)
         except BaseException:

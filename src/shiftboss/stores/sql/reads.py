@@ -27,7 +27,7 @@ WIDENED = 64  # times the limit of a queue: how far to look behind runs that can
 LONG_AGO = -(1 << 62)
 
 
-Call = tuple[Question[S], Values]
+BoundQuestion = tuple[Question[S], Values]
 
 
 @dataclass(slots=True)
@@ -64,7 +64,7 @@ class Reads(Queries[S], Generic[S]):
         return self._told(calls, self._db.query(*plainly(calls)), lanes=lanes)
 
     @classmethod
-    def delta_calls(cls, since: Values, lanes: int) -> list[Call[S]]:
+    def delta_calls(cls, since: Values, lanes: int) -> list[BoundQuestion[S]]:
         """The questions of `changes` if others may have committed."""
         sql = cls.readings
         return [
@@ -76,13 +76,13 @@ class Reads(Queries[S], Generic[S]):
             *([(sql.changed_lanes, (*since, lanes))] if lanes else []),
         ]
 
-    def _told(self, calls: Sequence[Call[S]], texts: Sequence[Text], *, lanes: int) -> Delta:
+    def _told(self, calls: Sequence[BoundQuestion[S]], texts: Sequence[Text], *, lanes: int) -> Delta:
         resources = self._read(shapes.RESOURCES, *calls[0], texts[0])
         nodes = self._read(shapes.NODES, *calls[1], texts[1])
         delta = self._told_of_workers(calls[2:], texts[2:], lanes=lanes)
         return delta._replace(resources=_sizes(resources), size_declarations=_size_declarations(resources), nodes=nodes)
 
-    def _told_of_workers(self, calls: Sequence[Call[S]], texts: Sequence[Text], *, lanes: int) -> Delta:
+    def _told_of_workers(self, calls: Sequence[BoundQuestion[S]], texts: Sequence[Text], *, lanes: int) -> Delta:
         changed = self._read(shapes.WORKERS, *calls[0], texts[0])
         claimed, running = self._read(shapes.CLAIMS, *calls[2], texts[2])
         broken = self._read(shapes.BREAKERS, *calls[1], texts[1])
@@ -97,7 +97,7 @@ class Reads(Queries[S], Generic[S]):
 
     def _everything(self) -> Delta:
         sql = self.readings
-        calls: list[Call[S]] = [
+        calls: list[BoundQuestion[S]] = [
             (sql.changed_breakers, self.always),
             (sql.resources, ()),
             (sql.nodes, ()),
@@ -187,7 +187,7 @@ class Reads(Queries[S], Generic[S]):
         return self._ask(shapes.LETTERS, self.readings.open_letters, (worker, most, limit))
 
 
-def plainly(calls: Iterable[Call[S]]) -> list[tuple[S, Values]]:
+def plainly(calls: Iterable[BoundQuestion[S]]) -> list[tuple[S, Values]]:
     return [(question.plain, values) for question, values in calls]
 
 
