@@ -25,7 +25,7 @@ from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition, Misfire, Mode, OnFailure, Start, Upstream
 from shiftboss.engine import mutation
 from shiftboss.engine.membership import shed
-from shiftboss.errors import CallerError, WorkerDisabled
+from shiftboss.errors import CallerError, TriggersRefused, WorkerDisabled
 from shiftboss.ports.executor import Launch
 from shiftboss.testing.bodies import SUCCESS, Plan, crashed, failed
 from shiftboss.testing.fault_injection import Loss
@@ -209,6 +209,8 @@ class Play:
     chance_of_freezing: random.Random = field(default_factory=random.Random)  # likewise
     restarts: float = 0.0
     chance_of_restarts: random.Random = field(default_factory=random.Random)  # likewise
+    fan_outs: float = 0.0
+    chance_of_fan_outs: random.Random = field(default_factory=random.Random)  # likewise
     deployed: list[list[Definition]] = field(default_factory=list)
 
     @property
@@ -236,13 +238,14 @@ def play(
     spoils: float = 0.0,
     freezes: float = 0.0,
     restarts: float = 0.0,
+    fan_outs: float = 0.0,
 ) -> Play:
     """Run one system: a time with faults, then one without, at whose end nothing may be left over.
 
     With *partitions_held* as on a store that many use at once: each partition is somebody else's with that probability.
     With *spoils* the row of a waiting run becomes one that nobody can read, with that probability after each happening
     (W8); with *freezes* a body freezes its node likewise (C4); with *restarts* there are deploys, and old code starts
-    again (M7).
+    again (M7); with *fan_outs* somebody triggers many at once (O6).
     """
     rng = random.Random(seed)
     system = system or random_system(rng)
@@ -257,7 +260,8 @@ def play(
     )
     played = Play(seed, system, sim, bodies, rng, partitions_held, spoils=spoils, freezes=freezes, restarts=restarts)
     played.chance_of_spoiling, played.chance_of_freezing = random.Random(seed), random.Random(seed)
-    played.chance_of_restarts = random.Random(seed)
+    played.chance_of_restarts, played.chance_of_fan_outs = random.Random(seed), random.Random(seed)
+    played.fan_outs = fan_outs
     watch = LivenessWatch(sim)
     for _ in range(system.nodes):
         add_node(played, system.definitions)
@@ -291,6 +295,7 @@ def _run(played: Play, seconds: float, *, max_steps: int) -> None:
             _spoil(played)
             _freeze(played)
             _restart(played)
+            _fan_out(played)
 
 
 def _freeze(played: Play) -> None:
@@ -418,6 +423,65 @@ def _trigger(played: Play, name: str, *, plain: bool = False) -> None:
         played.accepted.add(sim.ask(partial(mutation.trigger, request)).id)
     except CallerError as error:
         played.refused(error)
+
+
+def _fan_out(played: Play) -> None:
+    """Many triggers in one call, under a name of its own; in some of them one is refused."""
+    rng, sim = played.chance_of_fan_outs, played.sim
+    if rng.random() >= played.fan_outs:
+        return
+    by = f"fan-out {len(sim.history.fan_outs) + 1}"
+    names = sorted(sim.history.workers)
+    requests = [
+        Request(
+            rng.choice(names),
+            by=by,
+            key=rng.choice((None, None, by)),
+            delay_s=rng.choice((0.0, 0.0, rng.uniform(0.0, 60.0))),
+            force=rng.random() < 0.8,
+        )
+        for _ in range(rng.randint(2, 6))
+    ]
+    is_wrong = rng.random() < 0.3
+    if is_wrong:
+        requests.insert(rng.randint(0, len(requests)), Request("nobody", by=by))
+    keyed = {request.worker for request in requests if request.key}
+    unkeyed = sum(request.key is None for request in requests)
+    sim.history.fan_outs[by] = 0 if is_wrong else unkeyed + len(keyed)
+    _note(played, f"{by}: {requests}")
+    node = rng.choice(sim.up) if sim.up and rng.random() < 0.7 else None
+    if node is not None:
+        sim.ask_at(node, lambda answer: mutation.trigger_many(requests, _NotedMany(played, requests, answer)))
+        return
+    with_suppressed(
+        lambda: sim.ask(lambda answer: mutation.trigger_many(requests, _NotedMany(played, requests, answer)))
+    )
+
+
+class _NotedMany:
+    """The answer to a fan-out, which is compared with what was asked for."""
+
+    loop = None
+
+    def __init__(self, played: Play, requests: Sequence[Request], answer: Any) -> None:
+        self._played = played
+        self._requests = requests
+        self._answer = answer
+
+    def resolve(self, value: Any) -> None:
+        """O6: the runs in the order of the triggers, each of its own worker and key."""
+        played, asked = self._played, [(request.worker, request.key) for request in self._requests]
+        played.marks["fan-out"] += 1
+        played.accepted.update(run.id for run in value)
+        if [(run.worker, run.key) for run in value] != asked:
+            played.sim.history.violate("O6", f"the answer to {asked} is {[(run.worker, run.key) for run in value]}")
+        if any(run.id not in played.sim.history.runs for run in value):
+            played.sim.history.violate("O6", f"the answer to {asked} has runs that are not stored")
+        self._answer.resolve(value)
+
+    def reject(self, error: BaseException) -> None:
+        self._played.marks["fan-out refused"] += isinstance(error, TriggersRefused)
+        self._answer.reject(error)
 
 
 class _Noted:

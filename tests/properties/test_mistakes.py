@@ -45,8 +45,18 @@ from shiftboss.core.policy import RetryPolicy
 from shiftboss.core.snapshot import NOTHING
 from shiftboss.core.value import replace
 from shiftboss.core.worker import Definition
-from shiftboss.engine import agenda, clock_watch, cycle, declaring, lease, neighbours, running, snapshot_cache
-from shiftboss.errors import ShiftbossError
+from shiftboss.engine import (
+    agenda,
+    clock_watch,
+    cycle,
+    declaring,
+    lease,
+    mutation,
+    neighbours,
+    running,
+    snapshot_cache,
+)
+from shiftboss.errors import ShiftbossError, TriggersRefused
 from shiftboss.stores.memory import tables
 from shiftboss.testing import bodies
 
@@ -392,6 +402,42 @@ def the_oldest_holds(patch: pytest.MonkeyPatch) -> None:
     )
 
 
+def half_a_fan_out(patch: pytest.MonkeyPatch) -> None:
+    """Of a refused one the first half is stored all the same."""
+    real = mutation.apply_triggers
+
+    def halved(snapshot: Any, now: datetime, *, ids: Any, triggers: Any) -> Any:
+        try:
+            return real(snapshot, now, ids=ids, triggers=triggers)
+        except TriggersRefused:
+            return real(snapshot, now, ids=ids, triggers=triggers[: len(triggers) // 2])
+
+    patch.setattr(mutation, "apply_triggers", halved)
+
+
+def the_rest_of_a_fan_out_is_lost(patch: pytest.MonkeyPatch) -> None:
+    """What does not fit into a batch is forgotten."""
+    real = mutation.apply_triggers
+
+    def cut(snapshot: Any, now: datetime, *, ids: Any, triggers: Any) -> Any:
+        change, runs = real(snapshot, now, ids=ids, triggers=triggers)
+        return replace(change, runs=change.runs[:4]), runs
+
+    patch.setattr(mutation, "apply_triggers", cut)
+
+
+def fan_outs_turned_round(patch: pytest.MonkeyPatch) -> None:
+    real = mutation.apply_triggers
+
+    def turned(snapshot: Any, now: datetime, *, ids: Any, triggers: Any) -> Any:
+        change, runs = real(snapshot, now, ids=ids, triggers=triggers)
+        return change, runs[::-1]
+
+    patch.setattr(mutation, "apply_triggers", turned)
+
+
+FAN_OUTS: tuple[Plant, ...] = (half_a_fan_out, the_rest_of_a_fan_out_is_lost, fan_outs_turned_round)
+
 DEPLOYS: tuple[Plant, ...] = (
     who_starts_last_wins,
     starting_again_makes_newer,
@@ -498,6 +544,15 @@ def test_a_mistake_about_deploys_is_noticed(plant, monkeypatch):
 
     seeds = beginning_with(plant, DEPLOY_SEEDS)
     assert "M7" in (violation.rule for seed in seeds for violation in play(seed, restarts=0.2).violations)
+
+
+@pytest.mark.parametrize("plant", FAN_OUTS, ids=lambda plant: plant.__name__)
+def test_a_mistake_about_fan_outs_is_noticed(plant, monkeypatch):
+    """O6"""
+    plant(monkeypatch)
+
+    rules = (violation.rule for seed in range(10) for violation in play(seed, fan_outs=0.3).violations)
+    assert "O6" in rules
 
 
 @pytest.mark.parametrize("plant", WITH_PARTITIONS, ids=lambda plant: plant.__name__)

@@ -6,6 +6,7 @@ is played again; see systems.py.
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -93,6 +94,19 @@ def test_what_the_newest_code_declares_holds_whatever_is_killed_and_starts_again
 
     assert failed == [], "\n\n".join(failed)
     assert beside > 5 * len(seeds)
+
+
+def test_what_is_triggered_by_one_call_is_stored_by_one_commit_or_not_at_all():
+    """O6: whatever is lost or refused meanwhile, and whoever else has a part of the store."""
+    failed, marks = [], Counter[str]()
+    for seed in range(20):
+        played = play(seed, partitions_held=PARTITIONS_HELD[seed % len(PARTITIONS_HELD)], fan_outs=0.3)
+        marks += played.marks
+        if played.violations:
+            failed.append(report(played))
+
+    assert failed == [], "\n\n".join(failed)
+    assert min(marks["fan-out"], marks["fan-out refused"]) > 50
 
 
 HAPPENS = {

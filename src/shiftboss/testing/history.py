@@ -118,6 +118,7 @@ class History:
         self.violations: list[Violation] = []
         self.marks: Counter[str] = Counter()  # how often what has happened: coverage
         self.acts: list[Audit] = []  # what people did
+        self.fan_outs: dict[str, int] = {}  # O6: who triggers many at once → how many runs one commit owes to that name
         self.starts: list[Start] = []
         self.ends: list[End] = []
         self.dead: set[str] = set()  # nodes whose process is gone, as the kernel says

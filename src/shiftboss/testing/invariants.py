@@ -24,7 +24,7 @@ from shiftboss.testing.history import (
 )
 from shiftboss.testing.oracle import FORGIVEN, Oracle, place
 from shiftboss.testing.ordering_invariants import isolation, priorities, reservations, slots
-from shiftboss.testing.recurring_invariants import afters, iterations, occurrences
+from shiftboss.testing.recurring_invariants import afters, fan_outs, iterations, occurrences
 
 MOVES = {  # S, written independently of the engine
     Status.PENDING: {Status.PENDING, Status.RUNNING, Status.CANCELLED, Status.SKIPPED, Status.DEAD},
@@ -310,6 +310,7 @@ PREDICATES: tuple[Predicate, ...] = (
     probes,
     occurrences,
     iterations,
+    fan_outs,
     afters,
     ends,
     records,

@@ -6,6 +6,7 @@ Rules of this file
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -83,6 +84,17 @@ def iterations(history: History, commit: Commit) -> Iterator[Violation]:
             created = [run for run in commit.created if run.worker == name and run.origin is Origin.ITERATION]
             if end.run.worker == name and created and created[0].due_at < end.claim.at + SPACING:
                 yield Violation("M5", commit.at, f"{name} iterates again within 10 ms of its start")
+
+
+def fan_outs(history: History, commit: Commit) -> Iterator[Violation]:
+    """O6: what one call triggers is stored by one commit, all of it."""
+    if not history.fan_outs:
+        return
+    fresh = (*commit.created, *(start.run for start in commit.starts if start.before is None))
+    for by, count in Counter(run.by for run in fresh if run.by in history.fan_outs).items():
+        owed, history.fan_outs[by] = history.fan_outs[by], 0
+        if count != owed:
+            yield Violation("O6", commit.at, f"{count} runs of {by} were stored by one commit, and not {owed}")
 
 
 def afters(history: History, commit: Commit) -> Iterator[Violation]:
