@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import select
 from collections import deque
-from collections.abc import Callable, Sequence
-from itertools import count
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, count, repeat
 from struct import Struct, error, pack
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from psycopg import pq
 
@@ -25,6 +25,7 @@ BINARY = 1
 ANSWERS = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK, pq.ExecStatus.PIPELINE_ABORTED)
 NULL = b"\xff\xff\xff\xff"
 BYTES = 17  # the OID of `bytea`
+INT8_BYTES = 8
 _length = Struct("!i").pack
 _int8 = Struct("!q").pack
 
@@ -44,12 +45,23 @@ def _array(element: int, values: Sequence[bytes | None]) -> bytes:
     """One dimension, counted from 1; each element after its length (array_recv in PostgreSQL's arrayfuncs.c)."""
     if not values:
         return pack("!iii", 0, 0, element)
-    parts = [NULL if value is None else _length(len(value)) + value for value in values]
-    return pack("!iiiii", 1, int(None in values), element, len(values), 1) + b"".join(parts)
+    has_null = None in values
+    parts: Iterable[bytes]
+    if has_null:
+        parts = [NULL if value is None else _length(len(value)) + value for value in values]
+    else:  # twice as fast
+        whole = cast("Sequence[bytes]", values)
+        parts = chain.from_iterable(zip(map(_length, map(len, whole)), whole, strict=True))
+    return pack("!iiiii", 1, int(has_null), element, len(values), 1) + b"".join(parts)
 
 
 def _numbers(values: Sequence[int | None]) -> bytes:
-    return _array(NUMBER.oid, [None if value is None else _int8(value) for value in values])
+    if not values or None in values:
+        return _array(NUMBER.oid, [None if value is None else _int8(value) for value in values])
+    # As `_array` would write it, four times as fast: a fan-out has seven such columns of up to 50,000 numbers.
+    each_with_length = chain.from_iterable(zip(repeat(INT8_BYTES), values))
+    head = pack("!iiiii", 1, 0, NUMBER.oid, len(values), 1)
+    return head + Struct("!" + "iq" * len(values)).pack(*each_with_length)
 
 
 def _texts(values: Sequence[str | None]) -> bytes:
@@ -58,9 +70,6 @@ def _texts(values: Sequence[str | None]) -> bytes:
 
 def _blobs(values: Sequence[bytes | None]) -> bytes:
     return _array(BYTES, values)
-
-
-BYTES = 17
 
 
 def _keys(values: Sequence[str | None]) -> bytes:
