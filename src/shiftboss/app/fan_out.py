@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec import Raw
 
 from shiftboss.app.call import ANSWER_WITHIN_S
-from shiftboss.app.options import Named, Payload, name_of
+from shiftboss.app.options import TRIGGER, Named, Payload, name_of
 from shiftboss.app.triggering import Promise, known_digests, read_options, request_of
 from shiftboss.core.control import Request
 from shiftboss.core.kinds import Duration, shown
@@ -155,15 +155,16 @@ class FanOut:
 
     def _trigger(self, item: TriggerItem) -> Trigger:
         try:
-            payload = self._encode(item.worker, item.payload)
+            name = self._given.worker or name_of(item.worker)
+            payload = self._encode(name, item.payload)
             self._bytes += 0 if payload is None else len(payload)
-            return self._request(item, payload)
+            return self._request(name, item, payload)
         except CallerError as error:
             worker = self._given.worker or getattr(item.worker, "name", item.worker)
             return RefusedTrigger(len(self.triggers), worker if isinstance(worker, str) else "", error)
 
-    def _request(self, item: TriggerItem, payload: bytes | None) -> Request:
-        node, name = self._node, self._given.worker or name_of(item.worker)
+    def _request(self, name: str, item: TriggerItem, payload: bytes | None) -> Request:
+        node = self._node
         if item[3:] != NO_OPTIONS:
             options = dict(zip(OPTIONS, item[3:], strict=True))
             common = request_of(node, name, None, options)
@@ -172,7 +173,7 @@ class FanOut:
             if known is None:
                 known = self._common[name] = request_of(node, name, None, self._given.options)
             common = known
-        key = item.key if item.key is None else read_options(name, {"key": item.key})["key"]
+        key = item.key if item.key is None else TRIGGER.read_one("key", item.key)
         if payload is None:
             return common if key is None else replace(common, key=key)
         digests = known_digests(node, payload, is_keyed=key is not None)

@@ -52,7 +52,10 @@ class Operations(Verbs, Questions):
 
         Raises WrongPayload.  For a worker that only other processes declare, JSON is taken as it is; they check it.
         """
-        name = name_of(worker)
+        return self._encode_for(name_of(worker), payload)
+
+    def _encode_for(self, name: str, payload: Payload) -> bytes | None:
+        """The same for a worker by its name."""
         if not isinstance(payload, Mapping | msgspec.Raw | None):
             raise WrongPayload(
                 f"worker {name!r}: the payload {shown(payload)} is no mapping; give the parameters by name, as in "
@@ -110,7 +113,7 @@ class Operations(Verbs, Questions):
         `refused` has every trigger that was refused and why, ConfigurationError, NotStarted, StoreUnavailable.
         """
         node, within = self.opened(), options.pop("within", None)
-        fan_out = FanOut(node, self.encode, given_triggers(worker, payloads, keys, options))
+        fan_out = FanOut(node, self._encode_for, given_triggers(worker, payloads, keys, options))
         await fan_out.read_on_loop()
         triggers = fan_out.triggers
         if not triggers:

@@ -85,8 +85,13 @@ def known_digests(node: OpenNode, payload: bytes, *, is_keyed: bool) -> tuple[st
     """O5: the digest that it is stored with, then those with which the same payload may have been stored before."""
     cipher = cipher_of(node.store)
     form = json_text.in_one_form(payload)
-    forms = {form: None, json_text.as_stored_before(payload): None} if is_keyed else (form,)
-    return tuple(digest for each in forms for digest in (*cipher.digests(each), hashlib.sha256(each).hexdigest()))
+    plain = hashlib.sha256(form).hexdigest()
+    if not is_keyed:
+        return (*cipher.digests(form), plain)
+    before = json_text.as_stored_before(payload)
+    if before == form:
+        return (*cipher.digests(form), plain)
+    return (*cipher.digests(form), plain, *cipher.digests(before), hashlib.sha256(before).hexdigest())
 
 
 # ── within a transaction of the caller's ─────────────────────────────────────────────────────────────────────────

@@ -13,6 +13,7 @@ import hmac
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
+from operator import attrgetter
 from typing import Any, TypeVar, cast
 
 from shiftboss.clock import SystemClock
@@ -144,6 +145,7 @@ class Cipher:
         return bytes(made)
 
 
+BESIDE_PAYLOAD = attrgetter("attempts", "error", "cancel", "progress", "result", "result_error")  # of a run
 MIN_CHECKED_BYTES = 8  # shorter ones may occur in random bytes by chance
 REMEDY = "mend the codec"
 NO_CODEC = Cipher(None)
@@ -288,6 +290,8 @@ class EncodedTransaction(EncodedReader):
     def _closed_run(self, run: Run, *, is_new: bool) -> Run:
         """The payload is written only with a new run.  A result that cannot be encoded is left out: the run has
         succeeded all the same (W6)."""
+        if is_new and not self._cipher.key_ids and not any(BESIDE_PAYLOAD(run)):
+            return run  # of a fan-out there are thousands, and without a codec a payload stays as it is
         if run.payload is not None and not is_new:
             run = replace(run, payload=None)
         if run.result is not None:
