@@ -189,7 +189,7 @@ def test_every_package_says_what_it_is():
 
 # ── the words ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-READ = ("src/shiftboss", "tests", "tools", "benchmarks", "examples", "docs")
+READ = ("src/shiftboss", "tests", "tools", "benchmarks", "examples", "docs", "dashboard/src", "dashboard/tests")
 ELSEWHERE = {  # file → a word that means something else there
     "docs/explanation/security.md": {"mirror"},  # of a package index
     "tests/test_house.py": {"Family", "appetite", "bell", "mirror"},  # planted below, and a verb
@@ -198,11 +198,11 @@ ELSEWHERE = {  # file → a word that means something else there
 
 
 def texts() -> Iterator[tuple[str, str]]:
-    """The text of each file that somebody reads, by its path."""
+    """The name and the text of each file that somebody reads, by its path."""
     for folder in READ:
         for file in sorted((ROOT / folder).rglob("*")):
-            if file.suffix in (".py", ".md", ".sql"):
-                yield str(file.relative_to(ROOT)), file.read_text()
+            if file.suffix in (".py", ".md", ".sql", ".ts", ".tsx", ".css"):
+                yield str(file.relative_to(ROOT)), f"{file.name}\n{file.read_text()}"
 
 
 @pytest.mark.parametrize(
@@ -211,6 +211,7 @@ def texts() -> Iterator[tuple[str, str]]:
         ("def ring_the_bell(self) -> None:", {"bell": "notification"}),
         ("from shiftboss.engine.Appetite import x", {"appetite": "partition picker"}),
         ("class Family:\n    ...", {"Family": "ProcessTree"}),
+        ("const ringBell = () => null", {"bell": "notification"}),
         ("a family; a label; he lands in Europe", {}),
     ],
 )
@@ -226,9 +227,14 @@ def test_no_word_that_was_given_up_has_come_back():
     assert len(used) > 500
 
 
-def test_every_word_of_the_glossary_is_used_by_the_code():
+def explained() -> list[str]:
+    """The entries of the glossary."""
     glossary = (ROOT / "docs/explanation/glossary.md").read_text()
-    entries = re.findall(r"^\| \*\*(.+?)\*\* \|", glossary, re.MULTILINE)
+    return re.findall(r"^\| \*\*(.+?)\*\* \|", glossary, re.MULTILINE)
+
+
+def test_every_word_of_the_glossary_is_used_by_the_code():
+    entries = explained()
     code = "\n".join(text for path, text in texts() if path.startswith("src/")).lower()
     unused = [
         entry for entry in entries if not re.search(rf"(?<![a-z]){re.sub('[ -]', '[ _-]', entry)}s?(?![a-z])", code)
@@ -236,6 +242,30 @@ def test_every_word_of_the_glossary_is_used_by_the_code():
 
     assert unused == []
     assert len(entries) > 80
+
+
+def test_the_names_of_a_module_consist_of_words():
+    source = "class SnapshotCache:\n class _HTTPAnswer: ...\ndef bell(): ..."
+
+    assert words.of_names("clock_watch", source) == {"clock", "watch", "snapshot", "cache", "http", "answer"}
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [("seal", True), ("sealing", True), ("declared", True), ("letter", True), ("bell", False), ("sea", False)],
+)
+def test_a_word_is_explained_by_an_entry_in_any_form(word, expected):
+    assert words.is_explained(word, ["seal", "declaration", "dead letter"]) == expected
+
+
+def test_every_word_of_the_names_of_the_core_is_plain_or_in_the_glossary():
+    """CONTRIBUTING: a new word goes into the glossary first."""
+    files = [file for package in ("core", "engine", "ports") for file in sorted((PACKAGE / package).rglob("*.py"))]
+    used = {word for file in files for word in words.of_names(file.stem.strip("_"), file.read_text())} - {"init"}
+    entries = explained()
+
+    assert sorted(word for word in used - words.PLAIN if not words.is_explained(word, entries)) == []
+    assert sorted(words.PLAIN - used) == []  # no longer in any name
 
 
 @pytest.mark.parametrize(

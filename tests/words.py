@@ -4,13 +4,15 @@ Rules of this file
 - A word has one meaning, and a thing has one word, which the field knows: docs/explanation/glossary.md has them.  What
   was replaced stands here with what it is called now.
 - A local is called by what it holds: `runs`, `error_text`.  How it was come by says nothing about it.
+- A word in the name of a module or class of the core, the engine or the ports is in the glossary, or it is `PLAIN`: it
+  means there what it means in English or in the field.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 GIVEN_UP = {  # in identifiers and in prose, in any case
     "appetite": "partition picker",
@@ -38,18 +40,48 @@ NAMES = {  # of classes, functions and modules, exactly so: the word itself has 
     "parts_held": "partitions_held",
     "run_words": "run_output",
 }
+PLAIN = set(
+    """
+    about address after alone assignments autodisable batch blocked blocks bound bounds bytes cancel cancelled
+    cause change check clock closed concurrency control cron cutoffs decide decision definition depends disabled
+    document enabled encoded end ended ends entry error every explain explainer explanation failed failure fan
+    filter forgotten found freeze full graph half health held here history inbox is joined json keep kept key
+    keyring left lifecycle limit line log loop makes mark membership meter mode model names next no not note
+    nothing number on open opened other out owed owes pairs parts pattern phase pick picker policy pressure
+    pressures prevail printable priority progress prunable rate reached reader reason reconcile redact redacting
+    redaction refused registration report request restored retention retry row sample schema scope secret
+    severity shutdown signs skipped span stale start started state status step stepped stop store stored system
+    table takes text texts thing thread transaction trouble twice unknown uses value values verify version watch
+    watchdog word words work writer written wrong
+    """.split()  # noqa: SIM905  # a hundred and seventy words, and no quotes between them
+)
 PACKAGES = "app|cli|core|demo|engine|executors|observe|ports|stores|testing|web"
 PARTICIPLES = {"found", "said", "told"}  # as names of locals and parameters
 
 _WORDS = re.compile(rf"(?<![a-zA-Z])(?:{'|'.join(GIVEN_UP)})(?![a-z])", re.IGNORECASE)
 _NAMES = re.compile(rf"(?<!\w)(?:{'|'.join(NAMES)})(?!\w)")
+_PART_OF_NAME = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
+_INNER_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")  # of `ringBell`, in the dashboard
 _PATH = re.compile(rf"(?<![\w./*-])(?:{PACKAGES})(?:/[a-z_]+)+\.py(?!\w)")
 
 
 def given_up(text: str) -> dict[str, str]:
     """Every word in *text* that was given up, with what it is called now."""
-    words = {word.lower() for word in _WORDS.findall(text)}
+    words = {word.lower() for word in _WORDS.findall(_INNER_CAPITAL.sub(" ", text))}
     return {word: GIVEN_UP[word] for word in words} | {name: NAMES[name] for name in _NAMES.findall(text)}
+
+
+def of_names(module: str, source: str) -> set[str]:
+    """The words of which the names of a module and of its classes consist."""
+    classes = [node.name for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ClassDef)]
+    return {word.lower() for name in (module, *classes) for word in _PART_OF_NAME.findall(name)}
+
+
+def is_explained(word: str, entries: Iterable[str]) -> bool:
+    """Whether some entry of the glossary is about *word*, be it in another form: `sealing` by *seal*."""
+    terms = {term for entry in entries for term in re.split("[ -]", entry)}
+    begins = {term for term in terms if len(term) >= 4 and word.startswith(term)}
+    return word in terms or bool(begins) or any(len(term) >= 5 and word.startswith(term[:5]) for term in terms)
 
 
 def participles(source: str) -> Iterator[tuple[int, str]]:

@@ -130,11 +130,11 @@ export function Fresh({ waiting, show, what }: { waiting: number; show: () => vo
   );
 }
 
-export function Facts({ children }: { children: ComponentChildren }) {
+export function Details({ children }: { children: ComponentChildren }) {
   return <dl class="facts">{children}</dl>;
 }
 
-export function Fact({ name, children }: { name: string; children: ComponentChildren }) {
+export function Detail({ name, children }: { name: string; children: ComponentChildren }) {
   return (
     <div>
       <dt>{name}</dt>

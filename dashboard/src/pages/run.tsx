@@ -7,7 +7,7 @@ import { useQuery } from "../live/useQuery";
 import { useFrames } from "../live/hooks";
 import { ticks } from "../live/ruler";
 import { CancelButton, LetterButtons } from "../components/actions";
-import { Copy, Fact, Facts, Head, Loading, Progress, RunLink, Section, Trouble, WorkerLink } from "../components/bits";
+import { Copy, Detail, Details, Head, Loading, Progress, RunLink, Section, Trouble, WorkerLink } from "../components/bits";
 import { Why } from "../components/holds";
 import { Duration, FINAL, RunHead, RunRow, startedAt } from "../components/runs";
 import { Badge, stateOf } from "../components/status";
@@ -83,7 +83,7 @@ export function RunPage({ id }: { id: string }) {
       </Section>
       <div class="beside even">
         <Section title="Details">
-          <Details page={page} />
+          <RunDetails page={page} />
         </Section>
         {page.chain.length > 0 && (
           <Section title="Caused by">
@@ -302,49 +302,49 @@ function Value({ value, what, none, isSealed }: { value: unknown; what: string; 
   return value === null || value === undefined ? <p class="quiet-line">{none}</p> : <Tree value={value} what={what} />;
 }
 
-function Details({ page }: { page: PageOfRun }) {
+function RunDetails({ page }: { page: PageOfRun }) {
   const { run } = page;
   return (
-    <Facts>
-      <Fact name="priority">{run.priority}</Fact>
+    <Details>
+      <Detail name="priority">{run.priority}</Detail>
       {run.key && (
-        <Fact name="key">
+        <Detail name="key">
           <code>{run.key}</code>
-        </Fact>
+        </Detail>
       )}
-      <Fact name="created">
+      <Detail name="created">
         <At at={run.created_at} />
-      </Fact>
-      <Fact name="scheduled for">
+      </Detail>
+      <Detail name="scheduled for">
         <At at={run.occurs_at} />
         {run.missed > 0 && `, and instead of ${plural(run.missed, "missed run")}`}
-      </Fact>
+      </Detail>
       {run.finished_at && (
-        <Fact name="ended">
+        <Detail name="ended">
           <At at={run.finished_at} />
-        </Fact>
+        </Detail>
       )}
-      {page.executor && <Fact name="executor">{page.executor}</Fact>}
-      {page.timeout_s !== null && <Fact name="timeout">{duration(page.timeout_s)}</Fact>}
-      {run.claim && <Fact name="claim number">{run.claim.fence}</Fact>}
-      {run.interruptions > 0 && <Fact name="interrupted">{plural(run.interruptions, "time")}</Fact>}
-      {run.rescues > 0 && <Fact name="rescued">{plural(run.rescues, "time")}</Fact>}
-      {run.degraded && <Fact name="degraded">ran although a dependency had failed</Fact>}
+      {page.executor && <Detail name="executor">{page.executor}</Detail>}
+      {page.timeout_s !== null && <Detail name="timeout">{duration(page.timeout_s)}</Detail>}
+      {run.claim && <Detail name="claim number">{run.claim.fence}</Detail>}
+      {run.interruptions > 0 && <Detail name="interrupted">{plural(run.interruptions, "time")}</Detail>}
+      {run.rescues > 0 && <Detail name="rescued">{plural(run.rescues, "time")}</Detail>}
+      {run.degraded && <Detail name="degraded">ran although a dependency had failed</Detail>}
       {run.give_up_at && (
-        <Fact name="deadline">
+        <Detail name="deadline">
           <At at={run.give_up_at} />
-        </Fact>
+        </Detail>
       )}
       {run.replay_of && (
-        <Fact name="replay of">
+        <Detail name="replay of">
           <RunLink id={run.replay_of} />
-        </Fact>
+        </Detail>
       )}
       {run.caused_by && (
-        <Fact name="caused by">
+        <Detail name="caused by">
           <RunLink id={run.caused_by} />
-        </Fact>
+        </Detail>
       )}
-    </Facts>
+    </Details>
   );
 }

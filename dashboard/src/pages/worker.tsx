@@ -10,7 +10,7 @@ import { useStableRows } from "../live/stableRows";
 import { useFrames } from "../live/hooks";
 import { whole } from "../live/whole";
 import { DisableButton, EnableButton, ForgetButton, PreferButton, ResetButton, TriggerButton } from "../components/actions";
-import { Empty, Fact, Facts, Fresh, Head, Loading, Section, Trouble, WorkerLink } from "../components/bits";
+import { Detail, Details, Empty, Fresh, Head, Loading, Section, Trouble, WorkerLink } from "../components/bits";
 import { Holds, Why } from "../components/holds";
 import { RunHead, RunRow } from "../components/runs";
 import { Badge } from "../components/status";
@@ -249,13 +249,13 @@ function Relations({ page }: { page: PageOfWorker }) {
   ];
   const said = rows.filter(([, what]) => what);
   return (
-    <Facts>
+    <Details>
       {said.map(([name, what]) => (
-        <Fact key={name} name={name}>
+        <Detail key={name} name={name}>
           {what}
-        </Fact>
+        </Detail>
       ))}
-    </Facts>
+    </Details>
   );
 }
 
@@ -296,19 +296,19 @@ function Settings({ of, page }: { of: Definition; page: PageOfWorker }) {
     ["at most once", of.at_most_once ? "yes" : null],
   ];
   return (
-    <Facts>
+    <Details>
       {rows
         .filter(([, what]) => what !== null)
         .map(([name, what]) => (
-          <Fact key={name} name={name}>
+          <Detail key={name} name={name}>
             {what}
-          </Fact>
+          </Detail>
         ))}
-      <Fact name="registered">
+      <Detail name="registered">
         <At at={page.declared_at} />
-      </Fact>
+      </Detail>
       {page.declared_otherwise.map((other) => (
-        <Fact key={other.id} name="other declaration">
+        <Detail key={other.id} name="other declaration">
           by node {other.node}
           {other.code_version !== "" && `, code ${other.code_version}`}
           {other.first_seen_at !== null && (
@@ -317,8 +317,8 @@ function Settings({ of, page }: { of: Definition; page: PageOfWorker }) {
             </>
           )}
           . Stop its process {other.pid} on {other.host}, or use its declaration: <PreferButton worker={page.worker.name} id={other.id} name={other.node} />
-        </Fact>
+        </Detail>
       ))}
-    </Facts>
+    </Details>
   );
 }
