@@ -200,6 +200,11 @@ async def test_none_is_nothing_and_without_a_start_it_says_so(boss):
         assert await number(boss) == before
 
 
+def test_more_triggers_may_take_longer_to_be_answered():
+    """H5: nobody waits forever, and a slow disk is no reason to doubt the commit of a large call."""
+    assert [fan_out.answered_within_s(count) for count in (1, 2_000, 50_000)] == [6.0005, 7.0, 31.0]
+
+
 async def test_other_tasks_of_the_loop_get_their_turn(boss, monkeypatch):
     """O6: between slices, while payloads are read."""
     monkeypatch.setattr(fan_out, "SLICE", 10)

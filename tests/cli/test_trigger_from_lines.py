@@ -198,6 +198,21 @@ def test_no_more_than_a_batch_is_read_ahead(cli, shop, monkeypatch):
     assert held[0][1] == len(mails("a", "b" * 50))
 
 
+def test_on_a_terminal_there_is_a_bar_and_elsewhere_a_line_now_and_then(cli, shop, monkeypatch):
+    (shop / "mails.jsonl").write_text(mails(*"abcdef"))
+    monkeypatch.setattr(line_import, "NOTE_LINES", 4)
+    plain = cli("trigger", "send-mail", "--from", "mails.jsonl").err
+    monkeypatch.setattr(line_import.messages, "is_terminal", lambda stream: True)
+    shown = cli("trigger", "send-mail", "--from", "mails.jsonl").err
+    streamed = cli("trigger", "send-mail", "--from", "-", input=mails("a")).err
+
+    assert plain == "6 triggered\n"
+    assert " 50 %  3 triggered" in shown
+    assert "100 %  6 triggered" in shown
+    assert "1 triggered" in streamed
+    assert "%" not in streamed
+
+
 def test_an_interruption_says_what_is_stored_and_how_to_go_on(cli, shop, monkeypatch):
     def interrupted(count, **_):
         if count > 3:

@@ -11,6 +11,7 @@ from worlds import Kept
 from shiftboss.core.events import AttemptEnded, NodeJoined, RunEnded, RunStarted
 from shiftboss.core.model import Error, Failed, Interrupted, NodeMode, Shed, Status
 from shiftboss.core.policy import RetryPolicy
+from shiftboss.core.snapshot import NOTHING
 from shiftboss.engine import mutation
 from shiftboss.engine.watchdog import Blocked
 from shiftboss.errors import NotAllowed, NotStarted, StoreFull, StoreUnavailable, UnknownWorker
@@ -521,6 +522,20 @@ def test_the_runs_of_a_dead_neighbour_are_rescued_by_the_next_tick(one, clock):
 
     assert list(one.hand.launches) == [run_id]
     assert one.stored(run_id).claim.node == "one"
+
+
+@pytest.mark.parametrize(("weight", "shed"), [(1, Shed.LOW), (50_000, Shed.NOTHING)])
+def test_a_turn_with_a_large_fan_out_is_no_slow_store(one, clock, weight, shed):
+    """H4, O6: a second for one mutation is short of store speed, a second for 50,000 triggers is not."""
+
+    def takes_a_second(snapshot, now, *, ids):
+        clock.advance(1.0)
+        return NOTHING, None
+
+    one.engine.put(mutation.Mutation(takes_a_second, weight=weight))
+    one.step(3, after_s=1.0)
+
+    assert one.row.shed is shed
 
 
 def test_short_of_memory_it_sheds_and_says_so_in_its_row(clock):

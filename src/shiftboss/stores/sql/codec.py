@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from math import isfinite
 from typing import Any
 
@@ -48,6 +49,7 @@ _declarations = msgspec.json.Decoder(Declarations)
 # ── times ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@lru_cache(maxsize=1024)  # the runs of a commit share most of their times
 def micros(instant: datetime) -> int:
     """Microseconds since 1970; exact, which `timestamp()` is not for distant times."""
     since = instant - EPOCH

@@ -25,6 +25,8 @@ from shiftboss.errors import ShiftbossError, StoreRejected
 from shiftboss.stores.sql import codec
 from shiftboss.stores.sql.statements import C, Values, Writings
 
+LIVE = (Status.PENDING, Status.RUNNING)  # looked at for each run: `is_final` costs five times as much
+
 
 class Moves(NamedTuple):
     """The runs of a change, by what happens to their rows."""
@@ -38,16 +40,18 @@ class Moves(NamedTuple):
     @classmethod
     def of(cls, runs: Iterable[Run], new: Collection[int]) -> Moves:
         moves = cls([], [], [], [], [])
+        fresh, changed, ended, leaving, payloads = moves
         for run in runs:
-            is_new = run.id in new
-            if run.status.is_final:
-                moves.ended.append(run)
-                if not is_new:
-                    moves.leaving.append(run.id)
+            run_id = run.id
+            is_new = run_id in new
+            if run.status in LIVE:
+                (fresh if is_new else changed).append(run)
             else:
-                (moves.fresh if is_new else moves.changed).append(run)
+                ended.append(run)
+                if not is_new:
+                    leaving.append(run_id)
             if is_new and run.payload is not None:
-                moves.payloads.append((run.id, run.payload))
+                payloads.append((run_id, run.payload))
         return moves
 
 
