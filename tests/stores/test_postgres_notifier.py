@@ -79,7 +79,8 @@ def test_who_has_heard_of_a_commit_does_not_ask_the_server_whether_there_is_one(
 def test_it_is_heard_of_also_where_nothing_is_ever_notified(
     postgres: PostgresStore, elsewhere: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(notifier.Notifier, "announce", lambda *_: None)
+    for name in ("announcement", "announce"):
+        monkeypatch.setattr(notifier.Notifier, name, lambda *_: None)
     monkeypatch.setattr(notifier, "LOOK_S", 0.01)
 
     assert heard_after_a_commit(postgres, elsewhere)
@@ -116,7 +117,7 @@ def test_a_process_that_writes_once_and_goes_is_heard_of(
     assert not waiter.is_alive()
 
 
-def test_who_only_reads_opens_one_connection_and_a_node_two(place: Place, cluster: Cluster):
+def test_who_only_reads_or_writes_opens_one_connection_and_who_waits_two(place: Place, cluster: Cluster):
     def connections() -> int:
         found = cluster.execute("SELECT count(*)::int FROM pg_stat_activity WHERE application_name = 'shiftboss'")
         return int(str(found[0][0]))
@@ -128,8 +129,9 @@ def test_who_only_reads_opens_one_connection_and_a_node_two(place: Place, cluste
     fetch(session, 1)
     reading = connections() - before
     store_runs(session, a_run(1))
+    writing = connections() - before
     session.wait(0.0)
     store.notifier().is_listening.wait(FOREVER_S)
 
-    assert (reading, connections() - before) == (1, 2)
+    assert (reading, writing, connections() - before) == (1, 1, 2)
     store.close()

@@ -144,6 +144,17 @@ class Database:
         except (psycopg.Error, OSError):
             self._drop()
 
+    def send_off(self, calls: Sequence[BoundStatement]) -> None:
+        """Behind a commit: a transaction whose answer nobody waits for, and whose failure nobody minds."""
+        link = self._link
+        if link is None:
+            return
+        try:
+            link.wire.send(calls)
+            link.wire.flush()
+        except (psycopg.Error, OSError):
+            self._drop()
+
     # ── questions ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def do(self, statement: Statement, values: Values) -> None:

@@ -3,7 +3,8 @@
 Rules of this file
 - It has a connection and a thread of its own: LISTEN must outlive transactions, and a NOTIFY within a transaction would
   make all committers wait for each other.
-- Our commits are announced after they are committed, ten at once and from then on at most one every 20 ms.
+- Our commits are announced after they are committed: ten in a row at once, by the session that has committed; from then
+  on at most one every 20 ms, by the thread.
 - What nobody announces is found by looking: what LISTEN missed, everything behind a pooler, and the arrivals from
   callers' transactions, which must not notify anybody themselves.
 - It never fails: a broken connection is opened again, with a growing pause.
@@ -15,6 +16,7 @@ import os
 import random
 import select
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -23,7 +25,7 @@ import psycopg
 from shiftboss.clock import SystemClock
 from shiftboss.errors import ShiftbossError
 from shiftboss.stores.postgres.address import Address
-from shiftboss.stores.postgres.connection import BEGIN, BEGIN_READING, COMMIT, NUMBER_SEEN, SETTINGS
+from shiftboss.stores.postgres.connection import BEGIN, BEGIN_READING, COMMIT, NUMBER_SEEN, SETTINGS, BoundStatement
 from shiftboss.stores.postgres.deadline import CALL_S, Deadlines
 from shiftboss.stores.postgres.link import Link, close_quietly, link_to
 from shiftboss.stores.postgres.wire import TEXT, Broken, ResultSet, ServerRefused, Statement, Values
@@ -61,7 +63,7 @@ class Notifier:
         # A name cannot be a parameter; this one needs no quotes (address.NAME).
         self._listen = Statement(f'LISTEN "{address.schema}"', prepare=False)
         self._settings = SETTINGS, (f"{address.schema}, pg_temp",)
-        self._lock = threading.Lock()  # protects _news, _is_woken and _thread
+        self._lock = threading.Lock()  # protects _news, _is_woken, _pace and _thread
         self._news: int | None = None  # to be announced
         self._is_woken = False
         self._is_closed = False
@@ -82,6 +84,15 @@ class Notifier:
                 thread = threading.Thread(target=self._run, name="shiftboss-notifier", daemon=True)
                 thread.start()
                 self._thread = thread
+
+    def announcement(self, number: int) -> Sequence[BoundStatement] | None:
+        """What a session that has just committed sends behind its commit; None if that has to wait: `announce` it."""
+        now_s = _clock.monotonic_s()
+        with self._lock:
+            if self._news is not None or self._pace.left_s(now_s):
+                return None
+            self._pace.took(now_s)
+        return self._calls(number)
 
     def announce(self, number: int) -> None:
         """Tell the other nodes soon."""
@@ -147,8 +158,9 @@ class Notifier:
         while True:
             now_s = _clock.monotonic_s()
             if self._news is not None and (not self._pace.left_s(now_s) or self._is_closed):
+                with self._lock:
+                    self._pace.took(now_s)
                 self._announce(link)
-                self._pace.took(now_s)
             if self._is_closed:
                 return
             if now_s >= looks_s:
@@ -167,13 +179,14 @@ class Notifier:
         with self._lock:
             number, self._news, self._is_woken = self._news, None, False
         try:
-            self._ask(
-                link, (BEGIN, ()), (NOT_DURABLE, ()), (ANNOUNCE, (self._address.schema, str(number))), (COMMIT, ())
-            )
+            self._ask(link, *self._calls(number))
         except BaseException:
             with self._lock:
                 self._news = self._news or number
             raise
+
+    def _calls(self, number: int | None) -> Sequence[BoundStatement]:
+        return (BEGIN, ()), (NOT_DURABLE, ()), (ANNOUNCE, (self._address.schema, str(number))), (COMMIT, ())
 
     def _look(self, link: Link) -> None:
         answers = self._ask(link, (BEGIN_READING, ()), self._settings, (NUMBER_SEEN, ()), (COMMIT, ()))

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from shiftboss.ports.cycle import Wanted
 from shiftboss.stores.postgres import errors, schema
 from shiftboss.stores.postgres import locks as postgres_locks
 from shiftboss.stores.postgres.clock import DatabaseClock
-from shiftboss.stores.postgres.connection import Database
+from shiftboss.stores.postgres.connection import BoundStatement, Database
 from shiftboss.stores.postgres.epoch import KNOW_SERVER, OPEN, Opened, jump, lost_past
 from shiftboss.stores.postgres.prune import PRUNINGS
 from shiftboss.stores.postgres.reads import Ahead, Asked, SeenPartitions, ViewReads, narrowed
@@ -216,6 +216,10 @@ class PostgresSession:
         if timeout_s > 0:
             self._woken.wait(timeout_s)
         self._woken.clear()
+
+    def send_off(self, announcement: Sequence[BoundStatement]) -> None:
+        """Of a commit that is its own and has just been made."""
+        self._db.send_off(announcement)
 
     def heard_of(self, number: int) -> None:
         """A commit has that number; wake up unless it is known already."""

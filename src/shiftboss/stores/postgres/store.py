@@ -175,12 +175,17 @@ class PostgresStore:
             return self._notifier
 
     def committed(self, counted: Counted, *, by: PostgresSession) -> None:
-        """Neighbours in this process learn of it at once, other nodes by the notifier."""
+        """Neighbours in this process learn of it at once, other nodes by a notification."""
         self.newest.saw(counted)
         for session in self._sessions:
             if session is not by:
                 session.wake()
-        self.notifier().announce(counted.number)
+        notifier = self.notifier()
+        announcement = notifier.announcement(counted.number)
+        if announcement is None:
+            notifier.announce(counted.number)
+        else:
+            by.send_off(announcement)
 
     def closed(self, session: PostgresSession) -> None:
         with self._lock:
