@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -313,3 +314,47 @@ def test_a_closed_session_leaves_no_descriptor(sqlite: SqliteStore):
 
 def test_all_is_well(sqlite: SqliteStore):
     assert sqlite.notifier.trouble() is None
+
+
+def test_a_folder_in_which_the_file_cannot_be_made_is_named_with_the_remedy(tmp_path: Path):
+    file = Path(os.path.realpath(tmp_path), "gone", "boss.db.notify")
+    with pytest.raises(NotWatched) as refused:
+        Notifier(tmp_path / "gone" / "boss.db").watch()
+
+    assert str(refused.value) == f"{file} cannot be made (No such file or directory)"
+    assert refused.value.remedy == "let every process that writes the store write its folder too"
+
+
+@pytest.mark.parametrize(
+    ("number", "why", "limit"),
+    [
+        (errno.EMFILE, "this user has no inotify instance left", "fs.inotify.max_user_instances"),
+        (errno.ENOSPC, "this user has no inotify watch left", "fs.inotify.max_user_watches"),
+    ],
+)
+def test_a_limit_that_is_reached_is_named(
+    monkeypatch: pytest.MonkeyPatch, sqlite: SqliteStore, number: int, why: str, limit: str
+):
+    def reached(answer: int) -> int:
+        os.close(answer)
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(notifier, "_made", reached)
+    trouble = sqlite.notifier.trouble()
+
+    assert trouble is not None
+    assert (str(trouble), trouble.remedy) == (why, f"raise {limit} (sysctl), or end programs that watch files")
+
+
+def test_a_process_that_is_not_notified_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, sqlite: SqliteStore, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr(Notifier, "_announce", lambda self: None)
+    with caplog.at_level("INFO", "shiftboss.store"):
+        for _ in range(2):
+            sqlite.session().wait(0.001)
+
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the file system of {sqlite.notifier.path} reports no changes; "
+        "commits of other processes are looked for every 20 ms"
+    ]
