@@ -49,7 +49,10 @@ def address(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[URL]:
         yield new
 
 
-@pytest.fixture(params=["sqlite to sqlite", "sqlite to postgres", "postgres to sqlite", "postgres to postgres"])
+WAYS = ("sqlite to sqlite", "sqlite to postgres", "postgres to sqlite", "postgres to postgres")
+
+
+@pytest.fixture(params=WAYS)
 def houses(request: pytest.FixtureRequest, address: URL) -> tuple[str, str]:
     """The addresses of an old store and of a new one."""
     old, _, new = request.param.split()
@@ -204,6 +207,14 @@ def a_line(run: int, fence: int, number: int) -> LogLine:
     return LogLine(run=run, fence=fence, number=number, attempt=fence, at=at, level="info", text="x")
 
 
+@pytest.mark.parametrize(
+    "houses",
+    [
+        "sqlite to postgres",
+        *(pytest.param(way, marks=pytest.mark.chaos) for way in WAYS if way != "sqlite to postgres"),
+    ],
+    indirect=True,
+)
 async def test_payloads_of_the_largest_size_and_texts_of_any_kind_are_moved(houses):
     source, target = opened(houses[0], create=True), opened(houses[1], create=True)
     boss = Orchestrator(houses[0])

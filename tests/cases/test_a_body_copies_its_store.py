@@ -59,7 +59,8 @@ def until(what: str, is_true: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("way", ["copy", pytest.param("read", marks=pytest.mark.cases)])
+@pytest.mark.cases
+@pytest.mark.parametrize("way", ["copy", "read"])
 def test_a_body_looks_at_the_files_of_its_store_again_and_again(tmp_path: Path, way: str):
     """C4, W2: it runs once, nobody is taken for dead, nothing is lost, and the file stays whole."""
     folder = tmp_path / "data"

@@ -241,9 +241,8 @@ def test_on_sqlite_in_all_directions(tmp_path: Path, wall: Wall):
         durations_keep_their_length(program, wall, [-3 * DAY_S, 0, HOUR_S, 0, -HOUR_S, 0, 3 * DAY_S, HOUR_S, 0])
 
 
-@pytest.mark.parametrize(
-    "seconds", [3 * DAY_S, *(pytest.param(each, marks=pytest.mark.cases) for each in (-3 * DAY_S, HOUR_S, -HOUR_S))]
-)
+@pytest.mark.cases
+@pytest.mark.parametrize("seconds", [3 * DAY_S, -3 * DAY_S, HOUR_S, -HOUR_S])
 def test_over_a_restart_within_one_boot(tmp_path: Path, wall: Wall, seconds: int):
     """O4: it is set while no process lives."""
     url = f"sqlite:///{tmp_path}/jobs.db"

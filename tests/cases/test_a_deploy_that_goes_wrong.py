@@ -129,6 +129,7 @@ def test_old_code_that_is_killed_and_starts_again_during_a_deploy_does_not_win(f
     assert "version" not in holds_of(fleet)
 
 
+@pytest.mark.cases
 def test_a_roll_back_holds_as_soon_as_the_new_code_is_gone(fleet: Fleet):
     """M7: by the old code that is left, and by the old code that starts."""
     left = fleet.start(OLD)

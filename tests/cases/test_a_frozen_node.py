@@ -25,7 +25,8 @@ def nodes(tmp_path: Path) -> Iterator[Nodes]:
     found.end()
 
 
-@pytest.mark.parametrize("worker", ["freezes", pytest.param("freezes-on-the-loop", marks=pytest.mark.cases)])
+@pytest.mark.cases
+@pytest.mark.parametrize("worker", ["freezes", "freezes-on-the-loop"])
 def test_a_body_that_keeps_the_lock_beyond_the_lease_runs_once_and_counts(nodes: Nodes, worker: str):
     """C2, C4: five executions and a dead letter before; a neighbour was there and looked."""
     nodes.start(2)
@@ -63,6 +64,7 @@ def test_without_a_limit_its_lease_decides(nodes: Nodes):
     assert SILENT not in nodes.said()
 
 
+@pytest.mark.cases
 def test_a_stopped_node_is_not_waited_for(nodes: Nodes):
     """C4: nobody knows whether it ever goes on."""
     nodes.start(2)

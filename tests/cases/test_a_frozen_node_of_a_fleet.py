@@ -47,7 +47,8 @@ def locks(place: Place) -> int:
     return count
 
 
-@pytest.mark.parametrize("worker", ["freezes", pytest.param("freezes-on-the-loop", marks=pytest.mark.cases)])
+@pytest.mark.cases
+@pytest.mark.parametrize("worker", ["freezes", "freezes-on-the-loop"])
 def test_a_body_that_keeps_the_lock_beyond_the_lease_runs_once_and_counts(nodes: Nodes, worker: str):
     """C2, C4: five executions and a dead letter before; two neighbours were there and looked."""
     nodes.start(3)

@@ -90,8 +90,11 @@ def cut_short(folder: Path, url: str, end: Callable[[Node], None], main: str) ->
 
 @pytest.mark.parametrize(
     ("end", "main"),
-    [(killed, SERVES), (deployed, SERVES), (stopped, EMBEDDED)],
-    ids=["kill -9", "a deploy", "stop() of an embedded one"],
+    [
+        pytest.param(killed, SERVES, id="kill -9"),
+        pytest.param(deployed, SERVES, id="a deploy", marks=pytest.mark.cases),
+        pytest.param(stopped, EMBEDDED, id="stop() of an embedded one", marks=pytest.mark.cases),
+    ],
 )
 def test_on_one_machine(tmp_path: Path, end: Callable[[Node], None], main: str):
     """P2, C4, G2"""
@@ -105,6 +108,7 @@ def test_on_one_machine(tmp_path: Path, end: Callable[[Node], None], main: str):
     assert sorted(began(tmp_path, "second")[:SLOTS]) == orphans
 
 
+@pytest.mark.cases
 def test_a_deploy_of_a_fleet(tmp_path: Path, place: Place):
     """P2, G2"""
     store_with_a_backlog(place.url).sync.stop()

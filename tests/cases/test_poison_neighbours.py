@@ -61,9 +61,8 @@ def left(client: Orchestrator) -> list[Run]:
     return [run for worker in ("poison", "innocent") for run in runs(client, worker) if not run.status.is_final]
 
 
-@pytest.mark.parametrize(
-    ("killers", "innocents"), [(1, 6), pytest.param(4, 20, marks=pytest.mark.cases)], ids=["one", "four"]
-)
+@pytest.mark.cases
+@pytest.mark.parametrize(("killers", "innocents"), [(1, 6), (4, 20)], ids=["one", "four"])
 def test_only_those_that_end_their_node_are_dead(tmp_path: Path, killers: int, innocents: int):
     """The kernel tells at once that the node is gone, and its file which bodies were entered."""
     only_the_guilty_are_dead(tmp_path, f"sqlite:///{tmp_path}/jobs.db", killers=killers, innocents=innocents)

@@ -173,7 +173,11 @@ app = Starlette(lifespan=boss.lifespan, routes=[Route("/", stream)])
 
 
 @pytest.mark.parametrize("size", [3000, 3], ids=["passed on at once", "kept for the end"])
-@pytest.mark.parametrize("streams", [("stdout",), ("stderr",), ("stdout", "stderr")], ids="-".join)
+@pytest.mark.parametrize(
+    "streams",
+    [*(pytest.param((each,), marks=pytest.mark.cases) for each in ("stdout", "stderr")), ("stdout", "stderr")],
+    ids="-".join,
+)
 def test_a_node_whose_log_nobody_reads_ends_as_it_went(tmp_path: Path, streams: tuple[str, ...], size: int):
     """G1: lines that reached nobody are no failure; Python would say 120."""
     text = f"""{HEAD}

@@ -128,7 +128,7 @@ def test_it_counts_as_an_attempt_and_is_retried_no_more_often_than_any_timeout(t
     assert (tmp_path / "entered").read_text().count("once") == 2
 
 
-@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("end", [kill, *(pytest.param(each, marks=pytest.mark.cases) for each in (term, term_twice))])
 def test_what_must_not_be_repeated_is_dead_by_its_timeout_and_not_lost(tmp_path: Path, end):
     """B6, C7"""
     info = ended_while_a_body_goes_on(tmp_path, end, "once")
@@ -196,10 +196,12 @@ def zombie() -> None:
 """
 
 
-@pytest.mark.parametrize("text", MAINS.values(), ids=MAINS)
-def test_it_has_timed_out_when(tmp_path: Path, text: str):
+@pytest.mark.parametrize(
+    "how", ["its main program ends", *(pytest.param(each, marks=pytest.mark.cases) for each in list(MAINS)[1:])]
+)
+def test_it_has_timed_out_when(tmp_path: Path, how: str):
     """B6, G5"""
-    ended = end_of(tmp_path, TIMED + text.format(worker="stuck"), head=HEAD)
+    ended = end_of(tmp_path, TIMED + MAINS[how].format(worker="stuck"), head=HEAD)
     info = found_by_another(tmp_path)
 
     assert ended.code == 0

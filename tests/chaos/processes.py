@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 APPS = Path(__file__).parent / "apps"
+PATIENCE_S = 60.0  # on a busy machine; nothing waits that long when all is well
 
 
 class Fleet:
@@ -35,6 +37,14 @@ class Fleet:
             process = subprocess.Popen([sys.executable, str(self.app), *args], env=self.environment(), stderr=stderr)
         self.processes.append(process)
         return process
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        """Wait for it: the processes write at their own time, and there is nothing else to wait for."""
+        until_s = time.monotonic() + PATIENCE_S
+        while not holds():
+            assert [process.poll() for process in self.processes] == [None] * len(self.processes), self.said()
+            assert time.monotonic() < until_s, self.said()
+            time.sleep(0.01)
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
         """kill -9; the instant before it is when its bodies ended at the latest."""

@@ -1,6 +1,6 @@
 """Three nodes, real processes, on one PostgreSQL server: what excludes itself never overlaps, whatever happens to them.
 
-The two that are not marked are the short form of what the marked ones do at length.  Figures are printed (-s).
+Figures are printed (-s).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from shiftboss import Orchestrator, Status
 from shiftboss.core.events import BreakerClosed, BreakerOpened, WorkerDeclared
 from shiftboss.core.holds import Hold
 
+pytestmark = pytest.mark.chaos
 SEED = 4711
 
 
@@ -54,7 +55,7 @@ def a_pair(
     return spans, triggered, len(spans) / (spans[-1].end - spans[0].start)
 
 
-# ── short: also without being asked for ──────────────────────────────────────────────────────────────────────────
+# ── short ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_blocked_pair_over_three_nodes_never_overlaps_while_one_is_killed(tmp_path: Path, place: Place):
@@ -84,7 +85,6 @@ def test_a_blocked_pair_over_three_nodes_never_overlaps_while_one_is_killed(tmp_
 # ── at length ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.chaos
 def test_two_thousand_runs_each_of_a_blocked_pair_never_overlap_and_share(tmp_path: Path, place: Place):
     """B1, B4"""
     (tmp_path / "blocked").mkdir()
@@ -111,7 +111,6 @@ def test_two_thousand_runs_each_of_a_blocked_pair_never_overlap_and_share(tmp_pa
     assert all(len(spread(spans, worker)) == 3 for worker in ("left", "right"))
 
 
-@pytest.mark.chaos
 def test_twenty_nodes_that_start_at_once_on_an_empty_database_make_one_store(tmp_path: Path, place: Place):
     """W4: twenty processes, three of whose stores are used at once; all are ready and one of them made the tables."""
     with a_fleet(tmp_path, place, "pair", BODY=0.01) as fleet:
@@ -138,7 +137,6 @@ def test_twenty_nodes_that_start_at_once_on_an_empty_database_make_one_store(tmp
     assert "Traceback" not in fleet.said()
 
 
-@pytest.mark.chaos
 def test_a_limit_of_three_holds_while_nodes_are_killed_and_three_run_at_the_end(tmp_path: Path, place: Place):
     """C1, B9, C4: a kill -9 every four seconds, for a minute; a lease is 6 s here."""
     dice = random.Random(SEED)
@@ -173,7 +171,6 @@ def test_a_limit_of_three_holds_while_nodes_are_killed_and_three_run_at_the_end(
     assert codes == [0, 0, 0]
 
 
-@pytest.mark.chaos
 def test_a_worker_that_only_some_nodes_know_runs_there_and_waits_visibly_elsewhere(tmp_path: Path, place: Place):
     """Q1, M7, A3: --only, and a deploy that changes what a body takes, is taken back and comes again."""
     with a_fleet(tmp_path, place, "changed", BODY=0.02) as fleet:
@@ -210,7 +207,6 @@ def test_a_worker_that_only_some_nodes_know_runs_there_and_waits_visibly_elsewhe
     assert codes == [0, 0, 0, 0]
 
 
-@pytest.mark.chaos
 def test_a_breaker_a_chain_and_a_schedule_are_one_in_the_whole_fleet(tmp_path: Path, place: Place):
     """K2, D2, O1: half a minute; while the other side is away exactly one probe runs at a time."""
     with a_fleet(tmp_path, place, "truth", BODY=0.1, SUFFERS=time.time() + 12) as fleet:

@@ -16,6 +16,7 @@ from shiftboss import Orchestrator, Status
 from shiftboss.core.events import RunRescued, StaleReport
 from shiftboss.core.model import Cause, Run
 
+pytestmark = pytest.mark.chaos
 LEASE_S = 4
 
 
@@ -86,14 +87,12 @@ def test_the_runs_of_a_node_that_was_suspended_belong_to_others_and_its_report_c
     suspend_and_resume(tmp_path, place, ("loop",))
 
 
-@pytest.mark.chaos
 @pytest.mark.parametrize("number", range(3))
 def test_a_suspended_node_tells_its_bodies_of_every_kind_to_stop(tmp_path: Path, place: Place, number: int):
     """B7, C3, C5: a coroutine, a thread, a child; only the node itself is stopped, as a debugger would."""
     suspend_and_resume(tmp_path, place, ("loop", "thread", "child"))
 
 
-@pytest.mark.chaos
 def test_a_child_of_a_suspended_node_has_ended_before_its_run_begins_elsewhere(tmp_path: Path, place: Place):
     with a_fleet(tmp_path, place, "suspended", LEASE=LEASE_S) as fleet:
         (victim,) = fleet.start_ready(1)

@@ -92,6 +92,7 @@ def test_a_backup_that_is_killed_leaves_no_half_copy_and_the_next_one_tidies_up(
         until = time.monotonic() + PATIENCE_S
         while not any((COPIES / "unfinished").glob("*")) and program.poll() is None:
             assert time.monotonic() < until
+            time.sleep(0.001)
         program.send_signal(signal.SIGKILL)
 
     assert [samples_in(each) for each in COPIES.glob("*.db")] in ([], [3])

@@ -494,7 +494,10 @@ def nodes(ours: Ours, tmp_path: Path) -> Iterator[Nodes]:
     made.close()
 
 
-@pytest.mark.parametrize(("kind", "poison", "code"), [("thread", "exits", 1), ("coroutine", "faults", -signal.SIGSEGV)])
+@pytest.mark.parametrize(
+    ("kind", "poison", "code"),
+    [("coroutine", "faults", -signal.SIGSEGV), pytest.param("thread", "exits", 1, marks=pytest.mark.chaos)],
+)
 def test_a_body_that_ends_its_node_is_rescued_with_back_off_and_is_a_crash_loop_after_the_fifth(
     nodes, kind, poison, code
 ):
