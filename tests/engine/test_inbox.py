@@ -84,6 +84,14 @@ def test_a_fan_out_that_came_back_takes_nobodys_place_either(inbox):
     assert inbox.take() == [heavy, *new[:1000]]
 
 
+def test_two_fan_outs_that_came_back_are_taken_one_by_one(inbox):
+    """O6: one transaction never has both."""
+    first, second = weighing(5_000), weighing(5_000)
+    inbox.put_back([first, second])
+
+    assert [inbox.take(), inbox.take()] == [[first], [second]]
+
+
 def test_what_came_back_goes_first_and_takes_nobodys_place(inbox):
     """What others held is tried again; it does not make the next batch smaller, once."""
     returned, new = mutations(2), mutations(MAX_MUTATIONS + 1)

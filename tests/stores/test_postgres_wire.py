@@ -17,7 +17,18 @@ def an_array(element: int, *values: bytes | None) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "numbers", [(1,), (0, -1, 2**63 - 1, -(2**63)), (5, None), (None,), (None, None), tuple(range(1_000))]
+    "numbers",
+    [
+        (1,),
+        (0, -1, 2**63 - 1, -(2**63)),
+        (5, None),
+        (None,),
+        (None, None),
+        tuple(range(1_000)),
+        (7,) * 99,
+        (None,) * 99,
+        (7,) * 99 + (8,),
+    ],
 )
 def test_a_column_of_numbers_is_the_same_with_and_without_nulls(numbers):
     parts = [None if number is None else pack("!q", number) for number in numbers]
@@ -25,7 +36,7 @@ def test_a_column_of_numbers_is_the_same_with_and_without_nulls(numbers):
     assert NUMBERS.encode(numbers) == an_array(NUMBER.oid, *parts)
 
 
-@pytest.mark.parametrize("texts", [("a",), ("", "Zoë"), ("a", None), (None,)])
+@pytest.mark.parametrize("texts", [("a",), ("", "Zoë"), ("a", None), (None,), ("Zoë",) * 99, ("",) * 99])
 def test_texts_and_bytes_are_encoded_likewise(texts):
     parts = [None if text is None else text.encode() for text in texts]
 

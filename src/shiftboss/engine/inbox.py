@@ -26,11 +26,14 @@ def weight_of(mutations: Iterable[Mutation]) -> int:
 
 
 def within_batch(mutations: Iterable[Mutation], most: int = MAX_MUTATIONS) -> int:
-    """How many of *mutations* a cycle takes together: at least one, and as many as weigh no more than *most*."""
+    """How many of *mutations* a cycle takes together: at least one, and as many as weigh no more than *most*.
+
+    What weighs more than a batch is only ever the first of them.
+    """
     count = weight = 0
     for mutation in mutations:
         weight += mutation.weight
-        if weight > most and count:
+        if count and (weight > most or mutation.weight > MAX_MUTATIONS):
             break
         count += 1
     return count

@@ -26,6 +26,7 @@ ANSWERS = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK, pq.ExecStatus.PIPE
 NULL = b"\xff\xff\xff\xff"
 BYTES = 17  # the OID of `bytea`
 INT8_BYTES = 8
+MANY = 16  # rows from which on a column is looked at as a whole
 _length = Struct("!i").pack
 _int8 = Struct("!q").pack
 
@@ -52,20 +53,39 @@ def _array(element: int, values: Sequence[bytes | None]) -> bytes:
     else:  # twice as fast
         whole = cast("Sequence[bytes]", values)
         parts = chain.from_iterable(zip(map(_length, map(len, whole)), whole, strict=True))
-    return pack("!iiiii", 1, int(has_null), element, len(values), 1) + b"".join(parts)
+    return _head(element, len(values), has_null=has_null) + b"".join(parts)
+
+
+def _head(element: int, count: int, *, has_null: bool) -> bytes:
+    return pack("!iiiii", 1, int(has_null), element, count, 1)
+
+
+def _all_alike(element: int, values: Sequence[Any], encode: Callable[[Any], bytes]) -> bytes | None:
+    """The array of a column with one value in all rows, as most columns of a fan-out have; None if it has others."""
+    count = len(values)
+    if count < MANY or values.count(values[0]) < count:
+        return None
+    first = values[0]
+    data = b"" if first is None else encode(first)
+    part = NULL if first is None else _length(len(data)) + data
+    return _head(element, count, has_null=first is None) + part * count
 
 
 def _numbers(values: Sequence[int | None]) -> bytes:
+    alike = _all_alike(NUMBER.oid, values, _int8)
+    if alike is not None:
+        return alike
     if not values or None in values:
         return _array(NUMBER.oid, [None if value is None else _int8(value) for value in values])
-    # As `_array` would write it, four times as fast: a fan-out has seven such columns of up to 50,000 numbers.
+    # As `_array` would write it, four times as fast.
     each_with_length = chain.from_iterable(zip(repeat(INT8_BYTES), values))
-    head = pack("!iiiii", 1, 0, NUMBER.oid, len(values), 1)
+    head = _head(NUMBER.oid, len(values), has_null=False)
     return head + Struct("!" + "iq" * len(values)).pack(*each_with_length)
 
 
 def _texts(values: Sequence[str | None]) -> bytes:
-    return _array(TEXT.oid, [None if value is None else value.encode() for value in values])
+    alike = _all_alike(TEXT.oid, values, _text)
+    return alike or _array(TEXT.oid, [None if value is None else value.encode() for value in values])
 
 
 def _blobs(values: Sequence[bytes | None]) -> bytes:
