@@ -51,6 +51,7 @@ def test_the_runs_are_those_of_as_many_single_triggers():
         Request("b", None, None, key="k"),
         Request("a", b"[2]", "two", at=at("13:00"), traceparent="00-1-1-01"),
         Request("a", b"[3]", "three", delay_s=60.0, priority=3),
+        Request("a", b"[4]", "four", traceparent="00-2-2-01"),
     )
     change, runs = fan_out(world(deadline_s=600.0), *requests)
     single = []
@@ -75,6 +76,22 @@ def test_a_key_with_the_same_payload_is_no_refusal():
 
     assert [run.id for run in runs] == [7, 101, 101, 102]
     assert [run.id for run in change.runs] == [101, 102]
+
+
+def test_a_known_key_is_answered_even_while_the_worker_is_disabled():
+    """K5, O5: nothing new is accepted."""
+    earlier = a_run("a", id=7, key="k", digest="one")
+    _, runs = fan_out(with_key(world(disabled=OFF), earlier), Request("a", b"[1]", "one", key="k"))
+
+    assert [run.id for run in runs] == [7]
+
+
+def test_the_same_trigger_twice_is_refused_twice():
+    """O6: all places are named."""
+    twice = [Request("a", b"[1]", "one", key="k")] * 2
+
+    assert [each.place for each in refused_of(world(disabled=OFF), *twice).refused] == [0, 1]
+    assert [each.place for each in refused_of(world(max_payload_bytes=1), *twice).refused] == [0, 1]
 
 
 def test_if_all_are_known_nothing_changes():
@@ -158,6 +175,22 @@ def test_the_audit_has_one_entry_for_each_worker_with_the_number():
         before="disabled by ada: holiday",
         after="2 runs, 101 to 102, forced, due 2026-06-01T13:00:00+00:00",
     )
+
+
+def test_the_audit_says_of_many_only_what_holds_for_all_of_them():
+    """A1"""
+    auto = world(disabled=replace(OFF, by="auto"))
+    soon, later = at("13:00"), at("14:00")
+
+    def audited(snapshot, *triggers):
+        return [event.after for event in fan_out(snapshot, *triggers)[0].events if isinstance(event, Audit)]
+
+    assert audited(world(), Request("a", by="ada", at=soon), Request("a", by="ada", at=later)) == ["2 runs, 101 to 102"]
+    assert audited(auto, Request("a", by="ada"), Request("a", by="ada", force=True)) == ["2 runs, 101 to 102, forced"]
+    assert audited(auto, Request("a", by="ada"), Request("a", by="ada", force=True, at=soon)) == [
+        "2 runs, 101 to 102, forced"
+    ]
+    assert audited(auto, Request("a"), Request("a", force=True)) == ["forced"]
 
 
 def test_encoded_payloads_say_by_which_key():

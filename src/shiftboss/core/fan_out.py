@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import cast
 
 from shiftboss.core.control import (
     Request,
@@ -40,7 +41,7 @@ def trigger_many(
     earlier, refused = _judged(snapshot, now, triggers)
     if refused:
         raise TriggersRefused(len(triggers), refused)
-    requests = [each for each in triggers if isinstance(each, Request)]
+    requests = cast("Sequence[Request]", triggers)  # none was refused
     runs: list[Run] = []
     fresh: list[Run] = []
     shared: dict[tuple[object, ...], Run] = {}
@@ -93,11 +94,10 @@ def _judged(
                 if run is not None:
                     earlier[place] = run
                     continue
-                before = first.setdefault(keyed, (place, request))
-                if before[1] is not request:
-                    _must_say_the_same(before[1], request, at=before[0])
-                    earlier[place] = before[0]
-                    continue
+                at, before = first.setdefault(keyed, (place, request))
+                if at != place:
+                    _must_say_the_same(before, request, at=at)
+                    earlier[place] = at
             must_be_accepted(state, request)
         except CallerError as error:
             refused.append(RefusedTrigger(place, request.worker, error))
