@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -45,3 +47,40 @@ def test_no_run_is_lost_and_each_repetition_is_explained(tmp_path, count):
     assert codes == [0]
     assert status.running == ()
     assert status.nodes == ()
+
+
+FAN_OUT = """
+import sys
+from itertools import count
+
+from shiftboss import Orchestrator
+
+boss = Orchestrator(sys.argv[1])
+
+
+@boss.worker()
+def job(number: int) -> None: ...
+
+
+boss.sync.open(create=True)
+for call in count():
+    boss.sync.trigger_many("job", [{"number": n} for n in range(1_500)], keys=[f"{call}:{n}" for n in range(1_500)])
+    print(call, flush=True)
+"""
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("calls", range(1, 6))
+def test_of_a_fan_out_that_is_killed_all_is_stored_or_nothing(tmp_path, calls):
+    """O6, W2: what was answered is there."""
+    url = f"sqlite:///{tmp_path / 'jobs.db'}"
+    with subprocess.Popen([sys.executable, "-c", FAN_OUT, url], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        answered = [int(process.stdout.readline()) for _ in range(calls)]
+        process.kill()
+        answered += [int(line) for line in process.stdout]
+    with Orchestrator(url).sync as sync:
+        stored = Counter((run.key or "").partition(":")[0] for run in sync.runs(HistoryFilter(limit=10_000)))
+
+    assert set(stored.values()) == {1_500}
+    assert {str(call) for call in answered} <= set(stored)
