@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shiftboss import Dependency, Fatal, Orchestrator
+from shiftboss import Dependency, Fatal, Orchestrator, TriggerItem, TriggersRefused
 from shiftboss.core.events import RunRescued, WorkerDisabled
 from shiftboss.core.model import Status
 from shiftboss.errors import ConfigurationError, CycleError, UnknownWorker, WrongPayload
@@ -163,6 +163,21 @@ def test_bodies_are_really_called_when_that_is_asked_for(boss):
         assert sim.run(good).result == b"1"
         assert sim.run(bad).status is Status.DEAD
         assert sim.run(bad).error.message == "too many"
+
+
+def test_many_are_triggered_at_once_or_none(boss):
+    """O6"""
+    with Simulation(boss, start=NOON) as sim:
+        runs = sim.trigger_many("mail", [{"to": "ann"}, {"to": "bob"}], keys=["a", None], delay="1m")
+        again = sim.trigger_many([TriggerItem("mail", {"to": "ann"}, key="a", delay="1m")])
+        with pytest.raises(TriggersRefused) as refused:
+            sim.trigger_many("mail", [{"to": "eve"}, {"too": "eve"}, {"to": "eve"}], keys=[None, None, "a"])
+        sim.run_for("2m")
+
+        assert sim.trigger_many("mail", []) == []
+        assert [sim.run(run).status for run in runs] == [Status.SUCCEEDED] * 2
+        assert [run.id for run in again] == [runs[0].id]
+        assert [each.place for each in refused.value.refused] == [1, 2]
 
 
 # ── nodes ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from inspect import isawaitable
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
+from shiftboss.app.fan_out import given_triggers
 from shiftboss.app.handle import TriggerOptions
 from shiftboss.app.options import CALL, Named, name_of
 from shiftboss.app.orchestrator import Orchestrator
@@ -27,11 +28,12 @@ from shiftboss.context import Announcement, Context
 from shiftboss.core.control import Request
 from shiftboss.core.events import Event
 from shiftboss.core.explain import Explanation
+from shiftboss.core.fan_out import Trigger
 from shiftboss.core.kinds import Duration, duration
 from shiftboss.core.model import Outcome, Run, Status
 from shiftboss.core.worker import Mode
 from shiftboss.engine import mutation
-from shiftboss.errors import UnknownWorker, did_you_mean
+from shiftboss.errors import CallerError, RefusedTrigger, UnknownWorker, did_you_mean
 from shiftboss.ports.executor import Launch
 from shiftboss.testing.bodies import SUCCESS, Plan, failed
 from shiftboss.testing.clock import instant
@@ -155,6 +157,24 @@ class Simulation:
         self, worker: Named, payload: Mapping[str, Any] | None = None, /, **options: Unpack[TriggerOptions]
     ) -> Run:
         """Store a run, as `Orchestrator.trigger` does.  Raises the same errors."""
+        run: Run = self._sim.ask(partial(mutation.trigger, self._request(worker, payload, options)))
+        return run
+
+    def trigger_many(
+        self, worker: Any, payloads: Any = None, /, *, keys: Iterable[str | None] | None = None, **options: Any
+    ) -> list[Run]:
+        """Store many runs or none, as `Orchestrator.trigger_many` does (O6).  Raises the same errors."""
+        given = given_triggers(worker, payloads, keys, options)
+        triggers: list[Trigger] = []
+        for place, item in enumerate(given.items):
+            try:
+                own = dict(zip(item._fields[2:], item[2:], strict=True))
+                triggers.append(self._request(item.worker, item.payload, {**own, **given.options}))
+            except CallerError as error:
+                triggers.append(RefusedTrigger(place, given.worker or str(item.worker), error))
+        return list(self._sim.ask(partial(mutation.trigger_many, triggers))) if triggers else []
+
+    def _request(self, worker: Named, payload: Any, options: Mapping[str, Any]) -> Request:
         encoded = self._boss.encode(worker, payload)
         request = Request(
             worker=name_of(worker),
@@ -162,8 +182,7 @@ class Simulation:
             digest=None if encoded is None else hashlib.sha256(encoded).hexdigest(),
             by="simulation",
         )
-        run: Run = self._sim.ask(partial(mutation.trigger, with_options(request, options)))
-        return run
+        return with_options(request, options)
 
     def cancel(self, run: Run | int) -> None:
         """End a run (T4)."""
